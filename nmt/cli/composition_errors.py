@@ -1,0 +1,81 @@
+"""From Hydra's and OmegaConf's exceptions to one line in the user's words."""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+
+from nmt.config.store import config_directory
+from nmt.errors import UserError
+
+
+def explain(error: Exception, arguments: Sequence[str]) -> UserError:
+    """Say which override is wrong, and what is nearest to it."""
+    message = str(error)
+    cause = error.__cause__ or error.__context__
+    details = f"{message}\n{cause}" if cause is not None else message
+    if found := re.search(r"Could not override '([^']+)'", message):
+        return _unknown_key(found[1], details, arguments)
+    if found := re.search(r"Could not find '([^']+)'", message):
+        return _unknown_choice(found[1])
+    if found := re.search(r"Missing mandatory value: (\S+)", details):
+        return UserError(f"{found[1]} is not set; give it on the command line: {found[1]}=...")
+    if found := re.search(r"Structured config of type .*? has missing mandatory value: (\S+)", details):
+        return UserError(f"{found[1]} is not set; give it on the command line")
+    return UserError(_one_line(message))
+
+
+def _unknown_key(key: str, details: str, arguments: Sequence[str]) -> UserError:
+    if key.split("@")[0] in _groups():
+        return UserError(f"{key} cannot be chosen here: {_one_line(details)}")
+    keys = list(_all_keys(arguments))
+    if nearest := difflib.get_close_matches(key, keys, n=1, cutoff=0.6):
+        return UserError(f"there is no setting {key}; did you mean {nearest[0]}?")
+    last = key.rsplit(".", 1)[-1]
+    ends = {known.rsplit(".", 1)[-1]: known for known in keys}
+    if nearest := difflib.get_close_matches(last, ends, n=1, cutoff=0.6):
+        return UserError(f"there is no setting {key}; did you mean {ends[nearest[0]]}?")
+    return UserError(f"there is no setting {key}; nmt train --cfg job shows them all")
+
+
+def _unknown_choice(name: str) -> UserError:
+    group, _, choice = name.rpartition("/")
+    folder = config_directory() / group
+    known = sorted(file.stem for file in folder.glob("*.yaml")) if folder.is_dir() else []
+    nearest = difflib.get_close_matches(choice, known, n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]}? " if nearest else ""
+    return UserError(f"there is no {group}={choice}; {hint}choose from {', '.join(known)}")
+
+
+def _groups() -> set[str]:
+    root = config_directory()
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir()}
+
+
+def _all_keys(arguments: Sequence[str]) -> Iterator[str]:
+    """All settings of the configuration that the group choices among the arguments compose."""
+    groups = _groups()
+    choices = [a for a in arguments if a.split("=")[0] in groups and "," not in a]
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(Path(config_directory())), version_base="1.3"):
+        composed = compose("train", overrides=choices)
+    yield from _paths(composed)
+
+
+def _paths(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in node:
+        path = f"{prefix}{key}"
+        yield path
+        child: Any = OmegaConf.select(node, str(key), throw_on_missing=False)
+        if isinstance(child, DictConfig):
+            yield from _paths(child, f"{path}.")
+
+
+def _one_line(message: str) -> str:
+    lines = [line.strip() for line in message.splitlines()]
+    return "; ".join(line for line in lines if line and "HYDRA_FULL_ERROR" not in line)

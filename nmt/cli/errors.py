@@ -1,0 +1,23 @@
+"""How the command line ends when something is wrong: one line, exit status 2, no traceback."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nmt.errors import UserError
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn a `UserError`, a broken pipe or Ctrl-C into a clean end of the process."""
+    try:
+        yield
+    except UserError as error:
+        print(f"nmt: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of our output has gone, as in `nmt translate | head`
+        sys.stderr.close()
+        sys.exit(141)
+    except KeyboardInterrupt:
+        print("nmt: interrupted", file=sys.stderr)
+        sys.exit(130)

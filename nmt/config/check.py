@@ -1,0 +1,224 @@
+"""Refuses impossible configurations before any work, all faults at once."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from nmt.config.data import DataConfig, FilesDataConfig, TokenizerConfig
+from nmt.config.model import (
+    AttentionConfig,
+    BahdanauAttentionConfig,
+    DecoderConfig,
+    EncoderConfig,
+    LuongConcatAttentionConfig,
+    ModelConfig,
+    RnnDecoderConfig,
+    RnnEncoderConfig,
+    TransformerDecoderConfig,
+    TransformerEncoderConfig,
+)
+from nmt.config.schema import (
+    Config,
+    CosineScheduleConfig,
+    OptimizerConfig,
+    PlateauScheduleConfig,
+    ScheduleConfig,
+)
+from nmt.errors import UserError
+
+Fault = str
+
+
+def check_config(config: Config) -> None:
+    """Check every range and combination.
+
+    Raises:
+        UserError: One line that names each faulty key, its value and what is allowed.
+    """
+    faults = [
+        *_data(config.data),
+        *_tokenizer(config.tokenizer),
+        *check_model(config.model, joint=config.tokenizer.joint),
+        *_optimizer(config.optimizer),
+        *_schedule(config.schedule),
+        *_training(config),
+        *_decoding(config),
+    ]
+    if faults:
+        raise UserError("; ".join(faults))
+
+
+def check_model(model: ModelConfig, *, joint: bool) -> Iterator[Fault]:
+    """Yield what is wrong with a model whose vocabulary is joint or not."""
+    yield from _encoder(model.encoder)
+    yield from _decoder(model.decoder)
+    yield from _one_of("model.tying", model.tying, "none", "decoder", "three_way")
+    if model.tying == "three_way" and not joint:
+        yield "model.tying=three_way needs one vocabulary: set tokenizer.joint=true or model.tying=decoder"
+    source, target = _embedding_size(model.encoder), _embedding_size(model.decoder)
+    if model.tying == "three_way" and source != target:
+        yield (
+            f"model.tying=three_way needs equal embedding sizes, but the encoder's is {source} "
+            f"and the decoder's {target}: make them equal or set model.tying=decoder"
+        )
+    decoder = model.decoder
+    if (
+        model.tying != "none"
+        and isinstance(decoder, RnnDecoderConfig)
+        and decoder.embedding_size != decoder.hidden_size
+    ):
+        yield (
+            f"model.tying={model.tying} needs model.decoder.embedding_size "
+            f"({decoder.embedding_size}) equal to model.decoder.hidden_size "
+            f"({decoder.hidden_size}): make them equal or set model.tying=none"
+        )
+
+
+def _embedding_size(part: EncoderConfig | DecoderConfig) -> int:
+    if isinstance(part, RnnEncoderConfig | RnnDecoderConfig):
+        return part.embedding_size
+    assert isinstance(part, TransformerEncoderConfig | TransformerDecoderConfig)
+    return part.hidden_size
+
+
+def _data(data: DataConfig) -> Iterator[Fault]:
+    yield from _at_least("data.max_length", data.max_length, 1)
+    languages = (data.source_language, data.target_language)
+    if data.name in ("phrasebook", "multi30k") and languages[0] == languages[1]:
+        yield f"data.source_language and data.target_language are both {languages[0]!r}"
+    if data.name == "phrasebook" and not set(languages) <= {"en", "de"}:
+        yield f"data=phrasebook holds en and de, not {' and '.join(languages)}"
+    if isinstance(data, FilesDataConfig) and data.train.source == data.train.target:
+        yield f"data.train.source and data.train.target are the same file, {data.train.source}"
+
+
+def _tokenizer(tokenizer: TokenizerConfig) -> Iterator[Fault]:
+    yield from _one_of("tokenizer.name", tokenizer.name, "unigram", "bpe")
+    yield from _at_least("tokenizer.vocab_size", tokenizer.vocab_size, 8)
+    if not 0.9 <= tokenizer.character_coverage <= 1.0:
+        yield f"tokenizer.character_coverage is {tokenizer.character_coverage}, not in [0.9, 1]"
+    rules = ("nmt_nfkc", "nfkc", "identity")
+    yield from _one_of("tokenizer.normalization", tokenizer.normalization, *rules)
+
+
+def _encoder(encoder: EncoderConfig) -> Iterator[Fault]:
+    if isinstance(encoder, RnnEncoderConfig):
+        yield from _rnn("model.encoder", encoder)
+    if isinstance(encoder, TransformerEncoderConfig):
+        yield from _transformer("model.encoder", encoder)
+
+
+def _decoder(decoder: DecoderConfig) -> Iterator[Fault]:
+    if isinstance(decoder, RnnDecoderConfig):
+        yield from _rnn("model.decoder", decoder)
+        yield from _one_of("model.decoder.bridge", decoder.bridge, "tanh", "linear", "zero")
+        yield from _attention(decoder.attention)
+        if decoder.attention.name == "none" and decoder.bridge == "zero":
+            yield (
+                "model.decoder.bridge=zero with attention=none leaves the decoder blind "
+                "to the source: use bridge=tanh"
+            )
+    if isinstance(decoder, TransformerDecoderConfig):
+        yield from _transformer("model.decoder", decoder)
+
+
+def _attention(attention: AttentionConfig) -> Iterator[Fault]:
+    if isinstance(attention, BahdanauAttentionConfig | LuongConcatAttentionConfig):
+        yield from _at_least("model.decoder.attention.size", attention.size, 1)
+
+
+def _rnn(key: str, part: RnnEncoderConfig | RnnDecoderConfig) -> Iterator[Fault]:
+    yield from _one_of(f"{key}.cell", part.cell, "gru", "lstm")
+    for name in ("embedding_size", "hidden_size", "num_layers"):
+        yield from _at_least(f"{key}.{name}", getattr(part, name), 1)
+    yield from _probability(f"{key}.dropout", part.dropout)
+
+
+def _transformer(
+    key: str, part: TransformerEncoderConfig | TransformerDecoderConfig
+) -> Iterator[Fault]:
+    yield from _one_of(f"{key}.norm", part.norm, "pre", "post")
+    for name in ("hidden_size", "feed_forward_size", "num_layers", "num_heads"):
+        yield from _at_least(f"{key}.{name}", getattr(part, name), 1)
+    if part.num_heads >= 1 and part.hidden_size % part.num_heads:
+        yield (
+            f"{key}.num_heads={part.num_heads} does not divide "
+            f"{key}.hidden_size={part.hidden_size}"
+        )
+    if part.hidden_size % 2:
+        yield f"{key}.hidden_size={part.hidden_size} is odd; sinusoidal positions need an even one"
+    for name in ("dropout", "attention_dropout", "feed_forward_dropout"):
+        yield from _probability(f"{key}.{name}", getattr(part, name))
+
+
+def _optimizer(optimizer: OptimizerConfig) -> Iterator[Fault]:
+    yield from _one_of("optimizer.name", optimizer.name, "adam", "adamw")
+    yield from _positive("optimizer.learning_rate", optimizer.learning_rate)
+    yield from _positive("optimizer.epsilon", optimizer.epsilon)
+    for name in ("beta1", "beta2"):
+        yield from _probability(f"optimizer.{name}", getattr(optimizer, name))
+    if optimizer.weight_decay < 0:
+        yield f"optimizer.weight_decay is {optimizer.weight_decay}, below 0"
+
+
+def _schedule(schedule: ScheduleConfig) -> Iterator[Fault]:
+    least = 1 if schedule.name == "inverse_sqrt" else 0
+    yield from _at_least("schedule.warmup", schedule.warmup, least)
+    if isinstance(schedule, CosineScheduleConfig) and not 0 <= schedule.final_factor <= 1:
+        yield f"schedule.final_factor is {schedule.final_factor}, not in [0, 1]"
+    if isinstance(schedule, PlateauScheduleConfig):
+        if not 0 < schedule.factor < 1:
+            yield f"schedule.factor is {schedule.factor}, not between 0 and 1"
+        yield from _at_least("schedule.patience", schedule.patience, 1)
+
+
+def _training(config: Config) -> Iterator[Fault]:
+    training = config.training
+    counts = ("max_updates", "accumulation", "validate_every", "save_every", "validation_beam_size")
+    for name in counts:
+        yield from _at_least(f"training.{name}", getattr(training, name), 1)
+    yield from _at_least("training.batch_tokens", training.batch_tokens, training.accumulation)
+    if training.max_minutes is not None:
+        yield from _positive("training.max_minutes", training.max_minutes)
+    if training.clip_norm is not None:
+        yield from _positive("training.clip_norm", training.clip_norm)
+    for name in ("patience", "threads"):
+        if getattr(training, name) is not None:
+            yield from _at_least(f"training.{name}", getattr(training, name), 1)
+    if training.ema_decay is not None:
+        yield from _probability("training.ema_decay", training.ema_decay)
+    yield from _probability("training.label_smoothing", training.label_smoothing)
+    yield from _one_of(
+        "training.precision", training.precision, "auto", "float32", "bfloat16"
+    )
+    yield from _one_of("training.best_metric", training.best_metric, "bleu", "perplexity")
+
+
+def _decoding(config: Config) -> Iterator[Fault]:
+    decoding = config.decoding
+    for name in ("beam_size", "batch_size", "max_length_extra"):
+        yield from _at_least(f"decoding.{name}", getattr(decoding, name), 1)
+    for name in ("length_penalty", "max_length_ratio"):
+        if getattr(decoding, name) < 0:
+            yield f"decoding.{name} is {getattr(decoding, name)}, below 0"
+    yield from _at_least("logging.log_every", config.logging.log_every, 1)
+    yield from _at_least("logging.samples", config.logging.samples, 0)
+
+
+def _at_least(key: str, value: int, least: int) -> Iterator[Fault]:
+    if value < least:
+        yield f"{key} is {value}; it must be at least {least}"
+
+
+def _positive(key: str, value: float) -> Iterator[Fault]:
+    if not value > 0:
+        yield f"{key} is {value}; it must be above 0"
+
+
+def _probability(key: str, value: float) -> Iterator[Fault]:
+    if not 0 <= value < 1:
+        yield f"{key} is {value}; it must be in [0, 1)"
+
+
+def _one_of(key: str, value: Any, *allowed: str) -> Iterator[Fault]:
+    if value not in allowed:
+        yield f"{key} is {value!r}; choose from {', '.join(allowed)}"

@@ -1,0 +1,137 @@
+"""Settings of the model: an encoder, a decoder and, for the RNN decoder, an attention.
+
+Each choice is a subclass with its own ``name``; values live in ``configs/model``.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(kw_only=True)
+class AttentionConfig:
+    """How an RNN decoder looks at the source; subclasses name the kind."""
+
+    name: str
+
+
+@dataclass(kw_only=True)
+class BahdanauAttentionConfig(AttentionConfig):
+    """Additive attention, attended before the state update (Bahdanau et al. 2015)."""
+
+    name: str = "bahdanau"
+    size: int  # width of the alignment model's hidden layer
+
+
+@dataclass(kw_only=True)
+class LuongAttentionConfig(AttentionConfig):
+    """Attention after the state update (Luong et al. 2015); base of its score functions."""
+
+    input_feeding: bool  # feed the attentional state into the next step's input
+
+
+@dataclass(kw_only=True)
+class LuongDotAttentionConfig(LuongAttentionConfig):
+    """Score: h_t · h_s, the encoder states first mapped to the decoder's size."""
+
+    name: str = "luong_dot"
+
+
+@dataclass(kw_only=True)
+class LuongGeneralAttentionConfig(LuongAttentionConfig):
+    """Score: h_t · W h_s."""
+
+    name: str = "luong_general"
+
+
+@dataclass(kw_only=True)
+class LuongConcatAttentionConfig(LuongAttentionConfig):
+    """Score: v · tanh(W [h_t; h_s])."""
+
+    name: str = "luong_concat"
+    size: int  # width of the tanh layer
+
+
+@dataclass(kw_only=True)
+class NoAttentionConfig(AttentionConfig):
+    """No attention: one fixed vector stands for the source (Sutskever 2014, Cho 2014)."""
+
+    name: str = "none"
+
+
+@dataclass(kw_only=True)
+class EncoderConfig:
+    """Base of the encoders."""
+
+    name: str
+
+
+@dataclass(kw_only=True)
+class RnnEncoderConfig(EncoderConfig):
+    """A stack of GRU or LSTM layers."""
+
+    name: str = "rnn"
+    cell: str  # gru | lstm
+    embedding_size: int
+    hidden_size: int  # units of one direction
+    num_layers: int
+    bidirectional: bool
+    dropout: float  # on embeddings and on each layer's output
+
+
+@dataclass(kw_only=True)
+class TransformerEncoderConfig(EncoderConfig):
+    """A stack of self-attention layers (Vaswani et al. 2017)."""
+
+    name: str = "transformer"
+    hidden_size: int
+    feed_forward_size: int
+    num_layers: int
+    num_heads: int
+    norm: str  # pre | post: where layer normalisation stands
+    dropout: float  # on embeddings and on each residual branch
+    attention_dropout: float  # on attention weights
+    feed_forward_dropout: float  # inside the feed-forward layer
+
+
+@dataclass(kw_only=True)
+class DecoderConfig:
+    """Base of the decoders."""
+
+    name: str
+
+
+@dataclass(kw_only=True)
+class RnnDecoderConfig(DecoderConfig):
+    """A stack of GRU or LSTM layers that attends to the encoder's states."""
+
+    name: str = "rnn"
+    cell: str  # gru | lstm
+    embedding_size: int
+    hidden_size: int
+    num_layers: int
+    dropout: float  # on embeddings, between layers and before the output layer
+    bridge: str  # tanh | linear | zero: from the encoder's summary to the first state
+    attention: AttentionConfig
+
+
+@dataclass(kw_only=True)
+class TransformerDecoderConfig(DecoderConfig):
+    """A stack of self- and cross-attention layers (Vaswani et al. 2017)."""
+
+    name: str = "transformer"
+    hidden_size: int
+    feed_forward_size: int
+    num_layers: int
+    num_heads: int
+    norm: str  # pre | post
+    dropout: float
+    attention_dropout: float
+    feed_forward_dropout: float
+
+
+@dataclass(kw_only=True)
+class ModelConfig:
+    """Any encoder with any decoder."""
+
+    encoder: EncoderConfig
+    decoder: DecoderConfig
+    tying: str  # none | decoder (target embedding = output layer) | three_way (source too)

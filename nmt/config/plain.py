@@ -1,0 +1,68 @@
+"""Typed configuration <-> plain mapping, so that a saved config is data and never code."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from nmt.config.choices import CHOICES
+from nmt.errors import UserError
+
+T = TypeVar("T")
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """Turn a config dataclass into nested dicts of plain values, `name` fields included."""
+    return dataclasses.asdict(config)
+
+
+def from_mapping(cls: type[T], mapping: Mapping[str, Any], path: str = "") -> T:
+    """Rebuild a config dataclass; the inverse of `to_mapping`.
+
+    Args:
+        cls: The dataclass, or the base of several choices (then ``name`` decides).
+        mapping: Plain values, as read from a checkpoint or from JSON.
+        path: Where the mapping stands in the whole config, for messages.
+
+    Raises:
+        UserError: A key is missing, unknown or of the wrong kind.
+    """
+    where = path or "the configuration"
+    if not isinstance(mapping, Mapping):
+        raise UserError(f"{where} is {mapping!r}, not a mapping")
+    cls = _choose(cls, mapping, where)
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown, missing = set(mapping) - set(fields), set(fields) - set(mapping)
+    if unknown or missing:
+        raise UserError(
+            f"{where}: unknown keys {sorted(unknown)}, missing keys {sorted(missing)}; "
+            "it was written by another version of nmt"
+        )
+    hints = typing.get_type_hints(cls)
+    prefix = f"{path}." if path else ""
+    return cls(**{key: _value(hints[key], mapping[key], f"{prefix}{key}") for key in fields})
+
+
+def _choose(cls: type[T], mapping: Mapping[str, Any], where: str) -> type[T]:
+    choices = CHOICES.get(cls)
+    if choices is None:
+        return cls
+    name = mapping.get("name")
+    if name not in choices:
+        raise UserError(f"{where}.name is {name!r}; choose from {', '.join(choices)}")
+    return choices[name]
+
+
+def _value(hint: Any, value: Any, path: str) -> Any:
+    if isinstance(hint, types.UnionType):
+        if value is None and type(None) in hint.__args__:
+            return None
+        hint = next(kind for kind in hint.__args__ if kind is not type(None))
+    if dataclasses.is_dataclass(hint):
+        return from_mapping(hint, value, path)  # type: ignore[arg-type]
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise UserError(f"{path} is {value!r}, not of type {hint.__name__}")
+    return value

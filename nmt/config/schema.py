@@ -1,0 +1,122 @@
+"""The whole configuration of a run; its values live in ``configs/``."""
+
+from dataclasses import dataclass
+
+from nmt.config.data import DataConfig, TokenizerConfig
+from nmt.config.model import ModelConfig
+
+
+@dataclass(kw_only=True)
+class OptimizerConfig:
+    """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019)."""
+
+    name: str  # adam | adamw
+    learning_rate: float  # the peak; the schedule multiplies it
+    beta1: float
+    beta2: float
+    epsilon: float
+    weight_decay: float  # L2 inside Adam's gradient, decoupled in AdamW
+
+
+@dataclass(kw_only=True)
+class ScheduleConfig:
+    """Base of the learning-rate schedules; all warm up linearly."""
+
+    name: str
+    warmup: int  # updates from 0 to the peak rate; 0: none
+
+
+@dataclass(kw_only=True)
+class ConstantScheduleConfig(ScheduleConfig):
+    """The peak rate throughout."""
+
+    name: str = "constant"
+
+
+@dataclass(kw_only=True)
+class InverseSqrtScheduleConfig(ScheduleConfig):
+    """Peak · sqrt(warmup / update) after the warm-up (Vaswani et al. 2017, section 5.3)."""
+
+    name: str = "inverse_sqrt"
+
+
+@dataclass(kw_only=True)
+class CosineScheduleConfig(ScheduleConfig):
+    """Half a cosine from the peak to ``final_factor`` of it at the run's end."""
+
+    name: str = "cosine"
+    final_factor: float
+
+
+@dataclass(kw_only=True)
+class PlateauScheduleConfig(ScheduleConfig):
+    """The rate is multiplied by ``factor`` after ``patience`` validations without a gain."""
+
+    name: str = "plateau"
+    factor: float
+    patience: int
+
+
+@dataclass(kw_only=True)
+class TrainingConfig:
+    """The budget of a run, what an update is, and how often it is looked at."""
+
+    max_updates: int
+    max_minutes: float | None  # training time, resumed parts included; null: no limit
+    batch_tokens: int  # target tokens an update, pads included
+    accumulation: int  # forward passes an update is split into
+    label_smoothing: float
+    clip_norm: float | None  # largest gradient norm; null: no clipping
+    precision: str  # auto | float32 | bfloat16
+    device: str  # auto | cpu | cuda | cuda:N | mps
+    threads: int | None  # CPU threads; null: torch's choice
+    ema_decay: float | None  # decay of the weights' moving average, which is then what is validated
+    validate_every: int  # updates
+    validation_beam_size: int
+    save_every: int  # updates between writes of last.pt
+    best_metric: str  # bleu | perplexity: what best.pt and early stopping go by
+    patience: int | None  # validations without a gain before the run stops; null: never
+
+
+@dataclass(kw_only=True)
+class DecodingConfig:
+    """The search of the final test and, unless told otherwise, of ``nmt translate``."""
+
+    beam_size: int
+    length_penalty: float  # alpha of Wu et al. 2016, eq. 14; 0: none
+    max_length_ratio: float  # longest output: ratio · source pieces + max_length_extra
+    max_length_extra: int
+    batch_size: int  # sentences searched together
+
+
+@dataclass(kw_only=True)
+class LoggingConfig:
+    """What a run writes besides its checkpoints."""
+
+    log_every: int  # updates between points of the training curves
+    tensorboard: bool
+    samples: int  # validation sentences shown translated, and drawn as heatmaps
+    heatmap_layer: int  # decoder layer drawn, counted from 0; negative: from the last
+
+
+@dataclass(kw_only=True)
+class RunConfig:
+    """Where a run lives."""
+
+    dir: str | None  # null: runs/<corpus>-<model>-s<seed>-<hash of the configuration>
+
+
+@dataclass(kw_only=True)
+class Config:
+    """All settings of one run, checked and typed."""
+
+    seed: int
+    run: RunConfig
+    data: DataConfig
+    tokenizer: TokenizerConfig
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    training: TrainingConfig
+    decoding: DecodingConfig
+    logging: LoggingConfig

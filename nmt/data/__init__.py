@@ -1,0 +1,1 @@
+"""Parallel text from its sources to padded batches."""

@@ -1,0 +1,1 @@
+"""Search over the decoder protocol, and translation of text with it."""

@@ -1,0 +1,1 @@
+"""Encoders, attention, decoders, and the model they make up."""

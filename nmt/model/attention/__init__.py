@@ -1,0 +1,1 @@
+"""Attention: scores -> masked softmax -> context happen once, in `core`; kinds add their scores."""

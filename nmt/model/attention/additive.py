@@ -1,0 +1,30 @@
+"""Additive attention. Legend: B batch, T target length, S source length, A size of the tanh layer."""
+
+from torch import Tensor, nn
+
+from nmt.model.attention.core import Attention, AttentionMemory
+
+
+class AdditiveAttention(Attention):
+    """score(query, state) = v · tanh(W query + U state).
+
+    Bahdanau et al. 2015, appendix A.1.2, with the decoder's previous state as query; and the
+    ``concat`` score of Luong et al. 2015, eq. 8, whose W [h_t; h_s] is the same sum of two products.
+    """
+
+    def __init__(self, query_size: int, memory_size: int, size: int) -> None:
+        """Score queries of ``query_size`` against states of ``memory_size`` through ``size`` units."""
+        super().__init__()
+        self.query_projection = nn.Linear(query_size, size, bias=False)
+        self.key_projection = nn.Linear(memory_size, size)
+        self.score_vector = nn.Linear(size, 1, bias=False)
+
+    def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
+        """Project the keys U h_j once; the values are the states themselves."""
+        return AttentionMemory(self.key_projection(states), states, mask[:, None, :])
+
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
+        """Return v · tanh(W query + keys), [B, T, S]."""
+        hidden = self.query_projection(query)[:, :, None, :] + keys[:, None, :, :]  # [B, T, S, A]
+        scores: Tensor = self.score_vector(hidden.tanh())
+        return scores.squeeze(-1)

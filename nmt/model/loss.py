@@ -1,0 +1,106 @@
+"""Label-smoothed cross-entropy, fused with the output layer.
+
+Legend: N target pieces of a batch, O decoder output size, V vocabulary.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmt.data.batch import Batch
+from nmt.model.seq2seq import TranslationModel
+from nmt.text.special_tokens import PAD
+
+_CHUNK_ELEMENTS = 4_000_000  # logits in memory at a time
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Sums over a batch; divide by ``num_tokens`` of all that belongs together.
+
+    Attributes:
+        smoothed: Scalar, what training descends, in nats.
+        negative_log_likelihood: Scalar without gradient, what perplexity is made of, in nats.
+        num_tokens: Target pieces, EOS counted.
+    """
+
+    smoothed: Tensor
+    negative_log_likelihood: Tensor
+    num_tokens: int
+
+
+def sequence_loss(model: TranslationModel, batch: Batch, label_smoothing: float) -> Loss:
+    """Read a batch and sum the loss of its target pieces; pads cost and weigh nothing."""
+    output = model(batch.source_ids, batch.source_mask, batch.target_input_ids)
+    real = batch.target_output_ids != PAD
+    smoothed, exact = projected_cross_entropy(
+        output.hidden[real], model.output.weight, batch.target_output_ids[real], label_smoothing
+    )
+    return Loss(smoothed, exact, batch.num_tokens)
+
+
+def projected_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float
+) -> tuple[Tensor, Tensor]:
+    """Return the summed cross-entropy of ``hidden @ weight.T`` without ever holding all of it.
+
+    The target distribution is (1 - e) on the target plus e / V everywhere (Szegedy et al. 2016,
+    section 7). Logits are made a chunk at a time, in the autocast type, and reduced in float32;
+    gradients are made in the same pass, so the backward pass has nothing left to compute.
+
+    Args:
+        hidden: [N, O].
+        weight: [V, O], the output layer's.
+        targets: [N].
+        label_smoothing: e.
+
+    Returns:
+        The smoothed sum, and the sum of the exact negative log-likelihood (no gradient), in nats.
+    """
+    device = hidden.device.type
+    if torch.is_autocast_enabled(device):
+        hidden = hidden.to(torch.get_autocast_dtype(device))
+    smoothed, exact = _ProjectedCrossEntropy.apply(hidden, weight, targets, label_smoothing)
+    return smoothed, exact
+
+
+class _ProjectedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        learning = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        compute = weight.to(hidden.dtype)
+        hidden_gradient = torch.empty_like(hidden) if learning else None
+        weight_gradient = torch.zeros_like(weight) if learning else None
+        smoothed = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        exact = torch.zeros_like(smoothed)
+        rows = max(1, _CHUNK_ELEMENTS // len(weight))
+        with torch.autocast(hidden.device.type, enabled=False):
+            for start in range(0, len(hidden), rows):
+                part, goal = hidden[start : start + rows], targets[start : start + rows, None]
+                logits = (part @ compute.T).float()
+                normaliser = logits.logsumexp(dim=1, keepdim=True)
+                likelihood = (logits.gather(1, goal) - normaliser).sum()
+                uniform = logits.mean(dim=1, keepdim=True).sub_(normaliser).sum()
+                smoothed -= (1 - smoothing) * likelihood + smoothing * uniform
+                exact -= likelihood
+                if hidden_gradient is not None and weight_gradient is not None:
+                    error = logits.sub_(normaliser).exp_()
+                    if smoothing:
+                        error -= smoothing / len(weight)
+                    error.scatter_add_(1, goal, error.new_full(goal.shape, smoothing - 1))
+                    error = error.to(hidden.dtype)
+                    torch.mm(error, compute, out=hidden_gradient[start : start + rows])
+                    weight_gradient += error.T @ part
+        ctx.save_for_backward(hidden_gradient, weight_gradient)
+        ctx.mark_non_differentiable(exact)
+        return smoothed, exact
+
+    @staticmethod
+    def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        hidden_gradient, weight_gradient = ctx.saved_tensors
+        scaled = hidden_gradient * scale.to(hidden_gradient.dtype)
+        return scaled, weight_gradient * scale, None, None

@@ -1,0 +1,245 @@
+"""RNN decoders: what they share, and the two orders of attending and updating.
+
+Legend: B batch, T target length, S source length, U units, C context size.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from nmt.config.model import RnnDecoderConfig
+from nmt.model.attention.core import Attended, Attention, AttentionMemory
+from nmt.model.dropout import Dropout
+from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, EncoderOutput
+from nmt.model.recurrent import CELLS
+
+
+@dataclass(frozen=True)
+class RnnState(DecoderState):
+    """Layer states, the vector fed into the next step, and the source.
+
+    Attributes:
+        layers: [B, state size] of each layer.
+        fed: [B, U], Luong's attentional state; None where nothing is fed.
+        memory: What attention reads.
+    """
+
+    layers: tuple[Tensor, ...]
+    fed: Tensor | None
+    memory: AttentionMemory
+
+    def select(self, rows: Tensor) -> "RnnState":
+        """Return the state of these rows."""
+        return RnnState(
+            tuple(layer.index_select(0, rows) for layer in self.layers),
+            None if self.fed is None else self.fed.index_select(0, rows),
+            self.memory.select(rows),
+        )
+
+
+class FixedVector(nn.Module):
+    """The bottleneck that attention was invented to beat: the context is the summary, always.
+
+    Cho et al. 2014: the decoder sees one vector, at every step the same.
+    """
+
+    def memory_of(self, encoder_output: EncoderOutput) -> AttentionMemory:
+        """Keep the summary [B, D] as the one thing to look at."""
+        summary = encoder_output.summary[:, None]
+        return AttentionMemory(summary, summary, None)
+
+    def forward(self, query: Tensor, memory: AttentionMemory) -> Attended:
+        """Return the summary as context [B, 1, D]; there are no weights over the source."""
+        return Attended(memory.values, None)
+
+
+class RnnDecoder(Decoder):
+    """A stack of cells, bridged from the encoder's summary.
+
+    The first layer's input is a sum of two products, one with the embedding, taken for all steps at
+    once in training, and one with what attention gives, taken step by step.
+    """
+
+    def __init__(
+        self,
+        config: RnnDecoderConfig,
+        vocab_size: int,
+        memory_size: int,
+        attention: Attention | FixedVector,
+        fed_size: int,
+    ) -> None:
+        """Build the stack; ``fed_size`` is the width of what a step adds to the embedding, or 0."""
+        super().__init__()
+        self.output_size = config.hidden_size
+        self.attends = isinstance(attention, Attention)
+        self.embedding = nn.Embedding(vocab_size, config.embedding_size)
+        self.attention = attention
+        self.dropout = Dropout(config.dropout)
+        self.cells = nn.ModuleList(
+            CELLS[config.cell](config.hidden_size) for _ in range(config.num_layers)
+        )
+        first = self.cells[0]
+        gates, size = first.gates_size, first.hidden_size
+        self.embedding_gates = nn.Linear(config.embedding_size, gates)
+        self.fed_gates = nn.Linear(fed_size, gates, bias=False) if fed_size else None
+        self.layer_gates = nn.ModuleList(nn.Linear(size, gates) for _ in self.cells[1:])
+        self.bridge_kind = config.bridge
+        states_size = first.state_size * config.num_layers
+        self.bridge = None if config.bridge == "zero" else nn.Linear(memory_size, states_size)
+
+    def start(self, encoder_output: EncoderOutput) -> RnnState:
+        """Bridge the encoder's summary to every layer's first state."""
+        return RnnState(self._bridged(encoder_output), None, self._memory(encoder_output))
+
+    def step(
+        self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool
+    ) -> tuple[DecoderOutput, RnnState]:
+        """Advance by one piece."""
+        assert isinstance(state, RnnState)
+        embedded = self.dropout(self.embedding(previous_ids))
+        steps, state = self._advance(embedded[:, None], state)
+        weights = steps.weights[:, :, :, 0] if need_weights and steps.weights is not None else None
+        return DecoderOutput(steps.hidden[:, 0], weights), state
+
+    def forward(
+        self, target_input_ids: Tensor, encoder_output: EncoderOutput, *, need_weights: bool
+    ) -> DecoderOutput:
+        """Read known targets, step by step where each step needs the one before."""
+        embedded = self.dropout(self.embedding(target_input_ids))
+        output, _ = self._advance(embedded, self.start(encoder_output))
+        return output if need_weights else replace(output, weights=None)
+
+    @abstractmethod
+    def _advance(self, embedded: Tensor, state: RnnState) -> tuple[DecoderOutput, RnnState]:
+        """Run over embeddings [B, T, E] from a state."""
+
+    def _memory(self, encoder_output: EncoderOutput) -> AttentionMemory:
+        if isinstance(self.attention, FixedVector):
+            return self.attention.memory_of(encoder_output)
+        return self.attention.memory(encoder_output.states, encoder_output.mask)
+
+    def _bridged(self, encoder_output: EncoderOutput) -> tuple[Tensor, ...]:
+        width = self.cells[0].state_size
+        if self.bridge is None:
+            zeros = encoder_output.summary.new_zeros(len(encoder_output.summary), width)
+            return (zeros,) * len(self.cells)
+        first: Tensor = self.bridge(encoder_output.summary)
+        first = first.tanh() if self.bridge_kind == "tanh" else first
+        return tuple(first.split(width, dim=1))
+
+    def _update(
+        self, gates: Tensor, fed: Tensor | None, layers: Sequence[Tensor]
+    ) -> tuple[Tensor, ...]:
+        """Step all layers, from the embedding's gates [B, G · U] and the fed vector."""
+        if self.fed_gates is not None and fed is not None:
+            gates = gates + self.fed_gates(fed)
+        updated = [self.cells[0](gates, layers[0])]
+        for cell, project, layer in zip(
+            self.cells[1:], self.layer_gates, layers[1:], strict=True
+        ):
+            updated.append(cell(project(self.dropout(cell.hidden(updated[-1]))), layer))
+        return tuple(updated)
+
+    def _query(self, layers: Sequence[Tensor]) -> Tensor:
+        """The top layer's h, [B, 1, U]."""
+        top: Tensor = self.cells[-1].hidden(layers[-1])
+        return top[:, None]
+
+
+def _as_layer(weights: list[Tensor | None]) -> Tensor | None:
+    """Join the weights [B, 1, S] of T steps into [B, L=1, H=1, T, S]."""
+    kept = [step for step in weights if step is not None]
+    return torch.cat(kept, dim=1)[:, None, None] if kept else None
+
+
+class AttendFirstDecoder(RnnDecoder):
+    """Attends with the state before, then updates (Bahdanau et al. 2015, section 3.1, A.2.2).
+
+    c_t = attention(s_{t-1}); s_t = cell([e(y_{t-1}); c_t], s_{t-1}); read-out tanh(W [s_t; c_t; e]).
+    """
+
+    def __init__(
+        self,
+        config: RnnDecoderConfig,
+        vocab_size: int,
+        memory_size: int,
+        attention: Attention | FixedVector,
+    ) -> None:
+        """Build the decoder for a vocabulary and an encoder of ``memory_size``."""
+        super().__init__(config, vocab_size, memory_size, attention, fed_size=memory_size)
+        self.readout = nn.Linear(
+            config.hidden_size + memory_size + config.embedding_size, config.hidden_size
+        )
+
+    def _advance(self, embedded: Tensor, state: RnnState) -> tuple[DecoderOutput, RnnState]:
+        layers, hidden, contexts, weights = state.layers, [], [], []
+        for gates in self.embedding_gates(embedded).unbind(1):
+            seen: Attended = self.attention(self._query(layers), state.memory)
+            context = seen.context[:, 0]
+            layers = self._update(gates, context, layers)
+            hidden.append(self._query(layers))
+            contexts.append(seen.context)
+            weights.append(seen.weights)
+        states, context = torch.cat(hidden, dim=1), torch.cat(contexts, dim=1)
+        joined = torch.cat([states, context.to(states.dtype), embedded.to(states.dtype)], dim=-1)
+        output = self.dropout(self.readout(joined).tanh())
+        return DecoderOutput(output, _as_layer(weights)), replace(state, layers=layers)
+
+
+class UpdateFirstDecoder(RnnDecoder):
+    """Updates, then attends with the new state (Luong et al. 2015, section 3.1, eq. 5).
+
+    h_t = cell(e(y_{t-1}), h_{t-1}); c_t = attention(h_t); attentional state tanh(W [c_t; h_t]). With
+    input feeding (section 3.3) the attentional state enters the next step; without it, attention
+    leaves the time loop.
+    """
+
+    def __init__(
+        self,
+        config: RnnDecoderConfig,
+        vocab_size: int,
+        memory_size: int,
+        attention: Attention,
+        context_size: int,
+        *,
+        input_feeding: bool,
+    ) -> None:
+        """Build the decoder; the attention's contexts are ``context_size`` wide."""
+        size = config.hidden_size
+        fed_size = size if input_feeding else 0
+        super().__init__(config, vocab_size, memory_size, attention, fed_size)
+        self.input_feeding = input_feeding
+        self.attentional = nn.Linear(context_size + size, size)
+
+    def start(self, encoder_output: EncoderOutput) -> RnnState:
+        """Bridge the summary; the first fed vector is zero."""
+        state = super().start(encoder_output)
+        if not self.input_feeding:
+            return state
+        top = self._query(state.layers)[:, 0]
+        return replace(state, fed=torch.zeros_like(top))
+
+    def _advance(self, embedded: Tensor, state: RnnState) -> tuple[DecoderOutput, RnnState]:
+        layers, fed, outputs, weights = state.layers, state.fed, [], []
+        for gates in self.embedding_gates(embedded).unbind(1):
+            layers = self._update(gates, fed, layers)
+            output = self._query(layers)
+            if self.input_feeding:
+                output, seen = self._attend(output, state.memory)
+                fed = output[:, 0]
+                weights.append(seen)
+            outputs.append(output)
+        hidden = torch.cat(outputs, dim=1)
+        if not self.input_feeding:
+            hidden, seen = self._attend(hidden, state.memory)
+            weights.append(seen)
+        return DecoderOutput(hidden, _as_layer(weights)), replace(state, layers=layers, fed=fed)
+
+    def _attend(self, states: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor | None]:
+        """Return attentional states [B, T, U] and weights [B, T, S]."""
+        seen: Attended = self.attention(states, memory)
+        joined = torch.cat([seen.context.to(states.dtype), states], dim=-1)
+        return self.dropout(self.attentional(joined).tanh()), seen.weights

@@ -1,0 +1,43 @@
+"""RNN encoder. Legend: B batch, S source length, D = hidden size · directions."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from nmt.config.model import RnnEncoderConfig
+from nmt.model.dropout import Dropout
+from nmt.model.interfaces import Encoder, EncoderOutput
+
+
+class RnnEncoder(Encoder):
+    """A stack of GRU or LSTM layers, in one or both directions (Bahdanau et al. 2015, 3.2)."""
+
+    def __init__(self, config: RnnEncoderConfig, vocab_size: int) -> None:
+        """Build the stack for a vocabulary."""
+        super().__init__()
+        directions = 2 if config.bidirectional else 1
+        self.output_size = directions * config.hidden_size
+        self.embedding = nn.Embedding(vocab_size, config.embedding_size)
+        self.dropout = Dropout(config.dropout)
+        kind = {"gru": nn.GRU, "lstm": nn.LSTM}[config.cell]
+        sizes = [config.embedding_size] + [self.output_size] * (config.num_layers - 1)
+        self.layers = nn.ModuleList(
+            kind(size, config.hidden_size, batch_first=True, bidirectional=config.bidirectional)
+            for size in sizes
+        )
+
+    def forward(self, source_ids: Tensor, source_mask: Tensor) -> EncoderOutput:
+        """Read ids [B, S]; the summary is the last layer's final h of each direction, [B, D]."""
+        lengths = source_mask.sum(1).cpu()
+        states = self.dropout(self.embedding(source_ids))
+        final = states
+        for layer in self.layers:
+            packed = pack_padded_sequence(states, lengths, batch_first=True, enforce_sorted=False)
+            packed, last = layer(packed)
+            final = last[0] if isinstance(last, tuple) else last  # [directions, B, hidden size]
+            states, _ = pad_packed_sequence(
+                packed, batch_first=True, total_length=source_ids.size(1)
+            )
+            states = self.dropout(states)
+        summary = torch.cat(list(final), dim=1)
+        return EncoderOutput(states, source_mask, summary)

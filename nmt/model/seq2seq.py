@@ -1,0 +1,53 @@
+"""The translation model: any encoder, any decoder, one output layer.
+
+Legend: B batch, S source length, T target length, V target vocabulary, O decoder output size.
+"""
+
+from torch import Tensor, nn
+
+from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
+
+
+class TranslationModel(nn.Module):
+    """p(target | source), read all at once in training and a piece at a time in search."""
+
+    def __init__(self, encoder: Encoder, decoder: Decoder, vocab_size: int) -> None:
+        """Join an encoder and a decoder that writes a vocabulary of ``vocab_size``."""
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.output = nn.Linear(decoder.output_size, vocab_size, bias=False)
+
+    def encode(self, source_ids: Tensor, source_mask: Tensor) -> EncoderOutput:
+        """Read sources [B, S]."""
+        output: EncoderOutput = self.encoder(source_ids, source_mask)
+        return output
+
+    def forward(
+        self,
+        source_ids: Tensor,
+        source_mask: Tensor,
+        target_input_ids: Tensor,
+        *,
+        need_weights: bool = False,
+    ) -> DecoderOutput:
+        """Return the decoder's hidden vectors [B, T, O] for known targets; see `nmt.model.loss`."""
+        encoded = self.encode(source_ids, source_mask)
+        output: DecoderOutput = self.decoder(target_input_ids, encoded, need_weights=need_weights)
+        return output
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return the unnormalised log-probabilities [..., V] of hidden vectors [..., O]."""
+        scores: Tensor = self.output(hidden)
+        return scores
+
+    def start(self, encoder_output: EncoderOutput) -> DecoderState:
+        """Return the decoder's state before the first piece."""
+        return self.decoder.start(encoder_output)
+
+    def step(
+        self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor | None, DecoderState]:
+        """Advance by the previous pieces [B] -> logits [B, V], weights [B, L, H, S], state."""
+        output, state = self.decoder.step(previous_ids, state, need_weights=need_weights)
+        return self.logits(output.hidden), output.weights, state

@@ -1,0 +1,262 @@
+"""The one place that puts the parts together: from a configuration to a trained, tested model."""
+
+import logging
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import nmt
+from nmt import runtime
+from nmt.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from nmt.config.check import check_config
+from nmt.config.schema import Config
+from nmt.data.encoded import EncodedCorpus
+from nmt.data.prepare import PreparedCorpus, prepare
+from nmt.decoding.translator import Translator
+from nmt.evaluation import metrics
+from nmt.evaluation.validation import ValidationReport, evaluate_model
+from nmt.model.build import build_model
+from nmt.model.seq2seq import TranslationModel
+from nmt.reporting.metric_log import JsonLinesLog, MetricLog, MetricLogs
+from nmt.reporting.pictures import PictureLog
+from nmt.reporting.progress import ProgressLine, format_duration
+from nmt.reporting.run_log import open_run_log
+from nmt.run_folder import RunFolder
+from nmt.training.trainer import Surroundings, Trainer
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of `train` ended: where, with what summary (None: interrupted), and why."""
+
+    folder: RunFolder
+    summary: Mapping[str, Any] | None
+    already_finished: bool
+
+
+def train(config: Config, config_yaml: str, interrupted: Callable[[], bool]) -> Outcome:
+    """Run a configuration to its end, from wherever an earlier call left it.
+
+    Args:
+        config: What to run.
+        config_yaml: The same, as people read it; kept in the run folder.
+        interrupted: Asked after every update whether to save and stop.
+
+    Raises:
+        UserError: The configuration, the corpus or the run folder is at fault.
+    """
+    check_config(config)
+    folder = RunFolder.of(config)
+    folder.open(config, config_yaml)
+    summary = folder.read_summary()
+    if summary is not None:
+        return Outcome(folder, summary, already_finished=True)
+    with ExitStack() as stack:
+        line = stack.enter_context(ProgressLine(sys.stderr))
+        log = stack.enter_context(open_run_log(folder.log)).logger
+        run = _Run(config, folder, _Console(line, log))
+        summary = run.execute(stack, interrupted)
+    return Outcome(folder, summary, already_finished=False)
+
+
+class _Console:
+    """Says a thing to the terminal and to train.log alike."""
+
+    def __init__(self, line: ProgressLine, log: logging.Logger) -> None:
+        self.line = line
+        self._log = log
+
+    def __call__(self, text: str) -> None:
+        self.line.message(text)
+        self._log.info(text)
+
+
+class _Run:
+    """One run's stages, each said as it comes."""
+
+    def __init__(self, config: Config, folder: RunFolder, say: _Console) -> None:
+        self.config = config
+        self.folder = folder
+        self.say = say
+
+    def execute(
+        self, stack: ExitStack, interrupted: Callable[[], bool]
+    ) -> Mapping[str, Any] | None:
+        training = self.config.training
+        runtime.keep_freed_memory()
+        runtime.set_threads(training.threads)
+        self.device = runtime.pick_device(training.device)
+        self.precision = runtime.pick_precision(training.precision, self.device)
+        self.say(f"run folder {self.folder.path}")
+        self.corpus = self._prepare()
+        runtime.seed_everything(self.config.seed)
+        model = self._build_model()
+        trainer = self._trainer(model, stack, interrupted)
+        reason = trainer.train()
+        if reason == "interrupted":
+            self.say(f"stopped after update {trainer.progress.update:,}; the same command goes on")
+            return None
+        progress = trainer.progress
+        self.say(
+            f"trained: {progress.update:,} updates in {format_duration(progress.seconds)} "
+            f"({reason}), best at update {progress.best_update:,}"
+        )
+        return self._finish(trainer, reason)
+
+    def _prepare(self) -> PreparedCorpus:
+        began = time.monotonic()
+        corpus = prepare(self.config.data, self.config.tokenizer)
+        data, left_out = self.config.data, corpus.left_out
+        tested = 0 if corpus.text.test is None else len(corpus.text.test)
+        self.say(
+            f"corpus {data.name} {data.source_language}-{data.target_language}: "
+            f"{len(corpus.train):,} training pairs, {len(corpus.text.valid):,} validation, "
+            f"{tested:,} test"
+        )
+        if left_out.blank or left_out.too_long:
+            self.say(
+                f"left out of training: {left_out.blank:,} pairs with a blank side, "
+                f"{left_out.too_long:,} longer than data.max_length={data.max_length} pieces"
+            )
+        self.say(
+            f"tokenizer {self.config.tokenizer.name}, "
+            f"{len(corpus.tokenizers.source):,} pieces"
+            f"{'' if corpus.tokenizers.joint else f' and {len(corpus.tokenizers.target):,}'}; "
+            f"{'found prepared' if corpus.from_cache else 'prepared'} "
+            f"in {time.monotonic() - began:.1f} s"
+        )
+        return corpus
+
+    def _build_model(self) -> TranslationModel:
+        tokenizers = self.corpus.tokenizers
+        model = build_model(self.config.model, len(tokenizers.source), len(tokenizers.target))
+        self.say(
+            f"model {_model_name(self.config)}: {_count(model):,} parameters, on {self.device}, "
+            f"products in {str(self.precision).removeprefix('torch.')}"
+        )
+        return model.to(self.device)
+
+    def _trainer(
+        self, model: TranslationModel, stack: ExitStack, interrupted: Callable[[], bool]
+    ) -> Trainer:
+        resumed = load_checkpoint(self.folder.last) if self.folder.last.exists() else None
+        step = None
+        if resumed is not None and resumed.training is not None:
+            step = int(resumed.training["progress"]["update"])
+            self.say(f"going on after update {step:,}")
+        log = self._metric_log(step)
+        stack.callback(log.close)
+        valid = EncodedCorpus.encode(self.corpus.tokenizers, self.corpus.text.valid)
+        search = replace(
+            self.config.decoding, beam_size=self.config.training.validation_beam_size
+        )
+        translator = Translator(model, self.corpus.tokenizers, search, self.precision)
+
+        def validate() -> ValidationReport:
+            return evaluate_model(
+                translator, self.corpus.text.valid, valid, self.config.logging
+            )
+
+        around = Surroundings(validate, self._save, log, self.say.line, interrupted)
+        trainer = Trainer(model, self.corpus.train, self.config, around)
+        if resumed is not None and resumed.training is not None:
+            trainer.resume(resumed.weights, resumed.training)
+        return trainer
+
+    def _metric_log(self, resume_step: int | None) -> MetricLog:
+        first = 0 if resume_step is None else resume_step
+        logs: list[MetricLog] = [
+            JsonLinesLog(self.folder.metrics, first),
+            PictureLog(self.folder.attention),
+        ]
+        if self.config.logging.tensorboard:
+            from nmt.reporting.tensorboard import TensorBoardLog
+
+            logs.append(TensorBoardLog(self.folder.tensorboard, resume_step))
+        return MetricLogs(logs)
+
+    def _save(
+        self,
+        name: str,
+        weights: Mapping[str, Tensor],
+        training: Mapping[str, Any] | None,
+        scores: Mapping[str, float],
+    ) -> None:
+        checkpoint = Checkpoint(self.config, self.corpus.tokenizers, weights, training, scores)
+        save_checkpoint(checkpoint, self.folder.checkpoints / name)
+
+    def _finish(self, trainer: Trainer, reason: str) -> Mapping[str, Any]:
+        """Score the best checkpoint with the search of the decoding section, and write it down."""
+        best = load_checkpoint(self.folder.best)
+        translator = Translator(
+            best.build_model().to(self.device).eval(),
+            best.tokenizers,
+            self.config.decoding,
+            self.precision,
+        )
+        progress = trainer.progress
+        summary: dict[str, Any] = {
+            "nmt": nmt.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "seed": self.config.seed,
+            "model": _model_name(self.config),
+            "parameters": _count(trainer.model),
+            "updates": progress.update,
+            "best_update": progress.best_update,
+            "epochs": progress.epoch,
+            "tokens": progress.tokens,
+            "seconds": round(progress.seconds, 1),
+            "stopped_by": reason,
+            "precision": str(self.precision).removeprefix("torch."),
+            "beam_size": self.config.decoding.beam_size,
+        }
+        summary["valid"] = self._score(translator, "valid")
+        if self.corpus.text.test is not None:
+            summary["test"] = self._score(translator, "test")
+        self.folder.write_summary(summary)
+        return summary
+
+    def _score(self, translator: Translator, split: str) -> dict[str, Any]:
+        text = getattr(self.corpus.text, split)
+        encoded = EncodedCorpus.encode(self.corpus.tokenizers, text)
+        began = time.monotonic()
+        report = evaluate_model(translator, text, encoded, replace(self.config.logging, samples=0))
+        seconds = time.monotonic() - began
+        edit_rate = metrics.ter(report.translations, text.target)
+        if split == "test":
+            lines = "".join(f"{translation}\n" for translation in report.translations)
+            self.folder.translations.write_text(lines, encoding="utf-8")
+        self.say(
+            f"{split}: BLEU {report.bleu.value:.2f}, chrF {report.chrf.value:.2f}, "
+            f"TER {edit_rate.value:.2f}, perplexity {report.perplexity:.2f}  "
+            f"(beam {self.config.decoding.beam_size}, {seconds:.0f} s)"
+        )
+        return {
+            "loss": report.loss,
+            "perplexity": report.perplexity,
+            "bleu": report.bleu.value,
+            "signature": report.bleu.signature,
+            "chrf": report.chrf.value,
+            "chrf_signature": report.chrf.signature,
+            "ter": edit_rate.value,
+            "ter_signature": edit_rate.signature,
+        }
+
+
+def _count(model: TranslationModel) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _model_name(config: Config) -> str:
+    encoder, decoder = config.model.encoder, config.model.decoder
+    attention = getattr(decoder, "attention", None)
+    name = encoder.name if encoder.name == decoder.name else f"{encoder.name} to {decoder.name}"
+    return f"{name}, attention {attention.name}" if attention else name

@@ -1,0 +1,1 @@
+"""What a run shows of itself: metric logs, heatmaps, the progress line and the log file."""

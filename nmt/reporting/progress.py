@@ -1,0 +1,185 @@
+"""The progress line: one live line on a terminal, a plain line now and then in a pipe."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TextIO
+
+LINE_WIDTH = 80
+REDRAW_SECONDS = 0.1
+CLEAR_TO_END = "\x1b[K"
+
+
+@dataclass(frozen=True)
+class TrainingStatus:
+    """Where training stands.
+
+    Args:
+        update: optimiser updates made.
+        max_updates: updates to make, None if something else ends training.
+        epoch: the pass over the data that is under way, from 1.
+        loss: nats per target token.
+        learning_rate: of the latest update.
+        gradient_norm: before clipping.
+        tokens_per_second: target tokens, on all processes.
+        seconds_left: expected, None if unknown.
+    """
+
+    update: int
+    max_updates: int | None
+    epoch: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    tokens_per_second: float
+    seconds_left: float | None
+
+
+def format_status(status: TrainingStatus, width: int = LINE_WIDTH) -> str:
+    """Describe a status in one line of at most `width` characters.
+
+    Where not everything fits, the gradient norm goes first, then the epoch, the learning rate,
+    the speed, the time left and the loss.
+    """
+    parts = {
+        "update": _format_update(status.update, status.max_updates),
+        "epoch": f"ep {_short(status.epoch)}",
+        "loss": f"loss {_decimal(status.loss, 3)}",
+        "learning rate": f"lr {status.learning_rate:.1e}",
+        "gradient": f"grad {_decimal(status.gradient_norm, 2)}",
+        "speed": f"{_short(status.tokens_per_second)} tok/s",
+    }
+    if status.seconds_left is not None:
+        parts["left"] = f"ETA {format_duration(status.seconds_left)}"
+    for name in ("gradient", "epoch", "learning rate", "speed", "left", "loss"):
+        if len("  ".join(parts.values())) <= width:
+            break
+        parts.pop(name, None)
+    return "  ".join(parts.values())[:width]
+
+
+def format_duration(seconds: float) -> str:
+    """Write seconds as "0:07", "12:40", "3:05:00" or "2d 3h"; "?" if they are not finite."""
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, second = divmod(max(0, round(seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days > 999:
+        return ">999d"
+    if days:
+        return f"{days}d {hour}h"
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+class ProgressLine:
+    """Shows the latest status.
+
+    On a terminal one line is rewritten in place, at most ten times a second, and is kept when
+    the line is closed. Anywhere else plain lines are written, one every `every_seconds`, and the
+    last status when the line is closed.
+
+    Args:
+        stream: where to write, usually `sys.stderr`.
+        every_seconds: time between plain lines.
+        clock: tells the time in seconds.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        every_seconds: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream
+        self._live = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._pause = REDRAW_SECONDS if self._live else every_seconds
+        self._clock = clock
+        self._shown_at: float | None = None
+        self._waiting: TrainingStatus | None = None  # given, but not shown yet
+        self._line = ""  # what the live line shows now
+
+    def update(self, status: TrainingStatus) -> None:
+        """Show `status`, now or, if the last one was shown only just now, with a later one."""
+        self._waiting = status
+        now = self._clock()
+        if self._shown_at is None or now - self._shown_at >= self._pause:
+            self._shown_at = now
+            self._show()
+
+    def message(self, text: str) -> None:
+        """Print a line of its own, which stays, above the live line."""
+        if self._line:
+            self._stream.write(f"\r{CLEAR_TO_END}{text}\n{self._line}")
+        else:
+            self._stream.write(f"{text}\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Show the last status if it is still waiting, and leave the cursor on a fresh line."""
+        self._show()
+        if self._line:
+            self._stream.write("\n")
+            self._line = ""
+        self._stream.flush()
+
+    def _show(self) -> None:
+        if self._waiting is None:
+            return
+        if self._live:
+            # The last column stays free: some terminals wrap as soon as it is filled.
+            self._line = format_status(self._waiting, min(LINE_WIDTH, _columns(self._stream) - 1))
+            self._stream.write(f"\r{self._line}{CLEAR_TO_END}")
+        else:
+            self._stream.write(f"{format_status(self._waiting)}\n")
+        self._stream.flush()
+        self._waiting = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _columns(stream: TextIO) -> int:
+    """Width of the terminal behind `stream`, which need not be the one behind stdout."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        columns = 0
+    return columns or shutil.get_terminal_size().columns
+
+
+def _format_update(update: int, max_updates: int | None) -> str:
+    if max_updates is None:
+        return f"{update:>9,}"
+    total = f"{max_updates:,}"
+    return f"{update:>{max(len(total), 7)},}/{total}"
+
+
+def _decimal(value: float, digits: int) -> str:
+    """Fixed decimals for usual sizes, powers of ten for others; at most 8 characters."""
+    if not math.isfinite(value) or abs(value) < 1000:
+        return f"{value:.{digits}f}"
+    return f"{value:.1e}"
+
+
+def _short(number: float) -> str:
+    """6,210, 123k, 4.5M, 1.2e+10: a count in at most 7 characters."""
+    if not math.isfinite(number) or abs(number) >= 999_500_000:
+        return f"{number:.1e}"
+    if abs(number) >= 999_500:
+        return f"{number / 1e6:.1f}M"
+    return f"{number:,.0f}" if abs(number) < 99_999.5 else f"{number / 1e3:.0f}k"

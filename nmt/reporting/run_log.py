@@ -1,0 +1,72 @@
+"""The log file of a run: what the package logs while it works, with times."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+LOGGER_NAME = "nmt"
+LINE_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+class RunLog:
+    """An open log file. `logger` writes to it, and so does every logger below "nmt"."""
+
+    def __init__(self, handler: _RunLogHandler) -> None:
+        self.logger = logging.getLogger(LOGGER_NAME)
+        self._handler = handler
+
+    def close(self) -> None:
+        """Close the file and leave the logger as it was found; twice does no harm."""
+        _detach(self.logger, self._handler)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_run_log(path: Path) -> RunLog:
+    """Write what the logger "nmt" is told, from INFO on, to the end of `path`.
+
+    The file alone gets it: while the log is open nothing reaches the root logger's handlers, and
+    so nothing breaks into the progress line. One log is open at a time; one that an earlier run of
+    the same process (a sweep) left open is closed first.
+    """
+    logger = logging.getLogger(LOGGER_NAME)
+    for handler in list(logger.handlers):
+        if isinstance(handler, _RunLogHandler):
+            _detach(logger, handler)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = _RunLogHandler(path, logger)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    return RunLog(handler)
+
+
+class _RunLogHandler(logging.FileHandler):
+    """Also remembers how the logger was set before."""
+
+    def __init__(self, path: Path, logger: logging.Logger) -> None:
+        super().__init__(path, mode="a", encoding="utf-8")
+        self.setFormatter(logging.Formatter(LINE_FORMAT))
+        self.level_before = logger.level
+        self.propagate_before = logger.propagate
+
+
+def _detach(logger: logging.Logger, handler: _RunLogHandler) -> None:
+    if handler not in logger.handlers:
+        return
+    logger.removeHandler(handler)
+    logger.setLevel(handler.level_before)
+    logger.propagate = handler.propagate_before
+    handler.close()

@@ -1,0 +1,118 @@
+"""A run on disk: its folder, what is in it, and whether it is new, unfinished or finished."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nmt.config.plain import to_mapping
+from nmt.config.schema import Config
+from nmt.data.encoded import content_hash
+from nmt.errors import UserError
+
+_FREE = ("run.", "logging.", "data.cache_dir", "training.max_updates", "training.max_minutes")
+"""Settings that may differ when an unfinished run goes on."""
+
+
+class RunFolder:
+    """The files of one run.
+
+    ``config.json`` decides whether a run is the same; ``config.yaml`` says the same to people.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Name a folder; nothing is written yet."""
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.last = self.checkpoints / "last.pt"
+        self.best = self.checkpoints / "best.pt"
+        self.tensorboard = path / "tensorboard"
+        self.attention = path / "attention"
+        self.metrics = path / "metrics.jsonl"
+        self.log = path / "train.log"
+        self.summary = path / "summary.json"
+        self.translations = path / "test.translations.txt"
+        self._config = path / "config.json"
+
+    @classmethod
+    def of(cls, config: Config) -> "RunFolder":
+        """Return the folder of a configuration: ``run.dir``, or a name made from the settings."""
+        return cls(Path(config.run.dir or f"runs/{_name(config)}"))
+
+    def open(self, config: Config, config_yaml: str) -> None:
+        """Create the folder, or check that what is there is this run.
+
+        Raises:
+            UserError: The folder holds something else, or cannot be written.
+        """
+        if self._config.exists():
+            self._refuse_changes(config)
+            return
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UserError(
+                f"{self.path} exists and is no run of nmt; choose another run.dir or empty it"
+            )
+        try:
+            self.checkpoints.mkdir(parents=True)
+            (self.path / "config.yaml").write_text(config_yaml, encoding="utf-8")
+            write_json(self._config, to_mapping(config))
+        except OSError as error:
+            raise UserError(
+                f"cannot write the run folder {self.path}: {error.strerror}; choose another run.dir"
+            ) from error
+
+    def read_summary(self) -> dict[str, Any] | None:
+        """Return a finished run's summary; None if it is not finished."""
+        if not self.summary.exists():
+            return None
+        summary: dict[str, Any] = json.loads(self.summary.read_text(encoding="utf-8"))
+        return summary
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Mark the run finished."""
+        write_json(self.summary, summary)
+
+    def _refuse_changes(self, config: Config) -> None:
+        before = _flat(json.loads(self._config.read_text(encoding="utf-8")))
+        now = _flat(to_mapping(config))
+        free = ("run.", "logging.", "data.cache_dir") if self.summary.exists() else _FREE
+        changed = [
+            f"{key} was {json.dumps(before.get(key))}, now {json.dumps(now.get(key))}"
+            for key in sorted(before.keys() | now.keys())
+            if before.get(key) != now.get(key) and not key.startswith(free)
+        ]
+        if changed:
+            raise UserError(
+                f"{self.path} holds a {'finished ' if self.summary.exists() else ''}run of other "
+                f"settings: {'; '.join(changed)}; set them back, or choose another run.dir"
+            )
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON so that the file is either the old one or the whole new one."""
+    partial = path.with_name(f".{path.name}.partial")
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    partial.write_text(text + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _name(config: Config) -> str:
+    mapping = to_mapping(config)
+    del mapping["run"], mapping["logging"], mapping["data"]["cache_dir"]
+    decoder = mapping["model"]["decoder"]
+    attention = decoder.get("attention", {}).get("name")
+    parts = dict.fromkeys((config.model.encoder.name, config.model.decoder.name))
+    model = "-".join(filter(None, (*parts, attention)))
+    digest = content_hash([json.dumps(mapping, sort_keys=True)])[:6]
+    return f"{config.data.name}-{model}-s{config.seed}-{digest}"
+
+
+def _flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

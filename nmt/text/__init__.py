@@ -1,0 +1,1 @@
+"""Text to piece ids and back."""

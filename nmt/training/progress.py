@@ -1,0 +1,50 @@
+"""How far a run has come: all that the loop must remember besides weights and optimizer."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nmt.config.schema import PlateauScheduleConfig, ScheduleConfig
+
+
+@dataclass
+class TrainingProgress:
+    """Counted from the run's first beginning, resumed or not.
+
+    Attributes:
+        update: Updates made.
+        epoch: The pass over the data under way, from 0.
+        position: Updates made within it.
+        tokens: Target pieces learned from.
+        seconds: Time spent training, validation included.
+        best_score: Of the best validation so far, larger is better; None before the first.
+        best_update: When that was.
+        without_gain: Validations since.
+        reductions: Cuts of the plateau schedule.
+    """
+
+    update: int = 0
+    epoch: int = 0
+    position: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    best_score: float | None = None
+    best_update: int = 0
+    without_gain: int = 0
+    reductions: int = 0
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the plain values."""
+        return asdict(self)
+
+    def validated(self, score: float, schedule: ScheduleConfig) -> bool:
+        """Note a validation's score (larger is better) and return whether it is the best."""
+        if self.best_score is None or score > self.best_score:
+            self.best_score, self.best_update, self.without_gain = score, self.update, 0
+            return True
+        self.without_gain += 1
+        if (
+            isinstance(schedule, PlateauScheduleConfig)
+            and self.without_gain % schedule.patience == 0
+        ):
+            self.reductions += 1
+        return False

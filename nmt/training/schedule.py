@@ -1,0 +1,38 @@
+"""Learning rates as pure functions of the update."""
+
+import math
+
+from nmt.config.schema import (
+    ConstantScheduleConfig,
+    CosineScheduleConfig,
+    InverseSqrtScheduleConfig,
+    PlateauScheduleConfig,
+    ScheduleConfig,
+)
+
+
+def rate_factor(
+    schedule: ScheduleConfig, update: int, max_updates: int, reductions: int = 0
+) -> float:
+    """Return what the peak learning rate is multiplied by.
+
+    Args:
+        schedule: The kind; all rise linearly to 1 at update ``warmup``.
+        update: From 1.
+        max_updates: Where ``cosine`` reaches its end.
+        reductions: How often ``plateau`` has cut the rate so far.
+    """
+    warmup = schedule.warmup
+    if update < warmup:
+        return update / warmup
+    match schedule:
+        case ConstantScheduleConfig():
+            return 1.0
+        case InverseSqrtScheduleConfig():
+            return math.sqrt(warmup / update)
+        case CosineScheduleConfig(final_factor=final):
+            done = min(1.0, (update - warmup) / max(1, max_updates - warmup))
+            return final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
+        case PlateauScheduleConfig(factor=factor):
+            return factor**reductions
+    raise AssertionError(f"no schedule for {schedule}")

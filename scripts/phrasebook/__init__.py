@@ -1,0 +1,1 @@
+"""Composition of the embedded English-German phrasebook corpus from a grammar."""

@@ -1,0 +1,132 @@
+"""The built wheel, installed into an environment of its own and used from a foreign folder."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import nmt
+
+ROOT = Path(__file__).resolve().parents[1]
+SPLITS, KINDS = ("train", "valid", "test"), ("en", "de", "align")
+CORPUS = {f"nmt/corpora/phrasebook/{split}.{kind}" for split in SPLITS for kind in KINDS}
+
+pytest.importorskip("hatchling", reason="the wheel is built with the dev extra's hatchling")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """An environment that holds the wheel, and a folder to work in that knows no checkout."""
+
+    environment: Path
+    folder: Path
+
+    def run(self, program: str, *arguments: str, text: str = "") -> str:
+        """Run a program in the foreign folder; it has to succeed. Return what it printed."""
+        variables = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        variables.pop("VIRTUAL_ENV", None)
+        variables["HF_HUB_OFFLINE"] = "1"
+        variables["PYTHONUTF8"] = "1"
+        result = subprocess.run(
+            [self.environment / "bin" / program, *arguments],
+            cwd=self.folder,
+            env=variables,
+            input=text,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=900,
+        )
+        assert result.returncode == 0, f"{arguments}\n{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT))
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    environment = tmp_path_factory.mktemp("installed").resolve() / "environment"
+    venv.create(environment, with_pip=False, symlinks=True)
+    _pip("--python", str(environment), "install", "--no-deps", str(wheel))
+    # The dependencies come from where they are now. Folders named in a .pth file stand behind the
+    # environment's own packages, and .pth files inside them, an editable install's, are not read.
+    names = {"base": str(environment), "platbase": str(environment)}
+    packages = Path(sysconfig.get_path("purelib", "venv", vars=names))
+    folders = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    (packages / "dependencies.pth").write_text("\n".join(folders) + "\n", encoding="utf-8")
+    return Installation(environment, tmp_path_factory.mktemp("elsewhere"))
+
+
+def test_wheel_carries_configs_and_corpus_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert {name.split("/")[0] for name in names} == {"nmt"}
+    configs = {
+        f"nmt/configs/{path.relative_to(ROOT / 'configs').as_posix()}"
+        for path in (ROOT / "configs").rglob("*.yaml")
+    }
+    assert configs
+    assert {name for name in names if name.startswith("nmt/configs/")} == configs
+    corpora = {name for name in names if name.startswith("nmt/corpora/")}
+    assert corpora == CORPUS | {"nmt/corpora/phrasebook/README.md"}
+
+
+def test_command_knows_its_version(installed: Installation) -> None:
+    assert nmt.__version__ in installed.run("nmt", "--version")
+
+
+def test_everything_comes_from_the_installed_package(installed: Installation) -> None:
+    program = """
+import nmt
+from nmt.config.store import config_directory
+from nmt.data.corpus import corpora_directory
+print(nmt.__file__, config_directory(), corpora_directory(), sep="\\n")
+"""
+    paths = installed.run("python", "-c", program).splitlines()
+    assert len(paths) == 3
+    for path in map(Path, paths):
+        assert path.is_relative_to(installed.environment), f"{path} is outside the environment"
+        assert path.exists()
+
+
+def test_settings_compose(installed: Installation) -> None:
+    printed = installed.run("nmt", "train", "--cfg", "job")
+    assert "phrasebook" in printed
+    assert "max_updates" in printed
+    assert not list(installed.folder.glob("runs*")), "showing the settings made a run folder"
+
+
+@pytest.mark.slow
+def test_trains_and_translates(installed: Installation) -> None:
+    installed.run(
+        "nmt",
+        "train",
+        "training.max_updates=2",
+        "training.validate_every=2",
+        "training.save_every=2",
+        "run.dir=run",
+    )
+    assert (installed.folder / "run" / "summary.json").is_file()
+    sentences = "Good morning.\nWhere is the bus stop?\n"
+    translated = installed.run("nmt", "translate", "--model", "run", text=sentences)
+    assert translated.count("\n") == 2
+
+
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
+    result = subprocess.run(
+        [*command, "--no-index", "--quiet"], capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -1,0 +1,191 @@
+"""The shell scripts, on a copy of the project whose Python and pip only keep a diary."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = ["scripts/setup", "scripts/test", "scripts/demo", ".ci/run"]
+BASH = shutil.which("bash")
+
+pytestmark = pytest.mark.skipif(BASH is None, reason="needs bash")
+
+# Answers for `python -m TOOL` without running it, and is a bare Python otherwise (-S: it sees no
+# installed packages). A file `fail-TOOL` in the project makes that tool fail.
+STAND_IN = """#!/bin/sh
+if [ "$1" = -m ]; then
+    printf '%s\\n' "$*" >>diary
+    [ "$*" = '-m pip --version' ] && exit 0
+    if [ -e "fail-$2" ]; then echo "$2: something went wrong"; exit 3; fi
+    echo "$2: noise"
+    exit 0
+fi
+exec '{python}' -S "$@"
+"""
+
+
+class Project:
+    """A copy of the scripts in a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in [*SCRIPTS, "pyproject.toml", "constraints.txt"]:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+    def add_environment(self) -> None:
+        binaries = self.folder / ".venv" / "bin"
+        binaries.mkdir(parents=True)
+        for name, text in (
+            ("python", STAND_IN.format(python=sys.executable)),
+            ("nmt", "#!/bin/sh\necho nmt 0\n"),
+        ):
+            (binaries / name).write_text(text)
+            (binaries / name).chmod(0o755)
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        inherited = {k: v for k, v in os.environ.items() if k not in ("PYTHON", "PYTHONPATH")}
+        return subprocess.run(
+            [BASH or "bash", *command],
+            cwd=self.folder,
+            env=inherited | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def diary(self) -> list[str]:
+        """Return what was asked of the stand-in since the last look."""
+        path = self.folder / "diary"
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return lines
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def project(bare: Project) -> Project:
+    bare.add_environment()
+    return bare
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script_is_sound(name: str) -> None:
+    path = ROOT / name
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("#!/usr/bin/env bash\n")
+    assert re.search(r"^set -e?uo pipefail$", text, re.MULTILINE)
+    assert os.access(path, os.X_OK), f"{name} is not executable"
+    assert not re.search(r"/(home|root|Users)/", text), f"{name} names a folder of one machine"
+    check = subprocess.run([BASH or "bash", "-n", path], capture_output=True, text=True)
+    assert check.returncode == 0, check.stderr
+
+
+def test_setup_explains_itself(bare: Project) -> None:
+    result = bare.run("scripts/setup", "--help")
+    assert result.returncode == 0
+    assert "scripts/setup --check" in result.stdout
+    assert "set -euo" not in result.stdout
+    assert not (bare.folder / ".venv").exists()
+
+
+def test_setup_refuses_what_it_does_not_know(bare: Project) -> None:
+    result = bare.run("scripts/setup", "--chekc")
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "--chekc" in result.stderr
+
+
+def test_setup_check_changes_nothing(bare: Project) -> None:
+    result = bare.run("scripts/setup", "--check")
+    assert result.returncode == 1
+    assert "scripts/setup" in result.stderr
+    assert not (bare.folder / ".venv").exists()
+
+
+def test_setup_says_in_one_line_that_python_is_missing(bare: Project, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    dirname = shutil.which("dirname")
+    assert dirname is not None
+    (tools / "dirname").symlink_to(dirname)
+    result = bare.run("scripts/setup", PATH=str(tools))
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "3.11" in result.stderr
+    assert not (bare.folder / ".venv").exists()
+
+
+def test_setup_refuses_an_unfit_python(bare: Project) -> None:
+    result = bare.run("scripts/setup", PYTHON="false")
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "PYTHON=false" in result.stderr
+
+
+def test_setup_installs_once(project: Project) -> None:
+    first = project.run("scripts/setup")
+    assert first.returncode == 0, first.stderr
+    assert "noise" not in first.stdout + first.stderr
+    calls = project.diary()
+    assert any("--editable .[dev]" in call for call in calls)
+    assert all("--constraint constraints.txt" in call for call in calls if " install" in call)
+
+    second = project.run("scripts/setup")
+    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+    assert project.diary() == []
+    assert project.run("scripts/setup", "--check").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+def test_setup_follows_a_change(project: Project, name: str) -> None:
+    assert project.run("scripts/setup").returncode == 0
+    project.diary()
+    with (project.folder / name).open("a") as file:
+        file.write("# changed\n")
+    assert project.run("scripts/setup", "--check").returncode == 1
+    assert project.run("scripts/setup").returncode == 0
+    assert project.diary()
+
+
+def test_setup_goes_on_after_a_failure(project: Project) -> None:
+    (project.folder / "fail-pip").touch()
+    result = project.run("scripts/setup")
+    assert result.returncode == 1
+    assert "pip: something went wrong" in result.stderr
+    assert project.run("scripts/setup", "--check").returncode == 1
+
+    (project.folder / "fail-pip").unlink()
+    project.diary()
+    assert project.run("scripts/setup").returncode == 0
+    assert project.diary()
+
+
+def test_test_leaves_slow_ones_out_unless_asked(project: Project) -> None:
+    assert project.run("scripts/test", "-k", "two words").returncode == 0
+    assert project.diary()[-1] == "-m pytest -m not slow -k two words"
+    assert project.run("scripts/test", "--slow").returncode == 0
+    assert project.diary()[-1] == "-m pytest"
+
+
+def test_ci_runs_every_stage_and_reports_the_failures(project: Project) -> None:
+    result = project.run(".ci/run")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "all passed" in result.stdout.splitlines()[-1]
+
+    (project.folder / "fail-pytest").touch()
+    (project.folder / "fail-mypy").touch()
+    result = project.run(".ci/run")
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[-1] == "==== FAILED: tests types"
+    assert "==== format: passed" in result.stdout
