@@ -54,28 +54,39 @@ def train(config: Config, config_yaml: str, interrupted: Callable[[], bool]) -> 
     """
     check_config(config)
     folder = RunFolder.of(config)
-    folder.open(config, config_yaml)
+    folder.check(config)
     summary = folder.read_summary()
     if summary is not None:
         return Outcome(folder, summary, already_finished=True)
     with ExitStack() as stack:
-        line = stack.enter_context(ProgressLine(sys.stderr))
-        log = stack.enter_context(open_run_log(folder.log)).logger
-        run = _Run(config, folder, _Console(line, log))
-        summary = run.execute(stack, interrupted)
-    return Outcome(folder, summary, already_finished=False)
+        say = _Console(stack.enter_context(ProgressLine(sys.stderr)))
+        run = _Run(config, folder, say)
+        run.prepare()
+        folder.create(config, config_yaml)  # only now: a faulty corpus leaves no run behind
+        say.keep(stack.enter_context(open_run_log(folder.log)).logger)
+        return Outcome(folder, run.execute(stack, interrupted), already_finished=False)
 
 
 class _Console:
     """Says a thing to the terminal and to train.log alike."""
 
-    def __init__(self, line: ProgressLine, log: logging.Logger) -> None:
+    def __init__(self, line: ProgressLine) -> None:
         self.line = line
+        self._log: logging.Logger | None = None
+        self._said: list[str] = []
+
+    def keep(self, log: logging.Logger) -> None:
+        """Write to a log from now on, and what was said before it was open."""
         self._log = log
+        for text in self._said:
+            log.info(text)
 
     def __call__(self, text: str) -> None:
         self.line.message(text)
-        self._log.info(text)
+        if self._log is None:
+            self._said.append(text)
+        else:
+            self._log.info(text)
 
 
 class _Run:
@@ -86,16 +97,18 @@ class _Run:
         self.folder = folder
         self.say = say
 
-    def execute(
-        self, stack: ExitStack, interrupted: Callable[[], bool]
-    ) -> Mapping[str, Any] | None:
+    def prepare(self) -> None:
         training = self.config.training
         runtime.keep_freed_memory()
         runtime.set_threads(training.threads)
         self.device = runtime.pick_device(training.device)
         self.precision = runtime.pick_precision(training.precision, self.device)
         self.say(f"run folder {self.folder.path}")
-        self.corpus = self._prepare()
+        self.corpus = self._prepare_corpus()
+
+    def execute(
+        self, stack: ExitStack, interrupted: Callable[[], bool]
+    ) -> Mapping[str, Any] | None:
         runtime.seed_everything(self.config.seed)
         model = self._build_model()
         trainer = self._trainer(model, stack, interrupted)
@@ -110,7 +123,7 @@ class _Run:
         )
         return self._finish(trainer, reason)
 
-    def _prepare(self) -> PreparedCorpus:
+    def _prepare_corpus(self) -> PreparedCorpus:
         began = time.monotonic()
         corpus = prepare(self.config.data, self.config.tokenizer)
         data, left_out = self.config.data, corpus.left_out
@@ -154,17 +167,13 @@ class _Run:
         log = self._metric_log(step)
         stack.callback(log.close)
         valid = EncodedCorpus.encode(self.corpus.tokenizers, self.corpus.text.valid)
-        search = replace(
-            self.config.decoding, beam_size=self.config.training.validation_beam_size
-        )
+        search = replace(self.config.decoding, beam_size=self.config.training.validation_beam_size)
         translator = Translator(model, self.corpus.tokenizers, search, self.precision)
 
         def validate() -> ValidationReport:
-            return evaluate_model(
-                translator, self.corpus.text.valid, valid, self.config.logging
-            )
+            return evaluate_model(translator, self.corpus.text.valid, valid, self.config.logging)
 
-        around = Surroundings(validate, self._save, log, self.say.line, interrupted)
+        around = Surroundings(validate, self._save, log, self.say.line, self.say, interrupted)
         trainer = Trainer(model, self.corpus.train, self.config, around)
         if resumed is not None and resumed.training is not None:
             trainer.resume(resumed.weights, resumed.training)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nmt.config.plain import to_mapping
+from nmt.config.plain import flatten, to_mapping
 from nmt.config.schema import Config
 from nmt.data.encoded import content_hash
 from nmt.errors import UserError
@@ -40,21 +40,29 @@ class RunFolder:
         """Return the folder of a configuration: ``run.dir``, or a name made from the settings."""
         return cls(Path(config.run.dir or f"runs/{_name(config)}"))
 
-    def open(self, config: Config, config_yaml: str) -> None:
-        """Create the folder, or check that what is there is this run.
+    def check(self, config: Config) -> None:
+        """Check that the folder is free, or holds a run of this configuration.
 
         Raises:
-            UserError: The folder holds something else, or cannot be written.
+            UserError: The folder holds something else.
         """
         if self._config.exists():
             self._refuse_changes(config)
-            return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise UserError(
                 f"{self.path} exists and is no run of nmt; choose another run.dir or empty it"
             )
+
+    def create(self, config: Config, config_yaml: str) -> None:
+        """Make the folder, if it is not there yet.
+
+        Raises:
+            UserError: It cannot be written.
+        """
+        if self._config.exists():
+            return
         try:
-            self.checkpoints.mkdir(parents=True)
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
             (self.path / "config.yaml").write_text(config_yaml, encoding="utf-8")
             write_json(self._config, to_mapping(config))
         except OSError as error:
@@ -74,13 +82,15 @@ class RunFolder:
         write_json(self.summary, summary)
 
     def _refuse_changes(self, config: Config) -> None:
-        before = _flat(json.loads(self._config.read_text(encoding="utf-8")))
-        now = _flat(to_mapping(config))
+        before = flatten(json.loads(self._config.read_text(encoding="utf-8")))
+        now = flatten(to_mapping(config))
         free = ("run.", "logging.", "data.cache_dir") if self.summary.exists() else _FREE
         changed = [
             f"{key} was {json.dumps(before.get(key))}, now {json.dumps(now.get(key))}"
             for key in sorted(before.keys() | now.keys())
-            if before.get(key) != now.get(key) and not key.startswith(free)
+            if before.get(key) != now.get(key)
+            and not key.startswith(free)
+            and not isinstance(before.get(key, now.get(key)), Mapping)
         ]
         if changed:
             raise UserError(
@@ -106,13 +116,3 @@ def _name(config: Config) -> str:
     model = "-".join(filter(None, (*parts, attention)))
     digest = content_hash([json.dumps(mapping, sort_keys=True)])[:6]
     return f"{config.data.name}-{model}-s{config.seed}-{digest}"
-
-
-def _flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in mapping.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -23,10 +23,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError:
         return _unknown_key(found[1], details, arguments)
     if found := re.search(r"Could not find '([^']+)'", message):
         return _unknown_choice(found[1])
-    if found := re.search(r"Missing mandatory value: (\S+)", details):
-        return UserError(f"{found[1]} is not set; give it on the command line: {found[1]}=...")
-    if found := re.search(r"Structured config of type .*? has missing mandatory value: (\S+)", details):
-        return UserError(f"{found[1]} is not set; give it on the command line")
+    if found := re.search(r"[Ee]rror merging override (\S+)", message):
+        return UserError(f"{found[1]}: {_one_line(str(cause).split('full_key')[0])}")
     return UserError(_one_line(message))
 
 
@@ -64,16 +62,17 @@ def _all_keys(arguments: Sequence[str]) -> Iterator[str]:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(Path(config_directory())), version_base="1.3"):
         composed = compose("train", overrides=choices)
-    yield from _paths(composed)
+    yield from setting_paths(composed)
 
 
-def _paths(node: DictConfig, prefix: str = "") -> Iterator[str]:
+def setting_paths(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    """Yield the full key of every section and setting below a node."""
     for key in node:
-        path = f"{prefix}{key}"
+        path = f"{prefix}{key!s}"
         yield path
         child: Any = OmegaConf.select(node, str(key), throw_on_missing=False)
         if isinstance(child, DictConfig):
-            yield from _paths(child, f"{path}.")
+            yield from setting_paths(child, f"{path}.")
 
 
 def _one_line(message: str) -> str:

@@ -6,6 +6,14 @@ from contextlib import contextmanager
 
 from nmt.errors import UserError
 
+USER_ERROR = 2
+"""Exit status where the input is at fault."""
+
+
+def print_error(error: UserError) -> None:
+    """Say what is wrong, on one line of stderr."""
+    print(f"nmt: {' '.join(str(error).split())}", file=sys.stderr)
+
 
 @contextmanager
 def reported() -> Iterator[None]:
@@ -13,8 +21,8 @@ def reported() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        print(f"nmt: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+        print_error(error)
+        sys.exit(USER_ERROR)
     except BrokenPipeError:  # the reader of our output has gone, as in `nmt translate | head`
         sys.stderr.close()
         sys.exit(141)

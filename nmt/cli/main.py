@@ -1,5 +1,6 @@
 """The command `nmt`; each subcommand loads what it needs when it is called."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,20 @@ app = typer.Typer(
 )
 
 _PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+
+
+Model = Annotated[
+    Path,
+    typer.Option(
+        "--model", help="A run folder, or a file of its checkpoints/.", show_default=False
+    ),
+]
+BeamSize = Annotated[int | None, typer.Option(help="Hypotheses kept; 1 is greedy. [run's own]")]
+LengthPenalty = Annotated[
+    float | None, typer.Option(help="Alpha of Wu et al. 2016; higher favours longer. [run's own]")
+]
+BatchSize = Annotated[int | None, typer.Option(help="Sentences searched together. [run's own]")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 
 
 def _version(wanted: bool) -> None:
@@ -38,6 +53,60 @@ def train(context: typer.Context) -> None:
     from nmt.cli.train import run
 
     run(context.args)
+
+
+@app.command()
+def translate(
+    model: Model,
+    sentences: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SENTENCE]...", help="Sentences; none: standard input, by line."),
+    ] = None,
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
+    batch_size: BatchSize = None,
+    n_best: Annotated[
+        int, typer.Option(help="Hypotheses shown; above 1 as score<TAB>text lines.")
+    ] = 1,
+    attention: Annotated[
+        Path | None,
+        typer.Option(help="Draw the attention of one sentence into this .png, .svg or .pdf."),
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Translate sentences: one line out for each line in, blank stays blank."""
+    from nmt.cli.translate import TranslateOptions, run
+
+    options = TranslateOptions(
+        model, beam_size, length_penalty, batch_size, n_best, attention, device
+    )
+    run(sentences or [], options)
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    source: Annotated[Path, typer.Option(help="Sentences to translate, one a line (or .gz).")],
+    reference: Annotated[Path, typer.Option(help="Their translations by people, line by line.")],
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
+    batch_size: BatchSize = None,
+    device: Device = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Score a model on a file: BLEU, chrF and TER with their sacreBLEU signatures."""
+    from nmt.cli.evaluate import run
+
+    run(
+        model,
+        source,
+        reference,
+        beam_size=beam_size,
+        length_penalty=length_penalty,
+        batch_size=batch_size,
+        device=device,
+        as_json=as_json,
+    )
 
 
 def main() -> None:

@@ -3,18 +3,24 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nmt.cli.composition_errors import explain
+from nmt.cli.composition_errors import explain, setting_paths
+from nmt.cli.errors import USER_ERROR, print_error
+from nmt.config.check import check_config
+from nmt.config.plain import flatten, to_mapping
 from nmt.config.schema import Config
 from nmt.config.store import config_directory, register_schemas
+from nmt.errors import UserError
 
 RESUME_ME = 75  # EX_TEMPFAIL: interrupted, saved, the same command goes on
 
@@ -22,46 +28,64 @@ RESUME_ME = 75  # EX_TEMPFAIL: interrupted, saved, the same command goes on
 def run(arguments: Sequence[str]) -> None:
     """Run the Hydra application with these arguments.
 
+    A sweep's jobs run one after another in this process; one that fails is told at once and the
+    others go on.
+
     Raises:
-        UserError: The configuration cannot be composed, or what it asks for is at fault.
+        UserError: The configuration cannot be composed.
     """
     register_schemas()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as exceptions, not as Hydra's prints
     sys.argv = ["nmt train", *arguments]
+    failed: list[str] = []
+
+    def job(composed: DictConfig) -> float | None:
+        try:
+            return _train(composed)
+        except UserError as error:
+            print_error(error)
+            failed.append(str(error))
+            return None
+
     application = hydra.main(
         version_base="1.3", config_path=str(config_directory()), config_name="train"
-    )(_train)
+    )(job)
     try:
         application()
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, arguments) from error
+    if failed:
+        sys.exit(USER_ERROR)
 
 
-def _train(composed: DictConfig) -> float | None:
-    from nmt import pipeline
-
+def _train(composed: DictConfig) -> float:
+    if missing := sorted(OmegaConf.missing_keys(composed)):
+        raise UserError(
+            f"{', '.join(missing)} {'are' if len(missing) > 1 else 'is'} not set; "
+            f"give values on the command line, as in {missing[0]}=..."
+        )
     config = OmegaConf.to_object(composed)
     assert isinstance(config, Config)
+    if added := sorted(set(setting_paths(composed)) - set(flatten(to_mapping(config)))):
+        raise UserError(f"there is no setting {', '.join(added)}; + cannot add one")
+    check_config(config)
+    from nmt import pipeline  # only now: it loads torch
+
     config_yaml = OmegaConf.to_yaml(composed, resolve=True)
     with _interruption() as interrupted:
         outcome = pipeline.train(config, config_yaml, lambda: bool(interrupted))
     if outcome.summary is None:
         sys.exit(RESUME_ME)
-    _report(outcome)
+    _report(outcome.folder.path, outcome.summary, already_finished=outcome.already_finished)
     score: float = outcome.summary["valid"]["bleu"]
     return score
 
 
-def _report(outcome: "object") -> None:
-    from nmt.pipeline import Outcome
-
-    assert isinstance(outcome, Outcome)
-    assert outcome.summary is not None
-    path = outcome.folder.path
-    if outcome.already_finished:
+def _report(path: Path, summary: Mapping[str, Any], *, already_finished: bool) -> None:
+    if already_finished:
         print(f"{path} is finished; nothing was changed. For another run, choose another run.dir.")
-    split = "test" if "test" in outcome.summary else "valid"
-    scores = outcome.summary[split]
+    split = "test" if "test" in summary else "valid"
+    scores = summary[split]
     print(f"{split} BLEU {scores['bleu']:.2f}  {scores['signature']}")
     print(f"{split} chrF {scores['chrf']:.2f}  {scores['chrf_signature']}")
     print(f"run folder {path}")

@@ -53,7 +53,10 @@ def check_model(model: ModelConfig, *, joint: bool) -> Iterator[Fault]:
     yield from _decoder(model.decoder)
     yield from _one_of("model.tying", model.tying, "none", "decoder", "three_way")
     if model.tying == "three_way" and not joint:
-        yield "model.tying=three_way needs one vocabulary: set tokenizer.joint=true or model.tying=decoder"
+        yield (
+            "model.tying=three_way needs one vocabulary: set tokenizer.joint=true "
+            "or model.tying=decoder"
+        )
     source, target = _embedding_size(model.encoder), _embedding_size(model.decoder)
     if model.tying == "three_way" and source != target:
         yield (
@@ -141,8 +144,7 @@ def _transformer(
         yield from _at_least(f"{key}.{name}", getattr(part, name), 1)
     if part.num_heads >= 1 and part.hidden_size % part.num_heads:
         yield (
-            f"{key}.num_heads={part.num_heads} does not divide "
-            f"{key}.hidden_size={part.hidden_size}"
+            f"{key}.num_heads={part.num_heads} does not divide {key}.hidden_size={part.hidden_size}"
         )
     if part.hidden_size % 2:
         yield f"{key}.hidden_size={part.hidden_size} is odd; sinusoidal positions need an even one"
@@ -187,9 +189,7 @@ def _training(config: Config) -> Iterator[Fault]:
     if training.ema_decay is not None:
         yield from _probability("training.ema_decay", training.ema_decay)
     yield from _probability("training.label_smoothing", training.label_smoothing)
-    yield from _one_of(
-        "training.precision", training.precision, "auto", "float32", "bfloat16"
-    )
+    yield from _one_of("training.precision", training.precision, "auto", "float32", "bfloat16")
     yield from _one_of("training.best_metric", training.best_metric, "bleu", "perplexity")
 
 

@@ -1,4 +1,4 @@
-"""Settings of the corpus and the tokenizer; values live in ``configs/data`` and ``configs/tokenizer``."""
+"""Settings of the corpus and the tokenizer; values in ``configs/data``, ``configs/tokenizer``."""
 
 from dataclasses import dataclass
 

@@ -17,6 +17,16 @@ def to_mapping(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
+def flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return sections and values by full key, as in ``model.decoder.name``."""
+    flat: dict[str, Any] = {}
+    for key, value in mapping.items():
+        flat[f"{prefix}{key}"] = value
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+    return flat
+
+
 def from_mapping(cls: type[T], mapping: Mapping[str, Any], path: str = "") -> T:
     """Rebuild a config dataclass; the inverse of `to_mapping`.
 

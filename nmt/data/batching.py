@@ -69,7 +69,7 @@ class UpdateBatches:
     def __init__(
         self, corpus: EncodedCorpus, batch_tokens: int, accumulation: int, seed: int
     ) -> None:
-        """Stream over ``corpus``, ``batch_tokens`` target pieces an update in ``accumulation`` parts."""
+        """Stream updates of ``batch_tokens`` target pieces in ``accumulation`` parts."""
         self._source_lengths = np.asarray(corpus.source.lengths)
         self._target_lengths = np.asarray(corpus.target.lengths)
         self._budget = batch_tokens // accumulation
@@ -94,9 +94,7 @@ class UpdateBatches:
     def _epoch(self, epoch: int) -> list[list[Indices]]:
         random = np.random.default_rng((self._seed, epoch))
         order = random.permutation(len(self._source_lengths))
-        batches = batches_by_length(
-            self._source_lengths, self._target_lengths, order, self._budget
-        )
+        batches = batches_by_length(self._source_lengths, self._target_lengths, order, self._budget)
         shuffled = [batches[i] for i in random.permutation(len(batches))]
         step = self._accumulation
         return [shuffled[i : i + step] for i in range(0, len(shuffled), step)]

@@ -36,7 +36,7 @@ class Corpus:
 
 
 def corpora_directory() -> Path:
-    """Return the folder of the embedded corpora: inside the installed package, or the checkout's."""
+    """Return the folder of the embedded corpora, inside the package or in the checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "corpora"
     return installed if installed.is_dir() else package.parent / "data"
@@ -74,7 +74,9 @@ def _from_huggingface(data: HuggingFaceDataConfig, languages: tuple[str, str]) -
         return Corpus(*(ParallelText(*pair) for pair in sides))
     root = Path(data.root)
     if not root.is_dir():
-        raise UserError(f"data.root={data.root} is not a folder; give the one that holds {data.path}")
+        raise UserError(
+            f"data.root={data.root} is not a folder; give the one that holds {data.path}"
+        )
     if list(root.glob("*.jsonl")):
         return Corpus(*(ParallelText(*pair) for pair in read_json_folder(root, names, languages)))
     stems = (data.stems.train, data.stems.valid, data.stems.test)

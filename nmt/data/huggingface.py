@@ -1,4 +1,4 @@
-"""Parallel text through Hugging Face `datasets`: from the hub by name, or a folder of JSON lines."""
+"""Parallel text through Hugging Face `datasets`: the hub by name, or a folder of JSON lines."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ def read_hub(
 def read_json_folder(
     root: Path, splits: tuple[str, str, str], languages: tuple[str, str]
 ) -> Iterator[Sides]:
-    """Yield the two sides of ``train.jsonl``, ``validation.jsonl`` (or ``val``, ``valid``), ``test.jsonl``.
+    """Yield both sides of the splits in ``train.jsonl``, ``validation.jsonl``, ``test.jsonl``.
 
     Raises:
         UserError: A file is missing, is not JSON lines, or lacks a language.

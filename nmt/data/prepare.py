@@ -69,15 +69,13 @@ def _key(train: ParallelText, data: DataConfig, tokenizer: TokenizerConfig) -> s
     )
 
 
-def _build(
-    folder: Path, train: ParallelText, data: DataConfig, tokenizer: TokenizerConfig
-) -> None:
+def _build(folder: Path, train: ParallelText, data: DataConfig, tokenizer: TokenizerConfig) -> None:
     tokenizers = train_tokenizers(tokenizer, train.source, train.target)
     encoded, left_out = keep_trainable(EncodedCorpus.encode(tokenizers, train), data.max_length)
     if not len(encoded):
         raise UserError(
-            f"no training pair is left: {left_out.blank:,} have a blank side, {left_out.too_long:,} "
-            f"have more than data.max_length={data.max_length} pieces"
+            f"no training pair is left: {left_out.blank:,} have a blank side, "
+            f"{left_out.too_long:,} have more than data.max_length={data.max_length} pieces"
         )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

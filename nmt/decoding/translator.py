@@ -47,12 +47,14 @@ class Translator:
         tokenizers: TokenizerPair,
         decoding: DecodingConfig,
         precision: torch.dtype = torch.float32,
+        heatmap_layer: int = -1,
     ) -> None:
         """Translate with a model, on the device where it is."""
         self.model = model
         self.tokenizers = tokenizers
         self.decoding = decoding
         self.precision = precision
+        self.heatmap_layer = heatmap_layer
 
     @classmethod
     def from_checkpoint(
@@ -81,7 +83,8 @@ class Translator:
         place = runtime.pick_device(device)
         model = checkpoint.build_model().to(place).eval()
         dtype = runtime.pick_precision(precision, place)
-        return cls(model, checkpoint.tokenizers, decoding, dtype)
+        layer = checkpoint.config.logging.heatmap_layer
+        return cls(model, checkpoint.tokenizers, decoding, dtype, layer)
 
     def translate(
         self, sentences: Sequence[str], *, need_weights: bool = False

@@ -1,4 +1,4 @@
-"""From the weights of a translation to a picture of them. Legend: L layers, H heads, T target, S source."""
+"""From the weights of a translation to a picture of them: L layers, H heads, T target, S source."""
 
 import numpy as np
 

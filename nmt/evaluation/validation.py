@@ -87,7 +87,8 @@ def evaluate_model(
         chrf=metrics.chrf(translations, text.target),
         translations=translations,
         samples={
-            f"sample/{n}": _sample(text, i, t) for n, (i, t) in enumerate(zip(shown, drawn, strict=True), 1)
+            f"sample/{n}": _sample(text, i, t)
+            for n, (i, t) in enumerate(zip(shown, drawn, strict=True), 1)
         },
         heatmaps=_heatmaps(translator, drawn, logging.heatmap_layer),
     )

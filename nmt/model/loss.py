@@ -62,7 +62,9 @@ def projected_cross_entropy(
     device = hidden.device.type
     if torch.is_autocast_enabled(device):
         hidden = hidden.to(torch.get_autocast_dtype(device))
-    smoothed, exact = _ProjectedCrossEntropy.apply(hidden, weight, targets, label_smoothing)
+    smoothed, exact = _ProjectedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        hidden, weight, targets, label_smoothing
+    )
     return smoothed, exact
 
 

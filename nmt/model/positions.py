@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 def sinusoidal_positions(start: int, length: int, size: int) -> Tensor:
-    """Return the position signals of ``start`` .. ``start + length - 1``, [length, size].
+    """Return the signals of positions ``start`` to ``start + length - 1``, [length, size].
 
-    Vaswani et al. 2017, section 3.5; the sines fill the first half of the vector and the cosines the
-    second, which differs from the paper's interleaving by a permutation of the units only.
+    Vaswani et al. 2017, section 3.5; the sines fill the first half of the vector, the cosines the
+    second, which differs from the paper's interleaving by a permutation of units only.
     """
     rates = torch.exp(torch.arange(0, size, 2) * (-math.log(10_000.0) / size))
     angles = torch.arange(start, start + length)[:, None] * rates
@@ -18,7 +18,7 @@ def sinusoidal_positions(start: int, length: int, size: int) -> Tensor:
 
 
 class PositionedEmbedding(nn.Module):
-    """Token embeddings times sqrt(D), plus sinusoidal positions (Vaswani et al. 2017, 3.4 and 3.5)."""
+    """Embeddings times sqrt(D), plus sinusoidal positions (Vaswani et al. 2017, 3.4, 3.5)."""
 
     table: Tensor
 

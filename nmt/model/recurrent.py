@@ -53,9 +53,7 @@ class GruCell(RecurrentCell):
         """Return z · h + (1 - z) · tanh(W x + r · U h)."""
         size = self.hidden_size
         recurrent = self.state_projection(state)
-        reset, update = (
-            (gates[:, : 2 * size] + recurrent[:, : 2 * size]).sigmoid().chunk(2, dim=1)
-        )
+        reset, update = (gates[:, : 2 * size] + recurrent[:, : 2 * size]).sigmoid().chunk(2, dim=1)
         candidate = torch.addcmul(gates[:, 2 * size :], reset, recurrent[:, 2 * size :]).tanh()
         return torch.lerp(candidate, state.to(candidate.dtype), update)
 

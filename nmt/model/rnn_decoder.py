@@ -14,7 +14,8 @@ from nmt.config.model import RnnDecoderConfig
 from nmt.model.attention.core import Attended, Attention, AttentionMemory
 from nmt.model.dropout import Dropout
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, EncoderOutput
-from nmt.model.recurrent import CELLS
+from nmt.model.modules import Modules
+from nmt.model.recurrent import CELLS, RecurrentCell
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,14 @@ class RnnDecoder(Decoder):
         attention: Attention | FixedVector,
         fed_size: int,
     ) -> None:
-        """Build the stack; ``fed_size`` is the width of what a step adds to the embedding, or 0."""
+        """Build the stack; a step adds a vector of ``fed_size`` to the embedding (0: none)."""
         super().__init__()
         self.output_size = config.hidden_size
         self.attends = isinstance(attention, Attention)
         self.embedding = nn.Embedding(vocab_size, config.embedding_size)
         self.attention = attention
         self.dropout = Dropout(config.dropout)
-        self.cells = nn.ModuleList(
+        self.cells = Modules[RecurrentCell](
             CELLS[config.cell](config.hidden_size) for _ in range(config.num_layers)
         )
         first = self.cells[0]
@@ -137,9 +138,7 @@ class RnnDecoder(Decoder):
         if self.fed_gates is not None and fed is not None:
             gates = gates + self.fed_gates(fed)
         updated = [self.cells[0](gates, layers[0])]
-        for cell, project, layer in zip(
-            self.cells[1:], self.layer_gates, layers[1:], strict=True
-        ):
+        for cell, project, layer in zip(self.cells[1:], self.layer_gates, layers[1:], strict=True):
             updated.append(cell(project(self.dropout(cell.hidden(updated[-1]))), layer))
         return tuple(updated)
 
@@ -158,7 +157,8 @@ def _as_layer(weights: list[Tensor | None]) -> Tensor | None:
 class AttendFirstDecoder(RnnDecoder):
     """Attends with the state before, then updates (Bahdanau et al. 2015, section 3.1, A.2.2).
 
-    c_t = attention(s_{t-1}); s_t = cell([e(y_{t-1}); c_t], s_{t-1}); read-out tanh(W [s_t; c_t; e]).
+    c_t = attention(s_{t-1}); s_t = cell([e(y_{t-1}); c_t], s_{t-1}); the read-out is
+    tanh(W [s_t; c_t; e]).
     """
 
     def __init__(
@@ -192,8 +192,8 @@ class AttendFirstDecoder(RnnDecoder):
 class UpdateFirstDecoder(RnnDecoder):
     """Updates, then attends with the new state (Luong et al. 2015, section 3.1, eq. 5).
 
-    h_t = cell(e(y_{t-1}), h_{t-1}); c_t = attention(h_t); attentional state tanh(W [c_t; h_t]). With
-    input feeding (section 3.3) the attentional state enters the next step; without it, attention
+    h_t = cell(e(y_{t-1}), h_{t-1}); c_t = attention(h_t); attentional state tanh(W [c_t; h_t]).
+    With input feeding (section 3.3) the attentional state enters the next step; without it, attention
     leaves the time loop.
     """
 

@@ -14,6 +14,7 @@ from nmt.model.attention.core import AttentionMemory
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.dropout import Dropout
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
+from nmt.model.modules import Modules
 from nmt.model.positions import PositionedEmbedding
 
 LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
@@ -68,7 +69,7 @@ class TransformerEncoderLayer(nn.Module):
         super().__init__()
         self.self_attention = _self_attention(config)
         self.feed_forward = FeedForward(config)
-        self.residuals = nn.ModuleList(Residual(config) for _ in range(2))
+        self.residuals = Modules[Residual](Residual(config) for _ in range(2))
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """Transform states [B, S, D] under a mask broadcastable to [B, H, S, S]."""
@@ -91,7 +92,7 @@ class TransformerEncoder(Encoder):
         self.embedding = nn.Embedding(vocab_size, config.hidden_size)
         self.positioned = PositionedEmbedding(self.embedding)
         self.dropout = Dropout(config.dropout)
-        self.layers = nn.ModuleList(
+        self.layers = Modules[TransformerEncoderLayer](
             TransformerEncoderLayer(config) for _ in range(config.num_layers)
         )
         self.norm = nn.LayerNorm(config.hidden_size) if config.norm == "pre" else nn.Identity()
@@ -117,7 +118,7 @@ class TransformerDecoderLayer(nn.Module):
             config.hidden_size, memory_size, config.num_heads, config.attention_dropout
         )
         self.feed_forward = FeedForward(config)
-        self.residuals = nn.ModuleList(Residual(config) for _ in range(3))
+        self.residuals = Modules[Residual](Residual(config) for _ in range(3))
 
     def forward(
         self,
@@ -175,16 +176,14 @@ class TransformerDecoder(Decoder):
 
     attends = True
 
-    def __init__(
-        self, config: TransformerDecoderConfig, vocab_size: int, memory_size: int
-    ) -> None:
+    def __init__(self, config: TransformerDecoderConfig, vocab_size: int, memory_size: int) -> None:
         """Build the stack for a vocabulary and an encoder of ``memory_size``."""
         super().__init__()
         self.output_size = config.hidden_size
         self.embedding = nn.Embedding(vocab_size, config.hidden_size)
         self.positioned = PositionedEmbedding(self.embedding)
         self.dropout = Dropout(config.dropout)
-        self.layers = nn.ModuleList(
+        self.layers = Modules[TransformerDecoderLayer](
             TransformerDecoderLayer(config, memory_size) for _ in range(config.num_layers)
         )
         self.norm = nn.LayerNorm(config.hidden_size) if config.norm == "pre" else nn.Identity()

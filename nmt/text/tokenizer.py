@@ -1,4 +1,4 @@
-"""SentencePiece subword tokenization (Kudo & Richardson 2018): train, encode, decode, to and from bytes."""
+"""SentencePiece subword tokenization (Kudo & Richardson 2018): train, encode, decode."""
 
 import io
 import re

@@ -36,7 +36,7 @@ class MovingAverage:
     def __init__(self, model: nn.Module, decay: float) -> None:
         """Start from the model's weights now."""
         self.decay = decay
-        self._parameters = list(model.parameters())
+        self._parameters: list[Tensor] = list(model.parameters())
         self.average = [p.detach().clone() for p in self._parameters]
 
     @torch.no_grad()

@@ -53,6 +53,7 @@ class Surroundings:
         save: Writes a checkpoint by name from weights, training state and scores.
         log: Takes curves, samples and pictures.
         line: The live progress line.
+        say: Tells people a line of news.
         interrupted: Whether someone has asked the run to stop.
     """
 
@@ -60,6 +61,7 @@ class Surroundings:
     save: Callable[[str, Mapping[str, Tensor], Mapping[str, Any] | None, Mapping[str, float]], None]
     log: MetricLog
     line: ProgressLine
+    say: Callable[[str], None]
     interrupted: Callable[[], bool]
 
 
@@ -155,7 +157,7 @@ class Trainer:
         with runtime.autocast(self._device, self._precision):
             loss = sequence_loss(self.model, batch, self.config.training.label_smoothing)
         mean = loss.smoothed / tokens
-        mean.backward()  # type: ignore[no-untyped-call]
+        mean.backward()
         return mean.detach()
 
     def _log_curves(self) -> None:
@@ -171,7 +173,7 @@ class Trainer:
         self._window = _Window()
 
     def _validate(self) -> None:
-        """Score the model (its average, where one is kept), log it all, and keep it if it is best."""
+        """Score the model or, where one is kept, its average; log it; keep it if it is best."""
         progress, log = self.progress, self._world.log
         began = time.monotonic()
         if self._average is not None:
@@ -192,7 +194,7 @@ class Trainer:
             log.text(progress.update, tag, text)
         for tag, heatmap in report.heatmaps.items():
             log.heatmap(progress.update, tag, heatmap)
-        self._world.line.message(
+        self._world.say(
             f"update {progress.update:,}  validation: perplexity {scalars['perplexity']:.2f}, "
             f"BLEU {scalars['bleu']:.2f}, chrF {scalars['chrf']:.2f}"
             f"{'  best so far' if best else ''}  ({time.monotonic() - began:.0f} s)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from phrasebook import english, german
 from phrasebook.tokens import Pair, parse_pair
 
@@ -12,10 +14,10 @@ _MONTHS = {
 }  # fmt: skip
 
 
-def clock_times() -> list[Pair]:
+def clock_times(hours: Iterable[int] = range(1, 13)) -> list[Pair]:
     """Return the times of the twelve-hour clock, without preposition."""
     pairs = []
-    for hour in range(1, 13):
+    for hour in hours:
         en, de = english.number(hour), german.number(hour)
         following = german.number(hour % 12 + 1)
         full = "ein" if hour == 1 else de
@@ -27,7 +29,9 @@ def clock_times() -> list[Pair]:
             )
             for minutes in (5, 10, 20):
                 left, right = english.number(minutes), german.number(minutes)
-                pairs.append(parse_pair(f"{left}_a {before}_c {en}_b", f"{right}_a {after}_c {de}_b"))
+                pairs.append(
+                    parse_pair(f"{left}_a {before}_c {en}_b", f"{right}_a {after}_c {de}_b")
+                )
     return pairs
 
 
@@ -79,6 +83,14 @@ def prices(low: int, high: int) -> list[Pair]:
     return pairs
 
 
+def round_prices() -> list[Pair]:
+    """Return the prices of larger things, in whole euros."""
+    values = (25, 30, 35, 40, 45, 50, 60, 70, 80, 90)
+    return [
+        parse_pair(f"{english.number(v)}_a euros_b", f"{german.number(v)}_a Euro_b") for v in values
+    ]
+
+
 def hundreds() -> list[Pair]:
     """Return monthly rents, in full hundreds and half hundreds of euros."""
     pairs = []
@@ -87,7 +99,7 @@ def hundreds() -> list[Pair]:
         pairs.append(parse_pair(f"{left} euros_b", f"{german.number(value * 100)}_a Euro_b"))
         pairs.append(
             parse_pair(
-                f"{left} and fifty_a euros_b", f"{german.number(value * 100 + 50)}_a Euro_b"
+                f"{left} and_a fifty_a euros_b", f"{german.number(value * 100 + 50)}_a Euro_b"
             )
         )
     return pairs

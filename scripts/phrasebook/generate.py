@@ -22,7 +22,7 @@ from phrasebook.values import (
 )
 
 ROOT = Path(__file__).resolve().parents[2] / "data" / "phrasebook"
-PER_FRAME = 290
+PER_FRAME = 170
 HELD_OUT = 500
 SEED = "phrasebook"
 T = TypeVar("T")
@@ -59,9 +59,8 @@ def _members(table: dict[str, list[T]], names: str) -> list[T]:
 
 
 def _adjective(noun: Noun, rule: str, lexicon: Lexicon, draw: Draw) -> Adjective | None:
-    if rule.startswith("adj="):
-        return draw.pick(lexicon.adjectives_for[rule[4:].rstrip("?")])
-    return draw.pick(lexicon.adjectives_for[noun.home])
+    name = rule.partition("=")[2] or noun.home
+    return draw.pick(lexicon.adjectives_for[name])
 
 
 def _noun(words: list[str], values: dict[str, Value], lexicon: Lexicon, draw: Draw) -> NounValue:
@@ -73,7 +72,7 @@ def _noun(words: list[str], values: dict[str, Value], lexicon: Lexicon, draw: Dr
         names = draw.pick(verb.verb.objects)
     noun = draw.pick(_members(lexicon.nouns, names))
     rule = words[2] if len(words) > 2 else ""
-    if not rule or (rule.endswith("?") and draw.pick((True, False))):
+    if not rule or (rule.startswith("maybe") and draw.pick((True, False))):
         return NounValue(noun)
     return NounValue(noun, _adjective(noun, rule, lexicon, draw))
 
@@ -84,9 +83,10 @@ def fill(spec: str, values: dict[str, Value], lexicon: Lexicon, draw: Draw) -> V
     if words[0] == "noun":
         return _noun(words, values, lexicon, draw)
     if words[0] == "verb":
-        return VerbValue(draw.pick(_members(lexicon.verbs, words[1])))
+        return VerbValue(draw.pick(_members(lexicon.verbs, " ".join(words[1:]))))
     if words[0] == "person":
-        group = draw.pick(words[1].split("|"))
+        groups = words[1].split("|")
+        group = draw.pick([*groups, "ich"] if "pron" in groups else groups)
         return PersonValue(draw.pick(lexicon.persons[group]))
     if words[0] == "adj":
         return AdjectiveValue(draw.pick(lexicon.adjectives_for[words[1]]))
@@ -96,7 +96,7 @@ def fill(spec: str, values: dict[str, Value], lexicon: Lexicon, draw: Draw) -> V
 def _same_filler_twice(values: dict[str, Value]) -> bool:
     seen: list[object] = []
     for value in values.values():
-        content = value.noun if isinstance(value, NounValue) else value
+        content: object = value.noun if isinstance(value, NounValue) else value
         if isinstance(value, PersonValue) and len(value.person.de[0].split()) == 1:
             content = value.person
         if content in seen:
@@ -106,7 +106,8 @@ def _same_filler_twice(values: dict[str, Value]) -> bool:
 
 
 def compose(frame: Frame, lexicon: Lexicon, seed: str, wanted: int = PER_FRAME) -> list[Sentence]:
-    """Draw up to the wanted number of distinct pairs from one frame."""
+    """Draw up to the wanted number of distinct pairs, times the weight of the frame."""
+    wanted *= frame.weight
     draw = Draw(f"{seed}/{frame.name}")
     found: list[Sentence] = []
     seen: set[str] = set()

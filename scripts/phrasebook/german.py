@@ -29,7 +29,6 @@ _CONTRACTED = {
     ("von", "dem"): "vom",
     ("bei", "dem"): "beim",
     ("in", "das"): "ins",
-    ("an", "das"): "ans",
 }
 
 
@@ -70,7 +69,7 @@ def decline(singular: str, plural: str, weak: str, gender: str, case: str) -> st
     if weak and case != "nom":
         return weak
     if case == "gen" and gender in ("m", "n"):
-        return singular + ("es" if singular[-1] in "sßxz" else "s")
+        return singular + ("es" if singular.endswith(("s", "ß", "x", "z", "sch")) else "s")
     return singular
 
 
@@ -78,12 +77,28 @@ def conjugate(infinitive: str, third: str) -> tuple[str, ...]:
     """Return the present tense (ich, du, er, wir, ihr, sie) without any prefix."""
     stem = infinitive[:-2] if infinitive.endswith("en") else infinitive[:-1]
     first = stem[:-2] + "le" if infinitive.endswith("eln") else stem + "e"
-    third, _, second = third.partition("/")
+    third, _, rest = third.partition("/")
+    second, _, given = rest.partition("/")
     base = third[:-1]
     if not second:
         second = third if base[-1] in "sßzx" else base + "st"
     e_insertion = stem[-1] in "td" or third.endswith("et")
-    return (first, second, third, infinitive, stem + ("et" if e_insertion else "t"), infinitive)
+    return (
+        given or first,
+        second,
+        third,
+        infinitive,
+        stem + ("et" if e_insertion else "t"),
+        infinitive,
+    )
+
+
+def conjugate_regular(infinitive: str) -> tuple[str, ...]:
+    """Return the present tense of a verb whose stem never changes."""
+    if not infinitive.endswith("n"):
+        raise ValueError(f"{infinitive!r} is neither a slot nor an infinitive")
+    stem = infinitive[:-2] if infinitive.endswith("en") else infinitive[:-1]
+    return conjugate(infinitive, stem + ("et" if stem[-1] in "td" else "t"))
 
 
 def familiar_imperative(infinitive: str) -> str:
@@ -105,11 +120,40 @@ def contract(words: Words) -> Words:
     return out
 
 
-_UNITS = (
-    "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn "
-    "fünfzehn sechzehn siebzehn achtzehn neunzehn"
-).split()
-_TENS = "- - zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig".split()
+_UNITS = [
+    "null",
+    "eins",
+    "zwei",
+    "drei",
+    "vier",
+    "fünf",
+    "sechs",
+    "sieben",
+    "acht",
+    "neun",
+    "zehn",
+    "elf",
+    "zwölf",
+    "dreizehn",
+    "vierzehn",
+    "fünfzehn",
+    "sechzehn",
+    "siebzehn",
+    "achtzehn",
+    "neunzehn",
+]
+_TENS = [
+    "-",
+    "-",
+    "zwanzig",
+    "dreißig",
+    "vierzig",
+    "fünfzig",
+    "sechzig",
+    "siebzig",
+    "achtzig",
+    "neunzig",
+]
 
 
 def number(value: int) -> str:

@@ -25,18 +25,21 @@ from phrasebook.tokens import Pair, parse_pair, split_equation
 
 _BUILT: dict[str, Callable[[], list[Pair]]] = {
     "clock": clock.clock_times,
+    "morningclock": lambda: clock.clock_times(range(6, 10)),
+    "eveningclock": lambda: clock.clock_times(range(6, 11)),
+    "dayclock": lambda: [*clock.clock_times(range(8, 12)), *clock.clock_times(range(1, 5))],
     "timetable": clock.timetable,
     "date": clock.dates,
     "month": clock.months,
-    "count": lambda: clock.numbers(2, 12),
+    "pair": lambda: clock.numbers(2, 4),
     "few": lambda: clock.numbers(2, 6),
-    "age": lambda: clock.numbers(18, 60),
-    "childage": lambda: clock.numbers(3, 15),
-    "minutes": lambda: [pair for pair in clock.numbers(2, 50)],
+    "allage": lambda: clock.numbers(4, 30),
     "platform": lambda: clock.numbers(2, 16),
-    "roomnumber": lambda: clock.numbers(2, 60),
-    "price": lambda: clock.prices(2, 20),
-    "highprice": lambda: clock.prices(25, 99),
+    "roomnumber": lambda: clock.numbers(2, 30),
+    "drinkprice": lambda: clock.prices(2, 6),
+    "dishprice": lambda: clock.prices(4, 16),
+    "sumprice": lambda: clock.prices(8, 17),
+    "highprice": lambda: clock.round_prices(),
     "rent": clock.hundreds,
 }
 
@@ -61,6 +64,7 @@ class Frame:
     name: str
     slots: dict[str, str]
     variants: tuple[tuple[str, str], ...]
+    weight: int = 1
 
 
 def _read(path: Path) -> Any:
@@ -91,7 +95,9 @@ def _load_verbs(data: dict[str, Any], lexicon: Lexicon) -> None:
     known: dict[str, Verb] = {}
     for line in data["words"]:
         verb = parse_verb(line)
-        known[f"{verb.en[0]}>{verb.prefix}{verb.de}"] = verb
+        key = f"{verb.en[0]}>{verb.prefix}{verb.de}"
+        known[key] = verb
+        lexicon.verbs[key] = [verb]
     for name, lines in data["activities"].items():
         lexicon.verbs[name] = [parse_activity(line, known) for line in lines]
     for name, table in data["with_objects"].items():
@@ -167,7 +173,8 @@ def _load_frames(path: Path) -> list[Frame]:
         if len(lines) % 2:
             raise ValueError(f"frame {entry['id']!r} has an odd number of lines")
         variants = tuple(zip(lines[::2], lines[1::2], strict=True))
-        frames.append(Frame(entry["id"], entry.get("slots") or {}, variants))
+        slots, weight = entry.get("slots") or {}, entry.get("weight", 1)
+        frames.append(Frame(entry["id"], slots, variants, weight))
     return frames
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from phrasebook import english, german
 from phrasebook.entries import Person
@@ -39,7 +39,7 @@ class Sentence:
     align: tuple[tuple[int, int], ...]
 
 
-@lru_cache(maxsize=None)
+@cache
 def parse_template(text: str) -> tuple[Item, ...]:
     """Read one language side of a frame."""
     items = []
@@ -49,7 +49,9 @@ def parse_template(text: str) -> tuple[Item, ...]:
             raise ValueError(f"cannot read {word!r} in the template {text!r}")
         body, _, agree = (match["ref"] or "").partition("@")
         name, *feats = body.split(".")
-        keys = frozenset(f".{key}" for key in match["keys"] or "")
+        keys = frozenset(
+            f"{key.lower()}.d" if key.isupper() else f".{key}" for key in match["keys"] or ""
+        )
         items.append(
             Item(
                 match["text"] or "", name, tuple(feats), agree, match["op"] == "=", keys,
@@ -73,11 +75,12 @@ def _auxiliary(item: Item, lang: str, values: dict[str, Value]) -> Words:
     if lang == "en":
         text = english.auxiliary(item.name, index)
         if text is None:
-            raise ValueError(f"unknown reference {item.name!r}")
+            text = english.third_person(item.name) if index == 2 else item.name
         return [Token(word) for word in text.split()]
     if item.name in ("refl", "reflD") and person is not None:
         return [Token(person.reflexive[item.name == "reflD"])]
-    return [Token(AUXILIARIES[item.name][index])]
+    forms = AUXILIARIES.get(item.name) or german.conjugate_regular(item.name)
+    return [Token(forms[index])]
 
 
 def _words(item: Item, lang: str, values: dict[str, Value]) -> Words:
@@ -98,6 +101,8 @@ def side(template: str, lang: str, values: dict[str, Value]) -> Words:
     for item in parse_template(template):
         for word in _words(item, lang, values):
             keys = item.keys if item.replace else word.keys | item.keys
+            if "again" in item.feats:  # a second mention is not linked to the first
+                keys = frozenset(f"{key}+" for key in keys)
             out.append(Token(word.text, keys, word.fixed))
         attach(out, item.punct)
     out = german.contract(out) if lang == "de" else english.articles(out)

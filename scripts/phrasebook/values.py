@@ -17,9 +17,7 @@ _EN_VERB = {"base": 0, "past": 2, "pp": 3, "ing": 4}
 class Value(Protocol):
     """A filler that can be put into words."""
 
-    def render(
-        self, lang: str, slot: str, feats: tuple[str, ...], agree: Person | None
-    ) -> Words:
+    def render(self, lang: str, slot: str, feats: tuple[str, ...], agree: Person | None) -> Words:
         """Return the words for the requested features."""
 
 
@@ -34,9 +32,7 @@ class PhraseValue:
 
     pair: Pair
 
-    def render(
-        self, lang: str, slot: str, feats: tuple[str, ...], agree: Person | None
-    ) -> Words:
+    def render(self, lang: str, slot: str, feats: tuple[str, ...], agree: Person | None) -> Words:
         """Return the phrase as it is."""
         return self.pair.side(lang, slot)
 
@@ -47,9 +43,7 @@ class AdjectiveValue:
 
     adjective: Adjective
 
-    def render(
-        self, lang: str, slot: str, feats: tuple[str, ...], agree: Person | None
-    ) -> Words:
+    def render(self, lang: str, slot: str, feats: tuple[str, ...], agree: Person | None) -> Words:
         """Return the positive or, for 'cmp', the comparative."""
         degree = 1 if "cmp" in feats else 0
         text = (self.adjective.en if lang == "en" else self.adjective.de)[degree]
@@ -63,9 +57,7 @@ class NounValue:
     noun: Noun
     adjective: Adjective | None = None
 
-    def render(
-        self, lang: str, slot: str, feats: tuple[str, ...], agree: Person | None
-    ) -> Words:
+    def render(self, lang: str, slot: str, feats: tuple[str, ...], agree: Person | None) -> Words:
         """Return the noun phrase, or the pronoun that stands for it."""
         if "to" in feats or "at" in feats:
             return self._place(lang, slot, feats)
@@ -76,13 +68,12 @@ class NounValue:
     def _place(self, lang: str, slot: str, feats: tuple[str, ...]) -> Words:
         going = "to" in feats
         if lang == "en":
-            preposition, rest = ("to" if going else self.noun.at[0]), ("the",)
+            preposition, case = ("to" if going else self.noun.at[0]), "nom"
         else:
             preposition = self.noun.to if going else self.noun.at[1]
-            moved = going and preposition in ("in", "an", "auf")
-            rest = ("the", "acc" if moved else "dat")
+            case = "acc" if going and preposition in ("in", "an", "auf") else "dat"
         word = Token(preposition, frozenset({f"{slot}.p"}))
-        return [word, *self.render(lang, slot, rest, None)]
+        return [word, *self.render(lang, slot, ("the", case), None)]
 
     def _english(self, slot: str, feats: tuple[str, ...], agree: Person | None) -> Words:
         many = "pl" in feats
@@ -131,9 +122,7 @@ class PersonValue:
 
     person: Person
 
-    def render(
-        self, lang: str, slot: str, feats: tuple[str, ...], agree: Person | None
-    ) -> Words:
+    def render(self, lang: str, slot: str, feats: tuple[str, ...], agree: Person | None) -> Words:
         """Return the subject, object, possessive or vocative form."""
         person = self.person
         if "voc" in feats:
@@ -146,7 +135,8 @@ class PersonValue:
             words = person.de[german.CASES.index(case)].split()
         if len(words) == 1 or "poss" in feats:
             return [Token(word, head(slot)) for word in words]
-        return [Token(word, frozenset({f"{slot}.{i}"})) for i, word in enumerate(words)]
+        keyed = [Token(word, frozenset({f"{slot}.{i}"})) for i, word in enumerate(words)]
+        return [Token(words[0], keyed[0].keys | head(slot)), *keyed[1:]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +145,7 @@ class VerbValue:
 
     verb: Verb
 
-    def render(
-        self, lang: str, slot: str, feats: tuple[str, ...], agree: Person | None
-    ) -> Words:
+    def render(self, lang: str, slot: str, feats: tuple[str, ...], agree: Person | None) -> Words:
         """Return the verb form named by the first feature."""
         index = agree.index if agree is not None else 2
         if lang == "en":
@@ -182,7 +170,7 @@ class VerbValue:
         if form == "imp":
             return self._imperative(keys, agree, index)
         if form == "zu" and not verb.prefix:
-            return [Token("zu", frozenset({f"{slot}.zu"})), Token(verb.de, keys)]
+            return [Token("zu", frozenset({f"{slot}.d"})), Token(verb.de, keys)]
         text = {
             "fin": verb.forms[index],
             "join": verb.prefix + verb.forms[index],
@@ -190,7 +178,7 @@ class VerbValue:
             "zu": verb.prefix + "zu" + verb.de,
             "pp": verb.participle,
         }[form]
-        return [Token(text, keys | ({f"{slot}.zu"} if form == "zu" else frozenset()))]
+        return [Token(text, keys | ({f"{slot}.d"} if form == "zu" else frozenset()))]
 
     def _imperative(self, keys: frozenset[str], agree: Person | None, index: int) -> Words:
         if index == 1:
@@ -221,6 +209,7 @@ AUXILIARIES = {
         "könnte": "könnte könntest könnte könnten könntet könnten",
         "würde": "würde würdest würde würden würdet würden",
         "sollte": "sollte solltest sollte sollten solltet sollten",
+        "wurde": "wurde wurdest wurde wurden wurdet wurden",
         "hätte": "hätte hättest hätte hätten hättet hätten",
     }.items()
 }

@@ -1,4 +1,4 @@
-"""Additive attention. Legend: B batch, T target length, S source length, A size of the tanh layer."""
+"""Additive attention. Legend: B batch, T target length, S source length, A size of the tanh."""
 
 from torch import Tensor, nn
 
@@ -9,11 +9,11 @@ class AdditiveAttention(Attention):
     """score(query, state) = v · tanh(W query + U state).
 
     Bahdanau et al. 2015, appendix A.1.2, with the decoder's previous state as query; and the
-    ``concat`` score of Luong et al. 2015, eq. 8, whose W [h_t; h_s] is the same sum of two products.
+    ``concat`` score of Luong et al. 2015, eq. 8, whose W [h_t; h_s] is the same sum.
     """
 
     def __init__(self, query_size: int, memory_size: int, size: int) -> None:
-        """Score queries of ``query_size`` against states of ``memory_size`` through ``size`` units."""
+        """Score ``query_size`` against ``memory_size`` through ``size`` units."""
         super().__init__()
         self.query_projection = nn.Linear(query_size, size, bias=False)
         self.key_projection = nn.Linear(memory_size, size)

@@ -1,4 +1,4 @@
-"""Luong's multiplicative scores (Luong et al. 2015, eq. 8). Legend: B batch, T target, S source length."""
+"""Multiplicative scores (Luong et al. 2015, eq. 8). Legend: B batch, T target, S source length."""
 
 import torch
 from torch import Tensor, nn

@@ -1,0 +1,20 @@
+"""Module lists whose members' type is known to a type checker."""
+
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar, cast
+
+from torch import nn
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class Modules(nn.ModuleList, Generic[M]):
+    """A ``ModuleList`` of one kind of module."""
+
+    def __iter__(self) -> Iterator[M]:
+        """Iterate over the members."""
+        return cast("Iterator[M]", super().__iter__())
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a member, or the list of a slice of them."""
+        return super().__getitem__(index)
