@@ -202,13 +202,12 @@ class _Run:
         save_checkpoint(checkpoint, self.folder.checkpoints / name)
 
     def _finish(self, trainer: Trainer, reason: str) -> Mapping[str, Any]:
-        """Score the best checkpoint with the search of the decoding section, and write it down."""
+        """Score the best checkpoint as `nmt evaluate` would, in float32, and write it down."""
         best = load_checkpoint(self.folder.best)
         translator = Translator(
             best.build_model().to(self.device).eval(),
             best.tokenizers,
             self.config.decoding,
-            self.precision,
         )
         progress = trainer.progress
         summary: dict[str, Any] = {

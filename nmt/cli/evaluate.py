@@ -28,7 +28,6 @@ def run(
     translator = Translator.from_checkpoint(
         model,
         device=device,
-        precision="auto",
         beam_size=beam_size,
         length_penalty=length_penalty,
         batch_size=batch_size,

@@ -62,12 +62,13 @@ class Translator:
         path: Path,
         *,
         device: str = "auto",
-        precision: str = "float32",
         beam_size: int | None = None,
         length_penalty: float | None = None,
         batch_size: int | None = None,
     ) -> "Translator":
         """Load a run folder's best model or a checkpoint file; None keeps the run's own setting.
+
+        It computes in float32, so that a translation does not depend on its batch.
 
         Raises:
             UserError: There is no such model, or a setting is out of range.
@@ -82,9 +83,8 @@ class Translator:
             decoding.length_penalty = length_penalty
         place = runtime.pick_device(device)
         model = checkpoint.build_model().to(place).eval()
-        dtype = runtime.pick_precision(precision, place)
         layer = checkpoint.config.logging.heatmap_layer
-        return cls(model, checkpoint.tokenizers, decoding, dtype, layer)
+        return cls(model, checkpoint.tokenizers, decoding, heatmap_layer=layer)
 
     def translate(
         self, sentences: Sequence[str], *, need_weights: bool = False

@@ -1,0 +1,104 @@
+"""Every YAML file of every group composes to a typed configuration that passes its checks."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from nmt.config.check import check_config
+from nmt.config.choices import CHOICES, GROUPS
+from nmt.config.plain import flatten, from_mapping, to_mapping
+from nmt.config.schema import Config
+from nmt.config.store import config_directory
+
+Make = Callable[..., Config]
+Fill = Callable[[str], list[str]]
+
+NEEDS = {  # the choice above that a group of choices belongs to
+    "model/decoder/attention": ["model/decoder=rnn", "model.tying=none"],
+    "model/encoder": ["model.tying=none"],
+    "model/decoder": ["model.tying=none"],
+}
+
+
+def _choices() -> Iterator[tuple[str, str]]:
+    root = config_directory()
+    for file in sorted(root.glob("*/**/*.yaml")):
+        group = str(file.parent.relative_to(root))
+        if not group.startswith("hydra"):
+            yield group, file.stem
+
+
+CHOSEN = list(_choices())
+
+
+def _overrides(group: str, choice: str, fill: Fill) -> list[str]:
+    return [*NEEDS.get(group, []), f"{group}={choice}", *fill(choice)]
+
+
+def test_there_are_choices_in_every_group() -> None:
+    groups = {group for group, _ in CHOSEN}
+    assert groups >= {*GROUPS.values(), "tokenizer", "model", "optimizer", "training", "experiment"}
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOSEN)
+def test_every_choice_composes_passes_its_checks_and_survives_the_way_to_plain_values(
+    group: str, choice: str, config: Make, fill: Fill
+) -> None:
+    made = config(*_overrides(group, choice, fill))
+    check_config(made)
+    assert from_mapping(Config, to_mapping(made)) == made
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOSEN)
+def test_every_setting_stands_in_yaml(
+    group: str, choice: str, composed: Callable[..., DictConfig], fill: Fill
+) -> None:
+    made = composed(*_overrides(group, choice, fill))
+    assert not OmegaConf.missing_keys(made)
+
+
+@pytest.mark.parametrize(("base", "name"), [(b, n) for b, names in CHOICES.items() for n in names])
+def test_every_choice_of_the_schema_has_a_file_and_its_own_type(
+    base: type, name: str, config: Make, fill: Fill
+) -> None:
+    group = GROUPS[base]
+    made: object = config(*_overrides(group, name, fill))
+    for part in group.split("/"):
+        made = getattr(made, part)
+    assert type(made) is CHOICES[base][name]
+    assert getattr(made, "name") == name  # noqa: B009  (the base types are only known here)
+
+
+@pytest.mark.parametrize("encoder", ["rnn", "transformer"])
+@pytest.mark.parametrize("decoder", ["rnn", "transformer"])
+def test_any_encoder_goes_with_any_decoder(encoder: str, decoder: str, config: Make) -> None:
+    made = config(f"model/encoder={encoder}", f"model/decoder={decoder}")
+    check_config(made)
+    assert (made.model.encoder.name, made.model.decoder.name) == (encoder, decoder)
+
+
+def test_an_experiment_overrides_groups_and_the_command_line_overrides_an_experiment(
+    config: Make,
+) -> None:
+    made = config("experiment=multi30k_rnn", "seed=7", "training.max_updates=3")
+    assert made.model.encoder.name == "rnn"
+    assert made.data.source_language == "en"
+    assert (made.seed, made.training.max_updates) == (7, 3)
+
+
+def test_every_key_is_named_by_its_place(config: Make) -> None:
+    keys = flatten(to_mapping(config()))
+    for name in (
+        "seed",
+        "run.dir",
+        "training.max_updates",
+        "training.max_minutes",
+        "training.batch_tokens",
+        "training.validate_every",
+        "training.save_every",
+        "training.precision",
+        "data.source_language",
+        "data.target_language",
+    ):
+        assert name in keys
