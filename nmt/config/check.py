@@ -1,5 +1,6 @@
 """Refuses impossible configurations before any work, all faults at once."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,6 +36,7 @@ def check_config(config: Config) -> None:
         UserError: One line that names each faulty key, its value and what is allowed.
     """
     faults = [
+        *_seed(config.seed),
         *_data(config.data),
         *_tokenizer(config.tokenizer),
         *check_model(config.model, joint=config.tokenizer.joint),
@@ -83,15 +85,23 @@ def _embedding_size(part: EncoderConfig | DecoderConfig) -> int:
     return part.hidden_size
 
 
+def _seed(seed: int) -> Iterator[Fault]:
+    if not 0 <= seed < 2**63:
+        yield f"seed is {seed}; it must be at least 0 and below 2^63"
+
+
 def _data(data: DataConfig) -> Iterator[Fault]:
     yield from _at_least("data.max_length", data.max_length, 1)
     languages = (data.source_language, data.target_language)
-    if data.name in ("phrasebook", "multi30k") and languages[0] == languages[1]:
+    if data.name in ("phrasebook", "huggingface") and languages[0] == languages[1]:
         yield f"data.source_language and data.target_language are both {languages[0]!r}"
     if data.name == "phrasebook" and not set(languages) <= {"en", "de"}:
         yield f"data=phrasebook holds en and de, not {' and '.join(languages)}"
-    if isinstance(data, FilesDataConfig) and data.train.source == data.train.target:
-        yield f"data.train.source and data.train.target are the same file, {data.train.source}"
+    if isinstance(data, FilesDataConfig):
+        for name in ("train", "valid", "test"):
+            split = getattr(data, name)
+            if split is not None and split.source == split.target:
+                yield f"data.{name}.source and data.{name}.target are the same file, {split.source}"
 
 
 def _tokenizer(tokenizer: TokenizerConfig) -> Iterator[Fault]:
@@ -158,8 +168,7 @@ def _optimizer(optimizer: OptimizerConfig) -> Iterator[Fault]:
     yield from _positive("optimizer.epsilon", optimizer.epsilon)
     for name in ("beta1", "beta2"):
         yield from _probability(f"optimizer.{name}", getattr(optimizer, name))
-    if optimizer.weight_decay < 0:
-        yield f"optimizer.weight_decay is {optimizer.weight_decay}, below 0"
+    yield from _not_negative("optimizer.weight_decay", optimizer.weight_decay)
 
 
 def _schedule(schedule: ScheduleConfig) -> Iterator[Fault]:
@@ -198,8 +207,7 @@ def _decoding(config: Config) -> Iterator[Fault]:
     for name in ("beam_size", "batch_size", "max_length_extra"):
         yield from _at_least(f"decoding.{name}", getattr(decoding, name), 1)
     for name in ("length_penalty", "max_length_ratio"):
-        if getattr(decoding, name) < 0:
-            yield f"decoding.{name} is {getattr(decoding, name)}, below 0"
+        yield from _not_negative(f"decoding.{name}", getattr(decoding, name))
     yield from _at_least("logging.log_every", config.logging.log_every, 1)
     yield from _at_least("logging.samples", config.logging.samples, 0)
 
@@ -210,8 +218,13 @@ def _at_least(key: str, value: int, least: int) -> Iterator[Fault]:
 
 
 def _positive(key: str, value: float) -> Iterator[Fault]:
-    if not value > 0:
-        yield f"{key} is {value}; it must be above 0"
+    if not 0 < value < math.inf:
+        yield f"{key} is {value}; it must be a number above 0"
+
+
+def _not_negative(key: str, value: float) -> Iterator[Fault]:
+    if not 0 <= value < math.inf:
+        yield f"{key} is {value}; it must be a number, 0 or more"
 
 
 def _probability(key: str, value: float) -> Iterator[Fault]:
