@@ -5,6 +5,7 @@ Opening one never runs code: it holds tensors, plain containers and bytes, and i
 
 import os
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,10 +44,19 @@ class Checkpoint:
     metrics: Mapping[str, float]
 
     def build_model(self) -> TranslationModel:
-        """Build the model and fill in the weights."""
+        """Build the model and fill in the weights.
+
+        Raises:
+            UserError: The weights are of another model than the configuration tells.
+        """
         sizes = len(self.tokenizers.source), len(self.tokenizers.target)
         model = build_model(self.config.model, *sizes)
-        model.load_state_dict(dict(self.weights))
+        try:
+            model.load_state_dict(dict(self.weights))
+        except RuntimeError as error:
+            raise UserError(
+                f"the checkpoint's weights do not fit its configuration: {error}; take another one"
+            ) from error
         return model
 
 
@@ -87,7 +97,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         UserError: There is none, it is damaged, or another program or version wrote it.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")  # said below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
     except (
@@ -109,13 +121,18 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{path} has checkpoint format {content['format_version']}, but this nmt reads "
             f"{FORMAT_VERSION}; use the version of nmt that wrote it"
         )
-    return Checkpoint(
-        from_mapping(Config, content["config"]),
-        TokenizerPair.from_bytes(content["source_tokenizer"], content["target_tokenizer"]),
-        content["model"],
-        content["training"],
-        content["metrics"],
-    )
+    try:
+        return Checkpoint(
+            from_mapping(Config, content["config"]),
+            TokenizerPair.from_bytes(content["source_tokenizer"], content["target_tokenizer"]),
+            content["model"],
+            content["training"],
+            content["metrics"],
+        )
+    except KeyError as missing:
+        raise UserError(f"{path} lacks its part {missing}; take another checkpoint") from None
+    except UserError as error:
+        raise UserError(f"{path} cannot be used: {error}") from error
 
 
 def find_checkpoint(model: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from nmt.config.store import config_directory
@@ -16,11 +17,17 @@ from nmt.errors import UserError
 
 def explain(error: Exception, arguments: Sequence[str]) -> UserError:
     """Say which override is wrong, and what is nearest to it."""
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error)
+    if isinstance(error, ValueError):  # Hydra's word for a group that is given no name
+        groups = _groups()
+        for key, _, value in (argument.partition("=") for argument in arguments):
+            if key in groups and not (config_directory() / key / f"{value}.yaml").exists():
+                return _unknown_choice(f"{key}/{value}")
     message = str(error)
     cause = error.__cause__ or error.__context__
-    details = f"{message}\n{cause}" if cause is not None else message
     if found := re.search(r"Could not override '([^']+)'", message):
-        return _unknown_key(found[1], details, arguments)
+        return _unknown_key(found[1], arguments)
     if found := re.search(r"Could not find '([^']+)'", message):
         return _unknown_choice(found[1])
     if found := re.search(r"[Ee]rror merging override (\S+)", message):
@@ -28,9 +35,24 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError:
     return UserError(_one_line(message))
 
 
-def _unknown_key(key: str, details: str, arguments: Sequence[str]) -> UserError:
-    if key.split("@")[0] in _groups():
-        return UserError(f"{key} cannot be chosen here: {_one_line(details)}")
+def _unreadable(error: OverrideParseException) -> UserError:
+    if "=" not in error.override:
+        return UserError(f"{error.override} sets nothing; write {error.override}=VALUE")
+    return UserError(
+        f"cannot read {error.override}; put a value that holds special characters between quotes, "
+        "as in \"run.dir='a=b'\""
+    )
+
+
+def _unknown_key(key: str, arguments: Sequence[str]) -> UserError:
+    if key in _groups():
+        parent, _, leaf = key.rpartition("/")
+        owners = [
+            f"{parent}={file.stem}"
+            for file in sorted((config_directory() / parent).glob("*.yaml"))
+            if f"- {leaf}:" in file.read_text(encoding="utf-8")
+        ]
+        return UserError(f"{key} belongs to {' or '.join(owners)}; choose that too")
     keys = list(_all_keys(arguments))
     if nearest := difflib.get_close_matches(key, keys, n=1, cutoff=0.6):
         return UserError(f"there is no setting {key}; did you mean {nearest[0]}?")

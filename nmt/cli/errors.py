@@ -1,5 +1,6 @@
 """How the command line ends when something is wrong: one line, exit status 2, no traceback."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ def reported() -> Iterator[None]:
         print_error(error)
         sys.exit(USER_ERROR)
     except BrokenPipeError:  # the reader of our output has gone, as in `nmt translate | head`
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         sys.exit(141)
     except KeyboardInterrupt:
         print("nmt: interrupted", file=sys.stderr)

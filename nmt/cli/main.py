@@ -1,7 +1,8 @@
 """The command `nmt`; each subcommand loads what it needs when it is called."""
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -9,12 +10,13 @@ import nmt
 
 app = typer.Typer(
     help="Train, evaluate and inspect translation models.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
+# Typer's own usage error, whichever copy of click this release of it was built on.
+_UsageError: Any = typer.BadParameter.__mro__[1]
 _PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 
@@ -47,7 +49,7 @@ def _common(
     pass
 
 
-@app.command(context_settings=_PASS_ON)
+@app.command(context_settings=_PASS_ON, short_help="Train a model, test it and report.")
 def train(context: typer.Context) -> None:
     """Train a model, test it and report: a Hydra application (see: nmt train --help)."""
     from nmt.cli.train import run
@@ -55,7 +57,7 @@ def train(context: typer.Context) -> None:
     run(context.args)
 
 
-@app.command()
+@app.command(short_help="Translate sentences, one line for each.")
 def translate(
     model: Model,
     sentences: Annotated[
@@ -83,7 +85,7 @@ def translate(
     run(sentences or [], options)
 
 
-@app.command()
+@app.command(short_help="Score a model on a file, with signatures.")
 def evaluate(
     model: Model,
     source: Annotated[Path, typer.Option(help="Sentences to translate, one a line (or .gz).")],
@@ -114,4 +116,20 @@ def main() -> None:
     from nmt.cli.errors import reported
 
     with reported():
-        app()
+        sys.exit(_call(sys.argv[1:] or ["--help"]))
+
+
+def _call(arguments: list[str]) -> int:
+    """Run a command as typer would, but leave every error to the caller; return the status."""
+    from nmt.errors import UserError
+
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("nmt", list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as ending:
+        return ending.exit_code
+    except _UsageError as error:
+        path = error.ctx.command_path if error.ctx else "nmt"
+        raise UserError(f"{error.format_message().rstrip('.')}; see {path} --help") from error
+    return 0

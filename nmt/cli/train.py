@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -34,17 +35,20 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         UserError: The configuration cannot be composed.
     """
+    _check_flags(arguments)
     register_schemas()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as exceptions, not as Hydra's prints
     sys.argv = ["nmt train", *arguments]
-    failed: list[str] = []
+    started, failed = False, False
 
     def job(composed: DictConfig) -> float | None:
+        nonlocal started, failed
+        started = True
         try:
             return _train(composed)
-        except UserError as error:
-            print_error(error)
-            failed.append(str(error))
+        except (UserError, OmegaConfBaseException) as error:
+            print_error(error if isinstance(error, UserError) else explain(error, arguments))
+            failed = True
             return None
 
     application = hydra.main(
@@ -52,10 +56,21 @@ def run(arguments: Sequence[str]) -> None:
     )(job)
     try:
         application()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if started and isinstance(error, ValueError):
+            raise  # no fault of the command line
         raise explain(error, arguments) from error
     if failed:
         sys.exit(USER_ERROR)
+
+
+def _check_flags(arguments: Sequence[str]) -> None:
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message}; see nmt train --help")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    parser.parse_args(arguments)
 
 
 def _train(composed: DictConfig) -> float:

@@ -210,6 +210,10 @@ def _decoding(config: Config) -> Iterator[Fault]:
         yield from _not_negative(f"decoding.{name}", getattr(decoding, name))
     yield from _at_least("logging.log_every", config.logging.log_every, 1)
     yield from _at_least("logging.samples", config.logging.samples, 0)
+    decoder, layer = config.model.decoder, config.logging.heatmap_layer
+    layers = decoder.num_layers if isinstance(decoder, TransformerDecoderConfig) else 1
+    if not -layers <= layer < layers:
+        yield f"logging.heatmap_layer is {layer}, but the decoder attends in {layers} layers"
 
 
 def _at_least(key: str, value: int, least: int) -> Iterator[Fault]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
 
 from nmt.config.choices import CHOICES, GROUPS
 from nmt.config.data import TokenizerConfig
@@ -32,8 +33,26 @@ def config_directory() -> Path:
     return installed if installed.is_dir() else package.parent / "configs"
 
 
+def group_choices() -> dict[str, list[str]]:
+    """Return the names of the files in each config group."""
+    root = config_directory()
+    choices: dict[str, list[str]] = {}
+    for file in sorted(root.glob("*/**/*.yaml")):
+        choices.setdefault(str(file.parent.relative_to(root)), []).append(file.stem)
+    choices.pop("hydra/help", None)
+    return dict(sorted(choices.items()))
+
+
 def register_schemas() -> None:
-    """Make every schema known to Hydra under ``schema/<group>``, for YAML files to extend."""
+    """Make every schema known to Hydra under ``schema/<group>``, for YAML files to extend.
+
+    Help prints ``group_choices`` in place of Hydra's own list, which would name the schemas too.
+    """
+    OmegaConf.register_new_resolver(
+        "group_choices",
+        lambda: "\n".join(f"  {group}: {', '.join(c)}" for group, c in group_choices().items()),
+        replace=True,
+    )
     store = ConfigStore.instance()
     store.store(name="schema_config", node=Config)
     for group, node in _SINGLE.items():

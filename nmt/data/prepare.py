@@ -106,6 +106,6 @@ def _load(folder: Path, corpus: Corpus, from_cache: bool) -> PreparedCorpus:
             PieceSequences.load(folder / "train.target"),
         )
         left_out = LeftOut(**json.loads((folder / "left_out.json").read_text()))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, EOFError, UserError) as error:
         raise UserError(f"the cache {folder} is damaged ({error}); delete that folder") from error
     return PreparedCorpus(corpus, tokenizers, train, left_out, from_cache)

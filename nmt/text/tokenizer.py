@@ -23,8 +23,9 @@ class Tokenizer:
         """
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-        except (RuntimeError, OSError) as error:
-            raise UserError(f"the tokenizer is not a SentencePiece model: {error}") from error
+        except (RuntimeError, OSError, TypeError) as error:
+            reason = str(error).split("\n")[0]
+            raise UserError(f"the tokenizer is not a SentencePiece model: {reason}") from error
         found = tuple(
             getattr(self._processor, f"{name}_id")() for name in ("pad", "unk", "bos", "eos")
         )
@@ -130,9 +131,9 @@ def _explain(error: RuntimeError, config: TokenizerConfig, what: str) -> UserErr
     message = str(error)
     if limit := re.search(r"value <= (\d+)", message):
         return UserError(f"{asked} is more than {what} can give: set it to {limit[1]} or less")
-    if "smaller than required_chars" in message or "required_chars" in message:
+    if need := re.search(r"smaller than required_chars\D*\d+ vs (\d+)", message):
         return UserError(
-            f"{asked} is too small for the characters of {what}: raise it, "
+            f"{asked} is too small for the characters of {what}: set it to {need[1]} or more, "
             "or lower tokenizer.character_coverage"
         )
     return UserError(f"SentencePiece could not train on {what}: {' '.join(message.split())}")

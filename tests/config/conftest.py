@@ -1,4 +1,6 @@
+import copy
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -25,16 +27,17 @@ def fill() -> Callable[[str], list[str]]:
     return lambda choice: {"files": FILES, "huggingface": HUB}.get(choice, [])
 
 
+@cache
+def _compose(overrides: tuple[str, ...]) -> DictConfig:
+    register_schemas()
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        return compose("train", overrides=list(overrides))
+
+
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
     """Compose the configuration that overrides give, as `nmt train` does."""
-
-    def make(*overrides: str) -> DictConfig:
-        register_schemas()
-        with initialize_config_dir(str(config_directory()), version_base="1.3"):
-            return compose("train", overrides=list(overrides))
-
-    return make
+    return lambda *overrides: copy.deepcopy(_compose(overrides))
 
 
 @pytest.fixture

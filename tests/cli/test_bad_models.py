@@ -1,0 +1,160 @@
+"""`nmt translate` and `nmt evaluate` with models, files and options that are at fault."""
+
+import io
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+Refused = Callable[..., str]
+
+
+def _pickle() -> bytes:
+    return pickle.dumps({"format_version": 1})
+
+
+def _zip() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("data.txt", "no model")
+    return buffer.getvalue()
+
+
+def _torch(content: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def _damage(run: Path, part: str, value: object) -> bytes:
+    content = torch.load(run / "checkpoints" / "best.pt", weights_only=True)
+    return _torch(content | {part: value})
+
+
+NO_CHECKPOINTS = {
+    "nothing": b"",
+    "random bytes": bytes(range(256)) * 20,
+    "text": b"one\ntwo\n",
+    "a pickle": _pickle(),
+    "a zip": _zip(),
+    "a tensor": _torch(torch.zeros(3)),
+    "weights of something": _torch({"layer.weight": torch.zeros(3)}),
+    "a mapping that lacks all": _torch({"format_version": 1}),
+    "a mapping of wrong things": _torch(
+        {
+            "format_version": 1,
+            "config": {},
+            "source_tokenizer": b"no tokenizer",
+            "target_tokenizer": b"no tokenizer",
+            "model": {},
+            "training": None,
+            "metrics": {},
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", list(NO_CHECKPOINTS))
+def test_a_file_that_is_no_checkpoint(kind: str, refused: Refused, tmp_path: Path) -> None:
+    file = tmp_path / "model.pt"
+    file.write_bytes(NO_CHECKPOINTS[kind])
+    assert str(file) in refused("translate", "--model", file, "one")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.95, 0.999])
+def test_a_checkpoint_cut_short(share: float, refused: Refused, run: Path, tmp_path: Path) -> None:
+    whole = (run / "checkpoints" / "best.pt").read_bytes()
+    file = tmp_path / "model.pt"
+    file.write_bytes(whole[: int(share * len(whole))])
+    assert str(file) in refused("translate", "--model", file, "one")
+
+
+@pytest.mark.parametrize("part", ["config", "source_tokenizer", "format_version"])
+@pytest.mark.parametrize("value", [b"no such thing", 5, None])
+def test_a_checkpoint_with_a_part_of_another_kind(
+    part: str, value: object, refused: Refused, run: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "model.pt"
+    file.write_bytes(_damage(run, part, value))
+    assert str(file) in refused("translate", "--model", file, "one")
+
+
+@pytest.mark.parametrize("part", ["config", "source_tokenizer", "model"])
+def test_a_checkpoint_that_lacks_a_part(
+    part: str, refused: Refused, run: Path, tmp_path: Path
+) -> None:
+    content = torch.load(run / "checkpoints" / "best.pt", weights_only=True)
+    del content[part]
+    torch.save(content, tmp_path / "model.pt")
+    message = refused("translate", "--model", tmp_path / "model.pt", "one")
+    assert str(tmp_path / "model.pt") in message
+
+
+def test_a_checkpoint_whose_weights_do_not_fit(refused: Refused, run: Path, tmp_path: Path) -> None:
+    content = torch.load(run / "checkpoints" / "best.pt", weights_only=True)
+    content["model"].popitem()
+    torch.save(content, tmp_path / "model.pt")
+    message = refused("translate", "--model", tmp_path / "model.pt", "one")
+    assert "weights do not fit" in message
+
+
+def test_no_model_at_all(refused: Refused, tmp_path: Path) -> None:
+    assert str(tmp_path / "none") in refused("translate", "--model", tmp_path / "none", "one")
+    assert "best.pt" in refused("translate", "--model", tmp_path, "one")
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["--n-best", "3"], "--beam-size 3"),
+        (["--n-best", "0"], "--n-best"),
+        (["--beam-size", "0"], "beam size is 0"),
+        (["--batch-size", "0"], "batch size is 0"),
+        (["--length-penalty", "-1"], "length penalty is -1"),
+        (["--length-penalty", "nan"], "length penalty is nan"),
+        (["--device", "nonsense"], "nonsense"),
+        (["--attention", "picture.gif"], ".png"),
+    ],
+)
+def test_an_option_out_of_range(options: list[str], part: str, refused: Refused, run: Path) -> None:
+    assert part in refused("translate", "--model", run, *options, "one two")
+
+
+def test_a_picture_is_of_one_sentence(refused: Refused, run: Path, tmp_path: Path) -> None:
+    picture = ["--attention", tmp_path / "picture.png"]
+    assert "exactly one" in refused("translate", "--model", run, *picture, "one", "two")
+    assert "exactly one" in refused("translate", "--model", run, *picture, stdin=b"one\n")
+    assert "blank" in refused("translate", "--model", run, *picture, " ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_in_an_impossible_place(refused: Refused, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    picture = tmp_path / "file" / "picture.png"
+    assert str(picture) in refused("translate", "--model", run, "--attention", picture, "one")
+
+
+def test_standard_input_that_is_not_utf_8(refused: Refused, run: Path) -> None:
+    message = refused("translate", "--model", run, stdin="one\nfünf\n".encode("latin-1"))
+    assert "not UTF-8" in message
+
+
+def test_an_argument_with_a_line_break(refused: Refused, run: Path) -> None:
+    assert "line break" in refused("translate", "--model", run, "one\ntwo")
+
+
+def test_evaluate_refuses_files_that_do_not_belong_together(
+    refused: Refused, run: Path, tmp_path: Path
+) -> None:
+    two, three = tmp_path / "two", tmp_path / "three"
+    two.write_text("one\ntwo\n")
+    three.write_text("eins\nzwei\ndrei\n")
+    evaluate = ["evaluate", "--model", run, "--source", two, "--reference"]
+    message = refused(*evaluate, three)
+    assert f"{two} has 2 lines" in message
+    assert f"{three} has 3" in message
+    assert f"{tmp_path / 'none'}" in refused(*evaluate, tmp_path / "none")
+    assert f"{tmp_path}" in refused(*evaluate, tmp_path)

@@ -1,0 +1,110 @@
+"""The command's quick answers: help, version, configuration; and what it does not load for them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import nmt as package
+
+HEAVY = ("torch", "hydra", "omegaconf", "sentencepiece", "sacrebleu", "datasets", "matplotlib")
+
+
+def _python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=100
+    )
+
+
+def _loaded_after(code: str, *arguments: str) -> set[str]:
+    told = _python(
+        f"import json, sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\n"
+        "print(json.dumps(list(sys.modules)), file=sys.stderr)",
+        *arguments,
+    )
+    return set(json.loads(told.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments"),
+    [
+        ("import nmt", []),
+        ("from nmt.cli.main import main; main()", ["--help"]),
+        ("from nmt.cli.main import main; main()", ["--version"]),
+        ("from nmt.cli.main import main; main()", ["translate", "--help"]),
+        ("from nmt.cli.main import main; main()", ["translate"]),
+    ],
+)
+def test_quick_answers_load_nothing_heavy(code: str, arguments: list[str]) -> None:
+    assert not _loaded_after(code, *arguments) & set(HEAVY)
+
+
+@pytest.mark.parametrize("flag", ["--help", "--cfg"])
+def test_train_answers_without_torch(flag: str) -> None:
+    arguments = [flag] if flag == "--help" else [flag, "job"]
+    loaded = _loaded_after("from nmt.cli.main import main; main()", "train", *arguments)
+    assert "hydra" in loaded
+    assert not loaded & {"torch", "matplotlib", "sacrebleu", "datasets"}
+
+
+def test_translating_loads_neither_hydra_nor_the_trainer() -> None:
+    loaded = _loaded_after("import nmt.cli.translate")
+    assert "torch" in loaded
+    assert not loaded & {"hydra", "omegaconf", "nmt.training.trainer", "nmt.pipeline"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], []])
+def test_help_names_the_commands(nmt: Callable[..., Any], arguments: list[str]) -> None:
+    result = nmt(*arguments)
+    assert result.status == 0
+    assert result.err == ""
+    for command in ("train", "translate", "evaluate"):
+        assert f"  {command} " in result.out
+
+
+def test_version(nmt: Callable[..., Any]) -> None:
+    result = nmt("--version")
+    assert (result.status, result.out) == (0, f"nmt {package.__version__}\n")
+
+
+def test_help_of_train_shows_groups_choices_and_examples(nmt: Callable[..., Any]) -> None:
+    result = nmt("train", "--help")
+    assert result.status == 0
+    for part in (
+        "nmt train model=rnn model/decoder/attention=luong_general",
+        "nmt train -m seed=1,2",
+        "model/decoder/attention: bahdanau, luong_concat, luong_dot, luong_general, none",
+        "experiment: multi30k_rnn, multi30k_transformer",
+        "data: files, huggingface, multi30k, phrasebook",
+        "--cfg job",
+    ):
+        assert part in result.out
+    assert "schema" not in result.out
+    assert all(len(line) <= 100 for line in result.out.splitlines())
+
+
+def test_the_configuration_is_shown_and_nothing_else_happens(
+    nmt: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = nmt("train", "--cfg", "job", "model=rnn", "seed=7")
+    assert result.status == 0
+    shown = yaml.safe_load(result.out)
+    assert shown["seed"] == 7
+    assert shown["model"]["decoder"]["attention"]["name"] == "bahdanau"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["translate", "evaluate"])
+def test_help_of_the_plain_commands_names_their_options(
+    nmt: Callable[..., Any], command: str
+) -> None:
+    result = nmt(command, "--help")
+    assert result.status == 0
+    for option in ("--model", "--beam-size", "--length-penalty", "--batch-size", "--device"):
+        assert option in result.out

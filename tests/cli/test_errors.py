@@ -1,0 +1,201 @@
+"""Bad input to `nmt train`: one line that says what is wrong, exit status 2, no traceback."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Refused = Callable[..., str]
+Tiny = Callable[[Path], list[str]]
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        ("training.max_update=5", ["training.max_update", "training.max_updates"]),
+        ("max_updates=5", ["training.max_updates"]),
+        ("trainign.max_updates=5", ["training.max_updates"]),
+        ("qqqq.zzzz=5", ["qqqq.zzzz", "--cfg job"]),
+        ("model=transformr", ["model=transformr", "transformer", "rnn"]),
+        ("training=5", ["training=5", "default"]),
+        ("experiment=multi30k", ["experiment=multi30k", "multi30k_rnn"]),
+        ("training.max_updates=many", ["training.max_updates", "many"]),
+        ("training.max_updates=1.5", ["training.max_updates", "1.5"]),
+        ("training.max_updates=null", ["training.max_updates"]),
+        ("tokenizer.joint=perhaps", ["tokenizer.joint", "perhaps"]),
+        ("training.max_updates", ["training.max_updates"]),
+        ("training.max_updates=", ["training.max_updates"]),
+        ("+training.new=1", ["training.new"]),
+        ("~training.max_updates", ["training.max_updates"]),
+        ("seed=[1", ["seed=[1"]),
+        ("run.dir=a=b", ["run.dir=a=b", "quotes"]),
+        ("seed=${nothing}", ["seed", "nothing"]),
+        ("training.precision=half", ["training.precision", "'half'", "bfloat16"]),
+        ("training.device=nonsense", ["nonsense", "cpu"]),
+        ("--nonsense", ["--nonsense"]),
+        ("data=files", ["data.source_language", "data.train.source", "data.test.target"]),
+    ],
+)
+def test_a_faulty_override_is_named_with_the_remedy(
+    override: str, parts: list[str], refused: Refused
+) -> None:
+    message = refused("train", override)
+    assert all(part in message for part in parts), message
+
+
+def test_the_nearest_key_is_of_the_model_that_was_chosen(refused: Refused) -> None:
+    message = refused("train", "model=rnn", "model.decoder.atention.size=5")
+    assert "did you mean model.decoder.attention.size?" in message
+
+
+def test_an_unknown_attention_names_the_known_ones(refused: Refused) -> None:
+    message = refused("train", "model=rnn", "model/decoder/attention=luong")
+    assert "luong_dot" in message
+    assert "bahdanau" in message
+
+
+def test_an_attention_for_a_decoder_that_has_none_to_choose(refused: Refused) -> None:
+    message = refused("train", "model/decoder/attention=luong_dot")
+    assert message == "model/decoder/attention belongs to model/decoder=rnn; choose that too"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["nonsense"], "nonsense"),
+        (["--nonsense"], "--nonsense"),
+        (["train", "--cfg", "jobs"], "jobs"),
+        (["translate"], "--model"),
+        (["translate", "--model"], "--model"),
+        (["translate", "--model", "x", "--nonsense"], "--nonsense"),
+        (["translate", "--model", "x", "--beam-size", "two"], "--beam-size"),
+        (["evaluate", "--model", "x"], "--source"),
+    ],
+)
+def test_faulty_usage_is_named_and_help_offered(
+    arguments: list[str], part: str, refused: Refused
+) -> None:
+    message = refused(*arguments)
+    assert part in message
+    assert "--help" in message
+
+
+def test_all_faulty_values_are_named_at_once(refused: Refused) -> None:
+    message = refused("train", "seed=-1", "training.max_updates=0", "optimizer.beta1=1")
+    assert all(key in message for key in ("seed", "training.max_updates", "optimizer.beta1"))
+
+
+def test_a_missing_file_is_named(refused: Refused, corpus: Path, tiny: Tiny) -> None:
+    (corpus / "valid.de").unlink()
+    message = refused("train", *tiny(corpus), f"run.dir={corpus / 'run'}", after_progress=True)
+    assert f"{corpus / 'valid.de'}" in message
+    assert not (corpus / "run").exists()
+
+
+def test_unequal_lines_name_both_files_and_counts(
+    refused: Refused, corpus: Path, tiny: Tiny
+) -> None:
+    with (corpus / "train.de").open("a") as file:
+        file.write("noch eine\n")
+    message = refused("train", *tiny(corpus), f"run.dir={corpus / 'run'}", after_progress=True)
+    for part in ("train.en has 100 lines", "train.de has 101"):
+        assert part in message
+    assert not (corpus / "run").exists()
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", " \n\t\n"])
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_a_split_without_text_is_refused(
+    split: str, content: str, refused: Refused, corpus: Path, tiny: Tiny
+) -> None:
+    for language in ("en", "de"):
+        (corpus / f"{split}.{language}").write_text(content)
+    message = refused("train", *tiny(corpus), after_progress=True)
+    assert f"{corpus / split}.en holds no text" in message
+
+
+def test_text_that_is_not_utf_8_names_the_line(refused: Refused, corpus: Path, tiny: Tiny) -> None:
+    lines = (corpus / "train.de").read_bytes().split(b"\n")
+    lines[2] = "fünf".encode("latin-1")
+    (corpus / "train.de").write_bytes(b"\n".join(lines))
+    message = refused("train", *tiny(corpus), after_progress=True)
+    assert f"{corpus / 'train.de'} is not UTF-8: line 3" in message
+
+
+def test_a_folder_is_no_file(refused: Refused, corpus: Path, tiny: Tiny) -> None:
+    message = refused("train", *tiny(corpus), f"data.train.source={corpus}", after_progress=True)
+    assert f"{corpus}" in message
+
+
+def test_a_file_that_only_claims_to_be_gzip(refused: Refused, corpus: Path, tiny: Tiny) -> None:
+    (corpus / "train.en.gz").write_text("one two")
+    source = f"data.train.source={corpus / 'train.en.gz'}"
+    assert "train.en.gz" in refused("train", *tiny(corpus), source, after_progress=True)
+
+
+def test_one_file_cannot_be_both_sides(refused: Refused, corpus: Path, tiny: Tiny) -> None:
+    message = refused("train", *tiny(corpus), f"data.train.target={corpus / 'train.en'}")
+    assert "same file" in message
+
+
+@pytest.mark.parametrize("name", ["unigram", "bpe"])
+@pytest.mark.parametrize("size", [100_000, 8])
+def test_a_vocabulary_of_an_impossible_size(
+    name: str, size: int, refused: Refused, corpus: Path, tiny: Tiny
+) -> None:
+    overrides = [f"tokenizer={name}", *tiny(corpus), f"tokenizer.vocab_size={size}"]
+    message = refused("train", *overrides, after_progress=True)
+    assert f"tokenizer.vocab_size={size}" in message
+
+
+def test_nothing_left_to_train_on(refused: Refused, corpus: Path, tiny: Tiny) -> None:
+    message = refused("train", *tiny(corpus), "data.max_length=1", after_progress=True)
+    assert "data.max_length=1" in message
+
+
+def test_a_foreign_folder_is_left_alone(refused: Refused, corpus: Path, tiny: Tiny) -> None:
+    before = sorted(corpus.iterdir())
+    assert f"{corpus} exists and is no run" in refused("train", *tiny(corpus), f"run.dir={corpus}")
+    assert sorted(corpus.iterdir()) == before
+
+
+def test_a_run_folder_that_is_a_file(refused: Refused, corpus: Path, tiny: Tiny) -> None:
+    file = corpus / "train.en"
+    assert str(file) in refused("train", *tiny(corpus), f"run.dir={file}")
+    inside = f"run.dir={file / 'run'}"
+    assert str(file) in refused("train", *tiny(corpus), inside, after_progress=True)
+
+
+def test_other_settings_on_a_run_are_named(refused: Refused, run: Path, tiny: Tiny) -> None:
+    corpus = run.parent / "corpus"
+    message = refused("train", *tiny(corpus), f"run.dir={run}", "seed=2", "optimizer.beta1=0.8")
+    assert "seed was 1, now 2" in message
+    assert "optimizer.beta1 was 0.9, now 0.8" in message
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_place_that_cannot_be_written(refused: Refused, corpus: Path, tiny: Tiny) -> None:
+    closed = corpus / "closed"
+    closed.mkdir(mode=0o500)
+    message = refused("train", *tiny(corpus), f"run.dir={closed / 'run'}", after_progress=True)
+    assert str(closed / "run") in message
+    message = refused("train", *tiny(corpus), f"data.cache_dir={closed}", after_progress=True)
+    assert "data.cache_dir" in message
+
+
+def test_a_cache_that_is_a_file(refused: Refused, corpus: Path, tiny: Tiny) -> None:
+    file = f"data.cache_dir={corpus / 'train.en'}"
+    assert "data.cache_dir" in refused("train", *tiny(corpus), file, after_progress=True)
+
+
+def test_the_installed_command_refuses_in_the_same_way(tmp_path: Path) -> None:
+    command = [Path(sys.executable).with_name("nmt"), "train", "model=transfomer"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("nmt: there is no model=transfomer; did you mean transformer?")
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,405 @@
+"""Shared by all tests: one thread, a cache of their own, tiny models of every kind, random pairs.
+
+Every test starts from the same random state, so a failure comes back when the test runs alone.
+"""
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nmt.config.data import PhrasebookDataConfig, TokenizerConfig
+from nmt.config.model import (
+    AttentionConfig,
+    BahdanauAttentionConfig,
+    DecoderConfig,
+    EncoderConfig,
+    LuongConcatAttentionConfig,
+    LuongDotAttentionConfig,
+    LuongGeneralAttentionConfig,
+    ModelConfig,
+    NoAttentionConfig,
+    RnnDecoderConfig,
+    RnnEncoderConfig,
+    TransformerDecoderConfig,
+    TransformerEncoderConfig,
+)
+from nmt.config.schema import (
+    Config,
+    ConstantScheduleConfig,
+    DecodingConfig,
+    LoggingConfig,
+    OptimizerConfig,
+    RunConfig,
+    TrainingConfig,
+)
+from nmt.data.batch import Batch, collate
+from nmt.data.encoded import EncodedCorpus, PieceSequences
+from nmt.model.build import build_model
+from nmt.model.seq2seq import TranslationModel
+from nmt.reporting.heatmap import Heatmap
+from nmt.reporting.metric_log import MetricLogs
+from nmt.reporting.progress import ProgressLine, TrainingStatus
+from nmt.training.trainer import Surroundings
+
+SOURCE_SIZE, TARGET_SIZE = 23, 29  # unlike, so that a confusion of the two shows
+FIRST_PIECE = 4  # after the special tokens
+
+Pairs = list[tuple[list[int], list[int]]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NMT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers() -> None:
+    torch.manual_seed(1)
+
+
+# ----------------------------------------------------------------------- models
+
+
+def _attention(name: str, *, input_feeding: bool) -> AttentionConfig:
+    match name:
+        case "none":
+            return NoAttentionConfig()
+        case "bahdanau":
+            return BahdanauAttentionConfig(size=7)
+        case "luong_dot":
+            return LuongDotAttentionConfig(input_feeding=input_feeding)
+        case "luong_general":
+            return LuongGeneralAttentionConfig(input_feeding=input_feeding)
+        case "luong_concat":
+            return LuongConcatAttentionConfig(input_feeding=input_feeding, size=7)
+    raise ValueError(name)
+
+
+def _tiny_config(
+    encoder: str = "rnn",
+    decoder: str = "rnn",
+    *,
+    attention: str = "bahdanau",
+    input_feeding: bool = True,
+    cell: str = "gru",
+    num_layers: int = 1,
+    bidirectional: bool = True,
+    bridge: str = "tanh",
+    norm: str = "pre",
+    dropout: float = 0.0,
+    tying: str = "none",
+    size: int | None = None,
+) -> ModelConfig:
+    """Return a model's settings; ``size`` makes all widths one, else they are all unlike."""
+    read: EncoderConfig = RnnEncoderConfig(
+        cell=cell,
+        embedding_size=size or 9,
+        hidden_size=(size or (12 if bidirectional else 20)) // (1 + bidirectional),
+        num_layers=num_layers,
+        bidirectional=bidirectional,
+        dropout=dropout,
+    )
+    if encoder == "transformer":
+        read = TransformerEncoderConfig(
+            hidden_size=size or 12,
+            feed_forward_size=2 * (size or 10),
+            num_layers=num_layers,
+            num_heads=2,
+            norm=norm,
+            dropout=dropout,
+            attention_dropout=dropout,
+            feed_forward_dropout=dropout,
+        )
+    write: DecoderConfig = RnnDecoderConfig(
+        cell=cell,
+        embedding_size=size or 11,
+        hidden_size=size or (10 if bidirectional else 20),
+        num_layers=num_layers,
+        dropout=dropout,
+        bridge=bridge,
+        attention=_attention(attention, input_feeding=input_feeding),
+    )
+    if decoder == "transformer":
+        write = TransformerDecoderConfig(
+            hidden_size=size or 16,
+            feed_forward_size=2 * (size or 13),
+            num_layers=num_layers,
+            num_heads=4,
+            norm=norm,
+            dropout=dropout,
+            attention_dropout=dropout,
+            feed_forward_dropout=dropout,
+        )
+    return ModelConfig(encoder=read, decoder=write, tying=tying)
+
+
+def _all_kinds() -> dict[str, dict[str, Any]]:
+    kinds: dict[str, dict[str, Any]] = {
+        f"transformer-{norm}": dict(
+            encoder="transformer", decoder="transformer", num_layers=2, norm=norm
+        )
+        for norm in ("pre", "post")
+    }
+    for shape in (dict(cell="gru", num_layers=1), dict(cell="lstm", num_layers=2)):
+        named = "-".join(str(value) for value in shape.values())
+        for attention in ("none", "bahdanau"):
+            kinds[f"{attention}-{named}"] = dict(attention=attention, **shape)
+        for score in ("luong_dot", "luong_general", "luong_concat"):
+            kinds[f"{score}-{named}"] = dict(attention=score, **shape)
+            kinds[f"{score}-unfed-{named}"] = dict(attention=score, input_feeding=False, **shape)
+    return kinds | {
+        "bahdanau-gru-2": dict(num_layers=2, bridge="linear"),
+        "luong_dot-lstm-1-zero": dict(attention="luong_dot", cell="lstm", bridge="zero"),
+        "bahdanau-unidirectional": dict(bidirectional=False),
+        "luong_dot-unidirectional": dict(attention="luong_dot", bidirectional=False),
+        "none-unidirectional": dict(attention="none", bidirectional=False),
+        "transformer-to-bahdanau": dict(encoder="transformer"),
+        "transformer-to-luong_general": dict(
+            encoder="transformer", attention="luong_general", cell="lstm", num_layers=2
+        ),
+        "transformer-to-none": dict(encoder="transformer", attention="none"),
+        "rnn-to-transformer": dict(decoder="transformer"),
+    }
+
+
+KINDS = _all_kinds()
+
+
+def _model_of(config: ModelConfig, source: int, target: int) -> TranslationModel:
+    torch.manual_seed(1)
+    model = build_model(config, source, target)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 1:  # biases of 0 and norms of 1 would hide what they do
+                parameter.add_(torch.randn_like(parameter), alpha=0.3)
+    return model.eval()
+
+
+@pytest.fixture
+def tiny_config() -> Callable[..., ModelConfig]:
+    """A factory of model settings with a few units each."""
+    return _tiny_config
+
+
+@pytest.fixture
+def tiny_model() -> Callable[..., TranslationModel]:
+    """A factory of models to test: every vector random, in evaluation mode, always the same."""
+
+    def make(
+        config: ModelConfig, source_size: int = SOURCE_SIZE, target_size: int = TARGET_SIZE
+    ) -> TranslationModel:
+        return _model_of(config, source_size, target_size)
+
+    return make
+
+
+@pytest.fixture(params=list(KINDS))
+def model_config(request: pytest.FixtureRequest) -> ModelConfig:
+    """The settings of every kind of model in turn."""
+    return _tiny_config(**KINDS[request.param])
+
+
+@pytest.fixture
+def model(model_config: ModelConfig) -> TranslationModel:
+    """A model of every kind in turn, to be fed by `make_pairs`."""
+    return _model_of(model_config, SOURCE_SIZE, TARGET_SIZE)
+
+
+# ------------------------------------------------------------------------ pairs
+
+
+def _make_pairs(
+    source_lengths: Sequence[int],
+    target_lengths: Sequence[int],
+    source_size: int = SOURCE_SIZE,
+    target_size: int = TARGET_SIZE,
+    seed: int = 1,
+) -> Pairs:
+    random = np.random.default_rng(seed)
+    return [
+        (
+            random.integers(FIRST_PIECE, source_size, source).tolist(),
+            random.integers(FIRST_PIECE, target_size, target).tolist(),
+        )
+        for source, target in zip(source_lengths, target_lengths, strict=True)
+    ]
+
+
+@pytest.fixture
+def make_pairs() -> Callable[..., Pairs]:
+    """A factory of random pairs of piece ids with these lengths."""
+    return _make_pairs
+
+
+@pytest.fixture
+def ragged_pairs() -> Pairs:
+    """Four pairs of unlike lengths, the longest neither first nor last, and one a single piece."""
+    return _make_pairs((4, 7, 2, 1), (3, 1, 6, 2))
+
+
+@pytest.fixture
+def batch_of() -> Callable[[Pairs], Batch]:
+    """Collates pairs."""
+    return lambda pairs: collate([source for source, _ in pairs], [target for _, target in pairs])
+
+
+@pytest.fixture
+def ragged_batch(ragged_pairs: Pairs, batch_of: Callable[[Pairs], Batch]) -> Batch:
+    """The batch of `ragged_pairs`."""
+    return batch_of(ragged_pairs)
+
+
+@pytest.fixture
+def corpus_of() -> Callable[[Pairs], EncodedCorpus]:
+    """Makes a corpus of pairs, as if a tokenizer had encoded it."""
+
+    def make(pairs: Pairs) -> EncodedCorpus:
+        sides = ([source for source, _ in pairs], [target for _, target in pairs])
+        return EncodedCorpus(*(PieceSequences.from_lists(side) for side in sides))
+
+    return make
+
+
+# --------------------------------------------------------------------- training
+
+
+@pytest.fixture
+def run_config() -> Callable[..., Config]:
+    """A factory of whole configurations; keywords are fields of `TrainingConfig`, or sections."""
+
+    def make(model: ModelConfig, **changes: Any) -> Config:
+        sections: dict[str, Any] = {
+            "optimizer": OptimizerConfig(
+                name="adam",
+                learning_rate=0.003,
+                beta1=0.9,
+                beta2=0.98,
+                epsilon=1e-9,
+                weight_decay=0.0,
+            ),
+            "schedule": ConstantScheduleConfig(warmup=0),
+        }
+        training: dict[str, Any] = dict(
+            max_updates=6,
+            max_minutes=None,
+            batch_tokens=64,
+            accumulation=1,
+            label_smoothing=0.1,
+            clip_norm=1.0,
+            precision="float32",
+            device="cpu",
+            threads=None,
+            ema_decay=None,
+            validate_every=1_000_000,
+            validation_beam_size=1,
+            save_every=1_000_000,
+            best_metric="perplexity",
+            patience=None,
+        )
+        for key, value in changes.items():
+            (sections if key in sections else training)[key] = value
+        return Config(
+            seed=1,
+            run=RunConfig(dir=None),
+            data=PhrasebookDataConfig(
+                source_language="en", target_language="de", max_length=100, cache_dir=None
+            ),
+            tokenizer=TokenizerConfig(
+                name="unigram",
+                vocab_size=64,
+                joint=False,
+                byte_fallback=False,
+                character_coverage=1.0,
+                normalization="identity",
+            ),
+            model=model,
+            training=TrainingConfig(**training),
+            decoding=DecodingConfig(
+                beam_size=1,
+                length_penalty=1.0,
+                max_length_ratio=2.0,
+                max_length_extra=5,
+                batch_size=64,
+            ),
+            logging=LoggingConfig(log_every=1, tensorboard=False, samples=0, heatmap_layer=-1),
+            **sections,
+        )
+
+    return make
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a validation that looks at nothing tells."""
+
+    perplexity: float
+    loss: float = 0.0
+    samples: Mapping[str, str] = field(default_factory=dict)
+    heatmaps: Mapping[str, Heatmap] = field(default_factory=dict)
+
+    def scalars(self) -> dict[str, float]:
+        return {"loss": 0.0, "perplexity": self.perplexity, "bleu": 0.0, "chrf": 0.0}
+
+
+@dataclass
+class Recorder:
+    """A world without files: it keeps what a trainer saves and shows, and interrupts on demand.
+
+    Attributes:
+        validate: Called for every validation; returns its perplexity.
+        stop_after: The update after which someone asks the run to stop.
+        saved: The last weights and training state by name, as they come back from a file.
+        losses: Mean loss of every update.
+    """
+
+    validate: Callable[[], float] = lambda: 1.0
+    stop_after: int | None = None
+    saved: dict[str, dict[str, Any]] = field(default_factory=dict)
+    losses: list[float] = field(default_factory=list)
+
+    def surroundings(self) -> Surroundings:
+        line = cast("ProgressLine", self)
+        return Surroundings(
+            lambda: Report(self.validate()),
+            self._save,
+            MetricLogs([]),
+            line,
+            lambda _: None,
+            lambda: len(self.losses) == self.stop_after,
+        )
+
+    def update(self, status: TrainingStatus) -> None:
+        """Take the place of the progress line."""
+        assert status.loss is not None
+        self.losses.append(status.loss)
+
+    def _save(
+        self,
+        name: str,
+        weights: Mapping[str, Tensor],
+        training: Mapping[str, Any] | None,
+        _: Mapping[str, float],
+    ) -> None:
+        file = io.BytesIO()
+        torch.save({"weights": dict(weights), "training": training}, file)
+        file.seek(0)
+        self.saved[name] = torch.load(file, weights_only=True)
+
+
+@pytest.fixture
+def recorder() -> type[Recorder]:
+    """The class of a trainer's stand-in surroundings."""
+    return Recorder

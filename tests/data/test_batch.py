@@ -1,0 +1,50 @@
+"""Batches: targets shifted by one, masks true on what is real."""
+
+import numpy as np
+import torch
+
+from nmt.data.batch import collate, collate_pairs, pad, source_batch
+from nmt.data.encoded import EncodedCorpus, PieceSequences
+from nmt.text.special_tokens import BOS, EOS, PAD
+
+
+def test_sources_end_in_eos_and_the_mask_covers_it() -> None:
+    ids, mask = source_batch([[7, 8, 9], [5]])
+    assert ids.tolist() == [[7, 8, 9, EOS], [5, EOS, PAD, PAD]]
+    assert mask.tolist() == [[True] * 4, [True, True, False, False]]
+    assert mask.dtype == torch.bool
+
+
+def test_targets_are_shifted_by_one() -> None:
+    batch = collate([[4], [4]], [[7, 8, 9], [5]])
+    assert batch.target_input_ids.tolist() == [[BOS, 7, 8, 9], [BOS, 5, PAD, PAD]]
+    assert batch.target_output_ids.tolist() == [[7, 8, 9, EOS], [5, EOS, PAD, PAD]]
+    assert batch.num_tokens == 6, "each target with its EOS, without pads"
+
+
+def test_a_target_without_pieces_is_eos_alone() -> None:
+    batch = collate([[4]], [[]])
+    assert batch.target_input_ids.tolist() == [[BOS]]
+    assert batch.target_output_ids.tolist() == [[EOS]]
+    assert batch.num_tokens == 1
+
+
+def test_padding_is_as_wide_as_the_widest_and_no_wider() -> None:
+    assert pad([[5, 6], [7]]).tolist() == [[5, 6], [7, PAD]]
+    assert pad([[5]], first=BOS, last=EOS).tolist() == [[BOS, 5, EOS]]
+    assert pad([[5]]).dtype == torch.int64, "an embedding wants 64-bit ids"
+
+
+def test_pairs_of_a_corpus_keep_together() -> None:
+    sources, targets = [[10], [11, 11], [12]], [[20], [21], [22, 22, 22]]
+    corpus = EncodedCorpus(PieceSequences.from_lists(sources), PieceSequences.from_lists(targets))
+    batch = collate_pairs(corpus, np.asarray([2, 0]))
+    expected = collate([[12], [10]], [[22, 22, 22], [20]])
+    assert torch.equal(batch.source_ids, expected.source_ids)
+    assert torch.equal(batch.target_output_ids, expected.target_output_ids)
+
+
+def test_a_batch_moves_as_a_whole() -> None:
+    moved = collate([[4]], [[5]]).to(torch.device("meta"))
+    for name in ("source_ids", "source_mask", "target_input_ids", "target_output_ids"):
+        assert getattr(moved, name).device.type == "meta", f"{name} stayed behind"

@@ -1,0 +1,191 @@
+"""Preparation is done once, is kept under what it depends on, and is whole or not there."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nmt.config.data import FilesDataConfig, SplitFiles, TokenizerConfig
+from nmt.data import prepare as preparation
+from nmt.data.encoded import PieceSequences
+from nmt.data.prepare import PreparedCorpus, prepare
+from nmt.errors import UserError
+
+TOKENIZER = TokenizerConfig(
+    name="unigram",
+    vocab_size=28,
+    joint=True,
+    byte_fallback=False,
+    character_coverage=1.0,
+    normalization="nmt_nfkc",
+)
+ENGLISH = ["one two", "two three four", "", "three one", "four four four four four two", "five"]
+GERMAN = ["eins zwei", "zwei drei vier", "nichts", "drei eins", "vier", ""]
+
+Prepare = Callable[..., PreparedCorpus]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> FilesDataConfig:
+    for split in ("train", "valid"):
+        (tmp_path / f"{split}.en").write_text("\n".join(ENGLISH) + "\n")
+        (tmp_path / f"{split}.de").write_text("\n".join(GERMAN) + "\n")
+    train, valid = (
+        SplitFiles(source=str(tmp_path / f"{split}.en"), target=str(tmp_path / f"{split}.de"))
+        for split in ("train", "valid")
+    )
+    return FilesDataConfig(
+        train=train,
+        valid=valid,
+        test=None,
+        source_language="en",
+        target_language="de",
+        max_length=100,
+        cache_dir=str(tmp_path / "cache"),
+    )
+
+
+def _entries(data: FilesDataConfig) -> list[str]:
+    folder = Path(data.cache_dir or "")
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_the_second_call_finds_what_the_first_made(data: FilesDataConfig) -> None:
+    first, second = prepare(data, TOKENIZER), prepare(data, TOKENIZER)
+    assert (first.from_cache, second.from_cache) == (False, True)
+    assert len(_entries(data)) == 1
+    assert first.tokenizers.source.to_bytes() == second.tokenizers.source.to_bytes()
+    assert second.tokenizers.joint
+    assert first.left_out == second.left_out
+    for side in ("source", "target"):
+        before, after = getattr(first.train, side), getattr(second.train, side)
+        np.testing.assert_array_equal(before.ids, after.ids)
+        np.testing.assert_array_equal(before.offsets, after.offsets)
+
+
+def test_pairs_with_a_blank_side_are_left_out_and_counted(data: FilesDataConfig) -> None:
+    prepared = prepare(data, TOKENIZER)
+    assert (prepared.left_out.blank, prepared.left_out.too_long) == (2, 0)
+    texts = [prepared.tokenizers.source.decode(ids) for ids in _sequences(prepared.train.source)]
+    assert texts == [ENGLISH[i] for i in (0, 1, 3, 4)]
+    assert prepared.text.train.source == ENGLISH
+
+
+def test_pairs_with_a_long_side_are_left_out_and_counted(data: FilesDataConfig) -> None:
+    whole = prepare(data, TOKENIZER).train
+    longest = max(whole.source.lengths.max(), whole.target.lengths.max())
+    prepared = prepare(replace(data, max_length=int(longest) - 1), TOKENIZER)
+    assert prepared.left_out.too_long >= 1
+    assert len(prepared.train) == len(whole) - prepared.left_out.too_long
+    assert prepared.train.source.lengths.max() < longest
+
+
+def _sequences(sequences: PieceSequences) -> list[list[int]]:
+    return [sequences[i].tolist() for i in range(len(sequences))]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"vocab_size": 27},
+        {"name": "bpe"},
+        {"joint": False, "vocab_size": 19},
+        {"normalization": "identity"},
+    ],
+)
+def test_another_tokenizer_is_prepared_anew(data: FilesDataConfig, change: dict[str, Any]) -> None:
+    prepare(data, replace(TOKENIZER, vocab_size=28))
+    assert not prepare(data, replace(TOKENIZER, **({"vocab_size": 28} | change))).from_cache
+    assert len(_entries(data)) == 2
+
+
+def test_another_length_or_text_is_prepared_anew(data: FilesDataConfig) -> None:
+    prepare(data, TOKENIZER)
+    assert not prepare(replace(data, max_length=99), TOKENIZER).from_cache
+    Path(data.train.target).write_text("\n".join([*GERMAN[:-1], "fünf"]) + "\n")
+    prepared = prepare(data, TOKENIZER)
+    assert not prepared.from_cache
+    assert prepared.left_out.blank == 1
+
+
+def test_swapped_languages_are_prepared_anew(data: FilesDataConfig) -> None:
+    there = prepare(data, TOKENIZER)
+    swapped = SplitFiles(source=data.train.target, target=data.train.source)
+    back = prepare(replace(data, train=swapped), TOKENIZER)
+    assert not back.from_cache
+    assert back.text.train.source == there.text.train.target
+
+
+def test_what_validation_holds_changes_nothing_that_was_prepared(data: FilesDataConfig) -> None:
+    before = prepare(data, TOKENIZER).tokenizers.source.to_bytes()
+    Path(data.valid.source).write_text("\n".join(["xyz"] * len(ENGLISH)) + "\n")
+    after = prepare(data, TOKENIZER)
+    assert after.from_cache
+    assert after.tokenizers.source.to_bytes() == before
+    assert after.text.valid.source[0] == "xyz"
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
+def test_a_preparation_that_breaks_off_leaves_nothing_behind(
+    data: FilesDataConfig, kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: PieceSequences, stem: Path) -> None:
+        if stem.name == "train.target":
+            raise kind
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PieceSequences, "save", broken)
+        with pytest.raises(kind):
+            prepare(data, TOKENIZER)
+    assert _entries(data) == []
+    assert not prepare(data, TOKENIZER).from_cache
+    assert prepare(data, TOKENIZER).from_cache
+
+
+def test_a_preparation_that_was_killed_is_done_again(data: FilesDataConfig) -> None:
+    half = Path(data.cache_dir or "") / ".partial-killed"
+    half.mkdir(parents=True)
+    (half / "source.model").write_bytes(b"half")
+    assert not prepare(data, TOKENIZER).from_cache
+    assert prepare(data, TOKENIZER).from_cache
+
+
+def test_another_run_that_was_faster_is_no_fault(
+    data: FilesDataConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_tokenizers = preparation.train_tokenizers
+
+    def slower(*arguments: Any) -> Any:
+        monkeypatch.setattr(preparation, "train_tokenizers", train_tokenizers)
+        prepare(data, TOKENIZER)  # the other run
+        return train_tokenizers(*arguments)
+
+    monkeypatch.setattr(preparation, "train_tokenizers", slower)
+    assert len(prepare(data, TOKENIZER).train) == 4
+    assert len(_entries(data)) == 1
+
+
+@pytest.mark.parametrize("name", ["source.model", "train.source.ids.npy", "left_out.json"])
+def test_a_damaged_cache_is_named(data: FilesDataConfig, name: str) -> None:
+    prepare(data, TOKENIZER)
+    (folder,) = Path(data.cache_dir or "").iterdir()
+    (folder / name).write_bytes(b"")
+    with pytest.raises(UserError, match=str(folder)):
+        prepare(data, TOKENIZER)
+
+
+def test_nothing_left_to_train_on_is_refused_with_the_reasons(data: FilesDataConfig) -> None:
+    with pytest.raises(UserError, match=r"2 have a blank side, 4 have more than data.max_length=1"):
+        prepare(replace(data, max_length=1), TOKENIZER)
+    assert _entries(data) == []
+
+
+def test_the_cache_is_where_the_environment_says(
+    data: FilesDataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NMT_CACHE", str(tmp_path / "elsewhere"))
+    prepare(replace(data, cache_dir=None), TOKENIZER)
+    assert len(list((tmp_path / "elsewhere").iterdir())) == 1

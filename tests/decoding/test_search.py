@@ -1,0 +1,304 @@
+"""Beam search against plain enumeration, on made-up distributions and on every kind of model.
+
+Legend: B sentences, V vocabulary, L layers with attention, H heads, T target, S source.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt.config.schema import DecodingConfig
+from nmt.data.batch import Batch, source_batch
+from nmt.decoding.scoring import score_batch
+from nmt.decoding.search import Hypothesis, beam_search, length_penalty
+from nmt.model.seq2seq import TranslationModel
+from nmt.text.special_tokens import BOS, EOS, PAD, UNK
+
+Collate = Callable[[list[Any]], Batch]
+Prefix = tuple[int, ...]
+A, B, C = 4, 5, 6  # pieces
+V = 7
+
+
+def options(
+    beam_size: int, *, length_penalty: float = 0.0, ratio: float = 0.0, extra: int = 4
+) -> DecodingConfig:
+    return DecodingConfig(
+        beam_size=beam_size,
+        length_penalty=length_penalty,
+        max_length_ratio=ratio,
+        max_length_extra=extra,
+        batch_size=64,
+    )
+
+
+@dataclass(frozen=True)
+class Written:
+    """The state of a fake decoder: each row's sentence and what was written for it so far."""
+
+    rows: list[tuple[int, Prefix]]
+
+    def select(self, rows: Tensor) -> "Written":
+        return Written([self.rows[row] for row in rows.tolist()])
+
+
+class FakeModel:
+    """A model whose log-probabilities are a known function of the sentence and the prefix."""
+
+    def __init__(self, log_probs: Callable[[int, Prefix], Tensor]) -> None:
+        self.log_probs = log_probs
+
+    def encode(self, source_ids: Tensor, source_mask: Tensor) -> list[int]:
+        return source_ids[:, 0].tolist()  # a sentence is known by its first piece
+
+    def start(self, sentences: list[int]) -> Written:
+        return Written([(sentence, ()) for sentence in sentences])
+
+    def step(
+        self, previous_ids: Tensor, state: Written, *, need_weights: bool
+    ) -> tuple[Tensor, None, Written]:
+        rows = [
+            (sentence, (*prefix, piece))
+            for (sentence, prefix), piece in zip(state.rows, previous_ids.tolist(), strict=True)
+        ]
+        assert all(prefix[0] == BOS for _, prefix in rows), "a translation begins without BOS"
+        logits = torch.stack([self.log_probs(s, prefix[1:]) for s, prefix in rows])
+        return logits, None, Written(rows)
+
+
+def random_log_probs(sentence: int, prefix: Prefix) -> Tensor:
+    """Different for every sentence and prefix, always the same; EOS at times likely."""
+    generator = torch.Generator().manual_seed(hash((sentence, *prefix)) % 2**31)
+    return (2 * torch.randn(V, generator=generator)).log_softmax(0)
+
+
+def search(
+    log_probs: Callable[[int, Prefix], Tensor], sentences: list[int], settings: DecodingConfig
+) -> list[list[Hypothesis]]:
+    model = cast("TranslationModel", FakeModel(log_probs))
+    ids, mask = source_batch([[sentence] * (1 + sentence % 3) for sentence in sentences])
+    return beam_search(model, ids, mask, settings)
+
+
+def log_prob_of(sentence: int, ids: list[int]) -> float:
+    pieces = (*ids, EOS)
+    return sum(
+        random_log_probs(sentence, pieces[:t])[piece].item() for t, piece in enumerate(pieces)
+    )
+
+
+def plain_beam(sentence: int, settings: DecodingConfig) -> list[tuple[float, Prefix]]:
+    """Finished (score, ids) of one sentence, best first: beam search as one would write it down."""
+    size = settings.beam_size
+    beam: list[tuple[float, Prefix]] = [(0.0, ())]
+    finished: list[tuple[float, Prefix]] = []
+    for length in range(1, settings.max_length_extra + 1):
+        forced = length == settings.max_length_extra
+        candidates = [
+            (log_prob + random_log_probs(sentence, prefix)[piece].item(), (*prefix, piece))
+            for log_prob, prefix in beam
+            for piece in ([EOS] if forced else [p for p in range(V) if p not in (PAD, BOS)])
+        ]
+        candidates.sort(reverse=True)
+        for log_prob, pieces in candidates[:size]:
+            if pieces[-1] == EOS:
+                score = log_prob / ((5 + length) / 6) ** settings.length_penalty
+                finished.append((score, pieces[:-1]))
+        if len(finished) >= size:
+            break
+        beam = [item for item in candidates if item[1][-1] != EOS][:size]
+    return sorted(finished, reverse=True)[:size]
+
+
+def table(probabilities: dict[Prefix, dict[int, float]]) -> Callable[[int, Prefix], Tensor]:
+    """Log-probabilities as listed by prefix; what is not listed is (almost) impossible."""
+
+    def log_probs(_: int, prefix: Prefix) -> Tensor:
+        row = torch.full((V,), 1e-6)
+        for piece, probability in probabilities.get(prefix, {UNK: 1.0}).items():
+            row[piece] = probability
+        return (row / row.sum()).log()
+
+    return log_probs
+
+
+# ---------------------------------------------------------- on known distributions
+
+
+def test_a_beam_finds_what_greed_misses() -> None:
+    log_probs = table(
+        {
+            (): {A: 0.6, B: 0.4},
+            (A,): {EOS: 0.5, C: 0.5},  # 0.30 each
+            (B,): {EOS: 0.9, C: 0.1},  # 0.36: the best, behind the worse beginning
+        }
+    )
+    settings = options(1, extra=2)
+    assert search(log_probs, [A], settings)[0][0].ids == [A]
+    settings.beam_size = 2
+    best = search(log_probs, [A], settings)[0][0]
+    assert best.ids == [B], "the second beam is lost on the way"
+    assert best.log_prob == pytest.approx(math.log(0.4 * 0.9), abs=1e-3)
+
+
+def test_a_length_penalty_turns_the_ranking() -> None:
+    # log 0.5 = -0.69 for one piece (EOS), log 0.4 = -0.92 for three: over ((5 + 3) / 6)^alpha the
+    # longer one wins as soon as (4/3)^alpha > 0.92 / 0.69, that is from alpha = 0.97 on.
+    log_probs = table({(): {EOS: 0.5, A: 0.4, C: 0.1}, (A,): {B: 1.0}, (A, B): {EOS: 1.0}})
+    for alpha, expected in ((0.0, []), (0.9, []), (1.1, [A, B])):
+        settings = options(3, length_penalty=alpha, extra=3)
+        best = search(log_probs, [A], settings)[0][0]
+        assert best.ids == expected, f"alpha {alpha}"
+
+
+def test_length_penalty_is_that_of_wu() -> None:
+    assert length_penalty(1, 0.7) == 1.0, "(5 + 1) / 6 is 1"
+    assert length_penalty(7, 1.0) == pytest.approx(2.0)  # 12 / 6
+    assert length_penalty(19, 0.5) == pytest.approx(2.0)  # sqrt(24 / 6)
+    assert length_penalty(123, 0.0) == 1.0
+
+
+@pytest.mark.parametrize("sentence", range(4, 10))
+def test_a_beam_as_wide_as_the_space_lists_it_in_order(sentence: int) -> None:
+    # 4 pieces may be written (UNK among them), at most 3 before EOS: 1 + 4 + 16 + 64 translations.
+    space = [list(ids) for n in range(4) for ids in product((UNK, A, B, C), repeat=n)]
+    expected = sorted(space, key=lambda ids: log_prob_of(sentence, ids), reverse=True)
+    (found,) = search(random_log_probs, [sentence], options(len(space)))
+    assert [hypothesis.ids for hypothesis in found] == expected
+    for hypothesis in found:
+        exact = log_prob_of(sentence, hypothesis.ids)
+        assert hypothesis.log_prob == pytest.approx(exact, abs=1e-4)
+        assert hypothesis.score == hypothesis.log_prob, "alpha is 0"
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+@pytest.mark.parametrize("beam_size", [1, 2, 3, 5, 8])
+def test_a_batch_is_searched_as_one_sentence_after_the_other(beam_size: int, alpha: float) -> None:
+    sentences = list(range(4, 24))
+    settings = options(beam_size, length_penalty=alpha, extra=6)
+    together = search(random_log_probs, sentences, settings)
+    lengths = set()
+    for sentence, found in zip(sentences, together, strict=True):
+        expected = plain_beam(sentence, settings)
+        assert [tuple(h.ids) for h in found] == [ids for _, ids in expected], (
+            f"sentence {sentence}: rows of sentences or beams are mixed up"
+        )
+        assert [h.score for h in found] == pytest.approx([s for s, _ in expected], abs=1e-4)
+        assert found == search(random_log_probs, [sentence], settings)[0]
+        lengths.add(len(found[0].ids))
+    assert len(lengths) > 2, "the sentences all end together: the test tests nothing"
+
+
+def test_the_greatest_length_is_kept_and_its_eos_paid_for() -> None:
+    endless = table({(A,) * n: {A: 0.99, EOS: 0.01} for n in range(20)})
+    model = cast("TranslationModel", FakeModel(endless))
+    for source_length in (2, 3, 7):
+        ids, mask = source_batch([[A] * (source_length - 1)])  # and EOS
+        ((found,),) = beam_search(model, ids, mask, options(1, ratio=1.5, extra=2))
+        limit = int(1.5 * source_length) + 2
+        assert found.ids == [A] * (limit - 1), "pieces and EOS are not as many as allowed"
+        expected = (limit - 1) * math.log(0.99) + math.log(0.01)
+        assert found.log_prob == pytest.approx(expected, abs=1e-3), "EOS is forced, not free"
+
+
+def test_pad_and_bos_are_never_written_though_likely() -> None:
+    def log_probs(sentence: int, prefix: Prefix) -> Tensor:
+        row = random_log_probs(sentence, prefix)
+        row[[PAD, BOS]] = 3.0
+        return row.log_softmax(0)
+
+    for found in search(log_probs, list(range(4, 12)), options(4, extra=6)):
+        for hypothesis in found:
+            assert not {PAD, BOS, EOS} & set(hypothesis.ids)
+
+
+# ----------------------------------------------------------- on every kind of model
+
+
+@pytest.fixture
+def sources(ragged_pairs: list[Any]) -> list[list[int]]:
+    return [source for source, _ in ragged_pairs]
+
+
+def greedy(model: TranslationModel, source: list[int], limit: int) -> tuple[list[int], float]:
+    """The likeliest next piece again and again, by reading the whole prefix anew every time."""
+    ids, mask = source_batch([source])
+    written, log_prob = [BOS], 0.0
+    with torch.no_grad():
+        while True:
+            output = model(ids, mask, torch.tensor([written]))
+            row = model.logits(output.hidden)[0, -1].log_softmax(0)
+            allowed = row.clone()
+            allowed[[PAD, BOS]] = -math.inf
+            piece = EOS if len(written) == limit else int(allowed.argmax())
+            log_prob += row[piece].item()
+            if piece == EOS:
+                return written[1:], log_prob
+            written.append(piece)
+
+
+def test_one_beam_is_greedy_search(model: TranslationModel, sources: list[list[int]]) -> None:
+    found = beam_search(model, *source_batch(sources), options(1, ratio=1.0, extra=3))
+    for source, hypotheses in zip(sources, found, strict=True):
+        ids, log_prob = greedy(model, source, limit=len(source) + 1 + 3)
+        assert len(hypotheses) == 1
+        assert hypotheses[0].ids == ids
+        assert hypotheses[0].log_prob == pytest.approx(log_prob, abs=1e-4)
+
+
+def test_search_finds_the_probabilities_and_weights_of_training(
+    model: TranslationModel, sources: list[list[int]], batch_of: Collate
+) -> None:
+    settings = options(3, length_penalty=0.6, ratio=1.0, extra=3)
+    found = beam_search(model, *source_batch(sources), settings, need_weights=True)
+    for source, hypotheses in zip(sources, found, strict=True):
+        assert 1 <= len(hypotheses) <= 3
+        assert len({tuple(h.ids) for h in hypotheses}) == len(hypotheses), "one is found twice"
+        scores = [hypothesis.score for hypothesis in hypotheses]
+        assert scores == sorted(scores, reverse=True)
+        for hypothesis in hypotheses:
+            assert not {PAD, BOS, EOS} & set(hypothesis.ids)
+            length = len(hypothesis.ids) + 1
+            assert length <= len(source) + 1 + 3
+            forced = score_batch(model, batch_of([(source, hypothesis.ids)]), need_weights=True)
+            assert hypothesis.log_prob == pytest.approx(forced.log_probs.item(), abs=1e-4)
+            penalty = ((5 + length) / 6) ** 0.6
+            assert hypothesis.score == pytest.approx(hypothesis.log_prob / penalty)
+            if forced.weights is None:
+                assert hypothesis.weights is None
+                continue
+            assert hypothesis.weights is not None
+            torch.testing.assert_close(
+                hypothesis.weights,
+                forced.weights[0],
+                rtol=1e-4,
+                atol=1e-5,
+                msg=lambda text: f"weights do not follow their hypothesis\n{text}",
+            )
+
+
+def test_company_does_not_change_what_is_found(
+    model: TranslationModel, sources: list[list[int]]
+) -> None:
+    settings = options(4, length_penalty=1.0, ratio=1.0, extra=3)
+    together = beam_search(model, *source_batch(sources), settings)
+    for source, found in zip(sources, together, strict=True):
+        (alone,) = beam_search(model, *source_batch([source]), settings)
+        assert [h.ids for h in found] == [h.ids for h in alone]
+        assert [h.score for h in found] == pytest.approx([h.score for h in alone], abs=1e-4)
+
+
+def test_scores_of_a_batch_leave_padding_out(
+    model: TranslationModel, ragged_pairs: list[Any], batch_of: Collate
+) -> None:
+    together = score_batch(model, batch_of(ragged_pairs))
+    assert together.weights is None
+    for row, pair in enumerate(ragged_pairs):
+        alone = score_batch(model, batch_of([pair])).log_probs.item()
+        assert together.log_probs[row].item() == pytest.approx(alone, abs=1e-4)

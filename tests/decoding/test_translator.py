@@ -1,0 +1,121 @@
+"""Text in, text out: in order, blanks kept, whatever is translated together."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from nmt.config.data import TokenizerConfig
+from nmt.config.model import ModelConfig
+from nmt.config.schema import DecodingConfig
+from nmt.decoding.translator import Translation, Translator
+from nmt.model.seq2seq import TranslationModel
+from nmt.text.tokenizer import TokenizerPair, train_tokenizers
+
+WORDS = ["nabe", "boden", "rot", "tor", "orden", "beton", "erde", "abend"]
+
+
+def sentences(count: int, seed: int) -> list[str]:
+    random = np.random.default_rng(seed)
+    return [" ".join(random.choice(WORDS, random.integers(1, 9))) for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def tokenizers() -> TokenizerPair:
+    config = TokenizerConfig(
+        name="unigram",
+        vocab_size=20,
+        joint=False,
+        byte_fallback=False,
+        character_coverage=1.0,
+        normalization="identity",
+    )
+    return train_tokenizers(config, sentences(60, 1), sentences(60, 2))
+
+
+Make = Callable[..., Translator]
+
+
+@pytest.fixture(params=["rnn", "transformer"])
+def translator_of(
+    request: pytest.FixtureRequest,
+    tokenizers: TokenizerPair,
+    tiny_config: Callable[..., ModelConfig],
+    tiny_model: Callable[..., TranslationModel],
+) -> Make:
+    config = tiny_config(request.param, request.param)
+    model = tiny_model(config, len(tokenizers.source), len(tokenizers.target))
+
+    def make(batch_size: int, beam_size: int = 3) -> Translator:
+        decoding = DecodingConfig(
+            beam_size=beam_size,
+            length_penalty=1.0,
+            max_length_ratio=1.0,
+            max_length_extra=2,
+            batch_size=batch_size,
+        )
+        return Translator(model, tokenizers, decoding)
+
+    return make
+
+
+def texts(translations: list[Translation]) -> list[str]:
+    return [translation.text for translation in translations]
+
+
+def test_translations_come_in_the_order_of_the_sentences(translator_of: Make) -> None:
+    translator = translator_of(batch_size=4)
+    given = sentences(11, 3)
+    found = translator.translate(given)
+    assert [translation.source for translation in found] == given
+    assert len(set(texts(found))) > 5, "the model says the same of everything: nothing is tested"
+    for sentence, translation in zip(given, found, strict=True):
+        (alone,) = translator.translate([sentence])
+        assert translation.texts == alone.texts, f"{sentence!r} got the translation of another"
+        assert translation.source_ids == translator.tokenizers.source.encode(sentence)
+
+
+def test_the_batch_size_changes_nothing(translator_of: Make) -> None:
+    given = sentences(13, 4)
+    expected = texts(translator_of(batch_size=64).translate(given))
+    for batch_size in (1, 3, 13):
+        assert texts(translator_of(batch_size).translate(given)) == expected, batch_size
+
+
+def test_a_blank_sentence_stays_blank(translator_of: Make) -> None:
+    found = translator_of(batch_size=2).translate(["", "rot", "   ", "tor", ""])
+    for place in (0, 2, 4):
+        assert found[place].text == ""
+        assert not found[place].hypotheses
+    assert found[1].hypotheses
+    assert found[3].hypotheses
+
+
+@pytest.mark.parametrize("given", [[], [""]])
+def test_nothing_to_translate_needs_no_search(translator_of: Make, given: list[str]) -> None:
+    assert texts(translator_of(batch_size=2).translate(given)) == given
+
+
+def test_texts_are_those_of_the_hypotheses_with_weights_that_fit(translator_of: Make) -> None:
+    translator = translator_of(batch_size=3)
+    plain = translator.translate(sentences(5, 5))
+    shown = translator.translate(sentences(5, 5), need_weights=True)
+    assert texts(shown) == texts(plain)
+    for translation in shown:
+        assert translation.texts == [
+            translator.tokenizers.target.decode(h.ids) for h in translation.hypotheses
+        ]
+        for hypothesis in translation.hypotheses:
+            assert hypothesis.weights is not None
+            size = (len(hypothesis.ids) + 1, len(translation.source_ids) + 1)
+            assert hypothesis.weights.shape[2:] == size, "a picture would not fit its pieces"
+            torch.testing.assert_close(
+                hypothesis.weights.sum(-1), torch.ones(hypothesis.weights.shape[:-1])
+            )
+    assert all(h.weights is None for t in plain for h in t.hypotheses)
+
+
+def test_characters_never_seen_are_translated_all_the_same(translator_of: Make) -> None:
+    (found,) = translator_of(batch_size=2).translate(["rot 東京 tor"])
+    assert found.hypotheses

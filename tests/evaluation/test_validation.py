@@ -1,0 +1,116 @@
+"""Validation: a loss over all tokens, translations in order, samples and their heatmaps."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from nmt.config.model import ModelConfig
+from nmt.config.schema import LoggingConfig
+from nmt.data.corpus import ParallelText
+from nmt.data.encoded import EncodedCorpus
+from nmt.decoding.translator import Translator
+from nmt.evaluation import metrics, validation
+from nmt.evaluation.validation import corpus_loss, evaluate_model
+from nmt.text.special_tokens import BOS, EOS
+
+TinyConfig = Callable[..., ModelConfig]
+TranslatorOf = Callable[..., Translator]
+
+
+def _logging(samples: int) -> LoggingConfig:
+    return LoggingConfig(log_every=1, tensorboard=False, samples=samples, heatmap_layer=-1)
+
+
+@pytest.fixture
+def translator(translator_of: TranslatorOf, tiny_config: TinyConfig) -> Translator:
+    return translator_of(tiny_config())
+
+
+def _by_hand(translator: Translator, source: list[int], target: list[int]) -> tuple[float, int]:
+    """Sum the loss of one sentence, a piece at a time."""
+    model, total = translator.model, 0.0
+    ids = torch.tensor([[*source, EOS]])
+    state = model.start(model.encode(ids, torch.ones_like(ids, dtype=torch.bool)))
+    for previous, following in zip([BOS, *target], [*target, EOS], strict=True):
+        logits, _, state = model.step(torch.tensor([previous]), state)
+        total -= float(logits.log_softmax(1)[0, following])
+    return total, len(target) + 1
+
+
+@torch.inference_mode()
+def test_the_loss_is_the_mean_over_all_pieces_and_not_of_batches(
+    translator: Translator, text: ParallelText, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = EncodedCorpus.encode(translator.tokenizers, text)
+    single = [
+        _by_hand(translator, encoded.source[i].tolist(), encoded.target[i].tolist())
+        for i in range(len(encoded))
+    ]
+    expected = sum(loss for loss, _ in single) / sum(tokens for _, tokens in single)
+    mean_of_means = sum(loss / tokens for loss, tokens in single) / len(single)
+    assert abs(expected - mean_of_means) > 1e-3  # else this test could not tell them apart
+    for budget in (1, 20, 4096):
+        monkeypatch.setattr(validation, "_BATCH_TOKENS", budget)
+        assert corpus_loss(translator, encoded) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_report_holds_what_translating_gives(translator: Translator, text: ParallelText) -> None:
+    encoded = EncodedCorpus.encode(translator.tokenizers, text)
+    report = evaluate_model(translator, text, encoded, _logging(2))
+    expected = [translator.translate([source])[0].text for source in text.source]
+    assert report.translations == expected
+    assert report.translations[2] == ""
+    assert report.bleu == metrics.bleu(expected, text.target)
+    assert report.chrf == metrics.chrf(expected, text.target)
+    assert report.scalars() == {
+        "loss": report.loss,
+        "perplexity": pytest.approx(math.exp(report.loss)),
+        "bleu": report.bleu.value,
+        "chrf": report.chrf.value,
+    }
+
+
+def test_validation_leaves_the_model_in_evaluation_mode(
+    translator_of: TranslatorOf, tiny_config: TinyConfig, text: ParallelText
+) -> None:
+    translator = translator_of(tiny_config(dropout=0.5))
+    encoded = EncodedCorpus.encode(translator.tokenizers, text)
+    losses = set()
+    for _ in range(2):
+        translator.model.train()
+        losses.add(evaluate_model(translator, text, encoded, _logging(0)).loss)
+    assert len(losses) == 1
+
+
+@pytest.mark.parametrize(("wanted", "shown"), [(0, 0), (1, 1), (3, 3), (4, 4), (99, 4)])
+def test_samples_are_spread_over_what_is_not_blank(
+    translator: Translator, text: ParallelText, wanted: int, shown: int
+) -> None:
+    encoded = EncodedCorpus.encode(translator.tokenizers, text)
+    report = evaluate_model(translator, text, encoded, _logging(wanted))
+    assert list(report.samples) == [f"sample/{n}" for n in range(1, shown + 1)]
+    assert list(report.heatmaps) == [f"attention/sample-{n}" for n in range(1, shown + 1)]
+    sources = [sample.splitlines()[0].split(maxsplit=1)[1] for sample in report.samples.values()]
+    assert len(set(sources)) == shown
+    for sample in report.samples.values():
+        source, reference, translation = (line.split(":")[1] for line in sample.splitlines())
+        row = text.source.index(source.strip())
+        assert reference.strip() == text.target[row]
+        assert translation.strip() == report.translations[row]
+
+
+def test_a_model_without_attention_has_samples_but_no_heatmaps(
+    translator_of: TranslatorOf, tiny_config: TinyConfig, text: ParallelText
+) -> None:
+    translator = translator_of(tiny_config(attention="none"))
+    encoded = EncodedCorpus.encode(translator.tokenizers, text)
+    report = evaluate_model(translator, text, encoded, _logging(2))
+    assert len(report.samples) == 2
+    assert report.heatmaps == {}
+
+
+def test_a_hopeless_perplexity_is_still_a_number() -> None:
+    score = metrics.Score(0.0, "")
+    assert math.isfinite(validation.ValidationReport(1e6, score, score, []).perplexity)

@@ -1,0 +1,92 @@
+"""Dropout drawn a byte an element: the right share, independently, scaled to keep the mean.
+
+A bound of 5 standard deviations is passed by chance all but once in 1.7 million draws, and the
+draws are the same at every run.
+"""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt.model.dropout import Dropout
+
+COUNT = 200_000
+SIGMAS = 5
+
+
+def drop(probability: float, inputs: Tensor) -> Tensor:
+    return Dropout(probability).train()(inputs)
+
+
+@pytest.mark.parametrize("probability", [0.05, 0.1, 0.3, 0.5, 0.9])
+def test_the_share_dropped_is_a_multiple_of_a_256th_and_the_mean_stays(probability: float) -> None:
+    share = round(256 * probability) / 256
+    outputs = drop(probability, torch.ones(COUNT))
+    deviation = math.sqrt(share * (1 - share) / COUNT)  # of a binomial's share
+    dropped = (outputs == 0).float().mean().item()
+    assert abs(dropped - share) < SIGMAS * deviation, f"{dropped:.4f} dropped, not {share:.4f}"
+    scale = 1 / (1 - share)
+    torch.testing.assert_close(outputs.max(), torch.tensor(scale))
+    assert abs(outputs.mean().item() - 1) < SIGMAS * deviation * scale, "the mean has moved"
+    assert outputs.unique().numel() == 2, "an element is dropped, or scaled like all others"
+
+
+def test_all_bytes_of_a_draw_are_equally_random() -> None:
+    # At one half the highest bit of each byte decides; a generator of 63 bits leaves one at 0.
+    dropped = (drop(0.5, torch.ones(COUNT)) == 0).double().view(-1, 8)
+    deviation = 0.5 / math.sqrt(len(dropped))
+    shares = dropped.mean(0)
+    assert (shares - 0.5).abs().max() < SIGMAS * deviation, f"by byte of a word: {shares}"
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.5])
+def test_neighbours_are_dropped_independently(probability: float) -> None:
+    dropped = (drop(probability, torch.ones(COUNT)) == 0).double().view(-1, 8)
+    correlation = torch.corrcoef(dropped.T)  # between the bytes of one 64-bit draw
+    correlation.fill_diagonal_(0)
+    # The correlation of n independent pairs has a standard deviation of 1 / sqrt(n).
+    bound = SIGMAS / math.sqrt(len(dropped))
+    assert correlation.abs().max() < bound, f"bytes of a word hang together:\n{correlation}"
+    flat = dropped.flatten()
+    for lag in (1, 8, 16):
+        pair = torch.stack([flat[:-lag], flat[lag:]])
+        assert abs(torch.corrcoef(pair)[0, 1]) < SIGMAS / math.sqrt(COUNT), f"at distance {lag}"
+
+
+def test_evaluation_and_a_probability_of_zero_are_identities() -> None:
+    inputs = torch.randn(3, 5)
+    assert Dropout(0.5).eval()(inputs) is inputs
+    state = torch.get_rng_state()
+    assert drop(0.0, inputs) is inputs
+    assert torch.equal(torch.get_rng_state(), state), "nothing to draw, yet drawn"
+
+
+def test_the_same_seed_drops_the_same() -> None:
+    inputs = torch.randn(7, 11)
+    torch.manual_seed(3)
+    first, other = drop(0.4, inputs), drop(0.4, inputs)
+    torch.manual_seed(3)
+    assert torch.equal(drop(0.4, inputs), first), "a resumed run would not go on as it was"
+    assert not torch.equal(other, first), "the same elements are dropped every time"
+
+
+def test_gradient_flows_where_elements_were_kept() -> None:
+    inputs = torch.randn(40, 5, requires_grad=True)
+    outputs = drop(0.5, inputs)
+    outputs.sum().backward()
+    assert inputs.grad is not None
+    torch.testing.assert_close(inputs.grad, torch.where(outputs != 0, 2.0, 0.0))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3, 5, 7), (2, 0)])
+def test_any_shape_and_layout_fits(shape: tuple[int, ...]) -> None:
+    assert drop(0.5, torch.randn(shape)).shape == shape
+    turned = torch.randn(6, 4).T
+    outputs = drop(0.5, turned)
+    torch.testing.assert_close(outputs, torch.where(outputs != 0, 2 * turned, 0.0))
+
+
+def test_bfloat16_stays_bfloat16() -> None:
+    assert drop(0.5, torch.ones(9, dtype=torch.bfloat16)).dtype == torch.bfloat16

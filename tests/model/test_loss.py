@@ -1,0 +1,133 @@
+"""The fused loss is torch's cross-entropy of the whole logits, in value and in gradient."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nmt.config.model import ModelConfig
+from nmt.data.batch import Batch
+from nmt.model import loss as fused
+from nmt.model.loss import projected_cross_entropy, sequence_loss
+from nmt.model.seq2seq import TranslationModel
+from nmt.text.special_tokens import PAD
+
+N, SIZE, VOCABULARY = 11, 6, 13
+
+
+def inputs() -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        torch.randn(N, SIZE, requires_grad=True),
+        torch.randn(VOCABULARY, SIZE, requires_grad=True),
+        torch.randint(VOCABULARY, (N,)),
+    )
+
+
+def gradients(loss: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(3.0 * loss, leaves)  # 3: what comes from above must not be lost
+
+
+@pytest.mark.parametrize("rows_a_chunk", [1, 4, 11, 100])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
+def test_value_and_gradients_are_those_of_torch(
+    monkeypatch: pytest.MonkeyPatch, smoothing: float, rows_a_chunk: int
+) -> None:
+    monkeypatch.setattr(fused, "_CHUNK_ELEMENTS", rows_a_chunk * VOCABULARY)
+    hidden, weight, targets = inputs()
+    smoothed, exact = projected_cross_entropy(hidden, weight, targets, smoothing)
+    logits = hidden @ weight.T
+    expected = functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
+    torch.testing.assert_close(smoothed, expected)
+    torch.testing.assert_close(exact, functional.cross_entropy(logits, targets, reduction="sum"))
+    assert not exact.requires_grad, "the exact likelihood is for reading only"
+    found_gradients = gradients(smoothed, hidden, weight)
+    for name, found, wanted in zip(
+        ("hidden", "weight"), found_gradients, gradients(expected, hidden, weight), strict=True
+    ):
+        torch.testing.assert_close(found, wanted, msg=lambda t, name=name: f"{name}: {t}")
+
+
+def test_a_chunk_smaller_than_the_vocabulary_still_moves_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fused, "_CHUNK_ELEMENTS", 1)
+    hidden, weight, targets = inputs()
+    smoothed, _ = projected_cross_entropy(hidden, weight, targets, 0.1)
+    expected = functional.cross_entropy(
+        hidden @ weight.T, targets, label_smoothing=0.1, reduction="sum"
+    )
+    torch.testing.assert_close(smoothed, expected)
+
+
+def test_value_needs_no_gradient() -> None:
+    hidden, weight, targets = inputs()
+    smoothed, exact = projected_cross_entropy(hidden, weight, targets, 0.0)
+    with torch.inference_mode():
+        found = projected_cross_entropy(hidden, weight, targets, 0.0)
+    torch.testing.assert_close(found[0], smoothed.detach())
+    torch.testing.assert_close(found[1], exact)
+
+
+def test_bfloat16_is_close_and_leaves_float32_behind() -> None:
+    hidden, weight, targets = inputs()
+    smoothed, _ = projected_cross_entropy(hidden, weight, targets, 0.1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough, _ = projected_cross_entropy(hidden, weight, targets, 0.1)
+    assert rough.dtype == torch.float32, "sums of many pieces must not be held in 8 bits"
+    # Both factors of a product are rounded by up to 2^-9 and there are SIZE products a logit.
+    torch.testing.assert_close(rough, smoothed, rtol=0.01, atol=0)
+    exact_gradients = gradients(smoothed, hidden, weight)
+    for found, wanted in zip(gradients(rough, hidden, weight), exact_gradients, strict=True):
+        assert found.dtype == torch.float32
+        assert (found - wanted).norm() < 0.02 * wanted.norm()
+
+
+@pytest.fixture
+def small(
+    tiny_config: Callable[..., ModelConfig], tiny_model: Callable[..., TranslationModel]
+) -> TranslationModel:
+    return tiny_model(tiny_config())
+
+
+def test_loss_of_a_batch_counts_every_real_piece_once(
+    small: TranslationModel, ragged_batch: Batch
+) -> None:
+    loss = sequence_loss(small, ragged_batch, 0.0)
+    output = small(ragged_batch.source_ids, ragged_batch.source_mask, ragged_batch.target_input_ids)
+    log_probs = small.logits(output.hidden).log_softmax(-1)
+    expected = -sum(
+        log_probs[row, position, piece]
+        for row, pieces in enumerate(ragged_batch.target_output_ids.tolist())
+        for position, piece in enumerate(pieces)
+        if piece != PAD
+    )
+    torch.testing.assert_close(loss.smoothed, expected)
+    torch.testing.assert_close(loss.negative_log_likelihood, expected)
+    assert loss.num_tokens == 3 + 1 + 6 + 2 + 4, "4 targets, each with its EOS"
+
+
+@pytest.mark.parametrize("parts", [2, 4, 8])
+def test_parts_of_a_batch_add_up_to_its_gradient(
+    small: TranslationModel,
+    make_pairs: Callable[..., Any],
+    batch_of: Callable[[list[Any]], Batch],
+    parts: int,
+) -> None:
+    pairs = make_pairs((3, 1, 4, 1, 5, 2, 6, 5), (2, 7, 1, 8, 2, 8, 1, 8))
+    step = len(pairs) // parts
+
+    def gradient(batches: list[Batch]) -> list[Tensor]:
+        small.zero_grad()
+        tokens = sum(batch.num_tokens for batch in batches)
+        for batch in batches:
+            (sequence_loss(small, batch, 0.1).smoothed / tokens).backward()
+        return [p.grad.clone() for p in small.parameters() if p.grad is not None]
+
+    whole = gradient([batch_of(pairs)])
+    added = gradient([batch_of(pairs[i : i + step]) for i in range(0, len(pairs), step)])
+    assert len(whole) == len(list(small.parameters()))
+    for found, expected in zip(added, whole, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)

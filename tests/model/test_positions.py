@@ -1,0 +1,56 @@
+"""Sinusoidal positions are the paper's, wherever they start and however far they go."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nmt.model.positions import PositionedEmbedding, sinusoidal_positions
+
+
+def paper(position: int, size: int) -> Tensor:
+    """PE of Vaswani et al. 2017, section 3.5, sines before cosines."""
+    angles = [position / 10_000 ** (2 * i / size) for i in range(size // 2)]
+    return torch.tensor([math.sin(a) for a in angles] + [math.cos(a) for a in angles])
+
+
+@pytest.mark.parametrize("size", [2, 6, 64])
+def test_signals_are_those_of_the_paper(size: int) -> None:
+    found = sinusoidal_positions(0, 300, size)
+    expected = torch.stack([paper(position, size) for position in range(300)])
+    # An angle of up to 300 is known to 300 * 2^-24 in float32, and some more from its rate.
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-4)
+
+
+def test_a_later_start_shows_the_later_rows() -> None:
+    assert torch.equal(sinusoidal_positions(7, 5, 8), sinusoidal_positions(0, 12, 8)[7:])
+
+
+def test_embeddings_are_scaled_and_placed() -> None:
+    embedding = nn.Embedding(10, 6)
+    positioned = PositionedEmbedding(embedding)
+    ids = torch.randint(10, (2, 4))
+    expected = embedding.weight[ids] * 6**0.5 + sinusoidal_positions(3, 4, 6)
+    torch.testing.assert_close(positioned(ids, start=3), expected)
+
+
+def test_the_table_grows_and_is_not_saved() -> None:
+    positioned = PositionedEmbedding(nn.Embedding(10, 6))
+    assert list(positioned.state_dict()) == ["embedding.weight"], (
+        "a saved table would tie checkpoints to the longest sentence seen"
+    )
+    ids = torch.zeros(1, 1, dtype=torch.long)
+    plain = positioned.embedding(ids)[0] * 6**0.5
+    for position in (0, 255, 256, 5000, 3):
+        found = positioned(ids, start=position)[0] - plain
+        expected = sinusoidal_positions(position, 1, 6)
+        torch.testing.assert_close(found, expected, msg=f"position {position} is out of place")
+
+
+def test_training_goes_on_after_a_long_search() -> None:
+    positioned = PositionedEmbedding(nn.Embedding(10, 6))
+    with torch.inference_mode():
+        positioned(torch.zeros(1, 1000, dtype=torch.long))
+    positioned(torch.zeros(1, 3, dtype=torch.long)).square().sum().backward()
+    assert positioned.embedding.weight.grad is not None

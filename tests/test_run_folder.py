@@ -1,0 +1,158 @@
+"""A run folder knows whether it is free, unfinished or finished, and what may change."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nmt import run_folder
+from nmt.config.model import ModelConfig
+from nmt.config.schema import Config, LoggingConfig, RunConfig
+from nmt.errors import UserError
+from nmt.run_folder import RunFolder, write_json
+
+
+@pytest.fixture
+def config(run_config: Callable[..., Config], tiny_config: Callable[..., ModelConfig]) -> Config:
+    return run_config(tiny_config())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path / "run")
+
+
+def _with_training(config: Config, **changes: object) -> Config:
+    return replace(config, training=replace(config.training, **changes))  # type: ignore[arg-type]
+
+
+def test_a_name_is_made_of_the_settings(config: Config) -> None:
+    name = RunFolder.of(config).path
+    assert name.parent == Path("runs")
+    assert name.name.startswith("phrasebook-rnn-bahdanau-s1-")
+    assert RunFolder.of(replace(config)).path == name
+
+
+def test_whatever_changes_the_result_changes_the_name(config: Config) -> None:
+    others = [
+        replace(config, seed=2),
+        replace(config, optimizer=replace(config.optimizer, beta1=0.8)),
+        replace(config, tokenizer=replace(config.tokenizer, vocab_size=65)),
+        _with_training(config, max_updates=7),
+        _with_training(config, label_smoothing=0.2),
+    ]
+    names = {RunFolder.of(other).path for other in [config, *others]}
+    assert len(names) == len(others) + 1
+
+
+def test_what_changes_no_result_keeps_the_name(config: Config) -> None:
+    logging = LoggingConfig(log_every=99, tensorboard=True, samples=9, heatmap_layer=0)
+    others = [
+        replace(config, logging=logging),
+        replace(config, data=replace(config.data, cache_dir="elsewhere")),
+    ]
+    assert {RunFolder.of(other).path for other in others} == {RunFolder.of(config).path}
+
+
+def test_a_given_folder_is_taken_as_it_is(config: Config) -> None:
+    config = replace(config, run=RunConfig(dir="some where/a=b"))
+    assert RunFolder.of(config).path == Path("some where/a=b")
+
+
+def test_a_free_place_is_made_a_run(config: Config, folder: RunFolder) -> None:
+    for _ in range(2):
+        folder.check(config)
+        folder.create(config, "seed: 1\n")
+    assert (folder.path / "config.yaml").read_text() == "seed: 1\n"
+    assert json.loads((folder.path / "config.json").read_text())["seed"] == 1
+    assert folder.read_summary() is None
+
+
+def test_an_empty_folder_is_free(config: Config, folder: RunFolder) -> None:
+    folder.path.mkdir()
+    folder.check(config)
+
+
+def test_a_foreign_folder_or_file_is_refused(config: Config, folder: RunFolder) -> None:
+    folder.path.mkdir()
+    (folder.path / "thesis.txt").touch()
+    for path in (folder.path, folder.path / "thesis.txt"):
+        with pytest.raises(UserError, match=f"{path} exists and is no run"):
+            RunFolder(path).check(config)
+
+
+def test_a_place_below_a_file_is_refused(config: Config, folder: RunFolder) -> None:
+    folder.path.touch()
+    below = RunFolder(folder.path / "run")
+    with pytest.raises(UserError, match="choose another run.dir"):
+        below.check(config)
+        below.create(config, "")
+
+
+def test_an_unfinished_run_may_go_on_longer_and_show_itself_otherwise(
+    config: Config, folder: RunFolder
+) -> None:
+    folder.create(config, "")
+    logging = LoggingConfig(log_every=99, tensorboard=True, samples=9, heatmap_layer=0)
+    folder.check(replace(config, logging=logging))
+    folder.check(_with_training(config, max_updates=99, max_minutes=5.0))
+    folder.check(replace(config, data=replace(config.data, cache_dir="elsewhere")))
+
+
+def test_other_settings_are_refused_each_by_its_name(config: Config, folder: RunFolder) -> None:
+    folder.create(config, "")
+    other = replace(_with_training(config, clip_norm=None), seed=2)
+    with pytest.raises(UserError) as raised:
+        folder.check(other)
+    assert "seed was 1, now 2" in str(raised.value)
+    assert "training.clip_norm was 1.0, now null" in str(raised.value)
+    assert str(raised.value).count("was ") == 2
+
+
+def test_another_kind_of_model_is_refused_by_name(
+    config: Config, folder: RunFolder, tiny_config: Callable[..., ModelConfig]
+) -> None:
+    folder.create(config, "")
+    with pytest.raises(UserError, match=r'model\.encoder\.name was "rnn", now "transformer"'):
+        folder.check(replace(config, model=tiny_config("transformer", "transformer")))
+
+
+def test_a_finished_run_is_told_from_an_unfinished_one(config: Config, folder: RunFolder) -> None:
+    folder.create(config, "")
+    folder.write_summary({"test": {"bleu": 1.0}})
+    folder.check(config)
+    assert folder.read_summary() == {"test": {"bleu": 1.0}}
+    with pytest.raises(UserError, match=r"finished run of other settings: training\.max_updates"):
+        folder.check(_with_training(config, max_updates=99))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '"text"'])
+@pytest.mark.parametrize("name", ["config.json", "summary.json"])
+def test_a_damaged_file_is_named(
+    config: Config, folder: RunFolder, name: str, content: str
+) -> None:
+    folder.create(config, "")
+    (folder.path / name).write_text(content)
+    with pytest.raises(UserError, match=str(folder.path / name)):
+        folder.check(config)
+        folder.read_summary()
+
+
+def test_json_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "summary.json"
+    write_json(path, {"ä": 1})
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, {"bleu": float("nan")})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"ä": 1}
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_folder.os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_json(path, {"ä": 2})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"ä": 1}
