@@ -48,41 +48,43 @@ class RunFolder:
         """
         if self._config.exists():
             self._refuse_changes(config)
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif self.path.exists() and (
+            not self.path.is_dir() or any(map(_is_foreign, self.path.iterdir()))
+        ):
             raise UserError(
                 f"{self.path} exists and is no run of nmt; choose another run.dir or empty it"
             )
 
     def create(self, config: Config, config_yaml: str) -> None:
-        """Make the folder, if it is not there yet.
+        """Make the folder, or note in an unfinished run's what it goes on with.
 
         Raises:
             UserError: It cannot be written.
         """
-        if self._config.exists():
-            return
         try:
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
-            (self.path / "config.yaml").write_text(config_yaml, encoding="utf-8")
+            self.path.mkdir(parents=True, exist_ok=True)
             write_json(self._config, to_mapping(config))
+            (self.path / "config.yaml").write_text(config_yaml, encoding="utf-8")
+            self.checkpoints.mkdir(exist_ok=True)
         except OSError as error:
             raise UserError(
                 f"cannot write the run folder {self.path}: {error.strerror}; choose another run.dir"
             ) from error
 
     def read_summary(self) -> dict[str, Any] | None:
-        """Return a finished run's summary; None if it is not finished."""
-        if not self.summary.exists():
-            return None
-        summary: dict[str, Any] = json.loads(self.summary.read_text(encoding="utf-8"))
-        return summary
+        """Return a finished run's summary; None if it is not finished.
+
+        Raises:
+            UserError: The file is damaged.
+        """
+        return _read_json(self.summary) if self.summary.exists() else None
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Mark the run finished."""
         write_json(self.summary, summary)
 
     def _refuse_changes(self, config: Config) -> None:
-        before = flatten(json.loads(self._config.read_text(encoding="utf-8")))
+        before = flatten(_read_json(self._config))
         now = flatten(to_mapping(config))
         free = ("run.", "logging.", "data.cache_dir") if self.summary.exists() else _FREE
         changed = [
@@ -97,6 +99,22 @@ class RunFolder:
                 f"{self.path} holds a {'finished ' if self.summary.exists() else ''}run of other "
                 f"settings: {'; '.join(changed)}; set them back, or choose another run.dir"
             )
+
+
+def _is_foreign(file: Path) -> bool:
+    return not file.name.endswith(".partial")  # what a kill left of a file of ours
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot read {path}: {error}; mend it, or choose another run.dir"
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no settings; mend it, or choose another run.dir")
+    return content
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

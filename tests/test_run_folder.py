@@ -86,8 +86,8 @@ def test_a_foreign_folder_or_file_is_refused(config: Config, folder: RunFolder) 
 def test_a_place_below_a_file_is_refused(config: Config, folder: RunFolder) -> None:
     folder.path.touch()
     below = RunFolder(folder.path / "run")
+    below.check(config)
     with pytest.raises(UserError, match="choose another run.dir"):
-        below.check(config)
         below.create(config, "")
 
 
@@ -99,6 +99,25 @@ def test_an_unfinished_run_may_go_on_longer_and_show_itself_otherwise(
     folder.check(replace(config, logging=logging))
     folder.check(_with_training(config, max_updates=99, max_minutes=5.0))
     folder.check(replace(config, data=replace(config.data, cache_dir="elsewhere")))
+
+
+def test_a_run_that_goes_on_with_other_settings_notes_them(
+    config: Config, folder: RunFolder
+) -> None:
+    longer = _with_training(config, max_updates=99)
+    folder.create(config, "max_updates: 6")
+    folder.create(longer, "max_updates: 99")
+    folder.write_summary({})
+    folder.check(longer)
+    assert (folder.path / "config.yaml").read_text() == "max_updates: 99"
+
+
+def test_a_kill_while_the_folder_was_made_does_no_harm(config: Config, folder: RunFolder) -> None:
+    folder.path.mkdir()
+    (folder.path / ".config.json.partial").write_text("{")
+    folder.check(config)
+    folder.create(config, "")
+    folder.check(config)
 
 
 def test_other_settings_are_refused_each_by_its_name(config: Config, folder: RunFolder) -> None:
@@ -129,15 +148,14 @@ def test_a_finished_run_is_told_from_an_unfinished_one(config: Config, folder: R
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '"text"'])
-@pytest.mark.parametrize("name", ["config.json", "summary.json"])
-def test_a_damaged_file_is_named(
-    config: Config, folder: RunFolder, name: str, content: str
-) -> None:
+def test_a_damaged_file_is_named(config: Config, folder: RunFolder, content: str) -> None:
     folder.create(config, "")
-    (folder.path / name).write_text(content)
-    with pytest.raises(UserError, match=str(folder.path / name)):
-        folder.check(config)
+    folder.summary.write_text(content)
+    with pytest.raises(UserError, match=str(folder.summary)):
         folder.read_summary()
+    (folder.path / "config.json").write_text(content)
+    with pytest.raises(UserError, match=str(folder.path / "config.json")):
+        folder.check(config)
 
 
 def test_json_is_written_whole_or_not_at_all(

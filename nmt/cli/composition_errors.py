@@ -8,11 +8,23 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import OverrideParseException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from nmt.config.store import config_directory
 from nmt.errors import UserError
+
+
+def quoted(override: str) -> str:
+    """Put quotes around a value that Hydra's grammar cannot read, as a path with an umlaut or =."""
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        key, _, value = override.partition("=")
+        if value and not re.search(r"""[,'"\[\]{}\\]""", value):
+            return f"{key}='{value}'"
+    return override
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> UserError:

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nmt.cli.composition_errors import explain, setting_paths
+from nmt.cli.composition_errors import explain, quoted, setting_paths
 from nmt.cli.errors import USER_ERROR, print_error
 from nmt.config.check import check_config
 from nmt.config.plain import flatten, to_mapping
@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         UserError: The configuration cannot be composed.
     """
-    _check_flags(arguments)
+    arguments = _overrides_first(arguments)
     register_schemas()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as exceptions, not as Hydra's prints
     sys.argv = ["nmt train", *arguments]
@@ -64,13 +64,17 @@ def run(arguments: Sequence[str]) -> None:
         sys.exit(USER_ERROR)
 
 
-def _check_flags(arguments: Sequence[str]) -> None:
+def _overrides_first(arguments: Sequence[str]) -> list[str]:
+    """Put flags last, for Hydra takes none in the midst of overrides; refuse unknown ones."""
+
     def refuse(message: str) -> NoReturn:
         raise UserError(f"{message}; see nmt train --help")
 
     parser = get_args_parser()
     parser.error = refuse  # type: ignore[method-assign]
-    parser.parse_args(arguments)
+    overrides: list[str] = parser.parse_intermixed_args(arguments).overrides
+    flags = [argument for argument in arguments if argument not in overrides]
+    return [*map(quoted, overrides), *flags]
 
 
 def _train(composed: DictConfig) -> float:

@@ -19,6 +19,7 @@ class TrainingProgress:
         best_score: Of the best validation so far, larger is better; None before the first.
         best_update: When that was.
         without_gain: Validations since.
+        validated_update: When the last validation was.
         reductions: Cuts of the plateau schedule.
     """
 
@@ -31,6 +32,7 @@ class TrainingProgress:
     best_update: int = 0
     without_gain: int = 0
     reductions: int = 0
+    validated_update: int = 0
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the plain values."""
@@ -38,6 +40,7 @@ class TrainingProgress:
 
     def validated(self, score: float, schedule: ScheduleConfig) -> bool:
         """Note a validation's score (larger is better) and return whether it is the best."""
+        self.validated_update = self.update
         if self.best_score is None or score > self.best_score:
             self.best_score, self.best_update, self.without_gain = score, self.update, 0
             return True

@@ -114,7 +114,7 @@ class Trainer:
                 self._save("last.pt")
             if reason is not None:
                 break
-        if reason != "interrupted" and progress.update % training.validate_every:
+        if reason != "interrupted" and progress.update != progress.validated_update:
             self._validate()
             progress.seconds = time.monotonic() - started
             self._save("last.pt")

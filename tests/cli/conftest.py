@@ -24,18 +24,12 @@ class Result:
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="session")
-def nmt(cache: Path) -> Call:
+def nmt() -> Call:
     """Call the command in this process, as the entry point would."""
 
     def call(*arguments: object, stdin: bytes = b"") -> Result:
         out, err = io.BytesIO(), io.BytesIO()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("NMT_CACHE", str(cache))
             patch.setenv("HF_HUB_OFFLINE", "1")
             patch.setenv("HYDRA_FULL_ERROR", "0")  # the command sets it; it is put back after
             patch.setattr(sys, "argv", ["nmt", *map(str, arguments)])
@@ -111,6 +105,7 @@ def _tiny(corpus: Path) -> list[str]:
         "model.decoder.hidden_size=16",
         "model.decoder.attention.size=16",
         "training.device=cpu",
+        "training.precision=float32",
         "training.max_updates=2",
         "training.batch_tokens=256",
         "logging.samples=1",

@@ -108,3 +108,14 @@ def test_help_of_the_plain_commands_names_their_options(
     assert result.status == 0
     for option in ("--model", "--beam-size", "--length-penalty", "--batch-size", "--device"):
         assert option in result.out
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["plain", "a b", "ü/ß", "a=b", "copy (1).en", "a:b", "~/x", "100%", "a+b@c", "a#b", "ü b="],
+)
+def test_a_path_may_hold_what_paths_hold(nmt: Callable[..., Any], path: str) -> None:
+    result = nmt("train", f"run.dir={path}", "--cfg", "job", "seed=3")
+    assert result.status == 0, result.err
+    shown = yaml.safe_load(result.out)
+    assert (shown["run"]["dir"], shown["seed"]) == (path, 3)

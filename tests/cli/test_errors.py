@@ -31,7 +31,7 @@ Tiny = Callable[[Path], list[str]]
         ("+training.new=1", ["training.new"]),
         ("~training.max_updates", ["training.max_updates"]),
         ("seed=[1", ["seed=[1"]),
-        ("run.dir=a=b", ["run.dir=a=b", "quotes"]),
+        ("run.dir={a=b", ["run.dir={a=b", "quotes"]),
         ("seed=${nothing}", ["seed", "nothing"]),
         ("training.precision=half", ["training.precision", "'half'", "bfloat16"]),
         ("training.device=nonsense", ["nonsense", "cpu"]),

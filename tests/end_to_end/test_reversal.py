@@ -39,19 +39,18 @@ class Recipe:
     learning_rate: float
 
 
-def recurrent(attention: str) -> Recipe:
-    model = dict(attention=attention, size=64, dropout=0.0)
-    return Recipe(model, updates=250, learning_rate=0.01)
+def recurrent(attention: str, updates: int) -> Recipe:
+    return Recipe(dict(attention=attention, size=64), updates, learning_rate=0.01)
 
 
 RECIPES = {
-    name: recurrent(name) for name in ("bahdanau", "luong_dot", "luong_general", "luong_concat")
-} | {
+    "bahdanau": recurrent("bahdanau", 350),
+    "luong_dot": recurrent("luong_dot", 250),
+    "luong_general": recurrent("luong_general", 250),
+    "luong_concat": recurrent("luong_concat", 250),
     "transformer": Recipe(
-        dict(encoder="transformer", decoder="transformer", size=64, num_layers=2, norm="pre"),
-        updates=400,
-        learning_rate=0.003,
-    )
+        dict(encoder="transformer", decoder="transformer", size=64), 800, learning_rate=0.003
+    ),
 }
 
 
@@ -77,11 +76,11 @@ def translate(model: TranslationModel, sources: list[Sequence]) -> list[Hypothes
     return [best for best, *_ in beam_search(model, ids, mask, greedy, need_weights=True)]
 
 
-def looks_at_the_mirrored_place(source: Sequence, hypothesis: Hypothesis) -> list[bool]:
-    """For each target position but EOS, whether the likeliest place is the one to be said."""
+def distances(source: Sequence, hypothesis: Hypothesis) -> list[int]:
+    """For each target position but EOS, how far off the mirrored place it looks the most."""
     assert hypothesis.weights is not None
     looked_at = hypothesis.weights[0, 0].argmax(-1)[:-1].tolist()
-    return [place == len(source) - 1 - t for t, place in enumerate(looked_at)]
+    return [abs(place - (len(source) - 1 - t)) for t, place in enumerate(looked_at)]
 
 
 def trained(
@@ -128,13 +127,14 @@ def test_unseen_sequences_are_said_backwards(
     right = [h.ids == list(source[::-1]) for source, h in zip(held_out, found, strict=True)]
     assert np.mean(right) > 0.99, f"only {np.mean(right):.1%} of the sequences are right"
     if name == "transformer":
-        return  # many heads in many layers: no one of them has to look there
-    aligned = [
-        hit
-        for source, h, fine in zip(held_out, found, right, strict=True)
-        if fine
-        for hit in looks_at_the_mirrored_place(source, h)
-    ]
-    assert np.mean(aligned) > 0.95, (
-        f"right, yet only {np.mean(aligned):.1%} of the positions look at what they say"
+        return  # of several heads, no one has to look there
+    off = np.concatenate(
+        [distances(s, h) for s, h, fine in zip(held_out, found, right, strict=True) if fine]
     )
+    # A state of a two-way encoder knows its neighbours as well. Luong's query, which has already
+    # read the piece before, picks the place itself; Bahdanau's, the state before that, at times
+    # learns to read it from the place beside, and is right all the same.
+    allowed = 1 if name == "bahdanau" else 0
+    aligned = np.mean(off <= allowed)
+    assert aligned > 0.95, f"right, yet only {aligned:.1%} of positions look where they should"
+    assert np.mean(off == 0) > 0.5
