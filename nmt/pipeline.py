@@ -20,6 +20,7 @@ from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.prepare import PreparedCorpus, prepare
 from nmt.decoding.translator import Translator
+from nmt.errors import UserError
 from nmt.evaluation import metrics
 from nmt.evaluation.validation import ValidationReport, evaluate_model
 from nmt.model.build import build_model
@@ -63,6 +64,7 @@ def train(config: Config, config_yaml: str, interrupted: Callable[[], bool]) -> 
         run = _Run(config, folder, say)
         run.prepare()
         folder.create(config, config_yaml)  # only now: a faulty corpus leaves no run behind
+        stack.enter_context(folder.held())
         say.keep(stack.enter_context(open_run_log(folder.log)).logger)
         return Outcome(folder, run.execute(stack, interrupted), already_finished=False)
 
@@ -181,10 +183,11 @@ class _Run:
 
     def _metric_log(self, resume_step: int | None) -> MetricLog:
         first = 0 if resume_step is None else resume_step
-        logs: list[MetricLog] = [
-            JsonLinesLog(self.folder.metrics, first),
-            PictureLog(self.folder.attention),
-        ]
+        try:
+            numbers = JsonLinesLog(self.folder.metrics, first)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+        logs: list[MetricLog] = [numbers, PictureLog(self.folder.attention)]
         if self.config.logging.tensorboard:
             from nmt.reporting.tensorboard import TensorBoardLog
 

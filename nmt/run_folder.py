@@ -2,9 +2,12 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from nmt.config.plain import flatten, to_mapping
 from nmt.config.schema import Config
@@ -70,6 +73,26 @@ class RunFolder:
             raise UserError(
                 f"cannot write the run folder {self.path}: {error.strerror}; choose another run.dir"
             ) from error
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes out of the folder for a while.
+
+        Raises:
+            UserError: One is already in it.
+        """
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"another process is training in {self.path}; wait for it, or choose another "
+                "run.dir"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def read_summary(self) -> dict[str, Any] | None:
         """Return a finished run's summary; None if it is not finished.

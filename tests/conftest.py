@@ -178,9 +178,11 @@ def _all_kinds() -> dict[str, dict[str, Any]]:
 KINDS = _all_kinds()
 
 
-def _model_of(config: ModelConfig, source: int, target: int) -> TranslationModel:
+def _model_of(
+    config: ModelConfig, source_size: int = SOURCE_SIZE, target_size: int = TARGET_SIZE
+) -> TranslationModel:
     torch.manual_seed(1)
-    model = build_model(config, source, target)
+    model = build_model(config, source_size, target_size)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() == 1:  # biases of 0 and norms of 1 would hide what they do
@@ -197,13 +199,7 @@ def tiny_config() -> Callable[..., ModelConfig]:
 @pytest.fixture
 def tiny_model() -> Callable[..., TranslationModel]:
     """A factory of models to test: every vector random, in evaluation mode, always the same."""
-
-    def make(
-        config: ModelConfig, source_size: int = SOURCE_SIZE, target_size: int = TARGET_SIZE
-    ) -> TranslationModel:
-        return _model_of(config, source_size, target_size)
-
-    return make
+    return _model_of
 
 
 @pytest.fixture(params=list(KINDS))
@@ -215,7 +211,7 @@ def model_config(request: pytest.FixtureRequest) -> ModelConfig:
 @pytest.fixture
 def model(model_config: ModelConfig) -> TranslationModel:
     """A model of every kind in turn, to be fed by `make_pairs`."""
-    return _model_of(model_config, SOURCE_SIZE, TARGET_SIZE)
+    return _model_of(model_config)
 
 
 # ------------------------------------------------------------------------ pairs
@@ -276,20 +272,25 @@ def corpus_of() -> Callable[[Pairs], EncodedCorpus]:
 # --------------------------------------------------------------------- training
 
 
+def _adam() -> OptimizerConfig:
+    return OptimizerConfig(
+        name="adam", learning_rate=0.003, beta1=0.9, beta2=0.98, epsilon=1e-9, weight_decay=0.0
+    )
+
+
+def _greedy() -> DecodingConfig:
+    return DecodingConfig(
+        beam_size=1, length_penalty=1.0, max_length_ratio=2.0, max_length_extra=5, batch_size=64
+    )
+
+
 @pytest.fixture
 def run_config() -> Callable[..., Config]:
     """A factory of whole configurations; keywords are fields of `TrainingConfig`, or sections."""
 
     def make(model: ModelConfig, **changes: Any) -> Config:
         sections: dict[str, Any] = {
-            "optimizer": OptimizerConfig(
-                name="adam",
-                learning_rate=0.003,
-                beta1=0.9,
-                beta2=0.98,
-                epsilon=1e-9,
-                weight_decay=0.0,
-            ),
+            "optimizer": _adam(),
             "schedule": ConstantScheduleConfig(warmup=0),
         }
         training: dict[str, Any] = dict(
@@ -327,13 +328,7 @@ def run_config() -> Callable[..., Config]:
             ),
             model=model,
             training=TrainingConfig(**training),
-            decoding=DecodingConfig(
-                beam_size=1,
-                length_penalty=1.0,
-                max_length_ratio=2.0,
-                max_length_extra=5,
-                batch_size=64,
-            ),
+            decoding=_greedy(),
             logging=LoggingConfig(log_every=1, tensorboard=False, samples=0, heatmap_layer=-1),
             **sections,
         )

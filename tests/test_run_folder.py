@@ -158,6 +158,14 @@ def test_a_damaged_file_is_named(config: Config, folder: RunFolder, content: str
         folder.check(config)
 
 
+def test_a_folder_holds_one_process_at_a_time(config: Config, folder: RunFolder) -> None:
+    folder.create(config, "")
+    with folder.held(), pytest.raises(UserError, match=f"another process .* {folder.path}"):
+        folder.held().__enter__()
+    with folder.held():
+        pass
+
+
 def test_json_is_written_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

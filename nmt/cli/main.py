@@ -116,7 +116,9 @@ def main() -> None:
     from nmt.cli.errors import reported
 
     with reported():
-        sys.exit(_call(sys.argv[1:] or ["--help"]))
+        status = _call(sys.argv[1:] or ["--help"])
+        sys.stdout.flush()  # while a reader that has gone can still be told from a failure
+        sys.exit(status)
 
 
 def _call(arguments: list[str]) -> int:

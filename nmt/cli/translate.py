@@ -8,6 +8,7 @@ from pathlib import Path
 from nmt.cli.streams import chunked, input_lines, utf8
 from nmt.decoding.translator import Translation, Translator
 from nmt.errors import UserError
+from nmt.reporting.heatmap import FORMATS
 
 _CHUNK_BATCHES = 16  # batches of lines read ahead, so that those of like length meet
 
@@ -59,6 +60,12 @@ def _check(sentences: Sequence[str], options: TranslateOptions) -> None:
         raise UserError(f"--n-best is {options.n_best}; it must be at least 1")
     if options.attention is not None and len(sentences) != 1:
         raise UserError("--attention draws one sentence: give exactly one as an argument")
+    if options.attention is not None:
+        if not sentences[0].strip():
+            raise UserError("--attention: the sentence is blank, so there is nothing to draw")
+        if options.attention.suffix.lower().removeprefix(".") not in FORMATS:
+            formats = ", ".join(f".{name}" for name in FORMATS)
+            raise UserError(f"--attention {options.attention}: its suffix must be one of {formats}")
     for sentence in sentences:
         if "\n" in sentence:
             raise UserError("a sentence holds a line break; give one sentence an argument")

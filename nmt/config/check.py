@@ -107,8 +107,8 @@ def _data(data: DataConfig) -> Iterator[Fault]:
 def _tokenizer(tokenizer: TokenizerConfig) -> Iterator[Fault]:
     yield from _one_of("tokenizer.name", tokenizer.name, "unigram", "bpe")
     yield from _at_least("tokenizer.vocab_size", tokenizer.vocab_size, 8)
-    if not 0.9 <= tokenizer.character_coverage <= 1.0:
-        yield f"tokenizer.character_coverage is {tokenizer.character_coverage}, not in [0.9, 1]"
+    if not 0.98 <= tokenizer.character_coverage <= 1.0:  # SentencePiece's own bounds
+        yield f"tokenizer.character_coverage is {tokenizer.character_coverage}, not in [0.98, 1]"
     rules = ("nmt_nfkc", "nfkc", "identity")
     yield from _one_of("tokenizer.normalization", tokenizer.normalization, *rules)
 
@@ -192,9 +192,10 @@ def _training(config: Config) -> Iterator[Fault]:
         yield from _positive("training.max_minutes", training.max_minutes)
     if training.clip_norm is not None:
         yield from _positive("training.clip_norm", training.clip_norm)
-    for name in ("patience", "threads"):
-        if getattr(training, name) is not None:
-            yield from _at_least(f"training.{name}", getattr(training, name), 1)
+    if training.patience is not None:
+        yield from _at_least("training.patience", training.patience, 1)
+    if training.threads is not None and not 1 <= training.threads <= 1024:
+        yield f"training.threads is {training.threads}; it must be from 1 to 1024"
     if training.ema_decay is not None:
         yield from _probability("training.ema_decay", training.ema_decay)
     yield from _probability("training.label_smoothing", training.label_smoothing)
@@ -206,8 +207,9 @@ def _decoding(config: Config) -> Iterator[Fault]:
     decoding = config.decoding
     for name in ("beam_size", "batch_size", "max_length_extra"):
         yield from _at_least(f"decoding.{name}", getattr(decoding, name), 1)
-    for name in ("length_penalty", "max_length_ratio"):
-        yield from _not_negative(f"decoding.{name}", getattr(decoding, name))
+    if not 0 <= decoding.length_penalty <= 10:
+        yield f"decoding.length_penalty is {decoding.length_penalty}, not in [0, 10]"
+    yield from _not_negative("decoding.max_length_ratio", decoding.max_length_ratio)
     yield from _at_least("logging.log_every", config.logging.log_every, 1)
     yield from _at_least("logging.samples", config.logging.samples, 0)
     decoder, layer = config.model.decoder, config.logging.heatmap_layer

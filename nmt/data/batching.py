@@ -21,8 +21,10 @@ def batches_by_length(
 ) -> list[Indices]:
     """Cut a corpus into batches of like length.
 
-    Pairs are sorted by target length, then source length; ``order`` decides among equals, so that
-    a shuffled order gives new company every epoch. EOS is counted, pads too.
+    Pairs are sorted by the length of their longer side; among equals by source minus target, to and
+    fro, so that the end of one length is like the beginning of the next. Both sides are then alike
+    in a batch. ``order`` decides the rest, so that a shuffled order gives new company every epoch.
+    EOS is counted, pads too.
 
     Args:
         source_lengths: Pieces of each pair's source, without EOS.
@@ -34,21 +36,23 @@ def batches_by_length(
         Arrays of pair indices, short pairs first.
     """
     sources, targets = source_lengths[order] + 1, target_lengths[order] + 1
-    by_length = np.lexsort((sources, targets))
+    longer = np.maximum(sources, targets)
+    _, rank = np.unique(longer, return_inverse=True)
+    difference = np.where(rank % 2 == 0, sources - targets, targets - sources)
+    by_length = np.lexsort((difference, longer))
     order, sources, targets = order[by_length], sources[by_length], targets[by_length]
     batches, start = [], 0
     while start < len(order):
         rows = _rows_that_fit(targets[start : start + budget], budget)
-        widest = np.maximum.accumulate(sources[start : start + rows])
-        rows = _rows_that_fit(widest, _SOURCE_ALLOWANCE * budget)
+        rows = _rows_that_fit(sources[start : start + rows], _SOURCE_ALLOWANCE * budget)
         batches.append(order[start : start + rows])
         start += rows
     return batches
 
 
 def _rows_that_fit(widths: npt.NDArray[np.int64], budget: int) -> int:
-    """Count how many first rows fit when all are padded to the widest; widths never fall."""
-    padded = widths * np.arange(1, len(widths) + 1)
+    """Count how many first rows fit when all are padded to the widest among them."""
+    padded = np.maximum.accumulate(widths) * np.arange(1, len(widths) + 1)
     return max(1, int(np.searchsorted(padded, budget, side="right")))
 
 

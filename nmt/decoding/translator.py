@@ -1,6 +1,5 @@
 """Text in, translations out, in order: what `nmt translate`, validation and tests all use."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,8 +78,8 @@ class Translator:
         decoding.beam_size = _at_least_one("beam size", beam_size, decoding.beam_size)
         decoding.batch_size = _at_least_one("batch size", batch_size, decoding.batch_size)
         if length_penalty is not None:
-            if not 0 <= length_penalty < math.inf:
-                raise UserError(f"the length penalty is {length_penalty}; it must be 0 or more")
+            if not 0 <= length_penalty <= 10:
+                raise UserError(f"the length penalty is {length_penalty}; it must be from 0 to 10")
             decoding.length_penalty = length_penalty
         place = runtime.pick_device(device)
         model = checkpoint.build_model().to(place).eval()

@@ -180,6 +180,11 @@ class Trainer:
             self._average.swap()
         try:
             report = self._world.validate()
+            if not math.isfinite(report.loss):
+                raise UserError(
+                    f"the validation loss of update {progress.update} is {report.loss}; the last "
+                    "checkpoint is intact: lower optimizer.learning_rate or set training.clip_norm"
+                )
             scalars = report.scalars()
             key = self.config.training.best_metric
             score = -scalars[key] if key == "perplexity" else scalars[key]

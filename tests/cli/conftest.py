@@ -57,6 +57,7 @@ def refused(nmt: Call) -> Callable[..., str]:
         result = nmt(*arguments, stdin=stdin)
         lines = result.err.splitlines()
         assert result.status == 2, result
+        assert after_progress or result.out == ""
         assert [line for line in lines if line.startswith("nmt: ")] == lines[-1:], result.err
         assert after_progress or len(lines) == 1, result.err
         assert "Traceback" not in result.err

@@ -5,6 +5,7 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -37,6 +38,8 @@ def _damage(run: Path, part: str, value: object) -> bytes:
 NO_CHECKPOINTS = {
     "nothing": b"",
     "random bytes": bytes(range(256)) * 20,
+    **{f"random bytes {seed}": Random(seed).randbytes(200) for seed in range(20)},
+    "junk": b"junk",
     "text": b"one\ntwo\n",
     "a pickle": _pickle(),
     "a zip": _zip(),
@@ -115,6 +118,7 @@ def test_no_model_at_all(refused: Refused, tmp_path: Path) -> None:
         (["--batch-size", "0"], "batch size is 0"),
         (["--length-penalty", "-1"], "length penalty is -1"),
         (["--length-penalty", "nan"], "length penalty is nan"),
+        (["--length-penalty", "1000"], "length penalty is 1000"),
         (["--device", "nonsense"], "nonsense"),
         (["--attention", "picture.gif"], ".png"),
     ],
@@ -134,7 +138,8 @@ def test_a_picture_is_of_one_sentence(refused: Refused, run: Path, tmp_path: Pat
 def test_a_picture_in_an_impossible_place(refused: Refused, run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     picture = tmp_path / "file" / "picture.png"
-    assert str(picture) in refused("translate", "--model", run, "--attention", picture, "one")
+    arguments = ["translate", "--model", run, "--attention", picture, "one"]
+    assert str(picture) in refused(*arguments, after_progress=True)
 
 
 def test_standard_input_that_is_not_utf_8(refused: Refused, run: Path) -> None:

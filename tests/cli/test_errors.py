@@ -35,6 +35,7 @@ Tiny = Callable[[Path], list[str]]
         ("seed=${nothing}", ["seed", "nothing"]),
         ("training.precision=half", ["training.precision", "'half'", "bfloat16"]),
         ("training.device=nonsense", ["nonsense", "cpu"]),
+        ("training.device=meta", ["meta", "cpu"]),
         ("--nonsense", ["--nonsense"]),
         ("data=files", ["data.source_language", "data.train.source", "data.test.target"]),
     ],

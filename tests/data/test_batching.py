@@ -88,9 +88,8 @@ def test_little_is_padding() -> None:
     def share_of_padding(lengths: Lengths) -> float:
         return 1 - float((lengths + 1).sum()) / sum(padded(lengths, batch) for batch in batches)
 
-    # Pairs are sorted by target, and only among equals by source.
-    assert share_of_padding(target) < 0.01, f"{share_of_padding(target):.1%} of targets is pads"
-    assert share_of_padding(source) < 0.20, f"{share_of_padding(source):.1%} of sources is pads"
+    assert share_of_padding(target) < 0.05, f"{share_of_padding(target):.1%} of targets is pads"
+    assert share_of_padding(source) < 0.05, f"{share_of_padding(source):.1%} of sources is pads"
 
 
 def test_equals_get_new_company_with_another_order() -> None:
@@ -134,13 +133,11 @@ def test_a_stream_goes_on_from_its_state(
 ) -> None:
     updates = stream(accumulation).updates_per_epoch()
     assert updates > 3
+    whole = plain(list(islice(stream(accumulation), 2 * updates + 2)))  # in one go
     for moment in (0, 1, 3, updates - 1, updates, updates + 2):
-        whole = stream(accumulation)
-        list(islice(whole, moment))
-        expected = plain(list(islice(whole, updates)))
-        resumed = stream(accumulation)
-        interrupted = stream(accumulation)
+        interrupted, resumed = stream(accumulation), stream(accumulation)
         list(islice(interrupted, moment))
         resumed.state = interrupted.state
         found = plain(list(islice(resumed, updates)))
+        expected = whole[moment : moment + updates]
         assert found == expected, f"resumed after {moment} of {updates} updates: another order"

@@ -131,9 +131,8 @@ def test_unseen_sequences_are_said_backwards(
     off = np.concatenate(
         [distances(s, h) for s, h, fine in zip(held_out, found, right, strict=True) if fine]
     )
-    # A state of a two-way encoder knows its neighbours as well. Luong's query, which has already
-    # read the piece before, picks the place itself; Bahdanau's, the state before that, at times
-    # learns to read it from the place beside, and is right all the same.
+    # A state of a two-way encoder knows its neighbours too. Luong's query has read the piece
+    # before; Bahdanau's is a step behind, and may as well read its piece off the place beside.
     allowed = 1 if name == "bahdanau" else 0
     aligned = np.mean(off <= allowed)
     assert aligned > 0.95, f"right, yet only {aligned:.1%} of positions look where they should"

@@ -165,6 +165,24 @@ def test_a_run_stops_early_for_a_reason_and_is_finished(
     assert "is finished" in train(*endless, *overrides).out
 
 
+def test_a_model_that_breaks_down_is_told_with_the_remedy(train: Nmt, tmp_path: Path) -> None:
+    result = train("optimizer.learning_rate=1e38", "schedule=constant", "schedule.warmup=0")
+    assert result.status == 2
+    assert result.err.count("\nnmt: ") == 1
+    assert "optimizer.learning_rate" in result.err
+    assert not (tmp_path / "run" / "summary.json").exists()
+
+
+def test_a_damaged_log_of_an_unfinished_run_is_named(train: Nmt, tmp_path: Path) -> None:
+    assert train().status == 0
+    (tmp_path / "run" / "summary.json").unlink()
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    metrics.write_text("junk\njunk\n")
+    result = train()
+    assert result.status == 2
+    assert f"nmt: {metrics}, line 1" in result.err
+
+
 def test_a_sweep_makes_a_run_of_each(train: Nmt, tmp_path: Path) -> None:
     result = train("-m", "seed=1,2", f"run.dir={tmp_path}/run-${{seed}}")
     assert result.status == 0, result.err

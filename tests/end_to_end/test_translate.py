@@ -131,10 +131,13 @@ def test_the_summary_says_what_evaluate_says(nmt: Nmt, run: Path) -> None:
     assert told["bleu"] == pytest.approx(summary["bleu"])
 
 
-def test_a_reader_that_has_enough_ends_the_command_quietly(run: Path) -> None:
-    command = [str(Path(sys.executable).with_name("nmt")), "translate", "--batch-size", "1"]
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["translate", "--batch-size", "1", "--model", "RUN"]]
+)
+def test_a_reader_that_has_enough_ends_the_command_quietly(run: Path, arguments: list[str]) -> None:
+    command = [str(Path(sys.executable).with_name("nmt")), *arguments]
     process = subprocess.Popen(
-        [*command, "--model", str(run)],
+        [str(run) if part == "RUN" else part for part in command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
