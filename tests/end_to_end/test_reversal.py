@@ -40,11 +40,11 @@ class Recipe:
 
 
 def recurrent(attention: str, updates: int) -> Recipe:
-    return Recipe(dict(attention=attention, size=64), updates, learning_rate=0.01)
+    return Recipe(dict(attention=attention, size=64, dropout=0.0), updates, learning_rate=0.01)
 
 
 RECIPES = {
-    "bahdanau": recurrent("bahdanau", 350),
+    "bahdanau": recurrent("bahdanau", 800),  # exact soon, sharp later
     "luong_dot": recurrent("luong_dot", 250),
     "luong_general": recurrent("luong_general", 250),
     "luong_concat": recurrent("luong_concat", 250),
@@ -131,9 +131,5 @@ def test_unseen_sequences_are_said_backwards(
     off = np.concatenate(
         [distances(s, h) for s, h, fine in zip(held_out, found, right, strict=True) if fine]
     )
-    # A state of a two-way encoder knows its neighbours too. Luong's query has read the piece
-    # before; Bahdanau's is a step behind, and may as well read its piece off the place beside.
-    allowed = 1 if name == "bahdanau" else 0
-    aligned = np.mean(off <= allowed)
+    aligned = np.mean(off == 0)
     assert aligned > 0.95, f"right, yet only {aligned:.1%} of positions look where they should"
-    assert np.mean(off == 0) > 0.5
