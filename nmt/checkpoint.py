@@ -102,7 +102,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"there is no checkpoint {path}") from None
     except PermissionError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except Exception:  # what torch raises on foreign bytes has no bounds
+    except Exception:  # foreign bytes make torch raise struct.error, KeyError, UnicodeError, ...
         raise UserError(
             f"{path} is not a checkpoint of nmt, or is damaged; give a run folder or a file "
             "from its checkpoints/"
