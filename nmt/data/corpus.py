@@ -10,16 +10,24 @@ from nmt.config.data import (
     PhrasebookDataConfig,
 )
 from nmt.data.huggingface import read_hub, read_json_folder
+from nmt.data.links import Links
 from nmt.data.text_files import read_pair
 from nmt.errors import UserError
 
 
 @dataclass(frozen=True)
 class ParallelText:
-    """Sentence pairs in order; ``source[i]`` and ``target[i]`` are one pair."""
+    """Sentence pairs in order; ``source[i]`` and ``target[i]`` are one pair.
+
+    Attributes:
+        source: One sentence a pair.
+        target: One sentence a pair.
+        alignment: The pairs' word links where there are any; `nmt.data.links` reads them.
+    """
 
     source: list[str]
     target: list[str]
+    alignment: list[Links] | None = None
 
     def __len__(self) -> int:
         """Return the number of pairs."""

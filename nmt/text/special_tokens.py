@@ -5,3 +5,6 @@ PAD, UNK, BOS, EOS = 0, 1, 2, 3
 
 EOS_SURFACE = "</s>"
 """How the end of a sentence is shown in pictures."""
+
+WORD_START = "\u2581"
+"""SentencePiece's mark of a piece that begins a word."""

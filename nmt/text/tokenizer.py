@@ -9,7 +9,7 @@ import sentencepiece
 
 from nmt.config.data import TokenizerConfig
 from nmt.errors import UserError
-from nmt.text.special_tokens import BOS, EOS, PAD, UNK
+from nmt.text.special_tokens import BOS, EOS, PAD, UNK, WORD_START
 
 
 class Tokenizer:
@@ -60,6 +60,42 @@ class Tokenizer:
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the surface of each id, ``▁`` marking the beginning of a word."""
         return [self._processor.id_to_piece(int(i)) for i in ids]
+
+
+    def encode_words(self, sentence: str) -> tuple[list[int], list[int]]:
+        """Return the piece ids of a sentence, and for each the number of its word, from 0.
+
+        Words are what stands between spaces and tabs of the sentence as given, as in Pharaoh
+        alignments; one whose every character the normalisation drops has no piece.
+        """
+        ids = self.encode(sentence)
+        groups = word_groups(self.pieces(ids))
+        words = split_words(sentence)
+        if groups and groups[-1] + 1 == len(words):
+            return ids, groups
+        # The normalisation made several words of one, or none: ask what becomes of each.
+        parts = [_count_groups(self.pieces(self.encode(word))) for word in words]
+        owners = [number for number, count in enumerate(parts) for _ in range(count)]
+        last = len(words) - 1
+        return ids, [owners[group] if group < len(owners) else last for group in groups]
+
+
+def split_words(sentence: str) -> list[str]:
+    """Return what stands between spaces and tabs."""
+    return [word for word in re.split(r"[ \t]+", sentence) if word]
+
+
+def word_groups(pieces: Sequence[str]) -> list[int]:
+    """Number the words that pieces belong to, from 0: a word begins with ``▁``."""
+    groups: list[int] = []
+    for piece in pieces:
+        begins = piece.startswith(WORD_START)
+        groups.append(groups[-1] + begins if groups else 0)
+    return groups
+
+
+def _count_groups(pieces: Sequence[str]) -> int:
+    return word_groups(pieces)[-1] + 1 if pieces else 0
 
 
 @dataclass(frozen=True)

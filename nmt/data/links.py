@@ -1,0 +1,72 @@
+"""Word alignments in Pharaoh format: ``0-0 1-2 2p1``, source word then target word, from 0."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmt.data.text_files import read_lines
+from nmt.errors import UserError
+
+Link = tuple[int, int]
+
+_LINK = re.compile(r"(\d+)([-p?])(\d+)")
+
+
+@dataclass(frozen=True)
+class Links:
+    """The links of one sentence pair, each (source word, target word).
+
+    Attributes:
+        sure: What every annotator would draw (S of Och & Ney 2003).
+        possible: What one may draw, the sure ones among them (P).
+    """
+
+    sure: frozenset[Link]
+    possible: frozenset[Link]
+
+    def flipped(self) -> "Links":
+        """Return the links of the same pair with source and target exchanged."""
+        return Links(_flip(self.sure), _flip(self.possible))
+
+
+def parse_links(line: str) -> Links:
+    """Read one line: ``i-j`` is a sure link, ``ipj`` or ``i?j`` a possible one.
+
+    Raises:
+        ValueError: A word of the line is no link.
+    """
+    sure, possible = set(), set()
+    for word in line.split():
+        found = _LINK.fullmatch(word)
+        if found is None:
+            raise ValueError(f"{word!r} is no link; write 0-1 (sure) or 0p1 (possible)")
+        link = int(found[1]), int(found[3])
+        possible.add(link)
+        if found[2] == "-":
+            sure.add(link)
+    return Links(frozenset(sure), frozenset(possible))
+
+
+def format_links(links: Iterable[Link]) -> str:
+    """Write links as a line, in the order of their source words."""
+    return " ".join(f"{source}-{target}" for source, target in sorted(links))
+
+
+def read_links(path: Path) -> list[Links]:
+    """Read a file of one line a sentence pair; ``.gz`` is read as gzip.
+
+    Raises:
+        UserError: The file is missing or unreadable, or a line holds something else.
+    """
+    links = []
+    for number, line in enumerate(read_lines(path), start=1):
+        try:
+            links.append(parse_links(line))
+        except ValueError as error:
+            raise UserError(f"{path}, line {number}: {error}") from None
+    return links
+
+
+def _flip(links: frozenset[Link]) -> frozenset[Link]:
+    return frozenset((target, source) for source, target in links)
