@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config.data import PhrasebookDataConfig, TokenizerConfig
+from nmt.config.data import AlignmentFiles, PhrasebookDataConfig, TokenizerConfig
 from nmt.config.model import (
     AttentionConfig,
     BahdanauAttentionConfig,
@@ -22,19 +22,23 @@ from nmt.config.model import (
     LuongConcatAttentionConfig,
     LuongDotAttentionConfig,
     LuongGeneralAttentionConfig,
+    LuongLocationAttentionConfig,
     ModelConfig,
+    MultiHeadAttentionConfig,
     NoAttentionConfig,
     RnnDecoderConfig,
     RnnEncoderConfig,
+    ScaledDotAttentionConfig,
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
 from nmt.config.schema import (
+    AdamConfig,
     Config,
     ConstantScheduleConfig,
     DecodingConfig,
+    GuidedAlignmentConfig,
     LoggingConfig,
-    OptimizerConfig,
     RunConfig,
     TrainingConfig,
 )
@@ -73,18 +77,36 @@ def _same_random_numbers() -> None:
 # ----------------------------------------------------------------------- models
 
 
-def _attention(name: str, *, input_feeding: bool) -> AttentionConfig:
+def _attention(
+    name: str,
+    *,
+    input_feeding: bool,
+    window: str,
+    coverage: str,
+    maxout_size: int | None,
+    max_source_length: int,
+) -> AttentionConfig:
+    looks: dict[str, Any] = dict(window=window, window_size=2)
+    fed = dict(looks, input_feeding=input_feeding)
     match name:
         case "none":
             return NoAttentionConfig()
         case "bahdanau":
-            return BahdanauAttentionConfig(size=7)
+            return BahdanauAttentionConfig(
+                size=7, coverage=coverage, maxout_size=maxout_size, **looks
+            )
         case "luong_dot":
-            return LuongDotAttentionConfig(input_feeding=input_feeding)
+            return LuongDotAttentionConfig(**fed)
         case "luong_general":
-            return LuongGeneralAttentionConfig(input_feeding=input_feeding)
+            return LuongGeneralAttentionConfig(**fed)
         case "luong_concat":
-            return LuongConcatAttentionConfig(input_feeding=input_feeding, size=7)
+            return LuongConcatAttentionConfig(size=7, coverage=coverage, **fed)
+        case "luong_location":
+            return LuongLocationAttentionConfig(max_source_length=max_source_length, **fed)
+        case "scaled_dot":
+            return ScaledDotAttentionConfig(**fed)
+        case "multi_head":
+            return MultiHeadAttentionConfig(num_heads=2, **fed)
     raise ValueError(name)
 
 
@@ -94,11 +116,21 @@ def _tiny_config(
     *,
     attention: str = "bahdanau",
     input_feeding: bool = True,
+    window: str = "global",
+    coverage: str = "none",
+    maxout_size: int | None = None,
+    max_source_length: int = 6,
     cell: str = "gru",
     num_layers: int = 1,
     bidirectional: bool = True,
+    reverse: bool = False,
     bridge: str = "tanh",
     norm: str = "pre",
+    norm_type: str = "layer",
+    qk_norm: bool = False,
+    positions: str = "sinusoidal",
+    activation: str = "relu",
+    num_kv_heads: int | None = None,
     dropout: float = 0.0,
     tying: str = "none",
     size: int | None = None,
@@ -110,18 +142,27 @@ def _tiny_config(
         hidden_size=(size or (12 if bidirectional else 20)) // (1 + bidirectional),
         num_layers=num_layers,
         bidirectional=bidirectional,
+        reverse=reverse,
         dropout=dropout,
+    )
+    layers: dict[str, Any] = dict(
+        num_layers=num_layers,
+        num_kv_heads=num_kv_heads,
+        qk_norm=qk_norm,
+        positions=positions,
+        norm=norm,
+        norm_type=norm_type,
+        activation=activation,
+        dropout=dropout,
+        attention_dropout=dropout,
+        feed_forward_dropout=dropout,
     )
     if encoder == "transformer":
         read = TransformerEncoderConfig(
             hidden_size=size or 12,
             feed_forward_size=2 * (size or 10),
-            num_layers=num_layers,
             num_heads=2,
-            norm=norm,
-            dropout=dropout,
-            attention_dropout=dropout,
-            feed_forward_dropout=dropout,
+            **layers,
         )
     write: DecoderConfig = RnnDecoderConfig(
         cell=cell,
@@ -130,41 +171,84 @@ def _tiny_config(
         num_layers=num_layers,
         dropout=dropout,
         bridge=bridge,
-        attention=_attention(attention, input_feeding=input_feeding),
+        attention=_attention(
+            attention,
+            input_feeding=input_feeding,
+            window=window,
+            coverage=coverage,
+            maxout_size=maxout_size,
+            max_source_length=max_source_length,
+        ),
     )
     if decoder == "transformer":
         write = TransformerDecoderConfig(
             hidden_size=size or 16,
             feed_forward_size=2 * (size or 13),
-            num_layers=num_layers,
             num_heads=4,
-            norm=norm,
-            dropout=dropout,
-            attention_dropout=dropout,
-            feed_forward_dropout=dropout,
+            **layers,
         )
     return ModelConfig(encoder=read, decoder=write, tying=tying)
 
 
+SCORES = (
+    "luong_dot",
+    "luong_general",
+    "luong_concat",
+    "luong_location",
+    "scaled_dot",
+    "multi_head",
+)
+
+TRANSFORMERS: dict[str, dict[str, Any]] = {
+    "pre": dict(norm="pre"),
+    "post": dict(norm="post"),
+    **{
+        kind: dict(positions=kind) for kind in ("learned", "relative", "t5_bias", "rotary", "alibi")
+    },
+    "rms-qk_norm-rotary-swiglu": dict(
+        norm_type="rms", qk_norm=True, positions="rotary", activation="swiglu"
+    ),
+    "post-rms-gelu-alibi": dict(norm="post", norm_type="rms", activation="gelu", positions="alibi"),
+    "multi_query": dict(num_kv_heads=1),
+    "grouped_query-relative": dict(num_kv_heads=2, positions="relative"),
+    "grouped_query-t5_bias-qk_norm": dict(num_kv_heads=2, positions="t5_bias", qk_norm=True),
+}
+
+
 def _all_kinds() -> dict[str, dict[str, Any]]:
     kinds: dict[str, dict[str, Any]] = {
-        f"transformer-{norm}": dict(
-            encoder="transformer", decoder="transformer", num_layers=2, norm=norm
+        f"transformer-{name}": dict(
+            encoder="transformer", decoder="transformer", num_layers=2, **settings
         )
-        for norm in ("pre", "post")
+        for name, settings in TRANSFORMERS.items()
     }
     for shape in (dict(cell="gru", num_layers=1), dict(cell="lstm", num_layers=2)):
         named = "-".join(str(value) for value in shape.values())
         for attention in ("none", "bahdanau"):
             kinds[f"{attention}-{named}"] = dict(attention=attention, **shape)
-        for score in ("luong_dot", "luong_general", "luong_concat"):
+        for score in SCORES:
             kinds[f"{score}-{named}"] = dict(attention=score, **shape)
             kinds[f"{score}-unfed-{named}"] = dict(attention=score, input_feeding=False, **shape)
+    for window in ("local_m", "local_p"):
+        for attention in ("bahdanau", *SCORES):
+            kinds[f"{attention}-{window}"] = dict(attention=attention, window=window)
+        kinds[f"luong_general-{window}-unfed"] = dict(
+            attention="luong_general", window=window, input_feeding=False
+        )
+    for coverage in ("sum", "fertility"):
+        kinds[f"bahdanau-{coverage}"] = dict(coverage=coverage)
+        kinds[f"luong_concat-{coverage}-local_p-unfed"] = dict(
+            attention="luong_concat", coverage=coverage, window="local_p", input_feeding=False
+        )
     return kinds | {
         "bahdanau-gru-2": dict(num_layers=2, bridge="linear"),
+        "bahdanau-maxout": dict(maxout_size=8),
         "luong_dot-lstm-1-zero": dict(attention="luong_dot", cell="lstm", bridge="zero"),
         "bahdanau-unidirectional": dict(bidirectional=False),
         "luong_dot-unidirectional": dict(attention="luong_dot", bidirectional=False),
+        "luong_dot-reverse": dict(
+            attention="luong_dot", bidirectional=False, reverse=True, num_layers=2
+        ),
         "none-unidirectional": dict(attention="none", bidirectional=False),
         "transformer-to-bahdanau": dict(encoder="transformer"),
         "transformer-to-luong_general": dict(
@@ -272,10 +356,8 @@ def corpus_of() -> Callable[[Pairs], EncodedCorpus]:
 # --------------------------------------------------------------------- training
 
 
-def _adam() -> OptimizerConfig:
-    return OptimizerConfig(
-        name="adam", learning_rate=0.003, beta1=0.9, beta2=0.98, epsilon=1e-9, weight_decay=0.0
-    )
+def _adam() -> AdamConfig:
+    return AdamConfig(learning_rate=0.003, beta1=0.9, beta2=0.98, epsilon=1e-9, weight_decay=0.0)
 
 
 def _greedy() -> DecodingConfig:
@@ -299,6 +381,8 @@ def run_config() -> Callable[..., Config]:
             batch_tokens=64,
             accumulation=1,
             label_smoothing=0.1,
+            guided_alignment=GuidedAlignmentConfig(weight=0.0, layer=None, head=0, shift=False),
+            coverage_loss=0.0,
             clip_norm=1.0,
             precision="float32",
             device="cpu",
@@ -316,7 +400,12 @@ def run_config() -> Callable[..., Config]:
             seed=1,
             run=RunConfig(dir=None),
             data=PhrasebookDataConfig(
-                source_language="en", target_language="de", max_length=100, cache_dir=None
+                source_language="en",
+                target_language="de",
+                max_length=100,
+                alignments=AlignmentFiles(train=None, valid=None, test=None),
+                gold=None,
+                cache_dir=None,
             ),
             tokenizer=TokenizerConfig(
                 name="unigram",

@@ -21,13 +21,23 @@ CHOICES: dict[type, dict[str, type]] = {
         "luong_dot": model.LuongDotAttentionConfig,
         "luong_general": model.LuongGeneralAttentionConfig,
         "luong_concat": model.LuongConcatAttentionConfig,
+        "luong_location": model.LuongLocationAttentionConfig,
+        "scaled_dot": model.ScaledDotAttentionConfig,
+        "multi_head": model.MultiHeadAttentionConfig,
         "none": model.NoAttentionConfig,
+    },
+    schema.OptimizerConfig: {
+        "adam": schema.AdamConfig,
+        "adamw": schema.AdamWConfig,
+        "sgd": schema.SgdConfig,
+        "adadelta": schema.AdadeltaConfig,
     },
     schema.ScheduleConfig: {
         "constant": schema.ConstantScheduleConfig,
         "inverse_sqrt": schema.InverseSqrtScheduleConfig,
         "cosine": schema.CosineScheduleConfig,
         "plateau": schema.PlateauScheduleConfig,
+        "halving": schema.HalvingScheduleConfig,
     },
 }
 
@@ -36,5 +46,6 @@ GROUPS: dict[type, str] = {
     model.EncoderConfig: "model/encoder",
     model.DecoderConfig: "model/decoder",
     model.AttentionConfig: "model/decoder/attention",
+    schema.OptimizerConfig: "optimizer",
     schema.ScheduleConfig: "schedule",
 }

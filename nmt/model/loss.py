@@ -1,15 +1,18 @@
-"""Label-smoothed cross-entropy, fused with the output layer.
+"""What training descends: label-smoothed cross-entropy, and losses on where the decoder looks.
 
 Legend: N target pieces of a batch, O decoder output size, V vocabulary.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nmt.config.schema import GuidedAlignmentConfig
 from nmt.data.batch import Batch
+from nmt.model.attention_loss import coverage_loss, guided_alignment_loss
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
 
@@ -21,22 +24,74 @@ class Loss:
     """Sums over a batch; divide by ``num_tokens`` of all that belongs together.
 
     Attributes:
-        smoothed: Scalar, what training descends, in nats.
+        smoothed: Scalar, what training descends, in nats; the weighted extra losses are in it.
         negative_log_likelihood: Scalar without gradient, what perplexity is made of, in nats.
         num_tokens: Target pieces, EOS counted.
+        extra: The extra losses that are on, by name, without their weights and without gradient.
     """
 
     smoothed: Tensor
     negative_log_likelihood: Tensor
     num_tokens: int
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-def sequence_loss(model: TranslationModel, batch: Batch, label_smoothing: float) -> Loss:
-    """Read a batch and sum the loss of its target pieces; pads cost and weigh nothing."""
-    output = model(batch.source_ids, batch.source_mask, batch.target_input_ids)
+def sequence_loss(
+    model: TranslationModel,
+    batch: Batch,
+    label_smoothing: float,
+    *,
+    guided: GuidedAlignmentConfig | None = None,
+    coverage_weight: float = 0.0,
+) -> Loss:
+    """Read a batch and sum the loss of its target pieces; pads cost and weigh nothing.
+
+    Args:
+        model: Reads and predicts; its attention weights are asked for only where a loss needs them.
+        batch: With given links, where they guide.
+        label_smoothing: See `projected_cross_entropy`.
+        guided: How `nmt.model.attention_loss.guided_alignment_loss` is added; weight 0: not.
+        coverage_weight: How much of `nmt.model.attention_loss.coverage_loss` is added
+            (lambda of See et al. 2017, eq. 13).
+    """
+    guides = guided is not None and guided.weight > 0
+    output = model(
+        batch.source_ids,
+        batch.source_mask,
+        batch.target_input_ids,
+        need_weights=guides or coverage_weight > 0,
+    )
+    loss = target_loss(model, output.hidden, batch, label_smoothing)
+    if output.weights is None:
+        return loss
+    if guided is not None and guides:
+        assert batch.alignment is not None
+        cost = guided_alignment_loss(
+            output.weights,
+            batch.alignment,
+            layer=guided.layer,
+            head=guided.head,
+            shift=guided.shift,
+        )
+        loss = _with_extra(loss, "guided_alignment_loss", cost, guided.weight)
+    if coverage_weight > 0:
+        cost = coverage_loss(output.weights, batch.target_output_ids != PAD)
+        loss = _with_extra(loss, "coverage_loss", cost, coverage_weight)
+    return loss
+
+
+def _with_extra(loss: Loss, name: str, cost: Tensor, weight: float) -> Loss:
+    smoothed = loss.smoothed + weight * cost
+    return replace(loss, smoothed=smoothed, extra={**loss.extra, name: cost.detach()})
+
+
+def target_loss(
+    model: TranslationModel, hidden: Tensor, batch: Batch, label_smoothing: float
+) -> Loss:
+    """Sum the loss of a batch's target pieces, given the decoder's hidden vectors [B, T, O]."""
     real = batch.target_output_ids != PAD
     smoothed, exact = projected_cross_entropy(
-        output.hidden[real], model.output.weight, batch.target_output_ids[real], label_smoothing
+        hidden[real], model.output.weight, batch.target_output_ids[real], label_smoothing
     )
     return Loss(smoothed, exact, batch.num_tokens)
 

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from nmt.config.model import LEARNED_POSITIONS
+
 
 def sinusoidal_positions(start: int, length: int, size: int) -> Tensor:
     """Return the signals of positions ``start`` to ``start + length - 1``, [length, size].
@@ -18,21 +20,36 @@ def sinusoidal_positions(start: int, length: int, size: int) -> Tensor:
 
 
 class PositionedEmbedding(nn.Module):
-    """Embeddings times sqrt(D), plus sinusoidal positions (Vaswani et al. 2017, 3.4, 3.5)."""
+    """Embeddings times sqrt(D), plus a vector for each absolute position where asked for.
+
+    ``sinusoidal``: Vaswani et al. 2017, sections 3.4 and 3.5. ``learned``: one vector a position
+    (Gehring et al. 2017, section 3.1), scaled as the embeddings are; positions behind the last
+    learned one share its vector. Any other kind adds nothing here.
+    """
 
     table: Tensor
 
-    def __init__(self, embedding: nn.Embedding) -> None:
+    def __init__(self, embedding: nn.Embedding, kind: str = "sinusoidal") -> None:
         """Wrap an embedding of size D."""
         super().__init__()
         self.embedding = embedding
-        table = sinusoidal_positions(0, 256, embedding.embedding_dim)
-        self.register_buffer("table", table, persistent=False)
+        self.kind = kind
+        size = embedding.embedding_dim
+        if kind == "sinusoidal":
+            self.register_buffer("table", sinusoidal_positions(0, 256, size), persistent=False)
+        if kind == "learned":
+            self.position_embedding = nn.Embedding(LEARNED_POSITIONS, size)
 
     def forward(self, ids: Tensor, start: int = 0) -> Tensor:
         """Embed ids [B, T] whose first column stands at position ``start`` -> [B, T, D]."""
         size, end = self.embedding.embedding_dim, start + ids.size(1)
+        scaled: Tensor = self.embedding(ids) * math.sqrt(size)
+        if self.kind == "learned":
+            places = torch.arange(start, end, device=ids.device).clamp_max(LEARNED_POSITIONS - 1)
+            return scaled + self.position_embedding(places) * math.sqrt(size)
+        if self.kind != "sinusoidal":
+            return scaled
         if end > len(self.table):
             longer = sinusoidal_positions(0, 2 * end, size)
             self.table = longer.to(self.table)
-        return self.embedding(ids) * math.sqrt(size) + self.table[start:end]
+        return scaled + self.table[start:end]

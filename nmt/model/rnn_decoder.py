@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nmt.config.model import RnnDecoderConfig
 from nmt.model.attention.core import Attended, Attention, AttentionMemory
+from nmt.model.attention.coverage import Coverage, CoverageState
 from nmt.model.dropout import Dropout
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, EncoderOutput
 from nmt.model.modules import Modules
@@ -26,11 +27,15 @@ class RnnState(DecoderState):
         layers: [B, state size] of each layer.
         fed: [B, U], Luong's attentional state; None where nothing is fed.
         memory: What attention reads.
+        coverage: What was attended to so far; None where the score is not told.
+        position: Pieces written so far.
     """
 
     layers: tuple[Tensor, ...]
     fed: Tensor | None
     memory: AttentionMemory
+    coverage: CoverageState | None
+    position: int = 0
 
     def select(self, rows: Tensor) -> "RnnState":
         """Return the state of these rows."""
@@ -38,6 +43,8 @@ class RnnState(DecoderState):
             tuple(layer.index_select(0, rows) for layer in self.layers),
             None if self.fed is None else self.fed.index_select(0, rows),
             self.memory.select(rows),
+            None if self.coverage is None else self.coverage.select(rows),
+            self.position,
         )
 
 
@@ -52,7 +59,13 @@ class FixedVector(nn.Module):
         summary = encoder_output.summary[:, None]
         return AttentionMemory(summary, summary, None)
 
-    def forward(self, query: Tensor, memory: AttentionMemory) -> Attended:
+    def forward(
+        self,
+        query: Tensor,
+        memory: AttentionMemory,
+        position: int = 0,
+        coverage: Tensor | None = None,
+    ) -> Attended:
         """Return the summary as context [B, 1, D]; there are no weights over the source."""
         return Attended(memory.values, None)
 
@@ -71,6 +84,7 @@ class RnnDecoder(Decoder):
         memory_size: int,
         attention: Attention | FixedVector,
         fed_size: int,
+        coverage: Coverage | None,
     ) -> None:
         """Build the stack; a step adds a vector of ``fed_size`` to the embedding (0: none)."""
         super().__init__()
@@ -78,6 +92,7 @@ class RnnDecoder(Decoder):
         self.attends = isinstance(attention, Attention)
         self.embedding = nn.Embedding(vocab_size, config.embedding_size)
         self.attention = attention
+        self.coverage = coverage
         self.dropout = Dropout(config.dropout)
         self.cells = Modules[RecurrentCell](
             CELLS[config.cell](config.hidden_size) for _ in range(config.num_layers)
@@ -93,7 +108,11 @@ class RnnDecoder(Decoder):
 
     def start(self, encoder_output: EncoderOutput) -> RnnState:
         """Bridge the encoder's summary to every layer's first state."""
-        return RnnState(self._bridged(encoder_output), None, self._memory(encoder_output))
+        coverage = None
+        if self.coverage is not None:
+            coverage = self.coverage.start(encoder_output.states, encoder_output.mask)
+        layers = self._bridged(encoder_output)
+        return RnnState(layers, None, self._memory(encoder_output), coverage)
 
     def step(
         self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool
@@ -122,6 +141,16 @@ class RnnDecoder(Decoder):
             return self.attention.memory_of(encoder_output)
         return self.attention.memory(encoder_output.states, encoder_output.mask)
 
+    def _look(
+        self, query: Tensor, memory: AttentionMemory, position: int, covered: CoverageState | None
+    ) -> tuple[Attended, CoverageState | None]:
+        """Attend from a step's query [B, 1, U], and note what was attended to."""
+        if self.coverage is None or covered is None:
+            return self.attention(query, memory, position), None
+        seen: Attended = self.attention(query, memory, position, self.coverage(covered))
+        assert seen.weights is not None
+        return seen, self.coverage.advance(covered, seen.weights[:, 0])
+
     def _bridged(self, encoder_output: EncoderOutput) -> tuple[Tensor, ...]:
         width = self.cells[0].state_size
         if self.bridge is None:
@@ -149,16 +178,20 @@ class RnnDecoder(Decoder):
 
 
 def _as_layer(weights: list[Tensor | None]) -> Tensor | None:
-    """Join the weights [B, 1, S] of T steps into [B, L=1, H=1, T, S]."""
+    """Join the weights [B, T', S] or [B, H, T', S] of steps into [B, L=1, H, T, S]."""
     kept = [step for step in weights if step is not None]
-    return torch.cat(kept, dim=1)[:, None, None] if kept else None
+    if not kept:
+        return None
+    joined = torch.cat(kept, dim=-2)
+    return joined[:, None] if joined.dim() == 4 else joined[:, None, None]
 
 
 class AttendFirstDecoder(RnnDecoder):
     """Attends with the state before, then updates (Bahdanau et al. 2015, section 3.1, A.2.2).
 
-    c_t = attention(s_{t-1}); s_t = cell([e(y_{t-1}); c_t], s_{t-1}); the read-out is
-    tanh(W [s_t; c_t; e]).
+    c_t = attention(s_{t-1}); s_t = cell([e(y_{t-1}); c_t], s_{t-1}). The read-out is
+    tanh(W [s_t; c_t; e]), or RNNsearch's own: the greater of each two of
+    W [s_{t-1}; c_t; e] (Goodfellow et al. 2013).
     """
 
     def __init__(
@@ -167,26 +200,41 @@ class AttendFirstDecoder(RnnDecoder):
         vocab_size: int,
         memory_size: int,
         attention: Attention | FixedVector,
+        coverage: Coverage | None = None,
+        maxout_size: int | None = None,
     ) -> None:
         """Build the decoder for a vocabulary and an encoder of ``memory_size``."""
-        super().__init__(config, vocab_size, memory_size, attention, fed_size=memory_size)
+        super().__init__(config, vocab_size, memory_size, attention, memory_size, coverage)
+        self.maxout = maxout_size is not None
+        self.output_size = maxout_size or config.hidden_size
         self.readout = nn.Linear(
-            config.hidden_size + memory_size + config.embedding_size, config.hidden_size
+            config.hidden_size + memory_size + config.embedding_size,
+            2 * maxout_size if maxout_size else config.hidden_size,
         )
 
     def _advance(self, embedded: Tensor, state: RnnState) -> tuple[DecoderOutput, RnnState]:
-        layers, hidden, contexts, weights = state.layers, [], [], []
+        layers, covered, position = state.layers, state.coverage, state.position
+        before, after, contexts, weights = [], [], [], []
         for gates in self.embedding_gates(embedded).unbind(1):
-            seen: Attended = self.attention(self._query(layers), state.memory)
-            context = seen.context[:, 0]
-            layers = self._update(gates, context, layers)
-            hidden.append(self._query(layers))
+            query = self._query(layers)
+            seen, covered = self._look(query, state.memory, position, covered)
+            layers = self._update(gates, seen.context[:, 0], layers)
+            before.append(query)
+            after.append(self._query(layers))
             contexts.append(seen.context)
             weights.append(seen.weights)
-        states, context = torch.cat(hidden, dim=1), torch.cat(contexts, dim=1)
-        joined = torch.cat([states, context.to(states.dtype), embedded.to(states.dtype)], dim=-1)
-        output = self.dropout(self.readout(joined).tanh())
-        return DecoderOutput(output, _as_layer(weights)), replace(state, layers=layers)
+            position += 1
+        states = torch.cat(before if self.maxout else after, dim=1)
+        output = self._read_out(states, torch.cat(contexts, dim=1), embedded)
+        state = replace(state, layers=layers, coverage=covered, position=position)
+        return DecoderOutput(output, _as_layer(weights)), state
+
+    def _read_out(self, states: Tensor, contexts: Tensor, embedded: Tensor) -> Tensor:
+        joined = torch.cat([states, contexts.to(states.dtype), embedded.to(states.dtype)], dim=-1)
+        output: Tensor = self.readout(joined)
+        if self.maxout:
+            return self.dropout(output.unflatten(-1, (-1, 2)).amax(dim=-1))
+        return self.dropout(output.tanh())
 
 
 class UpdateFirstDecoder(RnnDecoder):
@@ -194,7 +242,7 @@ class UpdateFirstDecoder(RnnDecoder):
 
     h_t = cell(e(y_{t-1}), h_{t-1}); c_t = attention(h_t); attentional state tanh(W [c_t; h_t]).
     With input feeding (section 3.3) the attentional state enters the next step; without it,
-    attention leaves the time loop.
+    attention leaves the time loop, unless it is told its coverage.
     """
 
     def __init__(
@@ -204,13 +252,14 @@ class UpdateFirstDecoder(RnnDecoder):
         memory_size: int,
         attention: Attention,
         context_size: int,
+        coverage: Coverage | None = None,
         *,
         input_feeding: bool,
     ) -> None:
         """Build the decoder; the attention's contexts are ``context_size`` wide."""
         size = config.hidden_size
         fed_size = size if input_feeding else 0
-        super().__init__(config, vocab_size, memory_size, attention, fed_size)
+        super().__init__(config, vocab_size, memory_size, attention, fed_size, coverage)
         self.input_feeding = input_feeding
         self.attentional = nn.Linear(context_size + size, size)
 
@@ -223,23 +272,28 @@ class UpdateFirstDecoder(RnnDecoder):
         return replace(state, fed=torch.zeros_like(top))
 
     def _advance(self, embedded: Tensor, state: RnnState) -> tuple[DecoderOutput, RnnState]:
-        layers, fed, outputs, weights = state.layers, state.fed, [], []
+        stepwise = self.input_feeding or self.coverage is not None
+        layers, fed, covered, position = state.layers, state.fed, state.coverage, state.position
+        outputs, weights = [], []
         for gates in self.embedding_gates(embedded).unbind(1):
             layers = self._update(gates, fed, layers)
             output = self._query(layers)
-            if self.input_feeding:
-                output, seen = self._attend(output, state.memory)
-                fed = output[:, 0]
-                weights.append(seen)
+            if stepwise:
+                seen, covered = self._look(output, state.memory, position, covered)
+                output = self._attentional_state(output, seen)
+                fed = output[:, 0] if self.input_feeding else None
+                weights.append(seen.weights)
             outputs.append(output)
+            position += 1
         hidden = torch.cat(outputs, dim=1)
-        if not self.input_feeding:
-            hidden, seen = self._attend(hidden, state.memory)
-            weights.append(seen)
-        return DecoderOutput(hidden, _as_layer(weights)), replace(state, layers=layers, fed=fed)
+        if not stepwise:
+            seen, _ = self._look(hidden, state.memory, state.position, None)
+            hidden = self._attentional_state(hidden, seen)
+            weights.append(seen.weights)
+        state = replace(state, layers=layers, fed=fed, coverage=covered, position=position)
+        return DecoderOutput(hidden, _as_layer(weights)), state
 
-    def _attend(self, states: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor | None]:
-        """Return attentional states [B, T, U] and weights [B, T, S]."""
-        seen: Attended = self.attention(states, memory)
+    def _attentional_state(self, states: Tensor, seen: Attended) -> Tensor:
+        """Return tanh(W [c; h]) of states [B, T, U]."""
         joined = torch.cat([seen.context.to(states.dtype), states], dim=-1)
-        return self.dropout(self.attentional(joined).tanh()), seen.weights
+        return self.dropout(self.attentional(joined).tanh())

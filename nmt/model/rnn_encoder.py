@@ -10,12 +10,17 @@ from nmt.model.interfaces import Encoder, EncoderOutput
 
 
 class RnnEncoder(Encoder):
-    """A stack of GRU or LSTM layers, in one or both directions (Bahdanau et al. 2015, 3.2)."""
+    """A stack of GRU or LSTM layers, in one or both directions (Bahdanau et al. 2015, 3.2).
+
+    ``reverse`` reads from right to left (Sutskever et al. 2014, section 3.3); state s is still that
+    of source position s, so attention and its pictures keep the sentence's order.
+    """
 
     def __init__(self, config: RnnEncoderConfig, vocab_size: int) -> None:
         """Build the stack for a vocabulary."""
         super().__init__()
         directions = 2 if config.bidirectional else 1
+        self.reverse = config.reverse
         self.output_size = directions * config.hidden_size
         self.embedding = nn.Embedding(vocab_size, config.embedding_size)
         self.dropout = Dropout(config.dropout)
@@ -30,6 +35,7 @@ class RnnEncoder(Encoder):
         """Read ids [B, S]; the summary is the last layer's final h of each direction, [B, D]."""
         lengths = source_mask.sum(1).cpu()
         states = self.dropout(self.embedding(source_ids))
+        states = _reversed(states, source_mask) if self.reverse else states
         final = states
         for layer in self.layers:
             packed = pack_padded_sequence(states, lengths, batch_first=True, enforce_sorted=False)
@@ -40,4 +46,13 @@ class RnnEncoder(Encoder):
             )
             states = self.dropout(states)
         summary = torch.cat(list(final), dim=1)
+        states = _reversed(states, source_mask) if self.reverse else states
         return EncoderOutput(states, source_mask, summary)
+
+
+def _reversed(states: Tensor, mask: Tensor) -> Tensor:
+    """Turn the real part of each row of states [B, S, D] around; the pads stay behind it."""
+    places = torch.arange(mask.size(1), device=mask.device)
+    mirrored = mask.sum(1, keepdim=True) - 1 - places  # [B, S], negative on pads
+    order = torch.where(mask, mirrored, places)
+    return states.gather(1, order[:, :, None].expand_as(states))

@@ -8,29 +8,84 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
 from nmt.model.attention.core import AttentionMemory
 from nmt.model.attention.multi_head import MultiHeadAttention
+from nmt.model.attention.relative import (
+    Alibi,
+    NoRelativePositions,
+    RelativePositions,
+    RelativeScheme,
+    RelativeVectors,
+    Rotary,
+    ShawDistances,
+    T5Bias,
+)
 from nmt.model.dropout import Dropout
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
 from nmt.model.modules import Modules
+from nmt.model.norm import RmsNorm
 from nmt.model.positions import PositionedEmbedding
 
 LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
 
+class SwiGlu(nn.Module):
+    """swish(x W) * x V (Shazeer 2020, eq. 6), the two products in one."""
+
+    def __init__(self, size: int, feed_forward_size: int) -> None:
+        """Widen ``size`` to ``feed_forward_size``; no biases, as in the paper."""
+        super().__init__()
+        self.gated_projection = nn.Linear(size, 2 * feed_forward_size, bias=False)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Map states [..., D] to [..., feed_forward_size]."""
+        gate, value = self.gated_projection(states).chunk(2, dim=-1)
+        return functional.silu(gate) * value
+
+
 class FeedForward(nn.Sequential):
-    """max(0, x W_1 + b_1) W_2 + b_2 (section 3.3)."""
+    """max(0, x W_1 + b_1) W_2 + b_2 (section 3.3), or with GELU or SwiGLU in place of the maximum.
+
+    SwiGLU has three matrices: at two thirds of the width it costs as much as the others.
+    """
 
     def __init__(self, config: LayerConfig) -> None:
         """Widen D to ``feed_forward_size`` and back."""
-        super().__init__(
-            nn.Linear(config.hidden_size, config.feed_forward_size),
-            nn.ReLU(inplace=True),
-            Dropout(config.feed_forward_dropout),
-            nn.Linear(config.feed_forward_size, config.hidden_size),
-        )
+        size, width = config.hidden_size, config.feed_forward_size
+        if config.activation == "swiglu":
+            widen: list[nn.Module] = [SwiGlu(size, width)]
+        else:
+            activation = nn.ReLU(inplace=True) if config.activation == "relu" else nn.GELU()
+            widen = [nn.Linear(size, width), activation]
+        super().__init__(*widen, Dropout(config.feed_forward_dropout), nn.Linear(width, size))
+
+
+def _norm(config: LayerConfig) -> nn.Module:
+    """Layer normalisation (Ba et al. 2016) or by the root mean square (Zhang & Sennrich 2019)."""
+    if config.norm_type == "rms":
+        return RmsNorm(config.hidden_size)
+    return nn.LayerNorm(config.hidden_size)
+
+
+def _last_norm(config: LayerConfig) -> nn.Module:
+    """Behind the last layer: pre-norm leaves the residual stream unnormalised."""
+    return _norm(config) if config.norm == "pre" else nn.Identity()
+
+
+def _relative_scheme(config: LayerConfig, *, causal: bool) -> RelativeScheme:
+    match config.positions:
+        case "relative":
+            return ShawDistances()
+        case "t5_bias":
+            return T5Bias(config.num_heads, causal=causal)
+        case "rotary":
+            return Rotary(config.hidden_size // config.num_heads)
+        case "alibi":
+            return Alibi(config.num_heads)
+    return NoRelativePositions()
 
 
 class Residual(nn.Module):
@@ -42,7 +97,7 @@ class Residual(nn.Module):
     def __init__(self, config: LayerConfig) -> None:
         """Prepare one sublayer's wrapping."""
         super().__init__()
-        self.norm = nn.LayerNorm(config.hidden_size)
+        self.norm = _norm(config)
         self.dropout = Dropout(config.dropout)
         self.norm_first = config.norm == "pre"
 
@@ -56,9 +111,24 @@ class Residual(nn.Module):
         return joined if self.norm_first else self.norm(joined)
 
 
+def _attention(
+    config: LayerConfig, memory_size: int, relative: RelativeVectors | None = None
+) -> MultiHeadAttention:
+    return MultiHeadAttention(
+        config.hidden_size,
+        memory_size,
+        config.num_heads,
+        config.attention_dropout,
+        num_kv_heads=config.num_kv_heads,
+        qk_norm=config.qk_norm,
+        relative=relative,
+    )
+
+
 def _self_attention(config: LayerConfig) -> MultiHeadAttention:
-    size = config.hidden_size
-    return MultiHeadAttention(size, size, config.num_heads, config.attention_dropout)
+    shaw = config.positions == "relative"
+    vectors = RelativeVectors(config.hidden_size // config.num_heads) if shaw else None
+    return _attention(config, config.hidden_size, vectors)
 
 
 class TransformerEncoderLayer(nn.Module):
@@ -71,14 +141,13 @@ class TransformerEncoderLayer(nn.Module):
         self.feed_forward = FeedForward(config)
         self.residuals = Modules[Residual](Residual(config) for _ in range(2))
 
-    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, states: Tensor, mask: Tensor, positions: RelativePositions) -> Tensor:
         """Transform states [B, S, D] under a mask broadcastable to [B, H, S, S]."""
         attend, feed = self.residuals
         inputs = attend.before(states)
-        memory = self.self_attention.memory(inputs, mask)
-        states = attend.after(
-            states, self.self_attention(inputs, memory, need_weights=False).context
-        )
+        memory = self.self_attention.memory(inputs, mask, positions)
+        seen = self.self_attention(inputs, memory, need_weights=False, positions=positions)
+        states = attend.after(states, seen.context)
         return feed.after(states, self.feed_forward(feed.before(states)))
 
 
@@ -90,18 +159,20 @@ class TransformerEncoder(Encoder):
         super().__init__()
         self.output_size = config.hidden_size
         self.embedding = nn.Embedding(vocab_size, config.hidden_size)
-        self.positioned = PositionedEmbedding(self.embedding)
+        self.positioned = PositionedEmbedding(self.embedding, config.positions)
         self.dropout = Dropout(config.dropout)
+        self.relative = _relative_scheme(config, causal=False)
         self.layers = Modules[TransformerEncoderLayer](
             TransformerEncoderLayer(config) for _ in range(config.num_layers)
         )
-        self.norm = nn.LayerNorm(config.hidden_size) if config.norm == "pre" else nn.Identity()
+        self.norm = _last_norm(config)
 
     def forward(self, source_ids: Tensor, source_mask: Tensor) -> EncoderOutput:
         """Read ids [B, S]; the summary is the mean of the states."""
         states = self.dropout(self.positioned(source_ids))
+        positions = self.relative(0, source_ids.size(1), source_ids.device)
         for layer in self.layers:
-            states = layer(states, source_mask[:, None, None, :])
+            states = layer(states, source_mask[:, None, None, :], positions)
         states = self.norm(states)
         real = source_mask[:, :, None].to(states.dtype)
         return EncoderOutput(states, source_mask, (states * real).sum(1) / real.sum(1))
@@ -114,9 +185,7 @@ class TransformerDecoderLayer(nn.Module):
         """Build one layer that reads encoder states of ``memory_size``."""
         super().__init__()
         self.self_attention = _self_attention(config)
-        self.cross_attention = MultiHeadAttention(
-            config.hidden_size, memory_size, config.num_heads, config.attention_dropout
-        )
+        self.cross_attention = _attention(config, memory_size)
         self.feed_forward = FeedForward(config)
         self.residuals = Modules[Residual](Residual(config) for _ in range(3))
 
@@ -125,6 +194,7 @@ class TransformerDecoderLayer(nn.Module):
         states: Tensor,
         past: AttentionMemory | None,
         mask: Tensor | None,
+        positions: RelativePositions,
         source: AttentionMemory,
         *,
         need_weights: bool,
@@ -135,6 +205,7 @@ class TransformerDecoderLayer(nn.Module):
             states: The new positions.
             past: Keys and values of the positions before, while decoding.
             mask: The causal mask [T, T] in training; None when T is 1.
+            positions: Where the new positions and those before them stand.
             source: The cross-attention's memory.
             need_weights: Whether cross-attention weights are returned.
 
@@ -143,11 +214,11 @@ class TransformerDecoderLayer(nn.Module):
         """
         look_back, look_across, feed = self.residuals
         inputs = look_back.before(states)
-        written = self.self_attention.memory(inputs, mask)
+        written = self.self_attention.memory(inputs, mask, positions)
         if past is not None:
             written = past.extended(written.keys, written.values)
-        context = self.self_attention(inputs, written, need_weights=False).context
-        states = look_back.after(states, context)
+        back = self.self_attention(inputs, written, need_weights=False, positions=positions)
+        states = look_back.after(states, back.context)
         across = self.cross_attention(look_across.before(states), source, need_weights=need_weights)
         states = look_across.after(states, across.context)
         return feed.after(states, self.feed_forward(feed.before(states))), written, across.weights
@@ -181,12 +252,13 @@ class TransformerDecoder(Decoder):
         super().__init__()
         self.output_size = config.hidden_size
         self.embedding = nn.Embedding(vocab_size, config.hidden_size)
-        self.positioned = PositionedEmbedding(self.embedding)
+        self.positioned = PositionedEmbedding(self.embedding, config.positions)
         self.dropout = Dropout(config.dropout)
+        self.relative = _relative_scheme(config, causal=True)
         self.layers = Modules[TransformerDecoderLayer](
             TransformerDecoderLayer(config, memory_size) for _ in range(config.num_layers)
         )
-        self.norm = nn.LayerNorm(config.hidden_size) if config.norm == "pre" else nn.Identity()
+        self.norm = _last_norm(config)
 
     def start(self, encoder_output: EncoderOutput) -> TransformerState:
         """Project the source for every layer's cross-attention."""
@@ -218,11 +290,17 @@ class TransformerDecoder(Decoder):
         self, ids: Tensor, state: TransformerState, mask: Tensor | None, *, need_weights: bool
     ) -> tuple[DecoderOutput, TransformerState]:
         states = self.dropout(self.positioned(ids, state.position))
+        positions = self.relative(state.position, ids.size(1), ids.device)
         written, weights = [], []
         for index, layer in enumerate(self.layers):
             past = None if state.written is None else state.written[index]
             states, memory, seen = layer(
-                states, past, mask, state.source[index], need_weights=need_weights
+                states,
+                past,
+                mask,
+                positions,
+                state.source[index],
+                need_weights=need_weights,
             )
             written.append(memory)
             weights.append(seen)

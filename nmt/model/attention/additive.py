@@ -3,18 +3,22 @@
 from torch import Tensor, nn
 
 from nmt.model.attention.core import Attention, AttentionMemory
+from nmt.model.attention.window import Window
 
 
 class AdditiveAttention(Attention):
     """score(query, state) = v · tanh(W query + U state).
 
     Bahdanau et al. 2015, appendix A.1.2, with the decoder's previous state as query; and the
-    ``concat`` score of Luong et al. 2015, eq. 8, whose W [h_t; h_s] is the same sum.
+    ``concat`` score of Luong et al. 2015, eq. 8, whose W [h_t; h_s] is the same sum. Coverage is a
+    third term of it (Tu et al. 2016, eq. 7; See et al. 2017, eq. 11).
     """
 
-    def __init__(self, query_size: int, memory_size: int, size: int) -> None:
+    def __init__(
+        self, query_size: int, memory_size: int, size: int, window: Window | None = None
+    ) -> None:
         """Score ``query_size`` against ``memory_size`` through ``size`` units."""
-        super().__init__()
+        super().__init__(window)
         self.query_projection = nn.Linear(query_size, size, bias=False)
         self.key_projection = nn.Linear(memory_size, size)
         self.score_vector = nn.Linear(size, 1, bias=False)
@@ -23,8 +27,9 @@ class AdditiveAttention(Attention):
         """Project the keys U h_j once; the values are the states themselves."""
         return AttentionMemory(self.key_projection(states), states, mask[:, None, :])
 
-    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        """Return v · tanh(W query + keys), [B, T, S]."""
+    def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
+        """Return v · tanh(W query + keys + coverage), [B, T, S]."""
+        keys = keys if coverage is None else keys + coverage
         hidden = self.query_projection(query)[:, :, None, :] + keys[:, None, :, :]  # [B, T, S, A]
         scores: Tensor = self.score_vector(hidden.tanh())
         return scores.squeeze(-1)

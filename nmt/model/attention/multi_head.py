@@ -1,20 +1,38 @@
 """Multi-head scaled dot-product attention (Vaswani et al. 2017, section 3.2).
 
-Legend: B batch, T query length, S key length, D model size, H heads, K = D / H head size.
+Legend: B batch, T query length, S key length, D model size, H heads, G heads of keys and values,
+K = D / H head size. G = H is multi-head, G = 1 multi-query, between them grouped-query attention.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nmt.model.attention.core import Attended, AttentionMemory, masked_softmax
+from nmt.model.attention.core import Attended, Attention, AttentionMemory, masked_softmax
+from nmt.model.attention.relative import NO_POSITIONS, RelativePositions, RelativeVectors, rotate
+from nmt.model.attention.window import Window
 from nmt.model.dropout import Dropout
+from nmt.model.norm import RmsNorm
 
 
 class MultiHeadAttention(nn.Module):
-    """softmax(Q K^T / sqrt(K)) V in H subspaces; keys and values are projected in one product."""
+    """softmax(Q K^T / sqrt(K)) V in H subspaces; keys and values are projected in one product.
 
-    def __init__(self, size: int, memory_size: int, num_heads: int, dropout: float) -> None:
+    Fewer heads of keys and values than of queries make a smaller memory while decoding: Shazeer
+    2019 (multi-query), Ainslie et al. 2023 (grouped-query). Query head h reads group h · G / H.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        memory_size: int,
+        num_heads: int,
+        dropout: float,
+        *,
+        num_kv_heads: int | None = None,
+        qk_norm: bool = False,
+        relative: RelativeVectors | None = None,
+    ) -> None:
         """Attend from queries of ``size`` to states of ``memory_size``.
 
         Args:
@@ -22,52 +40,147 @@ class MultiHeadAttention(nn.Module):
             memory_size: Size of the states attended to.
             num_heads: H; divides ``size``.
             dropout: On the attention weights.
+            num_kv_heads: G; divides ``num_heads``; None: as many.
+            qk_norm: Normalise each head's queries and keys by their root mean square, with a gain
+                for each unit, so that scores stay bounded (Henry et al. 2020; the norm is that of
+                Zhang & Sennrich 2019).
+            relative: Vectors of relative positions, for self-attention.
         """
         super().__init__()
         self.num_heads = num_heads
+        self.num_kv_heads = num_kv_heads or num_heads
+        head_size = size // num_heads
         self.query_projection = nn.Linear(size, size)
-        self.key_value_projection = nn.Linear(memory_size, 2 * size)
+        self.key_value_projection = nn.Linear(memory_size, 2 * self.num_kv_heads * head_size)
         self.output_projection = nn.Linear(size, size)
+        self.query_norm = RmsNorm(head_size) if qk_norm else None
+        self.key_norm = RmsNorm(head_size) if qk_norm else None
+        self.relative = relative
         self.dropout = Dropout(dropout)
 
-    def memory(self, states: Tensor, mask: Tensor | None) -> AttentionMemory:
-        """Project states [B, S, memory_size] to keys and values [B, H, S, K].
+    def memory(
+        self, states: Tensor, mask: Tensor | None, positions: RelativePositions = NO_POSITIONS
+    ) -> AttentionMemory:
+        """Project states [B, S, memory_size] to keys and values [B, G, S, K].
 
         Args:
             states: What is attended to.
             mask: bool, broadcastable to [B, H, T, S], True = may attend; None: all may.
+            positions: Where the states stand, for keys that are rotated.
         """
         keys, values = self.key_value_projection(states).chunk(2, dim=-1)
-        return AttentionMemory(self._split(keys), self._split(values), mask)
+        keys = _split(keys, self.num_kv_heads)
+        if self.key_norm is not None:
+            keys = self.key_norm(keys)
+        keys = rotate(keys, positions.rotation)
+        return AttentionMemory(keys, _split(values, self.num_kv_heads), mask)
 
-    def forward(self, query: Tensor, memory: AttentionMemory, *, need_weights: bool) -> Attended:
+    def forward(
+        self,
+        query: Tensor,
+        memory: AttentionMemory,
+        *,
+        need_weights: bool,
+        positions: RelativePositions = NO_POSITIONS,
+    ) -> Attended:
         """Attend from queries [B, T, D] -> context [B, T, D], weights [B, H, T, S] if needed.
 
         Without weights a fused kernel may compute the same in one go.
         """
-        heads = self._split(self.query_projection(query))
-        weights = None
-        if need_weights or not self._can_fuse(heads):
-            weights = self._weights(heads, memory)
-            context = torch.matmul(self.dropout(weights).to(memory.values.dtype), memory.values)
-        else:
-            context = functional.scaled_dot_product_attention(
-                heads,
-                memory.keys,
-                memory.values,
-                attn_mask=memory.mask,
-                dropout_p=self.dropout.probability if self.training else 0.0,
-            )
-        joined = context.transpose(1, 2).flatten(2)  # [B, T, D]
-        return Attended(self.output_projection(joined), weights if need_weights else None)
+        heads = self.queries(query, positions)
+        if not need_weights and self._can_fuse(heads):
+            return Attended(self._fused(heads, memory, positions), None)
+        scores = self.scores(heads, memory.keys, positions)
+        weights = masked_softmax(scores, memory.mask)
+        context = self.context(self.dropout(weights), memory.values, positions)
+        return Attended(context, weights if need_weights else None)
 
-    def _weights(self, heads: Tensor, memory: AttentionMemory) -> Tensor:
+    def queries(self, query: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
+        """Project queries [B, T, D] to heads [B, H, T, K]."""
+        heads = _split(self.query_projection(query), self.num_heads)
+        if self.query_norm is not None:
+            heads = self.query_norm(heads)
+        return rotate(heads, positions.rotation)
+
+    def scores(
+        self, heads: Tensor, keys: Tensor, positions: RelativePositions = NO_POSITIONS
+    ) -> Tensor:
+        """Return Q K^T / sqrt(K) of heads [B, H, T, K] and keys [B, G, S, K], [B, H, T, S]."""
         scaled = heads * heads.size(-1) ** -0.5
-        return masked_softmax(torch.matmul(scaled, memory.keys.transpose(-1, -2)), memory.mask)
+        products = torch.matmul(self._grouped(scaled), keys.transpose(-1, -2))
+        scores = products.view(*heads.shape[:3], keys.size(-2))
+        if self.relative is not None and positions.distances is not None:
+            scores = scores + self.relative.scores(scaled, positions.distances)
+        return scores if positions.bias is None else scores + positions.bias.to(scores.dtype)
+
+    def context(
+        self, weights: Tensor, values: Tensor, positions: RelativePositions = NO_POSITIONS
+    ) -> Tensor:
+        """Average values [B, G, S, K] by weights [B, H, T, S], join the heads -> [B, T, D]."""
+        weights = weights.to(values.dtype)
+        averages = torch.matmul(self._grouped(weights), values)
+        heads = averages.view(*weights.shape[:3], values.size(-1))
+        if self.relative is not None and positions.distances is not None:
+            heads = heads + self.relative.values(weights, positions.distances)
+        return self._joined(heads)
+
+    def _fused(
+        self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
+    ) -> Tensor:
+        mask = memory.mask
+        if positions.bias is not None:
+            bias = positions.bias.to(heads.dtype)
+            mask = bias if mask is None else torch.where(mask, bias, float("-inf"))
+        context = functional.scaled_dot_product_attention(
+            heads,
+            memory.keys,
+            memory.values,
+            attn_mask=mask,
+            dropout_p=self.dropout.probability if self.training else 0.0,
+            enable_gqa=self.num_kv_heads < self.num_heads,
+        )
+        return self._joined(context)
 
     def _can_fuse(self, heads: Tensor) -> bool:
         # On CPUs the fused kernel's backward is slower than the products of short sentences.
-        return heads.device.type != "cpu" or not torch.is_grad_enabled()
+        quick = heads.device.type != "cpu" or not torch.is_grad_enabled()
+        return quick and self.relative is None  # whose values depend on the distance
 
-    def _split(self, states: Tensor) -> Tensor:
-        return states.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # [B, H, S, K]
+    def _grouped(self, heads: Tensor) -> Tensor:
+        """View [B, H, T, X] as [B, G, H / G · T, X], the rows that read one group side by side."""
+        if self.num_kv_heads == self.num_heads:
+            return heads
+        return heads.unflatten(1, (self.num_kv_heads, -1)).flatten(2, 3)
+
+    def _joined(self, heads: Tensor) -> Tensor:
+        """Join heads [B, H, T, K] and project them, [B, T, D]."""
+        joined: Tensor = self.output_projection(heads.transpose(1, 2).flatten(2))
+        return joined
+
+
+def _split(states: Tensor, num_heads: int) -> Tensor:
+    return states.unflatten(-1, (num_heads, -1)).transpose(1, 2)  # [B, heads, S, K]
+
+
+class RecurrentMultiHeadAttention(Attention):
+    """Multi-head attention as an RNN decoder's: its weights are [B, H, T, S]."""
+
+    def __init__(
+        self, query_size: int, memory_size: int, num_heads: int, window: Window | None = None
+    ) -> None:
+        """Attend from states of ``query_size`` in ``num_heads`` heads that share the window."""
+        super().__init__(window)
+        self.heads = MultiHeadAttention(query_size, memory_size, num_heads, dropout=0.0)
+
+    def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
+        """Project keys and values, [B, H, S, K]."""
+        return self.heads.memory(states, mask[:, None, None, :])
+
+    def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
+        """Return each head's scaled products, [B, H, T, S]."""
+        assert coverage is None
+        return self.heads.scores(self.heads.queries(query), keys)
+
+    def context(self, weights: Tensor, values: Tensor) -> Tensor:
+        """Average each head's values and join them -> [B, T, query_size]."""
+        return self.heads.context(weights, values)

@@ -1,0 +1,64 @@
+"""Coverage: what was attended to so far, told to the score.
+
+Legend: B batch, S source length, M size of an encoder state, A size of the score's tanh.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+GREATEST_FERTILITY = 2.0
+"""N of Tu et al. 2016, section 3.1.1: no source piece yields more target pieces than this."""
+
+
+@dataclass(frozen=True)
+class CoverageState:
+    """The weights of all steps so far.
+
+    Attributes:
+        attended: [B, S], their sum, over the fertility where there is one.
+        fertility: [B, S], how many target pieces a source piece is expected to yield; None: 1.
+    """
+
+    attended: Tensor
+    fertility: Tensor | None
+
+    def select(self, rows: Tensor) -> "CoverageState":
+        """Return the state of these rows."""
+        fertility = None if self.fertility is None else self.fertility.index_select(0, rows)
+        return CoverageState(self.attended.index_select(0, rows), fertility)
+
+
+class Coverage(nn.Module):
+    """A vector for each source piece that grows with the attention it was given.
+
+    The plain sum of weights (See et al. 2017, eq. 10), or the linguistic coverage of Tu et al. 2016
+    (section 3.1.1), which divides them by a fertility predicted from the encoder state,
+    N · sigmoid(U h_j).
+    """
+
+    def __init__(self, memory_size: int, score_size: int, *, fertile: bool) -> None:
+        """Map coverage to ``score_size``; with ``fertile``, predict fertilities from states."""
+        super().__init__()
+        self.projection = nn.Linear(1, score_size, bias=False)
+        self.fertility = nn.Linear(memory_size, 1, bias=False) if fertile else None
+
+    def start(self, states: Tensor, mask: Tensor) -> CoverageState:
+        """Return the state before the first look at encoder states [B, S, M]."""
+        none = torch.zeros(mask.shape, device=states.device, dtype=torch.float32)
+        none = none.to(torch.promote_types(none.dtype, states.dtype))
+        if self.fertility is None:
+            return CoverageState(none, None)
+        share: Tensor = self.fertility(states).squeeze(-1).to(none.dtype).sigmoid()
+        return CoverageState(none, GREATEST_FERTILITY * share)
+
+    def forward(self, state: CoverageState) -> Tensor:
+        """Return the term [B, S, A] that joins the keys inside the tanh."""
+        term: Tensor = self.projection(state.attended[:, :, None])
+        return term
+
+    def advance(self, state: CoverageState, weights: Tensor) -> CoverageState:
+        """Add the weights [B, S] of a step."""
+        weights = weights if state.fertility is None else weights / state.fertility
+        return replace(state, attended=state.attended + weights)
