@@ -1,6 +1,6 @@
-"""Attention against its formulas, written out here a pair at a time in float64.
+"""An RNN decoder's attention against the papers' formulas, a pair at a time in float64.
 
-Legend: B batch, T queries, S states, Q and M their sizes, A additive size, H heads, K head size.
+Legend: B batch, T queries, S states, Q and M their sizes, A additive size, D half a window.
 """
 
 import math
@@ -8,212 +8,240 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nmt.model.attention.additive import AdditiveAttention
-from nmt.model.attention.core import Attention, masked_softmax
-from nmt.model.attention.luong import DotAttention, GeneralAttention
-from nmt.model.attention.multi_head import MultiHeadAttention
+from nmt.model.attention.core import Attention, AttentionMemory, masked_softmax
+from nmt.model.attention.luong import DotAttention, GeneralAttention, LocationAttention
+from nmt.model.attention.multi_head import RecurrentMultiHeadAttention
+from nmt.model.attention.window import MonotonicWindow, PredictiveWindow, Window
 
-Score = Callable[[Tensor, Tensor], Tensor]
-
-# The softmax is taken in float32, whose rounding (6e-8) over a step of 3e-3 makes slopes err by
-# some 2e-5, as does the curvature over such a step; at the usual step of 1e-6 they would be noise.
-IN_FLOAT32 = {"eps": 3e-3, "atol": 1e-3, "rtol": 1e-3}
-
-
-def additive_score(attention: AdditiveAttention) -> Score:
-    W, U = attention.query_projection.weight, attention.key_projection.weight
-    b, v = attention.key_projection.bias, attention.score_vector.weight[0]
-    return lambda query, state: v @ torch.tanh(W @ query + U @ state + b)
+A, P, HEADS = 5, 4, 2
+SIZES = {"dot": (6, 6), "dot_resized": (6, 9), "scaled_dot": (6, 6)}
+KINDS = ["additive", "general", "dot", "dot_resized", "scaled_dot", "location", "multi_head"]
+WINDOWS = ["global", "local_m", "local_p"]
 
 
-def general_score(attention: GeneralAttention) -> Score:
-    return lambda query, state: query @ attention.key_projection.weight @ state
+def build(kind: str, window: str = "global", size: int = 2) -> Attention:
+    """An attention in float64 from queries of 6 to states of 9, or of 6 where they must agree."""
+    Q, M = SIZES.get(kind, (6, 9))
+    windows: dict[str, Callable[[], Window | None]] = {
+        "global": lambda: None,
+        "local_m": lambda: MonotonicWindow(size),
+        "local_p": lambda: PredictiveWindow(size, Q),
+    }
+    around = windows[window]()
+    kinds: dict[str, Callable[[], Attention]] = {
+        "additive": lambda: AdditiveAttention(Q, M, A, around),
+        "general": lambda: GeneralAttention(Q, M, around),
+        "dot": lambda: DotAttention(Q, M, around),
+        "dot_resized": lambda: DotAttention(Q, M, around),
+        "scaled_dot": lambda: DotAttention(Q, M, around, scaled=True),
+        "location": lambda: LocationAttention(Q, P, around),
+        "multi_head": lambda: RecurrentMultiHeadAttention(Q, M, HEADS, around),
+    }
+    return kinds[kind]().double()
 
 
-def build(kind: str, query_size: int, memory_size: int) -> tuple[Attention, Score]:
-    """An attention in float64 and its score of one query and one (resized) state."""
-    if kind == "additive":
-        additive = AdditiveAttention(query_size, memory_size, 5).double()
-        return additive, additive_score(additive)
-    if kind == "general":
-        general = GeneralAttention(query_size, memory_size).double()
-        return general, general_score(general)
-    return DotAttention(query_size, memory_size).double(), torch.dot
+def heads_of(attention: Attention) -> int:
+    return HEADS if isinstance(attention, RecurrentMultiHeadAttention) else 1
 
 
-def written_out(
-    score: Score, queries: Tensor, keys: Tensor, mask: Tensor, values: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Contexts [B, T, M] of values (if not given: the keys) and weights [B, T, S], one by one."""
-    values = keys if values is None else values
-    weights = queries.new_zeros(*queries.shape[:2], keys.size(1))
-    for b, t in torch.cartesian_prod(*(torch.arange(n) for n in queries.shape[:2])).tolist():
-        powers = {
-            s: math.exp(score(queries[b, t], keys[b, s])) for s in range(keys.size(1)) if mask[b, s]
-        }
-        for s, power in powers.items():
-            weights[b, t, s] = power / sum(powers.values())
-    return torch.einsum("bts,bsm->btm", weights, values), weights
+def score(attention: Attention, head: int, query: Tensor, state: Tensor, s: int) -> Tensor | None:
+    """The papers' score of one query and the state at s; None where s cannot be attended to."""
+    match attention:
+        case AdditiveAttention():
+            W, U = attention.query_projection.weight, attention.key_projection.weight
+            b, v = attention.key_projection.bias, attention.score_vector.weight[0]
+            return v @ torch.tanh(W @ query + U @ state + b)
+        case GeneralAttention():
+            return query @ attention.key_projection.weight @ state
+        case DotAttention(scale=scale):
+            assert scale in (1.0, pytest.approx(1 / math.sqrt(len(query))))
+            return torch.dot(query, attention.resize(state)) * scale
+        case LocationAttention():
+            return attention.position_scores.weight[s] @ query if s < P else None
+        case RecurrentMultiHeadAttention():
+            part = slice(head * 3, head * 3 + 3)  # K = 6 / 2
+            projected = attention.heads.query_projection(query)[part]
+            return projected @ attention.heads.key_value_projection(state)[:6][part] / math.sqrt(3)
+    raise AssertionError(attention)
 
 
-def random_mask(batch: int, length: int) -> Tensor:
-    """True on at least one state of every row, not on a prefix only."""
-    mask = torch.rand(batch, length) < 0.6
-    mask[torch.arange(batch), torch.randint(length, (batch,))] = True
-    return mask
+def window_factor(window: Window | None, query: Tensor, s: int, t: int, length: int) -> float:
+    """What a window leaves of position s for target position t: 0 outside, at most 1 inside."""
+    if window is None:
+        return 1.0
+    if isinstance(window, MonotonicWindow):
+        return float(abs(s - min(t, length - 1)) <= window.size)
+    assert isinstance(window, PredictiveWindow)
+    v, W = window.centre_vector.weight[0], window.centre_projection.weight
+    centre = length / (1 + math.exp(-float(v @ torch.tanh(W @ query))))
+    sigma = window.size / 2
+    inside = abs(s - centre) <= window.size
+    return math.exp(-((s - centre) ** 2) / (2 * sigma**2)) if inside else 0.0
 
 
-def random_sizes() -> list[int]:
-    return torch.randint(1, 6, (5,)).tolist()
+def weights_written_out(
+    attention: Attention, queries: Tensor, states: Tensor, mask: Tensor, start: int
+) -> Tensor:
+    """Weights [B, H, T, S], one number at a time."""
+    B, T, S = len(queries), queries.size(1), states.size(1)
+    weights = queries.new_zeros(B, heads_of(attention), T, S)
+    for b, h, t in torch.cartesian_prod(*map(torch.arange, weights.shape[:3])).tolist():
+        query, length = queries[b, t], int(mask[b].sum())
+        if isinstance(attention, LocationAttention):
+            length = min(length, P)  # a window lies within what can be attended to
+        powers = {}
+        for s in range(S):
+            factor = window_factor(attention.window, query, s, start + t, length)
+            value = score(attention, h, query, states[b, s], s)
+            if mask[b, s] and factor and value is not None:
+                powers[s] = (math.exp(value), factor)
+        total = sum(power for power, _ in powers.values())
+        for s, (power, factor) in powers.items():
+            weights[b, h, t, s] = power / total * factor
+    return weights
 
 
-SINGLE = [("additive", False), ("general", False), ("dot", False), ("dot", True)]
+def context_written_out(attention: Attention, weights: Tensor, states: Tensor) -> Tensor:
+    """The weighted sum of the values, [B, T, M]."""
+    if isinstance(attention, RecurrentMultiHeadAttention):
+        values = attention.heads.key_value_projection(states)[..., 6:]
+        parts = [weights[:, h] @ values[..., 3 * h : 3 * h + 3] for h in range(HEADS)]
+        return attention.heads.output_projection(torch.cat(parts, dim=-1))
+    values = attention.resize(states) if isinstance(attention, DotAttention) else states
+    return weights[:, 0] @ values
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize(("kind", "equal_sizes"), SINGLE)
-def test_attention_is_its_formula(kind: str, seed: int, *, equal_sizes: bool) -> None:
+def prefix_mask(lengths: list[int]) -> Tensor:
+    return torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+
+
+def as_heads(weights: Tensor) -> Tensor:
+    return weights if weights.dim() == 4 else weights[:, None]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_attention_is_its_formula(kind: str, window: str, seed: int) -> None:
     torch.manual_seed(seed)
-    B, T, S, Q, M = random_sizes()
-    M = Q if equal_sizes else M + 6
-    attention, score = build(kind, Q, M)
-    queries = torch.randn(B, T, Q, dtype=torch.float64)
-    states = torch.randn(B, S, M, dtype=torch.float64)
-    mask = random_mask(B, S)
+    attention = build(kind, window, size=1 + seed)
+    Q, M = SIZES.get(kind, (6, 9))
+    mask = prefix_mask([7, 1, 4])  # P = 4 lies below, at and above a length
+    queries = torch.randn(3, 5, Q, dtype=torch.float64)
+    states = torch.randn(3, 7, M, dtype=torch.float64)
+    start = 2 * seed
     with torch.no_grad():
-        resized = attention.resize(states) if isinstance(attention, DotAttention) else states
-        context, weights = written_out(score, queries, resized, mask)
+        weights = weights_written_out(attention, queries, states, mask, start)
+        context = context_written_out(attention, weights, states)
+        found = attention(queries, attention.memory(states, mask), start)
+        torch.testing.assert_close(as_heads(found.weights), weights, rtol=0, atol=1e-6)
+        torch.testing.assert_close(found.context, context, rtol=0, atol=1e-6)
+        single = attention.float()
+        memory = single.memory(states.float(), mask)
+        rough = single(queries.float(), memory, start)
+    torch.testing.assert_close(as_heads(rough.weights).double(), weights, rtol=0, atol=1e-4)
+    torch.testing.assert_close(rough.context.double(), context, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["additive", "general", "dot", "scaled_dot", "multi_head"])
+def test_a_mask_may_have_holes(kind: str) -> None:
+    attention = build(kind)
+    Q, M = SIZES.get(kind, (6, 9))
+    queries = torch.randn(2, 3, Q, dtype=torch.float64)
+    states = torch.randn(2, 5, M, dtype=torch.float64)
+    mask = torch.tensor([[True, False, True, True, False], [False, False, False, True, False]])
+    with torch.no_grad():
+        expected = weights_written_out(attention, queries, states, mask, 0)
         found = attention(queries, attention.memory(states, mask))
-    # The softmax is taken in float32.
-    torch.testing.assert_close(found.weights.double(), weights, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(found.context, context, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(as_heads(found.weights), expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("kind", "equal_sizes"), SINGLE)
-def test_scores_have_the_gradient_of_their_formula(kind: str, *, equal_sizes: bool) -> None:
-    attention, _ = build(kind, 3, 3 if equal_sizes else 4)
-    queries = torch.randn(2, 3, 3, dtype=torch.float64, requires_grad=True)
-    states = torch.randn(2, 4, 3 if equal_sizes else 4, dtype=torch.float64, requires_grad=True)
-    mask = random_mask(2, 4)
-
-    def scores(queries: Tensor, states: Tensor, *_: Tensor) -> Tensor:
-        return attention.scores(queries, attention.memory(states, mask).keys)
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_and_contexts_have_the_gradient_of_their_formula(kind: str, window: str) -> None:
+    attention = build(kind, window, size=3)
+    Q, M = SIZES.get(kind, (6, 9))
+    queries = torch.randn(2, 2, Q, dtype=torch.float64, requires_grad=True)
+    states = torch.randn(2, 4, M, dtype=torch.float64, requires_grad=True)
+    mask = prefix_mask([4, 2])
 
     def context(queries: Tensor, states: Tensor, *_: Tensor) -> Tensor:
-        return attention(queries, attention.memory(states, mask)).context
+        return attention(queries, attention.memory(states, mask), 1).context
 
-    inputs = (queries, states, *attention.parameters())
-    assert torch.autograd.gradcheck(scores, inputs)
-    assert torch.autograd.gradcheck(context, inputs, **IN_FLOAT32)
+    assert torch.autograd.gradcheck(context, (queries, states, *attention.parameters()))
 
 
 def test_dot_attention_of_equal_sizes_has_nothing_to_learn() -> None:
     assert not list(DotAttention(6, 6).parameters())
 
 
-# ------------------------------------------------------------------- multi-head
+# --------------------------------------------------------------------- windows
 
 
-def heads_written_out(
-    attention: MultiHeadAttention, queries: Tensor, states: Tensor, mask: Tensor
-) -> tuple[Tensor, Tensor]:
-    """softmax(Q K^T / sqrt(K)) V head by head, joined and projected."""
-    size = attention.query_projection.out_features
-    both, bias = attention.key_value_projection.weight, attention.key_value_projection.bias
-    projected = attention.query_projection(queries)
-    keys = states @ both[:size].T + bias[:size]
-    values = states @ both[size:].T + bias[size:]
-    K = size // attention.num_heads
-    contexts, weights = [], []
-    for head in range(attention.num_heads):
-        part = slice(head * K, (head + 1) * K)
-        context, seen = written_out(
-            lambda query, key: query @ key / math.sqrt(K),
-            projected[..., part],
-            keys[..., part],
-            mask,
-            values[..., part],
-        )
-        contexts.append(context)
-        weights.append(seen)
-    return attention.output_projection(torch.cat(contexts, dim=-1)), torch.stack(weights, dim=1)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_multi_head_attention_is_its_formula(seed: int) -> None:
-    torch.manual_seed(seed)
-    B, T, S, H, K = random_sizes()
-    attention = MultiHeadAttention(H * K, H * K + seed, H, dropout=0.0).double().eval()
-    queries = torch.randn(B, T, H * K, dtype=torch.float64)
-    states = torch.randn(B, S, H * K + seed, dtype=torch.float64)
-    mask = random_mask(B, S)
+def looks(window: str, length: int, padded: int, positions: int) -> Tensor:
+    """Weights [T, S] of a window of D = 2 over indifferent scores."""
+    attention = build("dot", window, size=2)
+    mask = prefix_mask([length, padded])
+    queries = torch.zeros(2, positions, 6, dtype=torch.float64)
+    states = torch.zeros(2, padded, 6, dtype=torch.float64)
     with torch.no_grad():
-        context, weights = heads_written_out(attention, queries, states, mask)
-        memory = attention.memory(states, mask[:, None, None])
-        for need_weights in (True, False):  # the explicit products, then the fused kernel
-            found = attention(queries, memory, need_weights=need_weights)
-            torch.testing.assert_close(found.context, context, rtol=1e-5, atol=1e-5)
-        explicit = attention(queries, memory, need_weights=True)
-    torch.testing.assert_close(explicit.weights.double(), weights, rtol=1e-5, atol=1e-6)
+        return attention(queries, attention.memory(states, mask)).weights[0]
 
 
-def test_multi_head_attention_has_the_gradient_of_its_formula() -> None:
-    attention = MultiHeadAttention(4, 3, 2, dropout=0.0).double()
-    queries = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
-    states = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
-    mask = random_mask(2, 4)[:, None, None]
-
-    def context(queries: Tensor, states: Tensor, *_: Tensor) -> Tensor:
-        return attention(queries, attention.memory(states, mask), need_weights=False).context
-
-    inputs = (queries, states, *attention.parameters())
-    assert torch.autograd.gradcheck(context, inputs, **IN_FLOAT32)
+def test_local_m_follows_the_target_and_stays_in_the_sentence() -> None:
+    weights = looks("local_m", length=6, padded=9, positions=10)
+    # The centre is t, and the last position, 5, from there on; 2 to each side, none beyond an edge.
+    reach = [(0, 2), (0, 3), (0, 4), (1, 5), (2, 5), (3, 5), (3, 5), (3, 5), (3, 5), (3, 5)]
+    for row, (first, last) in zip(weights, reach, strict=True):
+        expected = torch.zeros(9, dtype=torch.float64)
+        expected[first : last + 1] = 1 / (last - first + 1)
+        torch.testing.assert_close(row, expected)
 
 
-@pytest.mark.parametrize("memory_size", [12, 7])
-def test_multi_head_attention_is_that_of_torch(memory_size: int) -> None:
-    size, H = 12, 3
-    attention = MultiHeadAttention(size, memory_size, H, dropout=0.0).eval()
-    theirs = nn.MultiheadAttention(
-        size, H, batch_first=True, kdim=memory_size, vdim=memory_size
-    ).eval()
-    query, both, out = (
-        attention.query_projection,
-        attention.key_value_projection,
-        attention.output_projection,
-    )
-    keys, values = both.weight.chunk(2)
+def test_local_p_fades_with_a_deviation_of_half_its_size() -> None:
+    # Queries of zero predict the sentence's middle, S / 2 = 3, whatever the weights are.
+    weights = looks("local_p", length=6, padded=9, positions=1)[0]
+    inside = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0], dtype=torch.float64)
+    expected = torch.exp(-(inside**2) / (2 * 1.0**2)) / 5  # sigma = D / 2 = 1
+    torch.testing.assert_close(weights[1:6], expected)
+    assert (weights[[0, 6, 7, 8]] == 0).all()
+
+
+@pytest.mark.parametrize("window", ["local_m", "local_p"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_window_over_all_of_the_sentence_is_none(kind: str, window: str) -> None:
+    everywhere, wide = build(kind), build(kind, window, size=1_000_000)
+    wide.load_state_dict(everywhere.state_dict(), strict=False)
+    Q, M = SIZES.get(kind, (6, 9))
+    queries = torch.randn(2, 3, Q, dtype=torch.float64)
+    states, mask = torch.randn(2, 5, M, dtype=torch.float64), prefix_mask([5, 3])
     with torch.no_grad():
-        if memory_size == size:
-            theirs.in_proj_weight.copy_(torch.cat([query.weight, keys, values]))
-        else:
-            theirs.q_proj_weight.copy_(query.weight)
-            theirs.k_proj_weight.copy_(keys)
-            theirs.v_proj_weight.copy_(values)
-        theirs.in_proj_bias.copy_(torch.cat([query.bias, both.bias]))
-        theirs.out_proj.load_state_dict(out.state_dict())
-        queries, states = torch.randn(4, 5, size), torch.randn(4, 6, memory_size)
-        mask = random_mask(4, 6)
-        expected, expected_weights = theirs(
-            queries, states, states, key_padding_mask=~mask, average_attn_weights=False
-        )
-        memory = attention.memory(states, mask[:, None, None])
-        found = attention(queries, memory, need_weights=True)
-    torch.testing.assert_close(found.context, expected)
-    torch.testing.assert_close(found.weights, expected_weights)
+        expected = everywhere(queries, everywhere.memory(states, mask))
+        found = wide(queries, wide.memory(states, mask))
+    torch.testing.assert_close(found.weights, expected.weights)  # the Gaussian is flat there
+    torch.testing.assert_close(found.context, expected.context)
 
 
-def test_later_positions_extend_a_memory() -> None:
-    attention = MultiHeadAttention(8, 8, 2, dropout=0.0).eval()
-    states = torch.randn(3, 5, 8)
-    with torch.no_grad():
-        whole = attention.memory(states, None)
-        later = attention.memory(states[:, 3:], None)
-        grown = attention.memory(states[:, :3], None).extended(later.keys, later.values)
-    torch.testing.assert_close(grown.keys, whole.keys)
-    torch.testing.assert_close(grown.values, whole.values)
+def test_the_centre_of_local_p_learns_from_the_gaussian() -> None:
+    attention = build("dot", "local_p")
+    window = attention.window
+    assert isinstance(window, PredictiveWindow)
+    queries = torch.randn(2, 3, 6, dtype=torch.float64)
+    states, mask = torch.randn(2, 5, 6, dtype=torch.float64), prefix_mask([5, 3])
+    attention(queries, attention.memory(states, mask)).context.square().sum().backward()
+    assert window.centre_vector.weight.grad is not None
+    assert (window.centre_vector.weight.grad != 0).any()
+
+
+def test_places_far_into_a_sentence_are_told_apart_in_bfloat16() -> None:
+    # Between 256 and 512 neighbouring bfloat16 lie 2 apart: centres must not be rounded to them.
+    window = PredictiveWindow(4, 6)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        offsets = window.offsets(torch.zeros(1, 1, 6), torch.tensor([601]), 601, 0)
+    torch.testing.assert_close(offsets[0, 0, 300], torch.tensor(-0.5))
 
 
 # ------------------------------------------------------------------ what all share
@@ -240,17 +268,18 @@ def test_weights_of_bfloat16_scores_sum_to_one_in_float32() -> None:
     torch.testing.assert_close(weights.sum(), torch.tensor(1.0))
 
 
-@pytest.mark.parametrize("kind", ["additive", "general", "dot"])
-def test_a_memory_in_bfloat16_can_be_attended_to(kind: str) -> None:
-    attention, _ = build(kind, 6, 8)
-    attention.float()
-    queries, states, mask = torch.randn(3, 2, 6), torch.randn(3, 5, 8), random_mask(3, 5)
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_memory_in_bfloat16_can_be_attended_to(kind: str, window: str) -> None:
+    attention = build(kind, window, size=20).float()
+    Q, M = SIZES.get(kind, (6, 9))
+    queries, states, mask = torch.randn(3, 2, Q), torch.randn(3, 5, M), prefix_mask([5, 2, 4])
     exact = attention(queries, attention.memory(states, mask))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        memory = attention.memory(states.bfloat16(), mask)
-        assert memory.keys.dtype == torch.bfloat16
+        memory: AttentionMemory = attention.memory(states.bfloat16(), mask)
+        assert memory.values.dtype == torch.bfloat16
         rough = attention(queries, memory)  # the query is still in float32, as a first state is
-    assert (rough.weights.masked_select(~mask[:, None]) == 0).all()
+    assert (as_heads(rough.weights).masked_select(~mask[:, None, None]) == 0).all()
     # Scores of a few units err by a few times 2^-8, contexts likewise.
     torch.testing.assert_close(rough.weights, exact.weights, rtol=0, atol=0.05)
     torch.testing.assert_close(rough.context.float(), exact.context, rtol=0, atol=0.1)

@@ -1,4 +1,4 @@
-"""Sinusoidal positions are the paper's, wherever they start and however far they go."""
+"""Positions in embeddings: the paper's, wherever they start and however far they go."""
 
 import math
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nmt.config.model import LEARNED_POSITIONS
 from nmt.model.positions import PositionedEmbedding, sinusoidal_positions
 
 
@@ -54,3 +55,20 @@ def test_training_goes_on_after_a_long_search() -> None:
         positioned(torch.zeros(1, 1000, dtype=torch.long))
     positioned(torch.zeros(1, 3, dtype=torch.long)).square().sum().backward()
     assert positioned.embedding.weight.grad is not None
+
+
+def test_learned_positions_are_scaled_as_embeddings_and_the_last_serves_all_behind_it() -> None:
+    positioned = PositionedEmbedding(nn.Embedding(10, 6), "learned")
+    ids = torch.zeros(1, 3, dtype=torch.long)
+    plain = positioned.embedding(ids) * 6**0.5
+    places = positioned.position_embedding.weight * 6**0.5
+    torch.testing.assert_close(positioned(ids, start=4) - plain, places[None, 4:7])
+    beyond = positioned(ids, start=LEARNED_POSITIONS - 1) - plain
+    torch.testing.assert_close(beyond, places[None, -1:].expand(1, 3, 6))
+
+
+@pytest.mark.parametrize("kind", ["relative", "t5_bias", "rotary", "alibi"])
+def test_positions_told_inside_attention_leave_the_embeddings_alone(kind: str) -> None:
+    positioned = PositionedEmbedding(nn.Embedding(10, 6), kind)
+    ids = torch.randint(10, (2, 4))
+    assert torch.equal(positioned(ids, start=7), positioned.embedding(ids) * 6**0.5)
