@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -22,6 +22,9 @@ from nmt.data.prepare import PreparedCorpus, prepare
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation import metrics
+from nmt.evaluation.aligner import Aligner
+from nmt.evaluation.alignment_error import score_links
+from nmt.evaluation.alignment_reading import default_reading
 from nmt.evaluation.validation import ValidationReport, evaluate_model
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
@@ -127,7 +130,8 @@ class _Run:
 
     def _prepare_corpus(self) -> PreparedCorpus:
         began = time.monotonic()
-        corpus = prepare(self.config.data, self.config.tokenizer)
+        guided = self.config.training.guided_alignment.weight > 0
+        corpus = prepare(self.config.data, self.config.tokenizer, with_links=guided)
         data, left_out = self.config.data, corpus.left_out
         tested = 0 if corpus.text.test is None else len(corpus.text.test)
         self.say(
@@ -225,6 +229,7 @@ class _Run:
             "epochs": progress.epoch,
             "tokens": progress.tokens,
             "seconds": round(progress.seconds, 1),
+            "tokens_per_second": round(progress.tokens_per_second, 1),
             "stopped_by": reason,
             "precision": str(self.precision).removeprefix("torch."),
             "beam_size": self.config.decoding.beam_size,
@@ -232,6 +237,9 @@ class _Run:
         summary["valid"] = self._score(translator, "valid")
         if self.corpus.text.test is not None:
             summary["test"] = self._score(translator, "test")
+        alignment = self._align(translator)
+        if alignment is not None:
+            summary["alignment"] = alignment
         self.folder.write_summary(summary)
         return summary
 
@@ -259,6 +267,33 @@ class _Run:
             "chrf_signature": report.chrf.signature,
             "ter": edit_rate.value,
             "ter_signature": edit_rate.signature,
+        }
+
+    def _align(self, translator: Translator) -> dict[str, Any] | None:
+        """Score the word links read off forced attention, where there is attention and gold."""
+        aligned = self.corpus.text.aligned_split()
+        if aligned is None or not translator.model.decoder.attends:
+            return None
+        name, text = aligned
+        assert text.alignment is not None
+        aligner = Aligner(translator.model, translator.tokenizers)
+        reading = default_reading(self.config, aligner.layers)
+        reading = reading.resolved(aligner.layers, aligner.heads)
+        pairs = zip(text.source, text.target, strict=True)
+        score = score_links(list(aligner.links(pairs, reading)), text.alignment)
+        head = "mean of heads" if reading.head is None else f"head {reading.head}"
+        self.say(
+            f"alignment of {name}: AER {100 * score.error_rate:.2f} %, "
+            f"precision {100 * score.precision:.2f} %, recall {100 * score.recall:.2f} %  "
+            f"(layer {reading.layer}, {head}{', a step later' if reading.shift else ''})"
+        )
+        return {
+            "set": name,
+            "sentences": score.sentences,
+            "aer": score.error_rate,
+            "precision": score.precision,
+            "recall": score.recall,
+            "reading": asdict(reading),
         }
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config.data import AlignmentFiles, PhrasebookDataConfig, TokenizerConfig
+from nmt.config.data import AlignmentFiles, GoldAlignments, PhrasebookDataConfig, TokenizerConfig
 from nmt.config.model import (
     AttentionConfig,
     BahdanauAttentionConfig,
@@ -82,11 +82,12 @@ def _attention(
     *,
     input_feeding: bool,
     window: str,
+    window_size: int,
     coverage: str,
     maxout_size: int | None,
     max_source_length: int,
 ) -> AttentionConfig:
-    looks: dict[str, Any] = dict(window=window, window_size=2)
+    looks: dict[str, Any] = dict(window=window, window_size=window_size)
     fed = dict(looks, input_feeding=input_feeding)
     match name:
         case "none":
@@ -117,6 +118,7 @@ def _tiny_config(
     attention: str = "bahdanau",
     input_feeding: bool = True,
     window: str = "global",
+    window_size: int = 2,
     coverage: str = "none",
     maxout_size: int | None = None,
     max_source_length: int = 6,
@@ -175,6 +177,7 @@ def _tiny_config(
             attention,
             input_feeding=input_feeding,
             window=window,
+            window_size=window_size,
             coverage=coverage,
             maxout_size=maxout_size,
             max_source_length=max_source_length,
@@ -404,7 +407,7 @@ def run_config() -> Callable[..., Config]:
                 target_language="de",
                 max_length=100,
                 alignments=AlignmentFiles(train=None, valid=None, test=None),
-                gold=None,
+                gold=GoldAlignments(source=None, target=None, links=None, flip=False),
                 cache_dir=None,
             ),
             tokenizer=TokenizerConfig(

@@ -79,6 +79,7 @@ def test_wheel_carries_configs_and_corpus_and_nothing_else(wheel: Path) -> None:
     }
     assert configs
     assert {name for name in names if name.startswith("nmt/configs/")} == configs
+    assert {f"nmt/reporting/attention_page.{part}" for part in ("html", "css", "js")} <= names
     corpora = {name for name in names if name.startswith("nmt/corpora/")}
     assert corpora == CORPUS | {"nmt/corpora/phrasebook/README.md"}
 
@@ -90,8 +91,7 @@ def test_command_knows_its_version(installed: Installation) -> None:
 def test_everything_comes_from_the_installed_package(installed: Installation) -> None:
     program = """
 import nmt
-from nmt.config.store import config_directory
-from nmt.data.corpus import corpora_directory
+from nmt.config.folders import config_directory, corpora_directory
 print(nmt.__file__, config_directory(), corpora_directory(), sep="\\n")
 """
     paths = installed.run("python", "-c", program).splitlines()

@@ -3,7 +3,6 @@
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -12,7 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
-from nmt.config.store import config_directory
+from nmt.cli.misplaced import explain_misplaced
+from nmt.config.folders import config_directory
 from nmt.errors import UserError
 
 
@@ -65,7 +65,10 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> UserError:
             if f"- {leaf}:" in file.read_text(encoding="utf-8")
         ]
         return UserError(f"{key} belongs to {' or '.join(owners)}; choose that too")
-    keys = list(_all_keys(arguments))
+    choices, several = _choices(arguments)
+    if misplaced := explain_misplaced(key, choices, _composed, several_jobs=several):
+        return UserError(misplaced)
+    keys = list(setting_paths(_composed(choices)))
     if nearest := difflib.get_close_matches(key, keys, n=1, cutoff=0.6):
         return UserError(f"there is no setting {key}; did you mean {nearest[0]}?")
     last = key.rsplit(".", 1)[-1]
@@ -89,14 +92,19 @@ def _groups() -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir()}
 
 
-def _all_keys(arguments: Sequence[str]) -> Iterator[str]:
-    """All settings of the configuration that the group choices among the arguments compose."""
+def _choices(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """Return the choices of groups among the arguments, and whether a sweep makes more of them."""
     groups = _groups()
-    choices = [a for a in arguments if a.split("=")[0] in groups and "," not in a]
+    chosen = [argument for argument in arguments if argument.split("=")[0] in groups]
+    one = [c for c in chosen if "," not in c or c.partition("=")[2].startswith("[")]
+    return one, len(one) < len(chosen) or any(c.startswith("sweep=") for c in one)
+
+
+def _composed(choices: Sequence[str]) -> DictConfig:
+    """Return the configuration that these choices of groups make."""
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(Path(config_directory())), version_base="1.3"):
-        composed = compose("train", overrides=choices)
-    yield from setting_paths(composed)
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        return compose("train", overrides=list(choices))
 
 
 def setting_paths(node: DictConfig, prefix: str = "") -> Iterator[str]:

@@ -32,6 +32,23 @@ LengthPenalty = Annotated[
 ]
 BatchSize = Annotated[int | None, typer.Option(help="Sentences searched together. [run's own]")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Layer = Annotated[
+    int | None,
+    typer.Option(
+        help="Decoder layer read, from 0; negative: from the last. [last but one, or the guided]"
+    ),
+]
+Head = Annotated[
+    str | None,
+    typer.Option(help="Its head, from 0, or mean for the average of all. [mean, or the guided]"),
+]
+Shift = Annotated[
+    bool | None,
+    typer.Option(
+        "--shift/--no-shift",
+        help="Read a target word a step later, when it is the decoder's input. [no, or as guided]",
+    ),
+]
 
 
 def _version(wanted: bool) -> None:
@@ -108,6 +125,111 @@ def evaluate(
         batch_size=batch_size,
         device=device,
         as_json=as_json,
+    )
+
+
+@app.command(short_help="Align the words of a translated text, or score alignments.")
+def align(
+    model: Model,
+    source: Annotated[Path, typer.Option(help="Sentences, one a line (or .gz).")],
+    target: Annotated[Path, typer.Option(help="Their translations, line by line.")],
+    gold: Annotated[
+        Path | None,
+        typer.Option(help="Gold links, line by line: 0-1 sure, 0p1 possible. Prints error rate."),
+    ] = None,
+    flip_gold: Annotated[
+        bool, typer.Option("--flip-gold", help="The gold has its target words first.")
+    ] = False,
+    layer: Layer = None,
+    head: Head = None,
+    shift: Shift = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Score every layer, head and shift, best first.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+    batch_size: Annotated[int | None, typer.Option(help="Pairs read together. [run's own]")] = None,
+    device: Device = "auto",
+) -> None:
+    """Align the words of a translated text by the model's attention when forced onto it.
+
+    Prints a line of links a pair, as in 0-0 1-2: source word, target word, counted from 0 as
+    spaces separate them. With --gold prints alignment error rate, precision and recall instead.
+    """
+    from nmt.cli.align import AlignOptions, run
+    from nmt.cli.reading import ReadingFlags
+
+    reading = ReadingFlags(layer, head, shift)
+    run(
+        AlignOptions(
+            model, source, target, gold, flip_gold, reading, compare, as_json, batch_size, device
+        )
+    )
+
+
+@app.command(short_help="Show what a model looks at: pictures, a page, numbers, links.")
+def attention(
+    model: Model,
+    sentence: Annotated[
+        str | None, typer.Argument(metavar="SENTENCE", help="A sentence to translate.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="Or a file of them, one a line (or .gz).")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Translations to force the model onto, line by line.")
+    ] = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="<path>",
+            help=".png, .svg, .pdf (several sentences: NAME-1.png, ...), .html, .json or .align; "
+            "may be given several times. None: links on standard output.",
+        ),
+    ] = None,
+    beam_size: BeamSize = None,
+    rank: Annotated[
+        int | None, typer.Option(help="Which translation of the beam, 1 the best. [1]")
+    ] = None,
+    layer: Layer = None,
+    head: Head = None,
+    shift: Shift = None,
+    grid: Annotated[bool, typer.Option("--grid", help="Draw all layers and heads.")] = False,
+    pieces: Annotated[
+        bool,
+        typer.Option(
+            "--pieces", help="Show pieces; else they are joined to words, as links always are."
+        ),
+    ] = False,
+    eos: Annotated[
+        bool, typer.Option("--eos/--no-eos", help="Show EOS, or leave it out and renormalise.")
+    ] = True,
+    batch_size: BatchSize = None,
+    device: Device = "auto",
+) -> None:
+    """Show what a model looks at when it translates a sentence, or is forced onto a translation.
+
+    Without --output prints a line of word links a sentence, as nmt align does; with it, the
+    translation.
+    """
+    from nmt.cli.attention import AttentionOptions, run
+    from nmt.cli.reading import ReadingFlags
+
+    run(
+        AttentionOptions(
+            model=model,
+            sentence=sentence,
+            source=source,
+            reference=reference,
+            outputs=output or [],
+            beam_size=beam_size,
+            rank=rank,
+            reading=ReadingFlags(layer, head, shift),
+            grid=grid,
+            pieces=pieces,
+            eos=eos,
+            batch_size=batch_size,
+            device=device,
+        )
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -17,11 +17,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nmt.cli.composition_errors import explain, quoted, setting_paths
 from nmt.cli.errors import USER_ERROR, print_error
+from nmt.cli.sweep import SweepRecord, refuse_single_run
 from nmt.config.check import check_config
+from nmt.config.folders import config_directory
 from nmt.config.plain import flatten, to_mapping
 from nmt.config.schema import Config
-from nmt.config.store import config_directory, register_schemas
+from nmt.config.store import register_schemas
 from nmt.errors import UserError
+
+if TYPE_CHECKING:
+    from nmt.pipeline import Outcome
 
 RESUME_ME = 75  # EX_TEMPFAIL: interrupted, saved, the same command goes on
 
@@ -30,7 +35,7 @@ def run(arguments: Sequence[str]) -> None:
     """Run the Hydra application with these arguments.
 
     A sweep's jobs run one after another in this process; one that fails is told at once and the
-    others go on.
+    others go on. However the sweep ends, a table of the jobs so far is the last that it says.
 
     Raises:
         UserError: The configuration cannot be composed.
@@ -40,16 +45,27 @@ def run(arguments: Sequence[str]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as exceptions, not as Hydra's prints
     sys.argv = ["nmt train", *arguments]
     started, failed = False, False
+    sweep = SweepRecord()
 
     def job(composed: DictConfig) -> float | None:
         nonlocal started, failed
         started = True
         try:
-            return _train(composed)
+            outcome = _train(composed)
         except (UserError, OmegaConfBaseException) as error:
             print_error(error if isinstance(error, UserError) else explain(error, arguments))
             failed = True
+            sweep.note("failed")
             return None
+        except BaseException as error:
+            sweep.note("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            raise
+        if outcome.summary is None:
+            sweep.note("interrupted", outcome.folder.path)
+            sys.exit(RESUME_ME)
+        sweep.note("finished", outcome.folder.path, outcome.summary)
+        score: float = outcome.summary["valid"]["bleu"]
+        return score
 
     application = hydra.main(
         version_base="1.3", config_path=str(config_directory()), config_name="train"
@@ -60,6 +76,8 @@ def run(arguments: Sequence[str]) -> None:
         if started and isinstance(error, ValueError):
             raise  # no fault of the command line
         raise explain(error, arguments) from error
+    finally:
+        sweep.report()
     if failed:
         sys.exit(USER_ERROR)
 
@@ -77,7 +95,8 @@ def _overrides_first(arguments: Sequence[str]) -> list[str]:
     return [*map(quoted, overrides), *flags]
 
 
-def _train(composed: DictConfig) -> float:
+def _train(composed: DictConfig) -> "Outcome":
+    refuse_single_run()
     if missing := sorted(OmegaConf.missing_keys(composed)):
         raise UserError(
             f"{', '.join(missing)} {'are' if len(missing) > 1 else 'is'} not set; "
@@ -93,11 +112,9 @@ def _train(composed: DictConfig) -> float:
     config_yaml = OmegaConf.to_yaml(composed, resolve=True)
     with _interruption() as interrupted:
         outcome = pipeline.train(config, config_yaml, lambda: bool(interrupted))
-    if outcome.summary is None:
-        sys.exit(RESUME_ME)
-    _report(outcome.folder.path, outcome.summary, already_finished=outcome.already_finished)
-    score: float = outcome.summary["valid"]["bleu"]
-    return score
+    if outcome.summary is not None:
+        _report(outcome.folder.path, outcome.summary, already_finished=outcome.already_finished)
+    return outcome
 
 
 def _report(path: Path, summary: Mapping[str, Any], *, already_finished: bool) -> None:

@@ -90,7 +90,7 @@ def _lines(translation: Translation, n_best: int) -> list[str]:
 
 
 def _draw(translation: Translation, translator: Translator, path: Path) -> None:
-    from nmt.evaluation.attention_maps import translation_heatmap
+    from nmt.evaluation.attention_heatmap import translation_heatmap
     from nmt.reporting.heatmap import save_heatmap
 
     if not translation.hypotheses:

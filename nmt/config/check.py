@@ -96,9 +96,13 @@ def _data(data: DataConfig) -> Iterator[Fault]:
     for name in ("train", "valid", "test"):
         links = getattr(data.alignments, name)
         if data.name == "phrasebook" and links is not None:
-            yield f"data.alignments.{name} is {links}, but data=phrasebook brings its own: set null"
+            yield f"data.alignments.{name} is {links}, but data=phrasebook brings its own"
         if isinstance(data, FilesDataConfig) and links is not None and getattr(data, name) is None:
             yield f"data.alignments.{name} is {links}, but data.{name} is null"
+    gold = {name: getattr(data.gold, name) for name in ("source", "target", "links")}
+    for name, file in gold.items():
+        if file is None and any(gold.values()):
+            yield f"data.gold.{name} is null: give data.gold its source, target and links, or none"
     if isinstance(data, FilesDataConfig):
         for name in ("train", "valid", "test"):
             split = getattr(data, name)
@@ -173,6 +177,12 @@ def _attention_losses(config: Config) -> Iterator[Fault]:
                 f"training.{key}={weight} needs a decoder with attention, but "
                 "model.decoder.attention is none: choose another attention, or set it to 0"
             )
+    has_links = config.data.name == "phrasebook" or config.data.alignments.train is not None
+    if guided.weight > 0 and not has_links:
+        yield (
+            f"training.guided_alignment.weight={guided.weight} needs the word links of the "
+            "training pairs: set data.alignments.train=FILE"
+        )
     if guided.weight > 0 and layers:
         if guided.layer is not None and not -layers <= guided.layer < layers:
             yield (

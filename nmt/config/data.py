@@ -21,6 +21,28 @@ class SplitNames:
 
 
 @dataclass(kw_only=True)
+class AlignmentFiles:
+    """Word links of the splits in Pharaoh format, ``0-0 1-2``, a line a pair; null: none."""
+
+    train: str | None  # what training.guided_alignment learns from
+    valid: str | None
+    test: str | None
+
+
+@dataclass(kw_only=True)
+class GoldAlignments:
+    """A hand-aligned set of its own, on which the finished run's alignment error is measured.
+
+    Null files: the links of the test split, else those of validation, where there are any.
+    """
+
+    source: str | None
+    target: str | None
+    links: str | None  # Pharaoh format; 0p1 or 0?1 is a possible link
+    flip: bool  # the links are target word - source word
+
+
+@dataclass(kw_only=True)
 class DataConfig:
     """Base of the corpora."""
 
@@ -28,6 +50,8 @@ class DataConfig:
     source_language: str
     target_language: str
     max_length: int  # training pairs with more pieces than this on a side are left out, and counted
+    alignments: AlignmentFiles  # the phrasebook brings its own
+    gold: GoldAlignments
     cache_dir: str | None  # prepared data; null: $NMT_CACHE, else the user's cache folder
 
 

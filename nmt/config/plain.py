@@ -6,6 +6,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from nmt.config.added import as_before
 from nmt.config.choices import CHOICES
 from nmt.errors import UserError
 
@@ -30,6 +31,8 @@ def flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def from_mapping(cls: type[T], mapping: Mapping[str, Any], path: str = "") -> T:
     """Rebuild a config dataclass; the inverse of `to_mapping`.
 
+    A setting that did not exist when the mapping was written means what was done then.
+
     Args:
         cls: The dataclass, or the base of several choices (then ``name`` decides).
         mapping: Plain values, as read from a checkpoint or from JSON.
@@ -43,6 +46,7 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], path: str = "") -> T:
         raise UserError(f"{where} is {mapping!r}, not a mapping")
     cls = _choose(cls, mapping, where)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    mapping = {**as_before(cls), **mapping}
     unknown, missing = set(mapping) - set(fields), set(fields) - set(mapping)
     if unknown or missing:
         raise UserError(

@@ -8,14 +8,45 @@ from nmt.config.model import ModelConfig
 
 @dataclass(kw_only=True)
 class OptimizerConfig:
-    """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019)."""
+    """Base of the optimizers."""
 
-    name: str  # adam | adamw
+    name: str
     learning_rate: float  # the peak; the schedule multiplies it
+    weight_decay: float  # L2 inside the gradient; in AdamW apart from it
+
+
+@dataclass(kw_only=True)
+class AdamConfig(OptimizerConfig):
+    """Adam (Kingma & Ba 2015)."""
+
+    name: str = "adam"
     beta1: float
     beta2: float
     epsilon: float
-    weight_decay: float  # L2 inside Adam's gradient, decoupled in AdamW
+
+
+@dataclass(kw_only=True)
+class AdamWConfig(AdamConfig):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    name: str = "adamw"
+
+
+@dataclass(kw_only=True)
+class SgdConfig(OptimizerConfig):
+    """Stochastic gradient descent, plain or with momentum (Sutskever et al. 2013)."""
+
+    name: str = "sgd"
+    momentum: float  # 0: plain
+
+
+@dataclass(kw_only=True)
+class AdadeltaConfig(OptimizerConfig):
+    """Adadelta (Zeiler 2012): steps sized by the root mean squares of past steps and gradients."""
+
+    name: str = "adadelta"
+    rho: float  # decay of both averages
+    epsilon: float
 
 
 @dataclass(kw_only=True)
@@ -58,6 +89,26 @@ class PlateauScheduleConfig(ScheduleConfig):
 
 
 @dataclass(kw_only=True)
+class HalvingScheduleConfig(ScheduleConfig):
+    """The peak rate until ``start``, then cut every so often (Luong et al. 2015, section 4.1)."""
+
+    name: str = "halving"
+    start: int  # the last update at the peak rate; the first cut follows it
+    every: int  # updates from one cut to the next
+    factor: float  # what a cut multiplies the rate by
+
+
+@dataclass(kw_only=True)
+class GuidedAlignmentConfig:
+    """Trains one head of the decoder's attention toward given word links (Garg et al. 2019)."""
+
+    weight: float  # of the extra loss, a target piece; 0: off
+    layer: int | None  # decoder layer, from 0, negative: from the last; null: the last but one
+    head: int  # of that layer, counted from 0
+    shift: bool  # read the row where the piece is the decoder's input (Chen et al. 2020)
+
+
+@dataclass(kw_only=True)
 class TrainingConfig:
     """The budget of a run, what an update is, and how often it is looked at."""
 
@@ -66,6 +117,8 @@ class TrainingConfig:
     batch_tokens: int  # target tokens an update, pads included
     accumulation: int  # forward passes an update is split into
     label_smoothing: float
+    guided_alignment: GuidedAlignmentConfig
+    coverage_loss: float  # weight of See et al. 2017, eq. 12, a target piece; 0: off
     clip_norm: float | None  # largest gradient norm; null: no clipping
     precision: str  # auto | float32 | bfloat16
     device: str  # auto | cpu | cuda | cuda:N | mps

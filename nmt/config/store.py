@@ -1,36 +1,26 @@
-"""Registers the typed schemas with Hydra, and finds the configs and corpora that travel along."""
-
-from pathlib import Path
+"""Registers the typed schemas and the resolvers with Hydra."""
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from nmt.config.choices import CHOICES, GROUPS
 from nmt.config.data import TokenizerConfig
+from nmt.config.folders import config_directory, corpora_directory
 from nmt.config.model import ModelConfig
 from nmt.config.schema import (
     Config,
     DecodingConfig,
     LoggingConfig,
-    OptimizerConfig,
     TrainingConfig,
 )
 
 _SINGLE = {
     "tokenizer": TokenizerConfig,
     "model": ModelConfig,
-    "optimizer": OptimizerConfig,
     "training": TrainingConfig,
     "decoding": DecodingConfig,
     "logging": LoggingConfig,
 }
-
-
-def config_directory() -> Path:
-    """Return the folder of the config groups: inside the installed package, or the checkout's."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parent / "configs"
 
 
 def group_choices() -> dict[str, list[str]]:
@@ -46,8 +36,12 @@ def group_choices() -> dict[str, list[str]]:
 def register_schemas() -> None:
     """Make every schema known to Hydra under ``schema/<group>``, for YAML files to extend.
 
-    Help prints ``group_choices`` in place of Hydra's own list, which would name the schemas too.
+    Help prints ``group_choices`` in place of Hydra's own list, which would name the schemas too;
+    ``${corpora:phrasebook/test.en}`` is the path of a file of the embedded corpora.
     """
+    OmegaConf.register_new_resolver(
+        "corpora", lambda path: str(corpora_directory() / path), replace=True
+    )
     OmegaConf.register_new_resolver(
         "group_choices",
         lambda: "\n".join(f"  {group}: {', '.join(c)}" for group, c in group_choices().items()),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nmt.data.encoded import EncodedCorpus
+from nmt.data.piece_links import dense_links
 from nmt.text.special_tokens import BOS, EOS, PAD
 
 Ids = npt.NDArray[np.int32] | Sequence[int]
@@ -24,6 +25,8 @@ class Batch:
         target_input_ids: [B, T], beginning with BOS.
         target_output_ids: [B, T], ending with EOS, then PAD.
         num_tokens: Target pieces to predict, EOS counted, pads not.
+        alignment: [B, T, S] float32, the given links of each target piece, shared equally among
+            its source pieces; rows of zeros have none, as EOS. None where links were not asked for.
     """
 
     source_ids: Tensor
@@ -31,6 +34,7 @@ class Batch:
     target_input_ids: Tensor
     target_output_ids: Tensor
     num_tokens: int
+    alignment: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device."""
@@ -40,6 +44,7 @@ class Batch:
             self.target_input_ids.to(device, non_blocking=True),
             self.target_output_ids.to(device, non_blocking=True),
             self.num_tokens,
+            None if self.alignment is None else self.alignment.to(device, non_blocking=True),
         )
 
 
@@ -64,20 +69,39 @@ def source_batch(sources: Sequence[Ids]) -> tuple[Tensor, Tensor]:
     return ids, ids != PAD
 
 
-def collate(sources: Sequence[Ids], targets: Sequence[Ids]) -> Batch:
-    """Make a batch of sentence pairs, given without BOS or EOS."""
+def collate(
+    sources: Sequence[Ids],
+    targets: Sequence[Ids],
+    links: Sequence[npt.NDArray[np.int32]] | None = None,
+) -> Batch:
+    """Make a batch of sentence pairs, given without BOS or EOS.
+
+    Args:
+        sources: Piece ids of each source.
+        targets: Piece ids of each target.
+        links: [links, 2] of each pair, source piece and target piece.
+    """
     source_ids, source_mask = source_batch(sources)
+    output_ids = pad(targets, last=EOS)
+    alignment = None
+    if links is not None:
+        dense = dense_links(links, output_ids.size(1), source_ids.size(1))
+        alignment = torch.from_numpy(dense)
     return Batch(
         source_ids,
         source_mask,
         target_input_ids=pad(targets, first=BOS),
-        target_output_ids=pad(targets, last=EOS),
+        target_output_ids=output_ids,
         num_tokens=sum(len(target) + 1 for target in targets),
+        alignment=alignment,
     )
 
 
 def collate_pairs(corpus: EncodedCorpus, indices: npt.NDArray[np.int64]) -> Batch:
     """Make a batch of the pairs of a corpus with these indices."""
+    links = corpus.links
     return collate(
-        [corpus.source[int(i)] for i in indices], [corpus.target[int(i)] for i in indices]
+        [corpus.source[int(i)] for i in indices],
+        [corpus.target[int(i)] for i in indices],
+        None if links is None else [links[int(i)] for i in indices],
     )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.data.corpus import ParallelText
+from nmt.data.piece_links import PieceLinks
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
 
 _CHUNK = 10_000  # sentences encoded at a time
@@ -77,10 +78,17 @@ class PieceSequences:
 
 @dataclass(frozen=True)
 class EncodedCorpus:
-    """Both sides of one split as piece ids, without BOS or EOS."""
+    """Both sides of one split as piece ids, without BOS or EOS.
+
+    Attributes:
+        source: One sequence a pair.
+        target: One sequence a pair.
+        links: The pairs' links between pieces, where they were asked for.
+    """
 
     source: PieceSequences
     target: PieceSequences
+    links: PieceLinks | None = None
 
     def __len__(self) -> int:
         """Return the number of pairs."""
@@ -112,7 +120,8 @@ def keep_trainable(corpus: EncodedCorpus, max_length: int) -> tuple[EncodedCorpu
     if not (blank | too_long).any():
         return corpus, left_out
     kept = np.flatnonzero(~(blank | too_long))
-    return EncodedCorpus(corpus.source.keep(kept), corpus.target.keep(kept)), left_out
+    links = None if corpus.links is None else corpus.links.keep(kept)
+    return EncodedCorpus(corpus.source.keep(kept), corpus.target.keep(kept), links), left_out
 
 
 def content_hash(parts: Iterable[str]) -> str:

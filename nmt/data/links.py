@@ -68,5 +68,26 @@ def read_links(path: Path) -> list[Links]:
     return links
 
 
+def check_links(links: Links, source_words: int, target_words: int, place: str) -> None:
+    """Refuse links that point outside their pair, as those of another text would.
+
+    Args:
+        links: The pair's links.
+        source_words: How many words its source has.
+        target_words: How many its target has.
+        place: What the message calls the pair, as in ``train.align, line 3``.
+
+    Raises:
+        UserError: The source or target word of a link does not exist.
+    """
+    for source, target in sorted(links.possible):
+        if source >= source_words or target >= target_words:
+            raise UserError(
+                f"{place}: the link {source}-{target} points outside its pair of "
+                f"{source_words} source and {target_words} target words, counted from 0; is it "
+                "the alignment of these sentences, and in this direction?"
+            )
+
+
 def _flip(links: frozenset[Link]) -> frozenset[Link]:
     return frozenset((target, source) for source, target in links)

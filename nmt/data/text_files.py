@@ -1,14 +1,26 @@
 """Parallel text from two files, plain or gzip: line i of both is a pair."""
 
+import codecs
 import gzip
 import zlib
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from nmt.errors import UserError
 
 
 def read_lines(path: Path) -> list[str]:
-    r"""Read a UTF-8 file into lines, without their ends; ``.gz`` is read as gzip.
+    """Read a UTF-8 file into lines, as `stream_lines` does.
+
+    Raises:
+        UserError: The file is missing, unreadable, damaged or not UTF-8; the line is named.
+    """
+    return list(stream_lines(path))
+
+
+def stream_lines(path: Path) -> Iterator[str]:
+    r"""Yield the lines of a UTF-8 file, without their ends; ``.gz`` is read as gzip.
 
     Only LF and CR LF end a line; other Unicode separators stay inside it, so that both sides of a
     corpus are always cut at the same places. A byte-order mark at the beginning is dropped.
@@ -17,23 +29,46 @@ def read_lines(path: Path) -> list[str]:
         UserError: The file is missing, unreadable, damaged or not UTF-8; the line is named.
     """
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
+                yield _decode(line, path, number).removesuffix("\n").removesuffix("\r")
     except FileNotFoundError:
         raise UserError(f"there is no file {path}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"cannot read {path}: {error}") from error
+
+
+def stream_aligned(*paths: Path) -> Iterator[tuple[str, ...]]:
+    """Yield line i of several files together, for files that need not fit into memory.
+
+    Raises:
+        UserError: A file is at fault, or one ends before another, which is told when it does.
+    """
+    streams = [stream_lines(path) for path in paths]
+    for number, lines in enumerate(zip_longest(*streams), start=1):
+        if None in lines:
+            shorter, longer = paths[lines.index(None)], paths[_first_line(lines)]
+            raise UserError(
+                f"{longer} has a line {number:,} but {shorter} ends before it; line i of both "
+                "must belong together: find the line that is missing or doubled"
+            )
+        yield lines
+
+
+def _first_line(lines: Sequence[str | None]) -> int:
+    return next(i for i, line in enumerate(lines) if line is not None)
+
+
+def _decode(line: bytes, path: Path, number: int) -> str:
     try:
-        text = content.decode("utf-8-sig")
+        return line.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
         raise UserError(
-            f"{path} is not UTF-8: line {line} holds the byte 0x{content[error.start]:02x}; "
+            f"{path} is not UTF-8: line {number} holds the byte 0x{line[error.start]:02x}; "
             f"convert it, for example with: iconv -f LATIN1 -t UTF-8"
         ) from None
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
 
 
 def read_pair(source: Path, target: Path) -> tuple[list[str], list[str]]:

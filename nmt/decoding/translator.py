@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from nmt import runtime
-from nmt.checkpoint import find_checkpoint, load_checkpoint
+from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nmt.config.schema import DecodingConfig
 from nmt.data.batch import source_batch
 from nmt.decoding.search import Hypothesis, beam_search
@@ -73,7 +73,25 @@ class Translator:
         Raises:
             UserError: There is no such model, or a setting is out of range.
         """
-        checkpoint = load_checkpoint(find_checkpoint(path))
+        return cls.of(
+            load_checkpoint(find_checkpoint(path)),
+            device=device,
+            beam_size=beam_size,
+            length_penalty=length_penalty,
+            batch_size=batch_size,
+        )
+
+    @classmethod
+    def of(
+        cls,
+        checkpoint: Checkpoint,
+        *,
+        device: str = "auto",
+        beam_size: int | None = None,
+        length_penalty: float | None = None,
+        batch_size: int | None = None,
+    ) -> "Translator":
+        """Translate with a checkpoint already loaded; see `from_checkpoint`."""
         decoding = checkpoint.config.decoding
         decoding.beam_size = _at_least_one("beam size", beam_size, decoding.beam_size)
         decoding.batch_size = _at_least_one("batch size", batch_size, decoding.batch_size)

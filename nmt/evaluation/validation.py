@@ -15,10 +15,13 @@ from nmt.data.corpus import ParallelText
 from nmt.data.encoded import EncodedCorpus
 from nmt.decoding.translator import Translation, Translator
 from nmt.evaluation import metrics
-from nmt.evaluation.attention_maps import translation_heatmap
+from nmt.evaluation.attention_heatmap import translation_heatmap
+from nmt.evaluation.attention_statistics import AttentionStatistics
+from nmt.evaluation.layer_errors import LayerErrors
 from nmt.evaluation.metrics import Score
-from nmt.model.loss import sequence_loss
+from nmt.model.loss import target_loss
 from nmt.reporting.heatmap import Heatmap
+from nmt.text.special_tokens import PAD
 
 _BATCH_TOKENS = 4096
 
@@ -33,6 +36,7 @@ class ValidationReport:
         translations: Of every source, in order.
         samples: Tag, and source, reference and translation as text.
         heatmaps: Tag and picture of the samples; none for a model without attention.
+        attention: Numbers about each layer's attention by name; see `ForcedReport`.
     """
 
     loss: float
@@ -41,6 +45,7 @@ class ValidationReport:
     translations: list[str]
     samples: dict[str, str] = field(default_factory=dict)
     heatmaps: dict[str, Heatmap] = field(default_factory=dict)
+    attention: dict[str, float] = field(default_factory=dict)
 
     @property
     def perplexity(self) -> float:
@@ -54,23 +59,54 @@ class ValidationReport:
             "perplexity": self.perplexity,
             "bleu": self.bleu.value,
             "chrf": self.chrf.value,
+            **self.attention,
         }
 
 
+@dataclass(frozen=True)
+class ForcedReport:
+    """What forcing a model onto a split tells.
+
+    Attributes:
+        loss: Mean negative log-likelihood over all target pieces, in nats.
+        attention: Statistics of each layer that attends, by name; where the split has gold links
+            also its ``aer`` and, read a step later, ``aer_shifted``, from 0 to 1.
+    """
+
+    loss: float
+    attention: dict[str, float]
+
+
 @torch.inference_mode()
-def corpus_loss(translator: Translator, corpus: EncodedCorpus) -> float:
-    """Return the mean negative log-likelihood of a split, over all its target pieces, in nats."""
-    device = translator.model.output.weight.device
+def force_corpus(
+    translator: Translator, encoded: EncodedCorpus, text: ParallelText
+) -> ForcedReport:
+    """Force a model onto every pair of a split, once, in the translator's precision."""
+    model = translator.model
+    device = model.output.weight.device
     total, tokens = 0.0, 0
-    order = np.arange(len(corpus))
-    lengths = np.asarray(corpus.source.lengths), np.asarray(corpus.target.lengths)
+    statistics = AttentionStatistics()
+    errors = None if text.alignment is None else LayerErrors(translator.tokenizers, text)
+    order = np.arange(len(encoded))
+    lengths = np.asarray(encoded.source.lengths), np.asarray(encoded.target.lengths)
     for indices in batches_by_length(*lengths, order, _BATCH_TOKENS):
-        batch = collate_pairs(corpus, indices).to(device)
+        batch = collate_pairs(encoded, indices).to(device)
         with runtime.autocast(device, translator.precision):
-            loss = sequence_loss(translator.model, batch, label_smoothing=0.0)
+            output = model(
+                batch.source_ids,
+                batch.source_mask,
+                batch.target_input_ids,
+                need_weights=model.decoder.attends,
+            )
+            loss = target_loss(model, output.hidden, batch, label_smoothing=0.0)
         total += loss.negative_log_likelihood.item()
         tokens += loss.num_tokens
-    return total / tokens
+        if output.weights is not None:
+            statistics.add(output.weights, batch.source_mask, batch.target_output_ids != PAD)
+            if errors is not None:
+                errors.add(output.weights, indices)
+    attention = statistics.scalars() | ({} if errors is None else errors.scalars())
+    return ForcedReport(total / tokens, attention)
 
 
 def evaluate_model(
@@ -78,11 +114,12 @@ def evaluate_model(
 ) -> ValidationReport:
     """Score a model on a split, by forcing and by search; the model is left in evaluation mode."""
     translator.model.eval()
+    forced = force_corpus(translator, encoded, text)
     translations = [t.text for t in translator.translate(text.source)]
     shown = _spread(text, logging.samples)
     drawn = translator.translate([text.source[i] for i in shown], need_weights=True)
     return ValidationReport(
-        loss=corpus_loss(translator, encoded),
+        loss=forced.loss,
         bleu=metrics.bleu(translations, text.target),
         chrf=metrics.chrf(translations, text.target),
         translations=translations,
@@ -91,6 +128,7 @@ def evaluate_model(
             for n, (i, t) in enumerate(zip(shown, drawn, strict=True), 1)
         },
         heatmaps=_heatmaps(translator, drawn, logging.heatmap_layer),
+        attention=forced.attention,
     )
 
 

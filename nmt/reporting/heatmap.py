@@ -6,9 +6,8 @@ matplotlib is imported only when something is drawn.
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from nmt.reporting.whole_file import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,6 +74,15 @@ def save_heatmap(heatmap: Heatmap, path: Path) -> None:
     Raises:
         ValueError: the suffix is none of .pdf, .png, .svg.
     """
+    save_figure(lambda: draw_heatmap(heatmap), path)
+
+
+def save_figure(draw: Callable[[], Figure], path: Path) -> None:
+    """Write the figure that `draw` gives to `path`, complete or not at all.
+
+    Raises:
+        ValueError: the suffix is none of .pdf, .png, .svg; nothing is drawn then.
+    """
     file_format = path.suffix.lower().removeprefix(".")
     if file_format not in FORMATS:
         allowed = ", ".join(f".{name}" for name in FORMATS)
@@ -80,15 +90,10 @@ def save_heatmap(heatmap: Heatmap, path: Path) -> None:
             f"cannot save a heatmap as {path.name!r}: its suffix is {path.suffix!r}, "
             f"but should be one of {allowed}"
         )
-    figure = draw_heatmap(heatmap)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with _without_glyph_warnings():
+    with _without_glyph_warnings():
+        figure = draw()
+        with written_whole(path) as partial:
             figure.savefig(partial, format=file_format, dpi=FILE_DPI)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def heatmap_image(heatmap: Heatmap) -> npt.NDArray[np.uint8]:

@@ -19,6 +19,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
+from nmt.reporting.heatmap_colors import MISSING, WHITE_TO_NAVY
 from nmt.reporting.heatmap_text import (
     POINTS_PER_INCH,
     TITLE_POINTS,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from nmt.reporting.heatmap import Heatmap
 
 SCREEN_DPI = 100
-INK, FAINT, GRID, MISSING = "#1f2933", "#93a1b0", "#e3e8ed", "#e5737380"
+INK, FAINT, GRID = "#1f2933", "#93a1b0", "#e3e8ed"
 
 MARGIN = 0.15
 LABEL_GAP = 0.075
@@ -44,12 +45,6 @@ SMALLEST_GRID = 0.15  # cells smaller than this have no lines between them
 MAXIMUM_MATRIX = 36.0
 
 WORD_START = "\u2581"  # SentencePiece writes it where a word begins
-
-# CIELAB lightness falls evenly from 100 to 14, by 8.6 a stop; hue turns from sky to navy.
-WHITE_TO_NAVY = [
-    "#ffffff", "#d2eaf8", "#aad4ee", "#85bde4", "#64a6d7", "#498ec6",
-    "#3477b2", "#27609b", "#214a80", "#1d3563", "#182145",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,21 +90,23 @@ def draw(heatmap: Heatmap) -> Figure:
     source = [token_label(token) for token in heatmap.source]
     target = [token_label(token) for token in heatmap.target]
     layout = _plan(source, target, heatmap.title)
+    points = layout.label_points
     figure = Figure(figsize=(layout.width, layout.height), dpi=SCREEN_DPI, facecolor="white")
     axes = figure.add_axes(layout.box(layout.left, layout.matrix_width, layout.matrix_height))
     _draw_cells(axes, np.asarray(heatmap.weights, dtype=np.float64), layout)
     for column in range(0, len(source), layout.label_stride):
-        _draw_source_label(axes, column, source[column], layout)
+        draw_source_label(axes, (column, -0.5), source[column], points, layout.rotation)
     for row in range(0, len(target), layout.label_stride):
-        _draw_target_label(axes, row, target[row], layout)
-    _draw_scale(figure, layout)
-    _draw_title(figure, layout)
+        draw_target_label(axes, (-0.5, row), target[row], points)
+    left = layout.left + layout.matrix_width + BAR_GAP
+    draw_scale(figure, layout.box(left, BAR_WIDTH, layout.bar_height))
+    draw_title(figure, layout.title)
     return figure
 
 
 def _plan(source: Sequence[str], target: Sequence[str], title: str) -> _Layout:
     rows, columns = max(len(target), 1), max(len(source), 1)
-    cell = _cell_size(max(rows, columns))
+    cell = cell_size(max(rows, columns))
     points = min(9.5, max(6.5, 0.58 * cell * POINTS_PER_INCH))
     line = 1.15 * points / POINTS_PER_INCH
     rotation = 50.0 if cell * math.sin(math.radians(50)) >= line else 90.0
@@ -142,15 +139,15 @@ def _plan(source: Sequence[str], target: Sequence[str], title: str) -> _Layout:
     )
 
 
-def _cell_size(tokens: int) -> float:
-    """0.34 inches for short sentences, shrinking to 0.2, and below only for huge matrices."""
+def cell_size(tokens: int) -> float:
+    """Inches: 0.34 for short sentences, shrinking to 0.2, and below only for huge matrices."""
     comfortable = float(np.interp(tokens, [12, 60], [0.34, 0.2]))
     return min(comfortable, MAXIMUM_MATRIX / tokens)
 
 
 def _draw_cells(axes: Axes, weights: npt.NDArray[np.float64], layout: _Layout) -> None:
     if weights.size:
-        axes.imshow(weights, cmap=_colors(), vmin=0, vmax=1, interpolation="antialiased")
+        axes.imshow(weights, cmap=colors(), vmin=0, vmax=1, interpolation="antialiased")
     right, bottom = layout.columns - 0.5, layout.rows - 0.5
     axes.set(aspect="auto", xlim=(-0.5, right), ylim=(bottom, -0.5), xticks=[], yticks=[])
     if layout.cell >= SMALLEST_GRID:
@@ -160,41 +157,43 @@ def _draw_cells(axes: Axes, weights: npt.NDArray[np.float64], layout: _Layout) -
         spine.set(color=FAINT, linewidth=0.6, zorder=3)
 
 
-def _draw_source_label(axes: Axes, column: int, token: str, layout: _Layout) -> None:
-    """Write a token upwards from its column, the word-start mark first."""
-    points, angle = layout.label_points, math.radians(layout.rotation)
+def draw_source_label(
+    axes: Axes, edge: tuple[float, float], token: str, points: float, rotation: float
+) -> None:
+    """Write a token upwards from its column's upper `edge`, the word-start mark first."""
+    angle = math.radians(rotation)
     mark, rest = _split_mark(token)
     # A slanted line of text leans to the right of where it starts; begin a little to the left.
     start = np.array([-0.3 * points * math.cos(angle), LABEL_GAP * POINTS_PER_INCH])
     along = _mark_length(mark, points) * np.array([math.cos(angle), math.sin(angle)])
     for text, color, offset in ((mark, FAINT, start), (rest, INK, start + along)):
-        _write(axes, text, (column, -0.5), offset, color, layout, rotation=layout.rotation)
+        _write(axes, text, edge, offset, color, points, rotation=rotation)
 
 
-def _draw_target_label(axes: Axes, row: int, token: str, layout: _Layout) -> None:
-    """Write a token leftwards from its row, so that it ends at the matrix."""
+def draw_target_label(axes: Axes, edge: tuple[float, float], token: str, points: float) -> None:
+    """Write a token leftwards from its row's left `edge`, so that it ends at the matrix."""
     mark, rest = _split_mark(token)
     start = -LABEL_GAP * POINTS_PER_INCH
-    rest_length = text_width(rest, layout.label_points) * POINTS_PER_INCH
-    before = start - rest_length - (MARK_GAP * layout.label_points if rest else 0)
+    rest_length = text_width(rest, points) * POINTS_PER_INCH
+    before = start - rest_length - (MARK_GAP * points if rest else 0)
     for text, color, offset in ((rest, INK, start), (mark, FAINT, before)):
-        _write(axes, text, (-0.5, row), (offset, 0), color, layout, ha="right")
+        _write(axes, text, edge, (offset, 0), color, points, ha="right")
 
 
 def _write(
     axes: Axes,
     text: str,
-    cell_edge: tuple[float, float],
+    edge: tuple[float, float],
     offset_points: Sequence[float] | npt.NDArray[np.float64],
     color: str,
-    layout: _Layout,
+    points: float,
     rotation: float = 0,
     ha: str = "left",
 ) -> None:
     if text:
         axes.annotate(
             text,
-            xy=cell_edge,
+            xy=edge,
             xytext=(float(offset_points[0]), float(offset_points[1])),
             textcoords="offset points",
             rotation=rotation,
@@ -202,7 +201,7 @@ def _write(
             ha=ha,
             va="center_baseline",
             color=color,
-            fontproperties=text_font(layout.label_points),
+            fontproperties=text_font(points),
             parse_math=False,
             annotation_clip=False,
         )
@@ -218,20 +217,22 @@ def _mark_length(mark: str, points: float) -> float:
     return text_width(mark, points) * POINTS_PER_INCH + MARK_GAP * points if mark else 0.0
 
 
-def _draw_scale(figure: Figure, layout: _Layout) -> None:
-    left = layout.left + layout.matrix_width + BAR_GAP
-    axes = figure.add_axes(layout.box(left, BAR_WIDTH, layout.bar_height))
-    scale = figure.colorbar(ScalarMappable(Normalize(0, 1), _colors()), cax=axes, ticks=[0, 0.5, 1])
+def draw_scale(figure: Figure, box: tuple[float, float, float, float]) -> None:
+    """Draw the colour bar in `box`, given in fractions of the figure."""
+    axes = figure.add_axes(box)
+    scale = figure.colorbar(ScalarMappable(Normalize(0, 1), colors()), cax=axes, ticks=[0, 0.5, 1])
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"], fontproperties=text_font(7), color=INK)
     axes.tick_params(length=2, width=0.5, color=FAINT, pad=2)
     scale.outline.set(edgecolor=FAINT, linewidth=0.5)
 
 
-def _draw_title(figure: Figure, layout: _Layout) -> None:
-    for number, text in enumerate(layout.title):
+def draw_title(figure: Figure, lines: Sequence[str]) -> None:
+    """Write the title's lines at the figure's upper left."""
+    width, height = figure.get_size_inches()
+    for number, text in enumerate(lines):
         figure.text(
-            MARGIN / layout.width,
-            1 - (MARGIN + number * title_line_height()) / layout.height,
+            MARGIN / width,
+            1 - (MARGIN + number * title_line_height()) / height,
             text,
             ha="left",
             va="top",
@@ -242,6 +243,7 @@ def _draw_title(figure: Figure, layout: _Layout) -> None:
 
 
 @cache
-def _colors() -> Colormap:
-    colors = LinearSegmentedColormap.from_list("white_to_navy", WHITE_TO_NAVY)
-    return colors.with_extremes(bad=MISSING)
+def colors() -> Colormap:
+    """White for 0 to navy for 1; NaN in a transparent red."""
+    scale = LinearSegmentedColormap.from_list("white_to_navy", WHITE_TO_NAVY)
+    return scale.with_extremes(bad=MISSING)

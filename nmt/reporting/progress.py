@@ -83,7 +83,7 @@ class ProgressLine:
 
     On a terminal one line is rewritten in place, at most ten times a second, and is kept when
     the line is closed. Anywhere else plain lines are written, one every `every_seconds`, and the
-    last status when the line is closed.
+    latest status before each message and when the line is closed.
 
     Args:
         stream: where to write, usually `sys.stderr`.
@@ -110,11 +110,15 @@ class ProgressLine:
         self._waiting = status
         now = self._clock()
         if self._shown_at is None or now - self._shown_at >= self._pause:
-            self._shown_at = now
             self._show()
 
     def message(self, text: str) -> None:
-        """Print a line of its own, which stays, above the live line."""
+        """Print a line of its own, which stays: above the live line, or behind the latest status.
+
+        What is told of an update, a validation or the final scores, then never stands before it.
+        """
+        if not self._live:
+            self._show()
         if self._line:
             self._stream.write(f"\r{CLEAR_TO_END}{text}\n{self._line}")
         else:
@@ -132,6 +136,7 @@ class ProgressLine:
     def _show(self) -> None:
         if self._waiting is None:
             return
+        self._shown_at = self._clock()
         if self._live:
             # The last column stays free: some terminals wrap as soon as it is filled.
             self._line = format_status(self._waiting, min(LINE_WIDTH, _columns(self._stream) - 1))

@@ -61,7 +61,6 @@ class Tokenizer:
         """Return the surface of each id, ``▁`` marking the beginning of a word."""
         return [self._processor.id_to_piece(int(i)) for i in ids]
 
-
     def encode_words(self, sentence: str) -> tuple[list[int], list[int]]:
         """Return the piece ids of a sentence, and for each the number of its word, from 0.
 

@@ -5,25 +5,33 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from nmt.config.schema import OptimizerConfig
+from nmt.config.schema import (
+    AdadeltaConfig,
+    AdamConfig,
+    AdamWConfig,
+    OptimizerConfig,
+    SgdConfig,
+)
 
 
 def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """Return Adam or AdamW in its fused form; vectors (biases, norms) are spared weight decay."""
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
+    """Return what the settings name, fused where torch has it; vectors are spared weight decay."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
     fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
-    return kind(
-        groups,
-        lr=config.learning_rate,
-        betas=(config.beta1, config.beta2),
-        eps=config.epsilon,
-        fused=fused,
-    )
+    rate = config.learning_rate
+    match config:
+        case AdamConfig(beta1=beta1, beta2=beta2, epsilon=epsilon):
+            kind = torch.optim.AdamW if isinstance(config, AdamWConfig) else torch.optim.Adam
+            return kind(groups, lr=rate, betas=(beta1, beta2), eps=epsilon, fused=fused)
+        case SgdConfig(momentum=momentum):
+            return torch.optim.SGD(groups, lr=rate, momentum=momentum, fused=fused)
+        case AdadeltaConfig(rho=rho, epsilon=epsilon):
+            return torch.optim.Adadelta(groups, lr=rate, rho=rho, eps=epsilon, foreach=True)
+    raise AssertionError(f"no optimizer for {config}")
 
 
 class MovingAverage:

@@ -5,6 +5,7 @@ import math
 from nmt.config.schema import (
     ConstantScheduleConfig,
     CosineScheduleConfig,
+    HalvingScheduleConfig,
     InverseSqrtScheduleConfig,
     PlateauScheduleConfig,
     ScheduleConfig,
@@ -35,4 +36,6 @@ def rate_factor(
             return final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
         case PlateauScheduleConfig(factor=factor):
             return factor**reductions
+        case HalvingScheduleConfig(start=start, every=every, factor=factor):
+            return factor ** max(0, math.ceil((update - start) / every))
     raise AssertionError(f"no schedule for {schedule}")

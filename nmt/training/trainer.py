@@ -154,8 +154,16 @@ class Trainer:
 
     def _backward(self, batch: Batch, tokens: int) -> Tensor:
         """Add a batch's part of the update's gradient and return its part of the mean loss."""
+        training = self.config.training
         with runtime.autocast(self._device, self._precision):
-            loss = sequence_loss(self.model, batch, self.config.training.label_smoothing)
+            loss = sequence_loss(
+                self.model,
+                batch,
+                training.label_smoothing,
+                guided=training.guided_alignment,
+                coverage_weight=training.coverage_loss,
+            )
+        self._window.add_extra(loss.extra)
         mean = loss.smoothed / tokens
         mean.backward()
         return mean.detach()
@@ -168,6 +176,7 @@ class Trainer:
             "train/gradient_norm": window.norm,
             "train/tokens_per_second": window.tokens_per_second,
             "train/epoch": float(progress.epoch),
+            **{f"train/{name}": value for name, value in window.extra().items()},
         }
         self._world.log.scalars(progress.update, values)
         self._window = _Window()
@@ -204,6 +213,7 @@ class Trainer:
             f"BLEU {scalars['bleu']:.2f}, chrF {scalars['chrf']:.2f}"
             f"{'  best so far' if best else ''}  ({time.monotonic() - began:.0f} s)"
         )
+        progress.validation_seconds += time.monotonic() - began
         self._window = _Window()  # the curves' speed leaves validation out
 
     def _save(self, name: str) -> None:
@@ -261,6 +271,7 @@ class _Window:
         self._started = time.monotonic()
         self._losses, self._norms = 0.0, 0.0
         self._updates, self._tokens = 0, 0
+        self._extra: dict[str, Tensor] = {}
         self.rate = 0.0
 
     def add(self, loss: float, tokens: int, norm: float, rate: float) -> None:
@@ -269,6 +280,14 @@ class _Window:
         self._norms += norm
         self._updates += 1
         self.rate = rate
+
+    def add_extra(self, costs: Mapping[str, Tensor]) -> None:
+        for name, cost in costs.items():  # summed on the device, so that nothing waits for it
+            self._extra[name] = self._extra[name] + cost if name in self._extra else cost
+
+    def extra(self) -> dict[str, float]:
+        """Extra losses by name, a target piece."""
+        return {name: cost.item() / max(1, self._tokens) for name, cost in self._extra.items()}
 
     @property
     def loss(self) -> float:

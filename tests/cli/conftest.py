@@ -1,14 +1,20 @@
 import io
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from nmt.checkpoint import Checkpoint, save_checkpoint
 from nmt.cli.main import main
+from nmt.config.model import ModelConfig
+from nmt.config.schema import Config
+from nmt.model.seq2seq import TranslationModel
+from nmt.text.tokenizer import TokenizerPair, train_tokenizers
 
 Call = Callable[..., "Result"]
+TinyConfig = Callable[..., ModelConfig]
 
 NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 ZAHLEN = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn"]
@@ -79,6 +85,39 @@ def run(nmt: Call, tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = nmt("train", *_tiny(_write_corpus(folder / "corpus")), f"run.dir={folder / 'run'}")
     assert result.status == 0, result.err
     return folder / "run"
+
+
+@pytest.fixture
+def heads_model(model_file: Callable[[ModelConfig], Path], tiny_config: TinyConfig) -> Path:
+    """A Transformer of 2 layers and 4 heads that has learned nothing, trained on no corpus."""
+    return model_file(tiny_config("transformer", "transformer", num_layers=2))
+
+
+@pytest.fixture
+def blind_model(model_file: Callable[[ModelConfig], Path], tiny_config: TinyConfig) -> Path:
+    """A model without attention that has learned nothing."""
+    return model_file(tiny_config(attention="none"))
+
+
+@pytest.fixture
+def model_file(
+    tmp_path_factory: pytest.TempPathFactory,
+    run_config: Callable[..., Config],
+    tiny_model: Callable[..., TranslationModel],
+) -> Callable[[ModelConfig], Path]:
+    """Saves a model with random weights, and pieces smaller than words, as a checkpoint."""
+
+    def save(model: ModelConfig) -> Path:
+        config = run_config(model)
+        tokenizer = replace(config.tokenizer, vocab_size=23)
+        sides = ([" ".join(words)] for words in (NUMBERS, ZAHLEN))
+        source, target = (train_tokenizers(tokenizer, side, side).source for side in sides)
+        weights = tiny_model(model, len(source), len(target)).state_dict()
+        path = tmp_path_factory.mktemp("model") / "model.pt"
+        save_checkpoint(Checkpoint(config, TokenizerPair(source, target), weights, None, {}), path)
+        return path
+
+    return save
 
 
 @pytest.fixture(scope="session")

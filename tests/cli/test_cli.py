@@ -38,6 +38,8 @@ def _loaded_after(code: str, *arguments: str) -> set[str]:
         ("from nmt.cli.main import main; main()", ["--version"]),
         ("from nmt.cli.main import main; main()", ["translate", "--help"]),
         ("from nmt.cli.main import main; main()", ["translate"]),
+        ("from nmt.cli.main import main; main()", ["align", "--help"]),
+        ("from nmt.cli.main import main; main()", ["attention", "--help"]),
     ],
 )
 def test_quick_answers_load_nothing_heavy(code: str, arguments: list[str]) -> None:
@@ -63,7 +65,7 @@ def test_help_names_the_commands(nmt: Callable[..., Any], arguments: list[str]) 
     result = nmt(*arguments)
     assert result.status == 0
     assert result.err == ""
-    for command in ("train", "translate", "evaluate"):
+    for command in ("train", "translate", "evaluate", "align", "attention"):
         assert f"  {command} " in result.out
 
 

@@ -52,6 +52,62 @@ def test_the_nearest_key_is_of_the_model_that_was_chosen(refused: Refused) -> No
     assert "did you mean model.decoder.attention.size?" in message
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            "optimizer=sgd optimizer.beta1=0.8",
+            "optimizer.beta1 belongs to optimizer=adam or adamw, not to optimizer=sgd; "
+            "choose that or drop it",
+        ),
+        (
+            "schedule.factor=0.3",
+            "schedule.factor belongs to schedule=plateau or halving, not to schedule=cosine; "
+            "choose that or drop it",
+        ),
+        (
+            "model.decoder.bridge=zero",
+            "model.decoder.bridge belongs to model/decoder=rnn, not to model/decoder=transformer; "
+            "choose that or drop it",
+        ),
+        (
+            "data.train.source=a.en",
+            "data.train.source belongs to data=files, not to data=phrasebook; "
+            "choose that or drop it",
+        ),
+        (
+            "experiment=multi30k_rnn model/decoder/attention=none model.decoder.attention.size=3",
+            "model.decoder.attention.size belongs to model/decoder/attention=bahdanau or "
+            "luong_concat, not to model/decoder/attention=none; choose that or drop it",
+        ),
+        (  # a Transformer has no such part, and the RNN's own choice of it has the setting
+            "model.decoder.attention.window=local_p",
+            "model.decoder.attention.window is a setting of the attention of model/decoder=rnn; "
+            "this configuration has model/decoder=transformer: add model=rnn or drop it",
+        ),
+        (  # ... or has not, so that it must be chosen as well
+            "model/encoder=rnn model.decoder.attention.num_heads=2",
+            "model.decoder.attention.num_heads is a setting of model/decoder/attention=multi_head; "
+            "this configuration has model/decoder=transformer: "
+            "add model=rnn model/decoder/attention=multi_head or drop it",
+        ),
+        (
+            "-m optimizer=sgd,adam optimizer.beta1=0.8",
+            "optimizer.beta1 belongs to optimizer=adam or adamw, "
+            "which not every job of this sweep has",
+        ),
+        ("optimizer=sgd optimizer.momentun=0.9", "did you mean optimizer.momentum?"),
+        ("optimizer.name=sgd", "optimizer.name cannot be set; choose with optimizer=..."),
+        ("sweep=luong2015_table4", "sweep=luong2015_table4 trains several models: add -m"),
+    ],
+)
+def test_a_setting_of_another_choice_names_the_choice(
+    arguments: str, told: str, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a sweep makes its folder before it looks at its jobs
+    assert told in refused("train", *arguments.split())
+
+
 def test_an_unknown_attention_names_the_known_ones(refused: Refused) -> None:
     message = refused("train", "model=rnn", "model/decoder/attention=luong")
     assert "luong_dot" in message

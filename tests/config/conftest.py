@@ -4,10 +4,13 @@ from functools import cache
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from nmt.config.folders import config_directory
 from nmt.config.schema import Config
-from nmt.config.store import config_directory, register_schemas
+from nmt.config.store import register_schemas
 
 FILES = [
     "data.source_language=en",
@@ -28,10 +31,23 @@ def fill() -> Callable[[str], list[str]]:
 
 
 @cache
-def _compose(overrides: tuple[str, ...]) -> DictConfig:
+def _compose(overrides: tuple[str, ...], with_hydra: bool = False) -> DictConfig:
     register_schemas()
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        return compose("train", overrides=list(overrides))
+        return compose("train", overrides=list(overrides), return_hydra_config=with_hydra)
+
+
+@pytest.fixture
+def sweep_jobs() -> Callable[[str], list[list[str]]]:
+    """The overrides of each job of a `sweep`, as Hydra's sweeper makes them of its file."""
+
+    def jobs(sweep: str) -> list[list[str]]:
+        params = _compose((f"sweep={sweep}",), with_hydra=True).hydra.sweeper.params
+        parsed = OverridesParser.create().parse_overrides([f"{k}={v}" for k, v in params.items()])
+        (batch,) = BasicSweeper.split_arguments(parsed, None)
+        return batch
+
+    return jobs
 
 
 @pytest.fixture

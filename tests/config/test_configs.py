@@ -7,9 +7,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from nmt.config.check import check_config
 from nmt.config.choices import CHOICES, GROUPS
+from nmt.config.folders import config_directory
 from nmt.config.plain import flatten, from_mapping, to_mapping
 from nmt.config.schema import Config
-from nmt.config.store import config_directory
 
 Make = Callable[..., Config]
 Fill = Callable[[str], list[str]]
@@ -30,6 +30,7 @@ def _choices() -> Iterator[tuple[str, str]]:
 
 
 CHOSEN = list(_choices())
+SWEEPS = [choice for group, choice in CHOSEN if group == "sweep"]
 
 
 def _overrides(group: str, choice: str, fill: Fill) -> list[str]:
@@ -85,6 +86,47 @@ def test_an_experiment_overrides_groups_and_the_command_line_overrides_an_experi
     assert made.model.encoder.name == "rnn"
     assert made.data.source_language == "en"
     assert (made.seed, made.training.max_updates) == (7, 3)
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_every_job_of_a_sweep_composes_and_passes_its_checks(
+    sweep: str, sweep_jobs: Callable[[str], list[list[str]]], config: Make
+) -> None:
+    jobs = sweep_jobs(sweep)
+    made = [config(f"sweep={sweep}", *job) for job in jobs]
+    for one in made:
+        check_config(one)
+    assert len(made) > 1
+    assert all(one not in made[:place] for place, one in enumerate(made)), "a job comes twice"
+
+
+@pytest.mark.parametrize("sweep", ["luong2015_table4", "luong2015_table4_full"])
+def test_table_4_has_its_rows_in_order(
+    sweep: str, sweep_jobs: Callable[[str], list[list[str]]], config: Make
+) -> None:
+    attentions = [to_mapping(config(*job).model.decoder)["attention"] for job in sweep_jobs(sweep)]
+    rows = [(row["name"].removeprefix("luong_"), row.get("window")) for row in attentions]
+    assert rows == [
+        ("none", None),
+        ("location", "global"),
+        ("dot", "global"),
+        ("general", "global"),
+        ("dot", "local_m"),
+        ("general", "local_m"),
+        ("dot", "local_p"),
+        ("general", "local_p"),
+    ]
+
+
+def test_a_sweeps_params_win_over_an_experiment_and_the_command_line_over_both(
+    sweep_jobs: Callable[[str], list[list[str]]], config: Make
+) -> None:
+    job = sweep_jobs("luong2015_table4_full")[-1]
+    made = config(*job)
+    assert (made.optimizer.name, made.schedule.name) == ("sgd", "halving")
+    assert made.model.decoder.num_layers == 4  # type: ignore[attr-defined]
+    assert made.model.decoder.attention.window_size == 10  # type: ignore[attr-defined]
+    assert config(*job, "training.batch_tokens=64").training.batch_tokens == 64
 
 
 def test_every_key_is_named_by_its_place(config: Make) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nmt.config.plain import flatten, from_mapping, to_mapping
-from nmt.config.schema import Config
+from nmt.config.schema import AdamWConfig, Config
 from nmt.errors import UserError
 
 Make = Callable[..., Config]
@@ -27,6 +27,20 @@ def test_a_whole_number_becomes_a_float_where_one_is_wanted(mapping: dict[str, A
     mapping["optimizer"]["learning_rate"] = 1
     learning_rate = from_mapping(Config, mapping).optimizer.learning_rate
     assert type(learning_rate) is float
+
+
+def test_an_adam_of_before_there_were_other_optimizers_is_read(mapping: dict[str, Any]) -> None:
+    mapping["optimizer"] = {
+        "name": "adamw",
+        "learning_rate": 0.01,
+        "beta1": 0.8,
+        "beta2": 0.9,
+        "epsilon": 1e-7,
+        "weight_decay": 0.1,
+    }
+    read = from_mapping(Config, mapping).optimizer
+    assert type(read) is AdamWConfig
+    assert to_mapping(read) == mapping["optimizer"]
 
 
 def test_an_optional_section_may_be_null(config: Make, fill: Callable[[str], list[str]]) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from nmt.config.data import (
+    AlignmentFiles,
     FilesDataConfig,
+    GoldAlignments,
     HuggingFaceDataConfig,
     PhrasebookDataConfig,
     SplitFiles,
@@ -44,6 +46,8 @@ def hub() -> Hub:
             source_language=source,
             target_language=target,
             max_length=100,
+            alignments=AlignmentFiles(train=None, valid=None, test=None),
+            gold=GoldAlignments(source=None, target=None, links=None, flip=False),
             cache_dir=None,
         )
 
@@ -183,6 +187,8 @@ def test_files_are_read_split_by_split_and_the_test_may_be_missing(tmp_path: Pat
         source_language="en",
         target_language="de",
         max_length=100,
+        alignments=AlignmentFiles(train=None, valid=None, test=None),
+        gold=GoldAlignments(source=None, target=None, links=None, flip=False),
         cache_dir=None,
     )
     corpus = read_corpus(data)
@@ -195,7 +201,12 @@ def test_the_phrasebook_reads_both_ways() -> None:
     there, back = (
         read_corpus(
             PhrasebookDataConfig(
-                source_language=source, target_language=target, max_length=100, cache_dir=None
+                source_language=source,
+                target_language=target,
+                max_length=100,
+                alignments=AlignmentFiles(train=None, valid=None, test=None),
+                gold=GoldAlignments(source=None, target=None, links=None, flip=False),
+                cache_dir=None,
             )
         )
         for source, target in (("en", "de"), ("de", "en"))

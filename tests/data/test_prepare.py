@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.config.data import FilesDataConfig, SplitFiles, TokenizerConfig
+from nmt.config.data import (
+    AlignmentFiles,
+    FilesDataConfig,
+    GoldAlignments,
+    SplitFiles,
+    TokenizerConfig,
+)
 from nmt.data import prepare as preparation
 from nmt.data.encoded import PieceSequences
 from nmt.data.prepare import PreparedCorpus, prepare
@@ -44,6 +50,8 @@ def data(tmp_path: Path) -> FilesDataConfig:
         source_language="en",
         target_language="de",
         max_length=100,
+        alignments=AlignmentFiles(train=None, valid=None, test=None),
+        gold=GoldAlignments(source=None, target=None, links=None, flip=False),
         cache_dir=str(tmp_path / "cache"),
     )
 

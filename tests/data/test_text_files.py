@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.data.text_files import read_lines, read_pair
+from nmt.data.text_files import read_lines, read_pair, stream_aligned
 from nmt.errors import UserError
 
 TEXT = "Eins für alle\n\n  zwei  \n漢字 👍\n"
@@ -106,3 +106,27 @@ def test_a_side_without_text_is_refused(tmp_path: Path, side: str, content: str)
     empty = side if content else "en"
     with pytest.raises(UserError, match=f"{tmp_path / empty} holds no text"):
         read_pair(tmp_path / "en", tmp_path / "de")
+
+
+def test_lines_of_several_files_come_together_and_only_when_they_are_asked_for(
+    tmp_path: Path,
+) -> None:
+    texts = [b"a\n\nc\n", b"x\r\ny\r\nz", b"1\n2\n\xff\n"]
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_bytes(text)
+    lines = stream_aligned(*paths)
+    assert [next(lines), next(lines)] == [("a", "x", "1"), ("", "y", "2")]
+    with pytest.raises(UserError, match="line 3 holds the byte 0xff"):
+        next(lines)
+
+
+@pytest.mark.parametrize("long", [0, 1, 2])
+def test_files_that_end_before_another_are_told_when_they_do(tmp_path: Path, long: int) -> None:
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    for number, path in enumerate(paths):
+        path.write_text("one\n" * (2 + (number == long)))
+    lines = stream_aligned(*paths)
+    assert [next(lines), next(lines)] == [("one",) * 3] * 2
+    with pytest.raises(UserError, match=f"{paths[long]} has a line 3 but .* ends before it"):
+        next(lines)

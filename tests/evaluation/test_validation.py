@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,9 +11,14 @@ from nmt.config.model import ModelConfig
 from nmt.config.schema import LoggingConfig
 from nmt.data.corpus import ParallelText
 from nmt.data.encoded import EncodedCorpus
+from nmt.data.links import Links
 from nmt.decoding.translator import Translator
 from nmt.evaluation import metrics, validation
-from nmt.evaluation.validation import corpus_loss, evaluate_model
+from nmt.evaluation.aligner import Aligner
+from nmt.evaluation.alignment_error import score_links
+from nmt.evaluation.alignment_reading import AlignmentReading
+from nmt.evaluation.attention_statistics import AttentionStatistics
+from nmt.evaluation.validation import evaluate_model, force_corpus
 from nmt.text.special_tokens import BOS, EOS
 
 TinyConfig = Callable[..., ModelConfig]
@@ -53,7 +59,8 @@ def test_the_loss_is_the_mean_over_all_pieces_and_not_of_batches(
     assert abs(expected - mean_of_means) > 1e-3  # else this test could not tell them apart
     for budget in (1, 20, 4096):
         monkeypatch.setattr(validation, "_BATCH_TOKENS", budget)
-        assert corpus_loss(translator, encoded) == pytest.approx(expected, rel=1e-5)
+        forced = force_corpus(translator, encoded, text)
+        assert forced.loss == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_report_holds_what_translating_gives(translator: Translator, text: ParallelText) -> None:
@@ -69,7 +76,57 @@ def test_a_report_holds_what_translating_gives(translator: Translator, text: Par
         "perplexity": pytest.approx(math.exp(report.loss)),
         "bleu": report.bleu.value,
         "chrf": report.chrf.value,
+        **report.attention,
     }
+    assert {key.removeprefix("attention/layer-1/") for key in report.attention} == {
+        "entropy",
+        "eos_mass",
+        "coverage_deviation",
+    }
+
+
+def test_statistics_are_those_of_the_forced_weights_whatever_the_batches(
+    translator_of: TranslatorOf,
+    tiny_config: TinyConfig,
+    text: ParallelText,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    translator = translator_of(tiny_config("transformer", "transformer", num_layers=2))
+    encoded = EncodedCorpus.encode(translator.tokenizers, text)
+    statistics = AttentionStatistics()
+    for attention in Aligner(translator.model, translator.tokenizers).maps(
+        zip(text.source, text.target, strict=True)
+    ):
+        weights = torch.from_numpy(attention.weights)[None]
+        masks = (torch.ones(1, weights.size(n), dtype=torch.bool) for n in (4, 3))
+        statistics.add(weights, *masks)
+    for budget in (1, 4096):
+        monkeypatch.setattr(validation, "_BATCH_TOKENS", budget)
+        forced = force_corpus(translator, encoded, text)
+        assert forced.attention == pytest.approx(statistics.scalars(), abs=1e-5)
+
+
+@pytest.mark.parametrize("shift", [False, True])
+def test_gold_links_give_each_layers_error_rate(
+    translator_of: TranslatorOf, tiny_config: TinyConfig, text: ParallelText, shift: bool
+) -> None:
+    translator = translator_of(tiny_config("transformer", "transformer", num_layers=2))
+    encoded = EncodedCorpus.encode(translator.tokenizers, text)
+    aligner = Aligner(translator.model, translator.tokenizers)
+    pairs = list(zip(text.source, text.target, strict=True))
+    read = AlignmentReading(1, None, shift)
+    links = list(aligner.links(pairs, read))
+    other = score_links(
+        list(aligner.links(pairs, AlignmentReading(0, None, shift))),
+        [Links(found, found) for found in links],
+    )
+    assert other.error_rate > 0  # else this test could not tell layers apart
+    aligned = replace(text, alignment=[Links(found, found) for found in links])
+    found = evaluate_model(translator, aligned, encoded, _logging(0)).scalars()
+    name = "aer_shifted" if shift else "aer"
+    assert found[f"attention/layer-2/{name}"] == 0
+    assert found[f"attention/layer-1/{name}"] == pytest.approx(other.error_rate)
+    assert set(found) > {f"attention/layer-{n}/{m}" for n in (1, 2) for m in ("aer", "aer_shifted")}
 
 
 def test_validation_leaves_the_model_in_evaluation_mode(
@@ -109,6 +166,7 @@ def test_a_model_without_attention_has_samples_but_no_heatmaps(
     report = evaluate_model(translator, text, encoded, _logging(2))
     assert len(report.samples) == 2
     assert report.heatmaps == {}
+    assert report.attention == {}
 
 
 def test_a_hopeless_perplexity_is_still_a_number() -> None:

@@ -166,6 +166,23 @@ def test_messages_in_a_pipe_are_lines():
     assert stream.getvalue() == f"saved\n{format_status(STATUS)}\nsaved again\n"
 
 
+def test_in_a_pipe_a_message_never_stands_before_the_updates_it_tells_of():
+    stream, clock = io.StringIO(), FakeClock()
+    with ProgressLine(stream, every_seconds=10, clock=clock) as progress:
+        for update in range(1, 5):
+            progress.update(replace(STATUS, update=update))
+            clock.now += 1
+        progress.message("validated")
+        progress.message("scores")
+        for update in range(5, 18):
+            progress.update(replace(STATUS, update=update))
+            clock.now += 1
+        progress.message("scores again")
+    starts = [line.strip().split("/")[0] for line in stream.getvalue().splitlines()]
+    # Ten seconds are counted from 4 s, when the line before "validated" was written.
+    assert starts == ["1", "4", "validated", "scores", "15", "17", "scores again"]
+
+
 def test_a_terminal_shows_one_line_that_is_rewritten_with_messages_above():
     stream, clock = FakeTerminal(), FakeClock()
     progress = ProgressLine(stream, clock=clock)

@@ -7,15 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig
-from nmt.config.schema import OptimizerConfig
+from nmt.config.schema import AdadeltaConfig, AdamConfig, AdamWConfig, SgdConfig
 from nmt.model.build import build_model
 from nmt.training.optimizer import MovingAverage, build_optimizer
 
 
-def settings(name: str = "adamw", weight_decay: float = 0.1) -> OptimizerConfig:
-    return OptimizerConfig(
-        name=name, learning_rate=0.01, beta1=0.8, beta2=0.9, epsilon=1e-7, weight_decay=weight_decay
-    )
+def settings(kind: type[AdamConfig] = AdamWConfig) -> AdamConfig:
+    return kind(learning_rate=0.01, beta1=0.8, beta2=0.9, epsilon=1e-7, weight_decay=0.1)
 
 
 @pytest.mark.parametrize("name", ["rnn", "transformer"])
@@ -33,22 +31,89 @@ def test_matrices_decay_vectors_do_not_and_each_is_moved_once(
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
+    ("named", "kind"), [(AdamConfig, torch.optim.Adam), (AdamWConfig, torch.optim.AdamW)]
 )
-def test_the_named_optimizer_gets_all_its_settings(
-    name: str, kind: type[torch.optim.Optimizer]
+def test_adam_gets_all_its_settings(
+    named: type[AdamConfig], kind: type[torch.optim.Optimizer]
 ) -> None:
-    optimizer = build_optimizer(settings(name), nn.Linear(2, 2))
+    optimizer = build_optimizer(settings(named), nn.Linear(2, 2))
     assert type(optimizer) is kind
     for group in optimizer.param_groups:
         assert (group["lr"], group["betas"], group["eps"]) == (0.01, (0.8, 0.9), 1e-7)
 
 
+def moved(
+    optimizer: torch.optim.Optimizer, model: nn.Linear, gradients: list[float]
+) -> list[float]:
+    """What each of these gradients adds to the weights, which all get the same."""
+    steps = []
+    for gradient in gradients:
+        before = model.weight.detach().clone()
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, gradient)
+        optimizer.step()
+        step = model.weight.detach() - before
+        torch.testing.assert_close(step, step[0, 0].expand_as(step))
+        steps.append(float(step[0, 0]))
+    return steps
+
+
+def test_sgd_goes_down_the_gradient_by_the_learning_rate() -> None:
+    model = nn.Linear(2, 2)
+    set_to(model, 0.0)
+    optimizer = build_optimizer(SgdConfig(learning_rate=0.5, momentum=0, weight_decay=0), model)
+    assert moved(optimizer, model, [2.0, -4.0]) == pytest.approx([-1.0, 2.0])
+
+
+def test_momentum_keeps_a_part_of_the_last_step() -> None:
+    model = nn.Linear(2, 2)
+    set_to(model, 0.0)
+    optimizer = build_optimizer(SgdConfig(learning_rate=0.5, momentum=0.9, weight_decay=0), model)
+    # Velocities 2, then 0.9 * 2 + 1 = 2.8, then 0.9 * 2.8 = 2.52; half of each is the step.
+    assert moved(optimizer, model, [2.0, 1.0, 0.0]) == pytest.approx([-1.0, -1.4, -1.26])
+
+
+def test_adadelta_follows_zeilers_algorithm_1() -> None:
+    model, rho, epsilon = nn.Linear(2, 2), 0.95, 1e-6
+    set_to(model, 0.0)
+    config = AdadeltaConfig(learning_rate=1.0, rho=rho, epsilon=epsilon, weight_decay=0)
+    gradients, expected = [3.0, -0.5, 2.0], []
+    squares, steps = 0.0, 0.0  # E[g^2] and E[dx^2]
+    for gradient in gradients:
+        squares = rho * squares + (1 - rho) * gradient**2
+        step = -((steps + epsilon) ** 0.5) / (squares + epsilon) ** 0.5 * gradient
+        steps = rho * steps + (1 - rho) * step**2
+        expected.append(step)
+    taken = moved(build_optimizer(config, model), model, gradients)
+    assert taken == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SgdConfig(learning_rate=1.0, momentum=0.9, weight_decay=0.1),
+        AdadeltaConfig(learning_rate=1.0, rho=0.95, epsilon=1e-6, weight_decay=0.1),
+    ],
+    ids=lambda config: config.name,
+)
+def test_an_optimizer_goes_on_from_its_saved_state(config: SgdConfig | AdadeltaConfig) -> None:
+    whole, first, second = nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2)
+    for model in (whole, first):
+        set_to(model, 1.0)
+    expected = moved(build_optimizer(config, whole), whole, [1.0, 2.0, -1.0])
+    before = build_optimizer(config, first)
+    moved(before, first, [1.0, 2.0])
+    second.load_state_dict(first.state_dict())
+    after = build_optimizer(config, second)
+    after.load_state_dict(before.state_dict())
+    assert moved(after, second, [-1.0]) == pytest.approx(expected[2:])
+
+
 def test_frozen_weights_are_left_alone() -> None:
     model = nn.Linear(2, 2)
     model.bias.requires_grad_(False)
-    moved = [p for g in build_optimizer(settings(), model).param_groups for p in g["params"]]
-    assert [id(p) for p in moved] == [id(model.weight)]
+    found = [p for g in build_optimizer(settings(), model).param_groups for p in g["params"]]
+    assert [id(p) for p in found] == [id(model.weight)]
 
 
 # --------------------------------------------------------------------- average

@@ -41,6 +41,11 @@ def test_other_schedules_are_not_cut() -> None:
     assert progress.reductions == 0
 
 
+def test_the_speed_leaves_validations_out() -> None:
+    progress = TrainingProgress(tokens=600, seconds=12.0, validation_seconds=2.0)
+    assert progress.tokens_per_second == 60.0
+
+
 def test_progress_survives_plain_values() -> None:
     progress = TrainingProgress(update=3, epoch=1, position=2, tokens=70, best_score=-1.5)
     assert TrainingProgress(**json.loads(json.dumps(progress.to_mapping()))) == progress

@@ -5,6 +5,7 @@ import pytest
 from nmt.config.schema import (
     ConstantScheduleConfig,
     CosineScheduleConfig,
+    HalvingScheduleConfig,
     InverseSqrtScheduleConfig,
     PlateauScheduleConfig,
     ScheduleConfig,
@@ -18,6 +19,7 @@ ALL = {
     "inverse_sqrt": InverseSqrtScheduleConfig(warmup=4),
     "cosine": CosineScheduleConfig(warmup=4, final_factor=0.1),
     "plateau": PlateauScheduleConfig(warmup=4, factor=0.5, patience=2),
+    "halving": HalvingScheduleConfig(warmup=4, start=10, every=3, factor=0.5),
 }
 
 
@@ -40,6 +42,11 @@ def test_the_rate_rises_in_equal_steps_to_the_peak(name: str) -> None:
         ("inverse_sqrt", 16, 1 / 2),  # sqrt(4 / 16)
         ("inverse_sqrt", 400, 1 / 10),  # sqrt(4 / 400)
         # 16 updates from the peak to 0.1 of it, along 0.1 + 0.9 (1 + cos(pi x)) / 2.
+        ("halving", 10, 1),  # the last update before the first cut
+        ("halving", 11, 1 / 2),
+        ("halving", 13, 1 / 2),  # three updates a cut
+        ("halving", 14, 1 / 4),
+        ("halving", 17, 1 / 8),
         ("cosine", 12, 0.1 + 0.9 / 2),  # half-way: cos = 0
         ("cosine", 20, 0.1),  # the end: cos = -1
         ("cosine", 1000, 0.1),  # beyond: it does not rise again
@@ -52,7 +59,7 @@ def test_after_the_warm_up_it_falls_as_described(name: str, update: int, expecte
 @pytest.mark.parametrize("reductions", [0, 1, 3])
 def test_plateau_multiplies_once_a_reduction(reductions: int) -> None:
     assert factor(ALL["plateau"], 10, reductions) == 0.5**reductions
-    for name in ("constant", "inverse_sqrt", "cosine"):
+    for name in ALL.keys() - {"plateau"}:
         assert factor(ALL[name], 10, reductions) == factor(ALL[name], 10), name
 
 
@@ -64,12 +71,21 @@ def test_a_cosine_falls_all_the_way_and_never_jumps() -> None:
     assert max(falls) < 0.9 * 3.1416 / 2 / 16
 
 
+def test_halving_reaches_luongs_last_rate() -> None:
+    # Ten epochs of 100 updates, halved in each after the fifth: epochs 1 to 10 see these rates.
+    schedule = HalvingScheduleConfig(warmup=0, start=500, every=100, factor=0.5)
+    expected = [1, 1, 1, 1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32]
+    for place in (1, 50, 100):  # the first, a middle and the last update of each epoch
+        assert [factor(schedule, 100 * epoch + place) for epoch in range(10)] == expected
+
+
 @pytest.mark.parametrize(
     "schedule",
     [
         ConstantScheduleConfig(warmup=0),
         CosineScheduleConfig(warmup=0, final_factor=0.0),
         PlateauScheduleConfig(warmup=0, factor=0.5, patience=1),
+        HalvingScheduleConfig(warmup=0, start=0, every=1, factor=0.5),
         CosineScheduleConfig(warmup=30, final_factor=0.0),  # longer than the run
     ],
     ids=lambda schedule: f"{schedule.name}-{schedule.warmup}",

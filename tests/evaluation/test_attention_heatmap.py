@@ -8,7 +8,7 @@ import pytest
 from nmt.config.model import ModelConfig
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.evaluation.attention_maps import translation_heatmap
+from nmt.evaluation.attention_heatmap import translation_heatmap
 
 TinyConfig = Callable[..., ModelConfig]
 TranslatorOf = Callable[..., Translator]
@@ -58,7 +58,9 @@ def test_a_layer_that_does_not_exist_is_refused(
 ) -> None:
     translator = translator_of(tiny_config("transformer", "transformer", num_layers=2))
     (translation,) = translator.translate([SENTENCE], need_weights=True)
-    with pytest.raises(UserError, match=f"heatmap layer {layer} does not exist"):
+    with pytest.raises(
+        UserError, match=f"layer {layer} does not exist: the model attends with 2 layers"
+    ):
         translation_heatmap(translation, translator.tokenizers, layer)
 
 

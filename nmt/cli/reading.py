@@ -1,0 +1,54 @@
+"""The flags --layer, --head and --shift: which attention a command reads."""
+
+from dataclasses import dataclass, replace
+
+from nmt.config.schema import Config
+from nmt.errors import UserError
+from nmt.evaluation.alignment_reading import AlignmentReading, default_reading
+
+
+@dataclass(frozen=True)
+class ReadingFlags:
+    """The flags as they were given; None keeps the run's own reading."""
+
+    layer: int | None
+    head: str | None
+    shift: bool | None
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any."""
+        return (self.layer, self.head, self.shift) != (None, None, None)
+
+    def check(self) -> None:
+        """Refuse a head that is neither a number nor the word mean.
+
+        Raises:
+            UserError: It is.
+        """
+        self._read_head()
+
+    def resolve(self, config: Config, layers: int, heads: int) -> AlignmentReading:
+        """Return what to read of a model with so many layers and heads.
+
+        Raises:
+            UserError: There is no such layer or head.
+        """
+        reading = default_reading(config, layers)
+        if self.layer is not None:
+            reading = replace(reading, layer=self.layer)
+        if self.head is not None:
+            reading = replace(reading, head=self._read_head())
+        if self.shift is not None:
+            reading = replace(reading, shift=self.shift)
+        return reading.resolved(layers, heads)
+
+    def _read_head(self) -> int | None:
+        if self.head is None or self.head == "mean":
+            return None
+        try:
+            return int(self.head)
+        except ValueError:
+            raise UserError(
+                f"--head {self.head}: it must be a number from 0, or mean for the layer's average"
+            ) from None

@@ -1,0 +1,111 @@
+"""Links between pieces, made of links between words, in two flat arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.data.corpus import ParallelText
+from nmt.data.links import Links
+from nmt.text.tokenizer import TokenizerPair
+
+
+@dataclass(frozen=True)
+class PieceLinks:
+    """The links of sentence pairs: those of pair i are ``links[offsets[i]:offsets[i + 1]]``.
+
+    Attributes:
+        links: [number of all links, 2], source piece and target piece, from 0.
+        offsets: [pairs + 1].
+    """
+
+    links: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> npt.NDArray[np.int32]:
+        """Return the links of one pair, [links, 2]."""
+        return self.links[self.offsets[index] : self.offsets[index + 1]]
+
+    @classmethod
+    def of_text(cls, tokenizers: TokenizerPair, text: ParallelText) -> "PieceLinks":
+        """Project the sure word links of a text on the pieces of its words."""
+        assert text.alignment is not None
+        pairs = zip(text.source, text.target, text.alignment, strict=True)
+        return cls._joined(
+            [
+                project(
+                    links,
+                    tokenizers.source.encode_words(source)[1],
+                    tokenizers.target.encode_words(target)[1],
+                )
+                for source, target, links in pairs
+            ]
+        )
+
+    def keep(self, indices: npt.NDArray[np.int64]) -> "PieceLinks":
+        """Return the links of the chosen pairs, in the given order."""
+        return self._joined([self[int(i)] for i in indices])
+
+    def save(self, stem: Path) -> None:
+        """Write ``<stem>.links.npy`` and ``<stem>.link_offsets.npy``."""
+        np.save(stem.with_name(f"{stem.name}.links.npy"), self.links)
+        np.save(stem.with_name(f"{stem.name}.link_offsets.npy"), self.offsets)
+
+    @classmethod
+    def load(cls, stem: Path) -> "PieceLinks":
+        """Map what `save` wrote; the links stay on disk until they are read."""
+        return cls(
+            np.load(stem.with_name(f"{stem.name}.links.npy"), mmap_mode="r"),
+            np.load(stem.with_name(f"{stem.name}.link_offsets.npy"), mmap_mode="r"),
+        )
+
+    @classmethod
+    def _joined(cls, pairs: list[npt.NDArray[np.int32]]) -> "PieceLinks":
+        offsets = np.zeros(len(pairs) + 1, dtype=np.int64)
+        np.cumsum([len(links) for links in pairs], out=offsets[1:])
+        none = np.zeros((0, 2), dtype=np.int32)
+        return cls(np.concatenate([none, *pairs]), offsets)
+
+
+def project(
+    links: Links, source_words: list[int], target_words: list[int]
+) -> npt.NDArray[np.int32]:
+    """Link every piece of a source word with every piece of a target word that it is linked to.
+
+    Args:
+        links: Of words; the sure ones count.
+        source_words: The number of the word of each source piece.
+        target_words: Likewise for the target.
+
+    Returns:
+        [piece links, 2], in the order of source, then target.
+    """
+    if not links.sure or not source_words or not target_words:
+        return np.zeros((0, 2), dtype=np.int32)
+    words = np.array(sorted(links.sure))
+    rows, columns = words.max(axis=0) + 1
+    rows, columns = max(rows, max(source_words) + 1), max(columns, max(target_words) + 1)
+    linked = np.zeros((rows, columns), dtype=bool)
+    linked[words[:, 0], words[:, 1]] = True
+    return np.argwhere(linked[np.ix_(source_words, target_words)]).astype(np.int32)
+
+
+def dense_links(
+    pairs: Sequence[npt.NDArray[np.int32]], target_length: int, source_length: int
+) -> npt.NDArray[np.float32]:
+    """Return for each target piece a distribution over its source pieces, [B, T, S].
+
+    The pieces linked to it have equal shares; a piece without links has a row of zeros.
+    """
+    dense = np.zeros((len(pairs), target_length, source_length), dtype=np.float32)
+    joined = np.concatenate(pairs)
+    rows = np.repeat(np.arange(len(pairs)), [len(links) for links in pairs])
+    dense[rows, joined[:, 1], joined[:, 0]] = 1.0
+    dense /= np.maximum(dense.sum(axis=2, keepdims=True), 1.0)
+    return dense

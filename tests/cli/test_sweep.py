@@ -1,0 +1,122 @@
+"""`nmt train -m`: one table of all jobs, however they ended, and the same one again."""
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt import pipeline
+from nmt.pipeline import Outcome
+from nmt.run_folder import RunFolder
+
+Call = Callable[..., Any]
+Tiny = Callable[[Path], list[str]]
+
+
+@pytest.fixture
+def sweep(
+    nmt: Call, corpus: Path, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
+    """Sweep tiny models in a folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *more: nmt("train", "-m", *tiny(corpus), "hydra.sweep.dir=table", *more)
+
+
+def table(text: str) -> str:
+    return text[text.index("| ") : text.index("sweep folder")].strip()
+
+
+def test_a_sweep_ends_in_a_table_and_finds_it_again(sweep: Call, tmp_path: Path) -> None:
+    first = sweep("seed=1,2")
+    assert first.status == 0, first.err
+    written = (tmp_path / "table" / "table.md").read_text(encoding="utf-8")
+    assert table(first.out) == written.strip()
+    plain = json.loads((tmp_path / "table" / "table.json").read_text(encoding="utf-8"))
+    assert [row["overrides"]["seed"] for row in plain["rows"]] == ["1", "2"]
+    for row in plain["rows"]:
+        summary = json.loads((tmp_path / row["folder"] / "summary.json").read_text())
+        assert (row["bleu"], row["parameters"]) == (summary["test"]["bleu"], summary["parameters"])
+        config = json.loads((tmp_path / row["folder"] / "config.json").read_text())
+        assert config["seed"] == int(row["overrides"]["seed"])
+        assert row["tokens_per_second"] > summary["tokens"] / summary["seconds"]
+    again = sweep("seed=1,2")
+    assert again.out.count("is finished; nothing was changed") == 2
+    assert table(again.out) == table(first.out)
+
+
+@pytest.fixture
+def ending(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let jobs end by seed, as `finished` where nothing else is said, without any training."""
+
+    def by_seed(**endings: Callable[[], None]) -> None:
+        def train(config: Any, _: str, interrupted: Callable[[], bool]) -> Outcome:
+            endings.get(f"seed_{config.seed}", lambda: None)()
+            scores = {"bleu": 1.0, "chrf": 2.0, "perplexity": 3.0, "signature": "tok:13a"}
+            summary = {
+                "parameters": config.seed,
+                "tokens": 60,
+                "seconds": 6.0,
+                "valid": {**scores, "chrf_signature": ""},
+            }
+            return Outcome(RunFolder.of(config), None if interrupted() else summary, False)
+
+        monkeypatch.setattr(pipeline, "train", train)
+
+    return by_seed
+
+
+def statuses(folder: Path) -> list[str]:
+    written = json.loads((folder / "table" / "table.json").read_text(encoding="utf-8"))
+    return [row["status"] for row in written["rows"]]
+
+
+def test_a_job_that_fails_is_a_row_and_the_others_go_on(
+    sweep: Call, ending: Call, tmp_path: Path
+) -> None:
+    ending()
+    result = sweep("seed=-1,1")
+    assert result.status == 2
+    assert "seed is -1" in result.err
+    rows = [line.split() for line in table(result.out).splitlines() if line.startswith("| ")]
+    assert [(row[1], row[3]) for row in rows[2:]] == [("-1", "failed"), ("1", "3.00")]
+    assert statuses(tmp_path) == ["failed", "finished"]
+
+
+def test_a_crash_leaves_the_table(sweep: Call, ending: Call, tmp_path: Path) -> None:
+    def crash() -> None:
+        raise RuntimeError("out of memory")
+
+    ending(seed_1=crash)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        sweep("seed=1,2")
+    assert statuses(tmp_path) == ["failed", "finished"]
+
+
+def test_an_interrupted_sweep_shows_the_rows_it_has(
+    sweep: Call, ending: Call, tmp_path: Path
+) -> None:
+    ending(seed_2=lambda: signal.raise_signal(signal.SIGINT))
+    result = sweep("seed=1,2,3")
+    assert result.status == 75
+    assert statuses(tmp_path) == ["finished", "interrupted"]
+    assert "interrupted" in table(result.out)
+
+
+def test_ctrl_c_twice_shows_the_rows_it_has(sweep: Call, ending: Call, tmp_path: Path) -> None:
+    def interrupt() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    ending(seed_2=interrupt)
+    assert sweep("seed=1,2,3").status == 130
+    assert statuses(tmp_path) == ["finished", "interrupted"]
+
+
+def test_one_run_has_no_table(nmt: Call, run: Path, tiny: Tiny) -> None:
+    result = nmt("train", *tiny(run.parent / "corpus"), f"run.dir={run}")
+    assert result.status == 0, result.err
+    assert "|  " not in result.out
+    assert "sweep" not in result.out

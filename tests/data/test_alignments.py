@@ -1,0 +1,233 @@
+"""Word links find their corpus and their cache entry, and links of another text are refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nmt.config.data import (
+    AlignmentFiles,
+    FilesDataConfig,
+    GoldAlignments,
+    HuggingFaceDataConfig,
+    PhrasebookDataConfig,
+    SplitFiles,
+    SplitNames,
+    TokenizerConfig,
+)
+from nmt.data.corpus import ParallelText, read_corpus
+from nmt.data.links import parse_links
+from nmt.data.prepare import prepare
+from nmt.errors import UserError
+
+NO_GOLD = GoldAlignments(source=None, target=None, links=None, flip=False)
+NONE = AlignmentFiles(train=None, valid=None, test=None)
+TOKENIZER = TokenizerConfig(
+    name="unigram",
+    vocab_size=19,
+    joint=True,
+    byte_fallback=False,
+    character_coverage=1.0,
+    normalization="nmt_nfkc",
+)
+SPLITS = ("train", "valid", "test")
+SOURCE = ["one two", "", "two two one"]
+TARGET = ["zwei eins", "nichts", "zwei  zwei eins"]
+LINKS = ["0-1 1-0", "", "0-0 1-1 2p2"]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> FilesDataConfig:
+    """Three splits of the same text, their links in ``<split>.align``, of which none is named."""
+    for split in SPLITS:
+        for suffix, lines in (("en", SOURCE), ("de", TARGET), ("align", LINKS)):
+            (tmp_path / f"{split}.{suffix}").write_text("\n".join(lines) + "\n")
+    files = {
+        split: SplitFiles(
+            source=str(tmp_path / f"{split}.en"), target=str(tmp_path / f"{split}.de")
+        )
+        for split in SPLITS
+    }
+    return FilesDataConfig(
+        **files,
+        source_language="en",
+        target_language="de",
+        max_length=100,
+        alignments=NONE,
+        gold=NO_GOLD,
+        cache_dir=str(tmp_path / "cache"),
+    )
+
+
+@pytest.fixture
+def named(data: FilesDataConfig, tmp_path: Path) -> FilesDataConfig:
+    """The same with its links."""
+    names = {split: str(tmp_path / f"{split}.align") for split in SPLITS}
+    return replace(data, alignments=AlignmentFiles(**names))
+
+
+def test_links_are_read_where_they_are_named(data: FilesDataConfig, named: FilesDataConfig) -> None:
+    parsed = [parse_links(line) for line in LINKS]
+    without, corpus = read_corpus(data), read_corpus(named)
+    assert without.valid.alignment is None
+    assert corpus.valid.alignment == parsed
+    assert corpus.test is not None
+    assert corpus.test.alignment == parsed
+
+
+def test_those_of_training_are_read_when_they_are_asked_for(named: FilesDataConfig) -> None:
+    assert read_corpus(named).train.alignment is None
+    asked = read_corpus(named, with_training_links=True)
+    assert asked.train.alignment == [parse_links(line) for line in LINKS]
+
+
+def test_a_folder_of_a_dataset_has_them_too(named: FilesDataConfig, tmp_path: Path) -> None:
+    names = SplitNames(train="train", valid="valid", test="test")
+    hub = HuggingFaceDataConfig(
+        path="someone/something",
+        subset=None,
+        splits=names,
+        root=str(tmp_path),
+        stems=names,
+        source_language="en",
+        target_language="de",
+        max_length=100,
+        alignments=named.alignments,
+        gold=NO_GOLD,
+        cache_dir=None,
+    )
+    assert read_corpus(hub).valid.alignment == read_corpus(named).valid.alignment
+
+
+def test_the_phrasebook_brings_its_links_in_either_direction() -> None:
+    there, back = (
+        read_corpus(
+            PhrasebookDataConfig(
+                source_language=source,
+                target_language=target,
+                max_length=100,
+                alignments=NONE,
+                gold=NO_GOLD,
+                cache_dir=None,
+            )
+        )
+        for source, target in (("en", "de"), ("de", "en"))
+    )
+    assert there.train.alignment is None
+    assert there.test is not None
+    assert back.test is not None
+    for one, other in ((there.valid, back.valid), (there.test, back.test)):
+        assert one.alignment is not None
+        assert other.alignment is not None
+        assert [links.flipped() for links in one.alignment] == other.alignment
+        assert one.alignment != other.alignment
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("0-0\n\n", "valid.align has 2 lines, but its split has 3 pairs"),
+        ("0-0\n\n0-0\n\n", "valid.align has 4 lines, but its split has 3 pairs"),
+        ("0-0\n\n3-0\n", r"valid.align, line 3: the link 3-0 points outside .* 3 source and 3"),
+        ("0-2\n\n\n", r"valid.align, line 1: the link 0-2 points outside .* 2 source and 2 target"),
+        ("\n0-0\n\n", r"valid.align, line 2: the link 0-0 points outside .* 0 source and 1 target"),
+        ("0p2\n\n\n", "valid.align, line 1: the link 0-2 points outside"),
+        ("0-0\n\n0_0\n", "valid.align, line 3: '0_0' is no link"),
+    ],
+)
+def test_links_of_another_text_are_refused(
+    named: FilesDataConfig, tmp_path: Path, content: str, complaint: str
+) -> None:
+    (tmp_path / "valid.align").write_text(content)
+    with pytest.raises(UserError, match=complaint):
+        read_corpus(named)
+
+
+def test_a_missing_file_of_links_is_named(named: FilesDataConfig, tmp_path: Path) -> None:
+    (tmp_path / "test.align").unlink()
+    with pytest.raises(UserError, match=f"there is no file {tmp_path / 'test.align'}"):
+        read_corpus(named)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_gold_apart_from_the_corpus_is_read_in_its_direction(
+    data: FilesDataConfig, tmp_path: Path, flip: bool
+) -> None:
+    source, target, links = (tmp_path / f"gold.{suffix}" for suffix in ("en", "de", "align"))
+    source.write_text("a b c\n")
+    target.write_text("d e\n")
+    links.write_text("0-2 1?0\n" if flip else "2-0 0?1\n")
+    gold = GoldAlignments(source=str(source), target=str(target), links=str(links), flip=flip)
+    found = read_corpus(replace(data, gold=gold)).gold
+    assert found == ParallelText(["a b c"], ["d e"], [parse_links("2-0 0p1")])
+    with pytest.raises(UserError, match=r"gold\.align, line 1: .* in this direction\?"):
+        read_corpus(replace(data, gold=replace(gold, flip=not flip)))
+
+
+def test_the_error_is_measured_on_gold_then_test_then_validation(named: FilesDataConfig) -> None:
+    whole = replace(read_corpus(named), gold=ParallelText(["a"], ["b"], [parse_links("0-0")]))
+    without_gold = replace(whole, gold=None)
+    without_test = replace(without_gold, test=None)
+    neither = replace(without_test, valid=replace(whole.valid, alignment=None))
+    assert whole.aligned_split() == ("gold", whole.gold)
+    assert without_gold.aligned_split() == ("test", whole.test)
+    assert without_test.aligned_split() == ("valid", whole.valid)
+    assert neither.aligned_split() is None
+
+
+# ------------------------------------------------------------------- prepared
+
+
+def test_prepared_links_are_those_of_the_pairs_that_are_left(named: FilesDataConfig) -> None:
+    made, found = (prepare(named, TOKENIZER, with_links=True) for _ in range(2))
+    assert (made.from_cache, found.from_cache) == (False, True)
+    for prepared in (made, found):
+        links = prepared.train.links
+        assert links is not None
+        assert len(links) == len(prepared.train) == 2  # the blank one is left out
+        for row, number in enumerate((0, 2)):
+            words = parse_links(LINKS[number]).sure
+            sides = prepared.tokenizers.source, prepared.tokenizers.target
+            source, target = (
+                tokenizer.encode_words(text[number])[1]
+                for tokenizer, text in zip(sides, (SOURCE, TARGET), strict=True)
+            )
+            assert links[row].tolist() == [
+                [s, t]
+                for s in range(len(source))
+                for t in range(len(target))
+                if (source[s], target[t]) in words
+            ]
+
+
+def test_links_change_nothing_for_a_run_that_is_not_guided(
+    data: FilesDataConfig, named: FilesDataConfig
+) -> None:
+    prepare(data, TOKENIZER)
+    again = prepare(named, TOKENIZER)
+    assert again.from_cache
+    assert again.train.links is None
+
+
+def test_other_links_are_prepared_anew(named: FilesDataConfig, tmp_path: Path) -> None:
+    prepare(named, TOKENIZER)
+    assert not prepare(named, TOKENIZER, with_links=True).from_cache
+    (tmp_path / "train.align").write_text("0-0\n\n\n")
+    other = prepare(named, TOKENIZER, with_links=True)
+    assert not other.from_cache
+    assert other.train.links is not None
+    assert other.train.links[1].tolist() == []
+    assert prepare(named, TOKENIZER).from_cache
+
+
+def test_guidance_without_links_is_refused_with_the_remedy(data: FilesDataConfig) -> None:
+    with pytest.raises(UserError, match=r"set data\.alignments\.train=FILE"):
+        prepare(data, TOKENIZER, with_links=True)
+
+
+def test_damaged_links_are_named(named: FilesDataConfig) -> None:
+    prepare(named, TOKENIZER, with_links=True)
+    (folder,) = Path(named.cache_dir or "").iterdir()
+    (folder / "train.links.npy").write_bytes(b"")
+    with pytest.raises(UserError, match=str(folder)):
+        prepare(named, TOKENIZER, with_links=True)
