@@ -5,7 +5,7 @@ Every test starts from the same random state, so a failure comes back when the t
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -359,6 +359,24 @@ def corpus_of() -> Callable[[Pairs], EncodedCorpus]:
 # --------------------------------------------------------------------- training
 
 
+def _tokenizer_config(**changes: Any) -> TokenizerConfig:
+    config = TokenizerConfig(
+        name="unigram",
+        vocab_size=20,
+        joint=False,
+        byte_fallback=False,
+        character_coverage=1.0,
+        normalization="identity",
+    )
+    return replace(config, **changes)
+
+
+@pytest.fixture(scope="session")
+def tokenizer_config() -> Callable[..., TokenizerConfig]:
+    """A factory of a tiny tokenizer's settings; keywords are its fields."""
+    return _tokenizer_config
+
+
 def _adam() -> AdamConfig:
     return AdamConfig(learning_rate=0.003, beta1=0.9, beta2=0.98, epsilon=1e-9, weight_decay=0.0)
 
@@ -410,14 +428,7 @@ def run_config() -> Callable[..., Config]:
                 gold=GoldAlignments(source=None, target=None, links=None, flip=False),
                 cache_dir=None,
             ),
-            tokenizer=TokenizerConfig(
-                name="unigram",
-                vocab_size=64,
-                joint=False,
-                byte_fallback=False,
-                character_coverage=1.0,
-                normalization="identity",
-            ),
+            tokenizer=_tokenizer_config(vocab_size=64),
             model=model,
             training=TrainingConfig(**training),
             decoding=_greedy(),

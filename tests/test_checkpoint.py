@@ -18,22 +18,16 @@ from nmt.errors import UserError
 from nmt.model.build import build_model
 from nmt.text.tokenizer import train_tokenizers
 
-TOKENIZER = TokenizerConfig(
-    name="bpe",
-    vocab_size=20,
-    joint=False,
-    byte_fallback=False,
-    character_coverage=1.0,
-    normalization="identity",
-)
-
 
 @pytest.fixture
 def checkpoint(
-    run_config: Callable[..., Config], tiny_config: Callable[..., ModelConfig]
+    run_config: Callable[..., Config],
+    tiny_config: Callable[..., ModelConfig],
+    tokenizer_config: Callable[..., TokenizerConfig],
 ) -> Checkpoint:
     config = run_config(tiny_config(tying="decoder", size=8))
-    tokenizers = train_tokenizers(TOKENIZER, ["one two three four five"], ["eins zwei drei vier"])
+    sides = (["one two three four five"], ["eins zwei drei vier"])
+    tokenizers = train_tokenizers(tokenizer_config(name="bpe"), *sides)
     model = build_model(config.model, len(tokenizers.source), len(tokenizers.target))
     training = {
         "progress": {"update": 7, "best_score": None, "seconds": 1.5},

@@ -22,16 +22,8 @@ def sentences(count: int, seed: int) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def tokenizers() -> TokenizerPair:
-    config = TokenizerConfig(
-        name="unigram",
-        vocab_size=20,
-        joint=False,
-        byte_fallback=False,
-        character_coverage=1.0,
-        normalization="identity",
-    )
-    return train_tokenizers(config, sentences(60, 1), sentences(60, 2))
+def tokenizers(tokenizer_config: Callable[..., TokenizerConfig]) -> TokenizerPair:
+    return train_tokenizers(tokenizer_config(), sentences(60, 1), sentences(60, 2))
 
 
 Make = Callable[..., Translator]

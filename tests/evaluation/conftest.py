@@ -11,14 +11,6 @@ from nmt.decoding.translator import Translator
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
 
-TOKENIZER = TokenizerConfig(
-    name="unigram",
-    vocab_size=30,
-    joint=False,
-    byte_fallback=False,
-    character_coverage=1.0,
-    normalization="nmt_nfkc",
-)
 DECODING = DecodingConfig(
     beam_size=2, length_penalty=1.0, max_length_ratio=1.0, max_length_extra=3, batch_size=2
 )
@@ -34,10 +26,12 @@ def text() -> ParallelText:
 
 
 @pytest.fixture
-def tokenizers(text: ParallelText) -> TokenizerPair:
+def tokenizers(
+    text: ParallelText, tokenizer_config: Callable[..., TokenizerConfig]
+) -> TokenizerPair:
     return TokenizerPair(
         *(
-            train_tokenizers(replace(TOKENIZER, vocab_size=size), side, side).source
+            train_tokenizers(tokenizer_config(vocab_size=size), side, side).source
             for side, size in ((text.source, 21), (text.target, 23))
         )
     )

@@ -22,14 +22,7 @@ GERMAN = [
     for size in ("groß", "klein", "alt")
     for thing in ("Das Haus", "Der Hund", "Ein Fuchs")
 ]
-CONFIG = TokenizerConfig(
-    name="unigram",
-    vocab_size=305,
-    joint=True,
-    byte_fallback=True,
-    character_coverage=1.0,
-    normalization="nmt_nfkc",
-)
+VOCABULARY = 305
 SENTENCES = [
     "The big dog is here.",
     "Das große Haus ist schön, für Füchse.",
@@ -42,8 +35,11 @@ Train = Callable[..., TokenizerPair]
 
 
 @pytest.fixture
-def train() -> Train:
-    return lambda **changes: train_tokenizers(replace(CONFIG, **changes), ENGLISH, GERMAN)
+def train(tokenizer_config: Callable[..., TokenizerConfig]) -> Train:
+    config = tokenizer_config(
+        vocab_size=VOCABULARY, joint=True, byte_fallback=True, normalization="nmt_nfkc"
+    )
+    return lambda **changes: train_tokenizers(replace(config, **changes), ENGLISH, GERMAN)
 
 
 @pytest.mark.parametrize("name", ["unigram", "bpe"])
@@ -66,7 +62,7 @@ def test_a_tokenizer_survives_the_way_through_bytes(train: Train, name: str) -> 
     before = train(name=name).source
     after = Tokenizer(before.to_bytes())
     assert after.to_bytes() == before.to_bytes()
-    assert len(after) == len(before) == CONFIG.vocab_size
+    assert len(after) == len(before) == VOCABULARY
     assert after.encode_all(SENTENCES) == before.encode_all(SENTENCES)
 
 
