@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from nmt.config.plain import flatten, to_mapping
+from nmt.config.plain import flatten, from_mapping, to_mapping
 from nmt.config.schema import Config
 from nmt.data.encoded import content_hash
 from nmt.errors import UserError
@@ -107,7 +107,7 @@ class RunFolder:
         write_json(self.summary, summary)
 
     def _refuse_changes(self, config: Config) -> None:
-        before = flatten(_read_json(self._config))
+        before = flatten(self._settings())
         now = flatten(to_mapping(config))
         free = ("run.", "logging.", "data.cache_dir") if self.summary.exists() else _FREE
         changed = [
@@ -122,6 +122,16 @@ class RunFolder:
                 f"{self.path} holds a {'finished ' if self.summary.exists() else ''}run of other "
                 f"settings: {'; '.join(changed)}; set them back, or choose another run.dir"
             )
+
+    def _settings(self) -> dict[str, Any]:
+        """Read the run's settings; those that did not exist then are as they were."""
+        content = _read_json(self._config)
+        try:
+            return to_mapping(from_mapping(Config, content))
+        except UserError as error:
+            raise UserError(
+                f"cannot read {self._config}: {error}; choose another run.dir"
+            ) from error
 
 
 def _is_foreign(file: Path) -> bool:

@@ -147,6 +147,17 @@ def test_a_finished_run_is_told_from_an_unfinished_one(config: Config, folder: R
         folder.check(_with_training(config, max_updates=99))
 
 
+def test_a_run_from_before_a_setting_existed_goes_on(config: Config, folder: RunFolder) -> None:
+    folder.create(config, "")
+    file = folder.path / "config.json"
+    settings = json.loads(file.read_text())
+    del settings["training"]["coverage_loss"]
+    file.write_text(json.dumps(settings))
+    folder.check(config)
+    with pytest.raises(UserError, match=r"training\.coverage_loss was 0\.0, now 1\.0"):
+        folder.check(_with_training(config, coverage_loss=1.0))
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '"text"'])
 def test_a_damaged_file_is_named(config: Config, folder: RunFolder, content: str) -> None:
     folder.create(config, "")

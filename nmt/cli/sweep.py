@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,31 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from nmt.config.store import group_choices
 from nmt.errors import UserError
 from nmt.reporting.sweep_table import SweepRow, markdown, plain
 from nmt.run_folder import write_json
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
 
 
 def is_sweep() -> bool:
     """Whether the job under way is one of a sweep (``-m``)."""
     return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def left_to_the_jobs(override: str) -> str:
+    """Make a plain value on the command line a sweep over this one value; leave other overrides.
+
+    Hydra composes a configuration before those of a sweep's jobs, without what is swept over. It
+    need not have a setting that each job has, as ``data.root`` where experiments choose the data.
+    """
+    key, _, value = override.partition("=")
+    if key.startswith("hydra.") or key.lstrip("+") in group_choices():
+        return override
+    if value == "null" or not _PLAIN.fullmatch(value):
+        return override  # Hydra would not hand it on as it is
+    return f"{key}=choice({value})"
 
 
 def refuse_single_run() -> None:

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nmt.cli.composition_errors import explain, quoted, setting_paths
 from nmt.cli.errors import USER_ERROR, print_error
-from nmt.cli.sweep import SweepRecord, refuse_single_run
+from nmt.cli.sweep import SweepRecord, left_to_the_jobs, refuse_single_run
 from nmt.config.check import check_config
 from nmt.config.folders import config_directory
 from nmt.config.plain import flatten, to_mapping
@@ -90,9 +90,10 @@ def _overrides_first(arguments: Sequence[str]) -> list[str]:
 
     parser = get_args_parser()
     parser.error = refuse  # type: ignore[method-assign]
-    overrides: list[str] = parser.parse_intermixed_args(arguments).overrides
-    flags = [argument for argument in arguments if argument not in overrides]
-    return [*map(quoted, overrides), *flags]
+    parsed = parser.parse_intermixed_args(arguments)
+    flags = [argument for argument in arguments if argument not in parsed.overrides]
+    overrides = list(map(quoted, parsed.overrides))
+    return [*(map(left_to_the_jobs, overrides) if parsed.multirun else overrides), *flags]
 
 
 def _train(composed: DictConfig) -> "Outcome":

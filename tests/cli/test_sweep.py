@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nmt import pipeline
+from nmt.errors import UserError
 from nmt.pipeline import Outcome
 from nmt.run_folder import RunFolder
 
@@ -66,6 +67,37 @@ def ending(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(pipeline, "train", train)
 
     return by_seed
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ("data.root=folder", "folder"),  # the data that is composed before the jobs has no root
+        ("data.root=/a/b-c_d.e", "/a/b-c_d.e"),
+        ("data.cache_dir=with blanks", "with blanks"),
+        ("data.cache_dir='a,b'", "a,b"),
+        ("data.cache_dir=naïve=x", "naïve=x"),
+        ("data.cache_dir=${data.name}", "huggingface"),
+        ("data.cache_dir=null", None),
+    ],
+)
+def test_a_setting_reaches_the_jobs_of_a_sweep_as_it_is(
+    given: str,
+    value: str | None,
+    nmt: Call,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = []
+
+    def train(config: Any, *_: Any) -> Outcome:
+        found.append(getattr(config.data, given.partition("=")[0].removeprefix("data.")))
+        raise UserError("that is all")
+
+    monkeypatch.setattr(pipeline, "train", train)
+    nmt("train", "-m", "experiment=multi30k_rnn,luong2015_none", given)
+    assert found == [value, value]
 
 
 def statuses(folder: Path) -> list[str]:
