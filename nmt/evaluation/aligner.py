@@ -8,11 +8,11 @@ from itertools import islice
 from typing import TypeVar
 
 import numpy as np
+import torch
 
 from nmt.data.batch import collate
 from nmt.data.batching import batches_by_length
 from nmt.data.links import Link
-from nmt.decoding.scoring import score_batch
 from nmt.errors import UserError
 from nmt.evaluation.alignment_reading import AlignmentReading
 from nmt.evaluation.attention_map import AttentionMap, Encoded, Weights, piece_map
@@ -80,8 +80,9 @@ class Aligner:
         """
         device = self._model.output.weight.device
         batch = collate(sources, targets).to(device)
-        weights = score_batch(self._model, batch, need_weights=True).weights
-        assert weights is not None
+        inputs = batch.source_ids, batch.source_mask, batch.target_input_ids
+        with torch.inference_mode():
+            weights = self._model(*inputs, need_weights=True).weights
         rows = weights.float().cpu().numpy()
         return [
             row[:, :, : len(target) + 1, : len(source) + 1]

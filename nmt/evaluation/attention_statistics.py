@@ -12,7 +12,7 @@ class AttentionStatistics:
 
     - ``entropy``: of a row, in nats; 0 where a piece looks at one place, ln S where it looks at all
       alike. Rows are normalised for it: those of local-p attention do not sum to 1 (Luong et al.
-      2015, eq. 10), and one of zeros counts as 0.
+      2015, eq. 10), and one of zeros counts as 0. The two figures below take them as they are.
     - ``eos_mass``: a row's weight on the source's EOS, where heads rest that have nothing to find.
     - ``coverage_deviation``: |1 - what the rows together give to a source piece|, EOS excepted; 0
       where each piece is used up once. Large where some are translated twice or never, which

@@ -26,7 +26,7 @@ class LayerErrors:
 
     def add(self, weights: Tensor, indices: Iterable[int]) -> None:
         """Add a batch of weights [B, L, H, T, S] of the pairs with these indices."""
-        rows = weights.float().cpu().numpy()
+        rows = weights.float().mean(dim=2, keepdim=True).cpu().numpy()
         readings = [
             AlignmentReading(layer, None, shift)
             for layer in range(weights.size(1))

@@ -238,7 +238,7 @@ class AttendFirstDecoder(RnnDecoder):
 
 
 class UpdateFirstDecoder(RnnDecoder):
-    """Updates, then attends with the new state (Luong et al. 2015, section 3.1, eq. 5).
+    """Updates, then attends with the new state (Luong et al. 2015, section 3, eq. 5).
 
     h_t = cell(e(y_{t-1}), h_{t-1}); c_t = attention(h_t); attentional state tanh(W [c_t; h_t]).
     With input feeding (section 3.3) the attentional state enters the next step; without it,

@@ -60,7 +60,8 @@ class FeedForward(nn.Sequential):
         else:
             activation = nn.ReLU(inplace=True) if config.activation == "relu" else nn.GELU()
             widen = [nn.Linear(size, width), activation]
-        super().__init__(*widen, Dropout(config.feed_forward_dropout), nn.Linear(width, size))
+        narrow = nn.Linear(width, size, bias=config.activation != "swiglu")
+        super().__init__(*widen, Dropout(config.feed_forward_dropout), narrow)
 
 
 def _norm(config: LayerConfig) -> nn.Module:
@@ -91,7 +92,7 @@ def _relative_scheme(config: LayerConfig, *, causal: bool) -> RelativeScheme:
 class Residual(nn.Module):
     """Wraps a sublayer with dropout, a residual connection and layer normalisation.
 
-    ``post``: norm(x + sublayer(x)), section 5.4. ``pre``: x + sublayer(norm(x)), Xiong et al. 2020.
+    ``post``: norm(x + sublayer(x)), section 3.1. ``pre``: x + sublayer(norm(x)), Xiong et al. 2020.
     """
 
     def __init__(self, config: LayerConfig) -> None:

@@ -53,9 +53,13 @@ class Tokenizer:
         return list(self._processor.encode(list(sentences)))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the detokenized text of piece ids; special tokens vanish."""
+        """Return the detokenized text of piece ids, one line; special tokens vanish.
+
+        No line of text has a line feed, but a model may spell one in bytes: it becomes a space.
+        """
         specials = (PAD, BOS, EOS)
-        return str(self._processor.decode([int(i) for i in ids if i not in specials]))
+        text = str(self._processor.decode([int(i) for i in ids if i not in specials]))
+        return text.replace("\n", " ")
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the surface of each id, ``▁`` marking the beginning of a word."""

@@ -47,7 +47,9 @@ def heads_of(attention: Attention) -> int:
     return HEADS if isinstance(attention, RecurrentMultiHeadAttention) else 1
 
 
-def score(attention: Attention, head: int, query: Tensor, state: Tensor, s: int) -> Tensor | None:
+def score(
+    attention: Attention, head: int, query: Tensor, state: Tensor, s: int, *, scaled: bool
+) -> Tensor | None:
     """The papers' score of one query and the state at s; None where s cannot be attended to."""
     match attention:
         case AdditiveAttention():
@@ -56,9 +58,8 @@ def score(attention: Attention, head: int, query: Tensor, state: Tensor, s: int)
             return v @ torch.tanh(W @ query + U @ state + b)
         case GeneralAttention():
             return query @ attention.key_projection.weight @ state
-        case DotAttention(scale=scale):
-            assert scale in (1.0, pytest.approx(1 / math.sqrt(len(query))))
-            return torch.dot(query, attention.resize(state)) * scale
+        case DotAttention():
+            return torch.dot(query, attention.resize(state)) * (math.sqrt(6) ** -1 if scaled else 1)
         case LocationAttention():
             return attention.position_scores.weight[s] @ query if s < P else None
         case RecurrentMultiHeadAttention():
@@ -83,7 +84,7 @@ def window_factor(window: Window | None, query: Tensor, s: int, t: int, length: 
 
 
 def weights_written_out(
-    attention: Attention, queries: Tensor, states: Tensor, mask: Tensor, start: int
+    kind: str, attention: Attention, queries: Tensor, states: Tensor, mask: Tensor, start: int
 ) -> Tensor:
     """Weights [B, H, T, S], one number at a time."""
     B, T, S = len(queries), queries.size(1), states.size(1)
@@ -95,7 +96,7 @@ def weights_written_out(
         powers = {}
         for s in range(S):
             factor = window_factor(attention.window, query, s, start + t, length)
-            value = score(attention, h, query, states[b, s], s)
+            value = score(attention, h, query, states[b, s], s, scaled=kind == "scaled_dot")
             if mask[b, s] and factor and value is not None:
                 powers[s] = (math.exp(value), factor)
         total = sum(power for power, _ in powers.values())
@@ -134,7 +135,7 @@ def test_attention_is_its_formula(kind: str, window: str, seed: int) -> None:
     states = torch.randn(3, 7, M, dtype=torch.float64)
     start = 2 * seed
     with torch.no_grad():
-        weights = weights_written_out(attention, queries, states, mask, start)
+        weights = weights_written_out(kind, attention, queries, states, mask, start)
         context = context_written_out(attention, weights, states)
         found = attention(queries, attention.memory(states, mask), start)
         torch.testing.assert_close(as_heads(found.weights), weights, rtol=0, atol=1e-6)
@@ -154,7 +155,7 @@ def test_a_mask_may_have_holes(kind: str) -> None:
     states = torch.randn(2, 5, M, dtype=torch.float64)
     mask = torch.tensor([[True, False, True, True, False], [False, False, False, True, False]])
     with torch.no_grad():
-        expected = weights_written_out(attention, queries, states, mask, 0)
+        expected = weights_written_out(kind, attention, queries, states, mask, 0)
         found = attention(queries, attention.memory(states, mask))
     torch.testing.assert_close(as_heads(found.weights), expected, rtol=0, atol=1e-6)
 
@@ -239,9 +240,11 @@ def test_the_centre_of_local_p_learns_from_the_gaussian() -> None:
 def test_places_far_into_a_sentence_are_told_apart_in_bfloat16() -> None:
     # Between 256 and 512 neighbouring bfloat16 lie 2 apart: centres must not be rounded to them.
     window = PredictiveWindow(4, 6)
+    queries, lengths = torch.randn(1, 50, 6), torch.tensor([601])
+    exact = window.centres(queries, lengths, 0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        offsets = window.offsets(torch.zeros(1, 1, 6), torch.tensor([601]), 601, 0)
-    torch.testing.assert_close(offsets[0, 0, 300], torch.tensor(-0.5))
+        centres = window.centres(queries, lengths, 0)
+    torch.testing.assert_close(centres, exact, rtol=0, atol=1e-3)
 
 
 # ------------------------------------------------------------------ what all share

@@ -12,6 +12,7 @@ from nmt.config.model import ModelConfig
 from nmt.data.batch import Batch
 from nmt.model.build import build_model
 from nmt.model.loss import sequence_loss
+from nmt.model.norm import RmsNorm
 from nmt.model.seq2seq import TranslationModel
 
 SIZE, VOCABULARY = 16, 31
@@ -114,12 +115,13 @@ def test_embeddings_start_with_a_variance_of_one_over_their_size(tiny_config: Co
 def test_vectors_start_at_zero_norms_at_one_and_recurrences_orthogonal(
     tiny_config: Configs,
 ) -> None:
-    for name in ("rnn", "transformer"):
-        model = build_model(tiny_config(name, name, size=SIZE), VOCABULARY, VOCABULARY)
+    for name, norm_type in (("rnn", "layer"), ("transformer", "layer"), ("transformer", "rms")):
+        config = tiny_config(name, name, size=SIZE, norm_type=norm_type, qk_norm=True)
+        model = build_model(config, VOCABULARY, VOCABULARY)
         norms = {
             f"{path}.weight"
             for path, module in model.named_modules()
-            if isinstance(module, nn.LayerNorm)
+            if isinstance(module, nn.LayerNorm | RmsNorm)
         }
         for path, parameter in model.named_parameters():
             if parameter.dim() == 1:

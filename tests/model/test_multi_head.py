@@ -273,6 +273,23 @@ def test_alibi_slopes_of_eight_heads_are_the_papers() -> None:
     torch.testing.assert_close(bias[:, 2, 0], 2 * bias[:, 2, 1])
 
 
+def test_t5_buckets_worked_by_hand() -> None:
+    # Both ways: 16 buckets a direction, 8 of them exact; bucket 8 + 8 ln(d / 8) / ln(16).
+    far = {7: 7, 8: 8, 11: 8, 16: 10, 23: 11, 32: 12, 64: 14, 91: 15, 128: 15, 299: 15}
+    # Back only: 32 buckets, 16 exact; bucket 16 + 16 ln(d / 16) / ln(8).
+    back = {15: 15, 16: 16, 20: 17, 32: 21, 64: 26, 127: 31, 128: 31, 299: 31}
+    for causal, expected in ((False, far), (True, back)):
+        telling = T5Bias(1, causal=causal)
+        with torch.no_grad():
+            telling.bias_table.copy_(torch.arange(32.0)[:, None])
+            bias = telling(0, 300, torch.device("cpu")).bias
+        assert bias is not None
+        for distance, bucket in expected.items():
+            assert bias[0, 299, 299 - distance] == bucket
+            ahead = bias[0, 0, distance]
+            assert ahead == (0 if causal else 16 + bucket)
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_t5_buckets_are_exact_near_and_logarithmic_far(*, causal: bool) -> None:
     telling = T5Bias(1, causal=causal)

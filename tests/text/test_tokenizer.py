@@ -92,6 +92,12 @@ def test_special_tokens_vanish_from_text(train: Train) -> None:
     assert tokenizer.decode([BOS, *ids, EOS, PAD, PAD]) == "The dog"
 
 
+def test_the_text_of_any_pieces_is_one_line(train: Train) -> None:
+    tokenizer = train(byte_fallback=True).source
+    names = tokenizer.pieces(range(len(tokenizer)))
+    assert tokenizer.decode([*tokenizer.encode("The dog"), names.index("<0x0A>")]) == "The dog "
+
+
 def test_special_tokens_cannot_be_written_in_text(train: Train) -> None:
     ids = train().source.encode("<s> </s> <pad> <unk>")
     assert not {PAD, UNK, BOS, EOS} & set(ids)

@@ -1,4 +1,4 @@
-"""Multiplicative scores and the location score (Luong et al. 2015, eq. 8).
+"""Multiplicative scores and the location score (Luong et al. 2015, section 3.1).
 
 Legend: B batch, T target length, S source length, P positions of the location score.
 """
@@ -62,7 +62,7 @@ class GeneralAttention(Attention):
 
 
 class LocationAttention(Attention):
-    """a_t = softmax(W h_t): one score for each source position, whatever stands there.
+    """a_t = softmax(W h_t) (eq. 8): one score for each source position, whatever stands there.
 
     W has a row for each of P positions. As in the paper (section 3.1), a
     shorter sentence uses the first of them, and of a longer one the pieces behind P are ignored.

@@ -41,9 +41,9 @@ class MultiHeadAttention(nn.Module):
             num_heads: H; divides ``size``.
             dropout: On the attention weights.
             num_kv_heads: G; divides ``num_heads``; None: as many.
-            qk_norm: Normalise each head's queries and keys by their root mean square, with a gain
-                for each unit, so that scores stay bounded (Henry et al. 2020; the norm is that of
-                Zhang & Sennrich 2019).
+            qk_norm: Normalise each head's queries and keys, so that scores stay bounded, after
+                Henry et al. 2020; where they take the L2 norm and one learned scale, this is the
+                norm of Zhang & Sennrich 2019, and scores stay divided by sqrt(K).
             relative: Vectors of relative positions, for self-attention.
         """
         super().__init__()
@@ -111,7 +111,7 @@ class MultiHeadAttention(nn.Module):
         scores = products.view(*heads.shape[:3], keys.size(-2))
         if self.relative is not None and positions.distances is not None:
             scores = scores + self.relative.scores(scaled, positions.distances)
-        return scores if positions.bias is None else scores + positions.bias.to(scores.dtype)
+        return scores if positions.bias is None else scores + positions.bias
 
     def context(
         self, weights: Tensor, values: Tensor, positions: RelativePositions = NO_POSITIONS
@@ -129,7 +129,7 @@ class MultiHeadAttention(nn.Module):
     ) -> Tensor:
         mask = memory.mask
         if positions.bias is not None:
-            bias = positions.bias.to(heads.dtype)
+            bias = positions.bias.to(heads.dtype)[None]  # of fewer axes, no kernel takes it
             mask = bias if mask is None else torch.where(mask, bias, float("-inf"))
         context = functional.scaled_dot_product_attention(
             heads,

@@ -14,7 +14,7 @@ SHAW_DISTANCE = 16
 """Greatest distance told apart (Shaw et al. 2018, section 4.1: k = 16)."""
 
 T5_BUCKETS, T5_DISTANCE = 32, 128
-"""Buckets, and the distance from which all share one (Raffel et al. 2020, section 2.1)."""
+"""Buckets, and the distance by which the last one has begun (Raffel et al. 2020, section 2.1)."""
 
 ROTARY_BASE = 10_000.0
 """Base of the angles' geometric series (Su et al. 2021, section 3.2.2)."""
@@ -169,8 +169,9 @@ class RelativeVectors(nn.Module):
 
     def values(self, weights: Tensor, distances: Tensor) -> Tensor:
         """Return the weighted sum of a^V by weights [B, H, T, S], [B, H, T, K]."""
-        totals = weights.new_zeros(*weights.shape[:3], len(self.value_vectors))
-        totals = totals.scatter_add(-1, distances.expand_as(weights), weights)
+        exact = weights.to(torch.promote_types(weights.dtype, torch.float32))  # many into one sum
+        totals = exact.new_zeros(*weights.shape[:3], len(self.value_vectors))
+        totals = totals.scatter_add(-1, distances.expand_as(weights), exact).to(weights.dtype)
         return torch.matmul(totals, self.value_vectors.to(weights.dtype))
 
 

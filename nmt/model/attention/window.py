@@ -26,7 +26,8 @@ class Window(nn.Module, ABC):
     def centres(self, query: Tensor, lengths: Tensor, position: int) -> Tensor:
         """Return p_t of queries [B, T, Q] from target ``position`` on, [B, T], counted from 0.
 
-        ``lengths`` [B] are those of the sources, EOS counted.
+        ``lengths`` [B] count the source positions that may be attended to, EOS among them; they
+        are the first ones.
         """
 
     def offsets(self, query: Tensor, lengths: Tensor, source_length: int, position: int) -> Tensor:
@@ -67,10 +68,11 @@ class PredictiveWindow(Window):
 
     def centres(self, query: Tensor, lengths: Tensor, position: int) -> Tensor:
         """Return S · sigmoid(v · tanh(W h_t)), which lies in (0, S)."""
-        share = self.centre_vector(self.centre_projection(query).tanh()).squeeze(-1).sigmoid()
-        # A bfloat16 knows no fractions above 128: places are told apart in float32 at least.
-        share = share.float() if share.dtype is torch.bfloat16 else share
-        return share * lengths[:, None]
+        # A bfloat16 share of a long sentence would miss its place by whole positions.
+        exact = torch.promote_types(query.dtype, torch.float32)
+        with torch.autocast(query.device.type, enabled=False):
+            logits = self.centre_vector(self.centre_projection(query.to(exact)).tanh())
+        return logits.squeeze(-1).sigmoid() * lengths[:, None]
 
 
 def gaussian(offsets: Tensor, size: int) -> Tensor:
