@@ -75,7 +75,8 @@ def _check(options: AlignOptions) -> None:
                 raise UserError(f"{flag} is about scores: give the gold alignments by --gold FILE")
     if options.compare and options.reading.given:
         raise UserError(
-            "--compare tries every layer, head and shift: leave out --layer, --head and --shift"
+            "--compare tries every layer, head and shift: leave out --layer, --head, --shift "
+            "and --threshold"
         )
     for path in (options.source, options.target, options.gold):
         if path is not None and not path.exists():
@@ -149,7 +150,10 @@ def _print_score(reading: AlignmentReading, score: AlignmentScore) -> None:
     print(f"recall    {100 * score.recall:6.2f} %  {score.sure:,} sure links")
     head = "mean" if reading.head is None else reading.head
     shift = "--shift" if reading.shift else "--no-shift"
-    print(f"read with --layer {reading.layer} --head {head} {shift}", file=sys.stderr)
+    print(
+        f"read with --layer {reading.layer} --head {head} {shift} --threshold {reading.threshold}",
+        file=sys.stderr,
+    )
 
 
 def _print_table(scored: Sequence[Scored]) -> None:

@@ -85,6 +85,11 @@ def _check(options: AttentionOptions) -> None:
         raise UserError("give a sentence or --source FILE, not both")
     if options.sentence is None and options.source is None:
         raise UserError("there is no sentence: give one as an argument, or a file by --source")
+    if not options.outputs and (options.pieces or not options.eos):
+        flag = "--pieces" if options.pieces else "--no-eos"
+        raise UserError(f"{flag} is about what is drawn or written: add --output FILE")
+    if options.grid and (options.reading.layer, options.reading.head) != (None, None):
+        raise UserError("--grid draws all layers and heads: leave out --layer and --head")
     if options.rank is not None and options.rank < 1:
         raise UserError(f"--rank is {options.rank}; it must be at least 1, the best translation")
     if options.reference is not None:
@@ -131,6 +136,11 @@ def _search(translator: Translator, sources: Sequence[str], rank: int) -> list[V
         raise UserError(f"--rank {rank + 1} needs as many beams: add --beam-size {rank + 1}")
     views = []
     for translation in translator.translate(sources, need_weights=True):
+        if not translation.hypotheses:
+            raise UserError(
+                f"nothing is left of {translation.source!r} once it is normalised, so there is no "
+                "attention to show"
+            )
         if rank >= len(translation.hypotheses):
             raise UserError(
                 f"there are {len(translation.hypotheses)} translations of {translation.source!r}, "

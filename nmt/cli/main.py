@@ -49,6 +49,13 @@ Shift = Annotated[
         help="Read a target word a step later, when it is the decoder's input. [no, or as guided]",
     ),
 ]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        help="Also link source words of at least this share of the heaviest one's weight. "
+        "[1: the heaviest alone; 0.3 if guided]"
+    ),
+]
 
 
 def _version(wanted: bool) -> None:
@@ -143,6 +150,7 @@ def align(
     layer: Layer = None,
     head: Head = None,
     shift: Shift = None,
+    threshold: Threshold = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Score every layer, head and shift, best first.")
     ] = False,
@@ -158,7 +166,7 @@ def align(
     from nmt.cli.align import AlignOptions, run
     from nmt.cli.reading import ReadingFlags
 
-    reading = ReadingFlags(layer, head, shift)
+    reading = ReadingFlags(layer, head, shift, threshold)
     run(
         AlignOptions(
             model, source, target, gold, flip_gold, reading, compare, as_json, batch_size, device
@@ -193,6 +201,7 @@ def attention(
     layer: Layer = None,
     head: Head = None,
     shift: Shift = None,
+    threshold: Threshold = None,
     grid: Annotated[bool, typer.Option("--grid", help="Draw all layers and heads.")] = False,
     pieces: Annotated[
         bool,
@@ -223,7 +232,7 @@ def attention(
             outputs=output or [],
             beam_size=beam_size,
             rank=rank,
-            reading=ReadingFlags(layer, head, shift),
+            reading=ReadingFlags(layer, head, shift, threshold),
             grid=grid,
             pieces=pieces,
             eos=eos,

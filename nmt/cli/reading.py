@@ -1,4 +1,4 @@
-"""The flags --layer, --head and --shift: which attention a command reads."""
+"""The flags --layer, --head, --shift and --threshold: which attention a command reads, and how."""
 
 from dataclasses import dataclass, replace
 
@@ -14,19 +14,22 @@ class ReadingFlags:
     layer: int | None
     head: str | None
     shift: bool | None
+    threshold: float | None = None
 
     @property
     def given(self) -> bool:
         """Whether there is any."""
-        return (self.layer, self.head, self.shift) != (None, None, None)
+        return self != ReadingFlags(None, None, None)
 
     def check(self) -> None:
-        """Refuse a head that is neither a number nor the word mean.
+        """Refuse a head that is neither a number nor the word mean, and a threshold out of range.
 
         Raises:
             UserError: It is.
         """
         self._read_head()
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            raise UserError(f"--threshold is {self.threshold}; it must be above 0 and at most 1")
 
     def resolve(self, config: Config, layers: int, heads: int) -> AlignmentReading:
         """Return what to read of a model with so many layers and heads.
@@ -41,6 +44,8 @@ class ReadingFlags:
             reading = replace(reading, head=self._read_head())
         if self.shift is not None:
             reading = replace(reading, shift=self.shift)
+        if self.threshold is not None:
+            reading = replace(reading, threshold=self.threshold)
         return reading.resolved(layers, heads)
 
     def _read_head(self) -> int | None:

@@ -16,6 +16,7 @@ from nmt.reporting.sweep_table import SweepRow, markdown, plain
 from nmt.run_folder import write_json
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
+_SPECIAL = re.compile(r"""[,'"\\$()\[\]{}=]|[^ -~]""")
 
 
 def is_sweep() -> bool:
@@ -24,7 +25,7 @@ def is_sweep() -> bool:
 
 
 def left_to_the_jobs(override: str) -> str:
-    """Make a plain value on the command line a sweep over this one value; leave other overrides.
+    """Make a simple value on the command line a sweep over this one; leave other overrides.
 
     Hydra composes a configuration before those of a sweep's jobs, without what is swept over. It
     need not have a setting that each job has, as ``data.root`` where experiments choose the data.
@@ -32,9 +33,9 @@ def left_to_the_jobs(override: str) -> str:
     key, _, value = override.partition("=")
     if key.startswith("hydra.") or key.lstrip("+") in group_choices():
         return override
-    if value == "null" or not _PLAIN.fullmatch(value):
+    if value == "null" or _SPECIAL.search(value):
         return override  # Hydra would not hand it on as it is
-    return f"{key}=choice({value})"
+    return f"{key}=choice({value if _PLAIN.fullmatch(value) else repr(value)})"
 
 
 def refuse_single_run() -> None:

@@ -37,11 +37,13 @@ def register_schemas() -> None:
     """Make every schema known to Hydra under ``schema/<group>``, for YAML files to extend.
 
     Help prints ``group_choices`` in place of Hydra's own list, which would name the schemas too;
-    ``${corpora:phrasebook/test.en}`` is the path of a file of the embedded corpora.
+    ``${corpora:phrasebook/test.en}`` is the path of a file of the embedded corpora, and
+    ``${equal:${data.source_language},de}`` is true or false.
     """
     OmegaConf.register_new_resolver(
         "corpora", lambda path: str(corpora_directory() / path), replace=True
     )
+    OmegaConf.register_new_resolver("equal", lambda one, other: one == other, replace=True)
     OmegaConf.register_new_resolver(
         "group_choices",
         lambda: "\n".join(f"  {group}: {', '.join(c)}" for group, c in group_choices().items()),

@@ -43,8 +43,8 @@ class Aligner:
         """
         if not model.decoder.attends:
             raise UserError(
-                "this model has no attention over the source, so nothing aligns its words; "
-                "train one whose decoder attends"
+                "this model has no attention over the source, so there is none to show or to align "
+                "by; train one whose decoder attends"
             )
         self._model = model.eval()
         self._tokenizers = tokenizers

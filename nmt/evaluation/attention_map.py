@@ -127,10 +127,11 @@ class AttentionMap:
         chosen = self.weights[layer]
         return np.asarray(chosen.mean(axis=0) if head is None else chosen[head])
 
-    def links(self, layer: int, head: int | None) -> frozenset[Link]:
+    def links(self, layer: int, head: int | None, threshold: float = 1.0) -> frozenset[Link]:
         """Link every target word to the source word with the greatest weight.
 
-        EOS is no word: its row gives no link and its column takes none, however heavy. A row whose
+        With a ``threshold`` below 1, also to all that have at least this share of that weight. EOS
+        is no word: its row gives no link and its column takes none, however heavy. A row whose
         weights on words are all zero gives none either. A map of pieces is merged first.
 
         Returns:
@@ -144,10 +145,12 @@ class AttentionMap:
         weights = words.layer_head(layer, head)[:rows, :columns]
         if weights.size == 0:
             return frozenset()
+        chosen = (weights >= threshold * weights.max(axis=1, keepdims=True)) & (weights > 0)
+        if threshold == 1:  # of equals the first
+            chosen &= chosen.cumsum(axis=1) == 1
         return frozenset(
-            (words.source_words[best], words.target_words[row])
-            for row, best in enumerate(weights.argmax(axis=1).tolist())
-            if weights[row, best] > 0
+            (words.source_words[column], words.target_words[row])
+            for row, column in np.argwhere(chosen).tolist()
         )
 
     def _is_of_words(self) -> bool:

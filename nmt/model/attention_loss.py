@@ -14,8 +14,8 @@ def guided_alignment_loss(
     """Return the cross-entropy of one head's weights A under given links G: -sum G log A.
 
     This is the alignment loss of Garg et al. 2019, summed over target pieces where they take the
-    mean; pieces without links add nothing. Weights of exactly 0, as outside a window, count as
-    the smallest normal number, and give no gradient.
+    mean; pieces without links add nothing. Neither do links where the weight is exactly 0, as
+    outside a window: no gradient could bring it there.
 
     Args:
         weights: A, [B, L, H, T, S].
@@ -34,7 +34,7 @@ def guided_alignment_loss(
     if shift:
         rows, alignment = rows[:, 1:], alignment[:, :-1]  # the row left out is EOS
     log_weights = rows.clamp_min(torch.finfo(rows.dtype).tiny).log()
-    return -(alignment * log_weights).sum()
+    return -(alignment * log_weights).masked_fill(rows == 0, 0.0).sum()
 
 
 def coverage_loss(weights: Tensor, target_mask: Tensor) -> Tensor:

@@ -68,15 +68,16 @@ class Tokenizer:
     def encode_words(self, sentence: str) -> tuple[list[int], list[int]]:
         """Return the piece ids of a sentence, and for each the number of its word, from 0.
 
-        Words are what stands between spaces and tabs of the sentence as given, as in Pharaoh
-        alignments; one whose every character the normalisation drops has no piece.
+        Words are what stands between spaces of the sentence as given, as in Pharaoh alignments; one
+        whose every character the normalisation drops has no piece.
         """
         ids = self.encode(sentence)
         groups = word_groups(self.pieces(ids))
         words = split_words(sentence)
-        if groups and groups[-1] + 1 == len(words):
+        plain = sentence.isprintable() and WORD_START not in sentence
+        if plain and groups and groups[-1] + 1 == len(words):
             return ids, groups
-        # The normalisation made several words of one, or none: ask what becomes of each.
+        # The normalisation may make several words of one, or none: ask what becomes of each.
         parts = [_count_groups(self.pieces(self.encode(word))) for word in words]
         owners = [number for number, count in enumerate(parts) for _ in range(count)]
         last = len(words) - 1
@@ -84,16 +85,21 @@ class Tokenizer:
 
 
 def split_words(sentence: str) -> list[str]:
-    """Return what stands between spaces and tabs."""
-    return [word for word in re.split(r"[ \t]+", sentence) if word]
+    """Return what stands between spaces."""
+    return [word for word in sentence.split(" ") if word]
 
 
 def word_groups(pieces: Sequence[str]) -> list[int]:
-    """Number the words that pieces belong to, from 0: a word begins with ``▁``."""
+    """Number the words that pieces belong to, from 0: a word begins with ``▁``.
+
+    A ``▁`` alone belongs to the word behind it, however many there are.
+    """
     groups: list[int] = []
+    spelled = False  # whether the word under way has a character yet
     for piece in pieces:
-        begins = piece.startswith(WORD_START)
+        begins = spelled and piece.startswith(WORD_START)
         groups.append(groups[-1] + begins if groups else 0)
+        spelled = (spelled and not begins) or piece != WORD_START
     return groups
 
 

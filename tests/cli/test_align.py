@@ -11,7 +11,7 @@ import pytest
 Nmt = Callable[..., Any]
 Refused = Callable[..., str]
 
-SOURCES = ["one two three", "four", "", "five six  seven\teight", "nine ten"]
+SOURCES = ["one two three", "four", "", "five six  seven eight", "nine ten"]
 TARGETS = ["eins zwei drei", "vier fünf", "eins", "fünf sechs acht", ""]
 
 
@@ -95,7 +95,12 @@ def test_scores_are_of_the_links_that_are_printed(
     assert scores["precision"] == pytest.approx(3 / 8)
     assert scores["recall"] == 1
     assert scores["aer"] == pytest.approx(5 / 9)
-    assert scores["reading"] == {"layer": 0, "head": None, "shift": False}
+    assert scores["reading"] == {
+        "layer": 0,
+        "head": None,
+        "shift": False,
+        "threshold": 1.0,
+    }
     shown = align("--gold", gold)
     assert "AER        55.56 %" in shown
     assert "precision  37.50 %  8 links found" in shown
@@ -111,7 +116,7 @@ def test_a_comparison_holds_every_reading_best_first_each_with_its_own_score(
     assert len(rows) == 2 * (1 + 4) * 2
     assert len({tuple(row["reading"].values()) for row in rows}) == len(rows)
     assert [row["aer"] for row in rows] == sorted(row["aer"] for row in rows)
-    assert {"layer": 1, "head": 2, "shift": True} in [
+    assert {"layer": 1, "head": 2, "shift": True, "threshold": 1.0} in [
         row["reading"] for row in rows if row["aer"] == 0
     ]
     assert rows[-1]["aer"] > 0

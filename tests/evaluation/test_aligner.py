@@ -13,7 +13,7 @@ from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation import aligner as module
 from nmt.evaluation.aligner import Aligner
-from nmt.evaluation.alignment_reading import AlignmentReading, default_reading
+from nmt.evaluation.alignment_reading import GUIDED_THRESHOLD, AlignmentReading, default_reading
 from nmt.evaluation.attention_map import EOS_WORD, hypothesis_map, piece_map
 from nmt.text.tokenizer import split_words
 
@@ -131,4 +131,4 @@ def test_a_guided_run_is_read_where_it_was_guided(
     guided = GuidedAlignmentConfig(weight=0.05, layer=layer, head=2, shift=True)
     config.training = replace(config.training, guided_alignment=guided)
     reading = default_reading(config, 6).resolved(6, 4)
-    assert reading == AlignmentReading(read, 2, shift=True)
+    assert reading == AlignmentReading(read, 2, shift=True, threshold=GUIDED_THRESHOLD)

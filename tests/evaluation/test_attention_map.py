@@ -90,6 +90,20 @@ def test_links_go_to_the_heaviest_word_of_those_that_are_no_eos() -> None:
     assert _map().shifted().links(0, None) == {(1, 0), (1, 1)}
 
 
+def test_a_threshold_links_all_words_that_weigh_nearly_as_much() -> None:
+    # Words: xy looks at ab (0.6) and c (0.3), z at ab (0.2) and c (0.8).
+    rows = [[0.3, 0.3, 0.3, 0.1], [0.3, 0.3, 0.3, 0.1], [0.1, 0.1, 0.8, 0.0], ROWS[3]]
+    assert _map(rows).links(0, 0) == {(0, 0), (1, 1)}
+    assert _map(rows).links(0, 0, threshold=0.4) == {(0, 0), (1, 0), (1, 1)}
+    assert _map(rows).links(0, 0, threshold=0.2) == {(0, 0), (1, 0), (0, 1), (1, 1)}
+
+
+def test_of_equal_weights_the_first_is_linked_alone() -> None:
+    rows = [[0.25, 0.25, 0.5, 0.0]] * 4
+    assert _map(rows).links(0, 0) == {(0, 0), (0, 1)}
+    assert _map(rows).links(0, 0, threshold=0.99) == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
 def test_a_word_of_many_light_pieces_outweighs_a_heavier_single_piece() -> None:
     rows = [[0.3, 0.3, 0.4, 0.0]] * 4
     assert _map(rows).links(0, 0) == {(0, 0), (0, 1)}

@@ -9,7 +9,7 @@ import pytest
 from nmt.config.data import TokenizerConfig
 from nmt.errors import UserError
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
-from nmt.text.tokenizer import Tokenizer, TokenizerPair, train_tokenizers
+from nmt.text.tokenizer import Tokenizer, TokenizerPair, train_tokenizers, word_groups
 
 ENGLISH = [
     f"The {size} {thing} was {place} and it is quick."
@@ -134,3 +134,40 @@ def test_a_vocabulary_that_is_too_large_or_too_small_is_refused(train: Train, na
 def test_bytes_that_are_no_model_are_refused(junk: bytes) -> None:
     with pytest.raises(UserError, match="tokenizer"):
         Tokenizer(junk)
+
+
+# ------------------------------------------------------------------------- words
+
+HOSTILE = [
+    "two  words ",
+    "a\tb c",  # a tab is no space
+    "b\taa",
+    "ein\u00a0Wort zwei",  # a no-break space, which NFKC makes a space
+    "\u200b nothing \u200b\u200b here",  # words that vanish
+    "a\u200b\u00a0b \u200b c",  # one splits and one vanishes: the counts agree
+    "\u2581 \u2581a b\u2581c",  # SentencePiece's own mark
+    "\ufb01sh \u2460 \u00bd",  # characters that NFKC takes apart
+    "\u0007 bell",
+]
+
+
+@pytest.mark.parametrize("normalization", ["nmt_nfkc", "nfkc", "identity"])
+@pytest.mark.parametrize("sentence", HOSTILE)
+def test_every_piece_is_of_the_word_that_it_spells(
+    train: Train, normalization: str, sentence: str
+) -> None:
+    tokenizer = train(normalization=normalization).source
+    ids, numbers = tokenizer.encode_words(sentence)
+    assert ids == tokenizer.encode(sentence)
+    assert numbers == sorted(numbers)
+
+    def spelled(pieces: list[int]) -> str:
+        return tokenizer.decode(pieces).replace(" ", "")
+
+    for number, word in enumerate(word for word in sentence.split(" ") if word):
+        mine = [piece for piece, owner in zip(ids, numbers, strict=True) if owner == number]
+        assert spelled(mine) == spelled(tokenizer.encode(word)), f"word {number}"
+
+
+def test_a_mark_alone_belongs_to_the_word_behind_it() -> None:
+    assert word_groups(["▁", "▁t", "o", "▁", "go"]) == [0, 0, 0, 1, 1]

@@ -11,8 +11,8 @@ class AdditiveAttention(Attention):
 
     Bahdanau et al. 2015, appendix A.1.2, with the decoder's previous state as query; and the
     ``concat`` score of Luong et al. 2015, section 3.1, whose W [h_t; h_s] is the same sum. Coverage
-    is a third term of it (Tu et al. 2016, section 3; See et al. 2017, eq. 11). As in See et al., eq.
-    1, the sum has a bias.
+    is a third term of it (Tu et al. 2016, section 3; See et al. 2017, eq. 11). The sum has a bias,
+    as in See et al. 2017, eq. 1.
     """
 
     def __init__(
