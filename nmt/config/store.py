@@ -1,5 +1,8 @@
 """Registers the typed schemas and the resolvers with Hydra."""
 
+import textwrap
+from collections.abc import Sequence
+
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
@@ -46,7 +49,7 @@ def register_schemas() -> None:
     OmegaConf.register_new_resolver("equal", lambda one, other: one == other, replace=True)
     OmegaConf.register_new_resolver(
         "group_choices",
-        lambda: "\n".join(f"  {group}: {', '.join(c)}" for group, c in group_choices().items()),
+        lambda: "\n".join(_listed(group, names) for group, names in group_choices().items()),
         replace=True,
     )
     store = ConfigStore.instance()
@@ -56,3 +59,8 @@ def register_schemas() -> None:
     for base, choices in CHOICES.items():
         for name, node in choices.items():
             store.store(group=f"schema/{GROUPS[base]}", name=name, node=node)
+
+
+def _listed(group: str, names: Sequence[str]) -> str:
+    text = f"{group}: {', '.join(names)}"
+    return textwrap.fill(text, 100, initial_indent="  ", subsequent_indent="    ")
