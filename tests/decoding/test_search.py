@@ -15,7 +15,6 @@ from torch import Tensor
 
 from nmt.config.schema import DecodingConfig
 from nmt.data.batch import Batch, source_batch
-from nmt.decoding.scoring import score_batch
 from nmt.decoding.search import Hypothesis, beam_search, length_penalty
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
@@ -36,6 +35,16 @@ def options(
         max_length_extra=extra,
         batch_size=64,
     )
+
+
+@torch.inference_mode()
+def forced(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """What a model makes of given targets: log-probabilities [B], EOS included, and weights."""
+    inputs = batch.source_ids, batch.source_mask, batch.target_input_ids
+    output = model(*inputs, need_weights=True)
+    log_probs = model.logits(output.hidden).log_softmax(dim=-1)
+    chosen = log_probs.gather(2, batch.target_output_ids[:, :, None]).squeeze(2)
+    return chosen.masked_fill(batch.target_output_ids == PAD, 0.0).sum(1), output.weights
 
 
 @dataclass(frozen=True)
@@ -266,17 +275,17 @@ def test_search_finds_the_probabilities_and_weights_of_training(
             assert not {PAD, BOS, EOS} & set(hypothesis.ids)
             length = len(hypothesis.ids) + 1
             assert length <= len(source) + 1 + 3
-            forced = score_batch(model, batch_of([(source, hypothesis.ids)]), need_weights=True)
-            assert hypothesis.log_prob == pytest.approx(forced.log_probs.item(), abs=1e-4)
+            log_probs, weights = forced(model, batch_of([(source, hypothesis.ids)]))
+            assert hypothesis.log_prob == pytest.approx(log_probs.item(), abs=1e-4)
             penalty = ((5 + length) / 6) ** 0.6
             assert hypothesis.score == pytest.approx(hypothesis.log_prob / penalty)
-            if forced.weights is None:
+            if weights is None:
                 assert hypothesis.weights is None
                 continue
             assert hypothesis.weights is not None
             torch.testing.assert_close(
                 hypothesis.weights,
-                forced.weights[0],
+                weights[0],
                 rtol=1e-4,
                 atol=1e-5,
                 msg=lambda text: f"weights do not follow their hypothesis\n{text}",
@@ -292,13 +301,3 @@ def test_company_does_not_change_what_is_found(
         (alone,) = beam_search(model, *source_batch([source]), settings)
         assert [h.ids for h in found] == [h.ids for h in alone]
         assert [h.score for h in found] == pytest.approx([h.score for h in alone], abs=1e-4)
-
-
-def test_scores_of_a_batch_leave_padding_out(
-    model: TranslationModel, ragged_pairs: list[Any], batch_of: Collate
-) -> None:
-    together = score_batch(model, batch_of(ragged_pairs))
-    assert together.weights is None
-    for row, pair in enumerate(ragged_pairs):
-        alone = score_batch(model, batch_of([pair])).log_probs.item()
-        assert together.log_probs[row].item() == pytest.approx(alone, abs=1e-4)
