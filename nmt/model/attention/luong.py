@@ -74,9 +74,9 @@ class LocationAttention(Attention):
         self.position_scores = nn.Linear(query_size, num_positions, bias=False)
 
     def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
-        """The states are values only; positions behind P are masked."""
+        """The states are values only, the keys are of size 0; positions behind P are masked."""
         known = torch.arange(mask.size(1), device=mask.device) < self.position_scores.out_features
-        return AttentionMemory(states, states, (mask & known)[:, None, :])
+        return AttentionMemory(states[:, :, :0], states, (mask & known)[:, None, :])
 
     def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
         """Return W query cut, or filled up, to the source's length, [B, T, S]."""
