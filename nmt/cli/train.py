@@ -92,8 +92,13 @@ def _overrides_first(arguments: Sequence[str]) -> list[str]:
     parser.error = refuse  # type: ignore[method-assign]
     parsed = parser.parse_intermixed_args(arguments)
     flags = [argument for argument in arguments if argument not in parsed.overrides]
-    overrides = list(map(quoted, parsed.overrides))
+    overrides = [_free_to_add(quoted(override)) for override in parsed.overrides]
     return [*(map(left_to_the_jobs, overrides) if parsed.multirun else overrides), *flags]
+
+
+def _free_to_add(override: str) -> str:
+    """Let ``data.extra.NAME`` name a source of the user's own, which Hydra wants with ``++``."""
+    return f"++{override}" if override.startswith("data.extra.") else override
 
 
 def _train(composed: DictConfig) -> "Outcome":

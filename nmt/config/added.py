@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from nmt.config.data import DataConfig
+from nmt.config.data import DataConfig, HuggingFaceDataConfig, SourceConfig, TokenizerConfig
 from nmt.config.model import (
     BahdanauAttentionConfig,
     LuongConcatAttentionConfig,
@@ -26,6 +26,42 @@ ADDED: dict[type, dict[str, Any]] = {
     DataConfig: {
         "alignments": {"train": None, "valid": None, "test": None},
         "gold": {"source": None, "target": None, "links": None, "flip": False},
+        "extra": {},
+        "temperature": 1.0,
+        "filters": {
+            "max_words": None,
+            "max_ratio": None,
+            "duplicates": "keep",
+            "copies": False,
+            "scripts": False,
+            "language": None,
+            "test_overlap": False,
+        },
+        "on_doubt": "stop",
+        "dropped": None,
+        "shuffle_buffer": None,
+        "workers": None,
+        "loader_workers": 0,
+    },
+    SourceConfig: {
+        "path": None,
+        "dataset": None,
+        "format": None,
+        "source_column": None,
+        "target_column": None,
+        "subset": None,
+        "split": None,
+        "streaming": False,
+        "tag": None,
+        "weight": 1.0,
+    },
+    HuggingFaceDataConfig: {"streaming": False},
+    TokenizerConfig: {
+        "symbols": [],
+        "sampling": 0.0,
+        "sample_size": 2_000_000,
+        "model": None,
+        "target_model": None,
     },
     TrainingConfig: {
         "guided_alignment": {"weight": 0.0, "layer": None, "head": 0, "shift": False},

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from nmt.config.added import as_before
 from nmt.config.choices import CHOICES
+from nmt.config.data import DataConfig, SourceConfig
 from nmt.errors import UserError
 
 T = TypeVar("T")
@@ -68,15 +69,36 @@ def _choose(cls: type[T], mapping: Mapping[str, Any], where: str) -> type[T]:
     return choices[name]
 
 
+def extra_sources(data: DataConfig) -> dict[str, SourceConfig]:
+    """Return the typed sources of ``data.extra``, whose names are the user's.
+
+    Raises:
+        UserError: A key is unknown, or a value of the wrong kind.
+    """
+    return {
+        name: from_mapping(SourceConfig, source, f"data.extra.{name}")
+        for name, source in data.extra.items()
+    }
+
+
 def _value(hint: Any, value: Any, path: str) -> Any:
+    if hint is Any:
+        return value
     if isinstance(hint, types.UnionType):
         if value is None and type(None) in hint.__args__:
             return None
         hint = next(kind for kind in hint.__args__ if kind is not type(None))
     if dataclasses.is_dataclass(hint):
         return from_mapping(hint, value, path)  # type: ignore[arg-type]
+    if typing.get_origin(hint) is dict and isinstance(value, Mapping):
+        inner = typing.get_args(hint)[1]
+        return {key: _value(inner, part, f"{path}.{key}") for key, part in value.items()}
+    if typing.get_origin(hint) is list and isinstance(value, list):
+        inner = typing.get_args(hint)[0]
+        return [_value(inner, part, f"{path}[{i}]") for i, part in enumerate(value)]
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
-        raise UserError(f"{path} is {value!r}, not of type {hint.__name__}")
+        kind = getattr(hint, "__name__", str(hint))
+        raise UserError(f"{path} is {value!r}, not of type {kind}")
     return value

@@ -7,7 +7,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from nmt.config.choices import CHOICES, GROUPS
-from nmt.config.data import TokenizerConfig
+from nmt.config.data import FiltersConfig, TokenizerConfig
 from nmt.config.folders import config_directory, corpora_directory
 from nmt.config.model import ModelConfig
 from nmt.config.schema import (
@@ -18,6 +18,7 @@ from nmt.config.schema import (
 )
 
 _SINGLE = {
+    "data/filters": FiltersConfig,
     "tokenizer": TokenizerConfig,
     "model": ModelConfig,
     "training": TrainingConfig,
@@ -30,7 +31,7 @@ def group_choices() -> dict[str, list[str]]:
     """Return the names of the files in each config group."""
     root = config_directory()
     choices: dict[str, list[str]] = {}
-    for file in sorted(root.glob("*/**/*.yaml")):
+    for file in sorted(root.glob("*/**/[!_]*.yaml")):  # _common is no choice
         choices.setdefault(str(file.parent.relative_to(root)), []).append(file.stem)
     choices.pop("hydra/help", None)
     return dict(sorted(choices.items()))
@@ -54,8 +55,9 @@ def register_schemas() -> None:
     )
     store = ConfigStore.instance()
     store.store(name="schema_config", node=Config)
-    for group, node in _SINGLE.items():
-        store.store(group="schema", name=group, node=node)
+    for path, node in _SINGLE.items():
+        group, _, name = f"schema/{path}".rpartition("/")
+        store.store(group=group, name=name, node=node)
     for base, choices in CHOICES.items():
         for name, node in choices.items():
             store.store(group=f"schema/{GROUPS[base]}", name=name, node=node)

@@ -129,7 +129,9 @@ def _read_text(data: DataConfig) -> Corpus:
         case FilesDataConfig():
             splits = (data.train, data.valid, data.test)
             train, valid, test = (
-                None if split is None else _from_files(Path(split.source), Path(split.target))
+                None
+                if split is None
+                else _from_files(Path(str(split.source)), Path(str(split.target)))
                 for split in splits
             )
             assert train is not None
