@@ -88,7 +88,8 @@ class PairSource(Protocol):
 def clean_text(text: str) -> str:
     r"""Return one line fit for training: no byte-order mark in front, no line break anywhere.
 
-    Those at the end go. A line break inside (``\r\n``, ``\r`` or ``\n``) becomes a space; nothing else is touched.
+    Those at the end go. One inside (``\r\n``, ``\r`` or ``\n``) becomes a space; nothing else is
+    touched.
     """
     if text.isprintable():
         return text
