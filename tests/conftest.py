@@ -13,7 +13,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config.data import AlignmentFiles, GoldAlignments, PhrasebookDataConfig, TokenizerConfig
+from nmt.config.data import (
+    AlignmentFiles,
+    FiltersConfig,
+    GoldAlignments,
+    PhrasebookDataConfig,
+    TokenizerConfig,
+)
 from nmt.config.model import (
     AttentionConfig,
     BahdanauAttentionConfig,
@@ -367,6 +373,11 @@ def _tokenizer_config(**changes: Any) -> TokenizerConfig:
         byte_fallback=False,
         character_coverage=1.0,
         normalization="identity",
+        symbols=[],
+        sampling=0.0,
+        sample_size=1_000_000,
+        model=None,
+        target_model=None,
     )
     return replace(config, **changes)
 
@@ -384,6 +395,18 @@ def _adam() -> AdamConfig:
 def _greedy() -> DecodingConfig:
     return DecodingConfig(
         beam_size=1, length_penalty=1.0, max_length_ratio=2.0, max_length_extra=5, batch_size=64
+    )
+
+
+def _no_filters() -> FiltersConfig:
+    return FiltersConfig(
+        max_words=None,
+        max_ratio=None,
+        duplicates="keep",
+        copies=False,
+        scripts=False,
+        language=None,
+        test_overlap=False,
     )
 
 
@@ -423,7 +446,15 @@ def run_config() -> Callable[..., Config]:
             data=PhrasebookDataConfig(
                 source_language="en",
                 target_language="de",
+                extra={},
+                temperature=1.0,
+                filters=_no_filters(),
                 max_length=100,
+                on_doubt="stop",
+                dropped=None,
+                shuffle_buffer=None,
+                workers=1,
+                loader_workers=0,
                 alignments=AlignmentFiles(train=None, valid=None, test=None),
                 gold=GoldAlignments(source=None, target=None, links=None, flip=False),
                 cache_dir=None,

@@ -242,6 +242,66 @@ def attention(
     )
 
 
+data = typer.Typer(help="Look at training text.", rich_markup_mode=None)
+app.add_typer(data, name="data", short_help="Check training text for faults, before training.")
+
+
+@data.callback()
+def _data() -> None:
+    pass
+
+
+@data.command("check", short_help="Find what is wrong with a corpus, and say how to mend it.")
+def data_check(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCE TARGET | FILE]",
+            help="Two files, line i of both a pair; or one of both sides: .tsv, .jsonl, .tmx, ...",
+            show_default=False,
+        ),
+    ] = None,
+    valid: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="SOURCE TARGET", help="Validation files.", show_default=False),
+    ] = None,
+    test: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="SOURCE TARGET", help="Test files.", show_default=False),
+    ] = None,
+    source_language: Annotated[
+        str | None, typer.Option(help="As en. [the end of the file's name: train.en.gz]")
+    ] = None,
+    target_language: Annotated[str | None, typer.Option(help="As de. [likewise]")] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="CONFIG",
+            help="In place of files: a choice of nmt train, as multi30k, or its settings, here in "
+            "quotes or behind: --data files data.source_language=en ...",
+        ),
+    ] = None,
+    vocab_size: Annotated[
+        int | None,
+        typer.Option(help="Pieces to ask of the tokenizer. [of files: 3,000, or what they give]"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page with histograms.")] = None,
+) -> None:
+    """Find what is wrong with a corpus, where it begins and what to do, and what training costs.
+
+    Exit status: 0 clean, 1 with warnings, 2 where training would be refused.
+    """
+    from nmt.cli.data_check import DataCheckOptions, run
+
+    languages = source_language, target_language
+    status = run(
+        DataCheckOptions(arguments or [], valid, test, languages, config, vocab_size, html, as_json)
+    )
+    raise typer.Exit(status)
+
+
 def main() -> None:
     """Run the command line; mistakes of the user end in one line and exit status 2."""
     from nmt.cli.errors import reported

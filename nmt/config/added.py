@@ -44,6 +44,8 @@ ADDED: dict[type, dict[str, Any]] = {
         "loader_workers": 0,
     },
     SourceConfig: {
+        "source": None,
+        "target": None,
         "path": None,
         "dataset": None,
         "format": None,

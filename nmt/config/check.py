@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+from nmt.config.check_data import check_data
 from nmt.config.check_model import check_model
+from nmt.config.check_tokenizer import check_tokenizer
 from nmt.config.choices import CHOICES, GROUPS
-from nmt.config.data import DataConfig, FilesDataConfig, TokenizerConfig
 from nmt.config.faults import (
     Fault,
     at_least,
@@ -40,11 +41,12 @@ def check_config(config: Config) -> None:
     Raises:
         UserError: One line that names each faulty key, its value and what is allowed.
     """
+    guided = config.training.guided_alignment.weight > 0
     faults = [
         *_names(config),
         *_seed(config.seed),
-        *_data(config.data),
-        *_tokenizer(config.tokenizer),
+        *check_data(config.data),
+        *check_tokenizer(config.tokenizer, guided_alignment=guided),
         *check_model(config.model, joint=config.tokenizer.joint),
         *_learned_positions(config),
         *_optimizer(config.optimizer),
@@ -84,39 +86,6 @@ def _names(section: Any, prefix: str = "") -> Iterator[Fault]:
 def _seed(seed: int) -> Iterator[Fault]:
     if not 0 <= seed < 2**63:
         yield f"seed is {seed}; it must be at least 0 and below 2^63"
-
-
-def _data(data: DataConfig) -> Iterator[Fault]:
-    yield from at_least("data.max_length", data.max_length, 1)
-    languages = (data.source_language, data.target_language)
-    if data.name in ("phrasebook", "huggingface") and languages[0] == languages[1]:
-        yield f"data.source_language and data.target_language are both {languages[0]!r}"
-    if data.name == "phrasebook" and not set(languages) <= {"en", "de"}:
-        yield f"data=phrasebook holds en and de, not {' and '.join(languages)}"
-    for name in ("train", "valid", "test"):
-        links = getattr(data.alignments, name)
-        if data.name == "phrasebook" and links is not None:
-            yield f"data.alignments.{name} is {links}, but data=phrasebook brings its own"
-        if isinstance(data, FilesDataConfig) and links is not None and getattr(data, name) is None:
-            yield f"data.alignments.{name} is {links}, but data.{name} is null"
-    gold = {name: getattr(data.gold, name) for name in ("source", "target", "links")}
-    for name, file in gold.items():
-        if file is None and any(gold.values()):
-            yield f"data.gold.{name} is null: give data.gold its source, target and links, or none"
-    if isinstance(data, FilesDataConfig):
-        for name in ("train", "valid", "test"):
-            split = getattr(data, name)
-            if split is not None and split.source == split.target:
-                yield f"data.{name}.source and data.{name}.target are the same file, {split.source}"
-
-
-def _tokenizer(tokenizer: TokenizerConfig) -> Iterator[Fault]:
-    yield from one_of("tokenizer.name", tokenizer.name, "unigram", "bpe")
-    yield from at_least("tokenizer.vocab_size", tokenizer.vocab_size, 8)
-    if not 0.98 <= tokenizer.character_coverage <= 1.0:  # SentencePiece's own bounds
-        yield f"tokenizer.character_coverage is {tokenizer.character_coverage}, not in [0.98, 1]"
-    rules = ("nmt_nfkc", "nfkc", "identity")
-    yield from one_of("tokenizer.normalization", tokenizer.normalization, *rules)
 
 
 def _optimizer(optimizer: OptimizerConfig) -> Iterator[Fault]:

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.piece_links import dense_links
-from nmt.text.special_tokens import BOS, EOS, PAD
-
-Ids = npt.NDArray[np.int32] | Sequence[int]
+from nmt.data.length_batches import Indices
+from nmt.data.padding import Ids, PaddedPairs, RaggedRows, pad_corpus_pairs, pad_pairs
+from nmt.text.special_tokens import EOS, PAD
 
 
 @dataclass(frozen=True)
@@ -47,20 +46,23 @@ class Batch:
             None if self.alignment is None else self.alignment.to(device, non_blocking=True),
         )
 
+    @classmethod
+    def of_arrays(cls, arrays: PaddedPairs) -> "Batch":
+        """Make a batch of padded arrays, which it shares."""
+        alignment = arrays.alignment
+        return cls(
+            torch.from_numpy(arrays.source_ids),
+            torch.from_numpy(arrays.source_mask),
+            torch.from_numpy(arrays.target_input_ids),
+            torch.from_numpy(arrays.target_output_ids),
+            arrays.num_tokens,
+            None if alignment is None else torch.from_numpy(alignment),
+        )
+
 
 def pad(sequences: Sequence[Ids], *, first: int | None = None, last: int | None = None) -> Tensor:
     """Stack sequences of ids into [B, length], each between ``first`` and ``last``, then PAD."""
-    offset, extra = int(first is not None), int(last is not None)
-    width = max(len(sequence) for sequence in sequences) + offset + extra
-    padded = np.full((len(sequences), width), PAD, dtype=np.int64)
-    if first is not None:
-        padded[:, 0] = first
-    for row, sequence in zip(padded, sequences, strict=True):
-        end = offset + len(sequence)
-        row[offset:end] = sequence
-        if last is not None:
-            row[end] = last
-    return torch.from_numpy(padded)
+    return torch.from_numpy(RaggedRows.of(sequences).padded(first=first, last=last))
 
 
 def source_batch(sources: Sequence[Ids]) -> tuple[Tensor, Tensor]:
@@ -81,27 +83,9 @@ def collate(
         targets: Piece ids of each target.
         links: [links, 2] of each pair, source piece and target piece.
     """
-    source_ids, source_mask = source_batch(sources)
-    output_ids = pad(targets, last=EOS)
-    alignment = None
-    if links is not None:
-        dense = dense_links(links, output_ids.size(1), source_ids.size(1))
-        alignment = torch.from_numpy(dense)
-    return Batch(
-        source_ids,
-        source_mask,
-        target_input_ids=pad(targets, first=BOS),
-        target_output_ids=output_ids,
-        num_tokens=sum(len(target) + 1 for target in targets),
-        alignment=alignment,
-    )
+    return Batch.of_arrays(pad_pairs(RaggedRows.of(sources), RaggedRows.of(targets), links))
 
 
-def collate_pairs(corpus: EncodedCorpus, indices: npt.NDArray[np.int64]) -> Batch:
-    """Make a batch of the pairs of a corpus with these indices."""
-    links = corpus.links
-    return collate(
-        [corpus.source[int(i)] for i in indices],
-        [corpus.target[int(i)] for i in indices],
-        None if links is None else [links[int(i)] for i in indices],
-    )
+def collate_pairs(corpus: EncodedCorpus, indices: Indices) -> Batch:
+    """Make a batch of the pairs of a corpus with these indices, at least one."""
+    return Batch.of_arrays(pad_corpus_pairs(corpus, indices))

@@ -84,11 +84,13 @@ class EncodedCorpus:
         source: One sequence a pair.
         target: One sequence a pair.
         links: The pairs' links between pieces, where they were asked for.
+        sections: Number of pairs of each training source, in order; empty: all are of one.
     """
 
     source: PieceSequences
     target: PieceSequences
     links: PieceLinks | None = None
+    sections: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of pairs."""

@@ -1,12 +1,12 @@
-"""Parallel text from two files, plain or gzip: line i of both is a pair."""
+"""Whole text files, as the commands read them: line i of several is one item."""
 
-import codecs
-import gzip
-import zlib
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
+from nmt.data.sources import faults
+from nmt.data.sources.interface import refuse
+from nmt.data.sources.text_lines import has_text, numbered_lines
 from nmt.errors import UserError
 
 
@@ -20,24 +20,15 @@ def read_lines(path: Path) -> list[str]:
 
 
 def stream_lines(path: Path) -> Iterator[str]:
-    r"""Yield the lines of a UTF-8 file, without their ends; ``.gz`` is read as gzip.
+    r"""Yield the lines of a UTF-8 file, without their ends; compressed ones by their suffix.
 
-    Only LF and CR LF end a line; other Unicode separators stay inside it, so that both sides of a
-    corpus are always cut at the same places. A byte-order mark at the beginning is dropped.
+    Only LF and CR LF end a line. A byte-order mark at the beginning is dropped.
 
     Raises:
         UserError: The file is missing, unreadable, damaged or not UTF-8; the line is named.
     """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if number == 1:
-                    line = line.removeprefix(codecs.BOM_UTF8)
-                yield _decode(line, path, number).removesuffix("\n").removesuffix("\r")
-    except FileNotFoundError:
-        raise UserError(f"there is no file {path}") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+    for _, line in numbered_lines(path, refuse):
+        yield line.removesuffix("\r")
 
 
 def stream_aligned(*paths: Path) -> Iterator[tuple[str, ...]]:
@@ -61,16 +52,6 @@ def _first_line(lines: Sequence[str | None]) -> int:
     return next(i for i, line in enumerate(lines) if line is not None)
 
 
-def _decode(line: bytes, path: Path, number: int) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is not UTF-8: line {number} holds the byte 0x{line[error.start]:02x}; "
-            f"convert it, for example with: iconv -f LATIN1 -t UTF-8"
-        ) from None
-
-
 def read_pair(source: Path, target: Path) -> tuple[list[str], list[str]]:
     """Read the two sides of a split.
 
@@ -79,12 +60,8 @@ def read_pair(source: Path, target: Path) -> tuple[list[str], list[str]]:
     """
     sides = read_lines(source), read_lines(target)
     if len(sides[0]) != len(sides[1]):
-        raise UserError(
-            f"{source} has {len(sides[0]):,} lines but {target} has {len(sides[1]):,}; "
-            "line i of both must be a pair: find the line that is missing or doubled"
-        )
-    if not any(line.strip() for line in sides[0]):
-        raise UserError(f"{source} holds no text")
-    if not any(line.strip() for line in sides[1]):
-        raise UserError(f"{target} holds no text")
+        refuse(faults.unequal_lines(source, target, (len(sides[0]), len(sides[1]))))
+    for path, side in zip((source, target), sides, strict=True):
+        if not has_text(side):
+            refuse(faults.no_text(path))
     return sides

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from nmt.data.batch import collate
-from nmt.data.batching import batches_by_length
+from nmt.data.length_batches import batches_by_length
 from nmt.data.links import Link
 from nmt.errors import UserError
 from nmt.evaluation.alignment_reading import AlignmentReading

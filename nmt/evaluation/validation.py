@@ -10,9 +10,9 @@ import torch
 from nmt import runtime
 from nmt.config.schema import LoggingConfig
 from nmt.data.batch import collate_pairs
-from nmt.data.batching import batches_by_length
 from nmt.data.corpus import ParallelText
 from nmt.data.encoded import EncodedCorpus
+from nmt.data.length_batches import batches_by_length
 from nmt.decoding.translator import Translation, Translator
 from nmt.evaluation import metrics
 from nmt.evaluation.attention_heatmap import translation_heatmap

@@ -14,6 +14,7 @@ from typing import Self, TextIO
 LINE_WIDTH = 80
 REDRAW_SECONDS = 0.1
 CLEAR_TO_END = "\x1b[K"
+_BAR = 12  # characters
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,39 @@ def format_status(status: TrainingStatus, width: int = LINE_WIDTH) -> str:
     return "  ".join(parts.values())[:width]
 
 
+@dataclass(frozen=True)
+class StageStatus:
+    """How far a stage before training is.
+
+    Args:
+        stage: what is done, as "encoding".
+        done: pairs so far.
+        total: pairs in all, None if unknown.
+        seconds: spent on the stage so far.
+    """
+
+    stage: str
+    done: int
+    total: int | None
+    seconds: float
+
+
+def format_stage(status: StageStatus, width: int = LINE_WIDTH) -> str:
+    """Describe a stage in one line of at most `width` characters, with a bar where one can be."""
+    speed = status.done / max(status.seconds, 1e-9)
+    rate = f"{_short(speed)} pairs/s"
+    if not status.total:
+        return f"{status.stage:<9}{status.done:>13,} pairs  {rate}"[:width]
+    share = min(1.0, status.done / status.total)
+    left = format_duration((status.total - status.done) / speed) if speed else "?"
+    bar = "#" * int(share * _BAR)
+    text = (
+        f"{status.stage:<9}[{bar:<{_BAR}}] {share:>4.0%}  "
+        f"{status.done:,}/{status.total:,}  {rate}  ETA {left}"
+    )
+    return text[:width]
+
+
 def format_duration(seconds: float) -> str:
     """Write seconds as "0:07", "12:40", "3:05:00" or "2d 3h"; "?" if they are not finite."""
     if not math.isfinite(seconds):
@@ -102,10 +136,10 @@ class ProgressLine:
         self._pause = REDRAW_SECONDS if self._live else every_seconds
         self._clock = clock
         self._shown_at: float | None = None
-        self._waiting: TrainingStatus | None = None  # given, but not shown yet
+        self._waiting: TrainingStatus | StageStatus | None = None  # given, but not shown yet
         self._line = ""  # what the live line shows now
 
-    def update(self, status: TrainingStatus) -> None:
+    def update(self, status: TrainingStatus | StageStatus) -> None:
         """Show `status`, now or, if the last one was shown only just now, with a later one."""
         self._waiting = status
         now = self._clock()
@@ -139,10 +173,10 @@ class ProgressLine:
         self._shown_at = self._clock()
         if self._live:
             # The last column stays free: some terminals wrap as soon as it is filled.
-            self._line = format_status(self._waiting, min(LINE_WIDTH, _columns(self._stream) - 1))
+            self._line = _format(self._waiting, min(LINE_WIDTH, _columns(self._stream) - 1))
             self._stream.write(f"\r{self._line}{CLEAR_TO_END}")
         else:
-            self._stream.write(f"{format_status(self._waiting)}\n")
+            self._stream.write(f"{_format(self._waiting)}\n")
         self._stream.flush()
         self._waiting = None
 
@@ -156,6 +190,13 @@ class ProgressLine:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _format(status: TrainingStatus | StageStatus, width: int = LINE_WIDTH) -> str:
+    """Describe a status of either kind."""
+    if isinstance(status, StageStatus):
+        return format_stage(status, width)
+    return format_status(status, width)
 
 
 def _columns(stream: TextIO) -> int:

@@ -1,15 +1,19 @@
 """SentencePiece subword tokenization (Kudo & Richardson 2018): train, encode, decode."""
 
-import io
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
+import numpy as np
+import numpy.typing as npt
 import sentencepiece
 
 from nmt.config.data import TokenizerConfig
 from nmt.errors import UserError
+from nmt.text.model_file import ModelFile, kind_and_symbols
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK, WORD_START
+from nmt.text.symbols import Symbols
+from nmt.text.train_model import given_model, train_model
 
 
 class Tokenizer:
@@ -21,20 +25,33 @@ class Tokenizer:
         Raises:
             UserError: The bytes are no SentencePiece model, or its special ids are not nmt's.
         """
-        try:
-            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-        except (RuntimeError, OSError, TypeError) as error:
-            reason = str(error).split("\n")[0]
-            raise UserError(f"the tokenizer is not a SentencePiece model: {reason}") from error
+        self._processor = _load(model)
         found = tuple(
             getattr(self._processor, f"{name}_id")() for name in ("pad", "unk", "bos", "eos")
         )
         if found != (PAD, UNK, BOS, EOS):
             raise UserError(
                 f"the tokenizer's pad, unk, bos, eos ids are {found}, not {(PAD, UNK, BOS, EOS)}; "
-                "train it with nmt, or with these ids"
+                "train it with nmt, or give it as tokenizer.model"
             )
         self._model = model
+        self.kind, symbols = kind_and_symbols(model)
+        self._symbols = Symbols(symbols)
+        self._user_defined = frozenset(symbols.values())
+        self._veiled = _load(_veil(model, self._symbols)) if self._must_veil else self._processor
+
+    @property
+    def _must_veil(self) -> bool:
+        """Whether symbols are hidden behind single characters while SentencePiece cuts.
+
+        The unigram model takes the likeliest cut, which may go through a symbol: pieces that hold
+        half of it each can be likelier than the symbol and its neighbours. It never cuts through a
+        character. The other models cut at symbols first.
+        """
+        return bool(self._symbols) and self.kind == "unigram"
+
+    def __reduce__(self) -> tuple[type["Tokenizer"], tuple[bytes]]:
+        return Tokenizer, (self._model,)
 
     def to_bytes(self) -> bytes:
         """Return the serialized SentencePiece model."""
@@ -44,13 +61,51 @@ class Tokenizer:
         """Return the number of pieces, special tokens included."""
         return int(self._processor.get_piece_size())
 
-    def encode(self, sentence: str) -> list[int]:
-        """Return the piece ids of a sentence, without BOS or EOS."""
-        return list(self._processor.encode(sentence))
+    @property
+    def symbols(self) -> Mapping[str, int]:
+        """The ids of the symbols that are never split."""
+        return self._symbols.ids
 
-    def encode_all(self, sentences: Sequence[str]) -> list[list[int]]:
+    def encode(self, sentence: str) -> list[int]:
+        """Return the piece ids of a sentence, without BOS or EOS.
+
+        Symbols at the very beginning, with spaces between them, are tags: their ids come first, and
+        then those of the rest as if it stood alone.
+        """
+        tags, text = self._symbols.split_tags(sentence)
+        return tags + self._cut(text)
+
+    def encode_all(self, sentences: Sequence[str], num_threads: int = 1) -> list[list[int]]:
         """Return the piece ids of many sentences."""
-        return list(self._processor.encode(list(sentences)))
+        tags, texts = self._prepare(sentences)
+        encoded = list(self._veiled.encode(texts, num_threads=num_threads))
+        for index, ids in tags.items():
+            encoded[index] = ids + encoded[index]
+        return encoded
+
+    def encode_flat(
+        self, sentences: Sequence[str], num_threads: int = 1
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Return the piece ids of many sentences in one row, and how many each sentence has."""
+        encoded = self.encode_all(sentences, num_threads)
+        lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+        ids = np.fromiter(chain.from_iterable(encoded), np.int32, int(lengths.sum()))
+        return ids, lengths
+
+    def _prepare(self, sentences: Sequence[str]) -> tuple[dict[int, list[int]], list[str]]:
+        """Return the tags of the sentences that have some, and what SentencePiece is to cut."""
+        texts, tags = list(sentences), {}
+        if self._symbols:
+            for index, sentence in enumerate(texts):
+                ids, text = self._symbols.split_tags(sentence)
+                texts[index] = self._symbols.veil(text) if self._must_veil else text
+                if ids:
+                    tags[index] = ids
+        return tags, texts
+
+    def _cut(self, text: str) -> list[int]:
+        """Return the piece ids of text without tags."""
+        return list(self._veiled.encode(self._symbols.veil(text) if self._must_veil else text))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the detokenized text of piece ids, one line; special tokens vanish.
@@ -58,12 +113,24 @@ class Tokenizer:
         No line of text has a line feed, but a model may spell one in bytes: it becomes a space.
         """
         specials = (PAD, BOS, EOS)
-        text = str(self._processor.decode([int(i) for i in ids if i not in specials]))
-        return text.replace("\n", " ")
+        wanted = [int(i) for i in ids if i not in specials]
+        tags = self._symbols.leading(wanted)
+        text = str(self._processor.decode(wanted[len(tags) :])).replace("\n", " ")
+        return " ".join([*tags, text] if text else tags)
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the surface of each id, ``▁`` marking the beginning of a word."""
         return [self._processor.id_to_piece(int(i)) for i in ids]
+
+    def scores(self) -> list[float]:
+        """Return the score of each piece: its log-probability, or its merge's rank below 0."""
+        return [self._processor.get_score(i) for i in range(len(self))]
+
+    def is_plain(self, piece: int) -> bool:
+        """Whether a piece stands for its surface and may be cut: no symbol, byte or special."""
+        asked = (self._processor.is_unknown, self._processor.is_control, self._processor.is_byte)
+        unused = self._processor.is_unused(piece)
+        return not unused and not any(of(piece) for of in asked) and piece not in self._user_defined
 
     def encode_words(self, sentence: str) -> tuple[list[int], list[int]]:
         """Return the piece ids of a sentence, and for each the number of its word, from 0.
@@ -71,17 +138,37 @@ class Tokenizer:
         Words are what stands between spaces of the sentence as given, as in Pharaoh alignments; one
         whose every character the normalisation drops has no piece.
         """
-        ids = self.encode(sentence)
+        tags, text = self._symbols.split_tags(sentence)
+        ids, numbers = self._cut_words(text)
+        behind = len(tags)
+        return tags + ids, [*range(behind), *(behind + number for number in numbers)]
+
+    def _cut_words(self, text: str) -> tuple[list[int], list[int]]:
+        ids = self._cut(text)
         groups = word_groups(self.pieces(ids))
-        words = split_words(sentence)
-        plain = sentence.isprintable() and WORD_START not in sentence
+        words = split_words(text)
+        plain = text.isprintable() and WORD_START not in text
         if plain and groups and groups[-1] + 1 == len(words):
             return ids, groups
         # The normalisation may make several words of one, or none: ask what becomes of each.
-        parts = [_count_groups(self.pieces(self.encode(word))) for word in words]
+        parts = [_count_groups(self.pieces(self._cut(word))) for word in words]
         owners = [number for number, count in enumerate(parts) for _ in range(count)]
         last = len(words) - 1
         return ids, [owners[group] if group < len(owners) else last for group in groups]
+
+
+def _load(model: bytes) -> sentencepiece.SentencePieceProcessor:
+    try:
+        return sentencepiece.SentencePieceProcessor(model_proto=model)
+    except (RuntimeError, OSError, TypeError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(f"the tokenizer is not a SentencePiece model: {reason}") from error
+
+
+def _veil(model: bytes, symbols: Symbols) -> bytes:
+    """Return the model with one character for every symbol."""
+    veils = {place: symbols.veils[symbol] for symbol, place in symbols.ids.items()}
+    return ModelFile.parse(model).rename(veils).to_bytes()
 
 
 def split_words(sentence: str) -> list[str]:
@@ -129,56 +216,31 @@ class TokenizerPair:
 def train_tokenizers(
     config: TokenizerConfig, source: Iterable[str], target: Iterable[str]
 ) -> TokenizerPair:
-    """Train SentencePiece on the training side of a corpus.
+    """Train SentencePiece on the training side of a corpus, or take the models that are given.
 
     Raises:
-        UserError: The text cannot give as many pieces as ``tokenizer.vocab_size`` asks for.
+        UserError: The text cannot give as many pieces as ``tokenizer.vocab_size`` asks for, or a
+            given model cannot be read.
     """
     if config.joint:
-        both = _train(config, _chain(source, target), "the corpus")
+        both = _of_text(config, config.model, (source, target), "the corpus")
         return TokenizerPair(both, both)
     return TokenizerPair(
-        _train(config, source, "the source side"), _train(config, target, "the target side")
+        _of_text(config, config.model, (source,), "the source side"),
+        _of_text(config, config.target_model, (target,), "the target side"),
     )
 
 
-def _chain(*sides: Iterable[str]) -> Iterable[str]:
-    for side in sides:
-        yield from side
-
-
-def _train(config: TokenizerConfig, sentences: Iterable[str], what: str) -> Tokenizer:
-    model = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(sentences),
-            model_writer=model,
-            model_type=config.name,
-            vocab_size=config.vocab_size,
-            character_coverage=config.character_coverage,
-            byte_fallback=config.byte_fallback,
-            normalization_rule_name=config.normalization,
-            pad_id=PAD,
-            unk_id=UNK,
-            bos_id=BOS,
-            eos_id=EOS,
-            max_sentence_length=1 << 16,
-            num_threads=1,  # sums in one order: the same text gives the same model
-            minloglevel=2,
-        )
-    except RuntimeError as error:
-        raise _explain(error, config, what) from error
-    return Tokenizer(model.getvalue())
-
-
-def _explain(error: RuntimeError, config: TokenizerConfig, what: str) -> UserError:
-    asked = f"tokenizer.vocab_size={config.vocab_size}"
-    message = str(error)
-    if limit := re.search(r"value <= (\d+)", message):
-        return UserError(f"{asked} is more than {what} can give: set it to {limit[1]} or less")
-    if need := re.search(r"smaller than required_chars\D*\d+ vs (\d+)", message):
-        return UserError(
-            f"{asked} is too small for the characters of {what}: set it to {need[1]} or more, "
-            "or lower tokenizer.character_coverage"
-        )
-    return UserError(f"SentencePiece could not train on {what}: {' '.join(message.split())}")
+def _of_text(
+    config: TokenizerConfig, given: str | None, sides: Sequence[Iterable[str]], what: str
+) -> Tokenizer:
+    if given is not None:
+        tokenizer = Tokenizer(given_model(given, config.symbols))
+        if config.sampling and tokenizer.kind in ("char", "word"):
+            raise UserError(
+                f"tokenizer.sampling={config.sampling} needs several ways to cut a word, but "
+                f"{given} is of kind {tokenizer.kind}: set it to 0"
+            )
+        return tokenizer
+    kept = [side if isinstance(side, Collection) else list(side) for side in sides]
+    return Tokenizer(train_model(config, kept, what))

@@ -11,9 +11,12 @@ from torch import Tensor, nn
 
 from nmt import runtime
 from nmt.config.schema import Config
-from nmt.data.batch import Batch, collate_pairs
-from nmt.data.batching import BatchingState, Indices, UpdateBatches
+from nmt.data.batch import Batch
+from nmt.data.batching import BatchingState, UpdateBatches
 from nmt.data.encoded import EncodedCorpus
+from nmt.data.loader import UpdateLoader
+from nmt.data.loader_process import Samplers
+from nmt.data.mixture import source_weights
 from nmt.errors import UserError
 from nmt.model.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
@@ -74,22 +77,30 @@ class Trainer:
         corpus: EncodedCorpus,
         config: Config,
         surroundings: Surroundings,
+        samplers: Samplers | None = None,
     ) -> None:
-        """Prepare to train a model, on the device where it is."""
+        """Prepare to train a model, on the device where it is.
+
+        Args:
+            model: What is trained.
+            corpus: The pairs it learns from.
+            config: How.
+            surroundings: What validates, saves and shows.
+            samplers: Of source and target, where words are cut anew every epoch.
+
+        Raises:
+            UserError: Samplers do not go with the word links of the corpus.
+        """
         self.model = model
         self.config = config
         self.progress = TrainingProgress()
-        self._corpus = corpus
         self._world = surroundings
         self._device = model.output.weight.device
         self._precision = runtime.pick_precision(config.training.precision, self._device)
         self._optimizer = build_optimizer(config.optimizer, model)
         decay = config.training.ema_decay
         self._average = None if decay is None else MovingAverage(model, decay)
-        training = config.training
-        self._batches = UpdateBatches(
-            corpus, training.batch_tokens, training.accumulation, config.seed
-        )
+        self._loader = _loader(corpus, config, samplers)
         self._window = _Window()
 
     def train(self) -> str:
@@ -101,35 +112,35 @@ class Trainer:
         training, progress = self.config.training, self.progress
         started = time.monotonic() - progress.seconds
         reason = self._stop_reason()
-        for batches in self._batches if reason is None else ():
-            self._update(batches)
-            progress.seconds = time.monotonic() - started
-            if progress.update % self.config.logging.log_every == 0:
-                self._log_curves()
-            if progress.update % training.validate_every == 0:
-                self._validate()
+        with self._loader:
+            for batches, state in self._loader if reason is None else ():
+                progress.epoch, progress.position = state.epoch, state.position
+                self._update(batches)
                 progress.seconds = time.monotonic() - started
-            reason = self._stop_reason()
-            if reason is not None or progress.update % training.save_every == 0:
-                self._save("last.pt")
-            if reason is not None:
-                break
+                if progress.update % self.config.logging.log_every == 0:
+                    self._log_curves()
+                if progress.update % training.validate_every == 0:
+                    self._validate()
+                    progress.seconds = time.monotonic() - started
+                reason = self._stop_reason()
+                if reason is not None or progress.update % training.save_every == 0:
+                    self._save("last.pt")
+                if reason is not None:
+                    break
         if reason != "interrupted" and progress.update != progress.validated_update:
             self._validate()
             progress.seconds = time.monotonic() - started
             self._save("last.pt")
         return reason or "max_updates"
 
-    def _update(self, batches: list[Indices]) -> None:
+    def _update(self, batches: list[Batch]) -> None:
         """Make one optimizer step; the loss is divided by the tokens of the whole update."""
         progress, training = self.progress, self.config.training
         progress.update += 1
-        progress.epoch, progress.position = self._batches.state.epoch, self._batches.state.position
-        loaded = [collate_pairs(self._corpus, indices) for indices in batches]
-        tokens = sum(batch.num_tokens for batch in loaded)
+        tokens = sum(batch.num_tokens for batch in batches)
         self.model.train()
         loss = torch.zeros((), device=self._device)
-        for batch in loaded:
+        for batch in batches:
             loss += self._backward(batch.to(self._device), tokens)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm or math.inf)
         rate = self.config.optimizer.learning_rate * rate_factor(
@@ -230,7 +241,7 @@ class Trainer:
         """Go on from a checkpoint's weights and training state."""
         self.model.load_state_dict(dict(weights))
         self.progress = TrainingProgress(**state["progress"])
-        self._batches.state = BatchingState(self.progress.epoch, self.progress.position)
+        self._loader.state = BatchingState(self.progress.epoch, self.progress.position)
         self._optimizer.load_state_dict(state["optimizer"])
         if self._average is not None and state["average"] is not None:
             self._average.load(state["average"])
@@ -262,6 +273,22 @@ class Trainer:
             tokens_per_second=window.tokens_per_second,
             seconds_left=max(0.0, left) if progress.seconds else None,
         )
+
+
+def _loader(corpus: EncodedCorpus, config: Config, samplers: Samplers | None) -> UpdateLoader:
+    data, training = config.data, config.training
+    batches = UpdateBatches(
+        corpus,
+        training.batch_tokens,
+        training.accumulation,
+        config.seed,
+        weights=source_weights(data),
+        temperature=data.temperature,
+        shuffle_buffer=data.shuffle_buffer,
+    )
+    return UpdateLoader(
+        batches, workers=data.loader_workers, samplers=samplers, max_length=data.max_length
+    )
 
 
 class _Window:

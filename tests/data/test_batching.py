@@ -1,14 +1,19 @@
 """Token-budget batches: every pair once an epoch, little padding, an order to resume from."""
 
+import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nmt.data.batching import BatchingState, Indices, UpdateBatches, batches_by_length
+from nmt.data.batching import BatchingState, UpdateBatches
 from nmt.data.encoded import EncodedCorpus
+from nmt.data.length_batches import Indices, LengthKeys, batches_by_length
 
 Lengths = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -39,10 +44,16 @@ def stream(
     random = np.random.default_rng(2)
     corpus = corpus_of(make_pairs(*random.integers(1, 15, (2, 200)).tolist()))
 
-    def make(accumulation: int = 1, seed: int = 1) -> UpdateBatches:
-        return UpdateBatches(corpus, 60 * accumulation, accumulation, seed)
+    def make(
+        accumulation: int = 1, seed: int = 1, sections: tuple[int, ...] = (), **settings: Any
+    ) -> UpdateBatches:
+        whole = replace(corpus, sections=sections)
+        return UpdateBatches(whole, 60 * accumulation, accumulation, seed, **settings)
 
     return make
+
+
+BUFFERS = [None, 40, 10**6]  # everything, an eighth of it in each of many buffers, one buffer
 
 
 def plain(updates: list[list[Indices]]) -> list[list[list[int]]]:
@@ -98,11 +109,12 @@ def test_equals_get_new_company_with_another_order() -> None:
     assert {frozenset(b.tolist()) for b in first} != {frozenset(b.tolist()) for b in second}
 
 
+@pytest.mark.parametrize("buffer", BUFFERS)
 @pytest.mark.parametrize("accumulation", [1, 3])
 def test_an_epoch_holds_every_pair_once(
-    stream: Callable[..., UpdateBatches], accumulation: int
+    stream: Callable[..., UpdateBatches], accumulation: int, buffer: int | None
 ) -> None:
-    batches = stream(accumulation)
+    batches = stream(accumulation, shuffle_buffer=buffer)
     for epoch in range(3):
         updates = epoch_of(batches)
         pairs = np.concatenate(list(chain(*updates))).tolist()
@@ -112,11 +124,14 @@ def test_an_epoch_holds_every_pair_once(
         assert batches.state == BatchingState(epoch + 1, 0)
 
 
-def test_the_order_depends_on_seed_and_epoch_alone(stream: Callable[..., UpdateBatches]) -> None:
-    batches = stream()
+@pytest.mark.parametrize("buffer", BUFFERS)
+def test_the_order_depends_on_seed_and_epoch_alone(
+    stream: Callable[..., UpdateBatches], buffer: int | None
+) -> None:
+    batches = stream(shuffle_buffer=buffer)
     first, second = plain(epoch_of(batches)), plain(epoch_of(batches))
-    again = plain(epoch_of(stream()))
-    other = plain(epoch_of(stream(seed=2)))
+    again = plain(epoch_of(stream(shuffle_buffer=buffer)))
+    other = plain(epoch_of(stream(seed=2, shuffle_buffer=buffer)))
     assert again == first, "the same seed gives another run"
     assert second != first, "every epoch goes the same way"
     assert other != first, "the seed has no effect"
@@ -127,17 +142,116 @@ def test_batches_of_an_epoch_come_in_mixed_lengths(stream: Callable[..., UpdateB
     assert sizes != sorted(sizes, reverse=True), "short pairs first: a curriculum no one asked for"
 
 
+@pytest.mark.parametrize("buffer", BUFFERS)
 @pytest.mark.parametrize("accumulation", [1, 3])
 def test_a_stream_goes_on_from_its_state(
-    stream: Callable[..., UpdateBatches], accumulation: int
+    stream: Callable[..., UpdateBatches], accumulation: int, buffer: int | None
 ) -> None:
-    updates = stream(accumulation).updates_per_epoch()
+    def fresh() -> UpdateBatches:
+        return stream(accumulation, shuffle_buffer=buffer)
+
+    updates = fresh().updates_per_epoch()
     assert updates > 3
-    whole = plain(list(islice(stream(accumulation), 2 * updates + 2)))  # in one go
+    whole = plain(list(islice(fresh(), 2 * updates + 2)))  # in one go
     for moment in (0, 1, 3, updates - 1, updates, updates + 2):
-        interrupted, resumed = stream(accumulation), stream(accumulation)
+        interrupted, resumed = fresh(), fresh()
         list(islice(interrupted, moment))
         resumed.state = interrupted.state
         found = plain(list(islice(resumed, updates)))
         expected = whole[moment : moment + updates]
         assert found == expected, f"resumed after {moment} of {updates} updates: another order"
+
+
+@pytest.mark.parametrize("buffer", BUFFERS)
+def test_processes_share_every_batch_and_hand_over_to_any_number(
+    stream: Callable[..., UpdateBatches], buffer: int | None
+) -> None:
+    whole = list(islice(stream(2, shuffle_buffer=buffer), 12))
+    for world in (2, 4, 50):  # 50: more than most batches have rows
+        state = BatchingState()
+        for start, count, processes in ((0, 5, world), (5, 7, world // 2)):
+            shares = [
+                stream(2, shuffle_buffer=buffer, rank=rank, world=processes)
+                for rank in range(processes)
+            ]
+            for share in shares:
+                share.state = state
+            taken = [list(islice(share, count)) for share in shares]
+            assert len({share.state for share in shares}) == 1, "processes drift apart"
+            for number, parts in enumerate(zip(*taken, strict=True), start):
+                for batch, pieces in zip(whole[number], zip(*parts, strict=True), strict=True):
+                    joined = sorted(np.concatenate(pieces).tolist())
+                    assert joined == sorted(batch.tolist()), "other pairs than one process takes"
+                    sizes = [len(piece) for piece in pieces]
+                    assert max(sizes) - min(sizes) <= 1, "the work is shared unequally"
+            state = shares[0].state
+
+
+def test_a_state_behind_the_end_of_an_epoch_goes_on_with_the_next(
+    stream: Callable[..., UpdateBatches],
+) -> None:
+    # As when a run goes on with larger batches.
+    beyond = next(stream().updates(BatchingState(0, 10**6)))
+    assert beyond.epoch == 1
+    assert beyond.after == BatchingState(1, 1)
+
+
+@pytest.mark.parametrize("buffer", BUFFERS)
+def test_a_source_of_weight_two_is_seen_twice(
+    stream: Callable[..., UpdateBatches], buffer: int | None
+) -> None:
+    batches = stream(sections=(150, 50), weights=(1.0, 2.0), shuffle_buffer=buffer)
+    pairs = np.concatenate(list(chain(*epoch_of(batches))))
+    assert np.bincount(pairs).tolist() == [1] * 150 + [2] * 50
+
+
+def test_weights_must_be_of_the_sources_there_are(stream: Callable[..., UpdateBatches]) -> None:
+    with pytest.raises(ValueError, match="weights"):
+        stream(sections=(150, 50), weights=(1.0,))
+    with pytest.raises(ValueError, match="sources"):
+        stream(sections=(150, 60), weights=(1.0, 1.0))
+
+
+@pytest.mark.parametrize("buffer", BUFFERS)
+def test_the_cost_is_that_of_the_batches(
+    stream: Callable[..., UpdateBatches], buffer: int | None
+) -> None:
+    batches = stream(2, shuffle_buffer=buffer)
+    cost, lengths = batches.cost(), (batches.corpus.source.lengths, batches.corpus.target.lengths)
+    updates = epoch_of(batches)
+    assert cost.updates == len(updates)
+    places = [sum(padded(side, b) for b in chain(*updates)) for side in lengths]
+    real = [int(side.sum()) + 200 for side in lengths]
+    assert cost.padding_share == pytest.approx(1 - sum(real) / sum(places))
+    assert cost.target_padding_share == pytest.approx(1 - real[1] / places[1])
+    largest = max(chain(*updates), key=lambda batch: padded(lengths[1], batch))
+    assert np.prod(cost.largest_batch) >= padded(lengths[1], largest)
+    assert cost.order_bytes <= 4 * 200
+
+
+def test_a_stream_travels_without_its_lengths(stream: Callable[..., UpdateBatches]) -> None:
+    batches = stream()
+    before = len(pickle.dumps(batches))
+    expected = plain(list(islice(batches, 5)))
+    assert len(pickle.dumps(batches)) - before < 100
+    arrived = pickle.loads(pickle.dumps(stream()))
+    assert plain(list(islice(arrived, 5))) == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 70_000), st.integers(0, 70_000)), min_size=1))
+def test_a_key_holds_both_lengths(pairs: list[tuple[int, int]]) -> None:
+    sources, targets = np.array(pairs).T
+    keys = LengthKeys.of_lengths(sources, targets)
+    found = keys.lengths(keys.keys.astype(np.int64))
+    assert found[0].tolist() == (sources + 1).tolist()
+    assert found[1].tolist() == (targets + 1).tolist()
+
+
+def test_keys_of_common_lengths_take_two_bytes_and_run_from_one_end_to_the_other() -> None:
+    sides = np.mgrid[0:256, 0:256].reshape(2, -1)  # EOS makes 256 of 255
+    keys = LengthKeys.of_lengths(*sides)
+    assert keys.keys.dtype == np.uint16
+    assert sorted(keys.keys.tolist()) == list(range(256 * 256)), "two kinds share a key"
+    source, target = LengthKeys.lengths(np.arange(256 * 256))
+    assert np.abs(np.diff(source)).max() == 1, "neighbours differ by more than a piece"
+    assert np.abs(np.diff(target)).max() == 1

@@ -10,8 +10,10 @@ import pytest
 from nmt.reporting.progress import (
     LINE_WIDTH,
     ProgressLine,
+    StageStatus,
     TrainingStatus,
     format_duration,
+    format_stage,
     format_status,
 )
 
@@ -254,3 +256,28 @@ def test_an_error_leaves_the_cursor_on_a_fresh_line():
     with pytest.raises(RuntimeError):
         fail_while_showing(ProgressLine(stream, clock=FakeClock()))
     assert stream.getvalue().endswith("\n")
+
+
+@pytest.mark.parametrize("width", [20, 60, LINE_WIDTH])
+@pytest.mark.parametrize("total", [None, 0, 10**12])
+def test_a_stage_fits_its_line(width: int, total: int | None) -> None:
+    for done in (0, 7, 10**12):
+        assert len(format_stage(StageStatus("encoding", done, total, 1e-12), width)) <= width
+
+
+def test_a_stage_tells_its_share_and_the_time_left() -> None:
+    # 250 pairs in 5 s are 50 pairs a second; the other 750 take 15 s.
+    line = format_stage(StageStatus("encoding", 250, 1000, 5.0))
+    assert "[###         ]  25%  250/1,000  50 pairs/s  ETA 0:15" in line
+    assert "250 pairs  50 pairs/s" in format_stage(StageStatus("reading", 250, None, 5.0))
+
+
+def test_a_stage_and_training_share_the_line() -> None:
+    terminal = FakeTerminal()
+    with ProgressLine(terminal, clock=FakeClock()) as line:
+        line.update(StageStatus("reading", 10, None, 1.0))
+        line.message("read")
+        line.update(STATUS)
+    shown = terminal.screen()
+    assert shown[0] == "read"
+    assert shown[1] == format_status(STATUS)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nmt.config.model import ModelConfig
 from nmt.config.schema import AdamConfig, Config, CosineScheduleConfig
+from nmt.data.batching import BatchingState
 from nmt.data.encoded import EncodedCorpus
 from nmt.errors import UserError
 from nmt.model.build import build_model
@@ -156,8 +157,9 @@ def test_accumulation_moves_the_weights_as_one_batch_does(
             optimizer=optimizer,
         )
         trainer = Trainer(fresh(config), corpus, config, recorder().surroundings())
-        assert trainer._batches.updates_per_epoch() == 1
-        batches.append(len(next(iter(trainer._batches))))
+        update, after = next(iter(trainer._loader))
+        assert after == BatchingState(1, 0), "the epoch is more than one update"
+        batches.append(len(update))
         trainer = Trainer(fresh(config), corpus, config, recorder().surroundings())
         start = snapshot(trainer.model)
         trainer.train()

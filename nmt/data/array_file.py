@@ -1,0 +1,73 @@
+"""Arrays on disk that grow row by row and are read without being loaded (NumPy's .npy format)."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+
+class ArrayWriter:
+    """Writes one .npy file by appending, so that no more than a part is ever in memory.
+
+    The header is written again at the end: its length is fixed, for NumPy leaves room in it for
+    the number of rows to grow.
+    """
+
+    def __init__(self, path: Path, dtype: npt.DTypeLike, row: tuple[int, ...] = ()) -> None:
+        """Begin a file of rows of this type and shape."""
+        self._file = path.open("wb")
+        self._dtype, self._row, self._count = np.dtype(dtype), row, 0
+        self._write_header()
+
+    def append(self, rows: npt.NDArray[Any]) -> None:
+        """Add rows; those of another type are converted, which must not change their values."""
+        converted = np.ascontiguousarray(rows, dtype=self._dtype)
+        assert converted.shape[1:] == self._row
+        self._file.write(converted.data)
+        self._count += len(converted)
+
+    def close(self) -> None:
+        """Complete the file."""
+        if not self._file.closed:
+            self._write_header()
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _write_header(self) -> None:
+        self._file.seek(0)
+        np.lib.format.write_array_header_1_0(
+            self._file,
+            {
+                "descr": np.lib.format.dtype_to_descr(self._dtype),
+                "fortran_order": False,
+                "shape": (self._count, *self._row),
+            },
+        )
+
+
+def open_array(path: Path) -> npt.NDArray[Any]:
+    """Map an array file; its rows stay on disk until they are read.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no array, or cut off.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError:
+        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)  # nothing cannot be mapped
+        if array.size:
+            raise
+        return array

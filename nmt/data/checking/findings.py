@@ -1,0 +1,150 @@
+"""From what was seen to what is said: the findings of a split, and those between splits."""
+
+from collections.abc import Iterator, Mapping
+
+from nmt.data.checking.duplicates import Repeats, find_overlap
+from nmt.data.checking.faults import CollectedFaults
+from nmt.data.checking.inspection import SIDES, Inspection
+from nmt.data.checking.places import Place, Tally
+from nmt.data.checking.report import ERROR, WARNING, Finding
+from nmt.data.checking.rules import FAULT_REMEDIES, MEND, ORDER, RULES
+from nmt.data.checking.shifted import Shift, first_shift, tell_of_each_other
+from nmt.data.sources.interface import DataFault
+
+_SPLITS = ("train", "valid", "test")
+_COMPRESSED = (".gz", ".xz", ".bz2", ".zst")
+
+
+def fault_findings(split: str, faults: CollectedFaults, seen: Inspection) -> Iterator[Finding]:
+    """Yield what is wrong with the files of a split; unequal ones with the place it begins at."""
+    for rule, first in faults.first.items():
+        places = [Place(fault.file, fault.line) for fault in first]
+        remedy = FAULT_REMEDIES.get(rule, MEND).format(file=first[0].file)
+        message = first[0].message
+        if rule == "unequal_lines":
+            suspect, said = _where_unequal(first[0], seen)
+            places, message = [*suspect, *places], f"{message}. {said}"
+        yield Finding(rule, ERROR, split, None, faults.counts[rule], places, message, remedy)
+
+
+def _where_unequal(fault: DataFault, seen: Inspection) -> tuple[list[Place], str]:
+    """Return the first suspicious place, and what to say of it."""
+    for (rule, _), tally in seen.found.items():
+        if rule == "line_break_inside":
+            place = tally.places[0]
+            return [place], (
+                f"Line breaks of another kind stand inside lines, first {place}, where other tools "
+                f"see more lines than nmt; an old Macintosh file: tr '\\r' '\\n' < '{place.file}'"
+            )
+    pairs = seen.pairs_of(fault.file)
+    sides = seen.outlines(pairs)
+    shift = first_shift(*sides, unequal=True)
+    if shift is not None:
+        place = seen.place(pairs.start + shift.index)
+        return [place], f"From about line {place.line:,} on they look shifted: {_direction(shift)}"
+    if tell_of_each_other(*sides):
+        return [], "As far as both go they look paired: what is missing is likely at the end"
+    return [], "Lengths alone do not tell where it begins"
+
+
+def _direction(shift: Shift) -> str:
+    lines = "a line" if abs(shift.lag) == 1 else f"{abs(shift.lag)} lines"
+    where = "further up" if shift.lag < 0 else "further down"
+    return f"sources fit the targets {lines} {where} better"
+
+
+def shift_findings(split: str, seen: Inspection, *, stop: bool) -> Iterator[Finding]:
+    """Yield the place from which the sides look shifted, although they are as long, if any.
+
+    Args:
+        split: Its name.
+        seen: Its pairs.
+        stop: Whether training is refused for it, as ``data.on_doubt=stop`` says.
+    """
+    shift = first_shift(*seen.outlines(range(seen.pairs)))
+    if shift is None:
+        return
+    place = seen.place(shift.index)
+    message = (
+        f"from about {place} on, the two sides look shifted: {_direction(shift)}; "
+        "shifted pairs teach the model nothing"
+    )
+    remedy = (
+        "look at both sides around that line for one that is missing or doubled; "
+        "if they are right after all, train with data.on_doubt=warn"
+    )
+    severity = ERROR if stop else WARNING
+    shown = [place, seen.place(shift.index, "source")]
+    yield Finding("looks_shifted", severity, split, None, 1, shown, message, remedy)
+
+
+def rule_findings(
+    split: str, seen: Inspection, languages: tuple[str, str], *, told: CollectedFaults
+) -> Iterator[Finding]:
+    """Yield the rules that pairs of a split break, each on its own.
+
+    Args:
+        split: Its name.
+        seen: Its pairs.
+        languages: Codes of source and target.
+        told: Faults that are told anyway: what could not be decoded is not told twice.
+    """
+    for (rule, side), tally in seen.found.items():
+        if rule == "replacement_character" and "not_utf8" in told.counts:
+            continue
+        yield tally_finding(rule, split, side, tally, languages)
+
+
+def repeat_findings(split: str, repeats: Repeats, languages: tuple[str, str]) -> Iterator[Finding]:
+    """Yield the pairs of a split that were there before."""
+    if repeats.pairs.count:
+        yield tally_finding("duplicate", split, None, repeats.pairs, languages)
+
+
+def overlap_findings(
+    inspections: Mapping[str, Inspection], languages: tuple[str, str]
+) -> Iterator[Finding]:
+    """Yield what validation and test share with the training pairs."""
+    for split in ("valid", "test"):
+        if split in inspections and "train" in inspections:
+            overlap = find_overlap(inspections["train"], inspections[split])
+            if overlap.pairs.count:
+                yield tally_finding("overlap", split, None, overlap.pairs, languages)
+            if overlap.sources.count:
+                yield tally_finding("source_overlap", split, "source", overlap.sources, languages)
+
+
+def empty_findings(split: str, seen: Inspection, faults: CollectedFaults) -> Iterator[Finding]:
+    """Yield that a split holds no pair with text on both sides, unless a fault says why."""
+    left = seen.pairs - sum(
+        tally.count for (rule, _), tally in seen.found.items() if rule in ("blank", "both_blank")
+    )
+    if left <= 0 and not faults:
+        places = [seen.place(0)] if seen.pairs else []
+        where = f" ({places[0]} on)" if places else ""
+        message = f"no pair of {split} has text on both sides{where}: there is nothing to read"
+        remedy = "give files that hold text, line i of both a pair"
+        yield Finding("no_pairs", ERROR, split, None, seen.pairs, places, message, remedy)
+
+
+def tally_finding(
+    rule: str, split: str, side: str | None, tally: Tally, languages: tuple[str, str]
+) -> Finding:
+    """Put a count and its places into words."""
+    told = RULES[rule]
+    place = tally.places[0] if tally.places else None
+    number = f"{tally.count:,} {told.unit}{'' if tally.count == 1 else 's'}"
+    whose = f" of the {side} side ({languages[SIDES.index(side)]})" if side else ""
+    first = f", {'at' if tally.count == 1 else 'first'} {place}" if place else ""
+    does = told.one if tally.count == 1 else told.many
+    message = f"{number}{whose} {does}{first}: {told.why}"
+    remedy = told.remedy.replace("{file}", place.file if place else "FILE")
+    if "{file}" in told.remedy and place and place.file.endswith(_COMPRESSED):
+        remedy += " (unpacked first, as by gunzip)"
+    return Finding(rule, WARNING, split, side, tally.count, tally.places, message, remedy)
+
+
+def by_importance(finding: Finding) -> tuple[bool, int, int, int]:
+    """Sort errors first, then what hurts most, then training before the other splits."""
+    rank = ORDER.index(finding.rule) if finding.rule in ORDER else -1
+    return finding.severity != ERROR, rank, _SPLITS.index(finding.split), -finding.count

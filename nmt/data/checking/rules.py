@@ -1,0 +1,209 @@
+"""Every rule of the report in the words of someone who has never read the documentation."""
+
+from dataclasses import dataclass
+
+from nmt.data.checking.inspection import LONGEST_WORD, MOST_RATIO, MOST_WORDS
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a rule is told.
+
+    Attributes:
+        one: What one line of which it is true does, as in "1 line ...".
+        many: The same of several.
+        why: Why it hurts, or what becomes of it.
+        remedy: What to do or type; ``{file}`` is the file of the first place.
+        unit: What is counted.
+    """
+
+    one: str
+    many: str
+    why: str
+    remedy: str
+    unit: str = "line"
+
+
+def _rule(does: str, do: str, why: str, remedy: str, unit: str = "line") -> Rule:
+    return Rule(does, do, why, remedy, unit)
+
+
+_LEFT_OUT = "training leaves them out; look whether the lines around them still belong together"
+_BY_HAND = "look at the lines named here; if they are wrong, mend or delete both sides of the pair"
+
+RULES = {
+    "crlf": _rule(
+        "ends in a carriage return (a Windows line end)",
+        "end in a carriage return (Windows line ends)",
+        "nmt takes it off, but other tools learn it as a character",
+        "nothing has to be done; to clean the file: sed -i 's/\\r$//' '{file}'",
+    ),
+    "line_break_inside": _rule(
+        "has a line break of another kind inside (CR, U+2028, ...)",
+        "have a line break of another kind inside (CR, U+2028, ...)",
+        "tools cut there, and their sides shift; nmt reads it as one line",
+        "join the parts, or cut both sides there; an old Macintosh file: tr '\\r' '\\n' < '{file}'",
+    ),
+    "byte_order_mark": _rule(
+        "begins with a byte-order mark",
+        "begin with a byte-order mark",
+        "nmt takes it off where a file begins, but other tools read it as part of the first word",
+        "nothing has to be done; to clean the file: sed -i '1s/^\\xEF\\xBB\\xBF//' '{file}'",
+    ),
+    "control_character": _rule(
+        "holds control characters, which cannot be seen",
+        "hold control characters, which cannot be seen",
+        "they take places in the vocabulary and hint at a damaged file",
+        "take them out: tr -d '\\000-\\010\\016-\\037\\177' < '{file}' > FILE",
+    ),
+    "replacement_character": _rule(
+        "holds U+FFFD, which stands for characters lost in an earlier conversion",
+        "hold U+FFFD, which stands for characters lost in an earlier conversion",
+        "the model would learn to write it",
+        "convert the original again with its right encoding, or delete these pairs",
+    ),
+    "invisible_character": _rule(
+        "holds invisible characters (zero-width, soft hyphen, direction marks)",
+        "hold invisible characters (zero-width, soft hyphen, direction marks)",
+        "words that look the same become different pieces",
+        "take them out: sed -i 's/\\xE2\\x80\\x8B//g; s/\\xC2\\xAD//g' '{file}'",
+    ),
+    "tab": _rule(
+        "holds a tab",
+        "hold a tab",
+        "the file may be a table of both sides, or columns were pasted into a text",
+        "if it is a table, give it alone, as FILE.tsv; else: sed -i 's/\\t/ /g' '{file}'",
+    ),
+    "mojibake": _rule(
+        "looks garbled (UTF-8 read as Latin-1: Ã¼ for ü)",
+        "look garbled (UTF-8 read as Latin-1: Ã¼ for ü)",
+        "the model would learn the garbled spelling",
+        "convert back: iconv -f UTF-8 -t LATIN1 '{file}', where all of it is garbled; "
+        "or ftfy, a Python package, line by line",
+    ),
+    "not_composed": _rule(
+        "holds letters and accents apart (Unicode not in NFC)",
+        "hold letters and accents apart (Unicode not in NFC)",
+        "the same word would be spelled in two ways",
+        "keep tokenizer.normalization=nmt_nfkc, which joins them; or: uconv -x any-nfc '{file}'",
+    ),
+    "markup": _rule(
+        "holds HTML (&amp; or <b>)",
+        "hold HTML (&amp; or <b>)",
+        "the model would learn to write it",
+        'undo it: python3 -c \'import html, sys; [print(html.unescape(l), end="") '
+        "for l in sys.stdin]' < '{file}'; and delete tags",
+    ),
+    "spaces": _rule(
+        "has spaces at an end or twice in a row",
+        "have spaces at an end or twice in a row",
+        "harmless with the usual tokenizer.normalization, which joins them; identity keeps them",
+        "nothing has to be done; to clean the file: sed -i 's/  */ /g; s/^ //; s/ $//' '{file}'",
+    ),
+    "blank": _rule(
+        "is blank where the other side has text",
+        "are blank where the other side has text",
+        "often the sign of a lost line, from which on the sides are shifted",
+        _LEFT_OUT,
+    ),
+    "both_blank": _rule(
+        "is blank on both sides", "are blank on both sides", "there is nothing to learn", _LEFT_OUT
+    ),
+    "many_words": _rule(
+        f"has more than {MOST_WORDS} words",
+        f"have more than {MOST_WORDS} words",
+        "usually several sentences or whole paragraphs, at a high cost of memory",
+        f"cut them into sentences, or leave them out: data.filters.max_words={MOST_WORDS}",
+    ),
+    "long_word": _rule(
+        f"has a word of more than {LONGEST_WORD:,} characters",
+        f"have a word of more than {LONGEST_WORD:,} characters",
+        "no word is that long: encoded data, or text without spaces",
+        "delete these pairs; data.max_length leaves them out when they have too many pieces",
+    ),
+    "ratio": _rule(
+        f"is more than {MOST_RATIO:g} times as long on one side as on the other",
+        f"are more than {MOST_RATIO:g} times as long on one side as on the other",
+        "such pairs are seldom translations of each other",
+        f"{_BY_HAND}; or leave them out: data.filters.max_ratio={MOST_RATIO:g}",
+        "pair",
+    ),
+    "copy": _rule(
+        "is the same on both sides",
+        "are the same on both sides",
+        "from untranslated text the model learns to copy (names alone are fine)",
+        "leave them out: data.filters.copies=true",
+        "pair",
+    ),
+    "wrong_script": _rule(
+        "is not in the script of its language",
+        "are not in the script of their language",
+        "text of another language, or the two sides are swapped",
+        "check that the source and target files are not swapped; or leave such pairs out: "
+        "data.filters.scripts=true",
+    ),
+    "duplicate": _rule(
+        "was there before, the same on both sides",
+        "were there before, the same on both sides",
+        "repeated pairs are learned by heart and count more than others",
+        "leave them out: data.filters.duplicates=exact",
+        "pair",
+    ),
+    "overlap": _rule(
+        "stands in the training pairs too",
+        "stand in the training pairs too",
+        "scores on text that was learned say nothing about new text",
+        "leave them out of training: data.filters.test_overlap=true",
+        "pair",
+    ),
+    "source_overlap": _rule(
+        "has a source that stands in the training pairs too, with another translation",
+        "have sources that stand in the training pairs too, with other translations",
+        "scores on text that was learned come out too high",
+        "leave them out of training: data.filters.test_overlap=true",
+        "pair",
+    ),
+}
+
+ORDER = (
+    "overlap",
+    "source_overlap",
+    "wrong_script",
+    "mojibake",
+    "replacement_character",
+    "blank",
+    "ratio",
+    "copy",
+    "duplicate",
+    "unknown_pieces",
+    "long_word",
+    "many_words",
+    "line_break_inside",
+    "control_character",
+    "tab",
+    "markup",
+    "invisible_character",
+    "not_composed",
+    "crlf",
+    "byte_order_mark",
+    "both_blank",
+    "spaces",
+)
+"""Rules of single pairs and texts, those that hurt most first."""
+
+FAULT_REMEDIES = {
+    "missing_file": "check the name and the folder; a name with spaces needs quotes",
+    "unreadable": "fetch or make the file again; one that ends in .gz, .xz or .zst must be such",
+    "not_utf8": "convert it: iconv -f LATIN1 -t UTF-8 '{file}' > FILE; or the encoding it has",
+    "utf16": "convert it: iconv -f UTF-16 -t UTF-8 '{file}' > FILE",
+    "no_text": "give the file that holds the text; look whether a download or a command failed",
+    "unequal_lines": "find the line that is missing or doubled, mend that file, and check again",
+    "missing_column": "name them: data.train.source_column=NAME data.train.target_column=NAME",
+    "too_few_columns": "mend that line: both sides must stand on it, one in each column",
+    "too_many_columns": "mend that line: a separator inside a text must go, or be in quotes",
+    "bad_quotes": "close the quote; a quote inside a field in quotes is written twice",
+    "not_json": "mend or delete that line; every line is one JSON object",
+}
+"""What to do about faults of the files; their messages say where."""
+
+MEND = "mend the file there, then check again"

@@ -1,0 +1,195 @@
+"""Updates made ready to train on, here or in processes that work ahead of the trainer.
+
+It knows no torch, so that such a process starts in a moment and stays small.
+"""
+
+import atexit
+import multiprocessing
+import pickle
+import signal
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing.connection import Connection
+from random import Random
+from typing import Protocol
+
+from nmt.data.batching import BatchingState, UpdateBatches
+from nmt.data.encoded import PieceSequences
+from nmt.data.length_batches import Indices
+from nmt.data.padding import PaddedPairs, RaggedRows, pad_corpus_pairs, pad_pairs
+from nmt.errors import UserError
+from nmt.text.subword_sampling import position_random
+
+
+class Sampler(Protocol):
+    """Cuts a sentence into other pieces."""
+
+    def sample(self, ids: Sequence[int], random: Random) -> Sequence[int]:
+        """Return other piece ids of the same text."""
+
+
+Samplers = tuple[Sampler, Sampler]
+
+
+@dataclass(frozen=True)
+class ReadyUpdate:
+    """The padded batches of one update, and the state behind it."""
+
+    batches: list[PaddedPairs]
+    after: BatchingState
+
+
+@dataclass(frozen=True)
+class UpdateMaker:
+    """Makes updates ready; a function of its fields, wherever it runs.
+
+    Attributes:
+        batches: Which pairs come when.
+        samplers: Of source and target, where every pair is cut anew by (seed, epoch, pair, side).
+        max_length: A sampled cut of more pieces gives way to the corpus's own; None: no limit.
+    """
+
+    batches: UpdateBatches
+    samplers: Samplers | None = None
+    max_length: int | None = None
+
+    def updates(self, state: BatchingState, first: int = 0, step: int = 1) -> Iterator[ReadyUpdate]:
+        """Yield every ``step``-th update from the ``first`` behind a state on, without end."""
+        for planned in islice(self.batches.updates(state), first, None, step):
+            shares = [batch for batch in planned.batches if len(batch)]
+            yield ReadyUpdate([self._pad(share, planned.epoch) for share in shares], planned.after)
+
+    def _pad(self, indices: Indices, epoch: int) -> PaddedPairs:
+        corpus = self.batches.corpus
+        if self.samplers is None:
+            return pad_corpus_pairs(corpus, indices)
+        return pad_pairs(
+            self._sampled(0, corpus.source, indices, epoch),
+            self._sampled(1, corpus.target, indices, epoch),
+        )
+
+    def _sampled(
+        self, number: int, side: PieceSequences, indices: Indices, epoch: int
+    ) -> RaggedRows:
+        assert self.samplers is not None
+        sampler, rows = self.samplers[number], []
+        for index in indices.tolist():
+            own = side[index].tolist()
+            random = position_random(self.batches.seed, epoch, index, number)
+            other = sampler.sample(own, random)
+            too_long = self.max_length is not None and len(other) > self.max_length
+            rows.append(own if too_long else other)
+        return RaggedRows.of(rows)
+
+
+class MakerProcess:
+    """A process that makes updates ahead: one waits finished while the trainer is busy.
+
+    It ignores what asks a run to stop, which is the trainer's business, and ends with it.
+    """
+
+    def __init__(
+        self, maker: UpdateMaker, state: BatchingState, first: int, step: int, start_method: str
+    ) -> None:
+        """Start making every ``step``-th update from the ``first`` behind a state on."""
+        context = multiprocessing.get_context(start_method)
+        self._reader, writer = context.Pipe(duplex=False)
+        self._process = context.Process(  # type: ignore[attr-defined]
+            target=_make,
+            args=(self._reader, writer, maker, state, first, step),
+            name=f"nmt-loader-{first}",
+            daemon=True,
+        )
+        # An interpreter that ends waits for its processes, and these ignore what it sends them.
+        atexit.register(self.stop)
+        try:
+            with _signals_held_back():
+                self._process.start()
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            writer.close()
+
+    def receive(self) -> ReadyUpdate:
+        """Wait for its next update.
+
+        Raises:
+            Exception: What went wrong in the process, as it was, with its traceback as a note.
+            UserError: The process is dead.
+        """
+        try:
+            message = self._reader.recv_bytes()
+        except (EOFError, ConnectionError):
+            raise self._death() from None
+        ready: ReadyUpdate | Exception = pickle.loads(message)
+        if isinstance(ready, Exception):
+            raise ready
+        return ready
+
+    def stop(self) -> None:
+        """End the process, whatever it does; once more does no harm."""
+        atexit.unregister(self.stop)
+        if self._process.pid is not None:
+            self._process.kill()
+            self._process.join()
+        self._reader.close()
+
+    def _death(self) -> UserError:
+        self._process.join(timeout=5)
+        code = self._process.exitcode
+        how = f"by signal {-code}" if code is not None and code < 0 else f"with status {code}"
+        return UserError(
+            f"a process that makes batches ended {how}, often for want of memory; "
+            "the last checkpoint is intact: set data.loader_workers=0 and go on"
+        )
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Block what asks a run to stop; processes started inside keep it blocked for good."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _make(
+    reader: Connection,
+    writer: Connection,
+    maker: UpdateMaker,
+    state: BatchingState,
+    first: int,
+    step: int,
+) -> None:
+    """Send updates until nobody reads them any more."""
+    reader.close()  # the trainer's end: open here too, its death would go unnoticed
+    try:
+        try:
+            for ready in maker.updates(state, first, step):
+                writer.send_bytes(pickle.dumps(ready, protocol=5))
+        except ConnectionError:
+            raise
+        except Exception as error:
+            writer.send_bytes(_as_message(error))
+    except ConnectionError:
+        pass
+
+
+def _as_message(error: Exception) -> bytes:
+    """Pickle an exception; one that does not survive that becomes a RuntimeError of its text."""
+    note = "".join(traceback.format_exception(error))
+    try:
+        error.add_note(f"in a process that makes batches:\n{note}")
+        message = pickle.dumps(error)
+        pickle.loads(message)
+    except Exception:
+        message = pickle.dumps(RuntimeError(f"in a process that makes batches:\n{note}"))
+    return message

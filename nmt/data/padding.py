@@ -1,0 +1,118 @@
+"""Padded arrays of sentence pairs. It knows no torch: the processes that pad ahead start from here.
+
+Legend: B batch, S source length, T target length.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.data.encoded import EncodedCorpus, PieceSequences
+from nmt.data.length_batches import Indices
+from nmt.data.piece_links import PieceLinks, dense_links
+from nmt.text.special_tokens import BOS, EOS, PAD
+
+Ids = npt.NDArray[np.integer] | Sequence[int]
+Padded = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RaggedRows:
+    """Rows of unlike length, one behind the other.
+
+    Attributes:
+        values: [sum of lengths].
+        lengths: [B].
+    """
+
+    values: npt.NDArray[np.integer]
+    lengths: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rows: Sequence[Ids]) -> "RaggedRows":
+        """Join rows, empty ones too."""
+        lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
+        none = np.zeros(0, dtype=np.int32)
+        return cls(np.concatenate([none, *(np.asarray(row, np.int32) for row in rows)]), lengths)
+
+    @classmethod
+    def of_corpus(cls, side: PieceSequences, indices: Indices) -> "RaggedRows":
+        """Gather the chosen sequences of a corpus."""
+        places, lengths = _places(side.offsets, indices)
+        return cls(side.ids[places], lengths)
+
+    def padded(self, *, first: int | None = None, last: int | None = None) -> Padded:
+        """Stack the rows into [B, width], each between ``first`` and ``last``, then PAD."""
+        offset, extra = int(first is not None), int(last is not None)
+        width = int(self.lengths.max()) + offset + extra
+        padded = np.full((len(self.lengths), width), PAD, dtype=np.int64)
+        ends = offset + self.lengths[:, None]
+        columns = np.arange(width)
+        padded[(columns >= offset) & (columns < ends)] = self.values
+        if first is not None:
+            padded[:, 0] = first
+        if last is not None:
+            padded[columns == ends] = last
+        return padded
+
+
+def _places(
+    offsets: npt.NDArray[np.int64], indices: Indices
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return where the values of the chosen rows stand in a flat array, and the rows' lengths."""
+    starts = np.asarray(offsets[indices])
+    lengths = np.asarray(offsets[indices + np.asarray(1, indices.dtype)]) - starts
+    shifts = starts - (np.cumsum(lengths) - lengths)
+    return np.repeat(shifts, lengths) + np.arange(int(lengths.sum())), lengths
+
+
+@dataclass(frozen=True)
+class PaddedPairs:
+    """The arrays that a `Batch` is made of; their meanings are told there."""
+
+    source_ids: Padded
+    source_mask: npt.NDArray[np.bool_]
+    target_input_ids: Padded
+    target_output_ids: Padded
+    num_tokens: int
+    alignment: npt.NDArray[np.float32] | None
+
+
+def pad_pairs(
+    sources: RaggedRows,
+    targets: RaggedRows,
+    links: Sequence[npt.NDArray[np.int32]] | None = None,
+) -> PaddedPairs:
+    """Pad pairs for teacher forcing.
+
+    Args:
+        sources: Piece ids of each source, without EOS.
+        targets: Piece ids of each target, without BOS or EOS.
+        links: [links, 2] of each pair, source piece and target piece.
+    """
+    source_ids, output_ids = sources.padded(last=EOS), targets.padded(last=EOS)
+    shape = output_ids.shape[1], source_ids.shape[1]
+    return PaddedPairs(
+        source_ids,
+        source_mask=np.arange(source_ids.shape[1]) <= sources.lengths[:, None],
+        target_input_ids=targets.padded(first=BOS),
+        target_output_ids=output_ids,
+        num_tokens=int(targets.lengths.sum()) + len(targets.lengths),
+        alignment=None if links is None else dense_links(links, *shape),
+    )
+
+
+def pad_corpus_pairs(corpus: EncodedCorpus, indices: Indices) -> PaddedPairs:
+    """Pad the pairs of a corpus with these indices, at least one."""
+    return pad_pairs(
+        RaggedRows.of_corpus(corpus.source, indices),
+        RaggedRows.of_corpus(corpus.target, indices),
+        None if corpus.links is None else _links(corpus.links, indices),
+    )
+
+
+def _links(links: PieceLinks, indices: Indices) -> list[npt.NDArray[np.int32]]:
+    places, lengths = _places(links.offsets, indices)
+    return np.split(np.asarray(links.links[places]), np.cumsum(lengths)[:-1])

@@ -1,0 +1,151 @@
+"""Files as bytes, whatever they are compressed with: .gz, .bz2, .xz or .zst, by their suffix."""
+
+import bz2
+import gzip
+import io
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+
+from nmt.errors import UserError
+
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+
+BLOCK = 1 << 16  # bytes read at once; larger ones leave the processor cache and are slower
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file for reading its bytes as they are.
+
+    Raises:
+        UserError: There is no such file, or it cannot be opened.
+    """
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise UserError(f"there is no file {path}") from None
+    except IsADirectoryError:
+        raise UserError(f"cannot read {path}: it is a folder") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """Open a file for reading; what its suffix says is compressed is decompressed on the way.
+
+    Several compressed frames one behind another are read as one file.
+
+    Raises:
+        UserError: There is no such file, or it cannot be opened.
+    """
+    file = open_plain(path)
+    match path.suffix.lower():
+        case ".gz":
+            return cast(BinaryIO, _OwningGzipFile(file))
+        case ".bz2":
+            return cast(BinaryIO, io.BufferedReader(_Frames(file, bz2.BZ2Decompressor)))
+        case ".xz":
+            return cast(BinaryIO, io.BufferedReader(_Frames(file, lzma.LZMADecompressor)))
+        case ".zst":
+            return _open_zstandard(file)
+    return file
+
+
+def read_blocks(path: Path) -> Iterator[bytes]:
+    """Yield the decompressed content of a file, a block at a time.
+
+    What stands before a damaged place is yielded before the damage is told.
+
+    Raises:
+        UserError: The file cannot be opened or read, is damaged or cut off.
+    """
+    done = 0
+    with open_binary(path) as file:
+        while True:
+            try:
+                block = cast(io.BufferedReader, file).read1(BLOCK)
+            except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+                place = f", {done:,} bytes into its content" if done else ""
+                raise UserError(f"cannot read {path}: {error}{place}") from error
+            if not block:
+                return
+            done += len(block)
+            yield block
+
+
+class _OwningGzipFile(gzip.GzipFile):
+    """A gzip file that closes the file below it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(fileobj=file, mode="rb")
+        self._below = file
+
+    def close(self) -> None:
+        super().close()
+        self._below.close()
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+class _Frames(io.RawIOBase):
+    """Compressed frames one behind another.
+
+    The standard library's own files take a damaged second frame for the end of the first and drop
+    it without a word.
+    """
+
+    def __init__(self, file: BinaryIO, decompressor: Callable[[], _Decompressor]) -> None:
+        self._file = file
+        self._make = decompressor
+        self._frame: _Decompressor | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while True:
+            if self._frame is None or self._frame.eof:
+                rest = b"" if self._frame is None else self._frame.unused_data
+                start = self._next_frame(rest)
+                if not start:
+                    return 0
+                self._frame = self._make()
+                data = self._frame.decompress(start, len(buffer))
+            else:
+                more = self._file.read(BLOCK) if self._frame.needs_input else b""
+                if self._frame.needs_input and not more:
+                    raise EOFError("its compressed content is cut off")
+                data = self._frame.decompress(more, len(buffer))
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
+
+    def _next_frame(self, rest: bytes) -> bytes:
+        """Return the first bytes of the next frame; zeros between frames are padding."""
+        while not (rest := rest.lstrip(b"\0")):
+            if not (rest := self._file.read(BLOCK)):
+                return b""
+        return rest
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _open_zstandard(file: BinaryIO) -> BinaryIO:
+    import pyarrow
+
+    return cast(BinaryIO, pyarrow.CompressedInputStream(file, "zstd"))

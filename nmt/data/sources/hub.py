@@ -1,0 +1,181 @@
+"""Datasets of the Hugging Face hub by name, or folders made like one, through `datasets`."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nmt.data.sources import faults
+from nmt.data.sources.columns import Columns
+from nmt.data.sources.fingerprint import DIGEST, hash_texts
+from nmt.data.sources.interface import DataFault, FaultSink, PairChunk, refuse
+from nmt.data.sources.records import CountingSink, Record, pack_records
+from nmt.errors import UserError
+
+BATCH = 10_000  # rows in memory at once
+
+
+@dataclass(frozen=True)
+class HubPairs:
+    """One split of a dataset, with a column a language, or one called ``translation``.
+
+    Attributes:
+        dataset: Its name on the hub, a folder with its files, or one made by `save_to_disk`.
+        split: The split's name there.
+        columns: Which columns are read.
+        subset: The dataset's configuration, where it has several.
+        streaming: Whether rows come over the network as they are asked for.
+        local_setting: The setting that takes a local copy instead, for messages.
+    """
+
+    dataset: str
+    split: str
+    columns: Columns
+    subset: str | None = None
+    streaming: bool = False
+    local_setting: str = "data.root=FOLDER"
+
+    @property
+    def name(self) -> str:
+        """The dataset and its split."""
+        return f"{self.dataset}, split {self.split!r}"
+
+    def fingerprint(self) -> str:
+        """Return a hash of the texts of all pairs, which reads every row.
+
+        Raises:
+            UserError: The dataset cannot be had, or lacks the split or a column.
+        """
+        content = hashlib.blake2b(digest_size=DIGEST)
+        for chunk in self.chunks(BATCH, _refuse_the_whole):
+            for source, target in zip(chunk.sources, chunk.targets, strict=True):
+                hash_texts((source, target), content)
+        return content.hexdigest()
+
+    def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
+        """Yield the pairs in the order of the rows, at most ``size`` a chunk.
+
+        Raises:
+            UserError: The dataset cannot be had, or lacks the split.
+        """
+        sink = CountingSink(on_fault)
+        yield from pack_records(self._records(sink), self.name, size, sink)
+
+    def _records(self, on_fault: FaultSink) -> Iterator[Record]:
+        batches = self._load().iter(batch_size=BATCH)
+        row = 1
+        while True:
+            try:
+                batch = next(batches, None)
+            except Exception as error:  # decoding and networks fail in ways beyond listing
+                message = f"cannot read {self.name} beyond row {row - 1:,}: {_reason(error)}"
+                on_fault(DataFault("unreadable", self.name, row, message))
+                return
+            if batch is None:
+                return
+            names = list(batch)
+            sides = _choose(batch, self.columns, self.name, on_fault)
+            if sides is None:
+                return
+            keys = self.columns.names
+            for number, pair in enumerate(zip(*sides, strict=True), start=row):
+                source, target = pair
+                if isinstance(source, str) and isinstance(target, str):
+                    yield number, source, target
+                else:
+                    wrong = 0 if not isinstance(source, str) else 1
+                    on_fault(faults.not_text(self.name, number, keys[wrong], pair[wrong]))
+            row += len(batch[names[0]])
+
+    def _load(self) -> Any:
+        """Load the split; every failure of the library becomes a `UserError` with its reason."""
+        import datasets
+
+        try:
+            with _silence():
+                if _is_saved(self.dataset):
+                    return self._saved(datasets.load_from_disk(self.dataset))
+                return datasets.load_dataset(
+                    self.dataset, self.subset, split=self.split, streaming=self.streaming
+                )
+        except UserError:
+            raise
+        except Exception as error:  # of any library below it: files, network, formats
+            raise UserError(
+                f"cannot load the dataset {self.name}: {_reason(error)}; check the name and the "
+                f"connection, or give a local copy with {self.local_setting}"
+            ) from error
+
+    def _saved(self, found: Any) -> Any:
+        if not isinstance(found, dict):
+            return found
+        if self.split not in found:
+            raise UserError(
+                f"{self.dataset} has no split {self.split!r}; its splits are {', '.join(found)}"
+            )
+        return found[self.split]
+
+
+def find_json_split(root: Path, split: str) -> Path:
+    """Return the file of a split in a folder of JSON lines: ``train.jsonl``, ``val.jsonl``.
+
+    Raises:
+        UserError: There is none.
+    """
+    names = {split} | ({"val", "valid", "validation"} if split.startswith("val") else set())
+    for name in sorted(names):
+        if (file := root / f"{name}.jsonl").exists():
+            return file
+    raise UserError(f"{root} holds no {split}.jsonl")
+
+
+def _is_saved(dataset: str) -> bool:
+    return any((Path(dataset) / name).is_file() for name in ("state.json", "dataset_dict.json"))
+
+
+def _choose(
+    batch: dict[str, list[Any]], columns: Columns, name: str, on_fault: FaultSink
+) -> tuple[Sequence[Any], Sequence[Any]] | None:
+    """Return both sides of a batch, or None after telling which column is missing."""
+    if "translation" in batch and not columns.given:
+        pairs = [pair if isinstance(pair, dict) else {} for pair in batch["translation"]]
+        keys = list(pairs[0]) if pairs else []
+        first, second = columns.find(keys)
+        if first is None or second is None:
+            on_fault(faults.missing_translation(name, None, columns.languages, keys))
+            return None
+        source, target = keys[first], keys[second]
+        return [pair.get(source) for pair in pairs], [pair.get(target) for pair in pairs]
+    names = list(batch)
+    first, second = columns.find(names)
+    if first is None or second is None:
+        missing = columns.names[0 if first is None else 1]
+        on_fault(faults.missing_column(name, None, missing, names, columns.remedy))
+        return None
+    return batch[names[first]], batch[names[second]]
+
+
+def _refuse_the_whole(fault: DataFault) -> None:
+    """Stop where nothing can be read; a row that is no pair is left out of what is hashed."""
+    if fault.line is None or fault.rule == "unreadable":
+        raise UserError(fault.message)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep `datasets` from logging what is told here anyway."""
+    import datasets
+
+    verbosity = datasets.logging.get_verbosity()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(verbosity)
+
+
+def _reason(error: Exception) -> str:
+    text = str(error.__cause__ or error).strip()
+    return text.split("\n")[0] if text else type(error).__name__

@@ -1,0 +1,120 @@
+"""File names of the settings: globs, ``{lang}`` and ``~``, and which shards go together."""
+
+import glob
+import os
+import re
+from pathlib import Path
+
+from nmt.data.sources.compression import COMPRESSED
+from nmt.errors import UserError
+
+_WILDCARD = re.compile(r"\*\*/?|\*|\?|\[!?\]?[^\]]*\]")
+
+
+def find_files(pattern: str, setting: str) -> list[Path]:
+    """Return the file, or the files that a glob matches, in the order of their names.
+
+    Raises:
+        UserError: There is none, or it is no file; the setting is named.
+    """
+    return [path for _, path in _matches(pattern, setting)]
+
+
+def find_pairs(
+    source: str, target: str, settings: tuple[str, str]
+) -> tuple[list[Path], list[Path]]:
+    """Return the files of both sides, shard by shard.
+
+    Where both globs have the same wildcards, shards go together by what these stand for, so a
+    shard that one side lacks is found; elsewhere by their order.
+
+    Raises:
+        UserError: A side has no file, the sides have unlike shards, or are the same file.
+    """
+    sides = _matches(source, settings[0]), _matches(target, settings[1])
+    if len(sides[0]) != len(sides[1]):
+        raise UserError(
+            f"{settings[0]}={source} finds {len(sides[0]):,} files but {settings[1]}={target} "
+            f"{len(sides[1]):,}: every shard needs its other side{_odd_one(sides)}"
+        )
+    alike = _WILDCARD.findall(source) == _WILDCARD.findall(target)
+    for (source_part, source_path), (target_part, target_path) in zip(*sides, strict=True):
+        if alike and source_part != target_part:
+            raise UserError(
+                f"the shards of {settings[0]}={source} and {settings[1]}={target} are not the "
+                f"same: {source_path} would go with {target_path}"
+            )
+        if source_path.samefile(target_path):
+            raise UserError(
+                f"{' and '.join(dict.fromkeys(settings))} "
+                f"{'are' if settings[0] != settings[1] else 'makes'} the same file, {source_path}"
+                f"{'' if settings[0] != settings[1] else ', for both languages'}"
+            )
+    return [path for _, path in sides[0]], [path for _, path in sides[1]]
+
+
+def _odd_one(sides: tuple[list["_Match"], list["_Match"]]) -> str:
+    """Return a hint at the first shard that stands alone."""
+    parts = [{part for part, _ in side} for side in sides]
+    alone = [
+        path
+        for side, other in zip(sides, parts[::-1], strict=True)
+        for p, path in side
+        if p not in other
+    ]
+    return f"; {alone[0]} has none" if alone else ""
+
+
+_Match = tuple[tuple[str, ...], Path]  # what the wildcards stand for, and the file
+
+
+def _matches(pattern: str, setting: str) -> list[_Match]:
+    expanded = os.path.expanduser(pattern)
+    if _WILDCARD.search(expanded) and not os.path.exists(expanded):
+        shape = re.compile(_as_regex(expanded), re.DOTALL)
+        found = glob.glob(expanded, recursive=True)
+        if not found:
+            raise UserError(f"{setting}={pattern} finds no file")
+        matches = [(shape.fullmatch(name), name) for name in found]
+        result = [(m.groups() if m else (name,), Path(name)) for m, name in matches]
+    else:
+        result = [((), Path(expanded))]
+    for _, path in result:
+        _check_file(path, f"{setting}={pattern}")
+    return sorted(result)
+
+
+def _check_file(path: Path, setting: str) -> None:
+    if not path.exists():
+        raise UserError(f"{setting}: there is no file {path}")
+    if path.is_dir():
+        raise UserError(f"{setting}: {path} is a folder; name the files in it, as {path}/*.tsv")
+    if not path.is_file():
+        raise UserError(
+            f"{setting}: {path} is no file that can be read twice: write its content to one"
+        )
+
+
+def _as_regex(pattern: str) -> str:
+    """Return a regular expression that groups what each wildcard of a glob stands for."""
+    result, at = "", 0
+    for wildcard in _WILDCARD.finditer(pattern):
+        result += re.escape(pattern[at : wildcard.start()])
+        at = wildcard.end()
+        match wildcard[0]:
+            case "**" | "**/":
+                result += "(.*)"
+            case "*":
+                result += "([^/]*)"
+            case "?":
+                result += "([^/])"
+            case characters:
+                inside = characters[1:-1].replace("\\", "\\\\")
+                result += f"([{'^' + inside[1:] if inside[:1] == '!' else inside}])"
+    return result + re.escape(pattern[at:])
+
+
+def format_suffix(path: Path) -> str:
+    """Return the suffix that tells the format, below that of compression: ``.tsv`` of a.tsv.gz."""
+    name = Path(path.stem) if path.suffix.lower() in COMPRESSED else path
+    return name.suffix.lower()

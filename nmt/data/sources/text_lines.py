@@ -1,0 +1,103 @@
+"""Lines of a UTF-8 file, a batch at a time: only a line feed ends a line, and faults have a place.
+
+Other Unicode separators stay inside a line, so that both sides of a corpus are always cut at the
+same places.
+"""
+
+import codecs
+from collections.abc import Iterator
+from pathlib import Path
+
+from nmt.data.sources import faults
+from nmt.data.sources.compression import read_blocks
+from nmt.data.sources.interface import FaultSink
+from nmt.errors import UserError
+
+LONGEST = 1 << 26  # bytes of a line: what has none shorter is no text, and would fill the memory
+
+WIDE_BYTES = 4096  # looked at to tell UTF-16 from text
+WIDE_SHARE = 5  # one NUL in so many bytes: Latin text in UTF-16 has one in two
+
+
+def line_batches(path: Path, on_fault: FaultSink) -> Iterator[list[str]]:
+    """Yield the lines of a file without their line feeds, some thousand at once.
+
+    Carriage returns and a byte-order mark stay. The lines before a fault are yielded before it is
+    told. A line that is not UTF-8 goes on with U+FFFD in it; a file that cannot be read further
+    ends, without the line that was under way.
+    """
+    count = 0
+    rest: list[bytes] = []  # of the line whose end is not read yet
+    length = 0
+    blocks = read_blocks(path)
+    while True:
+        try:
+            block = next(blocks, b"")
+        except UserError as error:
+            on_fault(faults.unreadable(path, count + 1, error))
+            return
+        if not block:
+            break
+        if not count and not rest and (encoding := wide_encoding(block)):
+            on_fault(faults.wide(path, encoding))
+            return
+        end = block.rfind(b"\n") + 1
+        if not end:
+            rest.append(block)
+            length += len(block)
+            if length > LONGEST:
+                on_fault(faults.long_line(path, count + 1, LONGEST))
+                return
+            continue
+        text = b"".join((*rest, block[: end - 1]))
+        rest, length = [block[end:]], len(block) - end
+        for lines in _decoded(text, path, count, on_fault):
+            count += len(lines)
+            yield lines
+    if last := b"".join(rest):
+        yield from _decoded(last, path, count, on_fault)
+
+
+def _decoded(text: bytes, path: Path, count: int, on_fault: FaultSink) -> Iterator[list[str]]:
+    """Yield the lines of a piece of the file, ``count`` being those before it."""
+    try:
+        yield text.decode("utf-8").split("\n")
+        return
+    except UnicodeDecodeError:
+        pass
+    good: list[str] = []
+    for number, line in enumerate(text.split(b"\n"), start=count + 1):
+        try:
+            good.append(line.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            if good:
+                yield good
+            on_fault(faults.not_utf8(path, number, line[error.start]))
+            good = [line.decode("utf-8", errors="replace")]
+    yield good
+
+
+def wide_encoding(start: bytes) -> str | None:
+    """Return UTF-16 or UTF-32 where the first bytes of a file look like it, else None."""
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "UTF-32"
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "UTF-16"
+    start = start[:WIDE_BYTES]
+    return "UTF-16" if start.count(0) > 1 and start.count(0) * WIDE_SHARE >= len(start) else None
+
+
+def numbered_lines(path: Path, on_fault: FaultSink) -> Iterator[tuple[int, str]]:
+    """Yield each line with its number, from 1, without a byte-order mark in front of the first."""
+    number = 0
+    for lines in line_batches(path, on_fault):
+        if not number:
+            lines[0] = lines[0].removeprefix("\ufeff")
+        for line in lines:
+            number += 1
+            yield number, line
+
+
+def has_text(texts: list[str]) -> bool:
+    """Return whether any of the texts is more than blank."""
+    return any(text.removeprefix("\ufeff").strip() for text in texts)

@@ -1,0 +1,201 @@
+"""The file of a SentencePiece model: protocol buffers, read and written without their library.
+
+SentencePiece comes with a reader of its own, but that one refuses every `protobuf` package older
+than the one it was generated with, and SentencePiece does not list it among what it needs.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
+"""The types of pieces."""
+
+KINDS = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
+"""How a model cuts words, by the number that stands for it in the file."""
+
+Value = int | bytes
+Field = tuple[int, int, Value]  # number, wire type, value
+
+_VARINT, _EIGHT_BYTES, _STRING, _FOUR_BYTES = 0, 1, 2, 5
+_PIECES, _TRAINER = 1, 2  # fields of a model
+_SURFACE, _SCORE, _TYPE = 1, 2, 3  # fields of a piece
+_MODEL_TYPE, _SUFFIX = 3, 24  # fields of the trainer's settings
+_IS_SYMBOL = bytes((_TYPE << 3 | _VARINT, USER_DEFINED))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One entry of a vocabulary."""
+
+    surface: str
+    score: float = 0.0
+    type: int = NORMAL
+
+
+@dataclass
+class ModelFile:
+    """A model taken apart: what is not a piece is kept as it came.
+
+    Attributes:
+        pieces: The vocabulary; a piece's place is its id.
+        trainer: Settings the model was trained with, by field; SentencePiece reads names and ids of
+            the special pieces there.
+        rest: All other fields, the normalisation among them.
+    """
+
+    pieces: list[Piece]
+    trainer: list[Field] = field(default_factory=list)
+    rest: list[Field] = field(default_factory=list)
+
+    @classmethod
+    def parse(cls, model: bytes) -> "ModelFile":
+        """Take a serialized model apart.
+
+        Raises:
+            ValueError: The bytes are not made of fields.
+        """
+        parts = cls([])
+        for entry in _fields(model):
+            number, _, value = entry
+            if number == _PIECES and isinstance(value, bytes):
+                parts.pieces.append(_piece(value))
+            elif number == _TRAINER and isinstance(value, bytes):
+                parts.trainer += _fields(value)
+            else:
+                parts.rest.append(entry)
+        return parts
+
+    def to_bytes(self) -> bytes:
+        """Return the serialized model."""
+        pieces = [(_PIECES, _STRING, _join(_piece_fields(piece))) for piece in self.pieces]
+        return _join([*pieces, (_TRAINER, _STRING, _join(self.trainer)), *self.rest])
+
+    @property
+    def kind(self) -> str:
+        """How words are cut: one of `KINDS`."""
+        return KINDS.get(self.number(_MODEL_TYPE, 1), "unknown")
+
+    @property
+    def marks_word_ends(self) -> bool:
+        """Whether ``▁`` stands behind a word and not before it."""
+        return bool(self.number(_SUFFIX, 0))
+
+    def number(self, name: int, default: int) -> int:
+        """Return a setting of the trainer that is a number."""
+        found = [value for number, _, value in self.trainer if number == name]
+        return found[-1] if found and isinstance(found[-1], int) else default
+
+    def text(self, name: int, default: str) -> str:
+        """Return a setting of the trainer that is text."""
+        found = [value for number, _, value in self.trainer if number == name]
+        return found[-1].decode() if found and isinstance(found[-1], bytes) else default
+
+    def set(self, name: int, value: int | str) -> None:
+        """Replace a setting of the trainer."""
+        self.trainer = [entry for entry in self.trainer if entry[0] != name]
+        if isinstance(value, str):
+            self.trainer.append((name, _STRING, value.encode()))
+        else:
+            self.trainer.append((name, _VARINT, value))
+
+    def rename(self, surfaces: dict[int, str]) -> "ModelFile":
+        """Return the model with other surfaces for some of its pieces."""
+        pieces = list(self.pieces)
+        for place, surface in surfaces.items():
+            pieces[place] = replace(pieces[place], surface=surface)
+        return ModelFile(pieces, self.trainer, self.rest)
+
+
+def kind_and_symbols(model: bytes) -> tuple[str, dict[str, int]]:
+    """Return a model's kind and the ids of its user-defined symbols, without reading it all.
+
+    Raises:
+        ValueError: The bytes are not made of fields.
+    """
+    symbols: dict[str, int] = {}
+    parts, count = ModelFile([]), 0
+    for number, _, value in _fields(model):
+        if number == _PIECES and isinstance(value, bytes):
+            if _IS_SYMBOL in value and (piece := _piece(value)).type == USER_DEFINED:
+                symbols[piece.surface] = count
+            count += 1
+        elif number == _TRAINER and isinstance(value, bytes):
+            parts.trainer += _fields(value)
+    return parts.kind, symbols
+
+
+def _piece(message: bytes) -> Piece:
+    surface, score, kind = "", 0.0, NORMAL
+    for number, wire, value in _fields(message):
+        if number == _SURFACE and isinstance(value, bytes):
+            surface = value.decode()
+        elif number == _SCORE and wire == _FOUR_BYTES and isinstance(value, bytes):
+            score = struct.unpack("<f", value)[0]
+        elif number == _TYPE and isinstance(value, int):
+            kind = value
+    return Piece(surface, score, kind)
+
+
+def _piece_fields(piece: Piece) -> Iterator[Field]:
+    yield _SURFACE, _STRING, piece.surface.encode()
+    yield _SCORE, _FOUR_BYTES, struct.pack("<f", piece.score)
+    if piece.type != NORMAL:
+        yield _TYPE, _VARINT, piece.type
+
+
+def _fields(message: bytes) -> Iterator[Field]:
+    """Yield a message's fields; numbers below 0 come as the unsigned ones that the file has."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        number, wire = key >> 3, key & 7
+        if wire == _VARINT:
+            value, at = _varint(message, at)
+            yield number, wire, value
+            continue
+        if wire == _STRING:
+            size, at = _varint(message, at)
+        elif wire in (_EIGHT_BYTES, _FOUR_BYTES):
+            size = 8 if wire == _EIGHT_BYTES else 4
+        else:
+            raise ValueError(f"wire type {wire} is unknown")
+        if at + size > len(message):
+            raise ValueError("it ends in the middle of a field")
+        yield number, wire, message[at : at + size]
+        at += size
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    """Return the number that stands at a place, and the place behind it."""
+    value = shift = 0
+    while at < len(message):
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise ValueError("it ends in the middle of a number")
+
+
+def _join(fields: Iterable[Field]) -> bytes:
+    """Return the message of these fields."""
+    message = bytearray()
+    for number, wire, value in fields:
+        message += _number(number << 3 | wire)
+        if isinstance(value, int):
+            message += _number(value)
+        else:
+            message += _number(len(value)) * (wire == _STRING) + value
+    return bytes(message)
+
+
+def _number(value: int) -> bytes:
+    """Return a number in groups of seven bits; below 0 in the 64 bits of its complement."""
+    value &= (1 << 64) - 1
+    groups = bytearray()
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*groups, value))

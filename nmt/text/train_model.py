@@ -1,0 +1,133 @@
+"""Where a tokenizer's model comes from: trained on text by SentencePiece, or a file."""
+
+import io
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import sentencepiece
+
+from nmt.config.data import TokenizerConfig
+from nmt.errors import UserError
+from nmt.text.adopt import adopt
+from nmt.text.special_tokens import BOS, EOS, PAD, UNK
+from nmt.text.vocabulary import MAX_SENTENCE_BYTES, bounds_of_words, count_words
+
+_QUICK = 100_000  # distinct words, on which SentencePiece finds its own limit at once
+
+
+def given_model(file: str, symbols: Sequence[str]) -> bytes:
+    """Read a SentencePiece model from a file, with nmt's special ids and these symbols.
+
+    Raises:
+        UserError: It cannot be read, or is none.
+    """
+    try:
+        model = Path(file).expanduser().read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read the tokenizer {file}: {error.strerror}") from error
+    try:
+        return adopt(model, symbols)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+
+
+def train_model(config: TokenizerConfig, sides: Sequence[Collection[str]], what: str) -> bytes:
+    """Train SentencePiece on the text of one side or both; ``what`` names it in messages.
+
+    Raises:
+        UserError: The text cannot give as many pieces as ``tokenizer.vocab_size`` asks for.
+    """
+    words = count_words(chain.from_iterable(sides))
+    _check_size(config, words, what)
+    model = io.BytesIO()
+    symbols: dict[str, Any] = {}
+    if config.symbols:
+        symbols["user_defined_symbols"] = list(config.symbols)
+    lines, form = _training_lines(config, sides, words)
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            input_format=form,
+            model_writer=model,
+            model_type=config.name,
+            vocab_size=config.vocab_size,
+            hard_vocab_limit=not _is_upper_bound(config),
+            character_coverage=config.character_coverage,
+            byte_fallback=config.byte_fallback,
+            normalization_rule_name=config.normalization,
+            pad_id=PAD,
+            unk_id=UNK,
+            bos_id=BOS,
+            eos_id=EOS,
+            max_sentence_length=MAX_SENTENCE_BYTES,
+            num_threads=1,  # sums in one order: the same text gives the same model
+            minloglevel=2,
+            **symbols,
+        )
+    except RuntimeError as error:
+        raise _explain(error, config, what) from error
+    return model.getvalue()
+
+
+def _is_upper_bound(config: TokenizerConfig) -> bool:
+    """Whether ``vocab_size`` is the most and not the very number of pieces."""
+    return config.name in ("char", "word")
+
+
+def _training_lines(
+    config: TokenizerConfig, sides: Sequence[Collection[str]], words: Counter[str]
+) -> tuple[Iterable[str], str]:
+    """Return the lines to train on, and their format.
+
+    All kinds but unigram learn from words and how often they occur, and never from what stands
+    beside them: to be given the words counted, a line each, saves SentencePiece most of its work.
+    """
+    is_space = config.normalization == "nmt_nfkc"  # what a tab becomes; elsewhere it is a character
+    if config.name == "unigram" or not (is_space or all("\t" not in word for word in words)):
+        return chain.from_iterable(sides), "text"
+    return _counted_lines(words), "tsv"
+
+
+def _counted_lines(words: Counter[str]) -> Iterator[str]:
+    for word, count in words.items():
+        for part in word.split("\t"):
+            yield f"{part}\t{count}"
+
+
+def _check_size(config: TokenizerConfig, words: Counter[str], what: str) -> None:
+    """Refuse a vocabulary size that the text cannot give, before work that may take an hour."""
+    if not words:
+        raise UserError(f"{what} has no words to train the tokenizer on")
+    least, most = bounds_of_words(config, words)
+    if config.vocab_size < least:
+        raise _too_small(config, what, least)
+    within = config.vocab_size <= most or _is_upper_bound(config)
+    if not within and len(words) > _QUICK:  # below, SentencePiece tells the very number
+        raise _too_large(config, what, most)
+
+
+def _too_large(config: TokenizerConfig, what: str, most: int) -> UserError:
+    return UserError(
+        f"tokenizer.vocab_size={config.vocab_size} is more than {what} can give: "
+        f"set it to {most} or less"
+    )
+
+
+def _too_small(config: TokenizerConfig, what: str, least: int) -> UserError:
+    return UserError(
+        f"tokenizer.vocab_size={config.vocab_size} is too small for the characters of {what}: "
+        f"set it to {least} or more, or lower tokenizer.character_coverage"
+    )
+
+
+def _explain(error: RuntimeError, config: TokenizerConfig, what: str) -> UserError:
+    message = str(error)
+    if limit := re.search(r"value <= (\d+)", message):
+        return _too_large(config, what, int(limit[1]))
+    if need := re.search(r"smaller than required_chars\D*\d+ vs (\d+)", message):
+        return _too_small(config, what, int(need[1]))
+    return UserError(f"SentencePiece could not train on {what}: {' '.join(message.split())}")

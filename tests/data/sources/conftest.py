@@ -1,0 +1,54 @@
+"""Reading a source to its end, faults gathered."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from nmt.config.data import SourceConfig
+from nmt.data.sources.build import open_source
+from nmt.data.sources.interface import DataFault, PairSource
+
+
+@dataclass
+class Reading:
+    """What came out of a source."""
+
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    faults: list[DataFault] = field(default_factory=list)
+
+    @property
+    def rules(self) -> list[str]:
+        return [fault.rule for fault in self.faults]
+
+
+def _read(source: PairSource, size: int = 3) -> Reading:
+    reading = Reading()
+    for chunk in source.chunks(size, reading.faults.append):
+        assert len(chunk) == len(chunk.sources) == len(chunk.targets) == len(chunk.lines) > 0
+        reading.pairs += zip(chunk.sources, chunk.targets, strict=True)
+        reading.lines += chunk.lines
+        reading.sizes.append(len(chunk))
+    return reading
+
+
+@pytest.fixture
+def read() -> Callable[..., Reading]:
+    """Reads a whole source, going on after faults."""
+    return _read
+
+
+@pytest.fixture
+def read_file(tmp_path: Path) -> Callable[..., Reading]:
+    """Writes a file of this name and content, and reads it as English to German."""
+
+    def go(name: str, content: bytes | str, size: int = 3, **settings: str) -> Reading:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        config = SourceConfig(path=str(path), **settings)  # type: ignore[arg-type]
+        return _read(open_source(config, ("en", "de"), "data.train"), size)
+
+    return go

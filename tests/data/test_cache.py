@@ -1,0 +1,78 @@
+"""A folder of the cache is made once, and is whole or not there."""
+
+import multiprocessing
+import time
+from pathlib import Path
+
+import pytest
+
+from nmt.data.cache import made_once
+from nmt.errors import UserError
+
+
+def _ignore() -> None:
+    pass
+
+
+def test_what_is_made_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "key"
+    with made_once(folder, _ignore) as partial:
+        assert partial is not None
+        (partial / "file").write_text("content")
+        assert not folder.exists()
+    assert (folder / "file").read_text() == "content"
+    with made_once(folder, _ignore) as partial:
+        assert partial is None
+
+
+@pytest.mark.parametrize("kind", [UserError, KeyboardInterrupt, ValueError])
+def test_what_fails_leaves_nothing(tmp_path: Path, kind: type[BaseException]) -> None:
+    folder = tmp_path / "key"
+    with pytest.raises(kind), made_once(folder, _ignore) as partial:
+        assert partial is not None
+        (partial / "file").write_text("half")
+        raise kind("no")
+    assert [file.name for file in tmp_path.iterdir() if file.suffix != ".lock"] == []
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / ".partial-key"
+    left.mkdir()
+    (left / "half").write_text("half")
+    with made_once(tmp_path / "key", _ignore) as partial:
+        assert partial is not None
+        assert not list(partial.iterdir())
+    assert not left.exists()
+
+
+def _make(folder: Path, made: Path) -> None:
+    with made_once(folder, lambda: (made / "waited").touch()) as partial:
+        if partial is not None:
+            with (made / "times").open("a") as file:
+                file.write("x")
+            while not (made / "waited").exists():  # the other one has come and waits
+                time.sleep(0.01)
+            (partial / "file").write_text("content")
+    assert (folder / "file").read_text() == "content"
+
+
+def test_of_two_processes_one_does_the_work(tmp_path: Path) -> None:
+    folder, made = tmp_path / "key", tmp_path / "made"
+    made.mkdir()
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_make, args=(folder, made)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(30)
+        assert process.exitcode == 0
+    assert (made / "times").read_text() == "x"
+
+
+def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with (
+        pytest.raises(UserError, match=r"cannot write the cache .*file.*data\.cache_dir=FOLDER"),
+        made_once(tmp_path / "file" / "key", _ignore),
+    ):
+        pass
