@@ -1,6 +1,5 @@
 """The one place that puts the parts together: from a configuration to a trained, tested model."""
 
-import logging
 import platform
 import sys
 import time
@@ -18,7 +17,7 @@ from nmt.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from nmt.config.check import check_config
 from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.prepare import PreparedCorpus, prepare
+from nmt.data.loader_process import Samplers
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation import metrics
@@ -28,11 +27,14 @@ from nmt.evaluation.alignment_reading import default_reading
 from nmt.evaluation.validation import ValidationReport, evaluate_model
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
+from nmt.preparation import prepare_corpus
+from nmt.reporting.console import Console
 from nmt.reporting.metric_log import JsonLinesLog, MetricLog, MetricLogs
 from nmt.reporting.pictures import PictureLog
 from nmt.reporting.progress import ProgressLine, format_duration
 from nmt.reporting.run_log import open_run_log
 from nmt.run_folder import RunFolder
+from nmt.text.subword_sampling import SubwordSampler
 from nmt.training.trainer import Surroundings, Trainer
 
 
@@ -63,53 +65,31 @@ def train(config: Config, config_yaml: str, interrupted: Callable[[], bool]) -> 
     if summary is not None:
         return Outcome(folder, summary, already_finished=True)
     with ExitStack() as stack:
-        say = _Console(stack.enter_context(ProgressLine(sys.stderr)))
+        say = Console(stack.enter_context(ProgressLine(sys.stderr)))
         run = _Run(config, folder, say)
-        run.prepare()
+        run.prepare(interrupted)
         folder.create(config, config_yaml)  # only now: a faulty corpus leaves no run behind
         stack.enter_context(folder.held())
         say.keep(stack.enter_context(open_run_log(folder.log)).logger)
         return Outcome(folder, run.execute(stack, interrupted), already_finished=False)
 
 
-class _Console:
-    """Says a thing to the terminal and to train.log alike."""
-
-    def __init__(self, line: ProgressLine) -> None:
-        self.line = line
-        self._log: logging.Logger | None = None
-        self._said: list[str] = []
-
-    def keep(self, log: logging.Logger) -> None:
-        """Write to a log from now on, and what was said before it was open."""
-        self._log = log
-        for text in self._said:
-            log.info(text)
-
-    def __call__(self, text: str) -> None:
-        self.line.message(text)
-        if self._log is None:
-            self._said.append(text)
-        else:
-            self._log.info(text)
-
-
 class _Run:
     """One run's stages, each said as it comes."""
 
-    def __init__(self, config: Config, folder: RunFolder, say: _Console) -> None:
+    def __init__(self, config: Config, folder: RunFolder, say: Console) -> None:
         self.config = config
         self.folder = folder
         self.say = say
 
-    def prepare(self) -> None:
+    def prepare(self, interrupted: Callable[[], bool]) -> None:
         training = self.config.training
         runtime.keep_freed_memory()
         runtime.set_threads(training.threads)
         self.device = runtime.pick_device(training.device)
         self.precision = runtime.pick_precision(training.precision, self.device)
         self.say(f"run folder {self.folder.path}")
-        self.corpus = self._prepare_corpus()
+        self.corpus = prepare_corpus(self.config, self.say, interrupted)
 
     def execute(
         self, stack: ExitStack, interrupted: Callable[[], bool]
@@ -127,31 +107,6 @@ class _Run:
             f"({reason}), best at update {progress.best_update:,}"
         )
         return self._finish(trainer, reason)
-
-    def _prepare_corpus(self) -> PreparedCorpus:
-        began = time.monotonic()
-        guided = self.config.training.guided_alignment.weight > 0
-        corpus = prepare(self.config.data, self.config.tokenizer, with_links=guided)
-        data, left_out = self.config.data, corpus.left_out
-        tested = 0 if corpus.text.test is None else len(corpus.text.test)
-        self.say(
-            f"corpus {data.name} {data.source_language}-{data.target_language}: "
-            f"{len(corpus.train):,} training pairs, {len(corpus.text.valid):,} validation, "
-            f"{tested:,} test"
-        )
-        if left_out.blank or left_out.too_long:
-            self.say(
-                f"left out of training: {left_out.blank:,} pairs with a blank side, "
-                f"{left_out.too_long:,} longer than data.max_length={data.max_length} pieces"
-            )
-        self.say(
-            f"tokenizer {self.config.tokenizer.name}, "
-            f"{len(corpus.tokenizers.source):,} pieces"
-            f"{'' if corpus.tokenizers.joint else f' and {len(corpus.tokenizers.target):,}'}; "
-            f"{'found prepared' if corpus.from_cache else 'prepared'} "
-            f"in {time.monotonic() - began:.1f} s"
-        )
-        return corpus
 
     def _build_model(self) -> TranslationModel:
         tokenizers = self.corpus.tokenizers
@@ -180,10 +135,20 @@ class _Run:
             return evaluate_model(translator, self.corpus.text.valid, valid, self.config.logging)
 
         around = Surroundings(validate, self._save, log, self.say.line, self.say, interrupted)
-        trainer = Trainer(model, self.corpus.train, self.config, around)
+        trainer = Trainer(model, self.corpus.train, self.config, around, self._samplers())
         if resumed is not None and resumed.training is not None:
             trainer.resume(resumed.weights, resumed.training)
         return trainer
+
+    def _samplers(self) -> Samplers | None:
+        """Return what cuts the words of both sides anew for every epoch, if that is asked for."""
+        strength, tokenizers = self.config.tokenizer.sampling, self.corpus.tokenizers
+        if not strength:
+            return None
+        source = SubwordSampler(tokenizers.source, strength)
+        if tokenizers.joint:
+            return source, source
+        return source, SubwordSampler(tokenizers.target, strength)
 
     def _metric_log(self, resume_step: int | None) -> MetricLog:
         first = 0 if resume_step is None else resume_step

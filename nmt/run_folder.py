@@ -9,12 +9,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from nmt.config.data import INDIFFERENT
 from nmt.config.plain import flatten, from_mapping, to_mapping
 from nmt.config.schema import Config
 from nmt.data.encoded import content_hash
 from nmt.errors import UserError
 
-_FREE = ("run.", "logging.", "data.cache_dir", "training.max_updates", "training.max_minutes")
+_ELSEWHERE = ("run.", "logging.", *(f"data.{key}" for key in INDIFFERENT))
+_FREE = (*_ELSEWHERE, "training.max_updates", "training.max_minutes")
 """Settings that may differ when an unfinished run goes on."""
 
 
@@ -109,7 +111,7 @@ class RunFolder:
     def _refuse_changes(self, config: Config) -> None:
         before = flatten(self._settings())
         now = flatten(to_mapping(config))
-        free = ("run.", "logging.", "data.cache_dir") if self.summary.exists() else _FREE
+        free = _ELSEWHERE if self.summary.exists() else _FREE
         changed = [
             f"{key} was {json.dumps(before.get(key))}, now {json.dumps(now.get(key))}"
             for key in sorted(before.keys() | now.keys())
@@ -160,7 +162,9 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _name(config: Config) -> str:
     mapping = to_mapping(config)
-    del mapping["run"], mapping["logging"], mapping["data"]["cache_dir"]
+    del mapping["run"], mapping["logging"]
+    for key in INDIFFERENT:
+        del mapping["data"][key]
     decoder = mapping["model"]["decoder"]
     attention = decoder.get("attention", {}).get("name")
     parts = dict.fromkeys((config.model.encoder.name, config.model.decoder.name))

@@ -33,7 +33,7 @@ FORBIDDEN = {  # a part of nmt, and the parts that it must not know
     "errors": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "runtime": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
 }
-TOP = ("cli", "pipeline", "run_folder")  # known to none of the parts above
+TOP = ("cli", "pipeline", "preparation", "run_folder")  # known to none of the parts above
 
 
 def _imports(file: Path) -> Iterator[str]:

@@ -28,8 +28,7 @@ def compose_config(overrides: Sequence[str], settings: Mapping[str, Any]) -> Con
         UserError: It cannot be composed, or is impossible; the setting is named.
     """
     register_schemas()
-    readable = [quoted(override) for override in overrides]
-    readable = [f"++{one}" if one.startswith("data.extra.") else one for one in readable]
+    readable = [_readable(override) for override in overrides]
     try:
         GlobalHydra.instance().clear()
         with initialize_config_dir(str(config_directory()), version_base="1.3"):
@@ -49,3 +48,11 @@ def compose_config(overrides: Sequence[str], settings: Mapping[str, Any]) -> Con
     assert isinstance(config, Config)
     check_config(config)
     return config
+
+
+def _readable(override: str) -> str:
+    """Quote what Hydra's grammar cannot read, and let sources of any name be added."""
+    key, _, value = override.partition("=")
+    if "{lang}" in value and not set(value) & set("'\""):
+        override = f"{key}='{value}'"
+    return f"++{quoted(override)}" if key.startswith("data.extra.") else quoted(override)

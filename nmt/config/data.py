@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+INDIFFERENT = ("cache_dir", "dropped", "workers", "loader_workers")
+"""Settings of ``data`` that change nothing about what a model learns."""
+
 
 @dataclass(kw_only=True)
 class SourceConfig:

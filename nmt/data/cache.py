@@ -23,7 +23,7 @@ def cache_directory(data: DataConfig) -> Path:
 
 @contextmanager
 def made_once(folder: Path, on_wait: Callable[[], None]) -> Iterator[Path | None]:
-    """Lend an empty folder that becomes ``folder`` when the block ends well, or None if it is there.
+    """Lend a folder to fill, which becomes ``folder`` if the block ends well; None if it is there.
 
     Of several processes one makes it while the others wait; what a killed one left is removed by
     the next.

@@ -1,5 +1,6 @@
-"""Parallel text: sentence pairs by split, read from where they live."""
+"""A corpus: training text as sources that are read as a stream, and the small splits in memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,13 +10,18 @@ from nmt.config.data import (
     GoldAlignments,
     HuggingFaceDataConfig,
     PhrasebookDataConfig,
+    SourceConfig,
 )
 from nmt.config.folders import corpora_directory
-from nmt.data.huggingface import read_hub, read_json_folder
-from nmt.data.links import Links, check_links, read_links
-from nmt.data.text_files import read_pair
+from nmt.config.plain import extra_sources
+from nmt.data.links import Links, check_links, parse_links
+from nmt.data.sources.build import open_source, read_all
+from nmt.data.sources.interface import PairSource
+from nmt.data.text_files import stream_lines
 from nmt.errors import UserError
 from nmt.text.tokenizer import split_words
+
+SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -38,17 +44,92 @@ class ParallelText:
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """The three splits of a corpus; ``test`` may be missing.
+class LinkFile:
+    """Word links in a file of their own, line i of pair i; ``flip`` where targets come first."""
+
+    path: Path
+    flip: bool = False
+
+    def open(self) -> "LinkReader":
+        """Begin to read from the first line."""
+        return LinkReader(self)
+
+
+class LinkReader:
+    """Reads a `LinkFile` along with its pairs, a part at a time."""
+
+    def __init__(self, file: LinkFile) -> None:
+        self._file, self._lines, self._pairs = file, stream_lines(file.path), 0
+
+    def read(self, sources: Sequence[str], targets: Sequence[str]) -> list[Links]:
+        """Return the links of the next pairs.
+
+        Raises:
+            UserError: A line holds something else, points outside its pair, or is missing.
+        """
+        links = []
+        for source, target in zip(sources, targets, strict=True):
+            self._pairs += 1
+            line = next(self._lines, None)
+            if line is None:
+                raise self._unequal(f"ends before pair {self._pairs:,}")
+            links.append(self._links(line, source, target))
+        return links
+
+    def finish(self) -> None:
+        """Check that nothing is left.
+
+        Raises:
+            UserError: The file goes on behind the last pair.
+        """
+        if next(self._lines, None) is not None:
+            raise self._unequal(f"goes on behind the last of {self._pairs:,} pairs")
+
+    def _unequal(self, what: str) -> UserError:
+        return UserError(
+            f"{self._file.path} {what}; line i must hold the word links of pair i: find the line "
+            "that is missing or doubled"
+        )
+
+    def _links(self, line: str, source: str, target: str) -> Links:
+        place = f"{self._file.path}, line {self._pairs}"
+        try:
+            links = parse_links(line)
+        except ValueError as error:
+            raise UserError(f"{place}: {error}") from None
+        if self._file.flip:
+            links = links.flipped()
+        check_links(links, len(split_words(source)), len(split_words(target)), place=place)
+        return links
+
+
+@dataclass(frozen=True)
+class TrainingSource:
+    """One source of training text.
 
     Attributes:
-        train: What is learned from.
+        key: The setting it comes from, as ``data.train`` or ``data.extra.NAME``.
+        pairs: What is read.
+        links: The word links of its pairs, for guided alignment.
+    """
+
+    key: str
+    pairs: PairSource
+    links: LinkFile | None = None
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The splits of a corpus; ``test`` may be missing.
+
+    Attributes:
+        train: What is learned from, a source behind the other.
         valid: What decides.
         test: What is scored at the end.
         gold: A hand-aligned set apart from them, for the alignment error.
     """
 
-    train: ParallelText
+    train: tuple[TrainingSource, ...]
     valid: ParallelText
     test: ParallelText | None
     gold: ParallelText | None = None
@@ -62,112 +143,117 @@ class Corpus:
         return None
 
 
-def read_corpus(data: DataConfig, *, with_training_links: bool = False) -> Corpus:
-    """Read every split that a data section names, the word links of validation and test, and gold.
-
-    Args:
-        data: What to read.
-        with_training_links: Whether the training side's word links are read too. There are many,
-            and guided alignment alone asks for them.
+def open_corpus(data: DataConfig) -> Corpus:
+    """Open the sources of training text; read validation, test and gold with their word links.
 
     Raises:
         UserError: A file is missing, empty, not UTF-8, or its two sides differ in length; or word
             links are not those of their split.
     """
-    corpus = _read_text(data)
-    files = _alignment_files(data)
-    flip = isinstance(data, PhrasebookDataConfig) and data.source_language == "de"
-    return Corpus(
-        _aligned(corpus.train, files[0] if with_training_links else None, flip=flip),
-        _aligned(corpus.valid, files[1], flip=flip),
-        None if corpus.test is None else _aligned(corpus.test, files[2], flip=flip),
-        _gold(data.gold),
-    )
-
-
-def _gold(gold: GoldAlignments) -> ParallelText | None:
-    if gold.source is None or gold.target is None or gold.links is None:
-        return None
-    text = _from_files(Path(gold.source), Path(gold.target))
-    return _aligned(text, Path(gold.links), flip=gold.flip)
-
-
-def _alignment_files(data: DataConfig) -> tuple[Path | None, ...]:
-    """Return the files of the word links of the splits."""
-    if isinstance(data, PhrasebookDataConfig):
-        folder = corpora_directory() / "phrasebook"
-        return tuple(folder / f"{split}.align" for split in ("train", "valid", "test"))
-    named = (data.alignments.train, data.alignments.valid, data.alignments.test)
-    return tuple(None if name is None else Path(name) for name in named)
-
-
-def _aligned(text: ParallelText, file: Path | None, *, flip: bool) -> ParallelText:
-    """Add the word links of a file, or none."""
-    if file is None:
-        return text
-    alignment = read_links(file)
-    if len(alignment) != len(text):
-        raise UserError(
-            f"{file} has {len(alignment):,} lines, but its split has {len(text):,} pairs; "
-            "line i must hold the word links of pair i: find the line that is missing or doubled"
-        )
-    if flip:
-        alignment = [links.flipped() for links in alignment]
-    pairs = zip(text.source, text.target, alignment, strict=True)
-    for number, (source, target, links) in enumerate(pairs, start=1):
-        words = len(split_words(source)), len(split_words(target))
-        check_links(links, *words, place=f"{file}, line {number}")
-    return replace(text, alignment=alignment)
-
-
-def _read_text(data: DataConfig) -> Corpus:
+    sources = split_sources(data)
+    links = _link_files(data)
+    train = [TrainingSource("data.train", sources["train"], links["train"])]
     languages = (data.source_language, data.target_language)
+    for name, config in extra_sources(data).items():
+        key = f"data.extra.{name}"
+        train.append(TrainingSource(key, open_source(config, languages, key)))
+    valid = _read(sources["valid"], links["valid"])
+    test = _read(sources["test"], links["test"]) if "test" in sources else None
+    return Corpus(tuple(train), valid, test, _gold(data.gold))
+
+
+def split_sources(data: DataConfig) -> dict[str, PairSource]:
+    """Open the source of each split that a data section names, ``test`` only where it is given.
+
+    Raises:
+        UserError: A file is missing, or the section does not say what to read.
+    """
+    languages = (data.source_language, data.target_language)
+    return {
+        split: open_source(config, languages, f"data.{split}", split)
+        for split, config in _split_configs(data).items()
+    }
+
+
+def _split_configs(data: DataConfig) -> dict[str, SourceConfig]:
     match data:
         case PhrasebookDataConfig():
             folder = corpora_directory() / "phrasebook"
-            return Corpus(*(_from_stem(folder / s, languages) for s in ("train", "valid", "test")))
+            return {split: SourceConfig(path=str(folder / f"{split}.{{lang}}")) for split in SPLITS}
         case FilesDataConfig():
-            splits = (data.train, data.valid, data.test)
-            train, valid, test = (
-                None
-                if split is None
-                else _from_files(Path(str(split.source)), Path(str(split.target)))
-                for split in splits
-            )
-            assert train is not None
-            assert valid is not None
-            return Corpus(train, valid, test)
+            named = {split: getattr(data, split) for split in SPLITS}
+            return {split: source for split, source in named.items() if source is not None}
+        case HuggingFaceDataConfig() if data.root is None:
+            return {
+                split: SourceConfig(
+                    dataset=data.path,
+                    subset=data.subset,
+                    split=getattr(data.splits, split),
+                    streaming=data.streaming,
+                )
+                for split in SPLITS
+            }
         case HuggingFaceDataConfig():
-            return _from_huggingface(data, languages)
+            return _local_files(data, Path(str(data.root)))
     raise AssertionError(f"no reader for {type(data).__name__}")
 
 
-def _from_huggingface(data: HuggingFaceDataConfig, languages: tuple[str, str]) -> Corpus:
-    names = (data.splits.train, data.splits.valid, data.splits.test)
-    if data.root is None:
-        sides = read_hub(data.path, data.subset, names, languages)
-        return Corpus(*(ParallelText(*pair) for pair in sides))
-    root = Path(data.root)
+def _local_files(data: HuggingFaceDataConfig, root: Path) -> dict[str, SourceConfig]:
+    """Find the files of a hub dataset's splits in a folder: JSON lines, or text of two files."""
     if not root.is_dir():
         raise UserError(
             f"data.root={data.root} is not a folder; give the one that holds {data.path}"
         )
-    if list(root.glob("*.jsonl")):
-        return Corpus(*(ParallelText(*pair) for pair in read_json_folder(root, names, languages)))
-    stems = (data.stems.train, data.stems.valid, data.stems.test)
-    return Corpus(*(_from_stem(root / stem, languages) for stem in stems))
+    if any(root.glob("*.jsonl")):
+        return {
+            split: SourceConfig(path=str(_json_file(root, getattr(data.splits, split))))
+            for split in SPLITS
+        }
+    languages = (data.source_language, data.target_language)
+    found = {}
+    for split in SPLITS:
+        stem = root / getattr(data.stems, split)
+        source, target = (str(_plain_or_zipped(stem, language)) for language in languages)
+        found[split] = SourceConfig(source=source, target=target)
+    return found
 
 
-def _from_stem(stem: Path, languages: tuple[str, str]) -> ParallelText:
-    source, target = (_find(stem, language) for language in languages)
-    return _from_files(source, target)
+def _json_file(root: Path, split: str) -> Path:
+    names = [split] + (["val", "valid", "validation"] if split.startswith("val") else [])
+    files = [file for name in names if (file := root / f"{name}.jsonl").exists()]
+    if not files:
+        raise UserError(f"{root} holds no {split}.jsonl")
+    return files[0]
 
 
-def _find(stem: Path, language: str) -> Path:
+def _plain_or_zipped(stem: Path, language: str) -> Path:
     plain = stem.with_name(f"{stem.name}.{language}")
     zipped = stem.with_name(f"{stem.name}.{language}.gz")
     return zipped if zipped.exists() and not plain.exists() else plain
 
 
-def _from_files(source: Path, target: Path) -> ParallelText:
-    return ParallelText(*read_pair(source, target))
+def _link_files(data: DataConfig) -> dict[str, LinkFile | None]:
+    """Return the files of the word links of the splits."""
+    if isinstance(data, PhrasebookDataConfig):
+        folder, flip = corpora_directory() / "phrasebook", data.source_language == "de"
+        return {split: LinkFile(folder / f"{split}.align", flip) for split in SPLITS}
+    named = {split: getattr(data.alignments, split) for split in SPLITS}
+    return {split: None if file is None else LinkFile(Path(file)) for split, file in named.items()}
+
+
+def _gold(gold: GoldAlignments) -> ParallelText | None:
+    if gold.source is None or gold.target is None or gold.links is None:
+        return None
+    config = SourceConfig(source=gold.source, target=gold.target)
+    source = open_source(config, ("source", "target"), "data.gold", "test")
+    return _read(source, LinkFile(Path(gold.links), gold.flip))
+
+
+def _read(source: PairSource, links: LinkFile | None) -> ParallelText:
+    text = ParallelText(*read_all(source))
+    if links is None:
+        return text
+    reader = links.open()
+    alignment = reader.read(text.source, text.target)
+    reader.finish()
+    return replace(text, alignment=alignment)

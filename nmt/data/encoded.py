@@ -2,78 +2,118 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from nmt.data.array_file import ArrayWriter, open_array
 from nmt.data.corpus import ParallelText
 from nmt.data.piece_links import PieceLinks
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
 
-_CHUNK = 10_000  # sentences encoded at a time
+Ids = npt.NDArray[np.uint16] | npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class PieceSequences:
-    """Sequences of piece ids: sequence i is ``ids[offsets[i]:offsets[i + 1]]``."""
+    """Sequences of piece ids: sequence i is ``ids[offsets[i]:offsets[i + 1]]``.
 
-    ids: npt.NDArray[np.int32]
+    Attributes:
+        ids: All pieces, in two bytes each where the vocabulary lets them.
+        offsets: [sequences + 1].
+        stem: Where they were mapped from. Such sequences travel to other processes by name.
+    """
+
+    ids: Ids
     offsets: npt.NDArray[np.int64]
+    stem: Path | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         """Return the number of sequences."""
         return len(self.offsets) - 1
 
-    def __getitem__(self, index: int) -> npt.NDArray[np.int32]:
+    def __getitem__(self, index: int) -> Ids:
         """Return the ids of one sequence, [length]."""
         return self.ids[self.offsets[index] : self.offsets[index + 1]]
 
     @property
-    def lengths(self) -> npt.NDArray[np.int64]:
+    def lengths(self) -> npt.NDArray[np.int32]:
         """Number of pieces of each sequence."""
-        return np.diff(self.offsets)
+        lengths = np.empty(len(self), dtype=np.int32)
+        np.subtract(self.offsets[1:], self.offsets[:-1], out=lengths, casting="unsafe")
+        return lengths
 
     @classmethod
     def from_lists(cls, sequences: Sequence[Sequence[int]]) -> "PieceSequences":
         """Flatten lists of ids."""
-        offsets = np.zeros(len(sequences) + 1, dtype=np.int64)
-        np.cumsum([len(sequence) for sequence in sequences], out=offsets[1:])
         flat = [piece for sequence in sequences for piece in sequence]
-        return cls(np.asarray(flat, dtype=np.int32), offsets)
+        lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
+        return cls(np.asarray(flat, dtype=np.int32), _offsets(lengths))
 
     @classmethod
-    def encode(cls, tokenizer: Tokenizer, sentences: Sequence[str]) -> "PieceSequences":
-        """Encode sentences, a chunk at a time."""
-        chunks = [
-            cls.from_lists(tokenizer.encode_all(sentences[start : start + _CHUNK]))
-            for start in range(0, len(sentences), _CHUNK)
-        ]
-        ids = [chunk.ids for chunk in chunks]
-        lengths = [chunk.lengths for chunk in chunks]
-        offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]) if lengths else [0]
-        return cls(
-            np.concatenate(ids) if ids else np.zeros(0, dtype=np.int32),
-            np.asarray(offsets, dtype=np.int64),
-        )
+    def encode(
+        cls, tokenizer: Tokenizer, sentences: Sequence[str], threads: int = 1
+    ) -> "PieceSequences":
+        """Encode sentences, all at a time."""
+        ids, lengths = tokenizer.encode_flat(sentences, threads)
+        return cls(ids, _offsets(lengths))
 
-    def keep(self, indices: npt.NDArray[np.int64]) -> "PieceSequences":
-        """Return the chosen sequences, in the given order."""
-        return self.from_lists([self[int(i)].tolist() for i in indices])
-
-    def save(self, stem: Path) -> None:
-        """Write ``<stem>.ids.npy`` and ``<stem>.offsets.npy``."""
-        np.save(stem.with_name(f"{stem.name}.ids.npy"), self.ids)
-        np.save(stem.with_name(f"{stem.name}.offsets.npy"), self.offsets)
+    def keep(self, kept: npt.NDArray[np.bool_]) -> "PieceSequences":
+        """Return the sequences that a mask chooses."""
+        lengths = self.lengths
+        return PieceSequences(self.ids[np.repeat(kept, lengths)], _offsets(lengths[kept]))
 
     @classmethod
     def load(cls, stem: Path) -> "PieceSequences":
-        """Map what `save` wrote; the ids stay on disk until they are read."""
-        return cls(
-            np.load(stem.with_name(f"{stem.name}.ids.npy"), mmap_mode="r"),
-            np.load(stem.with_name(f"{stem.name}.offsets.npy"), mmap_mode="r"),
-        )
+        """Map what a `SequenceWriter` wrote; the ids stay on disk until they are read.
+
+        Raises:
+            OSError: The files cannot be read.
+            ValueError: They are damaged.
+        """
+        ids, offsets = (open_array(_file(stem, kind)) for kind in ("ids", "offsets"))
+        if not len(offsets) or offsets[-1] != len(ids):
+            raise ValueError(f"{stem.name} has {len(ids):,} ids where its offsets end elsewhere")
+        return cls(ids, offsets, stem)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.stem is not None:
+            return PieceSequences.load, (self.stem,)
+        return PieceSequences, (self.ids, self.offsets)
+
+
+class SequenceWriter:
+    """Writes `PieceSequences` by parts, as ``<stem>.ids.npy`` and ``<stem>.offsets.npy``."""
+
+    def __init__(self, stem: Path, vocabulary: int) -> None:
+        """Begin the files; ids below 65,536 take two bytes each."""
+        kind = np.uint16 if vocabulary <= 1 << 16 else np.int32
+        self._ids = ArrayWriter(_file(stem, "ids"), kind)
+        self._offsets = ArrayWriter(_file(stem, "offsets"), np.int64)
+        self._end = 0
+        self._offsets.append(np.zeros(1, dtype=np.int64))
+
+    def append(self, part: PieceSequences) -> None:
+        """Add sequences behind those there are."""
+        self._ids.append(part.ids)
+        self._offsets.append(part.offsets[1:] - part.offsets[0] + self._end)
+        self._end += len(part.ids)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ids.close()
+        self._offsets.close()
 
 
 @dataclass(frozen=True)
@@ -97,33 +137,14 @@ class EncodedCorpus:
         return len(self.source)
 
     @classmethod
-    def encode(cls, tokenizers: TokenizerPair, text: ParallelText) -> "EncodedCorpus":
+    def encode(
+        cls, tokenizers: TokenizerPair, text: ParallelText, threads: int = 1
+    ) -> "EncodedCorpus":
         """Encode both sides, every pair."""
         return cls(
-            PieceSequences.encode(tokenizers.source, text.source),
-            PieceSequences.encode(tokenizers.target, text.target),
+            PieceSequences.encode(tokenizers.source, text.source, threads),
+            PieceSequences.encode(tokenizers.target, text.target, threads),
         )
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """How many training pairs were left out, by reason."""
-
-    blank: int
-    too_long: int
-
-
-def keep_trainable(corpus: EncodedCorpus, max_length: int) -> tuple[EncodedCorpus, LeftOut]:
-    """Leave out pairs with a blank side, or with more than ``max_length`` pieces on a side."""
-    source, target = corpus.source.lengths, corpus.target.lengths
-    blank = (source == 0) | (target == 0)
-    too_long = ~blank & ((source > max_length) | (target > max_length))
-    left_out = LeftOut(int(blank.sum()), int(too_long.sum()))
-    if not (blank | too_long).any():
-        return corpus, left_out
-    kept = np.flatnonzero(~(blank | too_long))
-    links = None if corpus.links is None else corpus.links.keep(kept)
-    return EncodedCorpus(corpus.source.keep(kept), corpus.target.keep(kept), links), left_out
 
 
 def content_hash(parts: Iterable[str]) -> str:
@@ -134,3 +155,13 @@ def content_hash(parts: Iterable[str]) -> str:
         digest.update(len(encoded).to_bytes(8, "little"))
         digest.update(encoded)
     return digest.hexdigest()
+
+
+def _offsets(lengths: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def _file(stem: Path, kind: str) -> Path:
+    return stem.with_name(f"{stem.name}.{kind}.npy")

@@ -1,12 +1,15 @@
 """Links between pieces, made of links between words, in two flat arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from nmt.data.array_file import ArrayWriter, open_array
 from nmt.data.corpus import ParallelText
 from nmt.data.links import Links
 from nmt.text.tokenizer import TokenizerPair
@@ -19,10 +22,12 @@ class PieceLinks:
     Attributes:
         links: [number of all links, 2], source piece and target piece, from 0.
         offsets: [pairs + 1].
+        stem: Where they were mapped from. Such links travel to other processes by name.
     """
 
     links: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
+    stem: Path | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         """Return the number of pairs."""
@@ -52,18 +57,20 @@ class PieceLinks:
         """Return the links of the chosen pairs, in the given order."""
         return self._joined([self[int(i)] for i in indices])
 
-    def save(self, stem: Path) -> None:
-        """Write ``<stem>.links.npy`` and ``<stem>.link_offsets.npy``."""
-        np.save(stem.with_name(f"{stem.name}.links.npy"), self.links)
-        np.save(stem.with_name(f"{stem.name}.link_offsets.npy"), self.offsets)
-
     @classmethod
     def load(cls, stem: Path) -> "PieceLinks":
-        """Map what `save` wrote; the links stay on disk until they are read."""
-        return cls(
-            np.load(stem.with_name(f"{stem.name}.links.npy"), mmap_mode="r"),
-            np.load(stem.with_name(f"{stem.name}.link_offsets.npy"), mmap_mode="r"),
-        )
+        """Map what a `LinkWriter` wrote; the links stay on disk until they are read.
+
+        Raises:
+            OSError: The files cannot be read.
+            ValueError: They are damaged.
+        """
+        return cls(open_array(_file(stem, "links")), open_array(_file(stem, "link_offsets")), stem)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.stem is not None:
+            return PieceLinks.load, (self.stem,)
+        return PieceLinks, (self.links, self.offsets)
 
     @classmethod
     def _joined(cls, pairs: list[npt.NDArray[np.int32]]) -> "PieceLinks":
@@ -71,6 +78,35 @@ class PieceLinks:
         np.cumsum([len(links) for links in pairs], out=offsets[1:])
         none = np.zeros((0, 2), dtype=np.int32)
         return cls(np.concatenate([none, *pairs]), offsets)
+
+
+class LinkWriter:
+    """Writes `PieceLinks` by parts, as ``<stem>.links.npy`` and ``<stem>.link_offsets.npy``."""
+
+    def __init__(self, stem: Path) -> None:
+        """Begin the files."""
+        self._links = ArrayWriter(_file(stem, "links"), np.int32, (2,))
+        self._offsets = ArrayWriter(_file(stem, "link_offsets"), np.int64)
+        self._end = 0
+        self._offsets.append(np.zeros(1, dtype=np.int64))
+
+    def append(self, part: PieceLinks) -> None:
+        """Add the links of pairs behind those there are."""
+        self._links.append(part.links)
+        self._offsets.append(part.offsets[1:] - part.offsets[0] + self._end)
+        self._end += len(part.links)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._links.close()
+        self._offsets.close()
 
 
 def project(
@@ -109,3 +145,7 @@ def dense_links(
     dense[rows, joined[:, 1], joined[:, 0]] = 1.0
     dense /= np.maximum(dense.sum(axis=2, keepdims=True), 1.0)
     return dense
+
+
+def _file(stem: Path, kind: str) -> Path:
+    return stem.with_name(f"{stem.name}.{kind}.npy")

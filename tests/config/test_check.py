@@ -19,7 +19,7 @@ RULES = [  # overrides all along, a key, a value that is refused, one that passe
     ([], "data.target_language", "en", "de"),
     ([], "data.target_language", "fr", "de"),
     (["data=multi30k"], "data.target_language", "en", "fr"),
-    ([], "tokenizer.name", "word", "bpe"),
+    ([], "tokenizer.name", "wordpiece", "char"),
     ([], "tokenizer.vocab_size", 7, 8),
     ([], "tokenizer.character_coverage", 0.97, 0.98),
     ([], "tokenizer.character_coverage", 1.01, 1),

@@ -26,7 +26,7 @@ RULES = [  # a key, values that are refused, values that pass
     ("data.filters.language", ["0", "1", "nan"], ["0.5", "null"]),
     ("data.train.weight", ["0", "-1", "inf"], ["0.5"]),
     ("data.valid.weight", ["2"], ["1"]),
-    ("data.train.tag", ["''", "'<a b>'", '"<a>\\t"'], ["'<2de>'", "'<bt><2de>'", "null"]),
+    ("data.train.tag", ["''", "'<a b>'", "'<a>\u00a0<b>'"], ["'<2de>'", "'<bt><2de>'", "null"]),
     ("data.train.split", ["train"], ["null"]),
     ("data.train.subset", ["x"], ["null"]),
     ("data.train.streaming", ["true"], ["false"]),
@@ -48,8 +48,9 @@ def complaint(config: Make) -> Callable[..., str]:
     """What is said of overrides; nothing where they pass."""
 
     def check(*overrides: str) -> str:
+        added = [f"++{one}" if one.startswith("data.extra.") else one for one in overrides]
         try:
-            check_config(config(*overrides))
+            check_config(config(*added))
         except UserError as error:
             return str(error)
         return ""

@@ -37,6 +37,12 @@ class Finding:
     message: str
     remedy: str
 
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Finding":
+        """Return what `to_mapping` wrote."""
+        places = [Place(**place) for place in mapping["places"]]
+        return cls(**{**mapping, "places": places})
+
     def to_mapping(self) -> dict[str, Any]:
         """Return it as plain values."""
         places = [{"file": p.file, "line": p.line, "text": p.text} for p in self.places]
@@ -72,6 +78,24 @@ class DataReport:
     tokens: Mapping[str, Any] | None = None
     cost: Mapping[str, Any] | None = None
     version: str = field(default=nmt.__version__)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "DataReport":
+        """Return the report that `to_mapping` wrote.
+
+        Raises:
+            KeyError: Something is missing.
+            TypeError: Something is of another kind.
+        """
+        return cls(
+            mapping["corpus"],
+            mapping["splits"],
+            [Finding.from_mapping(finding) for finding in mapping["findings"]],
+            mapping["filters"],
+            mapping["tokens"],
+            mapping["cost"],
+            mapping["nmt"],
+        )
 
     @property
     def status(self) -> str:

@@ -12,6 +12,9 @@ from nmt.data.sources.records import Record
 from nmt.data.sources.text_lines import wide_encoding
 from nmt.data.sources.toolkit import parse, read_whole, require_toolkit
 
+KIND = "a PO catalogue"
+CHARSET = re.compile(rb'"Content-Type:[^\n"]*?charset=\s*([\w.:-]+)')
+
 
 def read_po(path: Path, on_fault: FaultSink, languages: Languages) -> Iterator[Record]:
     """Yield the translated messages of a catalogue: msgid on the source side, msgstr the target.
@@ -29,7 +32,8 @@ def read_po(path: Path, on_fault: FaultSink, languages: Languages) -> Iterator[R
     if encoding := wide_encoding(raw):
         on_fault(faults.wide(path, encoding))
         return
-    loaded = parse(raw, path, on_fault, "a PO catalogue", lambda: _load(raw))
+    text = parse(path, on_fault, KIND, lambda: _decoded(raw, path, on_fault))
+    loaded = None if text is None else parse(path, on_fault, KIND, lambda: _load(text))
     if loaded is None:
         return
     language, messages = loaded
@@ -42,11 +46,28 @@ def read_po(path: Path, on_fault: FaultSink, languages: Languages) -> Iterator[R
         yield line, *pair
 
 
-def _load(raw: bytes) -> tuple[str, list[Record]]:
+def _decoded(raw: bytes, path: Path, on_fault: FaultSink) -> str:
+    """Decode by the charset of the header; tell the first place where that cannot be done."""
+    stated = CHARSET.search(raw)
+    charset = stated[1].decode() if stated and stated[1] != b"CHARSET" else "utf-8"
+    try:
+        return raw.decode(charset)
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        if charset.lower().replace("-", "") == "utf8":
+            on_fault(faults.not_utf8(path, line, raw[error.start]))
+        else:
+            reason = f"it holds the byte 0x{raw[error.start]:02x}"
+            on_fault(faults.malformed(path, line, f"in {charset}, as its header says", reason))
+        return raw.decode(charset, errors="replace")
+
+
+def _load(text: str) -> tuple[str, list[Record]]:
     """Return the language that the header states, if any, and the translated messages."""
     from translate.storage.pypo import pofile
 
     reader: Any = pofile  # the library is annotated in part
+    raw = CHARSET.sub(b'"Content-Type: text/plain; charset=UTF-8', text.encode("utf-8"), count=1)
     units = reader.parsestring(raw).units
     header = next((_forms(unit.target)[0] for unit in units if unit.isheader()), "")
     found = re.search(r"^Language:[ \t]*([\w@.-]+)", header, re.MULTILINE)

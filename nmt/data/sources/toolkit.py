@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from nmt.data.sources import faults
 from nmt.data.sources.compression import read_blocks
-from nmt.data.sources.interface import DataFault, FaultSink
+from nmt.data.sources.interface import FaultSink
 from nmt.errors import UserError
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ def load_xml(
         store_of: Gives the library's class for the version that the root states.
     """
     raw = read_whole(path, on_fault)
-    if raw is None:
+    if raw is None or not raw.strip():
         return None
 
     def load() -> Any:
@@ -66,7 +66,7 @@ def load_xml(
             raise ValueError(f"its root is <{name}>, not <{root}>")
         return store_of(element.get("version", "")).parsestring(raw)
 
-    return parse(raw, path, on_fault, f"a {root.upper()} file", load)
+    return parse(path, on_fault, f"a {root.upper()} file", load)
 
 
 class _DeclaresEntitiesError(Exception):
@@ -81,9 +81,7 @@ def _root(raw: bytes) -> Any:
     return next(etree.iterparse(io.BytesIO(raw), events=("start",), **options))[1]
 
 
-def parse(
-    raw: bytes, path: Path, on_fault: FaultSink, kind: str, load: Callable[[], T]
-) -> T | None:
+def parse(path: Path, on_fault: FaultSink, kind: str, load: Callable[[], T]) -> T | None:
     """Return what ``load`` makes of the file, or None after telling why it could not."""
     try:
         return load()
@@ -91,18 +89,8 @@ def parse(
         raise
     except _DeclaresEntitiesError:
         on_fault(faults.entities(path))
-    except UnicodeDecodeError as error:
-        on_fault(_undecodable(raw, path, kind, error))
     except Exception as error:  # the parsers fall over their own feet in many ways
         line = getattr(getattr(error, "parse_state", error), "lineno", None)
         reason = getattr(error, "msg", None) or str(error) or type(error).__name__
         on_fault(faults.malformed(path, line or None, kind, reason))
     return None
-
-
-def _undecodable(raw: bytes, path: Path, kind: str, error: UnicodeDecodeError) -> DataFault:
-    start = max(raw.find(error.object.rstrip(b"\r\n")), 0) + error.start
-    line = raw.count(b"\n", 0, start) + 1
-    if error.encoding.replace("-", "") == "utf8":
-        return faults.not_utf8(path, line, error.object[error.start])
-    return faults.malformed(path, line, kind, str(error))

@@ -1,0 +1,51 @@
+"""The first stage of every run, and all of `nmt prepare`: the corpus, said as it comes."""
+
+import time
+from collections.abc import Callable
+
+from nmt.config.schema import Config
+from nmt.data.prepare import PreparedCorpus, Preparing, prepare
+from nmt.reporting.console import Console
+
+
+def prepare_corpus(config: Config, say: Console, interrupted: Callable[[], bool]) -> PreparedCorpus:
+    """Read, check, filter and encode the corpus of a configuration, or find it in the cache.
+
+    Args:
+        config: Its data and tokenizer sections, and whether alignment is guided.
+        say: Tells people what was found.
+        interrupted: Asked after every part whether to stop.
+
+    Raises:
+        UserError: The corpus is at fault.
+        KeyboardInterrupt: Someone asked to stop; nothing half done is left.
+    """
+    began = time.monotonic()
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        say.progress(stage, done, total)
+        if interrupted():
+            raise KeyboardInterrupt
+
+    corpus = prepare(
+        config.data,
+        config.tokenizer,
+        with_links=config.training.guided_alignment.weight > 0,
+        preparing=Preparing(progress, say),
+    )
+    data, tokenizers = config.data, corpus.tokenizers
+    tested = 0 if corpus.text.test is None else len(corpus.text.test)
+    for line in corpus.describe():
+        say(line)
+    say(
+        f"corpus {data.name} {data.source_language}-{data.target_language}: "
+        f"{len(corpus.train):,} training pairs, {len(corpus.text.valid):,} validation, "
+        f"{tested:,} test"
+    )
+    say(
+        f"tokenizer {config.tokenizer.name}, {len(tokenizers.source):,} pieces"
+        f"{'' if tokenizers.joint else f' and {len(tokenizers.target):,}'}; "
+        f"{'found prepared' if corpus.from_cache else 'prepared'} "
+        f"in {time.monotonic() - began:.1f} s"
+    )
+    return corpus

@@ -1,0 +1,94 @@
+"""PO: finished messages only, in the direction that the header tells."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+ReadFile = Callable[..., Any]
+
+HEADER = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=%s\\n"\n"Language: %s\\n"\n\n'
+
+
+def _po(*messages: str, language: str = "de", charset: str = "UTF-8") -> str:
+    return HEADER % (charset, language) + "\n".join(messages)
+
+
+def _message(source: str, target: str, flags: str = "") -> str:
+    return f'{flags}msgid "{source}"\nmsgstr "{target}"\n'
+
+
+def test_only_finished_messages_are_pairs(read_file: ReadFile) -> None:
+    messages = [
+        _message("a dog", "ein Hund", "#: file.c:3\n#. hint\n"),
+        _message("not yet", ""),
+        _message("guess", "geraten", "#, fuzzy, c-format\n"),
+        _message("a cat", "eine Katze", '#, c-format\nmsgctxt "menu"\n'),
+        '#~ msgid "gone"\n#~ msgstr "weg"\n',
+    ]
+    reading = read_file("messages.po", _po(*messages))
+    assert reading.pairs == [("a dog", "ein Hund"), ("a cat", "eine Katze")]
+    assert reading.lines == [6, 18]
+    assert not reading.faults
+
+
+def test_escapes_and_continued_lines(read_file: ReadFile) -> None:
+    message = 'msgid ""\n"one\\n"\n"\\"two\\"\\t"\nmsgstr "eins\\n"\n"zwei\\\\"\n'
+    reading = read_file("messages.po", _po(message))
+    assert reading.pairs == [('one\n"two"\t', "eins\nzwei\\")]
+
+
+def test_singular_and_plural_are_a_pair_each(read_file: ReadFile) -> None:
+    message = (
+        'msgid "%d dog"\nmsgid_plural "%d dogs"\n'
+        'msgstr[0] "%d Hund"\nmsgstr[1] "%d Hunde"\nmsgstr[2] "mehr"\n'
+    )
+    reading = read_file("messages.po", _po(message))
+    assert reading.pairs == [("%d dog", "%d Hund"), ("%d dogs", "%d Hunde")]
+
+
+@pytest.mark.parametrize(
+    ("language", "pairs"),
+    [
+        ("de", [("a", "b")]),
+        ("de_AT", [("a", "b")]),
+        ("", [("a", "b")]),
+        ("en", [("b", "a")]),
+        ("fr", []),
+    ],
+)
+def test_the_header_tells_the_direction(
+    read_file: ReadFile, language: str, pairs: list[tuple[str, str]]
+) -> None:
+    reading = read_file("messages.po", _po(_message("a", "b"), language=language))
+    assert reading.pairs == pairs
+    assert reading.rules == ([] if pairs else ["other_languages"])
+
+
+def test_the_charset_of_the_header_counts(read_file: ReadFile) -> None:
+    content = _po(_message("bear", "Bär"), charset="ISO-8859-1").encode("iso-8859-1")
+    assert read_file("messages.po", content).pairs == [("bear", "Bär")]
+
+
+def test_what_is_not_in_its_charset_is_told_with_its_line(read_file: ReadFile) -> None:
+    content = _po(_message("a", "b"), _message("bear", "Bär")).encode("iso-8859-1")
+    reading = read_file("messages.po", content)
+    assert [(f.rule, f.line) for f in reading.faults] == [("not_utf8", 10)]
+    assert "0xe4" in reading.faults[0].message
+    assert reading.pairs == [("a", "b"), ("bear", "B\ufffdr")]
+    content = _po(_message("a", "b"), charset="NONSENSE")
+    assert read_file("messages.po", content).rules == ["malformed"]
+
+
+@pytest.mark.parametrize(
+    "broken", ['msgid "a\nmsgstr "b"\n', "nonsense\n", 'msgid "a"\nmsgstr[x] "b"\n']
+)
+def test_what_is_no_catalogue_is_told_with_its_line(read_file: ReadFile, broken: str) -> None:
+    reading = read_file("messages.po", _po(_message("a", "b")) + "\n" + broken)
+    assert reading.pairs == []
+    assert reading.rules == ["malformed"]
+    assert "is not a PO catalogue" in reading.faults[0].message
+
+
+def test_a_catalogue_without_a_translation_holds_no_text(read_file: ReadFile) -> None:
+    assert read_file("messages.po", _po(_message("a", ""))).rules == ["no_text"]

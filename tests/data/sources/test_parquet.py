@@ -1,0 +1,104 @@
+"""Parquet: text columns however they are stored, and faults by row."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from nmt.config.data import SourceConfig
+from nmt.data.sources.build import open_source
+
+Read = Callable[..., Any]
+
+EN, DE = ["a", "b", "c", "d", "e"], ["A", "B", "C", "D", "E"]
+PAIRS = list(zip(EN, DE, strict=True))
+
+
+@pytest.fixture
+def read_table(tmp_path: Path, read: Read) -> Read:
+    def go(columns: dict[str, Any], **settings: str) -> Any:
+        path = tmp_path / "text.parquet"
+        parquet.write_table(pyarrow.table(columns), path, row_group_size=2)
+        config = SourceConfig(path=str(path), **settings)  # type: ignore[arg-type]
+        return read(open_source(config, ("en", "de"), "data.train"))
+
+    return go
+
+
+@pytest.mark.parametrize(
+    "kind", [pyarrow.string(), pyarrow.large_string(), pyarrow.dictionary(pyarrow.int8(), "string")]
+)
+def test_columns_by_language_of_every_kind_of_text(read_table: Read, kind: Any) -> None:
+    columns = {"id": range(5), "DE": pyarrow.array(DE, kind), "en": pyarrow.array(EN, kind)}
+    reading = read_table(columns)
+    assert reading.pairs == PAIRS
+    assert reading.lines == [1, 2, 3, 4, 5]
+    assert not reading.faults
+
+
+def test_a_translation_column(read_table: Read) -> None:
+    rows = [{"de": target, "en": source, "fr": "x"} for source, target in PAIRS]
+    assert read_table({"id": range(5), "translation": rows}).pairs == PAIRS
+
+
+@pytest.mark.parametrize(("source", "target"), [("q", "r"), ("3", "1")])
+def test_columns_by_name_or_number(read_table: Read, source: str, target: str) -> None:
+    columns = {"r": DE, "id": range(5), "q": EN}
+    assert read_table(columns, source_column=source, target_column=target).pairs == PAIRS
+
+
+def test_rows_without_text_are_left_out(read_table: Read) -> None:
+    reading = read_table({"en": ["a", None, "c"], "de": ["A", "B", None]})
+    assert reading.pairs == [("a", "A")]
+    assert [(f.rule, f.line) for f in reading.faults] == [("not_text", 2), ("not_text", 3)]
+    rows = [{"en": "a", "de": "A"}, None, {"en": "c", "de": "C"}]
+    reading = read_table({"translation": rows})
+    assert reading.lines == [1, 3]
+    assert [(f.rule, f.line) for f in reading.faults] == [("not_text", 2)]
+
+
+def test_bytes_that_are_not_utf_8_are_told_and_replaced(read_table: Read) -> None:
+    raw = pyarrow.array([b"a", b"f\xfcnf", b"c"])
+    reading = read_table({"en": raw.view(pyarrow.string()), "de": ["A", "B", "C"]})
+    assert reading.pairs == [("a", "A"), ("f\ufffdnf", "B"), ("c", "C")]
+    assert [(f.rule, f.line) for f in reading.faults] == [("not_utf8", 2)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"en": EN, "fr": DE}, "has no column 'de'; its columns are en | fr"),
+        ({"translation": [{"en": "a", "fr": "b"}]}, "has no pairs of en and de"),
+        ({"en": EN, "de": [1, 2, 3, 4, 5]}, "its column 'de' holds int64, not text"),
+        ({"en": pyarrow.array([], "string"), "de": pyarrow.array([], "string")}, "holds no text"),
+    ],
+)
+def test_a_file_that_cannot_give_pairs_is_told_once(
+    read_table: Read, columns: dict[str, Any], message: str
+) -> None:
+    reading = read_table(columns)
+    assert reading.pairs == []
+    assert len(reading.faults) == 1
+    assert message in reading.faults[0].message
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"not a table\n" * 50])
+def test_what_is_no_parquet_is_told(read_file: Read, content: bytes) -> None:
+    reading = read_file("text.parquet", content)
+    assert reading.rules == ["unreadable"]
+    assert "cannot read" in reading.faults[0].message
+
+
+def test_a_damaged_part_ends_the_file(tmp_path: Path, read: Read) -> None:
+    path = tmp_path / "text.parquet"
+    texts = [f"{number} {number**9}" for number in range(60_000)]
+    parquet.write_table(pyarrow.table({"en": texts, "de": texts}), path, row_group_size=20_000)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 5000] = b"\xff" * 5000
+    path.write_bytes(content)
+    reading = read(open_source(SourceConfig(path=str(path)), ("en", "de"), "data.train"), 20_000)
+    assert reading.rules == ["unreadable"]
+    assert reading.pairs == [(text, text) for text in texts[: len(reading.pairs)]]

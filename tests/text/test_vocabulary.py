@@ -1,0 +1,129 @@
+"""The bounds of the vocabulary are those of SentencePiece: it accepts nothing outside."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt.config.data import TokenizerConfig
+from nmt.errors import UserError
+from nmt.text import train_model
+from nmt.text.model_file import ModelFile
+from nmt.text.tokenizer import train_tokenizers
+from nmt.text.vocabulary import vocabulary_bounds
+
+Train = Callable[..., bytes]
+Config = Callable[..., TokenizerConfig]
+
+LETTERS = "aaabbc<2de>éß漢字 \u2581\u00a0\u200b\ufb01\t\x1f\u0301\u0600"
+CORPORA = st.lists(st.text(st.sampled_from(LETTERS), max_size=12), min_size=1, max_size=8)
+NORMALIZATIONS = st.sampled_from(["identity", "nfkc", "nmt_nfkc"])
+
+
+def _size(model: bytes) -> int:
+    return len(ModelFile.parse(model).pieces)
+
+
+def _settings(config: TokenizerConfig) -> dict[str, Any]:
+    symbols = dict(user_defined_symbols=config.symbols) if config.symbols else {}
+    return dict(
+        model_type=config.name,
+        byte_fallback=config.byte_fallback,
+        character_coverage=config.character_coverage,
+        normalization_rule_name=config.normalization,
+        hard_vocab_limit=config.name in ("bpe", "unigram"),
+        **symbols,
+    )
+
+
+@pytest.mark.parametrize("name", ["unigram", "bpe", "char", "word"])
+@settings(max_examples=60, deadline=None)
+@given(
+    sentences=CORPORA.filter(lambda lines: any(set(line) & set("abc") for line in lines)),
+    byte_fallback=st.booleans(),
+    symbols=st.sampled_from([[], ["<2de>"], ["ab", "<2de>"]]),
+    coverage=st.sampled_from([1.0, 0.98]),
+    normalization=NORMALIZATIONS,
+)
+def test_sentencepiece_accepts_nothing_outside(
+    name: str,
+    sentences: list[str],
+    byte_fallback: bool,
+    symbols: list[str],
+    coverage: float,
+    normalization: str,
+    tokenizer_config: Config,
+    sentencepiece_model: Train,
+) -> None:
+    config = tokenizer_config(
+        name=name,
+        byte_fallback=byte_fallback,
+        symbols=symbols,
+        character_coverage=coverage,
+        normalization=normalization,
+    )
+    least, most = vocabulary_bounds(config, sentences)
+    made = _settings(config)
+    with pytest.raises(RuntimeError):
+        sentencepiece_model(sentences, vocab_size=least - 1, **made)
+    if name in ("char", "word"):
+        assert _size(sentencepiece_model(sentences, vocab_size=most + 7, **made)) == most
+        return
+    assert _size(sentencepiece_model(sentences, vocab_size=least, **made)) == least
+    with pytest.raises(RuntimeError):
+        sentencepiece_model(sentences, vocab_size=most + 1, **made)
+
+
+@pytest.mark.parametrize("name", ["bpe", "char", "word"])
+@settings(max_examples=40, deadline=None)
+@given(
+    sentences=CORPORA.filter(lambda lines: any("a" in line for line in lines)),
+    normalization=NORMALIZATIONS,
+)
+def test_counted_words_give_the_model_that_the_sentences_give(
+    name: str,
+    sentences: list[str],
+    normalization: str,
+    tokenizer_config: Config,
+    sentencepiece_model: Train,
+) -> None:
+    config = tokenizer_config(name=name, normalization=normalization, symbols=["<2de>"])
+    least, _ = vocabulary_bounds(config, sentences)
+    config.vocab_size = least
+    made = train_tokenizers(config, sentences, sentences).source.to_bytes()
+    expected = sentencepiece_model(sentences, vocab_size=least, **_settings(config))
+    assert ModelFile.parse(made).pieces == ModelFile.parse(expected).pieces
+
+
+def test_lines_that_sentencepiece_skips_do_not_count(tokenizer_config: Config) -> None:
+    config = tokenizer_config(name="char")
+    lines = ["ab", "skipped \u2585", "x" * 70_000]
+    assert vocabulary_bounds(config, lines) == (4, 4 + len("\u2581ab"))
+
+
+@pytest.mark.parametrize("name", ["unigram", "bpe"])
+def test_a_size_that_no_text_so_short_can_give_is_refused_before_training(
+    name: str, tokenizer_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_model, "_QUICK", 1)
+    monkeypatch.setattr(train_model.sentencepiece, "SentencePieceTrainer", None)
+    text = ["some words here", "and some there"]
+    _, most = vocabulary_bounds(tokenizer_config(name=name), text)
+    for size, remedy in ((5, r"\d+ or more"), (most + 1, f"{most} or less")):
+        config = tokenizer_config(name=name, vocab_size=size)
+        with pytest.raises(UserError, match=rf"tokenizer.vocab_size={size} .* {remedy}"):
+            train_tokenizers(config, text, text)
+
+
+def test_text_without_words_is_refused(tokenizer_config: Config) -> None:
+    with pytest.raises(UserError, match="the source side has no words"):
+        train_tokenizers(tokenizer_config(), ["", " "], ["a"])
+
+
+def test_text_that_can_be_read_once_is_enough(tokenizer_config: Config) -> None:
+    text = ["one two three", "two three four"]
+    config = tokenizer_config(name="word", joint=True)
+    once = train_tokenizers(config, iter(text), iter(text))
+    assert once.source.to_bytes() == train_tokenizers(config, text, text).source.to_bytes()
