@@ -81,6 +81,14 @@ def train(context: typer.Context) -> None:
     run(context.args)
 
 
+@app.command(context_settings=_PASS_ON, short_help="Check, filter and encode a corpus beforehand.")
+def prepare(context: typer.Context) -> None:
+    """Check, filter and encode a corpus, as nmt train does first (see: nmt prepare --help)."""
+    from nmt.cli.prepare import run
+
+    run(context.args)
+
+
 @app.command(short_help="Translate sentences, one line for each.")
 def translate(
     model: Model,

@@ -85,7 +85,7 @@ def parse(path: Path, on_fault: FaultSink, kind: str, load: Callable[[], T]) -> 
     """Return what ``load`` makes of the file, or None after telling why it could not."""
     try:
         return load()
-    except MemoryError:
+    except (MemoryError, UserError):
         raise
     except _DeclaresEntitiesError:
         on_fault(faults.entities(path))
