@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nmt.cli.streams import utf8
 from nmt.config.schema import Config
 from nmt.errors import UserError
 
@@ -91,10 +92,11 @@ def _report(config: Config, options: DataCheckOptions) -> int:
     say.clear()
     if options.html is not None:
         _save_page(report.to_mapping(), options.html)
+    out = utf8(sys.stdout)
     if options.as_json:
-        print(json.dumps(report.to_mapping(), ensure_ascii=False))
+        print(json.dumps(report.to_mapping(), ensure_ascii=False), file=out)
     else:
-        print(report_table(report, shutil.get_terminal_size((100, 24)).columns), end="")
+        out.write(report_table(report, shutil.get_terminal_size((100, 24)).columns))
     return report.exit_code
 
 

@@ -16,6 +16,7 @@ from nmt.config.folders import corpora_directory
 from nmt.config.plain import extra_sources
 from nmt.data.links import Links, check_links, parse_links
 from nmt.data.sources.build import open_source, read_all
+from nmt.data.sources.hub import HubPairs
 from nmt.data.sources.interface import PairSource
 from nmt.data.text_files import stream_lines
 from nmt.errors import UserError
@@ -169,13 +170,22 @@ def split_sources(data: DataConfig) -> dict[str, PairSource]:
         UserError: A file is missing, or the section does not say what to read.
     """
     languages = (data.source_language, data.target_language)
-    return {
-        split: open_source(config, languages, f"data.{split}", split)
-        for split, config in _split_configs(data).items()
-    }
+    sources: dict[str, PairSource] = {}
+    for split, config in split_configs(data).items():
+        name = "validation" if split == "valid" else split  # as datasets have it
+        source = open_source(config, languages, f"data.{split}", name)
+        if isinstance(data, HuggingFaceDataConfig) and isinstance(source, HubPairs):
+            source = replace(source, local_setting="data.root=FOLDER")
+        sources[split] = source
+    return sources
 
 
-def _split_configs(data: DataConfig) -> dict[str, SourceConfig]:
+def split_configs(data: DataConfig) -> dict[str, SourceConfig]:
+    """Return what to read for each split that a data section names.
+
+    Raises:
+        UserError: A folder is missing, or lacks a split.
+    """
     match data:
         case PhrasebookDataConfig():
             folder = corpora_directory() / "phrasebook"

@@ -1,20 +1,15 @@
 """Attention as one HTML page: choose sentence, layer and head, point at a cell, read its weight.
 
-The page is one file that works offline. Its content security policy lets the browser run the
-page's own script and style, known by their hashes, and load nothing at all; the sentences lie in
-it as data, which its script only ever turns into text.
+The page is one file that works offline; see `self_contained`. The sentences lie in it as data, which
+its script only ever turns into text.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
 import json
-import re
-import unicodedata
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +18,7 @@ import numpy.typing as npt
 
 from nmt.reporting.attention_record import AttentionRecord
 from nmt.reporting.heatmap_colors import WHITE_TO_NAVY
+from nmt.reporting.self_contained import fill_page, printable
 from nmt.reporting.whole_file import written_whole
 
 LARGEST_CODE = 65534  # of weight 1; so weights are right to half of 1 / 65534
@@ -99,33 +95,8 @@ def _encode(weights: npt.NDArray[np.floating[Any]]) -> str:
 
 
 def _fill(title: str, data: dict[str, object]) -> str:
-    style, script = _part("css"), _part("js")
-    values = {
-        "policy": _policy(style, script),
-        "title": html.escape(_printable(title)),
-        "style": style,
-        "script": script,
-        "data": _inert_json(data),
-    }
-    # One pass, so that nothing is looked for inside what was filled in.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], _part("html"))
-
-
-def _part(suffix: str) -> str:
-    file = resources.files("nmt.reporting").joinpath(f"attention_page.{suffix}")
-    return file.read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    return (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode("utf-8")).digest()
-    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
+    values = {"title": html.escape(printable(title)), "data": _inert_json(data)}
+    return fill_page("attention_page", values)
 
 
 def _inert_json(data: dict[str, object]) -> str:
@@ -134,8 +105,3 @@ def _inert_json(data: dict[str, object]) -> str:
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
-
-
-def _printable(text: str) -> str:
-    """Replace control characters and lone surrogates, which no HTML file can hold."""
-    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)

@@ -35,11 +35,18 @@ def vocabulary_bounds(config: TokenizerConfig, sentences: Iterable[str]) -> tupl
 
 
 def count_words(sentences: Iterable[str]) -> Counter[str]:
-    """Count what stands between spaces, in the sentences that SentencePiece does not skip."""
+    """Count what stands between spaces, in the sentences that SentencePiece does not skip.
+
+    Sentences that have the mark ``▁`` count as one word: what becomes of it hangs on its neighbours.
+    """
     words: Counter[str] = Counter()
     usable = (line.rstrip("\r\n") for line in sentences if _is_usable(line))
     while chunk := list(islice(usable, _CHUNK)):
+        marked = [line for line in chunk if WORD_START in line]
+        if marked:
+            chunk = [line for line in chunk if WORD_START not in line]
         words.update(" ".join(chunk).split(" "))
+        words.update(marked)
     del words[""]
     return words
 

@@ -7,28 +7,27 @@ import pytest
 
 from nmt.config.data import (
     AlignmentFiles,
+    DataConfig,
     FilesDataConfig,
     GoldAlignments,
-    HuggingFaceDataConfig,
-    PhrasebookDataConfig,
-    SplitFiles,
-    SplitNames,
     TokenizerConfig,
 )
-from nmt.data.corpus import ParallelText, read_corpus
+from nmt.config.plain import from_mapping, to_mapping
+from nmt.data.corpus import ParallelText, open_corpus
 from nmt.data.links import parse_links
 from nmt.data.prepare import prepare
 from nmt.errors import UserError
 
-NO_GOLD = GoldAlignments(source=None, target=None, links=None, flip=False)
-NONE = AlignmentFiles(train=None, valid=None, test=None)
-TOKENIZER = TokenizerConfig(
-    name="unigram",
-    vocab_size=19,
-    joint=True,
-    byte_fallback=False,
-    character_coverage=1.0,
-    normalization="nmt_nfkc",
+TOKENIZER = from_mapping(
+    TokenizerConfig,
+    {
+        "name": "unigram",
+        "vocab_size": 17,
+        "joint": True,
+        "byte_fallback": False,
+        "character_coverage": 1.0,
+        "normalization": "nmt_nfkc",
+    },
 )
 SPLITS = ("train", "valid", "test")
 SOURCE = ["one two", "", "two two one"]
@@ -43,19 +42,19 @@ def data(tmp_path: Path) -> FilesDataConfig:
         for suffix, lines in (("en", SOURCE), ("de", TARGET), ("align", LINKS)):
             (tmp_path / f"{split}.{suffix}").write_text("\n".join(lines) + "\n")
     files = {
-        split: SplitFiles(
-            source=str(tmp_path / f"{split}.en"), target=str(tmp_path / f"{split}.de")
-        )
+        split: {"source": str(tmp_path / f"{split}.en"), "target": str(tmp_path / f"{split}.de")}
         for split in SPLITS
     }
-    return FilesDataConfig(
-        **files,
-        source_language="en",
-        target_language="de",
-        max_length=100,
-        alignments=NONE,
-        gold=NO_GOLD,
-        cache_dir=str(tmp_path / "cache"),
+    return from_mapping(
+        FilesDataConfig,
+        {
+            "name": "files",
+            **files,
+            "source_language": "en",
+            "target_language": "de",
+            "max_length": 100,
+            "cache_dir": str(tmp_path / "cache"),
+        },
     )
 
 
@@ -68,52 +67,59 @@ def named(data: FilesDataConfig, tmp_path: Path) -> FilesDataConfig:
 
 def test_links_are_read_where_they_are_named(data: FilesDataConfig, named: FilesDataConfig) -> None:
     parsed = [parse_links(line) for line in LINKS]
-    without, corpus = read_corpus(data), read_corpus(named)
+    without, corpus = open_corpus(data), open_corpus(named)
     assert without.valid.alignment is None
     assert corpus.valid.alignment == parsed
     assert corpus.test is not None
     assert corpus.test.alignment == parsed
 
 
-def test_those_of_training_are_read_when_they_are_asked_for(named: FilesDataConfig) -> None:
-    assert read_corpus(named).train.alignment is None
-    asked = read_corpus(named, with_training_links=True)
-    assert asked.train.alignment == [parse_links(line) for line in LINKS]
+def test_those_of_training_are_read_along_with_its_pairs(named: FilesDataConfig) -> None:
+    (source,) = open_corpus(named).train
+    assert source.links is not None
+    reader = source.links.open()
+    found = reader.read(SOURCE[:2], TARGET[:2]) + reader.read(SOURCE[2:], TARGET[2:])
+    reader.finish()
+    assert found == [parse_links(line) for line in LINKS]
 
 
 def test_a_folder_of_a_dataset_has_them_too(named: FilesDataConfig, tmp_path: Path) -> None:
-    names = SplitNames(train="train", valid="valid", test="test")
-    hub = HuggingFaceDataConfig(
-        path="someone/something",
-        subset=None,
-        splits=names,
-        root=str(tmp_path),
-        stems=names,
-        source_language="en",
-        target_language="de",
-        max_length=100,
-        alignments=named.alignments,
-        gold=NO_GOLD,
-        cache_dir=None,
+    names = {split: split for split in SPLITS}
+    hub = from_mapping(
+        DataConfig,
+        {
+            "name": "huggingface",
+            "path": "someone/something",
+            "subset": None,
+            "splits": names,
+            "root": str(tmp_path),
+            "stems": names,
+            "source_language": "en",
+            "target_language": "de",
+            "max_length": 100,
+            "alignments": to_mapping(named.alignments),
+            "cache_dir": None,
+        },
     )
-    assert read_corpus(hub).valid.alignment == read_corpus(named).valid.alignment
+    assert open_corpus(hub).valid.alignment == open_corpus(named).valid.alignment
 
 
 def test_the_phrasebook_brings_its_links_in_either_direction() -> None:
     there, back = (
-        read_corpus(
-            PhrasebookDataConfig(
-                source_language=source,
-                target_language=target,
-                max_length=100,
-                alignments=NONE,
-                gold=NO_GOLD,
-                cache_dir=None,
+        open_corpus(
+            from_mapping(
+                DataConfig,
+                {
+                    "name": "phrasebook",
+                    "source_language": source,
+                    "target_language": target,
+                    "max_length": 100,
+                    "cache_dir": None,
+                },
             )
         )
         for source, target in (("en", "de"), ("de", "en"))
     )
-    assert there.train.alignment is None
     assert there.test is not None
     assert back.test is not None
     for one, other in ((there.valid, back.valid), (there.test, back.test)):
@@ -126,8 +132,8 @@ def test_the_phrasebook_brings_its_links_in_either_direction() -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("0-0\n\n", "valid.align has 2 lines, but its split has 3 pairs"),
-        ("0-0\n\n0-0\n\n", "valid.align has 4 lines, but its split has 3 pairs"),
+        ("0-0\n\n", "valid.align ends before pair 3"),
+        ("0-0\n\n0-0\n\n", "valid.align goes on behind the last of 3 pairs"),
         ("0-0\n\n3-0\n", r"valid.align, line 3: the link 3-0 points outside .* 3 source and 3"),
         ("0-2\n\n\n", r"valid.align, line 1: the link 0-2 points outside .* 2 source and 2 target"),
         ("\n0-0\n\n", r"valid.align, line 2: the link 0-0 points outside .* 0 source and 1 target"),
@@ -140,13 +146,13 @@ def test_links_of_another_text_are_refused(
 ) -> None:
     (tmp_path / "valid.align").write_text(content)
     with pytest.raises(UserError, match=complaint):
-        read_corpus(named)
+        open_corpus(named)
 
 
 def test_a_missing_file_of_links_is_named(named: FilesDataConfig, tmp_path: Path) -> None:
     (tmp_path / "test.align").unlink()
     with pytest.raises(UserError, match=f"there is no file {tmp_path / 'test.align'}"):
-        read_corpus(named)
+        open_corpus(named)
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -158,14 +164,14 @@ def test_gold_apart_from_the_corpus_is_read_in_its_direction(
     target.write_text("d e\n")
     links.write_text("0-2 1?0\n" if flip else "2-0 0?1\n")
     gold = GoldAlignments(source=str(source), target=str(target), links=str(links), flip=flip)
-    found = read_corpus(replace(data, gold=gold)).gold
+    found = open_corpus(replace(data, gold=gold)).gold
     assert found == ParallelText(["a b c"], ["d e"], [parse_links("2-0 0p1")])
     with pytest.raises(UserError, match=r"gold\.align, line 1: .* in this direction\?"):
-        read_corpus(replace(data, gold=replace(gold, flip=not flip)))
+        open_corpus(replace(data, gold=replace(gold, flip=not flip)))
 
 
 def test_the_error_is_measured_on_gold_then_test_then_validation(named: FilesDataConfig) -> None:
-    whole = replace(read_corpus(named), gold=ParallelText(["a"], ["b"], [parse_links("0-0")]))
+    whole = replace(open_corpus(named), gold=ParallelText(["a"], ["b"], [parse_links("0-0")]))
     without_gold = replace(whole, gold=None)
     without_test = replace(without_gold, test=None)
     neither = replace(without_test, valid=replace(whole.valid, alignment=None))
@@ -227,7 +233,7 @@ def test_guidance_without_links_is_refused_with_the_remedy(data: FilesDataConfig
 
 def test_damaged_links_are_named(named: FilesDataConfig) -> None:
     prepare(named, TOKENIZER, with_links=True)
-    (folder,) = Path(named.cache_dir or "").iterdir()
+    folder = prepare(named, TOKENIZER, with_links=True).folder
     (folder / "train.links.npy").write_bytes(b"")
     with pytest.raises(UserError, match=str(folder)):
         prepare(named, TOKENIZER, with_links=True)

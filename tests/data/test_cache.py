@@ -28,10 +28,15 @@ def test_what_is_made_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [UserError, KeyboardInterrupt, ValueError])
 def test_what_fails_leaves_nothing(tmp_path: Path, kind: type[BaseException]) -> None:
     folder = tmp_path / "key"
-    with pytest.raises(kind), made_once(folder, _ignore) as partial:
-        assert partial is not None
-        (partial / "file").write_text("half")
-        raise kind("no")
+
+    def fail() -> None:
+        with made_once(folder, _ignore) as partial:
+            assert partial is not None
+            (partial / "file").write_text("half")
+            raise kind("no")
+
+    with pytest.raises(kind):
+        fail()
     assert [file.name for file in tmp_path.iterdir() if file.suffix != ".lock"] == []
 
 

@@ -7,16 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nmt.config.data import (
-    AlignmentFiles,
-    FilesDataConfig,
-    GoldAlignments,
-    HuggingFaceDataConfig,
-    PhrasebookDataConfig,
-    SplitFiles,
-    SplitNames,
-)
-from nmt.data.corpus import read_corpus
+from nmt.config.data import DataConfig, HuggingFaceDataConfig
+from nmt.config.plain import from_mapping
+from nmt.data.corpus import ParallelText, TrainingSource, open_corpus
+from nmt.data.sources.build import read_all
 from nmt.errors import UserError
 
 ROWS = {
@@ -37,18 +31,20 @@ def hub() -> Hub:
         root: Path | None = None, path: str = "someone/multi30k", languages: str = "en-de"
     ) -> HuggingFaceDataConfig:
         source, target = languages.split("-")
-        return HuggingFaceDataConfig(
-            path=path,
-            subset=None,
-            splits=SplitNames(train="train", valid="validation", test="test"),
-            root=None if root is None else str(root),
-            stems=SplitNames(train="train", valid="val", test="test_2016_flickr"),
-            source_language=source,
-            target_language=target,
-            max_length=100,
-            alignments=AlignmentFiles(train=None, valid=None, test=None),
-            gold=GoldAlignments(source=None, target=None, links=None, flip=False),
-            cache_dir=None,
+        return from_mapping(
+            HuggingFaceDataConfig,
+            {
+                "name": "huggingface",
+                "path": path,
+                "subset": None,
+                "splits": {"train": "train", "valid": "validation", "test": "test"},
+                "root": None if root is None else str(root),
+                "stems": {"train": "train", "valid": "val", "test": "test_2016_flickr"},
+                "source_language": source,
+                "target_language": target,
+                "max_length": 100,
+                "cache_dir": None,
+            },
         )
 
     return make
@@ -80,10 +76,19 @@ def _write_json(folder: Path, *, nested: bool, valid: str = "validation") -> Non
         (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
 
 
+def _text(sources: tuple[TrainingSource, ...]) -> ParallelText:
+    (source,) = sources
+    return ParallelText(*read_all(source.pairs))
+
+
+def _read(data: DataConfig) -> None:
+    _text(open_corpus(data).train)
+
+
 def _check(data: HuggingFaceDataConfig, *, swapped: bool = False) -> None:
-    corpus = read_corpus(data)
+    corpus = open_corpus(data)
     for split, rows in (
-        (corpus.train, ROWS["train"]),
+        (_text(corpus.train), ROWS["train"]),
         (corpus.valid, ROWS["validation"]),
         (corpus.test, ROWS["test"]),
     ):
@@ -119,13 +124,13 @@ def test_a_dataset_by_path(hub: Hub, tmp_path: Path) -> None:
 def test_a_missing_language_names_those_there_are(hub: Hub, tmp_path: Path) -> None:
     _write_json(tmp_path, nested=False)
     with pytest.raises(UserError, match=r"no column 'fr'; its columns are .*de"):
-        read_corpus(hub(tmp_path, languages="en-fr"))
+        _read(hub(tmp_path, languages="en-fr"))
 
 
 def test_missing_pairs_of_a_translation_column_are_refused(hub: Hub, tmp_path: Path) -> None:
     _write_json(tmp_path, nested=True)
     with pytest.raises(UserError, match="no pairs of en and fr"):
-        read_corpus(hub(tmp_path, languages="en-fr"))
+        _read(hub(tmp_path, languages="en-fr"))
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -135,83 +140,87 @@ def test_a_row_without_text_is_named(hub: Hub, tmp_path: Path, nested: bool) -> 
     with (tmp_path / "train.jsonl").open("a") as file:
         file.write(json.dumps({"translation": pair} if nested else pair) + "\n")
     with pytest.raises(UserError, match="row 3 is not a pair of texts"):
-        read_corpus(hub(tmp_path))
+        _read(hub(tmp_path))
 
 
 def test_an_empty_split_is_refused(hub: Hub, tmp_path: Path) -> None:
     _write_json(tmp_path, nested=False)
     (tmp_path / "test.jsonl").write_text(json.dumps({"en": " ", "de": "x"}) + "\n")
     with pytest.raises(UserError, match="holds no text"):
-        read_corpus(hub(tmp_path))
+        _read(hub(tmp_path))
 
 
 def test_what_is_no_json_is_refused(hub: Hub, tmp_path: Path) -> None:
     _write_json(tmp_path, nested=False)
     (tmp_path / "train.jsonl").write_text("a man\tein Mann\n")
     with pytest.raises(UserError, match=r"train\.jsonl"):
-        read_corpus(hub(tmp_path))
+        _read(hub(tmp_path))
 
 
 def test_a_missing_split_of_a_json_folder_is_named(hub: Hub, tmp_path: Path) -> None:
     _write_json(tmp_path, nested=False)
     (tmp_path / "test.jsonl").unlink()
     with pytest.raises(UserError, match=r"test\.jsonl"):
-        read_corpus(hub(tmp_path))
+        _read(hub(tmp_path))
 
 
 def test_a_root_that_is_no_folder_is_refused(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data\.root=.*none is not a folder"):
-        read_corpus(hub(tmp_path / "none"))
+        _read(hub(tmp_path / "none"))
 
 
 def test_an_empty_root_names_the_file_that_is_missing(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"there is no file {tmp_path / 'train.en'}"):
-        read_corpus(hub(tmp_path))
+        _read(hub(tmp_path))
 
 
 def test_a_dataset_that_cannot_be_had_is_named(hub: Hub) -> None:
     with pytest.raises(UserError, match=r"no-such/dataset.*data\.root"):
-        read_corpus(hub(path="no-such/dataset"))
+        _read(hub(path="no-such/dataset"))
 
 
 def test_files_are_read_split_by_split_and_the_test_may_be_missing(tmp_path: Path) -> None:
     _write_stems(tmp_path, zipped=False)
     files = {
-        split: SplitFiles(source=str(tmp_path / f"{stem}.en"), target=str(tmp_path / f"{stem}.de"))
+        split: {"source": str(tmp_path / f"{stem}.en"), "target": str(tmp_path / f"{stem}.de")}
         for split, stem in STEMS.items()
     }
-    data = FilesDataConfig(
-        train=files["train"],
-        valid=files["validation"],
-        test=None,
-        source_language="en",
-        target_language="de",
-        max_length=100,
-        alignments=AlignmentFiles(train=None, valid=None, test=None),
-        gold=GoldAlignments(source=None, target=None, links=None, flip=False),
-        cache_dir=None,
+    data = from_mapping(
+        DataConfig,
+        {
+            "name": "files",
+            "train": files["train"],
+            "valid": files["validation"],
+            "test": None,
+            "source_language": "en",
+            "target_language": "de",
+            "max_length": 100,
+            "cache_dir": None,
+        },
     )
-    corpus = read_corpus(data)
-    assert corpus.train.target == [de for _, de in ROWS["train"]]
+    corpus = open_corpus(data)
+    assert _text(corpus.train).target == [de for _, de in ROWS["train"]]
     assert corpus.valid.source == ["a cat"]
     assert corpus.test is None
 
 
 def test_the_phrasebook_reads_both_ways() -> None:
     there, back = (
-        read_corpus(
-            PhrasebookDataConfig(
-                source_language=source,
-                target_language=target,
-                max_length=100,
-                alignments=AlignmentFiles(train=None, valid=None, test=None),
-                gold=GoldAlignments(source=None, target=None, links=None, flip=False),
-                cache_dir=None,
+        open_corpus(
+            from_mapping(
+                DataConfig,
+                {
+                    "name": "phrasebook",
+                    "source_language": source,
+                    "target_language": target,
+                    "max_length": 100,
+                    "cache_dir": None,
+                },
             )
         )
         for source, target in (("en", "de"), ("de", "en"))
     )
-    assert there.train.source == back.train.target
-    assert there.train.target == back.train.source
+    assert _text(there.train).source == _text(back.train).target
+    assert _text(there.train).target == _text(back.train).source
     assert there.test is not None
     assert len(there.valid) == len(there.test) == 500

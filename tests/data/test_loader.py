@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import torch
 
 from nmt.data.batch import Batch, collate_pairs
 from nmt.data.batching import BatchingState, UpdateBatches
-from nmt.data.encoded import EncodedCorpus, PieceSequences
+from nmt.data.encoded import EncodedCorpus, PieceSequences, SequenceWriter
 from nmt.data.loader import UpdateLoader
 from nmt.data.loader_process import UpdateMaker
 from nmt.data.piece_links import PieceLinks
@@ -138,11 +139,15 @@ def test_links_arrive(loader: Loaders, corpus: EncodedCorpus) -> None:
 def test_mapped_files_are_read_by_name_in_another_process(
     loader: Loaders, corpus: EncodedCorpus, tmp_path: Path
 ) -> None:
-    corpus.source.save(tmp_path / "source")
-    corpus.target.save(tmp_path / "target")
+    for name in ("source", "target"):
+        with SequenceWriter(tmp_path / name, vocabulary=100) as writer:
+            writer.append(getattr(corpus, name))
     mapped = EncodedCorpus(
         PieceSequences.load(tmp_path / "source"), PieceSequences.load(tmp_path / "target")
     )
+    assert mapped.source.ids.dtype == np.uint16
+    maker = UpdateMaker(UpdateBatches(mapped, 120, 2, 1))
+    assert len(pickle.dumps(maker)) < 1500, "the content travels, not the name"
     assert_same(take(loader(1, of=mapped, start_method="spawn"), 5), take(loader(), 5))
 
 

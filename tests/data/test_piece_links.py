@@ -11,9 +11,9 @@ import torch
 
 from nmt.data.batch import collate, collate_pairs
 from nmt.data.corpus import ParallelText
-from nmt.data.encoded import EncodedCorpus, keep_trainable
+from nmt.data.encoded import EncodedCorpus
 from nmt.data.links import parse_links
-from nmt.data.piece_links import PieceLinks, dense_links, project
+from nmt.data.piece_links import LinkWriter, PieceLinks, dense_links, project
 
 # "Haus boot" as ▁Haus ▁bo ot, "house boat" as ▁hou se ▁boat
 GERMAN, ENGLISH = [0, 1, 1], [0, 0, 1]
@@ -71,20 +71,18 @@ def test_the_links_of_a_text_are_those_of_its_pairs() -> None:
 
 def test_links_come_back_from_a_file(tmp_path: Path) -> None:
     links = of([(0, 1)], [], [(2, 0), (3, 3)])
-    links.save(tmp_path / "train")
+    with LinkWriter(tmp_path / "train") as writer:
+        writer.append(links.keep(np.array([0, 1])))
+        writer.append(links.keep(np.array([2])))
     again = PieceLinks.load(tmp_path / "train")
     assert [again[i].tolist() for i in range(3)] == [links[i].tolist() for i in range(3)]
     assert isinstance(again.links, np.memmap)
 
 
-def test_links_follow_their_pairs_when_others_are_left_out(
-    corpus_of: Callable[..., EncodedCorpus],
-) -> None:
-    corpus = corpus_of([([4], [4, 5]), ([], [4]), ([4, 5, 6], [4]), ([5], [5])])
-    corpus = replace(corpus, links=of([(0, 0)], [], [(1, 0)], [(0, 0), (0, 1)]))
-    kept, _ = keep_trainable(corpus, max_length=2)
-    assert kept.links is not None
-    assert [kept.links[i].tolist() for i in range(2)] == [[[0, 0]], [[0, 0], [0, 1]]]
+def test_links_follow_their_pairs_when_others_are_left_out() -> None:
+    links = of([(0, 0)], [], [(1, 0)], [(0, 0), (0, 1)])
+    kept = links.keep(np.array([0, 3]))
+    assert [kept[i].tolist() for i in range(2)] == [[[0, 0]], [[0, 0], [0, 1]]]
 
 
 def test_a_target_piece_shares_its_row_among_its_source_pieces() -> None:

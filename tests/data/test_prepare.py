@@ -8,25 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.config.data import (
-    AlignmentFiles,
-    FilesDataConfig,
-    GoldAlignments,
-    SplitFiles,
-    TokenizerConfig,
-)
-from nmt.data import prepare as preparation
+from nmt.config.data import FilesDataConfig, SourceConfig, TokenizerConfig
+from nmt.config.plain import from_mapping
+from nmt.data.encode import TrainingEncoder
 from nmt.data.encoded import PieceSequences
 from nmt.data.prepare import PreparedCorpus, prepare
 from nmt.errors import UserError
 
-TOKENIZER = TokenizerConfig(
-    name="unigram",
-    vocab_size=28,
-    joint=True,
-    byte_fallback=False,
-    character_coverage=1.0,
-    normalization="nmt_nfkc",
+TOKENIZER = from_mapping(
+    TokenizerConfig,
+    {
+        "name": "unigram",
+        "vocab_size": 26,
+        "joint": True,
+        "byte_fallback": False,
+        "character_coverage": 1.0,
+        "normalization": "nmt_nfkc",
+    },
 )
 ENGLISH = ["one two", "two three four", "", "three one", "four four four four four two", "five"]
 GERMAN = ["eins zwei", "zwei drei vier", "nichts", "drei eins", "vier", ""]
@@ -40,25 +38,28 @@ def data(tmp_path: Path) -> FilesDataConfig:
         (tmp_path / f"{split}.en").write_text("\n".join(ENGLISH) + "\n")
         (tmp_path / f"{split}.de").write_text("\n".join(GERMAN) + "\n")
     train, valid = (
-        SplitFiles(source=str(tmp_path / f"{split}.en"), target=str(tmp_path / f"{split}.de"))
+        {"source": str(tmp_path / f"{split}.en"), "target": str(tmp_path / f"{split}.de")}
         for split in ("train", "valid")
     )
-    return FilesDataConfig(
-        train=train,
-        valid=valid,
-        test=None,
-        source_language="en",
-        target_language="de",
-        max_length=100,
-        alignments=AlignmentFiles(train=None, valid=None, test=None),
-        gold=GoldAlignments(source=None, target=None, links=None, flip=False),
-        cache_dir=str(tmp_path / "cache"),
+    return from_mapping(
+        FilesDataConfig,
+        {
+            "name": "files",
+            "train": train,
+            "valid": valid,
+            "test": None,
+            "source_language": "en",
+            "target_language": "de",
+            "max_length": 100,
+            "cache_dir": str(tmp_path / "cache"),
+        },
     )
 
 
 def _entries(data: FilesDataConfig) -> list[str]:
     folder = Path(data.cache_dir or "")
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    names = (path.name for path in folder.iterdir()) if folder.exists() else ()
+    return sorted(name for name in names if not name.endswith(".lock"))
 
 
 def test_the_second_call_finds_what_the_first_made(data: FilesDataConfig) -> None:
@@ -67,7 +68,8 @@ def test_the_second_call_finds_what_the_first_made(data: FilesDataConfig) -> Non
     assert len(_entries(data)) == 1
     assert first.tokenizers.source.to_bytes() == second.tokenizers.source.to_bytes()
     assert second.tokenizers.joint
-    assert first.left_out == second.left_out
+    assert first.dropped.to_mapping() == second.dropped.to_mapping()
+    assert first.report == second.report
     for side in ("source", "target"):
         before, after = getattr(first.train, side), getattr(second.train, side)
         np.testing.assert_array_equal(before.ids, after.ids)
@@ -76,18 +78,21 @@ def test_the_second_call_finds_what_the_first_made(data: FilesDataConfig) -> Non
 
 def test_pairs_with_a_blank_side_are_left_out_and_counted(data: FilesDataConfig) -> None:
     prepared = prepare(data, TOKENIZER)
-    assert (prepared.left_out.blank, prepared.left_out.too_long) == (2, 0)
+    assert prepared.dropped.to_mapping() == {
+        "kept": 4,
+        "dropped": [{"rule": "blank", "count": 2}],
+    }
     texts = [prepared.tokenizers.source.decode(ids) for ids in _sequences(prepared.train.source)]
     assert texts == [ENGLISH[i] for i in (0, 1, 3, 4)]
-    assert prepared.text.train.source == ENGLISH
 
 
 def test_pairs_with_a_long_side_are_left_out_and_counted(data: FilesDataConfig) -> None:
     whole = prepare(data, TOKENIZER).train
     longest = max(whole.source.lengths.max(), whole.target.lengths.max())
     prepared = prepare(replace(data, max_length=int(longest) - 1), TOKENIZER)
-    assert prepared.left_out.too_long >= 1
-    assert len(prepared.train) == len(whole) - prepared.left_out.too_long
+    dropped = {row["rule"]: row["count"] for row in prepared.dropped.to_mapping()["dropped"]}
+    assert dropped["too_long"] >= 1
+    assert len(prepared.train) == len(whole) - dropped["too_long"]
     assert prepared.train.source.lengths.max() < longest
 
 
@@ -98,15 +103,15 @@ def _sequences(sequences: PieceSequences) -> list[list[int]]:
 @pytest.mark.parametrize(
     "change",
     [
-        {"vocab_size": 27},
+        {"vocab_size": 25},
         {"name": "bpe"},
-        {"joint": False, "vocab_size": 19},
+        {"joint": False, "vocab_size": 17},
         {"normalization": "identity"},
     ],
 )
 def test_another_tokenizer_is_prepared_anew(data: FilesDataConfig, change: dict[str, Any]) -> None:
-    prepare(data, replace(TOKENIZER, vocab_size=28))
-    assert not prepare(data, replace(TOKENIZER, **({"vocab_size": 28} | change))).from_cache
+    prepare(data, replace(TOKENIZER, vocab_size=26))
+    assert not prepare(data, replace(TOKENIZER, **({"vocab_size": 26} | change))).from_cache
     assert len(_entries(data)) == 2
 
 
@@ -116,36 +121,39 @@ def test_another_length_or_text_is_prepared_anew(data: FilesDataConfig) -> None:
     Path(data.train.target).write_text("\n".join([*GERMAN[:-1], "fünf"]) + "\n")
     prepared = prepare(data, TOKENIZER)
     assert not prepared.from_cache
-    assert prepared.left_out.blank == 1
+    assert prepared.dropped.dropped == 1
 
 
 def test_swapped_languages_are_prepared_anew(data: FilesDataConfig) -> None:
     there = prepare(data, TOKENIZER)
-    swapped = SplitFiles(source=data.train.target, target=data.train.source)
+    swapped = SourceConfig(source=data.train.target, target=data.train.source)
     back = prepare(replace(data, train=swapped), TOKENIZER)
     assert not back.from_cache
-    assert back.text.train.source == there.text.train.target
+    texts = [back.tokenizers.source.decode(ids) for ids in _sequences(back.train.source)]
+    assert texts == [there.tokenizers.target.decode(ids) for ids in _sequences(there.train.target)]
 
 
-def test_what_validation_holds_changes_nothing_that_was_prepared(data: FilesDataConfig) -> None:
-    before = prepare(data, TOKENIZER).tokenizers.source.to_bytes()
+def test_what_validation_holds_changes_nothing_that_is_learned_from(data: FilesDataConfig) -> None:
+    before = prepare(data, TOKENIZER)
+    assert data.valid.source is not None
     Path(data.valid.source).write_text("\n".join(["xyz"] * len(ENGLISH)) + "\n")
     after = prepare(data, TOKENIZER)
-    assert after.from_cache
-    assert after.tokenizers.source.to_bytes() == before
+    assert after.tokenizers.source.to_bytes() == before.tokenizers.source.to_bytes()
+    assert _sequences(after.train.source) == _sequences(before.train.source)
     assert after.text.valid.source[0] == "xyz"
+    assert not after.from_cache  # the report tells what training and validation share
+    assert after.report != before.report
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
 def test_a_preparation_that_breaks_off_leaves_nothing_behind(
     data: FilesDataConfig, kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self: PieceSequences, stem: Path) -> None:
-        if stem.name == "train.target":
-            raise kind
+    def broken(*arguments: object) -> None:
+        raise kind
 
     with monkeypatch.context() as patch:
-        patch.setattr(PieceSequences, "save", broken)
+        patch.setattr(TrainingEncoder, "encode", broken)
         with pytest.raises(kind):
             prepare(data, TOKENIZER)
     assert _entries(data) == []
@@ -153,40 +161,20 @@ def test_a_preparation_that_breaks_off_leaves_nothing_behind(
     assert prepare(data, TOKENIZER).from_cache
 
 
-def test_a_preparation_that_was_killed_is_done_again(data: FilesDataConfig) -> None:
-    half = Path(data.cache_dir or "") / ".partial-killed"
-    half.mkdir(parents=True)
-    (half / "source.model").write_bytes(b"half")
-    assert not prepare(data, TOKENIZER).from_cache
-    assert prepare(data, TOKENIZER).from_cache
-
-
-def test_another_run_that_was_faster_is_no_fault(
-    data: FilesDataConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    train_tokenizers = preparation.train_tokenizers
-
-    def slower(*arguments: Any) -> Any:
-        monkeypatch.setattr(preparation, "train_tokenizers", train_tokenizers)
-        prepare(data, TOKENIZER)  # the other run
-        return train_tokenizers(*arguments)
-
-    monkeypatch.setattr(preparation, "train_tokenizers", slower)
-    assert len(prepare(data, TOKENIZER).train) == 4
-    assert len(_entries(data)) == 1
-
-
-@pytest.mark.parametrize("name", ["source.model", "train.source.ids.npy", "left_out.json"])
+@pytest.mark.parametrize("name", ["source.model", "train.source.ids.npy", "report.json"])
 def test_a_damaged_cache_is_named(data: FilesDataConfig, name: str) -> None:
     prepare(data, TOKENIZER)
-    (folder,) = Path(data.cache_dir or "").iterdir()
+    (entry,) = _entries(data)
+    folder = Path(data.cache_dir or "") / entry
     (folder / name).write_bytes(b"")
     with pytest.raises(UserError, match=str(folder)):
         prepare(data, TOKENIZER)
 
 
 def test_nothing_left_to_train_on_is_refused_with_the_reasons(data: FilesDataConfig) -> None:
-    with pytest.raises(UserError, match=r"2 have a blank side, 4 have more than data.max_length=1"):
+    with pytest.raises(
+        UserError, match=r"no training pair .* is left.*blank 2, too_long 4|too_long 4, blank 2"
+    ):
         prepare(replace(data, max_length=1), TOKENIZER)
     assert _entries(data) == []
 
@@ -196,4 +184,4 @@ def test_the_cache_is_where_the_environment_says(
 ) -> None:
     monkeypatch.setenv("NMT_CACHE", str(tmp_path / "elsewhere"))
     prepare(replace(data, cache_dir=None), TOKENIZER)
-    assert len(list((tmp_path / "elsewhere").iterdir())) == 1
+    assert len(_entries(replace(data, cache_dir=str(tmp_path / "elsewhere")))) == 1

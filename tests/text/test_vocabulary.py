@@ -39,7 +39,7 @@ def _settings(config: TokenizerConfig) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["unigram", "bpe", "char", "word"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     sentences=CORPORA.filter(lambda lines: any(set(line) & set("abc") for line in lines)),
     byte_fallback=st.booleans(),
@@ -77,7 +77,7 @@ def test_sentencepiece_accepts_nothing_outside(
 
 
 @pytest.mark.parametrize("name", ["bpe", "char", "word"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     sentences=CORPORA.filter(lambda lines: any("a" in line for line in lines)),
     normalization=NORMALIZATIONS,

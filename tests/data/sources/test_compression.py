@@ -75,10 +75,9 @@ def test_a_damaged_second_frame_is_not_the_end(
 def test_what_stands_before_the_damage_is_read_and_its_place_told(tmp_path: Path) -> None:
     path = tmp_path / "text.bz2"
     path.write_bytes(bz2.compress(CONTENT) + b"garbage")
-    blocks = []
+    blocks: list[bytes] = []
     with pytest.raises(UserError, match=f"{len(CONTENT):,} bytes into its content"):
-        for block in read_blocks(path):
-            blocks.append(block)  # noqa: PERF402 - the blocks before the error are looked at
+        blocks.extend(read_blocks(path))
     assert b"".join(blocks) == CONTENT
 
 

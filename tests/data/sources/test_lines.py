@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nmt.data.sources.interface import PairChunk
 from nmt.data.sources.lines import LinePairs
 from nmt.data.sources.text_lines import LONGEST, line_batches
 from nmt.errors import UserError
@@ -69,11 +70,10 @@ def test_unequal_numbers_of_lines_are_told_after_the_pairs(
     assert reading.rules == ["unequal_lines"]
     assert f"text.en has {counts[0]:,} lines but " in reading.faults[0].message
     assert f"text.de has {counts[1]:,}" in reading.faults[0].message
-    out = []
+    chunks: list[PairChunk] = []
     with pytest.raises(UserError, match="find the line that is missing or doubled"):
-        for chunk in source.chunks(2):
-            out += chunk.sources
-    assert out == ["a"] * 3
+        chunks.extend(source.chunks(2))
+    assert [text for chunk in chunks for text in chunk.sources] == ["a"] * 3
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b" \n\xe3\x80\x80\n", b"\xef\xbb\xbf", b"\r\n"])

@@ -27,7 +27,8 @@ def _xliff1(*units: str, languages: str = 'source-language="en" target-language=
     body = "\n".join(f'<trans-unit id="{n}">{unit}</trans-unit>' for n, unit in enumerate(units))
     return (
         '<?xml version="1.0"?>\n<xliff version="1.2" xmlns="urn:oasis:names:tc:xliff:document:1.2">'
-        f'<file original="x" datatype="plaintext" {languages}><body>\n{body}\n</body></file></xliff>'
+        f'<file original="x" datatype="plaintext" {languages}>'
+        f"<body>\n{body}\n</body></file></xliff>"
     )
 
 
