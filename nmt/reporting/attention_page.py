@@ -1,7 +1,7 @@
 """Attention as one HTML page: choose sentence, layer and head, point at a cell, read its weight.
 
-The page is one file that works offline; see `self_contained`. The sentences lie in it as data, which
-its script only ever turns into text.
+The page is one file that works offline; see `self_contained`. The sentences lie in it as data,
+which its script only ever turns into text.
 """
 
 from __future__ import annotations

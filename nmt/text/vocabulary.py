@@ -37,7 +37,7 @@ def vocabulary_bounds(config: TokenizerConfig, sentences: Iterable[str]) -> tupl
 def count_words(sentences: Iterable[str]) -> Counter[str]:
     """Count what stands between spaces, in the sentences that SentencePiece does not skip.
 
-    Sentences that have the mark ``▁`` count as one word: what becomes of it hangs on its neighbours.
+    Sentences with the mark ``▁`` count as one word: what becomes of it hangs on its neighbours.
     """
     words: Counter[str] = Counter()
     usable = (line.rstrip("\r\n") for line in sentences if _is_usable(line))

@@ -1,6 +1,7 @@
 """Batches: targets shifted by one, masks true on what is real."""
 
 import numpy as np
+import pytest
 import torch
 
 from nmt.data.batch import collate, collate_pairs, pad, source_batch
@@ -48,3 +49,28 @@ def test_a_batch_moves_as_a_whole() -> None:
     moved = collate([[4]], [[5]]).to(torch.device("meta"))
     for name in ("source_ids", "source_mask", "target_input_ids", "target_output_ids"):
         assert getattr(moved, name).device.type == "meta", f"{name} stayed behind"
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32])
+@pytest.mark.parametrize("index", [np.int64, np.uint32])
+def test_a_gathered_batch_is_the_batch_of_its_lists(kind: type, index: type) -> None:
+    random = np.random.default_rng(1)
+    rows = [
+        [random.integers(4, 60_000 if kind is np.uint16 else 90_000, n).tolist() for n in lengths]
+        for lengths in random.integers(0, 9, (2, 50))
+    ]
+    source, target = (PieceSequences.from_lists(side) for side in rows)
+    corpus = EncodedCorpus(
+        PieceSequences(source.ids.astype(kind), source.offsets),
+        PieceSequences(target.ids.astype(kind), target.offsets),
+    )
+    chosen = random.permutation(50)[:20].astype(index)
+    found = collate_pairs(corpus, chosen)
+    expected = collate([rows[0][i] for i in chosen], [rows[1][i] for i in chosen])
+    assert found.num_tokens == expected.num_tokens
+    for name in ("source_ids", "source_mask", "target_input_ids", "target_output_ids"):
+        mine, other = getattr(found, name), getattr(expected, name)
+        assert mine.dtype == other.dtype
+        assert torch.equal(mine, other), name
+    assert torch.equal(found.source_mask, found.source_ids != PAD)
+    assert found.target_output_ids.eq(EOS).sum() == 20

@@ -107,9 +107,10 @@ def _cost(cost: Mapping[str, Any] | None) -> Iterator[str]:
     if cost is None:
         return
     rows, pieces = cost["largest_batch"]
+    updates = cost["updates_per_epoch"]
     yield (
-        f"An epoch: {cost['updates_per_epoch']:,} updates of at most {cost['batch_tokens']:,} "
-        f"target pieces, {cost['padding_share']:.1%} padding"
+        f"An epoch: {updates:,} update{'' if updates == 1 else 's'} of at most "
+        f"{cost['batch_tokens']:,} target pieces, {cost['padding_share']:.1%} padding"
     )
     yield (
         f"Largest batch: {rows:,} sentences of {pieces:,} pieces. "

@@ -19,7 +19,7 @@ from nmt.errors import UserError
 
 Pairs = list[tuple[str, str]]
 
-FEW, MANY = 12, 750  # examples of a test in a format: by default, and where time does not matter
+FEW, MANY = 12, 600  # examples of a test in a format: by default, and where time does not matter
 
 
 def _csv(pairs: Pairs) -> str:
@@ -147,7 +147,7 @@ def _source(folder: Path, form: str, content: bytes, other: bytes) -> PairSource
 def _read(
     source: PairSource, size: int
 ) -> tuple[dict[int, list[tuple[str, str]]], list[DataFault]]:
-    """Read all pairs, by line, and the faults."""
+    """Read all pairs, by line, and the faults, whose order may depend on the size of chunks."""
     faults: list[DataFault] = []
     pairs: dict[int, list[tuple[str, str]]] = {}
     last = 0
@@ -159,7 +159,7 @@ def _read(
             for text in pair:
                 text.encode("utf-8")
             pairs.setdefault(line, []).append((pair[0], pair[1]))
-    return pairs, faults
+    return pairs, sorted(faults, key=lambda fault: (fault.file, fault.line or 0, fault.rule))
 
 
 def _check(folder: Path, form: str, content: bytes, other: bytes) -> None:
