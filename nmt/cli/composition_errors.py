@@ -16,15 +16,26 @@ from nmt.config.folders import config_directory
 from nmt.errors import UserError
 
 
-def quoted(override: str) -> str:
-    """Put quotes around a value that Hydra's grammar cannot read, as a path with an umlaut or =."""
+def readable(override: str) -> str:
+    """Write an override as Hydra wants it.
+
+    Values that its grammar cannot read, as a path with an umlaut, = or {lang}, get quotes; and
+    ``data.extra.NAME`` may name a source of the user's own, for which it asks for ``++``.
+    """
+    key, _, value = override.partition("=")
+    if not re.search(r"""['"]""", value) and ("{lang}" in value or not _can_be_read(override)):
+        plain = value.replace("{lang}", "")
+        if value and not re.search(r"[,\[\]{}\\]", plain):
+            override = f"{key}='{value}'"
+    return f"++{override}" if key.startswith("data.extra.") else override
+
+
+def _can_be_read(override: str) -> bool:
     try:
         OverridesParser.create().parse_override(override)
     except HydraException:
-        key, _, value = override.partition("=")
-        if value and not re.search(r"""[,'"\[\]{}\\]""", value):
-            return f"{key}='{value}'"
-    return override
+        return False
+    return True
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> UserError:

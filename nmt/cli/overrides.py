@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nmt.cli.composition_errors import explain, quoted
+from nmt.cli.composition_errors import explain, readable
 from nmt.config.check import check_config
 from nmt.config.folders import config_directory
 from nmt.config.schema import Config
@@ -28,11 +28,10 @@ def compose_config(overrides: Sequence[str], settings: Mapping[str, Any]) -> Con
         UserError: It cannot be composed, or is impossible; the setting is named.
     """
     register_schemas()
-    readable = [_readable(override) for override in overrides]
     try:
         GlobalHydra.instance().clear()
         with initialize_config_dir(str(config_directory()), version_base="1.3"):
-            composed = compose("train", overrides=readable)
+            composed = compose("train", overrides=list(map(readable, overrides)))
         for key, value in settings.items():
             OmegaConf.update(composed, key, value)
         if missing := sorted(OmegaConf.missing_keys(composed)):
@@ -48,11 +47,3 @@ def compose_config(overrides: Sequence[str], settings: Mapping[str, Any]) -> Con
     assert isinstance(config, Config)
     check_config(config)
     return config
-
-
-def _readable(override: str) -> str:
-    """Quote what Hydra's grammar cannot read, and let sources of any name be added."""
-    key, _, value = override.partition("=")
-    if "{lang}" in value and not set(value) & set("'\""):
-        override = f"{key}='{value}'"
-    return f"++{quoted(override)}" if key.startswith("data.extra.") else quoted(override)

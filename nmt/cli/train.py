@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nmt.cli.composition_errors import explain, quoted, setting_paths
+from nmt.cli.composition_errors import explain, readable, setting_paths
 from nmt.cli.errors import USER_ERROR, print_error
 from nmt.cli.sweep import SweepRecord, left_to_the_jobs, refuse_single_run
 from nmt.config.check import check_config
@@ -92,13 +92,8 @@ def _overrides_first(arguments: Sequence[str]) -> list[str]:
     parser.error = refuse  # type: ignore[method-assign]
     parsed = parser.parse_intermixed_args(arguments)
     flags = [argument for argument in arguments if argument not in parsed.overrides]
-    overrides = [_free_to_add(quoted(override)) for override in parsed.overrides]
+    overrides = list(map(readable, parsed.overrides))
     return [*(map(left_to_the_jobs, overrides) if parsed.multirun else overrides), *flags]
-
-
-def _free_to_add(override: str) -> str:
-    """Let ``data.extra.NAME`` name a source of the user's own, which Hydra wants with ``++``."""
-    return f"++{override}" if override.startswith("data.extra.") else override
 
 
 def _train(composed: DictConfig) -> "Outcome":

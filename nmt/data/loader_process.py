@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from random import Random
 from typing import Protocol
@@ -106,6 +107,8 @@ class MakerProcess:
         # An interpreter that ends waits for its processes, and these ignore what it sends them.
         atexit.register(self.stop)
         try:
+            if start_method != "fork":  # starting this lets signals through again, so it goes first
+                resource_tracker.ensure_running()
             with _signals_held_back():
                 self._process.start()
         except BaseException:

@@ -37,7 +37,7 @@ Tiny = Callable[[Path], list[str]]
         ("training.device=nonsense", ["nonsense", "cpu"]),
         ("training.device=meta", ["meta", "cpu"]),
         ("--nonsense", ["--nonsense"]),
-        ("data=files", ["data.source_language", "data.train.source", "data.test.target"]),
+        ("data=files", ["data.source_language", "data.target_language"]),
     ],
 )
 def test_a_faulty_override_is_named_with_the_remedy(
@@ -210,7 +210,8 @@ def test_a_vocabulary_of_an_impossible_size(
 
 def test_nothing_left_to_train_on(refused: Refused, corpus: Path, tiny: Tiny) -> None:
     message = refused("train", *tiny(corpus), "data.max_length=1", after_progress=True)
-    assert "data.max_length=1" in message
+    assert "too_long 100" in message
+    assert "raise data.max_length" in message
 
 
 def test_a_foreign_folder_is_left_alone(refused: Refused, corpus: Path, tiny: Tiny) -> None:

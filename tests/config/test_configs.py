@@ -23,7 +23,7 @@ NEEDS = {  # the choice above that a group of choices belongs to
 
 def _choices() -> Iterator[tuple[str, str]]:
     root = config_directory()
-    for file in sorted(root.glob("*/**/*.yaml")):
+    for file in sorted(root.glob("*/**/[!_]*.yaml")):  # _common is no choice
         group = str(file.parent.relative_to(root))
         if not group.startswith("hydra"):
             yield group, file.stem

@@ -249,6 +249,8 @@ if __name__ == "__main__":
     side = PieceSequences.from_lists([[5] * 100] * 500)
     maker = UpdateMaker(UpdateBatches(EncodedCorpus(side, side), 20_000, 1, 1))
     process = MakerProcess(maker, BatchingState(), 0, 1, sys.argv[1])
+    for number in (signal.SIGINT, signal.SIGTERM):  # before it could see to that itself
+        os.kill(multiprocessing.active_children()[0].pid, number)
     process.receive()
     assert "torch" not in sys.modules
     print(multiprocessing.active_children()[0].pid, flush=True)

@@ -108,7 +108,7 @@ def test_a_model_that_marks_the_ends_of_words_is_refused(sentencepiece_model: Tr
         adopt(model)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(junk=st.binary(max_size=60))
 def test_any_bytes_are_taken_apart_or_refused(junk: bytes) -> None:
     try:

@@ -23,6 +23,7 @@ CORPUS = [
     "banana bandana ban and an ananas cabana",
     "a nab can a cab bac bananas and cabanas",
     "bandanas abba baba naan nan 漢字 <2de> and",
+    "ana bana nana banan anab dana dan band canna cannabis",
 ]
 WORDS = ["banana", "bandanas", "abcabc", "naan", "é", "漢字", "zebra", "<2de>", "aaaa", "x<2de>y"]
 SENTENCES = st.lists(st.sampled_from(WORDS) | st.text("abcdn", max_size=9), max_size=6)
@@ -36,18 +37,18 @@ def make(tokenizer_config: Callable[..., TokenizerConfig]) -> Make:
     def tokenizer(kind: str, byte_fallback: bool = True) -> Tokenizer:
         config = tokenizer_config(
             name=kind,
-            vocab_size=30 + 256 * byte_fallback,
+            vocab_size=32 + 256 * byte_fallback,
             joint=True,
             byte_fallback=byte_fallback,
             symbols=["<2de>"],
         )
-        return train_tokenizers(config, CORPUS, CORPUS).source
+        return train_tokenizers(config, CORPUS * 3, CORPUS * 3).source
 
     return tokenizer
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     words=SENTENCES,
     strength=st.sampled_from([0.1, 0.5, 1.0]),
@@ -69,7 +70,7 @@ def test_a_sample_spells_the_same_text(
     assert [piece for piece in sampled if not tokenizer.is_plain(piece)] == kept
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(words=SENTENCES)
 def test_without_dropout_merges_give_sentencepieces_own_cut(words: list[str], make: Make) -> None:
     tokenizer = make("bpe")
@@ -164,14 +165,16 @@ def test_bpe_cuts_come_as_often_as_the_algorithm_says(p: float, make: Make) -> N
 def test_pieces_that_go_from_word_to_word_are_sampled_too(
     sentencepiece_model: Callable[..., bytes],
 ) -> None:
-    model = sentencepiece_model(CORPUS * 3, vocab_size=60, split_by_whitespace=False)
+    model = sentencepiece_model(
+        ["some of the", "one of the"], vocab_size=24, split_by_whitespace=False
+    )
     tokenizer = Tokenizer(model)
-    ids = tokenizer.encode("banana and cabana")
+    ids = tokenizer.encode("one of the some")
     assert SubwordSampler(tokenizer, 0.0).sample(ids, Random(1)) == ids
     assert any("▁" in piece[1:] for piece in tokenizer.pieces(ids))
     for seed in range(20):
         sampled = SubwordSampler(tokenizer, 0.5).sample(ids, Random(seed))
-        assert tokenizer.decode(sampled) == "banana and cabana"
+        assert tokenizer.decode(sampled) == "one of the some"
 
 
 def test_a_long_word_has_a_cut(make: Make) -> None:

@@ -65,7 +65,7 @@ def test_tags_come_first_and_the_rest_is_cut_as_if_it_stood_alone(
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe", "char"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(text=TEXT)
 def test_text_comes_back_and_its_symbols_are_whole(kind: str, text: str, make: Make) -> None:
     tokenizer = make(kind)

@@ -42,7 +42,7 @@ def train(tokenizer_config: Callable[..., TokenizerConfig]) -> Train:
     return lambda **changes: train_tokenizers(replace(config, **changes), ENGLISH, GERMAN)
 
 
-@pytest.mark.parametrize("name", ["unigram", "bpe"])
+@pytest.mark.parametrize("name", ["unigram", "bpe", "char"])
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_text_comes_back_as_it_was(train: Train, name: str, sentence: str) -> None:
     tokenizer = train(name=name).source

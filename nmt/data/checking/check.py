@@ -108,6 +108,17 @@ def build_report(
     return DataReport(corpus, splits, sorted(found, key=say.by_importance), filters, tokens, cost)
 
 
+_LOOSENED = {
+    "too_long": "raise data.max_length",
+    "max_words": "raise data.filters.max_words",
+    "max_ratio": "raise data.filters.max_ratio",
+    "copy": "set data.filters.copies=false",
+    "script": "set data.filters.scripts=false",
+    "language": "set data.filters.language=null",
+    "test_overlap": "set data.filters.test_overlap=false",
+}
+
+
 def _nothing_left(filters: Mapping[str, Any], train: Inspection) -> Finding:
     rules = ", ".join(f"{row['rule']} {row['count']:,}" for row in filters["dropped"])
     place = train.place(0)
@@ -119,9 +130,12 @@ def _nothing_left(filters: Mapping[str, Any], train: Inspection) -> Finding:
         train.pairs,
         [place],
         f"no training pair of {place.file} is left: all {train.pairs:,} are dropped ({rules})",
-        "loosen the rule that drops most, as data.filters.max_ratio=9 or data.filters.scripts=false"
-        "; and check that the languages are right",
+        f"{_remedy(filters['dropped'][0]['rule'])}, and check that the languages are right",
     )
+
+
+def _remedy(rule: str) -> str:
+    return _LOOSENED.get(rule, "give text of both sides")
 
 
 def _split_row(name: str, seen: Inspection) -> dict[str, Any]:

@@ -4,20 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt.config.data import (
-    DataConfig,
-    FilesDataConfig,
-    HuggingFaceDataConfig,
-    PhrasebookDataConfig,
-    SourceConfig,
-)
-from nmt.config.folders import corpora_directory
+from nmt.config.data import DataConfig, SourceConfig
 from nmt.config.plain import extra_sources
+from nmt.data.corpus import split_configs
 from nmt.data.sources.build import open_source
 from nmt.data.sources.interface import DataFault, FaultSink, PairChunk, PairSource, refuse
 from nmt.errors import UserError
-
-_SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -43,12 +35,14 @@ class UnreadableSource:
 
 
 def open_splits(data: DataConfig) -> dict[str, list[PairSource]]:
-    """Return the sources of each split, training text from elsewhere included."""
-    splits = {split: _split_config(data, split) for split in _SPLITS}
+    """Return the sources of each split, training text from elsewhere included.
+
+    Raises:
+        UserError: A folder is missing, or lacks a split.
+    """
     opened = {
         split: [_open(config, data, f"data.{split}", split)]
-        for split, config in splits.items()
-        if config is not None
+        for split, config in split_configs(data).items()
     }
     for name, config in extra_sources(data).items():
         opened["train"].append(_open(config, data, f"data.extra.{name}", "train"))
@@ -64,38 +58,3 @@ def _open(config: SourceConfig, data: DataConfig, key: str, split: str) -> PairS
         files = [file for file in named if file is not None]
         missing = next((file for file in files if not Path(file).exists()), files[0])
         return UnreadableSource(missing, str(error))
-
-
-def _split_config(data: DataConfig, split: str) -> SourceConfig | None:
-    match data:
-        case PhrasebookDataConfig():
-            return _stem(corpora_directory() / "phrasebook" / split, data)
-        case FilesDataConfig():
-            named: SourceConfig | None = getattr(data, split)
-            return named
-        case HuggingFaceDataConfig(root=None):
-            return SourceConfig(
-                dataset=data.path,
-                subset=data.subset,
-                split=getattr(data.splits, split),
-                streaming=data.streaming,
-            )
-        case HuggingFaceDataConfig(root=root):
-            assert root is not None
-            if list(Path(root).glob("*.jsonl")):
-                return SourceConfig(path=str(Path(root) / f"{getattr(data.splits, split)}.jsonl"))
-            return _stem(Path(root) / getattr(data.stems, split), data)
-    raise AssertionError(f"no reader for {type(data).__name__}")
-
-
-def _stem(stem: Path, data: DataConfig) -> SourceConfig:
-    source, target = (
-        str(_compressed_or_not(stem.with_name(f"{stem.name}.{language}")))
-        for language in (data.source_language, data.target_language)
-    )
-    return SourceConfig(source=source, target=target)
-
-
-def _compressed_or_not(plain: Path) -> Path:
-    zipped = plain.with_name(f"{plain.name}.gz")
-    return zipped if zipped.exists() and not plain.exists() else plain

@@ -118,19 +118,6 @@ class HubPairs:
         return found[self.split]
 
 
-def find_json_split(root: Path, split: str) -> Path:
-    """Return the file of a split in a folder of JSON lines: ``train.jsonl``, ``val.jsonl``.
-
-    Raises:
-        UserError: There is none.
-    """
-    names = {split} | ({"val", "valid", "validation"} if split.startswith("val") else set())
-    for name in sorted(names):
-        if (file := root / f"{name}.jsonl").exists():
-            return file
-    raise UserError(f"{root} holds no {split}.jsonl")
-
-
 def _is_saved(dataset: str) -> bool:
     return any((Path(dataset) / name).is_file() for name in ("state.json", "dataset_dict.json"))
 

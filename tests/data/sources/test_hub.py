@@ -9,7 +9,6 @@ import pytest
 
 from nmt.config.data import SourceConfig
 from nmt.data.sources.build import open_source
-from nmt.data.sources.hub import find_json_split
 from nmt.errors import UserError
 
 Read = Callable[..., Any]
@@ -119,11 +118,3 @@ def test_a_dataset_that_cannot_be_had_is_named() -> None:
     expected = r"no-such/dataset.*split 'train'.*local copy with data\.train\.dataset=FOLDER"
     with pytest.raises(UserError, match=expected):
         list(_open("no-such/dataset").chunks(10))
-
-
-@pytest.mark.parametrize("name", ["val", "valid", "validation"])
-def test_a_json_split_is_found_by_any_of_its_names(tmp_path: Path, name: str) -> None:
-    (tmp_path / f"{name}.jsonl").write_text("")
-    assert find_json_split(tmp_path, "validation") == tmp_path / f"{name}.jsonl"
-    with pytest.raises(UserError, match=r"holds no test\.jsonl"):
-        find_json_split(tmp_path, "test")
