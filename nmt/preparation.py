@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 
 from nmt.config.schema import Config
+from nmt.data.batching import UpdateBatches
+from nmt.data.mixture import source_weights
 from nmt.data.prepare import PreparedCorpus, Preparing, prepare
 from nmt.reporting.console import Console
 
@@ -48,4 +50,24 @@ def prepare_corpus(config: Config, say: Console, interrupted: Callable[[], bool]
         f"{'found prepared' if corpus.from_cache else 'prepared'} "
         f"in {time.monotonic() - began:.1f} s"
     )
+    say(_cost(config, corpus))
     return corpus
+
+
+def _cost(config: Config, corpus: PreparedCorpus) -> str:
+    """Return what an epoch will take, in a line."""
+    data, training = config.data, config.training
+    cost = UpdateBatches(
+        corpus.train,
+        training.batch_tokens,
+        training.accumulation,
+        config.seed,
+        weights=source_weights(data),
+        temperature=data.temperature,
+        shuffle_buffer=data.shuffle_buffer,
+    ).cost()
+    rows, width = cost.largest_batch
+    return (
+        f"an epoch: {cost.updates:,} updates of at most {training.batch_tokens:,} target tokens, "
+        f"{cost.padding_share:.1%} padding, the largest batch {rows:,} sentences of {width}"
+    )

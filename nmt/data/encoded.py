@@ -86,13 +86,17 @@ class PieceSequences:
         return PieceSequences, (self.ids, self.offsets)
 
 
+def piece_type(vocabulary: int) -> type[np.uint16] | type[np.int32]:
+    """Return how ids are stored: in two bytes where the vocabulary lets them."""
+    return np.uint16 if vocabulary <= 1 << 16 else np.int32
+
+
 class SequenceWriter:
     """Writes `PieceSequences` by parts, as ``<stem>.ids.npy`` and ``<stem>.offsets.npy``."""
 
     def __init__(self, stem: Path, vocabulary: int) -> None:
-        """Begin the files; ids below 65,536 take two bytes each."""
-        kind = np.uint16 if vocabulary <= 1 << 16 else np.int32
-        self._ids = ArrayWriter(_file(stem, "ids"), kind)
+        """Begin the files of ids below ``vocabulary``."""
+        self._ids = ArrayWriter(_file(stem, "ids"), piece_type(vocabulary))
         self._offsets = ArrayWriter(_file(stem, "offsets"), np.int64)
         self._end = 0
         self._offsets.append(np.zeros(1, dtype=np.int64))

@@ -11,6 +11,7 @@ from nmt.config.data import TokenizerConfig
 from nmt.data.checking.histograms import COUNT_EDGES, counted, rows_of_counts
 from nmt.data.checking.places import SHOWN, Place
 from nmt.data.checking.report import ERROR, WARNING, Finding
+from nmt.data.encoded import piece_type
 from nmt.data.length_batches import LengthKeys, cut_lengths
 from nmt.text.special_tokens import UNK
 from nmt.text.tokenizer import Tokenizer
@@ -81,7 +82,13 @@ def side_tokens(
 
 
 def cost_of_lengths(
-    source: Lengths, target: Lengths, batch_tokens: int, accumulation: int, *, scale: float = 1.0
+    source: Lengths,
+    target: Lengths,
+    batch_tokens: int,
+    accumulation: int,
+    *,
+    vocabulary: int,
+    scale: float = 1.0,
 ) -> dict[str, Any] | None:
     """Return the report's ``cost``, from the pieces of each training pair or of a sample.
 
@@ -97,11 +104,12 @@ def cost_of_lengths(
     places = cuts.rows[:, None] * cuts.widths
     largest = int(places[:, 1].argmax())
     pairs = round(len(source) * scale)
+    width = piece_type(vocabulary)().itemsize
     return {
         "batch_tokens": batch_tokens,
         "updates_per_epoch": max(1, round(len(cuts.rows) * scale / accumulation)),
         "padding_share": 1 - float((counts @ sides).sum() / places.sum()),
-        "encoded_bytes": round(4 * int(source.sum() + target.sum()) * scale) + 16 * (pairs + 1),
+        "encoded_bytes": round(width * int(source.sum() + target.sum()) * scale) + 16 * (pairs + 1),
         "order_bytes": (4 if pairs < 1 << 32 else 8) * pairs,
         "largest_batch": [int(cuts.rows[largest]), int(cuts.widths[largest].max())],
     }

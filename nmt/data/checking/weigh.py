@@ -101,7 +101,10 @@ def weigh(scanned: Mapping[str, Scanned], settings: CheckSettings) -> Weighed:
     weighed.tokens = tokens
     weighed.too_long = round(scale * int((~fits).sum()))
     budget = settings.batch_tokens, settings.accumulation
-    weighed.cost = cost_of_lengths(lengths[0][fits], lengths[1][fits], *budget, scale=scale)
+    vocabulary = max(len(tokenizers.source), len(tokenizers.target))
+    weighed.cost = cost_of_lengths(
+        lengths[0][fits], lengths[1][fits], *budget, vocabulary=vocabulary, scale=scale
+    )
     return weighed
 
 
