@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from nmt.config.schema import Config
 from nmt.data.batching import UpdateBatches
-from nmt.data.mixture import source_weights
 from nmt.data.prepare import PreparedCorpus, Preparing, prepare
 from nmt.reporting.console import Console
 
@@ -56,18 +55,9 @@ def prepare_corpus(config: Config, say: Console, interrupted: Callable[[], bool]
 
 def _cost(config: Config, corpus: PreparedCorpus) -> str:
     """Return what an epoch will take, in a line."""
-    data, training = config.data, config.training
-    cost = UpdateBatches(
-        corpus.train,
-        training.batch_tokens,
-        training.accumulation,
-        config.seed,
-        weights=source_weights(data),
-        temperature=data.temperature,
-        shuffle_buffer=data.shuffle_buffer,
-    ).cost()
+    cost = UpdateBatches.of_config(corpus.train, config).cost()
     rows, width = cost.largest_batch
     return (
-        f"an epoch: {cost.updates:,} updates of at most {training.batch_tokens:,} target tokens, "
-        f"{cost.padding_share:.1%} padding, the largest batch {rows:,} sentences of {width}"
+        f"an epoch: {cost.updates:,} updates of at most {config.training.batch_tokens:,} target "
+        f"tokens, {cost.padding_share:.1%} padding, the largest batch {rows:,} sentences of {width}"
     )

@@ -57,6 +57,36 @@ class ArrayWriter:
         )
 
 
+class RaggedWriter:
+    """Writes rows of unlike length, by parts: a file of all rows, and one of where each begins."""
+
+    def __init__(
+        self, rows: Path, offsets: Path, dtype: npt.DTypeLike, row: tuple[int, ...] = ()
+    ) -> None:
+        """Begin both files."""
+        self._rows, self._offsets = ArrayWriter(rows, dtype, row), ArrayWriter(offsets, np.int64)
+        self._offsets.append(np.zeros(1, dtype=np.int64))
+        self._end = 0
+
+    def append_rows(self, rows: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> None:
+        """Add rows behind those there are; row i is ``rows[offsets[i]:offsets[i + 1]]``."""
+        self._rows.append(rows)
+        self._offsets.append(offsets[1:] - offsets[0] + self._end)
+        self._end += len(rows)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._rows.close()
+        self._offsets.close()
+
+
 def open_array(path: Path) -> npt.NDArray[Any]:
     """Map an array file; its rows stay on disk until they are read.
 

@@ -6,9 +6,10 @@ from itertools import islice
 
 import numpy as np
 
+from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.length_batches import Indices, LengthKeys, batches_by_key, cut_lengths
-from nmt.data.mixture import epoch_counts, epoch_members
+from nmt.data.mixture import epoch_counts, epoch_members, source_weights
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,20 @@ class UpdateBatches:
         self._buffer = shuffle_buffer
         self._share = slice(rank, None, world)
         self._keys: LengthKeys | None = None
+
+    @classmethod
+    def of_config(cls, corpus: EncodedCorpus, config: Config) -> "UpdateBatches":
+        """Stream the updates of a run."""
+        data, training = config.data, config.training
+        return cls(
+            corpus,
+            training.batch_tokens,
+            training.accumulation,
+            config.seed,
+            weights=source_weights(data),
+            temperature=data.temperature,
+            shuffle_buffer=data.shuffle_buffer,
+        )
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the lengths out: where this goes, the corpus is at hand and gives them again."""

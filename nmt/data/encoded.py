@@ -4,13 +4,12 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data.array_file import ArrayWriter, open_array
+from nmt.data.array_file import RaggedWriter, open_array
 from nmt.data.corpus import ParallelText
 from nmt.data.piece_links import PieceLinks
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
@@ -91,33 +90,16 @@ def piece_type(vocabulary: int) -> type[np.uint16] | type[np.int32]:
     return np.uint16 if vocabulary <= 1 << 16 else np.int32
 
 
-class SequenceWriter:
+class SequenceWriter(RaggedWriter):
     """Writes `PieceSequences` by parts, as ``<stem>.ids.npy`` and ``<stem>.offsets.npy``."""
 
     def __init__(self, stem: Path, vocabulary: int) -> None:
         """Begin the files of ids below ``vocabulary``."""
-        self._ids = ArrayWriter(_file(stem, "ids"), piece_type(vocabulary))
-        self._offsets = ArrayWriter(_file(stem, "offsets"), np.int64)
-        self._end = 0
-        self._offsets.append(np.zeros(1, dtype=np.int64))
+        super().__init__(_file(stem, "ids"), _file(stem, "offsets"), piece_type(vocabulary))
 
     def append(self, part: PieceSequences) -> None:
         """Add sequences behind those there are."""
-        self._ids.append(part.ids)
-        self._offsets.append(part.offsets[1:] - part.offsets[0] + self._end)
-        self._end += len(part.ids)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._ids.close()
-        self._offsets.close()
+        self.append_rows(part.ids, part.offsets)
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data.array_file import ArrayWriter, open_array
+from nmt.data.array_file import RaggedWriter, open_array
 from nmt.data.corpus import ParallelText
 from nmt.data.links import Links
 from nmt.text.tokenizer import TokenizerPair
@@ -80,33 +79,16 @@ class PieceLinks:
         return cls(np.concatenate([none, *pairs]), offsets)
 
 
-class LinkWriter:
+class LinkWriter(RaggedWriter):
     """Writes `PieceLinks` by parts, as ``<stem>.links.npy`` and ``<stem>.link_offsets.npy``."""
 
     def __init__(self, stem: Path) -> None:
         """Begin the files."""
-        self._links = ArrayWriter(_file(stem, "links"), np.int32, (2,))
-        self._offsets = ArrayWriter(_file(stem, "link_offsets"), np.int64)
-        self._end = 0
-        self._offsets.append(np.zeros(1, dtype=np.int64))
+        super().__init__(_file(stem, "links"), _file(stem, "link_offsets"), np.int32, (2,))
 
     def append(self, part: PieceLinks) -> None:
         """Add the links of pairs behind those there are."""
-        self._links.append(part.links)
-        self._offsets.append(part.offsets[1:] - part.offsets[0] + self._end)
-        self._end += len(part.links)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._links.close()
-        self._offsets.close()
+        self.append_rows(part.links, part.offsets)
 
 
 def project(

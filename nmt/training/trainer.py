@@ -16,7 +16,6 @@ from nmt.data.batching import BatchingState, UpdateBatches
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.loader import UpdateLoader
 from nmt.data.loader_process import Samplers
-from nmt.data.mixture import source_weights
 from nmt.errors import UserError
 from nmt.model.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
@@ -276,16 +275,7 @@ class Trainer:
 
 
 def _loader(corpus: EncodedCorpus, config: Config, samplers: Samplers | None) -> UpdateLoader:
-    data, training = config.data, config.training
-    batches = UpdateBatches(
-        corpus,
-        training.batch_tokens,
-        training.accumulation,
-        config.seed,
-        weights=source_weights(data),
-        temperature=data.temperature,
-        shuffle_buffer=data.shuffle_buffer,
-    )
+    batches, data = UpdateBatches.of_config(corpus, config), config.data
     return UpdateLoader(
         batches, workers=data.loader_workers, samplers=samplers, max_length=data.max_length
     )

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from nmt.config.data import FiltersConfig
+from nmt.config.added import as_before
+from nmt.config.data import DataConfig, FiltersConfig
+from nmt.config.plain import from_mapping
 from nmt.data.filters import (
     KEPT,
     DropTable,
@@ -16,15 +18,7 @@ from nmt.data.filters import (
 )
 from nmt.data.sources.interface import PairChunk
 
-_NONE = FiltersConfig(
-    max_words=None,
-    max_ratio=None,
-    duplicates="keep",
-    copies=False,
-    scripts=False,
-    language=None,
-    test_overlap=False,
-)
+_NONE = from_mapping(FiltersConfig, as_before(DataConfig)["filters"])
 
 
 class HeldOut:
