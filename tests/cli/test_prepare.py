@@ -1,0 +1,65 @@
+"""`nmt prepare` is the first stage of `nmt train`, and says what it found."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Nmt = Callable[..., Any]
+Tiny = Callable[[Path], list[str]]
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def settings(corpus: Path, tiny: Tiny, tmp_path: Path) -> list[str]:
+    return [*tiny(corpus), f"data.cache_dir={tmp_path / 'cache'}"]
+
+
+def test_what_is_prepared_is_found_by_a_second_call_and_by_a_training(
+    nmt: Nmt, settings: list[str], tmp_path: Path
+) -> None:
+    first, second = (nmt("prepare", *settings) for _ in range(2))
+    for result in (first, second):
+        assert result.status == 0, result.err
+        assert Path(result.out.strip()).parent == tmp_path / "cache"
+        assert "100 training pairs, 5 validation, 5 test" in result.err
+        assert "an epoch: " in result.err
+    assert first.out == second.out
+    assert "; prepared in" in first.err
+    assert "; found prepared in" in second.err
+    trained = nmt("train", *settings, f"run.dir={tmp_path / 'run'}")
+    assert trained.status == 0, trained.err
+    assert "; found prepared in" in trained.err
+
+
+def test_what_the_filters_drop_is_told_and_written(
+    nmt: Nmt, settings: list[str], corpus: Path, tmp_path: Path
+) -> None:
+    for language in ("en", "de"):
+        with (corpus / f"train.{language}").open("a") as file:
+            file.write("same words on both sides\n\n")
+    result = nmt(
+        "prepare", *settings, "data.filters.copies=true", f"data.dropped={tmp_path / 'dropped.tsv'}"
+    )
+    assert result.status == 0, result.err
+    table = [line.split() for line in result.err.splitlines()]
+    assert ["left", "out", "2"] in [line[:3] for line in table]
+    assert ["copy", "1"] in [line[:2] for line in table]
+    assert ["blank", "1"] in [line[:2] for line in table]
+    rows = [line.split("\t")[:3] for line in (tmp_path / "dropped.tsv").read_text().splitlines()]
+    assert rows[1:] == [
+        ["copy", str(corpus / "train.en"), "101"],
+        ["blank", str(corpus / "train.en"), "102"],
+    ]
+
+
+def test_flags_of_training_are_refused(refused: Refused) -> None:
+    message = refused("prepare", "-m", "seed=1,2")
+    assert message == "nmt prepare has no -m; see nmt prepare --help"
+
+
+def test_help_tells_what_it_is_for(nmt: Nmt) -> None:
+    result = nmt("prepare", "--help")
+    assert result.status == 0
+    assert "check, filter and encode a corpus" in result.out
