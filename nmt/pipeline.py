@@ -1,30 +1,28 @@
 """The one place that puts the parts together: from a configuration to a trained, tested model."""
 
+import os
 import platform
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 import nmt
-from nmt import runtime
-from nmt.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from nmt import processes, runtime
+from nmt.checkpoint import load_checkpoint
 from nmt.config.check import check_config
 from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.loader_process import Samplers
 from nmt.decoding.translator import Translator
+from nmt.dry_run import rehearse_run
 from nmt.errors import UserError
-from nmt.evaluation import metrics
-from nmt.evaluation.aligner import Aligner
-from nmt.evaluation.alignment_error import score_links
-from nmt.evaluation.alignment_reading import default_reading
 from nmt.evaluation.validation import ValidationReport, evaluate_model
+from nmt.final_test import FinalTest
+from nmt.inheritance import inherit
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
 from nmt.preparation import prepare_corpus
@@ -34,8 +32,15 @@ from nmt.reporting.pictures import PictureLog
 from nmt.reporting.progress import ProgressLine, format_duration
 from nmt.reporting.run_log import open_run_log
 from nmt.run_folder import RunFolder
+from nmt.saving import RunCheckpoints
 from nmt.text.subword_sampling import SubwordSampler
-from nmt.training.trainer import Surroundings, Trainer
+from nmt.training.bad_batches import BadBatches
+from nmt.training.checkpoints import resumable
+from nmt.training.guard import Earlier
+from nmt.training.objective import Guides
+from nmt.training.rehearsal import find_budget
+from nmt.training.surroundings import Save, Surroundings
+from nmt.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Outcome:
     folder: RunFolder
     summary: Mapping[str, Any] | None
     already_finished: bool
+    rehearsal: Sequence[str] = ()  # lines that tell what a run would take, of a dry run
 
 
 def train(config: Config, config_yaml: str, interrupted: Callable[[], bool]) -> Outcome:
@@ -60,17 +66,26 @@ def train(config: Config, config_yaml: str, interrupted: Callable[[], bool]) -> 
     """
     check_config(config)
     folder = RunFolder.of(config)
+    if config.training.dry_run:
+        with ProgressLine(sys.stderr) as line:
+            run = _Run(config, folder, Console(line))
+            run.prepare(interrupted)
+            return Outcome(folder, None, already_finished=False, rehearsal=run.rehearse())
     folder.check(config)
     summary = folder.read_summary()
     if summary is not None:
         return Outcome(folder, summary, already_finished=True)
     with ExitStack() as stack:
-        say = Console(stack.enter_context(ProgressLine(sys.stderr)))
+        stack.enter_context(folder.full_disk_named())
+        stream = sys.stderr if processes.is_first() else stack.enter_context(open(os.devnull, "w"))
+        say = Console(stack.enter_context(ProgressLine(stream)))
         run = _Run(config, folder, say)
         run.prepare(interrupted)
-        folder.create(config, config_yaml)  # only now: a faulty corpus leaves no run behind
-        stack.enter_context(folder.held())
-        say.keep(stack.enter_context(open_run_log(folder.log)).logger)
+        if processes.is_first():
+            folder.create(config, config_yaml)  # only now: a faulty corpus leaves no run behind
+            stack.enter_context(folder.held())
+            say.keep(stack.enter_context(open_run_log(folder.log)).logger)
+        processes.barrier()
         return Outcome(folder, run.execute(stack, interrupted), already_finished=False)
 
 
@@ -86,9 +101,13 @@ class _Run:
         training = self.config.training
         runtime.keep_freed_memory()
         runtime.set_threads(training.threads)
+        runtime.set_cuda_numerics(tf32=training.tf32, deterministic=training.deterministic)
         self.device = runtime.pick_device(training.device)
         self.precision = runtime.pick_precision(training.precision, self.device)
         self.say(f"run folder {self.folder.path}")
+        processes.first_here(lambda: self._read_corpus(interrupted))
+
+    def _read_corpus(self, interrupted: Callable[[], bool]) -> None:
         self.corpus = prepare_corpus(self.config, self.say, interrupted)
 
     def execute(
@@ -96,8 +115,11 @@ class _Run:
     ) -> Mapping[str, Any] | None:
         runtime.seed_everything(self.config.seed)
         model = self._build_model()
-        trainer = self._trainer(model, stack, interrupted)
+        guides = inherit(self.config, model, self.corpus.tokenizers, self.say)
+        trainer = self._trainer(model, guides, stack, interrupted)
         reason = trainer.train()
+        self.checkpoints.wait()
+        processes.barrier()  # until all is on disk nobody may leave, or read it
         if reason == "interrupted":
             self.say(f"stopped after update {trainer.progress.update:,}; the same command goes on")
             return None
@@ -118,13 +140,23 @@ class _Run:
         return model.to(self.device)
 
     def _trainer(
-        self, model: TranslationModel, stack: ExitStack, interrupted: Callable[[], bool]
+        self,
+        model: TranslationModel,
+        guides: Guides,
+        stack: ExitStack,
+        interrupted: Callable[[], bool],
     ) -> Trainer:
-        resumed = load_checkpoint(self.folder.last) if self.folder.last.exists() else None
-        step = None
-        if resumed is not None and resumed.training is not None:
-            step = int(resumed.training["progress"]["update"])
+        self.checkpoints = RunCheckpoints(
+            self.folder, self.config, self.corpus.tokenizers, self.say
+        )
+        stack.enter_context(self.checkpoints)
+        resumed = self.checkpoints.newest()
+        step = None if resumed is None else resumed.update
+        processes.check_same(step, f"checkpoints in {self.folder.path}")
+        if step is not None:
             self.say(f"going on after update {step:,}")
+        if resumed is not None and resumed.training is not None:
+            self._keep_precision(resumed.training["progress"].get("precision", ""))
         log = self._metric_log(step)
         stack.callback(log.close)
         valid = EncodedCorpus.encode(self.corpus.tokenizers, self.corpus.text.valid)
@@ -134,11 +166,74 @@ class _Run:
         def validate() -> ValidationReport:
             return evaluate_model(translator, self.corpus.text.valid, valid, self.config.logging)
 
-        around = Surroundings(validate, self._save, log, self.say.line, self.say, interrupted)
-        trainer = Trainer(model, self.corpus.train, self.config, around, self._samplers())
+        save: Save = self.checkpoints.save if processes.is_first() else _no_save
+        around = Surroundings(
+            validate,
+            save,
+            log,
+            self.say.line,
+            self.say,
+            interrupted,
+            self._keep_batches() if processes.is_first() else _no_keeping,
+            self._earlier,
+        )
+        train, settled = self.corpus.train, self._settled()
+        trainer = Trainer(model, train, settled, around, self._samplers(), guides)
         if resumed is not None and resumed.training is not None:
             trainer.resume(resumed.weights, resumed.training)
+        self._settle_budget(trainer)
         return trainer
+
+    def _keep_batches(self) -> BadBatches:
+        tokenizers = self.corpus.tokenizers
+        decoders = tokenizers.source.decode, tokenizers.target.decode
+        return BadBatches(self.folder.path / "bad_batches", *decoders)
+
+    def _settled(self) -> Config:
+        """Return the settings with the precision that was chosen or measured."""
+        precision = str(self.precision).removeprefix("torch.")
+        return replace(self.config, training=replace(self.config.training, precision=precision))
+
+    def _keep_precision(self, before: str) -> None:
+        """Go on in the precision that the run began in, whatever a measurement says today."""
+        if before and self.config.training.precision == "auto":
+            self.precision = runtime.pick_precision(before, self.device)
+
+    def _settle_budget(self, trainer: Trainer) -> None:
+        """Find how much an update holds where that is left to the memory, once for a whole run."""
+        if self.config.training.batch_tokens:
+            return
+        found = trainer.progress.batch_tokens or find_budget(
+            trainer.attempt, self.corpus.train, self.config, self.device
+        )
+        trainer.take_budget(found)
+        self.say(f"training.batch_tokens=auto: {found:,} target tokens an update")
+
+    def _earlier(self, back: int) -> Earlier | None:
+        """Return an earlier checkpoint of the run, to go back to."""
+        self.checkpoints.wait()
+        processes.barrier()
+        files = resumable(self.folder.checkpoints)[: back + 1]
+        if not files:
+            return None
+        checkpoint = load_checkpoint(files[-1])
+        assert checkpoint.training is not None
+        return Earlier(files[-1].name, checkpoint.weights, checkpoint.training)
+
+    def rehearse(self) -> list[str]:
+        """Do each thing of a run once, and tell what the run will take."""
+        runtime.seed_everything(self.config.seed)
+        model = self._build_model()
+        guides = inherit(self.config, model, self.corpus.tokenizers, self.say)
+        around = Surroundings(
+            _no_report, _no_save, MetricLogs([]), self.say.line, self.say, lambda: False
+        )
+        train, settled = self.corpus.train, self._settled()
+        trainer = Trainer(model, train, settled, around, self._samplers(), guides)
+        self._settle_budget(trainer)
+        decoding = replace(self.config.decoding, beam_size=1)
+        greedy = Translator(model, self.corpus.tokenizers, decoding, self.precision)
+        return rehearse_run(trainer, train, greedy, self.corpus.text.valid)
 
     def _samplers(self) -> Samplers | None:
         """Return what cuts the words of both sides anew for every epoch, if that is asked for."""
@@ -151,6 +246,8 @@ class _Run:
         return source, SubwordSampler(tokenizers.target, strength)
 
     def _metric_log(self, resume_step: int | None) -> MetricLog:
+        if not processes.is_first():
+            return MetricLogs([])
         first = 0 if resume_step is None else resume_step
         try:
             numbers = JsonLinesLog(self.folder.metrics, first)
@@ -163,24 +260,8 @@ class _Run:
             logs.append(TensorBoardLog(self.folder.tensorboard, resume_step))
         return MetricLogs(logs)
 
-    def _save(
-        self,
-        name: str,
-        weights: Mapping[str, Tensor],
-        training: Mapping[str, Any] | None,
-        scores: Mapping[str, float],
-    ) -> None:
-        checkpoint = Checkpoint(self.config, self.corpus.tokenizers, weights, training, scores)
-        save_checkpoint(checkpoint, self.folder.checkpoints / name)
-
     def _finish(self, trainer: Trainer, reason: str) -> Mapping[str, Any]:
         """Score the best checkpoint as `nmt evaluate` would, in float32, and write it down."""
-        best = load_checkpoint(self.folder.best)
-        translator = Translator(
-            best.build_model().to(self.device).eval(),
-            best.tokenizers,
-            self.config.decoding,
-        )
         progress = trainer.progress
         summary: dict[str, Any] = {
             "nmt": nmt.__version__,
@@ -189,6 +270,7 @@ class _Run:
             "seed": self.config.seed,
             "model": _model_name(self.config),
             "parameters": _count(trainer.model),
+            "processes": processes.world(),
             "updates": progress.update,
             "best_update": progress.best_update,
             "epochs": progress.epoch,
@@ -196,70 +278,29 @@ class _Run:
             "seconds": round(progress.seconds, 1),
             "tokens_per_second": round(progress.tokens_per_second, 1),
             "stopped_by": reason,
+            "skipped_updates": progress.skipped_updates,
+            "skipped_pairs": progress.skipped_pairs,
+            "rewinds": progress.rewinds,
             "precision": str(self.precision).removeprefix("torch."),
             "beam_size": self.config.decoding.beam_size,
         }
-        summary["valid"] = self._score(translator, "valid")
-        if self.corpus.text.test is not None:
-            summary["test"] = self._score(translator, "test")
-        alignment = self._align(translator)
-        if alignment is not None:
-            summary["alignment"] = alignment
-        self.folder.write_summary(summary)
+        test = FinalTest(self.config, self.folder, self.corpus, self.device, self.say)
+        summary |= test.run(self.checkpoints.best())
+        if processes.is_first():
+            self.folder.write_summary(summary)
         return summary
 
-    def _score(self, translator: Translator, split: str) -> dict[str, Any]:
-        text = getattr(self.corpus.text, split)
-        encoded = EncodedCorpus.encode(self.corpus.tokenizers, text)
-        began = time.monotonic()
-        report = evaluate_model(translator, text, encoded, replace(self.config.logging, samples=0))
-        seconds = time.monotonic() - began
-        edit_rate = metrics.ter(report.translations, text.target)
-        if split == "test":
-            lines = "".join(f"{translation}\n" for translation in report.translations)
-            self.folder.translations.write_text(lines, encoding="utf-8")
-        self.say(
-            f"{split}: BLEU {report.bleu.value:.2f}, chrF {report.chrf.value:.2f}, "
-            f"TER {edit_rate.value:.2f}, perplexity {report.perplexity:.2f}  "
-            f"(beam {self.config.decoding.beam_size}, {seconds:.0f} s)"
-        )
-        return {
-            "loss": report.loss,
-            "perplexity": report.perplexity,
-            "bleu": report.bleu.value,
-            "signature": report.bleu.signature,
-            "chrf": report.chrf.value,
-            "chrf_signature": report.chrf.signature,
-            "ter": edit_rate.value,
-            "ter_signature": edit_rate.signature,
-        }
 
-    def _align(self, translator: Translator) -> dict[str, Any] | None:
-        """Score the word links read off forced attention, where there is attention and gold."""
-        aligned = self.corpus.text.aligned_split()
-        if aligned is None or not translator.model.decoder.attends:
-            return None
-        name, text = aligned
-        assert text.alignment is not None
-        aligner = Aligner(translator.model, translator.tokenizers)
-        reading = default_reading(self.config, aligner.layers)
-        reading = reading.resolved(aligner.layers, aligner.heads)
-        pairs = zip(text.source, text.target, strict=True)
-        score = score_links(list(aligner.links(pairs, reading)), text.alignment)
-        head = "mean of heads" if reading.head is None else f"head {reading.head}"
-        self.say(
-            f"alignment of {name}: AER {100 * score.error_rate:.2f} %, "
-            f"precision {100 * score.precision:.2f} %, recall {100 * score.recall:.2f} %  "
-            f"(layer {reading.layer}, {head}{', a step later' if reading.shift else ''})"
-        )
-        return {
-            "set": name,
-            "sentences": score.sentences,
-            "aer": score.error_rate,
-            "precision": score.precision,
-            "recall": score.recall,
-            "reading": asdict(reading),
-        }
+def _no_report() -> ValidationReport:
+    raise AssertionError("a rehearsal validates nothing")
+
+
+def _no_keeping(_: object) -> None:
+    """Write nothing down, likewise."""
+
+
+def _no_save(*_: Any, **__: Any) -> None:
+    """Save nothing, in a process that trains along with the one that does."""
 
 
 def _count(model: TranslationModel) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from nmt.config.schema import Config
 from nmt.data.batching import UpdateBatches
 from nmt.data.prepare import PreparedCorpus, Preparing, prepare
+from nmt.inheritance import tokenizer_settings
 from nmt.reporting.console import Console
 
 
@@ -30,7 +31,7 @@ def prepare_corpus(config: Config, say: Console, interrupted: Callable[[], bool]
 
     corpus = prepare(
         config.data,
-        config.tokenizer,
+        tokenizer_settings(config),
         with_links=config.training.guided_alignment.weight > 0,
         preparing=Preparing(progress, say),
     )
@@ -49,7 +50,8 @@ def prepare_corpus(config: Config, say: Console, interrupted: Callable[[], bool]
         f"{'found prepared' if corpus.from_cache else 'prepared'} "
         f"in {time.monotonic() - began:.1f} s"
     )
-    say(_cost(config, corpus))
+    if config.training.batch_tokens:  # else it is found later, by trying
+        say(_cost(config, corpus))
     return corpus
 
 

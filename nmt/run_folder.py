@@ -1,7 +1,6 @@
 """A run on disk: its folder, what is in it, and whether it is new, unfinished or finished."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +12,19 @@ from nmt.config.data import INDIFFERENT
 from nmt.config.plain import flatten, from_mapping, to_mapping
 from nmt.config.schema import Config
 from nmt.data.encoded import content_hash
+from nmt.durable_file import DISK_IS_FULL, write_durably
 from nmt.errors import UserError
 
-_ELSEWHERE = ("run.", "logging.", *(f"data.{key}" for key in INDIFFERENT))
-_FREE = (*_ELSEWHERE, "training.max_updates", "training.max_minutes")
+_DIVERGING = ("training.max_skipped", "training.on_divergence", "training.rewind_rate")
+_SAVING = ("training.save_", "training.keep_", "training.dry_run")
+_ELSEWHERE = (
+    "run.",
+    "logging.",
+    *_SAVING,
+    "training.parallel",
+    *(f"data.{key}" for key in INDIFFERENT),
+)
+_FREE = (*_ELSEWHERE, "training.max_updates", "training.max_minutes", *_DIVERGING)
 """Settings that may differ when an unfinished run goes on."""
 
 
@@ -32,6 +40,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / "last.pt"
         self.best = self.checkpoints / "best.pt"
+        self.averaged = self.checkpoints / "averaged.pt"
         self.tensorboard = path / "tensorboard"
         self.attention = path / "attention"
         self.metrics = path / "metrics.jsonl"
@@ -73,7 +82,8 @@ class RunFolder:
             self.checkpoints.mkdir(exist_ok=True)
         except OSError as error:
             raise UserError(
-                f"cannot write the run folder {self.path}: {error.strerror}; choose another run.dir"
+                f"cannot write the run folder {self.path}: {error.strerror}; mend that, or choose "
+                "another run.dir"
             ) from error
 
     @contextmanager
@@ -95,6 +105,23 @@ class RunFolder:
             yield
         finally:
             lock.release()
+
+    @contextmanager
+    def full_disk_named(self) -> Iterator[None]:
+        """Say so in one line when whatever is written here finds no room.
+
+        Raises:
+            UserError: The disk is full, or the user's share of it.
+        """
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in DISK_IS_FULL:
+                raise
+            raise UserError(
+                f"cannot write to {error.filename or self.path}: {error.strerror}; make room: the "
+                "last checkpoint is untouched, and the same command goes on from it"
+            ) from error
 
     def read_summary(self) -> dict[str, Any] | None:
         """Return a finished run's summary; None if it is not finished.
@@ -154,10 +181,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON so that the file is either the old one or the whole new one."""
-    partial = path.with_name(f".{path.name}.partial")
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    partial.write_text(text + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_durably(path, f"{text}\n".encode())
 
 
 def _name(config: Config) -> str:
@@ -165,6 +190,12 @@ def _name(config: Config) -> str:
     del mapping["run"], mapping["logging"]
     for key in INDIFFERENT:
         del mapping["data"][key]
+    training = mapping["training"].items()
+    mapping["training"] = {
+        key: value
+        for key, value in training
+        if key != "parallel" and not f"training.{key}".startswith(_SAVING)
+    }
     decoder = mapping["model"]["decoder"]
     attention = decoder.get("attention", {}).get("name")
     parts = dict.fromkeys((config.model.encoder.name, config.model.decoder.name))

@@ -1,13 +1,29 @@
 """All process-wide state of a run: random generators, device, precision, threads, allocator."""
 
 import ctypes
+import math
+import os
 import random
 import sys
+import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 
 import torch
+from torch import Tensor
 
+from nmt import processes
 from nmt.errors import UserError
+
+PRECISIONS = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+_PROBE_SIZE, _PROBE_ROUNDS, _PROBE_SECONDS = 384, 8, 0.1
+_WORTH_IT = 1.2  # times as fast, or the rounding is not worth it
 
 
 def seed_everything(seed: int) -> None:
@@ -16,12 +32,29 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """Return the states of torch's generators: the CPU's, and the device's own."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["device"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def restore_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
+    """Set the generators as `random_state` found them."""
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "device" in state:
+        torch.cuda.set_rng_state(state["device"], device)
+
+
 def pick_device(name: str) -> torch.device:
     """Return the device named, or for ``auto`` the best there is.
 
     Raises:
         UserError: The device does not exist here.
     """
+    if processes.world() > 1:
+        return _own_device(name)
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -35,30 +68,64 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def _own_device(name: str) -> torch.device:
+    """Return this process's device among those that train together: the CPU, or a GPU of its own.
+
+    Raises:
+        UserError: There are fewer GPUs than processes here, or it is another kind of device.
+    """
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if name not in ("auto", "cuda"):
+        raise UserError(
+            f"training.device={name} is one device, but {processes.world()} processes train "
+            "together: choose auto, cuda or cpu"
+        )
+    number, count = processes.local_rank(), torch.cuda.device_count()
+    if number >= count:
+        raise UserError(
+            f"there are more processes on this machine than GPUs ({count}): start torchrun with "
+            f"--nproc-per-node {count or 'N'}, or set training.device=cpu"
+        )
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
+
+
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the type of products: for ``auto``, bfloat16 where the hardware multiplies in it."""
-    if name == "float32":
-        return torch.float32
-    if name == "bfloat16":
-        return torch.bfloat16
+    """Return the type of products: for ``auto``, bfloat16 where the device is faster in it.
+
+    Processes that train together take what is right for the slowest of them.
+
+    Raises:
+        UserError: float16, whose gradients have to be scaled, on another device than CUDA.
+    """
+    if name == "float16" and device.type != "cuda":
+        raise UserError(
+            f"training.precision=float16 is for CUDA devices, and this run is on {device.type}: "
+            "choose auto, bfloat16 or float32"
+        )
+    if name != "auto":
+        return PRECISIONS[name]
     if device.type == "cuda":
         native = torch.cuda.get_device_capability(device) >= (8, 0)
     else:
-        native = device.type == "cpu" and _cpu_multiplies_bfloat16()
-    return torch.bfloat16 if native else torch.float32
+        native = device.type == "cpu" and _cpu_gains_by_bfloat16()
+    return torch.float32 if processes.any(not native) else torch.bfloat16
 
 
-def _cpu_multiplies_bfloat16() -> bool:
-    """Whether the processor has AVX-512-BF16 or AMX, as torch or, failing that, Linux tells."""
-    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    if probe is not None:
-        return bool(probe())
-    try:
-        with open("/proc/cpuinfo") as info:
-            flags = info.read()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+@cache
+def _cpu_gains_by_bfloat16() -> bool:
+    """Measure a matrix product in both types, by the processor's time: others may be busy on it."""
+    began, best = time.process_time(), dict.fromkeys((torch.float32, torch.bfloat16), math.inf)
+    factors = {precision: torch.ones(_PROBE_SIZE, _PROBE_SIZE).to(precision) for precision in best}
+    for _ in range(_PROBE_ROUNDS):
+        for precision, factor in factors.items():
+            started = time.process_time()
+            torch.mm(factor, factor)
+            best[precision] = min(best[precision], time.process_time() - started)
+        if time.process_time() - began > _PROBE_SECONDS:
+            break
+    return best[torch.float32] > _WORTH_IT * best[torch.bfloat16]
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[object]:
@@ -66,6 +133,20 @@ def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextMan
     if precision == torch.float32:
         return nullcontext()
     return torch.autocast(device.type, dtype=precision)
+
+
+def set_cuda_numerics(*, tf32: bool, deterministic: bool) -> None:
+    """Choose how CUDA rounds float32 products, and whether it gives the same numbers every time.
+
+    To be called before anything runs on the device: cuBLAS reads its workspace once.
+    """
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
+    if deterministic != torch.are_deterministic_algorithms_enabled():  # it loads a compiler
+        torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.deterministic = deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def keep_freed_memory() -> None:

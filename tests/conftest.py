@@ -43,6 +43,7 @@ from nmt.config.schema import (
     Config,
     ConstantScheduleConfig,
     DecodingConfig,
+    DistillationConfig,
     GuidedAlignmentConfig,
     LoggingConfig,
     RunConfig,
@@ -55,7 +56,7 @@ from nmt.model.seq2seq import TranslationModel
 from nmt.reporting.heatmap import Heatmap
 from nmt.reporting.metric_log import MetricLogs
 from nmt.reporting.progress import ProgressLine, TrainingStatus
-from nmt.training.trainer import Surroundings
+from nmt.training.surroundings import Surroundings
 
 SOURCE_SIZE, TARGET_SIZE = 23, 29  # unlike, so that a confusion of the two shows
 FIRST_PIECE = 4  # after the special tokens
@@ -140,6 +141,8 @@ def _tiny_config(
     activation: str = "relu",
     num_kv_heads: int | None = None,
     dropout: float = 0.0,
+    word_dropout: float = 0.0,
+    layer_drop: float = 0.0,
     tying: str = "none",
     size: int | None = None,
 ) -> ModelConfig:
@@ -152,6 +155,7 @@ def _tiny_config(
         bidirectional=bidirectional,
         reverse=reverse,
         dropout=dropout,
+        word_dropout=word_dropout,
     )
     layers: dict[str, Any] = dict(
         num_layers=num_layers,
@@ -164,6 +168,8 @@ def _tiny_config(
         dropout=dropout,
         attention_dropout=dropout,
         feed_forward_dropout=dropout,
+        word_dropout=word_dropout,
+        layer_drop=layer_drop,
     )
     if encoder == "transformer":
         read = TransformerEncoderConfig(
@@ -178,6 +184,7 @@ def _tiny_config(
         hidden_size=size or (10 if bidirectional else 20),
         num_layers=num_layers,
         dropout=dropout,
+        word_dropout=word_dropout,
         bridge=bridge,
         attention=_attention(
             attention,
@@ -430,6 +437,7 @@ def run_config() -> Callable[..., Config]:
             clip_norm=1.0,
             precision="float32",
             device="cpu",
+            parallel="auto",
             threads=None,
             ema_decay=None,
             validate_every=1_000_000,
@@ -437,6 +445,32 @@ def run_config() -> Callable[..., Config]:
             save_every=1_000_000,
             best_metric="perplexity",
             patience=None,
+            tf32=False,
+            deterministic=False,
+            gradient_checkpointing=False,
+            max_skipped=0,
+            on_divergence="stop",
+            rewind_rate=0.5,
+            dry_run=False,
+            init_from=None,
+            init_vocabulary="keep",
+            freeze=[],
+            l2_sp=0.0,
+            ewc=0.0,
+            r_drop=0.0,
+            distillation=DistillationConfig(
+                teacher=None,
+                weight=0.5,
+                temperature=1.0,
+                attention_weight=0.0,
+                attention_layer=-1,
+                attention_measure="kl",
+            ),
+            average_last=0,
+            keep_last=1,
+            keep_every=None,
+            keep_best=1,
+            save_in_background=False,
         )
         for key, value in changes.items():
             (sections if key in sections else training)[key] = value
@@ -518,6 +552,7 @@ class Recorder:
     def _save(
         self,
         name: str,
+        _update: int,
         weights: Mapping[str, Tensor],
         training: Mapping[str, Any] | None,
         _: Mapping[str, float],

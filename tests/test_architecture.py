@@ -33,10 +33,15 @@ FORBIDDEN = {  # a part of nmt, and the parts that it must not know
     "decoding": ("training", "evaluation", "reporting"),
     "evaluation": ("training",),
     "training": ("decoding", "evaluation", "checkpoint"),
+    "durable_file": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "errors": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
+    "processes": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "runtime": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
 }
-TOP = ("cli", "pipeline", "preparation", "run_folder")  # known to none of the parts above
+TOP = (  # known to none of the parts above
+    *("__main__", "averaging", "cli", "dry_run", "final_test", "inheritance"),
+    *("pipeline", "preparation", "run_folder", "saving"),
+)
 
 
 def _imports(file: Path) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt import run_folder
+from nmt import durable_file
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config, LoggingConfig, RunConfig
 from nmt.errors import UserError
@@ -87,7 +87,7 @@ def test_a_place_below_a_file_is_refused(config: Config, folder: RunFolder) -> N
     folder.path.touch()
     below = RunFolder(folder.path / "run")
     below.check(config)
-    with pytest.raises(UserError, match="choose another run.dir"):
+    with pytest.raises(UserError, match=r"or choose another run\.dir"):
         below.create(config, "")
 
 
@@ -189,7 +189,7 @@ def test_json_is_written_whole_or_not_at_all(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_folder.os, "replace", killed)
+    monkeypatch.setattr(durable_file.os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         write_json(path, {"ä": 2})
     assert json.loads(path.read_text(encoding="utf-8")) == {"ä": 1}

@@ -17,12 +17,14 @@ from nmt.errors import UserError
 
 
 def readable(override: str) -> str:
-    """Write an override as Hydra wants it.
+    """Write an override as Hydra wants it; a budget that is left to the memory is a 0.
 
     Values that its grammar cannot read, as a path with an umlaut, = or {lang}, get quotes; and
     ``data.extra.NAME`` may name a source of the user's own, for which it asks for ``++``.
     """
     key, _, value = override.partition("=")
+    if override == "training.batch_tokens=auto":
+        return f"{key}=0"
     if not re.search(r"""['"]""", value) and ("{lang}" in value or not _can_be_read(override)):
         plain = value.replace("{lang}", "")
         if value and not re.search(r"[,\[\]{}\\]", plain):

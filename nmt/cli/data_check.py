@@ -78,7 +78,7 @@ def _report(config: Config, options: DataCheckOptions) -> int:
         filters=data.filters,
         max_length=data.max_length,
         tokenizer=config.tokenizer,
-        batch_tokens=config.training.batch_tokens,
+        batch_tokens=config.training.batch_tokens or CheckSettings.batch_tokens,
         accumulation=config.training.accumulation,
         any_vocabulary=options.data is None and options.vocab_size is None,
     )

@@ -106,15 +106,58 @@ def translate(
         Path | None,
         typer.Option(help="Draw the attention of one sentence into this .png, .svg or .pdf."),
     ] = None,
+    sample: Annotated[
+        bool,
+        typer.Option("--sample", help="Draw translations from the model; no search for the best."),
+    ] = False,
+    temperature: Annotated[
+        float | None, typer.Option(help="Of --sample; below 1 keeps to likely words. [1]")
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="Of --sample: draw from the likeliest pieces only. [all]")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of --sample; the same seed draws the same. [1]")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Translate sentences: one line out for each line in, blank stays blank."""
-    from nmt.cli.translate import TranslateOptions, run
+    from nmt.cli.translate import SampleFlags, TranslateOptions, run
 
     options = TranslateOptions(
-        model, beam_size, length_penalty, batch_size, n_best, attention, device
+        model,
+        beam_size,
+        length_penalty,
+        batch_size,
+        n_best,
+        attention,
+        device,
+        SampleFlags(sample, temperature, top_k, seed),
     )
     run(sentences or [], options)
+
+
+@app.command(short_help="Average checkpoints into one.")
+def average(
+    output: Annotated[Path, typer.Option(help="The file to write: a model like any other.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Checkpoints, in place of --model."),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="A run folder: its last checkpoints.")
+    ] = None,
+    last: Annotated[int | None, typer.Option(help="How many of a run's, last.pt counted. [5]")] = (
+        None
+    ),
+) -> None:
+    """Average the weights of checkpoints (Vaswani et al. 2017, section 6.1).
+
+    A run keeps as many as training.keep_last says, training.save_every updates apart.
+    """
+    from nmt.cli.average import run
+
+    run(files or [], model, last, output)
 
 
 @app.command(short_help="Score a model on a file, with signatures.")

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nmt.cli.composition_errors import explain, readable, setting_paths
 from nmt.cli.errors import USER_ERROR, print_error
 from nmt.cli.sweep import SweepRecord, left_to_the_jobs, refuse_single_run
+from nmt.cli.together import join, launched, one_end, speaks
 from nmt.config.check import check_config
 from nmt.config.folders import config_directory
 from nmt.config.plain import flatten, to_mapping
@@ -40,6 +41,12 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         UserError: The configuration cannot be composed.
     """
+    with one_end():
+        join()
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> None:
     arguments = _overrides_first(arguments)
     register_schemas()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as exceptions, not as Hydra's prints
@@ -51,15 +58,23 @@ def run(arguments: Sequence[str]) -> None:
         nonlocal started, failed
         started = True
         try:
-            outcome = _train(composed)
-        except (UserError, OmegaConfBaseException) as error:
-            print_error(error if isinstance(error, UserError) else explain(error, arguments))
+            with one_end():  # before Hydra says that a job has failed, in each process
+                try:
+                    outcome = _train(composed)
+                except OmegaConfBaseException as error:
+                    raise explain(error, arguments) from error
+        except UserError as error:
+            print_error(error)
             failed = True
             sweep.note("failed")
             return None
         except BaseException as error:
             sweep.note("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
+        if outcome.rehearsal:
+            if speaks():
+                print("\n".join(outcome.rehearsal))
+            return None
         if outcome.summary is None:
             sweep.note("interrupted", outcome.folder.path)
             sys.exit(RESUME_ME)
@@ -91,6 +106,8 @@ def _overrides_first(arguments: Sequence[str]) -> list[str]:
     parser = get_args_parser()
     parser.error = refuse  # type: ignore[method-assign]
     parsed = parser.parse_intermixed_args(arguments)
+    if parsed.multirun and launched():
+        raise UserError("torchrun starts the processes of one training: start a sweep without it")
     flags = [argument for argument in arguments if argument not in parsed.overrides]
     overrides = list(map(readable, parsed.overrides))
     return [*(map(left_to_the_jobs, overrides) if parsed.multirun else overrides), *flags]
@@ -113,7 +130,7 @@ def _train(composed: DictConfig) -> "Outcome":
     config_yaml = OmegaConf.to_yaml(composed, resolve=True)
     with _interruption() as interrupted:
         outcome = pipeline.train(config, config_yaml, lambda: bool(interrupted))
-    if outcome.summary is not None:
+    if outcome.summary is not None and speaks():
         _report(outcome.folder.path, outcome.summary, already_finished=outcome.already_finished)
     return outcome
 
@@ -131,22 +148,28 @@ def _report(path: Path, summary: Mapping[str, Any], *, already_finished: bool) -
 
 @contextmanager
 def _interruption() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM, so that the update under way can be finished and saved.
+    """Collect what asks a run to stop, so that the update under way can be finished and saved.
 
-    A second one ends the process at once.
+    That is Ctrl-C, SIGTERM, and SIGUSR1, of which Slurm warns before a job's time is over
+    (``sbatch --signal=USR1@120``; B:USR1 would reach the script alone). Ctrl-C after any of them
+    ends the process at once; more warnings, of which Slurm sends several, change nothing. Under
+    torchrun nothing does, to the end: it repeats Ctrl-C, and warns those that end after others.
     """
     received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if received:
+        if received and number == signal.SIGINT and not launched():
             raise KeyboardInterrupt
         received.append(number)
-        print("\nnmt: stopping after this update; once more to stop at once", file=sys.stderr)
+        if len(received) == 1 and not launched():
+            print("\nnmt: stopping after this update; Ctrl-C to stop at once", file=sys.stderr)
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    names = ("SIGINT", "SIGTERM", "SIGUSR1")  # the last is unknown to Windows
+    signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
     before = [signal.signal(number, note) for number in signals]
     try:
         yield received
     finally:
         for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
+            if not launched():
+                signal.signal(number, handler)

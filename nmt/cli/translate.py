@@ -2,15 +2,45 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nmt.cli.streams import chunked, input_lines, utf8
+from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translation, Translator
 from nmt.errors import UserError
 from nmt.reporting.heatmap import FORMATS
 
 _CHUNK_BATCHES = 16  # batches of lines read ahead, so that those of like length meet
+
+
+@dataclass(frozen=True)
+class SampleFlags:
+    """The flags of sampling; None keeps their defaults."""
+
+    sample: bool = False
+    temperature: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+
+    def resolve(self, n_best: int) -> Sampling | None:
+        """Return how to draw; None: search.
+
+        Raises:
+            UserError: A flag is out of range, or belongs to --sample and that is missing.
+        """
+        given = {"temperature": self.temperature, "top-k": self.top_k, "seed": self.seed}
+        if not self.sample:
+            for name, value in given.items():
+                if value is not None:
+                    raise UserError(f"--{name} {value} is for sampling: add --sample")
+            return None
+        return Sampling(
+            temperature=1.0 if self.temperature is None else self.temperature,
+            top_k=self.top_k,
+            seed=1 if self.seed is None else self.seed,
+            count=n_best,
+        ).checked()
 
 
 @dataclass(frozen=True)
@@ -24,6 +54,7 @@ class TranslateOptions:
     n_best: int
     attention: Path | None
     device: str
+    sampling: SampleFlags = SampleFlags()
 
 
 def run(sentences: Sequence[str], options: TranslateOptions) -> None:
@@ -33,6 +64,7 @@ def run(sentences: Sequence[str], options: TranslateOptions) -> None:
         UserError: The model or an option is at fault.
     """
     _check(sentences, options)
+    sampling = options.sampling.resolve(options.n_best)
     translator = Translator.from_checkpoint(
         options.model,
         device=options.device,
@@ -40,14 +72,16 @@ def run(sentences: Sequence[str], options: TranslateOptions) -> None:
         length_penalty=options.length_penalty,
         batch_size=options.batch_size,
     )
-    if options.n_best > translator.decoding.beam_size:
+    if sampling is None and options.n_best > translator.decoding.beam_size:
         raise UserError(
             f"--n-best {options.n_best} needs as many beams: add --beam-size {options.n_best}"
         )
     output = utf8(sys.stdout)
     for chunk in _chunks(sentences, translator.decoding.batch_size):
         need_weights = options.attention is not None
-        translations = translator.translate(chunk, need_weights=need_weights)
+        translations = translator.translate(chunk, need_weights=need_weights, sampling=sampling)
+        if sampling is not None:
+            sampling = replace(sampling, first=sampling.first + len(chunk))
         for translation in translations:
             output.writelines(f"{line}\n" for line in _lines(translation, options.n_best))
         output.flush()
@@ -58,6 +92,8 @@ def run(sentences: Sequence[str], options: TranslateOptions) -> None:
 def _check(sentences: Sequence[str], options: TranslateOptions) -> None:
     if options.n_best < 1:
         raise UserError(f"--n-best is {options.n_best}; it must be at least 1")
+    if options.sampling.sample and options.beam_size is not None:
+        raise UserError("--sample draws and searches nothing: leave --beam-size out")
     if options.attention is not None and len(sentences) != 1:
         raise UserError("--attention draws one sentence: give exactly one as an argument")
     if options.attention is not None:

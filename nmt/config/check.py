@@ -6,20 +6,19 @@ from typing import Any
 
 from nmt.config.check_data import check_data
 from nmt.config.check_model import check_model
+from nmt.config.check_recipes import check_recipes
 from nmt.config.check_tokenizer import check_tokenizer
+from nmt.config.check_training import check_training
 from nmt.config.choices import CHOICES, GROUPS
 from nmt.config.faults import (
     Fault,
     at_least,
     not_negative,
-    one_of,
     positive,
     probability,
 )
 from nmt.config.model import (
     LEARNED_POSITIONS,
-    DecoderConfig,
-    RnnDecoderConfig,
     TransformerDecoderConfig,
 )
 from nmt.config.schema import (
@@ -51,8 +50,8 @@ def check_config(config: Config) -> None:
         *_learned_positions(config),
         *_optimizer(config.optimizer),
         *_schedule(config.schedule),
-        *_training(config),
-        *_attention_losses(config),
+        *check_training(config),
+        *check_recipes(config),
         *_decoding(config),
     ]
     if faults:
@@ -112,66 +111,6 @@ def _schedule(schedule: ScheduleConfig) -> Iterator[Fault]:
     if isinstance(schedule, HalvingScheduleConfig):
         yield from at_least("schedule.start", schedule.start, 0)
         yield from at_least("schedule.every", schedule.every, 1)
-
-
-def _training(config: Config) -> Iterator[Fault]:
-    training = config.training
-    counts = ("max_updates", "accumulation", "validate_every", "save_every", "validation_beam_size")
-    for name in counts:
-        yield from at_least(f"training.{name}", getattr(training, name), 1)
-    yield from at_least("training.batch_tokens", training.batch_tokens, training.accumulation)
-    if training.max_minutes is not None:
-        yield from positive("training.max_minutes", training.max_minutes)
-    if training.clip_norm is not None:
-        yield from positive("training.clip_norm", training.clip_norm)
-    if training.patience is not None:
-        yield from at_least("training.patience", training.patience, 1)
-    if training.threads is not None and not 1 <= training.threads <= 1024:
-        yield f"training.threads is {training.threads}; it must be from 1 to 1024"
-    if training.ema_decay is not None:
-        yield from probability("training.ema_decay", training.ema_decay)
-    yield from probability("training.label_smoothing", training.label_smoothing)
-    yield from one_of("training.precision", training.precision, "auto", "float32", "bfloat16")
-    yield from one_of("training.best_metric", training.best_metric, "bleu", "perplexity")
-
-
-def _attention_losses(config: Config) -> Iterator[Fault]:
-    guided, coverage = config.training.guided_alignment, config.training.coverage_loss
-    yield from not_negative("training.guided_alignment.weight", guided.weight)
-    yield from not_negative("training.coverage_loss", coverage)
-    layers, heads = _attending(config.model.decoder)
-    for key, weight in (("guided_alignment.weight", guided.weight), ("coverage_loss", coverage)):
-        if weight > 0 and not layers:
-            yield (
-                f"training.{key}={weight} needs a decoder with attention, but "
-                "model.decoder.attention is none: choose another attention, or set it to 0"
-            )
-    has_links = config.data.name == "phrasebook" or config.data.alignments.train is not None
-    if guided.weight > 0 and not has_links:
-        yield (
-            f"training.guided_alignment.weight={guided.weight} needs the word links of the "
-            "training pairs: set data.alignments.train=FILE"
-        )
-    if guided.weight > 0 and layers:
-        if guided.layer is not None and not -layers <= guided.layer < layers:
-            yield (
-                f"training.guided_alignment.layer is {guided.layer}, "
-                f"but the decoder attends in {layers} {'layer' if layers == 1 else 'layers'}"
-            )
-        if not 0 <= guided.head < heads:
-            yield (
-                f"training.guided_alignment.head is {guided.head}, but the decoder's attention "
-                f"has {heads} {'head' if heads == 1 else 'heads'}, counted from 0"
-            )
-
-
-def _attending(decoder: DecoderConfig) -> tuple[int, int]:
-    """Return in how many layers a decoder attends to the source, and with how many heads each."""
-    if isinstance(decoder, TransformerDecoderConfig):
-        return decoder.num_layers, decoder.num_heads
-    assert isinstance(decoder, RnnDecoderConfig)
-    attends = decoder.attention.name != "none"
-    return int(attends), getattr(decoder.attention, "num_heads", 1)
 
 
 def _decoding(config: Config) -> Iterator[Fault]:

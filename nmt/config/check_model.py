@@ -110,7 +110,8 @@ def _rnn(key: str, part: RnnEncoderConfig | RnnDecoderConfig) -> Iterator[Fault]
     yield from one_of(f"{key}.cell", part.cell, "gru", "lstm")
     for name in ("embedding_size", "hidden_size", "num_layers"):
         yield from at_least(f"{key}.{name}", getattr(part, name), 1)
-    yield from probability(f"{key}.dropout", part.dropout)
+    for name in ("dropout", "word_dropout"):
+        yield from probability(f"{key}.{name}", getattr(part, name))
 
 
 def _heads(key: str, heads: int, owner: str, size: int) -> Iterator[Fault]:
@@ -131,7 +132,8 @@ def _transformer(
     if part.num_kv_heads is not None:
         yield from _kv_heads(key, part.num_heads, part.num_kv_heads)
     yield from _positions(key, part)
-    for name in ("dropout", "attention_dropout", "feed_forward_dropout"):
+    dropouts = ("dropout", "attention_dropout", "feed_forward_dropout", "word_dropout")
+    for name in (*dropouts, "layer_drop"):
         yield from probability(f"{key}.{name}", getattr(part, name))
 
 

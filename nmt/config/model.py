@@ -113,6 +113,7 @@ class RnnEncoderConfig(EncoderConfig):
     bidirectional: bool
     reverse: bool  # read from right to left (Sutskever et al. 2014, section 3.3)
     dropout: float  # on embeddings and on each layer's output
+    word_dropout: float  # on whole embeddings (Gal & Ghahramani 2016)
 
 
 @dataclass(kw_only=True)
@@ -133,6 +134,8 @@ class TransformerEncoderConfig(EncoderConfig):
     dropout: float  # on embeddings and on each residual branch
     attention_dropout: float  # on attention weights
     feed_forward_dropout: float  # inside the feed-forward layer
+    word_dropout: float  # on whole embeddings (Gal & Ghahramani 2016)
+    layer_drop: float  # on whole layers (Fan et al. 2020)
 
 
 @dataclass(kw_only=True)
@@ -152,6 +155,7 @@ class RnnDecoderConfig(DecoderConfig):
     hidden_size: int
     num_layers: int
     dropout: float  # on embeddings, between layers and before the output layer
+    word_dropout: float  # on whole embeddings (Gal & Ghahramani 2016)
     bridge: str  # tanh | linear | zero: from the encoder's summary to the first state
     attention: AttentionConfig
 
@@ -174,6 +178,8 @@ class TransformerDecoderConfig(DecoderConfig):
     dropout: float
     attention_dropout: float
     feed_forward_dropout: float
+    word_dropout: float
+    layer_drop: float
 
 
 @dataclass(kw_only=True)

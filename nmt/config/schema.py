@@ -109,26 +109,58 @@ class GuidedAlignmentConfig:
 
 
 @dataclass(kw_only=True)
+class DistillationConfig:
+    """Learning from a finished run: what it says (Kim & Rush 2016) and where it looks."""
+
+    teacher: str | None  # a run folder or checkpoint; null: off
+    weight: float  # share of the teacher's distribution in the loss, from 0 to 1
+    temperature: float  # both distributions are softened by it (Hinton et al. 2015)
+    attention_weight: float  # of the loss on where the student looks, a target piece; 0: off
+    attention_layer: int  # decoder layer of both, from 0; negative: from the last
+    attention_measure: str  # kl | mse
+
+
+@dataclass(kw_only=True)
 class TrainingConfig:
     """The budget of a run, what an update is, and how often it is looked at."""
 
     max_updates: int
     max_minutes: float | None  # training time, resumed parts included; null: no limit
-    batch_tokens: int  # target tokens an update, pads included
+    batch_tokens: int  # target tokens an update, pads included; 0: as many as memory holds
     accumulation: int  # forward passes an update is split into
     label_smoothing: float
     guided_alignment: GuidedAlignmentConfig
     coverage_loss: float  # weight of See et al. 2017, eq. 12, a target piece; 0: off
     clip_norm: float | None  # largest gradient norm; null: no clipping
-    precision: str  # auto | float32 | bfloat16
+    precision: str  # auto | float32 | bfloat16 | float16
+    tf32: bool  # float32 products in 19 bits, on CUDA
+    deterministic: bool  # the same numbers every time, on CUDA
+    gradient_checkpointing: bool  # Transformer layers are run again for the gradient
     device: str  # auto | cpu | cuda | cuda:N | mps
+    parallel: str  # auto | ddp | fsdp: how processes that torchrun starts share the work
     threads: int | None  # CPU threads; null: torch's choice
     ema_decay: float | None  # decay of the weights' moving average, which is then what is validated
     validate_every: int  # updates
     validation_beam_size: int
     save_every: int  # updates between writes of last.pt
+    save_in_background: bool  # write while training goes on
+    keep_last: int  # the newest checkpoints: last.pt, and before it update-N.pt
+    keep_every: int | None  # updates whose checkpoint is kept for good; null: none
+    keep_best: int  # the best models: best.pt, and behind it best-update-N.pt
     best_metric: str  # bleu | perplexity: what best.pt and early stopping go by
     patience: int | None  # validations without a gain before the run stops; null: never
+    max_skipped: int  # updates in a row without a finite gradient that are skipped
+    on_divergence: str  # stop | rewind: what comes after them
+    rewind_rate: float  # what going back to the last checkpoint multiplies the rate by
+    dry_run: bool  # measure the largest batch and stop
+    init_from: str | None  # a run folder or checkpoint whose weights are the first; null: random
+    init_vocabulary: str  # keep | new: its tokenizers, or new ones that share some pieces
+    freeze: list[str]  # modules that keep their first weights, as encoder or "*.norm*"
+    l2_sp: float  # pull toward the weights of init_from (Li et al. 2018, eq. 3); 0: off
+    ewc: float  # the same, by how much the old data needs each (Kirkpatrick et al. 2017, eq. 3)
+    r_drop: float  # alpha of Liang et al. 2021, eq. 4; 0: off
+    distillation: DistillationConfig
+    average_last: int  # checkpoints averaged at the end of the run; 0: none
 
 
 @dataclass(kw_only=True)

@@ -36,14 +36,14 @@ class Batch:
     alignment: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
-        """Return the batch on a device."""
+        """Return the batch on a device; the copy to a GPU goes on behind the caller's back."""
         return Batch(
-            self.source_ids.to(device, non_blocking=True),
-            self.source_mask.to(device, non_blocking=True),
-            self.target_input_ids.to(device, non_blocking=True),
-            self.target_output_ids.to(device, non_blocking=True),
+            _moved(self.source_ids, device),
+            _moved(self.source_mask, device),
+            _moved(self.target_input_ids, device),
+            _moved(self.target_output_ids, device),
             self.num_tokens,
-            None if self.alignment is None else self.alignment.to(device, non_blocking=True),
+            None if self.alignment is None else _moved(self.alignment, device),
         )
 
     @classmethod
@@ -58,6 +58,12 @@ class Batch:
             arrays.num_tokens,
             None if alignment is None else torch.from_numpy(alignment),
         )
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()  # or the copy would wait for the device
+    return tensor.to(device, non_blocking=True)
 
 
 def pad(sequences: Sequence[Ids], *, first: int | None = None, last: int | None = None) -> Tensor:

@@ -109,8 +109,10 @@ class UpdateBatches:
         self._keys: LengthKeys | None = None
 
     @classmethod
-    def of_config(cls, corpus: EncodedCorpus, config: Config) -> "UpdateBatches":
-        """Stream the updates of a run."""
+    def of_config(
+        cls, corpus: EncodedCorpus, config: Config, *, rank: int = 0, world: int = 1
+    ) -> "UpdateBatches":
+        """Stream the updates of a run, or one process's share of them."""
         data, training = config.data, config.training
         return cls(
             corpus,
@@ -120,6 +122,8 @@ class UpdateBatches:
             weights=source_weights(data),
             temperature=data.temperature,
             shuffle_buffer=data.shuffle_buffer,
+            rank=rank,
+            world=world,
         )
 
     def __getstate__(self) -> dict[str, object]:

@@ -151,4 +151,6 @@ def _judged(
 
 
 def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
+    for name in ("SIGINT", "SIGUSR1"):  # what asks to stop is the main process's business
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)

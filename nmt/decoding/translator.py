@@ -10,6 +10,7 @@ from nmt import runtime
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nmt.config.schema import DecodingConfig
 from nmt.data.batch import source_batch
+from nmt.decoding.sampling import Sampling, sample
 from nmt.decoding.search import Hypothesis, beam_search
 from nmt.errors import UserError
 from nmt.model.seq2seq import TranslationModel
@@ -105,9 +106,16 @@ class Translator:
         return cls(model, checkpoint.tokenizers, decoding, heatmap_layer=layer)
 
     def translate(
-        self, sentences: Sequence[str], *, need_weights: bool = False
+        self,
+        sentences: Sequence[str],
+        *,
+        need_weights: bool = False,
+        sampling: Sampling | None = None,
     ) -> list[Translation]:
-        """Translate sentences, those of like length together; the order of the result is theirs."""
+        """Translate sentences, those of like length together; the order of the result is theirs.
+
+        With ``sampling`` translations are drawn from the model in place of searched.
+        """
         encoded = self.tokenizers.source.encode_all(sentences)
         order = sorted(range(len(sentences)), key=lambda i: len(encoded[i]), reverse=True)
         found: list[list[Hypothesis]] = [[] for _ in sentences]
@@ -115,7 +123,11 @@ class Translator:
         size = self.decoding.batch_size
         for start in range(0, len(spoken), size):
             rows = spoken[start : start + size]
-            hypotheses = self._search([encoded[i] for i in rows], need_weights=need_weights)
+            sources = [encoded[i] for i in rows]
+            if sampling is None:
+                hypotheses = self._search(sources, need_weights=need_weights)
+            else:
+                hypotheses = self._sample(sources, rows, sampling, need_weights=need_weights)
             for i, result in zip(rows, hypotheses, strict=True):
                 found[i] = result
         return [
@@ -134,6 +146,27 @@ class Translator:
                 ids.to(device),
                 mask.to(device),
                 self.decoding,
+                need_weights=need_weights,
+            )
+
+    def _sample(
+        self,
+        sources: Sequence[Sequence[int]],
+        places: Sequence[int],
+        sampling: Sampling,
+        *,
+        need_weights: bool,
+    ) -> list[list[Hypothesis]]:
+        device = self.model.output.weight.device
+        ids, mask = source_batch(sources)
+        with runtime.autocast(device, self.precision):
+            return sample(
+                self.model,
+                ids.to(device),
+                mask.to(device),
+                places,
+                self.decoding,
+                sampling,
                 need_weights=need_weights,
             )
 

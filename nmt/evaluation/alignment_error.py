@@ -5,7 +5,8 @@ sentences of a corpus before anything is divided.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from operator import add
 
 from nmt.data.links import Link, Links
 from nmt.errors import UserError
@@ -60,6 +61,10 @@ class AlignmentScore:
             self.found_sure + len(links & gold.sure),
             self.found_possible + len(links & gold.possible),
         )
+
+    def joined(self, other: "AlignmentScore") -> "AlignmentScore":
+        """Return the score of the sentences of both."""
+        return AlignmentScore(*map(add, astuple(self), astuple(other)))
 
 
 def score_links(found: Sequence[Collection[Link]], gold: Sequence[Links]) -> AlignmentScore:

@@ -3,6 +3,8 @@
 Legend: B batch, L layers, H heads, T target, S source length.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -54,6 +56,17 @@ class AttentionStatistics:
         self._sums = sums if self._sums is None else self._sums + sums
         self._rows += int(target_mask.sum())
         self._pieces += int(pieces.sum())
+
+    @classmethod
+    def joined(cls, parts: "Iterable[AttentionStatistics]") -> "AttentionStatistics":
+        """Return the sums of several, each of other batches."""
+        joined = cls()
+        for part in parts:
+            if part._sums is not None:
+                joined._sums = part._sums if joined._sums is None else joined._sums + part._sums
+                joined._rows += part._rows
+                joined._pieces += part._pieces
+        return joined
 
     def scalars(self) -> dict[str, float]:
         """Return the means as ``attention/layer-N/NAME``, N from 1; none if nothing was added."""

@@ -10,11 +10,16 @@ from nmt.evaluation.alignment_reading import AlignmentReading, links_by_reading
 from nmt.evaluation.attention_map import piece_map
 from nmt.text.tokenizer import TokenizerPair
 
+Scores = dict[AlignmentReading, AlignmentScore]
+
 
 class LayerErrors:
     """Error rates of the mean of each layer's heads, read at once and a step later.
 
     Legend: B batch, L layers, H heads, T target, S source length.
+
+    Attributes:
+        scores: So far, of each reading.
     """
 
     def __init__(self, tokenizers: TokenizerPair, text: ParallelText) -> None:
@@ -22,7 +27,7 @@ class LayerErrors:
         self._tokenizers = tokenizers
         self._text = text
         self._gold = text.alignment or []
-        self._scores: dict[AlignmentReading, AlignmentScore] = {}
+        self.scores: Scores = {}
 
     def add(self, weights: Tensor, indices: Iterable[int]) -> None:
         """Add a batch of weights [B, L, H, T, S] of the pairs with these indices."""
@@ -39,8 +44,8 @@ class LayerErrors:
             attention = piece_map(real, self._tokenizers, source, target)
             found = links_by_reading(readings, attention)
             for reading, links in zip(readings, found, strict=True):
-                score = self._scores.get(reading, AlignmentScore())
-                self._scores[reading] = score.plus(links, self._gold[index])
+                score = self.scores.get(reading, AlignmentScore())
+                self.scores[reading] = score.plus(links, self._gold[index])
 
     def scalars(self) -> dict[str, float]:
         """Return ``attention/layer-N/aer`` and ``.../aer_shifted``, N from 1, each from 0 to 1."""
@@ -48,5 +53,14 @@ class LayerErrors:
             f"attention/layer-{reading.layer + 1}/aer{'_shifted' if reading.shift else ''}": (
                 score.error_rate
             )
-            for reading, score in self._scores.items()
+            for reading, score in self.scores.items()
         }
+
+
+def joined_scores(parts: Iterable[Scores]) -> Scores:
+    """Return the scores of several parts of a corpus as those of the whole."""
+    joined: Scores = {}
+    for part in parts:
+        for reading, score in part.items():
+            joined[reading] = joined.get(reading, AlignmentScore()).joined(score)
+    return joined

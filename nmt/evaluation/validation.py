@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from nmt import runtime
+from nmt import processes, runtime
 from nmt.config.schema import LoggingConfig
 from nmt.data.batch import collate_pairs
 from nmt.data.corpus import ParallelText
@@ -17,7 +17,7 @@ from nmt.decoding.translator import Translation, Translator
 from nmt.evaluation import metrics
 from nmt.evaluation.attention_heatmap import translation_heatmap
 from nmt.evaluation.attention_statistics import AttentionStatistics
-from nmt.evaluation.layer_errors import LayerErrors
+from nmt.evaluation.layer_errors import LayerErrors, joined_scores
 from nmt.evaluation.metrics import Score
 from nmt.model.loss import target_loss
 from nmt.reporting.heatmap import Heatmap
@@ -81,13 +81,16 @@ class ForcedReport:
 def force_corpus(
     translator: Translator, encoded: EncodedCorpus, text: ParallelText
 ) -> ForcedReport:
-    """Force a model onto every pair of a split, once, in the translator's precision."""
+    """Force a model onto every pair of a split, once, in the translator's precision.
+
+    Processes that train together share the pairs out, and all get the whole report.
+    """
     model = translator.model
     device = model.output.weight.device
-    total, tokens = 0.0, 0
+    total, tokens = 0.0, 0.0
     statistics = AttentionStatistics()
     errors = None if text.alignment is None else LayerErrors(translator.tokenizers, text)
-    order = np.arange(len(encoded))
+    order = np.arange(processes.rank(), len(encoded), processes.world())
     lengths = np.asarray(encoded.source.lengths), np.asarray(encoded.target.lengths)
     for indices in batches_by_length(*lengths, order, _BATCH_TOKENS):
         batch = collate_pairs(encoded, indices).to(device)
@@ -105,7 +108,11 @@ def force_corpus(
             statistics.add(output.weights, batch.source_mask, batch.target_output_ids != PAD)
             if errors is not None:
                 errors.add(output.weights, indices)
-    attention = statistics.scalars() | ({} if errors is None else errors.scalars())
+    total, tokens = processes.total([total, tokens])
+    attention = AttentionStatistics.joined(processes.gather(statistics)).scalars()
+    if errors is not None:
+        errors.scores = joined_scores(processes.gather(errors.scores))
+        attention |= errors.scalars()
     return ForcedReport(total / tokens, attention)
 
 
@@ -115,7 +122,9 @@ def evaluate_model(
     """Score a model on a split, by forcing and by search; the model is left in evaluation mode."""
     translator.model.eval()
     forced = force_corpus(translator, encoded, text)
-    translations = [t.text for t in translator.translate(text.source)]
+    translations = processes.share_out(
+        text.source, lambda part: [t.text for t in translator.translate(part)]
+    )
     shown = _spread(text, logging.samples)
     drawn = translator.translate([text.source[i] for i in shown], need_weights=True)
     return ValidationReport(

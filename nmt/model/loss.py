@@ -13,6 +13,7 @@ from torch import Tensor
 from nmt.config.schema import GuidedAlignmentConfig
 from nmt.data.batch import Batch
 from nmt.model.attention_loss import coverage_loss, guided_alignment_loss
+from nmt.model.interfaces import DecoderOutput
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
 
@@ -35,6 +36,11 @@ class Loss:
     num_tokens: int
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
+    def plus(self, name: str, cost: Tensor, weight: float) -> "Loss":
+        """Return the loss with so much of an extra one, which is noted by its name."""
+        smoothed = self.smoothed + weight * cost
+        return replace(self, smoothed=smoothed, extra={**self.extra, name: cost.detach()})
+
 
 def sequence_loss(
     model: TranslationModel,
@@ -54,17 +60,36 @@ def sequence_loss(
         coverage_weight: How much of `nmt.model.attention_loss.coverage_loss` is added
             (lambda of See et al. 2017, eq. 13).
     """
-    guides = guided is not None and guided.weight > 0
     output = model(
         batch.source_ids,
         batch.source_mask,
         batch.target_input_ids,
-        need_weights=guides or coverage_weight > 0,
+        need_weights=reads_weights(guided, coverage_weight),
     )
+    return output_loss(
+        model, output, batch, label_smoothing, guided=guided, coverage_weight=coverage_weight
+    )
+
+
+def reads_weights(guided: GuidedAlignmentConfig | None, coverage_weight: float) -> bool:
+    """Return whether these losses on attention need its weights."""
+    return coverage_weight > 0 or (guided is not None and guided.weight > 0)
+
+
+def output_loss(
+    model: TranslationModel,
+    output: DecoderOutput,
+    batch: Batch,
+    label_smoothing: float,
+    *,
+    guided: GuidedAlignmentConfig | None = None,
+    coverage_weight: float = 0.0,
+) -> Loss:
+    """Sum the loss of what the model said of a batch; see `sequence_loss`."""
     loss = target_loss(model, output.hidden, batch, label_smoothing)
     if output.weights is None:
         return loss
-    if guided is not None and guides:
+    if guided is not None and guided.weight > 0:
         assert batch.alignment is not None
         cost = guided_alignment_loss(
             output.weights,
@@ -73,16 +98,11 @@ def sequence_loss(
             head=guided.head,
             shift=guided.shift,
         )
-        loss = _with_extra(loss, "guided_alignment_loss", cost, guided.weight)
+        loss = loss.plus("guided_alignment_loss", cost, guided.weight)
     if coverage_weight > 0:
         cost = coverage_loss(output.weights, batch.target_output_ids != PAD)
-        loss = _with_extra(loss, "coverage_loss", cost, coverage_weight)
+        loss = loss.plus("coverage_loss", cost, coverage_weight)
     return loss
-
-
-def _with_extra(loss: Loss, name: str, cost: Tensor, weight: float) -> Loss:
-    smoothed = loss.smoothed + weight * cost
-    return replace(loss, smoothed=smoothed, extra={**loss.extra, name: cost.detach()})
 
 
 def target_loss(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import LEARNED_POSITIONS
+from nmt.model.structured_dropout import WordDropout
 
 
 def sinusoidal_positions(start: int, length: int, size: int) -> Tensor:
@@ -29,10 +30,13 @@ class PositionedEmbedding(nn.Module):
 
     table: Tensor
 
-    def __init__(self, embedding: nn.Embedding, kind: str = "sinusoidal") -> None:
-        """Wrap an embedding of size D."""
+    def __init__(
+        self, embedding: nn.Embedding, kind: str = "sinusoidal", word_dropout: float = 0.0
+    ) -> None:
+        """Wrap an embedding of size D; words are dropped before their positions are added."""
         super().__init__()
         self.embedding = embedding
+        self.word_dropout = WordDropout(word_dropout)
         self.kind = kind
         size = embedding.embedding_dim
         if kind == "sinusoidal":
@@ -43,7 +47,7 @@ class PositionedEmbedding(nn.Module):
     def forward(self, ids: Tensor, start: int = 0) -> Tensor:
         """Embed ids [B, T] whose first column stands at position ``start`` -> [B, T, D]."""
         size, end = self.embedding.embedding_dim, start + ids.size(1)
-        scaled: Tensor = self.embedding(ids) * math.sqrt(size)
+        scaled: Tensor = self.word_dropout(self.embedding(ids) * math.sqrt(size), ids)
         if self.kind == "learned":
             places = torch.arange(start, end, device=ids.device).clamp_max(LEARNED_POSITIONS - 1)
             return scaled + self.position_embedding(places) * math.sqrt(size)

@@ -17,6 +17,7 @@ from nmt.model.dropout import Dropout
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, EncoderOutput
 from nmt.model.modules import Modules
 from nmt.model.recurrent import CELLS, RecurrentCell
+from nmt.model.structured_dropout import WordDropout
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class RnnDecoder(Decoder):
         self.embedding = nn.Embedding(vocab_size, config.embedding_size)
         self.attention = attention
         self.coverage = coverage
+        self.word_dropout = WordDropout(config.word_dropout)
         self.dropout = Dropout(config.dropout)
         self.cells = Modules[RecurrentCell](
             CELLS[config.cell](config.hidden_size) for _ in range(config.num_layers)
@@ -128,7 +130,8 @@ class RnnDecoder(Decoder):
         self, target_input_ids: Tensor, encoder_output: EncoderOutput, *, need_weights: bool
     ) -> DecoderOutput:
         """Read known targets, step by step where each step needs the one before."""
-        embedded = self.dropout(self.embedding(target_input_ids))
+        embedded = self.word_dropout(self.embedding(target_input_ids), target_input_ids)
+        embedded = self.dropout(embedded)
         output, _ = self._advance(embedded, self.start(encoder_output))
         return output if need_weights else replace(output, weights=None)
 

@@ -7,6 +7,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from nmt.config.model import RnnEncoderConfig
 from nmt.model.dropout import Dropout
 from nmt.model.interfaces import Encoder, EncoderOutput
+from nmt.model.structured_dropout import WordDropout
 
 
 class RnnEncoder(Encoder):
@@ -23,6 +24,7 @@ class RnnEncoder(Encoder):
         self.reverse = config.reverse
         self.output_size = directions * config.hidden_size
         self.embedding = nn.Embedding(vocab_size, config.embedding_size)
+        self.word_dropout = WordDropout(config.word_dropout)
         self.dropout = Dropout(config.dropout)
         kind = {"gru": nn.GRU, "lstm": nn.LSTM}[config.cell]
         sizes = [config.embedding_size] + [self.output_size] * (config.num_layers - 1)
@@ -34,7 +36,7 @@ class RnnEncoder(Encoder):
     def forward(self, source_ids: Tensor, source_mask: Tensor) -> EncoderOutput:
         """Read ids [B, S]; the summary is the last layer's final h of each direction, [B, D]."""
         lengths = source_mask.sum(1).cpu()
-        states = self.dropout(self.embedding(source_ids))
+        states = self.dropout(self.word_dropout(self.embedding(source_ids), source_ids))
         states = _reversed(states, source_mask) if self.reverse else states
         final = states
         for layer in self.layers:

@@ -3,7 +3,7 @@
 Legend: B batch, S source length, T target length, D model size, H heads, K head size, L layers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +28,8 @@ from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, 
 from nmt.model.modules import Modules
 from nmt.model.norm import RmsNorm
 from nmt.model.positions import PositionedEmbedding
+from nmt.model.recompute import recomputed
+from nmt.model.structured_dropout import LayerDrop
 
 LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
@@ -160,20 +162,25 @@ class TransformerEncoder(Encoder):
         super().__init__()
         self.output_size = config.hidden_size
         self.embedding = nn.Embedding(vocab_size, config.hidden_size)
-        self.positioned = PositionedEmbedding(self.embedding, config.positions)
+        self.positioned = PositionedEmbedding(self.embedding, config.positions, config.word_dropout)
         self.dropout = Dropout(config.dropout)
         self.relative = _relative_scheme(config, causal=False)
         self.layers = Modules[TransformerEncoderLayer](
             TransformerEncoderLayer(config) for _ in range(config.num_layers)
         )
         self.norm = _last_norm(config)
+        self.layer_drop = LayerDrop(config.layer_drop)
+        self.recompute = False  # see `recompute_layers`
 
     def forward(self, source_ids: Tensor, source_mask: Tensor) -> EncoderOutput:
         """Read ids [B, S]; the summary is the mean of the states."""
         states = self.dropout(self.positioned(source_ids))
         positions = self.relative(0, source_ids.size(1), source_ids.device)
         for layer in self.layers:
-            states = layer(states, source_mask[:, None, None, :], positions)
+            if self.layer_drop():
+                continue
+            run = recomputed(layer, self.recompute)
+            states = run(states, source_mask[:, None, None, :], positions)
         states = self.norm(states)
         real = source_mask[:, :, None].to(states.dtype)
         return EncoderOutput(states, source_mask, (states * real).sum(1) / real.sum(1))
@@ -253,13 +260,15 @@ class TransformerDecoder(Decoder):
         super().__init__()
         self.output_size = config.hidden_size
         self.embedding = nn.Embedding(vocab_size, config.hidden_size)
-        self.positioned = PositionedEmbedding(self.embedding, config.positions)
+        self.positioned = PositionedEmbedding(self.embedding, config.positions, config.word_dropout)
         self.dropout = Dropout(config.dropout)
         self.relative = _relative_scheme(config, causal=True)
         self.layers = Modules[TransformerDecoderLayer](
             TransformerDecoderLayer(config, memory_size) for _ in range(config.num_layers)
         )
         self.norm = _last_norm(config)
+        self.layer_drop = LayerDrop(config.layer_drop)
+        self.recompute = False  # see `recompute_layers`
 
     def start(self, encoder_output: EncoderOutput) -> TransformerState:
         """Project the source for every layer's cross-attention."""
@@ -285,17 +294,29 @@ class TransformerDecoder(Decoder):
         length = target_input_ids.size(1)
         causal = torch.ones(length, length, dtype=torch.bool, device=target_input_ids.device).tril()
         state = self.start(encoder_output)
-        return self._run(target_input_ids, state, causal, need_weights=need_weights)[0]
+        dropped = {index for index in range(len(self.layers)) if self.layer_drop()}
+        return self._run(target_input_ids, state, causal, dropped, need_weights=need_weights)[0]
 
     def _run(
-        self, ids: Tensor, state: TransformerState, mask: Tensor | None, *, need_weights: bool
+        self,
+        ids: Tensor,
+        state: TransformerState,
+        mask: Tensor | None,
+        dropped: Collection[int] = (),
+        *,
+        need_weights: bool,
     ) -> tuple[DecoderOutput, TransformerState]:
         states = self.dropout(self.positioned(ids, state.position))
         positions = self.relative(state.position, ids.size(1), ids.device)
         written, weights = [], []
         for index, layer in enumerate(self.layers):
+            if index in dropped:  # it looks at nothing, which no loss on weights minds
+                heads, length = layer.cross_attention.num_heads, state.source[index].keys.size(-2)
+                weights.append(states.new_zeros(len(ids), heads, ids.size(1), length))
+                continue
             past = None if state.written is None else state.written[index]
-            states, memory, seen = layer(
+            run = recomputed(layer, self.recompute)
+            states, memory, seen = run(
                 states,
                 past,
                 mask,

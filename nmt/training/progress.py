@@ -22,6 +22,14 @@ class TrainingProgress:
         without_gain: Validations since.
         validated_update: When the last validation was.
         reductions: Cuts of the plateau schedule.
+        skipped_updates: Updates left undone, for want of a finite loss and gradient.
+        skipped_in_row: The last of them, without one done in between.
+        skipped_pairs: Times a pair was left out because it does not fit into memory alone.
+        rewinds: Times the run went back to an earlier checkpoint's weights.
+        rate_scale: What they multiply the learning rate by.
+        pass_limit: Places of a forward pass since memory ran out; None: never did.
+        batch_tokens: The budget found where ``training.batch_tokens`` is 0; else None.
+        precision: Of the products, as ``training.precision`` would name it; empty in old files.
     """
 
     update: int = 0
@@ -35,6 +43,14 @@ class TrainingProgress:
     without_gain: int = 0
     reductions: int = 0
     validated_update: int = 0
+    skipped_updates: int = 0
+    skipped_in_row: int = 0
+    skipped_pairs: int = 0
+    rewinds: int = 0
+    rate_scale: float = 1.0
+    pass_limit: int | None = None
+    batch_tokens: int | None = None
+    precision: str = ""
 
     @property
     def tokens_per_second(self) -> float:

@@ -2,14 +2,14 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nmt import runtime
+from nmt import processes, runtime
 from nmt.config.schema import Config
 from nmt.data.batch import Batch
 from nmt.data.batching import BatchingState, UpdateBatches
@@ -17,54 +17,20 @@ from nmt.data.encoded import EncodedCorpus
 from nmt.data.loader import UpdateLoader
 from nmt.data.loader_process import Samplers
 from nmt.errors import UserError
-from nmt.model.loss import sequence_loss
+from nmt.model.recompute import recompute_layers
 from nmt.model.seq2seq import TranslationModel
-from nmt.reporting.heatmap import Heatmap
-from nmt.reporting.metric_log import MetricLog
-from nmt.reporting.progress import ProgressLine, TrainingStatus
+from nmt.reporting.progress import TrainingStatus
+from nmt.training import checkpoints
+from nmt.training.budget import MemoryBudget
+from nmt.training.curves import CurveWindow
+from nmt.training.engine import Engine
+from nmt.training.guard import BadUpdate, Guard, is_finite
+from nmt.training.objective import Guides, Objective
 from nmt.training.optimizer import MovingAverage, build_optimizer
+from nmt.training.parallel import build_passes, seed_update, summed
 from nmt.training.progress import TrainingProgress
 from nmt.training.schedule import rate_factor
-
-
-class Report(Protocol):
-    """What a validation tells."""
-
-    @property
-    def loss(self) -> float:
-        """Nats a target piece."""
-
-    @property
-    def samples(self) -> Mapping[str, str]:
-        """Texts to show, by tag."""
-
-    @property
-    def heatmaps(self) -> Mapping[str, Heatmap]:
-        """Pictures to show, by tag."""
-
-    def scalars(self) -> dict[str, float]:
-        """All numbers by name, ``bleu`` and ``perplexity`` among them."""
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a trainer is handed to act on the world.
-
-    Attributes:
-        validate: Scores the model as it is.
-        save: Writes a checkpoint by name from weights, training state and scores.
-        log: Takes curves, samples and pictures.
-        line: The live progress line.
-        say: Tells people a line of news.
-        interrupted: Whether someone has asked the run to stop.
-    """
-
-    validate: Callable[[], Report]
-    save: Callable[[str, Mapping[str, Tensor], Mapping[str, Any] | None, Mapping[str, float]], None]
-    log: MetricLog
-    line: ProgressLine
-    say: Callable[[str], None]
-    interrupted: Callable[[], bool]
+from nmt.training.surroundings import Surroundings
 
 
 class Trainer:
@@ -77,6 +43,7 @@ class Trainer:
         config: Config,
         surroundings: Surroundings,
         samplers: Samplers | None = None,
+        guides: Guides = Guides(),  # noqa: B008  (it never changes)
     ) -> None:
         """Prepare to train a model, on the device where it is.
 
@@ -86,6 +53,7 @@ class Trainer:
             config: How.
             surroundings: What validates, saves and shows.
             samplers: Of source and target, where words are cut anew every epoch.
+            guides: What it learns from besides the pairs.
 
         Raises:
             UserError: Samplers do not go with the word links of the corpus.
@@ -95,12 +63,23 @@ class Trainer:
         self.progress = TrainingProgress()
         self._world = surroundings
         self._device = model.output.weight.device
-        self._precision = runtime.pick_precision(config.training.precision, self._device)
+        precision = runtime.pick_precision(config.training.precision, self._device)
+        self.progress.precision = str(precision).removeprefix("torch.")
+        recompute_layers(model, config.training.gradient_checkpointing)
+        self._engine = Engine(model, precision, self._device)
+        self._guard = Guard(config, surroundings.keep, surroundings.reload)
+        self._passes = build_passes(config.training.parallel, model)
+        self._anchor = guides.anchor
+        self._objective = Objective(config.training, guides.teacher)
         self._optimizer = build_optimizer(config.optimizer, model)
         decay = config.training.ema_decay
         self._average = None if decay is None else MovingAverage(model, decay)
-        self._loader = _loader(corpus, config, samplers)
-        self._window = _Window()
+        self._make_loader = partial(_loader, corpus, samplers)
+        self._loader = self._make_loader(config)
+        self._window = CurveWindow()
+        self._budget = MemoryBudget(
+            model, self._passes, surroundings.say, lambda: self._window.forget()
+        )
 
     def train(self) -> str:
         """Train until the budget is spent and return why it stopped.
@@ -122,7 +101,8 @@ class Trainer:
                     self._validate()
                     progress.seconds = time.monotonic() - started
                 reason = self._stop_reason()
-                if reason is not None or progress.update % training.save_every == 0:
+                due = checkpoints.is_due(training, progress.update) and not progress.skipped_in_row
+                if reason is not None or due:
                     self._save("last.pt")
                 if reason is not None:
                     break
@@ -133,49 +113,93 @@ class Trainer:
         return reason or "max_updates"
 
     def _update(self, batches: list[Batch]) -> None:
-        """Make one optimizer step; the loss is divided by the tokens of the whole update."""
+        """Make one optimizer step; the loss is divided by the tokens of all, in every process."""
         progress, training = self.progress, self.config.training
         progress.update += 1
-        tokens = sum(batch.num_tokens for batch in batches)
+        seed_update(self.config.seed, progress.update)
         self.model.train()
-        loss = torch.zeros((), device=self._device)
-        for batch in batches:
-            loss += self._backward(batch.to(self._device), tokens)
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm or math.inf)
-        rate = self.config.optimizer.learning_rate * rate_factor(
+        made = self._budget.gradient(batches, progress, self._backward, self._device)
+        self._passes.finish()
+        if self._anchor is not None:
+            penalty = self._anchor.pull(self._engine.scaled)
+            self._window.add_extra({"anchor": penalty * made.tokens / processes.world()})
+        norm = self._engine.clip(training.clip_norm)
+        factor = rate_factor(
             self.config.schedule, progress.update, training.max_updates, progress.reductions
         )
+        rate = progress.rate_scale * factor * self.config.optimizer.learning_rate
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        loss_value, norm_value = loss.item(), norm.item()  # waits for the device
-        if not math.isfinite(norm_value):
-            raise UserError(
-                f"the gradient of update {progress.update} is not finite (loss {loss_value}); the "
-                f"last checkpoint is intact: lower optimizer.learning_rate={rate:g} or set "
-                "training.clip_norm"
-            )
+        norm_value = self._passes.gathered(norm).item()  # waits for the device
+        (loss_value,) = processes.total([made.loss.item()])
+        if not made.tokens or not is_finite(loss_value, norm_value):
+            epoch, update = progress.epoch, progress.update
+            self._skip(BadUpdate(update, epoch, loss_value, norm_value, rate, made.batches))
+            return
+        self._engine.went_well()
+        self._guard.accept(progress)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         if self._average is not None:
             self._average.update(progress.update)
-        progress.tokens += tokens
-        self._window.add(loss_value, tokens, norm_value, rate)
+        progress.tokens += made.tokens
+        self._window.add(loss_value, made.tokens, norm_value, rate)
         self._world.line.update(self._status())
 
-    def _backward(self, batch: Batch, tokens: int) -> Tensor:
+    def attempt(self, batch: Batch, *, step: bool = False) -> None:
+        """Make the gradient of a batch and forget it, or make a step that nobody counts."""
+        self.model.train()
+        self._optimizer.zero_grad(set_to_none=True)
+        try:
+            self._backward(batch, batch.num_tokens, last=False)
+            if step:
+                self._engine.clip(self.config.training.clip_norm)
+                self._optimizer.step()
+        finally:
+            self._optimizer.zero_grad(set_to_none=True)
+            self._window.forget()
+
+    def take_budget(self, batch_tokens: int) -> None:
+        """Make updates of this many target tokens, which the settings leave open."""
+        training = replace(self.config.training, batch_tokens=batch_tokens)
+        self.config = replace(self.config, training=training)
+        self.progress.batch_tokens = batch_tokens
+        state = self._loader.state
+        self._loader = self._make_loader(self.config)
+        self._loader.state = state
+
+    def _skip(self, bad: BadUpdate) -> None:
+        """Leave an update undone; after too many in a row, see `_diverged`."""
+        self._optimizer.zero_grad(set_to_none=True)
+        self._window.forget()
+        if is_finite(bad.loss, bad.norm) or self._engine.overflowed(bad.loss):
+            return  # no pair of it fits into memory; or its loss was scaled too far
+        fault = self._guard.skip(self.progress, bad)
+        if fault is not None:
+            self._diverged(fault, bad.rate)
+
+    def _diverged(self, fault: str, rate: float) -> None:
+        """Go back to an earlier checkpoint's weights at a lower rate, if that is asked for.
+
+        Raises:
+            UserError: The run shall stop instead, or has gone back often enough.
+        """
+        earlier = self._guard.rewound(self.progress, fault, rate)
+        self._restore(earlier.weights, earlier.state)
+        self._world.say(
+            f"{fault}; back to the weights of {earlier.name}, update "
+            f"{earlier.state['progress']['update']:,}, and on at {self.progress.rate_scale:g} "
+            "times the learning rate"
+        )
+
+    def _backward(self, batch: Batch, tokens: int, last: bool) -> Tensor:
         """Add a batch's part of the update's gradient and return its part of the mean loss."""
-        training = self.config.training
-        with runtime.autocast(self._device, self._precision):
-            loss = sequence_loss(
-                self.model,
-                batch,
-                training.label_smoothing,
-                guided=training.guided_alignment,
-                coverage_weight=training.coverage_loss,
-            )
+        batch = batch.to(self._device)
+        with self._engine.autocast():
+            loss = self._passes.forward(lambda: self._objective(self.model, batch))
         self._window.add_extra(loss.extra)
         mean = loss.smoothed / tokens
-        mean.backward()
+        self._passes.backward(self._engine.scaled(mean), last=last)
         return mean.detach()
 
     def _log_curves(self) -> None:
@@ -186,10 +210,12 @@ class Trainer:
             "train/gradient_norm": window.norm,
             "train/tokens_per_second": window.tokens_per_second,
             "train/epoch": float(progress.epoch),
-            **{f"train/{name}": value for name, value in window.extra().items()},
+            "train/skipped_updates": float(progress.skipped_updates),
+            **{f"train/{name}": value for name, value in self._engine.scalars().items()},
+            **{f"train/{name}": value for name, value in summed(window.extra()).items()},
         }
         self._world.log.scalars(progress.update, values)
-        self._window = _Window()
+        self._window = CurveWindow()
 
     def _validate(self) -> None:
         """Score the model or, where one is kept, its average; log it; keep it if it is best."""
@@ -198,18 +224,21 @@ class Trainer:
         if self._average is not None:
             self._average.swap()
         try:
-            report = self._world.validate()
+            with self._passes.whole():
+                report = self._world.validate()
             if not math.isfinite(report.loss):
                 raise UserError(
                     f"the validation loss of update {progress.update} is {report.loss}; the last "
                     "checkpoint is intact: lower optimizer.learning_rate or set training.clip_norm"
                 )
             scalars = report.scalars()
-            key = self.config.training.best_metric
-            score = -scalars[key] if key == "perplexity" else scalars[key]
-            best = progress.validated(score, self.config.schedule)
-            if best:
-                self._world.save("best.pt", self.model.state_dict(), None, scalars)
+            training, update = self.config.training, progress.update
+            value = checkpoints.score(scalars, training.best_metric)
+            best = progress.validated(value, self.config.schedule)
+            if best or training.keep_best > 1:
+                name = checkpoints.BEST if best else checkpoints.runner_up(update)
+                weights = self._passes.gathered(self.model.state_dict())
+                self._world.save(name, update, weights, None, scalars)
         finally:
             if self._average is not None:
                 self._average.swap()
@@ -224,37 +253,46 @@ class Trainer:
             f"{'  best so far' if best else ''}  ({time.monotonic() - began:.0f} s)"
         )
         progress.validation_seconds += time.monotonic() - began
-        self._window = _Window()  # the curves' speed leaves validation out
+        self._window = CurveWindow()  # the curves' speed leaves validation out
 
     def _save(self, name: str) -> None:
-        weights = self.model.state_dict()
+        weights = self._passes.gathered(self.model.state_dict())
         state: dict[str, Any] = {
             "progress": self.progress.to_mapping(),
-            "optimizer": self._optimizer.state_dict(),
-            "random": random_state(self._device),
-            "average": None if self._average is None else self._average.average,
+            "optimizer": self._passes.gathered(self._optimizer.state_dict()),
+            "engine": self._engine.state_dict(),
+            "random": runtime.random_state(self._device),
+            "average": self._passes.gathered(self._average and self._average.average),
         }
-        self._world.save(name, weights, state, {})
+        self._world.save(name, self.progress.update, weights, state, {})
+        self._guard.saved()
 
     def resume(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint's weights and training state."""
-        self.model.load_state_dict(dict(weights))
+        self._restore(weights, state)
         self.progress = TrainingProgress(**state["progress"])
         self._loader.state = BatchingState(self.progress.epoch, self.progress.position)
-        self._optimizer.load_state_dict(state["optimizer"])
+        self._engine.load_state_dict(state.get("engine", {}))
+        runtime.restore_random_state(state["random"], self._device)
+
+    def _restore(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Take over what an optimizer step moves."""
+        self._passes.load_weights(self.model, weights)
+        self._passes.load_optimizer(self._optimizer, state["optimizer"])
         if self._average is not None and state["average"] is not None:
-            self._average.load(state["average"])
-        restore_random_state(state["random"], self._device)
+            self._average.load(self._passes.parted(state["average"], self._average.average))
 
     def _stop_reason(self) -> str | None:
         training, progress = self.config.training, self.progress
         if progress.update >= training.max_updates:
             return "max_updates"
-        if training.max_minutes is not None and progress.seconds >= 60 * training.max_minutes:
+        if training.max_minutes is not None and processes.any(
+            progress.seconds >= 60 * training.max_minutes
+        ):
             return "max_minutes"
         if training.patience is not None and progress.without_gain >= training.patience:
             return "patience"
-        return "interrupted" if self._world.interrupted() else None
+        return "interrupted" if processes.any(self._world.interrupted()) else None
 
     def _status(self) -> TrainingStatus:
         window, progress, training = self._window, self.progress, self.config.training
@@ -274,61 +312,9 @@ class Trainer:
         )
 
 
-def _loader(corpus: EncodedCorpus, config: Config, samplers: Samplers | None) -> UpdateLoader:
-    batches, data = UpdateBatches.of_config(corpus, config), config.data
+def _loader(corpus: EncodedCorpus, samplers: Samplers | None, config: Config) -> UpdateLoader:
+    rank, world, data = processes.rank(), processes.world(), config.data
+    batches = UpdateBatches.of_config(corpus, config, rank=rank, world=world)
     return UpdateLoader(
         batches, workers=data.loader_workers, samplers=samplers, max_length=data.max_length
     )
-
-
-class _Window:
-    """Means over the updates since the curves were last logged."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-        self._losses, self._norms = 0.0, 0.0
-        self._updates, self._tokens = 0, 0
-        self._extra: dict[str, Tensor] = {}
-        self.rate = 0.0
-
-    def add(self, loss: float, tokens: int, norm: float, rate: float) -> None:
-        self._losses += loss * tokens
-        self._tokens += tokens
-        self._norms += norm
-        self._updates += 1
-        self.rate = rate
-
-    def add_extra(self, costs: Mapping[str, Tensor]) -> None:
-        for name, cost in costs.items():  # summed on the device, so that nothing waits for it
-            self._extra[name] = self._extra[name] + cost if name in self._extra else cost
-
-    def extra(self) -> dict[str, float]:
-        """Extra losses by name, a target piece."""
-        return {name: cost.item() / max(1, self._tokens) for name, cost in self._extra.items()}
-
-    @property
-    def loss(self) -> float:
-        return self._losses / max(1, self._tokens)
-
-    @property
-    def norm(self) -> float:
-        return self._norms / max(1, self._updates)
-
-    @property
-    def tokens_per_second(self) -> float:
-        return self._tokens / max(1e-9, time.monotonic() - self._started)
-
-
-def random_state(device: torch.device) -> dict[str, Tensor]:
-    """Return the states of torch's generators: the CPU's, and the device's own."""
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["device"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def restore_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
-    """Set the generators as `random_state` found them."""
-    torch.set_rng_state(state["cpu"])
-    if device.type == "cuda" and "device" in state:
-        torch.cuda.set_rng_state(state["device"], device)

@@ -1,17 +1,24 @@
 """A run that was interrupted or killed goes on by the same command, as if nothing had happened."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from nmt import pipeline
+from nmt.checkpoint import load_checkpoint
+from nmt.config.schema import RunConfig
 from nmt.reporting.metric_log import read_metrics
+from nmt.run_folder import RunFolder
 from nmt.training.trainer import Trainer
 
 Nmt = Callable[..., Any]
@@ -51,8 +58,8 @@ def at_update(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     return arrange
 
 
-def _assert_same_run(one: Path, other: Path) -> None:
-    for name in ("last.pt", "best.pt"):
+def _assert_same_run(one: Path, other: Path, names: Sequence[str] = ("last.pt", "best.pt")) -> None:
+    for name in names:
         first, second = (torch.load(run / "checkpoints" / name) for run in (one, other))
         assert first["model"].keys() == second["model"].keys()
         for key, weight in first["model"].items():
@@ -67,12 +74,24 @@ def _assert_same_run(one: Path, other: Path) -> None:
     assert rows[0] == rows[1]
 
 
+def _curves(run: Path) -> dict[str, list[int]]:
+    """Return the steps of what TensorBoard shows."""
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    return {tag: [e.step for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def _flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("memory", "signal_number"),
     [
         ("average", signal.SIGINT),
         pytest.param("plateau", signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param("accumulation", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("accumulation", signal.SIGUSR1, marks=pytest.mark.slow),
     ],
 )
 def test_an_interrupted_run_goes_on_to_the_same_end(
@@ -113,6 +132,167 @@ def test_a_second_interruption_ends_the_run_at_once_and_it_still_goes_on(
     assert nmt("train", *settings, f"run.dir={tmp_path / 'run'}").status == 0
 
 
+def test_warnings_of_a_scheduler_may_come_more_than_once(
+    nmt: Nmt, settings: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Trainer._update
+
+    def warned(self: Trainer, batches: Any) -> None:
+        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        whole(self, batches)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_update", warned)
+        result = nmt("train", *settings, f"run.dir={tmp_path / 'run'}")
+    assert result.status == 75, result.err
+    assert result.err.count("stopping after this update") == 1
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt").update == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["flipped", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("truncated", "gone"))],
+)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(
+    nmt: Nmt,
+    settings: Sequence[str],
+    tmp_path: Path,
+    at_update: Callable[[int, int], None],
+    damage: str,
+) -> None:
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    at_update(5, signal.SIGINT)
+    assert nmt("train", *settings, f"run.dir={run}").status == 75
+    last = run / "checkpoints" / "last.pt"
+    match damage:
+        case "truncated":
+            os.truncate(last, last.stat().st_size // 2)
+        case "flipped":
+            _flip_a_bit(last)
+        case "gone":
+            last.unlink()
+    result = nmt("train", *settings, f"run.dir={run}")
+    assert result.status == 0, result.err
+    assert result.err.count(f"warning: {last} is") == (damage != "gone"), result.err
+    assert "going on after update 4" in result.err  # 5, where it stopped, is lost
+    assert nmt("train", *settings, f"run.dir={whole}").status == 0
+    _assert_same_run(run, whole)
+    assert _curves(run) == _curves(whole)
+    files = {path.name for path in (run / "checkpoints").iterdir()}
+    assert files == {"last.pt", "update-6.pt", "best.pt"}
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_left_as_it_is(
+    nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
+) -> None:
+    run = tmp_path / "run"
+    at_update(5, signal.SIGINT)
+    assert nmt("train", *settings, f"run.dir={run}").status == 75
+    folder = run / "checkpoints"
+    copy = (folder / "last.pt").read_bytes()
+    for name in ("last.pt", "update-4.pt"):
+        _flip_a_bit(folder / name)
+    kept = {path: path.read_bytes() for path in (*folder.iterdir(), run / "metrics.jsonl")}
+    result = nmt("train", *settings, f"run.dir={run}")
+    assert result.status == 2
+    message = result.err.splitlines()[-1]
+    assert message.startswith(f"nmt: {folder} holds no checkpoint that is whole; nothing was")
+    assert "remove last.pt, update-4.pt to begin anew" in message
+    assert {path: path.read_bytes() for path in kept} == kept
+    (folder / "last.pt").write_bytes(copy)  # the remedy
+    assert nmt("train", *settings, f"run.dir={run}").status == 0
+
+
+@pytest.mark.slow
+def test_a_model_alone_is_nothing_to_go_on_from(
+    nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
+) -> None:
+    run = tmp_path / "run"
+    at_update(3, signal.SIGINT)
+    assert nmt("train", *settings, f"run.dir={run}").status == 75
+    folder = run / "checkpoints"
+    shutil.copy(folder / "best.pt", folder / "last.pt")
+    (folder / "update-2.pt").unlink()
+    result = nmt("train", *settings, f"run.dir={run}")
+    assert result.status == 2
+    assert f"{folder / 'last.pt'} holds a model alone" in result.err
+
+
+def test_a_run_goes_on_from_a_checkpoint_of_format_1(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the settings in it name files of the folder `corpus`
+    assert corpus == tmp_path / "corpus"
+    file = Path(__file__).parents[1] / "data_files" / "checkpoint-v1.pt"  # see test_checkpoint.py
+    first = load_checkpoint(file)
+    for name in ("whole", "run"):  # both go on from it, one with a stop: the same end
+        folder = RunFolder(tmp_path / name)
+        folder.create(first.config, "")
+        shutil.copy(file, folder.last)
+        config = replace(first.config, run=RunConfig(dir=str(folder.path)))
+
+        def at_3(metrics: Path = folder.metrics) -> bool:
+            return metrics.exists() and any(row["step"] == 3 for row in read_metrics(metrics))
+
+        outcome = pipeline.train(config, "", at_3 if name == "run" else lambda: False)
+        assert (outcome.summary is None) == (name == "run")
+    assert pipeline.train(config, "", lambda: False).summary is not None
+    assert load_checkpoint(folder.last).update == 4
+    _assert_same_run(tmp_path / "run", tmp_path / "whole", ("last.pt",))  # best.pt is not there
+
+
+def test_the_best_models_are_kept_in_a_resumed_run_as_in_a_whole_one(
+    nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
+) -> None:
+    settings = [*settings, "training.keep_best=2", "training.keep_every=3"]
+    settings += ["training.validate_every=1", "training.best_metric=perplexity"]
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    at_update(5, signal.SIGINT)
+    for path, statuses in ((run, (75, 0)), (whole, (0,))):
+        for status in statuses:
+            result = nmt("train", *settings, f"run.dir={path}")
+            assert result.status == status, result.err
+    names = [sorted(path.name for path in (p / "checkpoints").iterdir()) for p in (run, whole)]
+    assert names[0] == names[1]
+    assert {"last.pt", "best.pt", "update-3.pt", "update-6.pt"} < set(names[0])
+    (second,) = (name for name in names[0] if name.startswith("best-update-"))
+    best, runner_up = (load_checkpoint(run / "checkpoints" / n) for n in ("best.pt", second))
+    assert runner_up.update == int(second.removeprefix("best-update-").removesuffix(".pt"))
+    rows = [row for row in read_metrics(run / "metrics.jsonl") if "valid/perplexity" in row]
+    ranked = sorted(rows, key=lambda row: (row["valid/perplexity"], row["step"]))
+    assert [best.update, runner_up.update] == [row["step"] for row in ranked[:2]]
+
+
+@pytest.mark.slow
+def test_a_full_disk_stops_the_run_and_the_same_command_goes_on_when_there_is_room(
+    nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
+) -> None:
+    settings = [*settings, "training.threads=1", "training.save_every=1"]
+    full, whole = tmp_path / "full", tmp_path / "whole"
+    at_update(3, signal.SIGINT)
+    assert nmt("train", *settings, f"run.dir={full}").status == 75
+    last = full / "checkpoints" / "last.pt"
+    before = last.read_bytes()
+    room = len(before) - 1000  # for everything but that
+    code = f"import resource as r; r.setrlimit(r.RLIMIT_FSIZE, ({room}, {room}))"
+    code += "\nfrom nmt.cli.main import main; main()"
+    arguments = ["train", *settings, f"run.dir={full}"]
+    stopped = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=300
+    )
+    assert stopped.returncode == 2, stopped.stderr
+    assert stopped.stderr.splitlines()[-1].startswith(f"nmt: cannot write the checkpoint {last}")
+    assert "make room" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert last.read_bytes() == before
+    result = nmt(*arguments)
+    assert result.status == 0, result.err
+    assert "going on after update 3" in result.err
+    assert nmt("train", *settings, f"run.dir={whole}").status == 0
+    _assert_same_run(full, whole)
+
+
 def test_a_longer_run_goes_on_and_is_then_finished(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
 ) -> None:
@@ -128,7 +308,7 @@ def test_a_longer_run_goes_on_and_is_then_finished(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["Trainer._validate", "Trainer._update", "_Run._score"])
+@pytest.mark.parametrize("moment", ["Trainer._validate", "Trainer._update", "FinalTest._score"])
 def test_a_killed_run_goes_on_to_the_same_end(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, moment: str
 ) -> None:
@@ -137,7 +317,8 @@ def test_a_killed_run_goes_on_to_the_same_end(
     code = f"""
 import os, signal
 from nmt.cli.main import main
-from nmt.pipeline import _Run
+from nmt.final_test import FinalTest
+from nmt.run_folder import RunFolder
 from nmt.training.trainer import Trainer
 
 before = {moment}

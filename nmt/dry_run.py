@@ -1,0 +1,40 @@
+"""What `nmt train training.dry_run=true` does in place of a run."""
+
+import time
+from functools import partial
+
+from nmt.data.corpus import ParallelText
+from nmt.data.encoded import EncodedCorpus
+from nmt.decoding.translator import Translator
+from nmt.training.budget import memory_for
+from nmt.training.rehearsal import rehearsal_lines, rehearse
+from nmt.training.trainer import Trainer
+
+
+def rehearse_run(
+    trainer: Trainer, corpus: EncodedCorpus, greedy: Translator, valid: ParallelText
+) -> list[str]:
+    """Train on the largest batch, search through one of validation; say in lines what a run takes.
+
+    Args:
+        trainer: Of a model that nobody keeps.
+        corpus: The training pairs.
+        greedy: Searches with that model.
+        valid: What a validation translates.
+
+    Raises:
+        UserError: One of both does not fit into memory.
+    """
+    model = trainer.model
+    remedy = "set training.accumulation higher, or training.batch_tokens=auto"
+    with memory_for("in the largest batch", remedy):
+        step = partial(trainer.attempt, step=True)
+        found = rehearse(step, corpus, trainer.config, model.output.weight.device)
+    model.eval()
+    sources = valid.source[: greedy.decoding.batch_size]
+    began = time.perf_counter()
+    with memory_for("in a validation batch", "lower decoding.batch_size"):
+        greedy.translate(sources)
+    seconds = (time.perf_counter() - began) * len(valid) / max(1, len(sources))
+    count = sum(parameter.numel() for parameter in model.parameters())
+    return [f"parameters {count:,}", *rehearsal_lines(found, trainer.config, seconds)]

@@ -1,0 +1,229 @@
+"""Which checkpoints of a run are kept, under what names, and when one is written.
+
+``last.pt`` is always the newest and ``best.pt`` the best; the ones before them are named by their
+update: ``update-1200.pt`` holds all that a run goes on with, ``best-update-900.pt`` only a model.
+"""
+
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from nmt.config.schema import TrainingConfig
+from nmt.durable_file import remove_partial_files
+
+LAST, BEST = "last.pt", "best.pt"
+_EARLIER = re.compile(r"update-(\d+)\.pt")
+_RUNNER_UP = re.compile(r"best-update-(\d+)\.pt")
+
+Encode = Callable[[], memoryview]
+"""Makes the content of a file, from a state that does not change any more."""
+
+Write = Callable[[memoryview, Path], None]
+"""Puts content into a file that is the old one or the whole new one."""
+
+
+def is_due(training: TrainingConfig, update: int) -> bool:
+    """Tell whether a run is saved after an update, if it goes on."""
+    every = (training.save_every, training.keep_every)
+    return any(update % count == 0 for count in every if count is not None)
+
+
+def score(scores: Mapping[str, float], metric: str) -> float:
+    """Return how good a validation was by ``training.best_metric``; larger is better."""
+    return -scores[metric] if metric == "perplexity" else scores[metric]
+
+
+def runner_up(update: int) -> str:
+    """Return the name of a good model that is not the best."""
+    return f"best-update-{update}.pt"
+
+
+def resumable(folder: Path) -> list[Path]:
+    """Return the files that a run can go on from, the newest first."""
+    earlier = sorted(_by_update(folder, _EARLIER).items(), reverse=True)
+    last = folder / LAST
+    return [*([last] if last.exists() else []), *(path for _, path in earlier)]
+
+
+class KeptCheckpoints:
+    """The checkpoints of one run: each new one is safe on the disk before an older one goes.
+
+    Two threads would race for the names, so there is one that writes, or none: then a call comes
+    back when the file is there.
+    """
+
+    def __init__(self, folder: Path, training: TrainingConfig, write: Write) -> None:
+        """Take over a folder that no other process writes to.
+
+        Args:
+            folder: The run's ``checkpoints``.
+            training: How many are kept, and whether they are written in the background.
+            write: Puts content into a file.
+        """
+        self._folder, self._training, self._write = folder, training, write
+        self._last_update: int | None = None
+        self._best_update: int | None = None
+        self._scores: dict[int, float] = {}
+        self._pending: deque[Future[None]] = deque()
+        self._writer = ThreadPoolExecutor(1, "nmt-save") if training.save_in_background else None
+        self._cleared = False
+
+    def __enter__(self) -> "KeptCheckpoints":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait for the last write; its failure is raised unless something else went wrong."""
+        try:
+            self.wait()
+        except Exception:
+            if kind is None:
+                raise
+        finally:
+            if self._writer is not None:
+                self._writer.shutdown()
+
+    def resume(self, last_update: int | None) -> None:
+        """Note after which update the run was when ``last.pt`` was written; None: it is damaged."""
+        self._last_update = last_update
+
+    def note_best(self, path: Path, update: int, value: float) -> None:
+        """Note what an earlier call of the run has kept: a best model's update and score."""
+        self._scores[update] = value
+        if path.name == BEST:
+            self._best_update = update
+
+    def save_last(self, update: int, encode: Encode) -> None:
+        """Write ``last.pt``; the one before takes the name of its update.
+
+        Raises:
+            UserError: This write, or in the background the one before, has failed.
+        """
+        self._run(lambda: self._put_last(update, encode))
+
+    def save_validated(self, update: int, value: float, *, best: bool, encode: Encode) -> None:
+        """Write a model that was validated, if it is among the best.
+
+        Args:
+            update: After which it was so.
+            value: Its score; larger is better.
+            best: Whether it is the best of the run, which makes it ``best.pt``.
+            encode: Makes its content.
+
+        Raises:
+            UserError: This write, or in the background the one before, has failed.
+        """
+        self._scores[update] = value
+        if best:
+            before, self._best_update = self._best_update, update
+            ranked = self._ranked()
+            self._run(lambda: self._put_best(update, before, ranked, encode))
+        elif update in (ranked := self._ranked()):
+            path = self._folder / runner_up(update)
+            self._run(lambda: self._put_runner_up(path, ranked, encode))
+
+    def wait(self) -> None:
+        """Wait until all files are written.
+
+        Raises:
+            UserError: One could not be.
+        """
+        while self._pending:
+            self._pending.popleft().result()
+
+    def _run(self, job: Callable[[], None]) -> None:
+        if not self._cleared:
+            remove_partial_files(self._folder)  # what a killed write has left
+            self._cleared = True
+        if self._writer is None:
+            job()
+            return
+        # After a validation two files are due at once; a third waits, so that memory is bounded.
+        while len(self._pending) > 1 or (self._pending and self._pending[0].done()):
+            self._pending.popleft().result()
+        self._pending.append(self._writer.submit(job))
+
+    def _put_last(self, update: int, encode: Encode) -> None:
+        content, last = encode(), self._folder / LAST
+        if self._last_update not in (None, update) and last.exists():
+            _name_also(last, self._folder / f"update-{self._last_update}.pt")
+        self._write(content, last)
+        self._last_update = update
+        every = self._training.keep_every
+        earlier = _by_update(self._folder, _EARLIER)
+        newest = sorted(number for number in earlier if number < update)
+        kept = set(newest[max(0, len(newest) - self._training.keep_last + 1) :])
+        for number, path in earlier.items():
+            for_good = every is not None and number < update and number % every == 0
+            if number not in kept and not for_good:
+                path.unlink(missing_ok=True)
+
+    def _ranked(self) -> list[int]:
+        """Return the updates of the best models, the best first, and forget the others."""
+        ranked = sorted(
+            self._scores,
+            key=lambda update: (update != self._best_update, -self._scores[update], update),
+        )[: self._training.keep_best]
+        self._scores = {update: self._scores[update] for update in ranked}
+        return ranked
+
+    def _put_best(self, update: int, before: int | None, ranked: list[int], encode: Encode) -> None:
+        content, best = encode(), self._folder / BEST
+        if before is not None and before != update and before in ranked and best.exists():
+            _name_also(best, self._folder / runner_up(before))
+        self._write(content, best)
+        self._remove_beaten(ranked[1:])
+
+    def _put_runner_up(self, path: Path, ranked: list[int], encode: Encode) -> None:
+        self._write(encode(), path)
+        self._remove_beaten(ranked[1:])
+
+    def _remove_beaten(self, runners_up: list[int]) -> None:
+        for update, path in _by_update(self._folder, _RUNNER_UP).items():
+            if update not in runners_up:
+                path.unlink(missing_ok=True)
+
+
+def copied(state: Any, copies: dict[Any, Tensor] | None = None) -> Any:
+    """Return nested containers with copies of their tensors, on the CPU; what was shared still is.
+
+    Updates that follow do not change it, so it can be written while they are made.
+    """
+    copies = {} if copies is None else copies
+    match state:
+        case Tensor():
+            tensor = state.detach()
+            place = tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
+            if place not in copies:
+                copies[place] = tensor.to("cpu", copy=True)
+            return copies[place]
+        case Mapping():
+            return {key: copied(value, copies) for key, value in state.items()}
+        case list() | tuple():
+            return type(state)(copied(value, copies) for value in state)
+    return state
+
+
+def best_files(folder: Path) -> list[Path]:
+    """Return the best models that a folder holds, in no order."""
+    best = folder / BEST
+    return [*([best] if best.exists() else []), *_by_update(folder, _RUNNER_UP).values()]
+
+
+def _by_update(folder: Path, name: re.Pattern[str]) -> dict[int, Path]:
+    paths = ((name.fullmatch(path.name), path) for path in folder.glob("*.pt"))
+    return {int(match[1]): path for match, path in paths if match is not None}
+
+
+def _name_also(path: Path, other: Path) -> None:
+    """Give a file a second name, so that it stays when the first goes to another."""
+    other.unlink(missing_ok=True)
+    try:
+        os.link(path, other)
+    except OSError:  # a file system without links: for a moment the file has the new name only
+        path.rename(other)

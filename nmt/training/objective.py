@@ -1,0 +1,101 @@
+"""What an update descends: the model's own loss, and the recipes that change it."""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from nmt.config.schema import TrainingConfig
+from nmt.data.batch import Batch
+from nmt.model.divergence import Words, symmetric_divergence
+from nmt.model.interfaces import DecoderOutput
+from nmt.model.loss import Loss, output_loss, reads_weights
+from nmt.model.seq2seq import TranslationModel
+from nmt.text.special_tokens import PAD
+from nmt.training.anchor import Anchor
+from nmt.training.distillation import Teacher
+
+
+@dataclass(frozen=True)
+class Guides:
+    """What a run learns from besides its text.
+
+    Attributes:
+        teacher: A finished model to be like.
+        anchor: Weights to stay near.
+    """
+
+    teacher: Teacher | None = None
+    anchor: Anchor | None = None
+
+
+class Objective:
+    """The loss of a batch by the settings: smoothed, guided, distilled, R-dropped."""
+
+    def __init__(self, training: TrainingConfig, teacher: Teacher | None = None) -> None:
+        """Take the weights of the losses from the settings."""
+        self._training = training
+        self._teacher = teacher
+
+    def __call__(self, model: TranslationModel, batch: Batch) -> Loss:
+        """Read a batch and return the loss of its target pieces.
+
+        With R-Drop each sentence stands in the batch twice, so that the copies lose other units
+        (Liang et al. 2021, section 2.2), and the loss is half of their eq. 4: the mean of the two
+        copies' losses, plus alpha / 2 of their divergence. It has the same minimum, and stays
+        comparable with that of a run without.
+        """
+        training, teacher = self._training, self._teacher
+        alpha = training.r_drop
+        read = _doubled(batch) if alpha else batch
+        guided, coverage = training.guided_alignment, training.coverage_loss
+        needs_weights = reads_weights(guided, coverage)
+        output = model(
+            read.source_ids,
+            read.source_mask,
+            read.target_input_ids,
+            need_weights=needs_weights or (teacher is not None and teacher.needs_weights),
+        )
+        smoothing = training.label_smoothing
+        loss = output_loss(model, output, read, smoothing, guided=guided, coverage_weight=coverage)
+        if teacher is not None:
+            given = teacher.read(batch)
+            given = _doubled_output(given) if alpha else given
+            loss = teacher.add_to(loss, model, output, read, given)
+        if not alpha:
+            return loss
+        first, second = output.hidden.chunk(2)
+        real = batch.target_output_ids != PAD
+        apart = symmetric_divergence(
+            Words(first[real], model.output.weight), Words(second[real], model.output.weight)
+        )
+        return _halved(loss).plus("r_drop_loss", apart, alpha / 2)
+
+
+def _doubled(batch: Batch) -> Batch:
+    """Return a batch with all its sentences twice, the copies behind the originals."""
+    alignment = batch.alignment
+    return Batch(
+        batch.source_ids.repeat(2, 1),
+        batch.source_mask.repeat(2, 1),
+        batch.target_input_ids.repeat(2, 1),
+        batch.target_output_ids.repeat(2, 1),
+        2 * batch.num_tokens,
+        None if alignment is None else alignment.repeat(2, 1, 1),
+    )
+
+
+def _doubled_output(output: DecoderOutput) -> DecoderOutput:
+    weights = output.weights
+    return DecoderOutput(
+        torch.cat([output.hidden] * 2), None if weights is None else torch.cat([weights] * 2)
+    )
+
+
+def _halved(loss: Loss) -> Loss:
+    return replace(
+        loss,
+        smoothed=loss.smoothed / 2,
+        negative_log_likelihood=loss.negative_log_likelihood / 2,
+        num_tokens=loss.num_tokens // 2,
+        extra={name: cost / 2 for name, cost in loss.extra.items()},
+    )

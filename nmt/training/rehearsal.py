@@ -1,0 +1,178 @@
+"""What a run will take, by trying: the largest budget that fits, and the cost of an update."""
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nmt import processes
+from nmt.config.schema import Config
+from nmt.data.batch import Batch
+from nmt.data.batching import UpdateBatches
+from nmt.data.encoded import EncodedCorpus
+from nmt.errors import UserError
+from nmt.reporting.progress import format_duration
+from nmt.text.special_tokens import BOS, EOS
+from nmt.training.budget import is_out_of_memory
+
+SMALLEST, LARGEST = 512, 65_536
+LARGEST_ON_CPU = 8_192  # a processor gains nothing beyond
+_ROUNDS = 3
+_SHARE = {"cpu": 0.5}  # of all memory; a computer does other things too
+_SHARE_OF_DEVICE = 0.8
+
+Try = Callable[[Batch], None]
+"""Makes the gradient of a batch and forgets it."""
+
+
+def full_batch(rows: int, source: int, target: int, *, aligned: bool) -> Batch:
+    """Return a batch without pads: all its places are EOS, and its links, if any, are none."""
+    ids = torch.full((rows, source), EOS)
+    return Batch(
+        source_ids=ids,
+        source_mask=torch.ones_like(ids, dtype=torch.bool),
+        target_input_ids=torch.full((rows, target), BOS),
+        target_output_ids=torch.full((rows, target), EOS),
+        num_tokens=rows * target,
+        alignment=torch.zeros(rows, target, source) if aligned else None,
+    )
+
+
+def longest_batch(corpus: EncodedCorpus, budget: int, *, aligned: bool) -> Batch:
+    """Return the batch of a budget that takes most memory: of pairs as long as any side is."""
+    source = int(corpus.source.lengths.max()) + 1
+    target = int(corpus.target.lengths.max()) + 1
+    rows = max(1, min(budget // target, 2 * budget // source))
+    return full_batch(rows, source, target, aligned=aligned)
+
+
+def find_budget(attempt: Try, corpus: EncodedCorpus, config: Config, device: torch.device) -> int:
+    """Return how many target tokens an update may have, for ``training.batch_tokens=auto``.
+
+    The budget of a pass is doubled while its longest batch, with what the optimizer will keep,
+    takes no more than its share of the memory. The generators are as they were behind it.
+
+    Raises:
+        UserError: Not even the smallest fits.
+    """
+    training = config.training
+    most = LARGEST_ON_CPU if device.type == "cpu" else LARGEST
+    allowed = _SHARE.get(device.type, _SHARE_OF_DEVICE) * memory(device)
+    found, budget = 0, SMALLEST
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        while budget <= most:
+            batch = longest_batch(corpus, budget, aligned=training.guided_alignment.weight > 0)
+            if processes.any(not _fits(attempt, batch, allowed, device)):
+                break
+            found, budget = budget, 2 * budget
+    if not found:
+        raise UserError(
+            f"training.batch_tokens=auto: not even {SMALLEST} target tokens fit into the memory of "
+            f"{device}: choose a smaller model, or set training.gradient_checkpointing=true"
+        )
+    return found * training.accumulation * processes.world()
+
+
+def _fits(attempt: Try, batch: Batch, allowed: float, device: torch.device) -> bool:
+    try:
+        attempt(batch)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
+    return peak_memory(device) <= allowed
+
+
+def memory(device: torch.device) -> int:
+    """Return the bytes there are on a device, or in a computer or its container."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory())
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        return total
+    return min(total, int(limit)) if limit.isdigit() else total
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most bytes this process has held so far, on the device where that is known."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if device.type == "mps":
+        return int(torch.mps.driver_allocated_memory())
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What an update takes.
+
+    Attributes:
+        rows: Pairs of the largest batch.
+        width: Places of each of its sides.
+        tokens_per_second: Target tokens learned from.
+        peak_memory: Bytes, gradients and optimizer included.
+        updates_per_epoch: Optimizer steps.
+        seconds_per_update: Of an update of mean size.
+    """
+
+    rows: int
+    width: int
+    tokens_per_second: float
+    peak_memory: int
+    updates_per_epoch: int
+    seconds_per_update: float
+
+
+def rehearse(step: Try, corpus: EncodedCorpus, config: Config, device: torch.device) -> Rehearsal:
+    """Train on a batch as large as the largest of an epoch, and time it.
+
+    Raises:
+        UserError: It does not fit into memory.
+    """
+    cost = UpdateBatches.of_config(corpus, config).cost()
+    rows, width = cost.largest_batch
+    batch = full_batch(rows, width, width, aligned=config.training.guided_alignment.weight > 0)
+    times: list[float] = []
+    for _ in range(_ROUNDS):  # the first also makes room, and what the optimizer keeps
+        began = time.perf_counter()
+        step(batch)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - began)
+    speed = batch.num_tokens / max(1e-9, min(times))
+    mean = (len(corpus.target.ids) + len(corpus)) / cost.updates
+    return Rehearsal(rows, width, speed, peak_memory(device), cost.updates, mean / speed)
+
+
+def rehearsal_lines(found: Rehearsal, config: Config, search_seconds: float) -> list[str]:
+    """Say in lines what a run will take.
+
+    Args:
+        found: By `rehearse`.
+        config: Of the run.
+        search_seconds: What a greedy search of all validation sentences takes.
+    """
+    training = config.training
+    validations = -(-training.max_updates // training.validate_every)
+    seconds = training.max_updates * found.seconds_per_update + validations * search_seconds
+    limit = training.max_minutes
+    stopped = limit is not None and 60 * limit < seconds
+    return [
+        f"largest batch {found.rows:,} pairs of {found.width} places",
+        f"peak memory {found.peak_memory / 2**30:.2f} GiB, optimizer included",
+        f"speed {found.tokens_per_second:,.0f} target tokens a second, on that batch",
+        f"updates an epoch {found.updates_per_epoch:,}",
+        f"validation {format_duration(search_seconds)}, by greedy search of untrained weights",
+        f"time to update {training.max_updates:,}: about {format_duration(seconds)}"
+        + (f", but training.max_minutes={limit:g} ends it before" if stopped else ""),
+    ]

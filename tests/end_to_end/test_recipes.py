@@ -1,0 +1,174 @@
+"""Fine-tuning, distillation and averaging through the command, from one run to the next."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nmt.checkpoint import load_checkpoint
+from nmt.training.trainer import Trainer
+
+Nmt = Callable[..., Any]
+Tiny = Callable[[Path], list[str]]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def settings(corpus: Path, tiny: Tiny) -> list[str]:
+    return [*tiny(corpus), "logging.samples=0", "decoding.beam_size=1", "training.batch_tokens=64"]
+
+
+@pytest.fixture
+def train(nmt: Nmt, settings: list[str]) -> Callable[..., Any]:
+    """Train a run, which has to end well."""
+
+    def call(folder: Path, *overrides: str) -> Any:
+        result = nmt("train", *settings, f"run.dir={folder}", *overrides)
+        assert result.status == 0, result.err
+        return result
+
+    return call
+
+
+def weights(run: Path, name: str = "last.pt") -> dict[str, torch.Tensor]:
+    return dict(load_checkpoint(run / "checkpoints" / name).weights)
+
+
+def test_a_run_goes_on_from_another_with_its_tokenizers(
+    run: Path, train: Callable[..., Any], tmp_path: Path
+) -> None:
+    with_rate = ("training.max_updates=1", "optimizer.learning_rate=1e-12")
+    new = tmp_path / "new"
+    result = train(new, f"training.init_from={run}", *with_rate)
+    assert "taken over, 0 new" in result.err
+    before, after = (load_checkpoint(folder / "checkpoints" / "best.pt") for folder in (run, new))
+    one, other = before.tokenizers.source, after.tokenizers.source
+    assert one.pieces(range(len(one))) == other.pieces(range(len(other)))
+    assert one.encode("one two three") == other.encode("one two three")
+    for name, weight in before.weights.items():
+        torch.testing.assert_close(after.weights[name], weight, rtol=0, atol=1e-9)
+
+
+def test_a_new_vocabulary_takes_over_the_pieces_that_both_know(
+    run: Path, nmt: Nmt, settings: list[str], train: Callable[..., Any], tmp_path: Path
+) -> None:
+    new = (f"training.init_from={run}", "tokenizer.vocab_size=40")
+    result = nmt("train", *settings, *new, f"run.dir={tmp_path / 'refused'}")
+    assert result.status == 2
+    assert "tokenizer.vocab_size is 40, there 44" in result.err
+    assert "training.init_vocabulary=new" in result.err
+    assert not (tmp_path / "refused").exists()
+    result = train(tmp_path / "new", *new, "training.init_vocabulary=new")
+    assert "source pieces:" in result.err
+
+
+def test_another_model_is_refused(run: Path, nmt: Nmt, settings: list[str], tmp_path: Path) -> None:
+    result = nmt(
+        "train",
+        *settings,
+        *("model.encoder.hidden_size=20", f"training.init_from={run}"),
+        f"run.dir={tmp_path / 'new'}",
+    )
+    assert result.status == 2
+    assert "model.encoder.hidden_size is 20, there 16" in result.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("pull", ["l2_sp", "ewc"])
+def test_a_pull_keeps_weights_near_where_they_came_from(
+    run: Path, train: Callable[..., Any], tmp_path: Path, pull: str
+) -> None:
+    start = weights(run, "best.pt")
+    distances = []
+    for strength in (0, 100_000 if pull == "ewc" else 100):
+        folder = tmp_path / str(strength)
+        overrides = ("optimizer=sgd", "optimizer.learning_rate=0.01", "training.max_updates=20")
+        train(folder, f"training.init_from={run}", f"training.{pull}={strength}", *overrides)
+        end = weights(folder)
+        distances.append(sum(float((end[n] - start[n]).square().sum()) for n in start))
+    assert distances[1] < 0.9 * distances[0]
+
+
+def test_an_interrupted_run_needs_the_old_one_no_more(
+    run: Path,
+    nmt: Nmt,
+    settings: list[str],
+    train: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(run, old)
+    overrides = [
+        *(f"training.init_from={old}", "training.l2_sp=0.1", "training.ewc=1"),
+        *("training.freeze=[encoder.embedding]", "training.max_updates=5"),
+        *("model.encoder.word_dropout=0.2", "training.r_drop=1"),
+    ]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(whole, *overrides)
+    update = Trainer._update
+
+    def interrupted(self: Trainer, batches: Any) -> None:
+        if self.progress.update == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        update(self, batches)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_update", interrupted)
+        assert nmt("train", *settings, *overrides, f"run.dir={broken}").status == 75
+    shutil.rmtree(old)
+    train(broken, *overrides)
+    one, other = weights(whole), weights(broken)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    frozen = "encoder.embedding.weight"
+    assert torch.equal(one[frozen], weights(run, "best.pt")[frozen])
+
+
+def test_a_student_of_another_kind_learns_from_a_teacher_of_the_same_pieces(
+    run: Path, nmt: Nmt, settings: list[str], train: Callable[..., Any], tmp_path: Path
+) -> None:
+    taught = (f"training.distillation.teacher={run}", "training.distillation.attention_weight=1")
+    result = train(tmp_path / "student", *taught, "model.encoder.num_layers=2")
+    assert "learns from" in result.err
+    rows = (tmp_path / "student" / "metrics.jsonl").read_text().splitlines()
+    train(tmp_path / "logged", *taught, "logging.log_every=1", "training.r_drop=1")
+    rows = (tmp_path / "logged" / "metrics.jsonl").read_text().splitlines()
+    keys = {key for row in rows for key in json.loads(row)}
+    losses = ("distillation_loss", "attention_distillation_loss", "r_drop_loss")
+    assert {f"train/{name}" for name in losses} <= keys
+    result = nmt(
+        "train",
+        *(*settings, *taught, f"training.init_from={run}", "training.init_vocabulary=new"),
+        *("tokenizer.vocab_size=40", f"run.dir={tmp_path / 'refused'}"),
+    )
+    assert result.status == 2
+    assert "other source pieces" in result.err.splitlines()[-1]
+
+
+def test_the_average_of_the_last_checkpoints_is_tested_beside_the_best(
+    nmt: Nmt, train: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    kept = ("training.keep_last=3", "training.average_last=3", "training.save_every=1")
+    train(folder, *kept, "training.max_updates=5", "training.best_metric=perplexity")
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["averaged"]["updates"] == [3, 4, 5]
+    files = [weights(folder, name) for name in ("update-3.pt", "update-4.pt", "last.pt")]
+    averaged = weights(folder, "averaged.pt")
+    for name, weight in averaged.items():
+        torch.testing.assert_close(weight, torch.stack([f[name] for f in files]).mean(0))
+    used, best = summary["averaged"]["used"], weights(folder, "best.pt")
+    assert used is all(torch.equal(best[name], weight) for name, weight in averaged.items())
+    perplexities = [summary["averaged"]["valid"]["perplexity"]]
+    perplexities.append(
+        (summary["averaged"]["best_before"] if used else summary["valid"])["perplexity"]
+    )
+    assert used is (perplexities[0] <= perplexities[1])
+    result = nmt("translate", "--model", folder / "checkpoints" / "averaged.pt", "one two")
+    assert result.status == 0, result.err

@@ -1,0 +1,175 @@
+"""`torchrun -m nmt train`: one run folder, the same scores, and an end that is everybody's."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nmt.reporting.metric_log import read_metrics
+
+Nmt = Callable[..., Any]
+Tiny = Callable[[Path], list[str]]
+Torchrun = Callable[..., "Ended"]
+
+pytestmark = pytest.mark.slow
+
+TIMES = ("time", "train/tokens_per_second")
+FAULTS = {
+    "exception": "raise RuntimeError('boom')",
+    "user error": "raise UserError('boom')",
+    "killed": "os.kill(os.getpid(), signal.SIGKILL)",
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    status: int
+    out: str
+    err: str
+    seconds: float
+
+
+@pytest.fixture
+def settings(corpus: Path, tiny: Tiny) -> list[str]:
+    return [
+        *tiny(corpus),
+        *("training.max_updates=6", "training.validate_every=3", "training.save_every=2"),
+        *("logging.log_every=1", "training.batch_tokens=64", "logging.samples=1"),
+        *("model.encoder.dropout=0.2", "training.threads=1", "training.save_in_background=false"),
+    ]
+
+
+@pytest.fixture
+def torchrun(tmp_path: Path) -> Torchrun:
+    """Run the command in two processes; ``act`` is done by one of them before its third update."""
+
+    def run(*arguments: object, act: str = "", rank: int = 1) -> Ended:
+        started = ["-m", "nmt"]
+        if act:
+            script = tmp_path / "acting.py"
+            script.write_text(f"""
+import os, signal
+from nmt.cli.main import main
+from nmt.errors import UserError
+from nmt.training.trainer import Trainer
+
+before = Trainer._update
+
+def update(self, *arguments):
+    if self.progress.update == 2 and os.environ["RANK"] == "{rank}":
+        {act}
+    return before(self, *arguments)
+
+Trainer._update = update
+if __name__ == "__main__":
+    main()
+""")
+            started = [str(script)]
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+        began = time.monotonic()
+        ended = subprocess.run(
+            [*command, *started, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        return Ended(ended.returncode, ended.stdout, ended.stderr, time.monotonic() - began)
+
+    return run
+
+
+def mine(ended: Ended) -> list[str]:
+    return [line for line in ended.err.splitlines() if line.startswith("nmt: ")]
+
+
+def summary(run: Path) -> dict[str, Any]:
+    content = json.loads((run / "summary.json").read_text())
+    return {split: content[split] for split in ("valid", "test")}
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    first, second = (torch.load(run / "checkpoints" / "last.pt") for run in (one, other))
+    for key, weight in first["model"].items():
+        assert torch.equal(weight, second["model"][key]), key
+    rows = [
+        [{k: v for k, v in row.items() if k not in TIMES} for row in read_metrics(run)]
+        for run in (one / "metrics.jsonl", other / "metrics.jsonl")
+    ]
+    assert rows[0] == rows[1]
+
+
+def test_two_processes_score_and_write_as_one(
+    nmt: Nmt, torchrun: Torchrun, settings: Sequence[str], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert nmt("train", *settings, f"run.dir={run}").status == 0
+    alone, translated = summary(run), (run / "test.translations.txt").read_bytes()
+    (run / "summary.json").unlink()
+    (run / "test.translations.txt").unlink()
+    ended = torchrun("train", *settings, f"run.dir={run}", "training.parallel=ddp")
+    assert ended.status == 0, ended.err
+    assert ended.out.count("test BLEU") == 1
+    assert ended.err.count("going on after update 6") == 1
+    for split, scores in summary(run).items():
+        assert scores == pytest.approx(alone[split]), split
+    assert (run / "test.translations.txt").read_bytes() == translated
+    ended = torchrun("train", *settings, f"run.dir={run}")
+    assert ended.status == 0, ended.err
+    assert ended.out.count("is finished") == 1
+
+
+def test_a_run_that_one_process_is_asked_to_stop_goes_on_to_the_same_end(
+    torchrun: Torchrun, settings: Sequence[str], tmp_path: Path
+) -> None:
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    ended = torchrun(
+        "train", *settings, f"run.dir={stopped}", act="os.kill(os.getpid(), signal.SIGTERM)"
+    )
+    assert ended.status != 0
+    assert "75" in ended.err, "torchrun tells the status of what it started"
+    assert ended.err.count("stopped after update 3; the same command goes on") == 1, ended.err
+    assert torch.load(stopped / "checkpoints" / "last.pt")["training"]["progress"]["update"] == 3
+    for run in (stopped, whole):
+        ended = torchrun("train", *settings, f"run.dir={run}")
+        assert ended.status == 0, ended.err
+    assert_same_run(stopped, whole)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("fault", list(FAULTS))
+def test_a_process_that_dies_ends_the_run_and_its_error_is_shown_once(
+    torchrun: Torchrun, settings: Sequence[str], tmp_path: Path, fault: str, rank: int
+) -> None:
+    run = tmp_path / "run"
+    ended = torchrun("train", *settings, f"run.dir={run}", act=FAULTS[fault], rank=rank)
+    assert ended.status != 0
+    assert ended.seconds < 120, "it hung"
+    if fault == "killed":
+        assert ["another process" in line for line in mine(ended)] == [True], ended.err
+    elif fault == "user error":
+        assert mine(ended) == ["nmt: boom"], ended.err
+    else:
+        assert mine(ended) == [], ended.err
+        assert ended.err.count("RuntimeError: boom") == 1, ended.err
+    assert torch.load(run / "checkpoints" / "last.pt")["training"]["progress"]["update"] == 2
+
+
+def test_mistakes_are_told_once(torchrun: Torchrun, settings: Sequence[str]) -> None:
+    for wrong, said in (
+        ("training.parallel=fast", "training.parallel"),
+        ("no_such=1", "no_such"),
+        ("data.train.source=nowhere.en", "nowhere.en"),
+        ("-m", "torchrun"),
+    ):
+        ended = torchrun("train", *settings, wrong)
+        assert ended.status != 0
+        assert [said in line for line in mine(ended)] == [True], ended.err

@@ -1,0 +1,63 @@
+"""Divergences are their papers' formulas over full distributions, chunked or not."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt.model import divergence
+from nmt.model.divergence import Words, soft_cross_entropy, symmetric_divergence
+
+N, V = 7, 11
+
+
+def words(size: int) -> Words:
+    return Words(torch.randn(N, size, requires_grad=True), torch.randn(V, size, requires_grad=True))
+
+
+def log_probs(said: Words, temperature: float = 1.0) -> Tensor:
+    return (said.hidden @ said.weight.T / temperature).log_softmax(1)
+
+
+@pytest.mark.parametrize("chunk", [4_000_000, 2 * V, 1])
+def test_symmetric_divergence_is_the_mean_of_both_directions(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(divergence, "_CHUNK_ELEMENTS", chunk)
+    one, other = words(5), words(5)
+    found = symmetric_divergence(one, other)
+    p, q = log_probs(one), log_probs(other)
+    forth = (p.exp() * (p - q)).sum()
+    back = (q.exp() * (q - p)).sum()
+    torch.testing.assert_close(found, (forth + back) / 2)
+    inputs = [one.hidden, one.weight, other.hidden, other.weight]
+    torch.testing.assert_close(
+        torch.autograd.grad(found, inputs), torch.autograd.grad((forth + back) / 2, inputs)
+    )
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+@pytest.mark.parametrize("chunk", [4_000_000, 3 * V])
+def test_soft_cross_entropy_is_to_the_softened_teacher_who_learns_nothing(
+    temperature: float, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(divergence, "_CHUNK_ELEMENTS", chunk)
+    student, teacher = words(5), words(3)  # of unlike sizes
+    found = soft_cross_entropy(student, teacher, temperature)
+    q = log_probs(teacher, temperature).exp().detach()
+    expected = -(temperature**2) * (q * log_probs(student, temperature)).sum()
+    torch.testing.assert_close(found, expected)
+    inputs = [student.hidden, student.weight]
+    torch.testing.assert_close(
+        torch.autograd.grad(found, inputs, retain_graph=True),
+        torch.autograd.grad(expected, inputs),
+    )
+    assert torch.autograd.grad(found, teacher.hidden, allow_unused=True)[0] is None or not (
+        torch.autograd.grad(soft_cross_entropy(student, teacher, temperature), teacher.hidden)[
+            0
+        ].any()
+    )
+
+
+def test_no_pieces_are_no_divergence() -> None:
+    none = Words(torch.zeros(0, 5), torch.randn(V, 5))
+    assert symmetric_divergence(none, none).item() == 0

@@ -1,0 +1,60 @@
+"""What a run does to its process: precision by measurement, and numerics that are asked for."""
+
+import os
+
+import pytest
+import torch
+
+from nmt import runtime
+from nmt.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+def test_named_precisions_are_taken_at_their_word() -> None:
+    assert runtime.pick_precision("float32", CPU) == torch.float32
+    assert runtime.pick_precision("bfloat16", CPU) == torch.bfloat16
+    with pytest.raises(UserError, match="float16 is for CUDA devices"):
+        runtime.pick_precision("float16", CPU)
+
+
+@pytest.mark.parametrize(("slow", "expected"), [("bfloat16", "float32"), ("float32", "bfloat16")])
+def test_a_cpu_is_measured_not_believed(
+    monkeypatch: pytest.MonkeyPatch, slow: str, expected: str
+) -> None:
+    product, products = torch.mm, []
+
+    def late(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        products.append(first.dtype)
+        if first.dtype == runtime.PRECISIONS[slow]:
+            for _ in range(8):
+                product(first, second)
+        return product(first, second)
+
+    monkeypatch.setattr(torch, "mm", late)
+    runtime._cpu_gains_by_bfloat16.cache_clear()
+    try:
+        state = torch.get_rng_state()
+        assert runtime.pick_precision("auto", CPU) == runtime.PRECISIONS[expected]
+        assert torch.equal(torch.get_rng_state(), state)
+        measured = len(products)
+        assert runtime.pick_precision("auto", CPU) == runtime.PRECISIONS[expected]
+        assert len(products) == measured, "measured twice"
+    finally:
+        runtime._cpu_gains_by_bfloat16.cache_clear()
+
+
+def test_numerics_are_set_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []  # the true function takes seconds to load a compiler
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", asked.append)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    try:
+        runtime.set_cuda_numerics(tf32=True, deterministic=True)
+        assert asked == [True]
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        runtime.set_cuda_numerics(tf32=False, deterministic=False)
+    assert asked == [True], "a run that asks for nothing pays for it"
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert not torch.backends.cudnn.allow_tf32

@@ -1,0 +1,210 @@
+"""Memory that runs out: the same update in smaller passes, and a measure of what fits."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt import processes
+from nmt.config.model import ModelConfig
+from nmt.config.schema import Config
+from nmt.data.batch import Batch
+from nmt.data.encoded import EncodedCorpus
+from nmt.errors import UserError
+from nmt.model.build import build_model
+from nmt.model.recompute import recompute_layers
+from nmt.text.special_tokens import PAD
+from nmt.training import rehearsal
+from nmt.training.budget import is_out_of_memory, memory_for, places, split
+from nmt.training.rehearsal import LARGEST_ON_CPU, SMALLEST, find_budget
+from nmt.training.trainer import Trainer
+
+SIZE = 30
+FULL = "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+Recorder = Any  # of conftest.py
+
+
+@pytest.fixture
+def corpus(
+    make_pairs: Callable[..., Any], corpus_of: Callable[[Any], EncodedCorpus]
+) -> EncodedCorpus:
+    """Six pairs, all in one update of 1,000 tokens."""
+    return corpus_of(make_pairs((3, 5, 2, 6, 1, 4), (2, 1, 2, 3, 4, 4), SIZE, SIZE))
+
+
+@pytest.fixture
+def config(tiny_config: Callable[..., ModelConfig], run_config: Callable[..., Config]) -> Any:
+    return lambda **changes: run_config(tiny_config(), **{"batch_tokens": 1000, **changes})
+
+
+def trainer_of(config: Config, corpus: EncodedCorpus, run: Recorder, room: int | None) -> Trainer:
+    """A trainer of a model that raises, in the midst of its gradient, above so many places."""
+    torch.manual_seed(1)
+    model = build_model(config.model, SIZE, SIZE)
+    trainer = Trainer(model, corpus, config, run.surroundings())
+    backward = trainer._backward
+
+    def limited(batch: Batch, tokens: int, last: bool) -> Tensor:
+        if room is not None and places(batch) > room:
+            next(iter(model.parameters())).grad = torch.full_like(next(iter(model.parameters())), 9)
+            raise RuntimeError(FULL)
+        return backward(batch, tokens, last)
+
+    trainer._backward = limited  # type: ignore[method-assign]
+    return trainer
+
+
+def gradients(trainer: Trainer) -> list[Tensor]:
+    trainer.model.train()
+    batches = next(iter(trainer._loader))[0]
+    budget = trainer._budget
+    made = budget.gradient(batches, trainer.progress, trainer._backward, torch.device("cpu"))
+    assert made.tokens == sum(batch.num_tokens for batch in made.batches)
+    return [p.grad.clone() for p in trainer.model.parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize("room", [60, 30, 16])
+def test_an_update_in_smaller_passes_has_the_same_gradient(
+    config: Any, corpus: EncodedCorpus, recorder: Recorder, room: int
+) -> None:
+    whole = gradients(trainer_of(config(), corpus, recorder(), None))
+    said: list[str] = []
+    trainer = trainer_of(config(), corpus, recorder(), room)
+    trainer._budget.say = said.append
+    parts = gradients(trainer)
+    assert len(whole) == len(parts)
+    for one, other in zip(whole, parts, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+    assert trainer.progress.pass_limit is not None
+    assert trainer.progress.skipped_pairs == 0
+    assert all("out of memory at update" in line and "pairs of" in line for line in said)
+    before = len(said)
+    trainer.model.zero_grad()
+    gradients(trainer)
+    assert len(said) == before, "the limit was forgotten"
+
+
+def test_a_limit_is_saved_and_taken_over(
+    config: Any, corpus: EncodedCorpus, recorder: Recorder
+) -> None:
+    run = recorder()
+    trainer = trainer_of(config(), corpus, run, 30)
+    assert trainer.train() == "max_updates"
+    saved = run.saved["last.pt"]
+    again = trainer_of(config(), corpus, recorder(), 30)
+    again.resume(saved["weights"], saved["training"])
+    assert again.progress.pass_limit == trainer.progress.pass_limit is not None
+
+
+def test_a_pair_that_does_not_fit_alone_is_left_out(
+    config: Any,
+    corpus: EncodedCorpus,
+    recorder: Recorder,
+    make_pairs: Callable[..., Any],
+    corpus_of: Callable[[Any], EncodedCorpus],
+) -> None:
+    pairs = make_pairs((3, 40, 2), (2, 45, 2), SIZE, SIZE)
+    said: list[str] = []
+    trainer = trainer_of(config(), corpus_of(pairs), recorder(), 40)
+    trainer._budget.say = said.append
+    found = gradients(trainer)
+    assert trainer.progress.skipped_pairs == 1
+    assert "1 pair of 41 source and 46 target places" in said[-1]
+    rest = trainer_of(config(), corpus_of([pairs[0], pairs[2]]), recorder(), None)
+    for one, other in zip(found, gradients(rest), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+    alone = trainer_of(config(max_updates=2), corpus_of(pairs[1:2]), recorder(), 40)
+    start = [p.detach().clone() for p in alone.model.parameters()]
+    alone.train()
+    assert all(map(torch.equal, start, alone.model.parameters()))
+
+
+def test_one_of_several_processes_ends_the_run(
+    config: Any, corpus: EncodedCorpus, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = trainer_of(config(), corpus, recorder(), 30)
+    monkeypatch.setattr(processes, "world", lambda: 2)
+    monkeypatch.setattr(processes, "total", list)
+    with pytest.raises(UserError, match=r"out of memory in process 0.*training\.accumulation"):
+        gradients(trainer)
+
+
+def test_parts_hold_all_rows_in_order_within_the_limit(ragged_batch: Batch) -> None:
+    for limit in (1, 20, 35, 1000):
+        parts = split(ragged_batch, limit)
+        rows = [row[row != PAD] for part in parts for row in part.target_output_ids]
+        whole = [row[row != PAD] for row in ragged_batch.target_output_ids]
+        assert all(map(torch.equal, rows, whole))
+        assert all(part.source_mask.any(0).all() for part in parts), "a column of pads alone"
+        assert sum(part.num_tokens for part in parts) == ragged_batch.num_tokens
+        assert all(places(part) <= limit or len(part.source_ids) == 1 for part in parts)
+
+
+def test_only_a_want_of_memory_is_taken_for_one() -> None:
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
+    assert is_out_of_memory(RuntimeError(FULL))
+    assert not is_out_of_memory(RuntimeError("shape '[3]' is invalid for input of size 4"))
+    with (
+        pytest.raises(UserError, match="out of memory here: do that"),
+        memory_for("here", "do that"),
+    ):
+        raise RuntimeError(FULL)
+    with pytest.raises(RuntimeError, match="other"), memory_for("here", "do that"):
+        raise RuntimeError("other")
+
+
+@pytest.mark.parametrize("name", ["transformer"])
+def test_layers_run_again_give_the_same_gradient(
+    tiny_config: Callable[..., ModelConfig], ragged_batch: Batch, name: str
+) -> None:
+    found = []
+    for on in (False, True):
+        torch.manual_seed(1)
+        model = build_model(tiny_config(name, name, dropout=0.3, num_layers=2), SIZE, SIZE).train()
+        recompute_layers(model, on)
+        torch.manual_seed(2)
+        source = ragged_batch.source_ids % SIZE, ragged_batch.source_mask
+        model(*source, ragged_batch.target_input_ids % SIZE).hidden.square().sum().backward()
+        found.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+        found[-1].append(torch.rand(3))  # the generator goes on from the same place
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_the_budget_found_is_the_largest_that_fits(
+    config: Any, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, tried = torch.device("cpu"), []
+    settings = config(batch_tokens=0, accumulation=2)
+
+    def attempt(batch: Batch) -> None:
+        tried.append(batch.num_tokens)
+        torch.rand(1)
+        if batch.num_tokens > 2048:
+            raise RuntimeError(FULL)
+
+    monkeypatch.setattr(rehearsal, "peak_memory", lambda _: 0)
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    assert find_budget(attempt, corpus, settings, device) == 2 * 2048
+    assert torch.equal(torch.rand(1), expected), "trying moved the generator"
+    assert find_budget(lambda _: None, corpus, settings, device) == 2 * LARGEST_ON_CPU
+    monkeypatch.setattr(rehearsal, "peak_memory", lambda _: 1 << 62)
+    with pytest.raises(UserError, match=f"not even {SMALLEST} target tokens"):
+        find_budget(lambda _: None, corpus, settings, device)
+
+
+def test_a_budget_taken_is_that_of_the_loader(
+    config: Any, corpus: EncodedCorpus, recorder: Recorder
+) -> None:
+    trainer = trainer_of(config(batch_tokens=0), corpus, recorder(), None)
+    trainer.take_budget(1000)
+    assert trainer.progress.batch_tokens == 1000
+    assert trainer.train() == "max_updates"
+    other = trainer_of(config(), corpus, recorder(), None)
+    other.train()
+    assert all(map(torch.equal, trainer.model.parameters(), other.model.parameters()))

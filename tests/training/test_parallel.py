@@ -1,0 +1,320 @@
+"""Several processes are one: the same gradients, the same data, and runs that change hands."""
+
+import importlib.util
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from nmt import processes
+from nmt.config.check import check_config
+from nmt.config.model import ModelConfig
+from nmt.config.schema import AdamConfig, Config
+from nmt.data.batching import UpdateBatches
+from nmt.data.encoded import EncodedCorpus
+from nmt.errors import UserError
+from nmt.training.parallel import SummedPasses, build_passes
+
+SIZE = 30
+WORKER = Path(__file__).with_name("parallel_worker.py")
+_spec = importlib.util.spec_from_file_location("parallel_worker", WORKER)
+assert _spec is not None
+assert _spec.loader is not None
+worker = importlib.util.module_from_spec(_spec)
+sys.modules["parallel_worker"] = worker
+_spec.loader.exec_module(worker)
+
+Configs = Callable[..., ModelConfig]
+RunConfigs = Callable[..., Config]
+Jobs = list[Any]
+Outcomes = list[dict[str, Any]]
+Launch = Callable[[int, Jobs], list[Outcomes]]
+
+
+@pytest.fixture
+def corpus(
+    make_pairs: Callable[..., Any], corpus_of: Callable[[Any], EncodedCorpus]
+) -> EncodedCorpus:
+    """60 pairs, some so long that a batch holds one alone: its other share is empty."""
+    source, target = np.random.default_rng(3).integers(1, 9, (2, 60))
+    target[:6] = 28
+    return corpus_of(make_pairs(source.tolist(), target.tolist(), SIZE, SIZE))
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Launch:
+    """Train jobs in several processes; return of each rank what came of each job."""
+
+    def run(world: int, jobs: Jobs) -> list[Outcomes]:
+        folder = tmp_path / f"world-{world}"
+        folder.mkdir()
+        (folder / "jobs.pickle").write_bytes(pickle.dumps(jobs))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        common = {"WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        started = [
+            subprocess.Popen(
+                [sys.executable, WORKER, folder],
+                env=os.environ | {k: str(v) for k, v in (common | {"RANK": rank}).items()},
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(world)
+        ]
+        try:
+            errors = [process.communicate(timeout=300)[1] for process in started]
+        finally:
+            for process in started:
+                process.kill()
+        assert [process.returncode for process in started] == [0] * world, "\n".join(errors)
+        return [pickle.loads((folder / f"rank-{r}.pickle").read_bytes()) for r in range(world)]
+
+    return run
+
+
+def alone(job: Any) -> dict[str, Any]:
+    return vars(worker.train(job, []))
+
+
+def steady() -> AdamConfig:
+    """Adam whose large epsilon keeps it from blowing rounding noise up to whole steps."""
+    return AdamConfig(learning_rate=0.05, beta1=0.9, beta2=0.98, epsilon=0.1, weight_decay=0.01)
+
+
+def assert_close(found: Any, expected: Any, path: str = "", tolerance: float = 2e-5) -> None:
+    """Compare nested containers; time spent and the generators' states may differ."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys(), path
+        for key, value in expected.items():
+            if key not in ("seconds", "validation_seconds", "random"):
+                assert_close(found[key], value, f"{path}.{key}", tolerance)
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected), path
+        for index, value in enumerate(expected):
+            assert_close(found[index], value, f"{path}[{index}]", tolerance)
+    elif isinstance(expected, Tensor):
+        torch.testing.assert_close(
+            found, expected, rtol=0, atol=tolerance, msg=lambda text: f"{path}: {text}"
+        )
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, abs=tolerance), path
+    else:
+        assert found == expected, path
+
+
+MODELS = {
+    "rnn": dict(encoder="rnn", decoder="rnn", attention="bahdanau"),
+    "unused weights": dict(encoder="rnn", decoder="rnn", attention="none"),
+    "transformer": dict(encoder="transformer", decoder="transformer", num_layers=2),
+    "tied": dict(encoder="transformer", decoder="transformer", tying="target"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_two_processes_learn_what_one_does(
+    tiny_config: Configs,
+    run_config: RunConfigs,
+    corpus: EncodedCorpus,
+    launch: Launch,
+    kind: str,
+) -> None:
+    jobs = [
+        worker.Job(
+            run_config(
+                tiny_config(**model),
+                parallel=kind,
+                accumulation=accumulation,
+                batch_tokens=60,
+                ema_decay=0.9,
+                validate_every=4,
+                optimizer=steady(),
+            ),
+            corpus,
+            SIZE,
+        )
+        for model in MODELS.values()
+        for accumulation in (1, 3)
+    ]
+    ranks = launch(2, jobs)
+    lengths = [len(pairs) for _, pairs in ranks[1][1]["pairs"]]
+    assert len(lengths) < len(ranks[0][1]["pairs"]), "no share was empty: nothing is tested"
+    for number, job in enumerate(jobs):
+        expected = alone(job)
+        for rank in ranks:
+            found = rank[number]
+            assert found["tokens"] == expected["tokens"]
+            assert_close(found["gradients"][0], expected["gradients"][0], "gradient", 1e-6)
+            assert_close(found["losses"], expected["losses"], "loss")
+            assert_close(found["saved"], expected["saved"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
+    tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, launch: Launch, kind: str
+) -> None:
+    def job(**changes: Any) -> Any:
+        model = tiny_config("transformer", "transformer", dropout=0.3)
+        config = run_config(
+            model, parallel=kind, max_updates=8, accumulation=2, ema_decay=0.9, validate_every=3
+        )
+        return worker.Job(config, corpus, SIZE, **changes)
+
+    stopped = job(stop_after=4, interrupted_rank=1)
+    first, second = launch(2, [job(), stopped, job(resume=1)])
+    for whole, begun, resumed in (first, second):
+        assert begun["reason"] == "interrupted"
+        assert len(begun["losses"]) == 4
+        assert begun["losses"] + resumed["losses"] == whole["losses"]
+        assert_close(resumed["saved"]["last.pt"], whole["saved"]["last.pt"], tolerance=0.0)
+    assert_close(first[0]["saved"], second[0]["saved"], tolerance=0.0)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_more_or_fewer_processes_sharded_or_not(
+    tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, launch: Launch
+) -> None:
+    def job(kind: str, updates: int, **changes: Any) -> Any:
+        model = tiny_config("transformer", "transformer")
+        config = run_config(
+            model, parallel=kind, max_updates=updates, optimizer=steady(), ema_decay=0.9
+        )
+        return worker.Job(config, corpus, SIZE, **changes)
+
+    per_epoch = UpdateBatches.of_config(corpus, job("ddp", 1).config).updates_per_epoch()
+    stages = [per_epoch // 2, per_epoch - 1, per_epoch + 2, 2 * per_epoch]
+    whole = alone(job("auto", stages[-1]))
+
+    two = launch(2, [job("fsdp", stages[0]), job("ddp", stages[1], resume=0)])
+    one = alone(job("auto", stages[2], resume=two[0][1]["saved"]["last.pt"]))
+    four = launch(4, [job("fsdp", stages[3], resume=one["saved"]["last.pt"])])
+
+    stretches = [[rank[0] for rank in two], [rank[1] for rank in two], [one]]
+    stretches.append([rank[0] for rank in four])
+    losses = [loss for stretch in stretches for loss in stretch[0]["losses"]]
+    assert_close(losses, whole["losses"])
+    found, expected = (run["saved"]["last.pt"] for run in (four[0][0], whole))
+    assert_close(found["weights"], expected["weights"], tolerance=1e-4)
+    for memory in ("optimizer", "average"):
+        assert_close(found["training"][memory], expected["training"][memory], tolerance=1e-4)
+    for epoch in (0, 1):
+        seen = Counter(
+            pair
+            for stretch in stretches
+            for rank in stretch
+            for of, pairs in rank["pairs"]
+            if of == epoch
+            for pair in pairs
+        )
+        assert seen == Counter(range(len(corpus))), f"epoch {epoch}"
+
+
+@pytest.fixture
+def group() -> Iterator[None]:
+    """A process group of this process alone."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("group")
+def test_buckets_hold_every_gradient_and_none_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nmt.training.parallel._BUCKET_ELEMENTS", 20)
+    layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
+    unused = nn.Linear(3, 3)
+    passes = SummedPasses(nn.ModuleList([unused, layers]))
+    assert len(passes._buckets) > 3
+
+    def loss() -> Tensor:
+        states = torch.ones(2, 4)
+        for layer in layers:
+            states = layer(states).tanh()
+        return states.square().sum()
+
+    loss().backward()
+    expected = [2 * p.grad for p in layers.parameters() if p.grad is not None]
+    layers.zero_grad()
+    passes.backward(loss(), last=False)
+    assert not passes._sent, "an update's gradient was sent before it was whole"
+    passes.backward(loss(), last=True)
+    assert len(passes._sent) > 1, "nothing was sent while the backward pass went on"
+    passes.finish()
+    assert_close([p.grad for p in layers.parameters()], expected, tolerance=1e-6)
+    assert [p.grad for p in unused.parameters()] == [None, None]
+
+    layers.zero_grad()
+    passes.finish()  # an update without rows of this process
+    assert all(p.grad is None for p in layers.parameters())
+
+
+def test_a_process_alone_shares_with_nobody() -> None:
+    assert (processes.rank(), processes.world(), processes.is_first()) == (0, 1, True)
+    assert processes.share_out(["a", "b", "c"], lambda part: [s * 2 for s in part]) == [
+        *("aa", "bb", "cc")
+    ]
+    assert processes.total([1.5, 2.0]) == [1.5, 2.0]
+    assert processes.any(True)
+    assert not processes.any(False)
+    assert type(build_passes("fsdp", nn.Linear(1, 1))) is not SummedPasses
+
+
+def test_results_come_back_in_the_order_of_the_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = list(range(7))
+    for world in (2, 3, 9):
+        shares = [items[rank::world] for rank in range(world)]
+        monkeypatch.setattr(processes, "gather", lambda _, shares=shares: shares)
+        assert processes.share_out(items, list) == items
+
+
+def test_an_incomplete_environment_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(UserError, match="RANK"):
+        processes.join()
+
+
+def test_the_loss_of_another_process_is_told_from_other_errors() -> None:
+    lost = RuntimeError("[../gloo/transport/tcp/pair.cc:537] Connection closed by peer [::1]:123")
+    assert processes.is_loss_of_another(lost)
+    assert processes.is_loss_of_another(dist.DistNetworkError("gone"))
+    assert not processes.is_loss_of_another(RuntimeError("shapes cannot be multiplied"))
+    assert not processes.is_loss_of_another(UserError("gloo"))
+
+
+@pytest.mark.parametrize("changes", [{"kind": "fast"}, {"kind": "fsdp", "layer_drop": 0.1}])
+def test_what_cannot_be_is_refused(
+    tiny_config: Configs, run_config: RunConfigs, changes: dict[str, Any]
+) -> None:
+    model = tiny_config("transformer", "transformer", layer_drop=changes.get("layer_drop", 0.0))
+    with pytest.raises(UserError, match="parallel"):
+        check_config(run_config(model, parallel=changes["kind"]))
+
+
+def test_seeds_differ_by_rank_and_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nmt.training.parallel import seed_update
+
+    monkeypatch.setattr(processes, "world", lambda: 2)
+    draws = set()
+    for rank in (0, 1):
+        monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
+        for update in (1, 2):
+            seed_update(1, update)
+            draws.add(torch.rand(()).item())
+    assert len(draws) == 4
+    seed_update(1, 2)
+    assert torch.rand(()).item() in draws
