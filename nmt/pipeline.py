@@ -124,6 +124,7 @@ class _Run:
         step = None
         if resumed is not None and resumed.training is not None:
             step = int(resumed.training["progress"]["update"])
+            self._check_pieces(resumed)
             self.say(f"going on after update {step:,}")
         log = self._metric_log(step)
         stack.callback(log.close)
@@ -139,6 +140,17 @@ class _Run:
         if resumed is not None and resumed.training is not None:
             trainer.resume(resumed.weights, resumed.training)
         return trainer
+
+    def _check_pieces(self, resumed: Checkpoint) -> None:
+        """Refuse to go on where the ids that the model has learned mean other pieces now."""
+        for side in ("source", "target"):
+            before, now = getattr(resumed.tokenizers, side), getattr(self.corpus.tokenizers, side)
+            if before.pieces(range(len(before))) != now.pieces(range(len(now))):
+                raise UserError(
+                    f"the text is no longer what {self.folder.path} began to learn from: the "
+                    f"tokenizer made of it has other pieces on the {side} side; restore the text, "
+                    "or choose another run.dir"
+                )
 
     def _samplers(self) -> Samplers | None:
         """Return what cuts the words of both sides anew for every epoch, if that is asked for."""
