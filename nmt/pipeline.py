@@ -12,7 +12,7 @@ import torch
 
 import nmt
 from nmt import processes, runtime
-from nmt.checkpoint import load_checkpoint
+from nmt.checkpoint import Checkpoint, load_checkpoint
 from nmt.config.check import check_config
 from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
@@ -153,6 +153,8 @@ class _Run:
         resumed = self.checkpoints.newest()
         step = None if resumed is None else resumed.update
         processes.check_same(step, f"checkpoints in {self.folder.path}")
+        if resumed is not None:
+            self._check_pieces(resumed)
         if step is not None:
             self.say(f"going on after update {step:,}")
         if resumed is not None and resumed.training is not None:
@@ -234,6 +236,17 @@ class _Run:
         decoding = replace(self.config.decoding, beam_size=1)
         greedy = Translator(model, self.corpus.tokenizers, decoding, self.precision)
         return rehearse_run(trainer, train, greedy, self.corpus.text.valid)
+
+    def _check_pieces(self, resumed: Checkpoint) -> None:
+        """Refuse to go on where the ids that the model has learned mean other pieces now."""
+        for side in ("source", "target"):
+            before, now = getattr(resumed.tokenizers, side), getattr(self.corpus.tokenizers, side)
+            if before.pieces(range(len(before))) != now.pieces(range(len(now))):
+                raise UserError(
+                    f"the text is no longer what {self.folder.path} began to learn from: the "
+                    f"tokenizer made of it has other pieces on the {side} side; restore the text, "
+                    "or choose another run.dir"
+                )
 
     def _samplers(self) -> Samplers | None:
         """Return what cuts the words of both sides anew for every epoch, if that is asked for."""

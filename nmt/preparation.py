@@ -1,10 +1,11 @@
 """The first stage of every run, and all of `nmt prepare`: the corpus, said as it comes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from nmt.config.schema import Config
 from nmt.data.batching import UpdateBatches
+from nmt.data.corpus import source_tags
 from nmt.data.prepare import PreparedCorpus, Preparing, prepare
 from nmt.inheritance import tokenizer_settings
 from nmt.reporting.console import Console
@@ -45,14 +46,29 @@ def prepare_corpus(config: Config, say: Console, interrupted: Callable[[], bool]
         f"{tested:,} test"
     )
     say(
-        f"tokenizer {config.tokenizer.name}, {len(tokenizers.source):,} pieces"
+        f"tokenizer {config.tokenizer.model or config.tokenizer.name}, "
+        f"{len(tokenizers.source):,} pieces"
         f"{'' if tokenizers.joint else f' and {len(tokenizers.target):,}'}; "
         f"{'found prepared' if corpus.from_cache else 'prepared'} "
         f"in {time.monotonic() - began:.1f} s"
     )
+    for line in _split_tags(config, corpus):
+        say(line)
     if config.training.batch_tokens:  # else it is found later, by trying
         say(_cost(config, corpus))
     return corpus
+
+
+def _split_tags(config: Config, corpus: PreparedCorpus) -> Iterator[str]:
+    """Yield a warning for every tag that is not one piece."""
+    tokenizer = corpus.tokenizers.source
+    for tag in sorted(source_tags(config.data)):
+        if tag not in tokenizer.symbols:
+            yield (
+                f"warning: the tag {tag} is text to the tokenizer, {len(tokenizer.encode(tag))} "
+                f"pieces; to make it one that is never split, add it to tokenizer.symbols: "
+                f"\"tokenizer.symbols=['{tag}']\""
+            )
 
 
 def _cost(config: Config, corpus: PreparedCorpus) -> str:

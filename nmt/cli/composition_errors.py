@@ -56,13 +56,37 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError:
     if found := re.search(r"Could not find '([^']+)'", message):
         return _unknown_choice(found[1])
     if found := re.search(r"[Ee]rror merging override (\S+)", message):
+        if reason := _whole_section(found[1]):
+            return UserError(reason)
         return UserError(f"{found[1]}: {_one_line(str(cause).split('full_key')[0])}")
     return UserError(_one_line(message))
+
+
+def _whole_section(override: str) -> str | None:
+    """Say how a section is set, if it is one that the override gives a single value."""
+    key, _, value = override.lstrip("+").partition("=")
+    if key == "data.extra":
+        return f"{override} names no source; as in data.extra.NAME.path={value}"
+    node = OmegaConf.select(_composed([]), key)
+    if key in ("data.train", "data.valid", "data.test"):
+        if value == "null":
+            return f"{override}: there is no training without it"
+        return f"{override}: {key} is a section; name a file as {key}.path={value}"
+    if not isinstance(node, DictConfig):
+        return None
+    group = key.replace(".", "/")
+    if group in _groups():
+        return f"{override} sets a group of settings; write {group}={value}"
+    return f"{override}: {key} is a section; set one of {', '.join(map(str, node))} in it"
 
 
 def _unreadable(error: OverrideParseException) -> UserError:
     if "=" not in error.override:
         return UserError(f"{error.override} sets nothing; write {error.override}=VALUE")
+    key, _, value = error.override.partition("=")
+    if "/" in key and "." in key:
+        dotted, value = key.replace("/", "."), value.strip("'")  # which `readable` may have put
+        return UserError(f"{key} is neither a group nor a setting; did you mean {dotted}={value}?")
     return UserError(
         f"cannot read {error.override}; put a value that holds special characters between quotes, "
         "as in \"run.dir='a=b'\""
@@ -94,7 +118,8 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> UserError:
 def _unknown_choice(name: str) -> UserError:
     group, _, choice = name.rpartition("/")
     folder = config_directory() / group
-    known = sorted(file.stem for file in folder.glob("*.yaml")) if folder.is_dir() else []
+    files = folder.glob("[!_]*.yaml") if folder.is_dir() else []
+    known = sorted(file.stem for file in files)
     nearest = difflib.get_close_matches(choice, known, n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]}? " if nearest else ""
     return UserError(f"there is no {group}={choice}; {hint}choose from {', '.join(known)}")

@@ -16,6 +16,7 @@ from nmt.errors import UserError
 
 _COMPRESSED = (".gz", ".xz", ".bz2", ".zst")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
+_SETTING = re.compile(r"(?:data|tokenizer|training)[./][\w./]+=|tokenizer=")
 _FORMATS = ("txt", "tsv", "csv", "jsonl", "json", "parquet", "tmx", "xlf", "po", "raw", "tok")
 
 
@@ -24,7 +25,7 @@ class DataCheckOptions:
     """What `nmt data check` was asked.
 
     Attributes:
-        arguments: Two files, one file of both sides, or with ``data`` more overrides.
+        arguments: Two files or one file of both sides, unless ``data`` names them; then settings.
         valid: The two files of validation.
         test: The two files of the test set.
         languages: Codes of source and target, where they are given.
@@ -84,7 +85,7 @@ def _report(config: Config, options: DataCheckOptions) -> int:
     )
     splits = open_splits(data)
     if options.data is None:
-        settings = replace(settings, name=" and ".join(options.arguments))
+        settings = replace(settings, name=" and ".join(_apart(options.arguments)[0]))
         if options.valid is None:
             del splits["valid"]  # no configuration is without it, so training text stood in
     say = _Counter()
@@ -145,23 +146,32 @@ def _vocabulary(options: DataCheckOptions) -> list[str]:
 
 
 def _file_overrides(options: DataCheckOptions) -> list[str]:
-    if not options.arguments:
+    files, settings = _apart(options.arguments)
+    if not files:
         raise UserError(
             "give two files, SOURCE TARGET, one file of both sides, or --data; "
             "see nmt data check --help"
         )
-    if len(options.arguments) > 2:
+    if len(files) > 2:
         raise UserError(
-            f"{len(options.arguments)} files are given, but a corpus has two, SOURCE TARGET; "
+            f"{len(files)} files are given, but a corpus has two, SOURCE TARGET; "
             "validation is --valid SOURCE TARGET"
         )
     no_test = [] if options.test else ["data.test=null"]
-    return ["data=files", *no_test, *_vocabulary(options)]
+    return ["data=files", *no_test, *_vocabulary(options), *settings]
+
+
+def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return files and settings: a setting has the key of one before =, and is no file."""
+    settings = [a for a in arguments if _SETTING.match(a) and not Path(a).exists()]
+    return [a for a in arguments if a not in settings], settings
 
 
 def _file_settings(options: DataCheckOptions) -> dict[str, Any]:
     """Return settings whose values are file names, which no grammar shall read."""
-    files = list(options.arguments)
+    files, _ = _apart(options.arguments)
+    if len(files) == 2 and files[0] == files[1]:
+        raise UserError(f"SOURCE and TARGET are the same file, {files[0]}")
     source_language, target_language = _languages(files, options.languages)
     settings: dict[str, Any] = {
         "data.source_language": source_language,
@@ -179,15 +189,21 @@ def _file_settings(options: DataCheckOptions) -> dict[str, Any]:
 def _languages(files: Sequence[str], given: tuple[str | None, str | None]) -> tuple[str, str]:
     guessed = _guess_pair(files[0]) if len(files) == 1 else tuple(map(_guess, files))
     source, target = (one or other for one, other in zip(given, guessed, strict=True))
-    for side, language, file in (("source", source, files[0]), ("target", target, files[-1])):
-        if language is None:
-            raise UserError(
-                f"the name {file} does not tell the language of the {side} side, as train.en does; "
-                f"give it: --{side}-language en"
-            )
-    assert source is not None
-    assert target is not None
-    return source, target
+    if source is not None and target is not None:
+        return source, target
+    if len(files) == 1 and _guess(files[0]):
+        raise UserError(
+            f"{files[0]} is one side, by its name; give both files, SOURCE TARGET, or one file "
+            "that holds both sides, as train.tsv"
+        )
+    sides = (("source", source, files[0], "de"), ("target", target, files[-1], "en"))
+    untold = [side for side in sides if side[1] is None]
+    example = "train.de-en.tsv" if len(files) == 1 else f"train.{untold[0][3]}"
+    raise UserError(
+        f"the name {untold[0][2]} does not tell the language of the "
+        f"{' and the '.join(side[0] for side in untold)} side, as {example} does; "
+        f"give it, as in {' '.join(f'--{side[0]}-language {side[3]}' for side in untold)}"
+    )
 
 
 def _guess(file: str) -> str | None:

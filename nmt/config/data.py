@@ -85,7 +85,7 @@ class DataConfig:
     temperature: float  # above 1 evens out sources of unlike size (Arivazhagan et al. 2019)
     filters: FiltersConfig
     max_length: int  # training pairs with more pieces than this on a side are left out, and counted
-    on_doubt: str  # stop | warn: when the two sides look shifted against each other
+    on_doubt: str  # stop | warn: when the two sides look shifted or swapped
     dropped: str | None  # a .tsv file to write every training pair to that is left out
     shuffle_buffer: int | None  # pairs shuffled together; null: all
     workers: int | None  # processes and threads that prepare; null: as many as CPUs

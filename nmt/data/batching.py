@@ -10,6 +10,7 @@ from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.length_batches import Indices, LengthKeys, batches_by_key, cut_lengths
 from nmt.data.mixture import epoch_counts, epoch_members, source_weights
+from nmt.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,10 @@ class UpdateBatches:
         self._sizes = sizes
         self._counts = epoch_counts(sizes, weights, temperature)
         if not sum(self._counts):
-            raise ValueError("there are no pairs to make batches of")
+            raise UserError(
+                "an epoch holds no pair: the weights of the training text (data.train.weight, "
+                "data.extra.*.weight) are too small for so few pairs; raise them"
+            )
         self._budget = batch_tokens // accumulation
         self._accumulation = accumulation
         self._buffer = shuffle_buffer

@@ -11,11 +11,13 @@ from filelock import FileLock, Timeout
 from nmt.config.data import DataConfig
 from nmt.errors import UserError
 
+_PARTIAL = ".partial-"
+
 
 def cache_directory(data: DataConfig) -> Path:
     """Return the folder of all prepared data: data.cache_dir, $NMT_CACHE, or the user's cache."""
     if data.cache_dir is not None:
-        return Path(data.cache_dir)
+        return Path(data.cache_dir).expanduser()
     if "NMT_CACHE" in os.environ:
         return Path(os.environ["NMT_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nmt"
@@ -40,7 +42,7 @@ def made_once(folder: Path, on_wait: Callable[[], None]) -> Iterator[Path | None
         return
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        lock = _lock(folder.parent, folder.name)
         _acquire(lock, on_wait)
     except OSError as error:
         raise _cannot_write(folder.parent, error) from error
@@ -48,8 +50,9 @@ def made_once(folder: Path, on_wait: Callable[[], None]) -> Iterator[Path | None
         if folder.is_dir():  # the process that was waited for has made it
             yield None
             return
-        partial = folder.with_name(f".partial-{folder.name}")
+        partial = folder.with_name(f"{_PARTIAL}{folder.name}")
         try:
+            _remove_abandoned(folder.parent)
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             yield partial
@@ -60,6 +63,20 @@ def made_once(folder: Path, on_wait: Callable[[], None]) -> Iterator[Path | None
             shutil.rmtree(partial, ignore_errors=True)
     finally:
         lock.release()
+
+
+def _lock(cache: Path, name: str) -> FileLock:
+    return FileLock(cache / f".{name}.lock")
+
+
+def _remove_abandoned(cache: Path) -> None:
+    """Remove what killed processes left half made, whatever it was to become."""
+    for partial in cache.glob(f"{_PARTIAL}*"):
+        try:
+            with _lock(cache, partial.name.removeprefix(_PARTIAL)).acquire(timeout=0):
+                shutil.rmtree(partial, ignore_errors=True)
+        except (Timeout, OSError):
+            continue  # someone is at it, or it is another's
 
 
 def _acquire(lock: FileLock, on_wait: Callable[[], None]) -> None:

@@ -18,6 +18,7 @@ from nmt.data.links import Links, check_links, parse_links
 from nmt.data.sources.build import open_source, read_all
 from nmt.data.sources.hub import HubPairs
 from nmt.data.sources.interface import PairSource
+from nmt.data.sources.tagged import TaggedPairs
 from nmt.data.text_files import stream_lines
 from nmt.errors import UserError
 from nmt.text.tokenizer import split_words
@@ -62,8 +63,10 @@ class LinkReader:
     def __init__(self, file: LinkFile) -> None:
         self._file, self._lines, self._pairs = file, stream_lines(file.path), 0
 
-    def read(self, sources: Sequence[str], targets: Sequence[str]) -> list[Links]:
-        """Return the links of the next pairs.
+    def read(
+        self, sources: Sequence[str], targets: Sequence[str], *, tagged: bool = False
+    ) -> list[Links]:
+        """Return the links of the next pairs; those of the file do not count a tag as a word.
 
         Raises:
             UserError: A line holds something else, points outside its pair, or is missing.
@@ -74,7 +77,7 @@ class LinkReader:
             line = next(self._lines, None)
             if line is None:
                 raise self._unequal(f"ends before pair {self._pairs:,}")
-            links.append(self._links(line, source, target))
+            links.append(self._links(line, source, target, tagged=tagged))
         return links
 
     def finish(self) -> None:
@@ -92,7 +95,7 @@ class LinkReader:
             "that is missing or doubled"
         )
 
-    def _links(self, line: str, source: str, target: str) -> Links:
+    def _links(self, line: str, source: str, target: str, *, tagged: bool) -> Links:
         place = f"{self._file.path}, line {self._pairs}"
         try:
             links = parse_links(line)
@@ -100,6 +103,8 @@ class LinkReader:
             raise UserError(f"{place}: {error}") from None
         if self._file.flip:
             links = links.flipped()
+        if tagged and source.strip():
+            links = links.behind_tag()
         check_links(links, len(split_words(source)), len(split_words(target)), place=place)
         return links
 
@@ -178,6 +183,12 @@ def split_sources(data: DataConfig) -> dict[str, PairSource]:
             source = replace(source, local_setting="data.root=FOLDER")
         sources[split] = source
     return sources
+
+
+def source_tags(data: DataConfig) -> set[str]:
+    """Return the tags of all sources."""
+    sources = [*split_configs(data).values(), *extra_sources(data).values()]
+    return {source.tag for source in sources if source.tag is not None}
 
 
 def split_configs(data: DataConfig) -> dict[str, SourceConfig]:
@@ -264,6 +275,7 @@ def _read(source: PairSource, links: LinkFile | None) -> ParallelText:
     if links is None:
         return text
     reader = links.open()
-    alignment = reader.read(text.source, text.target)
+    tagged = isinstance(source, TaggedPairs)
+    alignment = reader.read(text.source, text.target, tagged=tagged)
     reader.finish()
     return replace(text, alignment=alignment)

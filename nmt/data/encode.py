@@ -12,6 +12,7 @@ from nmt.data.encoded import EncodedCorpus, SequenceWriter
 from nmt.data.filters import RULES
 from nmt.data.piece_links import LinkWriter, PieceLinks
 from nmt.data.scan import CHUNK, Progress, Scan, cleaned
+from nmt.data.sources.interface import PairChunk, with_tag
 from nmt.errors import UserError
 from nmt.text.tokenizer import TokenizerPair
 
@@ -85,7 +86,7 @@ class TrainingEncoder:
 def kept_text(
     source: TrainingSource, verdicts: npt.NDArray[np.uint8]
 ) -> Iterator[tuple[ParallelText, npt.NDArray[np.uint8]]]:
-    """Yield the kept pairs of a source, cleaned, a chunk at a time, with the chunk's verdicts.
+    """Yield the kept pairs of a source, cleaned and tagged, a chunk at a time, with its verdicts.
 
     Args:
         source: What to read.
@@ -101,17 +102,19 @@ def kept_text(
         start += len(chunk)
         if len(judged) != len(chunk):
             raise _changed(source)
-        yield _kept(*cleaned(chunk), links, judged == 0), judged
+        yield _kept(chunk, links, judged == 0), judged
     if start != len(verdicts):
         raise _changed(source)
     if links is not None:
         links.finish()
 
 
-def _kept(
-    sources: list[str], targets: list[str], links: LinkReader | None, kept: npt.NDArray[np.bool_]
-) -> ParallelText:
-    alignment = None if links is None else links.read(sources, targets)
+def _kept(chunk: PairChunk, links: LinkReader | None, kept: npt.NDArray[np.bool_]) -> ParallelText:
+    bare, targets = cleaned(chunk)
+    sources = with_tag(bare, chunk.tag)
+    alignment = None
+    if links is not None:
+        alignment = links.read(sources, targets, tagged=chunk.tag is not None)
     if kept.all():
         return ParallelText(sources, targets, alignment)
     chosen = np.flatnonzero(kept).tolist()

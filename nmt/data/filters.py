@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -252,7 +253,7 @@ class DroppedPairs:
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        file.write("rule\tfile\tline\tsource\ttarget\n")
+        file.write(_HEADER)
 
     def write(self, rule: str, file: str, line: int, source: str, target: str) -> None:
         """Add a pair. Tabs and line breaks within it become spaces."""
@@ -260,8 +261,30 @@ class DroppedPairs:
         self._file.write("\t".join(cell.translate(_ONE_CELL) for cell in cells) + "\n")
 
 
+_HEADER = "rule\tfile\tline\tsource\ttarget\n"
+
 # All that str.splitlines breaks at, so that every reader sees a line a pair.
 _ONE_CELL = dict.fromkeys(map(ord, "\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"), " ")
+
+
+def check_dropped(path: Path) -> None:
+    """See that no other file would be lost, as the text itself, by writing dropped pairs there.
+
+    Raises:
+        UserError: There is something that is no table of dropped pairs.
+    """
+    if not path.exists():
+        return
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            ours = file.readline(len(_HEADER)) in (b"", _HEADER.encode())
+    except (OSError, EOFError, zlib.error):
+        ours = False
+    if not ours:
+        raise UserError(
+            f"data.dropped={path} is there already and holds something else than dropped pairs: "
+            "name another file"
+        )
 
 
 @contextmanager
@@ -284,6 +307,10 @@ def writes_dropped(path: Path) -> Iterator[DroppedPairs]:
         with raw, _packed(raw, path) as packed, _text(packed) as text:
             yield DroppedPairs(text)
         os.replace(partial, path)
+    except OSError as error:
+        raise UserError(
+            f"data.dropped={path} cannot be written: {error.strerror or error}"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
 

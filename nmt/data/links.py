@@ -29,6 +29,10 @@ class Links:
         """Return the links of the same pair with source and target exchanged."""
         return Links(_flip(self.sure), _flip(self.possible))
 
+    def behind_tag(self) -> "Links":
+        """Return the links of the same pair with one more word before its source."""
+        return Links(_shift(self.sure), _shift(self.possible))
+
 
 def parse_links(line: str) -> Links:
     """Read one line: ``i-j`` is a sure link, ``ipj`` or ``i?j`` a possible one.
@@ -91,3 +95,7 @@ def check_links(links: Links, source_words: int, target_words: int, place: str) 
 
 def _flip(links: frozenset[Link]) -> frozenset[Link]:
     return frozenset((target, source) for source, target in links)
+
+
+def _shift(links: frozenset[Link]) -> frozenset[Link]:
+    return frozenset((source + 1, target) for source, target in links)

@@ -6,10 +6,8 @@ It knows no torch, so that such a process starts in a moment and stays small.
 import atexit
 import multiprocessing
 import pickle
-import signal
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import resource_tracker
@@ -18,6 +16,7 @@ from random import Random
 from typing import Protocol
 
 from nmt.data.batching import BatchingState, UpdateBatches
+from nmt.data.child_signals import signals_held_back
 from nmt.data.encoded import PieceSequences
 from nmt.data.length_batches import Indices
 from nmt.data.padding import PaddedPairs, RaggedRows, pad_corpus_pairs, pad_pairs
@@ -109,7 +108,7 @@ class MakerProcess:
         try:
             if start_method != "fork":  # starting this lets signals through again, so it goes first
                 resource_tracker.ensure_running()
-            with _signals_held_back():
+            with signals_held_back():
                 self._process.start()
         except BaseException:
             self.stop()
@@ -149,20 +148,6 @@ class MakerProcess:
             f"a process that makes batches ended {how}, often for want of memory; "
             "the last checkpoint is intact: set data.loader_workers=0 and go on"
         )
-
-
-@contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Block what asks a run to stop; processes started inside keep it blocked for good."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    asking = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, asking)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _make(

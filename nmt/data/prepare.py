@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,20 @@ from nmt.data.checking.tokens import count_pieces, side_tokens
 from nmt.data.corpus import Corpus, TrainingSource, open_corpus, split_sources
 from nmt.data.encode import TrainingEncoder, kept_text
 from nmt.data.encoded import EncodedCorpus, PieceSequences, content_hash
-from nmt.data.filters import RULES, DropTable, PairFilters, held_out_hashes, writes_dropped
+from nmt.data.filters import (
+    RULES,
+    DropTable,
+    PairFilters,
+    check_dropped,
+    held_out_hashes,
+    writes_dropped,
+)
 from nmt.data.piece_links import PieceLinks
-from nmt.data.scan import CHUNK, Judge, Progress, Scan, available_cpus, scan
+from nmt.data.scan import CHUNK, Judge, Progress, Scan, available_cpus, cleaned, scan
 from nmt.errors import UserError
 from nmt.text.tokenizer import Tokenizer, TokenizerPair, train_tokenizers
 
-_FORMAT = "2"  # of the cache; a change makes new entries
+_FORMAT = "3"  # of the cache; a change makes new entries
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,9 @@ def prepare(
         UserError: The corpus is at fault, or nothing of it is left to train on.
     """
     preparing = preparing or Preparing()
+    dropped = None if data.dropped is None else Path(data.dropped).expanduser()
+    if dropped is not None:
+        check_dropped(dropped)
     corpus = open_corpus(data)
     if with_links and corpus.train[0].links is None:
         raise UserError(
@@ -100,15 +110,34 @@ def prepare(
     if not with_links:
         bare = tuple(dataclasses.replace(source, links=None) for source in corpus.train)
         corpus = dataclasses.replace(corpus, train=bare)
-    folder = cache_directory(data) / _key(corpus, data, tokenizer)
+    key = _key(corpus, data, tokenizer)
+    folder = cache_directory(data) / key
     waiting = "another process prepares the same data; waiting for it"
     with made_once(folder, lambda: preparing.say(waiting)) as partial:
         if partial is not None:
             _build(partial, corpus, data, tokenizer, preparing)
+            if _key(corpus, data, tokenizer) != key:
+                raise UserError(
+                    "the training text changed while it was read; wait until it is written, and "
+                    "start again"
+                )
     prepared = _load(folder, corpus, from_cache=partial is None)
-    if data.dropped is not None:
-        _write_dropped(prepared, Path(data.dropped))
+    if dropped is not None:
+        _write_dropped(prepared, dropped)
     return prepared
+
+
+_CUTS = (
+    "name",
+    "vocab_size",
+    "joint",
+    "byte_fallback",
+    "character_coverage",
+    "normalization",
+    "symbols",
+    "sample_size",
+)
+"""What decides about the stored cut; sampling is drawn from it later, models count by content."""
 
 
 def _key(corpus: Corpus, data: DataConfig, tokenizer: TokenizerConfig) -> str:
@@ -119,7 +148,7 @@ def _key(corpus: Corpus, data: DataConfig, tokenizer: TokenizerConfig) -> str:
         "max_length": data.max_length,
         "on_doubt": data.on_doubt,
         "filters": dataclasses.asdict(data.filters),
-        "tokenizer": dataclasses.asdict(tokenizer),
+        "tokenizer": {key: dataclasses.asdict(tokenizer)[key] for key in _CUTS},
         "models": [_file_hash(name) for name in (tokenizer.model, tokenizer.target_model)],
     }
     parts = [json.dumps(settings, sort_keys=True)]
@@ -137,7 +166,7 @@ def _file_hash(name: str | None) -> str:
     if name is None:
         return ""
     try:
-        with Path(name).open("rb") as file:
+        with Path(name).expanduser().open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except OSError as error:
         raise UserError(f"cannot read {name}: {error.strerror}") from error
@@ -148,10 +177,7 @@ def _build(
 ) -> None:
     """Fill a folder of the cache."""
     languages = (data.source_language, data.target_language)
-    held_out = [text for text in (corpus.valid, corpus.test) if text is not None]
-    overlap = None
-    if data.filters.test_overlap:
-        overlap = held_out_hashes((text.source, text.target) for text in held_out)
+    overlap = held_out_hashes(_held_out_text(data)) if data.filters.test_overlap else None
     judge = Judge(PairFilters(data.filters, languages, overlap), data.filters, languages)
     scanned = scan(corpus.train, judge, data.workers, preparing.progress)
     inspections = {"train": scanned.inspection, **_inspect_held_out(data)}
@@ -166,6 +192,13 @@ def _build(
     tokens = _tokens(folder, corpus, tokenizers, scanned.inspection)
     report = _report(data, inspections, scanned, tokens)
     (folder / "report.json").write_text(json.dumps(report.to_mapping()))
+
+
+def _held_out_text(data: DataConfig) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield validation and test as they are compared with training text, without tags."""
+    for split, source in split_sources(data).items():
+        if split != "train":
+            yield from map(cleaned, source.chunks(CHUNK))
 
 
 def _inspect_held_out(data: DataConfig) -> dict[str, Inspection]:

@@ -2,21 +2,25 @@
 
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import islice
-from multiprocessing import get_context
+from itertools import chain, islice
+from multiprocessing import get_context, parent_process, resource_tracker
 
 import numpy as np
 import numpy.typing as npt
 
 from nmt.config.data import FiltersConfig
 from nmt.data.checking.inspection import ChunkInspection, Inspection, inspect_chunk
+from nmt.data.child_signals import signals_held_back
 from nmt.data.corpus import TrainingSource
 from nmt.data.filters import RULES, PairFilters, duplicate_keys, first_only
-from nmt.data.sources.interface import FaultSink, PairChunk, clean_text, refuse
+from nmt.data.sources.interface import FaultSink, PairChunk, clean_text, refuse, with_tag
+from nmt.errors import UserError
 
 CHUNK = 20_000  # pairs read, inspected and encoded together
 _SMALL = 4  # chunks that are not worth starting processes for
@@ -38,7 +42,7 @@ class Judge:
         sources, targets = cleaned(chunk)
         return JudgedChunk(
             self.filters.verdicts(sources, targets),
-            duplicate_keys(self.config, sources, targets),
+            duplicate_keys(self.config, with_tag(sources, chunk.tag), targets),
             inspect_chunk(chunk, self.languages),
         )
 
@@ -72,7 +76,7 @@ class Scan:
 
 
 def cleaned(chunk: PairChunk) -> tuple[list[str], list[str]]:
-    """Return both sides of a chunk, each text fit for training."""
+    """Return both sides of a chunk, each text fit for training, without the tag."""
     return list(map(clean_text, chunk.sources)), list(map(clean_text, chunk.targets))
 
 
@@ -137,20 +141,37 @@ def _judged(
     first = next(chunks, None)
     if first is None:
         return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _ignore_interrupts)
-    waiting: deque[Future[JudgedChunk]] = deque([pool.submit(judge, first)])
+    resource_tracker.ensure_running()  # starting it lets signals through again, so it goes first
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin_worker)
+    waiting: deque[Future[JudgedChunk]] = deque()
     try:
-        for chunk in chunks:
-            waiting.append(pool.submit(judge, chunk))
+        for chunk in chain([first], chunks):
+            with signals_held_back():  # this may start a worker
+                waiting.append(pool.submit(judge, chunk))
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a process that reads the training text was killed, often for want of memory; "
+            "set data.workers=1 and start again"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the main process, and end with it, even where it is killed."""
     for name in ("SIGINT", "SIGUSR1"):  # what asks to stop is the main process's business
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):  # by this the pool ends workers when one has died
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)

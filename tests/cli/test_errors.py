@@ -37,6 +37,11 @@ Tiny = Callable[[Path], list[str]]
         ("training.device=nonsense", ["nonsense", "cpu"]),
         ("training.device=meta", ["meta", "cpu"]),
         ("--nonsense", ["--nonsense"]),
+        ("data.filters=strict", ["data/filters=strict"]),
+        ("data.extra=a.tsv", ["data.extra.NAME.path=a.tsv"]),
+        ("training.guided_alignment=1", ["weight", "layer"]),
+        ("model/encoder.num_layers=1", ["did you mean model.encoder.num_layers=1?"]),
+        ("data=nonsense", ["choose from files, "]),
         ("data=files", ["data.source_language", "data.target_language"]),
     ],
 )
@@ -45,6 +50,12 @@ def test_a_faulty_override_is_named_with_the_remedy(
 ) -> None:
     message = refused("train", override)
     assert all(part in message for part in parts), message
+
+
+def test_a_file_in_place_of_a_section_is_told_where_it_goes(refused: Refused) -> None:
+    message = refused("train", "data=files", "data.train=a.tsv")
+    assert "name a file as data.train.path=a.tsv" in message
+    assert "no training without it" in refused("train", "data=files", "data.valid=null")
 
 
 def test_the_nearest_key_is_of_the_model_that_was_chosen(refused: Refused) -> None:

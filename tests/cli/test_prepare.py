@@ -63,3 +63,35 @@ def test_help_tells_what_it_is_for(nmt: Nmt) -> None:
     result = nmt("prepare", "--help")
     assert result.status == 0
     assert "check, filter and encode a corpus" in result.out
+
+
+def test_a_tag_that_is_not_one_piece_is_told(nmt: Nmt, settings: list[str]) -> None:
+    """It would be learned as text, and cut in another way beside other words."""
+    tag, symbols = "data.train.tag='<bt>'", "tokenizer.symbols=['<bt>']"
+    cut = nmt("prepare", *settings, tag, "tokenizer.vocab_size=50")
+    assert cut.status == 0, cut.err
+    assert f'"{symbols}"' in cut.err
+    whole = nmt("prepare", *settings, tag, symbols, "tokenizer.vocab_size=50")
+    assert whole.status == 0, whole.err
+    assert "tokenizer.symbols" not in whole.err
+
+
+def test_weights_that_leave_no_pair_are_refused(refused: Refused, settings: list[str]) -> None:
+    message = refused("prepare", *settings, "data.train.weight=0.0001", after_progress=True)
+    assert message.startswith("an epoch holds no pair: ")
+
+
+def test_a_home_folder_stands_for_itself(
+    nmt: Nmt, settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No shell replaces the ~ in data.cache_dir=~/cache."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    prepared = Path(nmt("prepare", *settings).out.strip())
+    (tmp_path / "own.model").write_bytes((prepared / "source.model").read_bytes())
+    result = nmt(
+        *("prepare", *settings[:-1], "data.cache_dir=~/other", "data.dropped=~/dropped.tsv"),
+        "tokenizer.model=~/own.model",
+    )
+    assert result.status == 0, result.err
+    assert Path(result.out.strip()).parent == tmp_path / "other"
+    assert (tmp_path / "dropped.tsv").exists()

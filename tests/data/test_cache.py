@@ -81,3 +81,13 @@ def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         made_once(tmp_path / "file" / "key", _ignore),
     ):
         pass
+
+
+def test_what_a_killed_process_left_of_other_data_goes_too(tmp_path: Path) -> None:
+    (tmp_path / ".partial-killed").mkdir()
+    (tmp_path / ".partial-killed" / "half").write_text("half")
+    with made_once(tmp_path / "under way", _ignore) as busy:
+        assert busy is not None
+        with made_once(tmp_path / "key", _ignore):
+            assert busy.is_dir()
+    assert not list(tmp_path.glob(".partial-*"))

@@ -15,6 +15,7 @@ from nmt.data.filters import (
     RULES,
     DropTable,
     PairFilters,
+    check_dropped,
     duplicate_keys,
     first_only,
     held_out_hashes,
@@ -199,17 +200,20 @@ def test_dropped_pairs_are_a_line_each(name: str, tmp_path: Path) -> None:
     assert path.read_bytes() != content
 
 
+@pytest.mark.parametrize("error", [UserError("of another file"), OSError("no space")])
 @pytest.mark.parametrize("name", ["dropped.tsv", "dropped.tsv.gz"])
-def test_a_fault_leaves_the_old_table_and_nothing_else(name: str, tmp_path: Path) -> None:
+def test_a_fault_leaves_the_old_table_and_nothing_else(
+    name: str, error: Exception, tmp_path: Path
+) -> None:
     path = tmp_path / name
     path.write_text("old")
 
     def write() -> None:
         with writes_dropped(path) as table:
             table.write("copy", "a", 1, "b", "c")
-            raise OSError("of another file")
+            raise error
 
-    with pytest.raises(OSError, match="of another file"):
+    with pytest.raises(UserError, match=str(error)):
         write()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -222,3 +226,14 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         writes_dropped(tmp_path / "file" / "dropped.tsv"),
     ):
         pass
+
+
+@pytest.mark.parametrize("name", ["text.tsv", "text.tsv.gz"])
+def test_a_file_of_something_else_is_not_overwritten(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    with writes_dropped(path) as table:
+        table.write("copy", "a", 1, "b", "c")
+    check_dropped(path)
+    path.write_text("en\tde\none\teins\n")
+    with pytest.raises(UserError, match=rf"{name} is there already .* name another file"):
+        check_dropped(path)

@@ -1,7 +1,7 @@
 """Preparation is done once, is kept under what it depends on, and is whole or not there."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from nmt.config.data import FilesDataConfig, SourceConfig, TokenizerConfig
 from nmt.config.plain import from_mapping
+from nmt.data import prepare as preparation
 from nmt.data.encode import TrainingEncoder
 from nmt.data.encoded import PieceSequences
 from nmt.data.prepare import PreparedCorpus, prepare
@@ -115,6 +116,17 @@ def test_another_tokenizer_is_prepared_anew(data: FilesDataConfig, change: dict[
     assert len(_entries(data)) == 2
 
 
+def test_what_is_sampled_in_training_is_not_prepared_anew(data: FilesDataConfig) -> None:
+    prepare(data, TOKENIZER)
+    assert prepare(data, replace(TOKENIZER, sampling=0.1)).from_cache
+
+
+def test_every_setting_of_the_tokenizer_was_considered() -> None:
+    """A new one changes the cut, or is named here as one that does not."""
+    settings = {field.name for field in fields(TokenizerConfig)}
+    assert settings == {*preparation._CUTS, "sampling", "model", "target_model"}
+
+
 def test_another_length_or_text_is_prepared_anew(data: FilesDataConfig) -> None:
     prepare(data, TOKENIZER)
     assert not prepare(replace(data, max_length=99), TOKENIZER).from_cache
@@ -126,8 +138,11 @@ def test_another_length_or_text_is_prepared_anew(data: FilesDataConfig) -> None:
 
 def test_swapped_languages_are_prepared_anew(data: FilesDataConfig) -> None:
     there = prepare(data, TOKENIZER)
-    swapped = SourceConfig(source=data.train.target, target=data.train.source)
-    back = prepare(replace(data, train=swapped), TOKENIZER)
+    train, valid = (
+        SourceConfig(source=split.target, target=split.source) for split in (data.train, data.valid)
+    )
+    swapped = replace(data, source_language="de", target_language="en", train=train, valid=valid)
+    back = prepare(swapped, TOKENIZER)
     assert not back.from_cache
     texts = [back.tokenizers.source.decode(ids) for ids in _sequences(back.train.source)]
     assert texts == [there.tokenizers.target.decode(ids) for ids in _sequences(there.train.target)]
@@ -185,3 +200,58 @@ def test_the_cache_is_where_the_environment_says(
     monkeypatch.setenv("NMT_CACHE", str(tmp_path / "elsewhere"))
     prepare(replace(data, cache_dir=None), TOKENIZER)
     assert len(_entries(replace(data, cache_dir=str(tmp_path / "elsewhere")))) == 1
+
+
+def test_text_that_changes_while_it_is_read_is_not_kept(
+    data: FilesDataConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many lines of other words would stand in the cache as what stood there before."""
+    whole = TrainingEncoder.encode
+
+    def change(*arguments: Any) -> Any:
+        Path(data.train.target or "").write_text("\n".join(reversed(GERMAN)) + "\n")
+        return whole(*arguments)
+
+    monkeypatch.setattr(TrainingEncoder, "encode", change)
+    with pytest.raises(UserError, match="changed while it was read"):
+        prepare(data, TOKENIZER)
+    assert _entries(data) == []
+
+
+def test_the_text_is_not_overwritten_by_what_is_dropped(data: FilesDataConfig) -> None:
+    table = Path(data.train.source or "").with_name("train.tsv")
+    lines = [f"{s}\t{t}" for s, t in zip(["en", *ENGLISH], ["de", *GERMAN], strict=True)]
+    table.write_text("\n".join(lines))
+    config = replace(data, train=SourceConfig(path=str(table)), dropped=str(table))
+    with pytest.raises(UserError, match=r"train\.tsv is there already"):
+        prepare(config, TOKENIZER)
+    assert table.read_text() == "\n".join(lines)
+
+
+def test_a_tag_does_not_hide_overlap_with_validation(data: FilesDataConfig) -> None:
+    filters = replace(data.filters, test_overlap=True)
+    telling = "four four four four four two"
+    for split in ("train", "valid"):
+        for tag in (None, "<bt>"):
+            config = replace(data, filters=filters)
+            config = replace(config, **{split: replace(getattr(data, split), tag=tag)})
+            prepared = prepare(config, replace(TOKENIZER, name="char", vocab_size=60))
+            pairs = prepared.train.source
+            kept = [prepared.tokenizers.source.decode(ids) for ids in _sequences(pairs)]
+            assert not any(telling in text for text in kept)
+            rules = {row["rule"]: row["count"] for row in prepared.dropped.to_mapping()["dropped"]}
+            assert rules["test_overlap"] == 1
+
+
+def test_word_links_do_not_count_the_tag(data: FilesDataConfig, tmp_path: Path) -> None:
+    (tmp_path / "links").write_text("0-0 1-1\n0-0\n\n0-0\n4-0\n\n")
+    alignments = replace(data.alignments, train=str(tmp_path / "links"))
+    tokenizer = replace(TOKENIZER, name="char", symbols=["<bt>"], vocab_size=60)
+    plain = replace(data, alignments=alignments)
+    tagged = replace(plain, train=replace(data.train, tag="<bt>"))
+    alone, behind = (prepare(d, tokenizer, with_links=True).train for d in (plain, tagged))
+    assert alone.links is not None
+    assert behind.links is not None
+    for index in range(len(alone)):
+        shifted = [(s + 1, t) for s, t in alone.links[index].tolist()]
+        assert [tuple(link) for link in behind.links[index].tolist()] == shifted

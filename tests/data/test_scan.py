@@ -1,7 +1,13 @@
 """All training text is judged once: alike in any chunks and processes, across all sources."""
 
+import os
+import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from multiprocessing import get_context, parent_process
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +15,12 @@ import pytest
 from nmt.config.data import FiltersConfig
 from nmt.data import scan as scanning
 from nmt.data.corpus import TrainingSource
+from nmt.data.encode import kept_text
 from nmt.data.filters import RULES, PairFilters
 from nmt.data.scan import Judge, Scan, scan
 from nmt.data.sources.interface import FaultSink, PairChunk, refuse
+from nmt.data.sources.tagged import TaggedPairs
+from nmt.errors import UserError
 
 FILTERS = FiltersConfig(
     max_words=4,
@@ -94,3 +103,91 @@ def test_a_dropped_pair_does_not_count_as_the_first_of_equals() -> None:
     scanned = _scan(filters=keeps)
     assert _rules(scanned)[0][3] == "kept"
     assert _rules(_scan())[0].count("copy") == 1
+
+
+@dataclass(frozen=True)
+class Deadly(Judge):
+    """A judge that ends its process, as the kernel does for want of memory."""
+
+    def __call__(self, chunk: PairChunk) -> scanning.JudgedChunk:
+        if parent_process() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(chunk)
+
+
+def test_a_worker_that_is_killed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "CHUNK", 1)
+    monkeypatch.setattr(scanning, "_SMALL", 1)
+    judge = Deadly(PairFilters(FILTERS, ("en", "de")), FILTERS, ("en", "de"))
+    with pytest.raises(UserError, match=r"was killed.*data\.workers=1"):
+        scan([TrainingSource("x", Listed(ONE))], judge, 2, lambda stage, done, total: None)
+
+
+def _start_worker(reports: "SimpleQueue[int]") -> None:
+    worker = get_context("spawn").Process(target=_work, args=(reports,))
+    worker.start()
+    time.sleep(60)
+
+
+def _work(reports: "SimpleQueue[int]") -> None:
+    scanning._begin_worker()
+    reports.put(os.getpid())
+    time.sleep(60)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the process in /proc")
+def test_a_worker_ends_with_its_parent_however_that_ends() -> None:
+    context = get_context("spawn")
+    reports: SimpleQueue[int] = context.SimpleQueue()
+    parent = context.Process(target=_start_worker, args=(reports,))
+    parent.start()
+    worker = reports.get()
+    parent.kill()
+    parent.join()
+    for _ in range(500):
+        if not _runs(worker):
+            break
+        time.sleep(0.01)
+    assert not _runs(worker)
+
+
+def _runs(process: int) -> bool:
+    """Whether a process is there, and no zombie that nobody has buried."""
+    status = Path(f"/proc/{process}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_tag_is_no_part_of_what_is_judged() -> None:
+    """A tag would hide copies; but what differs by its tag is not the same pair."""
+    sources = [
+        TrainingSource("data.train", Listed(ONE)),
+        TrainingSource("x", TaggedPairs(Listed(ONE), "<bt>")),
+    ]
+    judge = Judge(PairFilters(FILTERS, ("en", "de")), FILTERS, ("en", "de"))
+    scanned = scan(sources, judge, 1, lambda stage, done, total: None)
+    assert _rules(scanned) == (EXPECTED[0], EXPECTED[0])
+    kept = [text for text, _ in kept_text(sources[1], scanned.verdicts[1])]
+    assert kept[0].source == ["<bt> a b", "<bt> g"]
+
+
+@dataclass(frozen=True)
+class Watchful(Judge):
+    """A judge that works only where Ctrl-C was held back before its process began."""
+
+    def __call__(self, chunk: PairChunk) -> scanning.JudgedChunk:
+        if parent_process() is not None:
+            assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        return super().__call__(chunk)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be blocked")
+def test_workers_are_deaf_to_ctrl_c_from_their_first_instruction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that heard it while it still imports would print a traceback beside the one line."""
+    monkeypatch.setattr(scanning, "CHUNK", 1)
+    monkeypatch.setattr(scanning, "_SMALL", 1)
+    judge = Watchful(PairFilters(FILTERS, ("en", "de")), FILTERS, ("en", "de"))
+    source = TrainingSource("x", Listed(ONE))
+    assert scan([source], judge, 2, lambda stage, done, total: None).pairs == len(ONE)
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -13,7 +13,7 @@ from nmt.reporting.metric_log import read_metrics
 Nmt = Callable[..., Any]
 Tiny = Callable[[Path], list[str]]
 
-UPDATES = 60
+UPDATES = 80
 GUIDED = ["training.guided_alignment.weight=2", "optimizer.learning_rate=0.02"]
 
 

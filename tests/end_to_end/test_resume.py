@@ -293,6 +293,41 @@ def test_a_full_disk_stops_the_run_and_the_same_command_goes_on_when_there_is_ro
     _assert_same_run(full, whole)
 
 
+def test_a_run_does_not_go_on_with_other_pieces(
+    nmt: Nmt,
+    settings: Sequence[str],
+    corpus: Path,
+    tmp_path: Path,
+    at_update: Callable[[int, int], None],
+) -> None:
+    """Text that changed makes another tokenizer, whose ids mean nothing to the weights."""
+    at_update(2, signal.SIGINT)
+    assert nmt("train", *settings, f"run.dir={tmp_path / 'run'}").status == 75
+    for language, word, other in (("en", "seven", "zork"), ("de", "sieben", "quark")):
+        path = corpus / f"train.{language}"
+        path.write_text(path.read_text().replace(word, other))
+    result = nmt("train", *settings, f"run.dir={tmp_path / 'run'}")
+    assert result.status == 2, result.err
+    assert "nmt: the text is no longer what" in result.err
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_other_cuts_of_words_are_the_same_after_an_interruption(
+    nmt: Nmt,
+    settings: Sequence[str],
+    tmp_path: Path,
+    at_update: Callable[[int, int], None],
+    workers: int,
+) -> None:
+    settings = [*settings, "tokenizer.sampling=0.1"]
+    at_update(5, signal.SIGINT)
+    assert nmt("train", *settings, f"run.dir={tmp_path / 'interrupted'}").status == 75
+    again = [*settings, f"run.dir={tmp_path / 'interrupted'}", f"data.loader_workers={workers}"]
+    assert nmt("train", *again).status == 0
+    assert nmt("train", *settings, f"run.dir={tmp_path / 'whole'}").status == 0
+    _assert_same_run(tmp_path / "interrupted", tmp_path / "whole")
+
+
 def test_a_longer_run_goes_on_and_is_then_finished(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
 ) -> None:

@@ -39,6 +39,7 @@ class Recipe:
     model: dict[str, Any]
     updates: int
     learning_rate: float
+    accumulation: int = 1  # more, where an update should see several lengths: a batch has one
 
 
 BUDGETS = {  # updates
@@ -55,7 +56,12 @@ MEANT_TO_BE_SHARP = ("bahdanau", "luong_dot", "luong_general", "luong_concat")
 
 
 def recurrent(
-    attention: str, window: str = "global", window_size: int = 1, *, patience: float = 1
+    attention: str,
+    window: str = "global",
+    window_size: int = 1,
+    *,
+    patience: float = 1,
+    learning_rate: float = 0.01,
 ) -> Recipe:
     model = dict(
         attention=attention,
@@ -65,7 +71,8 @@ def recurrent(
         size=64,
         dropout=0.0,
     )
-    return Recipe(model, round(patience * BUDGETS[attention]), learning_rate=0.01)
+    mixed = 3 if attention == "bahdanau" and window == "global" else 1
+    return Recipe(model, round(patience * BUDGETS[attention]), learning_rate, mixed)
 
 
 TRANSFORMER = Recipe(
@@ -110,6 +117,7 @@ def trained(
         tiny_config(**recipe.model),
         max_updates=recipe.updates,
         batch_tokens=600,
+        accumulation=recipe.accumulation,
         label_smoothing=0.0,
         schedule=CosineScheduleConfig(warmup=20, final_factor=0.0),
         optimizer=AdamConfig(
@@ -197,8 +205,11 @@ def test_windows_that_reach_the_mirrored_place_suffice(
 def test_narrow_windows_copy(
     result_of: Callable[[Recipe, Task], Result], attention: str, window: str
 ) -> None:
-    size = 2 if attention == "multi_head" else 3  # one centre for all heads moves little if wide
-    assert_learned(result_of(recurrent(attention, window, size, patience=1.6), alike))
+    if attention == "multi_head":  # one centre for all heads moves little if wide, or hurried
+        recipe = recurrent(attention, window, 2, patience=2.2, learning_rate=0.005)
+    else:
+        recipe = recurrent(attention, window, 3, patience=1.6)
+    assert_learned(result_of(recipe, alike))
 
 
 def test_a_narrow_local_m_cannot_see_the_mirrored_place(

@@ -6,6 +6,7 @@ from typing import Any
 from nmt.data.checking import findings as say
 from nmt.data.checking.duplicates import find_repeats
 from nmt.data.checking.faults import CollectedFaults
+from nmt.data.checking.filtered import answered, other_language_findings
 from nmt.data.checking.filtering import Filtering, HeldOut
 from nmt.data.checking.histograms import rows_of_counts, rows_of_ratios
 from nmt.data.checking.inspection import Inspection, SideInspection, inspect_chunk
@@ -95,6 +96,7 @@ def build_report(
         found += nothing
         if not nothing and "unequal_lines" not in told.counts:
             found += say.shift_findings(split, seen, stop=stop)
+        found += say.swap_findings(split, seen, languages, stop=stop)
         found += say.rule_findings(split, seen, languages, told=told)
         row = _split_row(split, seen)
         if split == "train":
@@ -105,6 +107,9 @@ def build_report(
     found += say.overlap_findings(inspections, languages)
     if filters is not None and not filters["kept"] and not any(f.severity == ERROR for f in found):
         found.append(_nothing_left(filters, inspections["train"]))
+    elif filters is not None:
+        found = [answered(finding, filters) for finding in found]
+        found += other_language_findings(filters)
     return DataReport(corpus, splits, sorted(found, key=say.by_importance), filters, tokens, cost)
 
 
@@ -176,6 +181,7 @@ def _scan(
                     chunk.lines,
                     list(map(clean_text, chunk.sources)),
                     list(map(clean_text, chunk.targets)),
+                    chunk.tag,
                 )
                 scanned.sample.add(clean, keep(clean))
                 progress(split, scanned.inspection.pairs)

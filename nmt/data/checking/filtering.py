@@ -16,7 +16,7 @@ from nmt.data.filters import (
     duplicate_keys,
     held_out_hashes,
 )
-from nmt.data.sources.interface import PairChunk
+from nmt.data.sources.interface import PairChunk, with_tag
 
 _NONE = from_mapping(FiltersConfig, as_before(DataConfig)["filters"])
 
@@ -53,8 +53,8 @@ class Filtering:
         verdicts = self._filters.verdicts(chunk.sources, chunk.targets)
         kept: list[int] = np.flatnonzero(verdicts == KEPT).tolist()
         repeated = 0
-        texts = [chunk.sources[i] for i in kept], [chunk.targets[i] for i in kept]
-        keys = duplicate_keys(self._config, *texts)
+        sources, targets = [chunk.sources[i] for i in kept], [chunk.targets[i] for i in kept]
+        keys = duplicate_keys(self._config, with_tag(sources, chunk.tag), targets)
         if keys is not None:
             fresh = []
             for index, key in zip(kept, keys.tolist(), strict=True):

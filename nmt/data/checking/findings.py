@@ -1,29 +1,36 @@
 """From what was seen to what is said: the findings of a split, and those between splits."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from nmt.data.checking.duplicates import Repeats, find_overlap
 from nmt.data.checking.faults import CollectedFaults
 from nmt.data.checking.inspection import SIDES, Inspection
 from nmt.data.checking.places import Place, Tally
+from nmt.data.checking.remedies import to_compare, with_command
 from nmt.data.checking.report import ERROR, WARNING, Finding
-from nmt.data.checking.rules import FAULT_REMEDIES, MEND, ORDER, RULES
+from nmt.data.checking.rules import FAULT_COMMANDS, FAULT_REMEDIES, MEND, ORDER, RULES
 from nmt.data.checking.shifted import Shift, first_shift, tell_of_each_other
 from nmt.data.sources.interface import DataFault
+from nmt.data.sources.paths import format_suffix
 
 _SPLITS = ("train", "valid", "test")
-_COMPRESSED = (".gz", ".xz", ".bz2", ".zst")
+_TOLD_BELOW = ("; convert it", ": find the line")  # where a message begins to say the remedy, too
 
 
 def fault_findings(split: str, faults: CollectedFaults, seen: Inspection) -> Iterator[Finding]:
     """Yield what is wrong with the files of a split; unequal ones with the place it begins at."""
     for rule, first in faults.first.items():
         places = [Place(fault.file, fault.line) for fault in first]
-        remedy = FAULT_REMEDIES.get(rule, MEND).format(file=first[0].file)
+        words = FAULT_REMEDIES.get(rule, MEND)
+        remedy = with_command(words, FAULT_COMMANDS.get(rule, ""), first[0].file)
         message = first[0].message
+        for told in _TOLD_BELOW:
+            message = message.partition(told)[0]
         if rule == "unequal_lines":
             suspect, said = _where_unequal(first[0], seen)
             places, message = [*suspect, *places], f"{message}. {said}"
+            remedy = _looking_at(suspect, remedy)
         yield Finding(rule, ERROR, split, None, faults.counts[rule], places, message, remedy)
 
 
@@ -40,11 +47,24 @@ def _where_unequal(fault: DataFault, seen: Inspection) -> tuple[list[Place], str
     sides = seen.outlines(pairs)
     shift = first_shift(*sides, unequal=True)
     if shift is not None:
-        place = seen.place(pairs.start + shift.index)
-        return [place], f"From about line {place.line:,} on they look shifted: {_direction(shift)}"
+        place, other = _both_places(seen, pairs.start + shift.index)
+        return [
+            place,
+            other,
+        ], f"From about line {place.line:,} on they look shifted: {_direction(shift)}"
     if tell_of_each_other(*sides):
         return [], "As far as both go they look paired: what is missing is likely at the end"
     return [], "Lengths alone do not tell where it begins"
+
+
+def _both_places(seen: Inspection, index: int) -> tuple[Place, Place]:
+    return seen.place(index), seen.place(index, "source")
+
+
+def _looking_at(places: list[Place], remedy: str) -> str:
+    """Say how to see the lines first, where there is a place to look at on both sides."""
+    commands = to_compare(places) if len(places) > 1 else []
+    return "\n".join([f"{remedy}; to see both sides there:", *commands]) if commands else remedy
 
 
 def _direction(shift: Shift) -> str:
@@ -64,18 +84,37 @@ def shift_findings(split: str, seen: Inspection, *, stop: bool) -> Iterator[Find
     shift = first_shift(*seen.outlines(range(seen.pairs)))
     if shift is None:
         return
-    place = seen.place(shift.index)
+    shown = list(_both_places(seen, shift.index))
+    place = shown[0]
     message = (
         f"from about {place} on, the two sides look shifted: {_direction(shift)}; "
         "shifted pairs teach the model nothing"
     )
-    remedy = (
-        "look at both sides around that line for one that is missing or doubled; "
-        "if they are right after all, train with data.on_doubt=warn"
-    )
+    remedy = _looking_at(shown, FAULT_REMEDIES["looks_shifted"])
     severity = ERROR if stop else WARNING
-    shown = [place, seen.place(shift.index, "source")]
     yield Finding("looks_shifted", severity, split, None, 1, shown, message, remedy)
+
+
+def swap_findings(
+    split: str, seen: Inspection, languages: tuple[str, str], *, stop: bool
+) -> Iterator[Finding]:
+    """Yield the first two files of a split whose names are of each other's language, if any."""
+    for files in seen.files():
+        if languages[0] != languages[1] and _named_for(files) == languages[::-1]:
+            message = (
+                f"the source file is {files[0]}, the target file {files[1]}, but it is "
+                f"{languages[0]} that is to be translated to {languages[1]}: they look swapped"
+            )
+            severity = ERROR if stop else WARNING
+            places = [Place(file, None) for file in files]
+            remedy = FAULT_REMEDIES["looks_swapped"]
+            yield Finding("looks_swapped", severity, split, None, 1, places, message, remedy)
+            return
+
+
+def _named_for(files: tuple[str, str]) -> tuple[str, ...]:
+    """Return the last part of either name, below what tells compression: de of a.de.gz."""
+    return tuple(format_suffix(Path(file)).removeprefix(".") for file in files)
 
 
 def rule_findings(
@@ -138,9 +177,7 @@ def tally_finding(
     first = f", {'at' if tally.count == 1 else 'first'} {place}" if place else ""
     does = told.one if tally.count == 1 else told.many
     message = f"{number}{whose} {does}{first}: {told.why}"
-    remedy = told.remedy.replace("{file}", place.file if place else "FILE")
-    if "{file}" in told.remedy and place and place.file.endswith(_COMPRESSED):
-        remedy += " (unpacked first, as by gunzip)"
+    remedy = with_command(told.remedy, told.command, place.file if place else "FILE")
     return Finding(rule, WARNING, split, side, tally.count, tally.places, message, remedy)
 
 

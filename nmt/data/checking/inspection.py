@@ -262,6 +262,10 @@ class Inspection:
         )
         return source, target
 
+    def files(self) -> list[tuple[str, str]]:
+        """Return the files of source and target, once each, in the order they were read."""
+        return list(dict.fromkeys((part.source_file, part.target_file) for part in self._parts))
+
     def pairs_of(self, file: str) -> range:
         """Return the pairs with a side in this file."""
         parts = [

@@ -29,7 +29,7 @@ class UnreadableSource:
 
     def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
         """Tell what is wrong, and yield nothing."""
-        rule = "unreadable" if Path(self.name).exists() else "missing_file"
+        rule = "settings" if Path(self.name).exists() else "missing_file"
         on_fault(DataFault(rule, self.name, None, self.message))
         yield from ()
 

@@ -10,6 +10,7 @@ from nmt.data.checking.places import Place
 ERROR, WARNING = "error", "warning"
 _EXIT_CODES = {"clean": 0, "warnings": 1, "refused": 2}
 _SHORT = 8
+_CHECK = "nmt data check --data, with these settings behind it"
 _SHORT_FINDINGS = 6
 
 
@@ -136,7 +137,9 @@ def short_lines(report: DataReport) -> list[str]:
     lines = [f"data {name}: {pairs}; {_verdict(report)}"]
     lines += [_short(finding) for finding in report.findings[:_SHORT_FINDINGS]]
     if (more := len(report.findings) - _SHORT_FINDINGS) > 0:
-        lines.append(f"  and {more} more kinds; all of them: nmt data check")
+        lines.append(f"  and {more} more kinds; all, and what to do: {_CHECK}")
+    elif report.findings:
+        lines.append(f"  what to do: {_CHECK}")
     return lines[:_SHORT]
 
 

@@ -13,7 +13,8 @@ class Rule:
         one: What one line of which it is true does, as in "1 line ...".
         many: The same of several.
         why: Why it hurts, or what becomes of it.
-        remedy: What to do or type; ``{file}`` is the file of the first place.
+        remedy: What to do.
+        command: How, in a shell; ``{file}`` is the file of the first place.
         unit: What is counted.
     """
 
@@ -21,11 +22,14 @@ class Rule:
     many: str
     why: str
     remedy: str
+    command: str = ""
     unit: str = "line"
 
 
-def _rule(does: str, do: str, why: str, remedy: str, unit: str = "line") -> Rule:
-    return Rule(does, do, why, remedy, unit)
+def _rule(
+    does: str, do: str, why: str, remedy: str, command: str = "", *, unit: str = "line"
+) -> Rule:
+    return Rule(does, do, why, remedy, command, unit)
 
 
 _LEFT_OUT = "training leaves them out; look whether the lines around them still belong together"
@@ -36,25 +40,29 @@ RULES = {
         "ends in a carriage return (a Windows line end)",
         "end in a carriage return (Windows line ends)",
         "nmt takes it off, but other tools learn it as a character",
-        "nothing has to be done; to clean the file: sed -i 's/\\r$//' '{file}'",
+        "nothing has to be done; to clean the file",
+        "sed -i 's/\\r$//' '{file}'",
     ),
     "line_break_inside": _rule(
         "has a line break of another kind inside (CR, U+2028, ...)",
         "have a line break of another kind inside (CR, U+2028, ...)",
         "tools cut there, and their sides shift; nmt reads it as one line",
-        "join the parts, or cut both sides there; an old Macintosh file: tr '\\r' '\\n' < '{file}'",
+        "join the parts, or cut both sides there; an old Macintosh file",
+        "tr '\\r' '\\n' < '{file}' > FILE",
     ),
     "byte_order_mark": _rule(
         "begins with a byte-order mark",
         "begin with a byte-order mark",
         "nmt takes it off where a file begins, but other tools read it as part of the first word",
-        "nothing has to be done; to clean the file: sed -i '1s/^\\xEF\\xBB\\xBF//' '{file}'",
+        "nothing has to be done; to clean the file",
+        "sed -i '1s/^\\xEF\\xBB\\xBF//' '{file}'",
     ),
     "control_character": _rule(
         "holds control characters, which cannot be seen",
         "hold control characters, which cannot be seen",
         "they take places in the vocabulary and hint at a damaged file",
-        "take them out: tr -d '\\000-\\010\\016-\\037\\177' < '{file}' > FILE",
+        "take them out",
+        "tr -d '\\000-\\010\\016-\\037\\177' < '{file}' > FILE",
     ),
     "replacement_character": _rule(
         "holds U+FFFD, which stands for characters lost in an earlier conversion",
@@ -66,39 +74,45 @@ RULES = {
         "holds invisible characters (zero-width, soft hyphen, direction marks)",
         "hold invisible characters (zero-width, soft hyphen, direction marks)",
         "words that look the same become different pieces",
-        "take them out: sed -i 's/\\xE2\\x80\\x8B//g; s/\\xC2\\xAD//g' '{file}'",
+        "take them out",
+        "LC_ALL=C sed -i 's/\\xC2\\xAD//g; s/\\xE2\\x80[\\x8B\\x8E\\x8F\\xAA-\\xAE]//g; "
+        "s/\\xE2\\x81[\\xA0-\\xA4\\xA6-\\xA9]//g; s/\\xEF\\xBB\\xBF//g' '{file}'",
     ),
     "tab": _rule(
         "holds a tab",
         "hold a tab",
         "the file may be a table of both sides, or columns were pasted into a text",
-        "if it is a table, give it alone, as FILE.tsv; else: sed -i 's/\\t/ /g' '{file}'",
+        "if it is a table, give it alone, as FILE.tsv; else take them out",
+        "sed -i 's/\\t/ /g' '{file}'",
     ),
     "mojibake": _rule(
         "looks garbled (UTF-8 read as Latin-1: Ã¼ for ü)",
         "look garbled (UTF-8 read as Latin-1: Ã¼ for ü)",
         "the model would learn the garbled spelling",
-        "convert back: iconv -f UTF-8 -t LATIN1 '{file}', where all of it is garbled; "
-        "or ftfy, a Python package, line by line",
+        "mend it line by line with ftfy, a Python package; where all of it is garbled, convert it",
+        "iconv -f UTF-8 -t LATIN1 '{file}' > FILE",
     ),
     "not_composed": _rule(
         "holds letters and accents apart (Unicode not in NFC)",
         "hold letters and accents apart (Unicode not in NFC)",
         "the same word would be spelled in two ways",
-        "keep tokenizer.normalization=nmt_nfkc, which joins them; or: uconv -x any-nfc '{file}'",
+        "keep tokenizer.normalization=nmt_nfkc, which joins them; or do it in the file",
+        "uconv -x any-nfc '{file}' > FILE",
     ),
     "markup": _rule(
         "holds HTML (&amp; or <b>)",
         "hold HTML (&amp; or <b>)",
         "the model would learn to write it",
-        'undo it: python3 -c \'import html, sys; [print(html.unescape(l), end="") '
-        "for l in sys.stdin]' < '{file}'; and delete tags",
+        "delete tags, and undo the rest",
+        "python3 -c 'import html, sys; "
+        "[print(html.unescape(l), end=\"\") for l in sys.stdin]' < '{file}' > FILE",
     ),
     "spaces": _rule(
         "has spaces at an end or twice in a row",
         "have spaces at an end or twice in a row",
         "harmless with the usual tokenizer.normalization, which joins them; identity keeps them",
-        "nothing has to be done; to clean the file: sed -i 's/  */ /g; s/^ //; s/ $//' '{file}'",
+        "nothing has to be done; to clean the file",
+        "sed -i 's/  */ /g; s/^ //; s/ $//' '{file}'",
     ),
     "blank": _rule(
         "is blank where the other side has text",
@@ -126,14 +140,14 @@ RULES = {
         f"are more than {MOST_RATIO:g} times as long on one side as on the other",
         "such pairs are seldom translations of each other",
         f"{_BY_HAND}; or leave them out: data.filters.max_ratio={MOST_RATIO:g}",
-        "pair",
+        unit="pair",
     ),
     "copy": _rule(
         "is the same on both sides",
         "are the same on both sides",
         "from untranslated text the model learns to copy (names alone are fine)",
         "leave them out: data.filters.copies=true",
-        "pair",
+        unit="pair",
     ),
     "wrong_script": _rule(
         "is not in the script of its language",
@@ -147,21 +161,21 @@ RULES = {
         "were there before, the same on both sides",
         "repeated pairs are learned by heart and count more than others",
         "leave them out: data.filters.duplicates=exact",
-        "pair",
+        unit="pair",
     ),
     "overlap": _rule(
         "stands in the training pairs too",
         "stand in the training pairs too",
         "scores on text that was learned say nothing about new text",
         "leave them out of training: data.filters.test_overlap=true",
-        "pair",
+        unit="pair",
     ),
     "source_overlap": _rule(
         "has a source that stands in the training pairs too, with another translation",
         "have sources that stand in the training pairs too, with other translations",
         "scores on text that was learned come out too high",
         "leave them out of training: data.filters.test_overlap=true",
-        "pair",
+        unit="pair",
     ),
 }
 
@@ -193,11 +207,17 @@ ORDER = (
 
 FAULT_REMEDIES = {
     "missing_file": "check the name and the folder; a name with spaces needs quotes",
-    "unreadable": "fetch or make the file again; one that ends in .gz, .xz or .zst must be such",
-    "not_utf8": "convert it: iconv -f LATIN1 -t UTF-8 '{file}' > FILE; or the encoding it has",
-    "utf16": "convert it: iconv -f UTF-16 -t UTF-8 '{file}' > FILE",
+    "unreadable": "fetch or make the file again; one that ends in .gz, .bz2, .xz or .zst must be "
+    "such",
+    "settings": "mend that setting, or give it behind the files, and check again",
+    "not_utf8": "convert it, if LATIN1 is what it is in",
+    "utf16": "convert it",
     "no_text": "give the file that holds the text; look whether a download or a command failed",
     "unequal_lines": "find the line that is missing or doubled, mend that file, and check again",
+    "looks_swapped": "swap the two files, or data.source_language and data.target_language; if "
+    "only the names are wrong, rename them, or train with data.on_doubt=warn",
+    "looks_shifted": "find the line that is missing or doubled, and mend that file; if both sides "
+    "are right after all, train with data.on_doubt=warn",
     "missing_column": "name them: data.train.source_column=NAME data.train.target_column=NAME",
     "too_few_columns": "mend that line: both sides must stand on it, one in each column",
     "too_many_columns": "mend that line: a separator inside a text must go, or be in quotes",
@@ -205,5 +225,11 @@ FAULT_REMEDIES = {
     "not_json": "mend or delete that line; every line is one JSON object",
 }
 """What to do about faults of the files; their messages say where."""
+
+FAULT_COMMANDS = {
+    "not_utf8": "iconv -f LATIN1 -t UTF-8 '{file}' > FILE",
+    "utf16": "iconv -f UTF-16 -t UTF-8 '{file}' > FILE",
+}
+"""How, in a shell."""
 
 MEND = "mend the file there, then check again"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nmt.data.checking.places import Place, excerpt
-from nmt.data.sources.interface import PairChunk
+from nmt.data.sources.interface import PairChunk, with_tag
 
 
 class EvenSample:
@@ -30,9 +30,10 @@ class EvenSample:
 
     def add(self, chunk: PairChunk, indices: Sequence[int]) -> None:
         """Offer these pairs of a chunk."""
+        sources = with_tag(chunk.sources, chunk.tag)
         for index in indices:
             if self.seen % self._step == 0:
-                self.sources.append(chunk.sources[index])
+                self.sources.append(sources[index])
                 self.targets.append(chunk.targets[index])
                 self._lines.append((chunk.source_file, chunk.target_file, chunk.lines[index]))
                 if len(self.sources) > self._size:

@@ -72,7 +72,9 @@ def _finding(finding: Finding, width: int) -> Iterator[str]:
         line = f"{f'line {place.line:,}' if same else place}: {place.text}"
         room = width - 8
         yield f"        {line if len(line) <= room else line[: room - 1] + '…'}"
-    yield from _wrapped(f"-> {finding.remedy}", width, first=8, indent=11)
+    words, *commands = finding.remedy.splitlines() or [""]
+    yield from _wrapped(f"-> {words}", width, first=8, indent=11)
+    yield from (f"           {command}" for command in commands)  # to be copied, so never broken
 
 
 def _filters(filters: Mapping[str, Any] | None) -> Iterator[str]:

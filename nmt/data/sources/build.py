@@ -9,7 +9,7 @@ from nmt.config.data import SourceConfig
 from nmt.data.sources.catalogues import read_po
 from nmt.data.sources.columns import Columns, is_number
 from nmt.data.sources.hub import HubPairs
-from nmt.data.sources.interface import PairSource, clean_text
+from nmt.data.sources.interface import PairSource, clean_text, with_tag
 from nmt.data.sources.json_lines import read_json_lines
 from nmt.data.sources.lines import LinePairs
 from nmt.data.sources.memories import read_tmx, read_xliff
@@ -65,7 +65,7 @@ def open_source(
 
 
 def read_all(source: PairSource) -> tuple[list[str], list[str]]:
-    """Return both sides of a source that fits into memory, cleaned for use.
+    """Return both sides of a source that fits into memory, cleaned for use, tags in front.
 
     Raises:
         UserError: A file is at fault.
@@ -73,7 +73,7 @@ def read_all(source: PairSource) -> tuple[list[str], list[str]]:
     sources: list[str] = []
     targets: list[str] = []
     for chunk in source.chunks(WHOLE):
-        sources += map(clean_text, chunk.sources)
+        sources += with_tag(list(map(clean_text, chunk.sources)), chunk.tag)
         targets += map(clean_text, chunk.targets)
     return sources, targets
 

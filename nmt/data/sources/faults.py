@@ -60,7 +60,8 @@ def unequal_lines(source: Path, target: Path, lines: tuple[int, int]) -> DataFau
         str(target if lines[1] < lines[0] else source),
         min(lines) + 1,
         f"{source} has {lines[0]:,} lines but {target} has {lines[1]:,}; "
-        "line i of both must be a pair: find the line that is missing or doubled",
+        "line i of both must be a pair: find the line that is missing or doubled; nmt data check "
+        "looks where",
     )
 
 

@@ -49,6 +49,8 @@ class PairChunk:
         lines: Line, row or unit number of each pair, from 1.
         sources: One text a pair.
         targets: One text a pair.
+        tag: What training puts before every source that is not blank. It is no part of the text
+            that rules judge and word links count.
     """
 
     source_file: str
@@ -56,6 +58,7 @@ class PairChunk:
     lines: list[int]
     sources: list[str]
     targets: list[str]
+    tag: str | None = None
 
     def __len__(self) -> int:
         """Return the number of pairs."""
@@ -83,6 +86,11 @@ class PairSource(Protocol):
         what is not UTF-8 is replaced by U+FFFD, a record that is no pair is left out, and a file
         that cannot be read further ends; pairs never shift against each other.
         """
+
+
+def with_tag(texts: list[str], tag: str | None) -> list[str]:
+    """Return cleaned texts with the tag before each that is not blank."""
+    return texts if tag is None else [f"{tag} {t}" if t.strip() else t for t in texts]
 
 
 def clean_text(text: str) -> str:

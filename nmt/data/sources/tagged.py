@@ -33,12 +33,6 @@ class TaggedPairs:
         return fingerprint_parts(self.pairs.fingerprint().encode(), self.tag.encode())
 
     def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
-        """Yield the chunks of the tagged source, tag in front."""
+        """Yield the chunks of the tagged source, which know their tag."""
         for chunk in self.pairs.chunks(size, on_fault):
-            yield replace(chunk, sources=[self._tagged(text) for text in chunk.sources])
-
-    def _tagged(self, text: str) -> str:
-        text_itself = text.removeprefix("\ufeff")  # a byte-order mark is one only in front
-        if not text_itself.strip():
-            return text
-        return f"{text[: len(text) - len(text_itself)]}{self.tag} {text_itself}"
+            yield replace(chunk, tag=self.tag)

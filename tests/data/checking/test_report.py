@@ -1,5 +1,6 @@
 """What the report says, short and long, and what the command makes of its arguments."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from nmt.cli.data_check import DataCheckOptions, run
 from nmt.data.checking.check import build_report
 from nmt.data.checking.faults import CollectedFaults
+from nmt.data.checking.filtered import answered, other_language_findings
+from nmt.data.checking.findings import swap_findings
 from nmt.data.checking.inspection import Inspection, inspect_chunk
 from nmt.data.checking.places import Place
 from nmt.data.checking.report import DataReport, Finding, short_lines
@@ -47,6 +50,9 @@ def test_the_short_report_is_at_most_eight_lines_with_places() -> None:
     assert lines[1] == "  warning: rule 0 3 x, first a.de, line 7"
     assert "14 more" in lines[-1]
     assert len(short_lines(DataReport(CORPUS, [SPLIT], []))) == 1
+    few = short_lines(DataReport(CORPUS, [SPLIT], [_finding()]))
+    assert len(few) == 3
+    assert all("nmt data check --data" in some[-1] for some in (few, lines))
 
 
 @pytest.mark.parametrize("width", [20, 60, 80, 200])
@@ -108,6 +114,48 @@ def test_a_sample_is_evenly_spread(pairs: int) -> None:
     assert min(pairs, 5) <= len(sample) <= 10
 
 
+LANGUAGES = ("de", "en")
+
+
+def _named(*files: str) -> Inspection:
+    seen = Inspection()
+    chunk = PairChunk(*files, [1], ["Ein Hund schläft."], ["A dog sleeps."])
+    seen.absorb(inspect_chunk(chunk, LANGUAGES))
+    return seen
+
+
+def test_files_named_for_each_others_language_are_refused_unless_one_says_so() -> None:
+    for files in (("a.en", "a.de"), ("x/a.EN.gz", "x/a.DE.gz")):
+        for stop, severity in ((True, "error"), (False, "warning")):
+            (found,) = swap_findings("train", _named(*files), LANGUAGES, stop=stop)
+            assert (found.rule, found.severity) == ("looks_swapped", severity)
+            assert all(file in found.message for file in files)
+    for files in (("a.de", "a.en"), ("a.txt", "b.txt"), ("a.tsv", "a.tsv"), ("a.en", "a.fr")):
+        assert not list(swap_findings("train", _named(*files), LANGUAGES, stop=True))
+
+
+def test_what_the_filters_see_to_needs_no_remedy() -> None:
+    found = _finding("duplicate")
+    for count, changed in ((2, False), (3, True), (9, True)):
+        filters = {"kept": 5, "dropped": [{"rule": "duplicate", "count": count}]}
+        assert (answered(found, filters) != found) is changed
+    valid = dataclasses.replace(found, split="valid")
+    assert answered(valid, filters) == valid
+    overlap = dataclasses.replace(valid, rule="overlap")
+    assert answered(overlap, filters) == overlap
+    filters = {"kept": 5, "dropped": [{"rule": "test_overlap", "count": 2}]}
+    assert "leave 2 training pairs out" in answered(overlap, filters).remedy
+
+
+@pytest.mark.parametrize(("count", "found"), [(49, False), (51, True)])
+def test_a_corpus_mostly_of_other_languages_is_told(count: int, found: bool) -> None:
+    others = {"rule": "max_ratio", "count": 40}
+    filters = {"kept": 60 - count, "dropped": [{"rule": "language", "count": count}, others]}
+    assert bool(list(other_language_findings(filters))) is found
+    of_another_rule = {"kept": 1, "dropped": [{"rule": "duplicate", "count": 99}]}
+    assert not list(other_language_findings(of_another_rule))
+
+
 # --------------------------------------------------------------------- arguments
 
 
@@ -123,7 +171,11 @@ def _mapping(capsys: pytest.CaptureFixture[str], options: DataCheckOptions) -> d
         (DataCheckOptions([]), "give two files"),
         (DataCheckOptions(["a.en", "a.de", "b.en"]), "3 files are given"),
         (DataCheckOptions(["a.txt", "a.de"]), "--source-language"),
-        (DataCheckOptions(["corpus.tsv"]), "--source-language"),
+        (DataCheckOptions(["corpus.tsv"]), "--source-language de --target-language en"),
+        (DataCheckOptions(["corpus.de.gz"]), "corpus.de.gz is one side"),
+        (DataCheckOptions(["a.de", "a.de"]), "the same file, a.de"),
+        (DataCheckOptions(["data.max_length=9"]), "give two files"),
+        (DataCheckOptions(["a.en", "a.de", "data.max_length=0"]), "data.max_length is 0"),
         (DataCheckOptions([], data="nonsense"), "there is no data=nonsense"),
         (DataCheckOptions([], data="phrasebook", valid=("a", "b")), "--data names the files"),
         (DataCheckOptions([], data="'"), "cannot read --data"),
