@@ -10,6 +10,8 @@ from random import Random
 import pytest
 import torch
 
+from nmt.checkpoint import sealed
+
 Refused = Callable[..., str]
 
 
@@ -91,7 +93,7 @@ def test_a_checkpoint_that_lacks_a_part(
 ) -> None:
     content = torch.load(run / "checkpoints" / "best.pt", weights_only=True)
     del content[part]
-    torch.save(content, tmp_path / "model.pt")
+    (tmp_path / "model.pt").write_bytes(sealed(content))
     message = refused("translate", "--model", tmp_path / "model.pt", "one")
     assert str(tmp_path / "model.pt") in message
 
@@ -99,7 +101,7 @@ def test_a_checkpoint_that_lacks_a_part(
 def test_a_checkpoint_whose_weights_do_not_fit(refused: Refused, run: Path, tmp_path: Path) -> None:
     content = torch.load(run / "checkpoints" / "best.pt", weights_only=True)
     content["model"].popitem()
-    torch.save(content, tmp_path / "model.pt")
+    (tmp_path / "model.pt").write_bytes(sealed(content))
     message = refused("translate", "--model", tmp_path / "model.pt", "one")
     assert "weights do not fit" in message
 
