@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable, Iterator
 
+from nmt.config.data import TokenizerConfig
 from nmt.config.schema import Config
 from nmt.data.batching import UpdateBatches
 from nmt.data.corpus import source_tags
 from nmt.data.prepare import PreparedCorpus, Preparing, prepare
-from nmt.inheritance import tokenizer_settings
 from nmt.reporting.console import Console
 
 
@@ -32,7 +32,7 @@ def prepare_corpus(config: Config, say: Console, interrupted: Callable[[], bool]
 
     corpus = prepare(
         config.data,
-        tokenizer_settings(config),
+        _tokenizer_settings(config),
         with_links=config.training.guided_alignment.weight > 0,
         preparing=Preparing(progress, say),
     )
@@ -57,6 +57,16 @@ def prepare_corpus(config: Config, say: Console, interrupted: Callable[[], bool]
     if config.training.batch_tokens:  # else it is found later, by trying
         say(_cost(config, corpus))
     return corpus
+
+
+def _tokenizer_settings(config: Config) -> TokenizerConfig:
+    """Return the run's own settings, or those of the run that it starts or learns from."""
+    training = config.training
+    if training.init_from is None and training.distillation.teacher is None:
+        return config.tokenizer
+    from nmt.inheritance import tokenizer_settings  # only now: it loads torch
+
+    return tokenizer_settings(config)
 
 
 def _split_tags(config: Config, corpus: PreparedCorpus) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """`nmt prepare` is the first stage of `nmt train`, and says what it found."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,3 +97,10 @@ def test_a_home_folder_stands_for_itself(
     assert result.status == 0, result.err
     assert Path(result.out.strip()).parent == tmp_path / "other"
     assert (tmp_path / "dropped.tsv").exists()
+
+
+def test_it_does_not_load_torch() -> None:
+    """Preparing starts at once, and its worker processes stay small."""
+    code = "import sys, nmt.cli.prepare, nmt.data.prepare; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
