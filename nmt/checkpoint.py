@@ -175,7 +175,7 @@ def _read(path: Path) -> tuple[Any, bool]:
         raise UserError(f"there is no checkpoint {path}") from None
     except PermissionError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except UserError:
+    except (UserError, MemoryError):
         raise
     except Exception:  # foreign bytes make torch raise struct.error, KeyError, UnicodeError, ...
         raise DamagedCheckpointError(

@@ -5,7 +5,9 @@ import typing
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from nmt.config.choices import CHOICES, GROUPS
 
@@ -86,7 +88,7 @@ def _fields(kind: Any) -> set[str]:
 def _composes(compose: Compose, choices: Sequence[str]) -> bool:
     try:
         compose(choices)
-    except Exception:  # Hydra has a type of its own for every way in which a choice can fail
+    except (HydraException, OmegaConfBaseException, ValueError):
         return False
     return True
 

@@ -53,7 +53,7 @@ def one_end() -> Iterator[None]:
         _end(USER_ERROR, partial(print_error, error))
     except KeyboardInterrupt:
         _end(INTERRUPTED, lambda: print("nmt: interrupted", file=sys.stderr))
-    except Exception as error:
+    except Exception as error:  # whatever it is, the others must not wait for this process
         _end(FAILED, partial(_print_failure, error))
 
 

@@ -166,7 +166,7 @@ def _make(
                 writer.send_bytes(pickle.dumps(ready, protocol=5))
         except ConnectionError:
             raise
-        except Exception as error:
+        except Exception as error:  # of any kind: the trainer raises it as if it were its own
             writer.send_bytes(_as_message(error))
     except ConnectionError:
         pass
@@ -179,6 +179,6 @@ def _as_message(error: Exception) -> bytes:
         error.add_note(f"in a process that makes batches:\n{note}")
         message = pickle.dumps(error)
         pickle.loads(message)
-    except Exception:
+    except Exception:  # pickling runs the exception's own code, which may raise anything
         message = pickle.dumps(RuntimeError(f"in a process that makes batches:\n{note}"))
     return message

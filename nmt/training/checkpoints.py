@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nmt.config.schema import TrainingConfig
 from nmt.durable_file import remove_partial_files
+from nmt.errors import UserError
 
 LAST, BEST = "last.pt", "best.pt"
 _EARLIER = re.compile(r"update-(\d+)\.pt")
@@ -81,7 +82,7 @@ class KeptCheckpoints:
         """Wait for the last write; its failure is raised unless something else went wrong."""
         try:
             self.wait()
-        except Exception:
+        except UserError:  # of a write, as its disk is full; what went wrong first is told instead
             if kind is None:
                 raise
         finally:

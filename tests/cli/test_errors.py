@@ -1,10 +1,12 @@
 """Bad input to `nmt train`: one line that says what is wrong, exit status 2, no traceback."""
 
+import errno
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -245,10 +247,29 @@ def test_other_settings_on_a_run_are_named(refused: Refused, run: Path, tiny: Ti
     assert "optimizer.beta1 was 0.9, now 0.8" in message
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_place_that_cannot_be_written(refused: Refused, corpus: Path, tiny: Tiny) -> None:
-    closed = corpus / "closed"
-    closed.mkdir(mode=0o500)
+@pytest.fixture
+def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that nothing can be made in; root, who may write everywhere, is refused by hand."""
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o500)
+    if os.geteuid() == 0:
+        for name in ("mkdir", "open"):
+            monkeypatch.setattr(os, name, _denied(getattr(os, name), folder))
+    return folder
+
+
+def _denied(make: Callable[..., Any], folder: Path) -> Callable[..., Any]:
+    def call(path: Any, *arguments: Any, **named: Any) -> Any:
+        if Path(os.fsdecode(path)).parent == folder:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return make(path, *arguments, **named)
+
+    return call
+
+
+def test_a_place_that_cannot_be_written(
+    refused: Refused, closed: Path, corpus: Path, tiny: Tiny
+) -> None:
     message = refused("train", *tiny(corpus), f"run.dir={closed / 'run'}", after_progress=True)
     assert str(closed / "run") in message
     message = refused("train", *tiny(corpus), f"data.cache_dir={closed}", after_progress=True)

@@ -15,11 +15,6 @@ FRENCH = "Je ne sais pas pourquoi il n'a pas voulu venir à la fête hier soir."
 NORWEGIAN = "Jeg vet ikke hvorfor han ikke ville komme til festen i går kveld."
 
 
-@pytest.fixture(autouse=True)
-def _installed() -> None:
-    pytest.importorskip("py3langid")
-
-
 def test_what_is_surely_another_language_is_found() -> None:
     texts = [ENGLISH, GERMAN, "12:30", "OK", "", "Tom!"]
     assert surely_other(texts, "de", 0.8) == [True, False, False, False, False, False]

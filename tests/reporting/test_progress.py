@@ -224,7 +224,7 @@ def test_a_narrow_terminal_is_not_overrun(monkeypatch, columns):
 
 
 def test_the_width_is_that_of_the_terminal_written_to():
-    fcntl = pytest.importorskip("fcntl")
+    fcntl = pytest.importorskip("fcntl", reason="there are no such terminals on Windows")
     import struct
     import termios
 

@@ -69,7 +69,9 @@ class HubPairs:
         while True:
             try:
                 batch = next(batches, None)
-            except Exception as error:  # decoding and networks fail in ways beyond listing
+            # Here `datasets` runs the reader of any format over any network or file system of
+            # fsspec; what those raise has no common type.
+            except Exception as error:
                 message = f"cannot read {self.name} beyond row {row - 1:,}: {_reason(error)}"
                 on_fault(DataFault("unreadable", self.name, row, message))
                 return
@@ -102,7 +104,7 @@ class HubPairs:
                 )
         except UserError:
             raise
-        except Exception as error:  # of any library below it: files, network, formats
+        except Exception as error:  # of any library below `datasets`, as in `_records`
             raise UserError(
                 f"cannot load the dataset {self.name}: {_reason(error)}; check the name and the "
                 f"connection, or give a local copy with {self.local_setting}"

@@ -89,7 +89,9 @@ def parse(path: Path, on_fault: FaultSink, kind: str, load: Callable[[], T]) -> 
         raise
     except _DeclaresEntitiesError:
         on_fault(faults.entities(path))
-    except Exception as error:  # the parsers fall over their own feet in many ways
+    # Fuzzed files made the parsers raise LookupError, ValueError and AttributeError besides the
+    # errors of XML and PO; translate-toolkit promises no list.
+    except Exception as error:
         line = getattr(getattr(error, "parse_state", error), "lineno", None)
         reason = getattr(error, "msg", None) or str(error) or type(error).__name__
         on_fault(faults.malformed(path, line or None, kind, reason))

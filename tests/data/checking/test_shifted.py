@@ -126,7 +126,7 @@ def test_marks_tell_endings_and_digits_apart() -> None:
 def _read(folder: Path, stem: str, language: str) -> list[str]:
     plain, zipped = folder / f"{stem}.{language}", folder / f"{stem}.{language}.gz"
     if not plain.exists() and not zipped.exists():
-        pytest.skip(f"there is no {plain}")
+        pytest.skip(f"the development corpora are no part of the project: there is no {plain}")
     data = plain.read_bytes() if plain.exists() else gzip.decompress(zipped.read_bytes())
     return data.decode().split("\n")[:-1]
 
