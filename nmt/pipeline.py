@@ -104,7 +104,8 @@ class _Run:
         runtime.set_cuda_numerics(tf32=training.tf32, deterministic=training.deterministic)
         self.device = runtime.pick_device(training.device)
         self.precision = runtime.pick_precision(training.precision, self.device)
-        self.say(f"run folder {self.folder.path}")
+        if not training.dry_run:
+            self.say(f"run folder {self.folder.path}")
         processes.first_here(lambda: self._read_corpus(interrupted))
 
     def _read_corpus(self, interrupted: Callable[[], bool]) -> None:

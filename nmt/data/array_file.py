@@ -1,5 +1,6 @@
 """Arrays on disk that grow row by row and are read without being loaded (NumPy's .npy format)."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -8,7 +9,26 @@ import numpy as np
 import numpy.typing as npt
 
 
-class ArrayWriter:
+class _Closing(ABC):
+    """Closes when its ``with`` block ends."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Complete what was written."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class ArrayWriter(_Closing):
     """Writes one .npy file by appending, so that no more than a part is ever in memory.
 
     The header is written again at the end: its length is fixed, for NumPy leaves room in it for
@@ -34,17 +54,6 @@ class ArrayWriter:
             self._write_header()
             self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def _write_header(self) -> None:
         self._file.seek(0)
         np.lib.format.write_array_header_1_0(
@@ -57,7 +66,7 @@ class ArrayWriter:
         )
 
 
-class RaggedWriter:
+class RaggedWriter(_Closing):
     """Writes rows of unlike length, by parts: a file of all rows, and one of where each begins."""
 
     def __init__(
@@ -74,15 +83,8 @@ class RaggedWriter:
         self._offsets.append(offsets[1:] - offsets[0] + self._end)
         self._end += len(rows)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Complete both files."""
         self._rows.close()
         self._offsets.close()
 

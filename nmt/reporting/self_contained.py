@@ -1,8 +1,8 @@
 """HTML pages of one file that work offline and can load nothing.
 
-A page is made of three files of one stem in this folder: its frame (.html), style (.css) and script
-(.js). The content security policy lets the browser run that style and that script, known by their
-hashes, and nothing else.
+A page is made of three files of one stem in this folder, its frame (.html), style (.css) and script
+(.js), and of the style that all pages share (page.css). The content security policy lets the
+browser run that style and that script, known by their hashes, and nothing else.
 """
 
 import base64
@@ -20,7 +20,7 @@ def fill_page(stem: str, values: Mapping[str, str]) -> str:
         stem: Of the page's three files.
         values: HTML by name; texts must have been escaped.
     """
-    style, script = _part(stem, "css"), _part(stem, "js")
+    style, script = _part("page", "css") + _part(stem, "css"), _part(stem, "js")
     known = {"policy": _policy(style, script), "style": style, "script": script, **values}
     # One pass, so that nothing is looked for inside what was filled in.
     return re.sub(r"\{\{(\w+)\}\}", lambda found: known[found[1]], _part(stem, "html"))
