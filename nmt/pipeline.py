@@ -18,21 +18,21 @@ from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.loader_process import Samplers
 from nmt.decoding.translator import Translator
-from nmt.dry_run import rehearse_run
 from nmt.errors import UserError
 from nmt.evaluation.validation import ValidationReport, evaluate_model
-from nmt.final_test import FinalTest
-from nmt.inheritance import inherit
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
-from nmt.preparation import prepare_corpus
 from nmt.reporting.console import Console
 from nmt.reporting.metric_log import JsonLinesLog, MetricLog, MetricLogs
 from nmt.reporting.pictures import PictureLog
 from nmt.reporting.progress import ProgressLine, format_duration
 from nmt.reporting.run_log import open_run_log
-from nmt.run_folder import RunFolder
-from nmt.saving import RunCheckpoints
+from nmt.run.dry_run import rehearse_run
+from nmt.run.final_test import FinalTest
+from nmt.run.folder import RunFolder
+from nmt.run.inheritance import inherit
+from nmt.run.preparation import prepare_corpus
+from nmt.run.saving import RunCheckpoints
 from nmt.text.subword_sampling import SubwordSampler
 from nmt.training.bad_batches import BadBatches
 from nmt.training.checkpoints import resumable

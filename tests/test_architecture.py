@@ -39,8 +39,10 @@ FORBIDDEN = {  # a part of nmt, and the parts that it must not know
     "runtime": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
 }
 TOP = (  # known to none of the parts above
-    *("__main__", "averaging", "cli", "dry_run", "final_test", "inheritance"),
-    *("pipeline", "preparation", "run_folder", "saving"),
+    "__main__",
+    "cli",
+    "pipeline",
+    "run",
 )
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from nmt.averaging import average_files, average_run
 from nmt.checkpoint import save_checkpoint
 from nmt.errors import UserError
+from nmt.run.averaging import average_files, average_run
 
 _LAST = 5
 

@@ -1,6 +1,7 @@
 """`nmt data check`: what is wrong with a corpus, before it costs a training."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -12,9 +13,9 @@ from typing import Any
 
 from nmt.cli.streams import utf8
 from nmt.config.schema import Config
+from nmt.data.sources.compression import COMPRESSED
 from nmt.errors import UserError
 
-_COMPRESSED = (".gz", ".xz", ".bz2", ".zst")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 _SETTING = re.compile(r"(?:data|tokenizer|training)[./][\w./]+=|tokenizer=")
 _FORMATS = ("txt", "tsv", "csv", "jsonl", "json", "parquet", "tmx", "xlf", "po", "raw", "tok")
@@ -163,7 +164,7 @@ def _file_overrides(options: DataCheckOptions) -> list[str]:
 
 def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return files and settings: a setting has the key of one before =, and is no file."""
-    settings = [a for a in arguments if _SETTING.match(a) and not Path(a).exists()]
+    settings = [a for a in arguments if _SETTING.match(a) and not os.path.exists(a)]
     return [a for a in arguments if a not in settings], settings
 
 
@@ -221,6 +222,6 @@ def _guess_pair(file: str) -> tuple[str | None, str | None]:
 
 def _stem(file: str) -> str:
     name = Path(file).name
-    for suffix in _COMPRESSED:
+    for suffix in COMPRESSED:
         name = name.removesuffix(suffix)
     return name

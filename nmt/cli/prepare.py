@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from nmt.cli.overrides import compose_config
 from nmt.errors import UserError
-from nmt.preparation import prepare_corpus
 from nmt.reporting.console import Console
 from nmt.reporting.progress import ProgressLine
+from nmt.run.preparation import prepare_corpus
 
 _HELP = """nmt prepare: check, filter and encode a corpus; nmt train then begins at once.
 

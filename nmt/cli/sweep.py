@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from nmt.config.store import group_choices
 from nmt.errors import UserError
 from nmt.reporting.sweep_table import SweepRow, markdown, plain
-from nmt.run_folder import write_json
+from nmt.run.folder import write_json
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
 _SPECIAL = re.compile(r"""[,'"\\$()\[\]{}=]|[^ -~]""")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from nmt.config.data import (
+    SPLITS,
     DataConfig,
     FilesDataConfig,
     FiltersConfig,
@@ -17,7 +18,6 @@ from nmt.config.plain import extra_sources
 from nmt.errors import UserError
 
 FORMATS = ("lines", "tsv", "csv", "jsonl", "parquet", "tmx", "xliff", "po")
-SPLITS = ("train", "valid", "test")
 
 
 def check_data(data: DataConfig) -> Iterator[Fault]:

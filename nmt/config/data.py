@@ -6,6 +6,9 @@ from typing import Any
 INDIFFERENT = ("cache_dir", "dropped", "workers", "loader_workers")
 """Settings of ``data`` that change nothing about what a model learns."""
 
+SPLITS = ("train", "valid", "test")
+"""What a corpus is divided into; ``test`` may be missing."""
+
 
 @dataclass(kw_only=True)
 class SourceConfig:
@@ -104,7 +107,7 @@ class PhrasebookDataConfig(DataConfig):
 
 @dataclass(kw_only=True)
 class FilesDataConfig(DataConfig):
-    """Parallel text files, two a split."""
+    """Text of one's own: a source a split."""
 
     name: str = "files"
     train: SourceConfig

@@ -37,7 +37,7 @@ def made_once(folder: Path, on_wait: Callable[[], None]) -> Iterator[Path | None
     Raises:
         UserError: The cache cannot be written.
     """
-    if folder.is_dir():
+    if os.path.isdir(folder):  # unlike Path's, False where the name cannot even be asked for
         yield None
         return
     try:

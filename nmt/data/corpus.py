@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nmt.config.data import (
+    SPLITS,
     DataConfig,
     FilesDataConfig,
     GoldAlignments,
@@ -22,8 +23,6 @@ from nmt.data.sources.tagged import TaggedPairs
 from nmt.data.text_files import stream_lines
 from nmt.errors import UserError
 from nmt.text.tokenizer import split_words
-
-SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -215,7 +214,7 @@ def split_configs(data: DataConfig) -> dict[str, SourceConfig]:
                 for split in SPLITS
             }
         case HuggingFaceDataConfig():
-            return _local_files(data, Path(str(data.root)))
+            return _local_files(data, Path(str(data.root)).expanduser())
     raise AssertionError(f"no reader for {type(data).__name__}")
 
 
@@ -259,7 +258,10 @@ def _link_files(data: DataConfig) -> dict[str, LinkFile | None]:
         folder, flip = corpora_directory() / "phrasebook", data.source_language == "de"
         return {split: LinkFile(folder / f"{split}.align", flip) for split in SPLITS}
     named = {split: getattr(data.alignments, split) for split in SPLITS}
-    return {split: None if file is None else LinkFile(Path(file)) for split, file in named.items()}
+    return {
+        split: None if file is None else LinkFile(Path(file).expanduser())
+        for split, file in named.items()
+    }
 
 
 def _gold(gold: GoldAlignments) -> ParallelText | None:
@@ -267,7 +269,7 @@ def _gold(gold: GoldAlignments) -> ParallelText | None:
         return None
     config = SourceConfig(source=gold.source, target=gold.target)
     source = open_source(config, ("source", "target"), "data.gold", "test")
-    return _read(source, LinkFile(Path(gold.links), gold.flip))
+    return _read(source, LinkFile(Path(gold.links).expanduser(), gold.flip))
 
 
 def _read(source: PairSource, links: LinkFile | None) -> ParallelText:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nmt.config.data import FiltersConfig
 from nmt.data.languages import surely_other
-from nmt.data.scripts import expected_script, share_in_script
+from nmt.data.scripts import LEAST_SHARE, expected_script, share_in_script
 from nmt.data.text_hash import hash_normalized, hash_pairs
 from nmt.errors import UserError
 
@@ -52,7 +52,6 @@ _IN_WORDS = {
 # How many characters of an alphabet say what one of these says.
 _DENSITY = {"Han": 3.0, "Japanese": 2.0, "Hangul": 2.0}
 _SHORT = 20  # characters: sides up to here may be of any ratio, as "Ja." and "Yes, I do."
-_LEAST_SHARE = 0.5  # of a side's letters that are in the script of its language
 _LEAST_WORDS = 4  # of a held-out side whose copies in training count as overlap
 _LEAST_CHARACTERS = 10  # ... or of one in a script that is written without spaces
 _UNSPACED = ("Japanese", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan")
@@ -127,7 +126,7 @@ class PairFilters:
         for script, texts in zip(self._scripts, (sources, targets), strict=True):
             if script is not None:
                 wrong |= np.array(
-                    [share_in_script(text, script) < _LEAST_SHARE for text in texts], dtype=bool
+                    [share_in_script(text, script) < LEAST_SHARE for text in texts], dtype=bool
                 )
         return wrong
 
@@ -192,7 +191,7 @@ def _is_telling(text: str) -> bool:
         return True
     if text.isascii() or len(text) < _LEAST_CHARACTERS:
         return False
-    return any(share_in_script(text, script) > _LEAST_SHARE for script in _UNSPACED)
+    return any(share_in_script(text, script) > LEAST_SHARE for script in _UNSPACED)
 
 
 class DropTable:
@@ -273,7 +272,7 @@ def check_dropped(path: Path) -> None:
     Raises:
         UserError: There is something that is no table of dropped pairs.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         return
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:

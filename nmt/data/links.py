@@ -3,9 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from nmt.data.text_files import read_lines
 from nmt.errors import UserError
 
 Link = tuple[int, int]
@@ -55,21 +53,6 @@ def parse_links(line: str) -> Links:
 def format_links(links: Iterable[Link]) -> str:
     """Write links as a line, in the order of their source words."""
     return " ".join(f"{source}-{target}" for source, target in sorted(links))
-
-
-def read_links(path: Path) -> list[Links]:
-    """Read a file of one line a sentence pair; ``.gz`` is read as gzip.
-
-    Raises:
-        UserError: The file is missing or unreadable, or a line holds something else.
-    """
-    links = []
-    for number, line in enumerate(read_lines(path), start=1):
-        try:
-            links.append(parse_links(line))
-        except ValueError as error:
-            raise UserError(f"{path}, line {number}: {error}") from None
-    return links
 
 
 def check_links(links: Links, source_words: int, target_words: int, place: str) -> None:

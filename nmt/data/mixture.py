@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from nmt.config.data import DataConfig, FilesDataConfig
 from nmt.config.plain import extra_sources
+from nmt.data.length_batches import Indices
 
-Indices = npt.NDArray[np.integer]
 Ranges = npt.NDArray[np.int64]
 
 _SHARDS_A_BUFFER = 8

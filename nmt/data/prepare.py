@@ -1,7 +1,6 @@
 """From text to piece ids, once: tokenizers and encoded training pairs, cached by content."""
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from nmt.data.filters import (
 )
 from nmt.data.piece_links import PieceLinks
 from nmt.data.scan import CHUNK, Judge, Progress, Scan, available_cpus, cleaned, scan
+from nmt.data.sources.fingerprint import fingerprint_files
 from nmt.errors import UserError
 from nmt.text.tokenizer import Tokenizer, TokenizerPair, train_tokenizers
 
@@ -163,13 +163,7 @@ def _key(corpus: Corpus, data: DataConfig, tokenizer: TokenizerConfig) -> str:
 
 
 def _file_hash(name: str | None) -> str:
-    if name is None:
-        return ""
-    try:
-        with Path(name).expanduser().open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    except OSError as error:
-        raise UserError(f"cannot read {name}: {error.strerror}") from error
+    return "" if name is None else fingerprint_files("", [Path(name).expanduser()])
 
 
 def _build(

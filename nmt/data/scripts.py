@@ -3,6 +3,9 @@
 import functools
 import re
 
+LEAST_SHARE = 0.5
+"""Of the letters of a text that counts as written in its language's script."""
+
 # Blocks of code points. Only letters are counted, so that marks, digits and gaps may lie within.
 _RANGES = {
     "Arabic": "0600-06FF 0750-077F 0870-08FF FB50-FDFF FE70-FEFF",

@@ -11,7 +11,7 @@ import pytest
 from nmt import pipeline
 from nmt.errors import UserError
 from nmt.pipeline import Outcome
-from nmt.run_folder import RunFolder
+from nmt.run.folder import RunFolder
 
 Call = Callable[..., Any]
 Tiny = Callable[[Path], list[str]]

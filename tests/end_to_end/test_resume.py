@@ -18,7 +18,7 @@ from nmt import pipeline
 from nmt.checkpoint import load_checkpoint
 from nmt.config.schema import RunConfig
 from nmt.reporting.metric_log import read_metrics
-from nmt.run_folder import RunFolder
+from nmt.run.folder import RunFolder
 from nmt.training.trainer import Trainer
 
 Nmt = Callable[..., Any]
@@ -352,8 +352,8 @@ def test_a_killed_run_goes_on_to_the_same_end(
     code = f"""
 import os, signal
 from nmt.cli.main import main
-from nmt.final_test import FinalTest
-from nmt.run_folder import RunFolder
+from nmt.run.final_test import FinalTest
+from nmt.run.folder import RunFolder
 from nmt.training.trainer import Trainer
 
 before = {moment}

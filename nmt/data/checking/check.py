@@ -1,6 +1,7 @@
 """The doctor: reads a corpus to its end whatever is wrong with it, and reports."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nmt.data.checking import findings as say
@@ -12,7 +13,8 @@ from nmt.data.checking.histograms import rows_of_counts, rows_of_ratios
 from nmt.data.checking.inspection import Inspection, SideInspection, inspect_chunk
 from nmt.data.checking.report import ERROR, DataReport, Finding
 from nmt.data.checking.weigh import CheckSettings, Scanned, weigh
-from nmt.data.sources.interface import PairChunk, PairSource, clean_text
+from nmt.data.scan import cleaned
+from nmt.data.sources.interface import PairChunk, PairSource
 from nmt.errors import UserError
 
 Progress = Callable[[str, int], None]
@@ -175,14 +177,8 @@ def _scan(
         try:
             for chunk in source.chunks(_CHUNK, scanned.faults):
                 scanned.inspection.absorb(inspect_chunk(chunk, languages))
-                clean = PairChunk(
-                    chunk.source_file,
-                    chunk.target_file,
-                    chunk.lines,
-                    list(map(clean_text, chunk.sources)),
-                    list(map(clean_text, chunk.targets)),
-                    chunk.tag,
-                )
+                source_texts, target_texts = cleaned(chunk)
+                clean = replace(chunk, sources=source_texts, targets=target_texts)
                 scanned.sample.add(clean, keep(clean))
                 progress(split, scanned.inspection.pairs)
         except UserError as error:  # what a source cannot hand to the sink

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from nmt.config.data import SPLITS
 from nmt.data.checking.duplicates import Repeats, find_overlap
 from nmt.data.checking.faults import CollectedFaults
 from nmt.data.checking.inspection import SIDES, Inspection
@@ -14,7 +15,6 @@ from nmt.data.checking.shifted import Shift, first_shift, tell_of_each_other
 from nmt.data.sources.interface import DataFault
 from nmt.data.sources.paths import format_suffix
 
-_SPLITS = ("train", "valid", "test")
 _TOLD_BELOW = ("; convert it", ": find the line")  # where a message begins to say the remedy, too
 
 
@@ -184,4 +184,4 @@ def tally_finding(
 def by_importance(finding: Finding) -> tuple[bool, int, int, int]:
     """Sort errors first, then what hurts most, then training before the other splits."""
     rank = ORDER.index(finding.rule) if finding.rule in ORDER else -1
-    return finding.severity != ERROR, rank, _SPLITS.index(finding.split), -finding.count
+    return finding.severity != ERROR, rank, SPLITS.index(finding.split), -finding.count

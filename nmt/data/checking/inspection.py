@@ -14,7 +14,7 @@ from nmt.data.checking.histograms import COUNT_EDGES, RATIO_EDGES, counted
 from nmt.data.checking.marks import text_marks
 from nmt.data.checking.places import SHOWN, Place, Tally, excerpt
 from nmt.data.checking.shifted import Side
-from nmt.data.scripts import expected_script, share_in_script
+from nmt.data.scripts import LEAST_SHARE, expected_script, share_in_script
 from nmt.data.sources.interface import PairChunk, clean_text
 from nmt.data.text_hash import hash_pairs, hash_texts
 
@@ -165,7 +165,7 @@ class _Look:
             i
             for i, text in enumerate(self.texts)
             if not (latin and text.isascii())
-            and share_in_script(text, script) < 0.5
+            and share_in_script(text, script) < LEAST_SHARE
             and sum(map(str.isalpha, text)) >= _LEAST_LETTERS
         ]
 

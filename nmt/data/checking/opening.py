@@ -1,8 +1,8 @@
 """The sources of every split that a data section names, for the doctor to read."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from nmt.config.data import DataConfig, SourceConfig
 from nmt.config.plain import extra_sources
@@ -29,7 +29,7 @@ class UnreadableSource:
 
     def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
         """Tell what is wrong, and yield nothing."""
-        rule = "settings" if Path(self.name).exists() else "missing_file"
+        rule = "settings" if os.path.exists(self.name) else "missing_file"
         on_fault(DataFault(rule, self.name, None, self.message))
         yield from ()
 
@@ -56,5 +56,5 @@ def _open(config: SourceConfig, data: DataConfig, key: str, split: str) -> PairS
     except UserError as error:
         named = [config.source, config.target, config.path, config.dataset]
         files = [file for file in named if file is not None]
-        missing = next((file for file in files if not Path(file).exists()), files[0])
+        missing = next((file for file in files if not os.path.exists(file)), files[0])
         return UnreadableSource(missing, str(error))

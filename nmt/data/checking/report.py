@@ -9,9 +9,8 @@ from nmt.data.checking.places import Place
 
 ERROR, WARNING = "error", "warning"
 _EXIT_CODES = {"clean": 0, "warnings": 1, "refused": 2}
-_SHORT = 8
 _CHECK = "nmt data check --data, with these settings behind it"
-_SHORT_FINDINGS = 6
+_SHORT_FINDINGS = 6  # told at the head of a log
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ def short_lines(report: DataReport) -> list[str]:
         lines.append(f"  and {more} more kinds; all, and what to do: {_CHECK}")
     elif report.findings:
         lines.append(f"  what to do: {_CHECK}")
-    return lines[:_SHORT]
+    return lines
 
 
 def _verdict(report: DataReport) -> str:

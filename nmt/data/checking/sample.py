@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from nmt.data.checking.places import Place, excerpt
 from nmt.data.sources.interface import PairChunk, with_tag
 
+MOST_SAMPLED = 200_000
+"""Pairs that the tokenizer of the report is trained on, at most."""
+
 
 class EvenSample:
     """Every pair of a stream, or every second, fourth, ... where it is too long for that.

@@ -51,12 +51,10 @@ class Shift:
     Attributes:
         index: The first pair that is shifted, from 0, give or take a few dozen.
         lag: Where its target stands instead: 1 where it is one line further down.
-        evidence: Nats by which the shifted pairs fit better than those in the file.
     """
 
     index: int
     lag: int
-    evidence: float
 
 
 def first_shift(source: Side, target: Side, *, unequal: bool = False) -> Shift | None:
@@ -88,9 +86,8 @@ def first_shift(source: Side, target: Side, *, unequal: bool = False) -> Shift |
     state = int(path[block])
     later = np.flatnonzero(path[block:] != state)
     end = block + int(later[0]) if len(later) else len(path)
-    evidence = float((blocks[block:end, state] - blocks[block:end, _STRAIGHT]).sum())
     index = _boundary(fit, LAGS[state], (block - 2) * size, min(end, block + 2) * size)
-    return Shift(index, LAGS[state], evidence)
+    return Shift(index, LAGS[state])
 
 
 def tell_of_each_other(source: Side, target: Side) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nmt.data.checking.report import DataReport, Finding
+from nmt.data.checking.sample import MOST_SAMPLED
 
 _STATUS = {
     "clean": "Clean: nothing was found that hurts.",
@@ -90,7 +91,7 @@ def _filters(filters: Mapping[str, Any] | None) -> Iterator[str]:
 def _tokens(tokens: Mapping[str, Any] | None) -> Iterator[str]:
     if tokens is None:
         return
-    yield "Pieces (the tokenizer is trained on up to 200,000 pairs for this report)"
+    yield f"Pieces (the tokenizer is trained on up to {MOST_SAMPLED:,} pairs for this report)"
     rows = [["", "vocabulary", "pieces", "a word", "unknown in valid, test"]]
     for side, row in tokens.items():
         rows.append(

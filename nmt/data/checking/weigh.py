@@ -12,7 +12,7 @@ from nmt.data.checking.faults import CollectedFaults
 from nmt.data.checking.inspection import SIDES, Inspection
 from nmt.data.checking.places import Place
 from nmt.data.checking.report import ERROR, Finding
-from nmt.data.checking.sample import EvenSample
+from nmt.data.checking.sample import MOST_SAMPLED, EvenSample
 from nmt.data.checking.tokens import (
     cost_of_lengths,
     count_pieces,
@@ -23,8 +23,6 @@ from nmt.data.checking.tokens import (
 )
 from nmt.errors import UserError
 from nmt.text.tokenizer import Tokenizer, TokenizerPair, train_tokenizers
-
-_SAMPLE = 200_000  # pairs that the tokenizer of the report is trained on, at most
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Scanned:
 
     inspection: Inspection = field(default_factory=Inspection)
     faults: CollectedFaults = field(default_factory=CollectedFaults)
-    sample: EvenSample = field(default_factory=lambda: EvenSample(_SAMPLE))
+    sample: EvenSample = field(default_factory=lambda: EvenSample(MOST_SAMPLED))
 
 
 @dataclass

@@ -8,6 +8,7 @@ from pathlib import Path
 from nmt.config.data import SourceConfig
 from nmt.data.sources.catalogues import read_po
 from nmt.data.sources.columns import Columns, is_number
+from nmt.data.sources.directions import Languages
 from nmt.data.sources.hub import HubPairs
 from nmt.data.sources.interface import PairSource, clean_text, with_tag
 from nmt.data.sources.json_lines import read_json_lines
@@ -20,8 +21,6 @@ from nmt.data.sources.tables import read_csv, read_tsv
 from nmt.data.sources.tagged import TaggedPairs
 from nmt.data.sources.toolkit import require_toolkit
 from nmt.errors import UserError
-
-Languages = tuple[str, str]
 
 TABLES = {"tsv": read_tsv, "csv": read_csv, "jsonl": read_json_lines, "parquet": read_parquet}
 MEMORIES = {"tmx": read_tmx, "xliff": read_xliff, "po": read_po}

@@ -1,5 +1,6 @@
 """The faults that files of sentence pairs may have, each in one line that says how to mend it."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ WIDTH = 40  # characters of each
 
 def unreadable(path: Path, line: int | None, error: UserError) -> DataFault:
     """Return the fault of a file that is missing, damaged or cut off; it ends there."""
-    rule = "unreadable" if path.exists() else "missing_file"
+    rule = "unreadable" if os.path.exists(path) else "missing_file"
     place = f", after line {line - 1:,}" if line is not None and line > 1 else ""
     return DataFault(rule, str(path), line, f"{error}{place}")
 

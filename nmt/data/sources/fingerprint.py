@@ -29,7 +29,7 @@ def fingerprint_parts(*parts: bytes) -> str:
     return whole.hexdigest()
 
 
-def hash_texts(texts: Iterable[str], so_far: "hashlib.blake2b") -> None:
+def add_texts(texts: Iterable[str], so_far: "hashlib.blake2b") -> None:
     """Add texts to a hash so that where one ends counts."""
     for text in texts:
         encoded = text.encode("utf-8", errors="surrogatepass")

@@ -9,7 +9,7 @@ from typing import Any
 
 from nmt.data.sources import faults
 from nmt.data.sources.columns import Columns
-from nmt.data.sources.fingerprint import DIGEST, hash_texts
+from nmt.data.sources.fingerprint import DIGEST, add_texts
 from nmt.data.sources.interface import DataFault, FaultSink, PairChunk, refuse
 from nmt.data.sources.records import CountingSink, Record, pack_records
 from nmt.errors import UserError
@@ -51,7 +51,7 @@ class HubPairs:
         content = hashlib.blake2b(digest_size=DIGEST)
         for chunk in self.chunks(BATCH, _refuse_the_whole):
             for source, target in zip(chunk.sources, chunk.targets, strict=True):
-                hash_texts((source, target), content)
+                add_texts((source, target), content)
         return content.hexdigest()
 
     def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:

@@ -85,8 +85,12 @@ def _matches(pattern: str, setting: str) -> list[_Match]:
 
 
 def _check_file(path: Path, setting: str) -> None:
-    if not path.exists():
-        raise UserError(f"{setting}: there is no file {path}")
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise UserError(f"{setting}: there is no file {path}") from None
+    except OSError as error:
+        raise UserError(f"{setting}: cannot read {path}: {error.strerror}") from error
     if path.is_dir():
         raise UserError(f"{setting}: {path} is a folder; name the files in it, as {path}/*.tsv")
     if not path.is_file():

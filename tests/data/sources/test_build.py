@@ -118,6 +118,7 @@ def test_files_in_folders_below_and_names_with_brackets(tmp_path: Path, read: Re
         ({"source": "x", "path": "y"}, "names several texts"),
         ({"source": "text.en"}, "data.train.target is null"),
         ({"target": "text.de"}, "data.train.source is null"),
+        ({"path": "x" * 300 + ".tsv"}, "cannot read x+.tsv: File name too long"),
         ({"source": "text.en", "target": "none.de"}, "data.train.target=none.de: there is no file"),
         ({"path": "none.tsv"}, "data.train.path=none.tsv: there is no file none.tsv"),
         ({"path": "none*.tsv"}, r"data.train.path=none\*.tsv finds no file"),

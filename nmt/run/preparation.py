@@ -64,7 +64,7 @@ def _tokenizer_settings(config: Config) -> TokenizerConfig:
     training = config.training
     if training.init_from is None and training.distillation.teacher is None:
         return config.tokenizer
-    from nmt.inheritance import tokenizer_settings  # only now: it loads torch
+    from nmt.run.inheritance import tokenizer_settings  # only now: it loads torch
 
     return tokenizer_settings(config)
 

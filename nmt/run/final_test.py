@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from nmt import averaging, processes
+from nmt import processes
 from nmt.checkpoint import Checkpoint, save_checkpoint
 from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
@@ -18,7 +18,8 @@ from nmt.evaluation.aligner import Aligner
 from nmt.evaluation.alignment_error import score_links
 from nmt.evaluation.alignment_reading import default_reading
 from nmt.evaluation.validation import evaluate_model
-from nmt.run_folder import RunFolder
+from nmt.run import averaging
+from nmt.run.folder import RunFolder
 from nmt.training.checkpoints import score as validation_score
 
 

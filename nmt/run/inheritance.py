@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from nmt import processes
-from nmt.averaging import differing_tokenizer
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint
 from nmt.config.check_training import attending
 from nmt.config.data import TokenizerConfig
@@ -21,7 +20,8 @@ from nmt.data.length_batches import batches_by_length
 from nmt.data.prepare import prepare
 from nmt.errors import UserError
 from nmt.model.seq2seq import TranslationModel
-from nmt.run_folder import RunFolder
+from nmt.run.averaging import differing_tokenizer
+from nmt.run.folder import RunFolder
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
 from nmt.text.train_model import given_model
 from nmt.training.anchor import Anchor, fisher_information

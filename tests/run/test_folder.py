@@ -11,7 +11,7 @@ from nmt import durable_file
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config, LoggingConfig, RunConfig
 from nmt.errors import UserError
-from nmt.run_folder import RunFolder, write_json
+from nmt.run.folder import RunFolder, write_json
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from nmt.checkpoint import (
 )
 from nmt.config.schema import Config
 from nmt.errors import UserError
-from nmt.run_folder import RunFolder
+from nmt.run.folder import RunFolder
 from nmt.text.tokenizer import TokenizerPair
 from nmt.training import checkpoints
 from nmt.training.checkpoints import KeptCheckpoints
