@@ -6,6 +6,11 @@ from pathlib import Path
 
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Numbers of errors that room would mend: the disk's, the user's share, a limit on a file."""
+DISK_FAILS = (
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENODEV, errno.ENXIO),
+    *(errno.ESTALE, errno.ENOENT, errno.ENOTDIR, errno.ENOTCONN),
+)
+"""Numbers of errors of a disk that is read-only, closed to the user, broken or gone."""
 
 _PARTIAL = ".partial"
 

@@ -3,8 +3,8 @@
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,11 +12,11 @@ import torch
 
 import nmt
 from nmt import processes, runtime
-from nmt.checkpoint import Checkpoint, load_checkpoint
 from nmt.config.check import check_config
 from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.loader_process import Samplers
+from nmt.data.prepare import PreparedCorpus
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.validation import ValidationReport, evaluate_model
@@ -32,14 +32,14 @@ from nmt.run.final_test import FinalTest
 from nmt.run.folder import RunFolder
 from nmt.run.inheritance import inherit
 from nmt.run.preparation import prepare_corpus
+from nmt.run.same_text import check_same_text, fingerprint
 from nmt.run.saving import RunCheckpoints
 from nmt.text.subword_sampling import SubwordSampler
 from nmt.training.bad_batches import BadBatches
-from nmt.training.checkpoints import resumable
 from nmt.training.guard import Earlier
 from nmt.training.objective import Guides
 from nmt.training.rehearsal import find_budget
-from nmt.training.surroundings import Save, Surroundings
+from nmt.training.surroundings import Save, Surroundings, Watch
 from nmt.training.trainer import Trainer
 
 
@@ -67,8 +67,8 @@ def train(config: Config, config_yaml: str, interrupted: Callable[[], bool]) -> 
     check_config(config)
     folder = RunFolder.of(config)
     if config.training.dry_run:
-        with ProgressLine(sys.stderr) as line:
-            run = _Run(config, folder, Console(line))
+        with _console() as say:
+            run = _Run(config, folder, say)
             run.prepare(interrupted)
             return Outcome(folder, None, already_finished=False, rehearsal=run.rehearse())
     folder.check(config)
@@ -76,9 +76,8 @@ def train(config: Config, config_yaml: str, interrupted: Callable[[], bool]) -> 
     if summary is not None:
         return Outcome(folder, summary, already_finished=True)
     with ExitStack() as stack:
-        stack.enter_context(folder.full_disk_named())
-        stream = sys.stderr if processes.is_first() else stack.enter_context(open(os.devnull, "w"))
-        say = Console(stack.enter_context(ProgressLine(stream)))
+        stack.enter_context(folder.failing_disk_named())
+        say = stack.enter_context(_console())
         run = _Run(config, folder, say)
         run.prepare(interrupted)
         if processes.is_first():
@@ -87,6 +86,52 @@ def train(config: Config, config_yaml: str, interrupted: Callable[[], bool]) -> 
             say.keep(stack.enter_context(open_run_log(folder.log)).logger)
         processes.barrier()
         return Outcome(folder, run.execute(stack, interrupted), already_finished=False)
+
+
+@contextmanager
+def _console() -> Iterator[Console]:
+    """Lend what speaks for all processes: in the first one aloud."""
+    with ExitStack() as stack:
+        stream = sys.stderr if processes.is_first() else stack.enter_context(open(os.devnull, "w"))
+        yield Console(stack.enter_context(ProgressLine(stream)))
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What a run works with, of a run that has no folder and keeps nothing.
+
+    Attributes:
+        trainer: Of a fresh model; it neither validates nor saves.
+        corpus: What it learns from.
+        precision: Of products.
+        translator: What validation searches with.
+        validate: Scores the model as validation does.
+    """
+
+    trainer: Trainer
+    corpus: PreparedCorpus
+    precision: torch.dtype
+    translator: Translator
+    validate: Callable[[], ValidationReport]
+
+
+def workbench(
+    config: Config, say: Console, interrupted: Callable[[], bool], watch: Watch
+) -> Workbench:
+    """Prepare a run of a configuration for those who measure its parts.
+
+    Args:
+        config: What to run.
+        say: Tells people what was found.
+        interrupted: Asked after every update whether training shall stop, to go on when called.
+        watch: Told how every update goes on.
+
+    Raises:
+        UserError: The configuration or the corpus is at fault.
+    """
+    run = _Run(config, RunFolder.of(config), say)
+    run.prepare(lambda: False)
+    return run.workbench(interrupted, watch)
 
 
 class _Run:
@@ -155,20 +200,14 @@ class _Run:
         step = None if resumed is None else resumed.update
         processes.check_same(step, f"checkpoints in {self.folder.path}")
         if resumed is not None:
-            self._check_pieces(resumed)
+            check_same_text(resumed, self.corpus, self.folder)
         if step is not None:
             self.say(f"going on after update {step:,}")
         if resumed is not None and resumed.training is not None:
             self._keep_precision(resumed.training["progress"].get("precision", ""))
         log = self._metric_log(step)
         stack.callback(log.close)
-        valid = EncodedCorpus.encode(self.corpus.tokenizers, self.corpus.text.valid)
-        search = replace(self.config.decoding, beam_size=self.config.training.validation_beam_size)
-        translator = Translator(model, self.corpus.tokenizers, search, self.precision)
-
-        def validate() -> ValidationReport:
-            return evaluate_model(translator, self.corpus.text.valid, valid, self.config.logging)
-
+        _, validate = self._validation(model)
         save: Save = self.checkpoints.save if processes.is_first() else _no_save
         around = Surroundings(
             validate,
@@ -184,8 +223,19 @@ class _Run:
         trainer = Trainer(model, train, settled, around, self._samplers(), guides)
         if resumed is not None and resumed.training is not None:
             trainer.resume(resumed.weights, resumed.training)
+        trainer.progress.text = fingerprint(train)
         self._settle_budget(trainer)
         return trainer
+
+    def _validation(
+        self, model: TranslationModel
+    ) -> tuple[Translator, Callable[[], ValidationReport]]:
+        text, tokenizers = self.corpus.text.valid, self.corpus.tokenizers
+        encoded = EncodedCorpus.encode(tokenizers, text)
+        search = replace(self.config.decoding, beam_size=self.config.training.validation_beam_size)
+        translator = Translator(model, tokenizers, search, self.precision)
+        logging = self.config.logging
+        return translator, lambda: evaluate_model(translator, text, encoded, logging)
 
     def _keep_batches(self) -> BadBatches:
         tokenizers = self.corpus.tokenizers
@@ -216,38 +266,39 @@ class _Run:
         """Return an earlier checkpoint of the run, to go back to."""
         self.checkpoints.wait()
         processes.barrier()
-        files = resumable(self.folder.checkpoints)[: back + 1]
-        if not files:
-            return None
-        checkpoint = load_checkpoint(files[-1])
-        assert checkpoint.training is not None
-        return Earlier(files[-1].name, checkpoint.weights, checkpoint.training)
+        return self.checkpoints.earlier(back)
 
     def rehearse(self) -> list[str]:
         """Do each thing of a run once, and tell what the run will take."""
+        trainer = self._aside(lambda: False, Watch())
+        decoding = replace(self.config.decoding, beam_size=1)
+        greedy = Translator(trainer.model, self.corpus.tokenizers, decoding, self.precision)
+        return rehearse_run(trainer, self.corpus.train, greedy, self.corpus.text.valid)
+
+    def workbench(self, interrupted: Callable[[], bool], watch: Watch) -> Workbench:
+        """Build what a run works with, and write nothing."""
+        trainer = self._aside(interrupted, watch)
+        translator, validate = self._validation(trainer.model)
+        return Workbench(trainer, self.corpus, self.precision, translator, validate)
+
+    def _aside(self, interrupted: Callable[[], bool], watch: Watch) -> Trainer:
+        """Return a trainer of a fresh model that neither validates nor saves."""
         runtime.seed_everything(self.config.seed)
         model = self._build_model()
         guides = inherit(self.config, model, self.corpus.tokenizers, self.say)
         around = Surroundings(
-            _no_report, _no_save, MetricLogs([]), self.say.line, self.say, lambda: False
+            _no_report,
+            _no_save,
+            MetricLogs([]),
+            self.say.line,
+            self.say,
+            interrupted,
+            watch=watch,
         )
         train, settled = self.corpus.train, self._settled()
         trainer = Trainer(model, train, settled, around, self._samplers(), guides)
         self._settle_budget(trainer)
-        decoding = replace(self.config.decoding, beam_size=1)
-        greedy = Translator(model, self.corpus.tokenizers, decoding, self.precision)
-        return rehearse_run(trainer, train, greedy, self.corpus.text.valid)
-
-    def _check_pieces(self, resumed: Checkpoint) -> None:
-        """Refuse to go on where the ids that the model has learned mean other pieces now."""
-        for side in ("source", "target"):
-            before, now = getattr(resumed.tokenizers, side), getattr(self.corpus.tokenizers, side)
-            if before.pieces(range(len(before))) != now.pieces(range(len(now))):
-                raise UserError(
-                    f"the text is no longer what {self.folder.path} began to learn from: the "
-                    f"tokenizer made of it has other pieces on the {side} side; restore the text, "
-                    "or choose another run.dir"
-                )
+        return trainer
 
     def _samplers(self) -> Samplers | None:
         """Return what cuts the words of both sides anew for every epoch, if that is asked for."""

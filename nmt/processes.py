@@ -4,9 +4,12 @@ What they tell each other goes from CPU to CPU (gloo), whatever carries the grad
 """
 
 import os
+import socket
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import chain, zip_longest
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -18,6 +21,7 @@ from nmt.errors import UserError
 _SILENCE = timedelta(minutes=10)
 """How long one process may wait for another that lives; the death of one is noticed at once."""
 _PREPARATION = timedelta(days=2)
+_NOTICE = 2.0  # seconds from the end of a process until its number can be asked for in vain
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -46,6 +50,7 @@ def join() -> None:
         server = TCPStore(host, port, count, hosts, _SILENCE)
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         store = PrefixStore(f"nmt/{attempt}", server)
+        store.set(f"process/{number}", f"{os.getpid()} {socket.gethostname()}")
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
             store=store,
@@ -165,9 +170,47 @@ def first_to_fail() -> bool:
     if not _stores:
         return True
     try:
+        _stores[0].set(f"told/{rank()}", "")
         return _stores[0].add("failed", 1) == 1
     except RuntimeError:  # torchrun itself has gone
         return True
+
+
+def lost() -> str:
+    """Name the processes of this machine that have ended without a word, as the others find out.
+
+    Returns:
+        Such as ``process 1 (4711 on node7)``; empty where they are on another machine.
+    """
+    until = time.monotonic() + _NOTICE
+    try:
+        while _stores and time.monotonic() < until:
+            gone = [text for text in map(_if_gone, range(world())) if text]
+            if gone:
+                return " and ".join(gone)
+            time.sleep(0.05)
+    except RuntimeError:  # torchrun itself has gone
+        pass
+    return ""
+
+
+def _if_gone(number: int) -> str:
+    """Describe a process that ended without a word on this machine; empty: it is not so."""
+    process, host = _stores[0].get(f"process/{number}").decode().split(" ", 1)
+    if host != socket.gethostname() or _lives(int(process)) or _stores[0].check([f"told/{number}"]):
+        return ""
+    return f"process {number} ({process} on {host})"
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+        state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except ProcessLookupError:
+        return False
+    except OSError:  # another's, or a system without /proc
+        return True
+    return state.rsplit(")", 1)[-1].split()[:1] != ["Z"]  # ended, and not yet asked about
 
 
 def is_loss_of_another(error: BaseException) -> bool:

@@ -40,6 +40,7 @@ FORBIDDEN = {  # a part of nmt, and the parts that it must not know
 }
 TOP = (  # known to none of the parts above
     "__main__",
+    "bench",
     "cli",
     "pipeline",
     "run",

@@ -42,6 +42,8 @@ def _can_be_read(override: str) -> bool:
 
 def explain(error: Exception, arguments: Sequence[str]) -> UserError:
     """Say which override is wrong, and what is nearest to it."""
+    if of_resolver := _user_error_behind(error):
+        return of_resolver
     if isinstance(error, OverrideParseException):
         return _unreadable(error)
     if isinstance(error, ValueError):  # Hydra's word for a group that is given no name
@@ -60,6 +62,13 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError:
             return UserError(reason)
         return UserError(f"{found[1]}: {_one_line(str(cause).split('full_key')[0])}")
     return UserError(_one_line(message))
+
+
+def _user_error_behind(error: BaseException | None) -> UserError | None:
+    """Return what a resolver of ours said, which OmegaConf wraps into errors of its own."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _whole_section(override: str) -> str | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 import nmt
+from nmt.cli.bench import bench
 
 app = typer.Typer(
     help="Train, evaluate and inspect translation models.",
@@ -292,6 +293,8 @@ def attention(
         )
     )
 
+
+app.add_typer(bench, name="bench", short_help="Measure how fast training and translation are.")
 
 data = typer.Typer(help="Look at training text.", rich_markup_mode=None)
 app.add_typer(data, name="data", short_help="Check training text for faults, before training.")

@@ -73,9 +73,11 @@ def _print_failure(error: Exception) -> None:
     if not processes.is_loss_of_another(error):
         traceback.print_exception(error)
         return
+    lost = processes.lost()
+    who = f"{lost} of this training was killed" if lost else "another process of this training"
     print_error(
         UserError(
-            f"another process of this training has ended or is silent, and so all of them end "
-            f"({error}); the last checkpoint is intact: the same command goes on with it"
+            f"{who}{'' if lost else ' has ended or is silent'}, and so all of them end ({error}); "
+            "the last checkpoint is intact: the same command goes on with it"
         )
     )

@@ -17,7 +17,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nmt.cli.composition_errors import explain, readable, setting_paths
 from nmt.cli.errors import USER_ERROR, print_error
-from nmt.cli.sweep import SweepRecord, left_to_the_jobs, refuse_single_run
+from nmt.cli.optuna_sweeper import register_sweeper
+from nmt.cli.sweep import (
+    SweepRecord,
+    is_sweep,
+    left_to_the_jobs,
+    refuse_single_run,
+    sweep_name,
+)
 from nmt.cli.together import join, launched, one_end, speaks
 from nmt.config.check import check_config
 from nmt.config.folders import config_directory
@@ -35,8 +42,9 @@ RESUME_ME = 75  # EX_TEMPFAIL: interrupted, saved, the same command goes on
 def run(arguments: Sequence[str]) -> None:
     """Run the Hydra application with these arguments.
 
-    A sweep's jobs run one after another in this process; one that fails is told at once and the
-    others go on. However the sweep ends, a table of the jobs so far is the last that it says.
+    A sweep's jobs run one after another in this process, or where a launcher takes them; one that
+    fails is told at once and the others go on. However the sweep ends, a table of the jobs so far
+    is the last that it says.
 
     Raises:
         UserError: The configuration cannot be composed.
@@ -49,6 +57,7 @@ def run(arguments: Sequence[str]) -> None:
 def _run(arguments: Sequence[str]) -> None:
     arguments = _overrides_first(arguments)
     register_schemas()
+    register_sweeper()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as exceptions, not as Hydra's prints
     sys.argv = ["nmt train", *arguments]
     started, failed = False, False
@@ -57,6 +66,7 @@ def _run(arguments: Sequence[str]) -> None:
     def job(composed: DictConfig) -> float | None:
         nonlocal started, failed
         started = True
+        sweep.begin()
         try:
             with one_end():  # before Hydra says that a job has failed, in each process
                 try:
@@ -65,21 +75,25 @@ def _run(arguments: Sequence[str]) -> None:
                     raise explain(error, arguments) from error
         except UserError as error:
             print_error(error)
-            failed = True
-            sweep.note("failed")
+            failed = not is_sweep()
+            sweep.note("failed", reason=_one_line(error))
             return None
+        except KeyboardInterrupt:
+            sweep.note("interrupted")
+            raise
         except BaseException as error:
-            sweep.note("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            sweep.note("failed", reason=_one_line(error))
             raise
         if outcome.rehearsal:
+            sweep.forget()
             if speaks():
                 print("\n".join(outcome.rehearsal))
             return None
         if outcome.summary is None:
             sweep.note("interrupted", outcome.folder.path)
             sys.exit(RESUME_ME)
-        sweep.note("finished", outcome.folder.path, outcome.summary)
-        score: float = outcome.summary["valid"]["bleu"]
+        score, metric = _score(outcome.summary, composed.training.best_metric)
+        sweep.note("finished", outcome.folder.path, outcome.summary, score=score, metric=metric)
         return score
 
     application = hydra.main(
@@ -88,13 +102,25 @@ def _run(arguments: Sequence[str]) -> None:
     try:
         application()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        if started and isinstance(error, ValueError):
+        if isinstance(error, ValueError) and (started or sweep.rows()):
             raise  # no fault of the command line
         raise explain(error, arguments) from error
     finally:
         sweep.report()
-    if failed:
+    if failed or sweep.failed():
         sys.exit(USER_ERROR)
+
+
+def _score(summary: Mapping[str, Any], metric: str) -> tuple[float, str]:
+    """Return how good a finished run is on validation, larger is better, and by what."""
+    from nmt.training.checkpoints import score  # only now: it loads torch
+
+    return score(summary["valid"], metric), metric
+
+
+def _one_line(error: BaseException) -> str:
+    told = " ".join(str(error).split())
+    return told if isinstance(error, UserError) else f"{type(error).__name__}: {told}"
 
 
 def _overrides_first(arguments: Sequence[str]) -> list[str]:
@@ -110,7 +136,11 @@ def _overrides_first(arguments: Sequence[str]) -> list[str]:
         raise UserError("torchrun starts the processes of one training: start a sweep without it")
     flags = [argument for argument in arguments if argument not in parsed.overrides]
     overrides = list(map(readable, parsed.overrides))
-    return [*(map(left_to_the_jobs, overrides) if parsed.multirun else overrides), *flags]
+    if not parsed.multirun:
+        return [*overrides, *flags]
+    named = any(override.startswith("hydra.job.name=") for override in overrides)
+    name = [] if named else [f"hydra.job.name={sweep_name(overrides)}"]
+    return [*map(left_to_the_jobs, overrides), *name, *flags]
 
 
 def _train(composed: DictConfig) -> "Outcome":

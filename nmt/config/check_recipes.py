@@ -21,11 +21,6 @@ def check_recipes(config: Config) -> Iterator[Fault]:
                 f"training.{name}={strength} pulls toward the weights that a run starts from: "
                 "set training.init_from=RUN"
             )
-        if strength > 0 and training.parallel == "fsdp":
-            yield (
-                f"training.{name}={strength} needs whole weights in every process: set "
-                "training.parallel=ddp"
-            )
     if training.average_last > training.keep_last:
         yield (
             f"training.average_last={training.average_last} needs as many checkpoints, but "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,15 +19,38 @@ class SweepRow:
 
     Attributes:
         overrides: What the job was given, by key.
-        status: ``finished``, ``failed`` or ``interrupted``.
+        status: ``finished``, ``failed``, ``interrupted``, or ``killed`` without leaving a word.
         folder: The run's; None if the job had none.
         summary: The finished run's ``summary.json``.
+        number: The job's, from 0.
+        score: How good the finished run is on validation; larger is better.
+        metric: The name of that: ``training.best_metric``.
+        reason: Why the job failed.
     """
 
     overrides: Mapping[str, str]
     status: str
     folder: str | None = None
     summary: Mapping[str, Any] | None = None
+    number: int | None = None
+    score: float | None = None
+    metric: str | None = None
+    reason: str | None = None
+
+
+def ranked(rows: Sequence[SweepRow]) -> list[SweepRow]:
+    """Return the rows of a study, the best first and those without a score last."""
+    return sorted(rows, key=lambda row: math.inf if row.score is None else -row.score)
+
+
+def best_line(best: SweepRow, rows: Sequence[SweepRow]) -> str:
+    """Say which trial of a study is the best, and how it is had again."""
+    given = " ".join(f"{key}={best.overrides[key]}" for key in varying_keys(rows))
+    return f"best trial {best.number}: validation {best.metric} {_value(best)}\n{given}"
+
+
+def _value(row: SweepRow) -> str:
+    return ABSENT if row.score is None else f"{abs(row.score):.2f}"  # perplexity counts negated
 
 
 def varying_keys(rows: Sequence[SweepRow]) -> list[str]:
@@ -66,19 +91,25 @@ def _speed(summary: Mapping[str, Any]) -> float | None:
     return None
 
 
-def markdown(rows: Sequence[SweepRow]) -> str:
-    """Return the rows as a Markdown table, aligned for the terminal, with signatures below it."""
+def markdown(rows: Sequence[SweepRow], *, study: bool = False) -> str:
+    """Return the rows as a Markdown table, aligned for the terminal, with signatures below it.
+
+    A study's has the number of each trial, and the score that the search goes by.
+    """
     keys = varying_keys(rows)
     values = [row_values(row) for row in rows]
     cells = [
-        [*_labels(row, keys), *_figures(row, value)]
+        [*_trial(row, study), *_labels(row, keys), *_figures(row, value)]
         for row, value in zip(rows, values, strict=True)
     ]
-    head = [*(keys or ["run"]), *HEADINGS]
-    return "\n".join([*_aligned(head, cells, len(keys) or 1), "", *_notes(values), ""])
+    searched = ["trial", _searched(rows)] if study else []
+    head = [*searched, *(keys or ["run"]), *HEADINGS]
+    left = len(searched) + (len(keys) or 1)
+    notes = [*_reasons(rows), *_notes(values)]
+    return "\n".join([*_aligned(head, cells, left), "", *notes, ""])
 
 
-def plain(rows: Sequence[SweepRow]) -> dict[str, Any]:
+def plain(rows: Sequence[SweepRow], *, study: bool = False) -> dict[str, Any]:
     """Return the table as plain values, for JSON."""
     keys = varying_keys(rows)
     return {
@@ -87,7 +118,11 @@ def plain(rows: Sequence[SweepRow]) -> dict[str, Any]:
             {
                 "overrides": dict(row.overrides),
                 "status": row.status,
+                "reason": row.reason,
                 "folder": row.folder,
+                **(
+                    {"trial": row.number, "metric": row.metric, "score": row.score} if study else {}
+                ),
                 **row_values(row),
             }
             for row in rows
@@ -97,7 +132,29 @@ def plain(rows: Sequence[SweepRow]) -> dict[str, Any]:
 
 def _labels(row: SweepRow, keys: Sequence[str]) -> list[str]:
     found = [row.overrides.get(key, ABSENT) for key in keys] or [row.folder or ABSENT]
-    return [label.replace("|", "\\|") for label in found]
+    return [_short(label).replace("|", "\\|") for label in found]
+
+
+def _short(label: str) -> str:
+    """Round a number that was drawn: all of its digits are in the JSON."""
+    if len(label) > 10 and re.fullmatch(r"[\d.]+(e-?\d+)?", label):
+        return f"{float(label):.4g}"
+    return label
+
+
+def _trial(row: SweepRow, study: bool) -> list[str]:
+    return [str(row.number), _value(row)] if study else []
+
+
+def _searched(rows: Sequence[SweepRow]) -> str:
+    return f"valid {next((row.metric for row in rows if row.metric), 'score')}"
+
+
+def _reasons(rows: Sequence[SweepRow]) -> Iterator[str]:
+    """Yield why jobs failed: where they ran elsewhere, nobody has seen it yet."""
+    for number, row in enumerate(rows, start=1):
+        if row.reason is not None:
+            yield f"row {number} failed: {row.reason}"
 
 
 def _figures(row: SweepRow, value: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from nmt.config.data import INDIFFERENT
 from nmt.config.plain import flatten, from_mapping, to_mapping
 from nmt.config.schema import Config
 from nmt.data.encoded import content_hash
-from nmt.durable_file import DISK_IS_FULL, write_durably
+from nmt.durable_file import DISK_FAILS, DISK_IS_FULL, write_durably
 from nmt.errors import UserError
 
 _DIVERGING = ("training.max_skipped", "training.on_divergence", "training.rewind_rate")
@@ -60,11 +60,19 @@ class RunFolder:
         Raises:
             UserError: The folder holds something else.
         """
-        if self._config.exists():
+        try:
+            known = self._config.exists()
+            foreign = self.path.exists() and (
+                not self.path.is_dir() or any(map(_is_foreign, self.path.iterdir()))
+            )
+        except OSError as error:
+            raise UserError(
+                f"cannot read the run folder {self.path}: {error.strerror}; mend that, or choose "
+                "another run.dir"
+            ) from error
+        if known:
             self._refuse_changes(config)
-        elif self.path.exists() and (
-            not self.path.is_dir() or any(map(_is_foreign, self.path.iterdir()))
-        ):
+        elif foreign:
             raise UserError(
                 f"{self.path} exists and is no run of nmt; choose another run.dir or empty it"
             )
@@ -107,19 +115,21 @@ class RunFolder:
             lock.release()
 
     @contextmanager
-    def full_disk_named(self) -> Iterator[None]:
-        """Say so in one line when whatever is written here finds no room.
+    def failing_disk_named(self) -> Iterator[None]:
+        """Say so in one line when whatever is written here cannot be.
 
         Raises:
-            UserError: The disk is full, or the user's share of it.
+            UserError: The disk is full or broken, has become read-only, or has gone.
         """
         try:
             yield
         except OSError as error:
-            if error.errno not in DISK_IS_FULL:
+            mine = error.filename is None or self.path in Path(str(error.filename)).parents
+            if error.errno not in DISK_IS_FULL and not (mine and error.errno in DISK_FAILS):
                 raise
+            remedy = "make room" if error.errno in DISK_IS_FULL else "mend that"
             raise UserError(
-                f"cannot write to {error.filename or self.path}: {error.strerror}; make room: the "
+                f"cannot write to {error.filename or self.path}: {error.strerror}; {remedy}: the "
                 "last checkpoint is untouched, and the same command goes on from it"
             ) from error
 

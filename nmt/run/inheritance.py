@@ -50,8 +50,8 @@ def tokenizer_settings(config: Config) -> TokenizerConfig:
             return config.tokenizer
         file, key, remedy = _origin(config), "training.init_from", "training.init_vocabulary=new"
     elif training.distillation.teacher is not None:
-        file = find_checkpoint(Path(training.distillation.teacher))
         key, remedy = "training.distillation.teacher", "training.distillation.teacher=null"
+        file = _find(training.distillation.teacher, key)
     else:
         return config.tokenizer
     old = load_checkpoint(file)
@@ -219,7 +219,19 @@ def _fisher(
 def _origin(config: Config) -> Path:
     """Return the file that a run started from, or starts from."""
     kept = RunFolder.of(config).checkpoints / INITIAL
-    return kept if kept.exists() else find_checkpoint(Path(str(config.training.init_from)))
+    return kept if kept.exists() else _find(str(config.training.init_from), "training.init_from")
+
+
+def _find(run: str, key: str) -> Path:
+    """Return the checkpoint of a run that a setting names.
+
+    Raises:
+        UserError: There is none.
+    """
+    try:
+        return find_checkpoint(Path(run))
+    except UserError as error:
+        raise UserError(f"{key}: {error}; put it back, or give a run folder or its file") from error
 
 
 def load_teacher(
@@ -233,8 +245,8 @@ def load_teacher(
     settings = config.training.distillation
     if settings.teacher is None:
         return None
-    checkpoint = load_checkpoint(find_checkpoint(Path(settings.teacher)))
-    whose = f"training.distillation.teacher={settings.teacher}"
+    key = "training.distillation.teacher"
+    checkpoint, whose = load_checkpoint(_find(settings.teacher, key)), f"{key}={settings.teacher}"
     side = differing_tokenizer(checkpoint.tokenizers, tokenizers)
     if side is not None:
         raise UserError(

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from nmt.config.data import TokenizerConfig
 from nmt.config.schema import Config
 from nmt.data.batching import UpdateBatches
 from nmt.data.corpus import source_tags
 from nmt.data.prepare import PreparedCorpus, Preparing, prepare
+from nmt.errors import UserError
 from nmt.reporting.console import Console
 
 
@@ -24,6 +26,7 @@ def prepare_corpus(config: Config, say: Console, interrupted: Callable[[], bool]
         KeyboardInterrupt: Someone asked to stop; nothing half done is left.
     """
     began = time.monotonic()
+    _check_models(config.tokenizer)
 
     def progress(stage: str, done: int, total: int | None) -> None:
         say.progress(stage, done, total)
@@ -57,6 +60,16 @@ def prepare_corpus(config: Config, say: Console, interrupted: Callable[[], bool]
     if config.training.batch_tokens:  # else it is found later, by trying
         say(_cost(config, corpus))
     return corpus
+
+
+def _check_models(tokenizer: TokenizerConfig) -> None:
+    for key in ("model", "target_model"):
+        name = getattr(tokenizer, key)
+        if name is not None and not Path(name).expanduser().is_file():
+            raise UserError(
+                f"tokenizer.{key}: there is no file {name}; put it back, or give a SentencePiece "
+                "model that is there"
+            )
 
 
 def _tokenizer_settings(config: Config) -> TokenizerConfig:

@@ -20,6 +20,7 @@ from nmt.run.folder import RunFolder
 from nmt.text.tokenizer import TokenizerPair
 from nmt.training import checkpoints
 from nmt.training.checkpoints import KeptCheckpoints
+from nmt.training.guard import Earlier
 
 
 class RunCheckpoints:
@@ -80,6 +81,32 @@ class RunCheckpoints:
         """
         self._kept.wait()
         return load_checkpoint(find_checkpoint(self._folder.path))
+
+    def earlier(self, back: int) -> Earlier | None:
+        """Return what a run that has diverged goes back to; None: there is nothing.
+
+        Args:
+            back: How many of the newest checkpoints to pass over, of those that are whole and
+                hold numbers alone; the oldest of them is never passed over.
+
+        Raises:
+            UserError: One cannot be read.
+        """
+        found = None
+        for file in checkpoints.resumable(self._folder.checkpoints):
+            try:
+                checkpoint = load_checkpoint(file)
+            except DamagedCheckpointError as error:
+                self._say(f"warning: {error}")
+                continue
+            weights, training = checkpoint.weights, checkpoint.training
+            if training is None or not all(bool(w.isfinite().all()) for w in weights.values()):
+                continue
+            found = Earlier(file.name, weights, training)
+            if back <= 0:
+                break
+            back -= 1
+        return found
 
     def wait(self) -> None:
         """Wait until all is written.

@@ -1,6 +1,8 @@
 """A pull toward the weights that a run started from, so that the old text is not forgotten."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +10,8 @@ from torch import Tensor, nn
 from nmt.data.batch import Batch
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
+
+Part = Callable[[Sequence[Tensor], Sequence[Tensor]], Sequence[Tensor]]
 
 
 class Anchor:
@@ -28,11 +32,24 @@ class Anchor:
             start: w0 by parameter name.
             stiffness: By parameter name, broadcastable to it.
         """
-        self._held = [
-            (parameter, start[name].to(parameter), stiffness[name].to(parameter))
-            for name, parameter in model.named_parameters()
-            if parameter.requires_grad
-        ]
+        self._start, self._stiffness = start, stiffness
+        self.hold(model)
+
+    def hold(self, model: nn.Module, parted: Part = lambda whole, own: whole) -> Self:
+        """Hold the parameters that a model has now, and return this.
+
+        Args:
+            model: Under training.
+            parted: Returns of whole tensors, broadcastable to this process's, the parts it keeps.
+        """
+        named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        own = list(named.values())
+        start, stiffness = (
+            parted([values[name].to(p.device, p.dtype) for name, p in named.items()], own)
+            for values in (self._start, self._stiffness)
+        )
+        self._held = list(zip(own, start, stiffness, strict=True))
+        return self
 
     @torch.no_grad()
     def pull(self, scaled: Callable[[Tensor], Tensor] = lambda gradient: gradient) -> Tensor:
@@ -43,16 +60,16 @@ class Anchor:
         Args:
             scaled: What the loss was multiplied with before the backward pass.
         """
-        penalty = torch.zeros((), device=self._held[0][0].device)
+        penalties = []
         for parameter, start, stiffness in self._held:
             moved = parameter - start
             force = stiffness * moved
-            penalty += (force * moved).sum() / 2
+            penalties.append((force * moved).sum() / 2)
             if parameter.grad is None:
                 parameter.grad = scaled(force)
             else:
                 parameter.grad += scaled(force)
-        return penalty
+        return reduce(torch.add, penalties)
 
 
 def fisher_information(

@@ -113,8 +113,8 @@ class MemoryBudget:
 
     The limit holds for the rest of the run and is kept in its progress. An update has the same
     pairs and the same normalisation whatever it is; a pair that does not fit alone is left out.
-    Among several processes one cannot begin an update again while the others go on: it ends the
-    run, naming the batch and what helps.
+    Several processes begin an update again together, and share the limit. Where each pass needs
+    all of them (FSDP) memory that runs out in one ends the run, naming the batch and what helps.
 
     Attributes:
         model: Whose gradients are made.
@@ -134,7 +134,7 @@ class MemoryBudget:
         """Make the gradient of an update; a failed pass leaves nothing of itself behind.
 
         Raises:
-            UserError: Memory ran out in one of several processes.
+            UserError: Memory ran out in a process that the others cannot wait for.
         """
         parts = [part for batch in batches for part in split(batch, progress.pass_limit)]
         while True:
@@ -142,12 +142,13 @@ class MemoryBudget:
             self.begin()
             loss = torch.zeros((), device=device)
             failed = self._try(self.passes.evened(parts) if tokens else [], tokens, run, loss)
-            if failed is None:
+            if failed is not None and device.type == "cuda":
+                torch.cuda.empty_cache()
+            self.passes.finish()  # the others wait for what a failed pass did not send
+            if not processes.any(failed is not None):
                 return Gradient(loss, tokens, parts)
             self.model.zero_grad(set_to_none=True)
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
-            parts = self._smaller(parts, parts[failed], progress)
+            parts = self._smaller(parts, None if failed is None else parts[failed], progress)
 
     def _try(self, parts: list[Batch], tokens: int, run: Pass, loss: Tensor) -> int | None:
         """Run all parts; return the one for which memory ran out, whose frames are then gone."""
@@ -157,29 +158,44 @@ class MemoryBudget:
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
-                if processes.world() > 1:
+                if not self.passes.retries:
                     raise UserError(
-                        f"out of memory in process {processes.rank()}, in a pass of {shape(part)}: "
+                        f"out of memory in process {processes.rank()}, in a pass of {shape(part)}; "
                         "the last checkpoint is intact: set training.accumulation higher, or "
-                        "training.gradient_checkpointing=true"
+                        "training.gradient_checkpointing=true, or choose training.parallel=ddp"
                     ) from error
                 return index
         return None
 
     def _smaller(
-        self, parts: list[Batch], failed: Batch, progress: TrainingProgress
+        self, parts: list[Batch], failed: Batch | None, progress: TrainingProgress
     ) -> list[Batch]:
-        where = f"out of memory at update {progress.update:,}, in a pass of {shape(failed)}"
-        if failed.source_ids.size(0) == 1:
+        """Return this process's parts as the next try has them, wherever memory ran out."""
+        alone = failed is not None and failed.source_ids.size(0) == 1
+        limit = math.inf if failed is None or alone else math.ceil(places(failed) / 2)
+        limit = -processes.largest(-limit)
+        faults = processes.gather(None if failed is None else (shape(failed), alone))
+        for rank, fault in enumerate(faults):
+            if fault is not None:
+                self._tell(progress, rank, *fault)
+        if alone:
+            return [part for part in parts if part is not failed]
+        if not math.isinf(limit):
+            progress.pass_limit = int(limit)
+        return [smaller for part in parts for smaller in split(part, progress.pass_limit)]
+
+    def _tell(self, progress: TrainingProgress, rank: int, batch: str, alone: bool) -> None:
+        """Say, and where a pair is left out count, what has happened in a process."""
+        process = f" in process {rank}" if processes.world() > 1 else ""
+        where = f"out of memory at update {progress.update:,}{process}, in a pass of {batch}"
+        if alone:
             progress.skipped_pairs += 1
             self.say(
                 f"{where}: the pair is left out ({progress.skipped_pairs:,} so far); lower "
                 "data.max_length, or set training.gradient_checkpointing=true"
             )
-            return [part for part in parts if part is not failed]
-        progress.pass_limit = math.ceil(places(failed) / 2)
+            return
         self.say(
             f"{where}: passes are halved from here on, the update stays as it is; "
             "training.accumulation or training.gradient_checkpointing=true would do it at once"
         )
-        return [smaller for part in parts for smaller in split(part, progress.pass_limit)]

@@ -129,9 +129,11 @@ class Guard:
             ways.append("choose training.precision=float32")
         if training.on_divergence == "stop":
             ways.append("choose training.on_divergence=rewind")
-        ways.append("look at the batch")
+        if progress.skipped_in_row:
+            ways.append("look at the batch")
         again = f"gone back {progress.rewinds} times; " if progress.rewinds else ""
-        return f"{again}the last checkpoint is intact: {', '.join(ways[:-1])}, or {ways[-1]}"
+        choice = " or ".join(filter(None, (", ".join(ways[:-1]), ways[-1])))
+        return f"{again}the last checkpoint is intact: {choice}"
 
 
 def is_finite(loss: float, norm: float) -> bool:

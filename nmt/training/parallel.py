@@ -39,7 +39,13 @@ def build_passes(kind: str, model: TranslationModel) -> "Passes":
 
 
 class Passes:
-    """The passes of a process that trains alone, and what the other kinds replace."""
+    """The passes of a process that trains alone, and what the other kinds replace.
+
+    Attributes:
+        retries: Whether an update can be begun again when a pass has failed in one process.
+    """
+
+    retries = True
 
     def evened(self, batches: list[Batch]) -> list[Batch]:
         """Return the batches of an update, so many as every process has to pass through."""

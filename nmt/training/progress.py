@@ -30,6 +30,7 @@ class TrainingProgress:
         pass_limit: Places of a forward pass since memory ran out; None: never did.
         batch_tokens: The budget found where ``training.batch_tokens`` is 0; else None.
         precision: Of the products, as ``training.precision`` would name it; empty in old files.
+        text: What tells the training pairs from others; empty in old files.
     """
 
     update: int = 0
@@ -51,6 +52,7 @@ class TrainingProgress:
     pass_limit: int | None = None
     batch_tokens: int | None = None
     precision: str = ""
+    text: str = ""
 
     @property
     def tokens_per_second(self) -> float:

@@ -117,9 +117,9 @@ class Rehearsal:
     """What an update takes.
 
     Attributes:
-        rows: Pairs of the largest batch.
+        rows: Pairs of the largest batch, a process.
         width: Places of each of its sides.
-        tokens_per_second: Target tokens learned from.
+        tokens_per_second: Target tokens learned from, by all processes.
         peak_memory: Bytes, gradients and optimizer included.
         updates_per_epoch: Optimizer steps.
         seconds_per_update: Of an update of mean size.
@@ -139,8 +139,8 @@ def rehearse(step: Try, corpus: EncodedCorpus, config: Config, device: torch.dev
     Raises:
         UserError: It does not fit into memory.
     """
-    cost = UpdateBatches.of_config(corpus, config).cost()
-    rows, width = cost.largest_batch
+    cost, world = UpdateBatches.of_config(corpus, config).cost(), processes.world()
+    rows, width = -(-cost.largest_batch[0] // world), cost.largest_batch[1]
     batch = full_batch(rows, width, width, aligned=config.training.guided_alignment.weight > 0)
     times: list[float] = []
     for _ in range(_ROUNDS):  # the first also makes room, and what the optimizer keeps
@@ -149,7 +149,7 @@ def rehearse(step: Try, corpus: EncodedCorpus, config: Config, device: torch.dev
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - began)
-    speed = batch.num_tokens / max(1e-9, min(times))
+    speed = world * batch.num_tokens / max(1e-9, min(times))
     mean = (len(corpus.target.ids) + len(corpus)) / cost.updates
     return Rehearsal(rows, width, speed, peak_memory(device), cost.updates, mean / speed)
 

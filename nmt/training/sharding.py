@@ -53,6 +53,8 @@ class ShardedPasses(Passes):
             self._run(lambda: torch.zeros((), device=self._device))
         self._root.reshard()
 
+    retries = False
+
     def evened(self, batches: list[Batch]) -> list[Batch]:
         """Add batches that weigh nothing, for all processes have to make the same passes."""
         passes = int(processes.largest(len(batches)))
@@ -114,7 +116,7 @@ def _part(whole: Tensor, own: Tensor) -> Tensor:
     """Return of a whole tensor what this process keeps of its own."""
     if not isinstance(own, DTensor):
         return whole
-    placed = whole.to(own.device, own.dtype)
+    placed = whole.to(own.device, own.dtype).expand(own.shape).contiguous()
     return distribute_tensor(placed, own.device_mesh, own.placements, src_data_rank=None)
 
 

@@ -1,11 +1,12 @@
 """What a trainer is handed: validation, checkpoints, logs, and the people who watch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor
 
+from nmt.data.batch import Batch
 from nmt.reporting.heatmap import Heatmap
 from nmt.reporting.metric_log import MetricLog
 from nmt.reporting.progress import ProgressLine
@@ -45,6 +46,16 @@ class Save(Protocol):
         """Take it by its file's name; what it is made of may change as soon as this returns."""
 
 
+class Watch:
+    """Told how every update goes on, by those who measure it; this one looks away."""
+
+    def begin(self, batches: Sequence[Batch]) -> None:
+        """Note that an update of these batches begins: they are loaded."""
+
+    def phase(self, name: str) -> None:
+        """Note that its ``forward``, ``backward`` or ``optimizer`` part begins."""
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What a trainer is handed to act on the world.
@@ -58,6 +69,7 @@ class Surroundings:
         interrupted: Whether someone has asked the run to stop.
         keep: Writes down an update that came to nothing.
         reload: Reads an earlier checkpoint to go back to.
+        watch: Told how every update goes on.
     """
 
     validate: Callable[[], Report]
@@ -68,3 +80,4 @@ class Surroundings:
     interrupted: Callable[[], bool]
     keep: Keep = lambda _: None
     reload: Reload = lambda _: None
+    watch: Watch = Watch()

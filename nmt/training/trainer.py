@@ -16,7 +16,6 @@ from nmt.data.batching import BatchingState, UpdateBatches
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.loader import UpdateLoader
 from nmt.data.loader_process import Samplers
-from nmt.errors import UserError
 from nmt.model.recompute import recompute_layers
 from nmt.model.seq2seq import TranslationModel
 from nmt.reporting.progress import TrainingStatus
@@ -69,7 +68,7 @@ class Trainer:
         self._engine = Engine(model, precision, self._device)
         self._guard = Guard(config, surroundings.keep, surroundings.reload)
         self._passes = build_passes(config.training.parallel, model)
-        self._anchor = guides.anchor
+        self._anchor = guides.anchor and guides.anchor.hold(model, self._passes.parted)
         self._objective = Objective(config.training, guides.teacher)
         self._optimizer = build_optimizer(config.optimizer, model)
         decay = config.training.ema_decay
@@ -107,7 +106,8 @@ class Trainer:
                 if reason is not None:
                     break
         if reason != "interrupted" and progress.update != progress.validated_update:
-            self._validate()
+            while progress.update != progress.validated_update:
+                self._validate()
             progress.seconds = time.monotonic() - started
             self._save("last.pt")
         return reason or "max_updates"
@@ -115,13 +115,14 @@ class Trainer:
     def _update(self, batches: list[Batch]) -> None:
         """Make one optimizer step; the loss is divided by the tokens of all, in every process."""
         progress, training = self.progress, self.config.training
+        self._world.watch.begin(batches)
         progress.update += 1
         seed_update(self.config.seed, progress.update)
         self.model.train()
         made = self._budget.gradient(batches, progress, self._backward, self._device)
-        self._passes.finish()
+        self._world.watch.phase("optimizer")
         if self._anchor is not None:
-            penalty = self._anchor.pull(self._engine.scaled)
+            penalty = self._passes.gathered(self._anchor.pull(self._engine.scaled))
             self._window.add_extra({"anchor": penalty * made.tokens / processes.world()})
         norm = self._engine.clip(training.clip_norm)
         factor = rate_factor(
@@ -151,8 +152,9 @@ class Trainer:
         self.model.train()
         self._optimizer.zero_grad(set_to_none=True)
         try:
-            self._backward(batch, batch.num_tokens, last=False)
+            self._backward(batch, batch.num_tokens, last=step)
             if step:
+                self._passes.finish()
                 self._engine.clip(self.config.training.clip_norm)
                 self._optimizer.step()
         finally:
@@ -176,14 +178,15 @@ class Trainer:
             return  # no pair of it fits into memory; or its loss was scaled too far
         fault = self._guard.skip(self.progress, bad)
         if fault is not None:
-            self._diverged(fault, bad.rate)
+            self._diverged(fault)
 
-    def _diverged(self, fault: str, rate: float) -> None:
+    def _diverged(self, fault: str) -> None:
         """Go back to an earlier checkpoint's weights at a lower rate, if that is asked for.
 
         Raises:
             UserError: The run shall stop instead, or has gone back often enough.
         """
+        rate = self._optimizer.param_groups[0]["lr"]
         earlier = self._guard.rewound(self.progress, fault, rate)
         self._restore(earlier.weights, earlier.state)
         self._world.say(
@@ -194,11 +197,13 @@ class Trainer:
 
     def _backward(self, batch: Batch, tokens: int, last: bool) -> Tensor:
         """Add a batch's part of the update's gradient and return its part of the mean loss."""
+        self._world.watch.phase("forward")
         batch = batch.to(self._device)
         with self._engine.autocast():
             loss = self._passes.forward(lambda: self._objective(self.model, batch))
         self._window.add_extra(loss.extra)
         mean = loss.smoothed / tokens
+        self._world.watch.phase("backward")
         self._passes.backward(self._engine.scaled(mean), last=last)
         return mean.detach()
 
@@ -211,6 +216,7 @@ class Trainer:
             "train/tokens_per_second": window.tokens_per_second,
             "train/epoch": float(progress.epoch),
             "train/skipped_updates": float(progress.skipped_updates),
+            "train/skipped_pairs": float(progress.skipped_pairs),
             **{f"train/{name}": value for name, value in self._engine.scalars().items()},
             **{f"train/{name}": value for name, value in summed(window.extra()).items()},
         }
@@ -218,7 +224,10 @@ class Trainer:
         self._window = CurveWindow()
 
     def _validate(self) -> None:
-        """Score the model or, where one is kept, its average; log it; keep it if it is best."""
+        """Score the model or, where one is kept, its average; log it; keep it if it is best.
+
+        A loss that is no number is a divergence; see `_diverged`.
+        """
         progress, log = self.progress, self._world.log
         began = time.monotonic()
         if self._average is not None:
@@ -226,22 +235,15 @@ class Trainer:
         try:
             with self._passes.whole():
                 report = self._world.validate()
-            if not math.isfinite(report.loss):
-                raise UserError(
-                    f"the validation loss of update {progress.update} is {report.loss}; the last "
-                    "checkpoint is intact: lower optimizer.learning_rate or set training.clip_norm"
-                )
-            scalars = report.scalars()
-            training, update = self.config.training, progress.update
-            value = checkpoints.score(scalars, training.best_metric)
-            best = progress.validated(value, self.config.schedule)
-            if best or training.keep_best > 1:
-                name = checkpoints.BEST if best else checkpoints.runner_up(update)
-                weights = self._passes.gathered(self.model.state_dict())
-                self._world.save(name, update, weights, None, scalars)
+            scalars, finite = report.scalars(), math.isfinite(report.loss)
+            best = finite and self._keep_if_good(scalars)
         finally:
             if self._average is not None:
                 self._average.swap()
+        progress.validation_seconds += time.monotonic() - began
+        if not finite:
+            self._diverged(f"the validation loss of update {progress.update} is {report.loss}")
+            return
         log.scalars(progress.update, {f"valid/{name}": v for name, v in scalars.items()})
         for tag, text in report.samples.items():
             log.text(progress.update, tag, text)
@@ -252,8 +254,18 @@ class Trainer:
             f"BLEU {scalars['bleu']:.2f}, chrF {scalars['chrf']:.2f}"
             f"{'  best so far' if best else ''}  ({time.monotonic() - began:.0f} s)"
         )
-        progress.validation_seconds += time.monotonic() - began
         self._window = CurveWindow()  # the curves' speed leaves validation out
+
+    def _keep_if_good(self, scalars: Mapping[str, float]) -> bool:
+        """Save a model that was validated, if it is among the best; tell whether it is the best."""
+        training, update = self.config.training, self.progress.update
+        value = checkpoints.score(scalars, training.best_metric)
+        best = self.progress.validated(value, self.config.schedule)
+        if best or training.keep_best > 1:
+            name = checkpoints.BEST if best else checkpoints.runner_up(update)
+            weights = self._passes.gathered(self.model.state_dict())
+            self._world.save(name, update, weights, None, scalars)
+        return best
 
     def _save(self, name: str) -> None:
         weights = self._passes.gathered(self.model.state_dict())

@@ -1,14 +1,19 @@
 """`nmt train -m`: one table of all jobs, however they ended, and the same one again."""
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra._internal.core_plugins import basic_launcher
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
 
 from nmt import pipeline
+from nmt.cli.sweep import sweep_name
 from nmt.errors import UserError
 from nmt.pipeline import Outcome
 from nmt.run.folder import RunFolder
@@ -145,6 +150,87 @@ def test_ctrl_c_twice_shows_the_rows_it_has(sweep: Call, ending: Call, tmp_path:
     ending(seed_2=interrupt)
     assert sweep("seed=1,2,3").status == 130
     assert statuses(tmp_path) == ["finished", "interrupted"]
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each job in a process of its own, which tells the launching one nothing."""
+    Plugins.instance()  # reads the module anew, the first time
+    run_job = basic_launcher.run_job
+
+    def fork(**arguments: Any) -> JobReturn:
+        process = os.fork()
+        if process == 0:
+            try:
+                run_job(**arguments)
+            finally:
+                os._exit(0)
+        os.waitpid(process, 0)
+        return JobReturn(status=JobStatus.COMPLETED)
+
+    monkeypatch.setattr(basic_launcher, "run_job", fork)
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_jobs_of_other_processes_are_in_the_table(
+    sweep: Call, ending: Call, tmp_path: Path
+) -> None:
+    def fail() -> None:
+        raise UserError("no room on the disk")
+
+    ending(seed_2=fail, seed_3=lambda: os.kill(os.getpid(), signal.SIGKILL))
+    result = sweep("seed=1,2,3,4")
+    assert result.status == 2
+    assert statuses(tmp_path) == ["finished", "failed", "killed", "finished"]
+    assert "row 2 failed: no room on the disk" in result.out
+    rows = [line.split() for line in table(result.out).splitlines() if line.startswith("| ")]
+    assert [row[3] for row in rows[2:]] == ["3.00", "failed", "killed", "3.00"]
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_table_shows_the_jobs_of_this_call_alone(
+    sweep: Call, ending: Call, tmp_path: Path
+) -> None:
+    ending()
+    sweep("seed=1,2")
+    result = sweep("seed=3")
+    assert result.status == 0, result.err
+    written = json.loads((tmp_path / "table" / "table.json").read_text(encoding="utf-8"))
+    assert [row["overrides"]["seed"] for row in written["rows"]] == ["3"]
+
+
+def test_a_rehearsal_leaves_no_row(sweep: Call, tmp_path: Path, ending: Call) -> None:
+    folder = RunFolder(tmp_path / "run")
+    ending()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            pipeline, "train", lambda *_: Outcome(folder, None, False, rehearsal=["all is well"])
+        )
+        result = sweep("seed=1,2", "training.dry_run=true")
+    assert result.status == 0, result.err
+    assert result.out == "all is well\nall is well\n"
+
+
+def test_the_same_command_has_the_same_folder(
+    nmt: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: Call
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ending()
+    for _ in range(2):
+        assert nmt("train", "-m", "seed=1,2").status == 0
+    (folder,) = (tmp_path / "runs" / "sweeps").iterdir()
+    assert folder.name == sweep_name(["seed=1,2"])
+
+
+def test_a_name_of_a_sweep_hangs_on_what_is_trained_alone() -> None:
+    name = sweep_name(["model=rnn", "optimizer.learning_rate=interval(0,1)"])
+    assert name.startswith("learning_rate-")
+    assert sweep_name(["optimizer.learning_rate=interval(0,1)", "model=rnn"]) == name
+    given = ["model=rnn", "optimizer.learning_rate=interval(0,1)"]
+    for same in ("hydra/launcher=joblib", "hydra.launcher.n_jobs=3", "hydra.sweeper.n_trials=9"):
+        assert sweep_name([*given, same]) == name
+    for other in ("seed=2", "hydra/sweeper=optuna", "hydra.sweeper.seed=3"):
+        assert sweep_name([*given, other]) != name
 
 
 def test_one_run_has_no_table(nmt: Call, run: Path, tiny: Tiny) -> None:

@@ -30,7 +30,11 @@ def _choices() -> Iterator[tuple[str, str]]:
 
 
 CHOSEN = list(_choices())
-SWEEPS = [choice for group, choice in CHOSEN if group == "sweep"]
+SWEEPS = [
+    choice  # that is a grid; what others draw is known when they run
+    for group, choice in CHOSEN
+    if group == "sweep" and not choice.startswith("optuna")
+]
 
 
 def _overrides(group: str, choice: str, fill: Fill) -> list[str]:

@@ -51,7 +51,7 @@ def settings(corpus: Path, tiny: Tiny) -> list[str]:
 def torchrun(tmp_path: Path) -> Torchrun:
     """Run the command in two processes; ``act`` is done by one of them before its third update."""
 
-    def run(*arguments: object, act: str = "", rank: int = 1) -> Ended:
+    def run(*arguments: object, act: str = "", rank: int = 1, restarts: int = 0) -> Ended:
         started = ["-m", "nmt"]
         if act:
             script = tmp_path / "acting.py"
@@ -74,6 +74,7 @@ if __name__ == "__main__":
 """)
             started = [str(script)]
         command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+        command += ["--max-restarts", str(restarts)]
         began = time.monotonic()
         ended = subprocess.run(
             [*command, *started, *map(str, arguments)],
@@ -154,13 +155,76 @@ def test_a_process_that_dies_ends_the_run_and_its_error_is_shown_once(
     assert ended.status != 0
     assert ended.seconds < 120, "it hung"
     if fault == "killed":
-        assert ["another process" in line for line in mine(ended)] == [True], ended.err
+        (line,) = mine(ended)
+        assert line.startswith(f"nmt: process {rank} ("), line
+        assert "was killed" in line
+        assert "the same command goes on" in line
     elif fault == "user error":
         assert mine(ended) == ["nmt: boom"], ended.err
     else:
         assert mine(ended) == [], ended.err
         assert ended.err.count("RuntimeError: boom") == 1, ended.err
     assert torch.load(run / "checkpoints" / "last.pt")["training"]["progress"]["update"] == 2
+
+
+def test_a_killed_process_is_started_again_and_the_run_goes_on_to_the_same_end(
+    torchrun: Torchrun, settings: Sequence[str], tmp_path: Path
+) -> None:
+    killed, whole, died = tmp_path / "killed", tmp_path / "whole", tmp_path / "died"
+    once = f"os.path.exists({str(died)!r}) or (open({str(died)!r}, 'w').close(), "
+    once += "os.kill(os.getpid(), signal.SIGKILL))"
+    settings = [*settings, "model.encoder.word_dropout=0.1", "training.ema_decay=0.9"]
+    ended = torchrun("train", *settings, f"run.dir={killed}", act=once, restarts=2)
+    assert ended.status == 0, ended.err
+    assert died.exists()
+    assert ended.err.count("going on after update 2") == 1, ended.err
+    ended = torchrun("train", *settings, f"run.dir={whole}")
+    assert ended.status == 0, ended.err
+    assert_same_run(killed, whole)
+
+
+def test_a_rehearsal_and_a_budget_are_those_of_all_processes(
+    torchrun: Torchrun, settings: Sequence[str], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    ended = torchrun("train", *settings, "training.dry_run=true", f"run.dir={run}")
+    assert ended.status == 0, ended.err
+    assert ended.out.count("largest batch") == 1
+    assert "largest batch 3 pairs of 10 places" in ended.out  # of 6 that one process would have
+    assert ended.err.count("training pairs") == 1, ended.err
+    assert not run.exists()
+    found = ("training.batch_tokens=auto", "training.max_updates=1")
+    ended = torchrun("train", *settings, *found, f"run.dir={run}")
+    assert ended.status == 0, ended.err
+    assert ended.err.count("training.batch_tokens=auto: ") == 1
+    assert summary(run)["valid"]["bleu"] >= 0
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_all_recipes_together_run_stop_and_go_on(
+    torchrun: Torchrun, run: Path, settings: Sequence[str], tmp_path: Path, kind: str
+) -> None:
+    new = tmp_path / "new"
+    recipes = [
+        *(f"training.init_from={run}", f"training.distillation.teacher={run}"),
+        *("training.l2_sp=0.01", "training.ewc=1", "training.r_drop=1", "training.ema_decay=0.9"),
+        *("training.freeze=[encoder.embedding]", "training.distillation.attention_weight=0.1"),
+        *("training.average_last=2", "training.keep_last=2", "training.on_divergence=rewind"),
+        *("training.max_skipped=0", "model.encoder.word_dropout=0.1", f"training.parallel={kind}"),
+    ]
+    act = (
+        "(self.model.output.weight.data.fill_(float('nan')), os.kill(os.getpid(), signal.SIGTERM))"
+    )
+    ended = torchrun("train", *settings, *recipes, f"run.dir={new}", act=act)
+    assert "update 3 is not finite" in ended.err, ended.err
+    assert "back to the weights of last.pt, update 2" in ended.err
+    assert "stopped after update 3" in ended.err
+    ended = torchrun("train", *settings, *recipes, f"run.dir={new}")
+    assert ended.status == 0, ended.err
+    assert summary(new)["valid"]["loss"] < 10
+    assert json.loads((new / "summary.json").read_text())["averaged"]["updates"] == [4, 6]
+    for row in read_metrics(new / "metrics.jsonl"):
+        assert all(abs(value) < float("inf") for value in row.values()), row
 
 
 def test_mistakes_are_told_once(torchrun: Torchrun, settings: Sequence[str]) -> None:

@@ -4,29 +4,45 @@ Called with a folder: jobs.pickle there holds a list of `Job`; rank-N.pickle bec
 """
 
 import io
+import math
 import pickle
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nmt import processes
 from nmt.config.schema import Config
+from nmt.data.batch import Batch
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.loader_process import UpdateMaker
 from nmt.model.build import build_model
 from nmt.reporting.metric_log import MetricLogs
+from nmt.training.anchor import Anchor
+from nmt.training.budget import places
+from nmt.training.distillation import Teacher
+from nmt.training.freezing import freeze
+from nmt.training.guard import Earlier
+from nmt.training.objective import Guides
 from nmt.training.surroundings import Surroundings
 from nmt.training.trainer import Trainer
 
 
 @dataclass
 class Job:
-    """A training; ``resume`` is a saved state, or the number of the job that left it."""
+    """A training.
+
+    Attributes:
+        resume: A saved state, or the number of the job that left it.
+        taught: Whether another model teaches.
+        anchored: Whether weights are held near others.
+        room: The places that a pass of the last process may have before its memory runs out.
+        poisoned: Updates whose loss is no number in the last process.
+    """
 
     config: Config
     corpus: EncodedCorpus
@@ -34,6 +50,10 @@ class Job:
     stop_after: int | None = None
     interrupted_rank: int = 0
     resume: Any = None
+    taught: bool = False
+    anchored: bool = False
+    room: int | None = None
+    poisoned: tuple[int, ...] = ()
 
 
 @dataclass
@@ -44,6 +64,8 @@ class Outcome:
     saved: dict[str, Any] = field(default_factory=dict)
     pairs: list[tuple[int, list[int]]] = field(default_factory=list)
     tokens: int = 0
+    rewinds: int = 0
+    pass_limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +100,7 @@ def train(job: Job, before: list[Outcome]) -> Outcome:
     outcome = Outcome()
     torch.manual_seed(1)
     model = build_model(job.config.model, job.size, job.size)
+    freeze(model, job.config.training.freeze)
 
     def save(name: str, _: int, weights: Any, training: Any, scores: Any) -> None:
         file = io.BytesIO()
@@ -89,8 +112,16 @@ def train(job: Job, before: list[Outcome]) -> Outcome:
         return mine and trainer.progress.update == job.stop_after
 
     line = cast("Any", Line(outcome.losses))
-    around = Surroundings(Report, save, MetricLogs([]), line, lambda _: None, interrupted)
-    trainer = Trainer(model, job.corpus, job.config, around)
+
+    def reload(_: int) -> Earlier:
+        saved = outcome.saved["last.pt"]
+        return Earlier("last.pt", saved["weights"], saved["training"])
+
+    around = Surroundings(
+        Report, save, MetricLogs([]), line, lambda _: None, interrupted, reload=reload
+    )
+    trainer = Trainer(model, job.corpus, job.config, around, guides=_guides(job, model))
+    _disturb(trainer, job)
     loader = trainer._loader
     loader._maker = Recording(loader._maker.batches, None, loader._maker.max_length)
     Recording.seen = outcome.pairs
@@ -105,8 +136,50 @@ def train(job: Job, before: list[Outcome]) -> Outcome:
 
     trainer._optimizer.register_step_pre_hook(note)
     outcome.reason = trainer.train()
-    outcome.tokens = trainer.progress.tokens
+    outcome.tokens, outcome.rewinds = trainer.progress.tokens, trainer.progress.rewinds
+    outcome.pass_limit = trainer.progress.pass_limit
     return outcome
+
+
+def _guides(job: Job, model: nn.Module) -> Guides:
+    teacher = anchor = None
+    if job.taught:
+        torch.manual_seed(2)
+        other = build_model(job.config.model, job.size, job.size)
+        teacher = Teacher(other, job.config.training.distillation)
+    if job.anchored:
+        held = dict(model.named_parameters())
+        start = {name: p.detach() + 0.1 for name, p in held.items()}
+        stiffness = {}
+        for name, p in held.items():  # a number a row, as new pieces have it, or one for all
+            rows = torch.arange(p.size(0)).reshape(-1, *[1] * (p.dim() - 1)) % 3
+            stiffness[name] = rows.float() if p.dim() > 1 else torch.tensor(0.5)
+        anchor = Anchor(model, start, stiffness)
+    return Guides(teacher, anchor)
+
+
+def _disturb(trainer: Trainer, job: Job) -> None:
+    """Let things go wrong in the last process alone."""
+    if processes.rank() < processes.world() - 1:
+        return
+    backward, objective = trainer._backward, trainer._objective
+
+    def limited(batch: Batch, tokens: int, last: bool) -> Tensor:
+        full = job.room is not None and places(batch) > job.room
+        if full and trainer.progress.update % 2:
+            raise MemoryError
+        loss = backward(batch, tokens, last)
+        if full:  # found out when all gradients have been sent
+            raise MemoryError
+        return loss
+
+    def poisoned(model: Any, batch: Batch) -> Any:
+        loss = objective(model, batch)
+        share = math.nan if trainer.progress.update in job.poisoned else 1.0
+        return replace(loss, smoothed=loss.smoothed * share)
+
+    trainer._backward = limited  # type: ignore[method-assign]
+    trainer._objective = poisoned  # type: ignore[assignment]
 
 
 def main(folder: Path) -> None:

@@ -121,14 +121,41 @@ def test_a_pair_that_does_not_fit_alone_is_left_out(
     assert all(map(torch.equal, start, alone.model.parameters()))
 
 
-def test_one_of_several_processes_ends_the_run(
-    config: Any, corpus: EncodedCorpus, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+def test_a_process_that_the_others_cannot_wait_for_ends_the_run(
+    config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     trainer = trainer_of(config(), corpus, recorder(), 30)
-    monkeypatch.setattr(processes, "world", lambda: 2)
-    monkeypatch.setattr(processes, "total", list)
+    trainer._passes.retries = False  # as where every process has a part of each weight
     with pytest.raises(UserError, match=r"out of memory in process 0.*training\.accumulation"):
         gradients(trainer)
+
+
+@pytest.mark.parametrize("other", [-40.0, -20.0])
+def test_processes_share_the_smallest_limit(
+    config: Any,
+    corpus: EncodedCorpus,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    other: float,
+) -> None:
+    """Process 1 runs out of memory too; ``other`` is its limit, turned round for the largest."""
+    trainer = trainer_of(config(), corpus, recorder(), None)
+    said: list[str] = []
+    trainer._budget.say = said.append
+    batch = next(iter(trainer._loader))[0][0]
+    half = -(-places(batch) // 2)
+    monkeypatch.setattr(processes, "world", lambda: 2)
+    monkeypatch.setattr(processes, "largest", lambda mine: max(mine, other))
+    monkeypatch.setattr(processes, "gather", lambda mine: [mine, ("3 pairs of it", False)])
+    parts = trainer._budget._smaller([batch], batch, trainer.progress)
+    assert trainer.progress.pass_limit == min(half, -other)
+    assert len(parts) > 1
+    assert ["in process 0" in said[0], "in process 1, in a pass of 3 pairs" in said[1]] == [
+        True
+    ] * 2
+    trainer.progress.pass_limit = None
+    assert len(trainer._budget._smaller([batch], None, trainer.progress)) > 1
+    assert trainer.progress.pass_limit == -other
 
 
 def test_parts_hold_all_rows_in_order_within_the_limit(ragged_batch: Batch) -> None:

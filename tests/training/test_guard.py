@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +162,49 @@ def test_rewinding_takes_the_checkpoint_and_a_lower_rate(
     assert trainer._optimizer.param_groups[0]["lr"] == 0.25 * rates[0]
     assert trainer.progress.update == 6
     assert trainer.progress.rewinds == 2
+
+
+@pytest.mark.parametrize("bad", [(2,), (2, 3)])
+def test_a_validation_that_is_no_number_turns_the_run_back(
+    config: Any, corpus: EncodedCorpus, recorder: Recorder, bad: tuple[int, ...]
+) -> None:
+    run, reports, said = recorder(), [], list[str]()
+
+    @dataclass(frozen=True)
+    class Told:
+        loss: float
+        samples: Any = field(default_factory=dict)
+        heatmaps: Any = field(default_factory=dict)
+
+        def scalars(self) -> dict[str, float]:
+            return {"perplexity": self.loss, "bleu": 0.0, "chrf": 0.0}
+
+    def validate() -> Any:
+        reports.append(trainer.progress.update)
+        return Told(math.nan if len(reports) in bad else 1.0 / len(reports))
+
+    def reload(_: int) -> Earlier:
+        saved = run.saved["last.pt"]
+        return Earlier("last.pt", saved["weights"], saved["training"])
+
+    settings = config(
+        max_updates=6, validate_every=2, save_every=1, on_divergence="rewind", ema_decay=0.9
+    )
+    world: dict[str, Any] = dict(validate=validate, reload=reload, say=said.append)
+    trainer = trainer_of(settings, corpus, run, (), **world)
+    assert trainer.train() == "max_updates"
+    assert trainer.progress.rewinds == len(bad)
+    assert trainer.progress.rate_scale == 0.5 ** len(bad)
+    assert trainer.progress.validated_update == 6
+    assert trainer.progress.best_update == 6
+    assert [line.startswith("the validation loss of update 4 is nan; back to") for line in said][
+        1
+    ], said
+    stopping = trainer_of(config(validate_every=2, max_updates=6), corpus, run, (), **world)
+    reports.clear()
+    trainer = stopping
+    with pytest.raises(UserError, match=r"validation loss of update 4 is nan; .*=rewind"):
+        stopping.train()
 
 
 def test_a_run_goes_back_a_few_times_and_then_stops(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from torch import distributed as dist
 from nmt import processes
 from nmt.config.check import check_config
 from nmt.config.model import ModelConfig
-from nmt.config.schema import AdamConfig, Config
+from nmt.config.schema import AdamConfig, Config, DistillationConfig, GuidedAlignmentConfig
 from nmt.data.batching import UpdateBatches
 from nmt.data.encoded import EncodedCorpus
+from nmt.data.piece_links import PieceLinks
 from nmt.errors import UserError
 from nmt.training.parallel import SummedPasses, build_passes
 
@@ -163,13 +165,80 @@ def test_two_processes_learn_what_one_does(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_every_recipe_is_that_of_one_process(
+    tiny_config: Configs,
+    run_config: RunConfigs,
+    corpus: EncodedCorpus,
+    launch: Launch,
+    kind: str,
+) -> None:
+    def job(changes: dict[str, Any], **disturbed: Any) -> Any:
+        settings = dict(parallel=kind, batch_tokens=60, optimizer=steady(), accumulation=2)
+        config = run_config(tiny_config("transformer", "transformer"), **settings | changes)
+        return worker.Job(config, disturbed.pop("corpus", corpus), SIZE, **disturbed)
+
+    attention = dict(attention_weight=0.3, attention_layer=-1, attention_measure="kl")
+    taught = DistillationConfig(teacher=None, weight=0.5, temperature=2.0, **attention)
+    guided = GuidedAlignmentConfig(weight=0.5, layer=None, head=0, shift=False)
+    jobs = {
+        "r_drop": job(dict(r_drop=5.0)),
+        "distilled": job(dict(distillation=taught), taught=True),
+        "guided": job(dict(guided_alignment=guided), corpus=linked(corpus)),
+        "frozen": job(dict(freeze=["encoder.*"], ema_decay=0.9)),
+        "anchored": job({}, anchored=True),
+        "rewound": job(
+            dict(on_divergence="rewind", save_every=1, max_updates=8, rewind_rate=0.5),
+            poisoned=(4,),
+        ),
+    }
+    if kind == "ddp":
+        jobs["out of memory"] = job(dict(accumulation=1), room=40)
+    ranks = launch(2, list(jobs.values()))
+    for number, (name, recipe) in enumerate(jobs.items()):
+        expected = alone(replace(recipe, room=None))
+        for rank in ranks:
+            found = rank[number]
+            for key in ("tokens", "rewinds", "reason"):
+                assert found[key] == expected[key], name
+            assert_close(found["gradients"], expected["gradients"], f"{name}: gradient", 1e-5)
+            assert_close(found["losses"], expected["losses"], f"{name}: loss", 1e-5)
+            weights, state = (
+                [run["saved"]["last.pt"][part] for run in (found, expected)]
+                for part in ("weights", "training")
+            )
+            assert_close(*weights, f"{name}: weights", 1e-5)
+            assert_close(state[0]["average"], state[1]["average"], f"{name}: average", 1e-5)
+        if name == "rewound":
+            assert expected["rewinds"] == 1
+        if name == "out of memory":
+            limits = [rank[number]["pass_limit"] for rank in ranks]
+            assert limits[0] == limits[1]
+            assert limits[0] is not None
+            assert limits[0] <= 40
+
+
+def linked(corpus: EncodedCorpus) -> EncodedCorpus:
+    """Link the first pieces of every pair."""
+    offsets = np.arange(len(corpus) + 1)
+    links = PieceLinks(np.zeros((len(corpus), 2), dtype=np.int32), offsets)
+    return EncodedCorpus(corpus.source, corpus.target, links)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
 def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
     tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, launch: Launch, kind: str
 ) -> None:
     def job(**changes: Any) -> Any:
-        model = tiny_config("transformer", "transformer", dropout=0.3)
+        model = tiny_config("transformer", "transformer", dropout=0.3, word_dropout=0.1)
         config = run_config(
-            model, parallel=kind, max_updates=8, accumulation=2, ema_decay=0.9, validate_every=3
+            model,
+            r_drop=1.0,
+            parallel=kind,
+            max_updates=8,
+            accumulation=2,
+            ema_decay=0.9,
+            validate_every=3,
         )
         return worker.Job(config, corpus, SIZE, **changes)
 

@@ -1,0 +1,1 @@
+"""How fast a configuration trains and translates on this machine, and what the machine could do."""

@@ -1,0 +1,67 @@
+"""What the machine could do: how fast it multiplies matrices and does nothing else."""
+
+import statistics
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SHAPES = ((2048, 2048, 2048), (4096, 256, 1024))
+"""[m, k] times [k, n]: a square product, and the wide one of a small model's feed-forward layer."""
+
+_SHAPES_ON_CUDA = (*SHAPES, (8192, 8192, 8192))  # for less a GPU has hardly begun
+_FEWEST = 3  # products a shape, however long they take
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The fastest that products were, in one precision.
+
+    Attributes:
+        precision: Of the factors.
+        rates: Operations a second by shape, as "2048 x 2048 x 2048", the median of many products.
+    """
+
+    precision: str
+    rates: dict[str, float]
+
+    @property
+    def flop_per_second(self) -> float:
+        """Of the shape that is fastest."""
+        return max(self.rates.values())
+
+
+def measure_ceiling(precision: torch.dtype, device: torch.device, seconds: float = 1.0) -> Ceiling:
+    """Multiply matrices of ones for so many seconds, with the threads that torch uses now."""
+    shapes = _SHAPES_ON_CUDA if device.type == "cuda" else SHAPES
+    rates = {}
+    for m, k, n in shapes:
+        left = torch.ones(m, k, dtype=precision, device=device)
+        right = torch.ones(k, n, dtype=precision, device=device)
+        taken = _times(left, right, seconds / len(shapes))
+        rates[f"{m} x {k} x {n}"] = 2 * m * k * n / statistics.median(taken)
+    return Ceiling(str(precision).removeprefix("torch."), rates)
+
+
+def _times(left: Tensor, right: Tensor, seconds: float) -> list[float]:
+    """Return how long each product took; the first ones warm up and are not among them."""
+    product = left @ right
+    torch.mm(left, right, out=product)
+    taken: list[float] = []
+    synchronise(left.device)
+    ending = time.perf_counter() + seconds
+    while len(taken) < _FEWEST or time.perf_counter() < ending:
+        began = time.perf_counter()
+        torch.mm(left, right, out=product)
+        synchronise(left.device)
+        taken.append(time.perf_counter() - began)
+    return taken
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until a device has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

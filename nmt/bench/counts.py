@@ -1,0 +1,78 @@
+"""What batches hold: pieces to learn from, and pads."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from nmt.data.batch import Batch
+from nmt.text.special_tokens import PAD
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of one batch, or the sum of several.
+
+    Attributes:
+        sentences: Pairs.
+        source_tokens: Pieces, EOS counted.
+        source_places: The same and the pads.
+        target_tokens: Pieces to predict, EOS counted.
+        target_places: The same and the pads.
+        source_squares: Sum over pairs of the square of the source's pieces.
+        target_squares: Likewise of the target's.
+        products: Likewise of the one times the other.
+    """
+
+    sentences: int = 0
+    source_tokens: int = 0
+    source_places: int = 0
+    target_tokens: int = 0
+    target_places: int = 0
+    source_squares: int = 0
+    target_squares: int = 0
+    products: int = 0
+
+    @classmethod
+    def of(cls, batch: Batch) -> "Counts":
+        """Count a batch."""
+        return cls.of_lengths(
+            batch.source_mask.sum(1),
+            (batch.target_output_ids != PAD).sum(1),
+            source_places=batch.source_ids.numel(),
+            target_places=batch.target_output_ids.numel(),
+        )
+
+    @classmethod
+    def of_lengths(
+        cls, source: Tensor, target: Tensor, *, source_places: int = 0, target_places: int = 0
+    ) -> "Counts":
+        """Count sentences of these lengths [B], EOS counted."""
+        source, target = source.to(torch.int64), target.to(torch.int64)
+        return cls(
+            sentences=len(source),
+            source_tokens=int(source.sum()),
+            source_places=source_places or int(source.sum()),
+            target_tokens=int(target.sum()),
+            target_places=target_places or int(target.sum()),
+            source_squares=int((source * source).sum()),
+            target_squares=int((target * target).sum()),
+            products=int((source * target).sum()),
+        )
+
+    @classmethod
+    def total(cls, parts: Iterable["Counts"]) -> "Counts":
+        """Add up."""
+        rows = [[getattr(part, field.name) for field in fields(cls)] for part in parts]
+        return cls(*map(sum, zip(*rows, strict=True)))
+
+    @property
+    def source_padding(self) -> float:
+        """Share of the source's places that are pads, from 0 to 1."""
+        return 1 - self.source_tokens / max(1, self.source_places)
+
+    @property
+    def target_padding(self) -> float:
+        """Share of the target's places that are pads, from 0 to 1."""
+        return 1 - self.target_tokens / max(1, self.target_places)

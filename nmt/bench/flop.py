@@ -1,0 +1,159 @@
+"""The arithmetic that a model's products need, counted from settings and lengths of sentences.
+
+A product of [m, k] and [k, n] is 2 · m · k · n operations. What is counted is what the sentences
+need, by whatever kernels it is done: pads, sums, softmaxes and what is computed twice are left out.
+"""
+
+from nmt.bench.counts import Counts
+from nmt.config.model import (
+    AttentionConfig,
+    BahdanauAttentionConfig,
+    DecoderConfig,
+    EncoderConfig,
+    LuongAttentionConfig,
+    LuongConcatAttentionConfig,
+    LuongDotAttentionConfig,
+    LuongGeneralAttentionConfig,
+    LuongLocationAttentionConfig,
+    ModelConfig,
+    MultiHeadAttentionConfig,
+    RnnDecoderConfig,
+    RnnEncoderConfig,
+    ScaledDotAttentionConfig,
+    TransformerDecoderConfig,
+    TransformerEncoderConfig,
+)
+from nmt.model.attention.relative import SHAW_DISTANCE
+
+_GATES = {"gru": 3, "lstm": 4}
+_BACKWARD = 2  # the gradients of a product's two factors are a product each
+
+
+def training_flop(model: ModelConfig, target_size: int, counts: Counts) -> int:
+    """Return the operations of learning from sentences: a forward and a backward pass of them.
+
+    Args:
+        model: Its settings. All of it is taken to learn; teachers and second passes are not in it.
+        target_size: Pieces of the target vocabulary.
+        counts: Of the sentences.
+    """
+    return (1 + _BACKWARD) * forward_flop(model, target_size, counts)
+
+
+def forward_flop(model: ModelConfig, target_size: int, counts: Counts) -> int:
+    """Return the operations of reading sentences and predicting every piece of their targets."""
+    memory_size = _encoder_size(model.encoder)
+    steps, output_size = _decoder(model.decoder, memory_size, counts)
+    output = output_size * target_size * counts.target_tokens
+    return 2 * (_encoder(model.encoder, counts) + steps + output)
+
+
+def _encoder_size(config: EncoderConfig) -> int:
+    match config:
+        case RnnEncoderConfig():
+            return config.hidden_size * (2 if config.bidirectional else 1)
+        case TransformerEncoderConfig():
+            return config.hidden_size
+    raise AssertionError(f"no encoder for {config}")
+
+
+def _encoder(config: EncoderConfig, counts: Counts) -> int:
+    tokens = counts.source_tokens
+    match config:
+        case RnnEncoderConfig():
+            width, gates = _encoder_size(config), _GATES[config.cell]
+            first = config.embedding_size + config.hidden_size
+            later = (width + config.hidden_size) * (config.num_layers - 1)
+            return (first + later) * gates * width * tokens
+        case TransformerEncoderConfig():
+            layer = _self_attention(config, tokens, counts.source_squares)
+            return config.num_layers * (layer + _feed_forward(config) * tokens)
+    raise AssertionError(f"no encoder for {config}")
+
+
+def _decoder(config: DecoderConfig, memory_size: int, counts: Counts) -> tuple[int, int]:
+    """Return a decoder's operations, halved, and the size of what it hands the output layer."""
+    match config:
+        case RnnDecoderConfig():
+            return _rnn_decoder(config, memory_size, counts)
+        case TransformerDecoderConfig():
+            size, tokens = config.hidden_size, counts.target_tokens
+            layer = _self_attention(config, tokens, counts.target_squares)
+            layer += 2 * size * size * tokens  # queries across, and what is made of their answers
+            layer += memory_size * 2 * _kv_size(config) * counts.source_tokens
+            layer += 2 * size * counts.products
+            layer += _feed_forward(config) * tokens
+            return config.num_layers * layer, size
+    raise AssertionError(f"no decoder for {config}")
+
+
+def _kv_size(config: TransformerEncoderConfig | TransformerDecoderConfig) -> int:
+    return config.hidden_size // config.num_heads * (config.num_kv_heads or config.num_heads)
+
+
+def _self_attention(
+    config: TransformerEncoderConfig | TransformerDecoderConfig, tokens: int, squares: int
+) -> int:
+    size = config.hidden_size
+    projections = 2 * size * size + size * 2 * _kv_size(config)
+    if config.positions == "relative":  # queries by, and weights of, the vectors of distances
+        projections += 2 * size * (2 * SHAW_DISTANCE + 1)
+    return projections * tokens + 2 * size * squares
+
+
+def _feed_forward(config: TransformerEncoderConfig | TransformerDecoderConfig) -> int:
+    matrices = 3 if config.activation == "swiglu" else 2
+    return matrices * config.hidden_size * config.feed_forward_size
+
+
+def _rnn_decoder(config: RnnDecoderConfig, memory_size: int, counts: Counts) -> tuple[int, int]:
+    units, embedding = config.hidden_size, config.embedding_size
+    gates = _GATES[config.cell] * units
+    attention = config.attention
+    context, looking = _attention(attention, units, memory_size, counts)
+    if isinstance(attention, LuongAttentionConfig):
+        fed = units if attention.input_feeding else 0
+        output, read_out = units, (context + units) * units
+    else:
+        fed, output, made = context, units, units
+        if isinstance(attention, BahdanauAttentionConfig) and attention.maxout_size:
+            output, made = attention.maxout_size, 2 * attention.maxout_size
+        read_out = (units + context + embedding) * made
+    step = gates * (embedding + fed + units + 2 * units * (config.num_layers - 1)) + read_out
+    total = step * counts.target_tokens + looking
+    if config.bridge != "zero":
+        states = units * (2 if config.cell == "lstm" else 1) * config.num_layers
+        total += memory_size * states * counts.sentences
+    return total, output
+
+
+def _attention(
+    config: AttentionConfig, units: int, memory_size: int, counts: Counts
+) -> tuple[int, int]:
+    """Return the size of an RNN decoder's contexts, and the operations of looking, halved."""
+    source, target, pairs = counts.source_tokens, counts.target_tokens, counts.products
+    context, total = memory_size, 0
+    match config:
+        case BahdanauAttentionConfig(size=size) | LuongConcatAttentionConfig(size=size):
+            total = units * size * target + memory_size * size * source + size * pairs
+            if config.coverage != "none":
+                total += size * pairs
+            if config.coverage == "fertility":
+                total += memory_size * source
+        case LuongDotAttentionConfig() | ScaledDotAttentionConfig():
+            context = units
+            if units != memory_size:
+                total = memory_size * units * source
+            total += units * pairs
+        case LuongGeneralAttentionConfig():
+            total = memory_size * units * source + units * pairs
+        case LuongLocationAttentionConfig(max_source_length=positions):
+            total = units * positions * target
+        case MultiHeadAttentionConfig():
+            context = units
+            total = 2 * units * units * target + memory_size * 2 * units * source + units * pairs
+        case _:  # a fixed vector is not looked for
+            return context, 0
+    if config.window == "local_p":
+        total += (units * units + units) * target
+    return context, total + context * pairs

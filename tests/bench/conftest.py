@@ -1,0 +1,24 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from nmt.bench.clock import Instant, Span
+from nmt.bench.contestant import PHASES, Step
+from nmt.bench.counts import Counts
+
+MakeStep = Callable[..., Step]
+
+
+@pytest.fixture
+def step() -> MakeStep:
+    """A factory of updates of so many target pieces, with others as busy as told."""
+
+    def make(tokens: int, seconds: float = 1.0, others: float | None = 0.0) -> Step:
+        busy = None if others is None else 0.0
+        after = None if others is None else seconds * (1 + others)  # one core is our own
+        span = Span(Instant(0.0, 0.0, busy), Instant(seconds, seconds, after))
+        counts = Counts.of_lengths(torch.tensor([3]), torch.tensor([tokens]))
+        return Step(span, counts, dict.fromkeys(PHASES, seconds / len(PHASES)))
+
+    return make

@@ -1,0 +1,87 @@
+"""The formula of operations, against what torch counts while a model of every kind computes."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from nmt.bench.counts import Counts
+from nmt.bench.flop import forward_flop, training_flop
+from nmt.config.model import ModelConfig
+from nmt.data.batch import Batch
+from nmt.model.loss import sequence_loss
+from nmt.model.seq2seq import TranslationModel
+
+Make = Callable[..., ModelConfig]
+MakeModel = Callable[..., TranslationModel]
+Pairs = list[tuple[list[int], list[int]]]
+
+SOURCE_LENGTH, TARGET_LENGTH, ROWS = 4, 9, 3  # without EOS
+TARGET_SIZE = 29
+
+pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")
+
+
+@pytest.fixture(autouse=True)
+def _products_in_sight() -> Iterator[None]:
+    """Let torch compute an LSTM by products it counts, in place of a kernel of oneDNN."""
+    with torch.backends.mkldnn.flags(enabled=False):  # type: ignore[no-untyped-call]
+        yield
+
+
+@pytest.fixture
+def full_batch(make_pairs: Callable[..., Pairs], batch_of: Callable[[Pairs], Batch]) -> Batch:
+    """A batch without pads."""
+    return batch_of(make_pairs([SOURCE_LENGTH] * ROWS, [TARGET_LENGTH] * ROWS))
+
+
+def counted(work: Callable[[], object]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
+
+
+def predicted(model: TranslationModel, batch: Batch) -> Tensor:
+    output = model(batch.source_ids, batch.source_mask, batch.target_input_ids)
+    return model.logits(output.hidden)
+
+
+def test_reading_and_predicting_take_what_torch_counts(
+    model_config: ModelConfig, model: TranslationModel, full_batch: Batch
+) -> None:
+    expected = counted(lambda: predicted(model.train(), full_batch))
+    assert forward_flop(model_config, TARGET_SIZE, Counts.of(full_batch)) == expected
+
+
+def test_learning_takes_what_torch_counts(
+    model_config: ModelConfig, model: TranslationModel, full_batch: Batch
+) -> None:
+    found = counted(lambda: predicted(model.train(), full_batch).sum().backward())
+    formula = training_flop(model_config, TARGET_SIZE, Counts.of(full_batch))
+    if {model_config.encoder.name, model_config.decoder.name} == {"transformer"}:
+        assert found == formula
+    else:  # the constants that recurrences start from need no gradient, which spares less than this
+        assert formula * (1 - 1 / (SOURCE_LENGTH + 1)) < found <= formula
+
+
+@pytest.mark.parametrize("kind", ["transformer", "rnn"])
+def test_what_training_computes_is_in_it(
+    kind: str, tiny_config: Make, tiny_model: MakeModel, full_batch: Batch
+) -> None:
+    config = tiny_config(kind, kind, attention="luong_general")
+    model = tiny_model(config).train()
+    found = counted(lambda: sequence_loss(model, full_batch, 0.1).smoothed.backward())
+    formula = training_flop(config, TARGET_SIZE, Counts.of(full_batch))
+    assert found == pytest.approx(formula, rel=0.05)
+
+
+def test_pads_need_nothing(tiny_config: Make) -> None:
+    config = tiny_config("transformer", "transformer")
+    alone = [Counts.of_lengths(torch.tensor([n]), torch.tensor([m])) for n, m in ((3, 5), (8, 2))]
+    together = Counts.of_lengths(torch.tensor([3, 8]), torch.tensor([5, 2]))
+    assert Counts.total(alone) == together
+    assert training_flop(config, TARGET_SIZE, together) == sum(
+        training_flop(config, TARGET_SIZE, counts) for counts in alone
+    )

@@ -1,0 +1,66 @@
+"""Speeds leave out what was not quiet; blocks of equal trainings pair up."""
+
+from collections.abc import Callable
+
+import pytest
+
+from nmt.bench.contestant import PHASES, Step
+from nmt.bench.statistics import WINDOW, Speed, quartiles, ratio
+
+MakeStep = Callable[..., Step]
+
+
+def test_only_quiet_updates_count(step: MakeStep) -> None:
+    speed = Speed.of([step(100), step(10, others=1.0), step(100)])
+    assert (speed.updates, speed.quiet_updates) == (3, 2)
+    assert speed.tokens_per_second == pytest.approx(100)
+    assert speed.mean_tokens_per_second == pytest.approx(100)
+    assert speed.counts.target_tokens == 200
+    assert speed.others == pytest.approx(1 / 3)
+
+
+def test_where_nothing_was_quiet_all_counts_and_it_is_told(step: MakeStep) -> None:
+    speed = Speed.of([step(100, others=1.0), step(300, others=1.0)])
+    assert speed.quiet_updates == 0
+    assert speed.counts.target_tokens == 400
+    assert speed.tokens_per_second == pytest.approx(200)
+
+
+def test_the_median_window_does_not_mind_a_slow_one(step: MakeStep) -> None:
+    usual = [step(100)] * (2 * WINDOW)
+    speed = Speed.of([*usual, *[step(100, seconds=50.0)] * WINDOW])
+    assert speed.tokens_per_second == pytest.approx(100)
+    assert speed.mean_tokens_per_second < 50
+
+
+def test_the_parts_of_an_update_add_up_to_it(step: MakeStep) -> None:
+    speed = Speed.of([step(100), step(50, seconds=3.0)])
+    assert set(speed.phases) == set(PHASES)
+    assert sum(speed.phases.values()) == pytest.approx(speed.seconds / 2)
+
+
+def test_equal_blocks_pair_up(step: MakeStep) -> None:
+    blocks = [[step(90), step(110)], [step(40, seconds=0.7)], [step(70, seconds=9.0)]]
+    found = ratio(blocks, blocks)
+    assert found.pairs == [1.0, 1.0, 1.0]
+    assert (found.low, found.median, found.high) == (1.0, 1.0, 1.0)
+    assert found.left_out == 0
+
+
+def test_a_pair_with_a_block_that_was_not_quiet_is_left_out(step: MakeStep) -> None:
+    fast, slow, busy = [step(200)], [step(100)], [step(1, others=1.0)]
+    found = ratio([fast, fast, fast], [slow, busy, slow])
+    assert found.pairs == pytest.approx([2.0, 2.0])
+    assert found.left_out == 1
+    assert ratio([busy], [busy]).pairs == [1.0]  # better than nothing
+
+
+def test_the_ratio_the_other_way_is_its_inverse(step: MakeStep) -> None:
+    one, other = [[step(n)] for n in (100, 120, 90)], [[step(n)] for n in (50, 55, 60)]
+    assert ratio(one, other).median == pytest.approx(1 / ratio(other, one).median)
+
+
+def test_quartiles_lie_around_the_median() -> None:
+    assert quartiles([3.0]) == (3.0, 3.0, 3.0)
+    low, median, high = quartiles([5.0, 1.0, 2.0, 4.0, 3.0])
+    assert (low, median, high) == (2.0, 3.0, 4.0)
