@@ -11,8 +11,10 @@ _GIGA, _GIB = 1e9, 2**30
 
 def training_table(results: Sequence[Measured]) -> str:
     """Show one training, or two side by side."""
-    rows = [_training_rows(result) for result in results]
-    return _aligned([(name, *(own[name] for own in rows)) for name in rows[0]])
+    found = [_training_rows(result) for result in results]
+    rows = [(name, *(own[name] for own in found)) for name in found[0]]
+    head = [("", "A", "B")] if len(results) == 2 else []
+    return _aligned(head + rows)
 
 
 def _training_rows(result: Measured) -> dict[str, str]:

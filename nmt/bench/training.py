@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -124,7 +124,7 @@ def bench_training(config: Config, overrides: Sequence[str], plan: Plan, say: Co
     speed = Speed.of(steps)
     if contestant.device.type != "cpu":
         phases = Speed.of(contestant.train(1 + apart, waits=True)[1:]).phases
-        speed = Speed(**{**vars(speed), "phases": phases})
+        speed = replace(speed, phases=phases)
     ceiling = _best(first, _ceiling(contestant))
     validation = _validation(contestant, speed) if plan.validate else None
     return _measured(contestant, overrides, speed, ceiling, validation, (peak, before))

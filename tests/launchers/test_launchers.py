@@ -1,5 +1,6 @@
 """Sweeps through joblib, Ray and Slurm: the same runs as one after another in one process."""
 
+import importlib
 import json
 import os
 import shutil
@@ -24,7 +25,13 @@ Sweep = Callable[..., Path]
 Runs = dict[int, Path]
 
 TIMES = ("time", "train/tokens_per_second")
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_worker_niceness": "0",  # else its workers wait for whatever else the machine does
+}
 SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1")
 LONG = (
     *("seed=1", "training.max_updates=300", "training.validate_every=300"),
@@ -81,7 +88,7 @@ def sweep(settings: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> 
             [*command, "hydra.sweep.dir=table", *more],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             cwd=folder,
             env=os.environ | ENVIRONMENT,
         )
@@ -137,29 +144,30 @@ def test_joblib_makes_the_same_runs(sweep: Sweep, plain: Runs) -> None:
 def ray_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a Ray of two processors, in another folder, and end the processes of it."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
+    host = importlib.import_module("ray.util").get_node_ip_address()
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.bind((host, 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
     options = [f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
     head = subprocess.Popen(
-        [*command, *options, "--node-ip-address=127.0.0.1", "--object-store-memory=100000000"],
+        [*command, *options, "--object-store-memory=100000000"],
         cwd=elsewhere,
         env=os.environ | ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        _wait_for(lambda: _listens(port) or head.poll() is not None, 60)
-        yield f"127.0.0.1:{port}"
+        _wait_for(lambda: _listens(host, port) or head.poll() is not None, 120)
+        yield f"{host}:{port}"
     finally:
         head.terminate()
         head.wait(60)
 
 
-def _listens(port: int) -> bool:
+def _listens(host: str, port: int) -> bool:
     with socket.socket() as tried:
-        return tried.connect_ex(("127.0.0.1", port)) == 0
+        return tried.connect_ex((host, port)) == 0
 
 
 def _wait_for(condition: Callable[[], Any], seconds: float) -> None:
@@ -258,8 +266,9 @@ def test_a_job_that_is_cancelled_stays_away(settings: Sequence[str], tmp_path: P
 def test_the_processes_of_one_training_are_started_by_srun(
     settings: Sequence[str], tmp_path: Path
 ) -> None:
+    host = importlib.import_module("ray.util").get_node_ip_address()
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.bind((host, 0))
         port = free.getsockname()[1]
     train = " ".join(f"'{word}'" for word in [*settings, "run.dir=run"])
     script = tmp_path / "job.sh"
