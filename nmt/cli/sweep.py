@@ -82,14 +82,19 @@ def _swept(override: str) -> list[str]:
 
 
 def refuse_single_run() -> None:
-    """Refuse ``sweep=NAME`` where only one model would be trained.
+    """Refuse what is for sweeps alone where only one model would be trained.
 
     Raises:
-        UserError: A sweep was chosen without ``-m``.
+        UserError: A sweep, a launcher or a sweeper was chosen without ``-m``.
     """
-    chosen = HydraConfig.get().runtime.choices.get("sweep")
-    if chosen is not None and not is_sweep():
+    if is_sweep():
+        return
+    choices = HydraConfig.get().runtime.choices
+    if (chosen := choices.get("sweep")) is not None:
         raise UserError(f"sweep={chosen} trains several models: add -m")
+    for group in ("hydra/launcher", "hydra/sweeper"):
+        if (chosen := choices.get(group, "basic")) != "basic":
+            raise UserError(f"{group}={chosen} is for the runs of a sweep: add -m")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ class TrainingProgress:
         seconds: Time spent training, validation included.
         validation_seconds: The part of it spent validating.
         best_score: Of the best validation so far, larger is better; None before the first.
+        best_loss: Its loss, which decides among equal scores, as when BLEU is 0; None in old files.
         best_update: When that was.
         without_gain: Validations since.
         validated_update: When the last validation was.
@@ -40,6 +41,7 @@ class TrainingProgress:
     seconds: float = 0.0
     validation_seconds: float = 0.0
     best_score: float | None = None
+    best_loss: float | None = None
     best_update: int = 0
     without_gain: int = 0
     reductions: int = 0
@@ -63,11 +65,12 @@ class TrainingProgress:
         """Return the plain values."""
         return asdict(self)
 
-    def validated(self, score: float, schedule: ScheduleConfig) -> bool:
-        """Note a validation's score (larger is better) and return whether it is the best."""
+    def validated(self, score: float, loss: float, schedule: ScheduleConfig) -> bool:
+        """Note a validation's score (larger is better) and loss; return whether it is the best."""
         self.validated_update = self.update
-        if self.best_score is None or score > self.best_score:
-            self.best_score, self.best_update, self.without_gain = score, self.update, 0
+        if self._is_best(score, loss):
+            self.best_score, self.best_loss, self.best_update = score, loss, self.update
+            self.without_gain = 0
             return True
         self.without_gain += 1
         if (
@@ -76,3 +79,8 @@ class TrainingProgress:
         ):
             self.reductions += 1
         return False
+
+    def _is_best(self, score: float, loss: float) -> bool:
+        if self.best_score is None or score > self.best_score:
+            return True
+        return score == self.best_score and self.best_loss is not None and loss < self.best_loss

@@ -260,7 +260,7 @@ class Trainer:
         """Save a model that was validated, if it is among the best; tell whether it is the best."""
         training, update = self.config.training, self.progress.update
         value = checkpoints.score(scalars, training.best_metric)
-        best = self.progress.validated(value, self.config.schedule)
+        best = self.progress.validated(value, scalars["loss"], self.config.schedule)
         if best or training.keep_best > 1:
             name = checkpoints.BEST if best else checkpoints.runner_up(update)
             weights = self._passes.gathered(self.model.state_dict())

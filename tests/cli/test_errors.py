@@ -112,6 +112,7 @@ def test_the_nearest_key_is_of_the_model_that_was_chosen(refused: Refused) -> No
         ("optimizer=sgd optimizer.momentun=0.9", "did you mean optimizer.momentum?"),
         ("optimizer.name=sgd", "optimizer.name cannot be set; choose with optimizer=..."),
         ("sweep=luong2015_table4", "sweep=luong2015_table4 trains several models: add -m"),
+        ("hydra/launcher=joblib", "hydra/launcher=joblib is for the runs of a sweep: add -m"),
     ],
 )
 def test_a_setting_of_another_choice_names_the_choice(
