@@ -175,7 +175,7 @@ def test_test_leaves_slow_ones_out_unless_asked(project: Project) -> None:
     assert project.run("scripts/test", "-k", "two words").returncode == 0
     assert project.diary()[-1] == "-m pytest -m not slow -k two words"
     assert project.run("scripts/test", "--slow").returncode == 0
-    assert project.diary()[-1] == "-m pytest"
+    assert project.diary()[-1] == "-m pytest -n auto --dist loadfile"
 
 
 def test_ci_runs_every_stage_and_reports_the_failures(project: Project) -> None:

@@ -1,6 +1,7 @@
 """TensorBoard: event files read back with TensorBoard's own reader."""
 
 import warnings
+import time
 from io import BytesIO
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def test_a_resumed_run_hides_what_came_after_its_checkpoint(tmp_path: Path):
         first.scalars(step, {"loss": step})
         first.heatmap(step, "attention", HEATMAP)
     first.close()
+    time.sleep(1.01)  # files are read in the order of their names, which tell the second
     resumed = TensorBoardLog(tmp_path, resume_step=20)
     for step in (30, 50):
         resumed.scalars(step, {"loss": step + 0.5})
