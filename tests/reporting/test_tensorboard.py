@@ -1,7 +1,7 @@
 """TensorBoard: event files read back with TensorBoard's own reader."""
 
-import warnings
 import time
+import warnings
 from io import BytesIO
 from pathlib import Path
 
