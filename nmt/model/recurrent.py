@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from nmt.model.repeated import RepeatedLinear
+
 
 class RecurrentCell(nn.Module, ABC):
     """One layer's step. Its state is one row a sentence, [B, state_size]; the first U are h."""
@@ -19,7 +21,7 @@ class RecurrentCell(nn.Module, ABC):
         """Build a cell of U = ``hidden_size`` units."""
         super().__init__()
         self.hidden_size = hidden_size
-        self.state_projection = nn.Linear(hidden_size, self.num_gates * hidden_size)
+        self.state_projection = RepeatedLinear(hidden_size, self.num_gates * hidden_size)
 
     @property
     @abstractmethod

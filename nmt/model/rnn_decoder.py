@@ -18,6 +18,7 @@ from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, EncoderOu
 from nmt.model.modules import Modules
 from nmt.model.recurrent import CELLS, RecurrentCell
 from nmt.model.recurrent_sequence import run_sequence
+from nmt.model.repeated import RepeatedLinear, one_gradient
 from nmt.model.structured_dropout import WordDropout
 
 
@@ -103,8 +104,8 @@ class RnnDecoder(Decoder):
         first = self.cells[0]
         gates, size = first.gates_size, first.hidden_size
         self.embedding_gates = nn.Linear(config.embedding_size, gates)
-        self.fed_gates = nn.Linear(fed_size, gates, bias=False) if fed_size else None
-        self.layer_gates = nn.ModuleList(nn.Linear(size, gates) for _ in self.cells[1:])
+        self.fed_gates = RepeatedLinear(fed_size, gates, bias=False) if fed_size else None
+        self.layer_gates = nn.ModuleList(RepeatedLinear(size, gates) for _ in self.cells[1:])
         self.bridge_kind = config.bridge
         states_size = first.state_size * config.num_layers
         self.bridge = None if config.bridge == "zero" else nn.Linear(memory_size, states_size)
@@ -138,7 +139,8 @@ class RnnDecoder(Decoder):
 
     def _read(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
         """Run over embeddings [B, T, E] of a whole target."""
-        return self._advance(embedded, state)[0]
+        with one_gradient(self):
+            return self._advance(embedded, state)[0]
 
     @abstractmethod
     def _advance(self, embedded: Tensor, state: RnnState) -> tuple[DecoderOutput, RnnState]:
@@ -269,7 +271,7 @@ class UpdateFirstDecoder(RnnDecoder):
         fed_size = size if input_feeding else 0
         super().__init__(config, vocab_size, memory_size, attention, fed_size, coverage)
         self.input_feeding = input_feeding
-        self.attentional = nn.Linear(context_size + size, size)
+        self.attentional = RepeatedLinear(context_size + size, size)
 
     def start(self, encoder_output: EncoderOutput) -> RnnState:
         """Bridge the summary; the first fed vector is zero."""

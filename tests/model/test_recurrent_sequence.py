@@ -57,4 +57,5 @@ def test_sequence_runs_in_the_type_of_its_gates_and_leaves_gradients_in_that_of_
     exact = run_sequence(kind, gates, state, weight, bias)
     torch.testing.assert_close(found.float(), exact, atol=0.05, rtol=0)  # 8 bits of numbers below 1
     found.float().sum().backward()
-    assert weight.grad is not None and weight.grad.dtype == torch.float32
+    assert weight.grad is not None
+    assert weight.grad.dtype == torch.float32
