@@ -17,7 +17,7 @@ from nmt.model.interfaces import DecoderOutput
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
 
-_CHUNK_ELEMENTS = 4_000_000  # logits in memory at a time
+_CHUNK_ELEMENTS = 4_000_000  # logits in memory at a time, and as many probabilities
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,9 @@ def projected_cross_entropy(
     """Return the summed cross-entropy of ``hidden @ weight.T`` without ever holding all of it.
 
     The target distribution is (1 - e) on the target plus e / V everywhere (Szegedy et al. 2016,
-    section 7). Logits are made a chunk at a time, in the autocast type, and reduced in float32;
-    gradients are made in the same pass, so the backward pass has nothing left to compute.
+    section 7). Logits are made a chunk at a time and normalised in one pass, in the autocast type;
+    sums are float32. Gradients are made in the same pass, so the backward pass has nothing left to
+    compute. What smoothing adds to them is the same for every piece, and is added once.
 
     Args:
         hidden: [N, O].
@@ -133,6 +134,7 @@ def projected_cross_entropy(
 
     Returns:
         The smoothed sum, and the sum of the exact negative log-likelihood (no gradient), in nats.
+        In bfloat16 each piece's is rounded as its logits are, to 8 bits of its probability.
     """
     device = hidden.device.type
     if torch.is_autocast_enabled(device):
@@ -150,6 +152,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         learning = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         compute = weight.to(hidden.dtype)
+        centre = compute.mean(dim=0, dtype=torch.float32)  # its logit is the mean of all logits
         hidden_gradient = torch.empty_like(hidden) if learning else None
         weight_gradient = torch.zeros_like(weight) if learning else None
         smoothed = torch.zeros((), dtype=torch.float32, device=hidden.device)
@@ -158,20 +161,21 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(0, len(hidden), rows):
                 part, goal = hidden[start : start + rows], targets[start : start + rows, None]
-                logits = (part @ compute.T).float()
-                normaliser = logits.logsumexp(dim=1, keepdim=True)
-                likelihood = (logits.gather(1, goal) - normaliser).sum()
-                uniform = logits.mean(dim=1, keepdim=True).sub_(normaliser).sum()
-                smoothed -= (1 - smoothing) * likelihood + smoothing * uniform
-                exact -= likelihood
+                logits = part @ compute.T
+                probabilities = logits.softmax(dim=1)
+                likelihood = _log_likelihood(logits, probabilities, goal)
+                normaliser = logits.gather(1, goal).float() - likelihood
+                uniform = (part.float() @ centre)[:, None] - normaliser
+                smoothed -= (1 - smoothing) * likelihood.sum() + smoothing * uniform.sum()
+                exact -= likelihood.sum()
                 if hidden_gradient is not None and weight_gradient is not None:
-                    error = logits.sub_(normaliser).exp_()
-                    if smoothing:
-                        error -= smoothing / len(weight)
+                    error = probabilities
                     error.scatter_add_(1, goal, error.new_full(goal.shape, smoothing - 1))
-                    error = error.to(hidden.dtype)
                     torch.mm(error, compute, out=hidden_gradient[start : start + rows])
                     weight_gradient += error.T @ part
+            if smoothing and hidden_gradient is not None and weight_gradient is not None:
+                hidden_gradient -= (smoothing * centre).to(hidden.dtype)
+                weight_gradient -= smoothing / len(weight) * hidden.sum(dim=0, dtype=torch.float32)
         ctx.save_for_backward(hidden_gradient, weight_gradient)
         ctx.mark_non_differentiable(exact)
         return smoothed, exact
@@ -181,3 +185,12 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         hidden_gradient, weight_gradient = ctx.saved_tensors
         scaled = hidden_gradient * scale.to(hidden_gradient.dtype)
         return scaled, weight_gradient * scale, None, None
+
+
+def _log_likelihood(logits: Tensor, probabilities: Tensor, goal: Tensor) -> Tensor:
+    """Return the log-probability of each row's goal, [N, 1], float32, of logits [N, V].
+
+    It is told from the likeliest piece's, since the goal's own may be too small to be written.
+    """
+    behind = logits.gather(1, goal).float() - logits.amax(dim=1, keepdim=True).float()
+    return behind + probabilities.amax(dim=1, keepdim=True).float().log()

@@ -8,17 +8,20 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from nmt.model.repeated import RepeatedLinear
+
 
 class RecurrentCell(nn.Module, ABC):
     """One layer's step. Its state is one row a sentence, [B, state_size]; the first U are h."""
 
+    kind: str
     num_gates: int
 
     def __init__(self, hidden_size: int) -> None:
         """Build a cell of U = ``hidden_size`` units."""
         super().__init__()
         self.hidden_size = hidden_size
-        self.state_projection = nn.Linear(hidden_size, self.num_gates * hidden_size)
+        self.state_projection = RepeatedLinear(hidden_size, self.num_gates * hidden_size)
 
     @property
     @abstractmethod
@@ -42,7 +45,7 @@ class RecurrentCell(nn.Module, ABC):
 class GruCell(RecurrentCell):
     """Gated recurrent unit (Cho et al. 2014), reset gate after the product, as cuDNN has it."""
 
-    num_gates = 3
+    kind, num_gates = "gru", 3
 
     @property
     def state_size(self) -> int:
@@ -61,7 +64,7 @@ class GruCell(RecurrentCell):
 class LstmCell(RecurrentCell):
     """Long short-term memory with a forget gate (Gers et al. 2000)."""
 
-    num_gates = 4
+    kind, num_gates = "lstm", 4
 
     @property
     def state_size(self) -> int:

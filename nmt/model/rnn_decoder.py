@@ -17,6 +17,8 @@ from nmt.model.dropout import Dropout
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, EncoderOutput
 from nmt.model.modules import Modules
 from nmt.model.recurrent import CELLS, RecurrentCell
+from nmt.model.recurrent_sequence import run_sequence
+from nmt.model.repeated import RepeatedLinear, one_gradient
 from nmt.model.structured_dropout import WordDropout
 
 
@@ -102,8 +104,8 @@ class RnnDecoder(Decoder):
         first = self.cells[0]
         gates, size = first.gates_size, first.hidden_size
         self.embedding_gates = nn.Linear(config.embedding_size, gates)
-        self.fed_gates = nn.Linear(fed_size, gates, bias=False) if fed_size else None
-        self.layer_gates = nn.ModuleList(nn.Linear(size, gates) for _ in self.cells[1:])
+        self.fed_gates = RepeatedLinear(fed_size, gates, bias=False) if fed_size else None
+        self.layer_gates = nn.ModuleList(RepeatedLinear(size, gates) for _ in self.cells[1:])
         self.bridge_kind = config.bridge
         states_size = first.state_size * config.num_layers
         self.bridge = None if config.bridge == "zero" else nn.Linear(memory_size, states_size)
@@ -132,8 +134,13 @@ class RnnDecoder(Decoder):
         """Read known targets, step by step where each step needs the one before."""
         embedded = self.word_dropout(self.embedding(target_input_ids), target_input_ids)
         embedded = self.dropout(embedded)
-        output, _ = self._advance(embedded, self.start(encoder_output))
+        output = self._read(embedded, self.start(encoder_output))
         return output if need_weights else replace(output, weights=None)
+
+    def _read(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
+        """Run over embeddings [B, T, E] of a whole target."""
+        with one_gradient(self):
+            return self._advance(embedded, state)[0]
 
     @abstractmethod
     def _advance(self, embedded: Tensor, state: RnnState) -> tuple[DecoderOutput, RnnState]:
@@ -264,7 +271,7 @@ class UpdateFirstDecoder(RnnDecoder):
         fed_size = size if input_feeding else 0
         super().__init__(config, vocab_size, memory_size, attention, fed_size, coverage)
         self.input_feeding = input_feeding
-        self.attentional = nn.Linear(context_size + size, size)
+        self.attentional = RepeatedLinear(context_size + size, size)
 
     def start(self, encoder_output: EncoderOutput) -> RnnState:
         """Bridge the summary; the first fed vector is zero."""
@@ -274,27 +281,37 @@ class UpdateFirstDecoder(RnnDecoder):
         top = self._query(state.layers)[:, 0]
         return replace(state, fed=torch.zeros_like(top))
 
+    def _read(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
+        if self.input_feeding or self.coverage is not None:
+            return super()._read(embedded, state)
+        gates = self.embedding_gates(embedded)
+        hidden = self._run_layer(0, gates, state.layers)
+        for index, project in enumerate(self.layer_gates, start=1):
+            hidden = self._run_layer(index, project(self.dropout(hidden)), state.layers)
+        seen, _ = self._look(hidden, state.memory, 0, None)
+        return DecoderOutput(self._attentional_state(hidden, seen), _as_layer([seen.weights]))
+
+    def _run_layer(self, index: int, gates: Tensor, first: Sequence[Tensor]) -> Tensor:
+        """Run one layer over all steps' gates [B, T, G · U] -> h [B, T, U]."""
+        projection = self.cells[index].state_projection
+        steps, kind = gates.transpose(0, 1), self.cells[index].kind
+        weight, bias = projection.weight, projection.bias
+        return run_sequence(kind, steps, first[index], weight, bias).transpose(0, 1)
+
     def _advance(self, embedded: Tensor, state: RnnState) -> tuple[DecoderOutput, RnnState]:
-        stepwise = self.input_feeding or self.coverage is not None
         layers, fed, covered, position = state.layers, state.fed, state.coverage, state.position
         outputs, weights = [], []
         for gates in self.embedding_gates(embedded).unbind(1):
             layers = self._update(gates, fed, layers)
-            output = self._query(layers)
-            if stepwise:
-                seen, covered = self._look(output, state.memory, position, covered)
-                output = self._attentional_state(output, seen)
-                fed = output[:, 0] if self.input_feeding else None
-                weights.append(seen.weights)
+            top = self._query(layers)
+            seen, covered = self._look(top, state.memory, position, covered)
+            output = self._attentional_state(top, seen)
+            fed = output[:, 0] if self.input_feeding else None
             outputs.append(output)
-            position += 1
-        hidden = torch.cat(outputs, dim=1)
-        if not stepwise:
-            seen, _ = self._look(hidden, state.memory, state.position, None)
-            hidden = self._attentional_state(hidden, seen)
             weights.append(seen.weights)
+            position += 1
         state = replace(state, layers=layers, fed=fed, coverage=covered, position=position)
-        return DecoderOutput(hidden, _as_layer(weights)), state
+        return DecoderOutput(torch.cat(outputs, dim=1), _as_layer(weights)), state
 
     def _attentional_state(self, states: Tensor, seen: Attended) -> Tensor:
         """Return tanh(W [c; h]) of states [B, T, U]."""
