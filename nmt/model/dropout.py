@@ -30,8 +30,9 @@ class Dropout(nn.Module):
         words = torch.empty((inputs.numel() + 7) // 8, dtype=torch.int64)
         words.random_(torch.iinfo(torch.int64).min, None)  # all 64 bits
         noise = words.view(torch.uint8)[: inputs.numel()].view(inputs.shape)
+        kept = noise.ge_(self._threshold)  # 1 or 0, in bytes: torch converts bool ten times slower
         scale = _BYTE / (_BYTE - self._threshold)
-        return inputs * ((noise >= self._threshold).to(inputs.dtype) * scale)
+        return inputs * kept.to(inputs.dtype).mul_(scale)
 
     def extra_repr(self) -> str:
         """Show the probability."""
