@@ -25,6 +25,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from nmt.cli.errors import print_error
 from nmt.cli.search_space import Space, split_overrides
 from nmt.errors import UserError
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _SEARCH = "search"
+_DRY_RUNS = [f"training.dry_run={true}" for true in ("true", "yes", "y", "on", "1")]
 
 
 def register_sweeper() -> None:
@@ -119,10 +121,11 @@ class OptunaSweeper(Sweeper):
         """
         assert self.config is not None
         assert self.hydra_context is not None
-        given = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
+        params = (f"{k}={'null' if v is None else v}" for k, v in self.params.items())
+        given = [*params, *arguments]
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         space, fixed = split_overrides(parser.parse_overrides(given))
-        if self.config.training.dry_run:
+        if self.config.training.dry_run or any(value.lower() in _DRY_RUNS for value in fixed):
             raise UserError("training.dry_run=true gives no score to search by; leave it out")
         folder = Path(self.config.hydra.sweep.dir)
         with _held(folder):
@@ -142,7 +145,7 @@ class OptunaSweeper(Sweeper):
                 direction="maximize",
                 load_if_exists=True,
             )
-        except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+        except (optuna.exceptions.StorageInternalError, SQLAlchemyError, ImportError) as error:
             reason = str(error.__cause__ or error).splitlines()[0]
             raise UserError(
                 f"cannot open the study in {storage}: {reason}; mend it, or choose another "
@@ -231,6 +234,9 @@ def _tell(study: Study, number: int, value: float | None) -> bool:
 def _value(result: JobReturn) -> float | None:
     try:
         value: float | None = result.return_value
+    except UserError as error:
+        print_error(error)
+        return None
     except Exception:  # whatever a job ended by: the other trials go on
         traceback.print_exc()
         return None

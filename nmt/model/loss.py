@@ -134,13 +134,15 @@ def projected_cross_entropy(
 
     Returns:
         The smoothed sum, and the sum of the exact negative log-likelihood (no gradient), in nats.
-        In bfloat16 each piece's is rounded as its logits are, to 8 bits of its probability.
+        While learning in bfloat16, a piece's is rounded to 8 bits of its probability; without a
+        gradient, as in validation, sums are those of the logits in float32.
     """
     device = hidden.device.type
     if torch.is_autocast_enabled(device):
         hidden = hidden.to(torch.get_autocast_dtype(device))
+    learning = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     smoothed, exact = _ProjectedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden, weight, targets, label_smoothing
+        hidden, weight, targets, label_smoothing, learning
     )
     return smoothed, exact
 
@@ -148,9 +150,13 @@ def projected_cross_entropy(
 class _ProjectedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, smoothing: float
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        smoothing: float,
+        learning: bool,
     ) -> tuple[Tensor, Tensor]:
-        learning = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         compute = weight.to(hidden.dtype)
         centre = compute.mean(dim=0, dtype=torch.float32)  # its logit is the mean of all logits
         hidden_gradient = torch.empty_like(hidden) if learning else None
@@ -162,6 +168,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
             for start in range(0, len(hidden), rows):
                 part, goal = hidden[start : start + rows], targets[start : start + rows, None]
                 logits = part @ compute.T
+                logits = logits if learning else logits.float()  # a score is told exactly
                 probabilities = logits.softmax(dim=1)
                 likelihood = _log_likelihood(logits, probabilities, goal)
                 normaliser = logits.gather(1, goal).float() - likelihood
@@ -169,8 +176,8 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
                 smoothed -= (1 - smoothing) * likelihood.sum() + smoothing * uniform.sum()
                 exact -= likelihood.sum()
                 if hidden_gradient is not None and weight_gradient is not None:
-                    error = probabilities
-                    error.scatter_add_(1, goal, error.new_full(goal.shape, smoothing - 1))
+                    error, row = probabilities, torch.arange(len(goal), device=goal.device)
+                    error[row, goal[:, 0]] -= 1 - smoothing  # scatter_ would copy all of it, twice
                     torch.mm(error, compute, out=hidden_gradient[start : start + rows])
                     weight_gradient += error.T @ part
             if smoothing and hidden_gradient is not None and weight_gradient is not None:
@@ -184,7 +191,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         hidden_gradient, weight_gradient = ctx.saved_tensors
         scaled = hidden_gradient * scale.to(hidden_gradient.dtype)
-        return scaled, weight_gradient * scale, None, None
+        return scaled, weight_gradient * scale, None, None, None
 
 
 def _log_likelihood(logits: Tensor, probabilities: Tensor, goal: Tensor) -> Tensor:

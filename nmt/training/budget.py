@@ -178,11 +178,10 @@ class MemoryBudget:
         for rank, fault in enumerate(faults):
             if fault is not None:
                 self._tell(progress, rank, *fault)
-        if alone:
-            return [part for part in parts if part is not failed]
         if not math.isinf(limit):
             progress.pass_limit = int(limit)
-        return [smaller for part in parts for smaller in split(part, progress.pass_limit)]
+        kept = [part for part in parts if not (alone and part is failed)]
+        return [smaller for part in kept for smaller in split(part, progress.pass_limit)]
 
     def _tell(self, progress: TrainingProgress, rank: int, batch: str, alone: bool) -> None:
         """Say, and where a pair is left out count, what has happened in a process."""

@@ -41,6 +41,8 @@ class ShardedPasses(Passes):
     everything else from a pass's beginning to its end.
     """
 
+    retries = False
+
     def __init__(self, model: TranslationModel) -> None:
         """Shard a model in place."""
         self._device = model.output.weight.device
@@ -52,8 +54,6 @@ class ShardedPasses(Passes):
         with torch.no_grad():  # the first to be called would take itself for the root
             self._run(lambda: torch.zeros((), device=self._device))
         self._root.reshard()
-
-    retries = False
 
     def evened(self, batches: list[Batch]) -> list[Batch]:
         """Add batches that weigh nothing, for all processes have to make the same passes."""

@@ -225,6 +225,7 @@ def test_what_is_listed_is_chosen_from_and_a_later_override_wins() -> None:
         (["seed=interval(4,2)"], "seed has no range to search: "),
         (["training.dry_run=true"], "training.dry_run=true gives no score to search by"),
         (["optimizer.nonsense=1,2"], "there is no setting optimizer.nonsense"),
+        (["hydra.sweeper.storage=mysql://a@localhost/b"], "cannot open the study in mysql:"),
     ],
 )
 def test_a_study_that_cannot_be_says_why(more: list[str], reason: str, study: Call) -> None:

@@ -1,5 +1,6 @@
 """The fused loss is torch's cross-entropy of the whole logits, in value and in gradient."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -131,3 +132,12 @@ def test_parts_of_a_batch_add_up_to_its_gradient(
     assert len(whole) == len(list(small.parameters()))
     for found, expected in zip(added, whole, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_without_a_gradient_sure_pieces_are_not_rounded_to_certainty() -> None:
+    weight = torch.eye(4).bfloat16().float()
+    hidden = 7.0 * torch.eye(4)  # each target's probability is 1 / (1 + 3 exp(-7)) = 0.997
+    weight.requires_grad_()
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        _, exact = projected_cross_entropy(hidden, weight, torch.arange(4), 0.1)
+    torch.testing.assert_close(exact, torch.tensor(4 * math.log1p(3 * math.exp(-7.0))))

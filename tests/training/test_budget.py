@@ -158,6 +158,29 @@ def test_processes_share_the_smallest_limit(
     assert trainer.progress.pass_limit == -other
 
 
+def test_a_process_that_leaves_a_pair_out_takes_over_the_limit_of_another(
+    config: Any,
+    corpus: EncodedCorpus,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It runs out of memory over a single pair, and process 1 over several."""
+    trainer = trainer_of(config(), corpus, recorder(), None)
+    batch = next(iter(trainer._loader))[0][0]
+    pair, *others = split(batch, 1)
+    limit = places(batch) // 2
+    monkeypatch.setattr(processes, "world", lambda: 2)
+    monkeypatch.setattr(processes, "largest", lambda mine: max(mine, -limit))
+    monkeypatch.setattr(processes, "gather", lambda mine: [mine, ("3 pairs of it", False)])
+    parts = trainer._budget._smaller([pair, *others, batch], pair, trainer.progress)
+    assert trainer.progress.pass_limit == limit
+    assert trainer.progress.skipped_pairs == 1
+    assert all(part is not pair for part in parts)
+    assert all(places(part) <= limit for part in parts)
+    rows = sum(len(part.source_ids) for part in parts)
+    assert rows == len(others) + len(batch.source_ids)
+
+
 def test_parts_hold_all_rows_in_order_within_the_limit(ragged_batch: Batch) -> None:
     for limit in (1, 20, 35, 1000):
         parts = split(ragged_batch, limit)
