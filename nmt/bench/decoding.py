@@ -109,7 +109,11 @@ def bench_decoding(
 
 def _pieces(found: Sequence[Translation], exact: int | None) -> int:
     lengths = [len(translation.hypotheses[0].ids) for translation in found]
-    assert exact is None or set(lengths) == {exact}
+    if exact is not None and (other := set(lengths) - {exact}):
+        raise UserError(
+            f"--exact {exact}: translations end after {min(other)} pieces; take a smaller number, "
+            "or a configuration without another limit on their length"
+        )
     return sum(lengths) + len(lengths)
 
 

@@ -31,6 +31,7 @@ from nmt.errors import UserError
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
 _SEARCH = "search"
@@ -51,7 +52,8 @@ class OptunaSweeper(Sweeper):
 
     The number of a trial is that of its job. A trial that a kill left under way runs again with its
     number and its values, so that its run is found and goes on. What a trial draws depends on the
-    seed, its number and the scores before it, thus not on where the study was killed.
+    seed, its number and the scores before it: of one trial at a time, not on where the study was
+    killed.
     """
 
     def __init__(
@@ -93,9 +95,10 @@ class OptunaSweeper(Sweeper):
         self._check()
         try:
             import optuna
+            from optuna.distributions import FloatDistribution  # noqa: F401  (Optuna 2 lacks it)
         except ImportError as error:
             raise UserError(
-                "hydra/sweeper=optuna needs Optuna: pip install 'nmt[optuna]'"
+                "hydra/sweeper=optuna needs a current Optuna: pip install 'nmt[optuna]'"
             ) from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.hydra_context = hydra_context
@@ -127,6 +130,8 @@ class OptunaSweeper(Sweeper):
         space, fixed = split_overrides(parser.parse_overrides(given))
         if self.config.training.dry_run or any(value.lower() in _DRY_RUNS for value in fixed):
             raise UserError("training.dry_run=true gives no score to search by; leave it out")
+        some = [f"{key}={_some_value(distribution)}" for key, distribution in space.items()]
+        self.validate_batch_is_legal([[*fixed, *some]])  # before a study is begun
         folder = Path(self.config.hydra.sweep.dir)
         with _held(folder):
             study = self._study(folder, space, fixed)
@@ -149,7 +154,7 @@ class OptunaSweeper(Sweeper):
             reason = str(error.__cause__ or error).splitlines()[0]
             raise UserError(
                 f"cannot open the study in {storage}: {reason}; mend it, or choose another "
-                "hydra.sweep.dir"
+                f"{'hydra.sweep.dir' if self.storage is None else 'hydra.sweeper.storage'}"
             ) from error
         search = [*fixed, *(f"{key} in {distribution}" for key, distribution in space.items())]
         before = study.user_attrs.get(_SEARCH, search if not study.trials else [])
@@ -171,7 +176,7 @@ class OptunaSweeper(Sweeper):
                 failed += not _tell(study, number, _value(result))
             if failed > self.max_failure_rate * self.n_trials:
                 raise UserError(
-                    f"{failed} of {self.n_trials} trials have failed, more than "
+                    f"{failed} trials of this call have failed, more of {self.n_trials} than "
                     f"hydra.sweeper.max_failure_rate={self.max_failure_rate} bears; mend what is "
                     "told above, and the same command goes on with the others"
                 )
@@ -229,6 +234,12 @@ def _tell(study: Study, number: int, value: float | None) -> bool:
         return False
     study.tell(number, value)
     return True
+
+
+def _some_value(distribution: BaseDistribution) -> Any:
+    """Return a value that may be drawn."""
+    choices = getattr(distribution, "choices", None)
+    return getattr(distribution, "low", None) if choices is None else choices[0]
 
 
 def _value(result: JobReturn) -> float | None:

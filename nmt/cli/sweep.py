@@ -222,7 +222,7 @@ class SweepRecord:
         table = markdown(rows, study=study)
         print(f"\n{table}\nsweep folder {folder}", flush=True)
         if study and rows[0].score is not None:
-            print(best_line(rows[0], rows), flush=True)
+            print(best_line(rows[0]), flush=True)
         try:
             (folder / "table.md").write_text(table, encoding="utf-8")
             write_json(folder / "table.json", plain(rows, study=study))

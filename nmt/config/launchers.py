@@ -1,4 +1,4 @@
-"""What the files of ``hydra/launcher`` need: plugins that may be missing, a folder to work in."""
+"""What files of ``hydra/launcher`` and ``hydra/sweeper`` need: plugins, and a folder to work in."""
 
 import os
 from importlib.util import find_spec
@@ -16,9 +16,10 @@ def forget_settings_of_plugins() -> None:
     Hydra would read both, and warn of that.
     """
     Plugins.instance()  # looks for plugins, once
-    stored = ConfigStore.instance().repo.get("hydra", {}).get("launcher", {})
-    for file in (config_directory() / "hydra" / "launcher").glob("*.yaml"):
-        stored.pop(file.name, None)
+    groups = ConfigStore.instance().repo.get("hydra", {})
+    for group in ("launcher", "sweeper"):
+        for file in (config_directory() / "hydra" / group).glob("*.yaml"):
+            groups.get(group, {}).pop(file.name, None)
 
 
 def plugin(extra: str, path: str) -> str:

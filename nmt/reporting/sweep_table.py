@@ -43,9 +43,9 @@ def ranked(rows: Sequence[SweepRow]) -> list[SweepRow]:
     return sorted(rows, key=lambda row: math.inf if row.score is None else -row.score)
 
 
-def best_line(best: SweepRow, rows: Sequence[SweepRow]) -> str:
+def best_line(best: SweepRow) -> str:
     """Say which trial of a study is the best, and how it is had again."""
-    given = " ".join(f"{key}={best.overrides[key]}" for key in varying_keys(rows))
+    given = " ".join(f"{key}={value}" for key, value in best.overrides.items())
     return f"best trial {best.number}: validation {best.metric} {_value(best)}\n{given}"
 
 

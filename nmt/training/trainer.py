@@ -240,8 +240,8 @@ class Trainer:
         finally:
             if self._average is not None:
                 self._average.swap()
-        progress.validation_seconds += time.monotonic() - began
         if not finite:
+            progress.validation_seconds += time.monotonic() - began
             self._diverged(f"the validation loss of update {progress.update} is {report.loss}")
             return
         log.scalars(progress.update, {f"valid/{name}": v for name, v in scalars.items()})
@@ -254,6 +254,7 @@ class Trainer:
             f"BLEU {scalars['bleu']:.2f}, chrF {scalars['chrf']:.2f}"
             f"{'  best so far' if best else ''}  ({time.monotonic() - began:.0f} s)"
         )
+        progress.validation_seconds += time.monotonic() - began
         self._window = CurveWindow()  # the curves' speed leaves validation out
 
     def _keep_if_good(self, scalars: Mapping[str, float]) -> bool:

@@ -173,7 +173,10 @@ def test_a_study_of_bad_trials_stops(
     monkeypatch.setattr(pipeline, "train", fail)
     result = study("hydra.sweeper.n_trials=6", "hydra.sweeper.max_failure_rate=0.4")
     assert result.status == 2
-    assert "3 of 6 trials have failed, more than hydra.sweeper.max_failure_rate=0.4" in result.err
+    assert (
+        "3 trials of this call have failed, more of 6 than hydra.sweeper.max_failure_rate=0.4"
+        in result.err
+    )
     assert [row["status"] for row in rows(tmp_path / "sweep")] == ["failed"] * 3
 
 
@@ -228,11 +231,14 @@ def test_what_is_listed_is_chosen_from_and_a_later_override_wins() -> None:
         (["hydra.sweeper.storage=mysql://a@localhost/b"], "cannot open the study in mysql:"),
     ],
 )
-def test_a_study_that_cannot_be_says_why(more: list[str], reason: str, study: Call) -> None:
+def test_a_study_that_cannot_be_says_why(
+    more: list[str], reason: str, study: Call, tmp_path: Path
+) -> None:
     result = study(*more)
     assert result.status == 2
     assert reason in result.err
     assert "Traceback" not in result.err
+    assert not [*tmp_path.rglob("study.db")], "the right command would find another study there"
 
 
 @needs_optuna
@@ -257,4 +263,7 @@ def test_without_optuna_one_line_says_what_to_install(
     monkeypatch.setitem(sys.modules, "optuna", None)
     result = study()
     assert result.status == 2
-    assert result.err == "nmt: hydra/sweeper=optuna needs Optuna: pip install 'nmt[optuna]'\n"
+    assert (
+        result.err
+        == "nmt: hydra/sweeper=optuna needs a current Optuna: pip install 'nmt[optuna]'\n"
+    )
