@@ -65,7 +65,7 @@ def _distribution(key: str, value: Any, listed: list[str]) -> BaseDistribution:
             return CategoricalDistribution(listed)
         log = "log" in value.tags
         if isinstance(low, int) and isinstance(high, int):
-            return IntDistribution(low, high, log=log, step=step or 1)
+            return IntDistribution(low, high, log=log, step=int(step or 1))
         return FloatDistribution(low, high, log=log, step=step)
     except (ValueError, IndexError) as error:
         raise UserError(f"{key} has no range to search: {error}; mend it") from error
