@@ -248,7 +248,7 @@ def _value(result: JobReturn) -> float | None:
     except UserError as error:
         print_error(error)
         return None
-    except Exception:  # whatever a job ended by: the other trials go on
+    except Exception:  # the job's own, raised again by Hydra: of any kind; the other trials go on
         traceback.print_exc()
         return None
     return value

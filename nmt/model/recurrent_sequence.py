@@ -59,6 +59,19 @@ def _before(states: Tensor, first: Tensor, reverse: bool) -> Tensor:
     return torch.cat([first[None], states[:-1]])
 
 
+def _projection_gradient(total: Tensor, before: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradients of the state projection's weight and bias, of all steps at once.
+
+    Args:
+        total: [T, B, G · U], of what the projection gave.
+        before: [T, B, U], what it was given.
+        weight: Its type is theirs.
+    """
+    flat = total.flatten(0, 1)
+    products = flat.t() @ before.flatten(0, 1)
+    return products.to(weight.dtype), flat.sum(dim=0, dtype=weight.dtype)
+
+
 class _GruSequence(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -114,10 +127,7 @@ class _GruSequence(torch.autograd.Function):
             if held is not None:
                 passed += arriving - moved
         gates = torch.cat([total[:, :, : 2 * units], inner], dim=2)
-        flat = total.flatten(0, 1)
-        weight_gradient = (flat.t() @ before.flatten(0, 1)).to(weight.dtype)
-        bias_gradient = flat.sum(dim=0, dtype=weight.dtype)
-        return gates, passed, weight_gradient, bias_gradient, None, None
+        return gates, passed, *_projection_gradient(total, before, weight), None, None
 
 
 class _LstmSequence(torch.autograd.Function):
@@ -187,8 +197,5 @@ class _LstmSequence(torch.autograd.Function):
                 passed += arriving - moved
                 passed_cell += inner - kept
         gates, before = total.flatten(2), _before(states, first_hidden, ctx.reverse)
-        flat = gates.flatten(0, 1)
-        weight_gradient = (flat.t() @ before.flatten(0, 1)).to(weight.dtype)
-        bias_gradient = flat.sum(dim=0, dtype=weight.dtype)
         state_gradient = torch.cat([passed, passed_cell], dim=1)
-        return gates, state_gradient, weight_gradient, bias_gradient, None, None
+        return gates, state_gradient, *_projection_gradient(gates, before, weight), None, None

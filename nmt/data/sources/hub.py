@@ -69,9 +69,8 @@ class HubPairs:
         while True:
             try:
                 batch = next(batches, None)
-            # Here `datasets` runs the reader of any format over any network or file system of
-            # fsspec; what those raise has no common type.
-            except Exception as error:
+            # Here `datasets` runs the reader of any format over any file system of fsspec.
+            except Exception as error:  # what those raise has no common type
                 message = f"cannot read {self.name} beyond row {row - 1:,}: {_reason(error)}"
                 on_fault(DataFault("unreadable", self.name, row, message))
                 return

@@ -90,8 +90,8 @@ def parse(path: Path, on_fault: FaultSink, kind: str, load: Callable[[], T]) -> 
     except _DeclaresEntitiesError:
         on_fault(faults.entities(path))
     # Fuzzed files made the parsers raise LookupError, ValueError and AttributeError besides the
-    # errors of XML and PO; translate-toolkit promises no list.
-    except Exception as error:
+    # errors of XML and PO.
+    except Exception as error:  # translate-toolkit promises no list of what a damaged file raises
         line = getattr(getattr(error, "parse_state", error), "lineno", None)
         reason = getattr(error, "msg", None) or str(error) or type(error).__name__
         on_fault(faults.malformed(path, line or None, kind, reason))
