@@ -15,6 +15,7 @@ from nmt.model.attention.core import Attended, Attention, AttentionMemory
 from nmt.model.attention.coverage import Coverage, CoverageState
 from nmt.model.dropout import Dropout
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, EncoderOutput
+from nmt.model.linear import Linear
 from nmt.model.modules import Modules
 from nmt.model.recurrent import CELLS, RecurrentCell
 from nmt.model.recurrent_sequence import run_sequence
@@ -103,12 +104,12 @@ class RnnDecoder(Decoder):
         )
         first = self.cells[0]
         gates, size = first.gates_size, first.hidden_size
-        self.embedding_gates = nn.Linear(config.embedding_size, gates)
+        self.embedding_gates = Linear(config.embedding_size, gates)
         self.fed_gates = RepeatedLinear(fed_size, gates, bias=False) if fed_size else None
         self.layer_gates = nn.ModuleList(RepeatedLinear(size, gates) for _ in self.cells[1:])
         self.bridge_kind = config.bridge
         states_size = first.state_size * config.num_layers
-        self.bridge = None if config.bridge == "zero" else nn.Linear(memory_size, states_size)
+        self.bridge = None if config.bridge == "zero" else Linear(memory_size, states_size)
 
     def start(self, encoder_output: EncoderOutput) -> RnnState:
         """Bridge the encoder's summary to every layer's first state."""
@@ -217,7 +218,7 @@ class AttendFirstDecoder(RnnDecoder):
         super().__init__(config, vocab_size, memory_size, attention, memory_size, coverage)
         self.maxout = maxout_size is not None
         self.output_size = maxout_size or config.hidden_size
-        self.readout = nn.Linear(
+        self.readout = Linear(
             config.hidden_size + memory_size + config.embedding_size,
             2 * maxout_size if maxout_size else config.hidden_size,
         )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
 from nmt.model.attention.core import AttentionMemory
@@ -24,7 +23,9 @@ from nmt.model.attention.relative import (
     T5Bias,
 )
 from nmt.model.dropout import Dropout
+from nmt.model.feed_forward import FeedForward
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
+from nmt.model.linear import on_cpu, product_type
 from nmt.model.modules import Modules
 from nmt.model.norm import RmsNorm
 from nmt.model.positions import PositionedEmbedding
@@ -32,38 +33,6 @@ from nmt.model.recompute import recomputed
 from nmt.model.structured_dropout import LayerDrop
 
 LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
-
-
-class SwiGlu(nn.Module):
-    """swish(x W) * x V (Shazeer 2020, eq. 6), the two products in one."""
-
-    def __init__(self, size: int, feed_forward_size: int) -> None:
-        """Widen ``size`` to ``feed_forward_size``; no biases, as in the paper."""
-        super().__init__()
-        self.gated_projection = nn.Linear(size, 2 * feed_forward_size, bias=False)
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Map states [..., D] to [..., feed_forward_size]."""
-        gate, value = self.gated_projection(states).chunk(2, dim=-1)
-        return functional.silu(gate) * value
-
-
-class FeedForward(nn.Sequential):
-    """max(0, x W_1 + b_1) W_2 + b_2 (section 3.3), or with GELU or SwiGLU in place of the maximum.
-
-    SwiGLU has three matrices: at two thirds of the width it costs as much as the others.
-    """
-
-    def __init__(self, config: LayerConfig) -> None:
-        """Widen D to ``feed_forward_size`` and back."""
-        size, width = config.hidden_size, config.feed_forward_size
-        if config.activation == "swiglu":
-            widen: list[nn.Module] = [SwiGlu(size, width)]
-        else:
-            activation = nn.ReLU(inplace=True) if config.activation == "relu" else nn.GELU()
-            widen = [nn.Linear(size, width), activation]
-        narrow = nn.Linear(width, size, bias=config.activation != "swiglu")
-        super().__init__(*widen, Dropout(config.feed_forward_dropout), narrow)
 
 
 def _norm(config: LayerConfig) -> nn.Module:
@@ -105,8 +74,9 @@ class Residual(nn.Module):
         self.norm_first = config.norm == "pre"
 
     def before(self, states: Tensor) -> Tensor:
-        """Return the sublayer's input [B, T, D]."""
-        return self.norm(states) if self.norm_first else states
+        """Return the sublayer's input [B, T, D]; on a CPU in the type of products, made once."""
+        inputs: Tensor = self.norm(states) if self.norm_first else states
+        return inputs.to(product_type(inputs)) if on_cpu(inputs) else inputs
 
     def after(self, states: Tensor, change: Tensor) -> Tensor:
         """Join the sublayer's result to the residual stream, [B, T, D]."""

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from nmt.model.attention.core import Attention, AttentionMemory
 from nmt.model.attention.window import Window
+from nmt.model.linear import Linear
 from nmt.model.repeated import RepeatedLinear
 
 
@@ -22,7 +23,7 @@ class AdditiveAttention(Attention):
         """Score ``query_size`` against ``memory_size`` through ``size`` units."""
         super().__init__(window)
         self.query_projection = RepeatedLinear(query_size, size, bias=False)
-        self.key_projection = nn.Linear(memory_size, size)
+        self.key_projection = Linear(memory_size, size)
         self.score_vector = nn.Linear(size, 1, bias=False)
 
     def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:

@@ -21,11 +21,14 @@ class AttentionMemory:
         keys: [B, ..., S, K], compared with the query.
         values: [B, ..., S, D], averaged into the context.
         mask: bool, broadcastable to scores [B, ..., T, S], True = may attend; None: all may.
+        projected: Keys and values of all heads side by side as one product made them,
+            [B, S, 2 · H · K], for those who read both at once; None after any change.
     """
 
     keys: Tensor
     values: Tensor
     mask: Tensor | None
+    projected: Tensor | None = None
 
     def select(self, rows: Tensor) -> "AttentionMemory":
         """Return the memory of these rows of the batch, [rows] in place of [B]."""
@@ -40,6 +43,7 @@ class AttentionMemory:
             self,
             keys=torch.cat([self.keys, keys], dim=-2),
             values=torch.cat([self.values, values], dim=-2),
+            projected=None,
         )
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from nmt.model.attention.core import Attention, AttentionMemory
 from nmt.model.attention.window import Window
+from nmt.model.linear import Linear
 
 
 class DotAttention(Attention):
@@ -30,7 +31,7 @@ class DotAttention(Attention):
         super().__init__(window)
         self.scale = query_size**-0.5 if scaled else 1.0
         same = query_size == memory_size
-        self.resize = nn.Identity() if same else nn.Linear(memory_size, query_size, bias=False)
+        self.resize = nn.Identity() if same else Linear(memory_size, query_size, bias=False)
 
     def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
         """Keys and values are the states, at the decoder's width."""
@@ -49,7 +50,7 @@ class GeneralAttention(Attention):
     def __init__(self, query_size: int, memory_size: int, window: Window | None = None) -> None:
         """Score queries of ``query_size`` against states of ``memory_size``."""
         super().__init__(window)
-        self.key_projection = nn.Linear(memory_size, query_size, bias=False)
+        self.key_projection = Linear(memory_size, query_size, bias=False)
 
     def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
         """Project the keys W h_s once; the values are the states themselves."""

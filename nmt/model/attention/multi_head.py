@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt.model.attention.core import Attended, Attention, AttentionMemory, masked_softmax
+from nmt.model.attention.explicit import attend_explicitly
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions, RelativeVectors, rotate
 from nmt.model.attention.window import Window
 from nmt.model.dropout import Dropout
+from nmt.model.linear import Linear, on_cpu
 from nmt.model.norm import RmsNorm
 
 
@@ -50,9 +52,9 @@ class MultiHeadAttention(nn.Module):
         self.num_heads = num_heads
         self.num_kv_heads = num_kv_heads or num_heads
         head_size = size // num_heads
-        self.query_projection = nn.Linear(size, size)
-        self.key_value_projection = nn.Linear(memory_size, 2 * self.num_kv_heads * head_size)
-        self.output_projection = nn.Linear(size, size)
+        self.query_projection = Linear(size, size)
+        self.key_value_projection = Linear(memory_size, 2 * self.num_kv_heads * head_size)
+        self.output_projection = Linear(size, size)
         self.query_norm = RmsNorm(head_size) if qk_norm else None
         self.key_norm = RmsNorm(head_size) if qk_norm else None
         self.relative = relative
@@ -68,12 +70,13 @@ class MultiHeadAttention(nn.Module):
             mask: bool, broadcastable to [B, H, T, S], True = may attend; None: all may.
             positions: Where the states stand, for keys that are rotated.
         """
-        keys, values = self.key_value_projection(states).chunk(2, dim=-1)
+        projected: Tensor = self.key_value_projection(states)
+        keys, values = projected.chunk(2, dim=-1)
         keys = _split(keys, self.num_kv_heads)
         if self.key_norm is not None:
             keys = self.key_norm(keys)
         keys = rotate(keys, positions.rotation)
-        return AttentionMemory(keys, _split(values, self.num_kv_heads), mask)
+        return AttentionMemory(keys, _split(values, self.num_kv_heads), mask, projected)
 
     def forward(
         self,
@@ -87,6 +90,12 @@ class MultiHeadAttention(nn.Module):
 
         Without weights a fused kernel may compute the same in one go.
         """
+        if not need_weights and self._is_plain(query, positions) and memory.projected is not None:
+            queries = self.query_projection(query)
+            joined = attend_explicitly(
+                queries, memory.projected, memory.mask, self.num_heads, self.dropout
+            )
+            return Attended(self.output_projection(joined), None)
         heads = self.queries(query, positions)
         if not need_weights and self._can_fuse(heads):
             return Attended(self._fused(heads, memory, positions), None)
@@ -145,6 +154,14 @@ class MultiHeadAttention(nn.Module):
         # On CPUs the fused kernel's backward is slower than the products of short sentences.
         quick = heads.device.type != "cpu" or not torch.is_grad_enabled()
         return quick and self.relative is None  # whose values depend on the distance
+
+    def _is_plain(self, query: Tensor, positions: RelativePositions) -> bool:
+        """Return whether queries, keys and values are as projected, and learning on a CPU."""
+        if not torch.is_grad_enabled() or not on_cpu(query):
+            return False
+        changed = self.query_norm is not None or self.relative is not None
+        alone = positions.rotation is None and positions.bias is None
+        return alone and not changed and self.num_kv_heads == self.num_heads
 
     def _grouped(self, heads: Tensor) -> Tensor:
         """View [B, H, T, X] as [B, G, H / G · T, X], the rows that read one group side by side."""
