@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
 from nmt.model.dropout import Dropout
-from nmt.model.linear import Linear, on_cpu, product, product_type, weight_gradient
+from nmt.model.linear import Linear, filled, on_cpu, product, product_type, weight_gradient
 
 _threshold_backward_ = torch.ops.aten.threshold_backward.grad_input  # (g, x, 0) -> g where x > 0
 
@@ -83,25 +83,27 @@ class _ReluFeedForward(torch.autograd.Function):
         dropout: Dropout,
         kind: torch.dtype,
     ) -> Tensor:
-        rows, ctx.scale = states.flatten(0, -2).to(kind), dropout.scale
+        rows, ctx.scale = filled(states.flatten(0, -2), kind), dropout.scale
         first, second = widen.to(kind), (narrow * ctx.scale).to(kind)
         hidden = product(rows, first, widen_bias.to(kind), relu=True)
         if dropout.drops:
             dropout.zero_(hidden)
         ctx.save_for_backward(rows, hidden, first, second)
         ctx.kinds = states.dtype, widen.dtype
-        return product(hidden, second, narrow_bias.to(kind)).view(states.shape)
+        result = product(hidden, second, narrow_bias.to(kind))
+        return result[: states.shape[:-1].numel()].view(states.shape)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows, hidden, first, second = ctx.saved_tensors
         inputs, kind = ctx.kinds
-        flat = gradient.flatten(0, -2)
+        flat = filled(gradient.flatten(0, -2), gradient.dtype)
         narrow = weight_gradient(flat, hidden, kind).mul_(ctx.scale)
         inner = product(flat, second.t())
         _threshold_backward_(inner, hidden, 0, grad_input=inner)
-        back = product(inner, first.t()).to(inputs).view(gradient.shape)
+        back = product(inner, first.t())[: gradient.shape[:-1].numel()]
         widen = weight_gradient(inner, rows, kind)
         biases = inner.sum(dim=0).to(kind), flat.sum(dim=0).to(kind)
+        back = back.to(inputs).view(gradient.shape)
         return back, widen, biases[0], narrow, biases[1], None, None

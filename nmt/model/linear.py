@@ -5,6 +5,9 @@ operation that keeps what its gradient needs, in the type of the product. oneDNN
 the product is still in the cache, and in float32 uses wider vectors than torch's own choice does on
 processors that are not Intel's.
 
+oneDNN makes code for every number of rows that it has not met, and never gives it back: half a
+megabyte each, some fifty an update. So the rows of products are filled up to round numbers.
+
 Legend: N rows, I input size, O output size.
 """
 
@@ -75,6 +78,21 @@ def weight_gradient(gradient: Tensor, rows: Tensor, kind: torch.dtype) -> Tensor
     return (gradient.t() @ rows).to(kind)
 
 
+_MANY, _FEW = 128, 16  # rows are filled up to multiples of the one, or where fewer, of the other
+
+
+def filled(rows: Tensor, kind: torch.dtype) -> Tensor:
+    """Return rows [N, I] as a type, on a CPU with rows of zeros behind, up to a round number."""
+    unit = _MANY if len(rows) > _MANY else _FEW
+    missing = -len(rows) % unit
+    if not missing or rows.device.type != "cpu":
+        return rows.to(kind)
+    whole = rows.new_empty(len(rows) + missing, rows.size(1), dtype=kind)
+    whole[: len(rows)] = rows
+    whole[len(rows) :] = 0
+    return whole
+
+
 @cache
 def _onednn_is_faster(kind: torch.dtype) -> bool:
     """Tell by the processor and not by the clock, so that each run makes the same choice."""
@@ -98,21 +116,23 @@ class _Linear(torch.autograd.Function):
     def forward(
         ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None, kind: torch.dtype
     ) -> Tensor:
-        rows, factor = inputs.reshape(-1, inputs.size(-1)).to(kind), weight.to(kind)
+        given = inputs.reshape(-1, inputs.size(-1))
+        rows, factor = filled(given, kind), weight.to(kind)
         ctx.save_for_backward(rows, factor)
         ctx.shape, ctx.input_kind, ctx.weight_kind = inputs.shape, inputs.dtype, weight.dtype
         result = product(rows, factor, None if bias is None else bias.to(kind))
-        return result.view(*inputs.shape[:-1], len(weight))
+        return result[: len(given)].view(*inputs.shape[:-1], len(weight))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows, factor = ctx.saved_tensors
         to_inputs, to_weight, to_bias = ctx.needs_input_grad[:3]
-        flat = gradient.reshape(len(rows), len(factor))
+        count = ctx.shape[:-1].numel()
+        flat = filled(gradient.reshape(count, len(factor)), gradient.dtype)
         back = None
         if to_inputs:
-            back = product(flat, factor.t()).to(ctx.input_kind).view(ctx.shape)
+            back = product(flat, factor.t())[:count].to(ctx.input_kind).view(ctx.shape)
         return (
             back,
             weight_gradient(flat, rows, ctx.weight_kind) if to_weight else None,

@@ -9,15 +9,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from nmt.config.schema import GuidedAlignmentConfig
 from nmt.data.batch import Batch
 from nmt.model.attention_loss import coverage_loss, guided_alignment_loss
 from nmt.model.interfaces import DecoderOutput
+from nmt.model.linear import filled
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
 
 _CHUNK_ELEMENTS = 4_000_000  # logits in memory at a time, and as many probabilities
+_CHUNK_ROWS = 16  # their number is a multiple
 
 
 @dataclass(frozen=True)
@@ -159,31 +162,36 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         compute = weight.to(hidden.dtype)
         centre = compute.mean(dim=0, dtype=torch.float32)  # its logit is the mean of all logits
+        count, hidden = len(hidden), filled(hidden, hidden.dtype)
+        targets = functional.pad(targets, (0, len(hidden) - count))
         hidden_gradient = torch.empty_like(hidden) if learning else None
         weight_gradient = torch.zeros_like(weight) if learning else None
         smoothed = torch.zeros((), dtype=torch.float32, device=hidden.device)
         exact = torch.zeros_like(smoothed)
-        rows = max(1, _CHUNK_ELEMENTS // len(weight))
+        rows = max(1, _CHUNK_ELEMENTS // len(weight) // _CHUNK_ROWS) * _CHUNK_ROWS
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(0, len(hidden), rows):
                 part, goal = hidden[start : start + rows], targets[start : start + rows, None]
+                real = max(0, count - start)  # rows behind them only fill up
                 logits = part @ compute.T
                 logits = logits if learning else logits.float()  # a score is told exactly
                 probabilities = logits.softmax(dim=1)
-                likelihood = _log_likelihood(logits, probabilities, goal)
-                normaliser = logits.gather(1, goal).float() - likelihood
-                uniform = (part.float() @ centre)[:, None] - normaliser
+                likelihood = _log_likelihood(logits, probabilities, goal)[:real]
+                normaliser = logits.gather(1, goal).float()[:real] - likelihood
+                uniform = (part[:real].float() @ centre)[:, None] - normaliser
                 smoothed -= (1 - smoothing) * likelihood.sum() + smoothing * uniform.sum()
                 exact -= likelihood.sum()
                 if hidden_gradient is not None and weight_gradient is not None:
                     error, row = probabilities, torch.arange(len(goal), device=goal.device)
                     error[row, goal[:, 0]] -= 1 - smoothing  # scatter_ would copy all of it, twice
+                    error[real:] = 0
                     torch.mm(error, compute, out=hidden_gradient[start : start + rows])
                     weight_gradient += error.T @ part
             if smoothing and hidden_gradient is not None and weight_gradient is not None:
                 hidden_gradient -= (smoothing * centre).to(hidden.dtype)
                 weight_gradient -= smoothing / len(weight) * hidden.sum(dim=0, dtype=torch.float32)
-        ctx.save_for_backward(hidden_gradient, weight_gradient)
+        kept = None if hidden_gradient is None else hidden_gradient[:count]
+        ctx.save_for_backward(kept, weight_gradient)
         ctx.mark_non_differentiable(exact)
         return smoothed, exact
 

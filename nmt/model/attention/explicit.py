@@ -50,12 +50,12 @@ class _Attend(torch.autograd.Function):
     ) -> Tensor:
         batch, kind = len(queries), queries.dtype
         heads = *_heads(queries, 1, num_heads), *_heads(keys_values, 2, num_heads)
-        query, key, value = (part.flatten(0, 1) for part in heads)
+        exact = torch.promote_types(kind, torch.float32)
+        query, key, value = (_apart(part, exact) for part in heads)
         ctx.shrink, ctx.scale = query.size(-1) ** -0.5, dropout.scale
-        exact = torch.promote_types(queries.dtype, torch.float32)
-        scores = torch.bmm(query, key.transpose(1, 2)).to(exact).mul_(ctx.shrink)
+        scores = torch.bmm(query, key.transpose(1, 2)).mul_(ctx.shrink)
         weights = masked_softmax(scores.unflatten(0, (batch, num_heads)), mask).flatten(0, 1)
-        seen = (weights * ctx.scale).to(kind)
+        seen = weights * ctx.scale
         kept = dropout.zero_(seen) if dropout.drops else None
         ctx.save_for_backward(query, key, value, weights, seen, kept)
         ctx.num_heads = num_heads
@@ -69,12 +69,12 @@ class _Attend(torch.autograd.Function):
         query, key, value, weights, seen, kept = ctx.saved_tensors
         batch, units = len(gradient), gradient.size(-1)
         (arriving,) = _heads(gradient, 1, ctx.num_heads)
-        arriving = arriving.flatten(0, 1)
-        to_weights = torch.bmm(arriving, value.transpose(1, 2)).to(weights.dtype).mul_(ctx.scale)
+        arriving = _apart(arriving, weights.dtype)
+        to_weights = torch.bmm(arriving, value.transpose(1, 2)).mul_(ctx.scale)
         if kept is not None:
             to_weights.mul_(kept)
         to_scores = torch._softmax_backward_data(to_weights, weights, -1, weights.dtype)
-        to_scores = to_scores.mul_(ctx.shrink).to(query.dtype)
+        to_scores = to_scores.mul_(ctx.shrink)
         queries = torch.empty_like(gradient)
         _write(queries, [torch.bmm(to_scores, key)], ctx.num_heads)
         keys_values = gradient.new_empty(batch, key.size(1), 2 * units)
@@ -87,6 +87,11 @@ class _Attend(torch.autograd.Function):
 def _heads(joined: Tensor, parts: int, num_heads: int) -> tuple[Tensor, ...]:
     """View [B, T, parts · H · K] as that many [B, H, T, K]."""
     return joined.unflatten(2, (parts, num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+
+
+def _apart(heads: Tensor, kind: torch.dtype) -> Tensor:
+    """Lay heads [B, H, T, K] out as [B · H, T, K]."""
+    return heads.to(kind, memory_format=torch.contiguous_format).flatten(0, 1)
 
 
 def _write(joined: Tensor, parts: Sequence[Tensor], num_heads: int) -> None:
