@@ -15,7 +15,8 @@ from nmt.config.model import ModelConfig, TransformerEncoderConfig
 from nmt.model.attention.explicit import attend_explicitly
 from nmt.model.dropout import Dropout
 from nmt.model.feed_forward import FeedForward
-from nmt.model.linear import Linear, product
+from nmt.model.linear import Linear, filled, product
+from nmt.model.loss import projected_cross_entropy
 
 pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")
 
@@ -83,6 +84,42 @@ def test_onednns_product_is_torchs_whatever_the_strides(kind: torch.dtype) -> No
     agree([product(rows, weight.t(), bias, relu=True)], [expected.relu()], kind)
     with torch.backends.mkldnn.flags(enabled=False):  # type: ignore[no-untyped-call]
         agree([product(rows, weight.t(), bias, relu=True)], [expected.relu()], kind)
+
+
+def test_few_numbers_of_rows_reach_the_products() -> None:
+    """As oneDNN keeps code for each: 8 up to 128, and 31 from there to 4,096."""
+    filled_up = [len(filled(torch.ones(count, 1), FLOAT)) for count in range(1, 4097)]
+    assert len(set(filled_up)) == 128 / 16 + (4096 - 128) / 128
+    for count, size in enumerate(filled_up, start=1):
+        assert 0 <= size - count < (128 if count > 128 else 16)
+
+
+def test_filling_up_adds_zeros_and_copies_nothing_that_fits() -> None:
+    rows = torch.randn(129, 3)
+    whole = filled(rows, BFLOAT)
+    assert whole.shape == (256, 3)
+    assert torch.equal(whole[:129], rows.bfloat16())
+    assert not whole[129:].any()
+    fitting = torch.randn(256, 3)
+    assert filled(fitting, FLOAT) is fitting
+
+
+@pytest.mark.parametrize("kind", [FLOAT, BFLOAT])
+@pytest.mark.parametrize("rows", [1, 16, 130])
+def test_rows_that_fill_up_leave_no_trace_in_the_loss(kind: torch.dtype, rows: int) -> None:
+    """Their hidden vectors are zeros, whose softmax is uniform and would cost log V each."""
+    hidden, weight = torch.randn(rows, 6, requires_grad=True), torch.randn(9, 6, requires_grad=True)
+    targets = torch.randint(9, (rows,))
+    with autocast(kind):
+        smoothed, exact = projected_cross_entropy(hidden, weight, targets, 0.1)
+    logits = hidden @ weight.T
+    expected = functional.cross_entropy(logits, targets, label_smoothing=0.1, reduction="sum")
+    plain = functional.cross_entropy(logits, targets, reduction="sum")
+    bound = {FLOAT: 1e-5, BFLOAT: 2**-5}[kind]
+    torch.testing.assert_close(smoothed, expected, rtol=bound, atol=0)
+    torch.testing.assert_close(exact, plain.detach(), rtol=bound, atol=0)
+    leaves = [hidden, weight]
+    agree(torch.autograd.grad(smoothed, leaves), torch.autograd.grad(expected, leaves), kind)
 
 
 @pytest.mark.parametrize("kind", [FLOAT, BFLOAT])
