@@ -65,7 +65,7 @@ def product(
         bias: Added to each row.
         relu: Whether what is negative becomes 0.
     """
-    if len(rows) and torch._C._get_mkldnn_enabled() and _onednn_is_faster(rows.dtype):
+    if len(rows) and _is_allowed() and _onednn_is_faster(rows.dtype):
         last = "relu" if relu else "none"
         result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, last, [], "")
         return result
@@ -82,15 +82,23 @@ _MANY, _FEW = 128, 16  # rows are filled up to multiples of the one, or where fe
 
 
 def filled(rows: Tensor, kind: torch.dtype) -> Tensor:
-    """Return rows [N, I] as a type, on a CPU with rows of zeros behind, up to a round number."""
+    """Return rows [N, I] as a type; where oneDNN multiplies them, up to a round number of them.
+
+    Rows of zeros stand behind then.
+    """
     unit = _MANY if len(rows) > _MANY else _FEW
     missing = -len(rows) % unit
-    if not missing or rows.device.type != "cpu":
+    takes = kind == torch.bfloat16 or _onednn_is_faster(kind)
+    if not missing or rows.device.type != "cpu" or not takes or not _is_allowed():
         return rows.to(kind)
     whole = rows.new_empty(len(rows) + missing, rows.size(1), dtype=kind)
     whole[: len(rows)] = rows
     whole[len(rows) :] = 0
     return whole
+
+
+def _is_allowed() -> bool:
+    return bool(torch._C._get_mkldnn_enabled())  # torch.backends.mkldnn.flags
 
 
 @cache

@@ -88,7 +88,7 @@ def test_onednns_product_is_torchs_whatever_the_strides(kind: torch.dtype) -> No
 
 def test_few_numbers_of_rows_reach_the_products() -> None:
     """As oneDNN keeps code for each: 8 up to 128, and 31 from there to 4,096."""
-    filled_up = [len(filled(torch.ones(count, 1), FLOAT)) for count in range(1, 4097)]
+    filled_up = [len(filled(torch.ones(count, 1), BFLOAT)) for count in range(1, 4097)]
     assert len(set(filled_up)) == 128 / 16 + (4096 - 128) / 128
     for count, size in enumerate(filled_up, start=1):
         assert 0 <= size - count < (128 if count > 128 else 16)
@@ -100,8 +100,10 @@ def test_filling_up_adds_zeros_and_copies_nothing_that_fits() -> None:
     assert whole.shape == (256, 3)
     assert torch.equal(whole[:129], rows.bfloat16())
     assert not whole[129:].any()
-    fitting = torch.randn(256, 3)
-    assert filled(fitting, FLOAT) is fitting
+    fitting = torch.randn(256, 3).bfloat16()
+    assert filled(fitting, BFLOAT) is fitting
+    with torch.backends.mkldnn.flags(enabled=False):  # type: ignore[no-untyped-call]
+        assert len(filled(rows, BFLOAT)) == len(rows)
 
 
 @pytest.mark.parametrize("kind", [FLOAT, BFLOAT])
