@@ -17,8 +17,8 @@ _WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by 
 class Dropout(nn.Module):
     """Inverted dropout (Srivastava et al. 2014).
 
-    On a CPU torch draws one random number an element, which takes a fifth of a training step; here
-    eight elements share one 64-bit draw, a byte each. The probability is therefore a multiple of
+    On a CPU torch draws one random number an element; here eight elements share one 64-bit draw,
+    a byte each. The probability is therefore a multiple of
     1/256 there (0.1 becomes 26/256), and the survivors are scaled by exactly that.
     """
 
@@ -58,7 +58,7 @@ class Dropout(nn.Module):
         return kept
 
     def _draw(self, values: Tensor) -> Tensor:
-        # numpy draws words twice as fast; torch's generator gives the seed, and so governs all
+        # numpy draws words faster; torch's generator gives the seed, and so governs all
         seed = int(torch.randint(_SEEDS, ()))
         words = np.asarray(SFC64(seed).random_raw((values.numel() + 7) // 8))
         noise = torch.from_numpy(words.view(np.uint8))[: values.numel()]
@@ -70,8 +70,8 @@ class Dropout(nn.Module):
 
 
 def _multiply_(values: Tensor, kept: Tensor) -> None:
-    # As whole numbers, whose product with 1 is all bits and with 0 none: torch converts bytes to
-    # them three times as fast as to bfloat16, and bool ten times slower than either.
+    # As whole numbers, whose product with 1 is all bits and with 0 none: torch converts bytes
+    # faster to them than to bfloat16, and slowest of all from bool.
     whole = _WHOLE[values.element_size()]
     values.view(whole).mul_(kept.to(whole))
 

@@ -5,8 +5,8 @@ operation that keeps what its gradient needs, in the type of the product. oneDNN
 the product is still in the cache, and in float32 uses wider vectors than torch's own choice does on
 processors that are not Intel's.
 
-oneDNN makes code for every number of rows that it has not met, and never gives it back: half a
-megabyte each, some fifty an update. So the rows of products are filled up to round numbers.
+oneDNN makes code for every number of rows that it has not met, and keeps it. So the rows of
+products are filled up to round numbers, which come back.
 
 Legend: N rows, I input size, O output size.
 """
@@ -19,6 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+_KINDS = (torch.float32, torch.bfloat16, torch.float64)
+_MANY, _FEW = 128, 16  # rows are filled up to multiples of the one, or where fewer, of the other
 
 
 class Linear(nn.Linear):
@@ -51,9 +54,6 @@ def on_cpu(inputs: Tensor) -> bool:
     return inputs.device.type == "cpu" and inputs.dtype in _KINDS
 
 
-_KINDS = (torch.float32, torch.bfloat16, torch.float64)
-
-
 def product(
     rows: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool = False
 ) -> Tensor:
@@ -75,10 +75,9 @@ def product(
 
 def weight_gradient(gradient: Tensor, rows: Tensor, kind: torch.dtype) -> Tensor:
     """Return a weight's gradient [O, I] from its results' [N, O] and the rows [N, I]."""
+    if gradient.dtype == torch.bfloat16:  # which oneDNN multiplies here, and float32 it does not
+        gradient, rows = filled(gradient, gradient.dtype), filled(rows, rows.dtype)
     return (gradient.t() @ rows).to(kind)
-
-
-_MANY, _FEW = 128, 16  # rows are filled up to multiples of the one, or where fewer, of the other
 
 
 def filled(rows: Tensor, kind: torch.dtype) -> Tensor:

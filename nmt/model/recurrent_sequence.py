@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nmt.model.linear import weight_gradient
+
 _sigmoid_backward = torch.ops.aten.sigmoid_backward  # (g, y) -> g · y · (1 - y)
 _tanh_backward = torch.ops.aten.tanh_backward  # (g, y) -> g · (1 - y²)
 
@@ -68,8 +70,8 @@ def _projection_gradient(total: Tensor, before: Tensor, weight: Tensor) -> tuple
         weight: Its type is theirs.
     """
     flat = total.flatten(0, 1)
-    products = flat.t() @ before.flatten(0, 1)
-    return products.to(weight.dtype), flat.sum(dim=0, dtype=weight.dtype)
+    product = weight_gradient(flat, before.flatten(0, 1), weight.dtype)
+    return product, flat.sum(dim=0, dtype=weight.dtype)
 
 
 class _GruSequence(torch.autograd.Function):

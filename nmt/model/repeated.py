@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from nmt.model.linear import weight_gradient
+
 _Notes = list[tuple[Tensor, Tensor]]  # input and gradient of each step, the last step first
 
 
@@ -107,4 +109,4 @@ class _End(torch.autograd.Function):
         gradients = torch.cat([gradient for _, gradient in ctx.notes])  # [N · R, O]
         ctx.notes.clear()
         bias = gradients.sum(dim=0, dtype=ctx.kind) if ctx.with_bias else None
-        return (gradients.t() @ rows).to(ctx.kind), bias, None
+        return weight_gradient(gradients, rows, ctx.kind), bias, None

@@ -2,12 +2,12 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.config.model import RnnEncoderConfig
 from nmt.model.dropout import Dropout
 from nmt.model.interfaces import Encoder, EncoderOutput
+from nmt.model.linear import linear
 from nmt.model.modules import Modules
 from nmt.model.recurrent_sequence import run_sequence
 from nmt.model.structured_dropout import WordDropout
@@ -59,7 +59,7 @@ def _read(layer: nn.RNNBase, states: Tensor, mask: Tensor) -> tuple[Tensor, Tens
             name: _gates_in_order(layer, getattr(layer, f"{name}_l0{suffix}"))
             for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
         }
-        gates = functional.linear(steps, weights["weight_ih"], weights["bias_ih"])
+        gates = linear(steps, weights["weight_ih"], weights["bias_ih"])
         first = gates.new_zeros(len(states), layer.hidden_size * (2 if layer.mode == "LSTM" else 1))
         backward = bool(suffix)
         hidden = run_sequence(

@@ -22,7 +22,8 @@ class AttentionMemory:
         values: [B, ..., S, D], averaged into the context.
         mask: bool, broadcastable to scores [B, ..., T, S], True = may attend; None: all may.
         projected: Keys and values of all heads side by side as one product made them,
-            [B, S, 2 · H · K], for those who read both at once; None after any change.
+            [B, S, 2 · H · K], for those who read both at once; None where keys and values are
+            other than these, or nobody reads them so.
     """
 
     keys: Tensor

@@ -76,7 +76,9 @@ class MultiHeadAttention(nn.Module):
         if self.key_norm is not None:
             keys = self.key_norm(keys)
         keys = rotate(keys, positions.rotation)
-        return AttentionMemory(keys, _split(values, self.num_kv_heads), mask, projected)
+        values = _split(values, self.num_kv_heads)
+        plain = self._is_plain(states, positions)
+        return AttentionMemory(keys, values, mask, projected if plain else None)
 
     def forward(
         self,
@@ -90,7 +92,7 @@ class MultiHeadAttention(nn.Module):
 
         Without weights a fused kernel may compute the same in one go.
         """
-        if not need_weights and self._is_plain(query, positions) and memory.projected is not None:
+        if not need_weights and memory.projected is not None:
             queries = self.query_projection(query)
             joined = attend_explicitly(
                 queries, memory.projected, memory.mask, self.num_heads, self.dropout
@@ -155,9 +157,9 @@ class MultiHeadAttention(nn.Module):
         quick = heads.device.type != "cpu" or not torch.is_grad_enabled()
         return quick and self.relative is None  # whose values depend on the distance
 
-    def _is_plain(self, query: Tensor, positions: RelativePositions) -> bool:
+    def _is_plain(self, states: Tensor, positions: RelativePositions) -> bool:
         """Return whether queries, keys and values are as projected, and learning on a CPU."""
-        if not torch.is_grad_enabled() or not on_cpu(query):
+        if not torch.is_grad_enabled() or not on_cpu(states):
             return False
         changed = self.query_norm is not None or self.relative is not None
         alone = positions.rotation is None and positions.bias is None
