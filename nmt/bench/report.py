@@ -7,6 +7,7 @@ from nmt.bench.decoding import Decoded
 from nmt.bench.training import Compared, Measured
 
 _GIGA, _GIB = 1e9, 2**30
+_OPERATIONS = 15  # of a profile, shown
 
 
 def training_table(results: Sequence[Measured]) -> str:
@@ -51,6 +52,16 @@ def _training_rows(result: Measured) -> dict[str, str]:
         "ceiling": f"{ceiling.flop_per_second / _GIGA:,.0f} GFLOP/s  ({rates})",
         "share of it": f"{result.ceiling_share:.1%}  ({reached:,.0f} GFLOP/s)",
     }
+
+
+def profile_table(result: Measured) -> str:
+    """Show the operations that take most of an update's time, and the rest together."""
+    shares = list(result.operations.items())
+    few = shares[_OPERATIONS:]
+    rows = [(name, f"{share:6.1%}") for name, share in shares[:_OPERATIONS]]
+    rows += [(f"{len(few)} others", f"{sum(share for _, share in few):6.1%}")] if few else []
+    between = 1 - sum(share for _, share in shares)
+    return _aligned([("operation", "own time"), *rows, ("between them", f"{between:6.1%}")])
 
 
 def _counted(result: Measured) -> int:

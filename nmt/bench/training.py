@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from nmt.bench import memory
 from nmt.bench.ceiling import Ceiling, measure_ceiling
 from nmt.bench.contestant import Contestant, Step
 from nmt.bench.flop import training_flop
+from nmt.bench.profile import profile
 from nmt.bench.statistics import Ratio, Speed, ratio
 from nmt.config.schema import Config
 from nmt.errors import UserError
@@ -29,6 +30,7 @@ class Plan:
         block: That count in a row, where two configurations take turns; one goes before each.
         patience: Seconds to wait in all, of each configuration, for a machine that is busy.
         validate: Whether a validation is timed behind them.
+        profiled: Updates behind them of which operations are told apart, of one configuration.
     """
 
     updates: int
@@ -36,6 +38,7 @@ class Plan:
     block: int
     patience: float
     validate: bool
+    profiled: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Measured:
         validation: None where it was not timed.
         peak_memory: Bytes, all of the process or on the CUDA device; None where two took turns.
         memory_before: Likewise held before the first update; None where it is not known.
+        operations: Their own shares of an update's time, as `nmt.bench.profile.profile` tells;
+            empty where none was watched.
     """
 
     overrides: list[str]
@@ -82,6 +87,7 @@ class Measured:
     validation: Validation | None
     peak_memory: int | None
     memory_before: int | None
+    operations: dict[str, float] = field(default_factory=dict)
 
     @property
     def ceiling_share(self) -> float:
@@ -114,7 +120,7 @@ def bench_training(config: Config, overrides: Sequence[str], plan: Plan, say: Co
         UserError: The configuration or the corpus is at fault.
     """
     apart = max(1, plan.updates // 4)
-    planned = plan.warmup + plan.updates + 1 + apart
+    planned = plan.warmup + plan.updates + 1 + apart + plan.profiled
     contestant = Contestant(config, say, planned, patience=plan.patience)
     before = memory.held(contestant.device)
     first = _ceiling(contestant)
@@ -127,7 +133,11 @@ def bench_training(config: Config, overrides: Sequence[str], plan: Plan, say: Co
         speed = replace(speed, phases=phases)
     ceiling = _best(first, _ceiling(contestant))
     validation = _validation(contestant, speed) if plan.validate else None
-    return _measured(contestant, overrides, speed, ceiling, validation, (peak, before))
+    measured = _measured(contestant, overrides, speed, ceiling, validation, (peak, before))
+    if plan.profiled:
+        shares = profile(lambda: contestant.train(plan.profiled), contestant.device)
+        measured = replace(measured, operations=shares)
+    return measured
 
 
 @dataclass(frozen=True)
@@ -154,8 +164,11 @@ def compare_trainings(
     """Train two models in turn, a block of updates each, and measure both.
 
     Raises:
-        UserError: A configuration or its corpus is at fault, or they are on two devices.
+        UserError: A configuration or its corpus is at fault, they are on two devices, or a profile
+            is asked for.
     """
+    if plan.profiled:
+        raise UserError("a profile is of one configuration: give --profile without --against")
     blocks = -(-plan.updates // plan.block)
     planned = plan.warmup + blocks * (plan.block + 1)
     threads, made = torch.get_num_threads(), []

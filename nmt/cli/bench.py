@@ -37,6 +37,9 @@ def train(
     validate: Annotated[
         bool, typer.Option("--validate/--no-validate", help="Time a validation behind them.")
     ] = True,
+    profile: Annotated[
+        int, typer.Option(min=0, help="So many updates more, for the time of each operation.")
+    ] = 0,
     json_file: JsonFile = None,
 ) -> None:
     """Train for some updates and tell how fast it was: it takes what nmt train takes.
@@ -48,7 +51,8 @@ def train(
     from nmt.bench.training import Plan
     from nmt.cli.bench_runs import bench_train
 
-    bench_train(overrides or [], against, Plan(updates, warmup, block, wait, validate), json_file)
+    plan = Plan(updates, warmup, block, wait, validate, profile)
+    bench_train(overrides or [], against, plan, json_file)
 
 
 @bench.command("decode", short_help="Measure how fast a model translates.")

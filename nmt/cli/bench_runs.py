@@ -15,7 +15,13 @@ import torch
 import nmt
 from nmt.bench.contestant import Contestant
 from nmt.bench.decoding import bench_decoding
-from nmt.bench.report import comparison_lines, decoding_table, training_table, unquiet
+from nmt.bench.report import (
+    comparison_lines,
+    decoding_table,
+    profile_table,
+    training_table,
+    unquiet,
+)
 from nmt.bench.training import Plan, bench_training, compare_trainings
 from nmt.checkpoint import find_checkpoint, load_checkpoint
 from nmt.cli.overrides import compose_config
@@ -59,6 +65,8 @@ def bench_train(
     result = {"runs": [one.to_mapping() for one in results]}
     if against is None:
         print(training_table(results))
+        if alone.operations:
+            print(f"\n{profile_table(alone)}")
     else:
         print("\n".join(comparison_lines(compared)))
         result["ratio"] = asdict(compared.ratio)

@@ -65,6 +65,20 @@ def test_a_validation_is_timed_if_not_declined(
     assert 0 < validation["share"] < 1
 
 
+def test_a_profile_tells_operations_apart_by_their_own_time(
+    nmt: Nmt, settings: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "numbers.json"
+    flags = ["--updates", 1, *SHORT, "--profile", 2, "--json", file]
+    result = nmt("bench", "train", *settings, *flags)
+    assert result.status == 0, result.err
+    assert "between them" in result.out
+    shares = json.loads(file.read_text())["runs"][0]["operations"]
+    assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert 0 < sum(shares.values()) <= 1  # own times do not overlap
+    assert "aten::bmm" in shares
+
+
 def test_two_configurations_take_turns_on_the_same_batches(
     nmt: Nmt, settings: list[str], tmp_path: Path
 ) -> None:
@@ -121,6 +135,7 @@ def test_a_run_translates_its_validation_text_or_another(
         (["train", "--updates", "0"], "--updates"),
         (["train", "--against", "model=cnn"], "cnn"),
         (["train", "--against", "'open"], "--against"),
+        (["train", "--against", "seed=2", "--profile", "1"], "--profile without --against"),
         (["decode", "--model", "nowhere", "seed=2"], "give one of both"),
         (["decode", "--model", "nowhere"], "nowhere"),
     ],
