@@ -187,6 +187,8 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
                     error[real:] = 0
                     torch.mm(error, compute, out=hidden_gradient[start : start + rows])
                     weight_gradient += error.T @ part
+                    del error
+                del logits, probabilities  # before the next are made
             if smoothing and hidden_gradient is not None and weight_gradient is not None:
                 hidden_gradient -= (smoothing * centre).to(hidden.dtype)
                 weight_gradient -= smoothing / len(weight) * hidden.sum(dim=0, dtype=torch.float32)
