@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-_BYTE = 256
+_BYTE, _TWO_BYTES = 2**8, 2**16
+_NEAR = 0.05  # how far, in parts of it, a probability may be from what bytes can tell
 _SEEDS = 2**62
 _WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 
@@ -18,20 +19,24 @@ class Dropout(nn.Module):
     """Inverted dropout (Srivastava et al. 2014).
 
     On a CPU torch draws one random number an element; here eight elements share one 64-bit draw,
-    a byte each. The probability is therefore a multiple of
-    1/256 there (0.1 becomes 26/256), and the survivors are scaled by exactly that.
+    a byte each. The probability is therefore a multiple of 1/256 there (0.1 becomes 26/256), and
+    the survivors are scaled by exactly that. What this would change by more than a twentieth, of
+    what is dropped or of what is kept, takes two bytes an element and multiples of 1/65,536.
     """
 
     def __init__(self, probability: float) -> None:
         """Zero each element with this probability, while training."""
         super().__init__()
         self.probability = probability
-        self._threshold = round(probability * _BYTE)
+        found = round(probability * _BYTE) / _BYTE
+        near = abs(found - probability) <= _NEAR * min(probability, 1 - probability)
+        self._levels = _BYTE if near else _TWO_BYTES
+        self._threshold = round(probability * self._levels)
 
     @property
     def scale(self) -> float:
         """What the survivors are multiplied by on a CPU; 1 where nothing is dropped."""
-        return _BYTE / (_BYTE - self._threshold) if self.drops else 1.0
+        return self._levels / (self._levels - self._threshold) if self.drops else 1.0
 
     @property
     def drops(self) -> bool:
@@ -60,9 +65,13 @@ class Dropout(nn.Module):
     def _draw(self, values: Tensor) -> Tensor:
         # numpy draws words faster; torch's generator gives the seed, and so governs all
         seed = int(torch.randint(_SEEDS, ()))
-        words = np.asarray(SFC64(seed).random_raw((values.numel() + 7) // 8))
-        noise = torch.from_numpy(words.view(np.uint8))[: values.numel()]
-        return noise.view(values.shape).ge_(self._threshold)
+        size = 1 if self._levels == _BYTE else 2
+        words = np.asarray(SFC64(seed).random_raw((size * values.numel() + 7) // 8))
+        if size == 1:
+            noise = torch.from_numpy(words.view(np.uint8))[: values.numel()]
+            return noise.view(values.shape).ge_(self._threshold)
+        noise = torch.from_numpy(words.view(np.int16))[: values.numel()]
+        return noise.view(values.shape).ge(self._threshold - _TWO_BYTES // 2).view(torch.uint8)
 
     def extra_repr(self) -> str:
         """Show the probability."""

@@ -83,7 +83,7 @@ class _ReluFeedForward(torch.autograd.Function):
         dropout: Dropout,
         kind: torch.dtype,
     ) -> Tensor:
-        rows, ctx.scale = filled(states.flatten(0, -2), kind), dropout.scale
+        rows, ctx.scale = filled(states.reshape(-1, states.size(-1)), kind), dropout.scale
         first, second = widen.to(kind), (narrow * ctx.scale).to(kind)
         hidden = product(rows, first, widen_bias.to(kind), relu=True)
         if dropout.drops:
@@ -98,7 +98,7 @@ class _ReluFeedForward(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows, hidden, first, second = ctx.saved_tensors
         inputs, kind = ctx.kinds
-        flat = filled(gradient.flatten(0, -2), gradient.dtype)
+        flat = filled(gradient.reshape(-1, len(second)), gradient.dtype)
         narrow = weight_gradient(flat, hidden, kind).mul_(ctx.scale)
         inner = product(flat, second.t())
         _threshold_backward_(inner, hidden, 0, grad_input=inner)

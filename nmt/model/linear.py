@@ -65,6 +65,8 @@ def product(
         bias: Added to each row.
         relu: Whether what is negative becomes 0.
     """
+    if relu and not _are_finite(rows, weight, bias):
+        return product(rows, weight, bias).relu_()  # oneDNN's would make 0 of what is no number
     if len(rows) and _is_allowed() and _onednn_is_faster(rows.dtype):
         last = "relu" if relu else "none"
         result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, last, [], "")
@@ -94,6 +96,11 @@ def filled(rows: Tensor, kind: torch.dtype) -> Tensor:
     whole[: len(rows)] = rows
     whole[len(rows) :] = 0
     return whole
+
+
+def _are_finite(*values: Tensor | None) -> bool:
+    total = sum(value.sum(dtype=value.dtype) for value in values if value is not None)
+    return bool(torch.as_tensor(total).isfinite())
 
 
 def _is_allowed() -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.config.schema import GuidedAlignmentConfig
@@ -137,15 +138,16 @@ def projected_cross_entropy(
 
     Returns:
         The smoothed sum, and the sum of the exact negative log-likelihood (no gradient), in nats.
-        While learning in bfloat16, a piece's is rounded to 8 bits of its probability; without a
-        gradient, as in validation, sums are those of the logits in float32.
+        While learning in bfloat16, a piece's is rounded to 8 bits of its probability, or where
+        that is over one half of what is missing to 1; without a gradient, as in validation, sums
+        are those of the logits in float32.
     """
-    device = hidden.device.type
+    kind, device = hidden.dtype, hidden.device.type
     if torch.is_autocast_enabled(device):
-        hidden = hidden.to(torch.get_autocast_dtype(device))
+        kind = torch.get_autocast_dtype(device)
     learning = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     smoothed, exact = _ProjectedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden, weight, targets, label_smoothing, learning
+        hidden, weight, targets, label_smoothing, kind, learning
     )
     return smoothed, exact
 
@@ -158,11 +160,12 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         weight: Tensor,
         targets: Tensor,
         smoothing: float,
+        kind: torch.dtype,
         learning: bool,
     ) -> tuple[Tensor, Tensor]:
-        compute = weight.to(hidden.dtype)
+        ctx.kind, compute = hidden.dtype, weight.to(kind)
         centre = compute.mean(dim=0, dtype=torch.float32)  # its logit is the mean of all logits
-        count, hidden = len(hidden), filled(hidden, hidden.dtype)
+        count, hidden = len(hidden), filled(hidden, kind)
         targets = functional.pad(targets, (0, len(hidden) - count))
         hidden_gradient = torch.empty_like(hidden) if learning else None
         weight_gradient = torch.zeros_like(weight) if learning else None
@@ -175,22 +178,21 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
                 real = max(0, count - start)  # rows behind them only fill up
                 logits = part @ compute.T
                 logits = logits if learning else logits.float()  # a score is told exactly
-                probabilities = logits.softmax(dim=1)
-                likelihood = _log_likelihood(logits, probabilities, goal)[:real]
+                error = logits.softmax(dim=1)  # but for the goals, which are 0 for a while
+                likelihood = _log_likelihood(logits, error, goal)[:real]
                 normaliser = logits.gather(1, goal).float()[:real] - likelihood
                 uniform = (part[:real].float() @ centre)[:, None] - normaliser
                 smoothed -= (1 - smoothing) * likelihood.sum() + smoothing * uniform.sum()
                 exact -= likelihood.sum()
                 if hidden_gradient is not None and weight_gradient is not None:
-                    error, row = probabilities, torch.arange(len(goal), device=goal.device)
-                    error[row, goal[:, 0]] -= 1 - smoothing  # scatter_ would copy all of it, twice
+                    missing = likelihood.exp() - (1 - smoothing)
+                    _put(error[:real], goal[:real], missing.to(kind))
                     error[real:] = 0
                     torch.mm(error, compute, out=hidden_gradient[start : start + rows])
                     weight_gradient += error.T @ part
-                    del error
-                del logits, probabilities  # before the next are made
+                del logits, error  # before the next are made
             if smoothing and hidden_gradient is not None and weight_gradient is not None:
-                hidden_gradient -= (smoothing * centre).to(hidden.dtype)
+                hidden_gradient -= (smoothing * centre).to(kind)
                 weight_gradient -= smoothing / len(weight) * hidden.sum(dim=0, dtype=torch.float32)
         kept = None if hidden_gradient is None else hidden_gradient[:count]
         ctx.save_for_backward(kept, weight_gradient)
@@ -198,16 +200,32 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         return smoothed, exact
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         hidden_gradient, weight_gradient = ctx.saved_tensors
-        scaled = hidden_gradient * scale.to(hidden_gradient.dtype)
-        return scaled, weight_gradient * scale, None, None, None
+        scaled = hidden_gradient.to(ctx.kind) * scale
+        return scaled, weight_gradient * scale, None, None, None, None
 
 
 def _log_likelihood(logits: Tensor, probabilities: Tensor, goal: Tensor) -> Tensor:
-    """Return the log-probability of each row's goal, [N, 1], float32, of logits [N, V].
+    """Return the log-probability of each row's goal, [N, 1], float32; logits are [N, V].
 
-    It is told from the likeliest piece's, since the goal's own may be too small to be written.
+    Few bits cannot tell a probability near 1, but well what is missing to it: the sum of all
+    others'. A small one is told from the likeliest piece's, as it may be too small to be written.
+
+    Args:
+        logits: What the probabilities are made of.
+        probabilities: [N, V]; the goals' become 0.
+        goal: [N, 1].
     """
     behind = logits.gather(1, goal).float() - logits.amax(dim=1, keepdim=True).float()
-    return behind + probabilities.amax(dim=1, keepdim=True).float().log()
+    likeliest = probabilities.amax(dim=1, keepdim=True).float()
+    _put(probabilities, goal, probabilities.new_zeros(len(goal), 1))
+    others = probabilities.sum(dim=1, keepdim=True).float()
+    return torch.where(others < 0.5, torch.log1p(-others), behind + likeliest.log())
+
+
+def _put(values: Tensor, places: Tensor, new: Tensor) -> None:
+    """Write new [N, 1] at one place [N, 1] of each row of values [N, V]."""
+    rows = torch.arange(len(places), device=places.device)
+    values[rows, places[:, 0]] = new[:, 0]  # scatter_ would copy all of them, twice

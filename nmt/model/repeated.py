@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from nmt.model.linear import weight_gradient
 
-_Notes = list[tuple[Tensor, Tensor]]  # input and gradient of each step, the last step first
+_Notes = dict[int, tuple[Tensor, Tensor]]  # input and gradient of each step, the last step first
 
 
 class RepeatedLinear(nn.Linear):
@@ -60,15 +60,17 @@ class _Loop:
             kind = torch.get_autocast_dtype(device)
         self._weight = weight.detach().to(kind)
         self._bias = None if bias is None else bias.detach().to(kind)
-        self._notes: _Notes = []
+        self._notes: _Notes = {}
+        self._steps = 0
         self._end = _End.apply(weight, bias, self._notes)  # type: ignore[no-untyped-call]
 
     def __call__(self, rows: Tensor) -> Tensor:
         with torch.autocast(rows.device.type, enabled=False):
             rows = rows.to(self._weight.dtype)
             result: Tensor = _Step.apply(  # type: ignore[no-untyped-call]
-                rows, self._end, self._weight, self._bias, self._notes
+                rows, self._end, self._weight, self._bias, self._notes, self._steps
             )
+        self._steps += 1
         return result
 
 
@@ -77,10 +79,16 @@ class _Step(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, rows: Tensor, _: Tensor, weight: Tensor, bias: Tensor | None, notes: _Notes
+        ctx: Any,
+        rows: Tensor,
+        _: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        notes: _Notes,
+        step: int,
     ) -> Tensor:
         ctx.save_for_backward(rows, weight)
-        ctx.notes = notes
+        ctx.notes, ctx.step = notes, step
         return nn.functional.linear(rows, weight, bias)
 
     @staticmethod
@@ -89,9 +97,10 @@ class _Step(torch.autograd.Function):
         rows, weight = ctx.saved_tensors
         learning, end = ctx.needs_input_grad[:2]
         if end:
-            ctx.notes.append((rows.flatten(0, -2), gradient.flatten(0, -2)))
+            ctx.notes[ctx.step] = rows.flatten(0, -2), gradient.flatten(0, -2)
         back = gradient @ weight if learning else None
-        return back, gradient.new_zeros((), dtype=torch.float32) if end else None, None, None, None
+        token = gradient.new_zeros((), dtype=torch.float32) if end else None
+        return back, token, None, None, None, None
 
 
 class _End(torch.autograd.Function):
@@ -105,8 +114,8 @@ class _End(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, _: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        rows = torch.cat([rows for rows, _ in ctx.notes])  # [N · R, I]
-        gradients = torch.cat([gradient for _, gradient in ctx.notes])  # [N · R, O]
+        rows = torch.cat([rows for rows, _ in ctx.notes.values()])  # [N · R, I]
+        gradients = torch.cat([gradient for _, gradient in ctx.notes.values()])  # [N · R, O]
         ctx.notes.clear()
         bias = gradients.sum(dim=0, dtype=ctx.kind) if ctx.with_bias else None
         return weight_gradient(gradients, rows, ctx.kind), bias, None

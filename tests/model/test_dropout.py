@@ -41,6 +41,15 @@ def test_all_bytes_of_a_draw_are_equally_random() -> None:
     assert (shares - 0.5).abs().max() < SIGMAS * deviation, f"by byte of a word: {shares}"
 
 
+@pytest.mark.parametrize("probability", [0.001, 0.01, 0.995, 0.9985])
+def test_shares_that_bytes_cannot_tell_are_told_by_two(probability: float) -> None:
+    outputs = drop(probability, torch.ones(COUNT))
+    share = round(65_536 * probability) / 65_536
+    dropped = (outputs == 0).double().mean().item()
+    assert abs(dropped - share) < SIGMAS * math.sqrt(share * (1 - share) / COUNT)
+    torch.testing.assert_close(outputs.max(), torch.tensor(1 / (1 - share)))
+
+
 @pytest.mark.parametrize("probability", [0.1, 0.5])
 def test_neighbours_are_dropped_independently(probability: float) -> None:
     dropped = (drop(probability, torch.ones(COUNT)) == 0).double().view(-1, 8)

@@ -141,3 +141,42 @@ def test_without_a_gradient_sure_pieces_are_not_rounded_to_certainty() -> None:
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         _, exact = projected_cross_entropy(hidden, weight, torch.arange(4), 0.1)
     torch.testing.assert_close(exact, torch.tensor(4 * math.log1p(3 * math.exp(-7.0))))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.2])
+@pytest.mark.parametrize("logit", [7.0, 9.0, 12.0, 14.0])  # of 64: p = 0.95, 0.99, 0.9996, 0.9999
+def test_in_bfloat16_a_sure_pieces_gradient_and_loss_are_not_those_of_certainty(
+    logit: float, smoothing: float
+) -> None:
+    count = 64
+    hidden = (logit * torch.eye(count)).requires_grad_()
+    identity, targets = torch.eye(count), torch.arange(count)  # logits are the hidden vectors
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss, exact = projected_cross_entropy(hidden, identity, targets, smoothing)
+    (found,) = torch.autograd.grad(loss, hidden)
+    others = (count - 1) / (count - 1 + math.exp(logit))  # 1 - p
+    wanted = smoothing - smoothing / count - others
+    # All others' shares are rounded alike, then their sum, and then what is made of it, a
+    # difference of two: each by up to 2^-9 of what it is.
+    bound = 2**-9 * (2 * others + 2 * smoothing + abs(wanted))
+    assert (found.diagonal() - wanted).abs().max() <= bound
+    told = -count * math.log1p(-others)
+    assert exact.item() == pytest.approx(told, rel=2**-7)
+
+
+def test_dividing_by_the_number_of_pieces_is_not_rounded_to_bfloat16() -> None:
+    hidden, weight, targets = inputs()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss, _ = projected_cross_entropy(hidden, weight, targets, 0.1)
+    whole = torch.autograd.grad(loss, (hidden, weight), retain_graph=True)
+    part = torch.autograd.grad(loss / 4104, (hidden, weight))  # a bfloat16 is 1/4096 or 1/4112
+    for one, other in zip(whole, part, strict=True):
+        torch.testing.assert_close(one, 4104 * other)
+
+
+def test_a_second_derivative_is_refused_not_wrong() -> None:
+    hidden, weight, targets = inputs()
+    loss, _ = projected_cross_entropy(hidden, weight, targets, 0.1)
+    (gradient,) = torch.autograd.grad(loss.square(), hidden, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.square().sum().backward()

@@ -3,6 +3,7 @@
 Legend: B batch, T queries, S keys, H heads, K head size, D model size.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -127,7 +128,9 @@ def test_rows_that_fill_up_leave_no_trace_in_the_loss(kind: torch.dtype, rows: i
 @pytest.mark.parametrize("kind", [FLOAT, BFLOAT])
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.5])
 @pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(B, T), (T,), (), (0, T)])
 def test_feed_forward_is_its_layers_one_by_one(
+    shape: tuple[int, ...],
     kind: torch.dtype,
     probability: float,
     training: bool,
@@ -137,7 +140,7 @@ def test_feed_forward_is_its_layers_one_by_one(
     assert isinstance(encoder, TransformerEncoderConfig)
     config = replace(encoder, hidden_size=D, feed_forward_dropout=probability)
     layer = FeedForward(config).train(training)
-    states = torch.randn(B, T, D, requires_grad=True)
+    states = torch.randn(*shape, D, requires_grad=True)
     leaves = [states, *layer.parameters()]
     with autocast(kind):
         torch.manual_seed(3)
@@ -198,3 +201,19 @@ def test_dropout_of_attention_drops_whole_weights_and_scales_the_others() -> Non
     keys_values = torch.cat([keys, values], dim=2).requires_grad_()
     weights = attend_explicitly(queries, keys_values, None, 1, Dropout(probability).train())
     assert set(weights.unique().tolist()) == {0.0, 2 / size}
+
+
+@pytest.mark.parametrize("kind", [FLOAT, BFLOAT])
+@pytest.mark.parametrize("place", ["states", "weight", "bias"])
+def test_feed_forward_shows_what_is_no_number(
+    kind: torch.dtype, place: str, tiny_config: Callable[..., ModelConfig]
+) -> None:
+    encoder = tiny_config("transformer").encoder
+    assert isinstance(encoder, TransformerEncoderConfig)
+    layer = FeedForward(replace(encoder, hidden_size=D, feed_forward_dropout=0.0))
+    states, widen = torch.randn(3, D), layer[0]
+    assert isinstance(widen, Linear)
+    with torch.no_grad():
+        {"states": states, "weight": widen.weight, "bias": widen.bias}[place].view(-1)[0] = math.nan
+    with autocast(kind):
+        assert not layer(states).isfinite().all()

@@ -65,3 +65,14 @@ def test_a_decoders_gradient_is_the_same_with_plain_layers(
     monkeypatch.setattr(RepeatedLinear, "forward", nn.Linear.forward)
     expected = torch.autograd.grad(sequence_loss(model, ragged_batch, 0.1).smoothed, parameters)
     torch.testing.assert_close(found, expected)
+
+
+def test_a_gradient_of_the_states_alone_leaves_the_weights_own_as_it_is() -> None:
+    layer, first = RepeatedLinear(5, 5), torch.randn(2, 5, requires_grad=True)
+    with one_gradient(layer):
+        loss = looped(layer, first)
+    torch.autograd.grad(loss, first, retain_graph=True)
+    twice = torch.autograd.grad(loss, layer.weight)
+    with one_gradient(layer):
+        once = torch.autograd.grad(looped(layer, first), layer.weight)
+    torch.testing.assert_close(twice, once)
