@@ -3,9 +3,13 @@
 Every test starts from the same random state, so a failure comes back when the test runs alone.
 """
 
+import importlib.util
 import io
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -59,6 +63,7 @@ from nmt.reporting.progress import ProgressLine, TrainingStatus
 from nmt.training.surroundings import Surroundings
 
 SOURCE_SIZE, TARGET_SIZE = 23, 29  # unlike, so that a confusion of the two shows
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 FIRST_PIECE = 4  # after the special tokens
 
 Pairs = list[tuple[list[int], list[int]]]
@@ -74,6 +79,24 @@ def _cache_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NMT_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def load_script() -> Iterator[Callable[[str], Any]]:
+    """A function that loads a file of scripts/ by its name, as a module."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def load(name: str) -> Any:
+            loader = SourceFileLoader(name, str(SCRIPTS / name))
+            spec = importlib.util.spec_from_loader(name, loader)
+            assert spec is not None
+            module = importlib.util.module_from_spec(spec)
+            patch.setattr(sys, "dont_write_bytecode", True)
+            patch.setitem(sys.modules, name, module)  # where dataclasses look
+            loader.exec_module(module)
+            return module
+
+        yield load
 
 
 @pytest.fixture(autouse=True)

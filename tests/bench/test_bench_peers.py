@@ -1,10 +1,8 @@
 """scripts/bench_peers: who takes part, and the table of ratios; no trainer is run."""
 
-import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterator
-from importlib.machinery import SourceFileLoader
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +14,9 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "bench_peers"
 
 
 @pytest.fixture(scope="module")
-def peers() -> Iterator[Any]:
+def peers(load_script: Callable[[str], Any]) -> Any:
     """The script as a module."""
-    loader = SourceFileLoader("bench_peers", str(SCRIPT))
-    spec = importlib.util.spec_from_loader("bench_peers", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "dont_write_bytecode", True)
-        patch.setitem(sys.modules, "bench_peers", module)
-        loader.exec_module(module)
-        yield module
+    return load_script("bench_peers")
 
 
 def cells(line: str) -> list[str]:

@@ -1,32 +1,18 @@
 """scripts/draw_scaling: a panel changes one thing, and what is learned is what is counted."""
 
-import importlib.util
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict
-from importlib.machinery import SourceFileLoader
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nmt.bench.counts import Counts
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "draw_scaling"
-
 
 @pytest.fixture(scope="module")
-def scaling() -> Iterator[Any]:
+def scaling(load_script: Callable[[str], Any]) -> Any:
     """The script as a module."""
-    loader = SourceFileLoader("draw_scaling", str(SCRIPT))
-    spec = importlib.util.spec_from_loader("draw_scaling", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "dont_write_bytecode", True)
-        patch.setitem(sys.modules, "draw_scaling", module)
-        loader.exec_module(module)
-        yield module
+    return load_script("draw_scaling")
 
 
 def test_a_panel_changes_one_thing(scaling: Any) -> None:
