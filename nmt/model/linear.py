@@ -50,8 +50,9 @@ def product_type(inputs: Tensor) -> torch.dtype:
 
 
 def on_cpu(inputs: Tensor) -> bool:
-    """Return whether the operations made for a CPU take these inputs."""
-    return inputs.device.type == "cpu" and inputs.dtype in _KINDS
+    """Return whether the operations made for a CPU take these inputs; compiled code has its own."""
+    known = inputs.device.type == "cpu" and inputs.dtype in _KINDS
+    return known and not torch.compiler.is_compiling()
 
 
 def product(

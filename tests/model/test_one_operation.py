@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from nmt.config.model import ModelConfig, TransformerEncoderConfig
 from nmt.model.attention.explicit import attend_explicitly
+from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.dropout import Dropout
 from nmt.model.feed_forward import FeedForward
 from nmt.model.linear import Linear, filled, product
@@ -217,3 +218,23 @@ def test_feed_forward_shows_what_is_no_number(
         {"states": states, "weight": widen.weight, "bias": widen.bias}[place].view(-1)[0] = math.nan
     with autocast(kind):
         assert not layer(states).isfinite().all()
+
+
+def test_compiled_layers_learn_the_same(tiny_config: Callable[..., ModelConfig]) -> None:
+    encoder = tiny_config("transformer").encoder
+    assert isinstance(encoder, TransformerEncoderConfig)
+    layer = FeedForward(replace(encoder, hidden_size=D, feed_forward_dropout=0.0))
+    attention = MultiHeadAttention(D, D, H, 0.0)
+    states = torch.randn(B, T, D, requires_grad=True)
+    leaves = [states, *layer.parameters(), *attention.parameters()]
+
+    def learned(states: Tensor) -> Tensor:
+        seen = attention(states, attention.memory(states, None), need_weights=False).context
+        result: Tensor = layer(seen)
+        return result
+
+    expected = values_and_gradients(learned(states), leaves)
+    found = values_and_gradients(
+        torch.compile(learned, backend="aot_eager", fullgraph=True)(states), leaves
+    )
+    agree(found, expected, FLOAT)
