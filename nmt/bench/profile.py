@@ -1,5 +1,6 @@
 """Which operations an update's time goes to, as torch's profiler tells."""
 
+import os
 import time
 from collections.abc import Callable
 
@@ -20,6 +21,7 @@ def profile(work: Callable[[], object], device: torch.device) -> dict[str, float
         work: What is done.
         device: Where it is done.
     """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or it writes lines of its own to stderr
     on_cuda = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_cuda else [])]
     synchronise(device)
