@@ -47,7 +47,7 @@ class Dropout(nn.Module):
         """Drop elements of a tensor of any shape."""
         if not self.drops:
             return inputs
-        if inputs.device.type != "cpu":
+        if inputs.device.type != "cpu" or torch.compiler.is_compiling():
             return functional.dropout(inputs, self.probability)
         dropped: Tensor = _Drop.apply(inputs, self)  # type: ignore[no-untyped-call]
         return dropped

@@ -99,3 +99,13 @@ def test_any_shape_and_layout_fits(shape: tuple[int, ...]) -> None:
 
 def test_bfloat16_stays_bfloat16() -> None:
     assert drop(0.5, torch.ones(9, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_compiled_code_drops_as_torch_does() -> None:
+    compiled = torch.compile(Dropout(0.3).train(), backend="aot_eager", fullgraph=True)
+    inputs = torch.ones(COUNT, requires_grad=True)
+    outputs = compiled(inputs)
+    outputs.sum().backward()
+    dropped = (outputs == 0).float().mean().item()
+    assert abs(dropped - 0.3) < SIGMAS * math.sqrt(0.3 * 0.7 / COUNT)
+    torch.testing.assert_close(inputs.grad, outputs.detach())
