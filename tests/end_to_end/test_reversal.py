@@ -197,7 +197,8 @@ def test_windows_that_reach_the_mirrored_place_suffice(
     result_of: Callable[[Recipe, Task], Result], attention: str, window: str, size: int
 ) -> None:
     # local-m stands at t and has to reach n - 1 - t; local-p moves its centre there.
-    assert_learned(result_of(recurrent(attention, window, size), backwards))
+    patience = 1.5 if attention == "multi_head" else 1  # one centre for all heads moves slowly
+    assert_learned(result_of(recurrent(attention, window, size, patience=patience), backwards))
 
 
 @pytest.mark.parametrize("window", ["local_m", "local_p"])
