@@ -66,14 +66,14 @@ def product(
         bias: Added to each row.
         relu: Whether what is negative becomes 0.
     """
-    if relu and not _are_finite(rows, weight, bias):
-        return product(rows, weight, bias).relu_()  # oneDNN's would make 0 of what is no number
+    fused = False
     if len(rows) and _is_allowed() and _onednn_is_faster(rows.dtype):
-        last = "relu" if relu else "none"
+        fused = relu and _are_finite(rows, weight, bias)  # oneDNN's relu makes 0 of NaN
+        last = "relu" if fused else "none"
         result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, last, [], "")
-        return result
-    result = functional.linear(rows, weight, bias)
-    return result.relu_() if relu else result
+    else:
+        result = functional.linear(rows, weight, bias)
+    return result.relu_() if relu and not fused else result
 
 
 def weight_gradient(gradient: Tensor, rows: Tensor, kind: torch.dtype) -> Tensor:

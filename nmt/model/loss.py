@@ -140,7 +140,8 @@ def projected_cross_entropy(
         The smoothed sum, and the sum of the exact negative log-likelihood (no gradient), in nats.
         While learning in bfloat16, a piece's is rounded to 8 bits of its probability, or where
         that is over one half of what is missing to 1; without a gradient, as in validation, sums
-        are those of the logits in float32.
+        are those of the logits in float32. What a sum is divided by reaches the weight exactly,
+        and the hidden vectors, too, where they are float32; bfloat16 ones get it rounded.
     """
     kind, device = hidden.dtype, hidden.device.type
     if torch.is_autocast_enabled(device):
@@ -178,8 +179,11 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
                 real = max(0, count - start)  # rows behind them only fill up
                 logits = part @ compute.T
                 logits = logits if learning else logits.float()  # a score is told exactly
-                error = logits.softmax(dim=1)  # but for the goals, which are 0 for a while
-                likelihood = _log_likelihood(logits, error, goal)[:real]
+                error = logits.softmax(dim=1)
+                likeliest = error.amax(dim=1, keepdim=True)
+                _put(error, goal, error.new_zeros(len(goal), 1))
+                others = error.sum(dim=1, keepdim=True)
+                likelihood = _log_likelihood(logits, goal, likeliest, others)[:real]
                 normaliser = logits.gather(1, goal).float()[:real] - likelihood
                 uniform = (part[:real].float() @ centre)[:, None] - normaliser
                 smoothed -= (1 - smoothing) * likelihood.sum() + smoothing * uniform.sum()
@@ -207,22 +211,21 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         return scaled, weight_gradient * scale, None, None, None, None
 
 
-def _log_likelihood(logits: Tensor, probabilities: Tensor, goal: Tensor) -> Tensor:
-    """Return the log-probability of each row's goal, [N, 1], float32; logits are [N, V].
+def _log_likelihood(logits: Tensor, goal: Tensor, likeliest: Tensor, others: Tensor) -> Tensor:
+    """Return the log-probability of each row's goal, [N, 1], float32.
 
     Few bits cannot tell a probability near 1, but well what is missing to it: the sum of all
     others'. A small one is told from the likeliest piece's, as it may be too small to be written.
 
     Args:
-        logits: What the probabilities are made of.
-        probabilities: [N, V]; the goals' become 0.
+        logits: [N, V].
         goal: [N, 1].
+        likeliest: [N, 1], the greatest probability of all pieces.
+        others: [N, 1], the sum of the probabilities of all but the goal.
     """
     behind = logits.gather(1, goal).float() - logits.amax(dim=1, keepdim=True).float()
-    likeliest = probabilities.amax(dim=1, keepdim=True).float()
-    _put(probabilities, goal, probabilities.new_zeros(len(goal), 1))
-    others = probabilities.sum(dim=1, keepdim=True).float()
-    return torch.where(others < 0.5, torch.log1p(-others), behind + likeliest.log())
+    sure = torch.log1p(-others.float())
+    return torch.where(others < 0.5, sure, behind + likeliest.float().log())
 
 
 def _put(values: Tensor, places: Tensor, new: Tensor) -> None:

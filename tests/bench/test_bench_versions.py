@@ -21,6 +21,7 @@ def bench_versions(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["no-such-revision", "."], "'no-such-revision' is no revision of this repository"),
         ([".", ".", "--updates", "1"], "--updates must be 2 or more"),
         ([".", ".", "--compile", "model=rnn"], "leave model=... out"),
+        ([".", ".", "model.encoder.nothing=1"], "model.encoder.nothing"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(arguments: list[str], message: str) -> None:

@@ -1,5 +1,6 @@
 """scripts/draw_scaling: a panel changes one thing, and what is learned is what is counted."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -13,6 +14,27 @@ from nmt.bench.counts import Counts
 def scaling(load_script: Callable[[str], Any]) -> Any:
     """The script as a module."""
     return load_script("draw_scaling")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--updates", "0"], "--updates must be 1 or more"),
+        (["--output", "nowhere/scaling.png"], "there is no folder nowhere"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_before_all_is_measured(
+    scaling: Any,
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["draw_scaling", *arguments])
+    with pytest.raises(SystemExit) as refused:
+        scaling.main()
+    assert refused.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_panel_changes_one_thing(scaling: Any) -> None:
