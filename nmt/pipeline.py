@@ -12,11 +12,11 @@ import torch
 
 import nmt
 from nmt import processes, runtime
-from nmt.config.check import check_config
+from nmt.config.check_config import check_config
 from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.loader_process import Samplers
-from nmt.data.prepare import PreparedCorpus
+from nmt.data.prepared_corpus import PreparedCorpus
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.validation import ValidationReport, evaluate_model
@@ -25,21 +25,21 @@ from nmt.model.seq2seq import TranslationModel
 from nmt.reporting.console import Console
 from nmt.reporting.metric_log import JsonLinesLog, MetricLog, MetricLogs
 from nmt.reporting.pictures import PictureLog
-from nmt.reporting.progress import ProgressLine, format_duration
+from nmt.reporting.progress_line import ProgressLine, format_duration
 from nmt.reporting.run_log import open_run_log
 from nmt.run.dry_run import rehearse_run
 from nmt.run.final_test import FinalTest
 from nmt.run.folder import RunFolder
 from nmt.run.inheritance import inherit
 from nmt.run.preparation import prepare_corpus
+from nmt.run.run_checkpoints import RunCheckpoints
 from nmt.run.same_text import check_same_text, fingerprint
-from nmt.run.saving import RunCheckpoints
 from nmt.text.subword_sampling import SubwordSampler
 from nmt.training.bad_batches import BadBatches
 from nmt.training.guard import Earlier
-from nmt.training.objective import Guides
+from nmt.training.objective import AuxiliaryTargets
 from nmt.training.rehearsal import find_budget
-from nmt.training.surroundings import Save, Surroundings, Watch
+from nmt.training.services import Save, TrainerServices, Watch
 from nmt.training.trainer import Trainer
 
 
@@ -188,7 +188,7 @@ class _Run:
     def _trainer(
         self,
         model: TranslationModel,
-        guides: Guides,
+        guides: AuxiliaryTargets,
         stack: ExitStack,
         interrupted: Callable[[], bool],
     ) -> Trainer:
@@ -209,7 +209,7 @@ class _Run:
         stack.callback(log.close)
         _, validate = self._validation(model)
         save: Save = self.checkpoints.save if processes.is_first() else _no_save
-        around = Surroundings(
+        around = TrainerServices(
             validate,
             save,
             log,
@@ -286,7 +286,7 @@ class _Run:
         runtime.seed_everything(self.config.seed)
         model = self._build_model()
         guides = inherit(self.config, model, self.corpus.tokenizers, self.say)
-        around = Surroundings(
+        around = TrainerServices(
             _no_report,
             _no_save,
             MetricLogs([]),

@@ -57,10 +57,10 @@ from nmt.data.batch import Batch, collate
 from nmt.data.encoded import EncodedCorpus, PieceSequences
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
-from nmt.reporting.heatmap import Heatmap
+from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.metric_log import MetricLogs
-from nmt.reporting.progress import ProgressLine, TrainingStatus
-from nmt.training.surroundings import Surroundings
+from nmt.reporting.progress_line import ProgressLine, TrainingStatus
+from nmt.training.services import TrainerServices
 
 SOURCE_SIZE, TARGET_SIZE = 23, 29  # unlike, so that a confusion of the two shows
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
@@ -556,9 +556,9 @@ class Recorder:
     saved: dict[str, dict[str, Any]] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
 
-    def surroundings(self) -> Surroundings:
+    def surroundings(self) -> TrainerServices:
         line = cast("ProgressLine", self)
-        return Surroundings(
+        return TrainerServices(
             lambda: Report(self.validate()),
             self._save,
             MetricLogs([]),

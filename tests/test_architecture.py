@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[1] / "nmt"
 FILES = sorted(ROOT.rglob("*.py"))
 
 OWNERS = {  # a library, and the parts of nmt that alone may import it
-    "hydra": ("config", "cli"),
-    "omegaconf": ("config", "cli"),
+    "hydra": ("config", "cli", "sweeps"),
+    "omegaconf": ("config", "cli", "sweeps"),
     "sentencepiece": ("text",),
     "sacrebleu": ("evaluation/metrics",),
     "datasets": ("data",),
@@ -27,6 +27,7 @@ FORBIDDEN = {  # a part of nmt, and the parts that it must not know
     "config": ("text", "data", "model", "training", "decoding", "evaluation", "checkpoint"),
     "text": ("data", "model", "training", "decoding", "evaluation", "checkpoint", "reporting"),
     "data": ("model", "training", "decoding", "evaluation", "checkpoint", "reporting"),
+    "data_check": ("model", "training", "decoding", "evaluation", "checkpoint"),
     "model": ("training", "decoding", "evaluation", "checkpoint", "reporting"),
     "reporting": ("text", "data", "model", "training", "decoding", "evaluation", "checkpoint"),
     "checkpoint": ("training", "decoding", "evaluation", "reporting"),
@@ -44,6 +45,7 @@ TOP = (  # known to none of the parts above
     "cli",
     "pipeline",
     "run",
+    "sweeps",
 )
 
 

@@ -14,7 +14,7 @@ from nmt.data.batch import Batch
 from nmt.errors import UserError
 from nmt.pipeline import workbench
 from nmt.reporting.console import Console
-from nmt.training.surroundings import Watch
+from nmt.training.services import Watch
 
 PHASES = ("data", "forward", "backward", "optimizer")
 """Of an update: ``optimizer`` is all that is left, clipping and curves among it."""

@@ -9,7 +9,7 @@ from nmt.evaluation.alignment_reading import AlignmentReading
 from nmt.evaluation.attention_heatmap import map_heatmap
 from nmt.evaluation.attention_map import AttentionMap
 from nmt.reporting.attention_record import AttentionRecord
-from nmt.reporting.heatmap import FORMATS, save_heatmap
+from nmt.reporting.heatmaps.heatmap import FORMATS, save_heatmap
 from nmt.reporting.whole_file import written_whole
 
 _PICTURES = tuple(f".{name}" for name in FORMATS)
@@ -104,7 +104,7 @@ def _write(
 ) -> None:
     match path.suffix.lower():
         case ".html":
-            from nmt.reporting.attention_page import save_attention_page
+            from nmt.reporting.pages.attention_page import save_attention_page
 
             records = [view.record() for view in views]
             save_attention_page(records, path, "Attention", reading.layer, reading.head)
@@ -116,7 +116,7 @@ def _write(
             with written_whole(path) as partial:
                 partial.write_text("".join(f"{line}\n" for line in links), encoding="utf-8")
         case _ if grid:
-            from nmt.reporting.heatmap_grid import save_heatmap_grid
+            from nmt.reporting.heatmaps.grid import save_heatmap_grid
 
             save_heatmap_grid(views[0].record(), path)
         case _:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nmt.checkpoint import save_checkpoint
 from nmt.errors import UserError
-from nmt.run.averaging import average_files, average_run
+from nmt.run.average_checkpoints import average_files, average_run
 
 _LAST = 5
 

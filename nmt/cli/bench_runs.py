@@ -15,7 +15,7 @@ import torch
 import nmt
 from nmt.bench.contestant import Contestant
 from nmt.bench.decoding import bench_decoding
-from nmt.bench.report import (
+from nmt.bench.text_report import (
     comparison_lines,
     decoding_table,
     profile_table,
@@ -24,14 +24,14 @@ from nmt.bench.report import (
 )
 from nmt.bench.training import Plan, bench_training, compare_trainings
 from nmt.checkpoint import find_checkpoint, load_checkpoint
-from nmt.cli.overrides import compose_config
 from nmt.config.schema import DecodingConfig
 from nmt.data.text_files import read_lines
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.reporting.console import Console
-from nmt.reporting.progress import ProgressLine
+from nmt.reporting.progress_line import ProgressLine
 from nmt.run.preparation import prepare_corpus
+from nmt.sweeps.overrides import compose_config
 
 
 def bench_train(

@@ -52,7 +52,7 @@ def run(options: DataCheckOptions) -> int:
     Raises:
         UserError: The command line is at fault; what is wrong with the data is in the report.
     """
-    from nmt.cli.overrides import compose_config
+    from nmt.sweeps.overrides import compose_config
 
     if options.data is None:
         config = compose_config(_file_overrides(options), _file_settings(options))
@@ -67,10 +67,10 @@ def run(options: DataCheckOptions) -> int:
 
 
 def _report(config: Config, options: DataCheckOptions) -> int:
-    from nmt.data.checking.check import check_corpus
-    from nmt.data.checking.opening import open_splits
-    from nmt.data.checking.table import report_table
-    from nmt.data.checking.weigh import CheckSettings
+    from nmt.data_check.check_corpus import check_corpus
+    from nmt.data_check.opening import open_splits
+    from nmt.data_check.table import report_table
+    from nmt.data_check.weigh import CheckSettings
 
     data = config.data
     settings = CheckSettings(
@@ -103,7 +103,7 @@ def _report(config: Config, options: DataCheckOptions) -> int:
 
 
 def _save_page(report: dict[str, Any], path: Path) -> None:
-    from nmt.reporting.data_page import save_data_page
+    from nmt.reporting.pages.data_page import save_data_page
 
     try:
         save_data_page(report, path)

@@ -358,7 +358,7 @@ def data_check(
 
 def main() -> None:
     """Run the command line; mistakes of the user end in one line and exit status 2."""
-    from nmt.cli.errors import reported
+    from nmt.cli.error_messages import reported
 
     with reported():
         status = _call(sys.argv[1:] or ["--help"])

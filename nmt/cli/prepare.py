@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Sequence
 
-from nmt.cli.overrides import compose_config
 from nmt.errors import UserError
 from nmt.reporting.console import Console
-from nmt.reporting.progress import ProgressLine
+from nmt.reporting.progress_line import ProgressLine
 from nmt.run.preparation import prepare_corpus
+from nmt.sweeps.overrides import compose_config
 
 _HELP = """nmt prepare: check, filter and encode a corpus; nmt train then begins at once.
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import NoReturn
 
-from nmt.cli.errors import USER_ERROR, print_error
+from nmt.cli.error_messages import USER_ERROR, print_error
 from nmt.errors import UserError
 
 FAILED = 1

@@ -15,23 +15,23 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nmt.cli.composition_errors import explain, readable, setting_paths
-from nmt.cli.errors import USER_ERROR, print_error
-from nmt.cli.optuna_sweeper import register_sweeper
-from nmt.cli.sweep import (
+from nmt.cli.error_messages import USER_ERROR, print_error
+from nmt.cli.together import join, launched, one_end, speaks
+from nmt.config.check_config import check_config
+from nmt.config.folders import config_directory
+from nmt.config.plain import flatten, to_mapping
+from nmt.config.schema import Config
+from nmt.config.store import register_schemas
+from nmt.errors import UserError
+from nmt.sweeps.composition_errors import explain, readable, setting_paths
+from nmt.sweeps.optuna_sweeper import register_sweeper
+from nmt.sweeps.sweep import (
     SweepRecord,
     is_sweep,
     left_to_the_jobs,
     refuse_single_run,
     sweep_name,
 )
-from nmt.cli.together import join, launched, one_end, speaks
-from nmt.config.check import check_config
-from nmt.config.folders import config_directory
-from nmt.config.plain import flatten, to_mapping
-from nmt.config.schema import Config
-from nmt.config.store import register_schemas
-from nmt.errors import UserError
 
 if TYPE_CHECKING:
     from nmt.pipeline import Outcome
@@ -113,7 +113,7 @@ def _run(arguments: Sequence[str]) -> None:
 
 def _score(summary: Mapping[str, Any], metric: str) -> tuple[float, str]:
     """Return how good a finished run is on validation, larger is better, and by what."""
-    from nmt.training.checkpoints import score  # only now: it loads torch
+    from nmt.training.kept_checkpoints import score  # only now: it loads torch
 
     return score(summary["valid"], metric), metric
 

@@ -13,8 +13,8 @@ from nmt.config.data import (
     PhrasebookDataConfig,
     SourceConfig,
 )
-from nmt.config.faults import Fault, at_least, one_of, positive
 from nmt.config.plain import extra_sources
+from nmt.config.ranges import Fault, at_least, one_of, positive
 from nmt.errors import UserError
 
 FORMATS = ("lines", "tsv", "csv", "jsonl", "parquet", "tmx", "xliff", "po")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from nmt.config.faults import Fault, at_least, one_of, probability
 from nmt.config.model import (
     AttentionConfig,
     BahdanauAttentionConfig,
@@ -18,6 +17,7 @@ from nmt.config.model import (
     TransformerEncoderConfig,
     WindowedAttentionConfig,
 )
+from nmt.config.ranges import Fault, at_least, one_of, probability
 
 _POSITIONS = ("sinusoidal", "learned", "relative", "t5_bias", "rotary", "alibi")
 _ATTENTION = "model.decoder.attention"

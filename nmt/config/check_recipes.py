@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nmt.config.check_training import attending
-from nmt.config.faults import Fault, at_least, not_negative, one_of, positive
+from nmt.config.ranges import Fault, at_least, not_negative, one_of, positive
 from nmt.config.schema import Config
 
 

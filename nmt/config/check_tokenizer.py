@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nmt.config.data import TokenizerConfig
-from nmt.config.faults import Fault, at_least, not_negative, one_of
+from nmt.config.ranges import Fault, at_least, not_negative, one_of
 
 _SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 _BYTES = {f"<0x{byte:02X}>" for byte in range(256)}

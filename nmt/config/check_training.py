@@ -2,19 +2,19 @@
 
 from collections.abc import Iterator
 
-from nmt.config.faults import (
+from nmt.config.model import (
+    DecoderConfig,
+    RnnDecoderConfig,
+    TransformerDecoderConfig,
+    TransformerEncoderConfig,
+)
+from nmt.config.ranges import (
     Fault,
     at_least,
     not_negative,
     one_of,
     positive,
     probability,
-)
-from nmt.config.model import (
-    DecoderConfig,
-    RnnDecoderConfig,
-    TransformerDecoderConfig,
-    TransformerEncoderConfig,
 )
 from nmt.config.schema import Config, TrainingConfig
 

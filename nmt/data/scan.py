@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.config.data import FiltersConfig
-from nmt.data.checking.inspection import ChunkInspection, Inspection, inspect_chunk
 from nmt.data.child_signals import signals_held_back
 from nmt.data.corpus import TrainingSource
 from nmt.data.filters import RULES, PairFilters, duplicate_keys, first_only
 from nmt.data.sources.interface import FaultSink, PairChunk, clean_text, refuse, with_tag
+from nmt.data_check.inspection import ChunkInspection, Inspection, inspect_chunk
 from nmt.errors import UserError
 
 CHUNK = 20_000  # pairs read, inspected and encoded together

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from nmt.data.sources import faults
+from nmt.data.sources import fault_messages
 from nmt.data.sources.interface import refuse
 from nmt.data.sources.text_lines import has_text, numbered_lines
 from nmt.errors import UserError
@@ -60,8 +60,8 @@ def read_pair(source: Path, target: Path) -> tuple[list[str], list[str]]:
     """
     sides = read_lines(source), read_lines(target)
     if len(sides[0]) != len(sides[1]):
-        refuse(faults.unequal_lines(source, target, (len(sides[0]), len(sides[1]))))
+        refuse(fault_messages.unequal_lines(source, target, (len(sides[0]), len(sides[1]))))
     for path, side in zip((source, target), sides, strict=True):
         if not has_text(side):
-            refuse(faults.no_text(path))
+            refuse(fault_messages.no_text(path))
     return sides

@@ -2,7 +2,7 @@
 
 from nmt.decoding.translator import Translation
 from nmt.evaluation.attention_map import AttentionMap, hypothesis_map
-from nmt.reporting.heatmap import Heatmap
+from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.text.tokenizer import TokenizerPair
 
 

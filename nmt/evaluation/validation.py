@@ -20,7 +20,7 @@ from nmt.evaluation.attention_statistics import AttentionStatistics
 from nmt.evaluation.layer_errors import LayerErrors, joined_scores
 from nmt.evaluation.metrics import Score
 from nmt.model.loss import target_loss
-from nmt.reporting.heatmap import Heatmap
+from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.text.special_tokens import PAD
 
 _BATCH_TOKENS = 4096

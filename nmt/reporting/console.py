@@ -3,7 +3,7 @@
 import logging
 import time
 
-from nmt.reporting.progress import ProgressLine, StageStatus
+from nmt.reporting.progress_line import ProgressLine, StageStatus
 
 _PATIENCE = 2.0  # seconds before a stage shows a line at all
 

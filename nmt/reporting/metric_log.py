@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from nmt.reporting.heatmap import Heatmap
+    from nmt.reporting.heatmaps.heatmap import Heatmap
 
 
 class MetricLog(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from nmt.reporting.heatmap import Heatmap, save_heatmap
+from nmt.reporting.heatmaps.heatmap import Heatmap, save_heatmap
 
 
 class PictureLog:

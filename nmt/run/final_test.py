@@ -11,16 +11,16 @@ from nmt import processes
 from nmt.checkpoint import Checkpoint, save_checkpoint
 from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.prepare import PreparedCorpus
+from nmt.data.prepared_corpus import PreparedCorpus
 from nmt.decoding.translator import Translator
 from nmt.evaluation import metrics
 from nmt.evaluation.aligner import Aligner
 from nmt.evaluation.alignment_error import score_links
 from nmt.evaluation.alignment_reading import default_reading
 from nmt.evaluation.validation import evaluate_model
-from nmt.run import averaging
+from nmt.run import average_checkpoints
 from nmt.run.folder import RunFolder
-from nmt.training.checkpoints import score as validation_score
+from nmt.training.kept_checkpoints import score as validation_score
 
 
 class FinalTest:
@@ -77,7 +77,7 @@ class FinalTest:
         The average is kept as averaged.pt, and as best.pt too where it is the better one.
         """
         training = self.config.training
-        made = averaging.average_run(self.folder.path, training.average_last)
+        made = average_checkpoints.average_run(self.folder.path, training.average_last)
         updates = ", ".join(f"{update:,}" for update in sorted(made.updates))
         self.say(f"average of the checkpoints of updates {updates}:")
         translator = self._translator(made.checkpoint)

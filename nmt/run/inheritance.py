@@ -17,17 +17,17 @@ from nmt.data.batch import Batch, collate_pairs
 from nmt.data.cache import cache_directory
 from nmt.data.encoded import content_hash
 from nmt.data.length_batches import batches_by_length
-from nmt.data.prepare import prepare
+from nmt.data.prepared_corpus import prepare
 from nmt.errors import UserError
 from nmt.model.seq2seq import TranslationModel
-from nmt.run.averaging import differing_tokenizer
+from nmt.run.average_checkpoints import differing_tokenizer
 from nmt.run.folder import RunFolder
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
 from nmt.text.train_model import given_model
 from nmt.training.anchor import Anchor, fisher_information
 from nmt.training.distillation import Teacher
 from nmt.training.freezing import freeze
-from nmt.training.objective import Guides
+from nmt.training.objective import AuxiliaryTargets
 from nmt.training.starting import Inherited, refuse_other_model, stiffness
 
 INITIAL = "initial.pt"
@@ -113,7 +113,7 @@ def _keep(config: Config, tokenizer: Tokenizer) -> str:
 
 def inherit(
     config: Config, model: TranslationModel, tokenizers: TokenizerPair, say: Callable[[str], None]
-) -> Guides:
+) -> AuxiliaryTargets:
     """Start a model as ``training`` says: with what weights, which frozen, what pulls and teaches.
 
     Args:
@@ -137,7 +137,7 @@ def inherit(
     if training.init_from is not None:
         processes.first_here(begin)
     teacher = load_teacher(config, tokenizers, model.output.weight.device, say)
-    return Guides(teacher, anchor)
+    return AuxiliaryTargets(teacher, anchor)
 
 
 def start(

@@ -8,7 +8,7 @@ from nmt.config.data import TokenizerConfig
 from nmt.config.schema import Config
 from nmt.data.batching import UpdateBatches
 from nmt.data.corpus import source_tags
-from nmt.data.prepare import PreparedCorpus, Preparing, prepare
+from nmt.data.prepared_corpus import PreparedCorpus, Preparing, prepare
 from nmt.errors import UserError
 from nmt.reporting.console import Console
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from nmt.checkpoint import Checkpoint
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.prepare import PreparedCorpus
+from nmt.data.prepared_corpus import PreparedCorpus
 from nmt.errors import UserError
 from nmt.run.folder import RunFolder
 

@@ -15,8 +15,8 @@ from nmt import processes
 from nmt.data.batch import Batch
 from nmt.errors import UserError
 from nmt.text.special_tokens import PAD
-from nmt.training.parallel import Passes
-from nmt.training.progress import TrainingProgress
+from nmt.training.parallel import ParallelStrategy
+from nmt.training.training_progress import TrainingProgress
 
 Pass = Callable[[Batch, int, bool], Tensor]
 """Adds a batch's part to the gradient, given the tokens that divide it, and whether it is the last;
@@ -124,7 +124,7 @@ class MemoryBudget:
     """
 
     model: nn.Module
-    passes: Passes
+    passes: ParallelStrategy
     say: Callable[[str], None]
     begin: Callable[[], None]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from nmt.config.schema import Config
 from nmt.data.batch import Batch
 from nmt.errors import UserError
-from nmt.training.progress import TrainingProgress
+from nmt.training.training_progress import TrainingProgress
 
 MAX_REWINDS = 3
 

@@ -16,7 +16,7 @@ from nmt.training.distillation import Teacher
 
 
 @dataclass(frozen=True)
-class Guides:
+class AuxiliaryTargets:
     """What a run learns from besides its text.
 
     Attributes:

@@ -24,13 +24,13 @@ _BUCKET_ELEMENTS = 6_000_000  # 24 MB in float32: large enough to fill a link, s
 any = processes.any
 
 
-def build_passes(kind: str, model: TranslationModel) -> "Passes":
+def build_strategy(kind: str, model: TranslationModel) -> "ParallelStrategy":
     """Return how a model is trained: ``ddp``, ``fsdp``, or ``auto``; alone, none of them matters.
 
     With ``fsdp`` the model's parameters become shards, so nothing may hold on to them before.
     """
     if processes.world() == 1:
-        return Passes()
+        return ParallelStrategy()
     if kind == "fsdp":
         from nmt.training.sharding import ShardedPasses
 
@@ -38,7 +38,7 @@ def build_passes(kind: str, model: TranslationModel) -> "Passes":
     return SummedPasses(model)
 
 
-class Passes:
+class ParallelStrategy:
     """The passes of a process that trains alone, and what the other kinds replace.
 
     Attributes:
@@ -83,7 +83,7 @@ class Passes:
         optimizer.load_state_dict(state)
 
 
-class SummedPasses(Passes):
+class SummedPasses(ParallelStrategy):
     """A model in every process; gradients are summed while the last backward pass goes on.
 
     Parameters are put into buckets, those first whose gradients are ready first. Buckets travel in

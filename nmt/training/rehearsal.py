@@ -16,7 +16,7 @@ from nmt.data.batch import Batch
 from nmt.data.batching import UpdateBatches
 from nmt.data.encoded import EncodedCorpus
 from nmt.errors import UserError
-from nmt.reporting.progress import format_duration
+from nmt.reporting.progress_line import format_duration
 from nmt.text.special_tokens import BOS, EOS
 from nmt.training.budget import is_out_of_memory
 

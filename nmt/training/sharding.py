@@ -20,7 +20,7 @@ from nmt.model.feed_forward import FeedForward
 from nmt.model.loss import Loss
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD
-from nmt.training.parallel import Passes
+from nmt.training.parallel import ParallelStrategy
 
 
 class _Root(nn.Module):
@@ -34,7 +34,7 @@ class _Root(nn.Module):
         return compute()
 
 
-class ShardedPasses(Passes):
+class ShardedPasses(ParallelStrategy):
     """A part of every parameter in each process; they meet for each pass.
 
     Feed-forward blocks, most of a Transformer's layers, are put together only where they are used;

@@ -18,18 +18,18 @@ from nmt.data.loader import UpdateLoader
 from nmt.data.loader_process import Samplers
 from nmt.model.recompute import recompute_layers
 from nmt.model.seq2seq import TranslationModel
-from nmt.reporting.progress import TrainingStatus
-from nmt.training import checkpoints
+from nmt.reporting.progress_line import TrainingStatus
+from nmt.training import kept_checkpoints
 from nmt.training.budget import MemoryBudget
-from nmt.training.curves import CurveWindow
-from nmt.training.engine import Engine
 from nmt.training.guard import BadUpdate, Guard, is_finite
-from nmt.training.objective import Guides, Objective
+from nmt.training.metric_window import MetricWindow
+from nmt.training.mixed_precision import MixedPrecision
+from nmt.training.objective import AuxiliaryTargets, Objective
 from nmt.training.optimizer import MovingAverage, build_optimizer
-from nmt.training.parallel import build_passes, seed_update, summed
-from nmt.training.progress import TrainingProgress
+from nmt.training.parallel import build_strategy, seed_update, summed
 from nmt.training.schedule import rate_factor
-from nmt.training.surroundings import Surroundings
+from nmt.training.services import TrainerServices
+from nmt.training.training_progress import TrainingProgress
 
 
 class Trainer:
@@ -40,9 +40,9 @@ class Trainer:
         model: TranslationModel,
         corpus: EncodedCorpus,
         config: Config,
-        surroundings: Surroundings,
+        surroundings: TrainerServices,
         samplers: Samplers | None = None,
-        guides: Guides = Guides(),  # noqa: B008  (it never changes)
+        guides: AuxiliaryTargets = AuxiliaryTargets(),  # noqa: B008  (it never changes)
     ) -> None:
         """Prepare to train a model, on the device where it is.
 
@@ -65,9 +65,9 @@ class Trainer:
         precision = runtime.pick_precision(config.training.precision, self._device)
         self.progress.precision = str(precision).removeprefix("torch.")
         recompute_layers(model, config.training.gradient_checkpointing)
-        self._engine = Engine(model, precision, self._device)
+        self._engine = MixedPrecision(model, precision, self._device)
         self._guard = Guard(config, surroundings.keep, surroundings.reload)
-        self._passes = build_passes(config.training.parallel, model)
+        self._passes = build_strategy(config.training.parallel, model)
         self._anchor = guides.anchor and guides.anchor.hold(model, self._passes.parted)
         self._objective = Objective(config.training, guides.teacher)
         self._optimizer = build_optimizer(config.optimizer, model)
@@ -75,7 +75,7 @@ class Trainer:
         self._average = None if decay is None else MovingAverage(model, decay)
         self._make_loader = partial(_loader, corpus, samplers)
         self._loader = self._make_loader(config)
-        self._window = CurveWindow()
+        self._window = MetricWindow()
         self._budget = MemoryBudget(
             model, self._passes, surroundings.say, lambda: self._window.forget()
         )
@@ -100,7 +100,10 @@ class Trainer:
                     self._validate()
                     progress.seconds = time.monotonic() - started
                 reason = self._stop_reason()
-                due = checkpoints.is_due(training, progress.update) and not progress.skipped_in_row
+                due = (
+                    kept_checkpoints.is_due(training, progress.update)
+                    and not progress.skipped_in_row
+                )
                 if reason is not None or due:
                     self._save("last.pt")
                 if reason is not None:
@@ -221,7 +224,7 @@ class Trainer:
             **{f"train/{name}": value for name, value in summed(window.extra()).items()},
         }
         self._world.log.scalars(progress.update, values)
-        self._window = CurveWindow()
+        self._window = MetricWindow()
 
     def _validate(self) -> None:
         """Score the model or, where one is kept, its average; log it; keep it if it is best.
@@ -255,15 +258,15 @@ class Trainer:
             f"{'  best so far' if best else ''}  ({time.monotonic() - began:.0f} s)"
         )
         progress.validation_seconds += time.monotonic() - began
-        self._window = CurveWindow()  # the curves' speed leaves validation out
+        self._window = MetricWindow()  # the curves' speed leaves validation out
 
     def _keep_if_good(self, scalars: Mapping[str, float]) -> bool:
         """Save a model that was validated, if it is among the best; tell whether it is the best."""
         training, update = self.config.training, self.progress.update
-        value = checkpoints.score(scalars, training.best_metric)
+        value = kept_checkpoints.score(scalars, training.best_metric)
         best = self.progress.validated(value, scalars["loss"], self.config.schedule)
         if best or training.keep_best > 1:
-            name = checkpoints.BEST if best else checkpoints.runner_up(update)
+            name = kept_checkpoints.BEST if best else kept_checkpoints.runner_up(update)
             weights = self._passes.gathered(self.model.state_dict())
             self._world.save(name, update, weights, None, scalars)
         return best

@@ -11,10 +11,10 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from nmt import pipeline
-from nmt.cli.search_space import split_overrides
 from nmt.errors import UserError
 from nmt.pipeline import Outcome
 from nmt.run.folder import RunFolder
+from nmt.sweeps.search_space import split_overrides
 
 Call = Callable[..., Any]
 

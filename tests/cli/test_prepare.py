@@ -101,6 +101,6 @@ def test_a_home_folder_stands_for_itself(
 
 def test_it_does_not_load_torch() -> None:
     """Preparing starts at once, and its worker processes stay small."""
-    code = "import sys, nmt.cli.prepare, nmt.data.prepare; print('torch' in sys.modules)"
+    code = "import sys, nmt.cli.prepare, nmt.data.prepared_corpus; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"

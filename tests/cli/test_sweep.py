@@ -13,10 +13,10 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 
 from nmt import pipeline
-from nmt.cli.sweep import sweep_name
 from nmt.errors import UserError
 from nmt.pipeline import Outcome
 from nmt.run.folder import RunFolder
+from nmt.sweeps.sweep import sweep_name
 
 Call = Callable[..., Any]
 Tiny = Callable[[Path], list[str]]

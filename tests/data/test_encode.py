@@ -11,11 +11,11 @@ import pytest
 from nmt.config.data import FilesDataConfig, SourceConfig, TokenizerConfig
 from nmt.config.plain import from_mapping
 from nmt.data import encode as encoding
-from nmt.data import prepare as preparation
+from nmt.data import prepared_corpus as preparation
 from nmt.data.corpus import TrainingSource
 from nmt.data.encode import kept_text
-from nmt.data.prepare import PreparedCorpus, prepare
-from nmt.data.sources.build import open_source
+from nmt.data.prepared_corpus import PreparedCorpus, prepare
+from nmt.data.sources.build_sources import open_source
 from nmt.errors import UserError
 
 WORDS = ["one", "two", "three", "four"]

@@ -12,8 +12,8 @@ from shutil import which
 import numpy as np
 import pytest
 
-from nmt.reporting.attention_page import save_attention_page
-from nmt.reporting.heatmap_colors import WHITE_TO_NAVY
+from nmt.reporting.heatmaps.colors import WHITE_TO_NAVY
+from nmt.reporting.pages.attention_page import save_attention_page
 
 ATTACKS = [
     "</script><b>x</b>",

@@ -11,8 +11,8 @@ from shutil import which
 
 import pytest
 
-from nmt.reporting.bar_chart import histogram
-from nmt.reporting.data_page import save_data_page
+from nmt.reporting.pages.bar_chart import histogram
+from nmt.reporting.pages.data_page import save_data_page
 
 ATTACK = "<script>alert(1)</script><!-- {{script}} & \"'> \x00\ud800"
 SHOWN = ATTACK.replace("\x00", "\ufffd").replace("\ud800", "\ufffd")

@@ -14,8 +14,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from nmt.reporting.heatmap import Heatmap, draw_heatmap, heatmap_image, save_heatmap
-from nmt.reporting.heatmap_figure import WHITE_TO_NAVY
+from nmt.reporting.heatmaps.figure import WHITE_TO_NAVY
+from nmt.reporting.heatmaps.heatmap import Heatmap, draw_heatmap, heatmap_image, save_heatmap
 
 GERMAN = ["▁Männer", "▁weiß", "e", "▁Bü", "sche", "▁Öl", "</s>"]
 

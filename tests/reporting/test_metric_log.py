@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.reporting.heatmap import Heatmap
+from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.metric_log import JsonLinesLog, MetricLog, MetricLogs, read_metrics
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from nmt.reporting.heatmap import Heatmap, heatmap_image
+from nmt.reporting.heatmaps.heatmap import Heatmap, heatmap_image
 from nmt.reporting.tensorboard import TensorBoardLog
 
 HEATMAP = Heatmap(np.eye(2), ["▁weiß", "</s>"], ["▁white", "</s>"])

@@ -27,8 +27,8 @@ from nmt.training.budget import places
 from nmt.training.distillation import Teacher
 from nmt.training.freezing import freeze
 from nmt.training.guard import Earlier
-from nmt.training.objective import Guides
-from nmt.training.surroundings import Surroundings
+from nmt.training.objective import AuxiliaryTargets
+from nmt.training.services import TrainerServices
 from nmt.training.trainer import Trainer
 
 
@@ -117,7 +117,7 @@ def train(job: Job, before: list[Outcome]) -> Outcome:
         saved = outcome.saved["last.pt"]
         return Earlier("last.pt", saved["weights"], saved["training"])
 
-    around = Surroundings(
+    around = TrainerServices(
         Report, save, MetricLogs([]), line, lambda _: None, interrupted, reload=reload
     )
     trainer = Trainer(model, job.corpus, job.config, around, guides=_guides(job, model))
@@ -141,7 +141,7 @@ def train(job: Job, before: list[Outcome]) -> Outcome:
     return outcome
 
 
-def _guides(job: Job, model: nn.Module) -> Guides:
+def _guides(job: Job, model: nn.Module) -> AuxiliaryTargets:
     teacher = anchor = None
     if job.taught:
         torch.manual_seed(2)
@@ -155,7 +155,7 @@ def _guides(job: Job, model: nn.Module) -> Guides:
             rows = torch.arange(p.size(0)).reshape(-1, *[1] * (p.dim() - 1)) % 3
             stiffness[name] = rows.float() if p.dim() > 1 else torch.tensor(0.5)
         anchor = Anchor(model, start, stiffness)
-    return Guides(teacher, anchor)
+    return AuxiliaryTargets(teacher, anchor)
 
 
 def _disturb(trainer: Trainer, job: Job) -> None:

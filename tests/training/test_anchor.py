@@ -14,7 +14,7 @@ from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
 from nmt.training.anchor import Anchor, fisher_information
-from nmt.training.objective import Guides
+from nmt.training.objective import AuxiliaryTargets
 from nmt.training.trainer import Trainer
 
 SIZE = 12
@@ -72,7 +72,7 @@ def test_l2_sp_takes_one_step_of_the_paper_an_update_however_it_is_accumulated(
         begin = model.output.weight.detach().clone()
         start = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
         stiffness = {name: torch.tensor(alpha) for name in start}
-        guides = Guides(anchor=Anchor(model, start, stiffness) if held else None)
+        guides = AuxiliaryTargets(anchor=Anchor(model, start, stiffness) if held else None)
         run = recorder()
         Trainer(model, corpus, config, run.surroundings(), guides=guides).train()
         moved.append((model.output.weight.detach() - begin) + (rate * alpha * begin if held else 0))

@@ -18,8 +18,8 @@ from nmt.data.encoded import EncodedCorpus
 from nmt.errors import UserError
 from nmt.model.build import build_model
 from nmt.training.bad_batches import MAX_FILES, BadBatches
-from nmt.training.engine import Engine
 from nmt.training.guard import MAX_REWINDS, BadUpdate, Earlier
+from nmt.training.mixed_precision import MixedPrecision
 from nmt.training.trainer import Trainer
 
 SIZE = 30
@@ -251,7 +251,7 @@ def test_a_float16_scale_halves_and_goes_back_up(
     sgd = SgdConfig(learning_rate=0.1, momentum=0.0, weight_decay=0.0)
     plain = trainer_of(config(optimizer=sgd), corpus, recorder(), ())
     scaled = trainer_of(config(optimizer=sgd, max_skipped=0), corpus, recorder(), ())
-    scaled._engine = Engine(scaled.model, torch.float16, torch.device("cpu"))
+    scaled._engine = MixedPrecision(scaled.model, torch.float16, torch.device("cpu"))
     scaled._engine._precision = torch.float32  # a CPU has no float16 products
     plain.train()
     scaled.train()
@@ -262,7 +262,7 @@ def test_a_float16_scale_halves_and_goes_back_up(
     assert engine.overflowed(1.0)
     assert not engine.overflowed(math.nan), "no scale mends a loss that is no number"
     assert engine.scalars()["loss_scale"] == before / 2
-    again = Engine(scaled.model, torch.float16, torch.device("cpu"))
+    again = MixedPrecision(scaled.model, torch.float16, torch.device("cpu"))
     again.load_state_dict(engine.state_dict())
     assert again.scalars() == engine.scalars()
     for _ in range(2000):

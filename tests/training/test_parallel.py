@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from nmt import processes
-from nmt.config.check import check_config
+from nmt.config.check_config import check_config
 from nmt.config.model import ModelConfig
 from nmt.config.schema import AdamConfig, Config, DistillationConfig, GuidedAlignmentConfig
 from nmt.data.batching import UpdateBatches
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.piece_links import PieceLinks
 from nmt.errors import UserError
-from nmt.training.parallel import SummedPasses, build_passes
+from nmt.training.parallel import SummedPasses, build_strategy
 
 SIZE = 30
 WORKER = Path(__file__).with_name("parallel_worker.py")
@@ -339,7 +339,7 @@ def test_a_process_alone_shares_with_nobody() -> None:
     assert processes.total([1.5, 2.0]) == [1.5, 2.0]
     assert processes.any(True)
     assert not processes.any(False)
-    assert type(build_passes("fsdp", nn.Linear(1, 1))) is not SummedPasses
+    assert type(build_strategy("fsdp", nn.Linear(1, 1))) is not SummedPasses
 
 
 def test_results_come_back_in_the_order_of_the_items(monkeypatch: pytest.MonkeyPatch) -> None:

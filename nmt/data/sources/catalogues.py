@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nmt.data.sources import faults
+from nmt.data.sources import fault_messages
 from nmt.data.sources.directions import Languages, is_swapped
 from nmt.data.sources.interface import FaultSink
 from nmt.data.sources.records import Record
@@ -30,7 +30,7 @@ def read_po(path: Path, on_fault: FaultSink, languages: Languages) -> Iterator[R
     if raw is None:
         return
     if encoding := wide_encoding(raw):
-        on_fault(faults.wide(path, encoding))
+        on_fault(fault_messages.wide(path, encoding))
         return
     text = parse(path, on_fault, KIND, lambda: _decoded(raw, path, on_fault))
     loaded = None if text is None else parse(path, on_fault, KIND, lambda: _load(text))
@@ -39,7 +39,7 @@ def read_po(path: Path, on_fault: FaultSink, languages: Languages) -> Iterator[R
     language, messages = loaded
     swapped = is_swapped((None, language), languages)
     if swapped is None:
-        on_fault(faults.other_languages(path, 1, [language], languages))
+        on_fault(fault_messages.other_languages(path, 1, [language], languages))
         return
     for line, message, translation in messages:
         pair = (translation, message) if swapped else (message, translation)
@@ -55,10 +55,12 @@ def _decoded(raw: bytes, path: Path, on_fault: FaultSink) -> str:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         if charset.lower().replace("-", "") == "utf8":
-            on_fault(faults.not_utf8(path, line, raw[error.start]))
+            on_fault(fault_messages.not_utf8(path, line, raw[error.start]))
         else:
             reason = f"it holds the byte 0x{raw[error.start]:02x}"
-            on_fault(faults.malformed(path, line, f"in {charset}, as its header says", reason))
+            on_fault(
+                fault_messages.malformed(path, line, f"in {charset}, as its header says", reason)
+            )
         return raw.decode(charset, errors="replace")
 
 

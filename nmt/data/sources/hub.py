@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nmt.data.sources import faults
+from nmt.data.sources import fault_messages
 from nmt.data.sources.columns import Columns
 from nmt.data.sources.fingerprint import DIGEST, add_texts
 from nmt.data.sources.interface import DataFault, FaultSink, PairChunk, refuse
@@ -87,7 +87,7 @@ class HubPairs:
                     yield number, source, target
                 else:
                     wrong = 0 if not isinstance(source, str) else 1
-                    on_fault(faults.not_text(self.name, number, keys[wrong], pair[wrong]))
+                    on_fault(fault_messages.not_text(self.name, number, keys[wrong], pair[wrong]))
             row += len(batch[names[0]])
 
     def _load(self) -> Any:
@@ -132,7 +132,7 @@ def _choose(
         keys = list(pairs[0]) if pairs else []
         first, second = columns.find(keys)
         if first is None or second is None:
-            on_fault(faults.missing_translation(name, None, columns.languages, keys))
+            on_fault(fault_messages.missing_translation(name, None, columns.languages, keys))
             return None
         source, target = keys[first], keys[second]
         return [pair.get(source) for pair in pairs], [pair.get(target) for pair in pairs]
@@ -140,7 +140,7 @@ def _choose(
     first, second = columns.find(names)
     if first is None or second is None:
         missing = columns.names[0 if first is None else 1]
-        on_fault(faults.missing_column(name, None, missing, names, columns.remedy))
+        on_fault(fault_messages.missing_column(name, None, missing, names, columns.remedy))
         return None
     return batch[names[first]], batch[names[second]]
 

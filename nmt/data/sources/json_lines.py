@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nmt.data.sources import faults
+from nmt.data.sources import fault_messages
 from nmt.data.sources.columns import Columns
 from nmt.data.sources.interface import DataFault, FaultSink
 from nmt.data.sources.records import Record
@@ -20,7 +20,7 @@ def read_json_lines(path: Path, on_fault: FaultSink, columns: Columns) -> Iterat
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            on_fault(faults.not_json(path, number, str(error)))
+            on_fault(fault_messages.not_json(path, number, str(error)))
             continue
         found = _pair(row, columns, path, number)
         if isinstance(found, DataFault):
@@ -31,7 +31,7 @@ def read_json_lines(path: Path, on_fault: FaultSink, columns: Columns) -> Iterat
 
 def _pair(row: Any, columns: Columns, path: Path, number: int) -> tuple[str, str] | DataFault:
     if not isinstance(row, dict):
-        return faults.not_json(path, number, f"it holds a {type(row).__name__}")
+        return fault_messages.not_json(path, number, f"it holds a {type(row).__name__}")
     nested = not columns.given and isinstance(row.get("translation"), dict)
     values = row["translation"] if nested else row
     names = columns.names
@@ -40,12 +40,12 @@ def _pair(row: Any, columns: Columns, path: Path, number: int) -> tuple[str, str
         found = columns.find(keys)
         if None in found:
             if nested:
-                return faults.missing_translation(path, number, columns.languages, keys)
+                return fault_messages.missing_translation(path, number, columns.languages, keys)
             missing = names[found.index(None)]
-            return faults.missing_column(path, number, missing, keys, columns.remedy)
+            return fault_messages.missing_column(path, number, missing, keys, columns.remedy)
         names = keys[found[0] or 0], keys[found[1] or 0]
     source, target = values[names[0]], values[names[1]]
     if isinstance(source, str) and isinstance(target, str):
         return source, target
     wrong = 0 if not isinstance(source, str) else 1
-    return faults.not_text(path, number, names[wrong], (source, target)[wrong])
+    return fault_messages.not_text(path, number, names[wrong], (source, target)[wrong])

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt.data.sources import faults
+from nmt.data.sources import fault_messages
 from nmt.data.sources.fingerprint import fingerprint_files
 from nmt.data.sources.interface import DataFault, FaultSink, PairChunk, refuse
 from nmt.data.sources.text_lines import has_text, line_batches
@@ -67,10 +67,10 @@ def _pairs(source: Path, target: Path, size: int, on_fault: FaultSink) -> Iterat
         return
     blank = [reader.path for reader in readers if not reader.met_text]
     for path in blank:
-        on_fault(faults.no_text(path))
+        on_fault(fault_messages.no_text(path))
     counts = readers[0].taken, readers[1].taken
     if counts[0] != counts[1] and not blank:
-        on_fault(faults.unequal_lines(source, target, counts))
+        on_fault(fault_messages.unequal_lines(source, target, counts))
 
 
 class LineReader:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nmt.data.sources import faults
+from nmt.data.sources import fault_messages
 from nmt.data.sources.directions import Languages, best_match, is_swapped
 from nmt.data.sources.interface import FaultSink
 from nmt.data.sources.records import Record
@@ -43,7 +43,7 @@ def read_tmx(path: Path, on_fault: FaultSink, languages: Languages) -> Iterator[
         pairs += 1
         yield unit.xmlelement.sourceline, source_text or "", target_text or ""
     if found and not pairs:
-        on_fault(faults.other_languages(path, None, sorted(found), languages))
+        on_fault(fault_messages.other_languages(path, None, sorted(found), languages))
 
 
 def _language(node: Any) -> str:
@@ -76,7 +76,7 @@ def read_xliff(path: Path, on_fault: FaultSink, languages: Languages) -> Iterato
             swaps[element] = is_swapped(stated, languages)
             if swaps[element] is None:
                 names = [language or "an unnamed one" for language in stated]
-                on_fault(faults.other_languages(path, element.sourceline, names, languages))
+                on_fault(fault_messages.other_languages(path, element.sourceline, names, languages))
         if swaps[element] is None or _is_untranslated(unit):
             continue
         source, target = unit.source or "", unit.target

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nmt.data.sources import faults
+from nmt.data.sources import fault_messages
 from nmt.data.sources.columns import Columns
 from nmt.data.sources.interface import FaultSink
 from nmt.data.sources.records import Record
@@ -23,7 +23,7 @@ def read_parquet(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[
         file = ParquetFile(path)
         schema = file.schema_arrow
     except (OSError, pyarrow.ArrowException) as error:
-        on_fault(faults.unreadable(path, None, _explain(path, error)))
+        on_fault(fault_messages.unreadable(path, None, _explain(path, error)))
         return
     with file:
         paths = _choose(schema, path, on_fault, columns)
@@ -34,7 +34,7 @@ def read_parquet(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[
             try:
                 batch = next(batches, None)
             except (OSError, pyarrow.ArrowException) as error:
-                on_fault(faults.unreadable(path, row, _explain(path, error)))
+                on_fault(fault_messages.unreadable(path, row, _explain(path, error)))
                 return
             if batch is None:
                 return
@@ -42,7 +42,7 @@ def read_parquet(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[
             for number, (source, target) in enumerate(zip(*sides, strict=True), start=row):
                 if source is None or target is None:
                     side = 0 if source is None else 1
-                    on_fault(faults.not_text(path, number, paths[side][-1], None))
+                    on_fault(fault_messages.not_text(path, number, paths[side][-1], None))
                 else:
                     yield number, source, target
             row += len(batch)
@@ -64,15 +64,15 @@ def _choose(
     found = columns.find(names)
     for at, name in zip(found, columns.names, strict=True):
         if at is None and nested:
-            on_fault(faults.missing_translation(path, None, columns.languages, names))
+            on_fault(fault_messages.missing_translation(path, None, columns.languages, names))
             return None
         if at is None:
-            on_fault(faults.missing_column(path, None, name, names, columns.remedy))
+            on_fault(fault_messages.missing_column(path, None, name, names, columns.remedy))
             return None
         kind = fields[at].type if nested else fields.field(at).type
         if not _is_text(kind):
             message = f"its column {names[at]!r} holds {kind}, not text"
-            on_fault(faults.malformed(path, None, "a table of sentences", message))
+            on_fault(fault_messages.malformed(path, None, "a table of sentences", message))
             return None
     source, target = (names[at] for at in found if at is not None)
     return (("translation", source), ("translation", target)) if nested else ((source,), (target,))
@@ -107,7 +107,7 @@ def _texts(
         try:
             texts.append(None if value is None else value.decode("utf-8"))
         except UnicodeDecodeError as error:
-            on_fault(faults.not_utf8(path, number, value[error.start]))
+            on_fault(fault_messages.not_utf8(path, number, value[error.start]))
             texts.append(value.decode("utf-8", errors="replace"))
     return texts
 

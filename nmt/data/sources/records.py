@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from nmt.data.sources import faults
+from nmt.data.sources import fault_messages
 from nmt.data.sources.fingerprint import fingerprint_files
 from nmt.data.sources.interface import DataFault, FaultSink, PairChunk, refuse
 from nmt.data.sources.text_lines import has_text
@@ -90,9 +90,9 @@ def pack_records(
     if not sink.count:
         blank = [n for n, met in zip(("source", "target"), sides_met, strict=True) if not met]
         if len(blank) == 2:
-            sink(faults.no_text(file))
+            sink(fault_messages.no_text(file))
         elif blank:
-            sink(faults.no_text(file, f"any {blank[0]} sentence"))
+            sink(fault_messages.no_text(file, f"any {blank[0]} sentence"))
 
 
 def _is_sound(chunk: PairChunk) -> bool:
@@ -116,6 +116,6 @@ def _sound_part(chunk: PairChunk, on_fault: FaultSink) -> PairChunk:
         if "\0" not in both and _is_unicode(both):
             kept.append((line, source, target))
         else:
-            on_fault(faults.forbidden(chunk.source_file, line, both))
+            on_fault(fault_messages.forbidden(chunk.source_file, line, both))
     lines, sources, targets = ([record[i] for record in kept] for i in range(3))
     return PairChunk(chunk.source_file, chunk.target_file, lines, sources, targets)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 
-from nmt.data.sources import faults
+from nmt.data.sources import fault_messages
 from nmt.data.sources.columns import Columns
 from nmt.data.sources.interface import FaultSink, clean_text
 from nmt.data.sources.records import Record
@@ -47,7 +47,7 @@ def _csv_rows(path: Path, on_fault: FaultSink) -> Iterator[Row]:
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            on_fault(faults.bad_quotes(path, first, reader.line_num, str(error)))
+            on_fault(fault_messages.bad_quotes(path, first, reader.line_num, str(error)))
             if reader.line_num > first:
                 return
             continue
@@ -73,14 +73,16 @@ def _pairs(
     source, target = columns.find(names)
     if source is None or target is None:
         missing = columns.names[0 if source is None else 1]
-        on_fault(faults.missing_column(path, None, missing, names, columns.remedy_by_number))
+        on_fault(
+            fault_messages.missing_column(path, None, missing, names, columns.remedy_by_number)
+        )
         return
     width = len(names)
     for line, cells in rows:
         if len(cells) == width:
             yield line, cells[source], cells[target]
         else:
-            on_fault(faults.wrong_width(path, line, len(cells), width, separator))
+            on_fault(fault_messages.wrong_width(path, line, len(cells), width, separator))
 
 
 def _usual_width(rows: list[Row]) -> int:

@@ -8,7 +8,7 @@ import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
-from nmt.data.sources import faults
+from nmt.data.sources import fault_messages
 from nmt.data.sources.compression import read_blocks
 from nmt.data.sources.interface import FaultSink
 from nmt.errors import UserError
@@ -34,19 +34,19 @@ def line_batches(path: Path, on_fault: FaultSink) -> Iterator[list[str]]:
         try:
             block = next(blocks, b"")
         except UserError as error:
-            on_fault(faults.unreadable(path, count + 1, error))
+            on_fault(fault_messages.unreadable(path, count + 1, error))
             return
         if not block:
             break
         if not count and not rest and (encoding := wide_encoding(block)):
-            on_fault(faults.wide(path, encoding))
+            on_fault(fault_messages.wide(path, encoding))
             return
         end = block.rfind(b"\n") + 1
         if not end:
             rest.append(block)
             length += len(block)
             if length > LONGEST:
-                on_fault(faults.long_line(path, count + 1, LONGEST))
+                on_fault(fault_messages.long_line(path, count + 1, LONGEST))
                 return
             continue
         text = b"".join((*rest, block[: end - 1]))
@@ -72,7 +72,7 @@ def _decoded(text: bytes, path: Path, count: int, on_fault: FaultSink) -> Iterat
         except UnicodeDecodeError as error:
             if good:
                 yield good
-            on_fault(faults.not_utf8(path, number, line[error.start]))
+            on_fault(fault_messages.not_utf8(path, number, line[error.start]))
             good = [line.decode("utf-8", errors="replace")]
     yield good
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nmt.data.sources import faults
+from nmt.data.sources import fault_messages
 from nmt.data.sources.compression import read_blocks
 from nmt.data.sources.interface import FaultSink
 from nmt.errors import UserError
@@ -35,7 +35,7 @@ def read_whole(path: Path, on_fault: FaultSink) -> bytes | None:
     try:
         return b"".join(read_blocks(path))
     except UserError as error:
-        on_fault(faults.unreadable(path, None, error))
+        on_fault(fault_messages.unreadable(path, None, error))
         return None
 
 
@@ -88,11 +88,11 @@ def parse(path: Path, on_fault: FaultSink, kind: str, load: Callable[[], T]) -> 
     except (MemoryError, UserError):
         raise
     except _DeclaresEntitiesError:
-        on_fault(faults.entities(path))
+        on_fault(fault_messages.entities(path))
     # Fuzzed files made the parsers raise LookupError, ValueError and AttributeError besides the
     # errors of XML and PO.
     except Exception as error:  # translate-toolkit promises no list of what a damaged file raises
         line = getattr(getattr(error, "parse_state", error), "lineno", None)
         reason = getattr(error, "msg", None) or str(error) or type(error).__name__
-        on_fault(faults.malformed(path, line or None, kind, reason))
+        on_fault(fault_messages.malformed(path, line or None, kind, reason))
     return None

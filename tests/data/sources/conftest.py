@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nmt.config.data import SourceConfig
-from nmt.data.sources.build import open_source
+from nmt.data.sources.build_sources import open_source
 from nmt.data.sources.interface import DataFault, PairSource
 
 

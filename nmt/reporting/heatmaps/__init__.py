@@ -1,0 +1,1 @@
+"""Attention weights as heatmaps: in the terminal and as pictures."""

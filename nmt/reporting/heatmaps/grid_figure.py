@@ -1,0 +1,209 @@
+"""How a grid of heatmaps is laid out and drawn. All lengths are inches unless a name says points.
+
+One axes covers the figure and counts inches from its upper left corner, so a place in the layout
+is a place in the picture. The layout is computed, as that of a single heatmap is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nmt.reporting.attention_record import AttentionRecord
+from nmt.reporting.heatmaps.figure import (
+    BAR_GAP,
+    BAR_LABELS,
+    BAR_WIDTH,
+    FAINT,
+    GRID,
+    INK,
+    LABEL_GAP,
+    MARGIN,
+    MAXIMUM_MATRIX,
+    MINIMUM_WIDTH,
+    SCREEN_DPI,
+    SMALLEST_GRID,
+    cell_size,
+    colors,
+    draw_scale,
+    draw_source_label,
+    draw_target_label,
+    draw_title,
+)
+from nmt.reporting.heatmaps.text import (
+    POINTS_PER_INCH,
+    text_font,
+    text_width,
+    title_line_height,
+    token_label,
+    wrap_title,
+)
+
+COMFORTABLE_SIDE = 14.0  # of all panels together, where cells may be as large as they like
+SMALLEST_CELL = 0.05
+PANEL_GAP = 0.14
+NAME_POINTS = 8.0  # of "layer 1" and "head 1"
+NAME_SPACE = 0.24  # beside "layer 1", above "head 1"
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the panels go: panel (layer, head) has its upper left corner at `corner`."""
+
+    cell: float
+    panel: tuple[float, float]  # width, height
+    pitch: tuple[float, float]  # from one panel to the next, across and down
+    corner: tuple[float, float]  # of the first panel
+    size: tuple[float, float]  # of the figure
+    bar: tuple[float, float]  # left edge and height of the colour bar
+    label_points: float
+    rotation: float  # of the source labels, degrees
+    label_stride: int  # 1: every token is labelled; 3: every third
+    title: tuple[str, ...]
+
+    def place(self, layer: int, head: int) -> tuple[float, float]:
+        """Left and top of a panel."""
+        return self.corner[0] + head * self.pitch[0], self.corner[1] + layer * self.pitch[1]
+
+
+def draw(record: AttentionRecord) -> Figure:
+    """Draw all layers and heads of `record` on a figure of its own."""
+    source = [token_label(token) for token in record.source]
+    target = [token_label(token) for token in record.target]
+    layout = _plan(source, target, record)
+    width, height = layout.size
+    figure = Figure(figsize=layout.size, dpi=SCREEN_DPI, facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    weights = np.asarray(record.weights, dtype=np.float64)
+    for layer in range(record.layers):
+        for head in range(record.heads):
+            _draw_panel(axes, weights[layer, head], layout.place(layer, head), layout)
+    axes.set(aspect="auto", xlim=(0, width), ylim=(height, 0))  # imshow changes them
+    _draw_tokens(axes, source, target, record, layout)
+    _draw_names(axes, record, layout)
+    left, bar_height = layout.bar
+    bottom = height - layout.corner[1] - bar_height
+    box = (left / width, bottom / height, BAR_WIDTH / width, bar_height / height)
+    draw_scale(figure, box)
+    draw_title(figure, layout.title)
+    return figure
+
+
+def _plan(source: list[str], target: list[str], record: AttentionRecord) -> _Layout:
+    rows, columns = max(len(target), 1), max(len(source), 1)
+    cell = _cell(rows, columns, record.layers, record.heads)
+    points = min(9.5, max(5.5, 0.58 * cell * POINTS_PER_INCH))
+    line = 1.15 * points / POINTS_PER_INCH
+    rotation = 50.0 if cell * math.sin(math.radians(50)) >= line else 90.0
+    sine, cosine = math.sin(math.radians(rotation)), math.cos(math.radians(rotation))
+    panel = (columns * cell, rows * cell)
+    named = [text_width(name, NAME_POINTS, bold=True) + 0.1 for name in ("head 99", "layer 99")]
+    pitch = (
+        max(panel[0] + PANEL_GAP, named[0] if record.heads > 1 else 0),
+        max(panel[1] + PANEL_GAP, named[1] if record.layers > 1 else 0),
+    )
+    all_width = (record.heads - 1) * pitch[0] + panel[0]
+    all_height = (record.layers - 1) * pitch[1] + panel[1]
+    widths = [text_width(token, points) for token in source]
+    ends = [
+        (column + 0.5) * cell + (width + LABEL_GAP) * cosine + line / 2
+        for column, width in enumerate(widths)
+    ]
+    left = MARGIN + max((text_width(token, points) for token in target), default=0)
+    left += 2 * LABEL_GAP + (NAME_SPACE if record.layers > 1 else 0)
+    bar_left = left + all_width + max(BAR_GAP, NAME_SPACE / 2)
+    right = max(
+        bar_left + BAR_WIDTH + BAR_LABELS, left + all_width - panel[0] + max(ends, default=0)
+    )
+    width = max(right + MARGIN, MINIMUM_WIDTH if record.title else 0)
+    title = wrap_title(record.title, width - 2 * MARGIN)
+    top = MARGIN + (len(title) * title_line_height() + 0.1 if title else 0)
+    top += NAME_SPACE if record.heads > 1 else 0
+    top += max(widths, default=0) * sine + line * cosine + LABEL_GAP
+    bar_height = min(1.3, max(0.6, all_height))
+    return _Layout(
+        cell=cell,
+        panel=panel,
+        pitch=pitch,
+        corner=(left, top),
+        size=(width, top + max(all_height, bar_height) + MARGIN),
+        bar=(bar_left, bar_height),
+        label_points=points,
+        rotation=rotation,
+        label_stride=math.ceil(line / cell),
+        title=title,
+    )
+
+
+def _cell(rows: int, columns: int, layers: int, heads: int) -> float:
+    """As large as in a single heatmap where the grid stays small, else down to 0.05 inches."""
+    cells = max(rows * layers, columns * heads)
+    comfortable = min(cell_size(max(rows, columns)), COMFORTABLE_SIDE / cells)
+    return min(max(comfortable, SMALLEST_CELL), MAXIMUM_MATRIX / cells)
+
+
+def _draw_panel(
+    axes: Axes, weights: npt.NDArray[np.float64], place: tuple[float, float], layout: _Layout
+) -> None:
+    (left, top), (width, height) = place, layout.panel
+    right, bottom = left + width, top + height
+    if weights.size:
+        axes.imshow(
+            weights,
+            cmap=colors(),
+            vmin=0,
+            vmax=1,
+            interpolation="antialiased",
+            extent=(left, right, bottom, top),
+        )
+    if layout.cell >= SMALLEST_GRID:
+        across = np.arange(left + layout.cell, right - layout.cell / 2, layout.cell)
+        down = np.arange(top + layout.cell, bottom - layout.cell / 2, layout.cell)
+        axes.vlines(across, top, bottom, color=GRID, linewidth=0.5)
+        axes.hlines(down, left, right, color=GRID, linewidth=0.5)
+    outline = ([left, right, right, left, left], [top, top, bottom, bottom, top])
+    axes.plot(*outline, color=FAINT, linewidth=0.6, solid_joinstyle="miter", zorder=3)
+
+
+def _draw_tokens(
+    axes: Axes, source: list[str], target: list[str], record: AttentionRecord, layout: _Layout
+) -> None:
+    """Name the source tokens above the first row of panels, the target tokens left of them."""
+    points = layout.label_points
+    for head in range(record.heads):
+        left, top = layout.place(0, head)
+        for column in range(0, len(source), layout.label_stride):
+            edge = (left + (column + 0.5) * layout.cell, top)
+            draw_source_label(axes, edge, source[column], points, layout.rotation)
+    for layer in range(record.layers):
+        left, top = layout.place(layer, 0)
+        for row in range(0, len(target), layout.label_stride):
+            edge = (left, top + (row + 0.5) * layout.cell)
+            draw_target_label(axes, edge, target[row], points)
+
+
+def _draw_names(axes: Axes, record: AttentionRecord, layout: _Layout) -> None:
+    """Write "layer 1" down the left and "head 1" across the top, where there are several."""
+    width, height = layout.panel
+    titles = len(layout.title) * title_line_height() + 0.1 if layout.title else 0
+    if record.heads > 1:
+        for head in range(record.heads):
+            middle = layout.place(0, head)[0] + width / 2
+            _write_name(axes, middle, MARGIN + titles + NAME_SPACE / 3, f"head {head + 1}", 0)
+    if record.layers > 1:
+        for layer in range(record.layers):
+            middle = layout.place(layer, 0)[1] + height / 2
+            _write_name(axes, MARGIN + NAME_SPACE / 3, middle, f"layer {layer + 1}", 90)
+
+
+def _write_name(axes: Axes, x: float, y: float, name: str, rotation: float) -> None:
+    font = text_font(NAME_POINTS, bold=True)
+    axes.text(
+        x, y, name, rotation=rotation, ha="center", va="center", color=INK, fontproperties=font
+    )

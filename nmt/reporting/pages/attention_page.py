@@ -1,0 +1,107 @@
+"""Attention as one HTML page: choose sentence, layer and head, point at a cell, read its weight.
+
+The page is one file that works offline; see `self_contained`. The sentences lie in it as data,
+which its script only ever turns into text.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.reporting.attention_record import AttentionRecord
+from nmt.reporting.heatmaps.colors import WHITE_TO_NAVY
+from nmt.reporting.pages.self_contained import fill_page, printable
+from nmt.reporting.whole_file import written_whole
+
+LARGEST_CODE = 65534  # of weight 1; so weights are right to half of 1 / 65534
+MISSING_CODE = 65535  # of a weight that is not known
+MEAN_OF_HEADS = -1
+
+
+def save_attention_page(
+    records: Sequence[AttentionRecord],
+    path: Path,
+    title: str,
+    layer: int,
+    head: int | None,
+) -> None:
+    """Write a page of all `records` that shows the first one's `layer` and `head` when opened.
+
+    The page appears complete or not at all. It stores weights in 16 bits, right to 0.00001;
+    those outside 0..1 as the nearest of these.
+
+    Args:
+        records: the sentences to choose from, one or more.
+        path: of the file to write; missing folders are made.
+        title: heads the page.
+        layer: from 0; negative: from the last.
+        head: from 0; negative: from the last; None for the mean of a layer's heads.
+
+    Raises:
+        ValueError: there are no records, or one of them lacks that layer or head.
+    """
+    if not records:
+        raise ValueError("an attention page needs at least one sentence")
+    for number, record in enumerate(records, start=1):
+        _check_index("layer", layer, record.layers, number)
+        if head is not None:
+            _check_index("head", head, record.heads, number)
+    data = {
+        "layer": layer % records[0].layers,
+        "head": MEAN_OF_HEADS if head is None else head % records[0].heads,
+        "colors": WHITE_TO_NAVY,
+        "records": [_plain(record) for record in records],
+    }
+    page = _fill(title, data)
+    with written_whole(path) as partial:
+        partial.write_text(page, encoding="utf-8", newline="\n")
+
+
+def _check_index(name: str, index: int, size: int, sentence: int) -> None:
+    if not -size <= index < size:
+        raise ValueError(
+            f"an attention page cannot open with {name} {index}: "
+            f"sentence {sentence} has {size}, counted from 0"
+        )
+
+
+def _plain(record: AttentionRecord) -> dict[str, object]:
+    return {
+        "title": record.title,
+        "source": list(record.source),
+        "target": list(record.target),
+        "sourceText": record.source_text,
+        "targetText": record.target_text,
+        "layers": record.layers,
+        "heads": record.heads,
+        "weights": _encode(record.weights),
+    }
+
+
+def _encode(weights: npt.NDArray[np.floating[Any]]) -> str:
+    """Base64 of little-endian 16-bit codes, layer by layer, head by head, row by row."""
+    exact = np.asarray(weights, dtype=np.float64)
+    codes = np.rint(np.clip(exact, 0, 1) * LARGEST_CODE)
+    codes[np.isnan(exact)] = MISSING_CODE
+    return base64.b64encode(codes.astype("<u2").tobytes()).decode("ascii")
+
+
+def _fill(title: str, data: dict[str, object]) -> str:
+    values = {"title": html.escape(printable(title)), "data": _inert_json(data)}
+    return fill_page("attention_page", values)
+
+
+def _inert_json(data: dict[str, object]) -> str:
+    """JSON in ASCII without a character that could end or open an element or a comment."""
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text

@@ -1,0 +1,238 @@
+"""What the doctor of data found, as one HTML page: findings, histograms, drop table, cost.
+
+The page is one file that works offline; see `self_contained`. It takes the report as the plain
+mapping that is also printed as JSON.
+"""
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nmt.reporting.pages.bar_chart import histogram
+from nmt.reporting.pages.self_contained import fill_page, printable
+from nmt.reporting.whole_file import written_whole
+
+Row = Mapping[str, Any]
+
+_STATUS = {
+    "clean": ("Clean.", "Nothing was found that hurts."),
+    "warnings": ("With warnings.", "Training would run; what follows is worth a look."),
+    "refused": ("Refused.", "Training would not start: mend what is marked as an error first."),
+}
+_SEVERITIES = ("error", "warning")
+_NOTE = '<p class="note">A bar counts from the number below it up to the next one.</p>'
+
+
+def save_data_page(report: Mapping[str, Any], path: Path) -> None:
+    """Write a report on a corpus as a page, which appears complete or not at all.
+
+    Args:
+        report: As `DataReport.to_mapping` gives it; ``filters``, ``tokens`` and ``cost`` may be
+            None. Texts in it may hold anything.
+        path: Of the file to write; missing folders are made.
+    """
+    corpus = report["corpus"]
+    languages = f"{corpus['source_language']} to {corpus['target_language']}"
+    page = fill_page(
+        "data_page",
+        {
+            "title": _text(f"{corpus['name']}, {languages}"),
+            "status": _status(report["status"]),
+            "sections": "\n".join(_sections(report)),
+            "version": _text(report["nmt"]),
+        },
+    )
+    with written_whole(path) as partial:
+        partial.write_text(page, encoding="utf-8", newline="\n")
+
+
+def _sections(report: Mapping[str, Any]) -> Iterator[str]:
+    corpus, tokens = report["corpus"], report["tokens"]
+    sides = {side: corpus[f"{side}_language"] for side in ("source", "target")}
+    yield _section("What was found", _findings(report["findings"]))
+    yield _section("Sizes", _sizes(report["splits"], sides))
+    for split in report["splits"]:
+        pieces = tokens if split["name"] == "train" else None
+        yield _section(f"Lengths: {split['name']}", _charts(split, sides, pieces))
+    if report["filters"] is not None:
+        yield _section("Left out of training", _drops(report["filters"]))
+    if tokens is not None:
+        yield _section("Pieces", _tokens(tokens, sides))
+    if report["cost"] is not None:
+        yield _section("An epoch of training", _cost(report["cost"]))
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section>\n<h2>{_text(title)}</h2>\n{content}\n</section>"
+
+
+def _status(status: str) -> str:
+    verdict, meaning = _STATUS[status]
+    return f'<p class="status {status}"><b>{verdict}</b>{meaning}</p>'
+
+
+def _findings(findings: Sequence[Row]) -> str:
+    if not findings:
+        return '<p class="soft">Nothing.</p>'
+    ordered = sorted(findings, key=lambda finding: _SEVERITIES.index(finding["severity"]))
+    return f'<ul class="findings">\n{"".join(map(_finding, ordered))}</ul>'
+
+
+def _finding(finding: Row) -> str:
+    severity = _SEVERITIES[_SEVERITIES.index(finding["severity"])]
+    where = ", ".join(filter(None, (finding["split"], finding["side"])))
+    return (
+        f'<li class="finding {severity}"><h3><span class="badge">{severity}</span>'
+        f"<span>{_text(finding['rule'].replace('_', ' '))}</span>"
+        f'<span class="where">{_text(where)} · {finding["count"]:,} ×</span></h3>\n'
+        f'<p>{_text(finding["message"])}</p>\n<p class="remedy">{_text(finding["remedy"])}</p>\n'
+        f"{_places(finding['places'])}</li>\n"
+    )
+
+
+def _places(places: Sequence[Row]) -> str:
+    if not places:
+        return ""
+    rows = (
+        f'<tr><td class="line">{_text(place["file"])}'
+        + (f", line {place['line']:,}" if place["line"] is not None else "")
+        + f'</td><td class="text"><code dir="auto">{_text(place["text"])}</code></td></tr>\n'
+        for place in places
+    )
+    return f'<table class="places">\n{"".join(rows)}</table>\n'
+
+
+def _sizes(splits: Sequence[Row], sides: Mapping[str, str]) -> str:
+    head = ["", "pairs", "side", "lines", "words", "words a line", "longest", "characters"]
+    rows = []
+    for split in splits:
+        for number, (side, language) in enumerate(sides.items()):
+            size = split[side]
+            first = (split["name"], f"{split['pairs']:,}") if number == 0 else ("", "")
+            cells = [
+                *first,
+                language,
+                f"{size['lines']:,}",
+                f"{size['words']:,}",
+                f"{size['words'] / max(1, size['lines']):.1f}",
+                f"{size['longest_words']:,}",
+                f"{size['characters']:,}",
+            ]
+            rows.append((cells, "first" if number == 0 else ""))
+    return _table(head, rows, names=(0, 2))
+
+
+def _charts(split: Row, sides: Mapping[str, str], tokens: Mapping[str, Row] | None) -> str:
+    words = {language: split[side]["words_histogram"] for side, language in sides.items()}
+    ratios = {"pairs": split["ratio_histogram"]}
+    source, target = sides.values()
+    charts = [
+        _chart("Words a line", words, "words", "lines"),
+        _chart(f"Characters of {target} to one of {source}", ratios, "to 1", "pairs"),
+    ]
+    if tokens is not None:
+        pieces = {language: tokens[side]["pieces_histogram"] for side, language in sides.items()}
+        charts.append(_chart("Pieces a line", pieces, "pieces", "lines"))
+    return f'<div class="charts">\n{"".join(charts)}</div>\n{_NOTE}'
+
+
+def _chart(title: str, series: Mapping[str, Sequence[Sequence[float]]], of: str, what: str) -> str:
+    if not any(series.values()):
+        return ""
+    named = {printable(name): rows for name, rows in series.items()}
+    classes = ("key", "key second")
+    keys = [
+        f'<span class="{kind}">{_text(name)}</span>'
+        for kind, name in zip(classes, series, strict=False)
+    ]
+    return (
+        f'<figure class="chart"><figcaption><h3>{_text(title)}</h3>'
+        f"{''.join(keys) if len(series) > 1 else ''}</figcaption>\n"
+        f"{histogram(printable(title), named, of, what)}</figure>\n"
+    )
+
+
+def _drops(filters: Row) -> str:
+    dropped = filters["dropped"]
+    left_out = sum(row["count"] for row in dropped)
+    pairs = filters["kept"] + left_out
+    kept = f"<p>{filters['kept']:,} of {pairs:,} pairs are kept.</p>"
+    if not dropped:
+        return kept
+    rows = []
+    for row in sorted(dropped, key=lambda row: -row["count"]):
+        share = row["count"] / pairs
+        width = 100 * row["count"] / left_out
+        bar = (
+            '<svg viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">'
+            f'<rect width="{width:.2f}" height="1"/></svg>'
+        )
+        rows.append((row["rule"].replace("_", " "), f"{row['count']:,}", f"{share:.2%}", bar))
+    body = "".join(
+        f'<tr><td class="name">{_text(rule)}</td><td>{count}</td><td>{share}</td>'
+        f'<td class="share">{bar}</td></tr>\n'
+        for rule, count, share, bar in rows
+    )
+    head = '<tr><th class="name">rule</th><th>pairs</th><th>of all</th><th></th></tr>'
+    return f'{kept}\n<div class="scroll"><table class="numbers">{head}\n{body}</table></div>'
+
+
+def _tokens(tokens: Mapping[str, Row], sides: Mapping[str, str]) -> str:
+    head = ["", "vocabulary", "pieces", "a word", "unknown in valid, test"]
+    rows = [
+        (
+            [
+                sides[side],
+                f"{row['vocabulary']:,}",
+                f"{row['pieces']:,}",
+                f"{row['pieces_per_word']:.2f}",
+                f"{row['unknown_share']:.3%}",
+            ],
+            "",
+        )
+        for side, row in tokens.items()
+    ]
+    return _table(head, rows, names=(0,))
+
+
+def _cost(cost: Row) -> str:
+    rows, width = cost["largest_batch"]
+    facts = {
+        "updates": f"{cost['updates_per_epoch']:,}",
+        "target pieces an update, at most": f"{cost['batch_tokens']:,}",
+        "padding": f"{cost['padding_share']:.1%}",
+        "largest batch": f"{rows:,} × {width:,} pieces",
+        "prepared text on disk": _bytes(cost["encoded_bytes"]),
+        "order of the pairs in memory": _bytes(cost["order_bytes"]),
+    }
+    entries = (f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items())
+    return f'<dl class="facts">{"".join(entries)}</dl>'
+
+
+def _table(
+    head: Sequence[str], rows: Sequence[tuple[Sequence[str], str]], names: Sequence[int]
+) -> str:
+    kinds = ['class="name"' if column in names else "" for column in range(len(head))]
+    cells = "".join(
+        f"<th {kind}>{_text(cell)}</th>" for kind, cell in zip(kinds, head, strict=True)
+    )
+    body = "".join(
+        f'<tr class="{kind_of_row}">'
+        + "".join(f"<td {kind}>{_text(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
+        + "</tr>\n"
+        for row, kind_of_row in rows
+    )
+    return f'<div class="scroll"><table class="numbers"><tr>{cells}</tr>\n{body}</table></div>'
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} TiB"
+
+
+def _text(text: str) -> str:
+    return html.escape(printable(text))

@@ -1,0 +1,1 @@
+"""Sweeps and searches: everything that belongs to Hydra beyond the settings themselves."""

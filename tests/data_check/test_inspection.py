@@ -1,0 +1,156 @@
+"""What a look at a chunk finds, and that chunks add up to the whole."""
+
+import pickle
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from nmt.data.sources.interface import PairChunk
+from nmt.data_check.characters import faulty_texts
+from nmt.data_check.duplicates import find_overlap, find_repeats
+from nmt.data_check.histograms import COUNT_EDGES, RATIO_EDGES, counted, rows_of_counts
+from nmt.data_check.inspection import Inspection, inspect_chunk
+from nmt.data_check.places import SHOWN, excerpt
+
+CLEAN = "Wir fahren am Montag nach Rom, nicht wahr?"
+
+
+def _chunk(sources: list[str], targets: list[str], first: int = 1) -> PairChunk:
+    lines = list(range(first, first + len(sources)))
+    return PairChunk("a.en", "a.de", lines, sources, targets)
+
+
+def _inspect(sources: list[str], targets: list[str], size: int = 1000) -> Inspection:
+    whole = Inspection()
+    for start in range(0, len(sources), size):
+        part = slice(start, start + size)
+        chunk = _chunk(sources[part], targets[part], start + 1)
+        whole.absorb(pickle.loads(pickle.dumps(inspect_chunk(chunk, ("en", "de")))))
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "character"),
+    [
+        ("crlf", "a b\r", 3),
+        ("line_break_inside", "a\rb", 1),
+        ("line_break_inside", "a\nb", 1),
+        ("line_break_inside", "a\u2029b", 1),
+        ("byte_order_mark", "\ufeffa", 0),
+        ("invisible_character", "a\ufeffb", 1),
+        ("invisible_character", "a\u202eb", 1),
+        ("control_character", "a\x00b", 1),
+        ("control_character", "a\x9bb", 1),
+        ("replacement_character", "a\ufffdb", 1),
+        ("tab", "a\tb", 1),
+        ("mojibake", "fÃ¼r", 1),
+        ("mojibake", "donâ€™t", 3),
+        ("not_composed", "u\u0308", 0),
+        ("markup", "a &quot;b&quot;", 2),
+        ("markup", "a<br/>b", 1),
+        ("spaces", "a  b", 1),
+        ("spaces", " a", 0),
+        ("spaces", "a ", 1),
+    ],
+)
+def test_each_rule_of_characters_is_found_in_its_text(rule: str, text: str, character: int) -> None:
+    found = list(faulty_texts([CLEAN, text, CLEAN], own_file=True))
+    assert found == [(rule, [1], [character])]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CLEAN,
+        "",
+        "«\xa0C'est ça\xa0!\xa0»",
+        "5 < 6 & 7 > 3; AT&T",
+        "می\u200cخواهم",
+        "👨\u200d👩\u200d👧",
+        "SÃO PAULO, Århus, Ñandú, À côté",
+        "日本語。",
+    ],
+)
+def test_sound_text_breaks_no_rule_of_characters(text: str) -> None:
+    assert list(faulty_texts([CLEAN, text], own_file=True)) == []
+
+
+def test_a_tab_means_nothing_only_in_a_file_of_one_side() -> None:
+    chunk = PairChunk("both.jsonl", "both.jsonl", [1], ["a\tb"], ["Wort"])
+    assert inspect_chunk(chunk, ("en", "de")).found == {}
+
+
+def test_chunks_add_up_to_the_whole() -> None:
+    random = np.random.default_rng(1)
+    words = ["Haus", "der", "schöne", " ", "Garten\r", "", "&amp;", "Ã¼"]
+    sources, targets = (
+        [" ".join(random.choice(words, random.integers(0, 9))) for _ in range(200)] for _ in "st"
+    )
+    one, many = _inspect(sources, targets), _inspect(sources, targets, size=7)
+    assert one.found == many.found
+    assert one.pairs == many.pairs == 200
+    assert (one.ratio_histogram == many.ratio_histogram).all()
+    assert (one.pair_hashes() == many.pair_hashes()).all()
+    for side in ("source", "target"):
+        alone, together = one.side(side), many.side(side)
+        assert (alone.lengths == together.lengths).all()
+        assert (alone.hashes == together.hashes).all()
+        assert alone.words == together.words
+        assert (alone.words_histogram == together.words_histogram).all()
+    assert [one.place(i) for i in range(200)] == [many.place(i) for i in range(200)]
+
+
+def test_only_the_first_places_are_kept() -> None:
+    whole = _inspect(["x"] * 100, [""] * 100, size=10)
+    tally = whole.found["blank", "target"]
+    assert tally.count == 100
+    assert [place.line for place in tally.places] == list(range(1, SHOWN + 1))
+    assert {place.file for place in tally.places} == {"a.de"}
+
+
+def test_lines_that_are_left_out_do_not_move_others() -> None:
+    whole = Inspection()
+    whole.absorb(inspect_chunk(PairChunk("a", "b", [1, 2, 5], ["x"] * 3, ["y"] * 3), ("en", "de")))
+    whole.absorb(inspect_chunk(PairChunk("a", "b", [9], ["x"], [""]), ("en", "de")))
+    assert [whole.place(i).line for i in range(4)] == [1, 2, 5, 9]
+    assert whole.found["blank", "target"].places[0].line == 9
+
+
+def test_numbers_alone_are_no_untranslated_copy() -> None:
+    assert ("copy", None) not in _inspect(["1 + 1"], ["1 + 1"]).found
+    assert _inspect(["Tom"], ["Tom"]).found["copy", None].count == 1
+
+
+def test_repeats_are_counted_and_name_the_first() -> None:
+    sources = ["a", "b", "a", "a", "", "", "c"]
+    targets = ["x", "y", "x", "z", "", "", "w\r"]
+    repeats = find_repeats(_inspect(sources, targets, size=2))
+    assert repeats.pairs.count == 1  # blank ones do not count
+    assert (repeats.pairs.places[0].line, repeats.pairs.places[0].text) == (3, "as a.de, line 1")
+    assert repeats.sources == 1
+
+
+def test_overlap_is_found_across_line_ends() -> None:
+    train = _inspect(["a", "b", "c"], ["x\r", "y\r", "z\r"])
+    overlap = find_overlap(train, _inspect(["q", "c", "b"], ["x", "z", "new"]))
+    assert (overlap.pairs.count, overlap.pairs.places[0].line) == (1, 2)
+    assert (overlap.sources.count, overlap.sources.places[0].line) == (1, 3)
+
+
+def test_every_value_has_its_bin() -> None:
+    values = np.arange(700)
+    counts = counted(values, COUNT_EDGES)
+    rows = rows_of_counts(counts, 699)
+    assert sum(row[2] for row in rows) == 700
+    assert all(after[0] == before[1] + 1 for before, after in pairwise(rows))
+    assert rows[0][0] == 0
+    assert rows[-1][1] == 699
+    assert counted(np.array([0.1, 1.0, 99.0]), RATIO_EDGES).sum() == 3
+
+
+def test_an_excerpt_shows_the_character_in_question() -> None:
+    text = "x" * 500 + "\u200b" + "y" * 500
+    assert "\\u200b" in excerpt(text, 500)
+    assert len(excerpt(text, 500)) < 80
+    assert excerpt("short") == "short"

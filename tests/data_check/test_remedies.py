@@ -1,0 +1,61 @@
+"""Commands of remedies, typed as they stand."""
+
+import gzip
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nmt.data_check.places import Place
+from nmt.data_check.remedies import to_compare, with_command
+from nmt.data_check.rules import RULES
+
+FAULTY = "\ufeffa\u200b\xad\u200e\u202eb\u2060\u2069\ufeff ü\r\n"
+INVISIBLE = RULES["invisible_character"]
+needs_shell = pytest.mark.skipif(
+    not all(map(shutil.which, ("sh", "gzip", "gunzip", "zcat"))), reason="needs a POSIX shell"
+)
+
+
+def _typed(lines: list[str], folder: Path) -> str:
+    command = "\n".join(lines)
+    done = subprocess.run(["sh", "-ec", command], cwd=folder, capture_output=True, check=True)
+    return done.stdout.decode()
+
+
+@needs_shell
+@pytest.mark.parametrize("name", ["a b.de", "a b.de.gz"])
+def test_invisible_characters_go_and_nothing_else(name: str, tmp_path: Path) -> None:
+    path, packed = tmp_path / name, name.endswith(".gz")
+    data = FAULTY.encode()
+    path.write_bytes(gzip.compress(data) if packed else data)
+    words, *commands = with_command(INVISIBLE.remedy, INVISIBLE.command, name).splitlines()
+    assert words == "take them out:"
+    _typed(commands, tmp_path)
+    left = path.read_bytes()
+    assert (gzip.decompress(left) if packed else left).decode() == "ab ü\r\n"
+
+
+@needs_shell
+def test_the_lines_around_a_place_are_shown(tmp_path: Path) -> None:
+    text = "".join(f"{line}\n" for line in range(1, 21)).encode()
+    (tmp_path / "a").write_bytes(text)
+    (tmp_path / "b.gz").write_bytes(gzip.compress(text))
+    for line, shown in ((10, range(7, 14)), (1, range(1, 5))):
+        for file in ("a", "b.gz"):
+            printed = _typed(to_compare([Place(file, line)]), tmp_path)
+            assert [int(number) for number in printed.split()] == list(shown)
+
+
+@pytest.mark.parametrize("file", ["a.jsonl", "a.jsonl.gz", "a.parquet", "a.tmx", "a.po"])
+def test_no_command_on_lines_is_named_for_what_has_none(file: str) -> None:
+    remedy = with_command(INVISIBLE.remedy, INVISIBLE.command, file)
+    assert "sed" not in remedy
+    assert file in remedy
+    assert not to_compare([Place(file, 3), Place(file, 3)])
+
+
+def test_places_in_one_file_are_shown_once() -> None:
+    assert len(to_compare([Place("a.tsv", 3), Place("a.tsv", 3)])) == 1
+    assert not to_compare([Place("a.tsv", None)])
