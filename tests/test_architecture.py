@@ -1,6 +1,7 @@
 """The house rules, read off the source: who may import what, and how long a file may be."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,21 @@ FORBIDDEN = {  # a part of nmt, and the parts that it must not know
     "text": ("data", "model", "training", "decoding", "evaluation", "checkpoint", "reporting"),
     "data": ("model", "training", "decoding", "evaluation", "checkpoint", "reporting"),
     "data_check": ("model", "training", "decoding", "evaluation", "checkpoint"),
+    "kernels": (
+        "config",
+        "text",
+        "data",
+        "model",
+        "training",
+        "decoding",
+        "evaluation",
+        "checkpoint",
+        "reporting",
+        "runtime",
+        "processes",
+        "durable_file",
+        "data_check",
+    ),
     "model": ("training", "decoding", "evaluation", "checkpoint", "reporting"),
     "reporting": ("text", "data", "model", "training", "decoding", "evaluation", "checkpoint"),
     "checkpoint": ("training", "decoding", "evaluation", "reporting"),
@@ -88,6 +104,49 @@ def test_nothing_runs_back_up(part: str) -> None:
         if _within(module, f"nmt.{other}", ".")
     }
     assert not wrong
+
+
+def _code(file: Path) -> str:
+    """Return the source without comments and docstrings, each string as Python would write it."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            statements = [
+                s
+                for s in body
+                if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))
+            ]
+            node.body = statements or [ast.Pass()]  # type: ignore[attr-defined]
+    return ast.unparse(tree)
+
+
+def _mentions(file: Path, pattern: str) -> set[str]:
+    return {f"{_part(file)}: {found}" for found in re.findall(pattern, _code(file), re.I)}
+
+
+def test_private_names_of_torch_occur_in_dispatch_alone() -> None:
+    dispatch = ROOT / "kernels" / "dispatch.py"
+    pattern = r"\btorch(?:\.\w+)*\._\w+|\btorch\.ops\b|\w*mkldnn\w*|(?<!dispatch\.)\b\w*onednn_\w*"
+    assert not set().union(*(_mentions(file, pattern) for file in FILES if file != dispatch))
+    assert _mentions(dispatch, pattern), "the pattern finds nothing any more"
+
+
+def test_formulas_name_no_device_and_no_dtype() -> None:
+    pattern = (
+        r"torch\.(?:float|bfloat|half|double)\w*|\.device\.type|\.is_(?:cpu|cuda)\b|\.dtype\b"
+        r"|'(?:cpu|cuda)'|mkldnn|onednn"
+    )
+    files = sorted((ROOT / "model").rglob("*.py"))
+    assert not set().union(*(_mentions(file, pattern) for file in files))
+    assert _mentions(ROOT / "kernels" / "dispatch.py", pattern), (
+        "the pattern finds nothing any more"
+    )
+
+
+def test_the_file_of_an_attention_kind_is_short() -> None:
+    for file in (ROOT / "model" / "attention").glob("*.py"):
+        assert len(file.read_text(encoding="utf-8").splitlines()) < 100, file.name
 
 
 def test_the_rules_name_every_part() -> None:

@@ -23,7 +23,7 @@ from nmt.config.model import (
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
-from nmt.model.attention.relative import SHAW_DISTANCE
+from nmt.model.attention.shaw import SHAW_DISTANCE
 
 _GATES = {"gru": 3, "lstm": 4}
 _BACKWARD = 2  # the gradients of a product's two factors are a product each

@@ -21,17 +21,20 @@ from nmt.config.model import (
     TransformerEncoderConfig,
     WindowedAttentionConfig,
 )
+from nmt.model.attend_first import AttendFirstDecoder
 from nmt.model.attention.additive import AdditiveAttention
 from nmt.model.attention.core import Attention
 from nmt.model.attention.coverage import Coverage
-from nmt.model.attention.luong import DotAttention, GeneralAttention, LocationAttention
-from nmt.model.attention.multi_head import RecurrentMultiHeadAttention
+from nmt.model.attention.location import LocationAttention
+from nmt.model.attention.luong import DotAttention, GeneralAttention
+from nmt.model.attention.recurrent_multi_head import RecurrentMultiHeadAttention
 from nmt.model.attention.window import MonotonicWindow, PredictiveWindow, Window
 from nmt.model.interfaces import Decoder, Encoder
-from nmt.model.rnn_decoder import AttendFirstDecoder, FixedVector, UpdateFirstDecoder
+from nmt.model.rnn_decoder import FixedVector
 from nmt.model.rnn_encoder import RnnEncoder
 from nmt.model.seq2seq import TranslationModel
 from nmt.model.transformer import TransformerDecoder, TransformerEncoder
+from nmt.model.update_first import UpdateFirstDecoder
 
 
 def build_model(config: ModelConfig, source_size: int, target_size: int) -> TranslationModel:

@@ -1,4 +1,4 @@
-"""How far two models' words are apart, without ever holding all logits.
+"""Divergences of two models' predictions, without ever holding all logits.
 
 Legend: N target pieces, O size of a model's hidden vectors, V vocabulary.
 """
@@ -10,23 +10,24 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-_CHUNK_ELEMENTS = 4_000_000  # logits of one model in memory at a time
+from nmt.kernels import dispatch
+from nmt.kernels.precision import without_autocast
 
 
 @dataclass(frozen=True)
-class Words:
-    """What one model says of N pieces: softmax(hidden @ weight.T).
+class Predictions:
+    """One model's distributions of N pieces: softmax(hidden @ weight.T).
 
     Attributes:
         hidden: [N, O].
-        weight: [V, O], the output layer's; O differs from model to model.
+        weight: [V, O], of the output layer; O may differ between the two models.
     """
 
     hidden: Tensor
     weight: Tensor
 
 
-def symmetric_divergence(one: Words, other: Words) -> Tensor:
+def symmetric_divergence(one: Predictions, other: Predictions) -> Tensor:
     """Return the sum over pieces of (KL(P || Q) + KL(Q || P)) / 2 (Liang et al. 2021, eq. 2)."""
 
     def halves(first: Tensor, second: Tensor) -> Tensor:
@@ -35,40 +36,42 @@ def symmetric_divergence(one: Words, other: Words) -> Tensor:
     return _summed(halves, one, other)
 
 
-def soft_cross_entropy(student: Words, teacher: Words, temperature: float) -> Tensor:
+def soft_cross_entropy(student: Predictions, teacher: Predictions, temperature: float) -> Tensor:
     """Return the sum over pieces of T^2 times the student's cross-entropy to the teacher.
 
-    Kim & Rush 2016, section 3.1, with both distributions softened to softmax(logits / T); the
-    square keeps gradients as large as without (Hinton et al. 2015, section 2). The teacher gets no
-    gradient.
+    Kim & Rush 2016, section 3.1, with both distributions softened to softmax(logits / T). The
+    square compensates for the smaller gradients of softened distributions (Hinton et al. 2015,
+    section 2). The teacher gets no gradient.
     """
 
-    def cross_entropy(mine: Tensor, given: Tensor) -> Tensor:
-        return -(given.detach().exp() * mine).sum()
+    def cross_entropy(log_probs: Tensor, teacher_log_probs: Tensor) -> Tensor:
+        return -(teacher_log_probs.detach().exp() * log_probs).sum()
 
-    loss = _summed(cross_entropy, student, teacher, temperature)
-    return temperature**2 * loss
+    return temperature**2 * _summed(cross_entropy, student, teacher, temperature)
 
 
 def _summed(
     function: Callable[[Tensor, Tensor], Tensor],
-    one: Words,
-    other: Words,
+    one: Predictions,
+    other: Predictions,
     temperature: float = 1.0,
 ) -> Tensor:
-    """Sum a function of two models' log-probabilities [rows, V], made again for the gradient."""
+    """Sum a function of two models' log-probabilities [rows, V].
+
+    Each chunk of rows is computed again in the backward pass, so that only one is in memory.
+    """
 
     def chunk(*tensors: Tensor) -> Tensor:
         first, first_weight, second, second_weight = tensors
         log_probs = (
-            ((hidden @ weight.to(hidden.dtype).T).float() / temperature).log_softmax(dim=-1)
+            ((hidden @ weight.type_as(hidden).T).float() / temperature).log_softmax(dim=-1)
             for hidden, weight in ((first, first_weight), (second, second_weight))
         )
-        with torch.autocast(first.device.type, enabled=False):
+        with without_autocast(first):
             return function(*log_probs)
 
-    rows = max(1, _CHUNK_ELEMENTS // len(one.weight))
-    total = torch.zeros((), dtype=torch.float32, device=one.hidden.device)
+    rows = dispatch.logits_rows(len(one.weight), one.hidden.device)
+    total = torch.zeros((), device=one.hidden.device)
     for start in range(0, len(one.hidden), rows):
         part = slice(start, start + rows)
         tensors = one.hidden[part], one.weight, other.hidden[part], other.weight

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class EncoderOutput:
-    """A batch of sentences read.
+    """The encoder's result for a batch of sentences.
 
     Attributes:
-        states: [B, S, D], one a piece.
+        states: [B, S, D], one per piece.
         mask: [B, S] bool, True on real pieces.
-        summary: [B, D], one vector a sentence; what bridges start from.
+        summary: [B, D], one vector per sentence; a bridge maps it to the decoder's first state.
     """
 
     states: Tensor
@@ -38,21 +38,21 @@ class Encoder(nn.Module, ABC):
 
 
 class DecoderState(ABC):
-    """All that a decoder remembers of the hypotheses it is writing, one row each."""
+    """The state of a decoder after some pieces, with one row per hypothesis."""
 
     @abstractmethod
     def select(self, rows: Tensor) -> Self:
-        """Return the state of these rows [R]; repeating, reordering and dropping are all this."""
+        """Return the state of rows [R]; it serves to repeat, to reorder and to drop hypotheses."""
 
 
 @dataclass(frozen=True)
 class DecoderOutput:
-    """What a decoder says before the output layer.
+    """The decoder's result, before the output layer.
 
     Attributes:
         hidden: [B, T, O], or [B, O] of a single step.
         weights: Attention over the source, [B, L, H, T, S], or [B, L, H, S] of a single step; None
-            where it was not asked for, or where the decoder has none.
+            if it was not requested, or if the decoder has no attention.
     """
 
     hidden: Tensor
@@ -60,7 +60,7 @@ class DecoderOutput:
 
 
 class Decoder(nn.Module, ABC):
-    """Writes target sentences, a piece at a time, or all at once when they are known."""
+    """Predicts target sentences, step by step, or all pieces at once when they are known."""
 
     embedding: nn.Embedding
     output_size: int
@@ -68,7 +68,7 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def start(self, encoder_output: EncoderOutput) -> DecoderState:
-        """Return the state before the first piece, a row for each source sentence."""
+        """Return the state before the first piece, with a row per source sentence."""
 
     @abstractmethod
     def step(
@@ -80,4 +80,4 @@ class Decoder(nn.Module, ABC):
     def forward(
         self, target_input_ids: Tensor, encoder_output: EncoderOutput, *, need_weights: bool
     ) -> DecoderOutput:
-        """Read known targets [B, T] that begin with BOS; equal to T steps."""
+        """Read known targets [B, T] that begin with BOS; the result is that of T steps."""

@@ -9,12 +9,12 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class Modules(nn.ModuleList, Generic[M]):
-    """A ``ModuleList`` of one kind of module."""
+    """A ``ModuleList`` whose members have one type."""
 
     def __iter__(self) -> Iterator[M]:
         """Iterate over the members."""
         return cast("Iterator[M]", super().__iter__())
 
     def __getitem__(self, index: Any) -> Any:
-        """Return a member, or the list of a slice of them."""
+        """Return a member, or a list of those in a slice."""
         return super().__getitem__(index)

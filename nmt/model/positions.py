@@ -1,4 +1,4 @@
-"""Where a piece stands in its sentence."""
+"""Absolute positions. Legend: B batch, T length, D size of an embedding."""
 
 import math
 
@@ -10,10 +10,10 @@ from nmt.model.structured_dropout import WordDropout
 
 
 def sinusoidal_positions(start: int, length: int, size: int) -> Tensor:
-    """Return the signals of positions ``start`` to ``start + length - 1``, [length, size].
+    """Return the encodings of positions ``start`` to ``start + length - 1``, [length, size].
 
-    Vaswani et al. 2017, section 3.5; the sines fill the first half of the vector, the cosines the
-    second, which differs from the paper's interleaving by a permutation of units only.
+    Vaswani et al. 2017, section 3.5. Sines are the first half of the vector and cosines the second,
+    which differs from the paper's interleaving only by a permutation of units.
     """
     rates = torch.exp(torch.arange(0, size, 2) * (-math.log(10_000.0) / size))
     angles = torch.arange(start, start + length)[:, None] * rates
@@ -21,10 +21,10 @@ def sinusoidal_positions(start: int, length: int, size: int) -> Tensor:
 
 
 class PositionedEmbedding(nn.Module):
-    """Embeddings times sqrt(D), plus a vector for each absolute position where asked for.
+    """Embeddings times sqrt(D), plus a vector per absolute position if so configured.
 
-    ``sinusoidal``: Vaswani et al. 2017, sections 3.4 and 3.5. ``learned``: one vector a position
-    (Gehring et al. 2017, section 3.1), scaled as the embeddings are; positions behind the last
+    ``sinusoidal``: Vaswani et al. 2017, sections 3.4 and 3.5. ``learned``: one vector per position
+    (Gehring et al. 2017, section 3.1), scaled as the embeddings are; positions after the last
     learned one share its vector. Any other kind adds nothing here.
     """
 
@@ -33,7 +33,7 @@ class PositionedEmbedding(nn.Module):
     def __init__(
         self, embedding: nn.Embedding, kind: str = "sinusoidal", word_dropout: float = 0.0
     ) -> None:
-        """Wrap an embedding of size D; words are dropped before their positions are added."""
+        """Wrap an embedding of size D; words are dropped before positions are added."""
         super().__init__()
         self.embedding = embedding
         self.word_dropout = WordDropout(word_dropout)
@@ -45,15 +45,15 @@ class PositionedEmbedding(nn.Module):
             self.position_embedding = nn.Embedding(LEARNED_POSITIONS, size)
 
     def forward(self, ids: Tensor, start: int = 0) -> Tensor:
-        """Embed ids [B, T] whose first column stands at position ``start`` -> [B, T, D]."""
+        """Embed ids [B, T] whose first column is at position ``start`` -> [B, T, D]."""
         size, end = self.embedding.embedding_dim, start + ids.size(1)
         scaled: Tensor = self.word_dropout(self.embedding(ids) * math.sqrt(size), ids)
         if self.kind == "learned":
-            places = torch.arange(start, end, device=ids.device).clamp_max(LEARNED_POSITIONS - 1)
-            return scaled + self.position_embedding(places) * math.sqrt(size)
+            positions = torch.arange(start, end, device=ids.device)
+            positions = positions.clamp_max(LEARNED_POSITIONS - 1)
+            return scaled + self.position_embedding(positions) * math.sqrt(size)
         if self.kind != "sinusoidal":
             return scaled
         if end > len(self.table):
-            longer = sinusoidal_positions(0, 2 * end, size)
-            self.table = longer.to(self.table)
+            self.table = sinusoidal_positions(0, 2 * end, size).to(self.table)
         return scaled + self.table[start:end]

@@ -1,4 +1,4 @@
-"""Gradient checkpointing: a layer keeps its inputs alone, and is run again for the gradient."""
+"""Gradient checkpointing: a layer saves only its inputs and runs again in the backward pass."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,14 +10,14 @@ from torch.utils.checkpoint import checkpoint
 
 
 def recompute_layers(model: nn.Module, on: bool) -> None:
-    """Let every part that has layers keep their inputs alone (Chen et al. 2016), or all again."""
+    """Turn gradient checkpointing (Chen et al. 2016) on or off in every stack of layers."""
     for module in model.modules():
         if hasattr(module, "recompute"):
-            setattr(module, "recompute", on)  # noqa: B010  (of nn.Module types know no flags)
+            setattr(module, "recompute", on)  # noqa: B010  (nn.Module declares no such flag)
 
 
 def recomputed(layer: Callable[..., Any], on: bool) -> Callable[..., Any]:
-    """Return the layer as it is called in training; dropout is drawn anew as it was at first."""
+    """Return the layer, checkpointed while training if ``on``; dropout is the same both times."""
     if not on or not torch.is_grad_enabled():
         return layer
     return partial(checkpoint, layer, use_reentrant=False)

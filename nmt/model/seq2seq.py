@@ -9,10 +9,10 @@ from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, 
 
 
 class TranslationModel(nn.Module):
-    """p(target | source), read all at once in training and a piece at a time in search."""
+    """p(target | source): all pieces at once in training, one piece per step in search."""
 
     def __init__(self, encoder: Encoder, decoder: Decoder, vocab_size: int) -> None:
-        """Join an encoder and a decoder that writes a vocabulary of ``vocab_size``."""
+        """Join an encoder and a decoder with an output layer of ``vocab_size`` pieces."""
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder

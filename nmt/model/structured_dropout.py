@@ -7,13 +7,13 @@ from torch import Tensor, nn
 class WordDropout(nn.Module):
     """Zeroes the embeddings of whole pieces (Gal & Ghahramani 2016, section 4.2).
 
-    A piece that is dropped is so at all its places in a sentence: to drop single places would leave
-    the model the word at the others. The survivors are scaled up, as in `Dropout`; Sennrich et al.
-    2016a (section 2.3) found 0.1 to help where text is scarce.
+    A piece is dropped at all of its positions in a sentence; otherwise the model could read the
+    word at another position. The remaining ones are scaled up, as in `Dropout`. Sennrich et al.
+    2016a (section 2.3) found that 0.1 helps where text is scarce.
     """
 
     def __init__(self, probability: float) -> None:
-        """Drop each kind of piece in a sentence with this probability, while training."""
+        """Drop each distinct piece of a sentence with this probability while training."""
         super().__init__()
         self.probability = probability
 
@@ -22,10 +22,11 @@ class WordDropout(nn.Module):
         if not self.training or not self.probability:
             return embedded
         noise = torch.rand(ids.shape, device=ids.device)
-        first = (ids[:, :, None] == ids[:, None, :]).int().argmax(dim=2)  # place of the first such
+        same = ids[:, :, None] == ids[:, None, :]
+        first = same.int().argmax(dim=2)  # the first position of each piece
         kept = noise.gather(1, first) >= self.probability
         scale = 1 / (1 - self.probability)
-        return embedded * (kept.to(embedded.dtype) * scale)[:, :, None]
+        return embedded * (kept.type_as(embedded) * scale)[:, :, None]
 
     def extra_repr(self) -> str:
         """Show the probability."""
@@ -33,19 +34,19 @@ class WordDropout(nn.Module):
 
 
 class LayerDrop(nn.Module):
-    """Decides which layers of a stack are left out (Fan et al. 2020, section 3.2).
+    """Decides which layers of a stack are skipped (Fan et al. 2020, section 3.2).
 
-    Each update leaves a layer out with this probability, and its residual stream goes by; nothing
-    is scaled. Translation uses them all, or a part of them that is kept for good.
+    A skipped layer leaves the residual stream unchanged; nothing is scaled. Translation uses all
+    layers, or a subset that was pruned for good.
     """
 
     def __init__(self, probability: float) -> None:
-        """Leave out each layer with this probability, while training."""
+        """Skip each layer with this probability while training."""
         super().__init__()
         self.probability = probability
 
     def forward(self) -> bool:
-        """Return whether to leave out the layer that is next; drawn on the CPU, nothing waits."""
+        """Return whether to skip the next layer; the draw on the CPU waits for no other device."""
         if not self.training or not self.probability:
             return False
         return torch.rand(()).item() < self.probability

@@ -10,24 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
-from nmt.model.attention.core import AttentionMemory
+from nmt.kernels.linear import shared_input
+from nmt.model.attention.alibi import Alibi
+from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.multi_head import MultiHeadAttention
-from nmt.model.attention.relative import (
-    Alibi,
-    NoRelativePositions,
-    RelativePositions,
-    RelativeScheme,
-    RelativeVectors,
-    Rotary,
-    ShawDistances,
-    T5Bias,
-)
-from nmt.model.dropout import Dropout
-from nmt.model.feed_forward import FeedForward
+from nmt.model.attention.relative import NoRelativePositions, RelativePositions, RelativeScheme
+from nmt.model.attention.rotary import Rotary
+from nmt.model.attention.shaw import ShawAttention, ShawDistances
+from nmt.model.attention.t5_bias import T5Bias
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
-from nmt.model.linear import on_cpu, product_type
+from nmt.model.layers import Dropout, RmsNorm
 from nmt.model.modules import Modules
-from nmt.model.norm import RmsNorm
+from nmt.model.position_wise import FeedForward
 from nmt.model.positions import PositionedEmbedding
 from nmt.model.recompute import recomputed
 from nmt.model.structured_dropout import LayerDrop
@@ -36,14 +30,14 @@ LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
 
 def _norm(config: LayerConfig) -> nn.Module:
-    """Layer normalisation (Ba et al. 2016) or by the root mean square (Zhang & Sennrich 2019)."""
+    """Layer normalisation (Ba et al. 2016) or RMS normalisation (Zhang & Sennrich 2019)."""
     if config.norm_type == "rms":
         return RmsNorm(config.hidden_size)
     return nn.LayerNorm(config.hidden_size)
 
 
 def _last_norm(config: LayerConfig) -> nn.Module:
-    """Behind the last layer: pre-norm leaves the residual stream unnormalised."""
+    """The norm after the last layer: pre-norm leaves the residual stream unnormalised."""
     return _norm(config) if config.norm == "pre" else nn.Identity()
 
 
@@ -61,47 +55,44 @@ def _relative_scheme(config: LayerConfig, *, causal: bool) -> RelativeScheme:
 
 
 class Residual(nn.Module):
-    """Wraps a sublayer with dropout, a residual connection and layer normalisation.
+    """Dropout, residual connection and layer normalisation around a sublayer.
 
     ``post``: norm(x + sublayer(x)), section 3.1. ``pre``: x + sublayer(norm(x)), Xiong et al. 2020.
     """
 
     def __init__(self, config: LayerConfig) -> None:
-        """Prepare one sublayer's wrapping."""
+        """Build the wrapping of one sublayer."""
         super().__init__()
         self.norm = _norm(config)
         self.dropout = Dropout(config.dropout)
         self.norm_first = config.norm == "pre"
 
     def before(self, states: Tensor) -> Tensor:
-        """Return the sublayer's input [B, T, D]; on a CPU in the type of products, made once."""
-        inputs: Tensor = self.norm(states) if self.norm_first else states
-        return inputs.to(product_type(inputs)) if on_cpu(inputs) else inputs
+        """Return the sublayer's input, [B, T, D]."""
+        return shared_input(self.norm(states) if self.norm_first else states)
 
     def after(self, states: Tensor, change: Tensor) -> Tensor:
-        """Join the sublayer's result to the residual stream, [B, T, D]."""
+        """Add the sublayer's result to the residual stream, [B, T, D]."""
         joined = states + self.dropout(change)
         return joined if self.norm_first else self.norm(joined)
 
 
 def _attention(
-    config: LayerConfig, memory_size: int, relative: RelativeVectors | None = None
+    config: LayerConfig, memory_size: int, kind: type[MultiHeadAttention] = MultiHeadAttention
 ) -> MultiHeadAttention:
-    return MultiHeadAttention(
+    return kind(
         config.hidden_size,
         memory_size,
         config.num_heads,
         config.attention_dropout,
         num_kv_heads=config.num_kv_heads,
         qk_norm=config.qk_norm,
-        relative=relative,
     )
 
 
 def _self_attention(config: LayerConfig) -> MultiHeadAttention:
-    shaw = config.positions == "relative"
-    vectors = RelativeVectors(config.hidden_size // config.num_heads) if shaw else None
-    return _attention(config, config.hidden_size, vectors)
+    kind = ShawAttention if config.positions == "relative" else MultiHeadAttention
+    return _attention(config, config.hidden_size, kind)
 
 
 class TransformerEncoderLayer(nn.Module):
@@ -119,8 +110,8 @@ class TransformerEncoderLayer(nn.Module):
         attend, feed = self.residuals
         inputs = attend.before(states)
         memory = self.self_attention.memory(inputs, mask, positions)
-        seen = self.self_attention(inputs, memory, need_weights=False, positions=positions)
-        states = attend.after(states, seen.context)
+        attended = self.self_attention(inputs, memory, need_weights=False, positions=positions)
+        states = attend.after(states, attended.context)
         return feed.after(states, self.feed_forward(feed.before(states)))
 
 
@@ -157,7 +148,7 @@ class TransformerEncoder(Encoder):
 
 
 class TransformerDecoderLayer(nn.Module):
-    """Self-attention over what is written, cross-attention to the source, feed-forward."""
+    """Self-attention to the pieces so far, cross-attention to the source, feed-forward."""
 
     def __init__(self, config: TransformerDecoderConfig, memory_size: int) -> None:
         """Build one layer that reads encoder states of ``memory_size``."""
@@ -181,39 +172,41 @@ class TransformerDecoderLayer(nn.Module):
 
         Args:
             states: The new positions.
-            past: Keys and values of the positions before, while decoding.
+            past: Keys and values of the previous positions, while decoding.
             mask: The causal mask [T, T] in training; None when T is 1.
-            positions: Where the new positions and those before them stand.
+            positions: The new positions, and the distances to all previous ones.
             source: The cross-attention's memory.
             need_weights: Whether cross-attention weights are returned.
 
         Returns:
             New states, self-attention's memory with the new positions, weights [B, H, T, S].
         """
-        look_back, look_across, feed = self.residuals
-        inputs = look_back.before(states)
-        written = self.self_attention.memory(inputs, mask, positions)
+        self_residual, cross_residual, feed = self.residuals
+        inputs = self_residual.before(states)
+        target = self.self_attention.memory(inputs, mask, positions)
         if past is not None:
-            written = past.extended(written.keys, written.values)
-        back = self.self_attention(inputs, written, need_weights=False, positions=positions)
-        states = look_back.after(states, back.context)
-        across = self.cross_attention(look_across.before(states), source, need_weights=need_weights)
-        states = look_across.after(states, across.context)
-        return feed.after(states, self.feed_forward(feed.before(states))), written, across.weights
+            target = past.extended(target.keys, target.values)
+        attended = self.self_attention(inputs, target, need_weights=False, positions=positions)
+        states = self_residual.after(states, attended.context)
+        queries = cross_residual.before(states)
+        attended = self.cross_attention(queries, source, need_weights=need_weights)
+        states = cross_residual.after(states, attended.context)
+        states = feed.after(states, self.feed_forward(feed.before(states)))
+        return states, target, attended.weights
 
 
 @dataclass(frozen=True)
 class TransformerState(DecoderState):
-    """Cached keys and values: of the pieces written so far, and of the source."""
+    """Cached keys and values: of the target pieces so far, and of the source."""
 
-    written: tuple[AttentionMemory, ...] | None
+    target: tuple[AttentionMemory, ...] | None
     source: tuple[AttentionMemory, ...]
     position: int
 
     def select(self, rows: Tensor) -> "TransformerState":
         """Return the caches of these rows."""
-        written = None if self.written is None else _select(self.written, rows)
-        return TransformerState(written, _select(self.source, rows), self.position)
+        target = None if self.target is None else _select(self.target, rows)
+        return TransformerState(target, _select(self.source, rows), self.position)
 
 
 def _select(memories: Sequence[AttentionMemory], rows: Tensor) -> tuple[AttentionMemory, ...]:
@@ -260,7 +253,7 @@ class TransformerDecoder(Decoder):
     def forward(
         self, target_input_ids: Tensor, encoder_output: EncoderOutput, *, need_weights: bool
     ) -> DecoderOutput:
-        """Read known targets at once, each position seeing only those before it."""
+        """Read known targets at once; each position attends only to itself and previous ones."""
         length = target_input_ids.size(1)
         causal = torch.ones(length, length, dtype=torch.bool, device=target_input_ids.device).tril()
         state = self.start(encoder_output)
@@ -278,15 +271,15 @@ class TransformerDecoder(Decoder):
     ) -> tuple[DecoderOutput, TransformerState]:
         states = self.dropout(self.positioned(ids, state.position))
         positions = self.relative(state.position, ids.size(1), ids.device)
-        written, weights = [], []
+        target, weights = [], []
         for index, layer in enumerate(self.layers):
-            if index in dropped:  # it looks at nothing, which no loss on weights minds
+            if index in dropped:  # weights of 0 add nothing to a loss on attention
                 heads, length = layer.cross_attention.num_heads, state.source[index].keys.size(-2)
                 weights.append(states.new_zeros(len(ids), heads, ids.size(1), length))
                 continue
-            past = None if state.written is None else state.written[index]
+            past = None if state.target is None else state.target[index]
             run = recomputed(layer, self.recompute)
-            states, memory, seen = run(
+            states, memory, layer_weights = run(
                 states,
                 past,
                 mask,
@@ -294,9 +287,9 @@ class TransformerDecoder(Decoder):
                 state.source[index],
                 need_weights=need_weights,
             )
-            written.append(memory)
-            weights.append(seen)
+            target.append(memory)
+            weights.append(layer_weights)
         output = DecoderOutput(
             self.norm(states), torch.stack(weights, dim=1) if need_weights else None
         )
-        return output, TransformerState(tuple(written), state.source, state.position + ids.size(1))
+        return output, TransformerState(tuple(target), state.source, state.position + ids.size(1))

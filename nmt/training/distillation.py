@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nmt.config.schema import DistillationConfig
 from nmt.data.batch import Batch
-from nmt.model.divergence import Words, soft_cross_entropy
+from nmt.model.divergence import Predictions, soft_cross_entropy
 from nmt.model.interfaces import DecoderOutput
 from nmt.model.loss import Loss
 from nmt.model.seq2seq import TranslationModel
@@ -63,8 +63,8 @@ class Teacher:
         """
         real, share = batch.target_output_ids != PAD, self.config.weight
         cost = soft_cross_entropy(
-            Words(said.hidden[real], student.output.weight),
-            Words(given.hidden[real], self.model.output.weight),
+            Predictions(said.hidden[real], student.output.weight),
+            Predictions(given.hidden[real], self.model.output.weight),
             self.config.temperature,
         )
         loss = replace(loss, smoothed=(1 - share) * loss.smoothed)

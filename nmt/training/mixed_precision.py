@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt import runtime
+from nmt.kernels import dispatch
 
 _FIRST_SCALE = 2.0**16
 _PATIENCE = 2000  # updates without overflow before the scale is doubled
@@ -47,7 +48,7 @@ class MixedPrecision:
         parameters = list(self._model.parameters())
         if self._scaled:
             gradients = [p.grad for p in parameters if p.grad is not None]
-            torch._foreach_mul_(gradients, 1 / self._scale)
+            dispatch.multiply_all_(gradients, 1 / self._scale)
         return nn.utils.clip_grad_norm_(parameters, math.inf if largest is None else largest)
 
     def went_well(self) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from nmt.config.schema import TrainingConfig
 from nmt.data.batch import Batch
-from nmt.model.divergence import Words, symmetric_divergence
+from nmt.model.divergence import Predictions, symmetric_divergence
 from nmt.model.interfaces import DecoderOutput
 from nmt.model.loss import Loss, output_loss, reads_weights
 from nmt.model.seq2seq import TranslationModel
@@ -66,7 +66,8 @@ class Objective:
         first, second = output.hidden.chunk(2)
         real = batch.target_output_ids != PAD
         apart = symmetric_divergence(
-            Words(first[real], model.output.weight), Words(second[real], model.output.weight)
+            Predictions(first[real], model.output.weight),
+            Predictions(second[real], model.output.weight),
         )
         return _halved(loss).plus("r_drop_loss", apart, alpha / 2)
 

@@ -12,6 +12,7 @@ from nmt.config.schema import (
     OptimizerConfig,
     SgdConfig,
 )
+from nmt.kernels import dispatch
 
 
 def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
@@ -51,7 +52,7 @@ class MovingAverage:
     def update(self, update: int) -> None:
         """Move the average toward the weights after an update."""
         decay = min(self.decay, (1 + update) / (10 + update))
-        torch._foreach_lerp_(self.average, self._parameters, 1 - decay)
+        dispatch.lerp_all_(self.average, self._parameters, 1 - decay)
 
     @torch.no_grad()
     def swap(self) -> None:

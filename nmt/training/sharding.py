@@ -16,8 +16,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from nmt import processes
 from nmt.data.batch import Batch
-from nmt.model.feed_forward import FeedForward
 from nmt.model.loss import Loss
+from nmt.model.position_wise import FeedForward
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD
 from nmt.training.parallel import ParallelStrategy

@@ -10,10 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from nmt.kernels.attention import masked_softmax
 from nmt.model.attention.additive import AdditiveAttention
-from nmt.model.attention.core import Attention, AttentionMemory, masked_softmax
-from nmt.model.attention.luong import DotAttention, GeneralAttention, LocationAttention
-from nmt.model.attention.multi_head import RecurrentMultiHeadAttention
+from nmt.model.attention.core import Attention
+from nmt.model.attention.location import LocationAttention
+from nmt.model.attention.luong import DotAttention, GeneralAttention
+from nmt.model.attention.memory import AttentionMemory
+from nmt.model.attention.recurrent_multi_head import RecurrentMultiHeadAttention
 from nmt.model.attention.window import MonotonicWindow, PredictiveWindow, Window
 
 A, P, HEADS = 5, 4, 2

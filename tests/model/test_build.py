@@ -11,8 +11,8 @@ from nmt.config.check_config import check_model
 from nmt.config.model import ModelConfig
 from nmt.data.batch import Batch
 from nmt.model.build import build_model
+from nmt.model.layers import RmsNorm
 from nmt.model.loss import sequence_loss
-from nmt.model.norm import RmsNorm
 from nmt.model.seq2seq import TranslationModel
 
 SIZE, VOCABULARY = 16, 31

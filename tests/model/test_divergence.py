@@ -4,17 +4,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.model import divergence
-from nmt.model.divergence import Words, soft_cross_entropy, symmetric_divergence
+from nmt.kernels import dispatch
+from nmt.model.divergence import Predictions, soft_cross_entropy, symmetric_divergence
 
 N, V = 7, 11
 
 
-def words(size: int) -> Words:
-    return Words(torch.randn(N, size, requires_grad=True), torch.randn(V, size, requires_grad=True))
+def words(size: int) -> Predictions:
+    return Predictions(
+        torch.randn(N, size, requires_grad=True), torch.randn(V, size, requires_grad=True)
+    )
 
 
-def log_probs(said: Words, temperature: float = 1.0) -> Tensor:
+def log_probs(said: Predictions, temperature: float = 1.0) -> Tensor:
     return (said.hidden @ said.weight.T / temperature).log_softmax(1)
 
 
@@ -22,7 +24,7 @@ def log_probs(said: Words, temperature: float = 1.0) -> Tensor:
 def test_symmetric_divergence_is_the_mean_of_both_directions(
     chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(divergence, "_CHUNK_ELEMENTS", chunk)
+    monkeypatch.setitem(dispatch.LOGITS_PER_CHUNK, "cpu", chunk)
     one, other = words(5), words(5)
     found = symmetric_divergence(one, other)
     p, q = log_probs(one), log_probs(other)
@@ -40,7 +42,7 @@ def test_symmetric_divergence_is_the_mean_of_both_directions(
 def test_soft_cross_entropy_is_to_the_softened_teacher_who_learns_nothing(
     temperature: float, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(divergence, "_CHUNK_ELEMENTS", chunk)
+    monkeypatch.setitem(dispatch.LOGITS_PER_CHUNK, "cpu", chunk)
     student, teacher = words(5), words(3)  # of unlike sizes
     found = soft_cross_entropy(student, teacher, temperature)
     q = log_probs(teacher, temperature).exp().detach()
@@ -59,5 +61,5 @@ def test_soft_cross_entropy_is_to_the_softened_teacher_who_learns_nothing(
 
 
 def test_no_pieces_are_no_divergence() -> None:
-    none = Words(torch.zeros(0, 5), torch.randn(V, 5))
+    none = Predictions(torch.zeros(0, 5), torch.randn(V, 5))
     assert symmetric_divergence(none, none).item() == 0

@@ -1,89 +1,17 @@
-"""The fused loss is torch's cross-entropy of the whole logits, in value and in gradient."""
+"""The loss of a batch: every real piece once, and parts that add up to the whole."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from nmt.config.model import ModelConfig
 from nmt.data.batch import Batch
-from nmt.model import loss as fused
-from nmt.model.loss import projected_cross_entropy, sequence_loss
+from nmt.model.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
-
-N, SIZE, VOCABULARY = 11, 6, 13
-
-
-def inputs() -> tuple[Tensor, Tensor, Tensor]:
-    return (
-        torch.randn(N, SIZE, requires_grad=True),
-        torch.randn(VOCABULARY, SIZE, requires_grad=True),
-        torch.randint(VOCABULARY, (N,)),
-    )
-
-
-def gradients(loss: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
-    return torch.autograd.grad(3.0 * loss, leaves)  # 3: what comes from above must not be lost
-
-
-@pytest.mark.parametrize("rows_a_chunk", [1, 4, 11, 100])
-@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
-def test_value_and_gradients_are_those_of_torch(
-    monkeypatch: pytest.MonkeyPatch, smoothing: float, rows_a_chunk: int
-) -> None:
-    monkeypatch.setattr(fused, "_CHUNK_ELEMENTS", rows_a_chunk * VOCABULARY)
-    hidden, weight, targets = inputs()
-    smoothed, exact = projected_cross_entropy(hidden, weight, targets, smoothing)
-    logits = hidden @ weight.T
-    expected = functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
-    torch.testing.assert_close(smoothed, expected)
-    torch.testing.assert_close(exact, functional.cross_entropy(logits, targets, reduction="sum"))
-    assert not exact.requires_grad, "the exact likelihood is for reading only"
-    found_gradients = gradients(smoothed, hidden, weight)
-    for name, found, wanted in zip(
-        ("hidden", "weight"), found_gradients, gradients(expected, hidden, weight), strict=True
-    ):
-        torch.testing.assert_close(found, wanted, msg=lambda t, name=name: f"{name}: {t}")
-
-
-def test_a_chunk_smaller_than_the_vocabulary_still_moves_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(fused, "_CHUNK_ELEMENTS", 1)
-    hidden, weight, targets = inputs()
-    smoothed, _ = projected_cross_entropy(hidden, weight, targets, 0.1)
-    expected = functional.cross_entropy(
-        hidden @ weight.T, targets, label_smoothing=0.1, reduction="sum"
-    )
-    torch.testing.assert_close(smoothed, expected)
-
-
-def test_value_needs_no_gradient() -> None:
-    hidden, weight, targets = inputs()
-    smoothed, exact = projected_cross_entropy(hidden, weight, targets, 0.0)
-    with torch.inference_mode():
-        found = projected_cross_entropy(hidden, weight, targets, 0.0)
-    torch.testing.assert_close(found[0], smoothed.detach())
-    torch.testing.assert_close(found[1], exact)
-
-
-def test_bfloat16_is_close_and_leaves_float32_behind() -> None:
-    hidden, weight, targets = inputs()
-    smoothed, _ = projected_cross_entropy(hidden, weight, targets, 0.1)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough, _ = projected_cross_entropy(hidden, weight, targets, 0.1)
-    assert rough.dtype == torch.float32, "sums of many pieces must not be held in 8 bits"
-    # Both factors of a product are rounded by up to 2^-9 and there are SIZE products a logit.
-    torch.testing.assert_close(rough, smoothed, rtol=0.01, atol=0)
-    exact_gradients = gradients(smoothed, hidden, weight)
-    for found, wanted in zip(gradients(rough, hidden, weight), exact_gradients, strict=True):
-        assert found.dtype == torch.float32
-        assert (found - wanted).norm() < 0.02 * wanted.norm()
 
 
 @pytest.fixture
@@ -132,51 +60,3 @@ def test_parts_of_a_batch_add_up_to_its_gradient(
     assert len(whole) == len(list(small.parameters()))
     for found, expected in zip(added, whole, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
-
-
-def test_without_a_gradient_sure_pieces_are_not_rounded_to_certainty() -> None:
-    weight = torch.eye(4).bfloat16().float()
-    hidden = 7.0 * torch.eye(4)  # each target's probability is 1 / (1 + 3 exp(-7)) = 0.997
-    weight.requires_grad_()
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        _, exact = projected_cross_entropy(hidden, weight, torch.arange(4), 0.1)
-    torch.testing.assert_close(exact, torch.tensor(4 * math.log1p(3 * math.exp(-7.0))))
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.2])
-@pytest.mark.parametrize("logit", [7.0, 9.0, 12.0, 14.0])  # of 64: p = 0.95, 0.99, 0.9996, 0.9999
-def test_in_bfloat16_a_sure_pieces_gradient_and_loss_are_not_those_of_certainty(
-    logit: float, smoothing: float
-) -> None:
-    count = 64
-    hidden = (logit * torch.eye(count)).requires_grad_()
-    identity, targets = torch.eye(count), torch.arange(count)  # logits are the hidden vectors
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss, exact = projected_cross_entropy(hidden, identity, targets, smoothing)
-    (found,) = torch.autograd.grad(loss, hidden)
-    others = (count - 1) / (count - 1 + math.exp(logit))  # 1 - p
-    wanted = smoothing - smoothing / count - others
-    # All others' shares are rounded alike, then their sum, and then what is made of it, a
-    # difference of two: each by up to 2^-9 of what it is.
-    bound = 2**-9 * (2 * others + 2 * smoothing + abs(wanted))
-    assert (found.diagonal() - wanted).abs().max() <= bound
-    told = -count * math.log1p(-others)
-    assert exact.item() == pytest.approx(told, rel=2**-7)
-
-
-def test_dividing_by_the_number_of_pieces_is_not_rounded_to_bfloat16() -> None:
-    hidden, weight, targets = inputs()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss, _ = projected_cross_entropy(hidden, weight, targets, 0.1)
-    whole = torch.autograd.grad(loss, (hidden, weight), retain_graph=True)
-    part = torch.autograd.grad(loss / 4104, (hidden, weight))  # a bfloat16 is 1/4096 or 1/4112
-    for one, other in zip(whole, part, strict=True):
-        torch.testing.assert_close(one, 4104 * other)
-
-
-def test_a_second_derivative_is_refused_not_wrong() -> None:
-    hidden, weight, targets = inputs()
-    loss, _ = projected_cross_entropy(hidden, weight, targets, 0.1)
-    (gradient,) = torch.autograd.grad(loss.square(), hidden, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        gradient.square().sum().backward()

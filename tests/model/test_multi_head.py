@@ -10,17 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nmt.model.attention.alibi import Alibi
 from nmt.model.attention.multi_head import MultiHeadAttention
-from nmt.model.attention.relative import (
-    SHAW_DISTANCE,
-    Alibi,
-    RelativePositions,
-    RelativeScheme,
-    RelativeVectors,
-    Rotary,
-    ShawDistances,
-    T5Bias,
-)
+from nmt.model.attention.relative import RelativePositions, RelativeScheme
+from nmt.model.attention.rotary import Rotary
+from nmt.model.attention.shaw import SHAW_DISTANCE, ShawAttention, ShawDistances
+from nmt.model.attention.t5_bias import T5Bias
 
 HEADS = [(4, 4), (4, 2), (4, 1), (1, 1)]
 SCHEMES = ["none", "relative", "t5_bias", "rotary", "alibi"]
@@ -46,14 +41,13 @@ def build(
     num_heads: int, num_kv_heads: int, memory_size: int, positions: str = "none", **settings: Any
 ) -> MultiHeadAttention:
     """An attention in float64 whose vectors and gains are all random."""
-    vectors = RelativeVectors(K) if positions == "relative" else None
-    attention = MultiHeadAttention(
+    kind = ShawAttention if positions == "relative" else MultiHeadAttention
+    attention = kind(
         num_heads * K,
         memory_size,
         num_heads,
         dropout=0.0,
         num_kv_heads=num_kv_heads,
-        relative=vectors,
         **settings,
     )
     for parameter in attention.parameters():
@@ -125,7 +119,7 @@ def written_out(
             key, value = normalised(keys[b, s, theirs], attention.key_norm), values[b, s, theirs]
             bias = 0.0
             if positions == "relative":
-                assert attention.relative is not None
+                assert isinstance(attention, ShawAttention)
                 place = max(-SHAW_DISTANCE, min(SHAW_DISTANCE, s - t)) + SHAW_DISTANCE
                 key = key + attention.relative.key_vectors[place]
                 value = value + attention.relative.value_vectors[place]

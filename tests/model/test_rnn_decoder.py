@@ -10,8 +10,10 @@ import torch
 
 from nmt.config.model import ModelConfig
 from nmt.data.batch import Batch
-from nmt.model.rnn_decoder import AttendFirstDecoder, RnnState, UpdateFirstDecoder
+from nmt.model.attend_first import AttendFirstDecoder
+from nmt.model.rnn_decoder import RnnState
 from nmt.model.seq2seq import TranslationModel
+from nmt.model.update_first import UpdateFirstDecoder
 
 
 @pytest.mark.parametrize("maxout_size", [None, 8])

@@ -1,1 +1,1 @@
-"""Attention: scores -> masked softmax -> context happen once, in `core`; kinds add their scores."""
+"""Attention: scores -> masked softmax -> context. `core` is shared; each kind adds its scores."""

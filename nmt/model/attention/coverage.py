@@ -1,24 +1,25 @@
-"""Coverage: what was attended to so far, told to the score.
+"""Coverage: the attention that each source piece has received so far, as a term of the score.
 
 Legend: B batch, S source length, M size of an encoder state, A size of the score's tanh.
 """
 
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
+from nmt.kernels.precision import at_least_float32
+
 GREATEST_FERTILITY = 2.0
-"""N of Tu et al. 2016, section 3.1.1: no source piece yields more target pieces than this."""
+"""N of Tu et al. 2016, section 3.1.1: the largest number of target pieces per source piece."""
 
 
 @dataclass(frozen=True)
 class CoverageState:
-    """The weights of all steps so far.
+    """The attention weights of all steps so far.
 
     Attributes:
-        attended: [B, S], their sum, over the fertility where there is one.
-        fertility: [B, S], how many target pieces a source piece is expected to yield; None: 1.
+        attended: [B, S], their sum, divided by the fertility if there is one.
+        fertility: [B, S], the expected number of target pieces per source piece; None: 1.
     """
 
     attended: Tensor
@@ -31,7 +32,7 @@ class CoverageState:
 
 
 class Coverage(nn.Module):
-    """A vector for each source piece that grows with the attention it was given.
+    """A vector per source piece that grows with the attention that the piece has received.
 
     The plain sum of weights (See et al. 2017, eq. 10), or the linguistic coverage of Tu et al. 2016
     (section 3.1.1), which divides them by a fertility predicted from the encoder state,
@@ -45,16 +46,15 @@ class Coverage(nn.Module):
         self.fertility = nn.Linear(memory_size, 1, bias=False) if fertile else None
 
     def start(self, states: Tensor, mask: Tensor) -> CoverageState:
-        """Return the state before the first look at encoder states [B, S, M]."""
-        none = torch.zeros(mask.shape, device=states.device, dtype=torch.float32)
-        none = none.to(torch.promote_types(none.dtype, states.dtype))
+        """Return the state before the first step, for encoder states [B, S, M]."""
+        none = at_least_float32(states.new_zeros(mask.shape))
         if self.fertility is None:
             return CoverageState(none, None)
-        share: Tensor = self.fertility(states).squeeze(-1).to(none.dtype).sigmoid()
+        share: Tensor = self.fertility(states).squeeze(-1).type_as(none).sigmoid()
         return CoverageState(none, GREATEST_FERTILITY * share)
 
     def forward(self, state: CoverageState) -> Tensor:
-        """Return the term [B, S, A] that joins the keys inside the tanh."""
+        """Return the term [B, S, A] that is added to the keys inside the tanh."""
         term: Tensor = self.projection(state.attended[:, :, None])
         return term
 

@@ -1,6 +1,6 @@
 """Local attention: a window of the source around a centre (Luong et al. 2015, section 3.2).
 
-Legend: B batch, T target length, S source length, Q query size, D half the window's width.
+Legend: B batch, T target length, S source length, Q query size, D half of the window's width.
 """
 
 from abc import ABC, abstractmethod
@@ -8,17 +8,19 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from nmt.kernels.precision import at_least_float32, without_autocast
+
 
 class Window(nn.Module, ABC):
-    """Source positions [p_t - D, p_t + D]; kinds choose the centre p_t.
+    """Source positions [p_t - D, p_t + D]; subclasses choose the centre p_t.
 
-    What lies outside the sentence is masked as padding is, so a window at an edge is a smaller one.
+    Positions outside of the sentence are masked as padding is, so a window at an edge is smaller.
     """
 
     fades: bool  # whether weights are multiplied by a Gaussian around the centre (eq. 10)
 
     def __init__(self, size: int) -> None:
-        """Reach ``size`` = D positions to each side."""
+        """Extend ``size`` = D positions to each side."""
         super().__init__()
         self.size = size
 
@@ -26,7 +28,7 @@ class Window(nn.Module, ABC):
     def centres(self, query: Tensor, lengths: Tensor, position: int) -> Tensor:
         """Return p_t of queries [B, T, Q] from target ``position`` on, [B, T], counted from 0.
 
-        ``lengths`` [B] count the source positions that may be attended to, EOS among them; they
+        ``lengths`` [B] count the source positions that may be attended to, EOS included; they
         are the first ones.
         """
 
@@ -37,10 +39,10 @@ class Window(nn.Module, ABC):
 
 
 class MonotonicWindow(Window):
-    """local-m: source and target advance alike, p_t = t.
+    """local-m: source and target advance together, p_t = t.
 
-    A target longer than its source keeps looking at the source's end: p_t is at most the last
-    position, so no window is empty.
+    A target longer than its source keeps attending to the end of the source: p_t is at most the
+    last position, so no window is empty.
     """
 
     fades = False
@@ -52,10 +54,11 @@ class MonotonicWindow(Window):
 
 
 class PredictiveWindow(Window):
-    """local-p: p_t = S · sigmoid(v · tanh(W h_t)) (eq. 9), weights fade as a Gaussian (eq. 10).
+    """local-p: p_t = S · sigmoid(v · tanh(W h_t)) (eq. 9), with weights that fade (eq. 10).
 
-    The softmax is taken within the window and then multiplied, as published, so the weights of a
-    step sum to less than 1. Only through the Gaussian does the centre learn.
+    The softmax is computed within the window and then multiplied by the Gaussian, as published, so
+    the weights of a step sum to less than 1. The centre gets its gradient through the Gaussian
+    alone.
     """
 
     fades = True
@@ -68,10 +71,10 @@ class PredictiveWindow(Window):
 
     def centres(self, query: Tensor, lengths: Tensor, position: int) -> Tensor:
         """Return S · sigmoid(v · tanh(W h_t)), which lies in (0, S)."""
-        # A bfloat16 share of a long sentence would miss its place by whole positions.
-        exact = torch.promote_types(query.dtype, torch.float32)
-        with torch.autocast(query.device.type, enabled=False):
-            logits = self.centre_vector(self.centre_projection(query.to(exact)).tanh())
+        # In a long sentence the rounding of bfloat16 would move the centre by whole positions.
+        with without_autocast(query):
+            hidden = self.centre_projection(at_least_float32(query)).tanh()
+            logits = self.centre_vector(hidden)
         return logits.squeeze(-1).sigmoid() * lengths[:, None]
 
 

@@ -1,4 +1,4 @@
-"""Dropout drawn a byte an element: the right share, independently, scaled to keep the mean.
+"""Dropout with one random byte per element: the right share, independent, with the same mean.
 
 A bound of 5 standard deviations is passed by chance all but once in 1.7 million draws, and the
 draws are the same at every run.
@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.model.dropout import Dropout
+from nmt.kernels.dropout import plain_dropout
+from nmt.model.layers import Dropout
 
 COUNT = 200_000
 SIGMAS = 5
@@ -42,7 +43,7 @@ def test_all_bytes_of_a_draw_are_equally_random() -> None:
 
 
 @pytest.mark.parametrize("probability", [0.001, 0.01, 0.995, 0.9985])
-def test_shares_that_bytes_cannot_tell_are_told_by_two(probability: float) -> None:
+def test_shares_that_a_byte_cannot_represent_take_two(probability: float) -> None:
     outputs = drop(probability, torch.ones(COUNT))
     share = round(65_536 * probability) / 65_536
     dropped = (outputs == 0).double().mean().item()
@@ -57,7 +58,7 @@ def test_neighbours_are_dropped_independently(probability: float) -> None:
     correlation.fill_diagonal_(0)
     # The correlation of n independent pairs has a standard deviation of 1 / sqrt(n).
     bound = SIGMAS / math.sqrt(len(dropped))
-    assert correlation.abs().max() < bound, f"bytes of a word hang together:\n{correlation}"
+    assert correlation.abs().max() < bound, f"bytes of a word are correlated:\n{correlation}"
     flat = dropped.flatten()
     for lag in (1, 8, 16):
         pair = torch.stack([flat[:-lag], flat[lag:]])
@@ -69,7 +70,7 @@ def test_evaluation_and_a_probability_of_zero_are_identities() -> None:
     assert Dropout(0.5).eval()(inputs) is inputs
     state = torch.get_rng_state()
     assert drop(0.0, inputs) is inputs
-    assert torch.equal(torch.get_rng_state(), state), "nothing to draw, yet drawn"
+    assert torch.equal(torch.get_rng_state(), state), "a number was drawn in vain"
 
 
 def test_the_same_seed_drops_the_same() -> None:
@@ -77,7 +78,7 @@ def test_the_same_seed_drops_the_same() -> None:
     torch.manual_seed(3)
     first, other = drop(0.4, inputs), drop(0.4, inputs)
     torch.manual_seed(3)
-    assert torch.equal(drop(0.4, inputs), first), "a resumed run would not go on as it was"
+    assert torch.equal(drop(0.4, inputs), first), "a resumed run would differ"
     assert not torch.equal(other, first), "the same elements are dropped every time"
 
 
@@ -109,3 +110,16 @@ def test_compiled_code_drops_as_torch_does() -> None:
     dropped = (outputs == 0).float().mean().item()
     assert abs(dropped - 0.3) < SIGMAS * math.sqrt(0.3 * 0.7 / COUNT)
     torch.testing.assert_close(inputs.grad, outputs.detach())
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.5])
+def test_the_plain_formulation_has_the_same_share_and_gradient(probability: float) -> None:
+    inputs = torch.ones(COUNT, requires_grad=True)
+    outputs = plain_dropout(inputs, probability)
+    outputs.sum().backward()
+    torch.testing.assert_close(inputs.grad, outputs.detach())
+    dropped = drop(probability, torch.ones(COUNT)) == 0
+    difference = (outputs == 0).double().mean() - dropped.double().mean()
+    rounding = abs(round(256 * probability) / 256 - probability)
+    bound = SIGMAS * math.sqrt(2 * probability * (1 - probability) / COUNT)
+    assert abs(difference) < bound + rounding

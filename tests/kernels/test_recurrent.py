@@ -1,11 +1,11 @@
-"""A layer's sequence as one operation, against its cell stepped by autograd."""
+"""A recurrent layer over a sequence as one operation, against its cell stepped by autograd."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from nmt.model.recurrent import CELLS, RecurrentCell
-from nmt.model.recurrent_sequence import run_sequence
+from nmt.kernels.recurrent import plain_sequence, run_sequence
+from nmt.model.recurrent_cells import CELLS, RecurrentCell
 
 LENGTH, ROWS, UNITS = 6, 5, 4
 
@@ -13,7 +13,7 @@ LENGTH, ROWS, UNITS = 6, 5, 4
 def stepped(
     cell: RecurrentCell, gates: Tensor, state: Tensor, mask: Tensor | None, *, reverse: bool
 ) -> Tensor:
-    """The same, a step at a time."""
+    """The same, step by step."""
     steps: list[Tensor] = [state] * LENGTH
     for t in range(LENGTH - 1, -1, -1) if reverse else range(LENGTH):
         after = cell(gates[t], state)
@@ -33,28 +33,31 @@ def test_sequence_and_its_gradients_are_those_of_its_steps(
     gates = torch.randn(LENGTH, ROWS, cell.gates_size, dtype=torch.double, requires_grad=True)
     state = torch.randn(ROWS, cell.state_size, dtype=torch.double, requires_grad=True)
     mask = torch.rand(LENGTH, ROWS) > 0.3 if masked else None
-    found = run_sequence(kind, gates, state, weight, bias, mask, reverse=reverse)
+    found = run_sequence(kind, cell.step, gates, state, weight, bias, mask, reverse=reverse)
     expected = stepped(cell, gates, state, mask, reverse=reverse)
     torch.testing.assert_close(found, expected)
+    plain = plain_sequence(cell.step, gates, state, weight, bias, mask, reverse=reverse)
+    torch.testing.assert_close(plain, expected)
     weighting = torch.randn_like(found)  # every h counts differently
     inputs = [gates, state, weight, bias]
-    torch.testing.assert_close(
-        torch.autograd.grad((found * weighting).sum(), inputs),
-        torch.autograd.grad((expected * weighting).sum(), inputs),
-    )
+    gradients = torch.autograd.grad((expected * weighting).sum(), inputs)
+    for result in (found, plain):
+        torch.testing.assert_close(
+            torch.autograd.grad((result * weighting).sum(), inputs), gradients
+        )
 
 
 @pytest.mark.parametrize("kind", sorted(CELLS))
-def test_sequence_runs_in_the_type_of_its_gates_and_leaves_gradients_in_that_of_weights(
+def test_sequence_runs_in_the_dtype_of_its_gates_and_gradients_have_that_of_weights(
     kind: str,
 ) -> None:
     cell = CELLS[kind](UNITS)
     weight, bias = cell.state_projection.weight, cell.state_projection.bias
     gates, state = torch.randn(LENGTH, ROWS, cell.gates_size), torch.randn(ROWS, cell.state_size)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = run_sequence(kind, gates.bfloat16(), state, weight, bias)
+        found = run_sequence(kind, cell.step, gates.bfloat16(), state, weight, bias)
     assert found.dtype == torch.bfloat16
-    exact = run_sequence(kind, gates, state, weight, bias)
+    exact = run_sequence(kind, cell.step, gates, state, weight, bias)
     torch.testing.assert_close(found.float(), exact, atol=0.05, rtol=0)  # 8 bits of numbers below 1
     found.float().sum().backward()
     assert weight.grad is not None

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig, RnnEncoderConfig
 from nmt.data.batch import Batch
-from nmt.model.recurrent import GruCell, LstmCell
+from nmt.model.recurrent_cells import GruCell, LstmCell
 from nmt.model.rnn_encoder import RnnEncoder
 from nmt.model.seq2seq import TranslationModel
 

@@ -1,0 +1,191 @@
+"""The output layer with its label-smoothed cross-entropy, without holding all logits.
+
+Legend: N target pieces of a batch, O decoder output size, V vocabulary, R rows of a chunk.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from nmt.kernels import dispatch
+from nmt.kernels.dispatch import Path
+from nmt.kernels.linear import padded_rows
+from nmt.kernels.precision import at_least_float32
+
+
+def plain_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float
+) -> tuple[Tensor, Tensor]:
+    """Return both sums from all logits [N, V] at once; see `projected_cross_entropy`."""
+    logits = at_least_float32(functional.linear(hidden, weight))
+    smoothed = functional.cross_entropy(
+        logits, targets, label_smoothing=label_smoothing, reduction="sum"
+    )
+    return smoothed, functional.cross_entropy(logits.detach(), targets, reduction="sum")
+
+
+def projected_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float
+) -> tuple[Tensor, Tensor]:
+    """Return the summed cross-entropy of ``hidden @ weight.T``, without ever holding all of it.
+
+    The target distribution is (1 - e) on the target plus e / V everywhere (Szegedy et al. 2016,
+    section 7). The fast path computes a chunk of logits at a time, in the autocast dtype, and
+    normalises them in one pass; sums are float32. It computes the gradients in the same pass, so
+    the backward pass only scales them. The part of them that is due to smoothing is the same for
+    every piece and is added once.
+
+    Args:
+        hidden: [N, O].
+        weight: [V, O], of the output layer.
+        targets: [N].
+        label_smoothing: e.
+
+    Returns:
+        The smoothed sum, and the sum of the exact negative log-likelihood (no gradient), in nats.
+        While training in bfloat16, the likelihood of a piece is rounded: p to 8 bits, or, where p
+        is above one half, 1 - p to 8 bits. Without a gradient, as in validation, both sums are
+        computed from float32 logits. The factor that divides a sum reaches the gradient of the
+        weight exactly, and that of the hidden vectors too if they are float32; if they are
+        bfloat16, it is rounded.
+    """
+    if dispatch.cross_entropy_path() is Path.PLAIN:
+        return plain_cross_entropy(hidden, weight, targets, label_smoothing)
+    learning = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
+    dtype = dispatch.product_dtype(hidden)
+    smoothed, exact = _ProjectedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        hidden, weight, targets, label_smoothing, dtype, learning
+    )
+    return smoothed, exact
+
+
+class _ProjectedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        smoothing: float,
+        dtype: torch.dtype,
+        learning: bool,
+    ) -> tuple[Tensor, Tensor]:
+        ctx.hidden_dtype, count = hidden.dtype, len(hidden)
+        rows = padded_rows(hidden, dtype)
+        targets = functional.pad(targets, (0, len(rows) - count))
+        sums = _Sums.zeros(rows, weight, learning)
+        factor = weight.to(dtype)
+        mean = factor.mean(dim=0, dtype=torch.float32)  # h · mean is the mean of all logits of h
+        few = dispatch.ROW_MULTIPLES[1]  # with it, a chunk needs no padding of its own
+        size = dispatch.logits_rows(len(weight), rows.device, multiple=few)
+        with torch.autocast(rows.device.type, enabled=False):
+            for start in range(0, len(rows), size):
+                chunk = slice(start, start + size)
+                _add_chunk(
+                    sums, chunk, rows[chunk], factor, mean, targets[chunk, None], smoothing, count
+                )
+            if smoothing and sums.grad_rows is not None and sums.grad_weight is not None:
+                sums.grad_rows -= (smoothing * mean).to(dtype)
+                total = rows.sum(dim=0, dtype=torch.float32)
+                sums.grad_weight -= smoothing / len(weight) * total
+        grad_hidden = None if sums.grad_rows is None else sums.grad_rows[:count]
+        ctx.save_for_backward(grad_hidden, sums.grad_weight)
+        ctx.mark_non_differentiable(sums.exact)
+        return sums.smoothed, sums.exact
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        grad_hidden, grad_weight = ctx.saved_tensors
+        grad_hidden = grad_hidden.to(ctx.hidden_dtype) * grad_output
+        return grad_hidden, grad_weight * grad_output, None, None, None, None
+
+
+@dataclass
+class _Sums:
+    """What grows from chunk to chunk: both losses and, while training, the gradients."""
+
+    smoothed: Tensor
+    exact: Tensor
+    grad_rows: Tensor | None
+    grad_weight: Tensor | None
+
+    @classmethod
+    def zeros(cls, rows: Tensor, weight: Tensor, learning: bool) -> "_Sums":
+        smoothed = torch.zeros((), dtype=torch.float32, device=rows.device)
+        grad_rows = torch.empty_like(rows) if learning else None
+        grad_weight = torch.zeros_like(weight) if learning else None
+        return cls(smoothed, torch.zeros_like(smoothed), grad_rows, grad_weight)
+
+
+def _add_chunk(
+    sums: _Sums,
+    chunk: slice,
+    rows: Tensor,
+    weight: Tensor,
+    mean: Tensor,
+    targets: Tensor,
+    smoothing: float,
+    count: int,
+) -> None:
+    """Add the loss and the gradients of one chunk to the sums.
+
+    Args:
+        sums: They are changed in place.
+        chunk: Its rows among all of them.
+        rows: [R, O].
+        weight: [V, O], in the dtype of the rows.
+        mean: [O], float32, of the weight's rows.
+        targets: [R, 1].
+        smoothing: e.
+        count: N; rows of the batch from there on are padding.
+    """
+    real = max(0, count - chunk.start)
+    logits = rows @ weight.T
+    if sums.grad_rows is None:
+        logits = logits.float()  # validation reports the likelihood without rounding
+    error = logits.softmax(dim=1)  # first the probabilities, then their difference to the target
+    likeliest = error.amax(dim=1, keepdim=True)
+    _put(error, targets, error.new_zeros(len(targets), 1))
+    others = error.sum(dim=1, keepdim=True)
+    log_probs = _log_likelihood(logits, targets, likeliest, others)[:real]
+    normaliser = logits.gather(1, targets).float()[:real] - log_probs
+    uniform = (rows[:real].float() @ mean)[:, None] - normaliser
+    sums.smoothed -= (1 - smoothing) * log_probs.sum() + smoothing * uniform.sum()
+    sums.exact -= log_probs.sum()
+    if sums.grad_rows is not None and sums.grad_weight is not None:
+        _put(error[:real], targets[:real], (log_probs.exp() - (1 - smoothing)).type_as(error))
+        error[real:] = 0
+        torch.mm(error, weight, out=sums.grad_rows[chunk])
+        sums.grad_weight += error.T @ rows
+
+
+def _log_likelihood(logits: Tensor, targets: Tensor, likeliest: Tensor, others: Tensor) -> Tensor:
+    """Return the log-probability of each row's target, [R, 1], float32.
+
+    In low precision p near 1 rounds to 1, so where p is above one half, this is log1p(-sum of the
+    others). A small p may underflow, so it is computed from the logit's distance to the greatest
+    logit, whose probability does not.
+
+    Args:
+        logits: [R, V].
+        targets: [R, 1].
+        likeliest: [R, 1], the greatest probability of all pieces.
+        others: [R, 1], the sum of the probabilities of all pieces but the target.
+    """
+    distance = logits.gather(1, targets).float() - logits.amax(dim=1, keepdim=True).float()
+    near_one = torch.log1p(-others.float())
+    return torch.where(others < 0.5, near_one, distance + likeliest.float().log())
+
+
+def _put(values: Tensor, columns: Tensor, new: Tensor) -> None:
+    """Write new [R, 1] to one column [R, 1] of each row of values [R, V].
+
+    `Tensor.scatter_` would copy all of the values, twice.
+    """
+    rows = torch.arange(len(columns), device=columns.device)
+    values[rows, columns[:, 0]] = new[:, 0]

@@ -1,0 +1,294 @@
+"""Decides which formulation of a computation runs, and with which sizes.
+
+Every file of this package has a plain PyTorch formulation and a fast one. The functions below
+choose between them by device, dtype and shape, and depending on whether gradients are recorded or
+torch.compile is tracing. Names that are private in torch occur in this file alone. Each is looked
+up once; where a version of torch lacks one, the plain path runs.
+
+Setting ``NMT_KERNELS=plain`` in the environment, or calling `set_kernels`, rules all fast paths
+out, e.g. to find out whether one of them causes a problem.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from functools import cache, reduce
+from pathlib import Path as FilePath
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from nmt.errors import UserError
+
+ENVIRONMENT_VARIABLE = "NMT_KERNELS"
+"""Overrides the setting ``training.kernels``."""
+
+ROW_MULTIPLES = 128, 16
+"""oneDNN compiles and caches a kernel per row count; rows are padded to multiples of the first
+number, or of the second where there are fewer rows than the first, to keep that cache small."""
+
+LOGITS_PER_CHUNK = {"cpu": 4_000_000}
+"""Logits in memory at a time, by device type; on a CPU, a chunk fits into the cache."""
+
+DEFAULT_LOGITS_PER_CHUNK = 4_000_000
+
+_DTYPES = (torch.float32, torch.bfloat16, torch.float64)
+
+
+class Path(StrEnum):
+    """A formulation of one computation."""
+
+    PLAIN = "plain"  # PyTorch operations, differentiated by autograd
+    FUSED = "fused"  # one `torch.autograd.Function` of this package
+    TORCH = "torch"  # a fused kernel that torch brings along
+
+
+class Kernels(StrEnum):
+    """Which paths may run."""
+
+    AUTO = "auto"  # the fastest one for the tensors at hand
+    PLAIN = "plain"  # the plain one, always
+
+
+class _Selection:
+    """The choice that is in force in this process; None until the first kernel runs."""
+
+    kernels: Kernels | None = None
+
+
+def set_kernels(choice: str) -> None:
+    """Choose which paths may run in this process: ``auto`` or ``plain``.
+
+    The environment variable ``NMT_KERNELS`` takes precedence when it is set.
+
+    Raises:
+        UserError: The choice, or the value of the variable, is unknown.
+    """
+    _Selection.kernels = _chosen("training.kernels", choice)
+    if os.environ.get(ENVIRONMENT_VARIABLE):
+        _Selection.kernels = _chosen(ENVIRONMENT_VARIABLE, os.environ[ENVIRONMENT_VARIABLE])
+
+
+def _chosen(origin: str, choice: str) -> Kernels:
+    try:
+        return Kernels(choice)
+    except ValueError:
+        known = " or ".join(Kernels)
+        raise UserError(f"{origin}={choice} is unknown: choose {known}") from None
+
+
+def _may_fuse() -> bool:
+    """Return whether fast paths are allowed; compiled code is fused by the compiler instead."""
+    if torch.compiler.is_compiling():
+        return False
+    if _Selection.kernels is None:
+        set_kernels(Kernels.AUTO)
+    return _Selection.kernels is Kernels.AUTO
+
+
+def _may_fuse_on_cpu(inputs: Tensor) -> bool:
+    return inputs.is_cpu and inputs.dtype in _DTYPES and _may_fuse()
+
+
+# ------------------------------------------------------------------------------- paths
+
+
+def linear_path(inputs: Tensor) -> Path:
+    """Return the path of a linear layer, `nmt.kernels.linear`; the fast one saves autograd work."""
+    if torch.is_grad_enabled() and _may_fuse_on_cpu(inputs):
+        return Path.FUSED
+    return Path.PLAIN
+
+
+def shared_input_path(inputs: Tensor) -> Path:
+    """Return whether the input of several linear layers is cast once (fused) or by each of them."""
+    return Path.FUSED if _may_fuse_on_cpu(inputs) else Path.PLAIN
+
+
+def feed_forward_path(states: Tensor) -> Path:
+    """Return the path of a ReLU feed-forward block, `nmt.kernels.feed_forward`."""
+    return linear_path(states) if threshold_backward_ is not None else Path.PLAIN
+
+
+def dropout_path(inputs: Tensor) -> Path:
+    """Return the path of dropout, `nmt.kernels.dropout`; only a CPU draws numbers slowly."""
+    return Path.FUSED if inputs.is_cpu and _may_fuse() else Path.PLAIN
+
+
+def split_path(projected: Tensor) -> Path:
+    """Return the path of splitting a fused key/value projection, `nmt.kernels.attention`."""
+    return linear_path(projected)
+
+
+def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Path:
+    """Return the path of scaled dot-product attention, `nmt.kernels.attention`.
+
+    torch's fused kernels are made for long sequences: on a CPU, their backward pass takes several
+    times as long as the products of short sentences do. The function of this package writes
+    gradients in the layout of the projections, so it is used only where all three arguments still
+    have that layout, that is, where they were neither normalised nor rotated.
+
+    Args:
+        query: [B, H, T, K].
+        keys: [B, G, S, K].
+        values: [B, G, S, K].
+        bias: Added to the scores, or None.
+    """
+    learning = torch.is_grad_enabled()
+    if not _may_fuse():
+        compiling = torch.compiler.is_compiling()
+        return Path.TORCH if compiling and not (query.is_cpu and learning) else Path.PLAIN
+    if not (query.is_cpu and learning):
+        return Path.TORCH
+    heads = query, keys, values
+    as_projected = query.dtype in _DTYPES and all(_are_side_by_side(part) for part in heads)
+    possible = bias is None and query.size(1) == keys.size(1) and softmax_backward is not None
+    return Path.FUSED if possible and as_projected else Path.PLAIN
+
+
+def _are_side_by_side(heads: Tensor) -> bool:
+    """Return whether heads [B, H, T, K] are a view of rows [B, T, H · K], as a projection's are."""
+    _, between_heads, between_rows, unit = heads.stride()
+    _, num_heads, _, size = heads.shape
+    return unit == 1 and between_heads == size and between_rows >= num_heads * size
+
+
+def recurrent_path(kind: str) -> Path:
+    """Return the path of a recurrent layer over a whole sequence, `nmt.kernels.recurrent`."""
+    has_backward = sigmoid_backward is not None and tanh_backward is not None
+    known = kind in ("gru", "lstm") and has_backward
+    return Path.FUSED if known and _may_fuse() else Path.PLAIN
+
+
+def recurrent_layer_path(states: Tensor) -> Path:
+    """Return the path of an encoder's layer, `nmt.kernels.recurrent_layer`; cuDNN has its own."""
+    return Path.FUSED if states.is_cpu and _may_fuse() else Path.PLAIN
+
+
+def cross_entropy_path() -> Path:
+    """Return the path of the output layer with its loss, `nmt.kernels.cross_entropy`."""
+    return Path.FUSED if _may_fuse() else Path.PLAIN
+
+
+def repeated_linear_path() -> Path:
+    """Return the path of linear layers in a loop over time, `nmt.kernels.repeated_linear`."""
+    return Path.FUSED if torch.is_grad_enabled() and _may_fuse() else Path.PLAIN
+
+
+# ---------------------------------------------------------------------- dtypes and sizes
+
+
+def product_dtype(inputs: Tensor) -> torch.dtype:
+    """Return the dtype of a product with these inputs: that of autocast, where it is enabled."""
+    device = inputs.device.type
+    if torch.is_autocast_enabled(device) and inputs.dtype != torch.float64:
+        return torch.get_autocast_dtype(device)
+    return inputs.dtype
+
+
+def row_multiple(rows: Tensor, dtype: torch.dtype) -> int:
+    """Return the multiple to which the rows [N, I] of a product in ``dtype`` are padded."""
+    many, few = ROW_MULTIPLES
+    if not rows.is_cpu or not _onednn_is_enabled():
+        return 1
+    if dtype != torch.bfloat16 and (_onednn_linear is None or not _onednn_is_faster(dtype)):
+        return 1
+    return many if len(rows) > many else few
+
+
+def logits_rows(vocab_size: int, device: torch.device, *, multiple: int = 1) -> int:
+    """Return the number of rows per chunk of logits [rows, V], at least 1 and a multiple."""
+    elements = LOGITS_PER_CHUNK.get(device.type, DEFAULT_LOGITS_PER_CHUNK)
+    return max(1, elements // vocab_size // multiple) * multiple
+
+
+# ------------------------------------------------------------------ private names of torch
+
+
+def _find(name: str) -> Callable[..., Any] | None:
+    """Return what a name of torch refers to, or None if this version of torch lacks it."""
+    try:
+        found: Any = reduce(getattr, name.split("."), torch)
+    except (AttributeError, RuntimeError):
+        return None
+    return cast("Callable[..., Any]", found)
+
+
+sigmoid_backward = _find("ops.aten.sigmoid_backward")
+"""(g, y) -> g · y · (1 - y)."""
+
+tanh_backward = _find("ops.aten.tanh_backward")
+"""(g, y) -> g · (1 - y²)."""
+
+threshold_backward_ = _find("ops.aten.threshold_backward.grad_input")
+"""(g, x, 0, grad_input=out) writes g where x > 0, else 0, to out."""
+
+softmax_backward = _find("_softmax_backward_data")
+"""(g, y, dim, dtype) -> the gradient of the argument of y = softmax(argument)."""
+
+_onednn_linear = _find("ops.mkldnn._linear_pointwise")
+_foreach_multiply_ = _find("_foreach_mul_")
+_foreach_lerp_ = _find("_foreach_lerp_")
+
+PRIVATE_NAMES = (
+    "sigmoid_backward",
+    "tanh_backward",
+    "threshold_backward_",
+    "softmax_backward",
+    "_onednn_linear",
+    "_foreach_multiply_",
+    "_foreach_lerp_",
+)
+"""Variables of this module that are None where torch lacks what they refer to; for tests."""
+
+
+def onednn_linear(rows: Tensor) -> Callable[..., Tensor] | None:
+    """Return oneDNN's (rows, weight, bias, "relu" | "none", [], "") -> result, where it is faster.
+
+    It adds the bias while the product is still in the cache, and in float32 uses wider vectors than
+    torch's own choice on processors that are not Intel's.
+    """
+    if _onednn_linear is None or not len(rows) or not _onednn_is_enabled():
+        return None
+    return _onednn_linear if _onednn_is_faster(rows.dtype) else None
+
+
+def _onednn_is_enabled() -> bool:
+    return bool(torch.backends.mkldnn.enabled)
+
+
+@cache
+def _onednn_is_faster(dtype: torch.dtype) -> bool:
+    """Decide by the processor's features and not by the clock, so that every run chooses alike."""
+    wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    if dtype == torch.bfloat16:
+        return wide
+    return dtype == torch.float32 and wide and not _is_intel()
+
+
+def _is_intel() -> bool:
+    try:
+        return "GenuineIntel" in FilePath("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return True
+
+
+def multiply_all_(tensors: Iterable[Tensor], factor: float) -> None:
+    """Multiply tensors by a factor in place; one launch for all of them where torch can do that."""
+    tensors = list(tensors)
+    if _foreach_multiply_ is not None:
+        _foreach_multiply_(tensors, factor)
+        return
+    for tensor in tensors:
+        tensor.mul_(factor)
+
+
+def lerp_all_(tensors: Iterable[Tensor], ends: Iterable[Tensor], weight: float) -> None:
+    """Move tensors toward other ones in place: x += weight · (end - x)."""
+    tensors, ends = list(tensors), list(ends)
+    if _foreach_lerp_ is not None:
+        _foreach_lerp_(tensors, ends, weight)
+        return
+    for tensor, end in zip(tensors, ends, strict=True):
+        tensor.lerp_(end, weight)

@@ -1,0 +1,121 @@
+"""Dropout.
+
+On a CPU, torch draws one random number per element. The fast path lets eight elements share one
+64-bit number, a byte each.
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import SFC64
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from nmt.kernels import dispatch
+from nmt.kernels.dispatch import Path
+
+_BYTE, _TWO_BYTES = 2**8, 2**16
+_TOLERANCE = 0.05  # largest relative error of a probability, and of its complement, in bytes
+_SEEDS = 2**62
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by size in bytes
+
+
+def plain_dropout(inputs: Tensor, probability: float) -> Tensor:
+    """Zero each element with a probability and divide the others by its complement."""
+    return functional.dropout(inputs, probability)
+
+
+class DiscreteRate:
+    """A probability of dropout rounded to what one or two random bytes can represent.
+
+    It is a multiple of 1/256 (0.1 becomes 26/256), and the surviving elements are scaled by exactly
+    its complement. Where that would change the share of dropped, or of kept, elements by more than
+    a twentieth, an element takes two bytes and the probability is a multiple of 1/65,536.
+    """
+
+    def __init__(self, probability: float) -> None:
+        """Round a probability."""
+        rounded = round(probability * _BYTE) / _BYTE
+        bound = _TOLERANCE * min(probability, 1 - probability)
+        self.levels = _BYTE if abs(rounded - probability) <= bound else _TWO_BYTES
+        self.threshold = round(probability * self.levels)
+        self.scale = 1.0
+        """The factor of surviving elements; 1 where nothing is dropped."""
+        if 0 < self.threshold < self.levels:
+            self.scale = self.levels / (self.levels - self.threshold)
+
+    def zero_(self, values: Tensor) -> Tensor | None:
+        """Zero elements of a CPU tensor in place, without scaling the others.
+
+        Returns:
+            A mask of bytes, 1 where the element was kept, else 0; None if nothing is ever dropped.
+        """
+        if not self.threshold:
+            return None
+        kept = self._draw(values)
+        apply_mask_(values, kept)
+        return kept
+
+    def _draw(self, values: Tensor) -> Tensor:
+        # numpy draws words faster; torch's generator provides the seed, so seeding torch suffices
+        seed = int(torch.randint(_SEEDS, ()))
+        size = 1 if self.levels == _BYTE else 2
+        words = np.asarray(SFC64(seed).random_raw((size * values.numel() + 7) // 8))
+        if size == 1:
+            noise = torch.from_numpy(words.view(np.uint8))[: values.numel()]
+            return noise.view(values.shape).ge_(self.threshold)
+        noise = torch.from_numpy(words.view(np.int16))[: values.numel()]
+        return noise.view(values.shape).ge(self.threshold - _TWO_BYTES // 2).view(torch.uint8)
+
+
+@cache
+def discrete_rate(probability: float) -> DiscreteRate:
+    """Return the rounded probability; it is computed once."""
+    return DiscreteRate(probability)
+
+
+def apply_mask_(values: Tensor, kept: Tensor) -> None:
+    """Multiply values by a mask of bytes, 1 or 0, in place.
+
+    Both are viewed as integers, whose product with 1 leaves all bits and with 0 none: torch
+    converts bytes faster to integers than to bfloat16, and booleans slowest of all.
+    """
+    integers = _INTEGERS[values.element_size()]
+    values.view(integers).mul_(kept.to(integers))
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, rate: DiscreteRate) -> Tensor:
+        ctx.scale = rate.scale
+        result = inputs * ctx.scale
+        ctx.save_for_backward(rate.zero_(result))
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None]:
+        (kept,) = ctx.saved_tensors
+        grad_input = grad_output * ctx.scale
+        apply_mask_(grad_input, kept)
+        return grad_input, None
+
+
+def dropout(inputs: Tensor, probability: float) -> Tensor:
+    """Zero elements of a tensor of any shape (Srivastava et al. 2014) and scale the others.
+
+    The random numbers depend on torch's CPU generator alone. A probability of 0 returns the inputs
+    and draws nothing.
+    """
+    if not probability:
+        return inputs
+    if dispatch.dropout_path(inputs) is Path.PLAIN:
+        return plain_dropout(inputs, probability)
+    rate = discrete_rate(probability)
+    if not rate.threshold:
+        return inputs
+    dropped: Tensor = _Dropout.apply(inputs, rate)  # type: ignore[no-untyped-call]
+    return dropped

@@ -1,0 +1,70 @@
+"""An RNN decoder that attends first, then updates its state.
+
+Legend: B batch, T target length, E embedding size, U units, C context size.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from nmt.config.model import RnnDecoderConfig
+from nmt.kernels.repeated_linear import Project
+from nmt.model.attention.core import Attention
+from nmt.model.attention.coverage import Coverage
+from nmt.model.interfaces import DecoderOutput
+from nmt.model.layers import Linear
+from nmt.model.rnn_decoder import FixedVector, RnnDecoder, RnnState, stack_steps
+
+
+class AttendFirstDecoder(RnnDecoder):
+    """Attends with the previous state, then updates (Bahdanau et al. 2015, section 3.1, A.2.2).
+
+    c_t = attention(s_{t-1}); s_t = cell([e(y_{t-1}); c_t], s_{t-1}). The read-out is
+    tanh(W [s_t; c_t; e]), or the maxout of RNNsearch: the maximum of each pair of units of
+    W [s_{t-1}; c_t; e] (Goodfellow et al. 2013).
+    """
+
+    def __init__(
+        self,
+        config: RnnDecoderConfig,
+        vocab_size: int,
+        memory_size: int,
+        attention: Attention | FixedVector,
+        coverage: Coverage | None = None,
+        maxout_size: int | None = None,
+    ) -> None:
+        """Build the decoder for a vocabulary and an encoder of ``memory_size``."""
+        super().__init__(config, vocab_size, memory_size, attention, memory_size, coverage)
+        self.maxout = maxout_size is not None
+        self.output_size = maxout_size or config.hidden_size
+        self.readout = Linear(
+            config.hidden_size + memory_size + config.embedding_size,
+            2 * maxout_size if maxout_size else config.hidden_size,
+        )
+
+    def _advance(
+        self, embedded: Tensor, state: RnnState, project: Project
+    ) -> tuple[DecoderOutput, RnnState]:
+        layers, coverage, position = state.layers, state.coverage, state.position
+        previous, updated, contexts, weights = [], [], [], []
+        for gates in self.embedding_gates(embedded).unbind(1):
+            query = self._query(layers)
+            attended, coverage = self._attend(query, state.memory, position, coverage, project)
+            layers = self._update(gates, attended.context[:, 0], layers, project)
+            previous.append(query)
+            updated.append(self._query(layers))
+            contexts.append(attended.context)
+            weights.append(attended.weights)
+            position += 1
+        states = torch.cat(previous if self.maxout else updated, dim=1)
+        output = self._read_out(states, torch.cat(contexts, dim=1), embedded)
+        state = replace(state, layers=layers, coverage=coverage, position=position)
+        return DecoderOutput(output, stack_steps(weights)), state
+
+    def _read_out(self, states: Tensor, contexts: Tensor, embedded: Tensor) -> Tensor:
+        joined = torch.cat([states, contexts.type_as(states), embedded.type_as(states)], dim=-1)
+        output: Tensor = self.readout(joined)
+        if self.maxout:
+            return self.dropout(output.unflatten(-1, (-1, 2)).amax(dim=-1))
+        return self.dropout(output.tanh())

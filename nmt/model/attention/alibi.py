@@ -1,0 +1,26 @@
+"""Attention with linear biases (Press et al. 2022). Legend: H heads, T queries, S keys."""
+
+import torch
+from torch import Tensor
+
+from nmt.model.attention.relative import RelativePositions, RelativeScheme, key_distances
+
+
+class Alibi(RelativeScheme):
+    """Attention with linear biases: -m_h · distance, with slopes m_h = 2^(-8h / H).
+
+    The paper's model is a decoder; in an encoder the distance is the same in both directions.
+    """
+
+    slopes: Tensor
+
+    def __init__(self, num_heads: int) -> None:
+        """Give each head its slope."""
+        super().__init__()
+        powers = torch.arange(1, num_heads + 1) * (-8.0 / num_heads)
+        self.register_buffer("slopes", torch.exp2(powers), persistent=False)
+
+    def forward(self, start: int, length: int, device: torch.device) -> RelativePositions:
+        """Return the bias [H, T, S]."""
+        distances = key_distances(start, length, device).abs()
+        return RelativePositions(bias=-self.slopes[:, None, None] * distances)

@@ -1,0 +1,40 @@
+"""Rotary position embedding (Su et al. 2021). Legend: B batch, H heads, T queries, K head size."""
+
+import torch
+from torch import Tensor
+
+from nmt.model.attention.relative import RelativePositions, RelativeScheme
+
+ROTARY_BASE = 10_000.0
+"""Base of the angles' geometric series (section 3.2.2)."""
+
+
+class Rotary(RelativeScheme):
+    """Rotates queries and keys by angles proportional to their positions.
+
+    The product of two rotated vectors depends on their distance alone. Units i and i + K / 2 form a
+    plane, which differs from the paper's neighbouring units (eq. 15) by a permutation of units.
+    """
+
+    rates: Tensor
+
+    def __init__(self, head_size: int) -> None:
+        """Rotate heads of an even size."""
+        super().__init__()
+        steps = torch.arange(0, head_size, 2) / head_size
+        self.register_buffer("rates", ROTARY_BASE**-steps, persistent=False)
+
+    def forward(self, start: int, length: int, device: torch.device) -> RelativePositions:
+        """Return cosines and sines of the new positions, each [T, K / 2]."""
+        angles = torch.arange(start, start + length, device=device)[:, None] * self.rates
+        return RelativePositions(rotation=(angles.cos(), angles.sin()))
+
+
+def rotate(heads: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
+    """Rotate heads [B, H, T, K] by cosines and sines [T, K / 2] (Su et al. 2021, eq. 34)."""
+    if rotation is None:
+        return heads
+    cosines, sines = rotation
+    x, y = heads.chunk(2, dim=-1)
+    rotated = torch.cat([x * cosines - y * sines, x * sines + y * cosines], dim=-1)
+    return rotated.type_as(heads)

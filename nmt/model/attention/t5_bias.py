@@ -1,0 +1,45 @@
+"""Learned biases of relative positions (Raffel et al. 2020). Legend: H heads, T queries, S keys."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from nmt.model.attention.relative import RelativePositions, RelativeScheme, key_distances
+
+T5_BUCKETS, T5_DISTANCE = 32, 128
+"""Number of buckets, and the distance from which all fall into the last (section 2.1)."""
+
+
+class T5Bias(RelativeScheme):
+    """A learned bias for each head and bucket of distances, one table for all layers.
+
+    Raffel et al. 2020, section 2.1: half of the buckets contain one distance each, the others grow
+    logarithmically. An encoder's are split between the two directions. Scores stay divided by
+    sqrt(K), which T5 folds into its initialisation.
+    """
+
+    def __init__(self, num_heads: int, *, causal: bool) -> None:
+        """Learn a table for a decoder (``causal``) or an encoder."""
+        super().__init__()
+        self.causal = causal
+        self.bias_table = nn.Parameter(torch.zeros(T5_BUCKETS, num_heads))
+
+    def forward(self, start: int, length: int, device: torch.device) -> RelativePositions:
+        """Return the bias [H, T, S]."""
+        buckets = self._buckets(key_distances(start, length, device))
+        return RelativePositions(bias=self.bias_table[buckets].permute(2, 0, 1))
+
+    def _buckets(self, distances: Tensor) -> Tensor:
+        """Return the bucket of each distance [T, S], key minus query position."""
+        if self.causal:
+            return _log_buckets((-distances).clamp_min(0), T5_BUCKETS)
+        half = T5_BUCKETS // 2
+        return _log_buckets(distances.abs(), half) + half * (distances > 0)
+
+
+def _log_buckets(distances: Tensor, count: int) -> Tensor:
+    exact = count // 2
+    ratio = distances.clamp_min(1).float() / exact
+    wide = exact + (ratio.log() / math.log(T5_DISTANCE / exact) * (count - exact)).long()
+    return torch.where(distances < exact, distances, wide.clamp_max(count - 1))

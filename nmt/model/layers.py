@@ -1,0 +1,51 @@
+"""The smallest layers, which all models share. Legend: I input size, O output size."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nmt.kernels.dropout import dropout
+from nmt.kernels.linear import linear
+
+
+class Linear(nn.Linear):
+    """x W^T + b; parameters and results are those of `torch.nn.Linear`."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map inputs [..., I] to [..., O]."""
+        return linear(inputs, self.weight, self.bias)
+
+
+class RmsNorm(nn.Module):
+    """x / sqrt(mean(x²) + 1e-6), times a gain per unit (Zhang & Sennrich 2019, eq. 4)."""
+
+    def __init__(self, size: int) -> None:
+        """Normalise vectors of ``size``."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Normalise states [..., size], in their precision."""
+        return functional.rms_norm(states, self.weight.shape, self.weight.type_as(states), 1e-6)
+
+
+class Dropout(nn.Module):
+    """Inverted dropout (Srivastava et al. 2014)."""
+
+    def __init__(self, probability: float) -> None:
+        """Zero each element with this probability while training."""
+        super().__init__()
+        self.probability = probability
+
+    @property
+    def rate(self) -> float:
+        """The probability that is in force: 0 in evaluation mode."""
+        return self.probability if self.training else 0.0
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Drop elements of a tensor of any shape."""
+        return dropout(inputs, self.rate)
+
+    def extra_repr(self) -> str:
+        """Show the probability."""
+        return str(self.probability)

@@ -1,0 +1,55 @@
+"""The position-wise feed-forward sublayer of a Transformer (Vaswani et al. 2017, section 3.3).
+
+Legend: D model size, F feed-forward size.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
+from nmt.kernels.feed_forward import feed_forward
+from nmt.model.layers import Dropout, Linear
+
+
+class SwiGlu(nn.Module):
+    """swish(x W) * x V (Shazeer 2020, eq. 6); W and V are one matrix."""
+
+    def __init__(self, size: int, feed_forward_size: int) -> None:
+        """Widen ``size`` to ``feed_forward_size``; without biases, as in the paper."""
+        super().__init__()
+        self.gated_projection = Linear(size, 2 * feed_forward_size, bias=False)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Map states [..., D] to [..., F]."""
+        gate, value = self.gated_projection(states).chunk(2, dim=-1)
+        return functional.silu(gate) * value
+
+
+class FeedForward(nn.Sequential):
+    """max(0, x W_1 + b_1) W_2 + b_2 (eq. 2), or with GELU or SwiGLU in place of the maximum.
+
+    SwiGLU has three matrices; at two thirds of the width it costs as much as the others.
+    """
+
+    def __init__(self, config: TransformerEncoderConfig | TransformerDecoderConfig) -> None:
+        """Widen D to ``feed_forward_size`` and back."""
+        size, width = config.hidden_size, config.feed_forward_size
+        if config.activation == "swiglu":
+            widen: list[nn.Module] = [SwiGlu(size, width)]
+        else:
+            widen = [Linear(size, width), nn.ReLU() if config.activation == "relu" else nn.GELU()]
+        narrow = Linear(width, size, bias=config.activation != "swiglu")
+        super().__init__(*widen, Dropout(config.feed_forward_dropout), narrow)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Map states [..., D] to [..., D]."""
+        if not isinstance(self[1], nn.ReLU):
+            composed: Tensor = super().forward(states)  # type: ignore[no-untyped-call]
+            return composed
+        widen, _, dropout, narrow = self
+        assert isinstance(widen, Linear)
+        assert isinstance(dropout, Dropout)
+        assert isinstance(narrow, Linear)
+        return feed_forward(
+            states, widen.weight, widen.bias, narrow.weight, narrow.bias, dropout.rate
+        )

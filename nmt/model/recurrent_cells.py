@@ -1,0 +1,94 @@
+"""Recurrent cells whose input products can be taken out of the time loop.
+
+Legend: B batch, U units, G gates of a cell (3 of a GRU, 4 of an LSTM).
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from nmt.kernels.repeated_linear import Project, plain_project
+
+
+class RecurrentCell(nn.Module, ABC):
+    """One layer's step. Its state is one row per sentence, [B, state_size]; the first U are h."""
+
+    kind: str
+    num_gates: int
+
+    def __init__(self, hidden_size: int) -> None:
+        """Build a cell of U = ``hidden_size`` units."""
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.state_projection = nn.Linear(hidden_size, self.num_gates * hidden_size)
+
+    @property
+    @abstractmethod
+    def state_size(self) -> int:
+        """Width of a state row."""
+
+    @property
+    def gates_size(self) -> int:
+        """Width G · U of the projected input that `forward` takes."""
+        return self.num_gates * self.hidden_size
+
+    def hidden(self, state: Tensor) -> Tensor:
+        """Return h, [B, U], of a state."""
+        return state[:, : self.hidden_size]
+
+    @staticmethod
+    @abstractmethod
+    def step(gates: Tensor, state_gates: Tensor, state: Tensor) -> Tensor:
+        """Return the next state from the input's gates W x and the state's U h, [B, G · U]."""
+
+    def forward(self, gates: Tensor, state: Tensor, project: Project = plain_project) -> Tensor:
+        """Step from a state with the projected input ``gates`` [B, G · U].
+
+        ``project`` applies the state's projection; see `nmt.kernels.repeated_linear`.
+        """
+        return self.step(gates, project(self.state_projection, self.hidden(state)), state)
+
+
+class GruCell(RecurrentCell):
+    """Gated recurrent unit (Cho et al. 2014), reset gate after the product, as in cuDNN."""
+
+    kind, num_gates = "gru", 3
+
+    @property
+    def state_size(self) -> int:
+        """The state of a GRU is h alone."""
+        return self.hidden_size
+
+    @staticmethod
+    def step(gates: Tensor, state_gates: Tensor, state: Tensor) -> Tensor:
+        """Return z · h + (1 - z) · tanh(W x + r · U h)."""
+        size = state.size(1)
+        sigmoids = (gates[:, : 2 * size] + state_gates[:, : 2 * size]).sigmoid()
+        reset, update = sigmoids.chunk(2, dim=1)
+        candidate = torch.addcmul(gates[:, 2 * size :], reset, state_gates[:, 2 * size :]).tanh()
+        return torch.lerp(candidate, state.type_as(candidate), update)
+
+
+class LstmCell(RecurrentCell):
+    """Long short-term memory with a forget gate (Gers et al. 2000)."""
+
+    kind, num_gates = "lstm", 4
+
+    @property
+    def state_size(self) -> int:
+        """The state of an LSTM is h, then c."""
+        return 2 * self.hidden_size
+
+    @staticmethod
+    def step(gates: Tensor, state_gates: Tensor, state: Tensor) -> Tensor:
+        """Return [o · tanh(c'); c'] with c' = f · c + i · g."""
+        size = state.size(1) // 2
+        cell, total = state[:, size:], gates + state_gates
+        input_gate, forget_gate, output_gate = total[:, : 3 * size].sigmoid().chunk(3, dim=1)
+        candidate = total[:, 3 * size :].tanh()
+        cell = torch.addcmul(forget_gate * cell, input_gate, candidate)
+        return torch.cat([output_gate * cell.tanh(), cell], dim=1)
+
+
+CELLS: dict[str, type[RecurrentCell]] = {"gru": GruCell, "lstm": LstmCell}

@@ -1,0 +1,95 @@
+"""An RNN decoder that updates its state first, then attends.
+
+Legend: B batch, T target length, E embedding size, U units, G gates of a cell.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from nmt.config.model import RnnDecoderConfig
+from nmt.kernels.recurrent import run_sequence
+from nmt.kernels.repeated_linear import Project, plain_project
+from nmt.model.attention.core import Attention
+from nmt.model.attention.coverage import Coverage
+from nmt.model.attention.memory import Attended
+from nmt.model.interfaces import DecoderOutput, EncoderOutput
+from nmt.model.rnn_decoder import RnnDecoder, RnnState, stack_steps
+
+
+class UpdateFirstDecoder(RnnDecoder):
+    """Updates, then attends with the new state (Luong et al. 2015, section 3, eq. 5).
+
+    h_t = cell(e(y_{t-1}), h_{t-1}); c_t = attention(h_t); attentional state tanh(W [c_t; h_t]).
+    With input feeding (section 3.3) the attentional state is an input of the next step. Without it,
+    and without coverage, no step depends on the previous one's attention, so attention is computed
+    for all steps at once.
+    """
+
+    def __init__(
+        self,
+        config: RnnDecoderConfig,
+        vocab_size: int,
+        memory_size: int,
+        attention: Attention,
+        context_size: int,
+        coverage: Coverage | None = None,
+        *,
+        input_feeding: bool,
+    ) -> None:
+        """Build the decoder for an attention with contexts of ``context_size``."""
+        size = config.hidden_size
+        fed_size = size if input_feeding else 0
+        super().__init__(config, vocab_size, memory_size, attention, fed_size, coverage)
+        self.input_feeding = input_feeding
+        self.attentional = nn.Linear(context_size + size, size)
+
+    def start(self, encoder_output: EncoderOutput) -> RnnState:
+        """Compute the first state from the summary; the first fed vector is zero."""
+        state = super().start(encoder_output)
+        if not self.input_feeding:
+            return state
+        top = self._query(state.layers)[:, 0]
+        return replace(state, fed=torch.zeros_like(top))
+
+    def _read(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
+        if self.input_feeding or self.coverage is not None:
+            return super()._read(embedded, state)
+        gates = self.embedding_gates(embedded)
+        hidden = self._run_layer(0, gates, state.layers)
+        for index, linear in enumerate(self.layer_gates, start=1):
+            hidden = self._run_layer(index, linear(self.dropout(hidden)), state.layers)
+        attended, _ = self._attend(hidden, state.memory, 0, None, plain_project)
+        output = self._attentional_state(hidden, attended, plain_project)
+        return DecoderOutput(output, stack_steps([attended.weights]))
+
+    def _run_layer(self, index: int, gates: Tensor, first: Sequence[Tensor]) -> Tensor:
+        """Run one layer over all steps' gates [B, T, G · U] -> h [B, T, U]."""
+        cell, steps = self.cells[index], gates.transpose(0, 1)
+        weight, bias = cell.state_projection.weight, cell.state_projection.bias
+        states = run_sequence(cell.kind, cell.step, steps, first[index], weight, bias)
+        return states.transpose(0, 1)
+
+    def _advance(
+        self, embedded: Tensor, state: RnnState, project: Project
+    ) -> tuple[DecoderOutput, RnnState]:
+        layers, fed, coverage, position = state.layers, state.fed, state.coverage, state.position
+        outputs, weights = [], []
+        for gates in self.embedding_gates(embedded).unbind(1):
+            layers = self._update(gates, fed, layers, project)
+            top = self._query(layers)
+            attended, coverage = self._attend(top, state.memory, position, coverage, project)
+            output = self._attentional_state(top, attended, project)
+            fed = output[:, 0] if self.input_feeding else None
+            outputs.append(output)
+            weights.append(attended.weights)
+            position += 1
+        state = replace(state, layers=layers, fed=fed, coverage=coverage, position=position)
+        return DecoderOutput(torch.cat(outputs, dim=1), stack_steps(weights)), state
+
+    def _attentional_state(self, states: Tensor, attended: Attended, project: Project) -> Tensor:
+        """Return tanh(W [c; h]) of states [B, T, U]."""
+        joined = torch.cat([attended.context.type_as(states), states], dim=-1)
+        return self.dropout(project(self.attentional, joined).tanh())
