@@ -1,4 +1,4 @@
-"""All process-wide state of a run: random generators, device, precision, threads, allocator."""
+"""Process-wide state of a run: random generators, device, precision, threads, allocator."""
 
 import ctypes
 import math
@@ -23,7 +23,7 @@ PRECISIONS = {
 }
 
 _PROBE_SIZE, _PROBE_ROUNDS, _PROBE_SECONDS = 384, 8, 0.1
-_WORTH_IT = 1.2  # times as fast, or the rounding is not worth it
+_MINIMUM_SPEEDUP = 1.2  # of bfloat16; below it the loss of precision does not pay
 
 
 def seed_everything(seed: int) -> None:
@@ -33,7 +33,7 @@ def seed_everything(seed: int) -> None:
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
-    """Return the states of torch's generators: the CPU's, and the device's own."""
+    """Return the states of torch's generators: that of the CPU and that of the device."""
     state = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         state["device"] = torch.cuda.get_rng_state(device)
@@ -41,17 +41,17 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def restore_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
-    """Set the generators as `random_state` found them."""
+    """Restore the states that `random_state` returned."""
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "device" in state:
         torch.cuda.set_rng_state(state["device"], device)
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device named, or for ``auto`` the best there is.
+    """Return the named device, or for ``auto`` the best one available.
 
     Raises:
-        UserError: The device does not exist here.
+        UserError: The device does not exist on this machine.
     """
     if processes.world() > 1:
         return _own_device(name)
@@ -61,7 +61,7 @@ def pick_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # also tells the device "meta", which holds no numbers
+        torch.zeros(1, device=device).item()  # fails on the device "meta", which stores no data
     except (RuntimeError, AssertionError) as error:
         reason = str(error).split("\n")[0]
         raise UserError(f"device {name!r} cannot be used: {reason}; try cpu or auto") from error
@@ -69,10 +69,10 @@ def pick_device(name: str) -> torch.device:
 
 
 def _own_device(name: str) -> torch.device:
-    """Return this process's device among those that train together: the CPU, or a GPU of its own.
+    """Return the device of one of several training processes: the CPU, or a GPU of its own.
 
     Raises:
-        UserError: There are fewer GPUs than processes here, or it is another kind of device.
+        UserError: This machine has fewer GPUs than processes, or the name is another device.
     """
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
@@ -92,12 +92,12 @@ def _own_device(name: str) -> torch.device:
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the type of products: for ``auto``, bfloat16 where the device is faster in it.
+    """Return the dtype of products; ``auto`` is bfloat16 if the device computes faster in it.
 
-    Processes that train together take what is right for the slowest of them.
+    Processes that train together use bfloat16 only if all of their devices do.
 
     Raises:
-        UserError: float16, whose gradients have to be scaled, on another device than CUDA.
+        UserError: float16, whose gradients have to be scaled, on a device other than CUDA.
     """
     if name == "float16" and device.type != "cuda":
         raise UserError(
@@ -115,7 +115,7 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
 
 @cache
 def _cpu_gains_by_bfloat16() -> bool:
-    """Measure a matrix product in both types, by the processor's time: others may be busy on it."""
+    """Measure a matrix product in both dtypes, in CPU time, which other processes do not affect."""
     began, best = time.process_time(), dict.fromkeys((torch.float32, torch.bfloat16), math.inf)
     factors = {precision: torch.ones(_PROBE_SIZE, _PROBE_SIZE).to(precision) for precision in best}
     for _ in range(_PROBE_ROUNDS):
@@ -125,24 +125,24 @@ def _cpu_gains_by_bfloat16() -> bool:
             best[precision] = min(best[precision], time.process_time() - started)
         if time.process_time() - began > _PROBE_SECONDS:
             break
-    return best[torch.float32] > _WORTH_IT * best[torch.bfloat16]
+    return best[torch.float32] > _MINIMUM_SPEEDUP * best[torch.bfloat16]
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[object]:
-    """Return a context in which products run in ``precision``; weights stay float32."""
+    """Return a context in which products run in ``precision``; weights stay in float32."""
     if precision == torch.float32:
         return nullcontext()
     return torch.autocast(device.type, dtype=precision)
 
 
 def set_cuda_numerics(*, tf32: bool, deterministic: bool) -> None:
-    """Choose how CUDA rounds float32 products, and whether it gives the same numbers every time.
+    """Choose how CUDA rounds float32 products, and whether its results are reproducible.
 
-    To be called before anything runs on the device: cuBLAS reads its workspace once.
+    Call it before anything runs on the device, because cuBLAS reads its workspace setting once.
     """
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32
-    if deterministic != torch.are_deterministic_algorithms_enabled():  # it loads a compiler
+    if deterministic != torch.are_deterministic_algorithms_enabled():  # the call loads a compiler
         torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic
     if deterministic:
@@ -150,10 +150,10 @@ def set_cuda_numerics(*, tf32: bool, deterministic: bool) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep large freed blocks, which training asks for again at the next update.
+    """Let glibc keep large freed blocks, which training allocates again at the next update.
 
-    By default each one goes back to the kernel and is faulted in anew, page by page. Elsewhere than
-    on Linux with glibc this does nothing.
+    By default each block is returned to the kernel, and its pages fault again when it is allocated.
+    On systems other than Linux with glibc this does nothing.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -161,13 +161,13 @@ def keep_freed_memory() -> None:
         libc = ctypes.CDLL("libc.so.6")
     except OSError:
         return
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h: M_TRIM_THRESHOLD and its kin
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # from malloc.h
     libc.mallopt(mmap_max, 0)
     libc.mallopt(trim_threshold, 2**31 - 1)
     libc.mallopt(top_pad, 256 * 2**20)
 
 
 def set_threads(threads: int | None) -> None:
-    """Use this many CPU threads; None leaves torch's choice."""
+    """Set the number of CPU threads; None keeps torch's default."""
     if threads is not None:
         torch.set_num_threads(threads)

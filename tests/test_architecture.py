@@ -129,7 +129,7 @@ def test_private_names_of_torch_occur_in_dispatch_alone() -> None:
     dispatch = ROOT / "kernels" / "dispatch.py"
     pattern = r"\btorch(?:\.\w+)*\._\w+|\btorch\.ops\b|\w*mkldnn\w*|(?<!dispatch\.)\b\w*onednn_\w*"
     assert not set().union(*(_mentions(file, pattern) for file in FILES if file != dispatch))
-    assert _mentions(dispatch, pattern), "the pattern finds nothing any more"
+    assert _mentions(dispatch, pattern), "the pattern finds nothing"
 
 
 def test_formulas_name_no_device_and_no_dtype() -> None:
@@ -139,9 +139,7 @@ def test_formulas_name_no_device_and_no_dtype() -> None:
     )
     files = sorted((ROOT / "model").rglob("*.py"))
     assert not set().union(*(_mentions(file, pattern) for file in files))
-    assert _mentions(ROOT / "kernels" / "dispatch.py", pattern), (
-        "the pattern finds nothing any more"
-    )
+    assert _mentions(ROOT / "kernels" / "dispatch.py", pattern), "the pattern finds nothing"
 
 
 def test_the_file_of_an_attention_kind_is_short() -> None:

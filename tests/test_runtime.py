@@ -1,4 +1,4 @@
-"""What a run does to its process: precision by measurement, and numerics that are asked for."""
+"""Process-wide settings: precision chosen by measurement, and reproducible numerics."""
 
 import os
 import time
@@ -12,7 +12,7 @@ from nmt.errors import UserError
 CPU = torch.device("cpu")
 
 
-def test_named_precisions_are_taken_at_their_word() -> None:
+def test_named_precisions_are_used_as_they_are() -> None:
     assert runtime.pick_precision("float32", CPU) == torch.float32
     assert runtime.pick_precision("bfloat16", CPU) == torch.bfloat16
     with pytest.raises(UserError, match="float16 is for CUDA devices"):
@@ -20,7 +20,7 @@ def test_named_precisions_are_taken_at_their_word() -> None:
 
 
 @pytest.mark.parametrize(("slow", "expected"), [("bfloat16", "float32"), ("float32", "bfloat16")])
-def test_a_cpu_is_measured_not_believed(
+def test_auto_precision_measures_the_cpu(
     monkeypatch: pytest.MonkeyPatch, slow: str, expected: str
 ) -> None:
     """Products advance a simulated clock, so the result does not depend on the processor."""
@@ -39,7 +39,7 @@ def test_a_cpu_is_measured_not_believed(
         assert runtime.pick_precision("auto", CPU) == runtime.PRECISIONS[expected]
         assert torch.equal(torch.get_rng_state(), state)
         measured = len(products)
-        assert measured, "believed, not measured"
+        assert measured, "nothing was measured"
         assert runtime.pick_precision("auto", CPU) == runtime.PRECISIONS[expected]
         assert len(products) == measured, "measured twice"
     finally:
@@ -47,16 +47,16 @@ def test_a_cpu_is_measured_not_believed(
 
 
 def test_numerics_are_set_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bool] = []  # the true function takes seconds to load a compiler
-    monkeypatch.setattr(torch, "use_deterministic_algorithms", asked.append)
+    calls: list[bool] = []  # the real function takes seconds to load a compiler
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", calls.append)
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     try:
         runtime.set_cuda_numerics(tf32=True, deterministic=True)
-        assert asked == [True]
+        assert calls == [True]
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
         assert torch.get_float32_matmul_precision() == "high"
     finally:
         runtime.set_cuda_numerics(tf32=False, deterministic=False)
-    assert asked == [True], "a run that asks for nothing pays for it"
+    assert calls == [True], "it was called for a run that does not need it"
     assert torch.get_float32_matmul_precision() == "highest"
     assert not torch.backends.cudnn.allow_tf32

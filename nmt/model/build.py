@@ -1,4 +1,4 @@
-"""From a model's configuration to the model."""
+"""Builds a model from its configuration."""
 
 import math
 
@@ -38,7 +38,7 @@ from nmt.model.update_first import UpdateFirstDecoder
 
 
 def build_model(config: ModelConfig, source_size: int, target_size: int) -> TranslationModel:
-    """Build a model, freshly initialised, for vocabularies of these sizes."""
+    """Build a newly initialised model for vocabularies of these sizes."""
     encoder = _encoder(config, source_size)
     decoder = _decoder(config, target_size, encoder.output_size)
     model = TranslationModel(encoder, decoder, target_size)
@@ -137,7 +137,7 @@ def _coverage(config: WindowedAttentionConfig, memory_size: int) -> Coverage | N
 
 
 def _initialise(model: TranslationModel) -> None:
-    """Glorot & Bengio 2010 for products, orthogonal recurrences, N(0, 1/size) for embeddings."""
+    """Initialise: Glorot & Bengio 2010, orthogonal recurrences, embeddings from N(0, 1/size)."""
     for name, parameter in model.named_parameters():
         if parameter.dim() < 2:
             continue
