@@ -1,22 +1,19 @@
 """Registers the typed schemas and the resolvers with Hydra."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
+from hydra.core.config_store import ConfigNode, ConfigStore
+from omegaconf import DictConfig, OmegaConf
 
 from nmt.config.choices import CHOICES, GROUPS
 from nmt.config.data import FiltersConfig, TokenizerConfig
 from nmt.config.folders import config_directory, corpora_directory
 from nmt.config.launchers import forget_settings_of_plugins, plugin
 from nmt.config.model import ModelConfig
-from nmt.config.schema import (
-    Config,
-    DecodingConfig,
-    LoggingConfig,
-    TrainingConfig,
-)
+from nmt.config.schema import Config, DecodingConfig, LoggingConfig
+from nmt.config.training_settings import TrainingConfig
 
 _SINGLE = {
     "data/filters": FiltersConfig,
@@ -63,10 +60,37 @@ def register_schemas() -> None:
         group, _, name = f"schema/{path}".rpartition("/")
         store.store(group=group, name=name, node=node)
     for base, choices in CHOICES.items():
-        for name, node in choices.items():
-            store.store(group=f"schema/{GROUPS[base]}", name=name, node=node)
+        for name in choices:
+            _store_lazily(f"schema/{GROUPS[base]}", name, partial(choices.__getitem__, name))
 
 
 def _listed(group: str, names: Sequence[str]) -> str:
     text = f"{group}: {', '.join(names)}"
     return textwrap.fill(text, 100, initial_indent="  ", subsequent_indent="    ")
+
+
+class _LazyNode(ConfigNode):
+    """A schema whose dataclass is imported when Hydra first loads it, for it may need torch."""
+
+    def __init__(self, name: str, group: str, load: Callable[[], type]) -> None:
+        self.name, self.group, self.package, self.provider = name, group, None, None
+        self._load = load
+        self._node: DictConfig | None = None
+
+    @property
+    def node(self) -> DictConfig:
+        if self._node is None:
+            self._node = OmegaConf.structured(self._load())
+        return self._node
+
+    @node.setter
+    def node(self, node: DictConfig) -> None:
+        self._node = node
+
+
+def _store_lazily(group: str, name: str, load: Callable[[], type]) -> None:
+    """Store a schema as `ConfigStore.store` does, without its dataclass."""
+    folder = ConfigStore.instance().repo
+    for part in group.split("/"):
+        folder = folder.setdefault(part, {})
+    folder[f"{name}.yaml"] = _LazyNode(f"{name}.yaml", group, load)

@@ -5,9 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt.config.added import as_before
-from nmt.config.data import DataConfig, FiltersConfig
-from nmt.config.plain import from_mapping
+from nmt.config.data import FiltersConfig
 from nmt.data.filters import (
     KEPT,
     DropTable,
@@ -18,7 +16,7 @@ from nmt.data.filters import (
 )
 from nmt.data.sources.interface import PairChunk, with_tag
 
-_NONE = from_mapping(FiltersConfig, as_before(DataConfig)["filters"])
+_NONE = FiltersConfig()
 
 
 class HeldOut:
