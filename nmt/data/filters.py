@@ -16,6 +16,7 @@ from nmt.config.data import FiltersConfig
 from nmt.data.languages import surely_other
 from nmt.data.scripts import LEAST_SHARE, expected_script, share_in_script
 from nmt.data.text_hash import hash_normalized, hash_pairs
+from nmt.durable_file import atomic_write
 from nmt.errors import UserError
 
 Verdicts = npt.NDArray[np.uint8]
@@ -296,22 +297,18 @@ def writes_dropped(path: Path) -> Iterator[DroppedPairs]:
     Raises:
         UserError: There is no writing to that place.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        raw = partial.open("wb")
-    except OSError as error:
-        raise UserError(f"data.dropped={path} cannot be written: {error.strerror}") from error
-    try:
-        with raw, _packed(raw, path) as packed, _text(packed) as text:
+        with (
+            atomic_write(path) as partial,
+            partial.open("wb") as raw,
+            _packed(raw, path) as packed,
+            _text(packed) as text,
+        ):
             yield DroppedPairs(text)
-        os.replace(partial, path)
     except OSError as error:
         raise UserError(
             f"data.dropped={path} cannot be written: {error.strerror or error}"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _packed(raw: BinaryIO, path: Path) -> AbstractContextManager[BinaryIO]:
