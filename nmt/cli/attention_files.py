@@ -9,7 +9,7 @@ from nmt.evaluation.alignment_reading import AlignmentReading
 from nmt.evaluation.attention_heatmap import map_heatmap
 from nmt.evaluation.attention_map import AttentionMap
 from nmt.reporting.attention_record import AttentionRecord
-from nmt.reporting.heatmaps.heatmap import FORMATS, save_heatmap
+from nmt.reporting.heatmaps.rendering import FORMATS, save_heatmap, save_heatmap_grid
 from nmt.reporting.whole_file import written_whole
 
 _PICTURES = tuple(f".{name}" for name in FORMATS)
@@ -116,8 +116,6 @@ def _write(
             with written_whole(path) as partial:
                 partial.write_text("".join(f"{line}\n" for line in links), encoding="utf-8")
         case _ if grid:
-            from nmt.reporting.heatmaps.grid import save_heatmap_grid
-
             save_heatmap_grid(views[0].record(), path)
         case _:
             for number, view in enumerate(views, start=1):
