@@ -51,7 +51,9 @@ def run(options: AlignOptions) -> None:
     """
     _check(options)
     checkpoint = load_checkpoint(find_checkpoint(options.model))
-    translator = Translator.of(checkpoint, device=options.device, batch_size=options.batch_size)
+    translator = Translator.from_loaded_checkpoint(
+        checkpoint, device=options.device, batch_size=options.batch_size
+    )
     aligner = Aligner(translator.model, translator.tokenizers, translator.decoding.batch_size)
     readings = _readings(options, checkpoint.config, aligner)
     if options.gold is None:

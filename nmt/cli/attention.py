@@ -51,7 +51,7 @@ def run(options: AttentionOptions) -> None:
     sources, references = _read(options)
     check_outputs(options.outputs, len(sources), grid=options.grid)
     checkpoint = load_checkpoint(find_checkpoint(options.model))
-    translator = Translator.of(
+    translator = Translator.from_loaded_checkpoint(
         checkpoint,
         device=options.device,
         beam_size=options.beam_size,
