@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nmt.reporting.sweep_table import SweepRow, markdown, plain, varying_keys
+from nmt.sweeps.results_table import SweepRow, markdown, plain, varying_keys
 
 SCORES = {"perplexity": 7.125, "bleu": 18.25, "chrf": 40.5, "signature": "tok:13a"}
 SUMMARY = {

@@ -12,7 +12,7 @@ GUIDED_THRESHOLD = 0.3
 
 
 @dataclass(frozen=True)
-class AlignmentReading:
+class AlignmentExtractor:
     """One way of reading.
 
     Attributes:
@@ -28,7 +28,7 @@ class AlignmentReading:
     shift: bool
     threshold: float = 1.0
 
-    def resolved(self, layers: int, heads: int) -> "AlignmentReading":
+    def resolved(self, layers: int, heads: int) -> "AlignmentExtractor":
         """Return the reading for a model with so many layers and heads, counted from 0.
 
         Raises:
@@ -40,11 +40,11 @@ class AlignmentReading:
 
     def links(self, attention: AttentionMap) -> frozenset[Link]:
         """Read the links of a sentence pair from the map of its pieces."""
-        return links_by_reading((self,), attention)[0]
+        return links_by_extractor((self,), attention)[0]
 
 
-def links_by_reading(
-    readings: Sequence[AlignmentReading], attention: AttentionMap
+def links_by_extractor(
+    readings: Sequence[AlignmentExtractor], attention: AttentionMap
 ) -> list[frozenset[Link]]:
     """Read a pair's links in several ways; pieces are joined to words once for each shift."""
     words = {
@@ -57,7 +57,7 @@ def links_by_reading(
     ]
 
 
-def default_reading(config: Config, layers: int) -> AlignmentReading:
+def default_extractor(config: Config, layers: int) -> AlignmentExtractor:
     """Return the reading for a run: that of its guided alignment, else the mean of the penultimate.
 
     A guided head has learned to share its weight among the source words of a target word, so it is
@@ -70,15 +70,15 @@ def default_reading(config: Config, layers: int) -> AlignmentReading:
     penultimate = max(layers - 2, 0)
     if guided.weight > 0:
         layer = penultimate if guided.layer is None else guided.layer
-        return AlignmentReading(layer, guided.head, guided.shift, GUIDED_THRESHOLD)
-    return AlignmentReading(penultimate, None, shift=False)
+        return AlignmentExtractor(layer, guided.head, guided.shift, GUIDED_THRESHOLD)
+    return AlignmentExtractor(penultimate, None, shift=False)
 
 
-def all_readings(layers: int, heads: int) -> list[AlignmentReading]:
+def all_extractors(layers: int, heads: int) -> list[AlignmentExtractor]:
     """Return every layer with the mean of its heads and, where there are several, each of them."""
     chosen = [None, *range(heads)] if heads > 1 else [None]
     return [
-        AlignmentReading(layer, head, shift)
+        AlignmentExtractor(layer, head, shift)
         for layer in range(layers)
         for head in chosen
         for shift in (False, True)

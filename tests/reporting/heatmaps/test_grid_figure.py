@@ -5,7 +5,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from nmt.reporting.heatmaps.grid import draw_heatmap_grid, save_heatmap_grid
+from nmt.reporting.heatmaps.grid_figure import draw_heatmap_grid
+from nmt.reporting.heatmaps.rendering import save_heatmap_grid
 
 
 def pixels(figure) -> np.ndarray:

@@ -14,8 +14,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from nmt.reporting.heatmaps.figure import WHITE_TO_NAVY
-from nmt.reporting.heatmaps.heatmap import Heatmap, draw_heatmap, heatmap_image, save_heatmap
+from nmt.reporting.heatmaps.colors import WHITE_TO_NAVY
+from nmt.reporting.heatmaps.heatmap import Heatmap
+from nmt.reporting.heatmaps.rendering import heatmap_image, save_heatmap
+from nmt.reporting.heatmaps.single_figure import draw_heatmap
 
 GERMAN = ["▁Männer", "▁weiß", "e", "▁Bü", "sche", "▁Öl", "</s>"]
 
@@ -219,7 +221,7 @@ def test_images_are_rgb_bytes():
 
 
 def test_only_drawing_imports_matplotlib_and_only_tensorboard_imports_torch():
-    names = ("heatmaps.heatmap", "metric_log", "progress_line", "run_log")
+    names = ("heatmaps.heatmap", "heatmaps.rendering", "metric_log", "progress_line", "run_log")
     modules = ", ".join(f"nmt.reporting.{name}" for name in names)
     check = (
         f"import sys, {modules}; "
@@ -230,6 +232,6 @@ def test_only_drawing_imports_matplotlib_and_only_tensorboard_imports_torch():
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     assert found.stdout.strip() == "[]"

@@ -1,9 +1,12 @@
-"""Text on heatmaps: which font draws it, how wide it is, where a title breaks. Widths in inches."""
+"""Text in pictures: its font, its width, and where a title breaks. Widths are in inches."""
 
 from __future__ import annotations
 
 import textwrap
 import unicodedata
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from matplotlib import font_manager
@@ -15,7 +18,7 @@ TITLE_POINTS = 10.5
 MAXIMUM_LABEL = 24  # characters
 MAXIMUM_TITLE_LINES = 8
 
-# Used where installed, for scripts that DejaVu Sans (which matplotlib brings) does not cover.
+# matplotlib ships DejaVu Sans. These fonts, where installed, cover scripts that it lacks.
 FALLBACK_FONTS = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -31,12 +34,12 @@ FALLBACK_FONTS = (
 
 
 def title_line_height() -> float:
-    """Inches from one title line to the next."""
+    """Return the distance from one title line to the next, in inches."""
     return 1.35 * TITLE_POINTS / POINTS_PER_INCH
 
 
 def wrap_title(title: str, width: float) -> tuple[str, ...]:
-    """Break a title into at most eight lines of about `width` inches."""
+    """Break a title into lines of about `width` inches, at most eight."""
     lines: list[str] = []
     for paragraph in title.splitlines():
         text = _clean(paragraph)
@@ -49,13 +52,13 @@ def wrap_title(title: str, width: float) -> tuple[str, ...]:
 
 
 def token_label(token: str) -> str:
-    """A token as a label of bounded length that every font can be asked to draw."""
+    """Return a token as a label of at most 24 characters that any font can draw."""
     text = _clean(token)
     return text if len(text) <= MAXIMUM_LABEL else text[: MAXIMUM_LABEL - 1] + "…"
 
 
 def text_width(text: str, points: float, bold: bool = False) -> float:
-    """Inches that `text` takes when drawn with `text_font(points, bold)`."""
+    """Return the width in inches of `text` drawn with `text_font(points, bold)`."""
     font = text_font(points, bold)
     width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width) / POINTS_PER_INCH
@@ -63,10 +66,21 @@ def text_width(text: str, points: float, bold: bool = False) -> float:
 
 @cache
 def text_font(points: float, bold: bool = False) -> FontProperties:
-    """DejaVu Sans, and after it whatever is installed for scripts that it lacks."""
+    """Return DejaVu Sans with the installed fallback fonts for scripts that it lacks."""
     installed = set(font_manager.fontManager.get_font_names())
     family = ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in installed)]
     return FontProperties(family=family, size=points, weight="bold" if bold else "normal")
+
+
+@contextmanager
+def ignore_missing_glyphs() -> Iterator[None]:
+    """Silence matplotlib's warnings about characters that no installed font covers.
+
+    Such a character is drawn as a box, which shows the problem well enough.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+|Matplotlib currently does not")
+        yield
 
 
 def _clean(text: str) -> str:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from nmt.reporting.heatmaps.heatmap import Heatmap, save_heatmap
+from nmt.reporting.heatmaps.heatmap import Heatmap
+from nmt.reporting.heatmaps.rendering import save_heatmap
 
 
 class PictureLog:
