@@ -17,7 +17,7 @@ OWNERS = {  # a library, and the parts of nmt that alone may import it
     "datasets": ("data",),
     "pyarrow": ("data/sources",),
     "translate": ("data/sources",),
-    "py3langid": ("data/languages",),
+    "py3langid": ("data/language_identification",),
     "tensorboard": ("reporting",),
     "torch.utils.tensorboard": ("reporting",),
     "matplotlib": ("reporting",),

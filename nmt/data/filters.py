@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.config.data import FiltersConfig
-from nmt.data.languages import surely_other
-from nmt.data.scripts import LEAST_SHARE, expected_script, share_in_script
+from nmt.data.language_identification import surely_other
 from nmt.data.text_hash import hash_normalized, hash_pairs
+from nmt.data.writing_systems import LEAST_SHARE, expected_script, share_in_script
 from nmt.errors import UserError
 
 Verdicts = npt.NDArray[np.uint8]

@@ -13,7 +13,7 @@ from nmt.config.data import DataConfig, TokenizerConfig
 from nmt.data.array_file import open_array
 from nmt.data.cache import cache_directory, made_once
 from nmt.data.corpus import Corpus, TrainingSource, open_corpus, split_sources
-from nmt.data.encode import TrainingEncoder, kept_text
+from nmt.data.encode_training_text import TrainingEncoder, kept_text
 from nmt.data.encoded import EncodedCorpus, PieceSequences, content_hash
 from nmt.data.filters import (
     RULES,
@@ -23,13 +23,13 @@ from nmt.data.filters import (
     held_out_hashes,
     writes_dropped,
 )
+from nmt.data.judge_training_text import CHUNK, Judge, Progress, Scan, available_cpus, cleaned, scan
 from nmt.data.piece_links import PieceLinks
-from nmt.data.scan import CHUNK, Judge, Progress, Scan, available_cpus, cleaned, scan
 from nmt.data.sources.fingerprint import fingerprint_files
 from nmt.data_check.check_corpus import build_report
 from nmt.data_check.check_report import DataReport, short_lines
 from nmt.data_check.inspection import SIDES, Inspection, inspect_chunk
-from nmt.data_check.tokens import count_pieces, side_tokens
+from nmt.data_check.token_statistics import count_pieces, side_tokens
 from nmt.errors import UserError
 from nmt.text.tokenizer import Tokenizer, TokenizerPair, train_tokenizers
 

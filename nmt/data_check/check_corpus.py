@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nmt.data.scan import cleaned
-from nmt.data.sources.interface import PairChunk, PairSource
+from nmt.data.judge_training_text import cleaned
+from nmt.data.sources.pair_source import PairChunk, PairSource
 from nmt.data_check import findings as say
 from nmt.data_check.check_report import ERROR, DataReport, Finding
 from nmt.data_check.collected_faults import CollectedFaults
 from nmt.data_check.duplicates import find_repeats
-from nmt.data_check.filtered import answered, other_language_findings
-from nmt.data_check.filtering import Filtering, HeldOut
+from nmt.data_check.filter_counts import Filtering, HeldOut
+from nmt.data_check.filter_findings import answered, other_language_findings
 from nmt.data_check.histograms import rows_of_counts, rows_of_ratios
 from nmt.data_check.inspection import Inspection, SideInspection, inspect_chunk
-from nmt.data_check.weigh import CheckSettings, Scanned, weigh
+from nmt.data_check.training_estimate import CheckSettings, Scanned, weigh
 from nmt.errors import UserError
 
 Progress = Callable[[str, int], None]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import nmt
-from nmt.data_check.places import Place
+from nmt.data.locations import Place
 
 ERROR, WARNING = "error", "warning"
 _EXIT_CODES = {"clean": 0, "warnings": 1, "refused": 2}

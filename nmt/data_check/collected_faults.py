@@ -1,7 +1,7 @@
 """Collects what is wrong with the files themselves, so that one reading tells of all of it."""
 
-from nmt.data.sources.interface import DataFault
-from nmt.data_check.places import SHOWN
+from nmt.data.locations import SHOWN
+from nmt.data.sources.pair_source import DataFault
 
 
 class CollectedFaults:

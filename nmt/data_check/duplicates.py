@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from nmt.data.locations import SHOWN, Place, Tally
 from nmt.data_check.inspection import Inspection
-from nmt.data_check.places import SHOWN, Place, Tally
 
 Hashes = npt.NDArray[np.uint64]
 

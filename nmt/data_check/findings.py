@@ -4,16 +4,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from nmt.config.data import SPLITS
-from nmt.data.sources.interface import DataFault
+from nmt.data.locations import Place, Tally
+from nmt.data.shifted_sides import Shift, first_shift, tell_of_each_other
+from nmt.data.sources.pair_source import DataFault
 from nmt.data.sources.paths import format_suffix
 from nmt.data_check.check_report import ERROR, WARNING, Finding
 from nmt.data_check.collected_faults import CollectedFaults
 from nmt.data_check.duplicates import Repeats, find_overlap
 from nmt.data_check.inspection import SIDES, Inspection
-from nmt.data_check.places import Place, Tally
 from nmt.data_check.remedies import to_compare, with_command
-from nmt.data_check.rules import FAULT_COMMANDS, FAULT_REMEDIES, MEND, ORDER, RULES
-from nmt.data_check.shifted import Shift, first_shift, tell_of_each_other
+from nmt.data_check.rule_texts import FAULT_COMMANDS, FAULT_REMEDIES, MEND, ORDER, RULES
 
 _TOLD_BELOW = ("; convert it", ": find the line")  # where a message begins to say the remedy, too
 

@@ -9,14 +9,14 @@ from operator import eq
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data.scripts import LEAST_SHARE, expected_script, share_in_script
-from nmt.data.sources.interface import PairChunk, clean_text
+from nmt.data.locations import SHOWN, Place, Tally, excerpt
+from nmt.data.shifted_sides import Side
+from nmt.data.sources.pair_source import PairChunk, clean_text
 from nmt.data.text_hash import hash_pairs, hash_texts
-from nmt.data_check.characters import faulty_texts
+from nmt.data.text_signatures import text_marks
+from nmt.data.writing_systems import LEAST_SHARE, expected_script, share_in_script
+from nmt.data_check.character_rules import faulty_texts
 from nmt.data_check.histograms import COUNT_EDGES, RATIO_EDGES, counted
-from nmt.data_check.marks import text_marks
-from nmt.data_check.places import SHOWN, Place, Tally, excerpt
-from nmt.data_check.shifted import Side
 
 Key = tuple[str, str | None]
 """A rule, and the side (``source`` or ``target``) that breaks it; None: both together."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt.data.sources.build_sources import SUFFIXES
+from nmt.data.locations import Place
+from nmt.data.sources.open_source import SUFFIXES
 from nmt.data.sources.paths import format_suffix
-from nmt.data_check.places import Place
 
 _AROUND = 3  # lines shown before and behind a suspicious one
 _OF_LINES = ("lines", "tsv", "csv")

@@ -14,8 +14,8 @@ from nmt.config.data import (
 )
 from nmt.config.plain import from_mapping, to_mapping
 from nmt.data.corpus import ParallelText, open_corpus
-from nmt.data.links import parse_links
 from nmt.data.prepared_corpus import prepare
+from nmt.data.word_links import parse_links
 from nmt.errors import UserError
 
 TOKENIZER = from_mapping(

@@ -11,7 +11,7 @@ import pytest
 from nmt.config.data import FilesDataConfig, SourceConfig, TokenizerConfig
 from nmt.config.plain import from_mapping
 from nmt.data import prepared_corpus as preparation
-from nmt.data.encode import TrainingEncoder
+from nmt.data.encode_training_text import TrainingEncoder
 from nmt.data.encoded import PieceSequences
 from nmt.data.prepared_corpus import PreparedCorpus, prepare
 from nmt.errors import UserError

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from nmt.cli.data_check import DataCheckOptions, run
-from nmt.data.sources.interface import DataFault, PairChunk
+from nmt.data.locations import Place
+from nmt.data.sources.pair_source import DataFault, PairChunk
 from nmt.data_check.check_corpus import build_report
 from nmt.data_check.check_report import DataReport, Finding, short_lines
 from nmt.data_check.collected_faults import CollectedFaults
-from nmt.data_check.filtered import answered, other_language_findings
+from nmt.data_check.even_sample import EvenSample
+from nmt.data_check.filter_findings import answered, other_language_findings
 from nmt.data_check.findings import swap_findings
 from nmt.data_check.inspection import Inspection, inspect_chunk
-from nmt.data_check.places import Place
-from nmt.data_check.rules import ORDER, RULES
-from nmt.data_check.sample import EvenSample
-from nmt.data_check.table import report_table
+from nmt.data_check.report_table import report_table
+from nmt.data_check.rule_texts import ORDER, RULES
 from nmt.errors import UserError
 
 CORPUS = {"name": "mine", "source_language": "en", "target_language": "de"}

@@ -6,12 +6,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from nmt.data.sources.interface import PairChunk
-from nmt.data_check.characters import faulty_texts
+from nmt.data.locations import SHOWN, excerpt
+from nmt.data.sources.pair_source import PairChunk
+from nmt.data_check.character_rules import faulty_texts
 from nmt.data_check.duplicates import find_overlap, find_repeats
 from nmt.data_check.histograms import COUNT_EDGES, RATIO_EDGES, counted, rows_of_counts
 from nmt.data_check.inspection import Inspection, inspect_chunk
-from nmt.data_check.places import SHOWN, excerpt
 
 CLEAN = "Wir fahren am Montag nach Rom, nicht wahr?"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt.data_check.places import Place
+from nmt.data.locations import Place
 from nmt.data_check.remedies import to_compare, with_command
-from nmt.data_check.rules import RULES
+from nmt.data_check.rule_texts import RULES
 
 FAULTY = "\ufeffa\u200b\xad\u200e\u202eb\u2060\u2069\ufeff ü\r\n"
 INVISIBLE = RULES["invisible_character"]

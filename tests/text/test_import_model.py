@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nmt.config.data import TokenizerConfig
 from nmt.errors import UserError
-from nmt.text.adopt import adopt
+from nmt.text.import_model import adopt
 from nmt.text.model_file import USER_DEFINED, ModelFile
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 from nmt.text.tokenizer import Tokenizer, train_tokenizers

@@ -16,7 +16,7 @@ from nmt.data.filters import (
     duplicate_keys,
     held_out_hashes,
 )
-from nmt.data.sources.interface import PairChunk, with_tag
+from nmt.data.sources.pair_source import PairChunk, with_tag
 
 _NONE = from_mapping(FiltersConfig, as_before(DataConfig)["filters"])
 

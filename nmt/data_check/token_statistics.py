@@ -10,9 +10,9 @@ import numpy.typing as npt
 from nmt.config.data import TokenizerConfig
 from nmt.data.encoded import piece_type
 from nmt.data.length_batches import LengthKeys, cut_lengths
+from nmt.data.locations import SHOWN, Place
 from nmt.data_check.check_report import ERROR, WARNING, Finding
 from nmt.data_check.histograms import COUNT_EDGES, counted, rows_of_counts
-from nmt.data_check.places import SHOWN, Place
 from nmt.text.special_tokens import UNK
 from nmt.text.tokenizer import Tokenizer
 from nmt.text.vocabulary import vocabulary_bounds

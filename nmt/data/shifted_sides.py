@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data_check.marks import KINDS
+from nmt.data.text_signatures import KINDS
 
 Lengths = npt.NDArray[np.uint16]
 Marks = npt.NDArray[np.uint8]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from nmt.data.sources.interface import PairChunk
-from nmt.data.sources.lines import LinePairs
+from nmt.data.sources.line_pairs import LinePairs
+from nmt.data.sources.pair_source import PairChunk
 from nmt.data.sources.text_lines import LONGEST, line_batches
 from nmt.errors import UserError
 

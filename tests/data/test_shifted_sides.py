@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.data_check.marks import text_marks
-from nmt.data_check.shifted import Side, first_shift, tell_of_each_other
+from nmt.data.shifted_sides import Side, first_shift, tell_of_each_other
+from nmt.data.text_signatures import text_marks
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from nmt.data.sources import fault_messages
-from nmt.data.sources.directions import Languages, is_swapped
-from nmt.data.sources.interface import FaultSink
+from nmt.data.sources.language_tags import Languages, is_swapped
+from nmt.data.sources.pair_source import FaultSink
 from nmt.data.sources.records import Record
 from nmt.data.sources.text_lines import wide_encoding
-from nmt.data.sources.toolkit import parse, read_whole, require_toolkit
+from nmt.data.sources.translate_toolkit import parse, read_whole, require_toolkit
 
 KIND = "a PO catalogue"
 CHARSET = re.compile(rb'"Content-Type:[^\n"]*?charset=\s*([\w.:-]+)')

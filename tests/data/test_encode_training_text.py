@@ -13,9 +13,9 @@ from nmt.config.plain import from_mapping
 from nmt.data import encode as encoding
 from nmt.data import prepared_corpus as preparation
 from nmt.data.corpus import TrainingSource
-from nmt.data.encode import kept_text
+from nmt.data.encode_training_text import kept_text
 from nmt.data.prepared_corpus import PreparedCorpus, prepare
-from nmt.data.sources.build_sources import open_source
+from nmt.data.sources.open_source import open_source
 from nmt.errors import UserError
 
 WORDS = ["one", "two", "three", "four"]

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from nmt.data.corpus import LinkReader, ParallelText, TrainingSource
 from nmt.data.encoded import EncodedCorpus, SequenceWriter
 from nmt.data.filters import RULES
+from nmt.data.judge_training_text import CHUNK, Progress, Scan, cleaned
 from nmt.data.piece_links import LinkWriter, PieceLinks
-from nmt.data.scan import CHUNK, Progress, Scan, cleaned
-from nmt.data.sources.interface import PairChunk, with_tag
+from nmt.data.sources.pair_source import PairChunk, with_tag
 from nmt.errors import UserError
 from nmt.text.tokenizer import TokenizerPair
 

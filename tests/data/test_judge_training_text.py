@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from nmt.config.data import FiltersConfig
-from nmt.data import scan as scanning
+from nmt.data import judge_training_text as judging
 from nmt.data.corpus import TrainingSource
-from nmt.data.encode import kept_text
+from nmt.data.encode_training_text import kept_text
 from nmt.data.filters import RULES, PairFilters
-from nmt.data.scan import Judge, Scan, scan
-from nmt.data.sources.interface import FaultSink, PairChunk, refuse
+from nmt.data.judge_training_text import Judge, Scan, scan
+from nmt.data.sources.pair_source import FaultSink, PairChunk, refuse
 from nmt.data.sources.tagged import TaggedPairs
 from nmt.errors import UserError
 
@@ -86,8 +86,8 @@ def test_chunks_and_processes_change_nothing(
     workers: int, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = _scan()
-    monkeypatch.setattr(scanning, "CHUNK", size)
-    monkeypatch.setattr(scanning, "_SMALL", 1)
+    monkeypatch.setattr(judging, "CHUNK", size)
+    monkeypatch.setattr(judging, "_SMALL", 1)
     found = _scan(workers)
     assert _rules(found) == EXPECTED
     assert found.pairs == whole.pairs == len(ONE) + len(TWO)
@@ -109,15 +109,15 @@ def test_a_dropped_pair_does_not_count_as_the_first_of_equals() -> None:
 class Deadly(Judge):
     """A judge that ends its process, as the kernel does for want of memory."""
 
-    def __call__(self, chunk: PairChunk) -> scanning.JudgedChunk:
+    def __call__(self, chunk: PairChunk) -> judging.JudgedChunk:
         if parent_process() is not None:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().__call__(chunk)
 
 
 def test_a_worker_that_is_killed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scanning, "CHUNK", 1)
-    monkeypatch.setattr(scanning, "_SMALL", 1)
+    monkeypatch.setattr(judging, "CHUNK", 1)
+    monkeypatch.setattr(judging, "_SMALL", 1)
     judge = Deadly(PairFilters(FILTERS, ("en", "de")), FILTERS, ("en", "de"))
     with pytest.raises(UserError, match=r"was killed.*data\.workers=1"):
         scan([TrainingSource("x", Listed(ONE))], judge, 2, lambda stage, done, total: None)
@@ -130,7 +130,7 @@ def _start_worker(reports: "SimpleQueue[int]") -> None:
 
 
 def _work(reports: "SimpleQueue[int]") -> None:
-    scanning._begin_worker()
+    judging._begin_worker()
     reports.put(os.getpid())
     time.sleep(60)
 
@@ -174,7 +174,7 @@ def test_a_tag_is_no_part_of_what_is_judged() -> None:
 class Watchful(Judge):
     """A judge that works only where Ctrl-C was held back before its process began."""
 
-    def __call__(self, chunk: PairChunk) -> scanning.JudgedChunk:
+    def __call__(self, chunk: PairChunk) -> judging.JudgedChunk:
         if parent_process() is not None:
             assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
         return super().__call__(chunk)
@@ -185,8 +185,8 @@ def test_workers_are_deaf_to_ctrl_c_from_their_first_instruction(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One that heard it while it still imports would print a traceback beside the one line."""
-    monkeypatch.setattr(scanning, "CHUNK", 1)
-    monkeypatch.setattr(scanning, "_SMALL", 1)
+    monkeypatch.setattr(judging, "CHUNK", 1)
+    monkeypatch.setattr(judging, "_SMALL", 1)
     judge = Watchful(PairFilters(FILTERS, ("en", "de")), FILTERS, ("en", "de"))
     source = TrainingSource("x", Listed(ONE))
     assert scan([source], judge, 2, lambda stage, done, total: None).pairs == len(ONE)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nmt.data_check.check_report import DataReport, Finding
-from nmt.data_check.sample import MOST_SAMPLED
+from nmt.data_check.even_sample import MOST_SAMPLED
 
 _STATUS = {
     "clean": "Clean: nothing was found that hurts.",

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from nmt.data.sources.interface import PairChunk, with_tag
-from nmt.data_check.places import Place, excerpt
+from nmt.data.locations import Place, excerpt
+from nmt.data.sources.pair_source import PairChunk, with_tag
 
 MOST_SAMPLED = 200_000
 """Pairs that the tokenizer of the report is trained on, at most."""

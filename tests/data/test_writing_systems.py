@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from nmt.data.scripts import expected_script, share_in_script
+from nmt.data.writing_systems import expected_script, share_in_script
 
 SAMPLES = {  # a language and a line of it, with marks, digits and punctuation
     "am": "ሰላም፣ እንዴት ነህ?",

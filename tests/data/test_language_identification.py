@@ -6,7 +6,7 @@ import pytest
 
 from nmt.config.data import FiltersConfig
 from nmt.data.filters import RULES, PairFilters
-from nmt.data.languages import _identifier, surely_other
+from nmt.data.language_identification import _identifier, surely_other
 from nmt.errors import UserError
 
 ENGLISH = "The weather was so bad that we stayed at home all weekend."

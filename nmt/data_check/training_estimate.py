@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from nmt.config.data import FiltersConfig, TokenizerConfig
+from nmt.data.locations import Place
 from nmt.data_check.check_report import ERROR, Finding
 from nmt.data_check.collected_faults import CollectedFaults
+from nmt.data_check.even_sample import MOST_SAMPLED, EvenSample
 from nmt.data_check.inspection import SIDES, Inspection
-from nmt.data_check.places import Place
-from nmt.data_check.sample import MOST_SAMPLED, EvenSample
-from nmt.data_check.tokens import (
+from nmt.data_check.token_statistics import (
     cost_of_lengths,
     count_pieces,
     fitting_vocabulary,

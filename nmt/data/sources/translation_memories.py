@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from nmt.data.sources import fault_messages
-from nmt.data.sources.directions import Languages, best_match, is_swapped
-from nmt.data.sources.interface import FaultSink
+from nmt.data.sources.language_tags import Languages, best_match, is_swapped
+from nmt.data.sources.pair_source import FaultSink
 from nmt.data.sources.records import Record
-from nmt.data.sources.toolkit import load_xml, require_toolkit
+from nmt.data.sources.translate_toolkit import load_xml, require_toolkit
 
 UNTRANSLATED = ("new", "needs-translation", "initial")  # states of XLIFF's 1.2 and 2.0
 XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from nmt.data.sources import fault_messages
 from nmt.data.sources.compression import read_blocks
-from nmt.data.sources.interface import FaultSink
+from nmt.data.sources.pair_source import FaultSink
 from nmt.errors import UserError
 
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from nmt.config.data import DataConfig, SourceConfig
 from nmt.config.plain import extra_sources
 from nmt.data.corpus import split_configs
-from nmt.data.sources.build_sources import open_source
-from nmt.data.sources.interface import DataFault, FaultSink, PairChunk, PairSource, refuse
+from nmt.data.sources.open_source import open_source
+from nmt.data.sources.pair_source import DataFault, FaultSink, PairChunk, PairSource, refuse
 from nmt.errors import UserError
 
 

@@ -18,7 +18,7 @@ from nmt.config.data import FiltersConfig
 from nmt.data.child_signals import signals_held_back
 from nmt.data.corpus import TrainingSource
 from nmt.data.filters import RULES, PairFilters, duplicate_keys, first_only
-from nmt.data.sources.interface import FaultSink, PairChunk, clean_text, refuse, with_tag
+from nmt.data.sources.pair_source import FaultSink, PairChunk, clean_text, refuse, with_tag
 from nmt.data_check.inspection import ChunkInspection, Inspection, inspect_chunk
 from nmt.errors import UserError
 
