@@ -10,7 +10,7 @@ import pytest
 
 from nmt.config.data import FilesDataConfig, SourceConfig, TokenizerConfig
 from nmt.config.plain import from_mapping
-from nmt.data import encode as encoding
+from nmt.data import encode_training_text as encoding
 from nmt.data import prepared_corpus as preparation
 from nmt.data.corpus import TrainingSource
 from nmt.data.encode_training_text import kept_text
