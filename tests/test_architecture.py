@@ -26,7 +26,10 @@ OWNERS = {  # a library, and the parts of nmt that alone may import it
 FORBIDDEN = {  # a part of nmt, and the parts that it must not know
     "config": ("text", "data", "model", "training", "decoding", "evaluation", "checkpoint"),
     "text": ("data", "model", "training", "decoding", "evaluation", "checkpoint", "reporting"),
-    "data": ("model", "training", "decoding", "evaluation", "checkpoint", "reporting"),
+    "data": (
+        *("data_check", "model", "training", "decoding", "evaluation", "checkpoint"),
+        "reporting",
+    ),
     "data_check": ("model", "training", "decoding", "evaluation", "checkpoint"),
     "model": ("training", "decoding", "evaluation", "checkpoint", "reporting"),
     "reporting": ("text", "data", "model", "training", "decoding", "evaluation", "checkpoint"),

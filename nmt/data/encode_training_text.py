@@ -1,4 +1,4 @@
-"""The last reading of the training text: what is kept becomes piece ids on disk, by chunks."""
+"""Last pass over the training text: the kept pairs are encoded to piece ids on disk."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -9,34 +9,42 @@ import numpy.typing as npt
 
 from nmt.data.corpus import LinkReader, ParallelText, TrainingSource
 from nmt.data.encoded import EncodedCorpus, SequenceWriter
-from nmt.data.filters import RULES
-from nmt.data.judge_training_text import CHUNK, Progress, Scan, cleaned
+from nmt.data.filters import KEPT, FilterRule, Verdicts
+from nmt.data.judge_training_text import CHUNK, JudgedText, Progress
 from nmt.data.piece_links import LinkWriter, PieceLinks
-from nmt.data.sources.pair_source import PairChunk, with_tag
+from nmt.data.sources.pair_source import PairChunk, clean_chunk, with_tag
 from nmt.errors import UserError
 from nmt.text.tokenizer import TokenizerPair
 
-_BLANK, _TOO_LONG = RULES.index("blank"), RULES.index("too_long")
-
 
 class TrainingEncoder:
-    """Encodes the kept pairs of all sources into files, and judges their lengths in pieces."""
+    """Encodes the kept pairs of all sources into files, and drops pairs with too many pieces."""
 
     def __init__(self, tokenizers: TokenizerPair, max_length: int, threads: int) -> None:
-        """Encode with these tokenizers; a longer pair is dropped."""
+        """Encode with these tokenizers.
+
+        Args:
+            tokenizers: The tokenizers of both sides.
+            max_length: Pieces per side; longer pairs are dropped.
+            threads: Threads of SentencePiece.
+        """
         self._tokenizers = tokenizers
         self._max_length = max_length
         self._threads = threads
 
     def encode(
-        self, folder: Path, sources: Sequence[TrainingSource], scanned: Scan, progress: Progress
+        self,
+        folder: Path,
+        sources: Sequence[TrainingSource],
+        judged: JudgedText,
+        progress: Progress,
     ) -> tuple[int, ...]:
-        """Write ``train.source``, ``train.target`` and, where there are links, ``train``.
+        """Write ``train.source``, ``train.target`` and, if there are links, ``train``.
 
-        Pairs found too long, or blank once they are pieces, are noted in ``scanned.verdicts``.
+        Pairs that are too long, or blank after encoding, get a verdict in ``judged.verdicts``.
 
         Returns:
-            How many pairs of each source were written.
+            The number of pairs written for each source.
         """
         sections, done = [], 0
         with ExitStack() as stack:
@@ -50,30 +58,30 @@ class TrainingEncoder:
             link_writer = None
             if any(source.links is not None for source in sources):
                 link_writer = stack.enter_context(LinkWriter(folder / "train"))
-            for source, verdicts in zip(sources, scanned.verdicts, strict=True):
+            for source, verdicts in zip(sources, judged.verdicts, strict=True):
                 written = 0
-                for text, judged in kept_text(source, verdicts):
-                    part = self._encode(text, judged)
+                for text, of_chunk in kept_text(source, verdicts):
+                    part = self._encode(text, of_chunk)
                     source_writer.append(part.source)
                     target_writer.append(part.target)
                     if link_writer is not None and part.links is not None:
                         link_writer.append(part.links)
                     written += len(part)
-                    done += len(judged)
-                    progress("encoding", done, scanned.pairs)
+                    done += len(of_chunk)
+                    progress("encoding", done, judged.pairs)
                 sections.append(written)
         return tuple(sections)
 
-    def _encode(self, text: ParallelText, judged: npt.NDArray[np.uint8]) -> EncodedCorpus:
-        """Encode the kept pairs of a chunk; mark those that are not kept after all."""
+    def _encode(self, text: ParallelText, verdicts: Verdicts) -> EncodedCorpus:
+        """Encode the kept pairs of a chunk; update the verdicts of those dropped now."""
         whole = EncodedCorpus.encode(self._tokenizers, text, self._threads)
         links = None if text.alignment is None else PieceLinks.of_text(self._tokenizers, text)
         lengths = whole.source.lengths, whole.target.lengths
-        verdict = np.zeros(len(whole), dtype=np.uint8)
-        verdict[np.maximum(*lengths) > self._max_length] = _TOO_LONG
-        verdict[np.minimum(*lengths) == 0] = _BLANK
-        judged[judged == 0] = verdict
-        kept = verdict == 0
+        new = np.full(len(whole), KEPT, dtype=np.uint8)
+        new[np.maximum(*lengths) > self._max_length] = FilterRule.TOO_LONG.verdict
+        new[np.minimum(*lengths) == 0] = FilterRule.BLANK.verdict
+        verdicts[verdicts == KEPT] = new
+        kept = new == KEPT
         if kept.all():
             return EncodedCorpus(whole.source, whole.target, links)
         return EncodedCorpus(
@@ -84,25 +92,25 @@ class TrainingEncoder:
 
 
 def kept_text(
-    source: TrainingSource, verdicts: npt.NDArray[np.uint8]
-) -> Iterator[tuple[ParallelText, npt.NDArray[np.uint8]]]:
-    """Yield the kept pairs of a source, cleaned and tagged, a chunk at a time, with its verdicts.
+    source: TrainingSource, verdicts: Verdicts
+) -> Iterator[tuple[ParallelText, Verdicts]]:
+    """Yield the kept pairs of a source, cleaned and tagged, with the verdicts of each chunk.
 
     Args:
-        source: What to read.
-        verdicts: Of each of its pairs; 0 is kept. What is yielded are views of it.
+        source: The source to read.
+        verdicts: [pairs], the verdict of each pair. Views of this array are yielded.
 
     Raises:
-        UserError: The source is no longer what the verdicts were made of.
+        UserError: The source has changed since it was judged.
     """
     links = None if source.links is None else source.links.open()
     start = 0
     for chunk in source.pairs.chunks(CHUNK):
-        judged = verdicts[start : start + len(chunk)]
+        of_chunk = verdicts[start : start + len(chunk)]
         start += len(chunk)
-        if len(judged) != len(chunk):
+        if len(of_chunk) != len(chunk):
             raise _changed(source)
-        yield _kept(chunk, links, judged == 0), judged
+        yield _kept(chunk, links, of_chunk == KEPT), of_chunk
     if start != len(verdicts):
         raise _changed(source)
     if links is not None:
@@ -110,8 +118,8 @@ def kept_text(
 
 
 def _kept(chunk: PairChunk, links: LinkReader | None, kept: npt.NDArray[np.bool_]) -> ParallelText:
-    bare, targets = cleaned(chunk)
-    sources = with_tag(bare, chunk.tag)
+    clean = clean_chunk(chunk)
+    sources, targets = with_tag(clean.sources, chunk.tag), clean.targets
     alignment = None
     if links is not None:
         alignment = links.read(sources, targets, tagged=chunk.tag is not None)

@@ -1,73 +1,87 @@
-"""The first reading of the training text: every pair inspected and judged, in worker processes."""
+"""First pass over the training text: filters judge each pair, in worker processes."""
 
-import os
-import signal
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
-from multiprocessing import get_context, parent_process, resource_tracker
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from nmt.config.data import FiltersConfig
-from nmt.data.child_signals import signals_held_back
+from nmt.data.chunk_workers import map_chunks
 from nmt.data.corpus import TrainingSource
-from nmt.data.filters import RULES, PairFilters, duplicate_keys, first_only
-from nmt.data.sources.pair_source import FaultSink, PairChunk, clean_text, refuse, with_tag
-from nmt.data_check.inspection import ChunkInspection, Inspection, inspect_chunk
-from nmt.errors import UserError
+from nmt.data.corpus_reporter import Inspector
+from nmt.data.filters import (
+    KEPT,
+    FilterRule,
+    Hashes,
+    PairFilters,
+    Verdicts,
+    duplicate_keys,
+    first_only,
+)
+from nmt.data.pair_outlines import ChunkOutline, TextOutline, outline_chunk
+from nmt.data.sources.pair_source import FaultSink, PairChunk, clean_chunk, refuse, with_tag
 
-CHUNK = 20_000  # pairs read, inspected and encoded together
-_SMALL = 4  # chunks that are not worth starting processes for
+CHUNK = 20_000  # pairs read, judged and encoded together
 
 Progress = Callable[[str, int, int | None], None]
-"""Told of a stage's name, the pairs done, and how many there are, where that is known."""
+"""Called with the name of a stage, the number of pairs done, and the total if it is known."""
 
 
 @dataclass(frozen=True)
-class Judge:
-    """What a worker does with a chunk."""
+class ChunkJudge:
+    """Judges a chunk of pairs; a function of its fields, so that any process can run it.
+
+    Attributes:
+        filters: The rules that judge single pairs.
+        config: The settings of the filters.
+        inspect: Inspects the pairs for a report.
+    """
 
     filters: PairFilters
     config: FiltersConfig
-    languages: tuple[str, str]
+    inspect: Inspector
 
     def __call__(self, chunk: PairChunk) -> "JudgedChunk":
-        """Inspect a chunk as it stands, and judge its cleaned pairs."""
-        sources, targets = cleaned(chunk)
+        """Judge the pairs of a chunk after cleaning them; inspect them as they are."""
+        clean = clean_chunk(chunk)
         return JudgedChunk(
-            self.filters.verdicts(sources, targets),
-            duplicate_keys(self.config, with_tag(sources, chunk.tag), targets),
-            inspect_chunk(chunk, self.languages),
+            self.filters.verdicts(clean.sources, clean.targets),
+            duplicate_keys(self.config, with_tag(clean.sources, chunk.tag), clean.targets),
+            outline_chunk(clean),
+            self.inspect(chunk, clean),
         )
 
 
 @dataclass(frozen=True)
 class JudgedChunk:
-    """A rule's number for each pair, what tells duplicates, and what was seen."""
+    """What a `ChunkJudge` returns.
 
-    verdicts: npt.NDArray[np.uint8]
-    keys: npt.NDArray[np.uint64] | None
-    inspection: ChunkInspection
+    Attributes:
+        verdicts: [pairs], the verdict of each pair.
+        keys: [pairs], equal for duplicates; None if duplicates are kept.
+        outline: Lengths, signatures and line numbers.
+        inspected: The result of the inspector.
+    """
+
+    verdicts: Verdicts
+    keys: Hashes | None
+    outline: ChunkOutline
+    inspected: Any
 
 
 @dataclass(frozen=True)
-class Scan:
-    """What is known of the training text after one reading.
+class JudgedText:
+    """The training text after the first pass.
 
     Attributes:
-        verdicts: Of each source and each of its pairs: 0 kept, else the number of the rule in
-            `RULES` that drops it.
-        inspection: What was seen in all of them.
+        verdicts: One array per source with the verdict of each pair: `KEPT`, or the number of the
+            rule that drops it.
+        outline: The outline of all pairs.
     """
 
-    verdicts: tuple[npt.NDArray[np.uint8], ...]
-    inspection: Inspection
+    verdicts: tuple[Verdicts, ...]
+    outline: TextOutline
 
     @property
     def pairs(self) -> int:
@@ -75,103 +89,49 @@ class Scan:
         return sum(map(len, self.verdicts))
 
 
-def cleaned(chunk: PairChunk) -> tuple[list[str], list[str]]:
-    """Return both sides of a chunk, each text fit for training, without the tag."""
-    return list(map(clean_text, chunk.sources)), list(map(clean_text, chunk.targets))
-
-
-def scan(
+def judge_training_text(
     sources: Sequence[TrainingSource],
-    judge: Judge,
+    judge: ChunkJudge,
     workers: int | None,
     progress: Progress,
+    *,
+    collect: Callable[[Any], None] = lambda inspected: None,
     on_fault: FaultSink = refuse,
-) -> Scan:
+) -> JudgedText:
     """Read all training text once.
 
     Args:
-        sources: What to read.
-        judge: What to do with each chunk.
-        workers: Processes that judge; None: as many as this one may use CPUs.
-        progress: Told after every chunk.
-        on_fault: Told of faults in the files.
+        sources: The sources of training text.
+        judge: Judges each chunk.
+        workers: Number of worker processes; None: one per available CPU.
+        progress: Called after each chunk.
+        collect: Receives the inspector's result for each chunk, in order.
+        on_fault: Receives the faults of the files.
 
     Raises:
-        UserError: A file is at fault, unless ``on_fault`` says otherwise.
+        UserError: A file is faulty, unless ``on_fault`` accepts the fault.
     """
-    inspection, verdicts, keys, done = Inspection(), [], [], 0
+    outline = TextOutline()
+    verdicts: list[Verdicts] = []
+    keys: list[Hashes] = []
     for source in sources:
-        of_source: list[npt.NDArray[np.uint8]] = []
-        for judged in _judged(source.pairs.chunks(CHUNK, on_fault), judge, workers):
-            inspection.absorb(judged.inspection)
+        of_source = [np.zeros(0, dtype=np.uint8)]
+        for judged in map_chunks(judge, source.pairs.chunks(CHUNK, on_fault), workers):
+            outline.absorb(judged.outline)
+            collect(judged.inspected)
             of_source.append(judged.verdicts)
             if judged.keys is not None:
                 keys.append(judged.keys)
-            done += len(judged.verdicts)
-            progress("reading", done, None)
-        verdicts.append(np.concatenate(of_source or [np.zeros(0, dtype=np.uint8)]))
+            progress("reading", outline.pairs, None)
+        verdicts.append(np.concatenate(of_source))
     if keys:
         verdicts = _without_duplicates(verdicts, np.concatenate(keys))
-    return Scan(tuple(verdicts), inspection)
+    return JudgedText(tuple(verdicts), outline)
 
 
-def _without_duplicates(
-    verdicts: list[npt.NDArray[np.uint8]], keys: npt.NDArray[np.uint64]
-) -> list[npt.NDArray[np.uint8]]:
-    """Drop all but the first of pairs with the same key, of those that are not dropped already."""
+def _without_duplicates(verdicts: list[Verdicts], keys: Hashes) -> list[Verdicts]:
+    """Among the kept pairs with the same key, drop all but the first."""
     joined = np.concatenate(verdicts)
-    kept = np.flatnonzero(joined == 0)
-    joined[kept[~first_only(keys[kept])]] = RULES.index("duplicate")
+    kept = np.flatnonzero(joined == KEPT)
+    joined[kept[~first_only(keys[kept])]] = FilterRule.DUPLICATE.verdict
     return np.split(joined, np.cumsum([len(part) for part in verdicts])[:-1])
-
-
-def available_cpus() -> int:
-    """Return how many CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _judged(
-    chunks: Iterator[PairChunk], judge: Judge, workers: int | None
-) -> Iterator[JudgedChunk]:
-    """Judge chunks in order: the first few here, many in processes of their own."""
-    workers = available_cpus() if workers is None else workers
-    yield from map(judge, islice(chunks, _SMALL if workers > 1 else None))
-    first = next(chunks, None)
-    if first is None:
-        return
-    resource_tracker.ensure_running()  # starting it lets signals through again, so it goes first
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin_worker)
-    waiting: deque[Future[JudgedChunk]] = deque()
-    try:
-        for chunk in chain([first], chunks):
-            with signals_held_back():  # this may start a worker
-                waiting.append(pool.submit(judge, chunk))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a process that reads the training text was killed, often for want of memory; "
-            "set data.workers=1 and start again"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _begin_worker() -> None:
-    """Leave Ctrl-C to the main process, and end with it, even where it is killed."""
-    for name in ("SIGINT", "SIGUSR1"):  # what asks to stop is the main process's business
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):  # by this the pool ends workers when one has died
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    if (parent := parent_process()) is not None:
-        parent.join()
-        os._exit(1)

@@ -1,20 +1,21 @@
-"""How often something was found, and where first."""
+"""Where in the files of a corpus something is, and a short excerpt of the text there."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-SHOWN = 5  # places kept of each thing found
-_EXCERPT = 60
+SHOWN = 5
+"""Number of locations that a report keeps per rule."""
+
+_EXCERPT = 60  # characters
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where something stands.
+class Location:
+    """A position in a file of a corpus.
 
     Attributes:
-        file: The file; of the side that is at fault, where each has its own.
-        line: Line, row or unit there, from 1; None where it is the file as a whole.
-        text: What stands there, shortened, unseen characters escaped.
+        file: The file; the faulty side's file if each side has its own.
+        line: Line, row or unit number, counted from 1; None for the file as a whole.
+        text: Shortened text at that position, with invisible characters escaped.
     """
 
     file: str
@@ -25,34 +26,14 @@ class Place:
         return self.file if self.line is None else f"{self.file}, line {self.line:,}"
 
 
-@dataclass
-class Tally:
-    """A count and the first places."""
-
-    count: int = 0
-    places: list[Place] = field(default_factory=list)
-
-    def add(self, count: int, places: Iterable[Place]) -> None:
-        """Count more, found behind what was counted so far."""
-        self.count += count
-        for place in places:
-            if len(self.places) >= SHOWN:
-                break
-            self.places.append(place)
-
-    def absorb(self, later: "Tally") -> None:
-        """Add what was found further on."""
-        self.add(later.count, later.places)
-
-
 def excerpt(text: str, around: int = 0) -> str:
-    """Return at most 60 characters of a text, those that cannot be seen as escapes.
+    """Return at most 60 characters of a text, with invisible characters escaped.
 
     Args:
-        text: Of any length.
-        around: The character that has to be among them.
+        text: A text of any length.
+        around: Index of a character that the excerpt must include.
     """
     start = max(0, min(around - _EXCERPT // 2, len(text) - _EXCERPT))
-    cut = text[start : start + _EXCERPT]
-    seen = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
-    return f"{'…' if start else ''}{seen}{'…' if start + _EXCERPT < len(text) else ''}"
+    part = text[start : start + _EXCERPT]
+    visible = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in part)
+    return f"{'…' if start else ''}{visible}{'…' if start + _EXCERPT < len(text) else ''}"

@@ -1,7 +1,8 @@
-"""Where the two sides of a corpus stop belonging together, seen from lengths and marks alone.
+"""Finds where the two sides of a corpus become shifted, from text lengths and signatures alone.
 
-A line that one side lacks pairs every later line with its neighbour. Translations are about as long
-as their sources, and end in like punctuation; from such a place on, lines further on fit better.
+A line that is missing on one side pairs every later line with its neighbour. A translation is about
+as long as its source and ends in similar punctuation, so after a missing line the texts a few lines
+away fit better.
 """
 
 from dataclasses import dataclass
@@ -10,74 +11,58 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data.text_signatures import KINDS
+from nmt.data.pair_outlines import SideOutline
+from nmt.data.text_signatures import SIGNATURES
 
-Lengths = npt.NDArray[np.uint16]
-Marks = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Number = TypeVar("Number", bound=np.generic)
 
-LAGS = range(-5, 6)  # source i beside target i + lag
-_STRAIGHT = LAGS.index(0)
-_NEIGHBOURS = 50  # a side, whose mean length is taken off: corpora are often sorted by length
-_BLOCK = 128  # pairs weighed together, in a large corpus
-_CAP = 9.0  # squared deviations; what is further off tells no more
+LAGS = range(-5, 6)
+"""Candidate shifts: source i belongs to target i + lag."""
+
+_NO_SHIFT = LAGS.index(0)
+_NEIGHBOURS = 50  # on each side; their mean length is subtracted, as corpora are often sorted
+_BLOCK = 128  # pairs scored together in a large corpus
+_CAP = 9.0  # limit of squared deviations: outliers carry no more information
 _LEAST_PAIRS = 16
-_SAMPLE = 500_000  # pairs that tell how lengths and marks of both sides go together
-_LEAST_INFORMATION = 0.03  # nats a pair that a source tells of its target; random text gives less
-
-
-@dataclass(frozen=True)
-class Side:
-    """What is kept of one side's texts.
-
-    Attributes:
-        lengths: Characters of each text, saturated.
-        marks: What `marks.text_marks` says of each: final punctuation and digits.
-    """
-
-    lengths: Lengths
-    marks: Marks
-
-    def __len__(self) -> int:
-        """Return the number of texts."""
-        return len(self.lengths)
+_SAMPLE = 500_000  # pairs used to estimate how the two sides depend on each other
+_LEAST_INFORMATION = 0.03  # nats per pair; unrelated text stays below
 
 
 @dataclass(frozen=True)
 class Shift:
-    """The first place where the sides look shifted.
+    """The first position where the sides look shifted.
 
     Attributes:
-        index: The first pair that is shifted, from 0, give or take a few dozen.
-        lag: Where its target stands instead: 1 where it is one line further down.
+        index: Index of the first shifted pair, counted from 0; off by a few dozen at most.
+        lag: Offset of the matching target, e.g. 1 if it is one line further down.
     """
 
     index: int
     lag: int
 
 
-def first_shift(source: Side, target: Side, *, unequal: bool = False) -> Shift | None:
-    """Return the first place from which targets up to 5 lines away fit clearly better, for long.
+def first_shift(source: SideOutline, target: SideOutline, *, unequal: bool = False) -> Shift | None:
+    """Return the first position after which targets up to 5 lines away fit clearly better.
 
     Time and memory are linear in the number of pairs.
 
     Args:
         source: The source side.
-        target: The target side, as long or not.
-        unequal: Whether the line counts are known to differ. Less evidence is then enough, but the
-            shift must last to the end; None means that nothing is shifted before it.
+        target: The target side; its length may differ.
+        unequal: Whether the numbers of lines are known to differ. Less evidence is then required,
+            but the shift must last until the end; None means that no pair before it is shifted.
     """
     pairs = min(len(source), len(target))
     if pairs < _LEAST_PAIRS:
         return None
     fit = _Fit(source, target)
-    if not fit.tells:
+    if not fit.is_informative:
         return None
     size = int(np.clip(pairs // 32, 4, _BLOCK))
     blocks = np.stack([_block_sums(fit.scores(lag, 0, pairs), size) for lag in LAGS], axis=1)
-    path = _best_path(blocks, _price(pairs, unequal=unequal))
-    shifted = path != _STRAIGHT
+    path = _best_path(blocks, _change_penalty(pairs, unequal=unequal))
+    shifted = path != _NO_SHIFT
     if not (shifted[-1] if unequal else shifted.any()):
         return None
     block = int(
@@ -90,43 +75,43 @@ def first_shift(source: Side, target: Side, *, unequal: bool = False) -> Shift |
     return Shift(index, LAGS[state])
 
 
-def tell_of_each_other(source: Side, target: Side) -> bool:
-    """Return whether the sides go together at all, so that a shift would show."""
+def are_related(source: SideOutline, target: SideOutline) -> bool:
+    """Return whether the two sides depend on each other enough for a shift to be visible."""
     enough = min(len(source), len(target)) >= _LEAST_PAIRS
-    return enough and _Fit(source, target).tells
+    return enough and _Fit(source, target).is_informative
 
 
-def _price(pairs: int, *, unequal: bool) -> float:
-    """Return by how many nats a change of lag must fit better to be believed.
+def _change_penalty(pairs: int, *, unequal: bool) -> float:
+    """Return by how many nats a change of the lag must improve the fit to be accepted.
 
-    log(pairs) allows for as many places to choose from. Lengths and marks of neighbours are not
-    independent, so what counts as certain is a multiple: three times what intact corpora reach.
+    log(pairs) accounts for the number of possible positions. Lengths and signatures of neighbours
+    are not independent, so certainty requires a multiple: three times what intact corpora reach.
     """
     return float(2 + np.log(pairs) if unequal else 30 + 3 * np.log(pairs))
 
 
 def _boundary(fit: "_Fit", lag: int, start: int, stop: int) -> int:
-    """Return the pair between two from which the lag fits better than none."""
+    """Return the pair between ``start`` and ``stop`` from which the lag fits better than 0."""
     start, stop = max(0, start), min(fit.pairs, stop)
     gain = fit.scores(lag, start, stop) - fit.scores(0, start, stop)
     return start + int(np.argmin(np.concatenate([[0.0], np.cumsum(gain)])))
 
 
-def _best_path(blocks: npt.NDArray[np.float64], price: float) -> npt.NDArray[np.int8]:
-    """Return the lag of each block that fits best together, where each change costs a price.
+def _best_path(blocks: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[np.int8]:
+    """Return the best sequence of lags, one per block (Viterbi).
 
     Args:
-        blocks: Fit of each block at each lag, [blocks, lags].
-        price: In the same unit; also of a beginning at another lag than 0.
+        blocks: [blocks, lags], the fit of each block at each lag.
+        penalty: Cost of a change of the lag, and of a start at a lag other than 0.
     """
     count, lags = blocks.shape
     came_from = np.empty((count, lags), dtype=np.int8)
     stay = np.arange(lags, dtype=np.int8)
-    fit = np.full(lags, -price)
-    fit[_STRAIGHT] = 0.0
+    fit = np.full(lags, -penalty)
+    fit[_NO_SHIFT] = 0.0
     for block in range(count):
         best = int(fit.argmax())
-        change = fit[best] - price
+        change = fit[best] - penalty
         came_from[block] = np.where(fit >= change, stay, best)
         fit = np.maximum(fit, change) + blocks[block]
     path = np.empty(count, dtype=np.int8)
@@ -138,52 +123,62 @@ def _best_path(blocks: npt.NDArray[np.float64], price: float) -> npt.NDArray[np.
 
 
 class _Fit:
-    """How much likelier a target is beside a source than anywhere, in nats."""
+    """Log-likelihood ratio of a target given its source against the target alone, in nats."""
 
-    def __init__(self, source: Side, target: Side) -> None:
+    def __init__(self, source: SideOutline, target: SideOutline) -> None:
         self.pairs = min(len(source), len(target))
         self._lengths = _detrended(source.lengths), _detrended(target.lengths)
-        self._marks = source.marks, target.marks
-        best = max((self._learn(lag) for lag in LAGS), key=lambda learned: learned.information)
-        self._learned = best
-        self.tells = best.information > _LEAST_INFORMATION + 2 / self.pairs
+        self._signatures = source.signatures, target.signatures
+        best = max((self._estimate(lag) for lag in LAGS), key=lambda found: found.information)
+        self._parameters = best
+        self.is_informative = best.information > _LEAST_INFORMATION + 2 / self.pairs
 
     def scores(self, lag: int, start: int, stop: int) -> Floats:
         """Return the fit of sources ``start`` to ``stop`` to targets ``lag`` further on.
 
-        0 where there is no target.
+        The fit is 0 where there is no target.
         """
         result = np.zeros(stop - start, dtype=np.float32)
-        source, target = _beside(*self._lengths, lag, start, stop)
-        source_marks, target_marks = _beside(*self._marks, lag, start, stop)
-        learned = self._learned
+        source, target = _at_lag(*self._lengths, lag, start, stop)
+        source_signatures, target_signatures = _at_lag(*self._signatures, lag, start, stop)
+        learned = self._parameters
         first = max(0, -lag - start)
         inside = slice(first, first + len(source))
         with_source = np.square(target - learned.slope * source) / learned.noise
         alone = np.square(target) / learned.spread
         result[inside] = (np.minimum(alone, _CAP) - np.minimum(with_source, _CAP)) / 2
-        result[inside] += learned.table[source_marks, target_marks]
+        result[inside] += learned.table[source_signatures, target_signatures]
         return result
 
-    def _learn(self, lag: int) -> "_Learned":
+    def _estimate(self, lag: int) -> "_Parameters":
         step = 1 + self.pairs // _SAMPLE
-        source, target = (side[::step] for side in _beside(*self._lengths, lag, 0, self.pairs))
+        source, target = (side[::step] for side in _at_lag(*self._lengths, lag, 0, self.pairs))
         spread = float(np.mean(np.square(target))) + 1e-3
         slope = max(0.0, float(source @ target) / (float(source @ source) + 1e-3))
         noise = min(spread, float(np.mean(np.square(target - slope * source))) + 1e-3)
-        marks = [side[::step] for side in _beside(*self._marks, lag, 0, self.pairs)]
-        counts = np.bincount(marks[0].astype(np.intp) * KINDS + marks[1], minlength=KINDS**2)
-        counts = counts.reshape(KINDS, KINDS)
+        both = [side[::step] for side in _at_lag(*self._signatures, lag, 0, self.pairs)]
+        counts = np.bincount(
+            both[0].astype(np.intp) * SIGNATURES + both[1], minlength=SIGNATURES**2
+        )
+        counts = counts.reshape(SIGNATURES, SIGNATURES)
         chance = counts.sum(1, keepdims=True) * counts.sum(0, keepdims=True) / max(1, len(source))
-        # Two pairs more on both sides of the fraction: rare marks say little.
+        # Add 2 to numerator and denominator: counts of rare signatures are unreliable.
         table = np.log((counts + 2) / (chance + 2)).astype(np.float32)
         information = np.log(spread / noise) / 2 + (counts * table).sum() / max(1, len(source))
-        return _Learned(slope, noise, spread, table, float(information))
+        return _Parameters(slope, noise, spread, table, float(information))
 
 
 @dataclass(frozen=True)
-class _Learned:
-    """Target length = slope * source length + noise; and log-ratios of marks, source by target."""
+class _Parameters:
+    """Parameters of target length = slope * source length + noise, and of the signatures.
+
+    Attributes:
+        slope: Of the regression on detrended log lengths.
+        noise: Variance of the target length given the source length.
+        spread: Variance of the target length.
+        table: [source signature, target signature], log ratio of joint to independent frequency.
+        information: Nats per pair that a source reveals about its target.
+    """
 
     slope: float
     noise: float
@@ -192,7 +187,7 @@ class _Learned:
     information: float
 
 
-def _beside(
+def _at_lag(
     source: npt.NDArray[Number], target: npt.NDArray[Number], lag: int, start: int, stop: int
 ) -> tuple[npt.NDArray[Number], npt.NDArray[Number]]:
     """Return sources from ``start`` to ``stop``, and the targets ``lag`` further on."""
@@ -200,12 +195,13 @@ def _beside(
     return source[first : max(first, last)], target[first + lag : max(first, last) + lag]
 
 
-def _detrended(lengths: Lengths) -> Floats:
-    """Return log lengths less the mean of their neighbours, so that being sorted tells nothing."""
+def _detrended(lengths: npt.NDArray[np.uint16]) -> Floats:
+    """Return log lengths minus the mean of their neighbours, which removes any sorting."""
     logs = np.log1p(lengths.astype(np.float32))
     sums = np.concatenate([[0.0], np.cumsum(logs, dtype=np.float64)])
-    places = np.arange(len(logs))
-    low, high = np.maximum(places - _NEIGHBOURS, 0), np.minimum(places + _NEIGHBOURS + 1, len(logs))
+    indices = np.arange(len(logs))
+    low = np.maximum(indices - _NEIGHBOURS, 0)
+    high = np.minimum(indices + _NEIGHBOURS + 1, len(logs))
     mean: Floats = ((sums[high] - sums[low]) / (high - low)).astype(np.float32)
     return logs - mean
 

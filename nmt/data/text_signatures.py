@@ -1,4 +1,4 @@
-"""One byte a text that its translation is likely to share: how it ends, and its digits."""
+"""One byte per text that its translation probably shares: final punctuation and digits."""
 
 import re
 from collections.abc import Sequence
@@ -6,25 +6,26 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-KINDS = 128
-"""Marks are smaller than this."""
+SIGNATURES = 128
+"""Number of different signatures; each is smaller than this."""
 
 _ENDINGS = {
-    character: kind
-    for kind, characters in enumerate(("", ".。।", "?？؟", "!！", ",;:،，；：", "\"'”“»«’)]）」"))
+    character: number
+    for number, characters in enumerate(("", ".。।", "?？؟", "!！", ",;:،，；：", "\"'”“»«’)]）」"))
     for character in characters
 }
-_OTHER = 6  # a letter or digit
+_OTHER = 6  # the text ends in a letter or a digit
+_EMPTY = 7
 _DIGITS = re.compile("[0-9]")
-_CLASSES = 16  # of digits: none, or their sum modulo 15
+_DIGIT_CLASSES = 16  # no digits, or the sum of the digits modulo 15
 
 
-def text_marks(texts: Sequence[str]) -> npt.NDArray[np.uint8]:
-    """Return the mark of each text: its last character's kind, and the sum of its digits."""
+def text_signatures(texts: Sequence[str]) -> npt.NDArray[np.uint8]:
+    """Return the signature of each text: the class of its last character and its digit sum."""
     ending = _ENDINGS.get
-    marks = [ending(text[-1:], _OTHER) if text else 7 for text in texts]
+    signatures = [ending(text[-1:], _OTHER) if text else _EMPTY for text in texts]
     if _DIGITS.search("\n".join(texts)):
-        for place, text in enumerate(texts):
+        for index, text in enumerate(texts):
             if found := _DIGITS.findall(text):
-                marks[place] += 8 * (1 + sum(map(int, found)) % (_CLASSES - 1))
-    return np.asarray(marks, dtype=np.uint8)
+                signatures[index] += 8 * (1 + sum(map(int, found)) % (_DIGIT_CLASSES - 1))
+    return np.asarray(signatures, dtype=np.uint8)

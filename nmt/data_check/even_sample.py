@@ -1,21 +1,21 @@
-"""Pairs evenly spread over a stream whose length is not known before it ends."""
+"""An evenly spaced sample of a stream of pairs whose length is unknown."""
 
 from collections.abc import Sequence
 
-from nmt.data.locations import Place, excerpt
+from nmt.data.locations import Location, excerpt
 from nmt.data.sources.pair_source import PairChunk, with_tag
 
 MOST_SAMPLED = 200_000
-"""Pairs that the tokenizer of the report is trained on, at most."""
+"""Largest number of pairs that the tokenizer of the report is trained on."""
 
 
 class EvenSample:
-    """Every pair of a stream, or every second, fourth, ... where it is too long for that.
+    """Every pair of a stream; of longer streams every second pair, every fourth, and so on.
 
     Attributes:
-        seen: Pairs that the stream has had.
-        sources: The source sides kept.
-        targets: The target sides kept.
+        seen: Number of pairs offered so far.
+        sources: The source sides in the sample.
+        targets: The target sides in the sample.
     """
 
     def __init__(self, size: int) -> None:
@@ -28,7 +28,7 @@ class EvenSample:
         self._step = 1
 
     def __len__(self) -> int:
-        """Return the number of pairs kept."""
+        """Return the number of pairs in the sample."""
         return len(self.sources)
 
     def add(self, chunk: PairChunk, indices: Sequence[int]) -> None:
@@ -47,11 +47,11 @@ class EvenSample:
         """Return the texts of one side, ``source`` or ``target``."""
         return self.sources if name == "source" else self.targets
 
-    def place(self, index: int, side: str) -> Place:
-        """Return where a kept pair stands."""
+    def location(self, index: int, side: str) -> Location:
+        """Return the location of a pair of the sample."""
         source_file, target_file, line = self._lines[index]
         file = source_file if side == "source" else target_file
-        return Place(file, line, excerpt(self.side(side)[index]))
+        return Location(file, line, excerpt(self.side(side)[index]))
 
     def _halve(self) -> None:
         self.sources, self.targets = self.sources[::2], self.targets[::2]

@@ -1,55 +1,69 @@
-"""What the filters have to do with the findings: which they see to, and where they alarm."""
+"""How the filters of training relate to the findings: what they solve, and what they reveal."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nmt.data_check.check_report import WARNING, Finding
+from nmt.data.filters import FilterRule
+from nmt.data.split_problems import nothing_left_problem
+from nmt.data_check.check_report import Finding, Severity
+from nmt.data_check.findings import problem_finding
+from nmt.data_check.inspection import Inspection
 
-_SEEN_TO = {
-    "duplicate": "duplicate",
-    "copy": "copy",
-    "ratio": "max_ratio",
-    "many_words": "max_words",
-    "wrong_script": "script",
+_SOLVED_BY = {
+    "duplicate": FilterRule.DUPLICATE,
+    "copy": FilterRule.COPY,
+    "ratio": FilterRule.MAX_RATIO,
+    "many_words": FilterRule.MAX_WORDS,
+    "wrong_script": FilterRule.SCRIPT,
 }
 _OVERLAPS = ("overlap", "source_overlap")
-_LANGUAGE = {"language": "data.filters.language=null", "script": "data.filters.scripts=false"}
+_SWITCHED_OFF = {
+    FilterRule.LANGUAGE: "data.filters.language=null",
+    FilterRule.SCRIPT: "data.filters.scripts=false",
+}
 
 
-def answered(finding: Finding, filters: Mapping[str, Any]) -> Finding:
-    """Return a finding of pairs that the filters leave out with that in place of its remedy.
+def explain_filters(finding: Finding, filters: Mapping[str, Any]) -> Finding:
+    """Return a finding; if the filters drop its pairs, that replaces the remedy.
 
     Args:
-        finding: Any.
-        filters: Training pairs ``dropped`` by rule, as the report has it.
+        finding: Any finding.
+        filters: Training pairs ``dropped`` by rule, as in the report.
     """
     dropped = {row["rule"]: row["count"] for row in filters["dropped"]}
-    if finding.rule in _OVERLAPS and (count := dropped.get("test_overlap")):
+    if finding.rule in _OVERLAPS and (count := dropped.get(FilterRule.TEST_OVERLAP)):
         remedy = (
-            f"nothing has to be done: the filters leave {count:,} training pairs out for it; "
-            "only sides under four words may stay"
+            f"nothing has to be done: the filters drop {count:,} training pairs for it; only sides "
+            "with fewer than four words may remain"
         )
         return dataclasses.replace(finding, remedy=remedy)
-    count = dropped.get(_SEEN_TO.get(finding.rule, ""), 0)
+    count = dropped.get(_SOLVED_BY.get(finding.rule, ""), 0)
     if finding.split == "train" and count >= finding.count > 0:
-        remedy = "nothing has to be done: the filters leave them out"
+        remedy = "nothing has to be done: the filters drop them"
         return dataclasses.replace(finding, remedy=remedy)
     return finding
 
 
 def other_language_findings(filters: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield that most training pairs are in other languages than they should be."""
+    """Yield the finding that most training pairs are in other languages than configured."""
     for row in filters["dropped"]:
         rule, count = row["rule"], row["count"]
         pairs = filters["kept"] + sum(other["count"] for other in filters["dropped"])
-        if rule in _LANGUAGE and 2 * count > pairs:
+        if rule in _SWITCHED_OFF and 2 * count > pairs:
             message = (
-                f"{count:,} of {pairs:,} pairs are left out by the filter {rule}: most of the "
-                "text is not in the languages it should be"
+                f"the filter {rule} drops {count:,} of {pairs:,} pairs: most of the text is not in "
+                "the languages that are set"
             )
             remedy = (
-                "check that the two files are not swapped, and data.source_language and "
-                f"data.target_language right; if the filter errs: {_LANGUAGE[rule]}"
+                "check that the two files are not swapped, and that data.source_language and "
+                f"data.target_language are right; if the filter is wrong: {_SWITCHED_OFF[rule]}"
             )
-            yield Finding("other_languages", WARNING, "train", None, count, [], message, remedy)
+            severity = Severity.WARNING
+            yield Finding("other_languages", severity, "train", None, count, [], message, remedy)
+
+
+def nothing_left(filters: Mapping[str, Any], train: Inspection) -> Finding:
+    """Return the finding that the filters drop every training pair."""
+    counts = [(FilterRule(row["rule"]), row["count"]) for row in filters["dropped"]]
+    return problem_finding(nothing_left_problem(train.outline, counts))

@@ -1,4 +1,4 @@
-"""The sources of every split that a data section names, for the doctor to read."""
+"""Opens the sources of every split of a data section, for a check."""
 
 import os
 from collections.abc import Iterator
@@ -14,13 +14,18 @@ from nmt.errors import UserError
 
 @dataclass(frozen=True)
 class UnreadableSource:
-    """A source that cannot even be opened; reading it tells why."""
+    """A source that cannot be opened; reading it reports why.
+
+    Attributes:
+        name: The file.
+        message: The reason.
+    """
 
     name: str
     message: str
 
     def fingerprint(self) -> str:
-        """Refuse.
+        """Refuse, because there is no content.
 
         Raises:
             UserError: Always.
@@ -28,14 +33,14 @@ class UnreadableSource:
         raise UserError(self.message)
 
     def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
-        """Tell what is wrong, and yield nothing."""
+        """Report the fault and yield nothing."""
         rule = "settings" if os.path.exists(self.name) else "missing_file"
         on_fault(DataFault(rule, self.name, None, self.message))
         yield from ()
 
 
 def open_splits(data: DataConfig) -> dict[str, list[PairSource]]:
-    """Return the sources of each split, training text from elsewhere included.
+    """Return the sources of each split, including those of ``data.extra``.
 
     Raises:
         UserError: A folder is missing, or lacks a split.

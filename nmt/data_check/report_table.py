@@ -1,27 +1,27 @@
-"""The report as text for a terminal: plain characters, as wide as there is room."""
+"""The report as plain text for a terminal."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nmt.data_check.check_report import DataReport, Finding
+from nmt.data_check.check_report import DataReport, Finding, Severity, Status
 from nmt.data_check.even_sample import MOST_SAMPLED
 
 _STATUS = {
-    "clean": "Clean: nothing was found that hurts.",
-    "warnings": "Training would run. What follows is worth a look, the most important first.",
-    "refused": "Training would be refused. Mend what is marked ERROR first.",
+    Status.CLEAN: "Clean: no problems found.",
+    Status.WARNINGS: "Training would run, with these warnings, the most important first.",
+    Status.REFUSED: "Training would be refused. Fix the findings marked ERROR first.",
 }
-_SHOWN_PLACES = 3
+_SHOWN_LOCATIONS = 3
 _LEAST_WIDTH = 60
 
 
 def report_table(report: DataReport, width: int = 100) -> str:
-    """Return the whole report for people.
+    """Return the whole report as text.
 
     Args:
-        report: What to show.
-        width: Columns of the terminal.
+        report: The report.
+        width: Columns of the terminal; at least 60 are used.
     """
     width = max(_LEAST_WIDTH, width)
     corpus = report.corpus
@@ -42,7 +42,7 @@ def report_table(report: DataReport, width: int = 100) -> str:
 
 def _sizes(report: DataReport) -> Iterator[str]:
     languages = report.corpus["source_language"], report.corpus["target_language"]
-    rows = [["", "pairs", "side", "words", "a line", "longest", "characters"]]
+    rows = [["", "pairs", "side", "words", "per line", "longest", "characters"]]
     for split in report.splits:
         for side, language in zip(("source", "target"), languages, strict=True):
             row = split[side]
@@ -61,27 +61,26 @@ def _sizes(report: DataReport) -> Iterator[str]:
     yield from _columns(rows, left=(0, 2))
     repeated = next((split.get("repeated_sources", 0) for split in report.splits), 0)
     if repeated:
-        yield f"{repeated:,} training pairs have a source that also has another translation."
+        yield f"{repeated:,} training pairs have a source that also occurs with another target."
 
 
 def _finding(finding: Finding, width: int) -> Iterator[str]:
-    mark = "ERROR  " if finding.severity == "error" else "warning"
+    mark = "ERROR  " if finding.severity == Severity.ERROR else "warning"
     yield from _wrapped(f"{mark} {finding.split}: {finding.message}", width, indent=8)
-    places = [place for place in finding.places if place.text][:_SHOWN_PLACES]
-    for place in places:
-        same = finding.places[0].file == place.file and place.line is not None
-        line = f"{f'line {place.line:,}' if same else place}: {place.text}"
+    for location in [p for p in finding.locations if p.text][:_SHOWN_LOCATIONS]:
+        same = finding.locations[0].file == location.file and location.line is not None
+        line = f"{f'line {location.line:,}' if same else location}: {location.text}"
         room = width - 8
         yield f"        {line if len(line) <= room else line[: room - 1] + '…'}"
     words, *commands = finding.remedy.splitlines() or [""]
     yield from _wrapped(f"-> {words}", width, first=8, indent=11)
-    yield from (f"           {command}" for command in commands)  # to be copied, so never broken
+    yield from (f"           {command}" for command in commands)  # not wrapped, to be copied
 
 
 def _filters(filters: Mapping[str, Any] | None) -> Iterator[str]:
     if filters is None or not filters["dropped"]:
         return
-    yield f"Training keeps {filters['kept']:,} pairs and leaves out:"
+    yield f"Training keeps {filters['kept']:,} pairs and drops:"
     rows = [
         [f"  {row['rule'].replace('_', ' ')}", f"{row['count']:,}"] for row in filters["dropped"]
     ]
@@ -92,7 +91,7 @@ def _tokens(tokens: Mapping[str, Any] | None) -> Iterator[str]:
     if tokens is None:
         return
     yield f"Pieces (the tokenizer is trained on up to {MOST_SAMPLED:,} pairs for this report)"
-    rows = [["", "vocabulary", "pieces", "a word", "unknown in valid, test"]]
+    rows = [["", "vocabulary", "pieces", "per word", "unknown in valid, test"]]
     for side, row in tokens.items():
         rows.append(
             [
@@ -131,7 +130,7 @@ def _bytes(count: float) -> str:
 
 
 def _columns(rows: Sequence[Sequence[str]], left: Sequence[int]) -> Iterator[str]:
-    """Yield rows whose columns are aligned: those in ``left`` to the left, others to the right."""
+    """Yield rows with aligned columns: those in ``left`` to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (

@@ -10,12 +10,13 @@ import pytest
 
 from nmt.config.data import FilesDataConfig, SourceConfig, TokenizerConfig
 from nmt.config.plain import from_mapping
+from nmt.data import build_prepared, prepared_corpus
 from nmt.data import encode_training_text as encoding
-from nmt.data import prepared_corpus as preparation
 from nmt.data.corpus import TrainingSource
 from nmt.data.encode_training_text import kept_text
-from nmt.data.prepared_corpus import PreparedCorpus, prepare
+from nmt.data.prepared_corpus import PreparedCorpus
 from nmt.data.sources.open_source import open_source
+from nmt.data_check.preparation_report import PreparationReporter
 from nmt.errors import UserError
 
 WORDS = ["one", "two", "three", "four"]
@@ -51,7 +52,12 @@ def prepared(
     data: FilesDataConfig, tokenizer_config: Callable[..., TokenizerConfig]
 ) -> Callable[..., PreparedCorpus]:
     tokenizer = tokenizer_config(name="bpe", vocab_size=24, symbols=["<more>"])
-    return lambda **changes: prepare(replace(data, **changes), tokenizer)
+
+    def prepare(**changes: Any) -> PreparedCorpus:
+        changed = replace(data, **changes)
+        return prepared_corpus.prepare(changed, tokenizer, PreparationReporter(changed))
+
+    return prepare
 
 
 def _texts(corpus: PreparedCorpus, side: str) -> list[str]:
@@ -102,7 +108,7 @@ def test_chunks_change_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = prepared()
-    for module in (encoding, preparation):
+    for module in (encoding, build_prepared, prepared_corpus):
         monkeypatch.setattr(module, "CHUNK", size)
     pieces = prepared(cache_dir=str(tmp_path / "other"))
     assert pieces.tokenizers.source.to_bytes() == whole.tokenizers.source.to_bytes()

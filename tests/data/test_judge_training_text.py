@@ -1,5 +1,6 @@
 """All training text is judged once: alike in any chunks and processes, across all sources."""
 
+import functools
 import os
 import signal
 import time
@@ -13,15 +14,19 @@ import numpy as np
 import pytest
 
 from nmt.config.data import FiltersConfig
+from nmt.data import chunk_workers
 from nmt.data import judge_training_text as judging
 from nmt.data.corpus import TrainingSource
 from nmt.data.encode_training_text import kept_text
 from nmt.data.filters import RULES, PairFilters
-from nmt.data.judge_training_text import Judge, Scan, scan
+from nmt.data.judge_training_text import ChunkJudge, JudgedText, judge_training_text
 from nmt.data.sources.pair_source import FaultSink, PairChunk, refuse
 from nmt.data.sources.tagged import TaggedPairs
+from nmt.data_check.chunk_inspection import inspect_chunk
+from nmt.data_check.inspection import Inspection
 from nmt.errors import UserError
 
+INSPECT = functools.partial(inspect_chunk, languages=("en", "de"))
 FILTERS = FiltersConfig(
     max_words=4,
     max_ratio=None,
@@ -66,18 +71,24 @@ EXPECTED = (
 )
 
 
-def _scan(workers: int = 1, filters: FiltersConfig = FILTERS) -> Scan:
+def _no_progress(stage: str, done: int, total: int | None) -> None: ...
+
+
+def _judge(workers: int = 1, filters: FiltersConfig = FILTERS) -> tuple[JudgedText, Inspection]:
     sources = [TrainingSource("data.train", Listed(ONE)), TrainingSource("x", Listed(TWO))]
-    judge = Judge(PairFilters(filters, ("en", "de")), filters, ("en", "de"))
-    return scan(sources, judge, workers, lambda stage, done, total: None)
+    judge = ChunkJudge(PairFilters(filters, ("en", "de")), filters, INSPECT)
+    inspection = Inspection()
+    collect = inspection.absorb
+    judged = judge_training_text(sources, judge, workers, _no_progress, collect=collect)
+    return judged, inspection
 
 
-def _rules(scanned: Scan) -> tuple[list[str], ...]:
-    return tuple([RULES[verdict] for verdict in part] for part in scanned.verdicts)
+def _rules(judged: JudgedText) -> tuple[list[str], ...]:
+    return tuple([RULES[verdict] for verdict in part] for part in judged.verdicts)
 
 
 def test_each_pair_has_the_rule_that_drops_it_and_the_first_of_equals_is_kept() -> None:
-    assert _rules(_scan()) == EXPECTED
+    assert _rules(_judge()[0]) == EXPECTED
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -85,14 +96,14 @@ def test_each_pair_has_the_rule_that_drops_it_and_the_first_of_equals_is_kept() 
 def test_chunks_and_processes_change_nothing(
     workers: int, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = _scan()
+    whole, whole_inspection = _judge()
     monkeypatch.setattr(judging, "CHUNK", size)
-    monkeypatch.setattr(judging, "_SMALL", 1)
-    found = _scan(workers)
+    monkeypatch.setattr(chunk_workers, "_SMALL", 1)
+    found, inspection = _judge(workers)
     assert _rules(found) == EXPECTED
     assert found.pairs == whole.pairs == len(ONE) + len(TWO)
     for side in ("source", "target"):
-        one, other = found.inspection.side(side), whole.inspection.side(side)
+        one, other = inspection.side(side), whole_inspection.side(side)
         np.testing.assert_array_equal(one.hashes, other.hashes)
         assert (one.words, one.longest_words) == (other.words, other.longest_words)
 
@@ -100,13 +111,13 @@ def test_chunks_and_processes_change_nothing(
 def test_a_dropped_pair_does_not_count_as_the_first_of_equals() -> None:
     """Of ("same", "same") the copy rule leaves none, so none is a duplicate either."""
     keeps = replace(FILTERS, copies=False)
-    scanned = _scan(filters=keeps)
-    assert _rules(scanned)[0][3] == "kept"
-    assert _rules(_scan())[0].count("copy") == 1
+    judged, _ = _judge(filters=keeps)
+    assert _rules(judged)[0][3] == "kept"
+    assert _rules(_judge()[0])[0].count("copy") == 1
 
 
 @dataclass(frozen=True)
-class Deadly(Judge):
+class Deadly(ChunkJudge):
     """A judge that ends its process, as the kernel does for want of memory."""
 
     def __call__(self, chunk: PairChunk) -> judging.JudgedChunk:
@@ -117,10 +128,10 @@ class Deadly(Judge):
 
 def test_a_worker_that_is_killed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "CHUNK", 1)
-    monkeypatch.setattr(judging, "_SMALL", 1)
-    judge = Deadly(PairFilters(FILTERS, ("en", "de")), FILTERS, ("en", "de"))
+    monkeypatch.setattr(chunk_workers, "_SMALL", 1)
+    judge = Deadly(PairFilters(FILTERS, ("en", "de")), FILTERS, INSPECT)
     with pytest.raises(UserError, match=r"was killed.*data\.workers=1"):
-        scan([TrainingSource("x", Listed(ONE))], judge, 2, lambda stage, done, total: None)
+        judge_training_text([TrainingSource("x", Listed(ONE))], judge, 2, _no_progress)
 
 
 def _start_worker(reports: "SimpleQueue[int]") -> None:
@@ -130,7 +141,7 @@ def _start_worker(reports: "SimpleQueue[int]") -> None:
 
 
 def _work(reports: "SimpleQueue[int]") -> None:
-    judging._begin_worker()
+    chunk_workers._begin_worker()
     reports.put(os.getpid())
     time.sleep(60)
 
@@ -163,15 +174,15 @@ def test_a_tag_is_no_part_of_what_is_judged() -> None:
         TrainingSource("data.train", Listed(ONE)),
         TrainingSource("x", TaggedPairs(Listed(ONE), "<bt>")),
     ]
-    judge = Judge(PairFilters(FILTERS, ("en", "de")), FILTERS, ("en", "de"))
-    scanned = scan(sources, judge, 1, lambda stage, done, total: None)
-    assert _rules(scanned) == (EXPECTED[0], EXPECTED[0])
-    kept = [text for text, _ in kept_text(sources[1], scanned.verdicts[1])]
+    judge = ChunkJudge(PairFilters(FILTERS, ("en", "de")), FILTERS, INSPECT)
+    judged = judge_training_text(sources, judge, 1, _no_progress)
+    assert _rules(judged) == (EXPECTED[0], EXPECTED[0])
+    kept = [text for text, _ in kept_text(sources[1], judged.verdicts[1])]
     assert kept[0].source == ["<bt> a b", "<bt> g"]
 
 
 @dataclass(frozen=True)
-class Watchful(Judge):
+class Watchful(ChunkJudge):
     """A judge that works only where Ctrl-C was held back before its process began."""
 
     def __call__(self, chunk: PairChunk) -> judging.JudgedChunk:
@@ -186,8 +197,8 @@ def test_workers_are_deaf_to_ctrl_c_from_their_first_instruction(
 ) -> None:
     """One that heard it while it still imports would print a traceback beside the one line."""
     monkeypatch.setattr(judging, "CHUNK", 1)
-    monkeypatch.setattr(judging, "_SMALL", 1)
-    judge = Watchful(PairFilters(FILTERS, ("en", "de")), FILTERS, ("en", "de"))
+    monkeypatch.setattr(chunk_workers, "_SMALL", 1)
+    judge = Watchful(PairFilters(FILTERS, ("en", "de")), FILTERS, INSPECT)
     source = TrainingSource("x", Listed(ONE))
-    assert scan([source], judge, 2, lambda stage, done, total: None).pairs == len(ONE)
+    assert judge_training_text([source], judge, 2, _no_progress).pairs == len(ONE)
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

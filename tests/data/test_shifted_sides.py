@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.data.shifted_sides import Side, first_shift, tell_of_each_other
-from nmt.data.text_signatures import text_marks
+from nmt.data.pair_outlines import SideOutline
+from nmt.data.shifted_sides import are_related, first_shift
+from nmt.data.text_signatures import text_signatures
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -22,7 +23,7 @@ REAL = {
 }
 
 
-def _lengths(pairs: int, seed: int = 1) -> tuple[Side, Side]:
+def _lengths(pairs: int, seed: int = 1) -> tuple[SideOutline, SideOutline]:
     """Lengths of sentences and of their translations, without marks."""
     random = np.random.default_rng(seed)
     source = random.lognormal(4, 0.5, pairs)
@@ -30,13 +31,13 @@ def _lengths(pairs: int, seed: int = 1) -> tuple[Side, Side]:
     return _side(source), _side(target)
 
 
-def _side(lengths: np.ndarray) -> Side:  # type: ignore[type-arg]
-    return Side(lengths.astype(np.uint16), np.zeros(len(lengths), dtype=np.uint8))
+def _side(lengths: np.ndarray) -> SideOutline:  # type: ignore[type-arg]
+    return SideOutline(lengths.astype(np.uint16), np.zeros(len(lengths), dtype=np.uint8))
 
 
-def _without(side: Side, index: int, count: int = 1) -> Side:
+def _without(side: SideOutline, index: int, count: int = 1) -> SideOutline:
     kept = np.delete(np.arange(len(side)), np.arange(index, index + count))
-    return Side(side.lengths[kept], side.marks[kept])
+    return SideOutline(side.lengths[kept], side.signatures[kept])
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
@@ -78,7 +79,7 @@ def test_a_shift_that_is_made_up_for_is_found_among_equal_counts() -> None:
 def test_a_line_missing_at_the_end_shifts_nothing() -> None:
     source, target = _lengths(1000)
     assert first_shift(source, _without(target, 999), unequal=True) is None
-    assert tell_of_each_other(source, target)
+    assert are_related(source, target)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -109,7 +110,7 @@ def test_all_the_same_is_no_shift() -> None:
 def test_marks_alone_tell_where_all_are_as_long() -> None:
     random = np.random.default_rng(1)
     marks = random.choice([1, 2, 3], 4000, p=[0.7, 0.2, 0.1]).astype(np.uint8)
-    side = Side(np.full(4000, 20, dtype=np.uint16), marks)
+    side = SideOutline(np.full(4000, 20, dtype=np.uint16), marks)
     shift = first_shift(side, _without(side, 1500))
     assert shift is not None
     assert shift.lag == -1
@@ -119,8 +120,8 @@ def test_marks_alone_tell_where_all_are_as_long() -> None:
 def test_marks_tell_endings_and_digits_apart() -> None:
     alike = [("Yes.", "是。"), ("Who?", "誰？"), ("In 1984", "1984"), ("He said:", "他说：")]
     for one, other in alike:
-        assert text_marks([one]) == text_marks([other])
-    assert len(set(text_marks(["a.", "a?", "a!", "a:", "a", "", "7", "8"]).tolist())) == 8
+        assert text_signatures([one]) == text_signatures([other])
+    assert len(set(text_signatures(["a.", "a?", "a!", "a:", "a", "", "7", "8"]).tolist())) == 8
 
 
 def _read(folder: Path, stem: str, language: str) -> list[str]:
@@ -131,8 +132,10 @@ def _read(folder: Path, stem: str, language: str) -> list[str]:
     return data.decode().split("\n")[:-1]
 
 
-def _outline(texts: list[str]) -> Side:
-    return Side(np.array([len(text) for text in texts], dtype=np.uint16), text_marks(texts))
+def _outline(texts: list[str]) -> SideOutline:
+    return SideOutline(
+        np.array([len(text) for text in texts], dtype=np.uint16), text_signatures(texts)
+    )
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -140,7 +143,7 @@ def test_real_corpora_are_sound_and_shuffled_ones_are_unrelated(name: str) -> No
     source, target = (_outline(_read(*REAL[name], language)) for language in ("en", "de"))
     assert first_shift(source, target) is None
     order = np.random.default_rng(1).permutation(len(target))
-    shuffled = Side(target.lengths[order], target.marks[order])
+    shuffled = SideOutline(target.lengths[order], target.signatures[order])
     assert first_shift(source, shuffled) is None
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from nmt.config.data import SourceConfig
 from nmt.data.sources.columns import Columns, is_number
+from nmt.data.sources.file_patterns import find_files, find_pairs, format_suffix
 from nmt.data.sources.hub import HubPairs
 from nmt.data.sources.json_lines import read_json_lines
 from nmt.data.sources.language_tags import Languages
 from nmt.data.sources.line_pairs import LinePairs
 from nmt.data.sources.pair_source import PairSource, clean_text, with_tag
 from nmt.data.sources.parquet import read_parquet
-from nmt.data.sources.paths import find_files, find_pairs, format_suffix
 from nmt.data.sources.po_catalogues import read_po
 from nmt.data.sources.records import FilePairs
 from nmt.data.sources.tables import read_csv, read_tsv

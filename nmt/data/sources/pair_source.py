@@ -1,7 +1,7 @@
 """What every source of sentence pairs offers, and how it tells of faults in its files."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from nmt.errors import UserError
@@ -105,3 +105,9 @@ def clean_text(text: str) -> str:
     if "\r" in text or "\n" in text:
         text = text.replace("\r\n", " ").replace("\r", " ").replace("\n", " ")
     return text
+
+
+def clean_chunk(chunk: PairChunk) -> PairChunk:
+    """Return the chunk with both sides cleaned by `clean_text`; the tag is not added."""
+    sources, targets = list(map(clean_text, chunk.sources)), list(map(clean_text, chunk.targets))
+    return replace(chunk, sources=sources, targets=targets)
