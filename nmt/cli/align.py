@@ -11,8 +11,8 @@ from nmt.checkpoint import find_checkpoint, load_checkpoint
 from nmt.cli.reading import ReadingFlags
 from nmt.cli.streams import utf8
 from nmt.config.schema import Config
-from nmt.data.links import Links, check_links, format_links, parse_links
 from nmt.data.text_files import stream_aligned
+from nmt.data.word_links import Links, check_links, format_links, parse_links
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.aligner import Aligner

@@ -9,8 +9,8 @@ from nmt.checkpoint import find_checkpoint, load_checkpoint
 from nmt.cli.attention_files import View, check_outputs, write_outputs
 from nmt.cli.reading import ReadingFlags
 from nmt.cli.streams import utf8
-from nmt.data.links import format_links
 from nmt.data.text_files import read_lines, read_pair
+from nmt.data.word_links import format_links
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.aligner import Aligner
