@@ -9,7 +9,6 @@ from omegaconf import OmegaConf
 from nmt.config.choices import CHOICES, GROUPS
 from nmt.config.data import FiltersConfig, TokenizerConfig
 from nmt.config.folders import config_directory, corpora_directory
-from nmt.config.launchers import forget_settings_of_plugins, plugin
 from nmt.config.model import ModelConfig
 from nmt.config.schema import (
     Config,
@@ -43,20 +42,17 @@ def register_schemas() -> None:
 
     Help prints ``group_choices`` in place of Hydra's own list, which would name the schemas too;
     ``${corpora:phrasebook/test.en}`` is the path of a file of the embedded corpora, and
-    ``${equal:${data.source_language},de}`` is true or false, and ``${plugin:EXTRA,PATH}`` a class
-    of a plugin that an extra brings.
+    ``${equal:${data.source_language},de}`` is true or false.
     """
     OmegaConf.register_new_resolver(
         "corpora", lambda path: str(corpora_directory() / path), replace=True
     )
     OmegaConf.register_new_resolver("equal", lambda one, other: one == other, replace=True)
-    OmegaConf.register_new_resolver("plugin", plugin, replace=True)
     OmegaConf.register_new_resolver(
         "group_choices",
         lambda: "\n".join(_listed(group, names) for group, names in group_choices().items()),
         replace=True,
     )
-    forget_settings_of_plugins()
     store = ConfigStore.instance()
     store.store(name="schema_config", node=Config)
     for path, node in _SINGLE.items():

@@ -1,4 +1,4 @@
-"""`nmt align`: links that can be fed back, scores worked out by hand, and what is refused."""
+"""`nmt align`: its links are valid gold links, its scores agree with hand calculation, errors."""
 
 import gzip
 import json
@@ -25,7 +25,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def align(nmt: Nmt, heads_model: Path, files: tuple[Path, Path]) -> Callable[..., str]:
-    """Align the files, which has to succeed, and return what was printed."""
+    """Align the files, which must succeed, and return the output."""
 
     def call(*arguments: object, model: Path = heads_model) -> str:
         source, target = files

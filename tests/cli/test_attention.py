@@ -1,4 +1,4 @@
-"""`nmt attention`: every kind of output, from a beam and by force, and what is refused."""
+"""`nmt attention`: every output format, from search and from forced decoding, and errors."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ REFERENCES = ["eins zwei sieben", "vier", "neun zehn"]
 
 @pytest.fixture
 def attention(nmt: Nmt, heads_model: Path) -> Callable[..., str]:
-    """Show attention, which has to succeed, and return what was printed."""
+    """Show attention, which must succeed, and return the output."""
 
     def call(*arguments: object) -> str:
         result = nmt("attention", "--model", heads_model, *arguments)
@@ -81,7 +81,7 @@ def _records(path: Path) -> list[Any]:
     return records
 
 
-def test_words_or_pieces_with_or_without_eos_by_force_or_search(
+def test_words_or_pieces_with_or_without_eos_forced(
     attention: Callable[..., str], source: Path, reference: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "map.json"
@@ -124,7 +124,7 @@ def test_one_sentence_may_have_a_reference_of_one_line(
     assert alone == attention("--source", source, "--reference", reference).splitlines()[0] + "\n"
 
 
-def test_a_rank_is_a_place_in_the_beam(
+def test_a_rank_is_a_position_in_the_beam(
     attention: Callable[..., str], nmt: Nmt, heads_model: Path, tmp_path: Path
 ) -> None:
     flags = ["--beam-size", 3, SENTENCE]
@@ -155,7 +155,7 @@ def test_a_rank_is_a_place_in_the_beam(
         (["--source", "nowhere.en"], ["there is no file nowhere.en"]),
     ],
 )
-def test_faulty_input_is_refused_before_the_model_is_looked_for(
+def test_invalid_input_is_refused_before_the_model_is_opened(
     arguments: list[object], parts: list[str], refused: Refused
 ) -> None:
     message = refused("attention", "--model", "nowhere", *arguments)
@@ -166,7 +166,7 @@ def test_faulty_input_is_refused_before_the_model_is_looked_for(
     ("arguments", "message"),
     [
         (["--layer", 5], "layer 5 does not exist: the model attends with 2 layers"),
-        (["--rank", 4, "--beam-size", 3], "--rank 4 needs as many beams: add --beam-size 4"),
+        (["--rank", 4, "--beam-size", 3], "--rank 4 exceeds the beam size: add --beam-size 4"),
     ],
 )
 def test_what_the_model_does_not_have_is_refused(

@@ -1,4 +1,4 @@
-"""`nmt bench` trains and translates as a run does, and tells what it saw; times are not tested."""
+"""`nmt bench` trains and translates as a run does and reports figures; times are not tested."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def _short_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings(
     corpus: Path, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:
-    monkeypatch.chdir(tmp_path)  # a run folder would be made here
+    monkeypatch.chdir(tmp_path)  # a run folder would be created here
     return tiny(corpus)
 
 
@@ -127,7 +127,7 @@ def test_a_run_translates_its_validation_text_or_another(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["train", "-m", "seed=1,2"], "-m"),
         (["train", "model=cnn"], "cnn"),
@@ -140,8 +140,8 @@ def test_a_run_translates_its_validation_text_or_another(
         (["decode", "--model", "nowhere"], "nowhere"),
     ],
 )
-def test_mistakes_are_told_in_a_line(refused: Refused, arguments: list[str], said: str) -> None:
-    assert said in refused("bench", *arguments)
+def test_errors_are_one_line(refused: Refused, arguments: list[str], message: str) -> None:
+    assert message in refused("bench", *arguments)
 
 
 def test_a_file_that_cannot_be_written_is_named(

@@ -1,4 +1,4 @@
-"""The command's quick answers: help, version, configuration; and what it does not load for them."""
+"""Help, version and configuration are printed quickly: commands load only what they need."""
 
 import json
 import subprocess
@@ -22,12 +22,12 @@ def _python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _loaded_after(code: str, *arguments: str) -> set[str]:
-    told = _python(
+    result = _python(
         f"import json, sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\n"
         "print(json.dumps(list(sys.modules)), file=sys.stderr)",
         *arguments,
     )
-    return set(json.loads(told.stderr.splitlines()[-1]))
+    return set(json.loads(result.stderr.splitlines()[-1]))
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,9 @@ def test_train_answers_without_torch(flag: str) -> None:
     assert not loaded & {"torch", "matplotlib", "sacrebleu", "datasets"}
 
 
-def test_translating_loads_neither_hydra_nor_the_trainer() -> None:
-    loaded = _loaded_after("import nmt.cli.translate")
+def test_translating_loads_neither_hydra_nor_the_trainer(heads_model: Path) -> None:
+    arguments = ["translate", "--model", str(heads_model), "one two"]
+    loaded = _loaded_after("from nmt.cli.main import main; main()", *arguments)
     assert "torch" in loaded
     assert not loaded & {"hydra", "omegaconf", "nmt.training.trainer", "nmt.pipeline"}
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.config import launchers
 from nmt.reporting.metric_log import read_metrics
+from nmt.sweeps import launchers
 
 Tiny = Callable[[Path], list[str]]
 Sweep = Callable[..., Path]

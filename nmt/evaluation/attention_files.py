@@ -1,14 +1,13 @@
-"""The files of `nmt attention`: which there may be, and writing each by its suffix."""
+"""Writes views of attention to files; the suffix of a path selects the format."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from nmt.errors import UserError
 from nmt.evaluation.alignment_reading import AlignmentReading
 from nmt.evaluation.attention_heatmap import map_heatmap
-from nmt.evaluation.attention_map import AttentionMap
-from nmt.reporting.attention_record import AttentionRecord
+from nmt.evaluation.attention_view import AttentionView
 from nmt.reporting.heatmaps.heatmap import FORMATS, save_heatmap
 from nmt.reporting.whole_file import written_whole
 
@@ -16,48 +15,17 @@ _PICTURES = tuple(f".{name}" for name in FORMATS)
 _SUFFIXES = (*_PICTURES, ".html", ".json", ".align")
 
 
-@dataclass(frozen=True)
-class View:
-    """One sentence pair's attention, and what to call it."""
-
-    attention: AttentionMap
-    source_text: str
-    target_text: str
-    title: str
-
-    def shown(self, reading: AlignmentReading, *, pieces: bool, eos: bool) -> "View":
-        """Return the view as it is shown: read at which step, of pieces or words, with EOS or not.
-
-        Raises:
-            UserError: Nothing is left of it.
-        """
-        attention, title = self.attention, self.title
-        if reading.shift:
-            attention, title = attention.shifted(), f"{title}, read a step later"
-        if not pieces:
-            attention = attention.merged()
-        if not eos:
-            attention = attention.without_eos()
-        if not attention.target or not attention.source:
-            side = "source" if attention.target else "translation"
-            raise UserError(
-                f"the {side} of {self.source_text!r} is empty without its end mark; leave out "
-                "--no-eos and --shift"
-            )
-        return replace(self, attention=attention, title=title)
-
-    def record(self) -> AttentionRecord:
-        """Return what pages, grids and JSON files are made of."""
-        shown = self.attention
-        texts = self.title, self.source_text, self.target_text
-        return AttentionRecord(shown.source, shown.target, shown.weights, *texts)
-
-
 def check_outputs(paths: Sequence[Path], sentences: int, *, grid: bool) -> None:
-    """Refuse what cannot be written, before any work.
+    """Check the output paths before any work is done.
+
+    Args:
+        paths: The files to write.
+        sentences: The number of sentences to show.
+        grid: Whether a grid of all layers and heads is drawn.
 
     Raises:
-        UserError: A suffix is unknown, a path doubled, or a grid asked for without its picture.
+        UserError: A suffix is unknown, a path is repeated or a folder, or a grid has no picture
+            file or several sentences.
     """
     for number, path in enumerate(paths):
         if path.suffix.lower() not in _SUFFIXES:
@@ -68,7 +36,7 @@ def check_outputs(paths: Sequence[Path], sentences: int, *, grid: bool) -> None:
             raise UserError(f"--output {path} is a folder")
     if not grid:
         return
-    if not any(_is_picture(path) for path in paths):
+    if not any(path.suffix.lower() in _PICTURES for path in paths):
         raise UserError(f"--grid draws a picture: add --output with one of {', '.join(_PICTURES)}")
     if sentences != 1:
         raise UserError(f"--grid draws one sentence, but there are {sentences:,}")
@@ -76,7 +44,7 @@ def check_outputs(paths: Sequence[Path], sentences: int, *, grid: bool) -> None:
 
 def write_outputs(
     paths: Sequence[Path],
-    views: Sequence[View],
+    views: Sequence[AttentionView],
     links: Sequence[str],
     reading: AlignmentReading,
     *,
@@ -84,8 +52,15 @@ def write_outputs(
 ) -> None:
     """Write every file.
 
+    Args:
+        paths: The files to write, as `check_outputs` accepts them.
+        views: The prepared views, one per sentence.
+        links: The word links of each sentence, for ``.align`` files.
+        reading: The layer and head that pictures show.
+        grid: Whether pictures show all layers and heads.
+
     Raises:
-        UserError: One could not be written.
+        UserError: A file cannot be written.
     """
     for path in paths:
         try:
@@ -96,7 +71,7 @@ def write_outputs(
 
 def _write(
     path: Path,
-    views: Sequence[View],
+    views: Sequence[AttentionView],
     links: Sequence[str],
     reading: AlignmentReading,
     *,
@@ -125,11 +100,7 @@ def _write(
                 _draw(view, reading, path.with_name(name))
 
 
-def _draw(view: View, reading: AlignmentReading, path: Path) -> None:
+def _draw(view: AttentionView, reading: AlignmentReading, path: Path) -> None:
     heatmap = map_heatmap(view.attention, reading.layer, reading.head)
-    later = ", read a step later" if reading.shift else ""
-    save_heatmap(replace(heatmap, title=f"{heatmap.title}{later}"), path)
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in _PICTURES
+    suffix = ", read one step later" if reading.shift else ""
+    save_heatmap(replace(heatmap, title=f"{heatmap.title}{suffix}"), path)
