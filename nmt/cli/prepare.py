@@ -1,7 +1,6 @@
 """`nmt prepare`: runs only the first stage of `nmt train`."""
 
 import sys
-from collections.abc import Sequence
 
 import typer
 
@@ -23,15 +22,7 @@ data.dropped=FILE.tsv keeps the pairs that the filters remove."""
 
 def prepare(context: typer.Context) -> None:
     """Check, filter and encode a corpus, as nmt train does first; see nmt prepare --help."""
-    prepare_with_arguments(context.args)
-
-
-def prepare_with_arguments(arguments: Sequence[str]) -> None:
-    """Prepare the corpus of a configuration; print the folder of the result.
-
-    Raises:
-        UserError: The configuration or the corpus is at fault.
-    """
+    arguments = context.args
     if {"--help", "-h"} & set(arguments):
         print(_HELP)
         return

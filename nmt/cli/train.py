@@ -1,6 +1,6 @@
 """`nmt train`: trains, tests and reports; its options are Hydra's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,20 +15,11 @@ if TYPE_CHECKING:
 
 def train(context: typer.Context) -> None:
     """Train a model, test it and report the scores; see nmt train --help."""
-    train_with_arguments(context.args)
-
-
-def train_with_arguments(arguments: Sequence[str]) -> None:
-    """Run the Hydra application, under torchrun together with the other processes.
-
-    Raises:
-        UserError: The configuration cannot be composed.
-    """
     from nmt.sweeps.train_application import run_application
 
     with exit_together():
         join_processes()
-        run_application(arguments, train_config)
+        run_application(context.args, train_config)
 
 
 def train_config(config: "Config", config_yaml: str) -> "Outcome":
