@@ -25,7 +25,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError:
     if user_error := _user_error_behind(error):
         return user_error
     if isinstance(error, OverrideParseException):
-        return _unreadable(error)
+        return _parse_error(error)
     if isinstance(error, ValueError):  # Hydra raises it for GROUP= without a choice
         groups = _groups()
         for key, _, value in (argument.partition("=") for argument in arguments):
@@ -69,7 +69,7 @@ def _whole_section(override: str) -> str | None:
     return f"{override}: {key} is a section; set one of its keys: {', '.join(map(str, node))}"
 
 
-def _unreadable(error: OverrideParseException) -> UserError:
+def _parse_error(error: OverrideParseException) -> UserError:
     if "=" not in error.override:
         return UserError(f"{error.override} has no value; write {error.override}=VALUE")
     key, _, value = error.override.partition("=")

@@ -29,7 +29,7 @@ def explain_misplaced(
     if base is None:
         return None
     group = GROUPS[base]
-    belongs = f"{key} belongs to {group}={_either(owners)}"
+    belongs = f"{key} belongs to {group}={_join_with_or(owners)}"
     if several_jobs:
         return f"{belongs}, which some jobs of this sweep do not use"
     chosen = OmegaConf.select(compose(choices), f"{group.replace('/', '.')}.name")
@@ -45,18 +45,18 @@ def _explain_absent_part(
     group = GROUPS[base]
     above, _, part = group.rpartition("/")
     parents = next(CHOICES[other] for other, name in GROUPS.items() if name == above)
-    having = [name for name, parent in parents.items() if part in _fields(parent)]
+    parents_with_part = [name for name, parent in parents.items() if part in _fields(parent)]
     composed = compose(choices)
-    now = OmegaConf.select(composed, f"{above.replace('/', '.')}.name")
+    current = OmegaConf.select(composed, f"{above.replace('/', '.')}.name")
     # Prefer model=rnn over model/decoder=rnn: it sets the encoder as well.
-    whole = f"{above.rpartition('/')[0]}={having[0]}"
-    add = [whole if _composes(compose, [*choices, whole]) else f"{above}={having[0]}"]
-    subject = f"the {part} of {above}={_either(having)}"
+    whole = f"{above.rpartition('/')[0]}={parents_with_part[0]}"
+    add = [whole if _composes(compose, [*choices, whole]) else f"{above}={parents_with_part[0]}"]
+    subject = f"the {part} of {above}={_join_with_or(parents_with_part)}"
     if not _has(compose([*choices, *add]), key):
         add.append(f"{group}={owners[0]}")
-        subject = f"{group}={_either(owners)}"
+        subject = f"{group}={_join_with_or(owners)}"
     return (
-        f"{key} is a setting of {subject}; this configuration has {above}={now}: "
+        f"{key} is a setting of {subject}; this configuration has {above}={current}: "
         f"add {' '.join(add)} or drop it"
     )
 
@@ -99,5 +99,5 @@ def _has(composed: DictConfig, key: str) -> bool:
     return last in (OmegaConf.select(composed, section) or {})
 
 
-def _either(names: Sequence[str]) -> str:
+def _join_with_or(names: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -43,15 +43,17 @@ def _write(path: Path, lines: list[str]) -> Path:
     return path
 
 
-def test_every_kind_of_file_is_written_from_one_call(
+def test_one_call_writes_every_format(
     attention: Callable[..., str], nmt: Nmt, heads_model: Path, source: Path, tmp_path: Path
 ) -> None:
-    kinds = ("png", "svg", "pdf", "html", "json", "align")
-    outputs = [part for kind in kinds for part in ("--output", tmp_path / "new" / f"map.{kind}")]
+    formats = ("png", "svg", "pdf", "html", "json", "align")
+    outputs = [
+        part for suffix in formats for part in ("--output", tmp_path / "new" / f"map.{suffix}")
+    ]
     out = attention("--source", source, *outputs)
     assert out == nmt("translate", "--model", heads_model, stdin=source.read_bytes()).out
     written = {path.name for path in (tmp_path / "new").iterdir()}
-    pictures = {f"map-{n}.{kind}" for kind in ("png", "svg", "pdf") for n in (1, 2, 3)}
+    pictures = {f"map-{n}.{suffix}" for suffix in ("png", "svg", "pdf") for n in (1, 2, 3)}
     assert written == pictures | {"map.html", "map.json", "map.align"}
     assert (tmp_path / "new" / "map-1.png").read_bytes().startswith(b"\x89PNG")
     links = (tmp_path / "new" / "map.align").read_text()
@@ -59,7 +61,7 @@ def test_every_kind_of_file_is_written_from_one_call(
     assert links.count("\n") == len(SOURCES)
 
 
-def test_one_sentence_is_drawn_into_the_file_that_is_named(
+def test_one_sentence_is_drawn_to_the_given_file(
     attention: Callable[..., str], tmp_path: Path
 ) -> None:
     for flags in ([], ["--grid"], ["--pieces", "--no-eos", "--shift", "--layer", 1, "--head", 3]):
@@ -169,7 +171,7 @@ def test_invalid_input_is_refused_before_the_model_is_opened(
         (["--rank", 4, "--beam-size", 3], "--rank 4 exceeds the beam size: add --beam-size 4"),
     ],
 )
-def test_what_the_model_does_not_have_is_refused(
+def test_a_layer_or_rank_that_does_not_exist_is_refused(
     arguments: list[object], message: str, refused: Refused, heads_model: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "map.png"

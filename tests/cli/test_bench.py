@@ -28,7 +28,7 @@ def settings(
     return tiny(corpus)
 
 
-def test_a_training_is_measured_and_leaves_nothing_but_its_numbers(
+def test_a_training_is_measured_and_writes_only_its_figures(
     nmt: Nmt, settings: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "numbers.json"
@@ -54,7 +54,7 @@ def test_a_training_is_measured_and_leaves_nothing_but_its_numbers(
     assert run["validation"] is None
 
 
-def test_a_validation_is_timed_if_not_declined(
+def test_a_validation_is_timed_unless_turned_off(
     nmt: Nmt, settings: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "numbers.json"
@@ -65,7 +65,7 @@ def test_a_validation_is_timed_if_not_declined(
     assert 0 < validation["share"] < 1
 
 
-def test_a_profile_tells_operations_apart_by_their_own_time(
+def test_a_profile_reports_the_own_time_of_each_operation(
     nmt: Nmt, settings: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "numbers.json"
@@ -79,7 +79,7 @@ def test_a_profile_tells_operations_apart_by_their_own_time(
     assert "aten::bmm" in shares
 
 
-def test_two_configurations_take_turns_on_the_same_batches(
+def test_two_configurations_alternate_on_the_same_batches(
     nmt: Nmt, settings: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "numbers.json"
@@ -100,7 +100,7 @@ def test_two_configurations_take_turns_on_the_same_batches(
         assert one["speed"]["counts"] == other["speed"]["counts"]
 
 
-def test_translations_of_an_exact_length_are_equal_work_for_a_fresh_model(
+def test_a_model_with_random_weights_translates_to_an_exact_length(
     nmt: Nmt, settings: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "numbers.json"
@@ -113,7 +113,7 @@ def test_translations_of_an_exact_length_are_equal_work_for_a_fresh_model(
     assert found["tokens_per_second"] == pytest.approx(5 * found["sentences_per_second"])
 
 
-def test_a_run_translates_its_validation_text_or_another(
+def test_a_run_translates_its_validation_text_or_a_given_text(
     nmt: Nmt, run: Path, tmp_path: Path
 ) -> None:
     source, file = tmp_path / "source.txt", tmp_path / "numbers.json"

@@ -92,7 +92,7 @@ def test_help_of_train_shows_groups_choices_and_examples(nmt: Callable[..., Any]
     assert all(len(line) <= 100 for line in result.out.splitlines())
 
 
-def test_the_configuration_is_shown_and_nothing_else_happens(
+def test_the_configuration_is_printed_without_side_effects(
     nmt: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -105,9 +105,7 @@ def test_the_configuration_is_shown_and_nothing_else_happens(
 
 
 @pytest.mark.parametrize("command", ["translate", "evaluate"])
-def test_help_of_the_plain_commands_names_their_options(
-    nmt: Callable[..., Any], command: str
-) -> None:
+def test_the_help_of_a_command_names_its_options(nmt: Callable[..., Any], command: str) -> None:
     result = nmt(command, "--help")
     assert result.status == 0
     for option in ("--model", "--beam-size", "--length-penalty", "--batch-size", "--device"):
@@ -118,7 +116,7 @@ def test_help_of_the_plain_commands_names_their_options(
     "path",
     ["plain", "a b", "ü/ß", "a=b", "copy (1).en", "a:b", "~/x", "100%", "a+b@c", "a#b", "ü b="],
 )
-def test_a_path_may_hold_what_paths_hold(nmt: Callable[..., Any], path: str) -> None:
+def test_a_path_may_contain_any_character(nmt: Callable[..., Any], path: str) -> None:
     result = nmt("train", f"run.dir={path}", "--cfg", "job", "seed=3")
     assert result.status == 0, result.err
     shown = yaml.safe_load(result.out)
