@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
 from nmt.cli.common_options import Device, Model
-from nmt.cli.reading_options import Head, Layer, ReadingOptions, Shift, Threshold
 from nmt.cli.text_streams import utf8_stream
 from nmt.errors import UserError
 
 if TYPE_CHECKING:
     from nmt.evaluation.aligner import Aligner
     from nmt.evaluation.alignment_error import AlignmentScore
-    from nmt.evaluation.alignment_reading import AlignmentReading
-    from nmt.evaluation.gold_alignment import ScoredReading
+    from nmt.evaluation.alignment_extractor import AlignmentExtractor
+    from nmt.evaluation.gold_alignment import ScoredExtractor
 
 Source = Annotated[Path, typer.Option(help="Sentences, one per line; may be .gz.")]
 Target = Annotated[Path, typer.Option(help="Their translations, line by line; may be .gz.")]
@@ -50,7 +50,7 @@ class _Options:
     target: Path
     gold: Path | None
     flip_gold: bool
-    reading: ReadingOptions
+    alignment: AlignmentOptions
     compare: bool
     as_json: bool
 
@@ -76,29 +76,29 @@ def align(
     from 0 and separated by spaces. With --gold it prints the alignment error rate, precision and
     recall instead.
     """
-    reading = ReadingOptions(layer, head, shift, threshold)
-    options = _Options(source, target, gold, flip_gold, reading, compare, as_json)
+    alignment = AlignmentOptions(layer, head, shift, threshold)
+    options = _Options(source, target, gold, flip_gold, alignment, compare, as_json)
     _check(options)
     from nmt.checkpoint import find_checkpoint, load_checkpoint
     from nmt.decoding.translator import Translator
     from nmt.evaluation.aligner import Aligner
-    from nmt.evaluation.alignment_reading import all_readings
+    from nmt.evaluation.alignment_extractor import all_extractors
 
     checkpoint = load_checkpoint(find_checkpoint(model))
-    translator = Translator.of(checkpoint, device=device, batch_size=batch_size)
+    translator = Translator.from_loaded_checkpoint(checkpoint, device=device, batch_size=batch_size)
     aligner = Aligner(translator.model, translator.tokenizers, translator.decoding.batch_size)
     if compare:
-        readings = all_readings(aligner.layers, aligner.heads)
+        extractors = all_extractors(aligner.layers, aligner.heads)
     else:
-        readings = [reading.resolve(checkpoint.config, aligner.layers, aligner.heads)]
+        extractors = [alignment.resolve(checkpoint.config, aligner.layers, aligner.heads)]
     if gold is None:
-        _print_links(aligner, options, readings[0])
+        _print_links(aligner, options, extractors[0])
     else:
-        _print_scores(aligner, options, gold, readings)
+        _print_scores(aligner, options, gold, extractors)
 
 
 def _check(options: _Options) -> None:
-    options.reading.check()
+    options.alignment.check()
     if options.gold is None:
         for flag, given in (
             ("--flip-gold", options.flip_gold),
@@ -107,7 +107,7 @@ def _check(options: _Options) -> None:
         ):
             if given:
                 raise UserError(f"{flag} needs gold alignments: add --gold FILE")
-    if options.compare and options.reading.given:
+    if options.compare and options.alignment.given:
         raise UserError(
             "--compare tries every layer, head and shift: leave out --layer, --head, --shift "
             "and --threshold"
@@ -117,26 +117,26 @@ def _check(options: _Options) -> None:
             raise UserError(f"there is no file {path}")
 
 
-def _print_links(aligner: "Aligner", options: _Options, reading: "AlignmentReading") -> None:
-    from nmt.data.links import format_links
+def _print_links(aligner: "Aligner", options: _Options, extractor: "AlignmentExtractor") -> None:
     from nmt.data.text_files import stream_aligned
+    from nmt.data.word_links import format_links
 
     output = utf8_stream(sys.stdout)
     pairs = ((s, t) for s, t in stream_aligned(options.source, options.target))
-    for links in aligner.links(pairs, reading):
+    for links in aligner.links(pairs, extractor):
         print(format_links(links), file=output)
 
 
 def _print_scores(
-    aligner: "Aligner", options: _Options, gold: Path, readings: Sequence["AlignmentReading"]
+    aligner: "Aligner", options: _Options, gold: Path, extractors: Sequence["AlignmentExtractor"]
 ) -> None:
-    from nmt.evaluation.gold_alignment import score_readings
+    from nmt.evaluation.gold_alignment import score_extractors
 
-    scored = score_readings(
-        aligner, readings, options.source, options.target, gold, flip_gold=options.flip_gold
+    scored = score_extractors(
+        aligner, extractors, options.source, options.target, gold, flip_gold=options.flip_gold
     )
     if options.as_json:
-        rows = [_json_row(reading, score) for reading, score in scored]
+        rows = [_json_row(extractor, score) for extractor, score in scored]
         print(json.dumps(rows if options.compare else rows[0]))
     elif options.compare:
         _print_table(scored)
@@ -144,35 +144,33 @@ def _print_scores(
         _print_score(*scored[0])
 
 
-def _json_row(reading: "AlignmentReading", score: "AlignmentScore") -> dict[str, object]:
+def _json_row(extractor: "AlignmentExtractor", score: "AlignmentScore") -> dict[str, object]:
     return {
         "aer": score.error_rate,
         "precision": score.precision,
         "recall": score.recall,
-        "reading": asdict(reading),
+        "reading": asdict(extractor),
         **asdict(score),
     }
 
 
-def _print_score(reading: "AlignmentReading", score: "AlignmentScore") -> None:
+def _print_score(extractor: "AlignmentExtractor", score: "AlignmentScore") -> None:
     print(f"AER       {100 * score.error_rate:6.2f} %")
     print(f"precision {100 * score.precision:6.2f} %  {score.found:,} links found")
     print(f"recall    {100 * score.recall:6.2f} %  {score.sure:,} sure links")
-    head = "mean" if reading.head is None else reading.head
-    shift = "--shift" if reading.shift else "--no-shift"
-    print(
-        f"read with --layer {reading.layer} --head {head} {shift} --threshold {reading.threshold}",
-        file=sys.stderr,
-    )
+    head = "mean" if extractor.head is None else extractor.head
+    shift = "--shift" if extractor.shift else "--no-shift"
+    options = f"--layer {extractor.layer} --head {head} {shift} --threshold {extractor.threshold}"
+    print(f"read with {options}", file=sys.stderr)
 
 
-def _print_table(scored: Sequence["ScoredReading"]) -> None:
-    """Print a line per reading; its first three columns are values of the options."""
+def _print_table(scored: Sequence["ScoredExtractor"]) -> None:
+    """Print a line per layer, head and shift; its first three columns are values of the options."""
     print("--layer  --head  shift    AER %  precision %  recall %")
-    for reading, score in scored:
-        head = "mean" if reading.head is None else reading.head
-        shift = "yes" if reading.shift else "no"
+    for extractor, score in scored:
+        head = "mean" if extractor.head is None else extractor.head
+        shift = "yes" if extractor.shift else "no"
         print(
-            f"{reading.layer:>7}  {head:>6}  {shift:>5}  {100 * score.error_rate:7.2f}  "
+            f"{extractor.layer:>7}  {head:>6}  {shift:>5}  {100 * score.error_rate:7.2f}  "
             f"{100 * score.precision:11.2f}  {100 * score.recall:8.2f}"
         )

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
 from nmt.cli.common_options import BatchSize, BeamSize, Device, Model
-from nmt.cli.reading_options import Head, Layer, ReadingOptions, Shift, Threshold
 from nmt.cli.text_streams import utf8_stream
 from nmt.errors import UserError
 
 if TYPE_CHECKING:
-    from nmt.evaluation.alignment_reading import AlignmentReading
+    from nmt.evaluation.alignment_extractor import AlignmentExtractor
     from nmt.evaluation.attention_view import AttentionView
 
 Sentence = Annotated[
@@ -61,7 +61,7 @@ class _Options:
     outputs: Sequence[Path]
     beam_size: int | None
     rank: int | None
-    reading: ReadingOptions
+    alignment: AlignmentOptions
     grid: bool
     pieces: bool
     eos: bool
@@ -90,9 +90,9 @@ def attention(
     Without --output it prints a line of word links per sentence, as nmt align does; with --output
     it prints the translations.
     """
-    reading = ReadingOptions(layer, head, shift, threshold)
+    alignment = AlignmentOptions(layer, head, shift, threshold)
     options = _Options(
-        sentence, source, reference, output or [], beam_size, rank, reading, grid, pieces, eos
+        sentence, source, reference, output or [], beam_size, rank, alignment, grid, pieces, eos
     )
     _check(options)
     sources, references = _read_texts(options)
@@ -104,36 +104,38 @@ def attention(
 
     check_outputs(options.outputs, len(sources), grid=grid)
     checkpoint = load_checkpoint(find_checkpoint(model))
-    translator = Translator.of(
+    translator = Translator.from_loaded_checkpoint(
         checkpoint, device=device, beam_size=beam_size, batch_size=batch_size
     )
     aligner = Aligner(translator.model, translator.tokenizers, translator.decoding.batch_size)
-    resolved = reading.resolve(checkpoint.config, aligner.layers, aligner.heads)
+    extractor = alignment.resolve(checkpoint.config, aligner.layers, aligner.heads)
     if references is None:
         views = hypothesis_views(translator, sources, (rank or 1) - 1)
     else:
         views = forced_views(aligner, sources, references)
-    _show(views, resolved, options)
+    _show(views, extractor, options)
 
 
-def _show(views: Sequence["AttentionView"], reading: "AlignmentReading", options: _Options) -> None:
-    from nmt.data.links import format_links
+def _show(
+    views: Sequence["AttentionView"], extractor: "AlignmentExtractor", options: _Options
+) -> None:
+    from nmt.data.word_links import format_links
     from nmt.evaluation.attention_files import write_outputs
 
     output = utf8_stream(sys.stdout)
-    links = [format_links(reading.links(view.attention)) for view in views]
+    links = [format_links(extractor.links(view.attention)) for view in views]
     if not options.outputs:
         output.writelines(f"{line}\n" for line in links)
         return
     if options.reference is None:
         output.writelines(f"{view.target_text}\n" for view in views)
         output.flush()
-    prepared = [view.prepared(reading, pieces=options.pieces, eos=options.eos) for view in views]
-    write_outputs(options.outputs, prepared, links, reading, grid=options.grid)
+    prepared = [view.prepared(extractor, pieces=options.pieces, eos=options.eos) for view in views]
+    write_outputs(options.outputs, prepared, links, extractor, grid=options.grid)
 
 
 def _check(options: _Options) -> None:
-    options.reading.check()
+    options.alignment.check()
     if options.sentence is not None and options.source is not None:
         raise UserError("give either a sentence or --source FILE, not both")
     if options.sentence is None and options.source is None:
@@ -141,7 +143,7 @@ def _check(options: _Options) -> None:
     if not options.outputs and (options.pieces or not options.eos):
         flag = "--pieces" if options.pieces else "--no-eos"
         raise UserError(f"{flag} applies only to files: add --output FILE")
-    if options.grid and (options.reading.layer, options.reading.head) != (None, None):
+    if options.grid and (options.alignment.layer, options.alignment.head) != (None, None):
         raise UserError("--grid draws all layers and heads: leave out --layer and --head")
     if options.rank is not None and options.rank < 1:
         raise UserError(f"--rank is {options.rank}; it must be at least 1, the best translation")

@@ -116,7 +116,7 @@ def run_check(options: DataCheckOptions) -> int:
         UserError: The command line is at fault. Problems of the data are in the report.
     """
     from nmt.data_check.configured_check import check_configured_corpus
-    from nmt.data_check.table import report_table
+    from nmt.data_check.report_table import report_table
     from nmt.sweeps.overrides import compose_config
 
     of_files = options.data is None

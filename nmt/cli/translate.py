@@ -141,7 +141,7 @@ def _check(sentences: Sequence[str], search: _Search, attention: Path | None) ->
 
 
 def _check_attention(sentences: Sequence[str], path: Path) -> None:
-    from nmt.reporting.heatmaps.heatmap import FORMATS
+    from nmt.reporting.heatmaps.rendering import FORMATS
 
     if len(sentences) != 1:
         raise UserError("--attention draws one sentence: give exactly one as an argument")
@@ -172,7 +172,7 @@ def _output_lines(translation: "Translation", n_best: int) -> list[str]:
 
 def _draw_attention(translation: "Translation", translator: "Translator", path: Path) -> None:
     from nmt.evaluation.attention_heatmap import translation_heatmap
-    from nmt.reporting.heatmaps.heatmap import save_heatmap
+    from nmt.reporting.heatmaps.rendering import save_heatmap
 
     if not translation.hypotheses:
         raise UserError("--attention: the sentence is blank, so there is nothing to draw")

@@ -1,10 +1,11 @@
 """Checks the corpus of a configuration."""
 
 from nmt.config.schema import Config
-from nmt.data_check.check_corpus import Progress, check_corpus
+from nmt.data_check.check_corpus import check_corpus
 from nmt.data_check.check_report import DataReport
-from nmt.data_check.opening import open_splits
-from nmt.data_check.weigh import CheckSettings
+from nmt.data_check.check_settings import CheckSettings
+from nmt.data_check.open_splits import open_splits
+from nmt.data_check.read_split import Progress
 
 
 def check_configured_corpus(

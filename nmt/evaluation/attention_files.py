@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from nmt.durable_file import atomic_write
 from nmt.errors import UserError
-from nmt.evaluation.alignment_reading import AlignmentReading
+from nmt.evaluation.alignment_extractor import AlignmentExtractor
 from nmt.evaluation.attention_heatmap import map_heatmap
 from nmt.evaluation.attention_view import AttentionView
-from nmt.reporting.heatmaps.heatmap import FORMATS, save_heatmap
-from nmt.reporting.whole_file import written_whole
+from nmt.reporting.heatmaps.rendering import FORMATS, save_heatmap, save_heatmap_grid
 
 _PICTURES = tuple(f".{name}" for name in FORMATS)
 _SUFFIXES = (*_PICTURES, ".html", ".json", ".align")
@@ -46,7 +46,7 @@ def write_outputs(
     paths: Sequence[Path],
     views: Sequence[AttentionView],
     links: Sequence[str],
-    reading: AlignmentReading,
+    extractor: AlignmentExtractor,
     *,
     grid: bool,
 ) -> None:
@@ -56,7 +56,7 @@ def write_outputs(
         paths: The files to write, as `check_outputs` accepts them.
         views: The prepared views, one per sentence.
         links: The word links of each sentence, for ``.align`` files.
-        reading: The layer and head that pictures show.
+        extractor: The layer and head that pictures show.
         grid: Whether pictures show all layers and heads.
 
     Raises:
@@ -64,7 +64,7 @@ def write_outputs(
     """
     for path in paths:
         try:
-            _write(path, views, links, reading, grid=grid)
+            _write(path, views, links, extractor, grid=grid)
         except OSError as error:
             raise UserError(f"--output {path}: {error}") from error
 
@@ -73,7 +73,7 @@ def _write(
     path: Path,
     views: Sequence[AttentionView],
     links: Sequence[str],
-    reading: AlignmentReading,
+    extractor: AlignmentExtractor,
     *,
     grid: bool,
 ) -> None:
@@ -82,25 +82,23 @@ def _write(
             from nmt.reporting.pages.attention_page import save_attention_page
 
             records = [view.record() for view in views]
-            save_attention_page(records, path, "Attention", reading.layer, reading.head)
+            save_attention_page(records, path, "Attention", extractor.layer, extractor.head)
         case ".json":
             from nmt.reporting.attention_json import save_attention_json
 
             save_attention_json([view.record() for view in views], path)
         case ".align":
-            with written_whole(path) as partial:
+            with atomic_write(path) as partial:
                 partial.write_text("".join(f"{line}\n" for line in links), encoding="utf-8")
         case _ if grid:
-            from nmt.reporting.heatmaps.grid import save_heatmap_grid
-
             save_heatmap_grid(views[0].record(), path)
         case _:
             for number, view in enumerate(views, start=1):
                 name = path.name if len(views) == 1 else f"{path.stem}-{number}{path.suffix}"
-                _draw(view, reading, path.with_name(name))
+                _draw(view, extractor, path.with_name(name))
 
 
-def _draw(view: AttentionView, reading: AlignmentReading, path: Path) -> None:
-    heatmap = map_heatmap(view.attention, reading.layer, reading.head)
-    suffix = ", read one step later" if reading.shift else ""
+def _draw(view: AttentionView, extractor: AlignmentExtractor, path: Path) -> None:
+    heatmap = map_heatmap(view.attention, extractor.layer, extractor.head)
+    suffix = ", read one step later" if extractor.shift else ""
     save_heatmap(replace(heatmap, title=f"{heatmap.title}{suffix}"), path)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.aligner import Aligner
-from nmt.evaluation.alignment_reading import AlignmentReading
+from nmt.evaluation.alignment_extractor import AlignmentExtractor
 from nmt.evaluation.attention_map import AttentionMap, hypothesis_map
 from nmt.reporting.attention_record import AttentionRecord
 
@@ -27,11 +27,14 @@ class AttentionView:
     target_text: str
     title: str
 
-    def prepared(self, reading: AlignmentReading, *, pieces: bool, eos: bool) -> "AttentionView":
+    def prepared(
+        self, extractor: AlignmentExtractor, *, pieces: bool, eos: bool
+    ) -> "AttentionView":
         """Return the view with its map shifted, merged and stripped of EOS as requested.
 
         Args:
-            reading: If it shifts, each target piece is shown with the attention of the next step.
+            extractor: Its shift says whether to show each target piece with the attention of the
+                next step.
             pieces: Whether to show pieces; otherwise they are merged to words.
             eos: Whether to show EOS.
 
@@ -39,7 +42,7 @@ class AttentionView:
             UserError: No source or no target token is left.
         """
         attention, title = self.attention, self.title
-        if reading.shift:
+        if extractor.shift:
             attention, title = attention.shifted(), f"{title}, read one step later"
         if not pieces:
             attention = attention.merged()

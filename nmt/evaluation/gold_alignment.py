@@ -4,38 +4,38 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nmt.data.links import Links, check_links, parse_links
 from nmt.data.text_files import stream_aligned
+from nmt.data.word_links import Links, check_links, parse_links
 from nmt.errors import UserError
 from nmt.evaluation.aligner import Aligner
 from nmt.evaluation.alignment_error import AlignmentScore
-from nmt.evaluation.alignment_reading import AlignmentReading, links_by_reading
+from nmt.evaluation.alignment_extractor import AlignmentExtractor, links_by_extractor
 from nmt.text.tokenizer import split_words
 
-ScoredReading = tuple[AlignmentReading, AlignmentScore]
+ScoredExtractor = tuple[AlignmentExtractor, AlignmentScore]
 
 
-def score_readings(
+def score_extractors(
     aligner: Aligner,
-    readings: Sequence[AlignmentReading],
+    extractors: Sequence[AlignmentExtractor],
     source: Path,
     target: Path,
     gold: Path,
     *,
     flip_gold: bool,
-) -> list[ScoredReading]:
-    """Score several readings of a model's attention in one pass over a text.
+) -> list[ScoredExtractor]:
+    """Score several ways to extract links from a model's attention, in one pass over a text.
 
     Args:
         aligner: Runs the model.
-        readings: The readings to score.
+        extractors: The extractors to score: a layer, a head and a shift each.
         source: Sentences, one per line.
         target: Their translations, line by line.
         gold: Gold links, line by line.
         flip_gold: Whether the gold links name the target word first.
 
     Returns:
-        The readings with their scores, the lowest error rate first; ties keep their order.
+        The extractors with their scores, the lowest error rate first; ties keep their order.
 
     Raises:
         UserError: A file cannot be read, the files differ in length, or a gold link is invalid.
@@ -49,13 +49,13 @@ def score_readings(
             pending.append(_parse_gold(gold_line, source_line, target_line, flip_gold, place))
             yield source_line, target_line
 
-    scores = [AlignmentScore()] * len(readings)
-    for found in aligner.read(pairs(), lambda attention: links_by_reading(readings, attention)):
+    scores = [AlignmentScore()] * len(extractors)
+    for found in aligner.read(pairs(), lambda attention: links_by_extractor(extractors, attention)):
         links = pending.popleft()
         scores = [score.plus(one, links) for score, one in zip(scores, found, strict=True)]
     if not scores[0].possible:
         raise UserError(f"{gold} holds no link, so there is nothing to compare with")
-    scored = zip(readings, scores, strict=True)
+    scored = zip(extractors, scores, strict=True)
     return sorted(scored, key=lambda pair: pair[1].error_rate)
 
 

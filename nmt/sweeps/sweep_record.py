@@ -20,9 +20,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from nmt.errors import UserError
-from nmt.reporting.job_status import JobStatus
-from nmt.reporting.sweep_table import SweepRow, best_line, markdown, plain, ranked
 from nmt.run.folder import write_json
+from nmt.sweeps.job_status import JobStatus
+from nmt.sweeps.results_table import SweepRow, best_line, markdown, plain, ranked
 from nmt.sweeps.sweep_overrides import is_sweep
 
 _STUDY = "study"  # in place of a call's identifier, since a study continues over several calls

@@ -23,8 +23,8 @@ from nmt.process_exit import (
     print_error,
     under_torchrun,
 )
-from nmt.reporting.job_status import JobStatus
 from nmt.sweeps.composition_errors import explain, setting_paths
+from nmt.sweeps.job_status import JobStatus
 from nmt.sweeps.overrides import quote_value, typed_config
 from nmt.sweeps.registration import register_with_hydra
 from nmt.sweeps.sweep_overrides import (
