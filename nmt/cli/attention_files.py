@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nmt.durable_file import atomic_write
 from nmt.errors import UserError
 from nmt.evaluation.alignment_reading import AlignmentReading
 from nmt.evaluation.attention_heatmap import map_heatmap
 from nmt.evaluation.attention_map import AttentionMap
 from nmt.reporting.attention_record import AttentionRecord
 from nmt.reporting.heatmaps.heatmap import FORMATS, save_heatmap
-from nmt.reporting.whole_file import written_whole
 
 _PICTURES = tuple(f".{name}" for name in FORMATS)
 _SUFFIXES = (*_PICTURES, ".html", ".json", ".align")
@@ -113,7 +113,7 @@ def _write(
 
             save_attention_json([view.record() for view in views], path)
         case ".align":
-            with written_whole(path) as partial:
+            with atomic_write(path) as partial:
                 partial.write_text("".join(f"{line}\n" for line in links), encoding="utf-8")
         case _ if grid:
             from nmt.reporting.heatmaps.grid import save_heatmap_grid

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, TextIO, cast
 import numpy as np
 
 from nmt.data.filters import KEPT, RULES, FilterRule, Verdicts
+from nmt.durable_file import atomic_write
 from nmt.errors import UserError
 
 _IN_WORDS = {
@@ -131,25 +132,21 @@ def dropped_pairs_file(path: Path) -> Iterator[DroppedPairs]:
     Raises:
         UserError: The file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        raw = partial.open("wb")
-    except OSError as error:
-        raise UserError(f"data.dropped={path} cannot be written: {error.strerror}") from error
-    try:
-        with raw, _packed(raw, path) as packed, _text(packed) as text:
+        with (
+            atomic_write(path) as partial,
+            partial.open("wb") as raw,
+            _compressed(raw, path) as packed,
+            _text(packed) as text,
+        ):
             yield DroppedPairs(text)
-        os.replace(partial, path)
     except OSError as error:
         raise UserError(
             f"data.dropped={path} cannot be written: {error.strerror or error}"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
-def _packed(raw: BinaryIO, path: Path) -> AbstractContextManager[BinaryIO]:
+def _compressed(raw: BinaryIO, path: Path) -> AbstractContextManager[BinaryIO]:
     if path.suffix != ".gz":
         return nullcontext(raw)
     # Without name and time in the header, equal pairs give equal files.

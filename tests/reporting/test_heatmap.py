@@ -219,9 +219,10 @@ def test_images_are_rgb_bytes():
 
 
 def test_only_drawing_imports_matplotlib_and_only_tensorboard_imports_torch():
-    modules = "heatmap, metric_log, progress, run_log"
+    names = ("heatmaps.heatmap", "metric_log", "progress_line", "run_log")
+    modules = ", ".join(f"nmt.reporting.{name}" for name in names)
     check = (
-        f"import sys; from nmt.reporting import {modules}; "
+        f"import sys, {modules}; "
         "print(sorted({'torch', 'matplotlib', 'tensorboard'} & sys.modules.keys()))"
     )
     found = subprocess.run(

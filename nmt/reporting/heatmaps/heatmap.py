@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nmt.reporting.whole_file import written_whole
+from nmt.durable_file import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,7 +92,7 @@ def save_figure(draw: Callable[[], Figure], path: Path) -> None:
         )
     with _without_glyph_warnings():
         figure = draw()
-        with written_whole(path) as partial:
+        with atomic_write(path) as partial:
             figure.savefig(partial, format=file_format, dpi=FILE_DPI)
 
 
