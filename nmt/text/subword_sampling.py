@@ -37,7 +37,7 @@ def position_random(seed: int, epoch: int, pair: int, side: int) -> Random:
 
 
 class SubwordSampler:
-    """Cuts the text of piece ids anew, at random.
+    """BatchShapes the text of piece ids anew, at random.
 
     Symbols, bytes, unknown and special pieces stay as they are.
     """
