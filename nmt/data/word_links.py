@@ -71,8 +71,8 @@ def check_links(links: Links, source_words: int, target_words: int, where: str) 
         if source >= source_words or target >= target_words:
             raise UserError(
                 f"{where}: the link {source}-{target} points outside its pair of "
-                f"{source_words} source and {target_words} target words, counted from 0; check that "
-                "the file aligns these sentences, in this direction"
+                f"{source_words} source and {target_words} target words, counted from 0; check "
+                "that the file aligns these sentences, in this direction"
             )
 
 
