@@ -120,9 +120,9 @@ def _score(
             yield source, target
 
     scores = [AlignmentScore()] * len(readings)
-    for found in aligner.read(pairs(), lambda attention: links_by_extractor(readings, attention)):
+    for found in aligner.apply(pairs(), lambda attention: links_by_extractor(readings, attention)):
         gold = ahead.popleft()
-        scores = [score.plus(links, gold) for score, links in zip(scores, found, strict=True)]
+        scores = [score.with_pair(links, gold) for score, links in zip(scores, found, strict=True)]
     if not scores[0].possible:
         raise UserError(f"{path} holds no link, so there is nothing to compare with")
     scored = zip(readings, scores, strict=True)

@@ -155,7 +155,7 @@ def _search(translator: Translator, sources: Sequence[str], rank: int) -> list[V
 
 def _force(aligner: Aligner, sources: Sequence[str], references: Sequence[str]) -> list[View]:
     pairs = list(zip(sources, references, strict=True))
-    maps: list[AttentionMap] = list(aligner.maps(pairs))
+    maps: list[AttentionMap] = list(aligner.attention_maps(pairs))
     return [
         View(attention, source, target, "forced onto the reference")
         for attention, (source, target) in zip(maps, pairs, strict=True)

@@ -165,7 +165,7 @@ def test_faulty_input_is_refused_before_the_model_is_looked_for(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--layer", 5], "layer 5 does not exist: the model attends with 2 layers"),
+        (["--layer", 5], "layer 5 does not exist: the model's attention has 2 layers"),
         (["--rank", 4, "--beam-size", 3], "--rank 4 needs as many beams: add --beam-size 4"),
     ],
 )

@@ -158,7 +158,8 @@ def test_beam_search_finds_what_greedy_search_misses() -> None:
 
 def test_the_length_penalty_changes_the_ranking() -> None:
     # log 0.5 = -0.69 for one piece (EOS), log 0.4 = -0.92 for three. Divided by the
-    # penalty ((5 + 3) / 6)^alpha, the longer one wins where (4/3)^alpha > 0.92 / 0.69, that is for alpha above 0.97.
+    # penalty ((5 + 3) / 6)^alpha, the longer one wins where (4/3)^alpha > 0.92 / 0.69, that is for
+    # alpha above 0.97.
     log_probs = table({(): {EOS: 0.5, A: 0.4, C: 0.1}, (A,): {B: 1.0}, (A, B): {EOS: 1.0}})
     for alpha, expected in ((0.0, []), (0.9, []), (1.1, [A, B])):
         settings = options(3, length_penalty=alpha, extra=3)
