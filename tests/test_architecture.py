@@ -17,7 +17,7 @@ OWNERS = {  # a library, and the parts of nmt that alone may import it
     "datasets": ("data",),
     "pyarrow": ("data/sources",),
     "translate": ("data/sources",),
-    "py3langid": ("data/languages",),
+    "py3langid": ("data/language_identification",),
     "tensorboard": ("reporting",),
     "torch.utils.tensorboard": ("reporting",),
     "matplotlib": ("reporting",),
@@ -26,7 +26,10 @@ OWNERS = {  # a library, and the parts of nmt that alone may import it
 FORBIDDEN = {  # a part of nmt, and the parts that it must not know
     "config": ("text", "data", "model", "training", "decoding", "evaluation", "checkpoint"),
     "text": ("data", "model", "training", "decoding", "evaluation", "checkpoint", "reporting"),
-    "data": ("model", "training", "decoding", "evaluation", "checkpoint", "reporting"),
+    "data": (
+        *("data_check", "model", "training", "decoding", "evaluation", "checkpoint"),
+        "reporting",
+    ),
     "data_check": ("model", "training", "decoding", "evaluation", "checkpoint"),
     "model": ("training", "decoding", "evaluation", "checkpoint", "reporting"),
     "reporting": ("text", "data", "model", "training", "decoding", "evaluation", "checkpoint"),

@@ -79,7 +79,7 @@ def test_wheel_carries_configs_and_corpus_and_nothing_else(wheel: Path) -> None:
     }
     assert configs
     assert {name for name in names if name.startswith("nmt/configs/")} == configs
-    assert {f"nmt/reporting/attention_page.{part}" for part in ("html", "css", "js")} <= names
+    assert {f"nmt/reporting/pages/attention_page.{part}" for part in ("html", "css", "js")} <= names
     corpora = {name for name in names if name.startswith("nmt/corpora/")}
     assert corpora == CORPUS | {"nmt/corpora/phrasebook/README.md"}
 

@@ -11,16 +11,20 @@ from nmt.checkpoint import find_checkpoint, load_checkpoint
 from nmt.cli.reading import ReadingFlags
 from nmt.cli.streams import utf8
 from nmt.config.schema import Config
-from nmt.data.links import Links, check_links, format_links, parse_links
 from nmt.data.text_files import stream_aligned
+from nmt.data.word_links import Links, check_links, format_links, parse_links
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.aligner import Aligner
 from nmt.evaluation.alignment_error import AlignmentScore
-from nmt.evaluation.alignment_reading import AlignmentReading, all_readings, links_by_reading
+from nmt.evaluation.alignment_extractor import (
+    AlignmentExtractor,
+    all_extractors,
+    links_by_extractor,
+)
 from nmt.text.tokenizer import split_words
 
-Scored = tuple[AlignmentReading, AlignmentScore]
+Scored = tuple[AlignmentExtractor, AlignmentScore]
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,9 @@ def run(options: AlignOptions) -> None:
     """
     _check(options)
     checkpoint = load_checkpoint(find_checkpoint(options.model))
-    translator = Translator.of(checkpoint, device=options.device, batch_size=options.batch_size)
+    translator = Translator.from_loaded_checkpoint(
+        checkpoint, device=options.device, batch_size=options.batch_size
+    )
     aligner = Aligner(translator.model, translator.tokenizers, translator.decoding.batch_size)
     readings = _readings(options, checkpoint.config, aligner)
     if options.gold is None:
@@ -85,13 +91,13 @@ def _check(options: AlignOptions) -> None:
 
 def _readings(
     options: AlignOptions, config: Config, aligner: Aligner
-) -> Sequence[AlignmentReading]:
+) -> Sequence[AlignmentExtractor]:
     if options.compare:
-        return all_readings(aligner.layers, aligner.heads)
+        return all_extractors(aligner.layers, aligner.heads)
     return [options.reading.resolve(config, aligner.layers, aligner.heads)]
 
 
-def _print_links(aligner: Aligner, options: AlignOptions, reading: AlignmentReading) -> None:
+def _print_links(aligner: Aligner, options: AlignOptions, reading: AlignmentExtractor) -> None:
     output = utf8(sys.stdout)
     pairs = ((s, t) for s, t in stream_aligned(options.source, options.target))
     for links in aligner.links(pairs, reading):
@@ -102,7 +108,7 @@ def _score(
     aligner: Aligner,
     options: AlignOptions,
     path: Path,
-    readings: Sequence[AlignmentReading],
+    readings: Sequence[AlignmentExtractor],
 ) -> list[Scored]:
     """Return each reading's score, the best first, from one pass."""
     ahead: deque[Links] = deque()  # gold of the pairs that the aligner has taken and not yet given
@@ -114,7 +120,7 @@ def _score(
             yield source, target
 
     scores = [AlignmentScore()] * len(readings)
-    for found in aligner.read(pairs(), lambda attention: links_by_reading(readings, attention)):
+    for found in aligner.read(pairs(), lambda attention: links_by_extractor(readings, attention)):
         gold = ahead.popleft()
         scores = [score.plus(links, gold) for score, links in zip(scores, found, strict=True)]
     if not scores[0].possible:
@@ -134,7 +140,7 @@ def _gold(line: str, source: str, target: str, options: AlignOptions, place: str
     return links
 
 
-def _row(reading: AlignmentReading, score: AlignmentScore) -> dict[str, object]:
+def _row(reading: AlignmentExtractor, score: AlignmentScore) -> dict[str, object]:
     return {
         "aer": score.error_rate,
         "precision": score.precision,
@@ -144,7 +150,7 @@ def _row(reading: AlignmentReading, score: AlignmentScore) -> dict[str, object]:
     }
 
 
-def _print_score(reading: AlignmentReading, score: AlignmentScore) -> None:
+def _print_score(reading: AlignmentExtractor, score: AlignmentScore) -> None:
     print(f"AER       {100 * score.error_rate:6.2f} %")
     print(f"precision {100 * score.precision:6.2f} %  {score.found:,} links found")
     print(f"recall    {100 * score.recall:6.2f} %  {score.sure:,} sure links")

@@ -9,12 +9,12 @@ from nmt.checkpoint import find_checkpoint, load_checkpoint
 from nmt.cli.attention_files import View, check_outputs, write_outputs
 from nmt.cli.reading import ReadingFlags
 from nmt.cli.streams import utf8
-from nmt.data.links import format_links
 from nmt.data.text_files import read_lines, read_pair
+from nmt.data.word_links import format_links
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.aligner import Aligner
-from nmt.evaluation.alignment_reading import AlignmentReading
+from nmt.evaluation.alignment_extractor import AlignmentExtractor
 from nmt.evaluation.attention_map import AttentionMap, hypothesis_map
 
 
@@ -51,7 +51,7 @@ def run(options: AttentionOptions) -> None:
     sources, references = _read(options)
     check_outputs(options.outputs, len(sources), grid=options.grid)
     checkpoint = load_checkpoint(find_checkpoint(options.model))
-    translator = Translator.of(
+    translator = Translator.from_loaded_checkpoint(
         checkpoint,
         device=options.device,
         beam_size=options.beam_size,
@@ -66,7 +66,7 @@ def run(options: AttentionOptions) -> None:
     _show(views, reading, options)
 
 
-def _show(views: Sequence[View], reading: AlignmentReading, options: AttentionOptions) -> None:
+def _show(views: Sequence[View], reading: AlignmentExtractor, options: AttentionOptions) -> None:
     output = utf8(sys.stdout)
     if not options.outputs:
         output.writelines(f"{format_links(reading.links(view.attention))}\n" for view in views)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nmt.durable_file import atomic_write
 from nmt.errors import UserError
-from nmt.evaluation.alignment_reading import AlignmentReading
+from nmt.evaluation.alignment_extractor import AlignmentExtractor
 from nmt.evaluation.attention_heatmap import map_heatmap
 from nmt.evaluation.attention_map import AttentionMap
 from nmt.reporting.attention_record import AttentionRecord
-from nmt.reporting.heatmaps.heatmap import FORMATS, save_heatmap
-from nmt.reporting.whole_file import written_whole
+from nmt.reporting.heatmaps.rendering import FORMATS, save_heatmap, save_heatmap_grid
 
 _PICTURES = tuple(f".{name}" for name in FORMATS)
 _SUFFIXES = (*_PICTURES, ".html", ".json", ".align")
@@ -25,7 +25,7 @@ class View:
     target_text: str
     title: str
 
-    def shown(self, reading: AlignmentReading, *, pieces: bool, eos: bool) -> "View":
+    def shown(self, reading: AlignmentExtractor, *, pieces: bool, eos: bool) -> "View":
         """Return the view as it is shown: read at which step, of pieces or words, with EOS or not.
 
         Raises:
@@ -78,7 +78,7 @@ def write_outputs(
     paths: Sequence[Path],
     views: Sequence[View],
     links: Sequence[str],
-    reading: AlignmentReading,
+    reading: AlignmentExtractor,
     *,
     grid: bool,
 ) -> None:
@@ -98,7 +98,7 @@ def _write(
     path: Path,
     views: Sequence[View],
     links: Sequence[str],
-    reading: AlignmentReading,
+    reading: AlignmentExtractor,
     *,
     grid: bool,
 ) -> None:
@@ -113,11 +113,9 @@ def _write(
 
             save_attention_json([view.record() for view in views], path)
         case ".align":
-            with written_whole(path) as partial:
+            with atomic_write(path) as partial:
                 partial.write_text("".join(f"{line}\n" for line in links), encoding="utf-8")
         case _ if grid:
-            from nmt.reporting.heatmaps.grid import save_heatmap_grid
-
             save_heatmap_grid(views[0].record(), path)
         case _:
             for number, view in enumerate(views, start=1):
@@ -125,7 +123,7 @@ def _write(
                 _draw(view, reading, path.with_name(name))
 
 
-def _draw(view: View, reading: AlignmentReading, path: Path) -> None:
+def _draw(view: View, reading: AlignmentExtractor, path: Path) -> None:
     heatmap = map_heatmap(view.attention, reading.layer, reading.head)
     later = ", read a step later" if reading.shift else ""
     save_heatmap(replace(heatmap, title=f"{heatmap.title}{later}"), path)

@@ -68,9 +68,9 @@ def run(options: DataCheckOptions) -> int:
 
 def _report(config: Config, options: DataCheckOptions) -> int:
     from nmt.data_check.check_corpus import check_corpus
-    from nmt.data_check.opening import open_splits
-    from nmt.data_check.table import report_table
-    from nmt.data_check.weigh import CheckSettings
+    from nmt.data_check.check_settings import CheckSettings
+    from nmt.data_check.open_splits import open_splits
+    from nmt.data_check.report_table import report_table
 
     data = config.data
     settings = CheckSettings(

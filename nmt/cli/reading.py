@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from nmt.config.schema import Config
 from nmt.errors import UserError
-from nmt.evaluation.alignment_reading import AlignmentReading, default_reading
+from nmt.evaluation.alignment_extractor import AlignmentExtractor, default_extractor
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class ReadingFlags:
         if self.threshold is not None and not 0 < self.threshold <= 1:
             raise UserError(f"--threshold is {self.threshold}; it must be above 0 and at most 1")
 
-    def resolve(self, config: Config, layers: int, heads: int) -> AlignmentReading:
+    def resolve(self, config: Config, layers: int, heads: int) -> AlignmentExtractor:
         """Return what to read of a model with so many layers and heads.
 
         Raises:
             UserError: There is no such layer or head.
         """
-        reading = default_reading(config, layers)
+        reading = default_extractor(config, layers)
         if self.layer is not None:
             reading = replace(reading, layer=self.layer)
         if self.head is not None:

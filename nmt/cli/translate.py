@@ -9,7 +9,7 @@ from nmt.cli.streams import chunked, input_lines, utf8
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translation, Translator
 from nmt.errors import UserError
-from nmt.reporting.heatmaps.heatmap import FORMATS
+from nmt.reporting.heatmaps.rendering import FORMATS
 
 _CHUNK_BATCHES = 16  # batches of lines read ahead, so that those of like length meet
 
@@ -127,7 +127,7 @@ def _lines(translation: Translation, n_best: int) -> list[str]:
 
 def _draw(translation: Translation, translator: Translator, path: Path) -> None:
     from nmt.evaluation.attention_heatmap import translation_heatmap
-    from nmt.reporting.heatmaps.heatmap import save_heatmap
+    from nmt.reporting.heatmaps.rendering import save_heatmap
 
     if not translation.hypotheses:
         raise UserError("--attention: the sentence is blank, so there is nothing to draw")

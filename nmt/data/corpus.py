@@ -15,12 +15,12 @@ from nmt.config.data import (
 )
 from nmt.config.folders import corpora_directory
 from nmt.config.plain import extra_sources
-from nmt.data.links import Links, check_links, parse_links
-from nmt.data.sources.build_sources import open_source, read_all
 from nmt.data.sources.hub import HubPairs
-from nmt.data.sources.interface import PairSource
+from nmt.data.sources.open_source import open_source, read_all
+from nmt.data.sources.pair_source import PairSource
 from nmt.data.sources.tagged import TaggedPairs
 from nmt.data.text_files import stream_lines
+from nmt.data.word_links import Links, check_links, parse_links
 from nmt.errors import UserError
 from nmt.text.tokenizer import split_words
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from nmt.data.array_file import RaggedWriter, open_array
 from nmt.data.corpus import ParallelText
-from nmt.data.links import Links
+from nmt.data.word_links import Links
 from nmt.text.tokenizer import TokenizerPair
 
 

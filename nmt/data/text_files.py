@@ -5,7 +5,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from nmt.data.sources import fault_messages
-from nmt.data.sources.interface import refuse
+from nmt.data.sources.pair_source import refuse
 from nmt.data.sources.text_lines import has_text, numbered_lines
 from nmt.errors import UserError
 

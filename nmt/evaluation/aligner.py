@@ -12,9 +12,9 @@ import torch
 
 from nmt.data.batch import collate
 from nmt.data.length_batches import batches_by_length
-from nmt.data.links import Link
+from nmt.data.word_links import Link
 from nmt.errors import UserError
-from nmt.evaluation.alignment_reading import AlignmentReading
+from nmt.evaluation.alignment_extractor import AlignmentExtractor
 from nmt.evaluation.attention_map import AttentionMap, Encoded, Weights, piece_map
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair
@@ -56,7 +56,7 @@ class Aligner:
         return self.read(pairs, lambda attention: attention)
 
     def links(
-        self, pairs: Iterable[tuple[str, str]], reading: AlignmentReading
+        self, pairs: Iterable[tuple[str, str]], reading: AlignmentExtractor
     ) -> Iterator[frozenset[Link]]:
         """Yield the word links of each pair; none where a side is blank."""
         return self.read(pairs, reading.links)

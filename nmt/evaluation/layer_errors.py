@@ -6,11 +6,11 @@ from torch import Tensor
 
 from nmt.data.corpus import ParallelText
 from nmt.evaluation.alignment_error import AlignmentScore
-from nmt.evaluation.alignment_reading import AlignmentReading, links_by_reading
+from nmt.evaluation.alignment_extractor import AlignmentExtractor, links_by_extractor
 from nmt.evaluation.attention_map import piece_map
 from nmt.text.tokenizer import TokenizerPair
 
-Scores = dict[AlignmentReading, AlignmentScore]
+Scores = dict[AlignmentExtractor, AlignmentScore]
 
 
 class LayerErrors:
@@ -33,7 +33,7 @@ class LayerErrors:
         """Add a batch of weights [B, L, H, T, S] of the pairs with these indices."""
         rows = weights.float().mean(dim=2, keepdim=True).cpu().numpy()
         readings = [
-            AlignmentReading(layer, None, shift)
+            AlignmentExtractor(layer, None, shift)
             for layer in range(weights.size(1))
             for shift in (False, True)
         ]
@@ -42,7 +42,7 @@ class LayerErrors:
             target = self._tokenizers.target.encode_words(self._text.target[index])
             real = row[:, :, : len(target[0]) + 1, : len(source[0]) + 1]
             attention = piece_map(real, self._tokenizers, source, target)
-            found = links_by_reading(readings, attention)
+            found = links_by_extractor(readings, attention)
             for reading, links in zip(readings, found, strict=True):
                 score = self.scores.get(reading, AlignmentScore())
                 self.scores[reading] = score.plus(links, self._gold[index])

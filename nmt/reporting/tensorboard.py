@@ -7,7 +7,8 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from nmt.reporting.heatmaps.heatmap import Heatmap, heatmap_image
+from nmt.reporting.heatmaps.heatmap import Heatmap
+from nmt.reporting.heatmaps.rendering import heatmap_image
 
 FLUSH_SECONDS = 20
 

@@ -18,6 +18,7 @@ from nmt.data.cache import cache_directory
 from nmt.data.encoded import content_hash
 from nmt.data.length_batches import batches_by_length
 from nmt.data.prepared_corpus import prepare
+from nmt.data_check.preparation_report import PreparationReporter
 from nmt.errors import UserError
 from nmt.model.seq2seq import TranslationModel
 from nmt.run.average_checkpoints import differing_tokenizer
@@ -200,7 +201,8 @@ def _fisher(
         workers=config.data.workers,
         dropped=None,
     )
-    corpus = prepare(data, _kept_tokenizer(config, old.config.tokenizer, old.tokenizers)).train
+    tokenizer = _kept_tokenizer(config, old.config.tokenizer, old.tokenizers)
+    corpus = prepare(data, tokenizer, PreparationReporter(data)).train
     chosen = np.random.default_rng(config.seed).permutation(len(corpus))[:_FISHER_PAIRS]
     lengths = np.asarray(corpus.source.lengths), np.asarray(corpus.target.lengths)
 

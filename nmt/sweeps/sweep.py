@@ -26,8 +26,8 @@ from omegaconf import DictConfig
 from nmt.config.store import group_choices
 from nmt.data.encoded import content_hash
 from nmt.errors import UserError
-from nmt.reporting.sweep_table import SweepRow, best_line, markdown, plain, ranked
 from nmt.run.folder import write_json
+from nmt.sweeps.results_table import SweepRow, best_line, markdown, plain, ranked
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
 _SPECIAL = re.compile(r"""[,'"\\$()\[\]{}=]|[^ -~]""")

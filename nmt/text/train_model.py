@@ -12,7 +12,7 @@ import sentencepiece
 
 from nmt.config.data import TokenizerConfig
 from nmt.errors import UserError
-from nmt.text.adopt import adopt
+from nmt.text.import_model import adopt
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 from nmt.text.vocabulary import MAX_SENTENCE_BYTES, bounds_of_words, count_words
 

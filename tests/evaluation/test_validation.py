@@ -11,12 +11,12 @@ from nmt.config.model import ModelConfig
 from nmt.config.schema import LoggingConfig
 from nmt.data.corpus import ParallelText
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.links import Links
+from nmt.data.word_links import Links
 from nmt.decoding.translator import Translator
 from nmt.evaluation import metrics, validation
 from nmt.evaluation.aligner import Aligner
 from nmt.evaluation.alignment_error import score_links
-from nmt.evaluation.alignment_reading import AlignmentReading
+from nmt.evaluation.alignment_extractor import AlignmentExtractor
 from nmt.evaluation.attention_statistics import AttentionStatistics
 from nmt.evaluation.validation import evaluate_model, force_corpus
 from nmt.text.special_tokens import BOS, EOS
@@ -114,10 +114,10 @@ def test_gold_links_give_each_layers_error_rate(
     encoded = EncodedCorpus.encode(translator.tokenizers, text)
     aligner = Aligner(translator.model, translator.tokenizers)
     pairs = list(zip(text.source, text.target, strict=True))
-    read = AlignmentReading(1, None, shift)
+    read = AlignmentExtractor(1, None, shift)
     links = list(aligner.links(pairs, read))
     other = score_links(
-        list(aligner.links(pairs, AlignmentReading(0, None, shift))),
+        list(aligner.links(pairs, AlignmentExtractor(0, None, shift))),
         [Links(found, found) for found in links],
     )
     assert other.error_rate > 0  # else this test could not tell layers apart

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from nmt.data.sources.interface import DataFault
+from nmt.data.sources.pair_source import DataFault
 from nmt.errors import UserError
 
 Place = Path | str  # a file, or what else is read, in words

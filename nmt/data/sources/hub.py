@@ -10,7 +10,7 @@ from typing import Any
 from nmt.data.sources import fault_messages
 from nmt.data.sources.columns import Columns
 from nmt.data.sources.fingerprint import DIGEST, add_texts
-from nmt.data.sources.interface import DataFault, FaultSink, PairChunk, refuse
+from nmt.data.sources.pair_source import DataFault, FaultSink, PairChunk, refuse
 from nmt.data.sources.records import CountingSink, Record, pack_records
 from nmt.errors import UserError
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from nmt.data.sources import fault_messages
 from nmt.data.sources.columns import Columns
-from nmt.data.sources.interface import DataFault, FaultSink
+from nmt.data.sources.pair_source import DataFault, FaultSink
 from nmt.data.sources.records import Record
 from nmt.data.sources.text_lines import numbered_lines
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from nmt.data.sources import fault_messages
 from nmt.data.sources.columns import Columns
-from nmt.data.sources.interface import FaultSink
+from nmt.data.sources.pair_source import FaultSink
 from nmt.data.sources.records import Record
 from nmt.errors import UserError
 

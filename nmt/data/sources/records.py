@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nmt.data.sources import fault_messages
 from nmt.data.sources.fingerprint import fingerprint_files
-from nmt.data.sources.interface import DataFault, FaultSink, PairChunk, refuse
+from nmt.data.sources.pair_source import DataFault, FaultSink, PairChunk, refuse
 from nmt.data.sources.text_lines import has_text
 
 Record = tuple[int, str, str]  # line, row or unit number; source; target

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nmt.data.sources import fault_messages
 from nmt.data.sources.columns import Columns
-from nmt.data.sources.interface import FaultSink, clean_text
+from nmt.data.sources.pair_source import FaultSink, clean_text
 from nmt.data.sources.records import Record
 from nmt.data.sources.text_lines import numbered_lines
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from nmt.data.sources.fingerprint import fingerprint_parts
-from nmt.data.sources.interface import FaultSink, PairChunk, PairSource, refuse
+from nmt.data.sources.pair_source import FaultSink, PairChunk, PairSource, refuse
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nmt.data.sources import fault_messages
 from nmt.data.sources.compression import read_blocks
-from nmt.data.sources.interface import FaultSink
+from nmt.data.sources.pair_source import FaultSink
 from nmt.errors import UserError
 
 LONGEST = 1 << 26  # bytes of a line: what has none shorter is no text, and would fill the memory
