@@ -23,7 +23,7 @@ from nmt.config.plain import flatten, to_mapping
 from nmt.config.schema import Config
 from nmt.config.store import register_schemas
 from nmt.errors import UserError
-from nmt.sweeps.composition_errors import explain, readable, setting_paths
+from nmt.sweeps.composition_errors import composed_from, explain, readable, setting_paths
 from nmt.sweeps.optuna_sweeper import register_sweeper
 from nmt.sweeps.sweep import (
     SweepRecord,
@@ -32,6 +32,7 @@ from nmt.sweeps.sweep import (
     refuse_single_run,
     sweep_name,
 )
+from nmt.sweeps.train_help import help_text
 
 if TYPE_CHECKING:
     from nmt.pipeline import Outcome
@@ -58,6 +59,9 @@ def _run(arguments: Sequence[str]) -> None:
     arguments = _overrides_first(arguments)
     register_schemas()
     register_sweeper()
+    if {"--help", "-h"} & set(arguments):
+        print(_help(arguments))
+        return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as exceptions, not as Hydra's prints
     sys.argv = ["nmt train", *arguments]
     started, failed = False, False
@@ -109,6 +113,14 @@ def _run(arguments: Sequence[str]) -> None:
         sweep.report()
     if failed or sweep.failed():
         sys.exit(USER_ERROR)
+
+
+def _help(arguments: Sequence[str]) -> str:
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    try:
+        return help_text(overrides, composed_from)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise explain(error, arguments) from error
 
 
 def _score(summary: Mapping[str, Any], metric: str) -> tuple[float, str]:

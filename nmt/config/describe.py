@@ -78,7 +78,7 @@ def _name(hint: Any) -> str:
     if isinstance(hint, types.UnionType):
         return f"{_name(_without_none(hint))} or null"
     if typing.get_origin(hint) is not None:
-        return {list: "list", dict: "mapping"}[typing.get_origin(hint)]  # type: ignore[index]
+        return {list: "list", dict: "mapping"}[typing.get_origin(hint)]
     return {"str": "text", "int": "integer", "float": "number", "bool": "true | false"}[
         hint.__name__
     ]
