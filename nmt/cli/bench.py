@@ -48,8 +48,8 @@ def train(
     token, and their share of what products reach on this machine. No run folder is written. An
     update counts if other processes took less than 0.15 of a core.
     """
+    from nmt.bench.bench_runs import bench_train
     from nmt.bench.training import Plan
-    from nmt.cli.bench_runs import bench_train
 
     plan = Plan(updates, warmup, block, wait, validate, profile)
     bench_train(overrides or [], against, plan, json_file)
@@ -77,7 +77,7 @@ def decode(
     json_file: JsonFile = None,
 ) -> None:
     """Translate and tell sentences and output tokens a second, the median of the rounds."""
-    from nmt.cli.bench_runs import DecodeOptions, bench_decode
+    from nmt.bench.bench_runs import DecodeOptions, bench_decode
 
     bench_decode(
         DecodeOptions(

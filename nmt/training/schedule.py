@@ -1,4 +1,4 @@
-"""Learning rates as pure functions of the update."""
+"""Learning rate schedules: pure functions of the update."""
 
 import math
 
@@ -12,16 +12,16 @@ from nmt.config.schema import (
 )
 
 
-def rate_factor(
+def learning_rate_factor(
     schedule: ScheduleConfig, update: int, max_updates: int, reductions: int = 0
 ) -> float:
-    """Return what the peak learning rate is multiplied by.
+    """Return the factor by which ``optimizer.learning_rate``, the peak, is multiplied.
 
     Args:
-        schedule: The kind; all rise linearly to 1 at update ``warmup``.
+        schedule: The schedule. Each rises linearly to 1 at update ``warmup``.
         update: From 1.
-        max_updates: Where ``cosine`` reaches its end.
-        reductions: How often ``plateau`` has cut the rate so far.
+        max_updates: Where ``cosine`` ends.
+        reductions: How often ``plateau`` has reduced the learning rate so far.
     """
     warmup = schedule.warmup
     if update < warmup:

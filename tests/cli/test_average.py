@@ -75,7 +75,7 @@ def test_what_does_not_go_together_is_refused_by_name(
     swapped = replace(first.tokenizers, source=first.tokenizers.target)
     save_checkpoint(replace(first, tokenizers=swapped), tmp_path / "swapped.pt")
     said = refused("average", heads_model, tmp_path / "swapped.pt", "--output", output)
-    assert "another source tokenizer" in said
+    assert "a different source tokenizer" in said
     said = refused("average", "--model", several, "--last", 4, "--output", output)
     assert "3 of 4 checkpoints" in said
     assert "training.keep_last=4" in said

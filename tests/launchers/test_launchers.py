@@ -215,7 +215,7 @@ def test_a_job_that_slurm_interrupts_comes_back_and_goes_on_to_the_same_end(
     sweep(*LONG, *SLURM, f"hydra.launcher.name={name}", folder=tmp_path)
     assert interrupting.wait(10) == 0
     said = "".join(file.read_text() for file in (tmp_path / "table/.submitit").glob("*/*log.*"))
-    assert "going on after update" in said, said
+    assert "resuming after update" in said, said
     assert_same(long_plain, runs(tmp_path))
 
 
