@@ -128,7 +128,7 @@ def _trained_model(options: DecodeOptions, console: Console) -> tuple[Translator
     """Return a run's model, and the requested text or the run's validation text."""
     assert options.model is not None
     checkpoint = load_checkpoint(find_checkpoint(options.model))
-    translator = Translator.of(
+    translator = Translator.from_loaded_checkpoint(
         checkpoint,
         device=options.device,
         beam_size=options.beam_size,

@@ -12,6 +12,7 @@ from nmt.config.schema import Config
 from nmt.data.batch import Batch, collate_pairs
 from nmt.data.length_batches import batches_by_length
 from nmt.data.prepared_corpus import prepare
+from nmt.data_check.preparation_report import PreparationReporter
 from nmt.run.tokenizer_reuse import reuse_tokenizers
 from nmt.training.anchor import fisher_information
 
@@ -42,7 +43,8 @@ def estimate_fisher(
         workers=config.data.workers,
         dropped=None,
     )
-    corpus = prepare(data, reuse_tokenizers(config, old.config.tokenizer, old.tokenizers)).train
+    tokenizer = reuse_tokenizers(config, old.config.tokenizer, old.tokenizers)
+    corpus = prepare(data, tokenizer, PreparationReporter(data)).train
     sample = np.random.default_rng(config.seed).permutation(len(corpus))[:_PAIRS]
     lengths = np.asarray(corpus.source.lengths), np.asarray(corpus.target.lengths)
 

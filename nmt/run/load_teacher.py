@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from nmt.checkpoint import load_checkpoint
-from nmt.config.check_training import attending
+from nmt.config.check_training import attention_layers
 from nmt.config.schema import Config
 from nmt.errors import UserError
 from nmt.run.referenced_runs import referenced_checkpoint
@@ -41,7 +41,7 @@ def load_teacher(
             "compared: use a teacher with the same tokenizers, or let it translate the training "
             "text"
         )
-    layers, _ = attending(checkpoint.config.model.decoder)
+    layers, _ = attention_layers(checkpoint.config.model.decoder)
     layer = settings.attention_layer
     if settings.attention_weight and not -layers <= layer < layers:
         raise UserError(

@@ -3,7 +3,7 @@
 from nmt import processes
 from nmt.errors import UserError
 from nmt.reporting.metric_log import JsonLinesLog, MetricLog, MetricLogs
-from nmt.reporting.pictures import PictureLog
+from nmt.reporting.picture_log import PictureLog
 from nmt.run.folder import RunFolder
 
 

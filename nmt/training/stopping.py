@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from nmt import processes
-from nmt.config.schema import TrainingConfig
+from nmt.config.training_settings import TrainingConfig
 from nmt.training.training_progress import TrainingProgress
 
 
