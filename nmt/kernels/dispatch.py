@@ -274,7 +274,7 @@ def _is_intel() -> bool:
         return True
 
 
-def multiply_all_(tensors: Iterable[Tensor], factor: float) -> None:
+def multiply_all_(tensors: Iterable[Tensor], factor: float | Tensor) -> None:
     """Multiply tensors by a factor in place; one launch for all of them where torch can do that."""
     tensors = list(tensors)
     if _foreach_multiply_ is not None:
@@ -284,11 +284,16 @@ def multiply_all_(tensors: Iterable[Tensor], factor: float) -> None:
         tensor.mul_(factor)
 
 
-def lerp_all_(tensors: Iterable[Tensor], ends: Iterable[Tensor], weight: float) -> None:
-    """Move tensors toward other ones in place: x += weight · (end - x)."""
+def lerp_all_(
+    tensors: Iterable[Tensor], ends: Iterable[Tensor], weight: float | list[Tensor]
+) -> None:
+    """Move tensors toward other ones in place, x += weight · (end - x); lists weigh each apart."""
     tensors, ends = list(tensors), list(ends)
     if _foreach_lerp_ is not None:
         _foreach_lerp_(tensors, ends, weight)
         return
-    for tensor, end in zip(tensors, ends, strict=True):
-        tensor.lerp_(end, weight)
+    for index, (tensor, end) in enumerate(zip(tensors, ends, strict=True)):
+        if isinstance(weight, list):
+            tensor.lerp_(end, weight[index])
+        else:
+            tensor.lerp_(end, weight)

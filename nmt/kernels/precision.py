@@ -14,3 +14,8 @@ def at_least_float32(values: Tensor) -> Tensor:
 def without_autocast(values: Tensor) -> AbstractContextManager[object]:
     """Return a context in which products with these values keep their dtype."""
     return torch.autocast(values.device.type, enabled=False)
+
+
+def tiny(values: Tensor) -> float:
+    """Return the smallest positive normal number in the precision of the values."""
+    return torch.finfo(values.dtype).tiny

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nmt.kernels.precision import at_least_float32
+from nmt.kernels.precision import at_least_float32, tiny
 
 
 def guided_alignment_loss(
@@ -35,7 +35,7 @@ def guided_alignment_loss(
     rows = at_least_float32(weights[:, layer, head])
     if shift:
         rows, alignment = rows[:, 1:], alignment[:, :-1]  # the links left out are those of EOS
-    log_weights = rows.clamp_min(torch.finfo(rows.dtype).tiny).log()
+    log_weights = rows.clamp_min(tiny(rows)).log()
     return -(alignment * log_weights).masked_fill(rows == 0, 0.0).sum()
 
 

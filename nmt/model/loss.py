@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from nmt.config.schema import GuidedAlignmentConfig
+from nmt.config.training_settings import GuidedAlignmentConfig
 from nmt.data.batch import Batch
 from nmt.kernels.cross_entropy import projected_cross_entropy
 from nmt.model.attention_loss import coverage_loss, guided_alignment_loss

@@ -143,7 +143,7 @@ class TransformerEncoder(Encoder):
             run = recomputed(layer, self.recompute)
             states = run(states, source_mask[:, None, None, :], positions)
         states = self.norm(states)
-        real = source_mask[:, :, None].to(states.dtype)
+        real = source_mask[:, :, None].type_as(states)
         return EncoderOutput(states, source_mask, (states * real).sum(1) / real.sum(1))
 
 

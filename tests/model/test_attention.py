@@ -13,8 +13,9 @@ from torch import Tensor
 from nmt.kernels.attention import masked_softmax
 from nmt.model.attention.additive import AdditiveAttention
 from nmt.model.attention.core import Attention
+from nmt.model.attention.dot import DotAttention
+from nmt.model.attention.general import GeneralAttention
 from nmt.model.attention.location import LocationAttention
-from nmt.model.attention.luong import DotAttention, GeneralAttention
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.recurrent_multi_head import RecurrentMultiHeadAttention
 from nmt.model.attention.window import MonotonicWindow, PredictiveWindow, Window

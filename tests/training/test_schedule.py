@@ -2,15 +2,15 @@
 
 import pytest
 
-from nmt.config.schema import (
+from nmt.config.schema import ScheduleConfig
+from nmt.training.schedule import (
     ConstantScheduleConfig,
     CosineScheduleConfig,
     HalvingScheduleConfig,
     InverseSqrtScheduleConfig,
     PlateauScheduleConfig,
-    ScheduleConfig,
+    learning_rate_factor,
 )
-from nmt.training.schedule import rate_factor
 
 MAX_UPDATES = 20
 
@@ -24,7 +24,7 @@ ALL = {
 
 
 def factor(schedule: ScheduleConfig, update: int, reductions: int = 0) -> float:
-    return rate_factor(schedule, update, MAX_UPDATES, reductions)
+    return learning_rate_factor(schedule, update, MAX_UPDATES, reductions)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nmt.kernels.attention import masked_softmax
 from nmt.kernels.repeated_linear import Project, plain_project
 from nmt.model.attention.memory import Attended, AttentionMemory
-from nmt.model.attention.window import Window, gaussian
+from nmt.model.attention.window import Window
 
 
 class Attention(nn.Module, ABC):
@@ -72,4 +72,9 @@ class Attention(nn.Module, ABC):
         offsets = self.window.offsets(query, lengths, scores.size(-1), position)  # [B, T, S]
         offsets = offsets.unflatten(0, (-1, *[1] * (scores.dim() - 3)))
         weights = masked_softmax(scores, memory.mask & (offsets.abs() <= self.window.size))
-        return weights * gaussian(offsets, self.window.size) if self.window.fades else weights
+        return weights * _gaussian(offsets, self.window.size) if self.window.fades else weights
+
+
+def _gaussian(offsets: Tensor, size: int) -> Tensor:
+    """Return exp(-offset² / 2σ²) with σ = D / 2 (Luong et al. 2015, eq. 10)."""
+    return torch.exp(-2.0 * (offsets / size) ** 2)

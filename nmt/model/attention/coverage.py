@@ -1,16 +1,25 @@
-"""Coverage: the attention that each source piece has received so far, as a term of the score.
+"""Coverage: the sum of earlier attention weights, as an input of the scores.
 
 Legend: B batch, S source length, M size of an encoder state, A size of the score's tanh.
 """
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from torch import Tensor, nn
 
 from nmt.kernels.precision import at_least_float32
 
 GREATEST_FERTILITY = 2.0
-"""N of Tu et al. 2016, section 3.1.1: the largest number of target pieces per source piece."""
+"""N of Tu et al. 2016, section 3.1.1: no source piece yields more target pieces than this."""
+
+
+class CoverageKind(StrEnum):
+    """How earlier attention weights enter the scores."""
+
+    NONE = "none"
+    SUM = "sum"
+    FERTILITY = "fertility"
 
 
 @dataclass(frozen=True)
@@ -18,8 +27,8 @@ class CoverageState:
     """The attention weights of all steps so far.
 
     Attributes:
-        attended: [B, S], their sum, divided by the fertility if there is one.
-        fertility: [B, S], the expected number of target pieces per source piece; None: 1.
+        attended: [B, S], their sum, divided by the fertility where there is one.
+        fertility: [B, S], expected number of target pieces per source piece; None: 1.
     """
 
     attended: Tensor
@@ -32,15 +41,15 @@ class CoverageState:
 
 
 class Coverage(nn.Module):
-    """A vector per source piece that grows with the attention that the piece has received.
+    """A vector per source piece, projected from the attention weights that it has received.
 
-    The plain sum of weights (See et al. 2017, eq. 10), or the linguistic coverage of Tu et al. 2016
-    (section 3.1.1), which divides them by a fertility predicted from the encoder state,
+    Either the sum of the weights (See et al. 2017, eq. 10), or the linguistic coverage of Tu et al.
+    2016 (section 3.1.1), which divides them by a fertility predicted from the encoder state,
     N · sigmoid(U h_j).
     """
 
     def __init__(self, memory_size: int, score_size: int, *, fertile: bool) -> None:
-        """Map coverage to ``score_size``; with ``fertile``, predict fertilities from states."""
+        """Project coverage to A = ``score_size``; ``fertile``: predict fertilities from states."""
         super().__init__()
         self.projection = nn.Linear(1, score_size, bias=False)
         self.fertility = nn.Linear(memory_size, 1, bias=False) if fertile else None
@@ -62,3 +71,10 @@ class Coverage(nn.Module):
         """Add the weights [B, S] of a step."""
         weights = weights if state.fertility is None else weights / state.fertility
         return replace(state, attended=state.attended + weights)
+
+
+def build_coverage(kind: CoverageKind, memory_size: int, score_size: int) -> Coverage | None:
+    """Build the coverage of encoder states of ``memory_size``; None: scores do without it."""
+    if kind == CoverageKind.NONE:
+        return None
+    return Coverage(memory_size, score_size, fertile=kind == CoverageKind.FERTILITY)

@@ -1,23 +1,27 @@
-"""The location score (Luong et al. 2015, section 3.1, eq. 8).
+"""The ``location`` score of Luong et al. 2015, section 3.1.
 
-Legend: B batch, T target length, S source length, P positions that have a score.
+Legend: B batch, T target length, S source length, P positions with a score.
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nmt.config.setting import setting
 from nmt.kernels.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.memory import AttentionMemory
+from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig
 from nmt.model.attention.window import Window
 
 
 class LocationAttention(Attention):
-    """a_t = softmax(W h_t): one score per source position, whichever piece is there.
+    """a_t = softmax(W h_t) (eq. 8): a score per source position, independent of the source pieces.
 
     W has one row per position, P in all. As in the paper (section 3.1), a shorter sentence uses the
-    first rows, and the pieces of a longer one beyond position P are ignored.
+    first rows, and pieces of a longer sentence after position P are ignored.
     """
 
     def __init__(self, query_size: int, num_positions: int, window: Window | None = None) -> None:
@@ -26,7 +30,7 @@ class LocationAttention(Attention):
         self.position_scores = nn.Linear(query_size, num_positions, bias=False)
 
     def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
-        """The states are values only, keys have size 0, and positions beyond P are masked."""
+        """Return the states as values, keys of size 0, and a mask of the first P positions."""
         known = torch.arange(mask.size(1), device=mask.device) < self.position_scores.out_features
         return AttentionMemory(states[:, :, :0], states, (mask & known)[:, None, :])
 
@@ -37,7 +41,26 @@ class LocationAttention(Attention):
         coverage: Tensor | None = None,
         project: Project = plain_project,
     ) -> Tensor:
-        """Return W query, cut or padded to the length of the source, [B, T, S]."""
+        """Return W query, truncated or padded to the source's length, [B, T, S]."""
         assert coverage is None
         scores: Tensor = self.position_scores(query)
         return functional.pad(scores, (0, keys.size(1) - scores.size(-1)))
+
+
+@dataclass(kw_only=True)
+class LocationAttentionConfig(LuongAttentionConfig):
+    """a_t = softmax(W h_t): the weights depend on the target state and the position alone."""
+
+    name: str = "luong_location"
+    max_source_length: int = setting(
+        128,
+        "Source positions that have a score; later pieces are not attended to.",
+        unit="pieces",
+        at_least=1,
+    )
+
+    def build(self, query_size: int, memory_size: int) -> BuiltAttention:
+        """Build the attention, whose contexts are averages of encoder states."""
+        window = self.build_window(query_size)
+        attention = LocationAttention(query_size, self.max_source_length, window)
+        return BuiltAttention(attention, memory_size)

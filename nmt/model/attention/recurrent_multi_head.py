@@ -1,21 +1,28 @@
-"""Multi-head attention of an RNN decoder. Legend: B batch, H heads, T, S lengths, K head size."""
+"""Multi-head attention (Vaswani et al. 2017, section 3.2.2) in Luong's decoder.
+
+Legend: B batch, T target length, S source length, H heads, K head size.
+"""
+
+from dataclasses import dataclass
 
 from torch import Tensor
 
+from nmt.config.setting import setting
 from nmt.kernels.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.multi_head import MultiHeadAttention
+from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig
 from nmt.model.attention.window import Window
 
 
 class RecurrentMultiHeadAttention(Attention):
-    """Multi-head attention as an RNN decoder's; its weights are [B, H, T, S]."""
+    """Multi-head attention of an RNN decoder, with weights [B, H, T, S]."""
 
     def __init__(
         self, query_size: int, memory_size: int, num_heads: int, window: Window | None = None
     ) -> None:
-        """Attend from states of ``query_size`` in ``num_heads`` heads that share the window."""
+        """Attend from states of ``query_size`` with H = ``num_heads``, which share the window."""
         super().__init__(window)
         self.heads = MultiHeadAttention(query_size, memory_size, num_heads, dropout=0.0)
 
@@ -35,5 +42,21 @@ class RecurrentMultiHeadAttention(Attention):
         return self.heads.scores(self.heads.queries(query), keys)
 
     def context(self, weights: Tensor, values: Tensor) -> Tensor:
-        """Average each head's values and join them -> [B, T, query_size]."""
+        """Average each head's values and project them -> [B, T, query_size]."""
         return self.heads.context(weights, values)
+
+
+@dataclass(kw_only=True)
+class MultiHeadAttentionConfig(LuongAttentionConfig):
+    """Multi-head attention (Vaswani et al. 2017, section 3.2.2) in Luong's decoder."""
+
+    name: str = "multi_head"
+    num_heads: int = setting(
+        4, "Number of heads; it divides the decoder's hidden_size.", unit="heads", at_least=1
+    )
+
+    def build(self, query_size: int, memory_size: int) -> BuiltAttention:
+        """Build the attention, whose contexts have the decoder's size."""
+        window = self.build_window(query_size)
+        attention = RecurrentMultiHeadAttention(query_size, memory_size, self.num_heads, window)
+        return BuiltAttention(attention, query_size)

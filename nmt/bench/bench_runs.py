@@ -1,0 +1,196 @@
+"""The work of `nmt bench`: it measures, prints tables and writes the numbers to a file."""
+
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import nmt
+from nmt.bench.contestant import Contestant
+from nmt.bench.decoding import bench_decoding
+from nmt.bench.text_report import (
+    comparison_lines,
+    decoding_table,
+    profile_table,
+    training_table,
+    unquiet,
+)
+from nmt.bench.training import Plan, bench_training, compare_trainings
+from nmt.checkpoint import find_checkpoint, load_checkpoint
+from nmt.config.schema import DecodingConfig
+from nmt.data.text_files import read_lines
+from nmt.decoding.translator import Translator
+from nmt.errors import UserError
+from nmt.reporting.console import Console
+from nmt.reporting.progress_line import ProgressLine
+from nmt.run.preparation import prepare_corpus
+from nmt.sweeps.overrides import compose_config
+
+
+def bench_train(
+    overrides: Sequence[str], against: str | None, plan: Plan, json_file: Path | None
+) -> None:
+    """Measure a configuration, or compare two.
+
+    Args:
+        overrides: As for `nmt train`.
+        against: Further overrides of the other configuration, quoted as in a shell; None: there is
+            no other.
+        plan: What is measured.
+        json_file: Where all numbers are written.
+
+    Raises:
+        UserError: A configuration is at fault, or the file cannot be written.
+    """
+    _refuse_flags(overrides)
+    config = compose_config(overrides, {})
+    result: dict[str, Any]
+    with ProgressLine(sys.stderr) as line:
+        console = Console(line)
+        if against is None:
+            single = bench_training(config, overrides, plan, console)
+            results = [single]
+        else:
+            others = [*overrides, *_split(against)]
+            _refuse_flags(others)
+            configs = config, compose_config(others, {})
+            compared = compare_trainings(configs, (overrides, others), plan, console)
+            results = [compared.first, compared.second]
+    result = {"runs": [one.to_mapping() for one in results]}
+    if against is None:
+        print(training_table(results))
+        if single.operations:
+            print(f"\n{profile_table(single)}")
+    else:
+        print("\n".join(comparison_lines(compared)))
+        result["ratio"] = asdict(compared.ratio)
+    if unquiet(results):
+        print("warning: other processes were busy the whole time, so these numbers are unreliable")
+    _write(json_file, result)
+
+
+def _split(against: str) -> list[str]:
+    try:
+        return shlex.split(against)
+    except ValueError as error:
+        raise UserError(f"--against {against}: {error}") from error
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """The options of `nmt bench decode`; see `nmt.cli.bench`."""
+
+    overrides: Sequence[str]
+    model: Path | None
+    source: Path | None
+    sentences: int | None
+    beam_size: int | None
+    batch_size: int | None
+    exact: int | None
+    rounds: int
+    device: str
+    json_file: Path | None
+
+
+def bench_decode(options: DecodeOptions) -> None:
+    """Measure the translation speed of a model.
+
+    Raises:
+        UserError: The model, a setting or a file is at fault.
+    """
+    _refuse_flags(options.overrides)
+    if options.model is not None and options.overrides:
+        raise UserError(
+            f"{options.overrides[0]} configures a new model, and --model names a trained one: "
+            "give only one of them"
+        )
+    with ProgressLine(sys.stderr) as line:
+        console = Console(line)
+        prepare = _trained_model if options.model else _new_model
+        translator, text = prepare(options, console)
+    sentences = text[: options.sentences]
+    name = "new, random weights" if options.model is None else str(options.model)
+    result = bench_decoding(name, translator, sentences, options.rounds, options.exact)
+    print(decoding_table(result))
+    if not result.quiet_rounds:
+        print("warning: other processes were busy the whole time, so these numbers are unreliable")
+    _write(options.json_file, {"decoding": result.to_mapping()})
+
+
+def _trained_model(options: DecodeOptions, console: Console) -> tuple[Translator, Sequence[str]]:
+    """Return a run's model, and the requested text or the run's validation text."""
+    assert options.model is not None
+    checkpoint = load_checkpoint(find_checkpoint(options.model))
+    translator = Translator.from_loaded_checkpoint(
+        checkpoint,
+        device=options.device,
+        beam_size=options.beam_size,
+        batch_size=options.batch_size,
+    )
+    if options.source is not None:
+        return translator, read_lines(options.source)
+    return translator, prepare_corpus(checkpoint.config, console, lambda: False).text.valid.source
+
+
+def _new_model(options: DecodeOptions, console: Console) -> tuple[Translator, Sequence[str]]:
+    """Return a model with random weights, and the validation text of its corpus."""
+    settings = {} if options.device == "auto" else {"training.device": options.device}
+    config = compose_config(options.overrides, settings)
+    bench = Contestant(config, console, planned=1).bench
+    translator = bench.translator
+    translator.decoding = _decoding_config(config.decoding, options)
+    text = bench.corpus.text.valid.source
+    return translator, text if options.source is None else read_lines(options.source)
+
+
+def _decoding_config(decoding: DecodingConfig, options: DecodeOptions) -> DecodingConfig:
+    return replace(
+        decoding,
+        beam_size=options.beam_size or decoding.beam_size,
+        batch_size=options.batch_size or decoding.batch_size,
+    )
+
+
+def _refuse_flags(overrides: Sequence[str]) -> None:
+    for override in overrides:
+        if override.startswith("-"):
+            raise UserError(f"nmt bench has no option {override}; see nmt bench train --help")
+
+
+def _write(file: Path | None, result: Mapping[str, Any]) -> None:
+    """Write numbers, together with a description of the machine.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    if file is None:
+        return
+    machine = {
+        "nmt": nmt.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+    try:
+        file.write_text(json.dumps({"machine": machine, **result}, indent=2) + "\n", "utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {file}: {error.strerror}") from error
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
