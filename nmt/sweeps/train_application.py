@@ -62,9 +62,8 @@ def run_application(arguments: Sequence[str], train: Train) -> None:
     sys.argv = ["nmt train", *arguments]
     jobs = _Jobs(arguments, train)
 
-    def job(
-        composed: DictConfig,
-    ) -> float | None:  # Hydra reads attributes that only functions have
+    # Hydra reads attributes that only plain functions have.
+    def job(composed: DictConfig) -> float | None:
         return jobs.run(composed)
 
     application = hydra.main(
