@@ -105,5 +105,5 @@ def forced_views(
     pairs = list(zip(sources, references, strict=True))
     return [
         AttentionView(attention, source, target, "forced onto the reference")
-        for attention, (source, target) in zip(aligner.maps(pairs), pairs, strict=True)
+        for attention, (source, target) in zip(aligner.attention_maps(pairs), pairs, strict=True)
     ]

@@ -50,9 +50,11 @@ def score_extractors(
             yield source_line, target_line
 
     scores = [AlignmentScore()] * len(extractors)
-    for found in aligner.read(pairs(), lambda attention: links_by_extractor(extractors, attention)):
+    for found in aligner.apply(
+        pairs(), lambda attention: links_by_extractor(extractors, attention)
+    ):
         links = pending.popleft()
-        scores = [score.plus(one, links) for score, one in zip(scores, found, strict=True)]
+        scores = [score.with_pair(one, links) for score, one in zip(scores, found, strict=True)]
     if not scores[0].possible:
         raise UserError(f"{gold} holds no link, so there is nothing to compare with")
     scored = zip(extractors, scores, strict=True)

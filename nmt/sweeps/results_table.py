@@ -106,9 +106,9 @@ def markdown(rows: Sequence[SweepRow], *, study: bool = False) -> str:
         [*_trial(row, study), *_labels(row, keys), *_figures(row, value)]
         for row, value in zip(rows, values, strict=True)
     ]
-    searched = ["trial", _searched(rows)] if study else []
-    head = [*searched, *(keys or ["run"]), *HEADINGS]
-    left = len(searched) + (len(keys) or 1)
+    objective = ["trial", _objective(rows)] if study else []
+    head = [*objective, *(keys or ["run"]), *HEADINGS]
+    left = len(objective) + (len(keys) or 1)
     notes = [*_reasons(rows), *_notes(values)]
     return "\n".join([*_aligned(head, cells, left), "", *notes, ""])
 
@@ -150,7 +150,7 @@ def _trial(row: SweepRow, study: bool) -> list[str]:
     return [str(row.number), _value(row)] if study else []
 
 
-def _searched(rows: Sequence[SweepRow]) -> str:
+def _objective(rows: Sequence[SweepRow]) -> str:
     return f"valid {next((row.metric for row in rows if row.metric), 'score')}"
 
 

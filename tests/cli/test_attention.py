@@ -167,7 +167,7 @@ def test_invalid_input_is_refused_before_the_model_is_opened(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--layer", 5], "layer 5 does not exist: the model attends with 2 layers"),
+        (["--layer", 5], "layer 5 does not exist: the model's attention has 2 layers"),
         (["--rank", 4, "--beam-size", 3], "--rank 4 exceeds the beam size: add --beam-size 4"),
     ],
 )
