@@ -205,6 +205,21 @@ def _is_optional(key: str) -> bool:
     return key.startswith(("data.train.", "data.valid.", "data.test."))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_source_files_named_in_sentences_exist(page: Path) -> None:
+    for code in re.findall(r"`([^`\s]+)`", prose(page.read_text(encoding="utf-8"))):
+        if re.fullmatch(r"(nmt|tests|scripts|configs)/[\w/.]+", code):
+            assert (ROOT / code).exists(), f"{page.name}: {code} does not exist"
+        elif re.fullmatch(r"[a-z_]+/[a-z_/]+\.py", code):  # the README's reading order
+            assert (ROOT / "nmt" / code).exists(), f"{page.name}: nmt/{code} does not exist"
+
+
+def test_every_script_is_listed() -> None:
+    text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    scripts = [path.name for path in (ROOT / "scripts").iterdir() if path.is_file()]
+    assert [name for name in scripts if "." not in name and f"`scripts/{name}`" not in text] == []
+
+
 class Resources(HTMLParser):
     """Collects what a browser loads for a page; links that a reader may follow are not loaded."""
 
