@@ -1,4 +1,4 @@
-"""What was written before a setting existed still loads, and means what was done then."""
+"""Configurations written before a setting existed load with the behavior of that time."""
 
 import copy
 import dataclasses
@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from nmt.config.added import ADDED, as_before
 from nmt.config.choices import CHOICES
+from nmt.config.data import SourceConfig, TokenizerConfig
 from nmt.config.plain import from_mapping, to_mapping
 from nmt.config.schema import Config
+from nmt.config.setting import declared, values_before
+from nmt.config.training_settings import TrainingConfig
 from nmt.errors import UserError
 
 Make = Callable[..., Config]
@@ -35,10 +37,10 @@ def _sections(section: Any, mapping: dict[str, Any]) -> Iterator[tuple[type, dic
 
 
 def _written_before(config: Config, *, with_value: bool) -> dict[str, Any]:
-    """Return a configuration's mapping without the settings added, or with their old values."""
+    """Return a mapping without the settings that were added, or with their old values."""
     mapping = to_mapping(config)
-    for kind, section in list(_sections(config, mapping)):
-        for key, value in as_before(kind).items():
+    for cls, section in list(_sections(config, mapping)):
+        for key, value in values_before(cls).items():
             del section[key]
             if with_value:
                 section[key] = copy.deepcopy(value)
@@ -46,7 +48,7 @@ def _written_before(config: Config, *, with_value: bool) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("overrides", RUNS)
-def test_a_mapping_from_before_loads_and_means_as_before(
+def test_an_older_mapping_loads_with_the_behavior_of_its_time(
     overrides: list[str], config: Make
 ) -> None:
     made = config(*overrides)
@@ -56,28 +58,41 @@ def test_a_mapping_from_before_loads_and_means_as_before(
     assert to_mapping(loaded) == _written_before(made, with_value=True)
 
 
-def test_what_is_given_is_not_replaced(config: Make) -> None:
+def test_a_given_value_is_not_replaced(config: Make) -> None:
     made = config("training.guided_alignment.weight=0.5", "training.coverage_loss=2")
     assert from_mapping(Config, to_mapping(made)) == made
 
 
-def test_a_mapping_is_not_changed_by_being_read(config: Make) -> None:
+def test_reading_does_not_change_a_mapping(config: Make) -> None:
     old = _written_before(config(), with_value=False)
     kept = copy.deepcopy(old)
     from_mapping(Config, old)
     assert old == kept
 
 
-def test_a_key_of_an_added_section_is_still_missed(config: Make) -> None:
+def test_a_missing_key_of_an_added_section_is_refused(config: Make) -> None:
     mapping = to_mapping(config())
     del mapping["training"]["guided_alignment"]["head"]
     with pytest.raises(UserError, match=r"training\.guided_alignment: .*missing keys \['head'\]"):
         from_mapping(Config, mapping)
 
 
-@pytest.mark.parametrize("base", list(ADDED), ids=lambda kind: kind.__name__)
-def test_every_row_names_settings_that_exist(base: type) -> None:
-    kinds = [base, *(kind for kinds in CHOICES.values() for kind in kinds.values())]
-    for kind in kinds:
-        if issubclass(kind, base):
-            assert set(ADDED[base]) <= set(typing.get_type_hints(kind))
+def _settings_classes() -> list[type]:
+    choices = [cls for names in CHOICES.values() for cls in names.values()]
+    return [*choices, SourceConfig, TokenizerConfig, TrainingConfig]
+
+
+@pytest.mark.parametrize("cls", _settings_classes(), ids=lambda cls: cls.__name__)
+def test_every_value_of_before_fits_its_setting(cls: type) -> None:
+    settings = {field.name: field for field in dataclasses.fields(cls)}
+    for name, value in values_before(cls).items():
+        known = declared(settings[name])
+        assert known is not None
+        assert known.sentence
+        if value is None:
+            assert type(None) in typing.get_args(typing.get_type_hints(cls)[name])
+        elif not isinstance(value, dict | list):
+            assert type(value) is type(settings[name].default) or settings[name].default is None
+            assert not known.choices or value in known.choices
+            assert known.bounds is None or known.bounds.allow(value)
+    assert cls is not TrainingConfig or values_before(cls)["keep_last"] == 1
