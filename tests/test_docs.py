@@ -134,7 +134,7 @@ def _overrides(words: list[str]) -> Iterator[str]:
         yield f"data={words[words.index('--data') + 1]}"
     for word in words:
         key, equals, value = word.partition("=")
-        if not equals or not re.fullmatch(r"[\w./]+", key) or value in ("", "..."):
+        if not equals or not re.fullmatch(r"[a-z][\w./]*", key) or value in ("", "..."):
             continue
         if key.startswith("hydra") or "$" in value:
             continue
