@@ -80,7 +80,7 @@ def test_a_tag_that_is_not_one_piece_is_told(nmt: Nmt, settings: list[str]) -> N
 
 def test_weights_that_leave_no_pair_are_refused(refused: Refused, settings: list[str]) -> None:
     message = refused("prepare", *settings, "data.train.weight=0.0001", after_progress=True)
-    assert message.startswith("an epoch holds no pair: ")
+    assert message.startswith("an epoch has no pairs: ")
 
 
 def test_a_home_folder_stands_for_itself(

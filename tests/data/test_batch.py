@@ -1,4 +1,4 @@
-"""Batches: targets shifted by one, masks true on what is real."""
+"""Batches: targets are shifted by one, masks are true on real pieces."""
 
 import numpy as np
 import pytest

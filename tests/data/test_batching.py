@@ -1,4 +1,4 @@
-"""Token-budget batches: every pair once an epoch, little padding, an order to resume from."""
+"""Token-budget batches: every pair once per epoch, little padding, a resumable order."""
 
 import pickle
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Lengths = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def realistic_lengths(count: int) -> tuple[Lengths, Lengths]:
-    """Lengths as in news or captions: log-normal, the target's near the source's."""
+    """Lengths as in news or captions: log-normal, with similar source and target lengths."""
     random = np.random.default_rng(1)
     source = random.lognormal(2.8, 0.5, count)
     target = source * random.normal(1.05, 0.15, count)
@@ -32,7 +32,7 @@ def cut(lengths: tuple[Lengths, Lengths], budget: int, seed: int = 1) -> list[In
 
 
 def padded(lengths: Lengths, batch: Indices) -> int:
-    """Places a batch takes, pads and EOS included."""
+    """Slots of a batch, including PAD and EOS."""
     return len(batch) * (int(lengths[batch].max()) + 1)
 
 
@@ -53,7 +53,7 @@ def stream(
     return make
 
 
-BUFFERS = [None, 40, 10**6]  # everything, an eighth of it in each of many buffers, one buffer
+BUFFERS = [None, 40, 10**6]  # no buffer, many small buffers, one buffer for everything
 
 
 def plain(updates: list[list[Indices]]) -> list[list[list[int]]]:
@@ -152,7 +152,7 @@ def test_a_stream_goes_on_from_its_state(
 
     updates = fresh().updates_per_epoch()
     assert updates > 3
-    whole = plain(list(islice(fresh(), 2 * updates + 2)))  # in one go
+    whole = plain(list(islice(fresh(), 2 * updates + 2)))  # without interruption
     for moment in (0, 1, 3, updates - 1, updates, updates + 2):
         interrupted, resumed = fresh(), fresh()
         list(islice(interrupted, moment))
@@ -190,7 +190,7 @@ def test_processes_share_every_batch_and_hand_over_to_any_number(
 def test_a_state_behind_the_end_of_an_epoch_goes_on_with_the_next(
     stream: Callable[..., UpdateBatches],
 ) -> None:
-    # As when a run goes on with larger batches.
+    # As if a run is resumed with larger batches.
     beyond = next(stream().updates(BatchingState(0, 10**6)))
     assert beyond.epoch == 1
     assert beyond.after == BatchingState(1, 1)

@@ -1,4 +1,4 @@
-"""A folder of the cache is made once, and is whole or not there."""
+"""A cache folder is made once; it is complete or absent."""
 
 import multiprocessing
 import time
@@ -55,7 +55,7 @@ def _make(folder: Path, made: Path) -> None:
         if partial is not None:
             with (made / "times").open("a") as file:
                 file.write("x")
-            while not (made / "waited").exists():  # the other one has come and waits
+            while not (made / "waited").exists():  # until the other process waits
                 time.sleep(0.01)
             (partial / "file").write_text("content")
     assert (folder / "file").read_text() == "content"

@@ -1,4 +1,4 @@
-"""What is kept becomes pieces in order, in any chunks; a text that changes meanwhile is noticed."""
+"""Kept pairs are encoded in order, for any chunk size; text that changes meanwhile is noticed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -133,7 +133,7 @@ def test_what_was_left_out_can_be_read(
             stem.with_suffix(f".{language}").read_text().splitlines()[number]
             for language in ("en", "de")
         ]
-        assert [source, target] == texts  # without the tag, as it stands in the file
+        assert [source, target] == texts  # without the tag, as in the file
         assert rule == ("too_long" if source and target else "blank")
 
 

@@ -1,4 +1,4 @@
-"""Which pairs are left out, by which rule, and what is told of it."""
+"""Which pairs are dropped, by which rule, and how this is reported."""
 
 import gzip
 import pickle
@@ -28,7 +28,7 @@ GOOD = ("Ein Hund schläft auf dem Sofa.", "A dog is asleep on the sofa.")
 
 @pytest.fixture
 def filters() -> Make:
-    """Settings with every rule off but those given."""
+    """Settings with every rule off except the given ones."""
     off = {
         "max_words": None,
         "max_ratio": None,
@@ -47,7 +47,7 @@ def rule_of(config: FiltersConfig, pair: tuple[str, str], languages=("de", "en")
     return RULES[verdicts[0]]
 
 
-BREAKING = [  # what is on, a pair that breaks it, a neighbour that does not, the rule
+BREAKING = [  # settings, a pair that breaks the rule, a similar pair that does not, the rule
     ({}, ("", "A dog."), GOOD, "blank"),
     ({}, ("Ein Hund.", " \u3000\t"), GOOD, "blank"),
     ({"max_words": 3}, ("Das ist ein Hund", "A dog"), ("Ein Hund ist", "A dog is"), "max_words"),

@@ -1,4 +1,4 @@
-"""Texts in another language than they should be."""
+"""Texts in another language than expected are found."""
 
 import sys
 

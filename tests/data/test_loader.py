@@ -1,4 +1,4 @@
-"""Updates made here or ahead: the same bits, the state of what was taken, nothing left running."""
+"""Updates made here or in workers are identical; the state follows them; workers end."""
 
 import multiprocessing
 import os
@@ -33,13 +33,13 @@ Loaders = Callable[..., UpdateLoader]
 def corpus(
     make_pairs: Callable[..., Any], corpus_of: Callable[[Any], EncodedCorpus]
 ) -> EncodedCorpus:
-    """200 pairs, some 45 updates of 60 target tokens."""
+    """200 pairs, about 45 updates of 60 target tokens."""
     return corpus_of(make_pairs(*np.random.default_rng(2).integers(1, 15, (2, 200)).tolist()))
 
 
 @pytest.fixture
 def loader(corpus: EncodedCorpus) -> Loaders:
-    """A factory of loaders; workers are forked, which is quick."""
+    """A factory of loaders; workers are forked, which is fast."""
 
     def make(workers: int = 0, *, of: EncodedCorpus = corpus, **settings: Any) -> UpdateLoader:
         order = {name: settings.pop(name) for name in ("rank", "world") if name in settings}
@@ -71,7 +71,7 @@ def assert_nothing_runs() -> None:
 
 
 class Changed:
-    """A corpus side that fails, or asks for something, when it is read."""
+    """A corpus side that fails, or calls a function, when it is read."""
 
     def __init__(self, side: PieceSequences, read: Callable[[], None]) -> None:
         self.offsets, self._ids, self._read = side.offsets, side.ids, read
@@ -162,7 +162,7 @@ def test_a_share_may_be_empty(loader: Loaders) -> None:
 
 
 class OddError(Exception):
-    """An exception that cannot be made again from its text."""
+    """An exception that cannot be unpickled from its text."""
 
     def __init__(self, first: str, second: str) -> None:
         super().__init__(f"{first} {second}")
@@ -235,7 +235,7 @@ def test_what_is_made_ahead_is_bounded(loader: Loaders, corpus: EncodedCorpus) -
         while made.value != before:
             before = made.value
             time.sleep(0.1)
-        # Two batches an update; a pipe of 64 KiB holds some dozens of these tiny ones.
+        # Two batches per update; a pipe of 64 KiB buffers some dozens of these tiny updates.
         assert before < 200, f"{before} batches wait"
 
 
@@ -249,7 +249,7 @@ if __name__ == "__main__":
     side = PieceSequences.from_lists([[5] * 100] * 500)
     maker = UpdateMaker(UpdateBatches(EncodedCorpus(side, side), 20_000, 1, 1))
     process = MakerProcess(maker, BatchingState(), 0, 1, sys.argv[1])
-    for number in (signal.SIGINT, signal.SIGTERM):  # before it could see to that itself
+    for number in (signal.SIGINT, signal.SIGTERM):  # before the worker could ignore them itself
         os.kill(multiprocessing.active_children()[0].pid, number)
     process.receive()
     assert "torch" not in sys.modules
@@ -277,7 +277,7 @@ def test_processes_end_with_the_trainer(tmp_path: Path, method: str, end: str) -
 
 
 class Doubling:
-    """A sampler that writes some pieces twice, and keeps what it was given."""
+    """A sampler that doubles some pieces and records its inputs."""
 
     def sample(self, ids: Sequence[int], random: Random) -> list[int]:
         return [piece for piece in ids for _ in range(1 + int(random.random() < 0.5))]

@@ -1,4 +1,4 @@
-"""Preparation is done once, is kept under what it depends on, and is whole or not there."""
+"""A corpus is prepared once and cached by its inputs; an entry is complete or absent."""
 
 from dataclasses import fields, replace
 from pathlib import Path
@@ -125,7 +125,7 @@ def test_what_is_sampled_in_training_is_not_prepared_anew(data: FilesDataConfig)
 
 
 def test_every_setting_of_the_tokenizer_was_considered() -> None:
-    """A new one changes the cut, or is named here as one that does not."""
+    """A new setting changes the segmentation, or is listed here as one that does not."""
     settings = {field.name for field in fields(TokenizerConfig)}
     assert settings == {*TOKENIZER_SETTINGS, "sampling", "model", "target_model"}
 
@@ -159,7 +159,7 @@ def test_what_validation_holds_changes_nothing_that_is_learned_from(data: FilesD
     assert after.tokenizers.source.to_bytes() == before.tokenizers.source.to_bytes()
     assert _sequences(after.train.source) == _sequences(before.train.source)
     assert after.text.valid.source[0] == "xyz"
-    assert not after.from_cache  # the report tells what training and validation share
+    assert not after.from_cache  # the report includes the overlap of training and validation
     assert after.report != before.report
 
 
@@ -208,7 +208,7 @@ def test_the_cache_is_where_the_environment_says(
 def test_text_that_changes_while_it_is_read_is_not_kept(
     data: FilesDataConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As many lines of other words would stand in the cache as what stood there before."""
+    """Otherwise the cache would contain other text with the same number of lines."""
     whole = TrainingEncoder.encode
 
     def change(*arguments: Any) -> Any:

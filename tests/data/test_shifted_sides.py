@@ -1,4 +1,4 @@
-"""Shifted sides are found where the shift begins, and sound or unrelated ones are left alone."""
+"""Shifts are found at their beginning; intact or unrelated sides are accepted."""
 
 import gzip
 from pathlib import Path
@@ -24,7 +24,7 @@ REAL = {
 
 
 def _lengths(pairs: int, seed: int = 1) -> tuple[SideOutline, SideOutline]:
-    """Lengths of sentences and of their translations, without marks."""
+    """Lengths of sentences and of their translations, without signatures."""
     random = np.random.default_rng(seed)
     source = random.lognormal(4, 0.5, pairs)
     target = source * random.lognormal(0.1, 0.2, pairs)
@@ -155,5 +155,5 @@ def test_a_line_missing_from_a_real_corpus_is_found(name: str, share: float) -> 
     shift = first_shift(source, _without(target, index), unequal=True)
     assert shift is not None
     assert shift.lag == -1
-    # Neighbours in a corpus sorted by length are as long: only their ends tell them apart.
+    # Neighbours in a corpus sorted by length are equally long: only their endings differ.
     assert abs(shift.index - index) <= (400 if "sorted" in name else 30)

@@ -1,4 +1,4 @@
-"""Reading parallel text: what ends a line, what is dropped, what is refused."""
+"""Reading parallel text: line ends, removed characters, refused files."""
 
 import gzip
 from pathlib import Path
@@ -104,7 +104,7 @@ def test_a_side_without_text_is_refused(tmp_path: Path, side: str, content: str)
         (tmp_path / other).write_text("text\n")
     (tmp_path / side).write_text(content, encoding="utf-8")
     empty = side if content else "en"
-    with pytest.raises(UserError, match=f"{tmp_path / empty} holds no text"):
+    with pytest.raises(UserError, match=f"{tmp_path / empty} contains no text"):
         read_pair(tmp_path / "en", tmp_path / "de")
 
 

@@ -1,4 +1,4 @@
-"""Hashes of texts: the same everywhere, and different where texts are."""
+"""Hashes of texts: equal everywhere for equal texts, different for different ones."""
 
 import subprocess
 import sys
@@ -71,5 +71,5 @@ def test_texts_are_normalized_as_their_hashes_are(text: str) -> None:
     once = normalized(text)
     assert hash_texts([once]) == hash_normalized([text])
     assert not any(character.isspace() for character in once)
-    # A letter that is beyond ASCII takes the longer way round, to the same end.
+    # A letter beyond ASCII takes the slow path, with the same result.
     assert normalized(f"{text} ж") in (f"{once}ж", "ж")

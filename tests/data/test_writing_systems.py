@@ -1,4 +1,4 @@
-"""Which script a language is written in, and how much of a text is."""
+"""The script of a language, and the share of a text in it."""
 
 import re
 import unicodedata

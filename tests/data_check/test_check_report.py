@@ -1,4 +1,4 @@
-"""What the report says, short and long, and what the command makes of its arguments."""
+"""The short and the long report, and the arguments of the command."""
 
 import dataclasses
 import json

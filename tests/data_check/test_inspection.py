@@ -1,4 +1,4 @@
-"""What a look at a chunk finds, and that chunks add up to the whole."""
+"""The inspection of a chunk, and the sum of several chunks."""
 
 import pickle
 from itertools import pairwise
@@ -134,7 +134,7 @@ def test_repeats_are_counted_and_name_the_first() -> None:
     sources = ["a", "b", "a", "a", "", "", "c"]
     targets = ["x", "y", "x", "z", "", "", "w\r"]
     repeats = find_repeats(_inspect(sources, targets, size=2))
-    assert repeats.pairs.count == 1  # blank ones do not count
+    assert repeats.pairs.count == 1  # blank pairs do not count
     assert (repeats.pairs.locations[0].line, repeats.pairs.locations[0].text) == (
         3,
         "same as a.de, line 1",

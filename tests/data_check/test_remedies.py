@@ -1,4 +1,4 @@
-"""Commands of remedies, typed as they stand."""
+"""The commands of remedies work as they are."""
 
 import gzip
 import shutil

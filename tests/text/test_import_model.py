@@ -1,4 +1,4 @@
-"""An adopted model has nmt's special ids, and cuts text as it did before."""
+"""An imported model has nmt's special ids, and segments text as before."""
 
 from collections.abc import Callable
 from dataclasses import replace

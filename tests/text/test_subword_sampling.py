@@ -1,4 +1,4 @@
-"""Sampled cuts spell the same text, and come as often as the papers say."""
+"""Sampled segmentations have the same text and the distributions of the papers."""
 
 import math
 import pickle
@@ -88,7 +88,7 @@ def test_when_every_merge_is_dropped_characters_are_left(words: list[str], make:
 
 
 def _all_cuts(word: str, pieces: dict[str, int]) -> Iterator[tuple[int, ...]]:
-    """Every way to spell a word in pieces, by trying each pattern of cuts."""
+    """Every segmentation of a word into pieces, by enumeration."""
     for pattern in product([False, True], repeat=len(word) - 1):
         edges = [0, *(place for place, cut in enumerate(pattern, 1) if cut), len(word)]
         parts = [word[start:end] for start, end in pairwise(edges)]
@@ -106,7 +106,7 @@ def _fits(counts: Counter[tuple[int, ...]], expected: dict[tuple[int, ...], floa
     if rest[1] >= 5:
         groups.append(rest)
     degrees = len(groups) - 1
-    assert degrees >= 3  # there is something to tell apart
+    assert degrees >= 3  # several outcomes are distinguished
     distance = sum((count - share) ** 2 / share for count, share in groups)
     return distance < degrees + 5 * math.sqrt(2 * degrees)
 
@@ -132,11 +132,13 @@ def test_unigram_cuts_come_as_often_as_their_probability_says(alpha: float, make
 
 
 def _dropout(parts: tuple[str, ...], ranks: dict[str, int], p: float) -> Counter[tuple[str, ...]]:
-    """The distribution of BPE-dropout's cuts, by following every outcome of one step."""
+    """The distribution of BPE-dropout's segmentations, by enumerating the outcomes of each step."""
     merges = [i for i in range(len(parts) - 1) if parts[i] + parts[i + 1] in ranks]
     merges.sort(key=lambda i: (ranks[parts[i] + parts[i + 1]], i))
     outcomes: Counter[tuple[str, ...]] = Counter()
-    for order, i in enumerate(merges):  # the best that is not dropped: all better ones are
+    for order, i in enumerate(
+        merges
+    ):  # the best merge that is not dropped
         merged = (*parts[:i], parts[i] + parts[i + 1], *parts[i + 2 :])
         for cut, share in _dropout(merged, ranks, p).items():
             outcomes[cut] += (1 - p) * p**order * share

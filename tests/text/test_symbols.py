@@ -1,4 +1,4 @@
-"""Symbols are never split, wherever they stand; at the beginning of a sentence they are tags."""
+"""Symbols are never split; at the beginning of a sentence they are tags."""
 
 from collections.abc import Callable
 from functools import cache
@@ -132,7 +132,7 @@ def test_the_longest_symbol_wins() -> None:
 def test_text_between_symbols_is_cut_as_sentencepiece_cuts_it(
     kind: str, tokenizer_config: Callable[..., TokenizerConfig]
 ) -> None:
-    """Without symbols in the vocabulary, the pieces around the place of one are the same."""
+    """The pieces around a symbol are the same as without symbols in the vocabulary."""
     plain = tokenizer_config(name=kind, vocab_size=310, joint=True, byte_fallback=True)
     with_symbols = tokenizer_config(
         name=kind, vocab_size=311, joint=True, byte_fallback=True, symbols=["<x>"]

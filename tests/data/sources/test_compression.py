@@ -1,4 +1,4 @@
-"""Compressed files: what comes out is what went in, or a fault that says where it broke."""
+"""Compressed files: the original content, or a fault with the damaged position."""
 
 import bz2
 import gzip

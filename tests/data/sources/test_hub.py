@@ -1,4 +1,4 @@
-"""Datasets by name or folder: every way to store them gives the same pairs."""
+"""Datasets by name or folder: every storage format gives the same pairs."""
 
 import json
 from collections.abc import Callable
@@ -98,7 +98,7 @@ def test_the_fingerprint_is_of_the_rows(tmp_path: Path) -> None:
         ([{"en": "a", "fr": "b"}], "no column 'de'; its columns are en | fr"),
         ([{"translation": {"en": "a", "fr": "b"}}], "no pairs of en and de"),
         ([{"en": "a", "de": "b"}, {"en": "a", "de": None}], "row 2 is not a pair of texts"),
-        ([{"en": "a", "de": " "}], "holds no text in any target sentence"),
+        ([{"en": "a", "de": " "}], "contains no text in any target sentence"),
     ],
 )
 def test_faults_are_told_in_words(tmp_path: Path, rows: list[dict[str, Any]], message: str) -> None:

@@ -1,4 +1,4 @@
-"""JSON lines: one object a line, and one that is no pair is left out with its reason."""
+"""JSON lines: one object per line; one that is not a pair is skipped with its reason."""
 
 import json
 from collections.abc import Callable

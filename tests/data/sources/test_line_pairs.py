@@ -1,4 +1,4 @@
-"""Two text files: pairs stay pairs whatever the lines hold, and every fault has its place."""
+"""Two text files: any lines stay paired, and every fault has a location."""
 
 import gzip
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Read = Callable[..., Any]
 
 @pytest.fixture
 def pairs_of(tmp_path: Path) -> Callable[..., LinePairs]:
-    """Writes two files and makes a source of them."""
+    """Writes two files and returns a source that reads them."""
 
     def make(source: bytes, target: bytes, suffix: str = "") -> LinePairs:
         paths = tmp_path / f"text.en{suffix}", tmp_path / f"text.de{suffix}"
@@ -82,7 +82,7 @@ def test_a_side_without_text_is_told(
 ) -> None:
     reading = read(pairs_of(b"a\nb\n", content))
     assert reading.rules == ["no_text"]
-    assert reading.faults[0].message.endswith("text.de holds no text")
+    assert reading.faults[0].message.endswith("text.de contains no text")
     both = read(pairs_of(content, content))
     assert both.rules == ["no_text", "no_text"]
 

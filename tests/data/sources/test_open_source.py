@@ -1,4 +1,4 @@
-"""From settings to sources: one source each, found where it is said to be, or a word why not."""
+"""From settings to sources: exactly one existing source, or a message with the reason."""
 
 import gzip
 import json
@@ -54,7 +54,7 @@ def test_every_way_to_name_the_same_pairs(folder: Path, settings: dict[str, str]
     inside = {k: str(folder / v) if k in paths else v for k, v in settings.items()}
     source = _open(**inside)
     assert read_all(source) == (["a", "b"], ["A", "B"])
-    again = pickle.loads(pickle.dumps(source))  # worker processes get it
+    again = pickle.loads(pickle.dumps(source))  # it is sent to worker processes
     assert read_all(again) == (["a", "b"], ["A", "B"])
     assert again.fingerprint() == source.fingerprint()
     assert str(folder) in source.name
@@ -77,7 +77,7 @@ def test_what_is_read_at_once_is_cleaned(folder: Path) -> None:
 
 
 def test_shards_go_together_by_what_the_wildcards_stand_for(tmp_path: Path, read: Read) -> None:
-    names = ["a", "a.b", "b"]  # in the order of whole names, a.aa and a.b.aa change places
+    names = ["a", "a.b", "b"]  # sorted by whole names, a.aa and a.b.aa would be exchanged
     for name in names:
         (tmp_path / f"{name}.aa").write_text(f"{name}\n")
         (tmp_path / f"{name}.zz").write_text(f"{name}\n")
@@ -177,7 +177,7 @@ def test_a_tag_stands_before_all_that_is_not_blank(tmp_path: Path, read: Read) -
     (tmp_path / "x.de").write_text("A\nB\nC\nD")
     path = str(tmp_path / "x.{lang}")
     tagged, plain = _open(path=path, tag="<bt>"), _open(path=path)
-    assert read(tagged).pairs == read(plain).pairs  # what rules judge has no tag
+    assert read(tagged).pairs == read(plain).pairs  # filters ignore the tag
     assert {chunk.tag for chunk in tagged.chunks(2)} == {"<bt>"}
     assert read_all(tagged)[0] == ["<bt> a", "", " ", "<bt> b"]
     assert tagged.name == plain.name
@@ -200,7 +200,7 @@ def test_the_fingerprint_tells_ways_of_reading_apart(tmp_path: Path) -> None:
         open_source(SourceConfig(path=one), ("de", "en"), "data.train"),
         open_source(SourceConfig(path=one), ("en", "fr"), "data.train"),
     ]
-    # The French column by its setting or as the target language is one way of reading.
+    # A column named by its setting or by the target language is read the same way.
     assert len({source.fingerprint() for source in sources}) >= len(sources) - 1
 
 

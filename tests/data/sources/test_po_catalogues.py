@@ -1,4 +1,4 @@
-"""PO: finished messages only, in the direction that the header tells."""
+"""PO: finished messages only, in the direction of the header."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""TSV and CSV: columns by name or number, and a bad record alone is left out."""
+"""TSV and CSV: columns by name or number; only bad records are skipped."""
 
 from collections.abc import Callable
 from typing import Any
@@ -128,7 +128,7 @@ def test_a_field_beyond_what_csv_takes_is_told(read_file: ReadFile) -> None:
 def test_an_empty_table_holds_no_text(read_file: ReadFile, name: str, content: bytes) -> None:
     reading = read_file(name, content)
     assert reading.rules == ["no_text"]
-    assert reading.faults[0].message.endswith(f"{name} holds no text")
+    assert reading.faults[0].message.endswith(f"{name} contains no text")
 
 
 def test_a_blank_side_is_told(read_file: ReadFile) -> None:

@@ -1,4 +1,4 @@
-"""TMX and XLIFF: languages by their marks, text without tags, and nothing fetched or expanded."""
+"""TMX and XLIFF: languages by their tags, text without markup, no downloads or expansion."""
 
 import sys
 from collections.abc import Callable
