@@ -52,7 +52,9 @@ def test_the_line_that_is_not_utf_8_is_named(file: Path, number: int) -> None:
     lines = [line.encode() for line in LINES]
     lines[number - 1] = b"f\xfcnf"
     file.write_bytes(b"\n".join(lines))
-    with pytest.raises(UserError, match=f"{file} is not UTF-8: line {number} holds the byte 0xfc"):
+    with pytest.raises(
+        UserError, match=f"{file} is not UTF-8: line {number} contains the byte 0xfc"
+    ):
         read_lines(file)
 
 
@@ -117,7 +119,7 @@ def test_lines_of_several_files_come_together_and_only_when_they_are_asked_for(
         path.write_bytes(text)
     lines = stream_aligned(*paths)
     assert [next(lines), next(lines)] == [("a", "x", "1"), ("", "y", "2")]
-    with pytest.raises(UserError, match="line 3 holds the byte 0xff"):
+    with pytest.raises(UserError, match="line 3 contains the byte 0xff"):
         next(lines)
 
 

@@ -92,7 +92,7 @@ def test_symbols_that_a_model_lacks_are_added(
 
 
 def test_a_symbol_cannot_be_a_special_piece(models: Callable[[str, str], bytes]) -> None:
-    with pytest.raises(UserError, match="'<s>' has a meaning of its own"):
+    with pytest.raises(UserError, match="'<s>' already has a special meaning"):
         import_model(models("bpe", "its own"), ["<s>"])
 
 

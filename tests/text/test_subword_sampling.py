@@ -136,9 +136,7 @@ def _dropout(parts: tuple[str, ...], ranks: dict[str, int], p: float) -> Counter
     merges = [i for i in range(len(parts) - 1) if parts[i] + parts[i + 1] in ranks]
     merges.sort(key=lambda i: (ranks[parts[i] + parts[i + 1]], i))
     outcomes: Counter[tuple[str, ...]] = Counter()
-    for order, i in enumerate(
-        merges
-    ):  # the best merge that is not dropped
+    for order, i in enumerate(merges):  # the best merge that is not dropped
         merged = (*parts[:i], parts[i] + parts[i + 1], *parts[i + 2 :])
         for cut, share in _dropout(merged, ranks, p).items():
             outcomes[cut] += (1 - p) * p**order * share
@@ -188,7 +186,7 @@ def test_a_long_word_has_a_cut(make: Make) -> None:
 
 @pytest.mark.parametrize("kind", ["char", "word"])
 def test_kinds_with_one_cut_are_refused(kind: str, make: Make) -> None:
-    with pytest.raises(UserError, match=f"{kind} has one cut only"):
+    with pytest.raises(UserError, match=f"{kind} has only one segmentation"):
         SubwordSampler(make(kind, False), 0.1)
 
 

@@ -45,12 +45,12 @@ def test_text_may_hold_line_breaks_and_any_character(read_file: ReadFile) -> Non
 @pytest.mark.parametrize(
     ("line", "rule", "message"),
     [
-        ("a\tb", "not_json", "is no JSON object"),
-        ('{"en": "a", "de": "b"', "not_json", "is no JSON object"),
-        ("[" * 100_000, "not_json", "is no JSON object"),
-        ("9" * 5000, "not_json", "is no JSON object"),
-        ('["a", "b"]', "not_json", "it holds a list"),
-        ('"a"', "not_json", "it holds a str"),
+        ("a\tb", "not_json", "is not a JSON object"),
+        ('{"en": "a", "de": "b"', "not_json", "is not a JSON object"),
+        ("[" * 100_000, "not_json", "is not a JSON object"),
+        ("9" * 5000, "not_json", "is not a JSON object"),
+        ('["a", "b"]', "not_json", "it contains a list"),
+        ('"a"', "not_json", "it contains a str"),
         (
             '{"en": "a", "fr": "b"}',
             "missing_column",

@@ -56,7 +56,7 @@ def test_a_line_that_is_not_utf_8_is_told_and_replaced_alone(
         ("not_utf8", str(tmp_path / "text.de"), 2),
         ("not_utf8", str(tmp_path / "text.de"), 4),
     ]
-    with pytest.raises(UserError, match=r"line 2 holds the byte 0xfc.*iconv"):
+    with pytest.raises(UserError, match=r"line 2 contains the byte 0xfc.*iconv"):
         list(source.chunks(10))
 
 

@@ -84,10 +84,10 @@ def test_shards_go_together_by_what_the_wildcards_stand_for(tmp_path: Path, read
     source = open_source(SourceConfig(path=str(tmp_path / "*.{lang}")), ("aa", "zz"), "data.train")
     assert read(source).pairs == [(name, name) for name in names]
     (tmp_path / "b.zz").rename(tmp_path / "c.zz")
-    with pytest.raises(UserError, match=r"are not the same: .*b\.aa would go with .*c\.zz"):
+    with pytest.raises(UserError, match=r"are not the same: .*b\.aa would be paired with .*c\.zz"):
         open_source(SourceConfig(path=str(tmp_path / "*.{lang}")), ("aa", "zz"), "data.train")
     (tmp_path / "c.zz").unlink()
-    with pytest.raises(UserError, match=r"finds 3 files but .* 2: .*; .*b\.aa has none"):
+    with pytest.raises(UserError, match=r"matches 3 files but .* 2: .*; .*b\.aa has none"):
         open_source(SourceConfig(path=str(tmp_path / "*.{lang}")), ("aa", "zz"), "data.train")
 
 
@@ -121,17 +121,17 @@ def test_files_in_folders_below_and_names_with_brackets(tmp_path: Path, read: Re
         ({"path": "x" * 300 + ".tsv"}, "cannot read x+.tsv: File name too long"),
         ({"source": "text.en", "target": "none.de"}, "data.train.target=none.de: there is no file"),
         ({"path": "none.tsv"}, "data.train.path=none.tsv: there is no file none.tsv"),
-        ({"path": "none*.tsv"}, r"data.train.path=none\*.tsv finds no file"),
+        ({"path": "none*.tsv"}, r"data.train.path=none\*.tsv matches no file"),
         ({"path": "none.{lang}"}, "there is no file none.en"),
         ({"path": "folder"}, "data.train.path=folder: folder is a folder"),
         ({"source": "folder", "target": "text.de"}, "folder is a folder"),
-        ({"path": "/dev/null", "format": "tsv"}, "no file that can be read twice"),
-        ({"path": "text.de"}, "has the suffix .de, which tells no format; set data.train.format"),
-        ({"path": "other"}, "has no suffix, which tells no format; .* tsv, csv, jsonl, parquet, "),
+        ({"path": "/dev/null", "format": "tsv"}, "not a regular file"),
+        ({"path": "text.de"}, "has the suffix .de, which names no format; set data.train.format"),
+        ({"path": "other"}, "has no suffix, which names no format; .* tsv, csv, jsonl, parquet, "),
         ({"path": "text.tsv", "format": "excel"}, "data.train.format is 'excel'; it must be one"),
-        ({"path": "text.en", "format": "lines"}, "format=lines needs a file a language"),
-        ({"path": "text.{lang}", "format": "csv"}, "leave {lang} out"),
-        ({"path": "text.{lang}.tsv"}, "but tsv holds both sides"),
+        ({"path": "text.en", "format": "lines"}, "format=lines needs one file per language"),
+        ({"path": "text.{lang}", "format": "csv"}, "remove {lang}"),
+        ({"path": "text.{lang}.tsv"}, "but tsv has both sides"),
         ({"path": "text.*"}, "has the suffix|several formats"),
         ({"source": "text.en", "target": "./text.en"}, "are the same file, text.en"),
         ({"source": "text.en", "target": "link"}, "source and data.train.target are the same file"),
@@ -140,7 +140,7 @@ def test_files_in_folders_below_and_names_with_brackets(tmp_path: Path, read: Re
         ({"path": "text.tsv", "split": "dev"}, "data.train.split=dev has no meaning for tsv"),
         ({"path": "text.tsv", "streaming": True}, "data.train.streaming=True has no meaning"),
         ({"dataset": "x", "format": "tsv"}, "data.train.format=tsv has no meaning for a dataset"),
-        ({"path": "text.tsv", "source_column": "1"}, "both by number, or both by name"),
+        ({"path": "text.tsv", "source_column": "1"}, "both as numbers, or both as names"),
         (
             {"path": "text.tsv", "source_column": "0", "target_column": "1"},
             "columns are counted from 1",
@@ -148,11 +148,11 @@ def test_files_in_folders_below_and_names_with_brackets(tmp_path: Path, read: Re
         ({"path": "text.tsv", "source_column": "de"}, "are the same column, 'de'"),
         (
             {"path": "text.jsonl.gz", "source_column": "1", "target_column": "2"},
-            "JSON has names, no numbers",
+            "JSON keys have names, not numbers",
         ),
         ({"path": "text.tsv", "tag": "two words"}, "data.train.tag is 'two words'; it must be one"),
         ({"path": "text.tsv", "tag": " "}, "it must be one word"),
-        ({"path": "text.parquet.gz"}, "packed twice over"),
+        ({"path": "text.parquet.gz"}, "compressed twice"),
     ],
 )
 def test_settings_that_cannot_be_met_are_refused_in_words(

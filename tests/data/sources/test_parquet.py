@@ -72,8 +72,8 @@ def test_bytes_that_are_not_utf_8_are_told_and_replaced(read_table: Read) -> Non
     [
         ({"en": EN, "fr": DE}, "has no column 'de'; its columns are en | fr"),
         ({"translation": [{"en": "a", "fr": "b"}]}, "has no pairs of en and de"),
-        ({"en": EN, "de": [1, 2, 3, 4, 5]}, "its column 'de' holds int64, not text"),
-        ({"en": pyarrow.array([], "string"), "de": pyarrow.array([], "string")}, "contains no text"),
+        ({"en": EN, "de": [1, 2, 3, 4, 5]}, "its column 'de' contains int64, not text"),
+        (dict.fromkeys(("en", "de"), pyarrow.array([], "string")), "contains no text"),
     ],
 )
 def test_a_file_that_cannot_give_pairs_is_told_once(

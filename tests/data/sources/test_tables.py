@@ -69,7 +69,7 @@ def test_records_of_another_width_are_left_out(
         ("too_few_columns", 3),
         ("too_many_columns", 4),
     ]
-    assert "line 3 has 1 column, not 2 as the others" in reading.faults[0].message
+    assert "line 3 has 1 column, but the other lines have 2" in reading.faults[0].message
 
 
 @pytest.mark.parametrize("name", ["text.tsv", "text.csv"])
@@ -134,7 +134,7 @@ def test_an_empty_table_holds_no_text(read_file: ReadFile, name: str, content: b
 def test_a_blank_side_is_told(read_file: ReadFile) -> None:
     reading = read_file("text.tsv", "en\tde\na\t\nb\t \n")
     assert reading.pairs == [("a", ""), ("b", " ")]
-    assert [f.message.split(" holds ")[1] for f in reading.faults] == [
+    assert [f.message.split(" contains ")[1] for f in reading.faults] == [
         "no text in any target sentence"
     ]
 
