@@ -43,7 +43,7 @@ WARNINGS = {
     "zero_width": ("invisible_character", "train.de", 10, "remove them"),
 }
 ERRORS = {
-    "all_blank": ("no_pairs", "train.de", 1, "give files that hold text"),
+    "all_blank": ("no_pairs", "train.de", 1, "give files with text"),
     "csv_quote": ("bad_quotes", "train.en-de.csv", 8, "close the quote"),
     "empty": ("no_text", "train.de", None, "give the file"),
     "json_broken": ("not_json", "train.en-de.jsonl", 8, "fix or delete"),
