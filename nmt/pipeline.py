@@ -24,7 +24,7 @@ from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
 from nmt.reporting.console import Console
 from nmt.reporting.metric_log import JsonLinesLog, MetricLog, MetricLogs
-from nmt.reporting.pictures import PictureLog
+from nmt.reporting.picture_log import PictureLog
 from nmt.reporting.progress_line import ProgressLine, format_duration
 from nmt.reporting.run_log import open_run_log
 from nmt.run.dry_run import rehearse_run

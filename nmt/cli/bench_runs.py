@@ -126,7 +126,7 @@ def _finished(options: DecodeOptions, say: Console) -> tuple[Translator, Sequenc
     """Return a run's model, and its validation text or the text that is asked for."""
     assert options.model is not None
     checkpoint = load_checkpoint(find_checkpoint(options.model))
-    translator = Translator.of(
+    translator = Translator.from_loaded_checkpoint(
         checkpoint,
         device=options.device,
         beam_size=options.beam_size,

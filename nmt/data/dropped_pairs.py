@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import os
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -108,7 +107,7 @@ def check_dropped(path: Path) -> None:
     Raises:
         UserError: The file exists and is not a table of dropped pairs.
     """
-    if not os.path.exists(path):
+    if not path.exists():
         return
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:

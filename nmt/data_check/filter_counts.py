@@ -5,9 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt.config.added import as_before
-from nmt.config.data import DataConfig, FiltersConfig
-from nmt.config.plain import from_mapping
+from nmt.config.data import FiltersConfig
 from nmt.data.dropped_pairs import DropTable
 from nmt.data.filters import (
     KEPT,
@@ -19,7 +17,7 @@ from nmt.data.filters import (
 )
 from nmt.data.sources.pair_source import PairChunk, with_tag
 
-_NO_FILTERS = from_mapping(FiltersConfig, as_before(DataConfig)["filters"])
+_NO_FILTERS = FiltersConfig()
 
 
 class HeldOutHashes:

@@ -1,1 +1,1 @@
-"""Search over the decoder protocol, and translation of text with it."""
+"""Beam search and sampling over the decoder protocol, and the translation of text with them."""

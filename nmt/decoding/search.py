@@ -1,7 +1,12 @@
-"""Beam search over the decoder protocol; it never asks which model it drives.
+"""Beam search over the decoder protocol. It does not depend on the model's architecture.
 
-Legend: B sentences, N beams, V vocabulary, L layers with attention, H heads, T target, S source.
-Rows of the decoder are B · N, a sentence's beams side by side.
+At every step each live hypothesis is extended by every piece of the vocabulary, and the N best
+continuations of a sentence become its new beam. A continuation that ends with EOS is finished.
+Greedy search is the case N = 1.
+
+Legend: B sentences, A active (unfinished) sentences, N beams, V vocabulary, C candidates per
+sentence, L layers with attention, H heads, T target length so far, S source length. The decoder's
+rows are A · N: the beams of a sentence are adjacent.
 """
 
 from dataclasses import dataclass
@@ -16,13 +21,14 @@ from nmt.text.special_tokens import BOS, EOS, PAD
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One finished translation.
+    """A finished translation.
 
     Attributes:
-        ids: Target pieces, without BOS and EOS.
-        log_prob: Natural log of its probability, EOS included.
-        score: ``log_prob`` over the length penalty; hypotheses are ranked by it.
-        weights: [L, H, T, S] attention where asked for; T counts EOS, S the source's EOS.
+        ids: Target piece ids, without BOS and EOS.
+        log_prob: Natural logarithm of the translation's probability, EOS included.
+        score: ``log_prob`` divided by the length penalty. Hypotheses are ranked by it.
+        weights: [L, H, T, S] attention weights if they were requested. T counts EOS, and S counts
+            the source's EOS.
     """
 
     ids: list[int]
@@ -31,8 +37,30 @@ class Hypothesis:
     weights: Tensor | None
 
 
+@dataclass(frozen=True)
+class _Candidates:
+    """The C best continuations of each active sentence, best first, all tensors [A, C].
+
+    Attributes:
+        log_probs: Of the whole hypothesis, the new token included.
+        beams: The beam (0 to N - 1) that each candidate extends.
+        tokens: The piece that it appends.
+        finished: Whether that piece is EOS.
+    """
+
+    log_probs: Tensor
+    beams: Tensor
+    tokens: Tensor
+    finished: Tensor
+
+
 def length_penalty(length: int, alpha: float) -> float:
-    """Return ((5 + length) / 6) ^ alpha, EOS counted in length (Wu et al. 2016, eq. 14)."""
+    """Return ((5 + length) / 6) ^ alpha, the length penalty of GNMT (Wu et al. 2016, eq. 14).
+
+    Args:
+        length: Number of target pieces, EOS included.
+        alpha: Strength. 0 is no penalty; larger values favor longer translations.
+    """
     return float(((5 + length) / 6) ** alpha)
 
 
@@ -45,125 +73,153 @@ def beam_search(
     *,
     need_weights: bool = False,
 ) -> list[list[Hypothesis]]:
-    """Translate a batch of sources [B, S]; one beam is greedy search.
+    """Translate a batch of sentences.
 
-    A sentence is done when as many hypotheses as there are beams have ended, each while among the
-    best N continuations; or at its greatest length, where EOS is forced.
+    The search of a sentence ends when N hypotheses are finished, each of which was among the N best
+    continuations of its step, or at the maximum length, where EOS is forced.
+
+    Args:
+        model: A model in evaluation mode, on the device of the ids.
+        source_ids: [B, S] piece ids, EOS included.
+        source_mask: [B, S] bool, True at real pieces.
+        options: Beam size, length penalty and maximum length.
+        need_weights: Whether to return attention weights.
 
     Returns:
         The finished hypotheses of each sentence, best score first, at most N.
     """
-    lengths = source_mask.sum(1)
-    limits = (lengths * options.max_length_ratio).long() + options.max_length_extra
+    source_lengths = source_mask.sum(1)
+    max_lengths = (source_lengths * options.max_length_ratio).long() + options.max_length_extra
+    beam = _Beam(source_lengths, max_lengths, options)
     state = model.start(model.encode(source_ids, source_mask))
-    beams = _Beams(lengths, limits, options, source_ids.device)
-    state = state.select(beams.first_rows())
-    while beams.alive:
-        logits, weights, state = model.step(beams.previous_ids(), state, need_weights=need_weights)
-        state = state.select(beams.advance(logits, weights))
-    return beams.results()
+    state = state.select(beam.initial_rows())
+    while beam.active:
+        logits, weights, state = model.step(beam.last_tokens(), state, need_weights=need_weights)
+        if weights is not None:
+            beam.append_weights(weights)
+        candidates = beam.expand(logits)
+        beam.collect_finished(candidates)
+        state = state.select(beam.prune(candidates))
+    return beam.results()
 
 
-class _Beams:
-    """The live hypotheses of all unfinished sentences, and the finished ones of all."""
+class _Beam:
+    """The live hypotheses of all active sentences and the finished ones of all sentences."""
 
     def __init__(
-        self, lengths: Tensor, limits: Tensor, options: DecodingConfig, device: torch.device
+        self, source_lengths: Tensor, max_lengths: Tensor, options: DecodingConfig
     ) -> None:
+        device = source_lengths.device
+        batch_size, self._size = len(source_lengths), options.beam_size
         self._options = options
-        self._size = options.beam_size
-        self._source_lengths = lengths.tolist()
-        self._limits = limits  # [A], of the live sentences
-        self._sentences = list(range(len(lengths)))  # A numbers
-        self._tokens = torch.full((len(lengths), self._size, 1), BOS, device=device)  # [A, N, t]
-        self._weights: Tensor | None = None  # [A, N, L, H, t, S]
-        self._log_probs = torch.full((len(lengths), self._size), float("-inf"), device=device)
-        self._log_probs[:, 0] = 0.0  # the beams of a sentence begin alike; one may speak
-        self._finished: list[list[Hypothesis]] = [[] for _ in self._sentences]
+        self._source_lengths = source_lengths.tolist()  # of all B sentences
+        self._finished: list[list[Hypothesis]] = [[] for _ in range(batch_size)]  # likewise
+        # The rest is about active sentences only; the first dimension is A.
+        self._sentences = list(range(batch_size))  # their numbers in the batch
+        self._max_lengths = max_lengths  # [A]
+        self._tokens = torch.full((batch_size, self._size, 1), BOS, device=device)  # [A, N, 1 + T]
+        self._weights: Tensor | None = None  # [A, N, L, H, T, S]
+        # All beams start identical; score only beam 0 at first, or top-k returns duplicates.
+        self._log_probs = torch.full((batch_size, self._size), float("-inf"), device=device)
+        self._log_probs[:, 0] = 0.0  # [A, N]
 
     @property
-    def alive(self) -> bool:
+    def active(self) -> bool:
         """Whether any sentence is unfinished."""
         return bool(self._sentences)
 
-    def first_rows(self) -> Tensor:
-        """Return the rows that expand a batch of sentences to their beams, [A · N]."""
+    def initial_rows(self) -> Tensor:
+        """Return the rows [A · N] that repeat each sentence once per beam."""
         sentences = torch.arange(len(self._sentences), device=self._tokens.device)
         return sentences.repeat_interleave(self._size)
 
-    def previous_ids(self) -> Tensor:
-        """Return each row's last piece, [A · N]."""
+    def last_tokens(self) -> Tensor:
+        """Return the last piece of each live hypothesis, [A · N]."""
         return self._tokens[:, :, -1].flatten()
 
-    def advance(self, logits: Tensor, weights: Tensor | None) -> Tensor:
-        """Extend every hypothesis by the logits [A · N, V] of its next piece.
-
-        Returns:
-            The rows that live on, in their new order.
-        """
-        vocab_size = logits.size(1)
-        total = self._log_probs[:, :, None] + self._constrained(logits)
-        wanted = min(2 * self._size, self._size * vocab_size)
-        best, places = total.flatten(1).topk(wanted)  # [A, 2N]: N may end and N still go on
-        parents, tokens = places // vocab_size, places % vocab_size
-        if weights is not None:
-            self._grow_weights(weights)
-        ended = (tokens == EOS) & best.isfinite()
-        self._finish(ended[:, : self._size], best, parents)
-        chosen = ended.int().argsort(dim=1, stable=True)[:, : self._size]
-        return self._continue(best, parents, tokens, chosen)
-
-    def results(self) -> list[list[Hypothesis]]:
-        """Return the finished hypotheses of each sentence, best first."""
-        size = self._size
-        ranked = (sorted(found, key=lambda h: h.score, reverse=True) for found in self._finished)
-        return [hypotheses[:size] for hypotheses in ranked]
-
-    def _constrained(self, logits: Tensor) -> Tensor:
-        """Log-probabilities [A, N, V] that forbid PAD and BOS, and force EOS at the limit."""
-        log_probs = logits.float().log_softmax(dim=1)
-        log_probs[:, [PAD, BOS]] = float("-inf")
-        log_probs = log_probs.unflatten(0, (-1, self._size))
-        at_limit = self._limits <= self._tokens.size(2)
-        if bool(at_limit.any()):
-            end = log_probs[at_limit][:, :, EOS].clone()
-            log_probs[at_limit] = float("-inf")
-            log_probs[at_limit, :, EOS] = end
-        return log_probs
-
-    def _grow_weights(self, weights: Tensor) -> None:
+    def append_weights(self, weights: Tensor) -> None:
+        """Append a step's attention weights [A · N, L, H, S] to those of the hypotheses."""
         step = weights.unflatten(0, (-1, self._size)).unsqueeze(4)  # [A, N, L, H, 1, S]
         self._weights = step if self._weights is None else torch.cat([self._weights, step], dim=4)
 
-    def _finish(self, ended: Tensor, log_probs: Tensor, parents: Tensor) -> None:
-        for live, rank in ended.nonzero().tolist():
-            sentence, beam = self._sentences[live], int(parents[live, rank])
-            ids = self._tokens[live, beam, 1:].tolist()
-            log_prob = float(log_probs[live, rank])
+    def expand(self, logits: Tensor) -> _Candidates:
+        """Return the best continuations of every sentence by the logits [A · N, V] of this step."""
+        vocab_size = logits.size(1)
+        log_probs = self._log_probs[:, :, None] + self._next_log_probs(logits)  # [A, N, V]
+        # At most one continuation per beam ends, so 2 N candidates hold N that do not.
+        count = min(2 * self._size, self._size * vocab_size)
+        best, indices = log_probs.flatten(1).topk(count)
+        tokens = indices % vocab_size
+        return _Candidates(
+            best,
+            indices // vocab_size,
+            tokens,
+            finished=(tokens == EOS) & best.isfinite(),
+        )
+
+    def collect_finished(self, candidates: _Candidates) -> None:
+        """Store the hypotheses that end, if they are among a sentence's N best candidates."""
+        for active, rank in candidates.finished[:, : self._size].nonzero().tolist():
+            sentence, beam = self._sentences[active], int(candidates.beams[active, rank])
+            ids = self._tokens[active, beam, 1:].tolist()
+            log_prob = float(candidates.log_probs[active, rank])
+            score = log_prob / length_penalty(len(ids) + 1, self._options.length_penalty)
             weights = None
             if self._weights is not None:
-                weights = self._weights[live, beam, ..., : self._source_lengths[sentence]].clone()
-            penalty = length_penalty(len(ids) + 1, self._options.length_penalty)
-            hypothesis = Hypothesis(ids, log_prob, log_prob / penalty, weights)
-            self._finished[sentence].append(hypothesis)
+                source_length = self._source_lengths[sentence]
+                weights = self._weights[active, beam, ..., :source_length].clone()
+            self._finished[sentence].append(Hypothesis(ids, log_prob, score, weights))
 
-    def _continue(self, best: Tensor, parents: Tensor, tokens: Tensor, chosen: Tensor) -> Tensor:
-        device = best.device
-        at_limit = (self._limits <= self._tokens.size(2)).tolist()
-        live = [
-            index
-            for index, sentence in enumerate(self._sentences)
-            if len(self._finished[sentence]) < self._size and not at_limit[index]
-        ]
-        keep = torch.tensor(live, dtype=torch.long, device=device)
-        chosen = chosen[keep]
-        parents = parents[keep].gather(1, chosen)
-        last = tokens[keep].gather(1, chosen)
-        index = keep[:, None]
-        self._tokens = torch.cat([self._tokens[index, parents], last[:, :, None]], dim=2)
+    def prune(self, candidates: _Candidates) -> Tensor:
+        """Make the N best unfinished candidates the new beam, and drop sentences that are done.
+
+        Returns:
+            The decoder rows of the new beam's parents, [A · N] with the new A.
+        """
+        unfinished = self._unfinished_sentences()
+        kept = torch.tensor(unfinished, dtype=torch.long, device=self._tokens.device)  # new A
+        # The sort is stable: it moves finished candidates to the end and keeps the ranking.
+        order = candidates.finished.int().argsort(dim=1, stable=True)[:, : self._size][kept]
+        beams = candidates.beams[kept].gather(1, order)  # [A, N]
+        tokens = candidates.tokens[kept].gather(1, order)
+        row = kept[:, None]
+        self._tokens = torch.cat([self._tokens[row, beams], tokens[:, :, None]], dim=2)
         if self._weights is not None:
-            self._weights = self._weights[index, parents]
-        self._log_probs = best[keep].gather(1, chosen)
-        self._limits = self._limits[keep]
-        self._sentences = [self._sentences[i] for i in live]
-        return (index * self._size + parents).flatten()
+            self._weights = self._weights[row, beams]
+        self._log_probs = candidates.log_probs[kept].gather(1, order)
+        self._max_lengths = self._max_lengths[kept]
+        self._sentences = [self._sentences[i] for i in unfinished]
+        return (row * self._size + beams).flatten()
+
+    def results(self) -> list[list[Hypothesis]]:
+        """Return at most N finished hypotheses per sentence, best score first."""
+        ranked = (sorted(found, key=lambda h: h.score, reverse=True) for found in self._finished)
+        return [hypotheses[: self._size] for hypotheses in ranked]
+
+    def _at_max_length(self) -> Tensor:
+        """Return which active sentences write their last piece in this step, [A] bool."""
+        return self._max_lengths <= self._tokens.size(2)
+
+    def _next_log_probs(self, logits: Tensor) -> Tensor:
+        """Return log-probabilities of the next piece, [A, N, V].
+
+        PAD and BOS are excluded. At the maximum length only EOS is allowed.
+        """
+        log_probs = logits.float().log_softmax(dim=1)
+        log_probs[:, [PAD, BOS]] = float("-inf")
+        log_probs = log_probs.unflatten(0, (-1, self._size))
+        last_step = self._at_max_length()
+        if bool(last_step.any()):
+            eos = log_probs[last_step][:, :, EOS].clone()
+            log_probs[last_step] = float("-inf")
+            log_probs[last_step, :, EOS] = eos
+        return log_probs
+
+    def _unfinished_sentences(self) -> list[int]:
+        """Return the positions, among the active sentences, of those that continue."""
+        last_step = self._at_max_length().tolist()
+        return [
+            position
+            for position, sentence in enumerate(self._sentences)
+            if len(self._finished[sentence]) < self._size and not last_step[position]
+        ]

@@ -1,4 +1,7 @@
-"""Text in, translations out, in order: what `nmt translate`, validation and tests all use."""
+"""Translation of text: tokenize, batch, search or sample, detokenize.
+
+`nmt translate`, validation and the final test all translate with it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +22,13 @@ from nmt.text.tokenizer import TokenizerPair
 
 @dataclass(frozen=True)
 class Translation:
-    """A sentence and its hypotheses, best first; none for a blank sentence.
+    """A sentence and its translations.
 
     Attributes:
         source: The sentence as it was given.
-        source_ids: Its pieces, without EOS.
-        hypotheses: At most as many as there are beams.
+        source_ids: Its piece ids, without EOS.
+        hypotheses: At most one per beam, best first, or the samples in the order in which they were
+            drawn. Empty for a blank sentence.
         texts: The hypotheses as text.
     """
 
@@ -35,12 +39,20 @@ class Translation:
 
     @property
     def text(self) -> str:
-        """The best translation; empty for a blank sentence."""
+        """The text of the first hypothesis; empty for a blank sentence."""
         return self.texts[0] if self.texts else ""
 
 
 class Translator:
-    """A model with its tokenizers and search settings."""
+    """A model with its tokenizers and decoding settings.
+
+    Attributes:
+        model: The model, on the device on which it computes.
+        tokenizers: Those of the source and the target.
+        decoding: Settings of the search.
+        precision: The dtype of autocast.
+        heatmap_layer: The decoder layer whose attention is drawn; negative counts from the last.
+    """
 
     def __init__(
         self,
@@ -50,7 +62,7 @@ class Translator:
         precision: torch.dtype = torch.float32,
         heatmap_layer: int = -1,
     ) -> None:
-        """Translate with a model, on the device where it is."""
+        """Create a translator. The model stays on its device."""
         self.model = model
         self.tokenizers = tokenizers
         self.decoding = decoding
@@ -67,14 +79,21 @@ class Translator:
         length_penalty: float | None = None,
         batch_size: int | None = None,
     ) -> "Translator":
-        """Load a run folder's best model or a checkpoint file; None keeps the run's own setting.
+        """Load the best model of a run folder, or a checkpoint file.
 
-        It computes in float32, so that a translation does not depend on its batch.
+        The translator computes in float32, so that a translation does not depend on its batch.
+
+        Args:
+            path: A run folder or a checkpoint file.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+            beam_size: Hypotheses per sentence; None keeps the run's setting, as below.
+            length_penalty: Alpha of `nmt.decoding.search.length_penalty`, from 0 to 10.
+            batch_size: Sentences per batch.
 
         Raises:
             UserError: There is no such model, or a setting is out of range.
         """
-        return cls.of(
+        return cls.from_loaded_checkpoint(
             load_checkpoint(find_checkpoint(path)),
             device=device,
             beam_size=beam_size,
@@ -83,7 +102,7 @@ class Translator:
         )
 
     @classmethod
-    def of(
+    def from_loaded_checkpoint(
         cls,
         checkpoint: Checkpoint,
         *,
@@ -92,7 +111,7 @@ class Translator:
         length_penalty: float | None = None,
         batch_size: int | None = None,
     ) -> "Translator":
-        """Translate with a checkpoint already loaded; see `from_checkpoint`."""
+        """Create a translator from a checkpoint in memory; see `from_checkpoint`."""
         decoding = checkpoint.config.decoding
         decoding.beam_size = _at_least_one("beam size", beam_size, decoding.beam_size)
         decoding.batch_size = _at_least_one("batch size", batch_size, decoding.batch_size)
@@ -100,8 +119,7 @@ class Translator:
             if not 0 <= length_penalty <= 10:
                 raise UserError(f"the length penalty is {length_penalty}; it must be from 0 to 10")
             decoding.length_penalty = length_penalty
-        place = runtime.pick_device(device)
-        model = checkpoint.build_model().to(place).eval()
+        model = checkpoint.build_model().to(runtime.pick_device(device)).eval()
         layer = checkpoint.config.logging.heatmap_layer
         return cls(model, checkpoint.tokenizers, decoding, heatmap_layer=layer)
 
@@ -112,59 +130,49 @@ class Translator:
         need_weights: bool = False,
         sampling: Sampling | None = None,
     ) -> list[Translation]:
-        """Translate sentences, those of like length together; the order of the result is theirs.
+        """Translate sentences. Sentences of similar length share a batch.
 
-        With ``sampling`` translations are drawn from the model in place of searched.
+        Args:
+            sentences: In any order; the result has the same order.
+            need_weights: Whether the hypotheses have attention weights.
+            sampling: How to sample translations; None searches for the best ones.
         """
         encoded = self.tokenizers.source.encode_all(sentences)
-        order = sorted(range(len(sentences)), key=lambda i: len(encoded[i]), reverse=True)
-        found: list[list[Hypothesis]] = [[] for _ in sentences]
-        spoken = [i for i in order if encoded[i]]
+        by_length = sorted(range(len(sentences)), key=lambda i: len(encoded[i]), reverse=True)
+        nonblank = [i for i in by_length if encoded[i]]
+        hypotheses: list[list[Hypothesis]] = [[] for _ in sentences]
         size = self.decoding.batch_size
-        for start in range(0, len(spoken), size):
-            rows = spoken[start : start + size]
-            sources = [encoded[i] for i in rows]
-            if sampling is None:
-                hypotheses = self._search(sources, need_weights=need_weights)
-            else:
-                hypotheses = self._sample(sources, rows, sampling, need_weights=need_weights)
-            for i, result in zip(rows, hypotheses, strict=True):
-                found[i] = result
+        for start in range(0, len(nonblank), size):
+            positions = nonblank[start : start + size]
+            found = self._decode(
+                [encoded[i] for i in positions], positions, sampling, need_weights=need_weights
+            )
+            for i, result in zip(positions, found, strict=True):
+                hypotheses[i] = result
         return [
-            Translation(sentence, ids, hypotheses, [self._text(h) for h in hypotheses])
-            for sentence, ids, hypotheses in zip(sentences, encoded, found, strict=True)
+            Translation(sentence, ids, found, [self._text(h) for h in found])
+            for sentence, ids, found in zip(sentences, encoded, hypotheses, strict=True)
         ]
 
-    def _search(
-        self, sources: Sequence[Sequence[int]], *, need_weights: bool
-    ) -> list[list[Hypothesis]]:
-        device = self.model.output.weight.device
-        ids, mask = source_batch(sources)
-        with runtime.autocast(device, self.precision):
-            return beam_search(
-                self.model,
-                ids.to(device),
-                mask.to(device),
-                self.decoding,
-                need_weights=need_weights,
-            )
-
-    def _sample(
+    def _decode(
         self,
         sources: Sequence[Sequence[int]],
-        places: Sequence[int],
-        sampling: Sampling,
+        positions: Sequence[int],
+        sampling: Sampling | None,
         *,
         need_weights: bool,
     ) -> list[list[Hypothesis]]:
+        """Search or sample one batch of piece ids; `positions` are those of the sentences."""
         device = self.model.output.weight.device
-        ids, mask = source_batch(sources)
+        ids, mask = (tensor.to(device) for tensor in source_batch(sources))
         with runtime.autocast(device, self.precision):
+            if sampling is None:
+                return beam_search(self.model, ids, mask, self.decoding, need_weights=need_weights)
             return sample(
                 self.model,
-                ids.to(device),
-                mask.to(device),
-                places,
+                ids,
+                mask,
+                positions,
                 self.decoding,
                 sampling,
                 need_weights=need_weights,

@@ -16,7 +16,7 @@ from nmt.decoding.translator import Translator
 from nmt.evaluation import metrics
 from nmt.evaluation.aligner import Aligner
 from nmt.evaluation.alignment_error import score_links
-from nmt.evaluation.alignment_reading import default_reading
+from nmt.evaluation.alignment_extractor import default_extractor
 from nmt.evaluation.validation import evaluate_model
 from nmt.run import average_checkpoints
 from nmt.run.folder import RunFolder
@@ -134,7 +134,7 @@ class FinalTest:
         name, text = aligned
         assert text.alignment is not None
         aligner = Aligner(translator.model, translator.tokenizers)
-        reading = default_reading(self.config, aligner.layers)
+        reading = default_extractor(self.config, aligner.layers)
         reading = reading.resolved(aligner.layers, aligner.heads)
         pairs = list(zip(text.source, text.target, strict=True))
         found = processes.share_out(pairs, lambda part: list(aligner.links(part, reading)))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nmt import processes
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint
-from nmt.config.check_training import attending
+from nmt.config.check_training import attention_layers
 from nmt.config.data import TokenizerConfig
 from nmt.config.schema import Config
 from nmt.data.batch import Batch, collate_pairs
@@ -255,7 +255,7 @@ def load_teacher(
             f"{whose} has other {side} pieces than this run, so their words cannot be compared: "
             "take a teacher of the same tokenizers, or let it translate the training text"
         )
-    layers, _ = attending(checkpoint.config.model.decoder)
+    layers, _ = attention_layers(checkpoint.config.model.decoder)
     layer = settings.attention_layer
     if settings.attention_weight and not -layers <= layer < layers:
         raise UserError(

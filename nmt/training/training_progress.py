@@ -3,7 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nmt.config.schema import PlateauScheduleConfig, ScheduleConfig
+from nmt.config.schema import ScheduleConfig
+from nmt.training.schedule import PlateauScheduleConfig
 
 
 @dataclass

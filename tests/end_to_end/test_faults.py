@@ -28,7 +28,7 @@ from torch import Tensor
 from nmt import durable_file, pipeline
 from nmt.checkpoint import load_checkpoint
 from nmt.evaluation.validation import evaluate_model
-from nmt.reporting import pictures
+from nmt.reporting import picture_log
 from nmt.reporting.metric_log import JsonLinesLog, read_metrics
 from nmt.reporting.tensorboard import TensorBoardLog
 from nmt.training.trainer import Trainer
@@ -42,7 +42,7 @@ WRITERS = {  # an owner and the name of what writes there
     "checkpoint": (durable_file.os, "fsync"),
     "curves": (JsonLinesLog, "scalars"),
     "tensorboard": (TensorBoardLog, "scalars"),
-    "pictures": (pictures, "save_heatmap"),
+    "pictures": (picture_log, "save_heatmap"),
 }
 
 

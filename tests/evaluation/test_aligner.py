@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 
 from nmt.config.model import ModelConfig
-from nmt.config.schema import Config, GuidedAlignmentConfig
+from nmt.config.schema import Config
+from nmt.config.training_settings import GuidedAlignmentConfig
 from nmt.data.corpus import ParallelText
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation import aligner as module
 from nmt.evaluation.aligner import Aligner
-from nmt.evaluation.alignment_reading import GUIDED_THRESHOLD, AlignmentReading, default_reading
+from nmt.evaluation.alignment_extractor import (
+    GUIDED_THRESHOLD,
+    AlignmentExtractor,
+    default_extractor,
+)
 from nmt.evaluation.attention_map import EOS_WORD, hypothesis_map, piece_map
 from nmt.text.tokenizer import split_words
 
@@ -46,7 +51,7 @@ def test_any_hypothesis_of_a_beam_comes_back_when_forced(translator: Translator)
         assert len(translation.hypotheses) == 5
         for rank, hypothesis in enumerate(translation.hypotheses):
             searched = hypothesis_map(translation, translator.tokenizers, rank)
-            (forced,) = aligner.force([translation.source_ids], [hypothesis.ids])
+            (forced,) = aligner.teacher_forced_weights([translation.source_ids], [hypothesis.ids])
             assert hypothesis.weights is not None
             np.testing.assert_allclose(forced, hypothesis.weights.numpy(), atol=1e-5)
             encoded = translator.tokenizers.source.encode_words(translation.source)
@@ -62,8 +67,8 @@ def test_the_batch_changes_nothing_and_the_order_stays(
 ) -> None:
     monkeypatch.setattr(module, "_CHUNK_BATCHES", 2)  # so that pairs come in several chunks
     aligner = _aligner(translator, size)
-    single = [next(aligner.maps([pair])) for pair in pairs]
-    together = list(aligner.maps(pairs))
+    single = [next(aligner.attention_maps([pair])) for pair in pairs]
+    together = list(aligner.attention_maps(pairs))
     for alone, found, (source, target) in zip(single, together, pairs, strict=True):
         np.testing.assert_allclose(found.weights, alone.weights, atol=1e-5)
         np.testing.assert_allclose(found.weights.sum(-1), 1, atol=1e-5)
@@ -71,7 +76,7 @@ def test_the_batch_changes_nothing_and_the_order_stays(
         assert set(found.source_words) == {*range(len(split_words(source))), EOS_WORD}
         assert set(found.target_words) == {*range(len(split_words(target))), EOS_WORD}
     for shift in (False, True):
-        reading = AlignmentReading(0, None, shift)
+        reading = AlignmentExtractor(0, None, shift)
         found_links = list(aligner.links(pairs, reading))
         assert found_links == [next(aligner.links([pair], reading)) for pair in pairs]
 
@@ -85,7 +90,7 @@ def test_pairs_are_taken_as_they_are_needed(translator: Translator) -> None:
             taken += 1
             yield "two three", "zwei drei"
 
-    links = _aligner(translator, 1).links(endless(), AlignmentReading(0, None, shift=False))
+    links = _aligner(translator, 1).links(endless(), AlignmentExtractor(0, None, shift=False))
     first = next(links)
     assert taken == module._CHUNK_BATCHES
     assert next(links) == first
@@ -94,7 +99,7 @@ def test_pairs_are_taken_as_they_are_needed(translator: Translator) -> None:
 def test_every_target_word_has_a_link_and_blank_sides_have_none(
     translator: Translator, pairs: list[tuple[str, str]]
 ) -> None:
-    reading = AlignmentReading(-1, 0, shift=True)
+    reading = AlignmentExtractor(-1, 0, shift=True)
     for links, (source, target) in zip(
         _aligner(translator).links(pairs, reading), pairs, strict=True
     ):
@@ -117,7 +122,7 @@ def test_a_run_is_read_at_its_last_layer_but_one(
     tiny_config: TinyConfig,
 ) -> None:
     config = run_config(tiny_config())
-    assert default_reading(config, layers) == AlignmentReading(layer, None, shift=False)
+    assert default_extractor(config, layers) == AlignmentExtractor(layer, None, shift=False)
 
 
 @pytest.mark.parametrize(("layer", "read"), [(None, 4), (1, 1), (-1, 5)])
@@ -130,5 +135,5 @@ def test_a_guided_run_is_read_where_it_was_guided(
     config = run_config(tiny_config())
     guided = GuidedAlignmentConfig(weight=0.05, layer=layer, head=2, shift=True)
     config.training = replace(config.training, guided_alignment=guided)
-    reading = default_reading(config, 6).resolved(6, 4)
-    assert reading == AlignmentReading(read, 2, shift=True, threshold=GUIDED_THRESHOLD)
+    reading = default_extractor(config, 6).resolved(6, 4)
+    assert reading == AlignmentExtractor(read, 2, shift=True, threshold=GUIDED_THRESHOLD)

@@ -5,7 +5,11 @@ import numpy.typing as npt
 import pytest
 
 from nmt.errors import UserError
-from nmt.evaluation.alignment_reading import AlignmentReading, all_readings, links_by_reading
+from nmt.evaluation.alignment_extractor import (
+    AlignmentExtractor,
+    all_extractors,
+    links_by_extractor,
+)
 from nmt.evaluation.attention_map import EOS_WORD, AttentionMap
 
 Matrix = npt.NDArray[np.float64]
@@ -142,9 +146,13 @@ def test_no_head_means_the_mean_of_all() -> None:
 @pytest.mark.parametrize(
     ("layer", "head", "message"),
     [
-        (2, None, "layer 2 does not exist: the model attends with 2 layers, numbered from 0 to 1"),
+        (
+            2,
+            None,
+            "layer 2 does not exist: the model's attention has 2 layers, numbered from 0 to 1",
+        ),
         (-3, 0, "layer -3 does not exist"),
-        (0, 3, "head 3 does not exist: the model attends with 3 heads"),
+        (0, 3, "head 3 does not exist: the model's attention has 3 heads"),
         (0, -4, "head -4 does not exist"),
     ],
 )
@@ -156,19 +164,19 @@ def test_what_does_not_exist_is_refused_with_what_does(
         with pytest.raises(UserError, match=message):
             look(layer, head)
     with pytest.raises(UserError, match=message):
-        AlignmentReading(layer, head, shift=False).resolved(2, 3)
+        AlignmentExtractor(layer, head, shift=False).resolved(2, 3)
 
 
 def test_negative_numbers_are_resolved_from_the_last() -> None:
-    reading = AlignmentReading(-2, -1, shift=True).resolved(4, 8)
-    assert reading == AlignmentReading(2, 7, shift=True)
+    reading = AlignmentExtractor(-2, -1, shift=True).resolved(4, 8)
+    assert reading == AlignmentExtractor(2, 7, shift=True)
 
 
 def test_reading_in_many_ways_at_once_is_reading_in_each() -> None:
     attention = _random_map(2, 3)
-    readings = all_readings(2, 3)
+    readings = all_extractors(2, 3)
     assert len(set(readings)) == 2 * (1 + 3) * 2
-    found = links_by_reading(readings, attention)
+    found = links_by_extractor(readings, attention)
     assert found == [reading.links(attention) for reading in readings]
     assert len(set(found)) > 2
 

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from nmt.reporting.heatmaps.heatmap import Heatmap, heatmap_image
+from nmt.reporting.heatmaps.heatmap import Heatmap
+from nmt.reporting.heatmaps.rendering import heatmap_image
 from nmt.reporting.tensorboard import TensorBoardLog
 
 HEATMAP = Heatmap(np.eye(2), ["▁weiß", "</s>"], ["▁white", "</s>"])

@@ -1,7 +1,8 @@
-"""How a grid of heatmaps is laid out and drawn. All lengths are inches unless a name says points.
+"""The figure of all layers and heads of one sentence: layers down, heads across.
 
-One axes covers the figure and counts inches from its upper left corner, so a place in the layout
-is a place in the picture. The layout is computed, as that of a single heatmap is.
+Lengths are inches unless a name says points. A single axes covers the figure and counts inches from
+its upper left corner, so layout coordinates are also plot coordinates. The layout is computed like
+that of a single heatmap.
 """
 
 from __future__ import annotations
@@ -15,13 +16,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nmt.reporting.attention_record import AttentionRecord
-from nmt.reporting.heatmaps.figure import (
-    BAR_GAP,
-    BAR_LABELS,
-    BAR_WIDTH,
+from nmt.reporting.heatmaps.annotations import (
     FAINT,
     GRID,
     INK,
+    color_map,
+    draw_color_bar,
+    draw_source_label,
+    draw_target_label,
+    draw_title,
+)
+from nmt.reporting.heatmaps.sizes import (
+    BAR_GAP,
+    BAR_LABELS,
+    BAR_WIDTH,
     LABEL_GAP,
     MARGIN,
     MAXIMUM_MATRIX,
@@ -29,14 +37,10 @@ from nmt.reporting.heatmaps.figure import (
     SCREEN_DPI,
     SMALLEST_GRID,
     cell_size,
-    colors,
-    draw_scale,
-    draw_source_label,
-    draw_target_label,
-    draw_title,
 )
-from nmt.reporting.heatmaps.text import (
+from nmt.reporting.heatmaps.typesetting import (
     POINTS_PER_INCH,
+    ignore_missing_glyphs,
     text_font,
     text_width,
     title_line_height,
@@ -44,7 +48,7 @@ from nmt.reporting.heatmaps.text import (
     wrap_title,
 )
 
-COMFORTABLE_SIDE = 14.0  # of all panels together, where cells may be as large as they like
+COMFORTABLE_SIDE = 14.0  # of all panels together; up to it, cells have their full size
 SMALLEST_CELL = 0.05
 PANEL_GAP = 0.14
 NAME_POINTS = 8.0  # of "layer 1" and "head 1"
@@ -53,26 +57,31 @@ NAME_SPACE = 0.24  # beside "layer 1", above "head 1"
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the panels go: panel (layer, head) has its upper left corner at `corner`."""
+    """Positions and sizes. Pairs of lengths are (x, y): across, then down."""
 
     cell: float
-    panel: tuple[float, float]  # width, height
-    pitch: tuple[float, float]  # from one panel to the next, across and down
-    corner: tuple[float, float]  # of the first panel
+    panel: tuple[float, float]  # width, height of one panel
+    pitch: tuple[float, float]  # from one panel to the next
+    corner: tuple[float, float]  # upper left, of the first panel
     size: tuple[float, float]  # of the figure
-    bar: tuple[float, float]  # left edge and height of the colour bar
+    bar: tuple[float, float]  # left edge and height of the color bar
     label_points: float
     rotation: float  # of the source labels, degrees
-    label_stride: int  # 1: every token is labelled; 3: every third
+    label_stride: int  # 1: every token has a label; 3: every third
     title: tuple[str, ...]
 
-    def place(self, layer: int, head: int) -> tuple[float, float]:
-        """Left and top of a panel."""
+    def panel_corner(self, layer: int, head: int) -> tuple[float, float]:
+        """Return the left and top coordinates of a panel."""
         return self.corner[0] + head * self.pitch[0], self.corner[1] + layer * self.pitch[1]
 
 
-def draw(record: AttentionRecord) -> Figure:
-    """Draw all layers and heads of `record` on a figure of its own."""
+@ignore_missing_glyphs()
+def draw_heatmap_grid(record: AttentionRecord) -> Figure:
+    """Draw L rows of H heatmaps on the color scale [0, 1], with token labels at the outer edges.
+
+    Cells shrink as the number of panels and tokens grows. Where a cell is smaller than a line of
+    text, only every second or third token has a label.
+    """
     source = [token_label(token) for token in record.source]
     target = [token_label(token) for token in record.target]
     layout = _plan(source, target, record)
@@ -83,14 +92,14 @@ def draw(record: AttentionRecord) -> Figure:
     weights = np.asarray(record.weights, dtype=np.float64)
     for layer in range(record.layers):
         for head in range(record.heads):
-            _draw_panel(axes, weights[layer, head], layout.place(layer, head), layout)
-    axes.set(aspect="auto", xlim=(0, width), ylim=(height, 0))  # imshow changes them
+            _draw_panel(axes, weights[layer, head], layout.panel_corner(layer, head), layout)
+    axes.set(aspect="auto", xlim=(0, width), ylim=(height, 0))  # imshow changed the limits
     _draw_tokens(axes, source, target, record, layout)
     _draw_names(axes, record, layout)
     left, bar_height = layout.bar
     bottom = height - layout.corner[1] - bar_height
     box = (left / width, bottom / height, BAR_WIDTH / width, bar_height / height)
-    draw_scale(figure, box)
+    draw_color_bar(figure, box)
     draw_title(figure, layout.title)
     return figure
 
@@ -142,21 +151,24 @@ def _plan(source: list[str], target: list[str], record: AttentionRecord) -> _Lay
 
 
 def _cell(rows: int, columns: int, layers: int, heads: int) -> float:
-    """As large as in a single heatmap where the grid stays small, else down to 0.05 inches."""
+    """Return the side of a cell: that of a single heatmap while the grid is small, then less.
+
+    It is at least 0.05 inches, except where the grid would be larger than 36 inches.
+    """
     cells = max(rows * layers, columns * heads)
     comfortable = min(cell_size(max(rows, columns)), COMFORTABLE_SIDE / cells)
     return min(max(comfortable, SMALLEST_CELL), MAXIMUM_MATRIX / cells)
 
 
 def _draw_panel(
-    axes: Axes, weights: npt.NDArray[np.float64], place: tuple[float, float], layout: _Layout
+    axes: Axes, weights: npt.NDArray[np.float64], corner: tuple[float, float], layout: _Layout
 ) -> None:
-    (left, top), (width, height) = place, layout.panel
+    (left, top), (width, height) = corner, layout.panel
     right, bottom = left + width, top + height
     if weights.size:
         axes.imshow(
             weights,
-            cmap=colors(),
+            cmap=color_map(),
             vmin=0,
             vmax=1,
             interpolation="antialiased",
@@ -174,31 +186,31 @@ def _draw_panel(
 def _draw_tokens(
     axes: Axes, source: list[str], target: list[str], record: AttentionRecord, layout: _Layout
 ) -> None:
-    """Name the source tokens above the first row of panels, the target tokens left of them."""
+    """Write source tokens above the top panels and target tokens left of the first panels."""
     points = layout.label_points
     for head in range(record.heads):
-        left, top = layout.place(0, head)
+        left, top = layout.panel_corner(0, head)
         for column in range(0, len(source), layout.label_stride):
             edge = (left + (column + 0.5) * layout.cell, top)
             draw_source_label(axes, edge, source[column], points, layout.rotation)
     for layer in range(record.layers):
-        left, top = layout.place(layer, 0)
+        left, top = layout.panel_corner(layer, 0)
         for row in range(0, len(target), layout.label_stride):
             edge = (left, top + (row + 0.5) * layout.cell)
             draw_target_label(axes, edge, target[row], points)
 
 
 def _draw_names(axes: Axes, record: AttentionRecord, layout: _Layout) -> None:
-    """Write "layer 1" down the left and "head 1" across the top, where there are several."""
+    """Write "layer 1" down the left if there are several layers, likewise "head 1" on top."""
     width, height = layout.panel
     titles = len(layout.title) * title_line_height() + 0.1 if layout.title else 0
     if record.heads > 1:
         for head in range(record.heads):
-            middle = layout.place(0, head)[0] + width / 2
+            middle = layout.panel_corner(0, head)[0] + width / 2
             _write_name(axes, middle, MARGIN + titles + NAME_SPACE / 3, f"head {head + 1}", 0)
     if record.layers > 1:
         for layer in range(record.layers):
-            middle = layout.place(layer, 0)[1] + height / 2
+            middle = layout.panel_corner(layer, 0)[1] + height / 2
             _write_name(axes, MARGIN + NAME_SPACE / 3, middle, f"layer {layer + 1}", 90)
 
 
