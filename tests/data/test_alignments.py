@@ -165,7 +165,7 @@ def test_a_missing_file_of_links_is_named(named: FilesDataConfig, tmp_path: Path
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_gold_apart_from_the_corpus_is_read_in_its_direction(
+def test_a_separate_gold_set_is_read_in_its_direction(
     data: FilesDataConfig, tmp_path: Path, flip: bool
 ) -> None:
     source, target, links = (tmp_path / f"gold.{suffix}" for suffix in ("en", "de", "align"))
@@ -224,7 +224,7 @@ def test_links_change_nothing_for_a_run_that_is_not_guided(
     assert again.train.links is None
 
 
-def test_other_links_are_prepared_anew(named: FilesDataConfig, tmp_path: Path) -> None:
+def test_other_links_are_prepared_again(named: FilesDataConfig, tmp_path: Path) -> None:
     prepare(named, TOKENIZER)
     assert not prepare(named, TOKENIZER, with_links=True).from_cache
     (tmp_path / "train.align").write_text("0-0\n\n\n")

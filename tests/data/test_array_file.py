@@ -37,7 +37,7 @@ def test_rows_stay_on_the_disk(tmp_path: Path) -> None:
     assert isinstance(open_array(tmp_path / "a.npy"), np.memmap)
 
 
-def test_a_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_truncated_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.npy"
     with ArrayWriter(file, np.int64) as writer:
         writer.append(np.arange(1000))

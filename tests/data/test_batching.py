@@ -73,7 +73,7 @@ def test_every_pair_is_in_one_batch(budget: int) -> None:
 
 
 @pytest.mark.parametrize("budget", [37, 512, 4096])
-def test_the_budget_holds_with_pads_and_longer_pairs_stand_alone(budget: int) -> None:
+def test_the_budget_includes_padding_and_longer_pairs_are_alone(budget: int) -> None:
     source, target = realistic_lengths(3000)
     source[:5], target[5:10] = 3 * budget, 2 * budget
     batches = cut((source, target), budget)
@@ -111,7 +111,7 @@ def test_equals_get_new_company_with_another_order() -> None:
 
 @pytest.mark.parametrize("buffer", BUFFERS)
 @pytest.mark.parametrize("accumulation", [1, 3])
-def test_an_epoch_holds_every_pair_once(
+def test_an_epoch_contains_every_pair_once(
     stream: Callable[..., UpdateBatches], accumulation: int, buffer: int | None
 ) -> None:
     batches = stream(accumulation, shuffle_buffer=buffer)
@@ -144,7 +144,7 @@ def test_batches_of_an_epoch_come_in_mixed_lengths(stream: Callable[..., UpdateB
 
 @pytest.mark.parametrize("buffer", BUFFERS)
 @pytest.mark.parametrize("accumulation", [1, 3])
-def test_a_stream_goes_on_from_its_state(
+def test_a_stream_continues_from_its_state(
     stream: Callable[..., UpdateBatches], accumulation: int, buffer: int | None
 ) -> None:
     def fresh() -> UpdateBatches:
@@ -187,7 +187,7 @@ def test_processes_share_every_batch_and_hand_over_to_any_number(
             state = shares[0].state
 
 
-def test_a_state_behind_the_end_of_an_epoch_goes_on_with_the_next(
+def test_a_state_after_the_end_of_an_epoch_continues_with_the_next(
     stream: Callable[..., UpdateBatches],
 ) -> None:
     # As if a run is resumed with larger batches.
@@ -197,7 +197,7 @@ def test_a_state_behind_the_end_of_an_epoch_goes_on_with_the_next(
 
 
 @pytest.mark.parametrize("buffer", BUFFERS)
-def test_a_source_of_weight_two_is_seen_twice(
+def test_a_source_of_weight_two_is_used_twice(
     stream: Callable[..., UpdateBatches], buffer: int | None
 ) -> None:
     batches = stream(sections=(150, 50), weights=(1.0, 2.0), shuffle_buffer=buffer)
@@ -239,7 +239,7 @@ def test_a_stream_travels_without_its_lengths(stream: Callable[..., UpdateBatche
 
 
 @given(st.lists(st.tuples(st.integers(0, 70_000), st.integers(0, 70_000)), min_size=1))
-def test_a_key_holds_both_lengths(pairs: list[tuple[int, int]]) -> None:
+def test_a_key_encodes_both_lengths(pairs: list[tuple[int, int]]) -> None:
     sources, targets = np.array(pairs).T
     keys = LengthKeys.of_lengths(sources, targets)
     found = keys.lengths(keys.keys.astype(np.int64))

@@ -83,7 +83,7 @@ def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         pass
 
 
-def test_what_a_killed_process_left_of_other_data_goes_too(tmp_path: Path) -> None:
+def test_remains_of_killed_processes_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".partial-killed").mkdir()
     (tmp_path / ".partial-killed" / "half").write_text("half")
     with made_once(tmp_path / "under way", _ignore) as busy:

@@ -126,7 +126,7 @@ class Deadly(ChunkJudge):
         return super().__call__(chunk)
 
 
-def test_a_worker_that_is_killed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_is_killed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "CHUNK", 1)
     monkeypatch.setattr(chunk_workers, "_SMALL", 1)
     judge = Deadly(PairFilters(FILTERS, ("en", "de")), FILTERS, INSPECT)

@@ -106,7 +106,7 @@ def test_workers_make_the_same_bits(loader: Loaders, workers: int, method: str) 
     assert_nothing_runs()
 
 
-def test_the_state_is_of_what_was_taken_whoever_goes_on(loader: Loaders) -> None:
+def test_the_state_follows_the_updates_taken(loader: Loaders) -> None:
     whole = take(loader(), 40)
     found, state = [], BatchingState()
     for workers, count in ((1, 3), (0, 20), (2, 17)):
@@ -118,7 +118,7 @@ def test_the_state_is_of_what_was_taken_whoever_goes_on(loader: Loaders) -> None
     assert_same(found, whole)
 
 
-def test_iterating_again_goes_on(loader: Loaders) -> None:
+def test_iterating_again_continues(loader: Loaders) -> None:
     whole, twice = take(loader(), 9), loader(1)
     assert_same([*islice(twice, 4), *islice(twice, 5)], whole)
     twice.close()
@@ -181,7 +181,7 @@ def test_an_error_arrives_as_what_it_was(
     assert_nothing_runs()
 
 
-def test_an_error_tells_where_it_happened(loader: Loaders, corpus: EncodedCorpus) -> None:
+def test_an_error_shows_where_it_happened(loader: Loaders, corpus: EncodedCorpus) -> None:
     def fail() -> None:
         raise OddError("what cannot", "be pickled")
 
@@ -283,7 +283,7 @@ class Doubling:
         return [piece for piece in ids for _ in range(1 + int(random.random() < 0.5))]
 
 
-def test_sampled_cuts_differ_by_epoch_and_not_by_who_makes_them(loader: Loaders) -> None:
+def test_sampled_segmentations_differ_by_epoch_not_by_worker(loader: Loaders) -> None:
     samplers = Doubling(), Doubling()
     here, ahead = take(loader(samplers=samplers), 60), take(loader(2, samplers=samplers), 60)
     assert_same(ahead, here)
@@ -292,7 +292,7 @@ def test_sampled_cuts_differ_by_epoch_and_not_by_who_makes_them(loader: Loaders)
     assert_same(take(resumed, 5), here[7:12])
 
 
-def test_every_epoch_cuts_anew(corpus: EncodedCorpus) -> None:
+def test_every_epoch_segments_again(corpus: EncodedCorpus) -> None:
     samplers = Doubling(), Doubling()
     one = replace(corpus, source=PieceSequences.from_lists([list(range(5, 25))] * 200))
     maker = UpdateMaker(UpdateBatches(one, 10**6, 1, 1), samplers)
@@ -302,7 +302,7 @@ def test_every_epoch_cuts_anew(corpus: EncodedCorpus) -> None:
     assert not rows & {tuple(row) for row in second.tolist()}, "an epoch repeats the last one's"
 
 
-def test_a_sampled_cut_that_is_too_long_gives_way(corpus: EncodedCorpus) -> None:
+def test_a_sampled_segmentation_that_is_too_long_is_replaced(corpus: EncodedCorpus) -> None:
     batches = UpdateBatches(corpus, 10**6, 1, 1)
     longest = int(max(corpus.source.lengths.max(), corpus.target.lengths.max()))
     maker = UpdateMaker(batches, (Doubling(), Doubling()), max_length=longest)

@@ -21,7 +21,7 @@ def members(buffer: int | None, seed: int, epoch: int) -> list[Any]:
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=6))
-def test_without_weights_every_pair_is_seen_once(sizes: list[int]) -> None:
+def test_without_weights_every_pair_is_used_once(sizes: list[int]) -> None:
     assert epoch_counts(sizes, [1.0] * len(sizes), 1.0) == sizes
 
 
@@ -55,7 +55,7 @@ def test_no_source_is_lost_to_rounding() -> None:
 
 
 @pytest.mark.parametrize("buffer", [None, 8, 24, 10**6])
-def test_pairs_of_a_source_are_seen_equally_often_over_epochs(buffer: int | None) -> None:
+def test_pairs_of_a_source_are_used_equally_often_over_epochs(buffer: int | None) -> None:
     seen = np.zeros(sum(SIZES), dtype=int)
     bounds = np.cumsum((0, *SIZES))
     for epoch in range(12):

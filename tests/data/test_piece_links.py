@@ -79,7 +79,7 @@ def test_links_come_back_from_a_file(tmp_path: Path) -> None:
     assert isinstance(again.links, np.memmap)
 
 
-def test_links_follow_their_pairs_when_others_are_left_out() -> None:
+def test_links_follow_their_pairs_when_others_are_dropped() -> None:
     links = of([(0, 0)], [], [(1, 0)], [(0, 0), (0, 1)])
     kept = links.keep(np.array([0, 3]))
     assert [kept[i].tolist() for i in range(2)] == [[[0, 0]], [[0, 0], [0, 1]]]

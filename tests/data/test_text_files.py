@@ -124,7 +124,7 @@ def test_lines_of_several_files_come_together_and_only_when_they_are_asked_for(
 
 
 @pytest.mark.parametrize("long", [0, 1, 2])
-def test_files_that_end_before_another_are_told_when_they_do(tmp_path: Path, long: int) -> None:
+def test_files_that_end_before_another_are_reported_then(tmp_path: Path, long: int) -> None:
     paths = [tmp_path / name for name in ("a", "b", "c")]
     for number, path in enumerate(paths):
         path.write_text("one\n" * (2 + (number == long)))

@@ -123,7 +123,7 @@ def test_what_is_clean_is_called_clean(check: Check) -> None:
 
 
 @pytest.mark.parametrize("name", [*WARNINGS, *ERRORS])
-def test_a_fault_is_named_with_its_place_and_remedy(name: str, check: Check) -> None:
+def test_a_fault_is_named_with_its_location_and_remedy(name: str, check: Check) -> None:
     rule, file, line, remedy = {**WARNINGS, **ERRORS}[name]
     status, report = check(GALLERY / name)
     finding = _finding(report, rule)
@@ -172,7 +172,7 @@ def test_a_folder_is_no_file(check: Check, tmp_path: Path) -> None:
     assert files[0] in report["findings"][0]["message"]
 
 
-def test_a_vocabulary_too_large_is_told_before_training(check: Check) -> None:
+def test_a_vocabulary_too_large_is_reported_before_training(check: Check) -> None:
     status, report = check(GALLERY / "clean", vocab_size=30_000)
     finding = _finding(report, "vocabulary_too_large")
     assert status == 2
@@ -180,7 +180,7 @@ def test_a_vocabulary_too_large_is_told_before_training(check: Check) -> None:
     assert "tokenizer.vocab_size" in finding["remedy"]
 
 
-def test_a_vocabulary_too_small_is_told_before_training(check: Check) -> None:
+def test_a_vocabulary_too_small_is_reported_before_training(check: Check) -> None:
     status, report = check(GALLERY / "clean", vocab_size=100)
     finding = _finding(report, "vocabulary_too_small")
     assert status == 2

@@ -169,5 +169,5 @@ def test_every_piece_is_of_the_word_that_it_spells(
         assert spelled(mine) == spelled(tokenizer.encode(word)), f"word {number}"
 
 
-def test_a_mark_alone_belongs_to_the_word_behind_it() -> None:
+def test_a_single_mark_belongs_to_the_next_word() -> None:
     assert word_groups(["▁", "▁t", "o", "▁", "go"]) == [0, 0, 0, 1, 1]

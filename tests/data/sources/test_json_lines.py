@@ -63,7 +63,7 @@ def test_text_may_hold_line_breaks_and_any_character(read_file: ReadFile) -> Non
         ('{"en": "a", "de": "\\u0000"}', "forbidden_character", "U+0000"),
     ],
 )
-def test_a_line_that_is_no_pair_is_told_and_left_out(
+def test_a_line_that_is_not_a_pair_is_reported_and_skipped(
     read_file: ReadFile, line: str, rule: str, message: str
 ) -> None:
     reading = read_file("text.jsonl", f"{GOOD}\n{line}\n{GOOD}\n")

@@ -76,7 +76,7 @@ def test_what_is_read_at_once_is_cleaned(folder: Path) -> None:
     assert read_all(_open(path=str(folder / "text.{lang}"))) == (["a", " b c"], ["A", "B"])
 
 
-def test_shards_go_together_by_what_the_wildcards_stand_for(tmp_path: Path, read: Read) -> None:
+def test_shards_are_matched_by_their_wildcards(tmp_path: Path, read: Read) -> None:
     names = ["a", "a.b", "b"]  # sorted by whole names, a.aa and a.b.aa would be exchanged
     for name in names:
         (tmp_path / f"{name}.aa").write_text(f"{name}\n")
@@ -91,7 +91,7 @@ def test_shards_go_together_by_what_the_wildcards_stand_for(tmp_path: Path, read
         open_source(SourceConfig(path=str(tmp_path / "*.{lang}")), ("aa", "zz"), "data.train")
 
 
-def test_shards_of_unlike_patterns_go_together_by_order(tmp_path: Path, read: Read) -> None:
+def test_shards_of_different_patterns_are_matched_by_order(tmp_path: Path, read: Read) -> None:
     for side, names in (("en", ("1", "2")), ("de", ("x7", "x9"))):
         (tmp_path / side).mkdir()
         for number, name in enumerate(names):
@@ -172,7 +172,7 @@ def test_a_language_to_itself_from_one_pattern_is_refused(folder: Path) -> None:
         open_source(config, ("en", "en"), "data.train")
 
 
-def test_a_tag_stands_before_all_that_is_not_blank(tmp_path: Path, read: Read) -> None:
+def test_a_tag_is_added_before_every_text_that_is_not_blank(tmp_path: Path, read: Read) -> None:
     (tmp_path / "x.en").write_bytes("\ufeffa\r\n\n \nb".encode())
     (tmp_path / "x.de").write_text("A\nB\nC\nD")
     path = str(tmp_path / "x.{lang}")
@@ -185,7 +185,7 @@ def test_a_tag_stands_before_all_that_is_not_blank(tmp_path: Path, read: Read) -
     assert len(prints) == 3
 
 
-def test_the_fingerprint_tells_ways_of_reading_apart(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_the_way_of_reading(tmp_path: Path) -> None:
     table = "en\tde\tfr\na\tb\tc\n"
     for name in ("one.tsv", "two.tsv"):
         (tmp_path / name).write_text(table)
