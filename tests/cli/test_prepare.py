@@ -46,7 +46,7 @@ def test_filtered_pairs_are_reported_and_written(
     )
     assert result.status == 0, result.err
     table = [line.split() for line in result.err.splitlines()]
-    assert ["left", "out", "2"] in [line[:3] for line in table]
+    assert ["dropped", "2"] in [line[:2] for line in table]
     assert ["copy", "1"] in [line[:2] for line in table]
     assert ["blank", "1"] in [line[:2] for line in table]
     rows = [line.split("\t")[:3] for line in (tmp_path / "dropped.tsv").read_text().splitlines()]
