@@ -133,6 +133,12 @@ def test_findings_stand_with_the_errors_first_and_their_places(save, report):
     assert page.text("code") == ["seltsam", "seltsam"]
 
 
+def test_a_remedy_of_several_lines_keeps_its_line_breaks(save, report):
+    remedy = "clean the file:\nsed -i 's/  */ /g' web/train.de"
+    report["findings"] = [finding("spaces", "warning", remedy=remedy)]
+    assert remedy in save(report).text("p")
+
+
 @pytest.mark.parametrize("status", ["clean", "warnings", "refused"])
 def test_the_status_stands_at_the_head(save, report, status):
     page = save(report | {"status": status, "findings": []})
