@@ -1,4 +1,4 @@
-"""The table of a sweep: a row a job, its figures those of the summaries."""
+"""The results table of a sweep: one row per job, with the values of its summary."""
 
 import json
 from typing import Any
@@ -29,13 +29,13 @@ def cells(line: str) -> list[str]:
 
 
 def lines(*rows: SweepRow) -> list[list[str]]:
-    """The table's head and rows, cell by cell."""
+    """Return the cells of the table's head and rows."""
     found = [line for line in markdown(rows).splitlines() if line.startswith("|")]
     assert len({len(line) for line in found}) == 1, "the columns are not aligned"
     return [cells(line) for line in (found[0], *found[2:])]
 
 
-def test_a_row_holds_the_figures_of_the_test_set() -> None:
+def test_a_row_has_the_scores_of_the_test_set() -> None:
     head, first, _ = lines(finished("dot"), finished("none"))
     assert head == [
         *("experiment", "perplexity", "BLEU", "chrF", "AER"),
@@ -53,12 +53,12 @@ def test_only_overrides_that_vary_are_shown_in_the_order_given() -> None:
     assert [row[:2] for row in lines(*rows)[1:]] == [["1", "sgd"], ["1", "adam"], ["2", "sgd"]]
 
 
-def test_a_job_alone_is_named_by_its_folder() -> None:
+def test_a_single_job_is_named_by_its_folder() -> None:
     head, row = lines(finished("dot"))
     assert (head[0], row[0]) == ("run", "runs/dot")
 
 
-def test_what_a_run_has_not_is_a_dash() -> None:
+def test_missing_values_are_dashes() -> None:
     row = lines(finished("dot", alignment=None), finished("none"))[1]
     assert row[4] == "-"
     older = {key: value for key, value in SUMMARY.items() if key not in ("tokens_per_second",)}
@@ -67,13 +67,13 @@ def test_what_a_run_has_not_is_a_dash() -> None:
 
 
 @pytest.mark.parametrize("status", ["failed", "interrupted"])
-def test_a_job_without_a_summary_says_so(status: str) -> None:
+def test_a_job_without_a_summary_shows_its_status(status: str) -> None:
     rows = (finished("dot"), SweepRow({"experiment": "none", "data.root": "corpus"}, status))
     assert lines(*rows)[2] == ["none", status, *["-"] * 6]
     assert plain(rows)["rows"][1]["status"] == status
 
 
-def test_a_signature_that_all_share_stands_once_below() -> None:
+def test_a_signature_shared_by_all_rows_appears_once() -> None:
     text = markdown([finished("dot"), finished("none")])
     assert text.count("tok:13a") == 1
     assert text.index("tok:13a") > text.rindex("|")
@@ -81,7 +81,7 @@ def test_a_signature_that_all_share_stands_once_below() -> None:
     assert "compared" not in text
 
 
-def test_rows_measured_otherwise_are_named() -> None:
+def test_rows_measured_differently_are_named() -> None:
     other = finished("none", test={**SCORES, "signature": "tok:char"})
     untested = finished("general")
     assert untested.summary is not None
@@ -95,7 +95,7 @@ def test_rows_measured_otherwise_are_named() -> None:
     assert "99.00" in text
 
 
-def test_plain_values_are_whole_and_json() -> None:
+def test_plain_values_are_unrounded_and_json() -> None:
     table = plain([finished("dot"), finished("none")])
     assert json.loads(json.dumps(table)) == table
     assert table["varying"] == ["experiment"]
@@ -107,6 +107,6 @@ def test_plain_values_are_whole_and_json() -> None:
     assert row["signature"] == "tok:13a"
 
 
-def test_a_bar_in_a_value_does_not_split_its_cell() -> None:
+def test_a_vertical_bar_in_a_value_does_not_split_its_cell() -> None:
     text = markdown([SweepRow({"a": "x|y"}, "failed"), SweepRow({"a": "z"}, "failed")])
     assert "x\\|y" in text
