@@ -1,44 +1,72 @@
-"""Files that are the old one or the whole new one, whatever ends the process or the power."""
+"""Files that are always complete: a write replaces the old file only after it has succeeded.
+
+`atomic_write` protects readers from half-written files. With ``durable=True`` the file also
+survives a power failure, because it is flushed to the disk before it replaces the old one.
+"""
 
 import errno
 import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Numbers of errors that room would mend: the disk's, the user's share, a limit on a file."""
+"""Error numbers that more space fixes: a full disk, an exhausted quota, a file size limit."""
 DISK_FAILS = (
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENODEV, errno.ENXIO),
     *(errno.ESTALE, errno.ENOENT, errno.ENOTDIR, errno.ENOTCONN),
 )
-"""Numbers of errors of a disk that is read-only, closed to the user, broken or gone."""
+"""Error numbers of a disk that is read-only, not permitted, broken or disconnected."""
 
 _PARTIAL = ".partial"
 
 
-def write_durably(path: Path, *parts: bytes | memoryview) -> None:
-    """Write a file beside ``path``, see it onto the disk, and only then put it in its place.
+@contextmanager
+def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; it replaces ``path`` when the block succeeds.
 
-    What a killed write left behind is overwritten; `remove_partial_files` clears a whole folder.
+    After an exception the temporary file is removed and ``path`` is unchanged.
+
+    Args:
+        path: The file to write. Missing folders are created, except with ``durable``: there, a
+            folder that has disappeared is an error.
+        durable: Flush the content and the new name to the disk. Such a file has one writer, so its
+            temporary name is fixed, and a later write overwrites what a killed one left behind.
+            `remove_partial_files` cleans a whole folder.
 
     Raises:
-        OSError: It could not be written; what stood there before still stands.
+        OSError: The file could not be written.
     """
-    partial = path.with_name(f".{path.name}{_PARTIAL}")
+    unique = "" if durable else f".{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    partial = path.with_name(f".{path.name}{unique}{_PARTIAL}")
+    if not durable:
+        path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with partial.open("wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
+        yield partial
+        if durable:
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
         os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)  # it may be what fills the disk
-        raise
-    sync_folder(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)  # after a failure it may be what fills the disk
+    if durable:
+        sync_folder(path.parent)
+
+
+def write_durably(path: Path, *parts: bytes | memoryview) -> None:
+    """Write a file durably; see `atomic_write`.
+
+    Raises:
+        OSError: The file could not be written. The old one is unchanged.
+    """
+    with atomic_write(path, durable=True) as partial, partial.open("wb") as file:
+        for part in parts:
+            file.write(part)
 
 
 def sync_folder(folder: Path) -> None:
-    """See names given in a folder onto the disk, where the system can."""
+    """Flush the names in a folder to the disk, where the operating system supports it."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -49,6 +77,6 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Remove what killed writes have left in a folder that no other process writes to."""
+    """Remove what killed writes left in a folder that no other process writes to."""
     for partial in folder.glob(f".*{_PARTIAL}"):
         partial.unlink(missing_ok=True)

@@ -1,8 +1,10 @@
-"""Shared by all tests: one thread, a cache of their own, tiny models of every kind, random pairs.
+"""Shared by all tests: one thread, a cache of its own, tiny models of every kind, random pairs.
 
-Every test starts from the same random state, so a failure comes back when the test runs alone.
+Settings are the defaults of `nmt.config` with a few small values. Every test starts from the same
+random state, so that a failure is reproduced when the test runs alone.
 """
 
+import dataclasses
 import importlib.util
 import io
 import sys
@@ -17,42 +19,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config.data import (
-    AlignmentFiles,
-    FiltersConfig,
-    GoldAlignments,
-    PhrasebookDataConfig,
-    TokenizerConfig,
-)
-from nmt.config.model import (
-    AttentionConfig,
-    BahdanauAttentionConfig,
-    DecoderConfig,
-    EncoderConfig,
-    LuongConcatAttentionConfig,
-    LuongDotAttentionConfig,
-    LuongGeneralAttentionConfig,
-    LuongLocationAttentionConfig,
-    ModelConfig,
-    MultiHeadAttentionConfig,
-    NoAttentionConfig,
-    RnnDecoderConfig,
-    RnnEncoderConfig,
-    ScaledDotAttentionConfig,
-    TransformerDecoderConfig,
-    TransformerEncoderConfig,
-)
-from nmt.config.schema import (
-    AdamConfig,
-    Config,
-    ConstantScheduleConfig,
-    DecodingConfig,
-    DistillationConfig,
-    GuidedAlignmentConfig,
-    LoggingConfig,
-    RunConfig,
-    TrainingConfig,
-)
+from nmt.config.choices import CHOICES
+from nmt.config.data import PhrasebookDataConfig, TokenizerConfig
+from nmt.config.model import AttentionConfig, DecoderConfig, EncoderConfig, ModelConfig
+from nmt.config.schema import AdamConfig, Config, DecodingConfig, LoggingConfig
+from nmt.config.training_settings import TrainingConfig
 from nmt.data.batch import Batch, collate
 from nmt.data.encoded import EncodedCorpus, PieceSequences
 from nmt.model.build import build_model
@@ -60,6 +31,7 @@ from nmt.model.seq2seq import TranslationModel
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.metric_log import MetricLogs
 from nmt.reporting.progress_line import ProgressLine, TrainingStatus
+from nmt.training.schedule import ConstantScheduleConfig
 from nmt.training.services import TrainerServices
 
 SOURCE_SIZE, TARGET_SIZE = 23, 29  # unlike, so that a confusion of the two shows
@@ -107,38 +79,20 @@ def _same_random_numbers() -> None:
 # ----------------------------------------------------------------------- models
 
 
-def _attention(
-    name: str,
-    *,
-    input_feeding: bool,
-    window: str,
-    window_size: int,
-    coverage: str,
-    maxout_size: int | None,
-    max_source_length: int,
-) -> AttentionConfig:
-    looks: dict[str, Any] = dict(window=window, window_size=window_size)
-    fed = dict(looks, input_feeding=input_feeding)
-    match name:
-        case "none":
-            return NoAttentionConfig()
-        case "bahdanau":
-            return BahdanauAttentionConfig(
-                size=7, coverage=coverage, maxout_size=maxout_size, **looks
-            )
-        case "luong_dot":
-            return LuongDotAttentionConfig(**fed)
-        case "luong_general":
-            return LuongGeneralAttentionConfig(**fed)
-        case "luong_concat":
-            return LuongConcatAttentionConfig(size=7, coverage=coverage, **fed)
-        case "luong_location":
-            return LuongLocationAttentionConfig(max_source_length=max_source_length, **fed)
-        case "scaled_dot":
-            return ScaledDotAttentionConfig(**fed)
-        case "multi_head":
-            return MultiHeadAttentionConfig(num_heads=2, **fed)
-    raise ValueError(name)
+BASES = (EncoderConfig, DecoderConfig, AttentionConfig)
+MODEL_SETTINGS = {
+    field.name
+    for base in BASES
+    for cls in CHOICES[base].values()
+    for field in dataclasses.fields(cls)
+}
+
+
+def _choice(base: type, name: str, settings: Mapping[str, Any]) -> Any:
+    """Return a choice with those of the settings that it has, and its defaults for the rest."""
+    cls = CHOICES[base][name]
+    names = {field.name for field in dataclasses.fields(cls)}
+    return cls(**{key: value for key, value in settings.items() if key in names})
 
 
 def _tiny_config(
@@ -146,87 +100,46 @@ def _tiny_config(
     decoder: str = "rnn",
     *,
     attention: str = "bahdanau",
-    input_feeding: bool = True,
-    window: str = "global",
-    window_size: int = 2,
-    coverage: str = "none",
-    maxout_size: int | None = None,
-    max_source_length: int = 6,
-    cell: str = "gru",
-    num_layers: int = 1,
-    bidirectional: bool = True,
-    reverse: bool = False,
-    bridge: str = "tanh",
-    norm: str = "pre",
-    norm_type: str = "layer",
-    qk_norm: bool = False,
-    positions: str = "sinusoidal",
-    activation: str = "relu",
-    num_kv_heads: int | None = None,
-    dropout: float = 0.0,
-    word_dropout: float = 0.0,
-    layer_drop: float = 0.0,
     tying: str = "none",
     size: int | None = None,
+    dropout: float = 0.0,
+    bidirectional: bool = True,
+    num_layers: int = 1,
+    **changes: Any,
 ) -> ModelConfig:
-    """Return a model's settings; ``size`` makes all widths one, else they are all unlike."""
-    read: EncoderConfig = RnnEncoderConfig(
-        cell=cell,
-        embedding_size=size or 9,
-        hidden_size=(size or (12 if bidirectional else 20)) // (1 + bidirectional),
-        num_layers=num_layers,
-        bidirectional=bidirectional,
-        reverse=reverse,
-        dropout=dropout,
-        word_dropout=word_dropout,
-    )
-    layers: dict[str, Any] = dict(
-        num_layers=num_layers,
-        num_kv_heads=num_kv_heads,
-        qk_norm=qk_norm,
-        positions=positions,
-        norm=norm,
-        norm_type=norm_type,
-        activation=activation,
-        dropout=dropout,
-        attention_dropout=dropout,
-        feed_forward_dropout=dropout,
-        word_dropout=word_dropout,
-        layer_drop=layer_drop,
-    )
-    if encoder == "transformer":
-        read = TransformerEncoderConfig(
-            hidden_size=size or 12,
-            feed_forward_size=2 * (size or 10),
-            num_heads=2,
-            **layers,
-        )
-    write: DecoderConfig = RnnDecoderConfig(
-        cell=cell,
-        embedding_size=size or 11,
-        hidden_size=size or (10 if bidirectional else 20),
-        num_layers=num_layers,
-        dropout=dropout,
-        word_dropout=word_dropout,
-        bridge=bridge,
-        attention=_attention(
-            attention,
-            input_feeding=input_feeding,
-            window=window,
-            window_size=window_size,
-            coverage=coverage,
-            maxout_size=maxout_size,
-            max_source_length=max_source_length,
+    """Return the default settings with a few units; all sizes differ, or all are ``size``.
+
+    ``changes`` are settings of the encoder, the decoder and the attention, wherever they exist.
+    """
+    assert changes.keys() <= MODEL_SETTINGS, changes
+    names = ("dropout", "attention_dropout", "feed_forward_dropout")
+    shared = dict.fromkeys(names, dropout) | dict(num_layers=num_layers, **changes)
+    attention_sizes = dict(size=7, num_heads=2, window_size=2, max_source_length=6)
+    encoder_sizes = {
+        "rnn": dict(
+            embedding_size=size or 9,
+            hidden_size=(size or (12 if bidirectional else 20)) // (1 + bidirectional),
+            bidirectional=bidirectional,
         ),
+        "transformer": dict(
+            hidden_size=size or 12, feed_forward_size=2 * (size or 10), num_heads=2
+        ),
+    }
+    decoder_sizes: dict[str, dict[str, Any]] = {
+        "rnn": dict(
+            embedding_size=size or 11,
+            hidden_size=size or (10 if bidirectional else 20),
+            attention=_choice(AttentionConfig, attention, attention_sizes | changes),
+        ),
+        "transformer": dict(
+            hidden_size=size or 16, feed_forward_size=2 * (size or 13), num_heads=4
+        ),
+    }
+    return ModelConfig(
+        encoder=_choice(EncoderConfig, encoder, shared | encoder_sizes[encoder]),
+        decoder=_choice(DecoderConfig, decoder, shared | decoder_sizes[decoder]),
+        tying=tying,
     )
-    if decoder == "transformer":
-        write = TransformerDecoderConfig(
-            hidden_size=size or 16,
-            feed_forward_size=2 * (size or 13),
-            num_heads=4,
-            **layers,
-        )
-    return ModelConfig(encoder=read, decoder=write, tying=tying)
 
 
 SCORES = (
@@ -396,20 +309,15 @@ def corpus_of() -> Callable[[Pairs], EncodedCorpus]:
 
 
 def _tokenizer_config(**changes: Any) -> TokenizerConfig:
-    config = TokenizerConfig(
+    tiny = TokenizerConfig(
         name="unigram",
         vocab_size=20,
         joint=False,
         byte_fallback=False,
-        character_coverage=1.0,
         normalization="identity",
-        symbols=[],
-        sampling=0.0,
         sample_size=1_000_000,
-        model=None,
-        target_model=None,
     )
-    return replace(config, **changes)
+    return replace(tiny, **changes)
 
 
 @pytest.fixture(scope="session")
@@ -418,110 +326,35 @@ def tokenizer_config() -> Callable[..., TokenizerConfig]:
     return _tokenizer_config
 
 
-def _adam() -> AdamConfig:
-    return AdamConfig(learning_rate=0.003, beta1=0.9, beta2=0.98, epsilon=1e-9, weight_decay=0.0)
-
-
-def _greedy() -> DecodingConfig:
-    return DecodingConfig(
-        beam_size=1, length_penalty=1.0, max_length_ratio=2.0, max_length_extra=5, batch_size=64
-    )
-
-
-def _no_filters() -> FiltersConfig:
-    return FiltersConfig(
-        max_words=None,
-        max_ratio=None,
-        duplicates="keep",
-        copies=False,
-        scripts=False,
-        language=None,
-        test_overlap=False,
-    )
-
-
 @pytest.fixture
 def run_config() -> Callable[..., Config]:
     """A factory of whole configurations; keywords are fields of `TrainingConfig`, or sections."""
 
     def make(model: ModelConfig, **changes: Any) -> Config:
-        sections: dict[str, Any] = {
-            "optimizer": _adam(),
-            "schedule": ConstantScheduleConfig(warmup=0),
-        }
-        training: dict[str, Any] = dict(
+        tiny = TrainingConfig(
             max_updates=6,
-            max_minutes=None,
             batch_tokens=64,
-            accumulation=1,
-            label_smoothing=0.1,
-            guided_alignment=GuidedAlignmentConfig(weight=0.0, layer=None, head=0, shift=False),
-            coverage_loss=0.0,
-            clip_norm=1.0,
             precision="float32",
             device="cpu",
-            parallel="auto",
-            threads=None,
-            ema_decay=None,
             validate_every=1_000_000,
-            validation_beam_size=1,
             save_every=1_000_000,
             best_metric="perplexity",
-            patience=None,
-            tf32=False,
-            deterministic=False,
-            gradient_checkpointing=False,
             max_skipped=0,
-            on_divergence="stop",
-            rewind_rate=0.5,
-            dry_run=False,
-            init_from=None,
-            init_vocabulary="keep",
-            freeze=[],
-            l2_sp=0.0,
-            ewc=0.0,
-            r_drop=0.0,
-            distillation=DistillationConfig(
-                teacher=None,
-                weight=0.5,
-                temperature=1.0,
-                attention_weight=0.0,
-                attention_layer=-1,
-                attention_measure="kl",
-            ),
-            average_last=0,
             keep_last=1,
-            keep_every=None,
-            keep_best=1,
             save_in_background=False,
         )
-        for key, value in changes.items():
-            (sections if key in sections else training)[key] = value
+        sections = {key: changes.pop(key) for key in ("optimizer", "schedule") if key in changes}
         return Config(
-            seed=1,
-            run=RunConfig(dir=None),
             data=PhrasebookDataConfig(
-                source_language="en",
-                target_language="de",
-                extra={},
-                temperature=1.0,
-                filters=_no_filters(),
-                max_length=100,
-                on_doubt="stop",
-                dropped=None,
-                shuffle_buffer=None,
-                workers=1,
-                loader_workers=0,
-                alignments=AlignmentFiles(train=None, valid=None, test=None),
-                gold=GoldAlignments(source=None, target=None, links=None, flip=False),
-                cache_dir=None,
+                source_language="en", target_language="de", max_length=100, workers=1
             ),
             tokenizer=_tokenizer_config(vocab_size=64),
             model=model,
-            training=TrainingConfig(**training),
-            decoding=_greedy(),
-            logging=LoggingConfig(log_every=1, tensorboard=False, samples=0, heatmap_layer=-1),
-            **sections,
+            optimizer=sections.get("optimizer", AdamConfig(learning_rate=0.003)),
+            schedule=sections.get("schedule", ConstantScheduleConfig(warmup=0)),
+            training=replace(tiny, **changes),
+            decoding=DecodingConfig(beam_size=1, max_length_extra=5),
+            logging=LoggingConfig(log_every=1, tensorboard=False, samples=0),
         )
 
     return make

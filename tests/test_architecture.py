@@ -10,14 +10,14 @@ ROOT = Path(__file__).resolve().parents[1] / "nmt"
 FILES = sorted(ROOT.rglob("*.py"))
 
 OWNERS = {  # a library, and the parts of nmt that alone may import it
-    "hydra": ("config", "cli", "sweeps"),
-    "omegaconf": ("config", "cli", "sweeps"),
+    "hydra": ("config", "sweeps"),
+    "omegaconf": ("config", "sweeps"),
     "sentencepiece": ("text",),
     "sacrebleu": ("evaluation/metrics",),
     "datasets": ("data",),
     "pyarrow": ("data/sources",),
     "translate": ("data/sources",),
-    "py3langid": ("data/languages",),
+    "py3langid": ("data/language_identification",),
     "tensorboard": ("reporting",),
     "torch.utils.tensorboard": ("reporting",),
     "matplotlib": ("reporting",),
@@ -26,7 +26,10 @@ OWNERS = {  # a library, and the parts of nmt that alone may import it
 FORBIDDEN = {  # a part of nmt, and the parts that it must not know
     "config": ("text", "data", "model", "training", "decoding", "evaluation", "checkpoint"),
     "text": ("data", "model", "training", "decoding", "evaluation", "checkpoint", "reporting"),
-    "data": ("model", "training", "decoding", "evaluation", "checkpoint", "reporting"),
+    "data": (
+        *("data_check", "model", "training", "decoding", "evaluation", "checkpoint"),
+        "reporting",
+    ),
     "data_check": ("model", "training", "decoding", "evaluation", "checkpoint"),
     "model": ("training", "decoding", "evaluation", "checkpoint", "reporting"),
     "reporting": ("text", "data", "model", "training", "decoding", "evaluation", "checkpoint"),
@@ -36,6 +39,7 @@ FORBIDDEN = {  # a part of nmt, and the parts that it must not know
     "training": ("decoding", "evaluation", "checkpoint"),
     "durable_file": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "errors": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
+    "process_exit": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "processes": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "runtime": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
 }

@@ -1,6 +1,7 @@
 """What a run does to its process: precision by measurement, and numerics that are asked for."""
 
 import os
+import time
 
 import pytest
 import torch
@@ -22,22 +23,23 @@ def test_named_precisions_are_taken_at_their_word() -> None:
 def test_a_cpu_is_measured_not_believed(
     monkeypatch: pytest.MonkeyPatch, slow: str, expected: str
 ) -> None:
-    product, products = torch.mm, []
+    """Products advance a simulated clock, so the result does not depend on the processor."""
+    product, products, seconds = torch.mm, [], [0.0]
 
-    def late(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    def timed(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         products.append(first.dtype)
-        if first.dtype == runtime.PRECISIONS[slow]:
-            for _ in range(8):
-                product(first, second)
+        seconds[0] += 0.009 if first.dtype == runtime.PRECISIONS[slow] else 0.001
         return product(first, second)
 
-    monkeypatch.setattr(torch, "mm", late)
+    monkeypatch.setattr(torch, "mm", timed)
+    monkeypatch.setattr(time, "process_time", lambda: seconds[0])
     runtime._cpu_gains_by_bfloat16.cache_clear()
     try:
         state = torch.get_rng_state()
         assert runtime.pick_precision("auto", CPU) == runtime.PRECISIONS[expected]
         assert torch.equal(torch.get_rng_state(), state)
         measured = len(products)
+        assert measured, "believed, not measured"
         assert runtime.pick_precision("auto", CPU) == runtime.PRECISIONS[expected]
         assert len(products) == measured, "measured twice"
     finally:

@@ -7,23 +7,23 @@ need, by whatever kernels it is done: pads, sums, softmaxes and what is computed
 from nmt.bench.counts import Counts
 from nmt.config.model import (
     AttentionConfig,
-    BahdanauAttentionConfig,
     DecoderConfig,
     EncoderConfig,
-    LuongAttentionConfig,
-    LuongConcatAttentionConfig,
-    LuongDotAttentionConfig,
-    LuongGeneralAttentionConfig,
-    LuongLocationAttentionConfig,
     ModelConfig,
-    MultiHeadAttentionConfig,
     RnnDecoderConfig,
     RnnEncoderConfig,
-    ScaledDotAttentionConfig,
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
+from nmt.model.attention.additive import BahdanauAttentionConfig
+from nmt.model.attention.concat import ConcatAttentionConfig
+from nmt.model.attention.dot import DotAttentionConfig
+from nmt.model.attention.general import GeneralAttentionConfig
+from nmt.model.attention.location import LocationAttentionConfig
+from nmt.model.attention.recurrent_multi_head import MultiHeadAttentionConfig
 from nmt.model.attention.relative import SHAW_DISTANCE
+from nmt.model.attention.scaled_dot import ScaledDotAttentionConfig
+from nmt.model.attention.settings import LuongAttentionConfig
 
 _GATES = {"gru": 3, "lstm": 4}
 _BACKWARD = 2  # the gradients of a product's two factors are a product each
@@ -134,20 +134,20 @@ def _attention(
     source, target, pairs = counts.source_tokens, counts.target_tokens, counts.products
     context, total = memory_size, 0
     match config:
-        case BahdanauAttentionConfig(size=size) | LuongConcatAttentionConfig(size=size):
+        case BahdanauAttentionConfig(size=size) | ConcatAttentionConfig(size=size):
             total = units * size * target + memory_size * size * source + size * pairs
             if config.coverage != "none":
                 total += size * pairs
             if config.coverage == "fertility":
                 total += memory_size * source
-        case LuongDotAttentionConfig() | ScaledDotAttentionConfig():
+        case DotAttentionConfig() | ScaledDotAttentionConfig():
             context = units
             if units != memory_size:
                 total = memory_size * units * source
             total += units * pairs
-        case LuongGeneralAttentionConfig():
+        case GeneralAttentionConfig():
             total = memory_size * units * source + units * pairs
-        case LuongLocationAttentionConfig(max_source_length=positions):
+        case LocationAttentionConfig(max_source_length=positions):
             total = units * positions * target
         case MultiHeadAttentionConfig():
             context = units

@@ -1,27 +1,25 @@
-"""What a tokenizer's settings must keep to."""
+"""Checks combinations of the settings of the tokenizer, and its symbols."""
 
 from collections.abc import Iterator
 
-from nmt.config.data import TokenizerConfig
-from nmt.config.ranges import Fault, at_least, not_negative, one_of
+from nmt.config.data import TokenizerConfig, TokenizerKind
 
 _SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 _BYTES = {f"<0x{byte:02X}>" for byte in range(256)}
 _WORD_START = "\u2581"  # SentencePiece's mark of a space
 
 
-def check_tokenizer(tokenizer: TokenizerConfig, *, guided_alignment: bool) -> Iterator[Fault]:
-    """Yield the faults of the tokenizer's settings; links are of words as they are cut at best."""
-    yield from one_of("tokenizer.name", tokenizer.name, "unigram", "bpe", "char", "word")
-    yield from at_least("tokenizer.vocab_size", tokenizer.vocab_size, 8)
-    yield from at_least("tokenizer.sample_size", tokenizer.sample_size, 1)
-    if not 0.98 <= tokenizer.character_coverage <= 1.0:  # SentencePiece's own bounds
-        yield f"tokenizer.character_coverage is {tokenizer.character_coverage}, not in [0.98, 1]"
-    rules = ("nmt_nfkc", "nfkc", "identity")
-    yield from one_of("tokenizer.normalization", tokenizer.normalization, *rules)
-    if tokenizer.name == "word" and tokenizer.byte_fallback:
+def check_tokenizer(tokenizer: TokenizerConfig, *, guided_alignment: bool) -> Iterator[str]:
+    """Yield a message for each impossible combination.
+
+    Args:
+        tokenizer: The settings.
+        guided_alignment: Whether word links are used in training. They refer to the pieces of the
+            most probable segmentation.
+    """
+    if tokenizer.name == TokenizerKind.WORD and tokenizer.byte_fallback:
         yield (
-            "tokenizer.byte_fallback=true spells unseen words with the spaces before them, which "
+            "tokenizer.byte_fallback=true encodes unseen words with the spaces before them, which "
             "then stay in the text as \u2581: set it to false with tokenizer=word"
         )
     if tokenizer.joint and tokenizer.target_model is not None:
@@ -33,30 +31,29 @@ def check_tokenizer(tokenizer: TokenizerConfig, *, guided_alignment: bool) -> It
     yield from _sampling(tokenizer, guided_alignment)
 
 
-def _symbols(symbols: list[str]) -> Iterator[Fault]:
+def _symbols(symbols: list[str]) -> Iterator[str]:
     for symbol in sorted({symbol for symbol in symbols if symbols.count(symbol) > 1}):
-        yield f"tokenizer.symbols has {symbol!r} twice"
+        yield f"tokenizer.symbols has {symbol!r} twice; drop one"
     for symbol in symbols:
         if not symbol:
-            yield "tokenizer.symbols has an empty one"
+            yield "tokenizer.symbols has an empty one; drop it"
         elif symbol in _SPECIALS or symbol in _BYTES:
-            yield f"tokenizer.symbols has {symbol!r}, which is a piece already"
+            yield f"tokenizer.symbols has {symbol!r}, which is a piece already; drop it"
         elif not symbol.isprintable() or " " in symbol or _WORD_START in symbol:
             yield f"tokenizer.symbols has {symbol!r}: a symbol has no spaces or control characters"
 
 
-def _sampling(tokenizer: TokenizerConfig, guided_alignment: bool) -> Iterator[Fault]:
+def _sampling(tokenizer: TokenizerConfig, guided_alignment: bool) -> Iterator[str]:
     sampling = tokenizer.sampling
-    yield from not_negative("tokenizer.sampling", sampling)
-    if tokenizer.name == "bpe" and sampling > 1:
-        yield f"tokenizer.sampling is {sampling}; the share of merges to drop is in [0, 1]"
-    if sampling and tokenizer.name in ("char", "word"):
+    if tokenizer.name == TokenizerKind.BPE and sampling > 1:
+        yield f"tokenizer.sampling is {sampling}; the share of dropped merges must be in [0, 1]"
+    if sampling and tokenizer.name in (TokenizerKind.CHAR, TokenizerKind.WORD):
         yield (
-            f"tokenizer.sampling is {sampling}, but tokenizer={tokenizer.name} cuts in one way "
-            "only: set it to 0"
+            f"tokenizer.sampling is {sampling}, but tokenizer={tokenizer.name} has one "
+            "segmentation only: set it to 0"
         )
     if sampling and guided_alignment:
         yield (
             f"tokenizer.sampling is {sampling}, but training.guided_alignment has links between "
-            "the pieces of the best cut: set one of the two to 0"
+            "the pieces of the most probable segmentation: set one of the two to 0"
         )

@@ -1,44 +1,74 @@
-"""Which dataclass a section's ``name`` stands for: the one table of all choices."""
+"""The dataclass of each choice of a config group: the one table of all choices."""
+
+import importlib
+from collections.abc import Iterator, Mapping
 
 from nmt.config import data, model, schema
 
-CHOICES: dict[type, dict[str, type]] = {
-    data.DataConfig: {
-        "phrasebook": data.PhrasebookDataConfig,
-        "files": data.FilesDataConfig,
-        "huggingface": data.HuggingFaceDataConfig,
-    },
-    model.EncoderConfig: {
-        "rnn": model.RnnEncoderConfig,
-        "transformer": model.TransformerEncoderConfig,
-    },
-    model.DecoderConfig: {
-        "rnn": model.RnnDecoderConfig,
-        "transformer": model.TransformerDecoderConfig,
-    },
-    model.AttentionConfig: {
-        "bahdanau": model.BahdanauAttentionConfig,
-        "luong_dot": model.LuongDotAttentionConfig,
-        "luong_general": model.LuongGeneralAttentionConfig,
-        "luong_concat": model.LuongConcatAttentionConfig,
-        "luong_location": model.LuongLocationAttentionConfig,
-        "scaled_dot": model.ScaledDotAttentionConfig,
-        "multi_head": model.MultiHeadAttentionConfig,
-        "none": model.NoAttentionConfig,
-    },
-    schema.OptimizerConfig: {
-        "adam": schema.AdamConfig,
-        "adamw": schema.AdamWConfig,
-        "sgd": schema.SgdConfig,
-        "adadelta": schema.AdadeltaConfig,
-    },
-    schema.ScheduleConfig: {
-        "constant": schema.ConstantScheduleConfig,
-        "inverse_sqrt": schema.InverseSqrtScheduleConfig,
-        "cosine": schema.CosineScheduleConfig,
-        "plateau": schema.PlateauScheduleConfig,
-        "halving": schema.HalvingScheduleConfig,
-    },
+
+class Choices(Mapping[str, type]):
+    """The dataclasses of a group by the names of their choices.
+
+    A dataclass is given itself, or as ``module:class`` if it is in the file of its formula. Such a
+    file may need torch, so it is imported when the dataclass is first used.
+    """
+
+    def __init__(self, **classes: type | str) -> None:
+        """Take the dataclasses by name."""
+        self._classes = classes
+
+    def __getitem__(self, name: str) -> type:
+        found = self._classes[name]
+        if isinstance(found, str):
+            module, _, attribute = found.partition(":")
+            found = self._classes[name] = getattr(importlib.import_module(module), attribute)
+        assert isinstance(found, type)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+
+CHOICES: dict[type, Choices] = {
+    data.DataConfig: Choices(
+        phrasebook=data.PhrasebookDataConfig,
+        files=data.FilesDataConfig,
+        huggingface=data.HuggingFaceDataConfig,
+    ),
+    model.EncoderConfig: Choices(
+        rnn=model.RnnEncoderConfig,
+        transformer=model.TransformerEncoderConfig,
+    ),
+    model.DecoderConfig: Choices(
+        rnn=model.RnnDecoderConfig,
+        transformer=model.TransformerDecoderConfig,
+    ),
+    model.AttentionConfig: Choices(
+        bahdanau="nmt.model.attention.additive:BahdanauAttentionConfig",
+        luong_dot="nmt.model.attention.dot:DotAttentionConfig",
+        luong_general="nmt.model.attention.general:GeneralAttentionConfig",
+        luong_concat="nmt.model.attention.concat:ConcatAttentionConfig",
+        luong_location="nmt.model.attention.location:LocationAttentionConfig",
+        scaled_dot="nmt.model.attention.scaled_dot:ScaledDotAttentionConfig",
+        multi_head="nmt.model.attention.recurrent_multi_head:MultiHeadAttentionConfig",
+        none="nmt.model.attention.none:NoAttentionConfig",
+    ),
+    schema.OptimizerConfig: Choices(
+        adam=schema.AdamConfig,
+        adamw=schema.AdamWConfig,
+        sgd=schema.SgdConfig,
+        adadelta=schema.AdadeltaConfig,
+    ),
+    schema.ScheduleConfig: Choices(
+        constant="nmt.training.schedule:ConstantScheduleConfig",
+        inverse_sqrt="nmt.training.schedule:InverseSqrtScheduleConfig",
+        cosine="nmt.training.schedule:CosineScheduleConfig",
+        plateau="nmt.training.schedule:PlateauScheduleConfig",
+        halving="nmt.training.schedule:HalvingScheduleConfig",
+    ),
 }
 
 GROUPS: dict[type, str] = {

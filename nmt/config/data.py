@@ -1,80 +1,202 @@
-"""Settings of the corpus and the tokenizer; values in ``configs/data``, ``configs/tokenizer``."""
+"""Settings of the corpus and the tokenizer."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
+from nmt.config.setting import REQUIRED, section, setting
+
 INDIFFERENT = ("cache_dir", "dropped", "workers", "loader_workers")
-"""Settings of ``data`` that change nothing about what a model learns."""
+"""Settings of ``data`` that have no effect on what a model learns."""
 
 SPLITS = ("train", "valid", "test")
-"""What a corpus is divided into; ``test`` may be missing."""
+"""The parts of a corpus; ``test`` may be missing."""
+
+
+class Format(StrEnum):
+    """The format of a file of sentence pairs."""
+
+    LINES = "lines"
+    TSV = "tsv"
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+    TMX = "tmx"
+    XLIFF = "xliff"
+    PO = "po"
+
+
+class Duplicates(StrEnum):
+    """Which repeated training pairs are left out."""
+
+    KEEP = "keep"
+    EXACT = "exact"
+    NORMALIZED = "normalized"
+
+
+class OnDoubt(StrEnum):
+    """What happens when the two sides of a corpus seem to be shifted or swapped."""
+
+    STOP = "stop"
+    WARN = "warn"
+
+
+class Corpus(StrEnum):
+    """The kinds of corpora."""
+
+    PHRASEBOOK = "phrasebook"
+    FILES = "files"
+    HUGGINGFACE = "huggingface"
+
+
+class TokenizerKind(StrEnum):
+    """The models that SentencePiece trains."""
+
+    UNIGRAM = "unigram"
+    BPE = "bpe"
+    CHAR = "char"
+    WORD = "word"
+
+
+class Normalization(StrEnum):
+    """The normalization rules of SentencePiece."""
+
+    NMT_NFKC = "nmt_nfkc"
+    NFKC = "nfkc"
+    IDENTITY = "identity"
 
 
 @dataclass(kw_only=True)
 class SourceConfig:
-    """Where sentence pairs come from: two files, one file of both sides, or a dataset by name.
+    """The location of sentence pairs: two files, one file of both sides, or a dataset by name.
 
-    Exactly one of the three is given. File names may be globs (``*``): shards, read in the order of
-    their names. What is compressed (.gz, .xz, .bz2, .zst) is read as it is. The defaults stand here
-    and not in ``configs/``, because no file there names the sources of ``data.extra``.
+    Exactly one of the three is given. File names may be globs (``*``); such shards are read in the
+    order of their names. Compressed files (.gz, .xz, .bz2, .zst) are decompressed while reading.
     """
 
-    source: str | None = None  # two files, line i of both is a pair: the source side
-    target: str | None = None  # and the target side
-    path: str | None = None  # or one file of both sides, or shards/*.{lang}: one a language
-    dataset: str | None = None  # or a dataset of the Hugging Face hub, or a folder made like one
-    format: str | None = None  # of path: lines | tsv | csv | jsonl | parquet | tmx | xliff | po
-    source_column: str | None = None  # of tables: name, or number from 1; null: source_language
-    target_column: str | None = None
-    subset: str | None = None  # of a dataset: its configuration, where it has several
-    split: str | None = None  # of a dataset; null: train, validation or test
-    streaming: bool = False  # of a dataset: read as it comes, without a copy on the disk
-    tag: str | None = None  # put before every source sentence, as <2de> or <bt>: one piece
-    weight: float = 1.0  # how many times its pairs are seen an epoch; for training
+    source: str | None = setting(
+        None, "File of source sentences; line i of both files is a pair.", before=None
+    )
+    target: str | None = setting(None, "File of target sentences.", before=None)
+    path: str | None = setting(
+        None,
+        "One file of both sides, or one file per language if the name contains {lang}.",
+        before=None,
+    )
+    dataset: str | None = setting(
+        None,
+        "Dataset of the Hugging Face hub, or a local folder with the files of such a dataset.",
+        before=None,
+    )
+    format: str | None = setting(
+        None,
+        "Format of path; null: the end of its name decides.",
+        choices=Format,
+        before=None,
+    )
+    source_column: str | None = setting(
+        None,
+        "Column of the source sentences in a table: name, or number from 1; null: the source "
+        "language.",
+        before=None,
+    )
+    target_column: str | None = setting(
+        None,
+        "Column of the target sentences in a table: name, or number from 1; null: the target "
+        "language.",
+        before=None,
+    )
+    subset: str | None = setting(None, "Configuration of a dataset that has several.", before=None)
+    split: str | None = setting(
+        None, "Split of a dataset; null: train, validation or test.", before=None
+    )
+    streaming: bool = setting(
+        False, "Whether a dataset is read without a copy on the disk.", before=False
+    )
+    tag: str | None = setting(
+        None,
+        "One or several tags that are put before every source sentence, e.g. <2de> or <bt>.",
+        before=None,
+    )
+    weight: float = setting(
+        1.0,
+        "How often the pairs are used per epoch; for training text only.",
+        unit="times",
+        above=0,
+        before=1.0,
+    )
 
 
 @dataclass(kw_only=True)
 class SplitNames:
-    """What the three splits are called where the data comes from."""
+    """The names of the three splits where the data comes from."""
 
-    train: str
-    valid: str
-    test: str
+    train: str = setting("train", "Name of the training split.")
+    valid: str = setting("valid", "Name of the validation split.")
+    test: str = setting("test", "Name of the test split.")
 
 
 @dataclass(kw_only=True)
 class AlignmentFiles:
-    """Word links of the splits in Pharaoh format, ``0-0 1-2``, a line a pair; null: none."""
+    """Word links of the splits in Pharaoh format, ``0-0 1-2``, one line per pair; null: none."""
 
-    train: str | None  # what training.guided_alignment learns from
-    valid: str | None
-    test: str | None
+    train: str | None = setting(
+        None, "Word links of the training pairs, for training.guided_alignment."
+    )
+    valid: str | None = setting(None, "Word links of the validation pairs.")
+    test: str | None = setting(None, "Word links of the test pairs.")
 
 
 @dataclass(kw_only=True)
 class GoldAlignments:
-    """A hand-aligned set of its own, on which the finished run's alignment error is measured.
+    """A separate hand-aligned set for the alignment error rate of the finished run.
 
-    Null files: the links of the test split, else those of validation, where there are any.
+    Null files: the links of the test split, else those of the validation split, if there are any.
     """
 
-    source: str | None
-    target: str | None
-    links: str | None  # Pharaoh format; 0p1 or 0?1 is a possible link
-    flip: bool  # the links are target word - source word
+    source: str | None = setting(None, "File of source sentences.")
+    target: str | None = setting(None, "File of target sentences.")
+    links: str | None = setting(
+        None, "Word links in Pharaoh format; 0p1 and 0?1 are possible links."
+    )
+    flip: bool = setting(False, "Whether a link is target word - source word.")
 
 
 @dataclass(kw_only=True)
 class FiltersConfig:
-    """Which training pairs are left out, besides those with a blank side; null: rule off."""
+    """Rules that leave out training pairs, besides pairs with a blank side."""
 
-    max_words: int | None  # more words than this on a side
-    max_ratio: float | None  # of the longer side's characters to the shorter's
-    duplicates: str  # keep | exact | normalized (case, punctuation and spaces apart): first is kept
-    copies: bool  # leave out pairs whose sides are the same
-    scripts: bool  # leave out sides mostly not in the script of their language
-    language: float | None  # leave out sides surely (this probability) of another language
-    test_overlap: bool  # leave out pairs with a side that is in validation or test
+    max_words: int | None = setting(
+        None, "Longest side that is kept; null: no limit.", unit="words", at_least=1
+    )
+    max_ratio: float | None = setting(
+        None,
+        "Largest ratio of the longer side's characters to the shorter's, from 21 characters on; a "
+        "Chinese character counts as 3, a Japanese or Korean one as 2. null: no limit.",
+        at_least=1,
+    )
+    duplicates: str = setting(
+        Duplicates.KEEP,
+        "Which repeated pairs are left out: none (keep), identical ones (exact), or those that "
+        "differ in case, punctuation and spaces at most (normalized). The first one is kept.",
+        choices=Duplicates,
+    )
+    copies: bool = setting(False, "Whether pairs with identical sides are left out.")
+    scripts: bool = setting(
+        False, "Whether sides mostly in another script than their language's are left out."
+    )
+    language: float | None = setting(
+        None,
+        "Probability of another language from which a side is left out; null: rule off. It needs "
+        'pip install "nmt[language]".',
+        above=0,
+        below=1,
+    )
+    test_overlap: bool = setting(
+        False,
+        "Whether pairs with a side of 4 words or more that is also in validation or test are left "
+        "out.",
+    )
 
 
 @dataclass(kw_only=True)
@@ -82,64 +204,163 @@ class DataConfig:
     """Base of the corpora."""
 
     name: str
-    source_language: str
-    target_language: str
-    extra: dict[str, Any]  # further training text: a SourceConfig by name; see `extra_sources`
-    temperature: float  # above 1 evens out sources of unlike size (Arivazhagan et al. 2019)
-    filters: FiltersConfig
-    max_length: int  # training pairs with more pieces than this on a side are left out, and counted
-    on_doubt: str  # stop | warn: when the two sides look shifted or swapped
-    dropped: str | None  # a .tsv file to write every training pair to that is left out
-    shuffle_buffer: int | None  # pairs shuffled together; null: all
-    workers: int | None  # processes and threads that prepare; null: as many as CPUs
-    loader_workers: int  # processes that make batches ahead; 0: made when they are needed
-    alignments: AlignmentFiles  # the phrasebook brings its own
-    gold: GoldAlignments
-    cache_dir: str | None  # prepared data; null: $NMT_CACHE, else the user's cache folder
+    source_language: str = setting(REQUIRED, "Code of the source language, e.g. de or pt-BR.")
+    target_language: str = setting(REQUIRED, "Code of the target language, e.g. en.")
+    extra: dict[str, Any] = setting(
+        {},
+        "Further training text by a name of your choice: data.extra.NAME.path=FILE, and the other "
+        "settings of a source.",
+        before={},
+    )
+    temperature: float = setting(
+        1.0,
+        "Values above 1 make sources of different sizes more equal (Arivazhagan et al. 2019).",
+        at_least=1,
+        before=1.0,
+    )
+    filters: FiltersConfig = section(
+        FiltersConfig, "Rules that leave out training pairs.", added=True
+    )
+    max_length: int = setting(
+        128,
+        "Longest side of a training pair; longer pairs are left out and counted.",
+        unit="pieces",
+        at_least=1,
+    )
+    on_doubt: str = setting(
+        OnDoubt.STOP,
+        "What happens when the two sides seem to be shifted or swapped.",
+        choices=OnDoubt,
+        before="stop",
+    )
+    dropped: str | None = setting(
+        None,
+        "File (.tsv or .tsv.gz) that lists every training pair that is left out, and why.",
+        before=None,
+    )
+    shuffle_buffer: int | None = setting(
+        None,
+        "Pairs that are shuffled together, for a corpus larger than memory; null: all.",
+        unit="pairs",
+        at_least=1,
+        before=None,
+    )
+    workers: int | None = setting(
+        None,
+        "Processes and threads that prepare the corpus; null: one per CPU.",
+        unit="workers",
+        at_least=1,
+        before=None,
+    )
+    loader_workers: int = setting(
+        0,
+        "Processes that make batches ahead of time; 0: batches are made when they are needed.",
+        unit="processes",
+        at_least=0,
+        before=0,
+    )
+    alignments: AlignmentFiles = section(
+        AlignmentFiles, "Word links of the splits; the phrasebook brings its own.", added=True
+    )
+    gold: GoldAlignments = section(
+        GoldAlignments, "A separate hand-aligned set for the alignment error rate.", added=True
+    )
+    cache_dir: str | None = setting(
+        None, "Folder of prepared data; null: $NMT_CACHE, else the user's cache folder."
+    )
 
 
 @dataclass(kw_only=True)
 class PhrasebookDataConfig(DataConfig):
-    """The corpus that travels with the package, in either direction."""
+    """The embedded English-German phrasebook, in either direction."""
 
     name: str = "phrasebook"
 
 
 @dataclass(kw_only=True)
 class FilesDataConfig(DataConfig):
-    """Text of one's own: a source a split."""
+    """Your own text: one source per split."""
 
     name: str = "files"
-    train: SourceConfig
-    valid: SourceConfig
-    test: SourceConfig | None
+    train: SourceConfig = section(SourceConfig, "Training text.")
+    valid: SourceConfig = section(SourceConfig, "Validation text.")
+    test: SourceConfig | None = section(SourceConfig, "Test text.", optional=True)
 
 
 @dataclass(kw_only=True)
 class HuggingFaceDataConfig(DataConfig):
-    """A dataset of the Hugging Face hub, or a local folder that holds the same files."""
+    """A dataset of the Hugging Face hub, or a local folder with the same files."""
 
     name: str = "huggingface"
-    path: str  # the dataset's name on the hub
-    subset: str | None  # its configuration, where it has several
-    splits: SplitNames  # the splits' names on the hub
-    streaming: bool  # read as it comes, without a copy on the disk
-    root: str | None  # a local folder read in place of the hub
-    stems: SplitNames  # the splits' file names there, without language and .gz
+    path: str = setting(REQUIRED, "Name of the dataset on the hub.")
+    subset: str | None = setting(None, "Configuration of a dataset that has several.")
+    splits: SplitNames = section(
+        lambda: SplitNames(valid="validation"), "Names of the splits on the hub."
+    )
+    streaming: bool = setting(
+        False, "Whether the dataset is read without a copy on the disk.", before=False
+    )
+    root: str | None = setting(None, "Local folder that is read in place of the hub.")
+    stems: SplitNames = section(
+        SplitNames, "File names of the splits in root, without language and .gz."
+    )
 
 
 @dataclass(kw_only=True)
 class TokenizerConfig:
-    """SentencePiece, trained on the training side only, or given."""
+    """SentencePiece, trained on the training side of the corpus, or given as a model."""
 
-    name: str  # unigram | bpe | char | word
-    vocab_size: int  # pieces, special tokens included, of each vocabulary
-    joint: bool  # one vocabulary for both languages
-    byte_fallback: bool  # unseen characters become bytes, not <unk>
-    character_coverage: float  # share of the text's characters that get a piece of their own
-    normalization: str  # SentencePiece's rule: nmt_nfkc | nfkc | identity
-    symbols: list[str]  # never split; those at the beginning of a sentence are tags
-    sampling: float  # other cuts in training: unigram's alpha, or BPE-dropout's share; 0: off
-    sample_size: int  # sentences a side it is trained on at most, drawn evenly from the text
-    model: str | None  # a .model of SentencePiece's, of the source side or both; null: trained
-    target_model: str | None  # of the target side, where it has its own
+    name: str = setting(
+        TokenizerKind.BPE, "Kind of the SentencePiece model.", choices=TokenizerKind
+    )
+    vocab_size: int = setting(
+        3000,
+        "Size of each vocabulary, special tokens included. 3,000 suits the phrasebook, 4,000 to "
+        "8,000 Multi30k, 32,000 millions of pairs.",
+        unit="pieces",
+        at_least=8,
+    )
+    joint: bool = setting(True, "Whether both languages share one vocabulary.")
+    byte_fallback: bool = setting(
+        True, "Whether characters without a piece are encoded as bytes instead of <unk>."
+    )
+    character_coverage: float = setting(
+        1.0,
+        "Share of the text's characters that get a piece of their own; 0.9995 suits Chinese and "
+        "Japanese.",
+        at_least=0.98,  # SentencePiece's own bounds
+        at_most=1.0,
+    )
+    normalization: str = setting(
+        Normalization.NMT_NFKC, "Normalization rule of SentencePiece.", choices=Normalization
+    )
+    symbols: list[str] = setting(
+        [],
+        "Pieces that are never split; at the beginning of a sentence they are tags, e.g. "
+        "['<2de>','<2fr>'].",
+        before=[],
+    )
+    sampling: float = setting(
+        0.0,
+        "Random segmentation in training: alpha of unigram (Kudo 2018, 0.1 to 0.5 is usual), share "
+        "of merges dropped by bpe (Provilkov et al. 2020, 0.1 is usual); 0: off.",
+        at_least=0,
+        before=0.0,
+    )
+    sample_size: int = setting(
+        2_000_000,
+        "Largest number of sentences per side that the model is trained on, drawn evenly from the "
+        "text.",
+        unit="sentences",
+        at_least=1,
+        before=2_000_000,
+    )
+    model: str | None = setting(
+        None,
+        "Existing SentencePiece .model of the source side or of both, which sets the vocabulary "
+        "size; null: a model is trained.",
+        before=None,
+    )
+    target_model: str | None = setting(
+        None, "Existing SentencePiece .model of the target side, if it has its own.", before=None
+    )

@@ -1,97 +1,79 @@
 """Settings of the model: an encoder, a decoder and, for the RNN decoder, an attention.
 
-Each choice is a subclass with its own ``name``; values live in ``configs/model``.
+Each choice is a subclass with its own ``name``. The attention kinds are in the files of their
+formulas, ``nmt/model/attention``.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+from nmt.config.setting import group, setting
 
 LEARNED_POSITIONS = 1024
-"""Positions that ``positions=learned`` tells apart, EOS counted."""
+"""Number of positions that ``positions=learned`` has vectors for, EOS included."""
+
+
+class Cell(StrEnum):
+    """The recurrent cell of a layer."""
+
+    GRU = "gru"
+    LSTM = "lstm"
+
+
+class Bridge(StrEnum):
+    """How the RNN decoder's first state is made from the encoder's summary."""
+
+    TANH = "tanh"
+    LINEAR = "linear"
+    ZERO = "zero"
+
+
+class NormPlace(StrEnum):
+    """Where a Transformer layer normalizes: before each sublayer, or after the residual sum."""
+
+    PRE = "pre"
+    POST = "post"
+
+
+class NormType(StrEnum):
+    """LayerNorm or RMSNorm."""
+
+    LAYER = "layer"
+    RMS = "rms"
+
+
+class Activation(StrEnum):
+    """The nonlinearity of a feed-forward layer."""
+
+    RELU = "relu"
+    GELU = "gelu"
+    SWIGLU = "swiglu"
+
+
+class Positions(StrEnum):
+    """How a Transformer represents the order of the pieces."""
+
+    SINUSOIDAL = "sinusoidal"
+    LEARNED = "learned"
+    RELATIVE = "relative"
+    T5_BIAS = "t5_bias"
+    ROTARY = "rotary"
+    ALIBI = "alibi"
+
+
+class Tying(StrEnum):
+    """Which of source embedding, target embedding and output layer share one matrix."""
+
+    NONE = "none"
+    DECODER = "decoder"
+    THREE_WAY = "three_way"
 
 
 @dataclass(kw_only=True)
 class AttentionConfig:
-    """How an RNN decoder looks at the source; subclasses name the kind."""
+    """How an RNN decoder attends to the source; base of the kinds."""
 
     name: str
-
-
-@dataclass(kw_only=True)
-class WindowedAttentionConfig(AttentionConfig):
-    """Attention that may be kept to a part of the source (Luong et al. 2015, section 3.2)."""
-
-    window: str  # global | local_m (centre at the target's position) | local_p (centre predicted)
-    window_size: int  # D: source positions on each side of the centre
-
-
-@dataclass(kw_only=True)
-class BahdanauAttentionConfig(WindowedAttentionConfig):
-    """Additive attention, attended before the state update (Bahdanau et al. 2015)."""
-
-    name: str = "bahdanau"
-    size: int  # width of the alignment model's hidden layer
-    coverage: str  # none | sum | fertility: the score is told what was attended to so far
-    maxout_size: int | None  # units of RNNsearch's maxout read-out; null: a tanh layer
-
-
-@dataclass(kw_only=True)
-class LuongAttentionConfig(WindowedAttentionConfig):
-    """Attention after the state update (Luong et al. 2015); base of its score functions."""
-
-    input_feeding: bool  # feed the attentional state into the next step's input
-
-
-@dataclass(kw_only=True)
-class LuongDotAttentionConfig(LuongAttentionConfig):
-    """Score: h_t · h_s, the encoder states first mapped to the decoder's size."""
-
-    name: str = "luong_dot"
-
-
-@dataclass(kw_only=True)
-class LuongGeneralAttentionConfig(LuongAttentionConfig):
-    """Score: h_t · W h_s."""
-
-    name: str = "luong_general"
-
-
-@dataclass(kw_only=True)
-class LuongConcatAttentionConfig(LuongAttentionConfig):
-    """Score: v · tanh(W [h_t; h_s])."""
-
-    name: str = "luong_concat"
-    size: int  # width of the tanh layer
-    coverage: str  # none | sum | fertility
-
-
-@dataclass(kw_only=True)
-class LuongLocationAttentionConfig(LuongAttentionConfig):
-    """Score: W h_t, from the target state alone, one number for each source position."""
-
-    name: str = "luong_location"
-    max_source_length: int  # positions scored; pieces behind them are not attended to
-
-
-@dataclass(kw_only=True)
-class ScaledDotAttentionConfig(LuongAttentionConfig):
-    """Score: h_t · h_s / sqrt(size) (Vaswani et al. 2017, eq. 1), in Luong's decoder."""
-
-    name: str = "scaled_dot"
-
-
-@dataclass(kw_only=True)
-class MultiHeadAttentionConfig(LuongAttentionConfig):
-    """Multi-head attention (Vaswani et al. 2017, section 3.2.2) in Luong's decoder."""
-
-    name: str = "multi_head"
-    num_heads: int
-
-
-@dataclass(kw_only=True)
-class NoAttentionConfig(AttentionConfig):
-    """No attention: one fixed vector stands for the source (Sutskever 2014, Cho 2014)."""
-
-    name: str = "none"
 
 
 @dataclass(kw_only=True)
@@ -106,36 +88,30 @@ class RnnEncoderConfig(EncoderConfig):
     """A stack of GRU or LSTM layers."""
 
     name: str = "rnn"
-    cell: str  # gru | lstm
-    embedding_size: int
-    hidden_size: int  # units of one direction
-    num_layers: int
-    bidirectional: bool
-    reverse: bool  # read from right to left (Sutskever et al. 2014, section 3.3)
-    dropout: float  # on embeddings and on each layer's output
-    word_dropout: float  # on whole embeddings (Gal & Ghahramani 2016)
-
-
-@dataclass(kw_only=True)
-class TransformerEncoderConfig(EncoderConfig):
-    """A stack of self-attention layers (Vaswani et al. 2017)."""
-
-    name: str = "transformer"
-    hidden_size: int
-    feed_forward_size: int
-    num_layers: int
-    num_heads: int
-    num_kv_heads: int | None  # heads of keys and values; null: num_heads; 1: multi-query
-    qk_norm: bool  # normalise queries and keys in each head
-    positions: str  # sinusoidal | learned | relative | t5_bias | rotary | alibi
-    norm: str  # pre | post: where the normalisation stands
-    norm_type: str  # layer | rms
-    activation: str  # relu | gelu | swiglu: of the feed-forward layer
-    dropout: float  # on embeddings and on each residual branch
-    attention_dropout: float  # on attention weights
-    feed_forward_dropout: float  # inside the feed-forward layer
-    word_dropout: float  # on whole embeddings (Gal & Ghahramani 2016)
-    layer_drop: float  # on whole layers (Fan et al. 2020)
+    cell: str = setting(Cell.GRU, "Recurrent cell of every layer.", choices=Cell)
+    embedding_size: int = setting(256, "Size of the source embeddings.", unit="units", at_least=1)
+    hidden_size: int = setting(
+        256, "Size of each layer's state, per direction.", unit="units", at_least=1
+    )
+    num_layers: int = setting(1, "Number of layers.", unit="layers", at_least=1)
+    bidirectional: bool = setting(True, "Whether each layer reads in both directions.")
+    reverse: bool = setting(
+        False,
+        "Whether an encoder of one direction reads from right to left (Sutskever et al. 2014, "
+        "section 3.3).",
+        before=False,
+    )
+    dropout: float = setting(
+        0.2, "Dropout on embeddings and on each layer's output.", at_least=0, below=1
+    )
+    word_dropout: float = setting(
+        0.0,
+        "Dropout of whole embeddings, at all positions of a piece in a sentence at once (Gal & "
+        "Ghahramani 2016).",
+        at_least=0,
+        below=1,
+        before=0.0,
+    )
 
 
 @dataclass(kw_only=True)
@@ -150,42 +126,122 @@ class RnnDecoderConfig(DecoderConfig):
     """A stack of GRU or LSTM layers that attends to the encoder's states."""
 
     name: str = "rnn"
-    cell: str  # gru | lstm
-    embedding_size: int
-    hidden_size: int
-    num_layers: int
-    dropout: float  # on embeddings, between layers and before the output layer
-    word_dropout: float  # on whole embeddings (Gal & Ghahramani 2016)
-    bridge: str  # tanh | linear | zero: from the encoder's summary to the first state
-    attention: AttentionConfig
+    cell: str = setting(Cell.GRU, "Recurrent cell of every layer.", choices=Cell)
+    embedding_size: int = setting(256, "Size of the target embeddings.", unit="units", at_least=1)
+    hidden_size: int = setting(256, "Size of each layer's state.", unit="units", at_least=1)
+    num_layers: int = setting(1, "Number of layers.", unit="layers", at_least=1)
+    dropout: float = setting(
+        0.2,
+        "Dropout on embeddings, between layers and before the output layer.",
+        at_least=0,
+        below=1,
+    )
+    word_dropout: float = setting(
+        0.0,
+        "Dropout of whole embeddings, at all positions of a piece in a sentence at once (Gal & "
+        "Ghahramani 2016).",
+        at_least=0,
+        below=1,
+        before=0.0,
+    )
+    bridge: str = setting(
+        Bridge.TANH,
+        "How the first state is made from the encoder's summary: a tanh layer, a linear layer, or "
+        "zero.",
+        choices=Bridge,
+    )
+    attention: AttentionConfig = group("How the decoder attends to the source.")
 
 
 @dataclass(kw_only=True)
-class TransformerDecoderConfig(DecoderConfig):
+class TransformerStackConfig:
+    """Settings of a stack of Transformer layers (Vaswani et al. 2017)."""
+
+    hidden_size: int = setting(
+        256, "Size of embeddings and of each layer's output.", unit="units", at_least=1
+    )
+    feed_forward_size: int = setting(
+        1024, "Inner size of the feed-forward layers.", unit="units", at_least=1
+    )
+    num_layers: int = setting(2, "Number of layers.", unit="layers", at_least=1)
+    num_heads: int = setting(
+        4, "Number of attention heads; it divides hidden_size.", unit="heads", at_least=1
+    )
+    num_kv_heads: int | None = setting(
+        None,
+        "Number of heads of keys and values; it divides num_heads. null: num_heads; 1: multi-query "
+        "attention; in between: grouped-query attention.",
+        unit="heads",
+        at_least=1,
+        before=None,
+    )
+    qk_norm: bool = setting(
+        False, "Whether queries and keys are normalized in each head.", before=False
+    )
+    positions: str = setting(
+        Positions.SINUSOIDAL,
+        "How the order of the pieces is represented.",
+        choices=Positions,
+        before="sinusoidal",
+    )
+    norm: str = setting(
+        NormPlace.PRE,
+        "Whether a layer normalizes before its sublayers (pre) or after the residual sums (post, "
+        "as published, which needs a longer warm-up).",
+        choices=NormPlace,
+    )
+    norm_type: str = setting(
+        NormType.LAYER, "LayerNorm or RMSNorm.", choices=NormType, before="layer"
+    )
+    activation: str = setting(
+        Activation.RELU,
+        "Nonlinearity of the feed-forward layers.",
+        choices=Activation,
+        before="relu",
+    )
+    dropout: float = setting(
+        0.1, "Dropout on embeddings and on each residual branch.", at_least=0, below=1
+    )
+    attention_dropout: float = setting(0.0, "Dropout on attention weights.", at_least=0, below=1)
+    feed_forward_dropout: float = setting(
+        0.0, "Dropout inside the feed-forward layers.", at_least=0, below=1
+    )
+    word_dropout: float = setting(
+        0.0,
+        "Dropout of whole embeddings, at all positions of a piece in a sentence at once (Gal & "
+        "Ghahramani 2016).",
+        at_least=0,
+        below=1,
+        before=0.0,
+    )
+    layer_drop: float = setting(
+        0.0, "Dropout of whole layers (Fan et al. 2020).", at_least=0, below=1, before=0.0
+    )
+
+
+@dataclass(kw_only=True)
+class TransformerEncoderConfig(TransformerStackConfig, EncoderConfig):
+    """A stack of self-attention layers (Vaswani et al. 2017)."""
+
+    name: str = "transformer"
+
+
+@dataclass(kw_only=True)
+class TransformerDecoderConfig(TransformerStackConfig, DecoderConfig):
     """A stack of self- and cross-attention layers (Vaswani et al. 2017)."""
 
     name: str = "transformer"
-    hidden_size: int
-    feed_forward_size: int
-    num_layers: int
-    num_heads: int
-    num_kv_heads: int | None  # heads of keys and values; null: num_heads; 1: multi-query
-    qk_norm: bool  # normalise queries and keys in each head
-    positions: str  # sinusoidal | learned | relative | t5_bias | rotary | alibi
-    norm: str  # pre | post: where the normalisation stands
-    norm_type: str  # layer | rms
-    activation: str  # relu | gelu | swiglu: of the feed-forward layer
-    dropout: float
-    attention_dropout: float
-    feed_forward_dropout: float
-    word_dropout: float
-    layer_drop: float
 
 
 @dataclass(kw_only=True)
 class ModelConfig:
     """Any encoder with any decoder."""
 
-    encoder: EncoderConfig
-    decoder: DecoderConfig
-    tying: str  # none | decoder (target embedding = output layer) | three_way (source too)
+    encoder: EncoderConfig = group("The encoder.")
+    decoder: DecoderConfig = group("The decoder.")
+    tying: str = setting(
+        Tying.THREE_WAY,
+        "Which matrices are shared: none, target embedding and output layer (decoder), or these "
+        "and the source embedding (three_way).",
+        choices=Tying,
+    )

@@ -6,9 +6,9 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from nmt.config.added import as_before
 from nmt.config.choices import CHOICES
 from nmt.config.data import DataConfig, SourceConfig
+from nmt.config.setting import left_out_of_names, values_before
 from nmt.errors import UserError
 
 T = TypeVar("T")
@@ -17,6 +17,22 @@ T = TypeVar("T")
 def to_mapping(config: Any) -> dict[str, Any]:
     """Turn a config dataclass into nested dicts of plain values, `name` fields included."""
     return dataclasses.asdict(config)
+
+
+def to_naming_mapping(config: Any) -> dict[str, Any]:
+    """Return `to_mapping` without each new setting that has its neutral value.
+
+    The default name of a run folder is a hash of it, so that the name survives new settings.
+    """
+    mapping = to_mapping(config)
+    for name, neutral in left_out_of_names(type(config)).items():
+        if mapping[name] == neutral:
+            del mapping[name]
+    for field in dataclasses.fields(config):
+        section = getattr(config, field.name)
+        if dataclasses.is_dataclass(section):
+            mapping[field.name] = to_naming_mapping(section)
+    return mapping
 
 
 def flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -32,22 +48,23 @@ def flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def from_mapping(cls: type[T], mapping: Mapping[str, Any], path: str = "") -> T:
     """Rebuild a config dataclass; the inverse of `to_mapping`.
 
-    A setting that did not exist when the mapping was written means what was done then.
+    A setting that did not exist when the mapping was written gets the value that keeps the behavior
+    of that time.
 
     Args:
-        cls: The dataclass, or the base of several choices (then ``name`` decides).
+        cls: The dataclass, or the base of several choices, of which ``name`` selects one.
         mapping: Plain values, as read from a checkpoint or from JSON.
-        path: Where the mapping stands in the whole config, for messages.
+        path: Key of the mapping in the whole configuration, for messages.
 
     Raises:
-        UserError: A key is missing, unknown or of the wrong kind.
+        UserError: A key is missing, unknown or of the wrong type.
     """
     where = path or "the configuration"
     if not isinstance(mapping, Mapping):
         raise UserError(f"{where} is {mapping!r}, not a mapping")
     cls = _choose(cls, mapping, where)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    mapping = {**as_before(cls), **mapping}
+    mapping = {**values_before(cls), **mapping}
     unknown, missing = set(mapping) - set(fields), set(fields) - set(mapping)
     if unknown or missing:
         raise UserError(
@@ -64,16 +81,16 @@ def _choose(cls: type[T], mapping: Mapping[str, Any], where: str) -> type[T]:
     if choices is None:
         return cls
     name = mapping.get("name")
-    if name not in choices:
+    if not isinstance(name, str) or name not in choices:
         raise UserError(f"{where}.name is {name!r}; choose from {', '.join(choices)}")
     return choices[name]
 
 
 def extra_sources(data: DataConfig) -> dict[str, SourceConfig]:
-    """Return the typed sources of ``data.extra``, whose names are the user's.
+    """Return the typed sources of ``data.extra`` by the names that the user gave them.
 
     Raises:
-        UserError: A key is unknown, or a value of the wrong kind.
+        UserError: A key is unknown, or a value of the wrong type.
     """
     return {
         name: from_mapping(SourceConfig, source, f"data.extra.{name}")
@@ -87,7 +104,7 @@ def _value(hint: Any, value: Any, path: str) -> Any:
     if isinstance(hint, types.UnionType):
         if value is None and type(None) in hint.__args__:
             return None
-        hint = next(kind for kind in hint.__args__ if kind is not type(None))
+        hint = next(member for member in hint.__args__ if member is not type(None))
     if dataclasses.is_dataclass(hint):
         return from_mapping(hint, value, path)  # type: ignore[arg-type]
     if typing.get_origin(hint) is dict and isinstance(value, Mapping):
@@ -99,6 +116,6 @@ def _value(hint: Any, value: Any, path: str) -> Any:
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
-        kind = getattr(hint, "__name__", str(hint))
-        raise UserError(f"{path} is {value!r}, not of type {kind}")
+        expected = getattr(hint, "__name__", str(hint))
+        raise UserError(f"{path} is {value!r}, not of type {expected}")
     return value

@@ -1,24 +1,19 @@
 """Registers the typed schemas and the resolvers with Hydra."""
 
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 
-from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
+from hydra.core.config_store import ConfigNode, ConfigStore
+from omegaconf import DictConfig, OmegaConf
 
 from nmt.config.choices import CHOICES, GROUPS
 from nmt.config.data import FiltersConfig, TokenizerConfig
 from nmt.config.folders import config_directory, corpora_directory
-from nmt.config.launchers import forget_settings_of_plugins, plugin
 from nmt.config.model import ModelConfig
-from nmt.config.schema import (
-    Config,
-    DecodingConfig,
-    LoggingConfig,
-    TrainingConfig,
-)
+from nmt.config.schema import Config, DecodingConfig, LoggingConfig
+from nmt.config.training_settings import TrainingConfig
 
-_SINGLE = {
+SECTIONS: dict[str, type] = {
     "data/filters": FiltersConfig,
     "tokenizer": TokenizerConfig,
     "model": ModelConfig,
@@ -26,47 +21,60 @@ _SINGLE = {
     "decoding": DecodingConfig,
     "logging": LoggingConfig,
 }
+"""The groups whose choices all have one dataclass, with different values."""
 
 
 def group_choices() -> dict[str, list[str]]:
     """Return the names of the files in each config group."""
     root = config_directory()
     choices: dict[str, list[str]] = {}
-    for file in sorted(root.glob("*/**/[!_]*.yaml")):  # _common is no choice
+    for file in sorted(root.glob("*/**/[!_]*.yaml")):  # _common is not a choice
         choices.setdefault(str(file.parent.relative_to(root)), []).append(file.stem)
-    choices.pop("hydra/help", None)
     return dict(sorted(choices.items()))
 
 
 def register_schemas() -> None:
-    """Make every schema known to Hydra under ``schema/<group>``, for YAML files to extend.
+    """Register every schema under ``schema/<group>``, for YAML files to extend, and the resolvers.
 
-    Help prints ``group_choices`` in place of Hydra's own list, which would name the schemas too;
     ``${corpora:phrasebook/test.en}`` is the path of a file of the embedded corpora, and
-    ``${equal:${data.source_language},de}`` is true or false, and ``${plugin:EXTRA,PATH}`` a class
-    of a plugin that an extra brings.
+    ``${equal:${data.source_language},de}`` is true or false.
     """
     OmegaConf.register_new_resolver(
         "corpora", lambda path: str(corpora_directory() / path), replace=True
     )
     OmegaConf.register_new_resolver("equal", lambda one, other: one == other, replace=True)
-    OmegaConf.register_new_resolver("plugin", plugin, replace=True)
-    OmegaConf.register_new_resolver(
-        "group_choices",
-        lambda: "\n".join(_listed(group, names) for group, names in group_choices().items()),
-        replace=True,
-    )
-    forget_settings_of_plugins()
     store = ConfigStore.instance()
     store.store(name="schema_config", node=Config)
-    for path, node in _SINGLE.items():
+    for path, node in SECTIONS.items():
         group, _, name = f"schema/{path}".rpartition("/")
         store.store(group=group, name=name, node=node)
     for base, choices in CHOICES.items():
-        for name, node in choices.items():
-            store.store(group=f"schema/{GROUPS[base]}", name=name, node=node)
+        for name in choices:
+            _store_lazily(f"schema/{GROUPS[base]}", name, partial(choices.__getitem__, name))
 
 
-def _listed(group: str, names: Sequence[str]) -> str:
-    text = f"{group}: {', '.join(names)}"
-    return textwrap.fill(text, 100, initial_indent="  ", subsequent_indent="    ")
+class _LazyNode(ConfigNode):
+    """A schema whose dataclass is imported when Hydra first loads it, because it may need torch."""
+
+    def __init__(self, name: str, group: str, load: Callable[[], type]) -> None:
+        self.name, self.group, self.package, self.provider = name, group, None, None
+        self._load = load
+        self._node: DictConfig | None = None
+
+    @property
+    def node(self) -> DictConfig:
+        if self._node is None:
+            self._node = OmegaConf.structured(self._load())
+        return self._node
+
+    @node.setter
+    def node(self, node: DictConfig) -> None:
+        self._node = node
+
+
+def _store_lazily(group: str, name: str, load: Callable[[], type]) -> None:
+    """Store a schema as `ConfigStore.store` does, without its dataclass."""
+    folder = ConfigStore.instance().repo
+    for part in group.split("/"):
+        folder = folder.setdefault(part, {})
+    folder[f"{name}.yaml"] = _LazyNode(f"{name}.yaml", group, load)

@@ -1,69 +1,59 @@
-"""Training pairs that are left out: by which rule, how many, and which ones."""
+"""Rules by which training pairs are dropped."""
 
-import gzip
-import io
-import os
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
-from typing import Any, BinaryIO, TextIO, cast
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from nmt.config.data import FiltersConfig
-from nmt.data.languages import surely_other
-from nmt.data.scripts import LEAST_SHARE, expected_script, share_in_script
+from nmt.data.language_identification import surely_other
 from nmt.data.text_hash import hash_normalized, hash_pairs
-from nmt.errors import UserError
+from nmt.data.writing_systems import LEAST_SHARE, expected_script, share_in_script
 
 Verdicts = npt.NDArray[np.uint8]
 Hashes = npt.NDArray[np.uint64]
 
-RULES = (
-    "kept",
-    "blank",
-    "too_long",
-    "max_words",
-    "max_ratio",
-    "copy",
-    "script",
-    "language",
-    "test_overlap",
-    "duplicate",
-)
-KEPT = 0
-"""A verdict is the number of the first rule in `RULES` that leaves a pair out, or this."""
 
-_NUMBER = {rule: number for number, rule in enumerate(RULES)}
-_IN_WORDS = {
-    "blank": "a side is blank",
-    "too_long": "more pieces than data.max_length",
-    "max_words": "more words than data.filters.max_words",
-    "max_ratio": "lengths apart by more than data.filters.max_ratio",
-    "copy": "both sides are the same",
-    "script": "a side is not in its language's script",
-    "language": "a side is surely in another language",
-    "test_overlap": "a side is in validation or test",
-    "duplicate": "was there before",
-}
+class FilterRule(StrEnum):
+    """Why a training pair is dropped; the first rule that applies counts."""
 
-# How many characters of an alphabet say what one of these says.
+    KEPT = "kept"
+    BLANK = "blank"
+    TOO_LONG = "too_long"
+    MAX_WORDS = "max_words"
+    MAX_RATIO = "max_ratio"
+    COPY = "copy"
+    SCRIPT = "script"
+    LANGUAGE = "language"
+    TEST_OVERLAP = "test_overlap"
+    DUPLICATE = "duplicate"
+
+    @property
+    def verdict(self) -> int:
+        """The number that stands for this rule in arrays and files: its index in `RULES`."""
+        return RULES.index(self)
+
+
+RULES = tuple(FilterRule)
+KEPT = FilterRule.KEPT.verdict
+"""The verdict of a pair that no rule drops."""
+
+# Number of letters of an alphabet that correspond to one character of these scripts.
 _DENSITY = {"Han": 3.0, "Japanese": 2.0, "Hangul": 2.0}
-_SHORT = 20  # characters: sides up to here may be of any ratio, as "Ja." and "Yes, I do."
-_LEAST_WORDS = 4  # of a held-out side whose copies in training count as overlap
-_LEAST_CHARACTERS = 10  # ... or of one in a script that is written without spaces
+_SHORT = 20  # characters; the ratio of shorter sides is free, e.g. "Ja." and "Yes, I do."
+_LEAST_WORDS = 4  # of a held-out side whose copies in the training text count as overlap
+_LEAST_CHARACTERS = 10  # the same limit for scripts that are written without spaces
 _UNSPACED = ("Japanese", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan")
 
 
 class PairFilters:
-    """The rules that look at one pair alone; small enough to send to worker processes.
+    """Rules that judge each pair independently; small enough to send to worker processes.
 
     Args:
-        config: Which rules are on.
+        config: The rules that are on.
         languages: Codes of the source and the target language.
-        held_out: What `held_out_hashes` gives for validation and test; for ``test_overlap``.
+        held_out: `held_out_hashes` of validation and test, used by ``test_overlap``.
     """
 
     def __init__(
@@ -77,42 +67,44 @@ class PairFilters:
         self._source_to_target = density[0] / density[1]
 
     def verdicts(self, sources: Sequence[str], targets: Sequence[str]) -> Verdicts:
-        """Return one verdict a pair; ``too_long`` and ``duplicate`` are for others to find.
+        """Return one verdict per pair; ``too_long`` and ``duplicate`` are decided elsewhere.
 
         Args:
-            sources: Texts as `clean_text` leaves them.
-            targets: As many.
+            sources: Source texts, cleaned by `clean_text`.
+            targets: Target texts, cleaned likewise.
 
         Raises:
-            UserError: Languages are to be told apart, and that cannot be done.
+            UserError: The language identifier is required but unavailable.
         """
         pairs = zip(sources, targets, strict=True)
-        verdicts = np.array([self._by_form(*pair) for pair in pairs], dtype=np.uint8)
+        verdicts = np.array([self._verdict_by_form(*pair) for pair in pairs], dtype=np.uint8)
+        config = self._config
+        overlap = config.test_overlap and self._held_out.size
         for rule, is_on, wrong in (
-            ("script", self._config.scripts, self._in_wrong_script),
-            ("language", self._config.language is not None, self._in_wrong_language),
-            ("test_overlap", self._config.test_overlap and self._held_out.size, self._is_held_out),
+            (FilterRule.SCRIPT, config.scripts, self._in_wrong_script),
+            (FilterRule.LANGUAGE, config.language is not None, self._in_wrong_language),
+            (FilterRule.TEST_OVERLAP, overlap, self._is_held_out),
         ):
             if is_on:
                 kept = np.flatnonzero(verdicts == KEPT)
                 sides = ([side[i] for i in kept.tolist()] for side in (sources, targets))
-                verdicts[kept[wrong(*sides)]] = _NUMBER[rule]
+                verdicts[kept[wrong(*sides)]] = rule.verdict
         return verdicts
 
-    def _by_form(self, source: str, target: str) -> int:
-        """Judge by what can be seen without reading."""
+    def _verdict_by_form(self, source: str, target: str) -> int:
+        """Judge a pair by its form: blank sides, length, ratio of lengths, equality."""
         config = self._config
         if not source.strip() or not target.strip():
-            return _NUMBER["blank"]
+            return FilterRule.BLANK.verdict
         words = config.max_words
         if words is not None and (_exceeds(source, words) or _exceeds(target, words)):
-            return _NUMBER["max_words"]
+            return FilterRule.MAX_WORDS.verdict
         if config.max_ratio is not None and self._ratio_exceeds(
             len(source), len(target), config.max_ratio
         ):
-            return _NUMBER["max_ratio"]
+            return FilterRule.MAX_RATIO.verdict
         if config.copies and source.strip() == target.strip():
-            return _NUMBER["copy"]
+            return FilterRule.COPY.verdict
         return KEPT
 
     def _ratio_exceeds(self, source: int, target: int, ratio: float) -> bool:
@@ -142,38 +134,38 @@ class PairFilters:
 
     def _among(self, texts: list[str]) -> npt.NDArray[np.bool_]:
         hashes = hash_normalized(texts)
-        places = np.searchsorted(self._held_out, hashes)
-        return self._held_out[np.minimum(places, len(self._held_out) - 1)] == hashes
+        positions = np.searchsorted(self._held_out, hashes)
+        return self._held_out[np.minimum(positions, len(self._held_out) - 1)] == hashes
 
 
 def held_out_hashes(splits: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Hashes:
-    """Return the hashes of the `normalized` sides of validation and test, sorted, each once.
+    """Return the sorted, distinct hashes of the `normalized` sides of validation and test.
 
-    Sides of fewer than 4 words are left out, so that "Yes." in a test set does not empty the
-    training set of it. Where words are not written apart, it is sides of fewer than 10 characters.
+    Sides of fewer than 4 words are skipped; otherwise "Yes." in a test set would drop each training
+    pair with that side. For scripts without spaces the limit is 10 characters.
 
     Args:
-        splits: The source texts and the target texts of each.
+        splits: The source texts and the target texts of each split.
     """
     sides = (text for split in splits for side in split for text in side)
-    return np.unique(hash_normalized(text for text in sides if _is_telling(text)))
+    return np.unique(hash_normalized(text for text in sides if _is_distinctive(text)))
 
 
 def duplicate_keys(
     config: FiltersConfig, sources: Sequence[str], targets: Sequence[str]
 ) -> Hashes | None:
-    """Return a number for each pair, equal where pairs count as the same; None if none ever do."""
+    """Return one key per pair, equal for duplicates; None if duplicates are kept."""
     if config.duplicates == "keep":
         return None
     if config.duplicates == "exact":
         return hash_pairs(sources, targets)
-    # Odd factors keep all 64 bits, and unlike ones keep the sides from standing for each other.
+    # Odd factors keep all 64 bits; different factors make the key depend on the order of the sides.
     odd = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], dtype=np.uint64)
     return hash_normalized(sources) * odd[0] + hash_normalized(targets) * odd[1]
 
 
 def first_only(keys: Hashes) -> npt.NDArray[np.bool_]:
-    """Return which keys were not there before, in time n log n and 17 bytes more a key."""
+    """Return whether each key occurs for the first time; O(n log n), 17 more bytes per key."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     is_first = np.ones(len(keys), dtype=bool)
@@ -182,144 +174,13 @@ def first_only(keys: Hashes) -> npt.NDArray[np.bool_]:
 
 
 def _exceeds(text: str, words: int) -> bool:
-    # n words have n - 1 spaces between them: most texts are too short to be worth splitting.
+    # n words need at least 2 n - 1 characters, so most texts need not be split.
     return len(text) > 2 * words and len(text.split()) > words
 
 
-def _is_telling(text: str) -> bool:
+def _is_distinctive(text: str) -> bool:
     if len(text.split()) >= _LEAST_WORDS:
         return True
     if text.isascii() or len(text) < _LEAST_CHARACTERS:
         return False
     return any(share_in_script(text, script) > LEAST_SHARE for script in _UNSPACED)
-
-
-class DropTable:
-    """How many training pairs were left out, by rule."""
-
-    def __init__(self) -> None:
-        self._counts = np.zeros(len(RULES), dtype=np.int64)
-
-    def count(self, verdicts: Verdicts) -> None:
-        """Add pairs by their final verdicts."""
-        self._counts += np.bincount(verdicts, minlength=len(RULES))
-
-    def add(self, rule: str, number: int) -> None:
-        """Add pairs to a rule, one of `RULES`."""
-        self._counts[_NUMBER[rule]] += number
-
-    @property
-    def kept(self) -> int:
-        """How many pairs are left."""
-        return int(self._counts[KEPT])
-
-    @property
-    def dropped(self) -> int:
-        """How many pairs were left out."""
-        return int(self._counts[KEPT + 1 :].sum())
-
-    def lines(self) -> list[str]:
-        """Return a table for people, the rules that dropped most first; no line if none did."""
-        entries = self._by_count()
-        if not entries:
-            return []
-        pairs = self.kept + self.dropped
-        rows = [("left out", self.dropped, f"of {pairs:,} training pairs"), *entries]
-        width, digits = max(len(row[0]) for row in rows), len(f"{self.dropped:,}")
-        return [
-            f"{rule:<{width}}  {count:>{digits},}  {_percent(count, pairs):>7}  {words}"
-            for rule, count, words in rows
-        ]
-
-    def to_mapping(self) -> dict[str, Any]:
-        """Return plain values for the report: ``kept``, and ``dropped`` by rule."""
-        dropped = [{"rule": rule, "count": count} for rule, count, _ in self._by_count()]
-        return {"kept": self.kept, "dropped": dropped}
-
-    def _by_count(self) -> list[tuple[str, int, str]]:
-        counts = zip(RULES, self._counts.tolist(), strict=True)
-        dropped = [(rule, count, _IN_WORDS[rule]) for rule, count in counts if rule != "kept"]
-        return sorted((entry for entry in dropped if entry[1]), key=lambda entry: -entry[1])
-
-
-def _percent(count: int, of: int) -> str:
-    share = 100 * count / of
-    return "< 0.1 %" if share < 0.05 else f"{share:.1f} %"
-
-
-class DroppedPairs:
-    """A table of the pairs that were left out; see `writes_dropped`."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-        file.write(_HEADER)
-
-    def write(self, rule: str, file: str, line: int, source: str, target: str) -> None:
-        """Add a pair. Tabs and line breaks within it become spaces."""
-        cells = (rule, file, str(line), source, target)
-        self._file.write("\t".join(cell.translate(_ONE_CELL) for cell in cells) + "\n")
-
-
-_HEADER = "rule\tfile\tline\tsource\ttarget\n"
-
-# All that str.splitlines breaks at, so that every reader sees a line a pair.
-_ONE_CELL = dict.fromkeys(map(ord, "\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"), " ")
-
-
-def check_dropped(path: Path) -> None:
-    """See that no other file would be lost, as the text itself, by writing dropped pairs there.
-
-    Raises:
-        UserError: There is something that is no table of dropped pairs.
-    """
-    if not os.path.exists(path):
-        return
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            ours = file.readline(len(_HEADER)) in (b"", _HEADER.encode())
-    except (OSError, EOFError, zlib.error):
-        ours = False
-    if not ours:
-        raise UserError(
-            f"data.dropped={path} is there already and holds something else than dropped pairs: "
-            "name another file"
-        )
-
-
-@contextmanager
-def writes_dropped(path: Path) -> Iterator[DroppedPairs]:
-    """Give a table to write dropped pairs to, which appears at the end or, after a fault, never.
-
-    Args:
-        path: A .tsv file, or .tsv.gz to be compressed; missing folders are made.
-
-    Raises:
-        UserError: There is no writing to that place.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        raw = partial.open("wb")
-    except OSError as error:
-        raise UserError(f"data.dropped={path} cannot be written: {error.strerror}") from error
-    try:
-        with raw, _packed(raw, path) as packed, _text(packed) as text:
-            yield DroppedPairs(text)
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(
-            f"data.dropped={path} cannot be written: {error.strerror or error}"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _packed(raw: BinaryIO, path: Path) -> AbstractContextManager[BinaryIO]:
-    if path.suffix != ".gz":
-        return nullcontext(raw)
-    # Without name and time, equal pairs make equal files.
-    return cast("BinaryIO", gzip.GzipFile("", "wb", 6, raw, mtime=0))
-
-
-def _text(file: BinaryIO) -> TextIO:
-    return io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="\n")

@@ -1,1 +1,1 @@
-"""What is wrong with a corpus, found before it is trained on: the report of `nmt data check`."""
+"""Checks a corpus before it is trained on, and reports: `nmt data check`."""

@@ -1,54 +1,76 @@
-"""What the doctor says, as plain values: findings, the size of each split, tokens and cost."""
+"""The report on a corpus as plain values: findings, sizes of the splits, tokens and cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import nmt
-from nmt.data_check.places import Place
+from nmt.data.locations import Location
 
-ERROR, WARNING = "error", "warning"
-_EXIT_CODES = {"clean": 0, "warnings": 1, "refused": 2}
-_CHECK = "nmt data check --data, with these settings behind it"
-_SHORT_FINDINGS = 6  # told at the head of a log
+_CHECK = "nmt data check --data, followed by these settings"
+_SHORT_FINDINGS = 6  # findings in the short report
+
+
+class Severity(StrEnum):
+    """How serious a finding is; training is refused because of an error."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Status(StrEnum):
+    """The result of a check; the exit code is the position in this list."""
+
+    CLEAN = "clean"
+    WARNINGS = "warnings"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong, or may be.
+    """Something in a corpus that is wrong or may be wrong.
 
     Attributes:
-        rule: What kind, as in docs/data.md.
-        severity: ``error``, for which training is refused, or ``warning``.
+        rule: Name of the rule; docs/data.md lists all of them.
+        severity: Whether training is refused because of it.
         split: ``train``, ``valid`` or ``test``.
-        side: ``source``, ``target``, or None for both together.
-        count: How many lines or pairs.
-        places: The first of them.
-        message: What it is, where it begins and why it hurts.
-        remedy: What to do or type.
+        side: ``source`` or ``target``; None for both together.
+        count: Number of lines or pairs.
+        locations: The first of them.
+        message: What is wrong, where it begins and why it is harmful.
+        remedy: What to do; commands follow on lines of their own.
     """
 
     rule: str
-    severity: str
+    severity: Severity
     split: str
     side: str | None
     count: int
-    places: Sequence[Place]
+    locations: Sequence[Location]
     message: str
     remedy: str
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "Finding":
-        """Return what `to_mapping` wrote."""
-        places = [Place(**place) for place in mapping["places"]]
-        return cls(**{**mapping, "places": places})
+        """Return the finding that `to_mapping` wrote."""
+        return cls(
+            mapping["rule"],
+            Severity(mapping["severity"]),
+            mapping["split"],
+            mapping["side"],
+            mapping["count"],
+            [Location(**location) for location in mapping["places"]],
+            mapping["message"],
+            mapping["remedy"],
+        )
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        places = [{"file": p.file, "line": p.line, "text": p.text} for p in self.places]
+        """Return the finding as plain values."""
+        places = [{"file": p.file, "line": p.line, "text": p.text} for p in self.locations]
         return {
             "rule": self.rule,
-            "severity": self.severity,
+            "severity": self.severity.value,
             "split": self.split,
             "side": self.side,
             "count": self.count,
@@ -60,15 +82,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class DataReport:
-    """The whole report; ``findings`` begin with the most important.
+    """The whole report.
 
     Attributes:
         corpus: Its ``name``, ``source_language`` and ``target_language``.
-        splits: A row a split: pairs, both sides' sizes and histograms.
-        findings: What is wrong.
-        filters: Pairs ``kept`` and ``dropped`` by rule; None where nothing was filtered.
-        tokens: By side, what the tokenizer makes of it; None without a tokenizer.
+        splits: One row per split: number of pairs, sizes and histograms of both sides.
+        findings: The findings, the most important first.
+        filters: Pairs ``kept`` and ``dropped`` by rule; None if nothing was filtered.
+        tokens: Statistics of the tokenized text by side; None without a tokenizer.
         cost: What an epoch will take; None without a tokenizer.
+        version: The version of nmt that made the report.
     """
 
     corpus: Mapping[str, str]
@@ -84,8 +107,9 @@ class DataReport:
         """Return the report that `to_mapping` wrote.
 
         Raises:
-            KeyError: Something is missing.
-            TypeError: Something is of another kind.
+            KeyError: A value is missing.
+            TypeError: A value has a wrong type.
+            ValueError: A value is unknown.
         """
         return cls(
             mapping["corpus"],
@@ -98,28 +122,28 @@ class DataReport:
         )
 
     @property
-    def status(self) -> str:
-        """``clean``, ``warnings``, or ``refused`` where training would be."""
-        if any(finding.severity == ERROR for finding in self.findings):
-            return "refused"
-        return "warnings" if self.findings else "clean"
+    def status(self) -> Status:
+        """The result of the check."""
+        if self.errors:
+            return Status.REFUSED
+        return Status.WARNINGS if self.findings else Status.CLEAN
 
     @property
     def exit_code(self) -> int:
-        """0 clean, 1 warnings, 2 refused."""
-        return _EXIT_CODES[self.status]
+        """0 for clean, 1 for warnings, 2 for refused."""
+        return list(Status).index(self.status)
 
     @property
     def errors(self) -> list[Finding]:
-        """The findings for which training is refused."""
-        return [finding for finding in self.findings if finding.severity == ERROR]
+        """The findings because of which training is refused."""
+        return [finding for finding in self.findings if finding.severity == Severity.ERROR]
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return the report as plain values, as JSON and the HTML page show it."""
+        """Return the report as plain values, for JSON and the HTML page."""
         return {
             "nmt": self.version,
             "corpus": dict(self.corpus),
-            "status": self.status,
+            "status": self.status.value,
             "splits": [dict(split) for split in self.splits],
             "findings": [finding.to_mapping() for finding in self.findings],
             "filters": None if self.filters is None else dict(self.filters),
@@ -127,36 +151,30 @@ class DataReport:
             "cost": None if self.cost is None else dict(self.cost),
         }
 
+    def short_lines(self) -> list[str]:
+        """Return at most 8 lines for the head of a training log, the most important first."""
+        corpus = self.corpus
+        pairs = ", ".join(f"{split['name']} {split['pairs']:,} pairs" for split in self.splits)
+        name = f"{corpus['source_language']}-{corpus['target_language']}"
+        return [f"data {name}: {pairs}; {self._summary()}", *self._short_findings()]
 
-def short_lines(report: DataReport) -> list[str]:
-    """Return at most 8 lines for the head of a training's log, the most important first."""
-    corpus = report.corpus
-    pairs = ", ".join(f"{split['name']} {split['pairs']:,} pairs" for split in report.splits)
-    name = f"{corpus['source_language']}-{corpus['target_language']}"
-    lines = [f"data {name}: {pairs}; {_verdict(report)}"]
-    lines += [_short(finding) for finding in report.findings[:_SHORT_FINDINGS]]
-    if (more := len(report.findings) - _SHORT_FINDINGS) > 0:
-        lines.append(f"  and {more} more kinds; all, and what to do: {_CHECK}")
-    elif report.findings:
-        lines.append(f"  what to do: {_CHECK}")
-    return lines
+    def _summary(self) -> str:
+        if not self.findings:
+            return "no problems found"
+        errors = len(self.errors)
+        counts = ((errors, "error"), (len(self.findings) - errors, "warning"))
+        return " and ".join(
+            f"{count} {word}{'s' if count > 1 else ''}" for count, word in counts if count
+        )
 
-
-def _verdict(report: DataReport) -> str:
-    if not report.findings:
-        return "nothing to complain about"
-    errors = len(report.errors)
-    warnings = len(report.findings) - errors
-    parts = [
-        f"{count} {word}{'s' if count > 1 else ''}"
-        for count, word in ((errors, "error"), (warnings, "warning"))
-        if count
-    ]
-    return " and ".join(parts)
-
-
-def _short(finding: Finding) -> str:
-    where = f"first {finding.places[0]}" if finding.places else finding.split
-    side = f" ({finding.side})" if finding.side else ""
-    label = finding.rule.replace("_", " ")
-    return f"  {finding.severity}: {label}{side} {finding.count:,} x, {where}"
+    def _short_findings(self) -> Iterator[str]:
+        for finding in self.findings[:_SHORT_FINDINGS]:
+            first = finding.locations[0] if finding.locations else None
+            where = finding.split if first is None else f"first {first}"
+            side = f" ({finding.side})" if finding.side else ""
+            rule = finding.rule.replace("_", " ")
+            yield f"  {finding.severity}: {rule}{side} {finding.count:,} x, {where}"
+        if (more := len(self.findings) - _SHORT_FINDINGS) > 0:
+            yield f"  and {more} more kinds; for all of them and their remedies: {_CHECK}"
+        elif self.findings:
+            yield f"  for the remedies: {_CHECK}"

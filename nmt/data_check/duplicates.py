@@ -1,4 +1,4 @@
-"""What comes more than once: within a split, and across splits, by hashes alone."""
+"""Texts that occur more than once, within a split or in two splits, found by their hashes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,89 +6,95 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from nmt.data.locations import SHOWN, Location
 from nmt.data_check.inspection import Inspection
-from nmt.data_check.places import SHOWN, Place, Tally
+from nmt.data_check.occurrences import Occurrences
 
 Hashes = npt.NDArray[np.uint64]
+Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Repeats:
-    """What repeats within a split.
+    """Repetitions within a split.
 
     Attributes:
-        pairs: Pairs that were there before, word for word.
-        sources: How many sources were there before beside another target.
+        pairs: Pairs that repeat an earlier pair word for word.
+        sources: Number of sources that occurred before with another target.
     """
 
-    pairs: Tally
+    pairs: Occurrences
     sources: int
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """What a held-out split shares with the training pairs.
+    """What a held-out split has in common with the training pairs.
 
     Attributes:
-        pairs: Its pairs that are among them.
-        sources: Its pairs of which only the source is.
+        pairs: Its pairs that are training pairs.
+        sources: Its pairs of which only the source is in the training pairs.
     """
 
-    pairs: Tally
-    sources: Tally
+    pairs: Occurrences
+    sources: Occurrences
 
 
 def find_repeats(inspection: Inspection) -> Repeats:
-    """Find pairs that came before; blank ones do not count."""
-    kept = _not_blank(inspection)
+    """Find the pairs that repeat an earlier pair; blank pairs do not count."""
+    kept = inspection.outline.with_text()
     hashes = inspection.pair_hashes()[kept]
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
     again = np.flatnonzero(ordered[1:] == ordered[:-1]) + 1
-    pairs = Tally()
     shown = again[np.argsort(order[again])[:SHOWN]]
     first = order[np.searchsorted(ordered, ordered[shown])]
-    places = (
-        inspection.place(int(kept[order[i]]), text=_as(inspection.place(int(kept[j]))))
+    place = inspection.outline.location
+    locations = (
+        place(int(kept[order[i]]), text=_same_as(place(int(kept[j]))))
         for i, j in zip(shown, first, strict=True)
     )
-    pairs.add(len(again), places)
+    pairs = Occurrences()
+    pairs.add(len(again), locations)
     distinct = len(hashes) - len(again)
     sources = len(np.unique(inspection.side("source").hashes[kept]))
     return Repeats(pairs, distinct - sources)
 
 
 def find_overlap(train: Inspection, held_out: Inspection) -> Overlap:
-    """Find what of a held-out split stands in the training pairs; blank ones do not count."""
-    kept, trained = _not_blank(held_out), _not_blank(train)
-    pairs, pair_twins = _found_in(held_out.pair_hashes()[kept], train.pair_hashes()[trained])
-    sources, source_twins = _found_in(
+    """Find the pairs of a held-out split in the training pairs; blank pairs do not count."""
+    kept, trained = held_out.outline.with_text(), train.outline.with_text()
+    pairs, pair_matches = _found_in(held_out.pair_hashes()[kept], train.pair_hashes()[trained])
+    sources, source_matches = _found_in(
         held_out.side("source").hashes[kept], train.side("source").hashes[trained]
     )
     alone = ~np.isin(sources, pairs)
-    sources, source_twins = sources[alone], source_twins[alone]
-    tallies = []
-    for indices, twins, side in ((pairs, pair_twins, "target"), (sources, source_twins, "source")):
-        places = (
-            held_out.place(int(kept[i]), side, _as(train.place(int(trained[j]), side)))
-            for i, j in zip(indices[:SHOWN], twins[:SHOWN], strict=True)
+
+    def occurrences(indices: Indices, matches: Indices, side: str) -> Occurrences:
+        result = Occurrences()
+        result.add(
+            len(indices),
+            (
+                held_out.outline.location(
+                    int(kept[i]), side, _same_as(train.outline.location(int(trained[j]), side))
+                )
+                for i, j in zip(indices[:SHOWN], matches[:SHOWN], strict=True)
+            ),
         )
-        tallies.append(Tally())
-        tallies[-1].add(len(indices), places)
-    return Overlap(*tallies)
+        return result
+
+    return Overlap(
+        occurrences(pairs, pair_matches, "target"),
+        occurrences(sources[alone], source_matches[alone], "source"),
+    )
 
 
-def _as(twin: Place) -> str:
-    return f"as {Path(twin.file).name}, line {twin.line:,}"
+def _same_as(other: Location) -> str:
+    return f"same as {Path(other.file).name}, line {other.line:,}"
 
 
-def _not_blank(inspection: Inspection) -> npt.NDArray[np.int64]:
-    source, target = inspection.side("source"), inspection.side("target")
-    return np.flatnonzero((source.lengths > 0) & (target.lengths > 0))
-
-
-def _found_in(few: Hashes, many: Hashes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return which of the few are among the many, and where each of these is there."""
+def _found_in(few: Hashes, many: Hashes) -> tuple[Indices, Indices]:
+    """Return the indices of the few that are among the many, and the index of each match."""
     if not len(many):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     order = np.argsort(many, kind="stable")

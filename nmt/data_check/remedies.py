@@ -1,68 +1,45 @@
-"""Commands that can be typed as they stand: they unpack a file first, or show where it errs.
+"""Remedies with shell commands that can be copied as they are.
 
-In a remedy every command stands on a line of its own.
+A compressed file is unpacked first. Each command of a remedy is on a line of its own.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt.data.sources.build_sources import SUFFIXES
-from nmt.data.sources.paths import format_suffix
-from nmt.data_check.places import Place
-
-_AROUND = 3  # lines shown before and behind a suspicious one
-_OF_LINES = ("lines", "tsv", "csv")
+from nmt.data.shell_commands import has_lines
 
 
 @dataclass(frozen=True)
-class _Packer:
+class _Compression:
     unpack: str
     pack: str
-    show: str
 
 
-_PACKERS = {
-    ".gz": _Packer("gunzip", "gzip", "zcat"),
-    ".bz2": _Packer("bunzip2", "bzip2", "bzcat"),
-    ".xz": _Packer("unxz", "xz", "xzcat"),
-    ".zst": _Packer("unzstd --rm", "zstd --rm", "zstdcat"),
+_COMPRESSIONS = {
+    ".gz": _Compression("gunzip", "gzip"),
+    ".bz2": _Compression("bunzip2", "bzip2"),
+    ".xz": _Compression("unxz", "xz"),
+    ".zst": _Compression("unzstd --rm", "zstd --rm"),
 }
 
 
 def with_command(words: str, command: str, file: str) -> str:
-    """Return what to do, with a command that mends the file where a shell can.
+    """Return a remedy, with a command that fixes the file if the shell can fix it.
 
     Args:
-        words: What to do.
-        command: How, with ``{file}`` for the file's name; blank: words are all there is.
-        file: It may be compressed, or of a format whose texts no command on lines finds.
+        words: The remedy in words.
+        command: The command, with ``{file}`` for the name of the file; blank if there is none.
+        file: The file to fix. It may be compressed, or have a format that has no lines.
     """
     if not command:
         return words
-    if not _of_lines(file):
+    if not has_lines(file):
         return f"{words}, in the program that wrote {file}"
-    packer = _PACKERS.get(Path(file).suffix.lower())
-    if packer is None:
+    compression = _COMPRESSIONS.get(Path(file).suffix.lower())
+    if compression is None:
         return f"{words}:\n{command.replace('{file}', file)}"
     bare = file[: -len(Path(file).suffix)]
-    lines = [f"{words}:", f"{packer.unpack} '{file}'", command.replace("{file}", bare)]
+    lines = [f"{words}:", f"{compression.unpack} '{file}'", command.replace("{file}", bare)]
     if "sed -i" in command:
-        lines.append(f"{packer.pack} '{bare}'")
+        lines.append(f"{compression.pack} '{bare}'")
     return "\n".join(lines)
-
-
-def to_compare(places: Sequence[Place]) -> list[str]:
-    """Return commands that print the lines around places, one for each file of lines."""
-    commands = {p.file: _show(p.file, p.line) for p in places if p.line and _of_lines(p.file)}
-    return list(commands.values())
-
-
-def _show(file: str, line: int) -> str:
-    some = f"sed -n '{max(1, line - _AROUND)},{line + _AROUND}p'"
-    packer = _PACKERS.get(Path(file).suffix.lower())
-    return f"{some} '{file}'" if packer is None else f"{packer.show} '{file}' | {some}"
-
-
-def _of_lines(file: str) -> bool:
-    return SUFFIXES.get(format_suffix(Path(file)), "lines") in _OF_LINES and not Path(file).is_dir()

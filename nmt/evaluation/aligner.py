@@ -12,7 +12,7 @@ import torch
 
 from nmt.data.batch import collate
 from nmt.data.length_batches import batches_by_length
-from nmt.data.links import Link
+from nmt.data.word_links import Link
 from nmt.errors import UserError
 from nmt.evaluation.alignment_extractor import AlignmentExtractor
 from nmt.evaluation.attention_map import AttentionMap, Encoded, Weights, piece_map

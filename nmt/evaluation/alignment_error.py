@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import astuple, dataclass
 from operator import add
 
-from nmt.data.links import Link, Links
+from nmt.data.word_links import Link, Links
 from nmt.errors import UserError
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nmt.config.schema import Config
-from nmt.data.links import Link
+from nmt.data.word_links import Link
 from nmt.evaluation.attention_map import AttentionMap, check_layer_head
 
 GUIDED_THRESHOLD = 0.3

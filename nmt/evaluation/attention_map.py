@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data.links import Link
+from nmt.data.word_links import Link
 from nmt.decoding.translator import Translation
 from nmt.errors import UserError
 from nmt.text.special_tokens import EOS_SURFACE, WORD_START

@@ -5,28 +5,13 @@ import math
 from torch import nn
 
 from nmt.config.model import (
-    BahdanauAttentionConfig,
-    LuongAttentionConfig,
-    LuongConcatAttentionConfig,
-    LuongDotAttentionConfig,
-    LuongGeneralAttentionConfig,
-    LuongLocationAttentionConfig,
     ModelConfig,
-    MultiHeadAttentionConfig,
-    NoAttentionConfig,
     RnnDecoderConfig,
     RnnEncoderConfig,
-    ScaledDotAttentionConfig,
     TransformerDecoderConfig,
     TransformerEncoderConfig,
-    WindowedAttentionConfig,
 )
-from nmt.model.attention.additive import AdditiveAttention
-from nmt.model.attention.core import Attention
-from nmt.model.attention.coverage import Coverage
-from nmt.model.attention.luong import DotAttention, GeneralAttention, LocationAttention
-from nmt.model.attention.multi_head import RecurrentMultiHeadAttention
-from nmt.model.attention.window import MonotonicWindow, PredictiveWindow, Window
+from nmt.model.attention.settings import BuildableAttentionConfig, LuongAttentionConfig
 from nmt.model.interfaces import Decoder, Encoder
 from nmt.model.rnn_decoder import AttendFirstDecoder, FixedVector, UpdateFirstDecoder
 from nmt.model.rnn_encoder import RnnEncoder
@@ -66,71 +51,27 @@ def _decoder(config: ModelConfig, vocab_size: int, memory_size: int) -> Decoder:
 
 
 def _rnn_decoder(config: RnnDecoderConfig, vocab_size: int, memory_size: int) -> Decoder:
-    match config.attention:
-        case NoAttentionConfig():
-            return AttendFirstDecoder(config, vocab_size, memory_size, FixedVector())
-        case BahdanauAttentionConfig(size=size) as bahdanau:
-            window = _window(bahdanau, config.hidden_size)
-            return AttendFirstDecoder(
-                config,
-                vocab_size,
-                memory_size,
-                AdditiveAttention(config.hidden_size, memory_size, size, window),
-                _coverage(bahdanau, memory_size),
-                bahdanau.maxout_size,
-            )
-        case LuongAttentionConfig(input_feeding=feeding) as luong:
-            attention, context_size = _luong(luong, config.hidden_size, memory_size)
-            return UpdateFirstDecoder(
-                config,
-                vocab_size,
-                memory_size,
-                attention,
-                context_size,
-                _coverage(luong, memory_size),
-                input_feeding=feeding,
-            )
-    raise AssertionError(f"no attention for {config.attention}")
-
-
-def _luong(
-    config: LuongAttentionConfig, query_size: int, memory_size: int
-) -> tuple[Attention, int]:
-    """Return the attention and the size of its contexts."""
-    window = _window(config, query_size)
-    match config:
-        case LuongDotAttentionConfig():
-            return DotAttention(query_size, memory_size, window), query_size
-        case ScaledDotAttentionConfig():
-            return DotAttention(query_size, memory_size, window, scaled=True), query_size
-        case LuongGeneralAttentionConfig():
-            return GeneralAttention(query_size, memory_size, window), memory_size
-        case LuongConcatAttentionConfig(size=size):
-            return AdditiveAttention(query_size, memory_size, size, window), memory_size
-        case LuongLocationAttentionConfig(max_source_length=positions):
-            return LocationAttention(query_size, positions, window), memory_size
-        case MultiHeadAttentionConfig(num_heads=heads):
-            return RecurrentMultiHeadAttention(query_size, memory_size, heads, window), query_size
-    raise AssertionError(f"no score for {config}")
-
-
-def _window(config: WindowedAttentionConfig, query_size: int) -> Window | None:
-    match config.window:
-        case "global":
-            return None
-        case "local_m":
-            return MonotonicWindow(config.window_size)
-        case "local_p":
-            return PredictiveWindow(config.window_size, query_size)
-    raise AssertionError(f"no window {config.window}")
-
-
-def _coverage(config: WindowedAttentionConfig, memory_size: int) -> Coverage | None:
-    if not isinstance(config, BahdanauAttentionConfig | LuongConcatAttentionConfig):
-        return None
-    if config.coverage == "none":
-        return None
-    return Coverage(memory_size, config.size, fertile=config.coverage == "fertility")
+    assert isinstance(config.attention, BuildableAttentionConfig)
+    built = config.attention.build(config.hidden_size, memory_size)
+    if isinstance(config.attention, LuongAttentionConfig):
+        assert built.attention is not None
+        return UpdateFirstDecoder(
+            config,
+            vocab_size,
+            memory_size,
+            built.attention,
+            built.context_size,
+            built.coverage,
+            input_feeding=config.attention.input_feeding,
+        )
+    return AttendFirstDecoder(
+        config,
+        vocab_size,
+        memory_size,
+        built.attention or FixedVector(),
+        built.coverage,
+        built.maxout_size,
+    )
 
 
 def _initialise(model: TranslationModel) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from nmt.config.schema import GuidedAlignmentConfig
+from nmt.config.training_settings import GuidedAlignmentConfig
 from nmt.data.batch import Batch
 from nmt.model.attention_loss import coverage_loss, guided_alignment_loss
 from nmt.model.interfaces import DecoderOutput

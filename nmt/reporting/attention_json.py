@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nmt.durable_file import atomic_write
 from nmt.reporting.attention_record import AttentionRecord
-from nmt.reporting.whole_file import written_whole
 
 FORMAT = "nmt-attention-1"
 
@@ -35,7 +35,7 @@ def save_attention_json(records: Sequence[AttentionRecord], path: Path) -> None:
 
     Missing folders are created. The file appears complete or not at all.
     """
-    with written_whole(path) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
+    with atomic_write(path) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
         file.write(f'{{"format": "{FORMAT}", "sentences": [')
         for number, record in enumerate(records):
             file.write(",\n" if number else "\n")

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from nmt.durable_file import atomic_write
 
 if TYPE_CHECKING:
     from nmt.reporting.heatmaps.heatmap import Heatmap
@@ -153,9 +154,8 @@ def _rewrite(path: Path, last_step: int | None) -> None:
     kept = [
         line for line, row in _read_lines(path) if last_step is None or row["step"] <= last_step
     ]
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8", newline="\n")
-    os.replace(partial, path)
+    with atomic_write(path) as partial:
+        partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8", newline="\n")
 
 
 def _strict(value: float) -> float | str:

@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from nmt.config.data import INDIFFERENT
-from nmt.config.plain import flatten, from_mapping, to_mapping
+from nmt.config.plain import flatten, from_mapping, to_mapping, to_naming_mapping
 from nmt.config.schema import Config
 from nmt.data.encoded import content_hash
 from nmt.durable_file import DISK_FAILS, DISK_IS_FULL, write_durably
@@ -24,7 +24,8 @@ _ELSEWHERE = (
     "training.parallel",
     *(f"data.{key}" for key in INDIFFERENT),
 )
-_FREE = (*_ELSEWHERE, "training.max_updates", "training.max_minutes", *_DIVERGING)
+_BUDGET = ("training.max_updates", "training.max_minutes")
+_FREE = (*_ELSEWHERE, *_BUDGET, *_DIVERGING, "training.kernels")
 """Settings that may differ when an unfinished run goes on."""
 
 
@@ -196,7 +197,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _name(config: Config) -> str:
-    mapping = to_mapping(config)
+    mapping = to_naming_mapping(config)
     del mapping["run"], mapping["logging"]
     for key in INDIFFERENT:
         del mapping["data"][key]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nmt import processes
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint
-from nmt.config.check_training import attending
+from nmt.config.check_training import attention_layers
 from nmt.config.data import TokenizerConfig
 from nmt.config.schema import Config
 from nmt.data.batch import Batch, collate_pairs
@@ -18,6 +18,7 @@ from nmt.data.cache import cache_directory
 from nmt.data.encoded import content_hash
 from nmt.data.length_batches import batches_by_length
 from nmt.data.prepared_corpus import prepare
+from nmt.data_check.preparation_report import PreparationReporter
 from nmt.errors import UserError
 from nmt.model.seq2seq import TranslationModel
 from nmt.run.average_checkpoints import differing_tokenizer
@@ -200,7 +201,8 @@ def _fisher(
         workers=config.data.workers,
         dropped=None,
     )
-    corpus = prepare(data, _kept_tokenizer(config, old.config.tokenizer, old.tokenizers)).train
+    tokenizer = _kept_tokenizer(config, old.config.tokenizer, old.tokenizers)
+    corpus = prepare(data, tokenizer, PreparationReporter(data)).train
     chosen = np.random.default_rng(config.seed).permutation(len(corpus))[:_FISHER_PAIRS]
     lengths = np.asarray(corpus.source.lengths), np.asarray(corpus.target.lengths)
 
@@ -253,7 +255,7 @@ def load_teacher(
             f"{whose} has other {side} pieces than this run, so their words cannot be compared: "
             "take a teacher of the same tokenizers, or let it translate the training text"
         )
-    layers, _ = attending(checkpoint.config.model.decoder)
+    layers, _ = attention_layers(checkpoint.config.model.decoder)
     layer = settings.attention_layer
     if settings.attention_weight and not -layers <= layer < layers:
         raise UserError(

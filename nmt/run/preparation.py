@@ -7,8 +7,10 @@ from pathlib import Path
 from nmt.config.data import TokenizerConfig
 from nmt.config.schema import Config
 from nmt.data.batching import UpdateBatches
+from nmt.data.build_prepared import PreparationFeedback
 from nmt.data.corpus import source_tags
-from nmt.data.prepared_corpus import PreparedCorpus, Preparing, prepare
+from nmt.data.prepared_corpus import PreparedCorpus, prepare
+from nmt.data_check.preparation_report import PreparationReporter
 from nmt.errors import UserError
 from nmt.reporting.console import Console
 
@@ -36,8 +38,9 @@ def prepare_corpus(config: Config, say: Console, interrupted: Callable[[], bool]
     corpus = prepare(
         config.data,
         _tokenizer_settings(config),
+        PreparationReporter(config.data),
         with_links=config.training.guided_alignment.weight > 0,
-        preparing=Preparing(progress, say),
+        feedback=PreparationFeedback(progress, say),
     )
     data, tokenizers = config.data, corpus.tokenizers
     tested = 0 if corpus.text.test is None else len(corpus.text.test)

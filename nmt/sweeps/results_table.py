@@ -1,4 +1,4 @@
-"""The results of a sweep: one row per job, as a Markdown table and as plain values for JSON."""
+"""The table of a sweep's results, one row per job: in Markdown, and as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nmt.sweeps.job_status import JobStatus
+
 SCORES = ("perplexity", "bleu", "chrf", "aer", "parameters", "tokens_per_second", "minutes")
 HEADINGS = ("perplexity", "BLEU", "chrF", "AER", "parameters", "tokens/s", "minutes")
 ABSENT = "-"
+_SPLITS = {"test": "test", "valid": "validation"}
 
 
 @dataclass(frozen=True)
@@ -18,19 +21,18 @@ class SweepRow:
     """The result of one job of a sweep.
 
     Attributes:
-        overrides: The values of the job's overrides, by key.
-        status: ``finished``, ``failed``, ``interrupted``, or ``killed`` if the process ended
-            without reporting its status.
-        folder: The run folder; None if the job had none.
-        summary: The content of the finished run's ``summary.json``.
+        overrides: The job's overrides, by key.
+        status: How the job ended.
+        folder: The run folder; None if the job has none.
+        summary: The content of ``summary.json`` of a finished run.
         number: The number of the job, from 0.
-        score: The validation score of the finished run; larger is better.
-        metric: The metric of that score, ``training.best_metric``.
+        score: The validation score of a finished run; larger is better.
+        metric: The name of the score, as in ``training.best_metric``.
         reason: Why the job failed.
     """
 
     overrides: Mapping[str, str]
-    status: str
+    status: JobStatus
     folder: str | None = None
     summary: Mapping[str, Any] | None = None
     number: int | None = None
@@ -40,34 +42,32 @@ class SweepRow:
 
 
 def ranked(rows: Sequence[SweepRow]) -> list[SweepRow]:
-    """Return the rows of a study, best score first and rows without a score last."""
+    """Return the rows of a study in order of score: the best first, those without a score last."""
     return sorted(rows, key=lambda row: math.inf if row.score is None else -row.score)
 
 
 def best_line(best: SweepRow) -> str:
-    """Return a message about the best trial of a study and the overrides that reproduce it."""
+    """Return two lines that name the best trial of a study and the overrides that repeat it."""
     given = " ".join(f"{key}={value}" for key, value in best.overrides.items())
     return f"best trial {best.number}: validation {best.metric} {_value(best)}\n{given}"
 
 
 def _value(row: SweepRow) -> str:
-    return (
-        ABSENT if row.score is None else f"{abs(row.score):.2f}"
-    )  # a perplexity is stored negated
+    return ABSENT if row.score is None else f"{abs(row.score):.2f}"  # perplexity is negated
 
 
 def varying_keys(rows: Sequence[SweepRow]) -> list[str]:
-    """Return the overrides whose values differ between jobs, in the order given."""
+    """Return the keys whose values differ between jobs, in the order of the overrides."""
     keys = dict.fromkeys(key for row in rows for key in row.overrides)
     return [key for key in keys if len({row.overrides.get(key) for row in rows}) > 1]
 
 
 def row_values(row: SweepRow) -> dict[str, Any]:
-    """Return the metrics of a finished run on the test set, or on validation if there is no test.
+    """Return the figures of a finished run, on the test set or else on the validation set.
 
-    ``aer`` is in percent. ``tokens_per_second`` counts target pieces trained on and excludes the
-    time of validation. ``minutes`` is the time of training and includes validation. Values missing
-    from a summary are None.
+    ``aer`` is in percent. ``tokens_per_second`` counts target pieces of training and excludes the
+    time of validations; ``minutes`` is the training time including validations. Figures that the
+    summary lacks are None.
     """
     summary = row.summary or {}
     split = "test" if "test" in summary else "valid"
@@ -90,15 +90,15 @@ def row_values(row: SweepRow) -> dict[str, Any]:
 def _speed(summary: Mapping[str, Any]) -> float | None:
     if "tokens_per_second" in summary:
         return float(summary["tokens_per_second"])
-    if summary.get("seconds"):  # a summary of an older version; validation counts as training
+    if summary.get("seconds"):  # older runs lack the speed; includes validations
         return float(summary["tokens"]) / float(summary["seconds"])
     return None
 
 
 def markdown(rows: Sequence[SweepRow], *, study: bool = False) -> str:
-    """Return the rows as an aligned Markdown table, with the metric signatures below it.
+    """Return the rows as a Markdown table, aligned for the terminal, with notes below it.
 
-    The table of a study also has the number of each trial and the score that is optimized.
+    The table of a study also has the number of each trial and the score that is maximized.
     """
     keys = varying_keys(rows)
     values = [row_values(row) for row in rows]
@@ -140,7 +140,7 @@ def _labels(row: SweepRow, keys: Sequence[str]) -> list[str]:
 
 
 def _short(label: str) -> str:
-    """Round a sampled number; the JSON file has all of its digits."""
+    """Round a number that a search drew; the JSON file holds all digits."""
     if len(label) > 10 and re.fullmatch(r"[\d.]+(e-?\d+)?", label):
         return f"{float(label):.4g}"
     return label
@@ -155,14 +155,14 @@ def _objective(rows: Sequence[SweepRow]) -> str:
 
 
 def _reasons(rows: Sequence[SweepRow]) -> Iterator[str]:
-    """Yield why jobs failed. The user has not seen the errors of jobs on other machines."""
+    """Yield why jobs failed, since errors of jobs on other machines have not been printed here."""
     for number, row in enumerate(rows, start=1):
         if row.reason is not None:
             yield f"row {number} failed: {row.reason}"
 
 
 def _figures(row: SweepRow, value: Mapping[str, Any]) -> list[str]:
-    if row.status != "finished":
+    if row.status != JobStatus.FINISHED:
         return [row.status, *[ABSENT] * (len(SCORES) - 1)]
     formats = ("{:.2f}", "{:.2f}", "{:.2f}", "{:.1f}", "{:,}", "{:,.0f}", "{:.1f}")
     return [
@@ -172,7 +172,7 @@ def _figures(row: SweepRow, value: Mapping[str, Any]) -> list[str]:
 
 
 def _aligned(head: Sequence[str], cells: Sequence[Sequence[str]], left: int) -> Iterator[str]:
-    """Yield the lines of a table: the first `left` columns aligned left, the others right."""
+    """Yield the lines of a table; the first ``left`` columns are left-aligned, the others right."""
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     widths = [max(3, width) for width in widths]
 
@@ -190,18 +190,15 @@ def _aligned(head: Sequence[str], cells: Sequence[Sequence[str]], left: int) -> 
 
 
 def _notes(values: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield what was measured: the split and the BLEU signature, once if all rows share them."""
+    """Yield the split and the BLEU signature of the scores, once if all rows share them."""
     measured: dict[tuple[str, str], list[int]] = {}
     for number, value in enumerate(values, start=1):
         if value["split"] is not None:
             measured.setdefault((value["split"], value["signature"]), []).append(number)
     if len(measured) > 1:
-        yield "The rows were measured differently, so their scores cannot be compared:"
+        yield "The scores differ in set or signature, so they cannot be compared:"
     for (split, signature), numbers in measured.items():
         which = f"rows {', '.join(map(str, numbers))}: " if len(measured) > 1 else ""
         yield f"{which}scores of the {_SPLITS[split]} set, BLEU {signature}"
     if measured:
-        yield "AER in percent; tokens/s: target pieces without validation; minutes: with validation"
-
-
-_SPLITS = {"test": "test", "valid": "validation"}
+        yield "AER in percent; tokens/s: target pieces, without validations; minutes: all training"

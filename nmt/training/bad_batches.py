@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.data.batch import Batch
-from nmt.reporting.whole_file import written_whole
+from nmt.durable_file import atomic_write
 from nmt.text.special_tokens import EOS, PAD
 from nmt.training.guard import BadUpdate
 
@@ -35,7 +35,7 @@ class BadBatches:
             self._folder.mkdir(parents=True, exist_ok=True)
             if len(set(self._folder.glob("update-*.json")) - {path}) >= MAX_FILES:
                 return None
-            with written_whole(path) as partial:
+            with atomic_write(path) as partial:
                 partial.write_text(json.dumps(self._content(bad), ensure_ascii=False, indent=1))
         except OSError:
             return None

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from nmt.config.schema import DistillationConfig
+from nmt.config.training_settings import DistillationConfig
 from nmt.data.batch import Batch
 from nmt.model.divergence import Words, soft_cross_entropy
 from nmt.model.interfaces import DecoderOutput

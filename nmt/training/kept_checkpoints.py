@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from nmt.config.schema import TrainingConfig
+from nmt.config.training_settings import TrainingConfig
 from nmt.durable_file import remove_partial_files
 from nmt.errors import UserError
 

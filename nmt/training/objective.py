@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from nmt.config.schema import TrainingConfig
+from nmt.config.training_settings import TrainingConfig
 from nmt.data.batch import Batch
 from nmt.model.divergence import Words, symmetric_divergence
 from nmt.model.interfaces import DecoderOutput

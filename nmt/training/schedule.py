@@ -1,41 +1,101 @@
-"""Learning rates as pure functions of the update."""
+"""Learning-rate schedules: settings and formula of each, as a factor of the peak rate.
+
+All schedules rise linearly from 0 to the peak at update ``warmup``; `rate_factor` does that.
+"""
 
 import math
+from dataclasses import dataclass
 
-from nmt.config.schema import (
-    ConstantScheduleConfig,
-    CosineScheduleConfig,
-    HalvingScheduleConfig,
-    InverseSqrtScheduleConfig,
-    PlateauScheduleConfig,
-    ScheduleConfig,
-)
+from nmt.config.schema import ScheduleConfig
+from nmt.config.setting import setting
 
 
 def rate_factor(
     schedule: ScheduleConfig, update: int, max_updates: int, reductions: int = 0
 ) -> float:
-    """Return what the peak learning rate is multiplied by.
+    """Return the factor that the peak learning rate is multiplied by.
 
     Args:
-        schedule: The kind; all rise linearly to 1 at update ``warmup``.
-        update: From 1.
-        max_updates: Where ``cosine`` reaches its end.
-        reductions: How often ``plateau`` has cut the rate so far.
+        schedule: The kind and its settings.
+        update: Counted from 1.
+        max_updates: Length of the run.
+        reductions: How often the validation score has stopped improving so far.
     """
-    warmup = schedule.warmup
-    if update < warmup:
-        return update / warmup
-    match schedule:
-        case ConstantScheduleConfig():
-            return 1.0
-        case InverseSqrtScheduleConfig():
-            return math.sqrt(warmup / update)
-        case CosineScheduleConfig(final_factor=final):
-            done = min(1.0, (update - warmup) / max(1, max_updates - warmup))
-            return final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
-        case PlateauScheduleConfig(factor=factor):
-            return factor**reductions
-        case HalvingScheduleConfig(start=start, every=every, factor=factor):
-            return factor ** max(0, math.ceil((update - start) / every))
-    raise AssertionError(f"no schedule for {schedule}")
+    if update < schedule.warmup:
+        return update / schedule.warmup
+    return schedule.factor_after_warmup(update, max_updates, reductions)
+
+
+@dataclass(kw_only=True)
+class ConstantScheduleConfig(ScheduleConfig):
+    """The peak rate throughout."""
+
+    name: str = "constant"
+
+    def factor_after_warmup(self, update: int, max_updates: int, reductions: int) -> float:
+        """Return 1."""
+        return 1.0
+
+
+@dataclass(kw_only=True)
+class InverseSqrtScheduleConfig(ScheduleConfig):
+    """Peak · sqrt(warmup / update) after the warm-up (Vaswani et al. 2017, section 5.3)."""
+
+    name: str = "inverse_sqrt"
+    warmup: int = setting(
+        100, "Updates from 0 to the peak learning rate.", unit="updates", at_least=1
+    )
+
+    def factor_after_warmup(self, update: int, max_updates: int, reductions: int) -> float:
+        """Return sqrt(warmup / update)."""
+        return math.sqrt(self.warmup / update)
+
+
+@dataclass(kw_only=True)
+class CosineScheduleConfig(ScheduleConfig):
+    """Half a cosine from the peak to ``final_factor`` of it at ``training.max_updates``."""
+
+    name: str = "cosine"
+    final_factor: float = setting(
+        0.05,
+        "Learning rate at training.max_updates, as a share of the peak.",
+        at_least=0,
+        at_most=1,
+    )
+
+    def factor_after_warmup(self, update: int, max_updates: int, reductions: int) -> float:
+        """Return the point of the cosine at this update."""
+        final = self.final_factor
+        done = min(1.0, (update - self.warmup) / max(1, max_updates - self.warmup))
+        return final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
+
+
+@dataclass(kw_only=True)
+class PlateauScheduleConfig(ScheduleConfig):
+    """The rate is cut after ``patience`` validations without an improvement."""
+
+    name: str = "plateau"
+    factor: float = setting(0.5, "Factor of the learning rate at each cut.", above=0, below=1)
+    patience: int = setting(
+        2, "Validations without an improvement before each cut.", unit="validations", at_least=1
+    )
+
+    def factor_after_warmup(self, update: int, max_updates: int, reductions: int) -> float:
+        """Return the product of all cuts so far."""
+        return self.factor**reductions
+
+
+@dataclass(kw_only=True)
+class HalvingScheduleConfig(ScheduleConfig):
+    """The peak rate until ``start``, then regular cuts (Luong et al. 2015, section 4.1)."""
+
+    name: str = "halving"
+    start: int = setting(
+        300, "Last update at the peak rate; the first cut follows it.", unit="updates", at_least=0
+    )
+    every: int = setting(60, "Updates between two cuts.", unit="updates", at_least=1)
+    factor: float = setting(0.5, "Factor of the learning rate at each cut.", above=0, below=1)
+
+    def factor_after_warmup(self, update: int, max_updates: int, reductions: int) -> float:
+        """Return the product of all cuts so far."""
+        return self.factor ** max(0, math.ceil((update - self.start) / self.every))

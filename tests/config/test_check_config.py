@@ -127,8 +127,8 @@ RULES = [  # overrides all along, a key, a value that is refused, one that passe
     (["model.decoder.num_layers=2"], "logging.heatmap_layer", -3, -2),
     ([RNN, "model.decoder.num_layers=2"], "logging.heatmap_layer", 1, 0),
 ]
-NAMED_AS = {  # keys whose fault is told in the words of the rule that they break
-    ("data.target_language", "fr"): "data=phrasebook holds en and de",
+NAMED_AS = {  # keys with a problem that another message names
+    ("data.target_language", "fr"): "data=phrasebook has en and de",
     ("model.encoder.hidden_size", 128): "model.tying=three_way needs equal embedding sizes",
     ("model.encoder.embedding_size", 128): "model.tying=three_way needs equal embedding sizes",
 }

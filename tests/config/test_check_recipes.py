@@ -21,7 +21,10 @@ D = f"{T}.distillation"
         ([f"{T}.init_vocabulary=some"], "choose from keep, new"),
         ([f"{T}.l2_sp=0.1"], "set training.init_from=RUN"),
         ([f"{T}.ewc=0.1"], "set training.init_from=RUN"),
-        ([f"{D}.weight=1.5"], "training.distillation.weight is 1.5, not in [0, 1]"),
+        (
+            [f"{D}.weight=1.5"],
+            "training.distillation.weight is 1.5; it must be finite and from 0 to 1",
+        ),
         ([f"{D}.temperature=0"], "training.distillation.temperature is 0.0"),
         ([f"{D}.attention_measure=cosine"], "choose from kl, mse"),
         (

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,11 @@ from nmt.config.data import (
     TokenizerConfig,
 )
 from nmt.config.plain import from_mapping, to_mapping
+from nmt.data import prepared_corpus
 from nmt.data.corpus import ParallelText, open_corpus
-from nmt.data.links import parse_links
-from nmt.data.prepared_corpus import prepare
+from nmt.data.prepared_corpus import PreparedCorpus
+from nmt.data.word_links import parse_links
+from nmt.data_check.preparation_report import PreparationReporter
 from nmt.errors import UserError
 
 TOKENIZER = from_mapping(
@@ -29,6 +32,12 @@ TOKENIZER = from_mapping(
         "normalization": "nmt_nfkc",
     },
 )
+
+
+def prepare(data: DataConfig, tokenizer: TokenizerConfig, **options: Any) -> PreparedCorpus:
+    return prepared_corpus.prepare(data, tokenizer, PreparationReporter(data), **options)
+
+
 SPLITS = ("train", "valid", "test")
 SOURCE = ["one two", "", "two two one"]
 TARGET = ["zwei eins", "nichts", "zwei  zwei eins"]

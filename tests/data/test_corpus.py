@@ -10,7 +10,7 @@ import pytest
 from nmt.config.data import DataConfig, HuggingFaceDataConfig
 from nmt.config.plain import from_mapping
 from nmt.data.corpus import ParallelText, TrainingSource, open_corpus
-from nmt.data.sources.build_sources import read_all
+from nmt.data.sources.open_source import read_all
 from nmt.errors import UserError
 
 ROWS = {

@@ -11,15 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.config.data import FiltersConfig
+from nmt.data.dropped_pairs import DropTable, check_dropped, dropped_pairs_file
 from nmt.data.filters import (
     RULES,
-    DropTable,
+    FilterRule,
     PairFilters,
-    check_dropped,
     duplicate_keys,
     first_only,
     held_out_hashes,
-    writes_dropped,
 )
 from nmt.errors import UserError
 
@@ -159,7 +158,7 @@ def test_a_table_tells_what_was_left_out_most_first() -> None:
     table.count(np.zeros(1988, dtype=np.uint8))
     assert table.lines() == []
     table.count(np.array([RULES.index("copy")] + 11 * [RULES.index("blank")], dtype=np.uint8))
-    table.add("duplicate", 1000)
+    table.add(FilterRule.DUPLICATE, 1000)
     dropped = [("duplicate", 1000), ("blank", 11), ("copy", 1)]
     assert table.to_mapping() == {
         "kept": 1988,
@@ -183,7 +182,7 @@ def test_every_rule_has_words_for_people() -> None:
 @pytest.mark.parametrize("name", ["dropped.tsv", "dropped.tsv.gz"])
 def test_dropped_pairs_are_a_line_each(name: str, tmp_path: Path) -> None:
     path = tmp_path / "new" / name
-    with writes_dropped(path) as table:
+    with dropped_pairs_file(path) as table:
         table.write("copy", "a.de", 7, "tab\there", "a\r\nb\u2028c\x85d\ud800")
         table.write("blank", "b.tsv", 10**7, "", "ä漢")
         assert not path.exists()
@@ -195,7 +194,7 @@ def test_dropped_pairs_are_a_line_each(name: str, tmp_path: Path) -> None:
         ["copy", "a.de", "7", "tab here", "a  b c d\\ud800"],
         ["blank", "b.tsv", "10000000", "", "ä漢"],
     ]
-    with writes_dropped(path) as table:
+    with dropped_pairs_file(path) as table:
         pass
     assert path.read_bytes() != content
 
@@ -209,7 +208,7 @@ def test_a_fault_leaves_the_old_table_and_nothing_else(
     path.write_text("old")
 
     def write() -> None:
-        with writes_dropped(path) as table:
+        with dropped_pairs_file(path) as table:
             table.write("copy", "a", 1, "b", "c")
             raise error
 
@@ -223,7 +222,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(UserError, match=r"data\.dropped=.*file/dropped\.tsv cannot be written"),
-        writes_dropped(tmp_path / "file" / "dropped.tsv"),
+        dropped_pairs_file(tmp_path / "file" / "dropped.tsv"),
     ):
         pass
 
@@ -231,9 +230,9 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["text.tsv", "text.tsv.gz"])
 def test_a_file_of_something_else_is_not_overwritten(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
-    with writes_dropped(path) as table:
+    with dropped_pairs_file(path) as table:
         table.write("copy", "a", 1, "b", "c")
     check_dropped(path)
     path.write_text("en\tde\none\teins\n")
-    with pytest.raises(UserError, match=rf"{name} is there already .* name another file"):
+    with pytest.raises(UserError, match=rf"{name} already exists .* choose another file"):
         check_dropped(path)

@@ -12,8 +12,8 @@ import torch
 from nmt.data.batch import collate, collate_pairs
 from nmt.data.corpus import ParallelText
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.links import parse_links
 from nmt.data.piece_links import LinkWriter, PieceLinks, dense_links, project
+from nmt.data.word_links import parse_links
 
 # "Haus boot" as ▁Haus ▁bo ot, "house boat" as ▁hou se ▁boat
 GERMAN, ENGLISH = [0, 1, 1], [0, 0, 1]
@@ -47,7 +47,7 @@ def test_a_word_without_pieces_has_no_links() -> None:
 
 
 class Tokenizers:
-    """Cuts words in pieces of two characters."""
+    """BatchShapes words in pieces of two characters."""
 
     def encode_words(self, sentence: str) -> tuple[list[int], list[int]]:
         words = [i for i, word in enumerate(sentence.split()) for _ in word[::2]]

@@ -1,6 +1,5 @@
 """Preparation is done once, is kept under what it depends on, and is whole or not there."""
 
-from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ import pytest
 
 from nmt.config.data import FilesDataConfig, SourceConfig, TokenizerConfig
 from nmt.config.plain import from_mapping
-from nmt.data import prepared_corpus as preparation
-from nmt.data.encode import TrainingEncoder
+from nmt.data import prepared_corpus
+from nmt.data.cache_key import TOKENIZER_SETTINGS
+from nmt.data.encode_training_text import TrainingEncoder
 from nmt.data.encoded import PieceSequences
-from nmt.data.prepared_corpus import PreparedCorpus, prepare
+from nmt.data.prepared_corpus import PreparedCorpus
+from nmt.data_check.preparation_report import PreparationReporter
 from nmt.errors import UserError
 
 TOKENIZER = from_mapping(
@@ -30,7 +31,9 @@ TOKENIZER = from_mapping(
 ENGLISH = ["one two", "two three four", "", "three one", "four four four four four two", "five"]
 GERMAN = ["eins zwei", "zwei drei vier", "nichts", "drei eins", "vier", ""]
 
-Prepare = Callable[..., PreparedCorpus]
+
+def prepare(data: FilesDataConfig, tokenizer: TokenizerConfig, **options: Any) -> PreparedCorpus:
+    return prepared_corpus.prepare(data, tokenizer, PreparationReporter(data), **options)
 
 
 @pytest.fixture
@@ -124,7 +127,7 @@ def test_what_is_sampled_in_training_is_not_prepared_anew(data: FilesDataConfig)
 def test_every_setting_of_the_tokenizer_was_considered() -> None:
     """A new one changes the cut, or is named here as one that does not."""
     settings = {field.name for field in fields(TokenizerConfig)}
-    assert settings == {*preparation._CUTS, "sampling", "model", "target_model"}
+    assert settings == {*TOKENIZER_SETTINGS, "sampling", "model", "target_model"}
 
 
 def test_another_length_or_text_is_prepared_anew(data: FilesDataConfig) -> None:
@@ -223,7 +226,7 @@ def test_the_text_is_not_overwritten_by_what_is_dropped(data: FilesDataConfig) -
     lines = [f"{s}\t{t}" for s, t in zip(["en", *ENGLISH], ["de", *GERMAN], strict=True)]
     table.write_text("\n".join(lines))
     config = replace(data, train=SourceConfig(path=str(table)), dropped=str(table))
-    with pytest.raises(UserError, match=r"train\.tsv is there already"):
+    with pytest.raises(UserError, match=r"train\.tsv already exists"):
         prepare(config, TOKENIZER)
     assert table.read_text() == "\n".join(lines)
 

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from nmt.cli.data_check import DataCheckOptions, run
-from nmt.data.sources.interface import DataFault, PairChunk
-from nmt.data_check.check_corpus import build_report
-from nmt.data_check.check_report import DataReport, Finding, short_lines
+from nmt.cli.data_check import DataCheckOptions, run_check
+from nmt.data.locations import Location
+from nmt.data.sources.pair_source import DataFault, PairChunk
+from nmt.data_check.build_report import build_report
+from nmt.data_check.check_report import DataReport, Finding, Severity
 from nmt.data_check.collected_faults import CollectedFaults
-from nmt.data_check.filtered import answered, other_language_findings
-from nmt.data_check.findings import swap_findings
-from nmt.data_check.inspection import Inspection, inspect_chunk
-from nmt.data_check.places import Place
-from nmt.data_check.rules import ORDER, RULES
-from nmt.data_check.sample import EvenSample
-from nmt.data_check.table import report_table
+from nmt.data_check.even_sample import EvenSample
+from nmt.data_check.filter_findings import explain_filters, other_language_findings
+from nmt.data_check.findings import problem_findings
+from nmt.data_check.inspection import Inspection
+from nmt.data_check.report_table import report_table
+from nmt.data_check.rule_texts import ORDER, RULES
 from nmt.errors import UserError
 
 CORPUS = {"name": "mine", "source_language": "en", "target_language": "de"}
@@ -30,8 +30,10 @@ SPLIT = {
 
 
 def _finding(rule: str = "copy", severity: str = "warning") -> Finding:
-    places = [Place("a.de", 7, "the text " * 20)]
-    return Finding(rule, severity, "train", None, 3, places, "3 pairs are bad", "mend them")
+    locations = [Location("a.de", 7, "the text " * 20)]
+    return Finding(
+        rule, Severity(severity), "train", None, 3, locations, "3 pairs are bad", "fix them"
+    )
 
 
 def test_status_and_exit_code_follow_the_worst_finding() -> None:
@@ -44,13 +46,13 @@ def test_status_and_exit_code_follow_the_worst_finding() -> None:
 
 def test_the_short_report_is_at_most_eight_lines_with_places() -> None:
     report = DataReport(CORPUS, [SPLIT], [_finding(f"rule_{i}") for i in range(20)])
-    lines = short_lines(report)
+    lines = report.short_lines()
     assert len(lines) == 8
     assert "train 3 pairs" in lines[0]
     assert lines[1] == "  warning: rule 0 3 x, first a.de, line 7"
     assert "14 more" in lines[-1]
-    assert len(short_lines(DataReport(CORPUS, [SPLIT], []))) == 1
-    few = short_lines(DataReport(CORPUS, [SPLIT], [_finding()]))
+    assert len(DataReport(CORPUS, [SPLIT], []).short_lines()) == 1
+    few = DataReport(CORPUS, [SPLIT], [_finding()]).short_lines()
     assert len(few) == 3
     assert all("nmt data check --data" in some[-1] for some in (few, lines))
 
@@ -60,7 +62,7 @@ def test_the_table_keeps_to_its_width(width: int) -> None:
     table = report_table(DataReport(CORPUS, [SPLIT], [_finding()]), width)
     assert max(map(len, table.splitlines())) <= max(width, 80)
     assert "\x1b" not in table
-    assert "mend them" in table
+    assert "fix them" in table
 
 
 def test_every_rule_has_words_and_an_importance() -> None:
@@ -71,7 +73,7 @@ def test_every_rule_has_words_and_an_importance() -> None:
 def test_errors_come_first_then_what_hurts_most() -> None:
     seen = Inspection()
     chunk = PairChunk("a", "b", [1, 2], ["Tom lebt  hier.", "x"], ["Tom lebt  hier.", "\x01"])
-    seen.absorb(inspect_chunk(chunk, ("en", "de")))
+    seen.inspect(chunk, ("en", "de"))
     faults = CollectedFaults()
     faults(DataFault("not_utf8", "b", 2, "b is not UTF-8: line 2"))
     report = build_report(CORPUS, {"train": seen}, {"train": faults})
@@ -82,7 +84,7 @@ def test_errors_come_first_then_what_hurts_most() -> None:
 
 def test_bytes_that_are_lost_are_told_once() -> None:
     seen, faults = Inspection(), CollectedFaults()
-    seen.absorb(inspect_chunk(PairChunk("a", "b", [1], ["x"], ["\ufffd"]), ("en", "de")))
+    seen.inspect(PairChunk("a", "b", [1], ["x"], ["\ufffd"]), ("en", "de"))
     faults(DataFault("not_utf8", "b", 1, "b is not UTF-8: line 1"))
     report = build_report(CORPUS, {"train": seen}, {"train": faults})
     assert [finding.rule for finding in report.findings] == ["not_utf8"]
@@ -93,7 +95,7 @@ def test_where_the_sides_look_shifted_is_a_warning_if_one_says_so() -> None:
     texts = [(shifted / f"train.{ln}").read_text("utf-8").splitlines() for ln in ("en", "de")]
     chunk = PairChunk("a", "b", list(range(1, len(texts[0]) + 1)), *texts)
     seen = Inspection()
-    seen.absorb(inspect_chunk(chunk, ("en", "de")))
+    seen.inspect(chunk, ("en", "de"))
     for stop, severity in ((True, "error"), (False, "warning")):
         found = build_report(CORPUS, {"train": seen}, {}, stop=stop).findings
         assert [(f.rule, f.severity) for f in found] == [("looks_shifted", severity)]
@@ -120,31 +122,36 @@ LANGUAGES = ("de", "en")
 def _named(*files: str) -> Inspection:
     seen = Inspection()
     chunk = PairChunk(*files, [1], ["Ein Hund schläft."], ["A dog sleeps."])
-    seen.absorb(inspect_chunk(chunk, LANGUAGES))
+    seen.inspect(chunk, LANGUAGES)
     return seen
+
+
+def _problems(files: tuple[str, str], *, stop: bool) -> list[Finding]:
+    faults = CollectedFaults()
+    return list(problem_findings("train", _named(*files), faults, LANGUAGES, stop=stop))
 
 
 def test_files_named_for_each_others_language_are_refused_unless_one_says_so() -> None:
     for files in (("a.en", "a.de"), ("x/a.EN.gz", "x/a.DE.gz")):
         for stop, severity in ((True, "error"), (False, "warning")):
-            (found,) = swap_findings("train", _named(*files), LANGUAGES, stop=stop)
+            (found,) = _problems(files, stop=stop)
             assert (found.rule, found.severity) == ("looks_swapped", severity)
             assert all(file in found.message for file in files)
     for files in (("a.de", "a.en"), ("a.txt", "b.txt"), ("a.tsv", "a.tsv"), ("a.en", "a.fr")):
-        assert not list(swap_findings("train", _named(*files), LANGUAGES, stop=True))
+        assert not _problems(files, stop=True)
 
 
 def test_what_the_filters_see_to_needs_no_remedy() -> None:
     found = _finding("duplicate")
     for count, changed in ((2, False), (3, True), (9, True)):
         filters = {"kept": 5, "dropped": [{"rule": "duplicate", "count": count}]}
-        assert (answered(found, filters) != found) is changed
+        assert (explain_filters(found, filters) != found) is changed
     valid = dataclasses.replace(found, split="valid")
-    assert answered(valid, filters) == valid
+    assert explain_filters(valid, filters) == valid
     overlap = dataclasses.replace(valid, rule="overlap")
-    assert answered(overlap, filters) == overlap
+    assert explain_filters(overlap, filters) == overlap
     filters = {"kept": 5, "dropped": [{"rule": "test_overlap", "count": 2}]}
-    assert "leave 2 training pairs out" in answered(overlap, filters).remedy
+    assert "drop 2 training pairs" in explain_filters(overlap, filters).remedy
 
 
 @pytest.mark.parametrize(("count", "found"), [(49, False), (51, True)])
@@ -160,7 +167,7 @@ def test_a_corpus_mostly_of_other_languages_is_told(count: int, found: bool) -> 
 
 
 def _mapping(capsys: pytest.CaptureFixture[str], options: DataCheckOptions) -> dict[str, object]:
-    run(options)
+    run_check(options)
     mapping: dict[str, object] = json.loads(capsys.readouterr().out)
     return mapping
 
@@ -177,15 +184,18 @@ def _mapping(capsys: pytest.CaptureFixture[str], options: DataCheckOptions) -> d
         (DataCheckOptions(["data.max_length=9"]), "give two files"),
         (DataCheckOptions(["a.en", "a.de", "data.max_length=0"]), "data.max_length is 0"),
         (DataCheckOptions([], data="nonsense"), "there is no data=nonsense"),
-        (DataCheckOptions([], data="phrasebook", valid=("a", "b")), "--data names the files"),
-        (DataCheckOptions([], data="'"), "cannot read --data"),
+        (
+            DataCheckOptions([], data="phrasebook", valid=("a", "b")),
+            "--data already names",
+        ),
+        (DataCheckOptions([], data="'"), "cannot parse --data"),
         (DataCheckOptions([], data=" "), "--data is blank"),
         (DataCheckOptions(["data.max_length=0"], data="phrasebook"), "data.max_length"),
     ],
 )
 def test_bad_usage_is_refused_in_one_line(options: DataCheckOptions, reason: str) -> None:
     with pytest.raises(UserError, match=reason):
-        run(options)
+        run_check(options)
 
 
 def test_languages_come_from_the_names_of_the_files(

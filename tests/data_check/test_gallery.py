@@ -10,14 +10,14 @@ from typing import Any
 import hydra
 import pytest
 
-from nmt.cli.data_check import DataCheckOptions, run
+from nmt.cli.data_check import DataCheckOptions, run_check
 
 GALLERY = Path(__file__).resolve().parents[1] / "data" / "gallery"
 
 # Folder: what is found there, in which file, at which line, and a word of its remedy.
 WARNINGS = {
     "blank_side": ("blank", "train.de", 7, "lines around them"),
-    "both_blank": ("both_blank", "train.de", 9, "leaves them out"),
+    "both_blank": ("both_blank", "train.de", 9, "drops them"),
     "byte_order_mark": ("byte_order_mark", "train.en", 1, "sed"),
     "control_character": ("control_character", "train.de", 8, "tr -d"),
     "copy": ("copy", "train.de", 13, "data.filters.copies=true"),
@@ -40,19 +40,19 @@ WARNINGS = {
     "unicode_line_break": ("line_break_inside", "train.en", 5, "join the parts"),
     "valid_overlap": ("overlap", "valid.de", 2, "data.filters.test_overlap=true"),
     "wrong_script": ("wrong_script", "train.de", 14, "data.filters.scripts=true"),
-    "zero_width": ("invisible_character", "train.de", 10, "take them out"),
+    "zero_width": ("invisible_character", "train.de", 10, "remove them"),
 }
 ERRORS = {
     "all_blank": ("no_pairs", "train.de", 1, "give files that hold text"),
     "csv_quote": ("bad_quotes", "train.en-de.csv", 8, "close the quote"),
     "empty": ("no_text", "train.de", None, "give the file"),
-    "json_broken": ("not_json", "train.en-de.jsonl", 8, "mend or delete"),
+    "json_broken": ("not_json", "train.en-de.jsonl", 8, "fix or delete"),
     "json_key": ("missing_column", "train.en-de.jsonl", 9, "data.train.source_column"),
-    "no_gzip": ("unreadable", "train.de.gz", 1, "fetch or make the file again"),
+    "no_gzip": ("unreadable", "train.de.gz", 1, "download or create the file again"),
     "not_utf8": ("not_utf8", "train.de", 12, "iconv"),
     "old_mac": ("unequal_lines", "train.de", 1, "missing or doubled"),
-    "truncated_gzip": ("unreadable", "train.de.gz", 53, "fetch or make the file again"),
-    "tsv_column": ("too_few_columns", "train.en-de.tsv", 6, "mend that line"),
+    "truncated_gzip": ("unreadable", "train.de.gz", 53, "download or create the file again"),
+    "tsv_column": ("too_few_columns", "train.en-de.tsv", 6, "fix that line"),
     "utf16": ("utf16", "train.de", None, "iconv -f UTF-16"),
     "whitespace_only": ("no_text", "train.de", None, "give the file"),
 }
@@ -84,7 +84,7 @@ def check(capsys: pytest.CaptureFixture[str]) -> Check:
 
     def call(folder: Path, **options: Any) -> tuple[int, dict[str, Any]]:
         named = {split: _files(folder, split) for split in ("train", "valid", "test")}
-        status = run(
+        status = run_check(
             DataCheckOptions(
                 options.pop("arguments", named["train"]),
                 named["valid"] or None,
@@ -196,7 +196,7 @@ def test_filters_that_leave_nothing_are_an_error(capsys: pytest.CaptureFixture[s
         "data.test=null",
         "data.filters.max_words=1",
     ]
-    status = run(DataCheckOptions(settings, data="files", as_json=True))
+    status = run_check(DataCheckOptions(settings, data="files", as_json=True))
     finding = _finding(json.loads(capsys.readouterr().out), "nothing_left")
     assert status == 2
     assert "max_words" in finding["message"]

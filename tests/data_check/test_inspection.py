@@ -6,12 +6,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from nmt.data.sources.interface import PairChunk
-from nmt.data_check.characters import faulty_texts
+from nmt.data.locations import SHOWN, excerpt
+from nmt.data.pair_outlines import outline_chunk
+from nmt.data.sources.pair_source import PairChunk, clean_chunk
+from nmt.data_check.character_rules import faulty_texts
+from nmt.data_check.chunk_inspection import inspect_chunk
 from nmt.data_check.duplicates import find_overlap, find_repeats
 from nmt.data_check.histograms import COUNT_EDGES, RATIO_EDGES, counted, rows_of_counts
-from nmt.data_check.inspection import Inspection, inspect_chunk
-from nmt.data_check.places import SHOWN, excerpt
+from nmt.data_check.inspection import Inspection
 
 CLEAN = "Wir fahren am Montag nach Rom, nicht wahr?"
 
@@ -26,7 +28,10 @@ def _inspect(sources: list[str], targets: list[str], size: int = 1000) -> Inspec
     for start in range(0, len(sources), size):
         part = slice(start, start + size)
         chunk = _chunk(sources[part], targets[part], start + 1)
-        whole.absorb(pickle.loads(pickle.dumps(inspect_chunk(chunk, ("en", "de")))))
+        clean = clean_chunk(chunk)
+        inspected = inspect_chunk(chunk, clean, languages=("en", "de"))
+        whole.outline.absorb(pickle.loads(pickle.dumps(outline_chunk(clean))))
+        whole.absorb(pickle.loads(pickle.dumps(inspected)))
     return whole
 
 
@@ -78,7 +83,7 @@ def test_sound_text_breaks_no_rule_of_characters(text: str) -> None:
 
 def test_a_tab_means_nothing_only_in_a_file_of_one_side() -> None:
     chunk = PairChunk("both.jsonl", "both.jsonl", [1], ["a\tb"], ["Wort"])
-    assert inspect_chunk(chunk, ("en", "de")).found == {}
+    assert inspect_chunk(chunk, chunk, languages=("en", "de")).found == {}
 
 
 def test_chunks_add_up_to_the_whole() -> None:
@@ -94,27 +99,30 @@ def test_chunks_add_up_to_the_whole() -> None:
     assert (one.pair_hashes() == many.pair_hashes()).all()
     for side in ("source", "target"):
         alone, together = one.side(side), many.side(side)
-        assert (alone.lengths == together.lengths).all()
+        outlines = (whole.outline.side(side).lengths for whole in (one, many))
+        assert len({lengths.tobytes() for lengths in outlines}) == 1
         assert (alone.hashes == together.hashes).all()
         assert alone.words == together.words
         assert (alone.words_histogram == together.words_histogram).all()
-    assert [one.place(i) for i in range(200)] == [many.place(i) for i in range(200)]
+    assert [one.outline.location(i) for i in range(200)] == [
+        many.outline.location(i) for i in range(200)
+    ]
 
 
 def test_only_the_first_places_are_kept() -> None:
     whole = _inspect(["x"] * 100, [""] * 100, size=10)
-    tally = whole.found["blank", "target"]
-    assert tally.count == 100
-    assert [place.line for place in tally.places] == list(range(1, SHOWN + 1))
-    assert {place.file for place in tally.places} == {"a.de"}
+    occurrences = whole.found["blank", "target"]
+    assert occurrences.count == 100
+    assert [place.line for place in occurrences.locations] == list(range(1, SHOWN + 1))
+    assert {place.file for place in occurrences.locations} == {"a.de"}
 
 
 def test_lines_that_are_left_out_do_not_move_others() -> None:
     whole = Inspection()
-    whole.absorb(inspect_chunk(PairChunk("a", "b", [1, 2, 5], ["x"] * 3, ["y"] * 3), ("en", "de")))
-    whole.absorb(inspect_chunk(PairChunk("a", "b", [9], ["x"], [""]), ("en", "de")))
-    assert [whole.place(i).line for i in range(4)] == [1, 2, 5, 9]
-    assert whole.found["blank", "target"].places[0].line == 9
+    whole.inspect(PairChunk("a", "b", [1, 2, 5], ["x"] * 3, ["y"] * 3), ("en", "de"))
+    whole.inspect(PairChunk("a", "b", [9], ["x"], [""]), ("en", "de"))
+    assert [whole.outline.location(i).line for i in range(4)] == [1, 2, 5, 9]
+    assert whole.found["blank", "target"].locations[0].line == 9
 
 
 def test_numbers_alone_are_no_untranslated_copy() -> None:
@@ -127,15 +135,18 @@ def test_repeats_are_counted_and_name_the_first() -> None:
     targets = ["x", "y", "x", "z", "", "", "w\r"]
     repeats = find_repeats(_inspect(sources, targets, size=2))
     assert repeats.pairs.count == 1  # blank ones do not count
-    assert (repeats.pairs.places[0].line, repeats.pairs.places[0].text) == (3, "as a.de, line 1")
+    assert (repeats.pairs.locations[0].line, repeats.pairs.locations[0].text) == (
+        3,
+        "same as a.de, line 1",
+    )
     assert repeats.sources == 1
 
 
 def test_overlap_is_found_across_line_ends() -> None:
     train = _inspect(["a", "b", "c"], ["x\r", "y\r", "z\r"])
     overlap = find_overlap(train, _inspect(["q", "c", "b"], ["x", "z", "new"]))
-    assert (overlap.pairs.count, overlap.pairs.places[0].line) == (1, 2)
-    assert (overlap.sources.count, overlap.sources.places[0].line) == (1, 3)
+    assert (overlap.pairs.count, overlap.pairs.locations[0].line) == (1, 2)
+    assert (overlap.sources.count, overlap.sources.locations[0].line) == (1, 3)
 
 
 def test_every_value_has_its_bin() -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nmt.data_check.places import Place
-from nmt.data_check.remedies import to_compare, with_command
-from nmt.data_check.rules import RULES
+from nmt.data.locations import Location
+from nmt.data.shell_commands import show_commands
+from nmt.data_check.remedies import with_command
+from nmt.data_check.rule_texts import RULES
 
 FAULTY = "\ufeffa\u200b\xad\u200e\u202eb\u2060\u2069\ufeff ü\r\n"
 INVISIBLE = RULES["invisible_character"]
@@ -31,7 +32,7 @@ def test_invisible_characters_go_and_nothing_else(name: str, tmp_path: Path) -> 
     data = FAULTY.encode()
     path.write_bytes(gzip.compress(data) if packed else data)
     words, *commands = with_command(INVISIBLE.remedy, INVISIBLE.command, name).splitlines()
-    assert words == "take them out:"
+    assert words == "remove them:"
     _typed(commands, tmp_path)
     left = path.read_bytes()
     assert (gzip.decompress(left) if packed else left).decode() == "ab ü\r\n"
@@ -44,7 +45,7 @@ def test_the_lines_around_a_place_are_shown(tmp_path: Path) -> None:
     (tmp_path / "b.gz").write_bytes(gzip.compress(text))
     for line, shown in ((10, range(7, 14)), (1, range(1, 5))):
         for file in ("a", "b.gz"):
-            printed = _typed(to_compare([Place(file, line)]), tmp_path)
+            printed = _typed(show_commands([Location(file, line)]), tmp_path)
             assert [int(number) for number in printed.split()] == list(shown)
 
 
@@ -53,9 +54,9 @@ def test_no_command_on_lines_is_named_for_what_has_none(file: str) -> None:
     remedy = with_command(INVISIBLE.remedy, INVISIBLE.command, file)
     assert "sed" not in remedy
     assert file in remedy
-    assert not to_compare([Place(file, 3), Place(file, 3)])
+    assert not show_commands([Location(file, 3), Location(file, 3)])
 
 
 def test_places_in_one_file_are_shown_once() -> None:
-    assert len(to_compare([Place("a.tsv", 3), Place("a.tsv", 3)])) == 1
-    assert not to_compare([Place("a.tsv", None)])
+    assert len(show_commands([Location("a.tsv", 3), Location("a.tsv", 3)])) == 1
+    assert not show_commands([Location("a.tsv", None)])

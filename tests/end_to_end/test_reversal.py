@@ -14,12 +14,13 @@ import pytest
 import torch
 
 from nmt.config.model import ModelConfig
-from nmt.config.schema import AdamConfig, Config, CosineScheduleConfig, DecodingConfig
+from nmt.config.schema import AdamConfig, Config, DecodingConfig
 from nmt.data.batch import source_batch
 from nmt.data.encoded import EncodedCorpus
 from nmt.decoding.search import Hypothesis, beam_search
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
+from nmt.training.schedule import CosineScheduleConfig
 from nmt.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nmt.data.links import Link, parse_links
+from nmt.data.word_links import Link, parse_links
 from nmt.errors import UserError
 from nmt.evaluation.alignment_error import AlignmentScore, score_links
 

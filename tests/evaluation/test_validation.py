@@ -11,7 +11,7 @@ from nmt.config.model import ModelConfig
 from nmt.config.schema import LoggingConfig
 from nmt.data.corpus import ParallelText
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.links import Links
+from nmt.data.word_links import Links
 from nmt.decoding.translator import Translator
 from nmt.evaluation import metrics, validation
 from nmt.evaluation.aligner import Aligner

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from nmt.model.attention.additive import AdditiveAttention
 from nmt.model.attention.core import Attention, AttentionMemory, masked_softmax
-from nmt.model.attention.luong import DotAttention, GeneralAttention, LocationAttention
-from nmt.model.attention.multi_head import RecurrentMultiHeadAttention
+from nmt.model.attention.dot import DotAttention
+from nmt.model.attention.general import GeneralAttention
+from nmt.model.attention.location import LocationAttention
+from nmt.model.attention.recurrent_multi_head import RecurrentMultiHeadAttention
 from nmt.model.attention.window import MonotonicWindow, PredictiveWindow, Window
 
 A, P, HEADS = 5, 4, 2

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.config.schema import TrainingConfig
+from nmt.config.training_settings import TrainingConfig
 from nmt.errors import UserError
 from nmt.training.kept_checkpoints import KeptCheckpoints, copied, is_due, resumable, score
 

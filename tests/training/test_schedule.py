@@ -2,15 +2,15 @@
 
 import pytest
 
-from nmt.config.schema import (
+from nmt.config.schema import ScheduleConfig
+from nmt.training.schedule import (
     ConstantScheduleConfig,
     CosineScheduleConfig,
     HalvingScheduleConfig,
     InverseSqrtScheduleConfig,
     PlateauScheduleConfig,
-    ScheduleConfig,
+    rate_factor,
 )
-from nmt.training.schedule import rate_factor
 
 MAX_UPDATES = 20
 

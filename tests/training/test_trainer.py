@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from nmt.config.model import ModelConfig
-from nmt.config.schema import AdamConfig, Config, CosineScheduleConfig
+from nmt.config.schema import AdamConfig, Config
 from nmt.data.batching import BatchingState
 from nmt.data.encoded import EncodedCorpus
 from nmt.errors import UserError
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
+from nmt.training.schedule import CosineScheduleConfig
 from nmt.training.trainer import Trainer
 
 SIZE = 30

@@ -2,7 +2,7 @@
 
 import json
 
-from nmt.config.schema import ConstantScheduleConfig, PlateauScheduleConfig
+from nmt.training.schedule import ConstantScheduleConfig, PlateauScheduleConfig
 from nmt.training.training_progress import TrainingProgress
 
 CONSTANT = ConstantScheduleConfig(warmup=0)

@@ -1,8 +1,16 @@
-"""Additive attention. Legend: B batch, T target length, S source length, A size of the tanh."""
+"""Additive attention (Bahdanau et al. 2015).
+
+Legend: B batch, T target length, S source length, A size of the tanh layer.
+"""
+
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from nmt.config.setting import setting
 from nmt.model.attention.core import Attention, AttentionMemory
+from nmt.model.attention.coverage import CoverageKind, build_coverage
+from nmt.model.attention.settings import BuiltAttention, WindowedAttentionConfig
 from nmt.model.attention.window import Window
 from nmt.model.linear import Linear
 from nmt.model.repeated import RepeatedLinear
@@ -11,16 +19,16 @@ from nmt.model.repeated import RepeatedLinear
 class AdditiveAttention(Attention):
     """score(query, state) = v · tanh(W query + U state).
 
-    Bahdanau et al. 2015, appendix A.1.2, with the decoder's previous state as query; and the
+    Bahdanau et al. 2015, appendix A.1.2, with the decoder's previous state as query; also the
     ``concat`` score of Luong et al. 2015, section 3.1, whose W [h_t; h_s] is the same sum. Coverage
-    is a third term of it (Tu et al. 2016, section 3; See et al. 2017, eq. 11). The sum has a bias,
-    as in See et al. 2017, eq. 1.
+    adds a third term to the sum (Tu et al. 2016, section 3; See et al. 2017, eq. 11). The sum has a
+    bias, as in See et al. 2017, eq. 1.
     """
 
     def __init__(
         self, query_size: int, memory_size: int, size: int, window: Window | None = None
     ) -> None:
-        """Score ``query_size`` against ``memory_size`` through ``size`` units."""
+        """Score queries of ``query_size`` against states of ``memory_size`` with A = ``size``."""
         super().__init__(window)
         self.query_projection = RepeatedLinear(query_size, size, bias=False)
         self.key_projection = Linear(memory_size, size)
@@ -36,3 +44,35 @@ class AdditiveAttention(Attention):
         hidden = self.query_projection(query)[:, :, None, :] + keys[:, None, :, :]  # [B, T, S, A]
         scores: Tensor = self.score_vector(hidden.tanh())
         return scores.squeeze(-1)
+
+
+@dataclass(kw_only=True)
+class BahdanauAttentionConfig(WindowedAttentionConfig):
+    """Additive attention before the state update (Bahdanau et al. 2015)."""
+
+    name: str = "bahdanau"
+    size: int = setting(
+        256, "Size of the hidden layer that computes the scores.", unit="units", at_least=1
+    )
+    coverage: str = setting(
+        CoverageKind.NONE,
+        "Whether the scores depend on earlier attention weights: not at all (none), on their sum "
+        "(sum, See et al. 2017), or on their sum over a predicted fertility (fertility, Tu et al. "
+        "2016).",
+        choices=CoverageKind,
+        before="none",
+    )
+    maxout_size: int | None = setting(
+        None,
+        "Size of RNNsearch's maxout read-out; null: the read-out is a tanh layer.",
+        unit="units",
+        at_least=1,
+        before=None,
+    )
+
+    def build(self, query_size: int, memory_size: int) -> BuiltAttention:
+        """Build the attention and its coverage."""
+        window = self.build_window(query_size)
+        attention = AdditiveAttention(query_size, memory_size, self.size, window)
+        coverage = build_coverage(CoverageKind(self.coverage), memory_size, self.size)
+        return BuiltAttention(attention, memory_size, coverage, self.maxout_size)

@@ -1,9 +1,10 @@
-"""Coverage: what was attended to so far, told to the score.
+"""Coverage: the sum of earlier attention weights, as an input of the scores.
 
 Legend: B batch, S source length, M size of an encoder state, A size of the score's tanh.
 """
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +13,21 @@ GREATEST_FERTILITY = 2.0
 """N of Tu et al. 2016, section 3.1.1: no source piece yields more target pieces than this."""
 
 
+class CoverageKind(StrEnum):
+    """How earlier attention weights enter the scores."""
+
+    NONE = "none"
+    SUM = "sum"
+    FERTILITY = "fertility"
+
+
 @dataclass(frozen=True)
 class CoverageState:
-    """The weights of all steps so far.
+    """The attention weights of all steps so far.
 
     Attributes:
-        attended: [B, S], their sum, over the fertility where there is one.
-        fertility: [B, S], how many target pieces a source piece is expected to yield; None: 1.
+        attended: [B, S], their sum, divided by the fertility where there is one.
+        fertility: [B, S], expected number of target pieces per source piece; None: 1.
     """
 
     attended: Tensor
@@ -31,21 +40,21 @@ class CoverageState:
 
 
 class Coverage(nn.Module):
-    """A vector for each source piece that grows with the attention it was given.
+    """A vector per source piece, projected from the attention weights that it has received.
 
-    The plain sum of weights (See et al. 2017, eq. 10), or the linguistic coverage of Tu et al. 2016
-    (section 3.1.1), which divides them by a fertility predicted from the encoder state,
+    Either the sum of the weights (See et al. 2017, eq. 10), or the linguistic coverage of Tu et al.
+    2016 (section 3.1.1), which divides them by a fertility predicted from the encoder state,
     N · sigmoid(U h_j).
     """
 
     def __init__(self, memory_size: int, score_size: int, *, fertile: bool) -> None:
-        """Map coverage to ``score_size``; with ``fertile``, predict fertilities from states."""
+        """Project coverage to A = ``score_size``; ``fertile``: predict fertilities from states."""
         super().__init__()
         self.projection = nn.Linear(1, score_size, bias=False)
         self.fertility = nn.Linear(memory_size, 1, bias=False) if fertile else None
 
     def start(self, states: Tensor, mask: Tensor) -> CoverageState:
-        """Return the state before the first look at encoder states [B, S, M]."""
+        """Return the state before the first step, for encoder states [B, S, M]."""
         none = torch.zeros(mask.shape, device=states.device, dtype=torch.float32)
         none = none.to(torch.promote_types(none.dtype, states.dtype))
         if self.fertility is None:
@@ -54,7 +63,7 @@ class Coverage(nn.Module):
         return CoverageState(none, GREATEST_FERTILITY * share)
 
     def forward(self, state: CoverageState) -> Tensor:
-        """Return the term [B, S, A] that joins the keys inside the tanh."""
+        """Return the term [B, S, A] that is added to the keys inside the tanh."""
         term: Tensor = self.projection(state.attended[:, :, None])
         return term
 
@@ -62,3 +71,10 @@ class Coverage(nn.Module):
         """Add the weights [B, S] of a step."""
         weights = weights if state.fertility is None else weights / state.fertility
         return replace(state, attended=state.attended + weights)
+
+
+def build_coverage(kind: CoverageKind, memory_size: int, score_size: int) -> Coverage | None:
+    """Build the coverage of encoder states of ``memory_size``; None: scores do without it."""
+    if kind == CoverageKind.NONE:
+        return None
+    return Coverage(memory_size, score_size, fertile=kind == CoverageKind.FERTILITY)

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nmt.model.attention.core import Attended, Attention, AttentionMemory, masked_softmax
+from nmt.model.attention.core import Attended, AttentionMemory, masked_softmax
 from nmt.model.attention.explicit import attend_explicitly
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions, RelativeVectors, rotate
-from nmt.model.attention.window import Window
 from nmt.model.dropout import Dropout
 from nmt.model.linear import Linear, on_cpu
 from nmt.model.norm import RmsNorm
@@ -179,27 +178,3 @@ class MultiHeadAttention(nn.Module):
 
 def _split(states: Tensor, num_heads: int) -> Tensor:
     return states.unflatten(-1, (num_heads, -1)).transpose(1, 2)  # [B, heads, S, K]
-
-
-class RecurrentMultiHeadAttention(Attention):
-    """Multi-head attention as an RNN decoder's: its weights are [B, H, T, S]."""
-
-    def __init__(
-        self, query_size: int, memory_size: int, num_heads: int, window: Window | None = None
-    ) -> None:
-        """Attend from states of ``query_size`` in ``num_heads`` heads that share the window."""
-        super().__init__(window)
-        self.heads = MultiHeadAttention(query_size, memory_size, num_heads, dropout=0.0)
-
-    def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
-        """Project keys and values, [B, H, S, K]."""
-        return self.heads.memory(states, mask[:, None, None, :])
-
-    def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
-        """Return each head's scaled products, [B, H, T, S]."""
-        assert coverage is None
-        return self.heads.scores(self.heads.queries(query), keys)
-
-    def context(self, weights: Tensor, values: Tensor) -> Tensor:
-        """Average each head's values and join them -> [B, T, query_size]."""
-        return self.heads.context(weights, values)

@@ -1,33 +1,45 @@
-"""Local attention: a window of the source around a centre (Luong et al. 2015, section 3.2).
+"""Local attention: a window of the source around a center (Luong et al. 2015, section 3.2).
 
 Legend: B batch, T target length, S source length, Q query size, D half the window's width.
 """
 
 from abc import ABC, abstractmethod
+from enum import StrEnum
 
 import torch
 from torch import Tensor, nn
 
 
-class Window(nn.Module, ABC):
-    """Source positions [p_t - D, p_t + D]; kinds choose the centre p_t.
+class WindowKind(StrEnum):
+    """The source positions that are attended to."""
 
-    What lies outside the sentence is masked as padding is, so a window at an edge is a smaller one.
+    GLOBAL = "global"
+    LOCAL_M = "local_m"
+    LOCAL_P = "local_p"
+
+
+class Window(nn.Module, ABC):
+    """Source positions [p_t - D, p_t + D]; subclasses choose the center p_t.
+
+    Positions outside the sentence are masked as padding is, so a window at the edge is smaller.
     """
 
-    fades: bool  # whether weights are multiplied by a Gaussian around the centre (eq. 10)
+    fades: bool  # whether weights are multiplied by a Gaussian around the center (eq. 10)
 
     def __init__(self, size: int) -> None:
-        """Reach ``size`` = D positions to each side."""
+        """Reach D = ``size`` positions to each side."""
         super().__init__()
         self.size = size
 
     @abstractmethod
     def centres(self, query: Tensor, lengths: Tensor, position: int) -> Tensor:
-        """Return p_t of queries [B, T, Q] from target ``position`` on, [B, T], counted from 0.
+        """Return p_t [B, T], counted from 0, of queries [B, T, Q].
 
-        ``lengths`` [B] count the source positions that may be attended to, EOS among them; they
-        are the first ones.
+        Args:
+            query: Decoder states, the first of them at target ``position``.
+            lengths: [B], source positions that may be attended to, EOS included. They are the
+                first ones of a sentence.
+            position: Target position of the first query, counted from 0.
         """
 
     def offsets(self, query: Tensor, lengths: Tensor, source_length: int, position: int) -> Tensor:
@@ -37,10 +49,10 @@ class Window(nn.Module, ABC):
 
 
 class MonotonicWindow(Window):
-    """local-m: source and target advance alike, p_t = t.
+    """local-m: source and target advance at the same rate, p_t = t.
 
-    A target longer than its source keeps looking at the source's end: p_t is at most the last
-    position, so no window is empty.
+    p_t is at most the last source position, so that the window of a target longer than its source
+    is never empty.
     """
 
     fades = False
@@ -52,23 +64,23 @@ class MonotonicWindow(Window):
 
 
 class PredictiveWindow(Window):
-    """local-p: p_t = S · sigmoid(v · tanh(W h_t)) (eq. 9), weights fade as a Gaussian (eq. 10).
+    """local-p: p_t = S · sigmoid(v · tanh(W h_t)) (eq. 9), weights times a Gaussian (eq. 10).
 
-    The softmax is taken within the window and then multiplied, as published, so the weights of a
-    step sum to less than 1. Only through the Gaussian does the centre learn.
+    As published, the softmax within the window is multiplied by the Gaussian, so the weights of a
+    step sum to less than 1. The gradient reaches the center through the Gaussian alone.
     """
 
     fades = True
 
     def __init__(self, size: int, query_size: int) -> None:
-        """Predict the centre from queries of ``query_size``."""
+        """Predict the center from queries of ``query_size``."""
         super().__init__(size)
         self.centre_projection = nn.Linear(query_size, query_size, bias=False)
         self.centre_vector = nn.Linear(query_size, 1, bias=False)
 
     def centres(self, query: Tensor, lengths: Tensor, position: int) -> Tensor:
         """Return S · sigmoid(v · tanh(W h_t)), which lies in (0, S)."""
-        # A bfloat16 share of a long sentence would miss its place by whole positions.
+        # In bfloat16 the center of a long sentence would be off by whole positions.
         exact = torch.promote_types(query.dtype, torch.float32)
         with torch.autocast(query.device.type, enabled=False):
             logits = self.centre_vector(self.centre_projection(query.to(exact)).tanh())
@@ -78,3 +90,14 @@ class PredictiveWindow(Window):
 def gaussian(offsets: Tensor, size: int) -> Tensor:
     """Return exp(-offset² / 2σ²) with σ = D / 2 (eq. 10)."""
     return torch.exp(-2.0 * (offsets / size) ** 2)
+
+
+def build_window(kind: WindowKind, size: int, query_size: int) -> Window | None:
+    """Build a window that reaches ``size`` positions to each side; None: no window is needed."""
+    match kind:
+        case WindowKind.GLOBAL:
+            return None
+        case WindowKind.LOCAL_M:
+            return MonotonicWindow(size)
+        case WindowKind.LOCAL_P:
+            return PredictiveWindow(size, query_size)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from nmt.durable_file import atomic_write
 from nmt.reporting.attention_record import AttentionRecord
 from nmt.reporting.heatmaps.heatmap import Heatmap
-from nmt.reporting.whole_file import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,5 +81,5 @@ def _save(draw: Callable[[], Figure], path: Path) -> None:
 
     with ignore_missing_glyphs():
         figure = draw()
-        with written_whole(path) as partial:
+        with atomic_write(path) as partial:
             figure.savefig(partial, format=file_format, dpi=FILE_DPI)

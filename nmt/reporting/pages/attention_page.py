@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nmt.durable_file import atomic_write
 from nmt.reporting.attention_record import AttentionRecord
 from nmt.reporting.heatmaps.colors import WHITE_TO_NAVY
 from nmt.reporting.pages.self_contained import fill_page, printable
-from nmt.reporting.whole_file import written_whole
 
 LARGEST_CODE = 65534  # for weight 1; rounding errors are at most half of 1 / 65534
 MISSING_CODE = 65535  # for an unknown weight
@@ -61,7 +61,7 @@ def save_attention_page(
         "records": [_plain(record) for record in records],
     }
     page = _fill(title, data)
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(page, encoding="utf-8", newline="\n")
 
 

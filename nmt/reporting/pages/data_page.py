@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nmt.durable_file import atomic_write
 from nmt.reporting.pages.bar_chart import histogram
 from nmt.reporting.pages.self_contained import fill_page, printable
-from nmt.reporting.whole_file import written_whole
 
 Row = Mapping[str, Any]
 
@@ -45,7 +45,7 @@ def save_data_page(report: Mapping[str, Any], path: Path) -> None:
             "version": _text(report["nmt"]),
         },
     )
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(page, encoding="utf-8", newline="\n")
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from nmt.config.data import SourceConfig
-from nmt.data.sources.build_sources import open_source
-from nmt.data.sources.interface import DataFault, PairSource
+from nmt.data.sources.open_source import open_source
+from nmt.data.sources.pair_source import DataFault, PairSource
 
 
 @dataclass

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nmt.config.data import SourceConfig
-from nmt.data.sources.build_sources import open_source
-from nmt.data.sources.interface import DataFault, PairSource
+from nmt.data.sources.open_source import open_source
+from nmt.data.sources.pair_source import DataFault, PairSource
 from nmt.data.sources.text_lines import wide_encoding
 from nmt.errors import UserError
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nmt.config.data import SourceConfig
-from nmt.data.sources.build_sources import open_source
+from nmt.data.sources.open_source import open_source
 from nmt.errors import UserError
 
 Read = Callable[..., Any]

@@ -9,7 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from nmt.config.data import SourceConfig
-from nmt.data.sources.build_sources import open_source
+from nmt.data.sources.open_source import open_source
 
 Read = Callable[..., Any]
 

@@ -1,0 +1,200 @@
+"""The declaration of one setting: default, meaning, unit and allowed values, in one place.
+
+A field of a settings dataclass is declared as::
+
+    patience: int | None = setting(
+        None, "Validations without an improvement after which the run stops.", at_least=1
+    )
+
+Hydra reads its type and default. The range check (`nmt.config.check_ranges`), `nmt train --help`,
+``docs/settings.md`` and the reader of old files (`nmt.config.plain`) read the rest from its
+metadata. A new setting therefore touches its field and the code that uses it.
+"""
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable
+from enum import Enum, StrEnum
+from typing import Any
+
+_KEY = "setting"
+
+
+class Absent(Enum):
+    """Marks an argument of `setting` that was not given, where None is a possible value."""
+
+    VALUE = "absent"
+
+
+ABSENT = Absent.VALUE
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """The range of a number. None: no bound on that side.
+
+    Attributes:
+        at_least: Smallest allowed value.
+        above: All allowed values are larger than this.
+        at_most: Largest allowed value.
+        below: All allowed values are smaller than this.
+    """
+
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+
+    def allow(self, value: float) -> bool:
+        """Return whether a number is in the range; infinity and NaN never are."""
+        return (
+            math.isfinite(value)
+            and (self.at_least is None or value >= self.at_least)
+            and (self.above is None or value > self.above)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        if self.at_least is not None and self.at_most is not None:
+            return f"from {_number(self.at_least)} to {_number(self.at_most)}"
+        bounds = {
+            "at least": self.at_least,
+            "above": self.above,
+            "at most": self.at_most,
+            "below": self.below,
+        }
+        given = [f"{word} {_number(at)}" for word, at in bounds.items() if at is not None]
+        return " and ".join(given)
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What is known about a setting besides its name, type and default.
+
+    Attributes:
+        sentence: What the setting does, in one sentence.
+        unit: Unit of the number; None: it has none.
+        bounds: Allowed range of the number; None: every value of the type is allowed.
+        choices: Allowed values of a text; empty: every text is allowed.
+        before: Value with the meaning of files that were written before the setting existed;
+            `ABSENT`: the setting is as old as the program.
+        in_names: Whether the setting is part of a run folder's default name while it has the value
+            ``before``.
+    """
+
+    sentence: str
+    unit: str | None = None
+    bounds: Bounds | None = None
+    choices: tuple[str, ...] = ()
+    before: Any = ABSENT
+    in_names: bool = True
+
+
+def setting(
+    default: Any,
+    sentence: str,
+    *,
+    unit: str | None = None,
+    choices: type[StrEnum] | None = None,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    neutral: Any = ABSENT,
+    before: Any = ABSENT,
+) -> Any:
+    """Return a dataclass field that declares a setting.
+
+    Values of ``choices`` are kept as plain text, for Hydra and for files; compare them with the
+    members of the enum, which equal their text.
+
+    Args:
+        default: Its default; `REQUIRED`: the user has to give a value.
+        sentence: What it does, in one sentence; null and 0 are explained where they are special.
+        unit: Unit of the number.
+        choices: The enum of the allowed values.
+        at_least: Smallest allowed value.
+        above: All allowed values are larger.
+        at_most: Largest allowed value.
+        below: All allowed values are smaller.
+        neutral: Every new setting names the value that changes nothing. Files written before the
+            setting existed get this value, and with it the default names of run folders stay as
+            they were.
+        before: As ``neutral``, for the settings that were part of the names of run folders when
+            this rule was made.
+    """
+    bounds = Bounds(at_least, above, at_most, below)
+    known = Setting(
+        sentence=sentence,
+        unit=unit,
+        bounds=None if bounds == Bounds() else bounds,
+        choices=tuple(choices) if choices else (),
+        before=before if neutral is ABSENT else neutral,
+        in_names=neutral is ABSENT,
+    )
+    return _field(default.value if isinstance(default, StrEnum) else default, known)
+
+
+def section(
+    make: Callable[[], Any], sentence: str, *, added: bool = False, optional: bool = False
+) -> Any:
+    """Return a dataclass field that holds a section of settings.
+
+    Args:
+        make: Returns the section with its defaults; the dataclass itself, in most cases.
+        sentence: What the section is about.
+        added: Whether older files lack the section; they get its defaults of today.
+        optional: Whether the section may be null.
+    """
+    before = dataclasses.asdict(make()) if added else ABSENT
+    suffix = " May be null." if optional else ""
+    known = Setting(sentence=f"{sentence}{suffix}", before=before)
+    return dataclasses.field(default_factory=make, metadata={_KEY: known})
+
+
+def group(sentence: str) -> Any:
+    """Return a dataclass field that a choice of a config group fills, as ``optimizer=adam``."""
+    return dataclasses.field(metadata={_KEY: Setting(sentence=sentence)})
+
+
+REQUIRED = dataclasses.MISSING
+"""Default of a setting that the user has to give."""
+
+
+def declared(field: "dataclasses.Field[Any]") -> Setting | None:
+    """Return the declaration of a dataclass field; None: it is not declared by `setting`."""
+    found: Setting | None = field.metadata.get(_KEY)
+    return found
+
+
+def values_before(cls: type) -> dict[str, Any]:
+    """Return the settings of a dataclass that older files may lack, with the value they get."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):
+        known = declared(field)
+        if known is not None and known.before is not ABSENT:
+            found[field.name] = copy.deepcopy(known.before)
+    return found
+
+
+def left_out_of_names(cls: type) -> dict[str, Any]:
+    """Return the settings that the name of a run folder omits while they have this value."""
+    fields = {field.name: declared(field) for field in dataclasses.fields(cls)}
+    return {name: known.before for name, known in fields.items() if known and not known.in_names}
+
+
+def _field(default: Any, known: Setting) -> Any:
+    metadata = {_KEY: known}
+    if default is REQUIRED:
+        return dataclasses.field(metadata=metadata)
+    if isinstance(default, list | dict):
+        return dataclasses.field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _number(value: float) -> str:
+    if value >= 2**32 and value == 2 ** (int(value).bit_length() - 1):
+        return f"2^{int(value).bit_length() - 1}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"

@@ -1,0 +1,326 @@
+"""Settings of the training: the budget, the update, checkpoints, and the recipes."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nmt.config.setting import section, setting
+
+
+class Precision(StrEnum):
+    """The dtype of a forward pass."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+class Parallel(StrEnum):
+    """How the processes that torchrun starts share the work."""
+
+    AUTO = "auto"
+    DDP = "ddp"
+    FSDP = "fsdp"
+
+
+class Kernels(StrEnum):
+    """Which implementations of the model's operations may run."""
+
+    AUTO = "auto"
+    PLAIN = "plain"
+
+
+class BestMetric(StrEnum):
+    """The validation score that selects the best model."""
+
+    BLEU = "bleu"
+    PERPLEXITY = "perplexity"
+
+
+class OnDivergence(StrEnum):
+    """What happens after too many updates without a finite gradient."""
+
+    STOP = "stop"
+    REWIND = "rewind"
+
+
+class InitVocabulary(StrEnum):
+    """Which tokenizers a run has that starts from another run's weights."""
+
+    KEEP = "keep"
+    NEW = "new"
+
+
+class AttentionMeasure(StrEnum):
+    """The distance between the attention weights of a student and its teacher."""
+
+    KL = "kl"
+    MSE = "mse"
+
+
+@dataclass(kw_only=True)
+class GuidedAlignmentConfig:
+    """Trains one attention head of the decoder toward given word links (Garg et al. 2019)."""
+
+    weight: float = setting(
+        0.0,
+        "Weight of the extra loss per target piece; 0.05 (Garg et al. 2019) or more is usual, 0: "
+        "off.",
+        at_least=0,
+    )
+    layer: int | None = setting(
+        None,
+        "Decoder layer, counted from 0, negative: from the last; null: the last but one, or the "
+        "only one.",
+    )
+    head: int = setting(0, "Head of that layer, counted from 0.")
+    shift: bool = setting(
+        False,
+        "Whether row t + 1 is trained on the links of target piece t, which is then the decoder's "
+        "input (Chen et al. 2020). It is best for one head of many; a single head is needed for "
+        "the piece that is translated next.",
+    )
+
+
+@dataclass(kw_only=True)
+class DistillationConfig:
+    """Training on the output distribution and the attention of a finished run, the teacher."""
+
+    teacher: str | None = setting(
+        None, "Run folder or checkpoint with the same tokenizers; null: off."
+    )
+    weight: float = setting(
+        0.5,
+        "Share of the teacher's distribution in the loss (Kim & Rush 2016); the rest is the "
+        "reference's.",
+        at_least=0,
+        at_most=1,
+    )
+    temperature: float = setting(
+        1.0, "Temperature that softens both distributions (Hinton et al. 2015).", above=0
+    )
+    attention_weight: float = setting(
+        0.0,
+        "Weight of the loss on differences to the teacher's attention, per target piece; 0: off.",
+        at_least=0,
+    )
+    attention_layer: int = setting(
+        -1, "Decoder layer of both that is compared, counted from 0; negative: from the last."
+    )
+    attention_measure: str = setting(
+        AttentionMeasure.KL, "Distance between attention weights.", choices=AttentionMeasure
+    )
+
+
+@dataclass(kw_only=True)
+class TrainingConfig:
+    """The budget of a run, the update, validation, checkpoints and recipes."""
+
+    max_updates: int = setting(
+        600, "Optimizer updates of the whole run.", unit="updates", at_least=1
+    )
+    max_minutes: float | None = setting(
+        None,
+        "Training time of the whole run, resumed parts included; null: no limit.",
+        unit="minutes",
+        above=0,
+    )
+    batch_tokens: int = setting(
+        2048,
+        "Target tokens per update, pads included; 0 or auto: as many as fit in memory.",
+        unit="tokens",
+        at_least=0,
+    )
+    accumulation: int = setting(
+        1,
+        "Forward passes that an update is split into; more need less memory.",
+        unit="passes",
+        at_least=1,
+    )
+    label_smoothing: float = setting(
+        0.1, "Probability that is spread over all pieces.", at_least=0, below=1
+    )
+    guided_alignment: GuidedAlignmentConfig = section(
+        GuidedAlignmentConfig,
+        "One attention head of the decoder is trained on given word links.",
+        added=True,
+    )
+    coverage_loss: float = setting(
+        0.0,
+        "Weight of the penalty on attending twice to a source piece, per target piece (See et al. "
+        "2017, eq. 12); 0: off.",
+        at_least=0,
+        before=0.0,
+    )
+    clip_norm: float | None = setting(
+        1.0, "Largest norm of the gradient; null: gradients are not clipped.", above=0
+    )
+    precision: str = setting(
+        Precision.AUTO,
+        "Dtype of the forward pass; auto: bfloat16 where the hardware computes faster in it, else "
+        "float32. float16 is for CUDA.",
+        choices=Precision,
+    )
+    tf32: bool = setting(
+        False,
+        "Whether CUDA rounds the factors of float32 products to 19 bits, which is faster.",
+        before=False,
+    )
+    deterministic: bool = setting(
+        False,
+        "Whether CUDA gives the same numbers every time, which is slower; CPUs always do.",
+        before=False,
+    )
+    kernels: str = setting(
+        Kernels.AUTO,
+        "auto: the fastest implementation per device; plain: PyTorch formulations only, to rule "
+        "out a kernel as the cause of a problem.",
+        choices=Kernels,
+        neutral="auto",
+    )
+    gradient_checkpointing: bool = setting(
+        False,
+        "Whether Transformer layers are computed again in the backward pass, which needs less "
+        "memory and a third more time.",
+        before=False,
+    )
+    device: str = setting("auto", "Device of the run: auto, cpu, cuda, cuda:N or mps.")
+    parallel: str = setting(
+        Parallel.AUTO,
+        "How the processes that torchrun starts share the work: a whole model in each process "
+        "(ddp, auto), or a part of it (fsdp).",
+        choices=Parallel,
+        before="auto",
+    )
+    threads: int | None = setting(
+        None, "CPU threads; null: torch's default.", unit="threads", at_least=1, at_most=1024
+    )
+    ema_decay: float | None = setting(
+        None,
+        "Decay of the weights' moving average, which is validated and saved in place of the "
+        "weights; null: no average.",
+        at_least=0,
+        below=1,
+    )
+    validate_every: int = setting(
+        150, "Updates between two validations.", unit="updates", at_least=1
+    )
+    validation_beam_size: int = setting(
+        1, "Beam size of validation.", unit="hypotheses", at_least=1
+    )
+    save_every: int = setting(
+        150, "Updates between two writes of last.pt.", unit="updates", at_least=1
+    )
+    save_in_background: bool = setting(
+        True, "Whether checkpoints are written while training continues.", before=False
+    )
+    keep_last: int = setting(
+        2,
+        "Newest checkpoints that are kept: last.pt, and update-N.pt of earlier ones.",
+        unit="checkpoints",
+        at_least=1,
+        before=1,
+    )
+    keep_every: int | None = setting(
+        None,
+        "Updates between checkpoints that are kept for good as update-N.pt; null: none is.",
+        unit="updates",
+        at_least=1,
+        before=None,
+    )
+    keep_best: int = setting(
+        1,
+        "Best models that are kept by best_metric: best.pt, then best-update-N.pt.",
+        unit="checkpoints",
+        at_least=1,
+        before=1,
+    )
+    best_metric: str = setting(
+        BestMetric.BLEU,
+        "Validation score that selects best.pt and decides on early stopping.",
+        choices=BestMetric,
+    )
+    patience: int | None = setting(
+        None,
+        "Validations without an improvement after which the run stops; null: it never does.",
+        unit="validations",
+        at_least=1,
+    )
+    max_skipped: int = setting(
+        10,
+        "Successive updates without a finite gradient that are skipped; 0: the first one counts as "
+        "divergence.",
+        unit="updates",
+        at_least=0,
+        before=0,
+    )
+    on_divergence: str = setting(
+        OnDivergence.STOP,
+        "What happens after more of them: the run stops, or it continues from the last checkpoint "
+        "at a lower learning rate (rewind).",
+        choices=OnDivergence,
+        before="stop",
+    )
+    rewind_rate: float = setting(
+        0.5,
+        "Factor of the learning rate at each rewind.",
+        above=0,
+        at_most=1,
+        before=0.5,
+    )
+    dry_run: bool = setting(
+        False,
+        "Whether to build everything, measure the largest batch, estimate the time, and stop "
+        "without writing a run.",
+        before=False,
+    )
+    init_from: str | None = setting(
+        None,
+        "Run folder or checkpoint whose weights the run starts from (fine-tuning); null: random "
+        "weights.",
+        before=None,
+    )
+    init_vocabulary: str = setting(
+        InitVocabulary.KEEP,
+        "Tokenizers of a run with init_from: those of that run (keep), or new ones, where the rows "
+        "of pieces that both have are copied (new).",
+        choices=InitVocabulary,
+        before="keep",
+    )
+    freeze: list[str] = setting(
+        [],
+        "Modules that are not trained, e.g. [encoder,decoder.embedding] or ['*.norm*'].",
+        before=[],
+    )
+    l2_sp: float = setting(
+        0.0,
+        "Strength of the pull toward the weights of init_from (L2-SP, Li et al. 2018, eq. 3); 0: "
+        "off.",
+        at_least=0,
+        before=0.0,
+    )
+    ewc: float = setting(
+        0.0,
+        "Strength of the same pull, scaled per weight by its importance for the old training text "
+        "(Kirkpatrick et al. 2017, eq. 3); 0: off.",
+        at_least=0,
+        before=0.0,
+    )
+    r_drop: float = setting(
+        0.0,
+        "Alpha of R-Drop (Liang et al. 2021, eq. 4), which makes two passes with different dropout "
+        "agree; 1 to 5 is usual, 0: off.",
+        at_least=0,
+        before=0.0,
+    )
+    distillation: DistillationConfig = section(
+        DistillationConfig, "Training on the output of a finished run, the teacher.", added=True
+    )
+    average_last: int = setting(
+        0,
+        "Newest checkpoints that are averaged at the end of the run; the average is used if it is "
+        "better. 0: none.",
+        unit="checkpoints",
+        at_least=0,
+        before=0,
+    )

@@ -1,0 +1,53 @@
+"""The key of prepared data in the cache: a hash of everything that the files depend on."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from nmt.config.data import DataConfig, TokenizerConfig
+from nmt.data.corpus import Corpus
+from nmt.data.encoded import content_hash
+from nmt.data.sources.fingerprint import fingerprint_files
+
+_FORMAT = "3"  # version of the cached files; a new one makes new entries
+
+TOKENIZER_SETTINGS = (
+    "name",
+    "vocab_size",
+    "joint",
+    "byte_fallback",
+    "character_coverage",
+    "normalization",
+    "symbols",
+    "sample_size",
+)
+"""Tokenizer settings in the cache key.
+
+Sampling happens at load time; model files are hashed by content.
+"""
+
+
+def cache_key(corpus: Corpus, data: DataConfig, tokenizer: TokenizerConfig) -> str:
+    """Return the hash of everything that the prepared files and the report depend on."""
+    settings = {
+        "format": _FORMAT,
+        "languages": [data.source_language, data.target_language],
+        "max_length": data.max_length,
+        "on_doubt": data.on_doubt,
+        "filters": dataclasses.asdict(data.filters),
+        "tokenizer": {key: dataclasses.asdict(tokenizer)[key] for key in TOKENIZER_SETTINGS},
+        "models": [_file_hash(name) for name in (tokenizer.model, tokenizer.target_model)],
+    }
+    parts = [json.dumps(settings, sort_keys=True)]
+    for source in corpus.train:
+        parts += [source.key, source.pairs.fingerprint()]
+        if source.links is not None:
+            parts += [_file_hash(str(source.links.path)), str(source.links.flip)]
+    for text in (corpus.valid, corpus.test):
+        if text is not None:
+            parts += ["\n".join(text.source), "\n".join(text.target)]
+    return content_hash(parts)
+
+
+def _file_hash(name: str | None) -> str:
+    return "" if name is None else fingerprint_files("", [Path(name).expanduser()])

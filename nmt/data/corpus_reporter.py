@@ -1,0 +1,61 @@
+"""What preparation calls to have a report made on the corpus while it reads the text."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from nmt.data.corpus import ParallelText
+from nmt.data.dropped_pairs import DropTable
+from nmt.data.pair_outlines import TextOutline
+from nmt.data.sources.pair_source import PairChunk
+from nmt.text.tokenizer import TokenizerPair
+
+Inspector = Callable[[PairChunk, PairChunk], Any]
+"""Inspects a chunk as it was read and after cleaning. It runs in worker processes."""
+
+
+@dataclass(frozen=True)
+class PreparedText:
+    """What is known about a corpus when its preparation ends.
+
+    Attributes:
+        outlines: The pairs of each split.
+        dropped: The training pairs that were dropped.
+        tokenizers: The tokenizers of both sides.
+        held_out: Validation and, if there is one, test.
+    """
+
+    outlines: Mapping[str, TextOutline]
+    dropped: DropTable
+    tokenizers: TokenizerPair
+    held_out: Sequence[ParallelText]
+
+
+class CorpusReport(Protocol):
+    """A report on a corpus."""
+
+    def short_lines(self) -> list[str]:
+        """Return the lines for the head of a training log."""
+
+
+class CorpusReporter(Protocol):
+    """Makes the report on one corpus. Its file is kept with the prepared data."""
+
+    @property
+    def inspector(self) -> Inspector:
+        """The function that inspects each chunk; it must be small to pickle."""
+
+    def collect(self, split: str, inspected: Any) -> None:
+        """Take the inspector's result for the next chunk of a split."""
+
+    def write(self, folder: Path, prepared: PreparedText) -> None:
+        """Write the report into the folder of the prepared data."""
+
+    def read(self, folder: Path) -> CorpusReport:
+        """Read the report that `write` wrote.
+
+        Raises:
+            OSError: The file cannot be read.
+            ValueError: It is damaged; likewise KeyError and TypeError.
+        """

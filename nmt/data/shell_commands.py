@@ -1,0 +1,36 @@
+"""Shell commands that print the lines around a location, ready to copy from a message."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nmt.data.locations import Location
+from nmt.data.sources.file_patterns import format_suffix
+from nmt.data.sources.open_source import SUFFIXES
+
+_CONTEXT = 3  # lines printed before and after the location
+_LINE_FORMATS = ("lines", "tsv", "csv")
+_PRINT = {".gz": "zcat", ".bz2": "bzcat", ".xz": "xzcat", ".zst": "zstdcat"}
+
+
+def with_show_commands(remedy: str, locations: Sequence[Location]) -> str:
+    """Append commands that show the locations, one per line, if there are several locations."""
+    commands = show_commands(locations) if len(locations) > 1 else []
+    return "\n".join([f"{remedy}; to see both sides there:", *commands]) if commands else remedy
+
+
+def show_commands(locations: Sequence[Location]) -> list[str]:
+    """Return commands that print the lines around locations, one command per text file."""
+    commands = {p.file: _show(p.file, p.line) for p in locations if p.line and has_lines(p.file)}
+    return list(commands.values())
+
+
+def has_lines(file: str) -> bool:
+    """Return whether commands that work on lines, such as sed, find the texts of a file."""
+    form = SUFFIXES.get(format_suffix(Path(file)), "lines")
+    return form in _LINE_FORMATS and not Path(file).is_dir()
+
+
+def _show(file: str, line: int) -> str:
+    part = f"sed -n '{max(1, line - _CONTEXT)},{line + _CONTEXT}p'"
+    decompress = _PRINT.get(Path(file).suffix.lower())
+    return f"{part} '{file}'" if decompress is None else f"{decompress} '{file}' | {part}"

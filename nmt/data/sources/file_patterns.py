@@ -1,0 +1,125 @@
+"""Resolves file names in the settings: globs and ``~``, and the matching of shards."""
+
+import glob
+import os
+import re
+from pathlib import Path
+
+from nmt.data.sources.compression import COMPRESSED
+from nmt.errors import UserError
+
+_WILDCARD = re.compile(r"\*\*/?|\*|\?|\[!?\]?[^\]]*\]")
+
+
+def find_files(pattern: str, setting: str) -> list[Path]:
+    """Return the file, or the files that a glob matches, sorted by name.
+
+    Raises:
+        UserError: Nothing matches, or a match is not a file; the message names the setting.
+    """
+    return [path for _, path in _matches(pattern, setting)]
+
+
+def find_pairs(
+    source: str, target: str, settings: tuple[str, str]
+) -> tuple[list[Path], list[Path]]:
+    """Return the files of both sides, shard by shard.
+
+    If both globs have the same wildcards, shards are matched by the text that these stand for, so
+    a missing shard is found; otherwise they are matched by their order.
+
+    Raises:
+        UserError: A side has no file, the shards differ, or both sides are the same file.
+    """
+    sides = _matches(source, settings[0]), _matches(target, settings[1])
+    if len(sides[0]) != len(sides[1]):
+        raise UserError(
+            f"{settings[0]}={source} matches {len(sides[0]):,} files but {settings[1]}={target} "
+            f"{len(sides[1]):,}: every shard needs its counterpart{_odd_one(sides)}"
+        )
+    same_wildcards = _WILDCARD.findall(source) == _WILDCARD.findall(target)
+    for (source_part, source_path), (target_part, target_path) in zip(*sides, strict=True):
+        if same_wildcards and source_part != target_part:
+            raise UserError(
+                f"the shards of {settings[0]}={source} and {settings[1]}={target} are not the "
+                f"same: {source_path} would be paired with {target_path}"
+            )
+        if source_path.samefile(target_path):
+            raise UserError(
+                f"{' and '.join(dict.fromkeys(settings))} "
+                f"{'are' if settings[0] != settings[1] else 'makes'} the same file, {source_path}"
+                f"{'' if settings[0] != settings[1] else ', for both languages'}"
+            )
+    return [path for _, path in sides[0]], [path for _, path in sides[1]]
+
+
+def _odd_one(sides: tuple[list["_Match"], list["_Match"]]) -> str:
+    """Return a hint about the first shard without counterpart."""
+    parts = [{part for part, _ in side} for side in sides]
+    alone = [
+        path
+        for side, other in zip(sides, parts[::-1], strict=True)
+        for p, path in side
+        if p not in other
+    ]
+    return f"; {alone[0]} has none" if alone else ""
+
+
+_Match = tuple[tuple[str, ...], Path]  # what the wildcards stand for, and the file
+
+
+def _matches(pattern: str, setting: str) -> list[_Match]:
+    expanded = os.path.expanduser(pattern)
+    if _WILDCARD.search(expanded) and not os.path.exists(expanded):
+        shape = re.compile(_as_regex(expanded), re.DOTALL)
+        found = glob.glob(expanded, recursive=True)
+        if not found:
+            raise UserError(f"{setting}={pattern} matches no file")
+        matches = [(shape.fullmatch(name), name) for name in found]
+        result = [(m.groups() if m else (name,), Path(name)) for m, name in matches]
+    else:
+        result = [((), Path(expanded))]
+    for _, path in result:
+        _check_file(path, f"{setting}={pattern}")
+    return sorted(result)
+
+
+def _check_file(path: Path, setting: str) -> None:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise UserError(f"{setting}: there is no file {path}") from None
+    except OSError as error:
+        raise UserError(f"{setting}: cannot read {path}: {error.strerror}") from error
+    if path.is_dir():
+        raise UserError(f"{setting}: {path} is a folder; name the files in it, e.g. {path}/*.tsv")
+    if not path.is_file():
+        raise UserError(
+            f"{setting}: {path} is not a regular file, so it cannot be read twice: write its "
+            "content to one"
+        )
+
+
+def _as_regex(pattern: str) -> str:
+    """Return a regular expression with a group for each wildcard of a glob."""
+    result, at = "", 0
+    for wildcard in _WILDCARD.finditer(pattern):
+        result += re.escape(pattern[at : wildcard.start()])
+        at = wildcard.end()
+        match wildcard[0]:
+            case "**" | "**/":
+                result += "(.*)"
+            case "*":
+                result += "([^/]*)"
+            case "?":
+                result += "([^/])"
+            case characters:
+                inside = characters[1:-1].replace("\\", "\\\\")
+                result += f"([{'^' + inside[1:] if inside[:1] == '!' else inside}])"
+    return result + re.escape(pattern[at:])
+
+
+def format_suffix(path: Path) -> str:
+    """Return the suffix of the format, without that of compression: ``.tsv`` for a.tsv.gz."""
+    name = Path(path.stem) if path.suffix.lower() in COMPRESSED else path
+    return name.suffix.lower()

@@ -1,0 +1,216 @@
+"""Opens the source that a settings section names."""
+
+import os
+from collections.abc import Collection
+from functools import partial
+from pathlib import Path
+
+from nmt.config.data import SourceConfig
+from nmt.data.sources.columns import Columns, is_number
+from nmt.data.sources.file_patterns import find_files, find_pairs, format_suffix
+from nmt.data.sources.hub import HubPairs
+from nmt.data.sources.json_lines import read_json_lines
+from nmt.data.sources.language_tags import Languages
+from nmt.data.sources.line_pairs import LinePairs
+from nmt.data.sources.pair_source import PairSource, clean_text, with_tag
+from nmt.data.sources.parquet import read_parquet
+from nmt.data.sources.po_catalogues import read_po
+from nmt.data.sources.records import FilePairs
+from nmt.data.sources.tables import read_csv, read_tsv
+from nmt.data.sources.tagged import TaggedPairs
+from nmt.data.sources.translate_toolkit import require_toolkit
+from nmt.data.sources.translation_memories import read_tmx, read_xliff
+from nmt.errors import UserError
+
+TABLES = {"tsv": read_tsv, "csv": read_csv, "jsonl": read_json_lines, "parquet": read_parquet}
+MEMORIES = {"tmx": read_tmx, "xliff": read_xliff, "po": read_po}
+FORMATS = ("lines", *TABLES, *MEMORIES)
+SUFFIXES = {
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".tmx": "tmx",
+    ".xlf": "xliff",
+    ".xliff": "xliff",
+    ".po": "po",
+}
+
+CHUNK = 20_000  # pairs per chunk when a whole source is read into memory
+
+
+def open_source(
+    config: SourceConfig, languages: Languages, key: str, split: str = "train"
+) -> PairSource:
+    """Return the source that the settings name; its files must exist but are not read yet.
+
+    Args:
+        config: Two files, one file with both sides, or a dataset.
+        languages: Codes of the source and the target language.
+        key: Path of the settings for messages, e.g. ``data.train``.
+        split: The split of a dataset if the settings do not name one.
+
+    Raises:
+        UserError: The settings do not name exactly one source, or it does not exist.
+    """
+    source = _open(config, languages, key, split)
+    if config.tag is None:
+        return source
+    if not config.tag.strip() or len(config.tag.split()) > 1:
+        raise UserError(f"{key}.tag is {config.tag!r}; it must be one word, such as '<bt>'")
+    return TaggedPairs(source, config.tag.strip())
+
+
+def read_all(source: PairSource) -> tuple[list[str], list[str]]:
+    """Return both sides of a source that fits into memory, cleaned and tagged.
+
+    Raises:
+        UserError: A file is faulty.
+    """
+    sources: list[str] = []
+    targets: list[str] = []
+    for chunk in source.chunks(CHUNK):
+        sources += with_tag(list(map(clean_text, chunk.sources)), chunk.tag)
+        targets += map(clean_text, chunk.targets)
+    return sources, targets
+
+
+def _open(config: SourceConfig, languages: Languages, key: str, split: str) -> PairSource:
+    given = [
+        name
+        for name, values in (
+            ("source", (config.source, config.target)),
+            ("path", (config.path,)),
+            ("dataset", (config.dataset,)),
+        )
+        if any(value is not None for value in values)
+    ]
+    if len(given) != 1:
+        raise UserError(
+            f"{key} {'names no text' if not given else 'names several texts'}: set either "
+            f"{key}.source and {key}.target, or {key}.path, or {key}.dataset"
+        )
+    if config.dataset is not None:
+        return _open_dataset(config, config.dataset, languages, key, split)
+    if config.path is not None:
+        return _open_path(config, config.path, languages, key)
+    return _open_two(config, key)
+
+
+def _open_two(config: SourceConfig, key: str) -> PairSource:
+    if config.source is None or config.target is None:
+        missing = "source" if config.source is None else "target"
+        raise UserError(f"{key}.{missing} is null: a pair of files needs both sides")
+    if config.format not in (None, "lines"):
+        raise UserError(f"{key}.format={config.format} is the format of one file: set {key}.path")
+    _refuse_idle(config, key, "two files", ("format",))
+    return LinePairs(*find_pairs(config.source, config.target, (f"{key}.source", f"{key}.target")))
+
+
+def _open_path(config: SourceConfig, path: str, languages: Languages, key: str) -> PairSource:
+    form = config.format
+    if form not in (None, *FORMATS):
+        raise UserError(f"{key}.format is {form!r}; it must be one of {', '.join(FORMATS)}")
+    if "{lang}" in path:
+        return _open_by_language(config, path, languages, key)
+    if form == "lines":
+        raise UserError(
+            f"{key}.format=lines needs one file per language: write {{lang}} in {key}.path, "
+            f"or set {key}.source and {key}.target"
+        )
+    files = find_files(path, f"{key}.path")
+    forms = [form or _format_of(file, key) for file in files]
+    if len(set(forms)) > 1:
+        raise UserError(
+            f"{key}.path={path} matches files of several formats, first {files[0]}: "
+            f"set {key}.format"
+        )
+    return _open_files(config, files, forms[0], languages, key)
+
+
+def _open_by_language(
+    config: SourceConfig, path: str, languages: Languages, key: str
+) -> PairSource:
+    found = SUFFIXES.get(format_suffix(Path(path)))
+    if config.format not in (None, "lines") or (config.format is None and found):
+        raise UserError(
+            f"{key}.path={path} names one text file per language, but {config.format or found} has "
+            f"both sides in one file: remove {{lang}}, or set {key}.format=lines"
+        )
+    _refuse_idle(config, key, "two files", ("format",))
+    source, target = (path.replace("{lang}", language) for language in languages)
+    return LinePairs(*find_pairs(source, target, (f"{key}.path", f"{key}.path")))
+
+
+def _format_of(file: Path, key: str) -> str:
+    suffix = format_suffix(file)
+    if suffix in SUFFIXES:
+        return SUFFIXES[suffix]
+    found = f"the suffix {suffix}" if suffix else "no suffix"
+    raise UserError(
+        f"{key}.path: {file} has {found}, which names no format; "
+        f"set {key}.format to one of {', '.join(FORMATS[1:])}"
+    )
+
+
+def _open_files(
+    config: SourceConfig, files: list[Path], form: str, languages: Languages, key: str
+) -> PairSource:
+    if form in MEMORIES:
+        _refuse_idle(config, key, form, ("format",))
+        require_toolkit()
+        read = partial(MEMORIES[form], languages=languages)
+        return FilePairs(files, read, f"{form} {languages}")
+    _refuse_idle(config, key, form, ("format", "source_column", "target_column"))
+    packed = next((file for file in files if file.suffix.lower() != format_suffix(file)), None)
+    if form == "parquet" and packed is not None:
+        raise UserError(f"{key}.path: {packed} is compressed twice: decompress it to plain Parquet")
+    columns = _columns(config, languages, key)
+    if form == "jsonl" and columns.positions is not None:
+        raise UserError(
+            f"{key}.source_column={config.source_column}: JSON keys have names, not numbers"
+        )
+    read_table = partial(TABLES[form], columns=columns)
+    return FilePairs(files, read_table, f"{form} {columns.names} {columns.given}")
+
+
+def _open_dataset(
+    config: SourceConfig, dataset: str, languages: Languages, key: str, split: str
+) -> PairSource:
+    used = ("subset", "split", "streaming", "source_column", "target_column")
+    _refuse_idle(config, key, "a dataset", used)
+    local = os.path.expanduser(dataset)
+    return HubPairs(
+        local if os.path.isdir(local) else dataset,
+        config.split or split,
+        _columns(config, languages, key),
+        config.subset,
+        config.streaming,
+        f"{key}.dataset=FOLDER",
+    )
+
+
+def _columns(config: SourceConfig, languages: Languages, key: str) -> Columns:
+    both = (config.source_column, config.target_column)
+    if is_number(both[0]) != is_number(both[1]):
+        raise UserError(
+            f"{key}.source_column={both[0]} and {key}.target_column={both[1]}: "
+            "give both as numbers, or both as names"
+        )
+    columns = Columns(languages, key, *both)
+    if columns.names[0] == columns.names[1]:
+        raise UserError(f"{key}: source and target are the same column, {columns.names[0]!r}")
+    if columns.positions is not None and min(columns.positions) < 0:
+        raise UserError(f"{key}: columns are counted from 1, not from 0")
+    return columns
+
+
+def _refuse_idle(config: SourceConfig, key: str, what: str, used: Collection[str]) -> None:
+    """Refuse a setting that would have no effect."""
+    options = ("format", "source_column", "target_column", "subset", "split", "streaming")
+    for name in options:
+        value = getattr(config, name)
+        if name not in used and value not in (None, False):
+            raise UserError(f"{key}.{name}={value} has no meaning for {what}: remove it")

@@ -1,0 +1,114 @@
+"""The interface of all sources of sentence pairs, and of faults in their files."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from nmt.errors import UserError
+
+
+@dataclass(frozen=True)
+class DataFault:
+    """Something in a file that makes its pairs wrong or unreadable.
+
+    Attributes:
+        rule: Name of the fault, e.g. ``not_utf8``; docs/data.md lists all of them.
+        file: The file.
+        line: Line, row or unit number, from 1; None for the file as a whole.
+        message: One line that names the fault, its location and the remedy.
+    """
+
+    rule: str
+    file: str
+    line: int | None
+    message: str
+
+
+FaultSink = Callable[[DataFault], None]
+"""Receives faults. If it returns, reading continues; if it raises, reading stops."""
+
+
+def refuse(fault: DataFault) -> None:
+    """Stop at the first fault, as training does.
+
+    Raises:
+        UserError: Always, with the message of the fault.
+    """
+    raise UserError(fault.message)
+
+
+@dataclass(frozen=True)
+class PairChunk:
+    """Consecutive pairs of one file, or of one file per side.
+
+    The texts are unchanged, including carriage returns and byte-order marks; `clean_text` prepares
+    them for training.
+
+    Attributes:
+        source_file: File of the source sides; equal to ``target_file`` if one file has both.
+        target_file: File of the target sides.
+        lines: Line, row or unit number of each pair, from 1.
+        sources: One text per pair.
+        targets: One text per pair.
+        tag: A word that training adds before every source that is not blank. Filters and word links
+            ignore it.
+    """
+
+    source_file: str
+    target_file: str
+    lines: list[int]
+    sources: list[str]
+    targets: list[str]
+    tag: str | None = None
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.lines)
+
+
+class PairSource(Protocol):
+    """Sentence pairs that can be read repeatedly, always in the same order."""
+
+    @property
+    def name(self) -> str:
+        """Name for messages: the file or files."""
+
+    def fingerprint(self) -> str:
+        """Return a hash of the content; equal content has an equal hash.
+
+        Raises:
+            UserError: A file cannot be read.
+        """
+
+    def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
+        """Yield all pairs, at most ``size`` per chunk, with only one chunk in memory.
+
+        Faults are passed to ``on_fault``. If it returns, reading continues as far as possible:
+        bytes that are not UTF-8 become U+FFFD, a record that is not a pair is skipped, and an
+        unreadable file ends there. The two sides never become shifted.
+        """
+
+
+def with_tag(texts: list[str], tag: str | None) -> list[str]:
+    """Return cleaned texts with the tag before each text that is not blank."""
+    return texts if tag is None else [f"{tag} {t}" if t.strip() else t for t in texts]
+
+
+def clean_text(text: str) -> str:
+    r"""Return a text as one line for training, without byte-order mark and line breaks.
+
+    Line breaks at the end are removed. A line break inside (``\r\n``, ``\r`` or ``\n``) becomes a
+    space. Nothing else changes.
+    """
+    if text.isprintable():
+        return text
+    text = text.removeprefix("\ufeff").rstrip("\r\n")
+    if "\r" in text or "\n" in text:
+        text = text.replace("\r\n", " ").replace("\r", " ").replace("\n", " ")
+    return text
+
+
+def clean_chunk(chunk: PairChunk) -> PairChunk:
+    """Return the chunk with both sides cleaned by `clean_text`; the tag is not added."""
+    sources, targets = list(map(clean_text, chunk.sources)), list(map(clean_text, chunk.targets))
+    return replace(chunk, sources=sources, targets=targets)

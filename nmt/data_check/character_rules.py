@@ -1,0 +1,96 @@
+"""Rules about the characters of a text.
+
+For speed, each rule first searches all texts of a chunk joined together.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+Found = tuple[str, list[int], list[int]]
+"""A rule, the indices of the texts that break it, and the faulty character in each text."""
+
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
+_INVISIBLE = re.compile(
+    "[\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069]|(?<!^)\ufeff"
+)
+_BREAK = re.compile(r"\r(?!\n?$)|\n(?!$)|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+_MARKUP = re.compile(
+    r"&(?:amp|lt|gt|quot|apos|nbsp|[a-zA-Z]{2,8}|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});"
+    r"|</?(?:a|b|br|div|em|font|h[1-6]|i|img|li|ol|p|pre|s|small|span|strong|sub|sup|table|td|tr|u|ul)"
+    r"(?:\s[^<>]*)?/?>",
+    re.IGNORECASE,
+)
+# What two or three bytes of UTF-8 become if they are decoded as Latin-1 or Windows-1252.
+_CONTINUATION = "\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
+_MISREAD = re.compile(
+    f"[ÃÅÄÐÑØÙ][{_CONTINUATION}]|Â[\x80-\xbf]|â€[{_CONTINUATION}]|ï»¿|[àá][¤-¹][{_CONTINUATION}]"
+)
+_MISREAD_LEADS = "ÃÅÄÐÑØÙÂâïàá"
+_SPACES = re.compile(r"^[ \t\xa0]+(?=\S)|(?<=\S)[ \t\xa0]+(?=[\r\n]*$)|(?<=\S)  +(?=\S)")
+
+
+def faulty_texts(texts: Sequence[str], *, own_file: bool) -> Iterator[Found]:
+    """Yield every rule about characters that some of the texts break.
+
+    Args:
+        texts: The texts as they are in the file.
+        own_file: Whether each side has its own file, where a tab does not separate columns.
+    """
+    whole = "\n".join(texts)
+    plain = whole.replace("\n", " ").isprintable()
+    if not plain or whole.count("\n") != len(texts) - 1:
+        yield from _invisible(texts, whole, own_file=own_file)
+    if not whole.isascii():
+        yield from _beyond_ascii(texts, whole)
+    if ("&" in whole and ";" in whole) or ("<" in whole and ">" in whole):
+        yield from _matches("markup", texts, _MARKUP)
+    if "  " in whole or "\n " in whole or " \n" in whole or whole[:1] == " " or whole[-1:] == " ":
+        yield from _matches("spaces", texts, _SPACES)
+
+
+def _invisible(texts: Sequence[str], whole: str, *, own_file: bool) -> Iterator[Found]:
+    if "\r" in whole:
+        ends = [i for i, text in enumerate(texts) if text.rstrip("\n").endswith("\r")]
+        yield from _found("crlf", ends, [len(texts[i]) - 1 for i in ends])
+    yield from _matches("line_break_inside", texts, _BREAK)
+    if "\ufeff" in whole:
+        marked = [i for i, text in enumerate(texts) if text.startswith("\ufeff")]
+        yield from _found("byte_order_mark", marked, [0] * len(marked))
+    if _CONTROL.search(whole):
+        yield from _matches("control_character", texts, _CONTROL)
+    yield from _matches("invisible_character", texts, _INVISIBLE)
+    if own_file and "\t" in whole:
+        tabs = [i for i, text in enumerate(texts) if "\t" in text]
+        yield from _found("tab", tabs, [texts[i].index("\t") for i in tabs])
+
+
+def _beyond_ascii(texts: Sequence[str], whole: str) -> Iterator[Found]:
+    if "\ufffd" in whole:
+        lost = [i for i, text in enumerate(texts) if "\ufffd" in text]
+        yield from _found("replacement_character", lost, [texts[i].index("\ufffd") for i in lost])
+    if any(lead in whole for lead in _MISREAD_LEADS) and _MISREAD.search(whole):
+        yield from _matches("mojibake", texts, _MISREAD)
+    if not unicodedata.is_normalized("NFC", whole):
+        decomposed = [
+            i for i, text in enumerate(texts) if not unicodedata.is_normalized("NFC", text)
+        ]
+        yield from _found(
+            "not_composed", decomposed, [_first_decomposed(texts[i]) for i in decomposed]
+        )
+
+
+def _first_decomposed(text: str) -> int:
+    composed = unicodedata.normalize("NFC", text)
+    pairs = zip(text, composed, strict=False)
+    return next((i for i, (one, other) in enumerate(pairs) if one != other), 0)
+
+
+def _matches(rule: str, texts: Sequence[str], pattern: re.Pattern[str]) -> Iterator[Found]:
+    found = [(i, match.start()) for i, text in enumerate(texts) if (match := pattern.search(text))]
+    yield from _found(rule, [i for i, _ in found], [at for _, at in found])
+
+
+def _found(rule: str, indices: list[int], characters: list[int]) -> Iterator[Found]:
+    if indices:
+        yield rule, indices, characters

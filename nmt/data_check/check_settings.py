@@ -1,0 +1,32 @@
+"""What `nmt data check` checks a corpus for."""
+
+from dataclasses import dataclass
+
+from nmt.config.data import FiltersConfig, TokenizerConfig
+
+
+@dataclass(frozen=True)
+class CheckSettings:
+    """Settings of a check.
+
+    Attributes:
+        name: Name of the corpus in the report.
+        languages: Codes of the source and the target language.
+        stop: Whether training is refused if the sides look shifted (``data.on_doubt``).
+        filters: The filters of training.
+        max_length: Pieces per side of a training pair.
+        tokenizer: Settings of the tokenizer; None: the report has no token statistics or cost.
+        batch_tokens: Target pieces per update.
+        accumulation: Batches per update.
+        any_vocabulary: Whether the vocabulary size is adapted if the text is too small for it.
+    """
+
+    name: str
+    languages: tuple[str, str]
+    stop: bool = True
+    filters: FiltersConfig | None = None
+    max_length: int = 128
+    tokenizer: TokenizerConfig | None = None
+    batch_tokens: int = 4096
+    accumulation: int = 1
+    any_vocabulary: bool = False

@@ -1,0 +1,59 @@
+"""The ``dot`` score of Luong et al. 2015, section 3.1.
+
+Legend: B batch, T target length, S source length.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nmt.model.attention.core import Attention, AttentionMemory
+from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig
+from nmt.model.attention.window import Window
+from nmt.model.linear import Linear
+
+
+class DotAttention(Attention):
+    """score(h_t, h_s) = h_t · h_s, or h_t · h_s / sqrt(size) (Vaswani et al. 2017, eq. 1).
+
+    The paper's encoder and decoder states have the same size. Where they differ here (e.g. with a
+    bidirectional encoder), the states are first projected to the decoder's size; these projected
+    states are both keys and values.
+    """
+
+    def __init__(
+        self,
+        query_size: int,
+        memory_size: int,
+        window: Window | None = None,
+        *,
+        scaled: bool = False,
+    ) -> None:
+        """Score queries of ``query_size`` against states of ``memory_size``."""
+        super().__init__(window)
+        self.scale = query_size**-0.5 if scaled else 1.0
+        same = query_size == memory_size
+        self.resize = nn.Identity() if same else Linear(memory_size, query_size, bias=False)
+
+    def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
+        """Return the states, projected to the decoder's size, as keys and values."""
+        states = self.resize(states)
+        return AttentionMemory(states, states, mask[:, None, :])
+
+    def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
+        """Return query · key, or query · key / sqrt(size), for all pairs, [B, T, S]."""
+        assert coverage is None
+        return torch.bmm((query * self.scale).to(keys.dtype), keys.transpose(1, 2))
+
+
+@dataclass(kw_only=True)
+class DotAttentionConfig(LuongAttentionConfig):
+    """score(h_t, h_s) = h_t · h_s, the encoder states projected to the decoder's size."""
+
+    name: str = "luong_dot"
+
+    def build(self, query_size: int, memory_size: int) -> BuiltAttention:
+        """Build the attention, whose contexts have the decoder's size."""
+        attention = DotAttention(query_size, memory_size, self.build_window(query_size))
+        return BuiltAttention(attention, query_size)

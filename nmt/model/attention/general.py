@@ -1,0 +1,44 @@
+"""The ``general`` score of Luong et al. 2015, section 3.1.
+
+Legend: B batch, T target length, S source length.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nmt.model.attention.core import Attention, AttentionMemory
+from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig
+from nmt.model.attention.window import Window
+from nmt.model.linear import Linear
+
+
+class GeneralAttention(Attention):
+    """score(h_t, h_s) = h_t · W h_s, the bilinear score; W is applied to the states once."""
+
+    def __init__(self, query_size: int, memory_size: int, window: Window | None = None) -> None:
+        """Score queries of ``query_size`` against states of ``memory_size``."""
+        super().__init__(window)
+        self.key_projection = Linear(memory_size, query_size, bias=False)
+
+    def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
+        """Project the keys W h_s once; the values are the states themselves."""
+        return AttentionMemory(self.key_projection(states), states, mask[:, None, :])
+
+    def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
+        """Return query · key for all pairs, [B, T, S]."""
+        assert coverage is None
+        return torch.bmm(query.to(keys.dtype), keys.transpose(1, 2))
+
+
+@dataclass(kw_only=True)
+class GeneralAttentionConfig(LuongAttentionConfig):
+    """score(h_t, h_s) = h_t · W h_s."""
+
+    name: str = "luong_general"
+
+    def build(self, query_size: int, memory_size: int) -> BuiltAttention:
+        """Build the attention, whose contexts are averages of encoder states."""
+        attention = GeneralAttention(query_size, memory_size, self.build_window(query_size))
+        return BuiltAttention(attention, memory_size)

@@ -1,0 +1,58 @@
+"""The ``location`` score of Luong et al. 2015, section 3.1.
+
+Legend: B batch, T target length, S source length, P positions with a score.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nmt.config.setting import setting
+from nmt.model.attention.core import Attention, AttentionMemory
+from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig
+from nmt.model.attention.window import Window
+
+
+class LocationAttention(Attention):
+    """a_t = softmax(W h_t) (eq. 8): a score per source position, independent of the source pieces.
+
+    W has one row per position, P in all. As in the paper (section 3.1), a shorter sentence uses the
+    first rows, and pieces of a longer sentence after position P are ignored.
+    """
+
+    def __init__(self, query_size: int, num_positions: int, window: Window | None = None) -> None:
+        """Score ``num_positions`` = P source positions from queries of ``query_size``."""
+        super().__init__(window)
+        self.position_scores = nn.Linear(query_size, num_positions, bias=False)
+
+    def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
+        """Return the states as values, keys of size 0, and a mask of the first P positions."""
+        known = torch.arange(mask.size(1), device=mask.device) < self.position_scores.out_features
+        return AttentionMemory(states[:, :, :0], states, (mask & known)[:, None, :])
+
+    def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
+        """Return W query, truncated or padded to the source's length, [B, T, S]."""
+        assert coverage is None
+        scores: Tensor = self.position_scores(query)
+        return functional.pad(scores, (0, keys.size(1) - scores.size(-1)))
+
+
+@dataclass(kw_only=True)
+class LocationAttentionConfig(LuongAttentionConfig):
+    """a_t = softmax(W h_t): the weights depend on the target state and the position alone."""
+
+    name: str = "luong_location"
+    max_source_length: int = setting(
+        128,
+        "Source positions that have a score; later pieces are not attended to.",
+        unit="pieces",
+        at_least=1,
+    )
+
+    def build(self, query_size: int, memory_size: int) -> BuiltAttention:
+        """Build the attention, whose contexts are averages of encoder states."""
+        window = self.build_window(query_size)
+        attention = LocationAttention(query_size, self.max_source_length, window)
+        return BuiltAttention(attention, memory_size)

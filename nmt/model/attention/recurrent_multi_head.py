@@ -1,0 +1,54 @@
+"""Multi-head attention (Vaswani et al. 2017, section 3.2.2) in Luong's decoder.
+
+Legend: B batch, T target length, S source length, H heads, K head size.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from nmt.config.setting import setting
+from nmt.model.attention.core import Attention, AttentionMemory
+from nmt.model.attention.multi_head import MultiHeadAttention
+from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig
+from nmt.model.attention.window import Window
+
+
+class RecurrentMultiHeadAttention(Attention):
+    """Multi-head attention of an RNN decoder, with weights [B, H, T, S]."""
+
+    def __init__(
+        self, query_size: int, memory_size: int, num_heads: int, window: Window | None = None
+    ) -> None:
+        """Attend from states of ``query_size`` with H = ``num_heads``, which share the window."""
+        super().__init__(window)
+        self.heads = MultiHeadAttention(query_size, memory_size, num_heads, dropout=0.0)
+
+    def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
+        """Project keys and values, [B, H, S, K]."""
+        return self.heads.memory(states, mask[:, None, None, :])
+
+    def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
+        """Return each head's scaled products, [B, H, T, S]."""
+        assert coverage is None
+        return self.heads.scores(self.heads.queries(query), keys)
+
+    def context(self, weights: Tensor, values: Tensor) -> Tensor:
+        """Average each head's values and project them -> [B, T, query_size]."""
+        return self.heads.context(weights, values)
+
+
+@dataclass(kw_only=True)
+class MultiHeadAttentionConfig(LuongAttentionConfig):
+    """Multi-head attention (Vaswani et al. 2017, section 3.2.2) in Luong's decoder."""
+
+    name: str = "multi_head"
+    num_heads: int = setting(
+        4, "Number of heads; it divides the decoder's hidden_size.", unit="heads", at_least=1
+    )
+
+    def build(self, query_size: int, memory_size: int) -> BuiltAttention:
+        """Build the attention, whose contexts have the decoder's size."""
+        window = self.build_window(query_size)
+        attention = RecurrentMultiHeadAttention(query_size, memory_size, self.num_heads, window)
+        return BuiltAttention(attention, query_size)
