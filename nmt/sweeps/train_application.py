@@ -23,7 +23,7 @@ from nmt.process_exit import (
     print_error,
     under_torchrun,
 )
-from nmt.sweeps.composition_errors import explain, setting_paths
+from nmt.sweeps.composition_errors import composed_from, explain, setting_paths
 from nmt.sweeps.job_status import JobStatus
 from nmt.sweeps.overrides import quote_value, typed_config
 from nmt.sweeps.registration import register_with_hydra
@@ -34,6 +34,7 @@ from nmt.sweeps.sweep_overrides import (
     sweep_name,
 )
 from nmt.sweeps.sweep_record import SweepRecord
+from nmt.sweeps.train_help import help_text
 
 if TYPE_CHECKING:
     from nmt.pipeline import Outcome
@@ -58,13 +59,15 @@ def run_application(arguments: Sequence[str], train: Train) -> None:
     """
     arguments = _overrides_first(arguments)
     register_with_hydra()
+    if {"--help", "-h"} & set(arguments):
+        print(_help(arguments))
+        return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises exceptions instead of printing them
     sys.argv = ["nmt train", *arguments]
     jobs = _Jobs(arguments, train)
 
-    def job(
-        composed: DictConfig,
-    ) -> float | None:  # Hydra reads attributes that only functions have
+    # Hydra reads attributes that only functions have, so jobs.run cannot take the place of job.
+    def job(composed: DictConfig) -> float | None:
         return jobs.run(composed)
 
     application = hydra.main(
@@ -80,6 +83,14 @@ def run_application(arguments: Sequence[str], train: Train) -> None:
         jobs.record.report()
     if jobs.failed or jobs.record.failed():
         sys.exit(ExitStatus.USER_ERROR)
+
+
+def _help(arguments: Sequence[str]) -> str:
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    try:
+        return help_text(overrides, composed_from)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise explain(error, arguments) from error
 
 
 class _Jobs:
