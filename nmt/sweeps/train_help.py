@@ -51,7 +51,8 @@ def help_text(overrides: Sequence[str], compose: Callable[[Sequence[str]], DictC
     for title, cls, prefix in _sections(composed):
         values = OmegaConf.select(composed, prefix.rstrip(".")) if prefix else composed
         lines += ["", title]
-        for row in describe(cls, prefix, OmegaConf.to_container(values, resolve=True)):
+        plain: Any = OmegaConf.to_container(values, resolve=True)
+        for row in describe(cls, prefix, plain):
             lines.append(f"  {row.key}={row.default}")
             unit = f", {row.unit}" if row.unit else ""
             lines.append(_wrapped(f"{row.values}{unit}. {row.sentence}", "      "))
