@@ -1,6 +1,6 @@
-"""nmt trains, evaluates and inspects sequence-to-sequence translation models.
+"""Trains, evaluates and inspects sequence-to-sequence models for machine translation.
 
-Importing the package stays light: neither torch nor Hydra is loaded until a command needs it.
+Importing the package is cheap: torch and Hydra are loaded only by the commands that need them.
 """
 
 __version__ = "0.1.0"

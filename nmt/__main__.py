@@ -1,4 +1,4 @@
-"""`python -m nmt`, and what torchrun -m starts."""
+"""Entry point of `python -m nmt` and `torchrun -m nmt`."""
 
 from nmt.cli.main import main
 

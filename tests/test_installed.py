@@ -1,4 +1,4 @@
-"""The built wheel, installed into an environment of its own and used from a foreign folder."""
+"""The built wheel, installed in its own environment and used outside the checkout."""
 
 import os
 import subprocess
@@ -14,21 +14,21 @@ import pytest
 import nmt
 
 ROOT = Path(__file__).resolve().parents[1]
-SPLITS, KINDS = ("train", "valid", "test"), ("en", "de", "align")
-CORPUS = {f"nmt/corpora/phrasebook/{split}.{kind}" for split in SPLITS for kind in KINDS}
+SPLITS, SUFFIXES = ("train", "valid", "test"), ("en", "de", "align")
+CORPUS = {f"nmt/corpora/phrasebook/{split}.{suffix}" for split in SPLITS for suffix in SUFFIXES}
 
 pytest.importorskip("hatchling", reason="the wheel is built with the dev extra's hatchling")
 
 
 @dataclass(frozen=True)
 class Installation:
-    """An environment that holds the wheel, and a folder to work in that knows no checkout."""
+    """An environment with the wheel installed, and a working folder outside the checkout."""
 
     environment: Path
     folder: Path
 
     def run(self, program: str, *arguments: str, text: str = "") -> str:
-        """Run a program in the foreign folder; it has to succeed. Return what it printed."""
+        """Run a program in the working folder, which must succeed, and return its output."""
         variables = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         variables.pop("VIRTUAL_ENV", None)
         variables["HF_HUB_OFFLINE"] = "1"
@@ -60,8 +60,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installa
     environment = tmp_path_factory.mktemp("installed").resolve() / "environment"
     venv.create(environment, with_pip=False, symlinks=True)
     _pip("--python", str(environment), "install", "--no-deps", str(wheel))
-    # The dependencies come from where they are now. Folders named in a .pth file stand behind the
-    # environment's own packages, and .pth files inside them, an editable install's, are not read.
+    # The dependencies are those of the test's own environment. Folders listed in a .pth file come
+    # after the environment's packages on sys.path, and the .pth files in them, e.g. of an editable
+    # install of nmt, are not read.
     names = {"base": str(environment), "platbase": str(environment)}
     packages = Path(sysconfig.get_path("purelib", "venv", vars=names))
     folders = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
@@ -84,7 +85,7 @@ def test_wheel_carries_configs_and_corpus_and_nothing_else(wheel: Path) -> None:
     assert corpora == CORPUS | {"nmt/corpora/phrasebook/README.md"}
 
 
-def test_command_knows_its_version(installed: Installation) -> None:
+def test_the_command_prints_the_version(installed: Installation) -> None:
     assert nmt.__version__ in installed.run("nmt", "--version")
 
 
@@ -101,11 +102,11 @@ print(nmt.__file__, config_directory(), corpora_directory(), sep="\\n")
         assert path.exists()
 
 
-def test_settings_compose(installed: Installation) -> None:
+def test_the_settings_compose(installed: Installation) -> None:
     printed = installed.run("nmt", "train", "--cfg", "job")
     assert "phrasebook" in printed
     assert "max_updates" in printed
-    assert not list(installed.folder.glob("runs*")), "showing the settings made a run folder"
+    assert not list(installed.folder.glob("runs*")), "showing the settings created a run folder"
 
 
 @pytest.mark.slow

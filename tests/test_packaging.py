@@ -1,4 +1,4 @@
-"""What pyproject.toml and constraints.txt promise each other."""
+"""The dependencies in pyproject.toml agree with the pins in constraints.txt."""
 
 import re
 import tomllib
@@ -20,9 +20,9 @@ def pins() -> dict[str, Version]:
     result = {}
     for requirement in requirements:
         (specifier,) = requirement.specifier
-        assert specifier.operator == "==", f"{requirement} is not one version"
+        assert specifier.operator == "==", f"{requirement} does not pin one version"
         result[canonicalize_name(requirement.name)] = Version(specifier.version)
-    assert len(result) == len(requirements), "a package is constrained twice"
+    assert len(result) == len(requirements), "a package is pinned twice"
     return result
 
 
@@ -30,12 +30,12 @@ def pins() -> dict[str, Version]:
 def test_every_direct_dependency_is_pinned_within_its_range(line: str) -> None:
     requirement = Requirement(line)
     version = pins()[canonicalize_name(requirement.name)]
-    assert requirement.specifier.contains(version), f"{version} is pinned, {line} is asked for"
+    assert requirement.specifier.contains(version), f"{version} is pinned, but {line} is required"
 
 
-def test_no_pin_depends_on_one_build() -> None:
+def test_no_pin_has_a_local_version() -> None:
     local = [name for name, version in pins().items() if version.local]
-    assert not local, f"not to be had from the package index: {local}"
+    assert not local, f"not available from the package index: {local}"
 
 
 def test_the_version_is_in_one_place() -> None:

@@ -1,4 +1,4 @@
-"""The shell scripts, on a copy of the project whose Python and pip only keep a diary."""
+"""The shell scripts, run in a copy of the project whose Python only records its calls."""
 
 import os
 import re
@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = ["scripts/setup", "scripts/test", "scripts/demo", ".ci/run"]
+SCRIPTS = ["scripts/setup", "scripts/test", "scripts/demo", "scripts/docs", ".ci/run"]
 BASH = shutil.which("bash")
 
 pytestmark = pytest.mark.skipif(BASH is None, reason="needs bash")
 
-# Answers for `python -m TOOL` without running it, and is a bare Python otherwise (-S: it sees no
-# installed packages). A file `fail-TOOL` in the project makes that tool fail.
-STAND_IN = """#!/bin/sh
+# Records `python -m TOOL ...` in the file `calls` without running the tool. Other calls run a bare
+# Python (-S: without installed packages). A file `fail-TOOL` in the project makes that tool fail.
+FAKE_PYTHON = """#!/bin/sh
 if [ "$1" = -m ]; then
-    printf '%s\\n' "$*" >>diary
+    printf '%s\\n' "$*" >>calls
     [ "$*" = '-m pip --version' ] && exit 0
     if [ -e "fail-$2" ]; then echo "$2: something went wrong"; exit 3; fi
     echo "$2: noise"
@@ -30,7 +30,7 @@ exec '{python}' -S "$@"
 
 
 class Project:
-    """A copy of the scripts in a folder of their own."""
+    """A copy of the scripts in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,7 +42,7 @@ class Project:
         binaries = self.folder / ".venv" / "bin"
         binaries.mkdir(parents=True)
         for name, text in (
-            ("python", STAND_IN.format(python=sys.executable)),
+            ("python", FAKE_PYTHON.format(python=sys.executable)),
             ("nmt", "#!/bin/sh\necho nmt 0\n"),
         ):
             (binaries / name).write_text(text)
@@ -60,9 +60,9 @@ class Project:
             timeout=60,
         )
 
-    def diary(self) -> list[str]:
-        """Return what was asked of the stand-in since the last look."""
-        path = self.folder / "diary"
+    def new_calls(self) -> list[str]:
+        """Return the recorded calls since the last time, and forget them."""
+        path = self.folder / "calls"
         lines = path.read_text().splitlines() if path.exists() else []
         path.unlink(missing_ok=True)
         return lines
@@ -80,18 +80,18 @@ def project(bare: Project) -> Project:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_script_is_sound(name: str) -> None:
+def test_script_is_well_formed(name: str) -> None:
     path = ROOT / name
     text = path.read_text(encoding="utf-8")
     assert text.startswith("#!/usr/bin/env bash\n")
     assert re.search(r"^set -e?uo pipefail$", text, re.MULTILINE)
     assert os.access(path, os.X_OK), f"{name} is not executable"
-    assert not re.search(r"/(home|root|Users)/", text), f"{name} names a folder of one machine"
+    assert not re.search(r"/(home|root|Users)/", text), f"{name} contains a path of one machine"
     check = subprocess.run([BASH or "bash", "-n", path], capture_output=True, text=True)
     assert check.returncode == 0, check.stderr
 
 
-def test_setup_explains_itself(bare: Project) -> None:
+def test_setup_prints_help(bare: Project) -> None:
     result = bare.run("scripts/setup", "--help")
     assert result.returncode == 0
     assert "scripts/setup --check" in result.stdout
@@ -99,7 +99,7 @@ def test_setup_explains_itself(bare: Project) -> None:
     assert not (bare.folder / ".venv").exists()
 
 
-def test_setup_refuses_what_it_does_not_know(bare: Project) -> None:
+def test_setup_rejects_unknown_arguments(bare: Project) -> None:
     result = bare.run("scripts/setup", "--chekc")
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
@@ -113,7 +113,7 @@ def test_setup_check_changes_nothing(bare: Project) -> None:
     assert not (bare.folder / ".venv").exists()
 
 
-def test_setup_says_in_one_line_that_python_is_missing(bare: Project, tmp_path: Path) -> None:
+def test_setup_reports_a_missing_python_in_one_line(bare: Project, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
     dirname = shutil.which("dirname")
@@ -126,7 +126,7 @@ def test_setup_says_in_one_line_that_python_is_missing(bare: Project, tmp_path: 
     assert not (bare.folder / ".venv").exists()
 
 
-def test_setup_refuses_an_unfit_python(bare: Project) -> None:
+def test_setup_rejects_an_unsuitable_python(bare: Project) -> None:
     result = bare.run("scripts/setup", PYTHON="false")
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
@@ -137,28 +137,28 @@ def test_setup_installs_once(project: Project) -> None:
     first = project.run("scripts/setup")
     assert first.returncode == 0, first.stderr
     assert "noise" not in first.stdout + first.stderr
-    calls = project.diary()
+    calls = project.new_calls()
     assert any("--editable .[dev]" in call for call in calls)
     assert all("--constraint constraints.txt" in call for call in calls if " install" in call)
 
     second = project.run("scripts/setup")
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
-    assert project.diary() == []
+    assert project.new_calls() == []
     assert project.run("scripts/setup", "--check").returncode == 0
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
-def test_setup_follows_a_change(project: Project, name: str) -> None:
+def test_setup_reinstalls_after_a_change(project: Project, name: str) -> None:
     assert project.run("scripts/setup").returncode == 0
-    project.diary()
+    project.new_calls()
     with (project.folder / name).open("a") as file:
         file.write("# changed\n")
     assert project.run("scripts/setup", "--check").returncode == 1
     assert project.run("scripts/setup").returncode == 0
-    assert project.diary()
+    assert project.new_calls()
 
 
-def test_setup_goes_on_after_a_failure(project: Project) -> None:
+def test_setup_continues_after_a_failure(project: Project) -> None:
     (project.folder / "fail-pip").touch()
     result = project.run("scripts/setup")
     assert result.returncode == 1
@@ -166,16 +166,46 @@ def test_setup_goes_on_after_a_failure(project: Project) -> None:
     assert project.run("scripts/setup", "--check").returncode == 1
 
     (project.folder / "fail-pip").unlink()
-    project.diary()
+    project.new_calls()
     assert project.run("scripts/setup").returncode == 0
-    assert project.diary()
+    assert project.new_calls()
 
 
-def test_test_leaves_slow_ones_out_unless_asked(project: Project) -> None:
+def test_test_runs_slow_tests_only_on_request(project: Project) -> None:
     assert project.run("scripts/test", "-k", "two words").returncode == 0
-    assert project.diary()[-1] == "-m pytest -m not slow -k two words"
+    assert project.new_calls()[-1] == "-m pytest -m not slow -k two words"
     assert project.run("scripts/test", "--slow").returncode == 0
-    assert project.diary()[-1] == "-m pytest -n auto --dist loadfile"
+    assert project.new_calls()[-1] == "-m pytest -n auto --dist loadfile"
+
+
+def test_test_prints_a_table_of_durations(project: Project) -> None:
+    report = project.folder / ".pytest_cache" / "durations.xml"
+    report.parent.mkdir()
+    case = '<testcase classname="tests.run.test_x" name="test_{}" time="{}">{}</testcase>'
+    cases = [("a[1]", 1.2, ""), ("a[2]", 2.4, ""), ("b", 9, ""), ("c", 0, "<skipped/>")]
+    report.write_text(f"<testsuites>{''.join(case.format(*row) for row in cases)}</testsuites>")
+    result = project.run("scripts/test", "--durations", "tests/run")
+    assert result.returncode == 0, result.stderr
+    assert project.new_calls()[-1].startswith("-m pytest -m slow tests/run --junitxml=")
+    assert result.stdout.splitlines()[-5:] == [
+        "| test | cases | seconds |",
+        "|---|--:|--:|",
+        "| `tests/run/test_x.py::test_b` | 1 | 9 |",
+        "| `tests/run/test_x.py::test_a` | 2 | 4 |",
+        "| total | 3 | 13 |",
+    ]
+
+
+def test_docs_builds_strictly_and_rejects_unknown_arguments(project: Project) -> None:
+    result = project.run("scripts/docs")
+    assert result.returncode == 0, result.stderr
+    calls = project.new_calls()
+    assert any("--constraint constraints.txt --editable .[docs]" in call for call in calls)
+    assert calls[-1].startswith("-m mkdocs build --strict")
+
+    result = project.run("scripts/docs", "--sevre")
+    assert result.returncode == 1
+    assert "--sevre" in result.stderr
 
 
 def test_ci_runs_every_stage_and_reports_the_failures(project: Project) -> None:

@@ -1,1 +1,1 @@
-"""One thin file a command."""
+"""The command line: a file per command, which declares its options and calls the other packages."""

@@ -1,76 +1,104 @@
-"""`nmt align`: word alignments of a translated text, or how far they are from gold ones."""
+"""`nmt align`: prints word alignments of a translated text, or scores them against gold ones."""
 
 import json
 import sys
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from nmt.checkpoint import find_checkpoint, load_checkpoint
-from nmt.cli.reading import ReadingFlags
-from nmt.cli.streams import utf8
-from nmt.config.schema import Config
-from nmt.data.text_files import stream_aligned
-from nmt.data.word_links import Links, check_links, format_links, parse_links
-from nmt.decoding.translator import Translator
+import typer
+
+from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
+from nmt.cli.common_options import Device, Model
+from nmt.cli.text_streams import utf8_stream
 from nmt.errors import UserError
-from nmt.evaluation.aligner import Aligner
-from nmt.evaluation.alignment_error import AlignmentScore
-from nmt.evaluation.alignment_extractor import (
-    AlignmentExtractor,
-    all_extractors,
-    links_by_extractor,
-)
-from nmt.text.tokenizer import split_words
 
-Scored = tuple[AlignmentExtractor, AlignmentScore]
+if TYPE_CHECKING:
+    from nmt.evaluation.aligner import Aligner
+    from nmt.evaluation.alignment_error import AlignmentScore
+    from nmt.evaluation.alignment_extractor import AlignmentExtractor
+    from nmt.evaluation.gold_alignment import ScoredExtractor
+
+Source = Annotated[Path, typer.Option(help="Sentences, one per line; may be .gz.")]
+Target = Annotated[Path, typer.Option(help="Their translations, line by line; may be .gz.")]
+Gold = Annotated[
+    Path | None,
+    typer.Option(
+        help="Gold links, line by line: 0-1 is a sure link, 0p1 a possible one. Prints the error "
+        "rate instead of links."
+    ),
+]
+FlipGold = Annotated[
+    bool, typer.Option("--flip-gold", help="The gold links name the target word first.")
+]
+Compare = Annotated[
+    bool,
+    typer.Option("--compare", help="Score every layer, head and shift; the best comes first."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")]
+PairBatchSize = Annotated[
+    int | None, typer.Option(help="Sentence pairs per batch. [the run's setting]")
+]
 
 
 @dataclass(frozen=True)
-class AlignOptions:
-    """The flags of the command; None keeps the run's own setting."""
+class _Options:
+    """The options of the command that are checked together."""
 
-    model: Path
     source: Path
     target: Path
     gold: Path | None
     flip_gold: bool
-    reading: ReadingFlags
+    alignment: AlignmentOptions
     compare: bool
     as_json: bool
-    batch_size: int | None
-    device: str
 
 
-def run(options: AlignOptions) -> None:
-    """Force a model onto a translated text; print its links, or their distance from gold.
+def align(
+    model: Model,
+    source: Source,
+    target: Target,
+    gold: Gold = None,
+    flip_gold: FlipGold = False,
+    layer: Layer = None,
+    head: Head = None,
+    shift: Shift = None,
+    threshold: Threshold = None,
+    compare: Compare = False,
+    as_json: AsJson = False,
+    batch_size: PairBatchSize = None,
+    device: Device = "auto",
+) -> None:
+    """Align the words of sentences and their translations by the attention of a model.
 
-    Raises:
-        UserError: The model, a file or an option is at fault, or the files differ in length.
+    Prints a line of links per sentence pair, e.g. 0-0 1-2: source word and target word, counted
+    from 0 and separated by spaces. With --gold it prints the alignment error rate, precision and
+    recall instead.
     """
+    alignment = AlignmentOptions(layer, head, shift, threshold)
+    options = _Options(source, target, gold, flip_gold, alignment, compare, as_json)
     _check(options)
-    checkpoint = load_checkpoint(find_checkpoint(options.model))
-    translator = Translator.from_loaded_checkpoint(
-        checkpoint, device=options.device, batch_size=options.batch_size
-    )
+    from nmt.checkpoint import find_checkpoint, load_checkpoint
+    from nmt.decoding.translator import Translator
+    from nmt.evaluation.aligner import Aligner
+    from nmt.evaluation.alignment_extractor import all_extractors
+
+    checkpoint = load_checkpoint(find_checkpoint(model))
+    translator = Translator.from_loaded_checkpoint(checkpoint, device=device, batch_size=batch_size)
     aligner = Aligner(translator.model, translator.tokenizers, translator.decoding.batch_size)
-    readings = _readings(options, checkpoint.config, aligner)
-    if options.gold is None:
-        _print_links(aligner, options, readings[0])
-        return
-    scored = _score(aligner, options, options.gold, readings)
-    if options.as_json:
-        rows = [_row(reading, score) for reading, score in scored]
-        print(json.dumps(rows if options.compare else rows[0]))
-    elif options.compare:
-        _print_table(scored)
+    if compare:
+        extractors = all_extractors(aligner.layers, aligner.heads)
     else:
-        _print_score(*scored[0])
+        extractors = [alignment.resolve(checkpoint.config, aligner.layers, aligner.heads)]
+    if gold is None:
+        _print_links(aligner, options, extractors[0])
+    else:
+        _print_scores(aligner, options, gold, extractors)
 
 
-def _check(options: AlignOptions) -> None:
-    options.reading.check()
+def _check(options: _Options) -> None:
+    options.alignment.check()
     if options.gold is None:
         for flag, given in (
             ("--flip-gold", options.flip_gold),
@@ -78,8 +106,8 @@ def _check(options: AlignOptions) -> None:
             ("--json", options.as_json),
         ):
             if given:
-                raise UserError(f"{flag} is about scores: give the gold alignments by --gold FILE")
-    if options.compare and options.reading.given:
+                raise UserError(f"{flag} needs gold alignments: add --gold FILE")
+    if options.compare and options.alignment.given:
         raise UserError(
             "--compare tries every layer, head and shift: leave out --layer, --head, --shift "
             "and --threshold"
@@ -89,86 +117,60 @@ def _check(options: AlignOptions) -> None:
             raise UserError(f"there is no file {path}")
 
 
-def _readings(
-    options: AlignOptions, config: Config, aligner: Aligner
-) -> Sequence[AlignmentExtractor]:
-    if options.compare:
-        return all_extractors(aligner.layers, aligner.heads)
-    return [options.reading.resolve(config, aligner.layers, aligner.heads)]
+def _print_links(aligner: "Aligner", options: _Options, extractor: "AlignmentExtractor") -> None:
+    from nmt.data.text_files import stream_aligned
+    from nmt.data.word_links import format_links
 
-
-def _print_links(aligner: Aligner, options: AlignOptions, reading: AlignmentExtractor) -> None:
-    output = utf8(sys.stdout)
+    output = utf8_stream(sys.stdout)
     pairs = ((s, t) for s, t in stream_aligned(options.source, options.target))
-    for links in aligner.links(pairs, reading):
+    for links in aligner.links(pairs, extractor):
         print(format_links(links), file=output)
 
 
-def _score(
-    aligner: Aligner,
-    options: AlignOptions,
-    path: Path,
-    readings: Sequence[AlignmentExtractor],
-) -> list[Scored]:
-    """Return each reading's score, the best first, from one pass."""
-    ahead: deque[Links] = deque()  # gold of the pairs that the aligner has taken and not yet given
+def _print_scores(
+    aligner: "Aligner", options: _Options, gold: Path, extractors: Sequence["AlignmentExtractor"]
+) -> None:
+    from nmt.evaluation.gold_alignment import score_extractors
 
-    def pairs() -> Iterator[tuple[str, str]]:
-        lines = stream_aligned(options.source, options.target, path)
-        for number, (source, target, gold) in enumerate(lines, start=1):
-            ahead.append(_gold(gold, source, target, options, f"{path}, line {number:,}"))
-            yield source, target
-
-    scores = [AlignmentScore()] * len(readings)
-    for found in aligner.read(pairs(), lambda attention: links_by_extractor(readings, attention)):
-        gold = ahead.popleft()
-        scores = [score.plus(links, gold) for score, links in zip(scores, found, strict=True)]
-    if not scores[0].possible:
-        raise UserError(f"{path} holds no link, so there is nothing to compare with")
-    scored = zip(readings, scores, strict=True)
-    return sorted(scored, key=lambda pair: pair[1].error_rate)  # ties stay in their order
+    scored = score_extractors(
+        aligner, extractors, options.source, options.target, gold, flip_gold=options.flip_gold
+    )
+    if options.as_json:
+        rows = [_json_row(extractor, score) for extractor, score in scored]
+        print(json.dumps(rows if options.compare else rows[0]))
+    elif options.compare:
+        _print_table(scored)
+    else:
+        _print_score(*scored[0])
 
 
-def _gold(line: str, source: str, target: str, options: AlignOptions, place: str) -> Links:
-    try:
-        links = parse_links(line)
-    except ValueError as error:
-        raise UserError(f"{place}: {error}") from None
-    if options.flip_gold:
-        links = links.flipped()
-    check_links(links, len(split_words(source)), len(split_words(target)), place)
-    return links
-
-
-def _row(reading: AlignmentExtractor, score: AlignmentScore) -> dict[str, object]:
+def _json_row(extractor: "AlignmentExtractor", score: "AlignmentScore") -> dict[str, object]:
     return {
         "aer": score.error_rate,
         "precision": score.precision,
         "recall": score.recall,
-        "reading": asdict(reading),
+        "reading": asdict(extractor),
         **asdict(score),
     }
 
 
-def _print_score(reading: AlignmentExtractor, score: AlignmentScore) -> None:
+def _print_score(extractor: "AlignmentExtractor", score: "AlignmentScore") -> None:
     print(f"AER       {100 * score.error_rate:6.2f} %")
     print(f"precision {100 * score.precision:6.2f} %  {score.found:,} links found")
     print(f"recall    {100 * score.recall:6.2f} %  {score.sure:,} sure links")
-    head = "mean" if reading.head is None else reading.head
-    shift = "--shift" if reading.shift else "--no-shift"
-    print(
-        f"read with --layer {reading.layer} --head {head} {shift} --threshold {reading.threshold}",
-        file=sys.stderr,
-    )
+    head = "mean" if extractor.head is None else extractor.head
+    shift = "--shift" if extractor.shift else "--no-shift"
+    options = f"--layer {extractor.layer} --head {head} {shift} --threshold {extractor.threshold}"
+    print(f"read with {options}", file=sys.stderr)
 
 
-def _print_table(scored: Sequence[Scored]) -> None:
-    """One line a reading; its first three columns are what the flags take."""
+def _print_table(scored: Sequence["ScoredExtractor"]) -> None:
+    """Print a line per layer, head and shift; its first three columns are values of the options."""
     print("--layer  --head  shift    AER %  precision %  recall %")
-    for reading, score in scored:
-        head = "mean" if reading.head is None else reading.head
-        shift = "yes" if reading.shift else "no"
+    for extractor, score in scored:
+        head = "mean" if extractor.head is None else extractor.head
+        shift = "yes" if extractor.shift else "no"
         print(
-            f"{reading.layer:>7}  {head:>6}  {shift:>5}  {100 * score.error_rate:7.2f}  "
+            f"{extractor.layer:>7}  {head:>6}  {shift:>5}  {100 * score.error_rate:7.2f}  "
             f"{100 * score.precision:11.2f}  {100 * score.recall:8.2f}"
         )

@@ -1,15 +1,66 @@
-"""The commands of `nmt bench`; what they do is loaded when they are called."""
+"""`nmt bench train` and `nmt bench decode`: measure speed on this machine."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nmt.cli.common_options import Device
+
 bench = typer.Typer(help="Measure speed on this machine.", rich_markup_mode=None)
+
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[GROUP=CHOICE | KEY=VALUE]", show_default=False)
+    list[str] | None,
+    typer.Argument(
+        metavar="[GROUP=CHOICE | KEY=VALUE]", help="As for nmt train.", show_default=False
+    ),
 ]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write all numbers to a file.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write all figures to a file.")]
+Against = Annotated[
+    str | None,
+    typer.Option(
+        metavar="OVERRIDES",
+        help="Compare with a second configuration: the first one with these overrides added, in "
+        "quotes. Both train alternately in this process.",
+    ),
+]
+Updates = Annotated[int, typer.Option(min=1, help="Measured updates of each configuration.")]
+Warmup = Annotated[int, typer.Option(min=1, help="Updates before the measured ones.")]
+Block = Annotated[
+    int, typer.Option(min=1, help="With --against: updates before the other one's turn.")
+]
+Wait = Annotated[
+    float,
+    typer.Option(
+        min=0, help="Seconds, in total, to wait until other processes leave the processor idle."
+    ),
+]
+Validate = Annotated[
+    bool, typer.Option("--validate/--no-validate", help="Also time a validation afterwards.")
+]
+Profile = Annotated[
+    int,
+    typer.Option(min=0, help="Further updates, which are profiled for the time of each operation."),
+]
+Model = Annotated[
+    Path | None,
+    typer.Option(help="A run folder or checkpoint. [random weights of the configuration]"),
+]
+Source = Annotated[Path | None, typer.Option(help="Sentences, one per line. [the validation text]")]
+Sentences = Annotated[
+    int | None, typer.Option(min=1, help="Translate only the first N sentences. [all]")
+]
+BeamSize = Annotated[int | None, typer.Option(min=1, help="Beam size. [the model's setting]")]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Sentences per batch. [the model's setting]")
+]
+Exact = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Make every translation N pieces long, so that all models do equal work."
+    ),
+]
+Rounds = Annotated[int, typer.Option(min=1, help="How often the whole text is translated.")]
 
 
 @bench.callback()
@@ -20,33 +71,21 @@ def _bench() -> None:
 @bench.command("train", short_help="Measure how fast a configuration trains, or compare two.")
 def train(
     overrides: Overrides = None,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            metavar="OVERRIDES",
-            help="Compare with a configuration of these overrides more, in quotes: both train in "
-            "this process, in turn.",
-        ),
-    ] = None,
-    updates: Annotated[int, typer.Option(min=1, help="That count, of each.")] = 60,
-    warmup: Annotated[int, typer.Option(min=1, help="Updates before them.")] = 12,
-    block: Annotated[int, typer.Option(min=1, help="Of --against: that count in a row.")] = 10,
-    wait: Annotated[
-        float, typer.Option(min=0, help="Seconds, in all, to wait while others are busy.")
-    ] = 0.0,
-    validate: Annotated[
-        bool, typer.Option("--validate/--no-validate", help="Time a validation behind them.")
-    ] = True,
-    profile: Annotated[
-        int, typer.Option(min=0, help="So many updates more, for the time of each operation.")
-    ] = 0,
+    against: Against = None,
+    updates: Updates = 60,
+    warmup: Warmup = 12,
+    block: Block = 10,
+    wait: Wait = 0.0,
+    validate: Validate = True,
+    profile: Profile = 0,
     json_file: JsonFile = None,
 ) -> None:
-    """Train for some updates and tell how fast it was: it takes what nmt train takes.
+    """Train for some updates and report the speed.
 
-    Target tokens a second without pads, padding, where the time goes, peak memory, operations a
-    token, and their share of what products reach on this machine. No run folder is written. An
-    update counts if other processes took less than 0.15 of a core.
+    The report shows target tokens per second without padding, the share of padding, the time of
+    each phase, peak memory, floating-point operations per token, and their share of the rate that
+    matrix products reach on this machine. No run folder is written. An update counts only if other
+    processes used less than 0.15 of a core.
     """
     from nmt.bench.training import Plan
     from nmt.cli.bench_runs import bench_train
@@ -58,25 +97,17 @@ def train(
 @bench.command("decode", short_help="Measure how fast a model translates.")
 def decode(
     overrides: Overrides = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(help="A run folder or checkpoint. [fresh weights of the configuration]"),
-    ] = None,
-    source: Annotated[
-        Path | None, typer.Option(help="Sentences, one a line. [the validation text]")
-    ] = None,
-    sentences: Annotated[int | None, typer.Option(min=1, help="The first so many. [all]")] = None,
-    beam_size: Annotated[int | None, typer.Option(min=1, help="[the model's own]")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="[the model's own]")] = None,
-    exact: Annotated[
-        int | None,
-        typer.Option(min=1, help="Pieces of every translation: equal work for any model."),
-    ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Times that all is translated.")] = 3,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    model: Model = None,
+    source: Source = None,
+    sentences: Sentences = None,
+    beam_size: BeamSize = None,
+    batch_size: BatchSize = None,
+    exact: Exact = None,
+    rounds: Rounds = 3,
+    device: Device = "auto",
     json_file: JsonFile = None,
 ) -> None:
-    """Translate and tell sentences and output tokens a second, the median of the rounds."""
+    """Translate and report sentences and output tokens per second, the median of the rounds."""
     from nmt.cli.bench_runs import DecodeOptions, bench_decode
 
     bench_decode(

@@ -1,29 +1,32 @@
-"""`nmt evaluate`: a model's BLEU, chrF and TER on a file, with signatures."""
+"""`nmt evaluate`: translates a file and scores the translations."""
 
 import json
 from pathlib import Path
+from typing import Annotated
 
-from nmt.data.text_files import read_pair
-from nmt.decoding.translator import Translator
-from nmt.evaluation import metrics
+import typer
+
+from nmt.cli.common_options import BatchSize, BeamSize, Device, JsonOutput, LengthPenalty, Model
+
+Source = Annotated[Path, typer.Option(help="Sentences to translate, one per line; may be .gz.")]
+Reference = Annotated[Path, typer.Option(help="Reference translations, line by line; may be .gz.")]
 
 
-def run(
-    model: Path,
-    source: Path,
-    reference: Path,
-    *,
-    beam_size: int | None,
-    length_penalty: float | None,
-    batch_size: int | None,
-    device: str,
-    as_json: bool,
+def evaluate(
+    model: Model,
+    source: Source,
+    reference: Reference,
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
+    batch_size: BatchSize = None,
+    device: Device = "auto",
+    as_json: JsonOutput = False,
 ) -> None:
-    """Translate a file and score it against its reference.
+    """Translate a file and score it: BLEU, chrF and TER with their sacreBLEU signatures."""
+    from nmt.data.text_files import read_pair
+    from nmt.decoding.translator import Translator
+    from nmt.evaluation import metrics
 
-    Raises:
-        UserError: The model or a file is at fault, or the files differ in length.
-    """
     sources, references = read_pair(source, reference)
     translator = Translator.from_checkpoint(
         model,

@@ -1,15 +1,12 @@
-"""`nmt prepare`: the first stage of `nmt train` alone."""
+"""`nmt prepare`: runs only the first stage of `nmt train`."""
 
 import sys
-from collections.abc import Sequence
+
+import typer
 
 from nmt.errors import UserError
-from nmt.reporting.console import Console
-from nmt.reporting.progress_line import ProgressLine
-from nmt.run.preparation import prepare_corpus
-from nmt.sweeps.overrides import compose_config
 
-_HELP = """nmt prepare: check, filter and encode a corpus; nmt train then begins at once.
+_HELP = """nmt prepare: check, filter and encode a corpus, so that nmt train can start at once.
 
 Usage:  nmt prepare [GROUP=CHOICE ...] [KEY=VALUE ...]
 
@@ -17,23 +14,25 @@ Usage:  nmt prepare [GROUP=CHOICE ...] [KEY=VALUE ...]
     data.train.path='train.{lang}.gz' data.valid.path='valid.{lang}.gz' data.test=null
   nmt prepare experiment=multi30k_transformer data.root=FOLDER
 
-Takes what nmt train takes, and reads its data and tokenizer settings. The result stands in the
-cache ($NMT_CACHE, or data.cache_dir) under a hash of text and settings: a second time, or in
-another run, it is found there. data.workers=N sets the processes and threads; data.dropped=FILE.tsv
-keeps what the filters leave out."""
+It takes the same settings as nmt train and uses those of the data and the tokenizer. The result is
+stored in the cache ($NMT_CACHE, or data.cache_dir) under a hash of the text and the settings, where
+later calls and other runs find it. data.workers=N sets the number of processes and threads;
+data.dropped=FILE.tsv keeps the pairs that the filters remove."""
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Prepare the corpus of the configuration that these overrides make; print where it is.
-
-    Raises:
-        UserError: The configuration or the corpus is at fault.
-    """
+def prepare(context: typer.Context) -> None:
+    """Check, filter and encode a corpus, as nmt train does first; see nmt prepare --help."""
+    arguments = context.args
     if {"--help", "-h"} & set(arguments):
         print(_HELP)
         return
     if flags := [argument for argument in arguments if argument.startswith("-")]:
-        raise UserError(f"nmt prepare has no {flags[0]}; see nmt prepare --help")
+        raise UserError(f"nmt prepare has no option {flags[0]}; see nmt prepare --help")
+    from nmt.reporting.console import Console
+    from nmt.reporting.progress_line import ProgressLine
+    from nmt.run.preparation import prepare_corpus
+    from nmt.sweeps.overrides import compose_config
+
     config = compose_config(arguments, {})
     with ProgressLine(sys.stderr) as line:
         corpus = prepare_corpus(config, Console(line), lambda: False)

@@ -9,7 +9,6 @@ from omegaconf import DictConfig, OmegaConf
 from nmt.config.choices import CHOICES, GROUPS
 from nmt.config.data import FiltersConfig, TokenizerConfig
 from nmt.config.folders import config_directory, corpora_directory
-from nmt.config.launchers import forget_settings_of_plugins, plugin
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config, DecodingConfig, LoggingConfig
 from nmt.config.training_settings import TrainingConfig
@@ -37,16 +36,13 @@ def group_choices() -> dict[str, list[str]]:
 def register_schemas() -> None:
     """Register every schema under ``schema/<group>``, for YAML files to extend, and the resolvers.
 
-    ``${corpora:phrasebook/test.en}`` is the path of a file of the embedded corpora,
-    ``${equal:${data.source_language},de}`` is true or false, and ``${plugin:EXTRA,PATH}`` is a
-    class of a plugin that an extra installs.
+    ``${corpora:phrasebook/test.en}`` is the path of a file of the embedded corpora, and
+    ``${equal:${data.source_language},de}`` is true or false.
     """
     OmegaConf.register_new_resolver(
         "corpora", lambda path: str(corpora_directory() / path), replace=True
     )
     OmegaConf.register_new_resolver("equal", lambda one, other: one == other, replace=True)
-    OmegaConf.register_new_resolver("plugin", plugin, replace=True)
-    forget_settings_of_plugins()
     store = ConfigStore.instance()
     store.store(name="schema_config", node=Config)
     for path, node in SECTIONS.items():

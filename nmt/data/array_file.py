@@ -1,4 +1,4 @@
-"""Arrays on disk that grow row by row and are read without being loaded (NumPy's .npy format)."""
+"""Arrays on disk (NumPy's .npy format) that are written row by row and memory-mapped to read."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 
 class _Closing(ABC):
-    """Closes when its ``with`` block ends."""
+    """A context manager that closes itself when its ``with`` block ends."""
 
     @abstractmethod
     def close(self) -> None:
-        """Complete what was written."""
+        """Complete the files."""
 
     def __enter__(self) -> Self:
         return self
@@ -29,27 +29,27 @@ class _Closing(ABC):
 
 
 class ArrayWriter(_Closing):
-    """Writes one .npy file by appending, so that no more than a part is ever in memory.
+    """Writes one .npy file by appending rows, so that only one part is in memory at a time.
 
-    The header is written again at the end: its length is fixed, for NumPy leaves room in it for
-    the number of rows to grow.
+    The header is written again at the end. Its length does not change, because NumPy pads the
+    header so that the number of rows can grow.
     """
 
     def __init__(self, path: Path, dtype: npt.DTypeLike, row: tuple[int, ...] = ()) -> None:
-        """Begin a file of rows of this type and shape."""
+        """Create a file of rows with this dtype and shape."""
         self._file = path.open("wb")
         self._dtype, self._row, self._count = np.dtype(dtype), row, 0
         self._write_header()
 
     def append(self, rows: npt.NDArray[Any]) -> None:
-        """Add rows; those of another type are converted, which must not change their values."""
+        """Append rows. Rows of another dtype are converted; their values must fit."""
         converted = np.ascontiguousarray(rows, dtype=self._dtype)
         assert converted.shape[1:] == self._row
         self._file.write(converted.data)
         self._count += len(converted)
 
     def close(self) -> None:
-        """Complete the file."""
+        """Write the final header and close the file."""
         if not self._file.closed:
             self._write_header()
             self._file.close()
@@ -67,18 +67,18 @@ class ArrayWriter(_Closing):
 
 
 class RaggedWriter(_Closing):
-    """Writes rows of unlike length, by parts: a file of all rows, and one of where each begins."""
+    """Writes rows of different lengths in parts: a file of values and a file of offsets."""
 
     def __init__(
         self, rows: Path, offsets: Path, dtype: npt.DTypeLike, row: tuple[int, ...] = ()
     ) -> None:
-        """Begin both files."""
+        """Create both files."""
         self._rows, self._offsets = ArrayWriter(rows, dtype, row), ArrayWriter(offsets, np.int64)
         self._offsets.append(np.zeros(1, dtype=np.int64))
         self._end = 0
 
     def append_rows(self, rows: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> None:
-        """Add rows behind those there are; row i is ``rows[offsets[i]:offsets[i + 1]]``."""
+        """Append rows; row i of the part is ``rows[offsets[i]:offsets[i + 1]]``."""
         self._rows.append(rows)
         self._offsets.append(offsets[1:] - offsets[0] + self._end)
         self._end += len(rows)
@@ -90,16 +90,16 @@ class RaggedWriter(_Closing):
 
 
 def open_array(path: Path) -> npt.NDArray[Any]:
-    """Map an array file; its rows stay on disk until they are read.
+    """Memory-map an array file; its rows stay on disk until they are read.
 
     Raises:
-        OSError: It cannot be read.
-        ValueError: It is no array, or cut off.
+        OSError: The file cannot be read.
+        ValueError: It is not an array, or truncated.
     """
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError:
-        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)  # nothing cannot be mapped
+        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)  # empty arrays cannot be mapped
         if array.size:
             raise
         return array

@@ -21,11 +21,12 @@ class Batch:
     Attributes:
         source_ids: [B, S].
         source_mask: [B, S] bool, True on real pieces.
-        target_input_ids: [B, T], beginning with BOS.
+        target_input_ids: [B, T], starting with BOS.
         target_output_ids: [B, T], ending with EOS, then PAD.
-        num_tokens: Target pieces to predict, EOS counted, pads not.
-        alignment: [B, T, S] float32, the given links of each target piece, shared equally among
-            its source pieces; rows of zeros have none, as EOS. None where links were not asked for.
+        num_tokens: Number of target pieces to predict, including EOS but not PAD.
+        alignment: [B, T, S] float32, the given links as a distribution over the source pieces of
+            each target piece; a row of zeros for pieces without links, such as EOS. None if links
+            were not requested.
     """
 
     source_ids: Tensor
@@ -36,7 +37,7 @@ class Batch:
     alignment: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
-        """Return the batch on a device; the copy to a GPU goes on behind the caller's back."""
+        """Return the batch on a device; the copy to a GPU is asynchronous."""
         return Batch(
             _moved(self.source_ids, device),
             _moved(self.source_mask, device),
@@ -48,7 +49,7 @@ class Batch:
 
     @classmethod
     def of_arrays(cls, arrays: PaddedPairs) -> "Batch":
-        """Make a batch of padded arrays, which it shares."""
+        """Make a batch that shares the memory of padded arrays."""
         alignment = arrays.alignment
         return cls(
             torch.from_numpy(arrays.source_ids),
@@ -62,7 +63,9 @@ class Batch:
 
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and tensor.device.type == "cpu":
-        tensor = tensor.pin_memory()  # or the copy would wait for the device
+        tensor = (
+            tensor.pin_memory()
+        )  # a copy from pageable memory would block until the device is idle
     return tensor.to(device, non_blocking=True)
 
 
@@ -82,16 +85,16 @@ def collate(
     targets: Sequence[Ids],
     links: Sequence[npt.NDArray[np.int32]] | None = None,
 ) -> Batch:
-    """Make a batch of sentence pairs, given without BOS or EOS.
+    """Make a batch of sentence pairs without BOS and EOS.
 
     Args:
         sources: Piece ids of each source.
         targets: Piece ids of each target.
-        links: [links, 2] of each pair, source piece and target piece.
+        links: [links, 2] for each pair, source piece and target piece.
     """
     return Batch.of_arrays(pad_pairs(RaggedRows.of(sources), RaggedRows.of(targets), links))
 
 
 def collate_pairs(corpus: EncodedCorpus, indices: Indices) -> Batch:
-    """Make a batch of the pairs of a corpus with these indices, at least one."""
+    """Make a batch of the pairs of a corpus with these indices; at least one is required."""
     return Batch.of_arrays(pad_corpus_pairs(corpus, indices))

@@ -1,4 +1,4 @@
-"""Token-budget batches of like length, shuffled by (seed, epoch), with a state to resume from."""
+"""Batches of similar length within a token budget, shuffled by (seed, epoch), resumable."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,19 @@ import numpy as np
 
 from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.length_batches import Indices, LengthKeys, batches_by_key, cut_lengths
+from nmt.data.length_batches import Indices, LengthKeys, batch_shapes, batches_by_key
 from nmt.data.mixture import epoch_counts, epoch_members, source_weights
 from nmt.errors import UserError
 
 
 @dataclass(frozen=True)
 class BatchingState:
-    """Where a run stands in its data: the next update's position within an epoch."""
+    """The position of a run in its data.
+
+    Attributes:
+        epoch: Number of the epoch, counted from 0.
+        position: Index of the next update within the epoch.
+    """
 
     epoch: int = 0
     position: int = 0
@@ -26,9 +31,9 @@ class PlannedUpdate:
     """The pairs of one update.
 
     Attributes:
-        batches: Indices of the pairs of each batch, of this process's share; one may be empty.
-        epoch: The epoch it belongs to.
-        after: The state behind it.
+        batches: Indices of the pairs of each batch in this process's share; a share may be empty.
+        epoch: The epoch of the update.
+        after: The state after the update.
     """
 
     batches: list[Indices]
@@ -42,10 +47,10 @@ class EpochCost:
 
     Attributes:
         updates: Optimizer steps.
-        padding_share: Pads among all places of both sides, EOS counted as a piece.
-        target_padding_share: Pads among the places of the target side.
-        largest_batch: Rows, and pieces of the wider side, of the batch of most target places.
-        order_bytes: What the order of an epoch takes in memory, beside the lengths.
+        padding_share: Share of PAD in the slots of both sides; EOS counts as a piece.
+        target_padding_share: Share of PAD in the slots of the target side.
+        largest_batch: Rows, and width of the wider side, of the batch with most target slots.
+        order_bytes: Memory of the order of an epoch, without the lengths.
     """
 
     updates: int
@@ -58,9 +63,9 @@ class EpochCost:
 class UpdateBatches:
     """An endless stream of updates, each a list of batches to accumulate.
 
-    The order of an epoch is a function of (seed, epoch) alone, so the state is two numbers. It does
-    not depend on the number of processes either: each takes every ``world``-th row of every batch,
-    so a run may go on with more or fewer of them.
+    The order of an epoch depends only on (seed, epoch), so the state is two numbers. It does not
+    depend on the number of processes: each process takes every ``world``-th row of every batch, so
+    a run can continue with more or fewer processes.
     """
 
     def __init__(
@@ -79,18 +84,18 @@ class UpdateBatches:
         """Stream updates of ``batch_tokens`` target pieces in ``accumulation`` parts.
 
         Args:
-            corpus: The pairs, of one or several sources.
-            batch_tokens: Target pieces of an update, pads and EOS included, as the corpus cuts its
-                words; where other cuts are sampled, the budget still counts these.
-            accumulation: Batches of an update.
-            seed: Of the run.
-            weights: How many times each source of the corpus is seen an epoch; empty: once.
-            temperature: Evens out sources of unlike size, see `epoch_counts`.
-            shuffle_buffer: Pairs that are shuffled together, in shards from anywhere in the corpus:
-                memory then does not grow with the corpus, besides the lengths, and reading is
-                nearly in sequence. None: all pairs.
-            rank: This process, from 0.
-            world: Processes that share the rows of every batch.
+            corpus: The pairs, from one or several sources.
+            batch_tokens: Target pieces per update, including PAD and EOS. With subword sampling,
+                the lengths of the stored segmentation count.
+            accumulation: Batches per update.
+            seed: Seed of the run.
+            weights: How many times an epoch contains each source of the corpus; empty: once.
+            temperature: Balances sources of different sizes, see `epoch_counts`.
+            shuffle_buffer: Number of pairs that are shuffled together, in shards from anywhere in
+                the corpus. Apart from the lengths, memory then does not grow with the corpus, and
+                the pairs are read nearly in sequence. None: all pairs.
+            rank: Rank of this process, counted from 0.
+            world: Number of processes that share the rows of every batch.
         """
         sizes = corpus.sections or (len(corpus),)
         weights = weights or (1.0,) * len(sizes)
@@ -103,7 +108,7 @@ class UpdateBatches:
         self._counts = epoch_counts(sizes, weights, temperature)
         if not sum(self._counts):
             raise UserError(
-                "an epoch holds no pair: the weights of the training text (data.train.weight, "
+                "an epoch has no pairs: the weights of the training text (data.train.weight, "
                 "data.extra.*.weight) are too small for so few pairs; raise them"
             )
         self._budget = batch_tokens // accumulation
@@ -116,7 +121,7 @@ class UpdateBatches:
     def of_config(
         cls, corpus: EncodedCorpus, config: Config, *, rank: int = 0, world: int = 1
     ) -> "UpdateBatches":
-        """Stream the updates of a run, or one process's share of them."""
+        """Stream the updates of a run, or the share of one process."""
         data, training = config.data, config.training
         return cls(
             corpus,
@@ -131,17 +136,17 @@ class UpdateBatches:
         )
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave the lengths out: where this goes, the corpus is at hand and gives them again."""
+        """Omit the length keys: the receiving process recomputes them from the mapped corpus."""
         return self.__dict__ | {"_keys": None}
 
     def __iter__(self) -> Iterator[list[Indices]]:
-        """Yield updates from `state` on; `state` then points behind the one yielded."""
+        """Yield updates from `state` on; `state` is then the position after the yielded update."""
         for update in self.updates(self.state):
             self.state = update.after
             yield update.batches
 
     def updates(self, state: BatchingState) -> Iterator[PlannedUpdate]:
-        """Yield updates from a state on, without end; `state` stays as it is."""
+        """Yield updates from a state on, endlessly, without changing `state`."""
         epoch, position = state.epoch, state.position
         while True:
             batches = self._epoch(epoch, skip=position * self._accumulation)
@@ -158,36 +163,36 @@ class UpdateBatches:
         return self.cost().updates
 
     def cost(self) -> EpochCost:
-        """Count what the current epoch takes, by lengths alone."""
+        """Compute the cost of the current epoch from the lengths alone."""
         keys, rows, widths = self._length_keys(), [], []
         order_bytes, real = 0, np.zeros(2, dtype=np.int64)
         for members in self._members(self.state.epoch):
             found, counts = keys.count(members)
             sides = np.stack(keys.lengths(found), axis=1)
             real += counts @ sides
-            cuts = cut_lengths(sides, counts, self._budget)
-            rows.append(cuts.rows)
-            widths.append(cuts.widths)
+            shapes = batch_shapes(sides, counts, self._budget)
+            rows.append(shapes.rows)
+            widths.append(shapes.widths)
             order_bytes = max(order_bytes, members.nbytes)
         all_rows, all_widths = np.concatenate(rows), np.concatenate(widths)
-        places = all_rows[:, None] * all_widths
-        largest = int(places[:, 1].argmax())
+        slots = all_rows[:, None] * all_widths
+        largest = int(slots[:, 1].argmax())
         return EpochCost(
             updates=-(-len(all_rows) // self._accumulation),
-            padding_share=1 - float(real.sum() / places.sum()),
-            target_padding_share=1 - float(real[1] / places[:, 1].sum()),
+            padding_share=1 - float(real.sum() / slots.sum()),
+            target_padding_share=1 - float(real[1] / slots[:, 1].sum()),
             largest_batch=(int(all_rows[largest]), int(all_widths[largest].max())),
             order_bytes=order_bytes,
         )
 
     def _epoch(self, epoch: int, skip: int) -> Iterator[Indices]:
-        """Yield the batches of an epoch behind the first ``skip``, which cost counting alone."""
+        """Yield the batches of an epoch after the first ``skip``, which are only counted."""
         keys = self._length_keys()
         for number, members in enumerate(self._members(epoch)):
             if skip:
                 found, counts = keys.count(members)
                 sides = np.stack(keys.lengths(found), axis=1)
-                batches = len(cut_lengths(sides, counts, self._budget).rows)
+                batches = len(batch_shapes(sides, counts, self._budget).rows)
                 if batches <= skip:
                     skip -= batches
                     continue

@@ -1,4 +1,4 @@
-"""Where prepared data is kept: under a hash of all that it depends on, whole or not at all."""
+"""The cache of prepared data: each entry is named by a hash of its inputs and always complete."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ _PARTIAL = ".partial-"
 
 
 def cache_directory(data: DataConfig) -> Path:
-    """Return the folder of all prepared data: data.cache_dir, $NMT_CACHE, or the user's cache."""
+    """Return the cache folder: data.cache_dir, $NMT_CACHE, or the user's cache folder."""
     if data.cache_dir is not None:
         return Path(data.cache_dir).expanduser()
     if "NMT_CACHE" in os.environ:
@@ -25,19 +25,19 @@ def cache_directory(data: DataConfig) -> Path:
 
 @contextmanager
 def made_once(folder: Path, on_wait: Callable[[], None]) -> Iterator[Path | None]:
-    """Lend a folder to fill, which becomes ``folder`` if the block ends well; None if it is there.
+    """Yield a temporary folder to fill; it becomes ``folder`` when the block succeeds.
 
-    Of several processes one makes it while the others wait; what a killed one left is removed by
-    the next.
+    Yield None if ``folder`` exists. If several processes need it, one makes it and the others wait;
+    the next process removes what a killed one left behind.
 
     Args:
-        folder: What to make, named by its content.
-        on_wait: Called when another process is at it.
+        folder: The folder to make, named by its content.
+        on_wait: Called if another process is making it.
 
     Raises:
         UserError: The cache cannot be written.
     """
-    if os.path.isdir(folder):  # unlike Path's, False where the name cannot even be asked for
+    if os.path.isdir(folder):  # False without access to the parent, where Path.is_dir raises
         yield None
         return
     try:
@@ -47,7 +47,7 @@ def made_once(folder: Path, on_wait: Callable[[], None]) -> Iterator[Path | None
     except OSError as error:
         raise _cannot_write(folder.parent, error) from error
     try:
-        if folder.is_dir():  # the process that was waited for has made it
+        if folder.is_dir():  # another process made it while this one waited
             yield None
             return
         partial = folder.with_name(f"{_PARTIAL}{folder.name}")
@@ -70,13 +70,13 @@ def _lock(cache: Path, name: str) -> FileLock:
 
 
 def _remove_abandoned(cache: Path) -> None:
-    """Remove what killed processes left half made, whatever it was to become."""
+    """Remove the incomplete folders that killed processes left behind."""
     for partial in cache.glob(f"{_PARTIAL}*"):
         try:
             with _lock(cache, partial.name.removeprefix(_PARTIAL)).acquire(timeout=0):
                 shutil.rmtree(partial, ignore_errors=True)
         except (Timeout, OSError):
-            continue  # someone is at it, or it is another's
+            continue  # another process is filling it, or it belongs to another user
 
 
 def _acquire(lock: FileLock, on_wait: Callable[[], None]) -> None:
@@ -89,6 +89,6 @@ def _acquire(lock: FileLock, on_wait: Callable[[], None]) -> None:
 
 def _cannot_write(folder: Path, error: OSError) -> UserError:
     return UserError(
-        f"cannot write the cache {folder}: {error.strerror or error}; make room, or set "
+        f"cannot write the cache {folder}: {error.strerror or error}; free some space, or set "
         "data.cache_dir=FOLDER"
     )

@@ -1,4 +1,4 @@
-"""Starting processes that leave Ctrl-C to the one that started them."""
+"""Starts child processes that leave the handling of Ctrl-C to their parent."""
 
 import signal
 from collections.abc import Iterator
@@ -7,15 +7,16 @@ from contextlib import contextmanager
 
 @contextmanager
 def signals_held_back() -> Iterator[None]:
-    """Block what asks a run to stop; processes started inside keep it blocked for good.
+    """Block the signals that stop a run; processes started in the block keep them blocked.
 
-    So they are deaf to it from their first instruction on, before they could ignore it themselves.
+    Such a process is protected from its first instruction on, before it could ignore the signals
+    itself.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    asking = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, asking)
+    stopping = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
     try:
         yield
     finally:

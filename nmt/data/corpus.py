@@ -1,4 +1,4 @@
-"""A corpus: training text as sources that are read as a stream, and the small splits in memory."""
+"""A corpus: training text as streamed sources, the small splits in memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,9 +30,9 @@ class ParallelText:
     """Sentence pairs in order; ``source[i]`` and ``target[i]`` are one pair.
 
     Attributes:
-        source: One sentence a pair.
-        target: One sentence a pair.
-        alignment: The pairs' word links, source word - target word, where they are known.
+        source: One sentence per pair.
+        target: One sentence per pair.
+        alignment: The word links of each pair; None if they are unknown.
     """
 
     source: list[str]
@@ -46,18 +46,23 @@ class ParallelText:
 
 @dataclass(frozen=True)
 class LinkFile:
-    """Word links in a file of their own, line i of pair i; ``flip`` where targets come first."""
+    """A file of word links; line i belongs to pair i.
+
+    Attributes:
+        path: The file.
+        flip: Whether links are written target word first.
+    """
 
     path: Path
     flip: bool = False
 
     def open(self) -> "LinkReader":
-        """Begin to read from the first line."""
+        """Return a reader that starts at the first line."""
         return LinkReader(self)
 
 
 class LinkReader:
-    """Reads a `LinkFile` along with its pairs, a part at a time."""
+    """Reads a `LinkFile` along with its pairs, part by part."""
 
     def __init__(self, file: LinkFile) -> None:
         self._file, self._lines, self._pairs = file, stream_lines(file.path), 0
@@ -65,10 +70,15 @@ class LinkReader:
     def read(
         self, sources: Sequence[str], targets: Sequence[str], *, tagged: bool = False
     ) -> list[Links]:
-        """Return the links of the next pairs; those of the file do not count a tag as a word.
+        """Return the links of the next pairs.
+
+        Args:
+            sources: Their source sentences.
+            targets: Their target sentences.
+            tagged: Whether the sources start with a tag, which the file does not count as a word.
 
         Raises:
-            UserError: A line holds something else, points outside its pair, or is missing.
+            UserError: A line is not a list of links, points outside its pair, or is missing.
         """
         links = []
         for source, target in zip(sources, targets, strict=True):
@@ -80,13 +90,13 @@ class LinkReader:
         return links
 
     def finish(self) -> None:
-        """Check that nothing is left.
+        """Check that the file has no more lines.
 
         Raises:
-            UserError: The file goes on behind the last pair.
+            UserError: The file continues after the last pair.
         """
         if next(self._lines, None) is not None:
-            raise self._unequal(f"goes on behind the last of {self._pairs:,} pairs")
+            raise self._unequal(f"continues after the last of {self._pairs:,} pairs")
 
     def _unequal(self, what: str) -> UserError:
         return UserError(
@@ -95,16 +105,16 @@ class LinkReader:
         )
 
     def _links(self, line: str, source: str, target: str, *, tagged: bool) -> Links:
-        place = f"{self._file.path}, line {self._pairs}"
+        where = f"{self._file.path}, line {self._pairs}"
         try:
             links = parse_links(line)
         except ValueError as error:
-            raise UserError(f"{place}: {error}") from None
+            raise UserError(f"{where}: {error}") from None
         if self._file.flip:
             links = links.flipped()
         if tagged and source.strip():
-            links = links.behind_tag()
-        check_links(links, len(split_words(source)), len(split_words(target)), place=place)
+            links = links.after_tag()
+        check_links(links, len(split_words(source)), len(split_words(target)), where=where)
         return links
 
 
@@ -113,9 +123,9 @@ class TrainingSource:
     """One source of training text.
 
     Attributes:
-        key: The setting it comes from, as ``data.train`` or ``data.extra.NAME``.
-        pairs: What is read.
-        links: The word links of its pairs, for guided alignment.
+        key: Its setting, e.g. ``data.train`` or ``data.extra.NAME``.
+        pairs: Its sentence pairs.
+        links: The word links of the pairs, for guided alignment.
     """
 
     key: str
@@ -128,10 +138,10 @@ class Corpus:
     """The splits of a corpus; ``test`` may be missing.
 
     Attributes:
-        train: What is learned from, a source behind the other.
-        valid: What decides.
-        test: What is scored at the end.
-        gold: A hand-aligned set apart from them, for the alignment error.
+        train: The sources of training text, in order.
+        valid: The validation set, which selects the best checkpoint.
+        test: The test set, which is scored at the end of a run.
+        gold: A separate, hand-aligned set for the alignment error rate.
     """
 
     train: tuple[TrainingSource, ...]
@@ -140,7 +150,7 @@ class Corpus:
     gold: ParallelText | None = None
 
     def aligned_split(self) -> tuple[str, ParallelText] | None:
-        """Return what the alignment error is measured on, with its name: gold, test or valid."""
+        """Return the split for the alignment error rate and its name: gold, test or valid."""
         for name in ("gold", "test", "valid"):
             split: ParallelText | None = getattr(self, name)
             if split is not None and split.alignment is not None:
@@ -152,8 +162,8 @@ def open_corpus(data: DataConfig) -> Corpus:
     """Open the sources of training text; read validation, test and gold with their word links.
 
     Raises:
-        UserError: A file is missing, empty, not UTF-8, or its two sides differ in length; or word
-            links are not those of their split.
+        UserError: A file is missing, empty, or not UTF-8; the two sides differ in length; or word
+            links do not belong to their split.
     """
     sources = split_sources(data)
     links = _link_files(data)
@@ -168,15 +178,15 @@ def open_corpus(data: DataConfig) -> Corpus:
 
 
 def split_sources(data: DataConfig) -> dict[str, PairSource]:
-    """Open the source of each split that a data section names, ``test`` only where it is given.
+    """Open the source of each split that a data section names; ``test`` is optional.
 
     Raises:
-        UserError: A file is missing, or the section does not say what to read.
+        UserError: A file is missing, or the section does not name the text.
     """
     languages = (data.source_language, data.target_language)
     sources: dict[str, PairSource] = {}
     for split, config in split_configs(data).items():
-        name = "validation" if split == "valid" else split  # as datasets have it
+        name = "validation" if split == "valid" else split  # its usual name in datasets
         source = open_source(config, languages, f"data.{split}", name)
         if isinstance(data, HuggingFaceDataConfig) and isinstance(source, HubPairs):
             source = replace(source, local_setting="data.root=FOLDER")
@@ -191,7 +201,7 @@ def source_tags(data: DataConfig) -> set[str]:
 
 
 def split_configs(data: DataConfig) -> dict[str, SourceConfig]:
-    """Return what to read for each split that a data section names.
+    """Return the source settings of each split that a data section names.
 
     Raises:
         UserError: A folder is missing, or lacks a split.
@@ -219,10 +229,10 @@ def split_configs(data: DataConfig) -> dict[str, SourceConfig]:
 
 
 def _local_files(data: HuggingFaceDataConfig, root: Path) -> dict[str, SourceConfig]:
-    """Find the files of a hub dataset's splits in a folder: JSON lines, or text of two files."""
+    """Find the splits of a hub dataset in a folder, as JSON lines or as two text files each."""
     if not root.is_dir():
         raise UserError(
-            f"data.root={data.root} is not a folder; give the one that holds {data.path}"
+            f"data.root={data.root} is not a folder; give the one that contains {data.path}"
         )
     if any(root.glob("*.jsonl")):
         return {
@@ -233,7 +243,7 @@ def _local_files(data: HuggingFaceDataConfig, root: Path) -> dict[str, SourceCon
     found = {}
     for split in SPLITS:
         stem = root / getattr(data.stems, split)
-        source, target = (str(_plain_or_zipped(stem, language)) for language in languages)
+        source, target = (str(_plain_or_gzipped(stem, language)) for language in languages)
         found[split] = SourceConfig(source=source, target=target)
     return found
 
@@ -242,18 +252,18 @@ def _json_file(root: Path, split: str) -> Path:
     names = [split] + (["val", "valid", "validation"] if split.startswith("val") else [])
     files = [file for name in names if (file := root / f"{name}.jsonl").exists()]
     if not files:
-        raise UserError(f"{root} holds no {split}.jsonl")
+        raise UserError(f"{root} contains no {split}.jsonl")
     return files[0]
 
 
-def _plain_or_zipped(stem: Path, language: str) -> Path:
+def _plain_or_gzipped(stem: Path, language: str) -> Path:
     plain = stem.with_name(f"{stem.name}.{language}")
     zipped = stem.with_name(f"{stem.name}.{language}.gz")
     return zipped if zipped.exists() and not plain.exists() else plain
 
 
 def _link_files(data: DataConfig) -> dict[str, LinkFile | None]:
-    """Return the files of the word links of the splits."""
+    """Return the file of word links of each split."""
     if isinstance(data, PhrasebookDataConfig):
         folder, flip = corpora_directory() / "phrasebook", data.source_language == "de"
         return {split: LinkFile(folder / f"{split}.align", flip) for split in SPLITS}

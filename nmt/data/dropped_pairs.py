@@ -135,7 +135,7 @@ def dropped_pairs_file(path: Path) -> Iterator[DroppedPairs]:
         with (
             atomic_write(path) as partial,
             partial.open("wb") as raw,
-            _packed(raw, path) as packed,
+            _compressed(raw, path) as packed,
             _text(packed) as text,
         ):
             yield DroppedPairs(text)
@@ -145,7 +145,7 @@ def dropped_pairs_file(path: Path) -> Iterator[DroppedPairs]:
         ) from error
 
 
-def _packed(raw: BinaryIO, path: Path) -> AbstractContextManager[BinaryIO]:
+def _compressed(raw: BinaryIO, path: Path) -> AbstractContextManager[BinaryIO]:
     if path.suffix != ".gz":
         return nullcontext(raw)
     # Without name and time in the header, equal pairs give equal files.

@@ -1,4 +1,4 @@
-"""Piece ids of a corpus in two flat arrays a side, memory-mapped where they come from a cache."""
+"""Piece ids of a corpus in two flat arrays per side, memory-mapped if they are in the cache."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -22,9 +22,9 @@ class PieceSequences:
     """Sequences of piece ids: sequence i is ``ids[offsets[i]:offsets[i + 1]]``.
 
     Attributes:
-        ids: All pieces, in two bytes each where the vocabulary lets them.
-        offsets: [sequences + 1].
-        stem: Where they were mapped from. Such sequences travel to other processes by name.
+        ids: [pieces], all sequences joined; uint16 if the vocabulary is small enough.
+        offsets: [sequences + 1], where each sequence starts.
+        stem: The mapped files. Such sequences are pickled as the name of their files.
     """
 
     ids: Ids
@@ -57,18 +57,18 @@ class PieceSequences:
     def encode(
         cls, tokenizer: Tokenizer, sentences: Sequence[str], threads: int = 1
     ) -> "PieceSequences":
-        """Encode sentences, all at a time."""
+        """Encode sentences in one call."""
         ids, lengths = tokenizer.encode_flat(sentences, threads)
         return cls(ids, _offsets(lengths))
 
     def keep(self, kept: npt.NDArray[np.bool_]) -> "PieceSequences":
-        """Return the sequences that a mask chooses."""
+        """Return the sequences that a mask selects."""
         lengths = self.lengths
         return PieceSequences(self.ids[np.repeat(kept, lengths)], _offsets(lengths[kept]))
 
     @classmethod
     def load(cls, stem: Path) -> "PieceSequences":
-        """Map what a `SequenceWriter` wrote; the ids stay on disk until they are read.
+        """Map the files of a `SequenceWriter`; the ids stay on disk until they are read.
 
         Raises:
             OSError: The files cannot be read.
@@ -76,7 +76,7 @@ class PieceSequences:
         """
         ids, offsets = (open_array(_file(stem, kind)) for kind in ("ids", "offsets"))
         if not len(offsets) or offsets[-1] != len(ids):
-            raise ValueError(f"{stem.name} has {len(ids):,} ids where its offsets end elsewhere")
+            raise ValueError(f"{stem.name} has {len(ids):,} ids, but its offsets end elsewhere")
         return cls(ids, offsets, stem)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -86,19 +86,19 @@ class PieceSequences:
 
 
 def piece_type(vocabulary: int) -> type[np.uint16] | type[np.int32]:
-    """Return how ids are stored: in two bytes where the vocabulary lets them."""
+    """Return the dtype of stored ids: uint16 if the vocabulary is small enough, else int32."""
     return np.uint16 if vocabulary <= 1 << 16 else np.int32
 
 
 class SequenceWriter(RaggedWriter):
-    """Writes `PieceSequences` by parts, as ``<stem>.ids.npy`` and ``<stem>.offsets.npy``."""
+    """Writes `PieceSequences` in parts, as ``<stem>.ids.npy`` and ``<stem>.offsets.npy``."""
 
     def __init__(self, stem: Path, vocabulary: int) -> None:
-        """Begin the files of ids below ``vocabulary``."""
+        """Create the files for ids below ``vocabulary``."""
         super().__init__(_file(stem, "ids"), _file(stem, "offsets"), piece_type(vocabulary))
 
     def append(self, part: PieceSequences) -> None:
-        """Add sequences behind those there are."""
+        """Append sequences."""
         self.append_rows(part.ids, part.offsets)
 
 
@@ -107,10 +107,10 @@ class EncodedCorpus:
     """Both sides of one split as piece ids, without BOS or EOS.
 
     Attributes:
-        source: One sequence a pair.
-        target: One sequence a pair.
-        links: The pairs' links between pieces, where they were asked for.
-        sections: Number of pairs of each training source, in order; empty: all are of one.
+        source: One sequence per pair.
+        target: One sequence per pair.
+        links: The links between the pieces of each pair; None if they were not requested.
+        sections: Number of pairs of each training source, in order; empty for a single source.
     """
 
     source: PieceSequences
@@ -126,7 +126,7 @@ class EncodedCorpus:
     def encode(
         cls, tokenizers: TokenizerPair, text: ParallelText, threads: int = 1
     ) -> "EncodedCorpus":
-        """Encode both sides, every pair."""
+        """Encode both sides of every pair."""
         return cls(
             PieceSequences.encode(tokenizers.source, text.source, threads),
             PieceSequences.encode(tokenizers.target, text.target, threads),
@@ -134,7 +134,10 @@ class EncodedCorpus:
 
 
 def content_hash(parts: Iterable[str]) -> str:
-    """Return a 32-digit hash of texts, each delimited, so that no two lists collide by joining."""
+    """Return a 32-digit hash of a list of texts.
+
+    Each text is prefixed by its length, so lists that only join to the same text differ.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         encoded = part.encode()

@@ -1,7 +1,7 @@
-"""Which texts are in another language than they should be: an extra, ``nmt[language]``.
+"""Finds texts that are in another language than they should be; an extra, ``nmt[language]``.
 
-The identifier is py3langid, a naive Bayes classifier of byte n-grams (Lui and Baldwin 2012): 5 MB
-for 140 languages, no network, and probabilities that stay low where a text is too short to tell.
+The identifier is py3langid, a naive Bayes classifier on byte n-grams (Lui and Baldwin 2012): 5 MB
+for 140 languages, without network access. Its probabilities stay low for texts that are too short.
 """
 
 import functools
@@ -10,8 +10,8 @@ from typing import Any
 
 from nmt.errors import UserError
 
-# Codes that are used for one another, or for languages that single sentences do not tell apart.
-_ALIKE = (
+# Codes of the same language, or of languages that a single sentence cannot distinguish.
+_EQUIVALENT = (
     ("no", "nb", "nn"),
     ("sr", "hr", "bs", "sh"),
     ("id", "ms"),
@@ -23,31 +23,31 @@ _ALIKE = (
     ("he", "iw"),
     ("tl", "fil"),
 )
-_NO_LANGUAGE = "zxx"  # numbers, code, names: in any language
+_NO_LANGUAGE = "zxx"  # numbers, code and names, which belong to any language
 
 
 def surely_other(texts: Sequence[str], language: str, probability: float) -> list[bool]:
     """Return which texts are in another language with at least this probability.
 
     Args:
-        texts: One sentence each.
-        language: The code of the language they should be in; a region does not matter.
-        probability: Near 1, fewer are found, and fewer wrongly.
+        texts: Sentences.
+        language: Code of the expected language; a region is ignored.
+        probability: The threshold. Near 1, fewer texts are found, and fewer of them wrongly.
 
     Raises:
-        UserError: The identifier is not installed, or does not know the language.
+        UserError: The identifier is not installed, or does not support the language.
     """
     identifier = _identifier()
     code = language.lower().replace("_", "-").split("-")[0]
-    accepted = next((set(alike) for alike in _ALIKE if code in alike), {code})
+    accepted = next((set(codes) for codes in _EQUIVALENT if code in codes), {code})
     if not accepted & set(identifier.labels):
         raise UserError(
-            f"data.filters.language: the identifier does not know the language {language!r}; "
+            f"data.filters.language: the identifier does not support the language {language!r}; "
             "give its two-letter code, or set data.filters.language=null"
         )
     accepted.add(_NO_LANGUAGE)
     guesses = map(identifier.classify, texts)
-    return [guess not in accepted and certain >= probability for guess, certain in guesses]
+    return [guess not in accepted and certainty >= probability for guess, certainty in guesses]
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Pairs sorted by both sides' lengths, and cut where a batch is full."""
+"""Batches of pairs of similar length: pairs are sorted by both lengths and split by a budget."""
 
 from dataclasses import dataclass
 
@@ -8,36 +8,36 @@ import numpy.typing as npt
 Indices = npt.NDArray[np.integer]
 Lengths = npt.NDArray[np.integer]
 
-_SOURCE_ALLOWANCE = 2  # a batch may hold this many times its target budget of source pieces
-_FULL = 0.875  # of the budget: from here on a batch ends where the lengths change
-_CHUNK = 1 << 20  # pairs whose lengths are looked at together
+_SOURCE_ALLOWANCE = 2  # source pieces per batch, as a multiple of the target budget
+_FULL = 0.875  # share of the budget from which a batch ends as soon as the length changes
+_CHUNK = 1 << 20  # pairs whose lengths are processed together
 
 
 @dataclass(frozen=True)
 class LengthKeys:
-    """Both lengths of every pair in one number, by which pairs of like lengths sort together.
+    """Both lengths of every pair as one sort key, so that similar pairs are neighbours.
 
-    Pairs sort by the length L of their longer side; among equals by source minus target, to and
-    fro, so that the end of one length is like the beginning of the next. Both sides are then alike
-    in a batch. There are 2 L - 1 such differences, so the keys of L begin at (L - 1) squared, and
-    16 bits suffice for sides of up to 255 pieces.
+    Pairs are sorted by the length L of their longer side, and then by source minus target length,
+    alternately ascending and descending, so that the end of one L resembles the start of the next.
+    Both sides then vary little within a batch. There are 2 L - 1 such differences, so the keys of L
+    start at (L - 1) squared, and 16 bits suffice for sides of up to 255 pieces.
 
     Attributes:
-        keys: One a pair.
+        keys: [pairs], one key per pair.
     """
 
     keys: npt.NDArray[np.integer]
 
     @classmethod
     def of_lengths(cls, sources: Lengths, targets: Lengths) -> "LengthKeys":
-        """Make the keys of pairs with these numbers of pieces, EOS not counted."""
+        """Make the keys of pairs with these lengths in pieces, without EOS."""
         return cls(_keys(np.asarray(sources), np.asarray(targets)))
 
     @classmethod
     def of_offsets(
         cls, sources: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]
     ) -> "LengthKeys":
-        """Make the keys of a corpus, given where its sequences begin, a chunk at a time."""
+        """Make the keys of a corpus from the offsets of its sequences, chunk by chunk."""
         chunks = [
             _keys(*(np.diff(side[start : start + _CHUNK + 1]) for side in (sources, targets)))
             for start in range(0, len(sources) - 1, _CHUNK)
@@ -45,7 +45,7 @@ class LengthKeys:
         return cls(np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.uint16))
 
     def count(self, members: Indices) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return the keys that some pairs have, ascending, and how many have each."""
+        """Return the distinct keys of some pairs, ascending, and the number of pairs with each."""
         keys = self.keys[members]
         if keys.dtype != np.uint16:
             found, counts = np.unique(keys, return_counts=True)
@@ -60,7 +60,7 @@ class LengthKeys:
     def lengths(
         keys: npt.NDArray[np.int64],
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return source and target lengths, EOS counted, that keys stand for."""
+        """Return the source and target lengths, including EOS, that keys encode."""
         longer = np.sqrt(keys.astype(np.float64)).astype(np.int64) + 1
         difference = keys - (longer - 1) ** 2 - (longer - 1)
         difference = np.where(longer % 2 == 0, difference, -difference)
@@ -77,26 +77,28 @@ def _keys(sources: Lengths, targets: Lengths) -> npt.NDArray[np.integer]:
 
 
 @dataclass(frozen=True)
-class Cuts:
-    """Batches of sorted pairs, in order.
+class BatchShapes:
+    """The shapes of consecutive batches of sorted pairs.
 
     Attributes:
-        rows: Pairs of each batch.
-        widths: [batches, 2], places of a row: source and target, EOS counted.
+        rows: [batches], number of pairs.
+        widths: [batches, 2], slots per row: source and target, including EOS.
     """
 
     rows: npt.NDArray[np.int64]
     widths: npt.NDArray[np.int64]
 
 
-def cut_lengths(lengths: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], budget: int) -> Cuts:
-    """Cut sorted pairs into batches that keep to a budget.
+def batch_shapes(
+    lengths: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], budget: int
+) -> BatchShapes:
+    """Split sorted pairs into batches within a budget.
 
     Args:
-        lengths: [kinds, 2] source and target length, EOS counted, of pairs that sort in this order.
-        counts: [kinds], pairs of each.
-        budget: Target pieces a batch may hold, pads and EOS included, and half of the source
-            pieces it may hold; a longer pair stands alone.
+        lengths: [lengths, 2], distinct source and target lengths, including EOS, in sort order.
+        counts: [lengths], number of pairs with each.
+        budget: Maximum number of target slots per batch, including PAD and EOS, and half of the
+            maximum number of source slots. A longer pair forms a batch by itself.
     """
     rows, widths = [], []
     held, source, target = 0, 0, 0
@@ -118,35 +120,39 @@ def cut_lengths(lengths: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], b
     if held:
         rows.append(held)
         widths.append((source, target))
-    return Cuts(np.array(rows, dtype=np.int64), np.array(widths, dtype=np.int64).reshape(-1, 2))
+    return BatchShapes(
+        np.array(rows, dtype=np.int64), np.array(widths, dtype=np.int64).reshape(-1, 2)
+    )
 
 
 def _share(rows: int, source: int, target: int, budget: int) -> float:
-    """Return how much of its budget a batch has taken."""
+    """Return the share of the budget that a batch uses."""
     return rows * max(target, source / _SOURCE_ALLOWANCE) / budget
 
 
 def batches_by_key(keys: LengthKeys, order: Indices, budget: int) -> list[Indices]:
-    """Cut pairs into batches of like length, short pairs first; ``order`` decides among equals."""
+    """Split pairs into batches of similar length, short ones first; ``order`` breaks ties."""
     found, counts = keys.count(order)
-    cuts = cut_lengths(np.stack(keys.lengths(found), axis=1), counts, budget)
+    shapes = batch_shapes(np.stack(keys.lengths(found), axis=1), counts, budget)
     by_length = order[np.argsort(keys.keys[order], kind="stable")]
-    ends = np.cumsum(cuts.rows).tolist()
-    return [by_length[end - rows : end] for rows, end in zip(cuts.rows.tolist(), ends, strict=True)]
+    ends = np.cumsum(shapes.rows).tolist()
+    return [
+        by_length[end - rows : end] for rows, end in zip(shapes.rows.tolist(), ends, strict=True)
+    ]
 
 
 def batches_by_length(
     source_lengths: Lengths, target_lengths: Lengths, order: Indices, budget: int
 ) -> list[Indices]:
-    """Cut a corpus into batches of like length.
+    """Split a corpus into batches of similar length.
 
     Args:
-        source_lengths: Pieces of each pair's source, without EOS.
-        target_lengths: Pieces of each pair's target, without EOS.
-        order: A permutation of the pairs; it decides among pairs of equal lengths, so that a
-            shuffled order gives new company every epoch.
-        budget: Target pieces a batch may hold, pads and EOS included, and half of the source
-            pieces it may hold; a longer pair stands alone.
+        source_lengths: [pairs], source pieces without EOS.
+        target_lengths: [pairs], target pieces without EOS.
+        order: A permutation of the pairs. It breaks ties between pairs of equal lengths, so that a
+            shuffled order groups them differently in every epoch.
+        budget: Maximum number of target slots per batch, including PAD and EOS, and half of the
+            maximum number of source slots. A longer pair forms a batch by itself.
 
     Returns:
         Arrays of pair indices, short pairs first.

@@ -1,4 +1,4 @@
-"""The trainer's end of the data: updates as batches of tensors, made here or ahead."""
+"""Loads updates for the trainer as batches of tensors, on demand or ahead of time."""
 
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
@@ -13,15 +13,15 @@ LoadedUpdate = tuple[list[Batch], BatchingState]
 
 
 class UpdateLoader:
-    """An endless stream of updates ready to train on, each with the state behind it.
+    """An endless stream of updates ready to train on, each with the state after it.
 
-    The batches are the same bit for bit with any number of processes that make them. ``state`` is
-    that of what was taken, never of what is made ahead, and may be set before iterating: iteration
-    begins there. With several processes in training, an update may hold fewer batches than others,
-    or none, where a batch has fewer rows than there are processes.
+    The batches are identical for any number of worker processes. ``state`` is the position of the
+    updates taken so far, not of those made ahead; set it before iterating to start elsewhere. If
+    several processes train, an update has fewer batches, or none, when a batch has fewer rows than
+    there are processes.
 
-    Where samplers are given, every pair is cut anew each epoch; ``batch_tokens`` counts the pieces
-    of the corpus, so a batch may hold more than that.
+    With samplers, every pair is re-segmented in each epoch. ``batch_tokens`` counts the pieces of
+    the stored segmentation, so a batch may contain more.
     """
 
     def __init__(
@@ -36,19 +36,21 @@ class UpdateLoader:
         """Load the updates of a corpus.
 
         Args:
-            batches: Which pairs come when.
-            workers: Processes that make updates ahead; 0: each is made when it is asked for.
-            samplers: Of other cuts of source and target.
-            max_length: Pieces a sampled cut may have; the corpus's own takes the place of a longer.
-            start_method: Of the processes, as `multiprocessing` calls it.
+            batches: The order of the pairs.
+            workers: Number of processes that make updates ahead; 0: make each update on demand.
+            samplers: Samplers of other segmentations of source and target.
+            max_length: Maximum pieces of a sampled segmentation; a longer one is replaced by the
+                stored one.
+            start_method: Start method of the processes, see `multiprocessing`.
 
         Raises:
-            UserError: The corpus has word links, which belong to its own cuts.
+            UserError: The corpus has word links, which belong to the stored segmentation.
         """
         if samplers is not None and batches.corpus.links is not None:
             raise UserError(
-                "tokenizer.sampling cuts words anew, and guided alignment links the pieces as they "
-                "were cut: set tokenizer.sampling=0 or training.guided_alignment.weight=0"
+                "tokenizer.sampling re-segments words, but guided alignment links the pieces of "
+                "the stored segmentation: set tokenizer.sampling=0 or "
+                "training.guided_alignment.weight=0"
             )
         self.state = BatchingState()
         self._maker = UpdateMaker(batches, samplers, max_length)
@@ -63,13 +65,13 @@ class UpdateLoader:
         self.close()
 
     def __iter__(self) -> Iterator[LoadedUpdate]:
-        """Yield updates from `state` on; `state` then points behind the one yielded."""
+        """Yield updates from `state` on; `state` is then the position after the yielded update."""
         self.close()
         self._stream = self._updates()
         return self._stream
 
     def close(self) -> None:
-        """End the processes; iterating again starts new ones."""
+        """Stop the processes; iterating again starts new ones."""
         if self._stream is not None:
             self._stream.close()
 
@@ -80,7 +82,7 @@ class UpdateLoader:
                 yield [Batch.of_arrays(arrays) for arrays in ready.batches], ready.after
 
     def _ahead(self, stack: ExitStack) -> Iterator[ReadyUpdate]:
-        """Take updates from processes in turn, each of which makes every n-th."""
+        """Receive updates from the processes in turn; each of n processes makes every n-th one."""
         processes = []
         for first in range(self._workers):
             process = MakerProcess(

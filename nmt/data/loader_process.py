@@ -1,6 +1,6 @@
-"""Updates made ready to train on, here or in processes that work ahead of the trainer.
+"""Makes updates ready to train on, in this process or in processes ahead of the trainer.
 
-It knows no torch, so that such a process starts in a moment and stays small.
+It does not import torch, so that these processes start fast and stay small.
 """
 
 import atexit
@@ -25,7 +25,7 @@ from nmt.text.subword_sampling import position_random
 
 
 class Sampler(Protocol):
-    """Cuts a sentence into other pieces."""
+    """Segments a sentence into other pieces."""
 
     def sample(self, ids: Sequence[int], random: Random) -> Sequence[int]:
         """Return other piece ids of the same text."""
@@ -36,7 +36,7 @@ Samplers = tuple[Sampler, Sampler]
 
 @dataclass(frozen=True)
 class ReadyUpdate:
-    """The padded batches of one update, and the state behind it."""
+    """The padded batches of one update, and the state after it."""
 
     batches: list[PaddedPairs]
     after: BatchingState
@@ -44,12 +44,14 @@ class ReadyUpdate:
 
 @dataclass(frozen=True)
 class UpdateMaker:
-    """Makes updates ready; a function of its fields, wherever it runs.
+    """Makes updates ready; a function of its fields, so that any process makes the same ones.
 
     Attributes:
-        batches: Which pairs come when.
-        samplers: Of source and target, where every pair is cut anew by (seed, epoch, pair, side).
-        max_length: A sampled cut of more pieces gives way to the corpus's own; None: no limit.
+        batches: The order of the pairs.
+        samplers: Samplers for source and target, seeded with (seed, epoch, pair, side); None: the
+            stored segmentation.
+        max_length: Maximum pieces of a sampled segmentation, otherwise the stored one is used;
+            None: no limit.
     """
 
     batches: UpdateBatches
@@ -57,7 +59,7 @@ class UpdateMaker:
     max_length: int | None = None
 
     def updates(self, state: BatchingState, first: int = 0, step: int = 1) -> Iterator[ReadyUpdate]:
-        """Yield every ``step``-th update from the ``first`` behind a state on, without end."""
+        """Yield every ``step``-th update, starting ``first`` updates after a state, endlessly."""
         for planned in islice(self.batches.updates(state), first, None, step):
             shares = [batch for batch in planned.batches if len(batch)]
             yield ReadyUpdate([self._pad(share, planned.epoch) for share in shares], planned.after)
@@ -77,24 +79,24 @@ class UpdateMaker:
         assert self.samplers is not None
         sampler, rows = self.samplers[number], []
         for index in indices.tolist():
-            own = side[index].tolist()
+            stored = side[index].tolist()
             random = position_random(self.batches.seed, epoch, index, number)
-            other = sampler.sample(own, random)
-            too_long = self.max_length is not None and len(other) > self.max_length
-            rows.append(own if too_long else other)
+            sampled = sampler.sample(stored, random)
+            too_long = self.max_length is not None and len(sampled) > self.max_length
+            rows.append(stored if too_long else sampled)
         return RaggedRows.of(rows)
 
 
 class MakerProcess:
-    """A process that makes updates ahead: one waits finished while the trainer is busy.
+    """A process that makes one update ahead while the trainer is busy.
 
-    It ignores what asks a run to stop, which is the trainer's business, and ends with it.
+    It ignores the signals that stop a run, which the trainer handles, and exits with the trainer.
     """
 
     def __init__(
         self, maker: UpdateMaker, state: BatchingState, first: int, step: int, start_method: str
     ) -> None:
-        """Start making every ``step``-th update from the ``first`` behind a state on."""
+        """Start to make every ``step``-th update, beginning ``first`` updates after a state."""
         context = multiprocessing.get_context(start_method)
         self._reader, writer = context.Pipe(duplex=False)
         self._process = context.Process(  # type: ignore[attr-defined]
@@ -103,10 +105,10 @@ class MakerProcess:
             name=f"nmt-loader-{first}",
             daemon=True,
         )
-        # An interpreter that ends waits for its processes, and these ignore what it sends them.
+        # A terminating interpreter waits for its child processes, which ignore its signals.
         atexit.register(self.stop)
         try:
-            if start_method != "fork":  # starting this lets signals through again, so it goes first
+            if start_method != "fork":  # its start unblocks signals, so it must come first
                 resource_tracker.ensure_running()
             with signals_held_back():
                 self._process.start()
@@ -117,11 +119,11 @@ class MakerProcess:
             writer.close()
 
     def receive(self) -> ReadyUpdate:
-        """Wait for its next update.
+        """Wait for the next update and return it.
 
         Raises:
-            Exception: What went wrong in the process, as it was, with its traceback as a note.
-            UserError: The process is dead.
+            Exception: Any exception of the process, with its traceback as a note.
+            UserError: The process has died.
         """
         try:
             message = self._reader.recv_bytes()
@@ -133,7 +135,7 @@ class MakerProcess:
         return ready
 
     def stop(self) -> None:
-        """End the process, whatever it does; once more does no harm."""
+        """Kill the process; calling this again has no effect."""
         atexit.unregister(self.stop)
         if self._process.pid is not None:
             self._process.kill()
@@ -145,8 +147,8 @@ class MakerProcess:
         code = self._process.exitcode
         how = f"by signal {-code}" if code is not None and code < 0 else f"with status {code}"
         return UserError(
-            f"a process that makes batches ended {how}, often for want of memory; "
-            "the last checkpoint is intact: set data.loader_workers=0 and go on"
+            f"a process that makes batches ended {how}, often because memory "
+            "ran out; the last checkpoint is intact: set data.loader_workers=0 and resume"
         )
 
 
@@ -158,27 +160,27 @@ def _make(
     first: int,
     step: int,
 ) -> None:
-    """Send updates until nobody reads them any more."""
-    reader.close()  # the trainer's end: open here too, its death would go unnoticed
+    """Send updates until the reader is closed."""
+    reader.close()  # an inherited copy of the trainer's end would hide that the trainer has died
     try:
         try:
             for ready in maker.updates(state, first, step):
                 writer.send_bytes(pickle.dumps(ready, protocol=5))
         except ConnectionError:
             raise
-        except Exception as error:  # of any kind: the trainer raises it as if it were its own
+        except Exception as error:  # of any type: the trainer raises it again
             writer.send_bytes(_as_message(error))
     except ConnectionError:
         pass
 
 
 def _as_message(error: Exception) -> bytes:
-    """Pickle an exception; one that does not survive that becomes a RuntimeError of its text."""
+    """Pickle an exception; one that cannot be pickled becomes a RuntimeError with its text."""
     note = "".join(traceback.format_exception(error))
     try:
         error.add_note(f"in a process that makes batches:\n{note}")
         message = pickle.dumps(error)
         pickle.loads(message)
-    except Exception:  # pickling runs the exception's own code, which may raise anything
+    except Exception:  # pickling runs code of the exception, which may raise anything
         message = pickle.dumps(RuntimeError(f"in a process that makes batches:\n{note}"))
     return message

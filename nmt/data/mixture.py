@@ -1,4 +1,4 @@
-"""How often an epoch goes through each source of pairs, and in which shares and shards."""
+"""Which pairs of each source an epoch contains: shares by weight and temperature, and shards."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,28 +11,28 @@ from nmt.data.length_batches import Indices
 
 Ranges = npt.NDArray[np.int64]
 
-_SHARDS_A_BUFFER = 8
-_FINEST = 1 << 16  # shards a source is cut into at most where everything is shuffled together
+_SHARDS_PER_BUFFER = 8
+_MOST_SHARDS = 1 << 16  # maximum number of shards per source if all pairs are shuffled together
 
 
 def source_weights(data: DataConfig) -> list[float]:
-    """Return the weight of each source of training text: the corpus's own, then ``data.extra``."""
+    """Return the weight of each source of training text: ``data.train``, then ``data.extra``."""
     own = data.train.weight if isinstance(data, FilesDataConfig) else 1.0
     return [own, *(source.weight for source in extra_sources(data).values())]
 
 
 def epoch_counts(sizes: Sequence[int], weights: Sequence[float], temperature: float) -> list[int]:
-    """Return how many pairs of each source an epoch holds; they sum to all weighted pairs.
+    """Return the number of pairs of each source in an epoch; the sum is the weighted total.
 
-    A source's share is proportional to ``(weight * size) ** (1 / temperature)``: the sampling of
-    Arivazhagan et al. 2019, which Devlin et al. 2018 have with 1 / temperature = 0.7. At
-    temperature 1 a source of weight 1 is seen exactly once, and one that is not empty always a
-    little.
+    The share of a source is proportional to ``(weight * size) ** (1 / temperature)``, as in
+    Arivazhagan et al. 2019; Devlin et al. 2018 use 1 / temperature = 0.7. At temperature 1 an
+    epoch contains a source of weight 1 exactly once. A source that is not empty has at least one
+    pair.
 
     Args:
-        sizes: Pairs of each source.
-        weights: How many times a source would be seen an epoch at temperature 1.
-        temperature: 1 or more; the higher, the more alike the shares.
+        sizes: Number of pairs of each source.
+        weights: How many times an epoch contains each source at temperature 1.
+        temperature: At least 1; a higher temperature makes the shares more equal.
     """
     weighted = np.asarray(sizes, dtype=np.float64) * np.asarray(weights, dtype=np.float64)
     total = round(float(weighted.sum()))
@@ -54,43 +54,43 @@ def epoch_counts(sizes: Sequence[int], weights: Sequence[float], temperature: fl
 def epoch_members(
     sizes: Sequence[int], counts: Sequence[int], buffer: int | None, seed: int, epoch: int
 ) -> Iterator[Indices]:
-    """Yield the pairs of an epoch in groups to be shuffled, each unshuffled itself.
+    """Yield the pairs of an epoch in groups, which the caller shuffles.
 
-    Of each source come as many whole passes as there are in its count. The rest goes on from epoch
-    to epoch along a seeded order of its shards, so that over any number of epochs no pair of a
-    source is seen more than once more than another.
+    An epoch contains as many full passes over a source as fit into its count. The remainder
+    continues from epoch to epoch along a seeded order of shards, so that after any number of epochs
+    the pairs of a source have been used equally often, give or take one.
 
     Args:
-        sizes: Pairs of each source; the indices of the next begin where one's end.
-        counts: Pairs of each source in an epoch.
-        buffer: Pairs of a group at most, made of shards from anywhere; None: all in one group.
-        seed: Of the run.
-        epoch: From 0. What is yielded is a function of all the arguments alone.
+        sizes: Number of pairs of each source; their indices are consecutive.
+        counts: Number of pairs of each source in an epoch.
+        buffer: Maximum number of pairs per group, made of shards from anywhere; None: one group.
+        seed: Seed of the run.
+        epoch: Number of the epoch, from 0. The result depends on nothing but the arguments.
 
     Yields:
-        Indices of pairs, in 32 bits where they fit.
+        Indices of pairs, 32 bits wide if they fit.
     """
     ranges = _epoch_ranges(sizes, counts, buffer, seed, epoch)
-    kind: type[np.integer] = np.uint32 if sum(sizes) < 1 << 32 else np.int64
+    dtype: type[np.integer] = np.uint32 if sum(sizes) < 1 << 32 else np.int64
     if buffer is None:
-        yield _expanded(ranges, kind)
+        yield _expanded(ranges, dtype)
         return
     ranges = ranges[np.random.default_rng((seed, epoch)).permutation(len(ranges))]
-    for start in range(0, len(ranges), _SHARDS_A_BUFFER):
-        yield _expanded(ranges[start : start + _SHARDS_A_BUFFER], kind)
+    for start in range(0, len(ranges), _SHARDS_PER_BUFFER):
+        yield _expanded(ranges[start : start + _SHARDS_PER_BUFFER], dtype)
 
 
 def _epoch_ranges(
     sizes: Sequence[int], counts: Sequence[int], buffer: int | None, seed: int, epoch: int
 ) -> Ranges:
-    """Return the runs of pairs that make up an epoch, [ranges, 2], first and behind the last."""
+    """Return [ranges, 2], the ranges of pairs that make up an epoch, as start and stop."""
     parts, begin = [np.zeros((0, 2), dtype=np.int64)], 0
     for source, (size, count) in enumerate(zip(sizes, counts, strict=True)):
         passes, rest = divmod(count, size) if size else (0, 0)
         if buffer is None:
-            shards, whole = _shards(size, max(1, size // _FINEST)), _shards(size, size)
+            shards, whole = _shards(size, max(1, size // _MOST_SHARDS)), _shards(size, size)
         else:
-            shards = whole = _shards(size, max(1, buffer // _SHARDS_A_BUFFER))
+            shards = whole = _shards(size, max(1, buffer // _SHARDS_PER_BUFFER))
         parts += [begin + whole] * passes
         if rest:
             order = np.random.default_rng((seed, source, 0, 1)).permutation(len(shards))
@@ -105,7 +105,7 @@ def _shards(size: int, shard: int) -> Ranges:
 
 
 def _window(shards: Ranges, start: int, length: int) -> Ranges:
-    """Cut ``length`` pairs out of joined shards from ``start`` on, going round at the end."""
+    """Return ``length`` pairs of the joined shards from ``start`` on, wrapping at the end."""
     ends = np.cumsum(shards[:, 1] - shards[:, 0])
     begins, size = ends - (shards[:, 1] - shards[:, 0]), int(ends[-1])
     parts = []
@@ -116,5 +116,5 @@ def _window(shards: Ranges, start: int, length: int) -> Ranges:
     return np.concatenate(parts)
 
 
-def _expanded(ranges: Ranges, kind: type[np.integer]) -> Indices:
-    return np.concatenate([np.arange(first, last, dtype=kind) for first, last in ranges.tolist()])
+def _expanded(ranges: Ranges, dtype: type[np.integer]) -> Indices:
+    return np.concatenate([np.arange(first, last, dtype=dtype) for first, last in ranges.tolist()])

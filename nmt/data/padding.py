@@ -1,4 +1,4 @@
-"""Padded arrays of sentence pairs. It knows no torch: the processes that pad ahead start from here.
+"""Padded arrays of sentence pairs, without torch, so that the loader processes start fast.
 
 Legend: B batch, S source length, T target length.
 """
@@ -20,7 +20,7 @@ Padded = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class RaggedRows:
-    """Rows of unlike length, one behind the other.
+    """Rows of different lengths, joined.
 
     Attributes:
         values: [sum of lengths].
@@ -32,16 +32,16 @@ class RaggedRows:
 
     @classmethod
     def of(cls, rows: Sequence[Ids]) -> "RaggedRows":
-        """Join rows, empty ones too."""
+        """Join rows; rows may be empty."""
         lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
         none = np.zeros(0, dtype=np.int32)
         return cls(np.concatenate([none, *(np.asarray(row, np.int32) for row in rows)]), lengths)
 
     @classmethod
     def of_corpus(cls, side: PieceSequences, indices: Indices) -> "RaggedRows":
-        """Gather the chosen sequences of a corpus."""
-        places, lengths = _places(side.offsets, indices)
-        return cls(side.ids[places], lengths)
+        """Gather the selected sequences of a corpus."""
+        positions, lengths = _positions(side.offsets, indices)
+        return cls(side.ids[positions], lengths)
 
     def padded(self, *, first: int | None = None, last: int | None = None) -> Padded:
         """Stack the rows into [B, width], each between ``first`` and ``last``, then PAD."""
@@ -58,10 +58,10 @@ class RaggedRows:
         return padded
 
 
-def _places(
+def _positions(
     offsets: npt.NDArray[np.int64], indices: Indices
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return where the values of the chosen rows stand in a flat array, and the rows' lengths."""
+    """Return the positions of the selected rows' values in a flat array, and the rows' lengths."""
     starts = np.asarray(offsets[indices])
     lengths = np.asarray(offsets[indices + np.asarray(1, indices.dtype)]) - starts
     shifts = starts - (np.cumsum(lengths) - lengths)
@@ -70,7 +70,7 @@ def _places(
 
 @dataclass(frozen=True)
 class PaddedPairs:
-    """The arrays that a `Batch` is made of; their meanings are told there."""
+    """The arrays of a `Batch`, where they are documented."""
 
     source_ids: Padded
     source_mask: npt.NDArray[np.bool_]
@@ -90,7 +90,7 @@ def pad_pairs(
     Args:
         sources: Piece ids of each source, without EOS.
         targets: Piece ids of each target, without BOS or EOS.
-        links: [links, 2] of each pair, source piece and target piece.
+        links: [links, 2] for each pair, source piece and target piece.
     """
     source_ids, output_ids = sources.padded(last=EOS), targets.padded(last=EOS)
     shape = output_ids.shape[1], source_ids.shape[1]
@@ -105,7 +105,7 @@ def pad_pairs(
 
 
 def pad_corpus_pairs(corpus: EncodedCorpus, indices: Indices) -> PaddedPairs:
-    """Pad the pairs of a corpus with these indices, at least one."""
+    """Pad the pairs of a corpus with these indices; at least one is required."""
     return pad_pairs(
         RaggedRows.of_corpus(corpus.source, indices),
         RaggedRows.of_corpus(corpus.target, indices),
@@ -114,5 +114,5 @@ def pad_corpus_pairs(corpus: EncodedCorpus, indices: Indices) -> PaddedPairs:
 
 
 def _links(links: PieceLinks, indices: Indices) -> list[npt.NDArray[np.int32]]:
-    places, lengths = _places(links.offsets, indices)
-    return np.split(np.asarray(links.links[places]), np.cumsum(lengths)[:-1])
+    positions, lengths = _positions(links.offsets, indices)
+    return np.split(np.asarray(links.links[positions]), np.cumsum(lengths)[:-1])

@@ -1,4 +1,4 @@
-"""Links between pieces, made of links between words, in two flat arrays."""
+"""Links between pieces, derived from links between words, in two flat arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class PieceLinks:
     Attributes:
         links: [number of all links, 2], source piece and target piece, from 0.
         offsets: [pairs + 1].
-        stem: Where they were mapped from. Such links travel to other processes by name.
+        stem: The mapped files. Such links are pickled as the name of their files.
     """
 
     links: npt.NDArray[np.int32]
@@ -38,7 +38,7 @@ class PieceLinks:
 
     @classmethod
     def of_text(cls, tokenizers: TokenizerPair, text: ParallelText) -> "PieceLinks":
-        """Project the sure word links of a text on the pieces of its words."""
+        """Project the sure word links of a text onto the pieces of its words."""
         assert text.alignment is not None
         pairs = zip(text.source, text.target, text.alignment, strict=True)
         return cls._joined(
@@ -53,12 +53,12 @@ class PieceLinks:
         )
 
     def keep(self, indices: npt.NDArray[np.int64]) -> "PieceLinks":
-        """Return the links of the chosen pairs, in the given order."""
+        """Return the links of the selected pairs, in the given order."""
         return self._joined([self[int(i)] for i in indices])
 
     @classmethod
     def load(cls, stem: Path) -> "PieceLinks":
-        """Map what a `LinkWriter` wrote; the links stay on disk until they are read.
+        """Map the files of a `LinkWriter`; the links stay on disk until they are read.
 
         Raises:
             OSError: The files cannot be read.
@@ -80,29 +80,29 @@ class PieceLinks:
 
 
 class LinkWriter(RaggedWriter):
-    """Writes `PieceLinks` by parts, as ``<stem>.links.npy`` and ``<stem>.link_offsets.npy``."""
+    """Writes `PieceLinks` in parts, as ``<stem>.links.npy`` and ``<stem>.link_offsets.npy``."""
 
     def __init__(self, stem: Path) -> None:
-        """Begin the files."""
+        """Create the files."""
         super().__init__(_file(stem, "links"), _file(stem, "link_offsets"), np.int32, (2,))
 
     def append(self, part: PieceLinks) -> None:
-        """Add the links of pairs behind those there are."""
+        """Append the links of more pairs."""
         self.append_rows(part.links, part.offsets)
 
 
 def project(
     links: Links, source_words: list[int], target_words: list[int]
 ) -> npt.NDArray[np.int32]:
-    """Link every piece of a source word with every piece of a target word that it is linked to.
+    """Link every piece of a source word with every piece of the target words it is linked to.
 
     Args:
-        links: Of words; the sure ones count.
-        source_words: The number of the word of each source piece.
-        target_words: Likewise for the target.
+        links: Links of words, of which the sure ones are used.
+        source_words: The index of the word of each source piece.
+        target_words: The index of the word of each target piece.
 
     Returns:
-        [piece links, 2], in the order of source, then target.
+        [piece links, 2], sorted by source, then target.
     """
     if not links.sure or not source_words or not target_words:
         return np.zeros((0, 2), dtype=np.int32)
@@ -119,7 +119,7 @@ def dense_links(
 ) -> npt.NDArray[np.float32]:
     """Return for each target piece a distribution over its source pieces, [B, T, S].
 
-    The pieces linked to it have equal shares; a piece without links has a row of zeros.
+    Linked pieces have equal probabilities; a piece without links has a row of zeros.
     """
     dense = np.zeros((len(pairs), target_length, source_length), dtype=np.float32)
     joined = np.concatenate(pairs)

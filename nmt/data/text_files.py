@@ -1,4 +1,4 @@
-"""Whole text files, as the commands read them: line i of several is one item."""
+"""Text files as the commands read them: line i of several files belongs together."""
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -20,9 +20,9 @@ def read_lines(path: Path) -> list[str]:
 
 
 def stream_lines(path: Path) -> Iterator[str]:
-    r"""Yield the lines of a UTF-8 file, without their ends; compressed ones by their suffix.
+    r"""Yield the lines of a UTF-8 file without their line ends; the suffix shows compression.
 
-    Only LF and CR LF end a line. A byte-order mark at the beginning is dropped.
+    Only LF and CR LF end a line. A byte-order mark at the beginning is removed.
 
     Raises:
         UserError: The file is missing, unreadable, damaged or not UTF-8; the line is named.
@@ -32,10 +32,10 @@ def stream_lines(path: Path) -> Iterator[str]:
 
 
 def stream_aligned(*paths: Path) -> Iterator[tuple[str, ...]]:
-    """Yield line i of several files together, for files that need not fit into memory.
+    """Yield line i of several files together; the files need not fit into memory.
 
     Raises:
-        UserError: A file is at fault, or one ends before another, which is told when it does.
+        UserError: A file is faulty, or one ends before another, which is raised at its end.
     """
     streams = [stream_lines(path) for path in paths]
     for number, lines in enumerate(zip_longest(*streams), start=1):

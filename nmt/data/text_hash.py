@@ -1,4 +1,4 @@
-"""Hashes that find equal texts among many, the same in every process and on every machine."""
+"""Hashes that find equal texts, the same in every process and on every machine."""
 
 import functools
 import re
@@ -11,26 +11,25 @@ import numpy.typing as npt
 
 
 def hash_texts(texts: Sequence[str]) -> npt.NDArray[np.uint64]:
-    """Return a hash of 64 bits for each text."""
+    """Return a 64-bit hash of each text."""
     return _hashes(_bytes(text) for text in texts)
 
 
 def hash_pairs(sources: Sequence[str], targets: Sequence[str]) -> npt.NDArray[np.uint64]:
-    """Return a hash of 64 bits for each pair; where the source ends, makes a difference."""
+    """Return a 64-bit hash of each pair; it depends on where the source ends."""
     encoded = zip(map(_bytes, sources), map(_bytes, targets), strict=True)
     return _hashes(b"%d:%b%b" % (len(source), source, target) for source, target in encoded)
 
 
 def hash_normalized(texts: Iterable[str]) -> npt.NDArray[np.uint64]:
-    """Return the hash of each text's `normalized` form, as `hash_texts` gives it."""
+    """Return the hash of the `normalized` form of each text, as `hash_texts` computes it."""
     return _hashes(_normalized_bytes(text) for text in texts)
 
 
 def normalized(text: str) -> str:
-    """Return what is left of a text apart from case, width, punctuation and spaces.
+    """Return a text without differences of case, width, punctuation and spaces.
 
-    Two texts that differ in nothing else give the same. What is made of punctuation alone keeps it,
-    so that "?" and "!" stay apart.
+    A text of nothing but punctuation keeps it, so that "?" and "!" remain different.
     """
     return _normalized_bytes(text).decode("utf-8", "surrogatepass")
 
@@ -39,12 +38,12 @@ def _normalized_bytes(text: str) -> bytes:
     letters = text
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).casefold()
-        # Case folding can undo the composition: once more, as Unicode's caseless matching has it.
+        # Case folding can undo the composition, so normalize again (Unicode caseless matching).
         letters = text = unicodedata.normalize("NFKC", text)
         beyond_ascii, dropped = _beyond_ascii()
         if beyond_ascii.search(text):
             letters = text.translate(dropped)
-    # In UTF-8 an ASCII byte is always a character of its own, so that bytes can be taken out.
+    # In UTF-8 every ASCII byte is a whole character, so bytes can be removed.
     kept = _bytes(letters).lower().translate(None, _ASCII_DROPPED)
     return kept or _bytes("".join(text.split()))
 
@@ -58,18 +57,21 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-# Punctuation, spaces, controls. $ + < = > ^ ` | ~ are symbols to Unicode: they stay, as € and ×.
+# Punctuation, spaces, controls. $ + < = > ^ ` | ~ are symbols in Unicode and stay, like € and ×.
 _DROPPED = {"Cc", "Cf", "Zl", "Zp", "Zs", "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps"}
 _ASCII_DROPPED = bytes(code for code in range(128) if unicodedata.category(chr(code)) in _DROPPED)
 
 
 @functools.cache
 def _beyond_ascii() -> tuple[re.Pattern[str], dict[int, None]]:
-    """Return where any of them may be beyond ASCII, and all of them.
+    """Return a pattern of possibly dropped characters beyond ASCII, and the dropped characters.
 
-    The pattern is a shortcut: it takes in all that is rare, as most texts hold none of either.
+    The pattern is a fast check. It also matches every character beyond U+FFFF, which are rare.
     """
-    codes = (*range(0x80, 0x20000), *range(0xE0000, 0xE0080))  # none stands elsewhere
+    codes = (
+        *range(0x80, 0x20000),
+        *range(0xE0000, 0xE0080),
+    )  # no other code points are in these categories
     dropped = {code: None for code in codes if unicodedata.category(chr(code)) in _DROPPED}
     common = "".join(chr(code) for code in dropped if code <= 0xFFFF)
     return re.compile(f"[{common}\U00010000-\U0010ffff]"), dropped

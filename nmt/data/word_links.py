@@ -1,4 +1,4 @@
-"""Word alignments in Pharaoh format: ``0-0 1-2 2p1``, source word then target word, from 0."""
+"""Word alignments in Pharaoh format, ``0-0 1-2 2p1``: source word, target word, from 0."""
 
 import re
 from collections.abc import Iterable
@@ -16,8 +16,8 @@ class Links:
     """The links of one sentence pair, each (source word, target word).
 
     Attributes:
-        sure: What every annotator would draw (S of Och & Ney 2003).
-        possible: What one may draw, the sure ones among them (P).
+        sure: Unambiguous links (S of Och & Ney 2003).
+        possible: Ambiguous links as well as the sure ones (P).
     """
 
     sure: frozenset[Link]
@@ -27,8 +27,8 @@ class Links:
         """Return the links of the same pair with source and target exchanged."""
         return Links(_flip(self.sure), _flip(self.possible))
 
-    def behind_tag(self) -> "Links":
-        """Return the links of the same pair with one more word before its source."""
+    def after_tag(self) -> "Links":
+        """Return the links of the same pair with one more word, a tag, before its source."""
         return Links(_shift(self.sure), _shift(self.possible))
 
 
@@ -36,13 +36,13 @@ def parse_links(line: str) -> Links:
     """Read one line: ``i-j`` is a sure link, ``ipj`` or ``i?j`` a possible one.
 
     Raises:
-        ValueError: A word of the line is no link.
+        ValueError: A word of the line is not a link.
     """
     sure, possible = set(), set()
     for word in line.split():
         found = _LINK.fullmatch(word)
         if found is None:
-            raise ValueError(f"{word!r} is no link; write 0-1 (sure) or 0p1 (possible)")
+            raise ValueError(f"{word!r} is not a link; write 0-1 (sure) or 0p1 (possible)")
         link = int(found[1]), int(found[3])
         possible.add(link)
         if found[2] == "-":
@@ -55,14 +55,14 @@ def format_links(links: Iterable[Link]) -> str:
     return " ".join(f"{source}-{target}" for source, target in sorted(links))
 
 
-def check_links(links: Links, source_words: int, target_words: int, place: str) -> None:
-    """Refuse links that point outside their pair, as those of another text would.
+def check_links(links: Links, source_words: int, target_words: int, where: str) -> None:
+    """Check that links point into their pair, which links of another text would not.
 
     Args:
         links: The pair's links.
-        source_words: How many words its source has.
-        target_words: How many its target has.
-        place: What the message calls the pair, as in ``train.align, line 3``.
+        source_words: Number of words of its source.
+        target_words: Number of words of its target.
+        where: The location for the message, e.g. ``train.align, line 3``.
 
     Raises:
         UserError: The source or target word of a link does not exist.
@@ -70,9 +70,9 @@ def check_links(links: Links, source_words: int, target_words: int, place: str) 
     for source, target in sorted(links.possible):
         if source >= source_words or target >= target_words:
             raise UserError(
-                f"{place}: the link {source}-{target} points outside its pair of "
-                f"{source_words} source and {target_words} target words, counted from 0; is it "
-                "the alignment of these sentences, and in this direction?"
+                f"{where}: the link {source}-{target} points outside its pair of "
+                f"{source_words} source and {target_words} target words, counted from 0; check "
+                "that the file aligns these sentences, in this direction"
             )
 
 

@@ -1,12 +1,12 @@
-"""Which script a language is written in, and how much of a text is written in it."""
+"""The script of each language, and the share of a text that is written in a script."""
 
 import functools
 import re
 
 LEAST_SHARE = 0.5
-"""Of the letters of a text that counts as written in its language's script."""
+"""Minimum share of letters in the script of the language for a text to be accepted."""
 
-# Blocks of code points. Only letters are counted, so that marks, digits and gaps may lie within.
+# Ranges of code points. Only letters count, so marks, digits and gaps inside do not matter.
 _RANGES = {
     "Arabic": "0600-06FF 0750-077F 0870-08FF FB50-FDFF FE70-FEFF",
     "Armenian": "0530-058F FB13-FB17",
@@ -49,17 +49,17 @@ _RANGES = {
 }
 _RANGES["Japanese"] = f"{_RANGES['Kana']} {_RANGES['Han']}"
 
-# Letters of no script in particular: micro sign, modifier letters, those of formulas.
+# Letters of no particular script: micro sign, modifier letters, letters of formulas.
 _COMMON = "00B5-00B5 02B0-02FF 2102-2129 212C-214F 1D400-1D7FF"
 
-# Where no letter stands: ASCII and Latin-1 apart from letters, general punctuation, currencies,
+# Ranges without letters: ASCII and Latin-1 except letters, general punctuation, currencies,
 # arrows and symbols, CJK punctuation and its full-width forms.
 _NO_LETTERS = (
     "0000-0040 005B-0060 007B-00A9 00AB-00B4 00B6-00B9 00BB-00BF 00D7-00D7 00F7-00F7 0300-036F "
     "2000-2070 20A0-20CF 2190-2BFF 3000-3004 3008-3020 FE00-FE0F FF01-FF20 FF3B-FF40 FF5B-FF65"
 )
 
-# Languages of two living scripts (sr, uz, kk, az, pa, mn, ku, ks, ...) are left out on purpose.
+# Languages with two scripts in use (sr, uz, kk, az, pa, mn, ku, ks, ...) are omitted on purpose.
 _LANGUAGES = {
     "Arabic": "ar ara arz ary apc fa fas pes prs ps pus ur urd ckb ug uig sd snd lrc mzn pnb azb",
     "Armenian": "hy hye hyw",
@@ -106,7 +106,7 @@ _LANGUAGES = {
 }
 _SCRIPT_OF = {code: script for script, codes in _LANGUAGES.items() for code in codes.split()}
 
-# A language tag may name its script (ISO 15924), as in sr-Latn, zh_Hant or the codes of FLORES.
+# A language tag may contain a script (ISO 15924), e.g. sr-Latn, zh_Hant or codes of FLORES.
 _SUBTAGS = {
     "arab": "Arabic", "armn": "Armenian", "beng": "Bengali", "cans": "Canadian",
     "cher": "Cherokee", "cyrl": "Cyrillic", "deva": "Devanagari", "ethi": "Ethiopic",
@@ -121,14 +121,14 @@ _SUBTAGS = {
 
 
 def expected_script(language: str) -> str | None:
-    """Return the script a language is written in, as ``Latin``.
+    """Return the script of a language, e.g. ``Latin``.
 
     Args:
-        language: ISO 639 code, in any case, with or without a region: ``de``, ``pt-BR``, ``zh_CN``.
-            A script named there decides: ``sr-Latn``.
+        language: ISO 639 code in any case, with or without a region: ``de``, ``pt-BR``, ``zh_CN``.
+            A script in the code takes precedence: ``sr-Latn``.
 
     Returns:
-        None where the language is unknown or written in more than one script.
+        None if the language is unknown or written in more than one script.
     """
     code, *subtags = language.lower().replace("_", "-").split("-")
     named = next((_SUBTAGS[subtag] for subtag in subtags if subtag in _SUBTAGS), None)
@@ -136,12 +136,12 @@ def expected_script(language: str) -> str | None:
 
 
 def share_in_script(text: str, script: str) -> float:
-    """Return the share of a text's letters that belong to a script; 1.0 where it has no letters.
+    """Return the share of a text's letters that belong to a script; 1.0 if it has no letters.
 
-    Letters of no script in particular, as those of formulas, belong to each. Marks do not count.
+    Letters of no particular script, e.g. in formulas, belong to every script. Marks do not count.
 
     Raises:
-        KeyError: There is no script of this name; see `expected_script`.
+        KeyError: The script is unknown; see `expected_script`.
     """
     if text.isascii():
         return 1.0 if script == "Latin" or not _LATIN_LETTER.search(text) else 0.0
@@ -157,7 +157,7 @@ _LATIN_LETTER = re.compile("[A-Za-z]")
 
 @functools.cache
 def _patterns(script: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Compile what a text wholly in a script is made of, and runs of the script's letters."""
+    """Return a pattern of texts entirely in a script, and one of runs of its letters."""
     letters = f"{_RANGES[script]} {_COMMON}"
     return re.compile(f"{_class(f'{letters} {_NO_LETTERS}')}*"), re.compile(f"{_class(letters)}+")
 

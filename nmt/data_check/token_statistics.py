@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.data.encoded import piece_type
-from nmt.data.length_batches import LengthKeys, cut_lengths
+from nmt.data.length_batches import LengthKeys, batch_shapes
 from nmt.data.locations import SHOWN
 from nmt.data_check.histograms import COUNT_EDGES, counted, rows_of_counts
 from nmt.text.special_tokens import UNK
@@ -102,16 +102,16 @@ def cost_of_lengths(
     keys = LengthKeys.of_lengths(source, target)
     found, counts = keys.count(np.arange(len(source)))
     sides = np.stack(keys.lengths(found), axis=1)
-    cuts = cut_lengths(sides, counts, batch_tokens // accumulation)
-    slots = cuts.rows[:, None] * cuts.widths
+    shapes = batch_shapes(sides, counts, batch_tokens // accumulation)
+    slots = shapes.rows[:, None] * shapes.widths
     largest = int(slots[:, 1].argmax())
     pairs = round(len(source) * scale)
     width = piece_type(vocabulary)().itemsize
     return {
         "batch_tokens": batch_tokens,
-        "updates_per_epoch": max(1, round(len(cuts.rows) * scale / accumulation)),
+        "updates_per_epoch": max(1, round(len(shapes.rows) * scale / accumulation)),
         "padding_share": 1 - float((counts @ sides).sum() / slots.sum()),
         "encoded_bytes": round(width * int(source.sum() + target.sum()) * scale) + 16 * (pairs + 1),
         "order_bytes": (4 if pairs < 1 << 32 else 8) * pairs,
-        "largest_batch": [int(cuts.rows[largest]), int(cuts.widths[largest].max())],
+        "largest_batch": [int(shapes.rows[largest]), int(shapes.widths[largest].max())],
     }

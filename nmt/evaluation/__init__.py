@@ -1,1 +1,1 @@
-"""Scores of translations and of models."""
+"""Metrics of translations, of word alignments and of attention; validation of models."""

@@ -1,4 +1,4 @@
-"""Forced decoding of given translations, for their attention: batched by length, given in order.
+"""Teacher forcing of given translations to obtain their attention, batched by length.
 
 Legend: B batch, L layers, H heads, T target, S source length.
 """
@@ -19,64 +19,69 @@ from nmt.evaluation.attention_map import AttentionMap, Encoded, Weights, piece_m
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair
 
-_CHUNK_BATCHES = 16  # batches of pairs read ahead, so that those of like length meet
-_BATCH_TOKENS = 4096  # so that a batch of long sentences does not hold too many weights
+_CHUNK_BATCHES = 16  # batches of pairs read ahead, so that pairs of similar length share one
+_BATCH_TOKENS = 4096  # limits the memory of the weights of long sentences
 
 Result = TypeVar("Result")
 
 
 class Aligner:
-    """A model that is forced onto translations, in float32.
+    """A model that is teacher-forced on given translations, in float32.
 
     Attributes:
-        layers: Decoder layers that attend.
-        heads: Heads of each.
+        layers: Number of decoder layers that attend to the source.
+        heads: Number of heads per layer.
     """
 
     def __init__(
         self, model: TranslationModel, tokenizers: TokenizerPair, batch_size: int = 64
     ) -> None:
-        """Force a model, on the device where it is, ``batch_size`` pairs at a time at most.
+        """Put the model into evaluation mode. A batch has at most ``batch_size`` pairs.
 
         Raises:
             UserError: The model has no attention.
         """
         if not model.decoder.attends:
             raise UserError(
-                "this model has no attention over the source, so there is none to show or to align "
-                "by; train one whose decoder attends"
+                "this model has no attention over the source, so it has no weights to show and no "
+                "alignment; train a model whose decoder attends"
             )
         self._model = model.eval()
         self._tokenizers = tokenizers
         self._batch_size = batch_size
-        self.layers, self.heads = self.force([[]], [[]])[0].shape[:2]
+        self.layers, self.heads = self.teacher_forced_weights([[]], [[]])[0].shape[:2]
 
-    def maps(self, pairs: Iterable[tuple[str, str]]) -> Iterator[AttentionMap]:
-        """Yield the map of each pair's pieces, words numbered as spaces separate them."""
-        return self.read(pairs, lambda attention: attention)
+    def attention_maps(self, pairs: Iterable[tuple[str, str]]) -> Iterator[AttentionMap]:
+        """Yield the attention map of each (source, target) pair, with the pieces as its labels.
+
+        Words are numbered as spaces separate them.
+        """
+        return self.apply(pairs, lambda attention: attention)
 
     def links(
-        self, pairs: Iterable[tuple[str, str]], reading: AlignmentExtractor
+        self, pairs: Iterable[tuple[str, str]], extractor: AlignmentExtractor
     ) -> Iterator[frozenset[Link]]:
-        """Yield the word links of each pair; none where a side is blank."""
-        return self.read(pairs, reading.links)
+        """Yield the word links of each pair. A pair with a blank side has none."""
+        return self.apply(pairs, extractor.links)
 
-    def read(
-        self, pairs: Iterable[tuple[str, str]], read: Callable[[AttentionMap], Result]
+    def apply(
+        self, pairs: Iterable[tuple[str, str]], function: Callable[[AttentionMap], Result]
     ) -> Iterator[Result]:
-        """Yield what a function makes of each pair's map, in order.
+        """Yield the function's result for the attention map of each pair, in order.
 
-        Pairs are taken a chunk at a time and maps dropped as soon as they are read, so memory does
-        not grow with the number of pairs.
+        Pairs are consumed in chunks, and each map is dropped after the call, so memory use does not
+        depend on the number of pairs.
         """
         stream = iter(pairs)
         while chunk := list(islice(stream, _CHUNK_BATCHES * self._batch_size)):
-            yield from self._read_chunk(chunk, read)
+            yield from self._apply_to_chunk(chunk, function)
 
-    def force(self, sources: Sequence[list[int]], targets: Sequence[list[int]]) -> list[Weights]:
-        """Return the weights [L, H, T, S] of one batch of piece ids, without pads.
+    def teacher_forced_weights(
+        self, sources: Sequence[list[int]], targets: Sequence[list[int]]
+    ) -> list[Weights]:
+        """Return the weights [L, H, T, S] of each pair of a batch, without padding.
 
-        Ids come without BOS and EOS; T and S count EOS.
+        The piece ids come without BOS and EOS; T and S count EOS.
         """
         device = self._model.output.weight.device
         batch = collate(sources, targets).to(device)
@@ -89,16 +94,17 @@ class Aligner:
             for row, source, target in zip(rows, sources, targets, strict=True)
         ]
 
-    def _read_chunk(
-        self, pairs: Sequence[tuple[str, str]], read: Callable[[AttentionMap], Result]
+    def _apply_to_chunk(
+        self, pairs: Sequence[tuple[str, str]], function: Callable[[AttentionMap], Result]
     ) -> list[Result]:
         sources = [self._tokenizers.source.encode_words(source) for source, _ in pairs]
         targets = [self._tokenizers.target.encode_words(target) for _, target in pairs]
         results: dict[int, Result] = {}
         for rows in self._batches(sources, targets):
-            forced = self.force([sources[i][0] for i in rows], [targets[i][0] for i in rows])
-            for i, weights in zip(rows, forced, strict=True):
-                results[i] = read(piece_map(weights, self._tokenizers, sources[i], targets[i]))
+            batch = [sources[i][0] for i in rows], [targets[i][0] for i in rows]
+            for i, weights in zip(rows, self.teacher_forced_weights(*batch), strict=True):
+                attention = piece_map(weights, self._tokenizers, sources[i], targets[i])
+                results[i] = function(attention)
         return [results[i] for i in range(len(pairs))]
 
     def _batches(

@@ -1,7 +1,7 @@
-"""How far word links are from what people drew: AER, precision and recall (Och & Ney 2003).
+"""Alignment error rate (AER), precision and recall of word links (Och & Ney 2003).
 
-A is what was found, S the sure and P the possible gold links, S among P; all are summed over the
-sentences of a corpus before anything is divided.
+A is the set of links found, S the sure gold links and P the possible ones, with S a subset of P.
+All counts are summed over the sentences of a corpus before any division.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,16 +14,16 @@ from nmt.errors import UserError
 
 @dataclass(frozen=True)
 class AlignmentScore:
-    """The sums of a corpus, and what follows from them, each from 0 to 1.
+    """Counts over a corpus, and the scores computed from them, each from 0 to 1.
 
-    Nothing out of nothing counts as right: where no link was found none is wrong (precision 1),
-    where none is sure none was missed (recall 1), and where both hold the error rate is 0.
+    A ratio of 0 to 0 counts as 1: precision is 1 if no link was found, recall is 1 if no gold link
+    is sure, and the error rate is 0 if both hold.
 
     Attributes:
-        sentences: Pairs counted.
+        sentences: Number of sentence pairs.
         found: |A|.
         sure: |S|.
-        possible: |P|, the sure ones among them.
+        possible: |P|, which includes the sure links.
         found_sure: |A and S|.
         found_possible: |A and P|.
     """
@@ -38,20 +38,20 @@ class AlignmentScore:
     @property
     def error_rate(self) -> float:
         """1 - (|A and S| + |A and P|) / (|A| + |S|); lower is better."""
-        return 1 - _share(self.found_sure + self.found_possible, self.found + self.sure)
+        return 1 - _ratio(self.found_sure + self.found_possible, self.found + self.sure)
 
     @property
     def precision(self) -> float:
         """|A and P| / |A|."""
-        return _share(self.found_possible, self.found)
+        return _ratio(self.found_possible, self.found)
 
     @property
     def recall(self) -> float:
         """|A and S| / |S|."""
-        return _share(self.found_sure, self.sure)
+        return _ratio(self.found_sure, self.sure)
 
-    def plus(self, found: Collection[Link], gold: Links) -> "AlignmentScore":
-        """Return the score with one more sentence pair in its sums."""
+    def with_pair(self, found: Collection[Link], gold: Links) -> "AlignmentScore":
+        """Return the score with one more sentence pair counted."""
         links = frozenset(found)
         return AlignmentScore(
             self.sentences + 1,
@@ -63,26 +63,26 @@ class AlignmentScore:
         )
 
     def joined(self, other: "AlignmentScore") -> "AlignmentScore":
-        """Return the score of the sentences of both."""
+        """Return the score of both corpora together."""
         return AlignmentScore(*map(add, astuple(self), astuple(other)))
 
 
 def score_links(found: Sequence[Collection[Link]], gold: Sequence[Links]) -> AlignmentScore:
-    """Score the links of a corpus against its gold.
+    """Score the links of a corpus against its gold links.
 
     Raises:
-        UserError: There are not as many sentences of the one as of the other.
+        UserError: The numbers of sentences differ.
     """
     if len(found) != len(gold):
         raise UserError(
-            f"there are alignments of {len(found):,} sentence pairs, but gold for {len(gold):,}; "
-            "line i of both must be the same pair"
+            f"there are alignments of {len(found):,} sentence pairs, but gold alignments of "
+            f"{len(gold):,}; line i of both must be about the same pair"
         )
     score = AlignmentScore()
-    for links, wanted in zip(found, gold, strict=True):
-        score = score.plus(links, wanted)
+    for links, gold_links in zip(found, gold, strict=True):
+        score = score.with_pair(links, gold_links)
     return score
 
 
-def _share(part: int, whole: int) -> float:
+def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else 1.0

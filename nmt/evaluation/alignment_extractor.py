@@ -1,4 +1,4 @@
-"""Which of a model's attention is read as a word alignment: layer, head, and at which step."""
+"""Word alignments extracted from attention: by which layer, which head and at which step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,19 +8,21 @@ from nmt.data.word_links import Link
 from nmt.evaluation.attention_map import AttentionMap, check_layer_head
 
 GUIDED_THRESHOLD = 0.3
-"""Within the range, 0.15 to 0.4, that did best on the phrasebook's validation set."""
+"""The range from 0.15 to 0.4 gave the lowest AER on the phrasebook's validation set."""
 
 
 @dataclass(frozen=True)
 class AlignmentExtractor:
-    """One way of reading.
+    """A rule that turns an attention map into word links.
 
     Attributes:
-        layer: Of the decoder layers that attend, from 0; negative: from the last.
-        head: Likewise; None is the mean of the layer's heads.
-        shift: Whether a target piece is read a step later, when it is the decoder's input.
-        threshold: A target word's links are its heaviest source word, and all that weigh at least
-            this share of it; 1: the heaviest alone.
+        layer: The decoder layer, counted from 0 among those that attend; negative numbers count
+            from the last.
+        head: The head, counted likewise; None is the mean of the layer's heads.
+        shift: Whether a target piece takes its weights from the next step, where it is the
+            decoder's input (Chen et al. 2020, section 3).
+        threshold: A target word is linked to the source word with the greatest weight, and to all
+            whose weight is at least this share of it. 1 links to one word only.
     """
 
     layer: int
@@ -29,7 +31,7 @@ class AlignmentExtractor:
     threshold: float = 1.0
 
     def resolved(self, layers: int, heads: int) -> "AlignmentExtractor":
-        """Return the reading for a model with so many layers and heads, counted from 0.
+        """Return the rule for a model of this size, with layer and head counted from 0.
 
         Raises:
             UserError: There is no such layer or head.
@@ -39,32 +41,30 @@ class AlignmentExtractor:
         return replace(self, layer=self.layer % layers, head=head)
 
     def links(self, attention: AttentionMap) -> frozenset[Link]:
-        """Read the links of a sentence pair from the map of its pieces."""
+        """Return the links of a sentence pair, given the attention map of its pieces."""
         return links_by_extractor((self,), attention)[0]
 
 
 def links_by_extractor(
-    readings: Sequence[AlignmentExtractor], attention: AttentionMap
+    extractors: Sequence[AlignmentExtractor], attention: AttentionMap
 ) -> list[frozenset[Link]]:
-    """Read a pair's links in several ways; pieces are joined to words once for each shift."""
+    """Return a pair's links by each extractor; pieces are merged to words once per shift."""
     words = {
         shift: (attention.shifted() if shift else attention).merged()
-        for shift in {reading.shift for reading in readings}
+        for shift in {extractor.shift for extractor in extractors}
     }
     return [
-        words[reading.shift].links(reading.layer, reading.head, reading.threshold)
-        for reading in readings
+        words[extractor.shift].links(extractor.layer, extractor.head, extractor.threshold)
+        for extractor in extractors
     ]
 
 
 def default_extractor(config: Config, layers: int) -> AlignmentExtractor:
-    """Return the reading for a run: that of its guided alignment, else the mean of the penultimate.
+    """Return a run's extractor: its guided head, or the mean of the penultimate layer's heads.
 
-    A guided head has learned to share its weight among the source words of a target word, so it is
-    read with a threshold.
-
-    The penultimate of several layers is the best aligned one of a Transformer trained for
-    translation alone (Garg et al. 2019, section 4.1).
+    A guided head was trained to distribute its weight over all source words that a target word is
+    linked to, so a threshold applies. In a Transformer trained only for translation, the
+    penultimate layer has the best alignments (Garg et al. 2019, section 4.1).
     """
     guided = config.training.guided_alignment
     penultimate = max(layers - 2, 0)
@@ -75,7 +75,7 @@ def default_extractor(config: Config, layers: int) -> AlignmentExtractor:
 
 
 def all_extractors(layers: int, heads: int) -> list[AlignmentExtractor]:
-    """Return every layer with the mean of its heads and, where there are several, each of them."""
+    """Return an extractor for every layer's mean of heads, every head, with and without a shift."""
     chosen = [None, *range(heads)] if heads > 1 else [None]
     return [
         AlignmentExtractor(layer, head, shift)

@@ -1,4 +1,4 @@
-"""From attention maps to pictures of them."""
+"""Heatmaps of attention maps."""
 
 from nmt.decoding.translator import Translation
 from nmt.evaluation.attention_map import AttentionMap, hypothesis_map
@@ -9,25 +9,25 @@ from nmt.text.tokenizer import TokenizerPair
 def translation_heatmap(
     translation: Translation, tokenizers: TokenizerPair, layer: int, rank: int = 0
 ) -> Heatmap:
-    """Return the attention of a hypothesis: the mean of one decoder layer's heads, pieces as axes.
+    """Return a heatmap of a hypothesis: the mean of one layer's heads, with pieces as labels.
 
     Args:
-        translation: Made with ``need_weights``.
-        tokenizers: Those it was made with.
-        layer: From 0; negative: from the last.
-        rank: Which hypothesis, the best being 0.
+        translation: A translation made with ``need_weights``.
+        tokenizers: The tokenizers of its model.
+        layer: The decoder layer, from 0; negative numbers count from the last.
+        rank: The rank of the hypothesis; 0 is the best.
 
     Raises:
-        UserError: The model has no attention, or not that layer.
+        UserError: The model has no attention, or the layer does not exist.
     """
     return map_heatmap(hypothesis_map(translation, tokenizers, rank), layer, None)
 
 
 def map_heatmap(attention: AttentionMap, layer: int, head: int | None) -> Heatmap:
-    """Return the picture of one head, or of the mean of a layer's heads for None.
+    """Return a heatmap of one head, or of the mean of a layer's heads if ``head`` is None.
 
     Raises:
-        UserError: There is no such layer or head.
+        UserError: The layer or head does not exist.
     """
     weights = attention.layer_head(layer, head)
     layers, heads = attention.weights.shape[:2]

@@ -1,13 +1,13 @@
-"""Attention of one sentence pair with the pieces or words it connects; word links read from it.
+"""The attention of one sentence pair, by pieces or by words, and the word links it implies.
 
 Legend: L decoder layers, H heads, T target length, S source length. The order of steps matters:
 
     map -> shifted() -> merged() -> without_eos()
 
-A shift is one of decoder steps, so it comes before steps are averaged to words. Removing EOS comes
-last: where a piece of a word looks at EOS alone, its little remaining weight counts little in the
-word's average; renormalised first, that remainder would count as much as a piece that looked at
-words.
+Shifting moves rows by one decoder step, so it comes before pieces are averaged to words. Removing
+EOS comes last. If a piece of a word attends almost only to EOS, its small remaining weight then
+counts little in the average of the word. If rows were renormalized first, that remainder would
+count as much as the weights of a piece that attends to words.
 """
 
 import re
@@ -28,25 +28,25 @@ from nmt.text.tokenizer import Tokenizer, TokenizerPair, word_groups
 Weights = npt.NDArray[np.floating[Any]]
 
 EOS_WORD = -1
-"""The word number of the end of a sentence."""
+"""The word number of EOS."""
 
 _BYTES = re.compile(r"(?:<0x[0-9A-F]{2}>)+")
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionMap:
-    """What each target piece, or word, took from each of the source.
+    """The weights with which each target piece or word attends to each source piece or word.
 
     Attributes:
         weights: [L, H, T, S].
         source: The S labels of the columns.
         target: The T labels of the rows.
-        source_words: For each column the number of its word in the sentence, from 0, ascending;
-            `EOS_WORD` for EOS, which stands last.
-        target_words: Likewise for each row.
+        source_words: The number of each column's word in the sentence, from 0, ascending;
+            `EOS_WORD` for EOS, which is last.
+        target_words: The number of each row's word, likewise.
 
     Raises:
-        ValueError: The weights do not fit the labels.
+        ValueError: The shapes of the weights and the labels differ.
     """
 
     weights: Weights
@@ -60,21 +60,22 @@ class AttentionMap:
         numbered = (len(self.target_words), len(self.source_words))
         if self.weights.ndim != 4 or self.weights.shape[2:] != expected or numbered != expected:
             raise ValueError(
-                f"weights {self.weights.shape} do not fit {expected[0]} target and {expected[1]} "
-                f"source labels, of {numbered[0]} and {numbered[1]} numbered words"
+                f"weights of shape {self.weights.shape} do not fit {expected[0]} target and "
+                f"{expected[1]} source labels with {numbered[0]} and {numbered[1]} word numbers"
             )
 
     def shifted(self) -> "AttentionMap":
-        """Read each target piece's row a step later, when it is the decoder's input.
+        """Return the map in which each target piece has the row of the next decoder step.
 
-        A Transformer often looks for a piece's source when it has just written it (Chen et al.
-        2020, section 3). The row of EOS, which is never an input, falls away.
+        In that step the piece is the decoder's input. A Transformer often attends to the source of
+        a piece only then (Chen et al. 2020, section 3). EOS is never an input, so its row is
+        dropped.
 
         Raises:
-            ValueError: The map has no row of EOS left to shift from.
+            ValueError: The map has no row of EOS.
         """
         if not self.target_words or self.target_words[-1] != EOS_WORD:
-            raise ValueError("only a map that still has its row of EOS can be shifted")
+            raise ValueError("a map without the row of EOS cannot be shifted")
         return AttentionMap(
             self.weights[:, :, 1:],
             self.source,
@@ -84,25 +85,26 @@ class AttentionMap:
         )
 
     def merged(self) -> "AttentionMap":
-        """Join pieces to words: weights summed over source pieces, averaged over target pieces.
+        """Merge pieces to words: sum weights over source pieces, average over target pieces.
 
-        The sum of a row is then the mean of its pieces' sums, so what summed to 1 still does.
+        The sum of a word's row is the mean of the sums of its pieces' rows. Rows that sum to 1
+        therefore still do.
         """
-        columns, rows = _first_of_each(self.source_words), _first_of_each(self.target_words)
+        columns, rows = _word_starts(self.source_words), _word_starts(self.target_words)
         weights = np.add.reduceat(self.weights, columns, axis=3) if columns else self.weights
         if rows:
             pieces = np.diff([*rows, len(self.target)]).astype(self.weights.dtype)
             weights = np.add.reduceat(weights, rows, axis=2) / pieces[:, None]
         return AttentionMap(
             weights,
-            _spell(self.source, columns),
-            _spell(self.target, rows),
+            _word_labels(self.source, columns),
+            _word_labels(self.target, rows),
             [self.source_words[i] for i in columns],
             [self.target_words[i] for i in rows],
         )
 
     def without_eos(self) -> "AttentionMap":
-        """Remove the row and the column of EOS; rows then sum to 1 again, or stay all zeros."""
+        """Remove the row and column of EOS, and renormalize rows to 1 unless they are all zeros."""
         columns, rows = _count_words(self.source_words), _count_words(self.target_words)
         weights = self.weights[:, :, :rows, :columns]
         sums = weights.sum(axis=3, keepdims=True)
@@ -115,12 +117,12 @@ class AttentionMap:
         )
 
     def layer_head(self, layer: int, head: int | None) -> Weights:
-        """Return the weights [T, S] of a head, or the mean of a layer's heads for None.
+        """Return the weights [T, S] of a head, or the mean of a layer's heads if ``head`` is None.
 
-        Layers and heads count from 0; negative numbers from the last.
+        Layers and heads are counted from 0; negative numbers count from the last.
 
         Raises:
-            UserError: There is no such layer or head.
+            UserError: The layer or head does not exist.
         """
         layers, heads = self.weights.shape[:2]
         check_layer_head(layer, head, layers, heads)
@@ -130,15 +132,15 @@ class AttentionMap:
     def links(self, layer: int, head: int | None, threshold: float = 1.0) -> frozenset[Link]:
         """Link every target word to the source word with the greatest weight.
 
-        With a ``threshold`` below 1, also to all that have at least this share of that weight. EOS
-        is no word: its row gives no link and its column takes none, however heavy. A row whose
-        weights on words are all zero gives none either. A map of pieces is merged first.
+        With a ``threshold`` below 1, also link it to all source words with at least this share of
+        that weight. EOS is not a word: neither its row nor its column has links, whatever the
+        weights. A row without weight on words has no link. A map of pieces is merged first.
 
         Returns:
-            (source word, target word), numbered as in the sentences.
+            Pairs (source word, target word), numbered as in the sentences.
 
         Raises:
-            UserError: There is no such layer or head.
+            UserError: The layer or head does not exist.
         """
         words = self if self._is_of_words() else self.merged()
         rows, columns = _count_words(words.target_words), _count_words(words.source_words)
@@ -146,7 +148,7 @@ class AttentionMap:
         if weights.size == 0:
             return frozenset()
         chosen = (weights >= threshold * weights.max(axis=1, keepdims=True)) & (weights > 0)
-        if threshold == 1:  # of equals the first
+        if threshold == 1:  # the first of several equal weights
             chosen &= chosen.cumsum(axis=1) == 1
         return frozenset(
             (words.source_words[column], words.target_words[row])
@@ -158,16 +160,16 @@ class AttentionMap:
 
 
 def check_layer_head(layer: int, head: int | None, layers: int, heads: int) -> None:
-    """Refuse a layer or a head that does not exist.
+    """Check that a layer and a head exist; ``layers`` and ``heads`` are their numbers.
 
     Raises:
-        UserError: It says how many there are.
+        UserError: One of them does not exist; the message gives the valid range.
     """
     for name, number, count in (("layer", layer, layers), ("head", head or 0, heads)):
         if not -count <= number < count:
             plural = name if count == 1 else f"{name}s"
             raise UserError(
-                f"{name} {number} does not exist: the model attends with {count} {plural}, "
+                f"{name} {number} does not exist: the model's attention has {count} {plural}, "
                 f"numbered from 0 to {count - 1}, or from -{count} to -1"
             )
 
@@ -175,19 +177,21 @@ def check_layer_head(layer: int, head: int | None, layers: int, heads: int) -> N
 def hypothesis_map(
     translation: Translation, tokenizers: TokenizerPair, rank: int = 0
 ) -> AttentionMap:
-    """Return the map of a hypothesis as the search saw it; its words begin with ``▁``.
+    """Return the attention map of a hypothesis from the weights of the search.
+
+    A piece that starts with ``▁`` begins a target word.
 
     Args:
-        translation: Made with ``need_weights``.
-        tokenizers: Those it was made with.
-        rank: Which hypothesis, the best being 0.
+        translation: A translation made with ``need_weights``.
+        tokenizers: The tokenizers of its model.
+        rank: The rank of the hypothesis; 0 is the best.
 
     Raises:
         UserError: The model has no attention.
     """
     hypothesis = translation.hypotheses[rank]
     if hypothesis.weights is None:
-        raise UserError("this model has no attention over the source, so there is none to draw")
+        raise UserError("this model has no attention over the source, so it has no weights to draw")
     _, source_words = tokenizers.source.encode_words(translation.source)
     target_words = word_groups(tokenizers.target.pieces(hypothesis.ids))
     return piece_map(
@@ -199,13 +203,13 @@ def hypothesis_map(
 
 
 Encoded = tuple[list[int], list[int]]
-"""Piece ids without EOS, and for each the number of its word; `Tokenizer.encode_words` gives it."""
+"""Piece ids without EOS, and the word number of each, as `Tokenizer.encode_words` returns them."""
 
 
 def piece_map(
     weights: Weights, tokenizers: TokenizerPair, source: Encoded, target: Encoded
 ) -> AttentionMap:
-    """Return the map of weights [L, H, T, S], T and S counting EOS, on these pieces."""
+    """Return the attention map of weights [L, H, T, S] for these pieces; T and S count EOS."""
     return AttentionMap(
         weights,
         _labels(tokenizers.source, source[0]),
@@ -219,17 +223,18 @@ def _labels(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
     return [*tokenizer.pieces(ids), EOS_SURFACE]
 
 
-def _first_of_each(words: Sequence[int]) -> list[int]:
-    """Return where each word begins."""
+def _word_starts(words: Sequence[int]) -> list[int]:
+    """Return the index of the first piece of each word."""
     return [i for i, word in enumerate(words) if i == 0 or words[i - 1] != word]
 
 
 def _count_words(words: Sequence[int]) -> int:
-    """Count the labels before EOS."""
+    """Return the number of labels before EOS."""
     return len(words) - bool(words and words[-1] == EOS_WORD)
 
 
-def _spell(labels: Sequence[str], starts: Sequence[int]) -> list[str]:
+def _word_labels(labels: Sequence[str], starts: Sequence[int]) -> list[str]:
+    """Join the pieces of each word; byte pieces such as ``<0xE2>`` become characters."""
     joined = ["".join(labels[start:end]) for start, end in pairwise([*starts, len(labels)])]
     return [_BYTES.sub(_decode, word).replace(WORD_START, "") or WORD_START for word in joined]
 

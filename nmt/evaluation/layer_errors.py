@@ -1,4 +1,4 @@
-"""Alignment error rate of every decoder layer during validation, from weights already there."""
+"""Alignment error rate (AER) of every decoder layer, from the weights that validation computes."""
 
 from collections.abc import Iterable
 
@@ -14,25 +14,25 @@ Scores = dict[AlignmentExtractor, AlignmentScore]
 
 
 class LayerErrors:
-    """Error rates of the mean of each layer's heads, read at once and a step later.
+    """AER of each layer's attention, averaged over its heads, without and with a shift.
 
     Legend: B batch, L layers, H heads, T target, S source length.
 
     Attributes:
-        scores: So far, of each reading.
+        scores: The score so far of each extractor.
     """
 
     def __init__(self, tokenizers: TokenizerPair, text: ParallelText) -> None:
-        """Compare with the word links of a split, which it has."""
+        """Score against the gold links of `text`, which must have some."""
         self._tokenizers = tokenizers
         self._text = text
         self._gold = text.alignment or []
         self.scores: Scores = {}
 
     def add(self, weights: Tensor, indices: Iterable[int]) -> None:
-        """Add a batch of weights [B, L, H, T, S] of the pairs with these indices."""
+        """Add the weights [B, L, H, T, S] of a batch; `indices` are the positions of its pairs."""
         rows = weights.float().mean(dim=2, keepdim=True).cpu().numpy()
-        readings = [
+        extractors = [
             AlignmentExtractor(layer, None, shift)
             for layer in range(weights.size(1))
             for shift in (False, True)
@@ -42,25 +42,25 @@ class LayerErrors:
             target = self._tokenizers.target.encode_words(self._text.target[index])
             real = row[:, :, : len(target[0]) + 1, : len(source[0]) + 1]
             attention = piece_map(real, self._tokenizers, source, target)
-            found = links_by_extractor(readings, attention)
-            for reading, links in zip(readings, found, strict=True):
-                score = self.scores.get(reading, AlignmentScore())
-                self.scores[reading] = score.plus(links, self._gold[index])
+            found = links_by_extractor(extractors, attention)
+            for extractor, links in zip(extractors, found, strict=True):
+                score = self.scores.get(extractor, AlignmentScore())
+                self.scores[extractor] = score.with_pair(links, self._gold[index])
 
     def scalars(self) -> dict[str, float]:
         """Return ``attention/layer-N/aer`` and ``.../aer_shifted``, N from 1, each from 0 to 1."""
         return {
-            f"attention/layer-{reading.layer + 1}/aer{'_shifted' if reading.shift else ''}": (
+            f"attention/layer-{extractor.layer + 1}/aer{'_shifted' if extractor.shift else ''}": (
                 score.error_rate
             )
-            for reading, score in self.scores.items()
+            for extractor, score in self.scores.items()
         }
 
 
 def joined_scores(parts: Iterable[Scores]) -> Scores:
-    """Return the scores of several parts of a corpus as those of the whole."""
+    """Return the scores of a corpus from those of its parts."""
     joined: Scores = {}
     for part in parts:
-        for reading, score in part.items():
-            joined[reading] = joined.get(reading, AlignmentScore()).joined(score)
+        for extractor, score in part.items():
+            joined[extractor] = joined.get(extractor, AlignmentScore()).joined(score)
     return joined

@@ -1,4 +1,4 @@
-"""Corpus scores by sacreBLEU, each with the signature that says how it was taken."""
+"""Corpus scores by sacreBLEU, each with the signature that documents its settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ from nmt.errors import UserError
 
 @dataclass(frozen=True)
 class Score:
-    """A score, 0 to 100, and sacreBLEU's signature of it."""
+    """A score in percent and its sacreBLEU signature. Only TER can exceed 100."""
 
     value: float
     signature: str
 
 
 def bleu(translations: Sequence[str], references: Sequence[str]) -> Score:
-    """BLEU (Papineni et al. 2002) on detokenised, cased text, 13a; higher is better."""
+    """Return BLEU (Papineni et al. 2002) of detokenized, cased text, with tokenizer 13a."""
     return _score(BLEU(), translations, references)
 
 
 def chrf(translations: Sequence[str], references: Sequence[str]) -> Score:
-    """ChrF2 (Popović 2015): F-score of character 6-grams; higher is better."""
+    """Return chrF2 (Popović 2015), the F-score of character n-grams of up to 6 characters."""
     return _score(CHRF(), translations, references)
 
 
 def ter(translations: Sequence[str], references: Sequence[str]) -> Score:
-    """Translation edit rate (Snover et al. 2006), edits per reference word; lower is better."""
+    """Return TER (Snover et al. 2006): edits per 100 reference words. Lower is better."""
     return _score(TER(), translations, references)
 
 

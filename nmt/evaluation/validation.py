@@ -1,4 +1,4 @@
-"""How good a model is now: loss over all tokens, scores of real search, samples and heatmaps."""
+"""Validation: the teacher-forced loss, scores of beam search, sample translations and heatmaps."""
 
 import math
 from collections.abc import Sequence
@@ -31,12 +31,13 @@ class ValidationReport:
     """Scores of one model on one split.
 
     Attributes:
-        loss: Negative log-likelihood a target piece, in nats.
-        bleu: With its signature; likewise ``chrf``.
-        translations: Of every source, in order.
-        samples: Tag, and source, reference and translation as text.
-        heatmaps: Tag and picture of the samples; none for a model without attention.
-        attention: Numbers about each layer's attention by name; see `ForcedReport`.
+        loss: Negative log-likelihood per target piece, in nats.
+        bleu: BLEU with its signature.
+        chrf: chrF with its signature.
+        translations: The translation of every source, in order.
+        samples: Source, reference and translation as text, by tag.
+        heatmaps: Attention of the samples, by tag; empty for a model without attention.
+        attention: Statistics of each layer's attention, by name; see `TeacherForcedReport`.
     """
 
     loss: float
@@ -49,11 +50,11 @@ class ValidationReport:
 
     @property
     def perplexity(self) -> float:
-        """Return e^loss, a piece."""
+        """The perplexity per piece, e^loss."""
         return math.exp(min(self.loss, 700.0))
 
     def scalars(self) -> dict[str, float]:
-        """Return the numbers by name."""
+        """Return all scores by name."""
         return {
             "loss": self.loss,
             "perplexity": self.perplexity,
@@ -64,13 +65,13 @@ class ValidationReport:
 
 
 @dataclass(frozen=True)
-class ForcedReport:
-    """What forcing a model onto a split tells.
+class TeacherForcedReport:
+    """Loss and attention statistics of a model on a split, with the references as decoder input.
 
     Attributes:
         loss: Mean negative log-likelihood over all target pieces, in nats.
-        attention: Statistics of each layer that attends, by name; where the split has gold links
-            also its ``aer`` and, read a step later, ``aer_shifted``, from 0 to 1.
+        attention: Statistics of each layer that attends, by name. If the split has gold links, they
+            include its ``aer`` and, with a shift, ``aer_shifted``, from 0 to 1.
     """
 
     loss: float
@@ -78,12 +79,12 @@ class ForcedReport:
 
 
 @torch.inference_mode()
-def force_corpus(
+def teacher_forced_report(
     translator: Translator, encoded: EncodedCorpus, text: ParallelText
-) -> ForcedReport:
-    """Force a model onto every pair of a split, once, in the translator's precision.
+) -> TeacherForcedReport:
+    """Run a model once on every pair of a split, in the translator's precision.
 
-    Processes that train together share the pairs out, and all get the whole report.
+    Distributed processes divide the pairs among them, and each returns the whole report.
     """
     model = translator.model
     device = model.output.weight.device
@@ -113,42 +114,45 @@ def force_corpus(
     if errors is not None:
         errors.scores = joined_scores(processes.gather(errors.scores))
         attention |= errors.scalars()
-    return ForcedReport(total / tokens, attention)
+    return TeacherForcedReport(total / tokens, attention)
 
 
 def evaluate_model(
     translator: Translator, text: ParallelText, encoded: EncodedCorpus, logging: LoggingConfig
 ) -> ValidationReport:
-    """Score a model on a split, by forcing and by search; the model is left in evaluation mode."""
+    """Score a model on a split by teacher forcing and by beam search.
+
+    The model is left in evaluation mode.
+    """
     translator.model.eval()
-    forced = force_corpus(translator, encoded, text)
+    forced = teacher_forced_report(translator, encoded, text)
     translations = processes.share_out(
         text.source, lambda part: [t.text for t in translator.translate(part)]
     )
-    shown = _spread(text, logging.samples)
-    drawn = translator.translate([text.source[i] for i in shown], need_weights=True)
+    sampled = _evenly_spaced(text, logging.samples)
+    shown = translator.translate([text.source[i] for i in sampled], need_weights=True)
     return ValidationReport(
         loss=forced.loss,
         bleu=metrics.bleu(translations, text.target),
         chrf=metrics.chrf(translations, text.target),
         translations=translations,
         samples={
-            f"sample/{n}": _sample(text, i, t)
-            for n, (i, t) in enumerate(zip(shown, drawn, strict=True), 1)
+            f"sample/{n}": _sample_text(text, i, t)
+            for n, (i, t) in enumerate(zip(sampled, shown, strict=True), 1)
         },
-        heatmaps=_heatmaps(translator, drawn, logging.heatmap_layer),
+        heatmaps=_heatmaps(translator, shown, logging.heatmap_layer),
         attention=forced.attention,
     )
 
 
-def _spread(text: ParallelText, count: int) -> list[int]:
-    """Choose sentences evenly over a split, blank ones passed over."""
-    spoken = [i for i, sentence in enumerate(text.source) if sentence.strip()]
-    count = min(count, len(spoken))
-    return [spoken[(2 * n + 1) * len(spoken) // (2 * count)] for n in range(count)]
+def _evenly_spaced(text: ParallelText, count: int) -> list[int]:
+    """Return the indices of at most `count` nonblank sentences, evenly spaced over a split."""
+    nonblank = [i for i, sentence in enumerate(text.source) if sentence.strip()]
+    count = min(count, len(nonblank))
+    return [nonblank[(2 * n + 1) * len(nonblank) // (2 * count)] for n in range(count)]
 
 
-def _sample(text: ParallelText, index: int, translation: Translation) -> str:
+def _sample_text(text: ParallelText, index: int, translation: Translation) -> str:
     return (
         f"source:      {text.source[index]}\n"
         f"reference:   {text.target[index]}\n"

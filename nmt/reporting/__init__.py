@@ -1,1 +1,1 @@
-"""What a run shows of itself: metric logs, heatmaps, the progress line and the log file."""
+"""What a run reports: metric logs, heatmaps, HTML pages, the progress line and the log file."""

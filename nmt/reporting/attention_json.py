@@ -1,6 +1,6 @@
-"""Attention as JSON, for other programs. L layers, H heads, T target length, S source length.
+"""Attention as JSON for other programs. L layers, H heads, T target length, S source length.
 
-The schema, one object for the file:
+The file is one object:
 
     {"format": "nmt-attention-1",
      "sentences": [{"title": "...",
@@ -8,9 +8,10 @@ The schema, one object for the file:
                     "target": ["..."],          T target tokens
                     "source_text": "...",
                     "target_text": "...",
-                    "weights": [[[[0.5]]]]}]}   [L][H][T][S] numbers; null where not known
+                    "weights": [[[[0.5]]]]}]}   [L][H][T][S] numbers; null if unknown
 
-The file is ASCII, a sentence a line. A weight has the fewest digits that give its float32 back.
+The file is ASCII and has one line per sentence. A weight is written with the fewest digits that
+identify its float32 value.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ FORMAT = "nmt-attention-1"
 
 
 def save_attention_json(records: Sequence[AttentionRecord], path: Path) -> None:
-    """Write `records` to `path`, weights as float32; those not finite become null.
+    """Write `records` to `path`, with weights as float32. Weights that are not finite become null.
 
-    Missing folders are made. The file appears complete or not at all.
+    Missing folders are created. The file appears complete or not at all.
     """
     with atomic_write(path) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
         file.write(f'{{"format": "{FORMAT}", "sentences": [')
@@ -43,10 +44,10 @@ def save_attention_json(records: Sequence[AttentionRecord], path: Path) -> None:
 
 
 def load_attention_json(path: Path) -> list[AttentionRecord]:
-    """Read what `save_attention_json` wrote: float32 weights, NaN where they are not known.
+    """Read a file of `save_attention_json`. Weights are float32, and null becomes NaN.
 
     Raises:
-        ValueError: the file is not JSON of this format; the message names the file.
+        ValueError: the file does not have this format; the message names the file.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -54,13 +55,13 @@ def load_attention_json(path: Path) -> list[AttentionRecord]:
         raise ValueError(f"{path} is not JSON: {error}") from error
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
-        raise ValueError(f"{path} has format {found!r}, but {FORMAT!r} is needed")
+        raise ValueError(f"{path} has format {found!r}, but {FORMAT!r} is required")
     records = []
     for number, sentence in enumerate(content.get("sentences", []), start=1):
         try:
             records.append(_record(sentence))
         except (KeyError, TypeError, ValueError) as error:
-            reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            reason = f"has no {error}" if isinstance(error, KeyError) else str(error)
             raise ValueError(f"{path}, sentence {number}: {reason}") from error
     return records
 
@@ -77,7 +78,7 @@ def _plain(record: AttentionRecord) -> dict[str, object]:
 
 
 def _shortest(weights: npt.NDArray[np.floating[Any]]) -> Any:
-    """Nested lists of numbers that Python writes with the fewest digits that name a float32."""
+    """Return nested lists of numbers that Python writes with the fewest digits of a float32."""
     single = np.asarray(weights, dtype=np.float32)
     numbers = single.astype(np.str_).astype(np.float64).astype(object)
     numbers[~np.isfinite(single)] = None
@@ -87,7 +88,7 @@ def _shortest(weights: npt.NDArray[np.floating[Any]]) -> Any:
 def _record(sentence: Any) -> AttentionRecord:
     source, target = list(sentence["source"]), list(sentence["target"])
     weights = np.array(sentence["weights"], dtype=np.float32)  # None becomes NaN
-    if weights.size == 0 and weights.ndim >= 2:  # empty lists do not tell the sizes inside them
+    if weights.size == 0 and weights.ndim >= 2:  # empty lists lose the inner sizes
         weights = weights.reshape(*weights.shape[:2], len(target), len(source))
     return AttentionRecord(
         source=source,

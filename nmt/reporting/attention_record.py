@@ -1,4 +1,6 @@
-"""The attention of one translation, all layers and heads, with the tokens it connects.
+"""The attention of one sentence pair in all layers and heads, as data for reports.
+
+Pages, JSON files and heatmap grids are all made from it.
 
 Shapes: L layers, H heads, T target length, S source length.
 """
@@ -14,20 +16,20 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, eq=False)
 class AttentionRecord:
-    """Attention weights of one sentence pair, as pages, JSON files and grids show them.
+    """Attention weights of one sentence pair with its tokens and texts.
 
     Args:
         source: the S source tokens.
         target: the T target tokens.
-        weights: [L, H, T, S], each in 0..1, with at least one layer and one head; NaN where a
-            weight is unknown.
-        title: says what is shown, above pictures and pages.
+        weights: [L, H, T, S], each in [0, 1], with at least one layer and one head. NaN is an
+            unknown weight.
+        title: the heading of pictures and pages.
         source_text: the source sentence as text.
         target_text: the target sentence as text.
 
     Raises:
         ValueError: the weights do not have four dimensions, have no layer or no head, or do not
-            fit the tokens.
+            match the tokens.
     """
 
     source: list[str]
@@ -49,10 +51,10 @@ class AttentionRecord:
 
     @property
     def layers(self) -> int:
-        """L, the number of layers."""
+        """The number of layers, L."""
         return int(self.weights.shape[0])
 
     @property
     def heads(self) -> int:
-        """H, the number of heads of a layer."""
+        """The number of heads per layer, H."""
         return int(self.weights.shape[1])

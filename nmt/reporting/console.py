@@ -1,41 +1,44 @@
-"""What a run says: to the terminal and to train.log alike, above a live line of progress."""
+"""The messages of a run, written to the terminal above the progress line and to train.log."""
 
 import logging
 import time
 
 from nmt.reporting.progress_line import ProgressLine, StageStatus
 
-_PATIENCE = 2.0  # seconds before a stage shows a line at all
+_STAGE_DELAY = 2.0  # seconds before a stage shows progress; most stages are shorter
 
 
 class Console:
-    """Says a thing to the terminal, and to a log once there is one."""
+    """Writes messages to the terminal and, once it is open, to the log file."""
 
     def __init__(self, line: ProgressLine) -> None:
-        """Speak above this line."""
+        """Write above this progress line."""
         self.line = line
         self._log: logging.Logger | None = None
-        self._said: list[str] = []
+        self._messages: list[str] = []
         self._stage, self._began = "", 0.0
 
     def keep(self, log: logging.Logger) -> None:
-        """Write to a log from now on, and what was said before it was open."""
+        """Write all messages to a log: the earlier ones now, later ones as they come."""
         self._log = log
-        for text in self._said:
+        for text in self._messages:
             log.info(text)
 
     def __call__(self, text: str) -> None:
-        """Say one line."""
+        """Write a message of one line."""
         self.line.message(text)
         if self._log is None:
-            self._said.append(text)
+            self._messages.append(text)
         else:
             self._log.info(text)
 
     def progress(self, stage: str, done: int, total: int | None) -> None:
-        """Show how far a stage is, if it takes long enough for anyone to wonder."""
+        """Show the progress of a stage that has run for more than two seconds.
+
+        `done` and `total` count pairs; a `total` of None is unknown.
+        """
         now = time.monotonic()
         if stage != self._stage:
             self._stage, self._began = stage, now
-        if now - self._began >= _PATIENCE:
+        if now - self._began >= _STAGE_DELAY:
             self.line.update(StageStatus(stage, done, total, now - self._began))

@@ -1,7 +1,8 @@
-"""Metric logs: where the numbers of a run go while it trains.
+"""Metric logs record the numbers, texts and heatmaps of a run while it trains.
 
-A log is a resource: whoever opens it closes it, in `finally` or with `contextlib.closing`.
-`step` counts updates. Only one process of a training writes; the others hold `MetricLogs([])`.
+A log is a resource: the code that opens it closes it, in `finally` or with `contextlib.closing`.
+`step` counts updates. In distributed training only one process writes; the others use
+`MetricLogs([])`.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class MetricLog(Protocol):
-    """Takes numbers, texts and heatmaps of a run; ignores what it cannot show."""
+    """Records numbers, texts and heatmaps of a run. A log ignores what it cannot represent."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Record numbers measured after update `step`, by name ("train/loss")."""
+        """Record numbers measured after update `step`, by name, e.g. "train/loss"."""
 
     def text(self, step: int, tag: str, text: str) -> None:
         """Record a text, such as sample translations, in Markdown."""
@@ -33,24 +34,24 @@ class MetricLog(Protocol):
         """Record an attention heatmap."""
 
     def close(self) -> None:
-        """Write what is still held back and release the log."""
+        """Write buffered data and release the log."""
 
 
 class JsonLinesLog:
-    """Numbers as a file of JSON lines: `{"step": 100, "time": 1700000000.0, "train/loss": 2.3}`.
+    """JSON lines such as `{"step": 100, "time": 1700000000.0, "train/loss": 2.3}`.
 
-    Lines are appended and flushed one by one, so a killed run loses at most the line it was
+    Each line is flushed as it is appended, so a killed run loses at most the line that it was
     writing. Every line is strict JSON: numbers that are not finite become the strings "nan",
     "inf" and "-inf". `time` is in seconds since 1970. Texts and heatmaps are ignored.
 
     Args:
-        path: the file; it and its folder are made if missing.
-        resume_step: the step of the checkpoint that training continues from. Later lines, which
-            the continued run will write again, are dropped. None keeps all lines.
-        clock: tells the time.
+        path: the file; it and its folder are created if missing.
+        resume_step: the step of the checkpoint that training resumes from. Later lines are
+            dropped, because the resumed run writes them again. None keeps all lines.
+        clock: returns the time in seconds since 1970.
 
     Raises:
-        ValueError: the file holds a line, not the last, that is no metrics line.
+        ValueError: a line other than the last is not a line of metrics.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class JsonLinesLog:
             ValueError: a value is named "step" or "time", or the log is closed.
         """
         if reserved := {"step", "time"} & values.keys():
-            raise ValueError(f"metrics cannot be named {sorted(reserved)}: every line has these")
+            raise ValueError(
+                f"metrics cannot be named {sorted(reserved)}: every line already has these keys"
+            )
         row: dict[str, float | str] = {"step": step, "time": round(self._clock(), 3)}
         row.update((name, _strict(float(value))) for name, value in values.items())
         self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
@@ -82,12 +85,12 @@ class JsonLinesLog:
         """Ignore the heatmap."""
 
     def close(self) -> None:
-        """Close the file; closing twice does no harm."""
+        """Close the file. Closing again has no effect."""
         self._file.close()
 
 
 class MetricLogs:
-    """Several logs as one. None at all is allowed, and records nothing."""
+    """Several logs as one. An empty sequence is allowed and records nothing."""
 
     def __init__(self, logs: Sequence[MetricLog]) -> None:
         self._logs = tuple(logs)
@@ -108,27 +111,27 @@ class MetricLogs:
             log.heatmap(step, tag, heatmap)
 
     def close(self) -> None:
-        """Close every log, also when one of them fails; the failure is raised afterwards."""
+        """Close every log. An error of one is raised after the others are closed."""
         with ExitStack() as stack:
             for log in reversed(self._logs):
                 stack.callback(log.close)
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """Read the lines of a `JsonLinesLog`, "nan" and "inf" as floats again.
+    """Read the lines of a `JsonLinesLog`. The strings "nan" and "inf" become floats again.
 
-    A last line that was never finished is left out.
+    An incomplete last line is skipped.
 
     Raises:
-        ValueError: another line is no metrics line.
+        ValueError: another line is not a line of metrics.
     """
     return [{name: float(value) for name, value in row.items()} for _, row in _read_lines(path)]
 
 
 def _read_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Every finished line, as written and as parsed."""
+    """Return every complete line, as text and parsed."""
     lines = path.read_bytes().split(b"\n")
-    finished = lines[:-1]  # what follows the last line break was cut short, or is nothing
+    finished = lines[:-1]  # the last part is empty or an incomplete line
     return [_parse(path, number, line) for number, line in enumerate(finished, start=1)]
 
 
@@ -136,18 +139,18 @@ def _parse(path: Path, number: int, line: bytes) -> tuple[str, dict[str, Any]]:
     try:
         text = line.decode("utf-8")
         row = json.loads(text)
-    except ValueError:  # what both undecodable bytes and broken JSON raise
+    except ValueError:  # raised for undecodable bytes and for broken JSON
         row = None
     if not isinstance(row, dict) or not isinstance(row.get("step"), int):
         raise ValueError(
-            f"{path}, line {number}, is no line of metrics: {line[:60]!r}. "
-            "Remove that line, or move the file away"
+            f"{path}, line {number}, is not a line of metrics: {line[:60]!r}. "
+            "Remove the line or move the file away"
         )
     return text, row
 
 
 def _rewrite(path: Path, last_step: int | None) -> None:
-    """Drop an unfinished last line, and all lines after `last_step`."""
+    """Drop an incomplete last line and all lines after `last_step`."""
     kept = [
         line for line, row in _read_lines(path) if last_step is None or row["step"] <= last_step
     ]
@@ -156,4 +159,5 @@ def _rewrite(path: Path, last_step: int | None) -> None:
 
 
 def _strict(value: float) -> float | str:
+    """Return a value that strict JSON can represent."""
     return value if math.isfinite(value) else str(value)

@@ -1,4 +1,4 @@
-"""Heatmaps as files: the latest of each, as the model sharpens."""
+"""A metric log that writes the latest heatmap of each tag as a PNG file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,10 +8,10 @@ from nmt.reporting.heatmaps.rendering import save_heatmap
 
 
 class PictureLog:
-    """A metric log that keeps pictures only, as ``<last part of the tag>.png``."""
+    """A `MetricLog` of heatmaps only. A file is named ``<last part of the tag>.png``."""
 
     def __init__(self, directory: Path) -> None:
-        """Draw into a folder."""
+        """Write to this folder."""
         self._directory = directory
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -21,8 +21,8 @@ class PictureLog:
         """Ignore texts."""
 
     def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
-        """Draw a heatmap in place of the one of the step before."""
+        """Write a heatmap, replacing that of an earlier step."""
         save_heatmap(heatmap, self._directory / f"{tag.rsplit('/', 1)[-1]}.png")
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, because no file stays open."""

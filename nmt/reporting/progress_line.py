@@ -1,4 +1,4 @@
-"""The progress line: one live line on a terminal, a plain line now and then in a pipe."""
+"""The progress line: one line rewritten in place on a terminal, occasional lines in a pipe."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _BAR = 12  # characters
 
 @dataclass(frozen=True)
 class TrainingStatus:
-    """Where training stands.
+    """The progress of training.
 
     Args:
-        update: optimiser updates made.
-        max_updates: updates to make, None if something else ends training.
-        epoch: the pass over the data that is under way, from 1.
+        update: number of optimizer updates so far.
+        max_updates: number of updates at which training ends, None if there is no limit.
+        epoch: the current epoch, from 1.
         loss: nats per target token.
         learning_rate: of the latest update.
-        gradient_norm: before clipping.
-        tokens_per_second: target tokens, on all processes.
-        seconds_left: expected, None if unknown.
+        gradient_norm: norm before clipping.
+        tokens_per_second: target tokens per second, of all processes together.
+        seconds_left: estimated time left, None if unknown.
     """
 
     update: int
@@ -43,10 +43,10 @@ class TrainingStatus:
 
 
 def format_status(status: TrainingStatus, width: int = LINE_WIDTH) -> str:
-    """Describe a status in one line of at most `width` characters.
+    """Format a status as one line of at most `width` characters.
 
-    Where not everything fits, the gradient norm goes first, then the epoch, the learning rate,
-    the speed, the time left and the loss.
+    If the line is too long, parts are removed in this order: gradient norm, epoch, learning rate,
+    speed, time left, loss.
     """
     parts = {
         "update": _format_update(status.update, status.max_updates),
@@ -67,13 +67,13 @@ def format_status(status: TrainingStatus, width: int = LINE_WIDTH) -> str:
 
 @dataclass(frozen=True)
 class StageStatus:
-    """How far a stage before training is.
+    """The progress of a stage before training.
 
     Args:
-        stage: what is done, as "encoding".
-        done: pairs so far.
-        total: pairs in all, None if unknown.
-        seconds: spent on the stage so far.
+        stage: its name, e.g. "encoding".
+        done: number of pairs so far.
+        total: number of all pairs, None if unknown.
+        seconds: time spent on the stage so far.
     """
 
     stage: str
@@ -83,7 +83,7 @@ class StageStatus:
 
 
 def format_stage(status: StageStatus, width: int = LINE_WIDTH) -> str:
-    """Describe a stage in one line of at most `width` characters, with a bar where one can be."""
+    """Format a stage as a line of at most `width` characters, with a bar if `total` is known."""
     speed = status.done / max(status.seconds, 1e-9)
     rate = f"{_short(speed)} pairs/s"
     if not status.total:
@@ -99,7 +99,7 @@ def format_stage(status: StageStatus, width: int = LINE_WIDTH) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Write seconds as "0:07", "12:40", "3:05:00" or "2d 3h"; "?" if they are not finite."""
+    """Format seconds as "0:07", "12:40", "3:05:00" or "2d 3h"; "?" if they are not finite."""
     if not math.isfinite(seconds):
         return "?"
     minutes, second = divmod(max(0, round(seconds)), 60)
@@ -115,14 +115,14 @@ def format_duration(seconds: float) -> str:
 class ProgressLine:
     """Shows the latest status.
 
-    On a terminal one line is rewritten in place, at most ten times a second, and is kept when
-    the line is closed. Anywhere else plain lines are written, one every `every_seconds`, and the
-    latest status before each message and when the line is closed.
+    On a terminal, one line is rewritten in place at most ten times per second. The last one stays
+    when the progress line is closed. On any other stream, a line is written every `every_seconds`,
+    before each message and on closing.
 
     Args:
-        stream: where to write, usually `sys.stderr`.
-        every_seconds: time between plain lines.
-        clock: tells the time in seconds.
+        stream: the output stream, usually `sys.stderr`.
+        every_seconds: time between lines on a stream that is not a terminal.
+        clock: returns the time in seconds.
     """
 
     def __init__(
@@ -133,23 +133,23 @@ class ProgressLine:
     ) -> None:
         self._stream = stream
         self._live = stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._pause = REDRAW_SECONDS if self._live else every_seconds
+        self._interval = REDRAW_SECONDS if self._live else every_seconds
         self._clock = clock
         self._shown_at: float | None = None
-        self._waiting: TrainingStatus | StageStatus | None = None  # given, but not shown yet
-        self._line = ""  # what the live line shows now
+        self._pending: TrainingStatus | StageStatus | None = None  # not shown yet
+        self._line = ""  # what the terminal shows now
 
     def update(self, status: TrainingStatus | StageStatus) -> None:
-        """Show `status`, now or, if the last one was shown only just now, with a later one."""
-        self._waiting = status
+        """Show `status` now, or later if the line was updated a moment ago."""
+        self._pending = status
         now = self._clock()
-        if self._shown_at is None or now - self._shown_at >= self._pause:
+        if self._shown_at is None or now - self._shown_at >= self._interval:
             self._show()
 
     def message(self, text: str) -> None:
-        """Print a line of its own, which stays: above the live line, or behind the latest status.
+        """Print a permanent line: above the live line, or in a pipe after the latest status.
 
-        What is told of an update, a validation or the final scores, then never stands before it.
+        In a pipe, a message about an update therefore always follows the status of that update.
         """
         if not self._live:
             self._show()
@@ -160,7 +160,7 @@ class ProgressLine:
         self._stream.flush()
 
     def close(self) -> None:
-        """Show the last status if it is still waiting, and leave the cursor on a fresh line."""
+        """Show the last status if it was not shown yet, and move the cursor to a new line."""
         self._show()
         if self._line:
             self._stream.write("\n")
@@ -168,17 +168,17 @@ class ProgressLine:
         self._stream.flush()
 
     def _show(self) -> None:
-        if self._waiting is None:
+        if self._pending is None:
             return
         self._shown_at = self._clock()
         if self._live:
-            # The last column stays free: some terminals wrap as soon as it is filled.
-            self._line = _format(self._waiting, min(LINE_WIDTH, _columns(self._stream) - 1))
+            # Leave the last column empty, because some terminals wrap as soon as it is filled.
+            self._line = _format(self._pending, min(LINE_WIDTH, _columns(self._stream) - 1))
             self._stream.write(f"\r{self._line}{CLEAR_TO_END}")
         else:
-            self._stream.write(f"{_format(self._waiting)}\n")
+            self._stream.write(f"{_format(self._pending)}\n")
         self._stream.flush()
-        self._waiting = None
+        self._pending = None
 
     def __enter__(self) -> Self:
         return self
@@ -193,14 +193,14 @@ class ProgressLine:
 
 
 def _format(status: TrainingStatus | StageStatus, width: int = LINE_WIDTH) -> str:
-    """Describe a status of either kind."""
+    """Format a status of training or of a stage."""
     if isinstance(status, StageStatus):
         return format_stage(status, width)
     return format_status(status, width)
 
 
 def _columns(stream: TextIO) -> int:
-    """Width of the terminal behind `stream`, which need not be the one behind stdout."""
+    """Return the width of the terminal of `stream`, which may differ from that of stdout."""
     try:
         columns = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):
@@ -216,14 +216,14 @@ def _format_update(update: int, max_updates: int | None) -> str:
 
 
 def _decimal(value: float, digits: int) -> str:
-    """Fixed decimals for usual sizes, powers of ten for others; at most 8 characters."""
+    """Format a number with fixed decimals, or as a power of ten if large; at most 8 characters."""
     if not math.isfinite(value) or abs(value) < 1000:
         return f"{value:.{digits}f}"
     return f"{value:.1e}"
 
 
 def _short(number: float) -> str:
-    """6,210, 123k, 4.5M, 1.2e+10: a count in at most 7 characters."""
+    """Format a count in at most 7 characters, e.g. 6,210, 123k, 4.5M or 1.2e+10."""
     if not math.isfinite(number) or abs(number) >= 999_500_000:
         return f"{number:.1e}"
     if abs(number) >= 999_500:

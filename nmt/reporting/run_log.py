@@ -1,4 +1,4 @@
-"""The log file of a run: what the package logs while it works, with times."""
+"""The log file of a run: the messages of the package's loggers, with their times."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ LINE_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
 class RunLog:
-    """An open log file. `logger` writes to it, and so does every logger below "nmt"."""
+    """An open log file. `logger` and every logger below "nmt" write to it."""
 
     def __init__(self, handler: _RunLogHandler) -> None:
         self.logger = logging.getLogger(LOGGER_NAME)
         self._handler = handler
 
     def close(self) -> None:
-        """Close the file and leave the logger as it was found; twice does no harm."""
+        """Close the file and restore the logger's settings. Closing again has no effect."""
         _detach(self.logger, self._handler)
 
     def __enter__(self) -> Self:
@@ -35,11 +35,11 @@ class RunLog:
 
 
 def open_run_log(path: Path) -> RunLog:
-    """Write what the logger "nmt" is told, from INFO on, to the end of `path`.
+    """Append the records of the logger "nmt", from level INFO, to the file `path`.
 
-    The file alone gets it: while the log is open nothing reaches the root logger's handlers, and
-    so nothing breaks into the progress line. One log is open at a time; one that an earlier run of
-    the same process (a sweep) left open is closed first.
+    While the log is open, nothing reaches the root logger's handlers, so that no record interrupts
+    the progress line. One log is open at a time: if an earlier run of the same process (a sweep)
+    left its log open, that log is closed first.
     """
     logger = logging.getLogger(LOGGER_NAME)
     for handler in list(logger.handlers):
@@ -54,7 +54,7 @@ def open_run_log(path: Path) -> RunLog:
 
 
 class _RunLogHandler(logging.FileHandler):
-    """Also remembers how the logger was set before."""
+    """A file handler that stores the logger's previous settings."""
 
     def __init__(self, path: Path, logger: logging.Logger) -> None:
         super().__init__(path, mode="a", encoding="utf-8")

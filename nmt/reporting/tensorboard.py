@@ -1,4 +1,4 @@
-"""Metrics, sample translations and heatmaps for TensorBoard."""
+"""Metrics, sample translations and heatmaps in TensorBoard."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class TensorBoardLog:
     """A `MetricLog` that writes TensorBoard event files.
 
     Args:
-        directory: where the event files go; made if missing.
-        resume_step: the step of the checkpoint that training continues from. TensorBoard then
-            hides what an earlier run recorded after it. None hides nothing.
+        directory: the folder of the event files; created if missing.
+        resume_step: the step of the checkpoint that training resumes from. TensorBoard then hides
+            what an earlier run recorded after it. None hides nothing.
     """
 
     def __init__(self, directory: Path, resume_step: int | None = None) -> None:
@@ -30,7 +30,7 @@ class TensorBoardLog:
         )
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Add one point to the curve of each name."""
+        """Add a point to the curve of each name."""
         for name, value in values.items():
             self._writer.add_scalar(name, float(value), step)
 
@@ -39,9 +39,9 @@ class TensorBoardLog:
         self._writer.add_text(tag, text, step)
 
     def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
-        """Add the heatmap as a picture."""
+        """Add the heatmap as an image."""
         self._writer.add_image(tag, heatmap_image(heatmap), step, dataformats="HWC")
 
     def close(self) -> None:
-        """Write what is still held back and close the event file; twice does no harm."""
+        """Write buffered data and close the event file. Closing again has no effect."""
         self._writer.close()

@@ -1,1 +1,1 @@
-"""Sweeps and searches: everything that belongs to Hydra beyond the settings themselves."""
+"""Everything that concerns Hydra: sweeps, searches, launchers, overrides, composition errors."""

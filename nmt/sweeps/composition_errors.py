@@ -1,4 +1,4 @@
-"""From Hydra's and OmegaConf's exceptions to one line in the user's words."""
+"""Converts exceptions of Hydra and OmegaConf to one-line messages for the user."""
 
 import difflib
 import re
@@ -7,8 +7,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from nmt.config.folders import config_directory
@@ -16,37 +15,18 @@ from nmt.errors import UserError
 from nmt.sweeps.misplaced_settings import explain_misplaced
 
 
-def readable(override: str) -> str:
-    """Write an override as Hydra wants it; a budget that is left to the memory is a 0.
-
-    Values that its grammar cannot read, as a path with an umlaut, = or {lang}, get quotes; and
-    ``data.extra.NAME`` may name a source of the user's own, for which it asks for ``++``.
-    """
-    key, _, value = override.partition("=")
-    if override == "training.batch_tokens=auto":
-        return f"{key}=0"
-    if not re.search(r"""['"]""", value) and ("{lang}" in value or not _can_be_read(override)):
-        plain = value.replace("{lang}", "")
-        if value and not re.search(r"[,\[\]{}\\]", plain):
-            override = f"{key}='{value}'"
-    return f"++{override}" if key.startswith("data.extra.") else override
-
-
-def _can_be_read(override: str) -> bool:
-    try:
-        OverridesParser.create().parse_override(override)
-    except HydraException:
-        return False
-    return True
-
-
 def explain(error: Exception, arguments: Sequence[str]) -> UserError:
-    """Say which override is wrong, and what is nearest to it."""
-    if of_resolver := _user_error_behind(error):
-        return of_resolver
+    """Return an error that names the wrong override and the most similar valid one.
+
+    Args:
+        error: What Hydra or OmegaConf raised.
+        arguments: The command line of `nmt train`.
+    """
+    if user_error := _user_error_behind(error):
+        return user_error
     if isinstance(error, OverrideParseException):
-        return _unreadable(error)
-    if isinstance(error, ValueError):  # Hydra's word for a group that is given no name
+        return _parse_error(error)
+    if isinstance(error, ValueError):  # Hydra raises it for GROUP= without a choice
         groups = _groups()
         for key, _, value in (argument.partition("=") for argument in arguments):
             if key in groups and not (config_directory() / key / f"{value}.yaml").exists():
@@ -65,40 +45,40 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError:
 
 
 def _user_error_behind(error: BaseException | None) -> UserError | None:
-    """Return what a resolver of ours said, which OmegaConf wraps into errors of its own."""
+    """Return the error that a resolver of `nmt` raised, which OmegaConf wraps in its own."""
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__ or error.__context__
     return error
 
 
 def _whole_section(override: str) -> str | None:
-    """Say how a section is set, if it is one that the override gives a single value."""
+    """Return a message if the override assigns one value to a whole section."""
     key, _, value = override.lstrip("+").partition("=")
     if key == "data.extra":
-        return f"{override} names no source; as in data.extra.NAME.path={value}"
-    node = OmegaConf.select(composed_from([]), key)
+        return f"{override} does not name the source; write data.extra.NAME.path={value}"
+    node = OmegaConf.select(_composed([]), key)
     if key in ("data.train", "data.valid", "data.test"):
         if value == "null":
-            return f"{override}: there is no training without it"
-        return f"{override}: {key} is a section; name a file as {key}.path={value}"
+            return f"{override}: training requires this section"
+        return f"{override}: {key} is a section; set the file with {key}.path={value}"
     if not isinstance(node, DictConfig):
         return None
     group = key.replace(".", "/")
     if group in _groups():
-        return f"{override} sets a group of settings; write {group}={value}"
-    return f"{override}: {key} is a section; set one of {', '.join(map(str, node))} in it"
+        return f"{override}: {key} is a group; choose from it with {group}={value}"
+    return f"{override}: {key} is a section; set one of its keys: {', '.join(map(str, node))}"
 
 
-def _unreadable(error: OverrideParseException) -> UserError:
+def _parse_error(error: OverrideParseException) -> UserError:
     if "=" not in error.override:
-        return UserError(f"{error.override} sets nothing; write {error.override}=VALUE")
+        return UserError(f"{error.override} has no value; write {error.override}=VALUE")
     key, _, value = error.override.partition("=")
     if "/" in key and "." in key:
-        dotted, value = key.replace("/", "."), value.strip("'")  # which `readable` may have put
+        dotted, value = key.replace("/", "."), value.strip("'")  # `quote_value` may have added them
         return UserError(f"{key} is neither a group nor a setting; did you mean {dotted}={value}?")
     return UserError(
-        f"cannot read {error.override}; put a value that holds special characters between quotes, "
-        "as in \"run.dir='a=b'\""
+        f"cannot parse {error.override}; put a value with special characters in quotes, "
+        "e.g. \"run.dir='a=b'\""
     )
 
 
@@ -112,16 +92,16 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> UserError:
         ]
         return UserError(f"{key} belongs to {' or '.join(owners)}; choose that too")
     choices, several = _choices(arguments)
-    if misplaced := explain_misplaced(key, choices, composed_from, several_jobs=several):
+    if misplaced := explain_misplaced(key, choices, _composed, several_jobs=several):
         return UserError(misplaced)
-    keys = list(setting_paths(composed_from(choices)))
+    keys = list(setting_paths(_composed(choices)))
     if nearest := difflib.get_close_matches(key, keys, n=1, cutoff=0.6):
         return UserError(f"there is no setting {key}; did you mean {nearest[0]}?")
     last = key.rsplit(".", 1)[-1]
     ends = {known.rsplit(".", 1)[-1]: known for known in keys}
     if nearest := difflib.get_close_matches(last, ends, n=1, cutoff=0.6):
         return UserError(f"there is no setting {key}; did you mean {ends[nearest[0]]}?")
-    return UserError(f"there is no setting {key}; nmt train --cfg job shows them all")
+    return UserError(f"there is no setting {key}; nmt train --cfg job lists all settings")
 
 
 def _unknown_choice(name: str) -> UserError:
@@ -140,22 +120,22 @@ def _groups() -> set[str]:
 
 
 def _choices(arguments: Sequence[str]) -> tuple[list[str], bool]:
-    """Return the choices of groups among the arguments, and whether a sweep makes more of them."""
+    """Return the group choices among the arguments, and whether the jobs of a sweep vary others."""
     groups = _groups()
     chosen = [argument for argument in arguments if argument.split("=")[0] in groups]
     one = [c for c in chosen if "," not in c or c.partition("=")[2].startswith("[")]
     return one, len(one) < len(chosen) or any(c.startswith("sweep=") for c in one)
 
 
-def composed_from(choices: Sequence[str]) -> DictConfig:
-    """Return the configuration that these choices of groups make."""
+def _composed(choices: Sequence[str]) -> DictConfig:
+    """Compose a configuration from group choices."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         return compose("train", overrides=list(choices))
 
 
 def setting_paths(node: DictConfig, prefix: str = "") -> Iterator[str]:
-    """Yield the full key of every section and setting below a node."""
+    """Yield the full keys of all sections and settings below a node."""
     for key in node:
         path = f"{prefix}{key!s}"
         yield path

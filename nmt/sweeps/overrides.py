@@ -1,49 +1,88 @@
-"""A configuration composed as `nmt train` does it, for commands that are no Hydra application."""
+"""Composes a checked `Config` from overrides, with Hydra's compose API or from its result."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nmt.config.check_config import check_config
 from nmt.config.folders import config_directory
 from nmt.config.schema import Config
-from nmt.config.store import register_schemas
 from nmt.errors import UserError
-from nmt.sweeps.composition_errors import explain, readable
+from nmt.sweeps.composition_errors import explain
+from nmt.sweeps.registration import register_with_hydra
 
 
 def compose_config(overrides: Sequence[str], settings: Mapping[str, Any]) -> Config:
-    """Compose and check a configuration.
+    """Compose and check a configuration, as `nmt train` would, outside a Hydra application.
 
     Args:
         overrides: As on the command line of `nmt train`.
-        settings: Values to set as they are, by full key.
+        settings: Values by full key that are set without parsing them.
 
     Raises:
-        UserError: It cannot be composed, or is impossible; the setting is named.
+        UserError: It cannot be composed, or a value is not allowed; the message names the setting.
     """
-    register_schemas()
+    register_with_hydra()
     try:
         GlobalHydra.instance().clear()
         with initialize_config_dir(str(config_directory()), version_base="1.3"):
-            composed = compose("train", overrides=list(map(readable, overrides)))
+            composed = compose("train", overrides=list(map(quote_value, overrides)))
         for key, value in settings.items():
             OmegaConf.update(composed, key, value)
-        if missing := sorted(OmegaConf.missing_keys(composed)):
-            raise UserError(
-                f"{', '.join(missing)} {'are' if len(missing) > 1 else 'is'} not set; "
-                f"give values, as in {missing[0]}=..."
-            )
-        config = OmegaConf.to_object(composed)
+        config = typed_config(composed)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise explain(error, overrides) from error
     finally:
         GlobalHydra.instance().clear()
-    assert isinstance(config, Config)
     check_config(config)
     return config
+
+
+def typed_config(composed: DictConfig) -> Config:
+    """Convert a composed configuration to dataclasses.
+
+    Raises:
+        UserError: A mandatory setting has no value.
+        OmegaConfBaseException: A value has the wrong type, or an interpolation fails.
+    """
+    if missing := sorted(OmegaConf.missing_keys(composed)):
+        raise UserError(
+            f"{', '.join(missing)} {'are' if len(missing) > 1 else 'is'} not set; "
+            f"set {'them' if len(missing) > 1 else 'it'} on the command line, e.g. "
+            f"{missing[0]}=..."
+        )
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, Config)
+    return config
+
+
+def quote_value(override: str) -> str:
+    """Rewrite an override that a user would write so that Hydra's grammar accepts it.
+
+    Values outside the grammar, e.g. a path with an umlaut, an = or {lang}, are quoted.
+    ``data.extra.NAME`` adds a source, for which Hydra requires ``++``. ``batch_tokens=auto``
+    becomes 0, since the setting is an integer.
+    """
+    key, _, value = override.partition("=")
+    if override == "training.batch_tokens=auto":
+        return f"{key}=0"
+    if not re.search(r"""['"]""", value) and ("{lang}" in value or not _parses(override)):
+        plain = value.replace("{lang}", "")
+        if value and not re.search(r"[,\[\]{}\\]", plain):
+            override = f"{key}='{value}'"
+    return f"++{override}" if key.startswith("data.extra.") else override
+
+
+def _parses(override: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""The table that a sweep ends in: a row a job, in Markdown for people and as plain values."""
+"""The table of a sweep's results, one row per job: in Markdown, and as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -8,28 +8,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nmt.sweeps.job_status import JobStatus
+
 SCORES = ("perplexity", "bleu", "chrf", "aer", "parameters", "tokens_per_second", "minutes")
 HEADINGS = ("perplexity", "BLEU", "chrF", "AER", "parameters", "tokens/s", "minutes")
 ABSENT = "-"
+_SPLITS = {"test": "test", "valid": "validation"}
 
 
 @dataclass(frozen=True)
 class SweepRow:
-    """How one job of a sweep ended.
+    """The result of one job of a sweep.
 
     Attributes:
-        overrides: What the job was given, by key.
-        status: ``finished``, ``failed``, ``interrupted``, or ``killed`` without leaving a word.
-        folder: The run's; None if the job had none.
-        summary: The finished run's ``summary.json``.
-        number: The job's, from 0.
-        score: How good the finished run is on validation; larger is better.
-        metric: The name of that: ``training.best_metric``.
+        overrides: The job's overrides, by key.
+        status: How the job ended.
+        folder: The run folder; None if the job has none.
+        summary: The content of ``summary.json`` of a finished run.
+        number: The number of the job, from 0.
+        score: The validation score of a finished run; larger is better.
+        metric: The name of the score, as in ``training.best_metric``.
         reason: Why the job failed.
     """
 
     overrides: Mapping[str, str]
-    status: str
+    status: JobStatus
     folder: str | None = None
     summary: Mapping[str, Any] | None = None
     number: int | None = None
@@ -39,31 +42,32 @@ class SweepRow:
 
 
 def ranked(rows: Sequence[SweepRow]) -> list[SweepRow]:
-    """Return the rows of a study, the best first and those without a score last."""
+    """Return the rows of a study in order of score: the best first, those without a score last."""
     return sorted(rows, key=lambda row: math.inf if row.score is None else -row.score)
 
 
 def best_line(best: SweepRow) -> str:
-    """Say which trial of a study is the best, and how it is had again."""
+    """Return two lines that name the best trial of a study and the overrides that repeat it."""
     given = " ".join(f"{key}={value}" for key, value in best.overrides.items())
     return f"best trial {best.number}: validation {best.metric} {_value(best)}\n{given}"
 
 
 def _value(row: SweepRow) -> str:
-    return ABSENT if row.score is None else f"{abs(row.score):.2f}"  # perplexity counts negated
+    return ABSENT if row.score is None else f"{abs(row.score):.2f}"  # perplexity is negated
 
 
 def varying_keys(rows: Sequence[SweepRow]) -> list[str]:
-    """Return the overrides in which jobs differ, in the order in which they were given."""
+    """Return the keys whose values differ between jobs, in the order of the overrides."""
     keys = dict.fromkeys(key for row in rows for key in row.overrides)
     return [key for key in keys if len({row.overrides.get(key) for row in rows}) > 1]
 
 
 def row_values(row: SweepRow) -> dict[str, Any]:
-    """Return a finished run's figures: of the test set, or of validation where there is no test.
+    """Return the figures of a finished run, on the test set or else on the validation set.
 
-    ``aer`` is in percent, ``tokens_per_second`` counts target pieces learned from, validations left
-    out, and ``minutes`` is training, validations included. What a summary lacks is None.
+    ``aer`` is in percent. ``tokens_per_second`` counts target pieces of training and excludes the
+    time of validations; ``minutes`` is the training time including validations. Figures that the
+    summary lacks are None.
     """
     summary = row.summary or {}
     split = "test" if "test" in summary else "valid"
@@ -86,15 +90,15 @@ def row_values(row: SweepRow) -> dict[str, Any]:
 def _speed(summary: Mapping[str, Any]) -> float | None:
     if "tokens_per_second" in summary:
         return float(summary["tokens_per_second"])
-    if summary.get("seconds"):  # of a run from before the speed was kept: validations included
+    if summary.get("seconds"):  # older runs lack the speed; includes validations
         return float(summary["tokens"]) / float(summary["seconds"])
     return None
 
 
 def markdown(rows: Sequence[SweepRow], *, study: bool = False) -> str:
-    """Return the rows as a Markdown table, aligned for the terminal, with signatures below it.
+    """Return the rows as a Markdown table, aligned for the terminal, with notes below it.
 
-    A study's has the number of each trial, and the score that the search goes by.
+    The table of a study also has the number of each trial and the score that is maximized.
     """
     keys = varying_keys(rows)
     values = [row_values(row) for row in rows]
@@ -102,9 +106,9 @@ def markdown(rows: Sequence[SweepRow], *, study: bool = False) -> str:
         [*_trial(row, study), *_labels(row, keys), *_figures(row, value)]
         for row, value in zip(rows, values, strict=True)
     ]
-    searched = ["trial", _searched(rows)] if study else []
-    head = [*searched, *(keys or ["run"]), *HEADINGS]
-    left = len(searched) + (len(keys) or 1)
+    objective = ["trial", _objective(rows)] if study else []
+    head = [*objective, *(keys or ["run"]), *HEADINGS]
+    left = len(objective) + (len(keys) or 1)
     notes = [*_reasons(rows), *_notes(values)]
     return "\n".join([*_aligned(head, cells, left), "", *notes, ""])
 
@@ -136,7 +140,7 @@ def _labels(row: SweepRow, keys: Sequence[str]) -> list[str]:
 
 
 def _short(label: str) -> str:
-    """Round a number that was drawn: all of its digits are in the JSON."""
+    """Round a number that a search drew; the JSON file holds all digits."""
     if len(label) > 10 and re.fullmatch(r"[\d.]+(e-?\d+)?", label):
         return f"{float(label):.4g}"
     return label
@@ -146,19 +150,19 @@ def _trial(row: SweepRow, study: bool) -> list[str]:
     return [str(row.number), _value(row)] if study else []
 
 
-def _searched(rows: Sequence[SweepRow]) -> str:
+def _objective(rows: Sequence[SweepRow]) -> str:
     return f"valid {next((row.metric for row in rows if row.metric), 'score')}"
 
 
 def _reasons(rows: Sequence[SweepRow]) -> Iterator[str]:
-    """Yield why jobs failed: where they ran elsewhere, nobody has seen it yet."""
+    """Yield why jobs failed, since errors of jobs on other machines have not been printed here."""
     for number, row in enumerate(rows, start=1):
         if row.reason is not None:
             yield f"row {number} failed: {row.reason}"
 
 
 def _figures(row: SweepRow, value: Mapping[str, Any]) -> list[str]:
-    if row.status != "finished":
+    if row.status != JobStatus.FINISHED:
         return [row.status, *[ABSENT] * (len(SCORES) - 1)]
     formats = ("{:.2f}", "{:.2f}", "{:.2f}", "{:.1f}", "{:,}", "{:,.0f}", "{:.1f}")
     return [
@@ -168,36 +172,33 @@ def _figures(row: SweepRow, value: Mapping[str, Any]) -> list[str]:
 
 
 def _aligned(head: Sequence[str], cells: Sequence[Sequence[str]], left: int) -> Iterator[str]:
-    """Yield a table's lines: the first columns flush left, the numbers flush right."""
+    """Yield the lines of a table; the first ``left`` columns are left-aligned, the others right."""
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     widths = [max(3, width) for width in widths]
 
     def line(texts: Sequence[str]) -> str:
         padded = (
-            text.ljust(width) if place < left else text.rjust(width)
-            for place, (text, width) in enumerate(zip(texts, widths, strict=True))
+            text.ljust(width) if column < left else text.rjust(width)
+            for column, (text, width) in enumerate(zip(texts, widths, strict=True))
         )
         return f"| {' | '.join(padded)} |"
 
     yield line(head)
-    rules = ["-" * w if place < left else "-" * (w - 1) + ":" for place, w in enumerate(widths)]
+    rules = ["-" * w if column < left else "-" * (w - 1) + ":" for column, w in enumerate(widths)]
     yield line(rules)
     yield from map(line, cells)
 
 
 def _notes(values: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield what the figures are: the split, and the BLEU signature, once if rows share it."""
+    """Yield the split and the BLEU signature of the scores, once if all rows share them."""
     measured: dict[tuple[str, str], list[int]] = {}
     for number, value in enumerate(values, start=1):
         if value["split"] is not None:
             measured.setdefault((value["split"], value["signature"]), []).append(number)
     if len(measured) > 1:
-        yield "The rows were not measured alike; their scores cannot be compared:"
+        yield "The scores differ in set or signature, so they cannot be compared:"
     for (split, signature), numbers in measured.items():
         which = f"rows {', '.join(map(str, numbers))}: " if len(measured) > 1 else ""
         yield f"{which}scores of the {_SPLITS[split]} set, BLEU {signature}"
     if measured:
-        yield "AER in percent; tokens/s: target pieces, validations left out; minutes: all training"
-
-
-_SPLITS = {"test": "test", "valid": "validation"}
+        yield "AER in percent; tokens/s: target pieces, without validations; minutes: all training"

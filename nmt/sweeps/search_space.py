@@ -1,4 +1,4 @@
-"""From overrides in Hydra's grammar to a search space in Optuna's terms."""
+"""Converts overrides in Hydra's grammar to a search space of Optuna."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from nmt.errors import UserError
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-Space = dict[str, "BaseDistribution"]
+SearchSpace = dict[str, "BaseDistribution"]
+"""A distribution for each setting that is searched, by its key."""
 
 
-def split_overrides(overrides: Iterable[Override]) -> tuple[Space, list[str]]:
-    """Return what is searched over, by key, and the overrides that every trial has.
+def split_overrides(overrides: Iterable[Override]) -> tuple[SearchSpace, list[str]]:
+    """Return the search space and the overrides that are the same in every trial.
 
-    ``interval`` is a range of numbers, ``int(interval(...))`` of whole ones; ``tag(log, ...)``
-    searches it by orders of magnitude. ``range`` has Hydra's meaning, its end left out. Of what is
-    listed, one is chosen. The last override of a key wins.
+    ``interval`` is a range of floats, ``int(interval(...))`` one of integers; ``tag(log, ...)``
+    searches a range on a logarithmic scale. ``range`` excludes its end, as in Hydra. A list of
+    values is a categorical choice. The last override of a key wins.
 
     Raises:
-        UserError: A range is none, or there is nothing to search.
+        UserError: A range is empty or invalid, or no setting has a range.
     """
-    space: Space = {}
+    space: SearchSpace = {}
     fixed: dict[str, str] = {}
     for override in overrides:
         key = override.get_key_element()
@@ -40,8 +41,8 @@ def split_overrides(overrides: Iterable[Override]) -> tuple[Space, list[str]]:
             space[key] = _distribution(key, override.value(), listed)
     if not space:
         raise UserError(
-            "hydra/sweeper=optuna has nothing to search: give a setting a range, as "
-            "optimizer.learning_rate='tag(log, interval(1e-4, 1e-2))', or values, as seed=1,2"
+            "hydra/sweeper=optuna has nothing to search: give a setting a range, e.g. "
+            "optimizer.learning_rate='tag(log, interval(1e-4, 1e-2))', or values, e.g. seed=1,2"
         )
     return space, list(fixed.values())
 
@@ -68,4 +69,4 @@ def _distribution(key: str, value: Any, listed: list[str]) -> BaseDistribution:
             return IntDistribution(low, high, log=log, step=int(step or 1))
         return FloatDistribution(low, high, log=log, step=step)
     except (ValueError, IndexError) as error:
-        raise UserError(f"{key} has no range to search: {error}; mend it") from error
+        raise UserError(f"{key} has no valid range: {error}; correct it") from error

@@ -1,1 +1,1 @@
-"""Text to piece ids and back."""
+"""Tokenization: text to piece ids and back."""

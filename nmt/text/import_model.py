@@ -1,4 +1,4 @@
-"""Any SentencePiece model with nmt's special ids, and with symbols that it lacked."""
+"""Imports any SentencePiece model: gives it nmt's special ids, and adds missing symbols."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,23 +14,23 @@ from nmt.text.model_file import (
 )
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK, WORD_START
 
-_SPECIALS = (  # id, the trainer's settings of id and name, the usual name
+_SPECIALS = (  # id, fields of the trainer's settings for id and name, the usual name
     (PAD, 43, 48, "<pad>"),
     (UNK, 40, 45, "<unk>"),
     (BOS, 41, 46, "<s>"),
     (EOS, 42, 47, "</s>"),
 )
-_VOCABULARY_SIZE = 4  # the trainer's setting
+_VOCABULARY_SIZE = 4  # field of the trainer's settings
 
 
-def adopt(model: bytes, symbols: Sequence[str] = ()) -> bytes:
+def import_model(model: bytes, symbols: Sequence[str] = ()) -> bytes:
     """Return the model with ids 0 to 3 for padding, unknown, beginning and end of sentence.
 
-    All other pieces keep their order, scores and types, so text is cut as before; special pieces
-    that the model has not are made. Symbols that it has not become user-defined pieces at the end.
+    All other pieces keep their order, scores and types, so text is segmented as before. Missing
+    special pieces are added. Missing symbols become user-defined pieces at the end.
 
     Raises:
-        UserError: The bytes are no SentencePiece model, or not one that can be used here.
+        UserError: The bytes are not a SentencePiece model, or the model cannot be used here.
     """
     try:
         parts = ModelFile.parse(model)
@@ -41,7 +41,7 @@ def adopt(model: bytes, symbols: Sequence[str] = ()) -> bytes:
     if parts.marks_word_ends:
         raise UserError(
             "the tokenizer marks the ends of words (treat_whitespace_as_suffix), not their "
-            "beginnings: train it without"
+            "beginnings: train it without that option"
         )
     _order_specials(parts)
     _add_symbols(parts, symbols)
@@ -52,10 +52,12 @@ def adopt(model: bytes, symbols: Sequence[str] = ()) -> bytes:
 def _order_specials(parts: ModelFile) -> None:
     specials = []
     for special, _, name_setting, usual_name in _SPECIALS:
-        kind = UNKNOWN if special == UNK else CONTROL
+        piece_type = UNKNOWN if special == UNK else CONTROL
         name = parts.text(name_setting, usual_name) or usual_name
-        found = [p for p in parts.pieces if p.surface == name or kind == UNKNOWN == p.type]
-        specials.append(replace(found[0], type=kind) if found else Piece(name, type=kind))
+        found = [p for p in parts.pieces if p.surface == name or piece_type == UNKNOWN == p.type]
+        specials.append(
+            replace(found[0], type=piece_type) if found else Piece(name, type=piece_type)
+        )
     taken = {piece.surface for piece in specials}
     others = [piece for piece in parts.pieces if piece.surface not in taken]
     parts.pieces = [*specials, *others]
@@ -65,15 +67,15 @@ def _order_specials(parts: ModelFile) -> None:
 
 
 def _add_symbols(parts: ModelFile, symbols: Sequence[str]) -> None:
-    places = {piece.surface: place for place, piece in enumerate(parts.pieces)}
+    ids = {piece.surface: index for index, piece in enumerate(parts.pieces)}
     spelled = list(symbols)
-    if parts.kind == "word":  # a word's piece begins with the mark
+    if parts.kind == "word":  # the piece of a word starts with the mark
         spelled += [WORD_START + symbol for symbol in symbols]
     for symbol in spelled:
-        place = places.get(symbol)
-        if place is None:
+        index = ids.get(symbol)
+        if index is None:
             parts.pieces.append(Piece(symbol, type=USER_DEFINED))
-        elif parts.pieces[place].type in (UNKNOWN, CONTROL, BYTE):
-            raise UserError(f"{symbol!r} has a meaning of its own in the tokenizer: rename it")
+        elif parts.pieces[index].type in (UNKNOWN, CONTROL, BYTE):
+            raise UserError(f"{symbol!r} already has a special meaning in the tokenizer: rename it")
         else:
-            parts.pieces[place] = Piece(symbol, type=USER_DEFINED)
+            parts.pieces[index] = Piece(symbol, type=USER_DEFINED)

@@ -1,7 +1,7 @@
 """The file of a SentencePiece model: protocol buffers, read and written without their library.
 
-SentencePiece comes with a reader of its own, but that one refuses every `protobuf` package older
-than the one it was generated with, and SentencePiece does not list it among what it needs.
+The reader that comes with SentencePiece rejects each `protobuf` package that is older than the one
+it was generated with, and SentencePiece does not list `protobuf` as a dependency.
 """
 
 import struct
@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
-"""The types of pieces."""
+"""The types of pieces, as numbered in the file."""
 
 KINDS = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
-"""How a model cuts words, by the number that stands for it in the file."""
+"""The algorithm of a model, by its number in the file."""
 
 Value = int | bytes
 Field = tuple[int, int, Value]  # number, wire type, value
@@ -26,7 +26,13 @@ _IS_SYMBOL = bytes((_TYPE << 3 | _VARINT, USER_DEFINED))
 
 @dataclass(frozen=True)
 class Piece:
-    """One entry of a vocabulary."""
+    """One entry of a vocabulary.
+
+    Attributes:
+        surface: Its text.
+        score: Its log probability, or the negative rank of its merge.
+        type: One of the types of pieces.
+    """
 
     surface: str
     score: float = 0.0
@@ -35,13 +41,13 @@ class Piece:
 
 @dataclass
 class ModelFile:
-    """A model taken apart: what is not a piece is kept as it came.
+    """The parts of a model; everything except pieces is kept as raw fields.
 
     Attributes:
-        pieces: The vocabulary; a piece's place is its id.
-        trainer: Settings the model was trained with, by field; SentencePiece reads names and ids of
-            the special pieces there.
-        rest: All other fields, the normalisation among them.
+        pieces: The vocabulary; the index of a piece is its id.
+        trainer: Fields of the trainer's settings, where SentencePiece finds the names and ids of
+            the special pieces.
+        rest: All other fields, including the normalization.
     """
 
     pieces: list[Piece]
@@ -50,10 +56,10 @@ class ModelFile:
 
     @classmethod
     def parse(cls, model: bytes) -> "ModelFile":
-        """Take a serialized model apart.
+        """Parse a serialized model.
 
         Raises:
-            ValueError: The bytes are not made of fields.
+            ValueError: The bytes are not a valid message.
         """
         parts = cls([])
         for entry in _fields(model):
@@ -73,21 +79,21 @@ class ModelFile:
 
     @property
     def kind(self) -> str:
-        """How words are cut: one of `KINDS`."""
+        """The algorithm of the model: one of `KINDS`."""
         return KINDS.get(self.number(_MODEL_TYPE, 1), "unknown")
 
     @property
     def marks_word_ends(self) -> bool:
-        """Whether ``▁`` stands behind a word and not before it."""
+        """Whether ``▁`` is at the end of a word instead of its beginning."""
         return bool(self.number(_SUFFIX, 0))
 
     def number(self, name: int, default: int) -> int:
-        """Return a setting of the trainer that is a number."""
+        """Return a numeric setting of the trainer."""
         found = [value for number, _, value in self.trainer if number == name]
         return found[-1] if found and isinstance(found[-1], int) else default
 
     def text(self, name: int, default: str) -> str:
-        """Return a setting of the trainer that is text."""
+        """Return a text setting of the trainer."""
         found = [value for number, _, value in self.trainer if number == name]
         return found[-1].decode() if found and isinstance(found[-1], bytes) else default
 
@@ -100,18 +106,18 @@ class ModelFile:
             self.trainer.append((name, _VARINT, value))
 
     def rename(self, surfaces: dict[int, str]) -> "ModelFile":
-        """Return the model with other surfaces for some of its pieces."""
+        """Return the model with new surfaces for some pieces, by id."""
         pieces = list(self.pieces)
-        for place, surface in surfaces.items():
-            pieces[place] = replace(pieces[place], surface=surface)
+        for index, surface in surfaces.items():
+            pieces[index] = replace(pieces[index], surface=surface)
         return ModelFile(pieces, self.trainer, self.rest)
 
 
 def kind_and_symbols(model: bytes) -> tuple[str, dict[str, int]]:
-    """Return a model's kind and the ids of its user-defined symbols, without reading it all.
+    """Return the algorithm of a model and the ids of its user-defined symbols, skipping the rest.
 
     Raises:
-        ValueError: The bytes are not made of fields.
+        ValueError: The bytes are not a valid message.
     """
     symbols: dict[str, int] = {}
     parts, count = ModelFile([]), 0
@@ -126,15 +132,15 @@ def kind_and_symbols(model: bytes) -> tuple[str, dict[str, int]]:
 
 
 def _piece(message: bytes) -> Piece:
-    surface, score, kind = "", 0.0, NORMAL
+    surface, score, piece_type = "", 0.0, NORMAL
     for number, wire, value in _fields(message):
         if number == _SURFACE and isinstance(value, bytes):
             surface = value.decode()
         elif number == _SCORE and wire == _FOUR_BYTES and isinstance(value, bytes):
             score = struct.unpack("<f", value)[0]
         elif number == _TYPE and isinstance(value, int):
-            kind = value
-    return Piece(surface, score, kind)
+            piece_type = value
+    return Piece(surface, score, piece_type)
 
 
 def _piece_fields(piece: Piece) -> Iterator[Field]:
@@ -145,7 +151,7 @@ def _piece_fields(piece: Piece) -> Iterator[Field]:
 
 
 def _fields(message: bytes) -> Iterator[Field]:
-    """Yield a message's fields; numbers below 0 come as the unsigned ones that the file has."""
+    """Yield the fields of a message; negative numbers appear as unsigned, as in the file."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -167,7 +173,7 @@ def _fields(message: bytes) -> Iterator[Field]:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """Return the number that stands at a place, and the place behind it."""
+    """Return the number at a position, and the position after it."""
     value = shift = 0
     while at < len(message):
         byte = message[at]
@@ -180,7 +186,7 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
 
 
 def _join(fields: Iterable[Field]) -> bytes:
-    """Return the message of these fields."""
+    """Return the message with these fields."""
     message = bytearray()
     for number, wire, value in fields:
         message += _number(number << 3 | wire)
@@ -192,7 +198,7 @@ def _join(fields: Iterable[Field]) -> bytes:
 
 
 def _number(value: int) -> bytes:
-    """Return a number in groups of seven bits; below 0 in the 64 bits of its complement."""
+    """Return a number in groups of seven bits; a negative one as its 64-bit complement."""
     value &= (1 << 64) - 1
     groups = bytearray()
     while value > 0x7F:

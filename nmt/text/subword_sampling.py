@@ -1,8 +1,8 @@
-"""Other cuts of the same words in training: subword regularization and BPE-dropout.
+"""Sampled segmentations of words in training: subword regularization and BPE-dropout.
 
-A sentence's cut is drawn anew whenever it is seen, from a generator that its place gives, so that a
-resumed run sees what the uninterrupted one would have. SentencePiece's own sampling draws from one
-generator of the whole process.
+A sentence is re-segmented in every epoch. The random generator is seeded with the position of the
+sentence, so that a resumed run gets the same segmentations as an uninterrupted one. The sampling of
+SentencePiece cannot do this: it has one generator per process.
 """
 
 import math
@@ -22,42 +22,43 @@ from nmt.text.special_tokens import WORD_START
 from nmt.text.tokenizer import Tokenizer
 
 SAMPLED_KINDS = ("unigram", "bpe")
-"""The kinds of tokenizers that can cut a word in several ways."""
+"""The kinds of tokenizers with several segmentations of a word."""
 
 _CACHED_WORDS = 1 << 14
 _WORDS = re.compile(f"{WORD_START}[^{WORD_START}]*|[^{WORD_START}]+")
 
 Ends = list[tuple[list[float], list[tuple[int, int]]]]
-"""For each end of a piece in a word: running weights, and where pieces that end there begin."""
+"""For each position in a word: cumulative weights and (start, id) of the pieces ending there."""
 
 
 def position_random(seed: int, epoch: int, pair: int, side: int) -> Random:
-    """Return the generator of one side (0, 1) of a pair in an epoch: the same wherever it runs."""
+    """Return the generator for one side (0 or 1) of a pair in an epoch, equal in any process."""
     return Random(seed << 96 | epoch << 64 | pair << 1 | side)
 
 
 class SubwordSampler:
-    """Cuts the text of piece ids anew, at random.
+    """Re-segments the text of piece ids at random.
 
-    Symbols, bytes, unknown and special pieces stay as they are.
+    Symbols, bytes, unknown and special pieces do not change.
     """
 
     def __init__(self, tokenizer: Tokenizer, strength: float) -> None:
-        """Take a tokenizer of kind unigram or bpe.
+        """Sample segmentations for a tokenizer of kind unigram or bpe.
 
         Args:
-            tokenizer: What has cut the sentences first.
-            strength: With unigram, alpha of Kudo (2018), section 3.3: cuts are drawn in proportion
-                to their probability to this power, so a small one is far from the best cut; above
-                0. With bpe, the share of merges that is dropped (Provilkov et al. 2020), from 0,
-                which gives the best cut, to 1, which gives characters.
+            tokenizer: The tokenizer that encoded the sentences.
+            strength: With unigram, alpha > 0 of Kudo (2018), section 3.3: segmentations are drawn
+                in proportion to their probability to the power of alpha, so a small alpha deviates
+                more from the best one. With bpe, the share of merges that is dropped (Provilkov et
+                al. 2020): 0 gives the best segmentation, 1 gives characters.
 
         Raises:
-            UserError: The tokenizer is of a kind that has one cut only.
+            UserError: The tokenizer has only one segmentation per word.
         """
         if tokenizer.kind not in SAMPLED_KINDS:
             raise UserError(
-                f"a tokenizer of kind {tokenizer.kind} has one cut only: set tokenizer.sampling=0"
+                f"a tokenizer of kind {tokenizer.kind} has only one segmentation per word: set "
+                "tokenizer.sampling=0"
             )
         self._tokenizer, self._strength = tokenizer, strength
         ids = range(len(tokenizer))
@@ -67,11 +68,11 @@ class SubwordSampler:
         self._ids = {name: piece for piece, name in enumerate(names) if plain[piece]}
         self._scores = tokenizer.scores()
         self._longest = max(map(len, self._ids), default=0)
-        # Words are cut one by one, unless there is a piece that goes from one to the next.
+        # Words are segmented separately, unless a piece spans more than one word.
         self._by_word = not any(WORD_START in name[1:] for name in self._ids)
         self._lattice = lru_cache(_CACHED_WORDS)(self._make_lattice)
         self._pairs = lru_cache(_CACHED_WORDS)(self._make_pairs)
-        self._cut = self._draw_path if tokenizer.kind == "unigram" else self._merge
+        self._segment = self._draw_path if tokenizer.kind == "unigram" else self._merge
 
     def __reduce__(self) -> tuple[type["SubwordSampler"], tuple[Tokenizer, float]]:
         return SubwordSampler, (self._tokenizer, self._strength)
@@ -79,11 +80,11 @@ class SubwordSampler:
     def sample(
         self, ids: Sequence[int] | npt.NDArray[np.integer[Any]], random: Random
     ) -> list[int]:
-        """Return the ids of another cut of the same text.
+        """Return the ids of another segmentation of the same text.
 
         Args:
-            ids: The best cut of a sentence, without BOS and EOS.
-            random: Where chance comes from; see `position_random`.
+            ids: The best segmentation of a sentence, without BOS and EOS.
+            random: The random generator; see `position_random`.
         """
         known = ids.tolist() if isinstance(ids, np.ndarray) else ids
         sampled: list[int] = []
@@ -94,22 +95,23 @@ class SubwordSampler:
                 text += surface
                 continue
             if text:
-                sampled += self._cut_text(text, random)
+                sampled += self._segment_text(text, random)
             text = surface
             if not surface:
                 sampled.append(piece)
-        return sampled + self._cut_text(text, random) if text else sampled
+        return sampled + self._segment_text(text, random) if text else sampled
 
-    def _cut_text(self, text: str, random: Random) -> list[int]:
+    def _segment_text(self, text: str, random: Random) -> list[int]:
         if not self._by_word or text.rfind(WORD_START) <= 0:
-            return self._cut(text, random)
-        return [piece for word in _WORDS.findall(text) for piece in self._cut(word, random)]
+            return self._segment(text, random)
+        return [piece for word in _WORDS.findall(text) for piece in self._segment(word, random)]
 
     def _draw_path(self, word: str, random: Random) -> list[int]:
-        """Draw a path through the word's lattice, backward from its end (Kudo 2018, section 3.3).
+        """Draw a path through the lattice of a word, from its end (Kudo 2018, section 3.3).
 
-        A piece is drawn by the weight of all paths that go through it to where we are, so a whole
-        path is drawn in proportion to its own weight: no list of best cuts is needed.
+        Each piece is drawn with the total weight of all paths through it to the current position
+        (forward filtering, backward sampling), so a path is drawn in proportion to its weight, and
+        no n-best list is needed.
         """
         lattice = self._lattice(word)
         drawn: list[int] = []
@@ -123,8 +125,10 @@ class SubwordSampler:
         return drawn
 
     def _make_lattice(self, word: str) -> Ends:
-        """Sum the weights of all cuts of all beginnings of a word."""
-        totals = [0.0] + [-math.inf] * len(word)  # logarithms: a long word's cuts are improbable
+        """Sum the weights of all segmentations of every prefix of a word (forward pass)."""
+        totals = [0.0] + [-math.inf] * len(
+            word
+        )  # logarithms, because segmentations of long words have tiny probabilities
         ends: Ends = [([], [])]
         for end in range(1, len(word) + 1):
             pieces, weights = [], []
@@ -143,30 +147,32 @@ class SubwordSampler:
         return ends
 
     def _merge(self, word: str, random: Random) -> list[int]:
-        """Merge characters while merges are left (Provilkov et al. 2020, section 3, algorithm 1).
+        """Merge characters until no merge is left (Provilkov et al. 2020, section 3, algorithm 1).
 
-        Every step drops each merge that could be made with the given probability, and makes the one
-        with the highest score among the others; the first such where there are several.
+        Each step drops every possible merge with the given probability, and applies the remaining
+        merge with the highest score; among equals the first.
         """
         characters, pairs = self._pairs(word)
         parts, scores = characters.copy(), pairs.copy()
         draw, dropped = random.random, self._strength
         while True:
-            best, place = -math.inf, -1
+            best, position = -math.inf, -1
             for index, score in enumerate(scores):
                 if score > best and (not dropped or draw() >= dropped):
-                    best, place = score, index
-            if place < 0:
+                    best, position = score, index
+            if position < 0:
                 return [self._ids[part] for part in parts]
-            parts[place : place + 2] = [parts[place] + parts[place + 1]]
-            del scores[place]
-            if place:
-                scores[place - 1] = self._merged_score(parts[place - 1], parts[place])
-            if place < len(scores):
-                scores[place] = self._merged_score(parts[place], parts[place + 1])
+            parts[position : position + 2] = [parts[position] + parts[position + 1]]
+            del scores[position]
+            if position:
+                pair = parts[position - 1], parts[position]
+                scores[position - 1] = self._merged_score(*pair)
+            if position < len(scores):
+                pair = parts[position], parts[position + 1]
+                scores[position] = self._merged_score(*pair)
 
     def _make_pairs(self, word: str) -> tuple[list[str], list[float]]:
-        """Return a word's characters, and the score of the merge of each with the next."""
+        """Return the characters of a word, and the score of merging each with the next."""
         parts = list(word)
         return parts, [self._merged_score(*pair) for pair in zip(parts, parts[1:], strict=False)]
 

@@ -1,37 +1,43 @@
-"""Symbols that no tokenizer splits: tags at the beginning of a sentence, names within it."""
+"""Symbols that are never split: tags at the beginning of a sentence, names inside it."""
 
 import re
 from collections.abc import Mapping, Sequence
 
 from nmt.text.special_tokens import WORD_START
 
-_VEILS = range(0x10F000, 0x10FFFE)  # private characters, which no text and no piece has
+# Private-use characters, which do not occur in text or pieces.
+_PLACEHOLDERS = range(0x10F000, 0x10FFFE)
 
 
 class Symbols:
-    """A model's user-defined symbols, found in text."""
+    """Finds the user-defined symbols of a model in text.
+
+    Attributes:
+        ids: The id of each symbol.
+        placeholders: A single character for each symbol.
+    """
 
     def __init__(self, ids: Mapping[str, int]) -> None:
-        """Take the ids of the symbols; what holds a space or ``▁`` stands for space and is none."""
+        """Use these ids of symbols; a piece with a space or ``▁`` is whitespace, not a symbol."""
         self.ids = {
-            symbol: place
-            for symbol, place in ids.items()
+            symbol: piece
+            for symbol, piece in ids.items()
             if WORD_START not in symbol and not any(character.isspace() for character in symbol)
         }
-        self._names = {place: symbol for symbol, place in self.ids.items()}
-        self.veils = dict(zip(self.ids, map(chr, _VEILS), strict=False))
+        self._names = {piece: symbol for symbol, piece in self.ids.items()}
+        self.placeholders = dict(zip(self.ids, map(chr, _PLACEHOLDERS), strict=False))
         longest_first = sorted(self.ids, key=len, reverse=True)
         one = "|".join(map(re.escape, longest_first))
         self._tags = re.compile(rf" *(?:(?:{one})(?: +|$))+")
-        self._veiled = re.compile(rf"{one}|[{chr(_VEILS[0])}-{chr(_VEILS[-1])}]")
+        self._hidden = re.compile(rf"{one}|[{chr(_PLACEHOLDERS[0])}-{chr(_PLACEHOLDERS[-1])}]")
 
     def __bool__(self) -> bool:
         return bool(self.ids)
 
     def split_tags(self, sentence: str) -> tuple[list[int], str]:
-        """Return the ids of the tags that a sentence begins with, and the rest of it.
+        """Return the ids of the tags at the beginning of a sentence, and the rest of it.
 
-        Tags are symbols at the very beginning, each with a space or nothing behind it.
+        A tag is a symbol at the beginning that is followed by a space or the end.
         """
         found = self._tags.match(sentence) if self.ids else None
         if found is None:
@@ -39,14 +45,14 @@ class Symbols:
         return [self.ids[tag] for tag in found[0].split(" ") if tag], sentence[found.end() :]
 
     def leading(self, ids: Sequence[int]) -> list[str]:
-        """Return the symbols that a sequence of ids begins with."""
+        """Return the symbols at the beginning of a sequence of ids."""
         names: list[str] = []
-        for place in ids:
-            if place not in self._names:
+        for piece in ids:
+            if piece not in self._names:
                 break
-            names.append(self._names[place])
+            names.append(self._names[piece])
         return names
 
-    def veil(self, sentence: str) -> str:
-        """Return the sentence with one character for every symbol, longest symbols first."""
-        return self._veiled.sub(lambda found: self.veils.get(found[0], "\ufffd"), sentence)
+    def hide(self, sentence: str) -> str:
+        """Replace each symbol of a sentence by its placeholder, longest symbols first."""
+        return self._hidden.sub(lambda found: self.placeholders.get(found[0], "\ufffd"), sentence)

@@ -17,13 +17,17 @@ from nmt.text.train_model import given_model, train_model
 
 
 class Tokenizer:
-    """One language's pieces."""
+    """Segments sentences of one language, or of both, into pieces.
+
+    Attributes:
+        kind: The algorithm: ``unigram``, ``bpe``, ``word`` or ``char``.
+    """
 
     def __init__(self, model: bytes) -> None:
         """Load a serialized SentencePiece model.
 
         Raises:
-            UserError: The bytes are no SentencePiece model, or its special ids are not nmt's.
+            UserError: The bytes are not a SentencePiece model, or have other special ids.
         """
         self._processor = _load(model)
         found = tuple(
@@ -38,15 +42,17 @@ class Tokenizer:
         self.kind, symbols = kind_and_symbols(model)
         self._symbols = Symbols(symbols)
         self._user_defined = frozenset(symbols.values())
-        self._veiled = _load(_veil(model, self._symbols)) if self._must_veil else self._processor
+        self._hiding = (
+            _load(_with_placeholders(model, self._symbols)) if self._must_hide else self._processor
+        )
 
     @property
-    def _must_veil(self) -> bool:
-        """Whether symbols are hidden behind single characters while SentencePiece cuts.
+    def _must_hide(self) -> bool:
+        """Whether symbols are replaced by placeholder characters while SentencePiece segments.
 
-        The unigram model takes the likeliest cut, which may go through a symbol: pieces that hold
-        half of it each can be likelier than the symbol and its neighbours. It never cuts through a
-        character. The other models cut at symbols first.
+        The unigram model takes the most probable segmentation, which may split a symbol: pieces
+        that contain one half of it each can be more probable than the symbol and its neighbours. It
+        never splits a character. The other models split at symbols first.
         """
         return bool(self._symbols) and self.kind == "unigram"
 
@@ -67,18 +73,18 @@ class Tokenizer:
         return self._symbols.ids
 
     def encode(self, sentence: str) -> list[int]:
-        """Return the piece ids of a sentence, without BOS or EOS.
+        """Return the piece ids of a sentence, without BOS and EOS.
 
-        Symbols at the very beginning, with spaces between them, are tags: their ids come first, and
-        then those of the rest as if it stood alone.
+        Symbols at the beginning, separated by spaces, are tags: their ids come first, followed by
+        the ids of the rest, which is encoded separately.
         """
         tags, text = self._symbols.split_tags(sentence)
-        return tags + self._cut(text)
+        return tags + self._encode_text(text)
 
     def encode_all(self, sentences: Sequence[str], num_threads: int = 1) -> list[list[int]]:
         """Return the piece ids of many sentences."""
         tags, texts = self._prepare(sentences)
-        encoded = list(self._veiled.encode(texts, num_threads=num_threads))
+        encoded = list(self._hiding.encode(texts, num_threads=num_threads))
         for index, ids in tags.items():
             encoded[index] = ids + encoded[index]
         return encoded
@@ -86,31 +92,31 @@ class Tokenizer:
     def encode_flat(
         self, sentences: Sequence[str], num_threads: int = 1
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Return the piece ids of many sentences in one row, and how many each sentence has."""
+        """Return the piece ids of many sentences joined, and the number of pieces of each."""
         encoded = self.encode_all(sentences, num_threads)
         lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
         ids = np.fromiter(chain.from_iterable(encoded), np.int32, int(lengths.sum()))
         return ids, lengths
 
     def _prepare(self, sentences: Sequence[str]) -> tuple[dict[int, list[int]], list[str]]:
-        """Return the tags of the sentences that have some, and what SentencePiece is to cut."""
+        """Return the ids of tags by sentence, and the texts that SentencePiece segments."""
         texts, tags = list(sentences), {}
         if self._symbols:
             for index, sentence in enumerate(texts):
                 ids, text = self._symbols.split_tags(sentence)
-                texts[index] = self._symbols.veil(text) if self._must_veil else text
+                texts[index] = self._symbols.hide(text) if self._must_hide else text
                 if ids:
                     tags[index] = ids
         return tags, texts
 
-    def _cut(self, text: str) -> list[int]:
+    def _encode_text(self, text: str) -> list[int]:
         """Return the piece ids of text without tags."""
-        return list(self._veiled.encode(self._symbols.veil(text) if self._must_veil else text))
+        return list(self._hiding.encode(self._symbols.hide(text) if self._must_hide else text))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the detokenized text of piece ids, one line; special tokens vanish.
+        """Return the detokenized text of piece ids as one line, without special tokens.
 
-        No line of text has a line feed, but a model may spell one in bytes: it becomes a space.
+        Training text has no line feeds, but a model may generate one as a byte; it becomes a space.
         """
         specials = (PAD, BOS, EOS)
         wanted = [int(i) for i in ids if i not in specials]
@@ -119,39 +125,39 @@ class Tokenizer:
         return " ".join([*tags, text] if text else tags)
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """Return the surface of each id, ``▁`` marking the beginning of a word."""
+        """Return the surface of each id; ``▁`` marks the beginning of a word."""
         return [self._processor.id_to_piece(int(i)) for i in ids]
 
     def scores(self) -> list[float]:
-        """Return the score of each piece: its log-probability, or its merge's rank below 0."""
+        """Return the score of each piece: log probability, or negative rank of its merge."""
         return [self._processor.get_score(i) for i in range(len(self))]
 
     def is_plain(self, piece: int) -> bool:
-        """Whether a piece stands for its surface and may be cut: no symbol, byte or special."""
-        asked = (self._processor.is_unknown, self._processor.is_control, self._processor.is_byte)
-        unused = self._processor.is_unused(piece)
-        return not unused and not any(of(piece) for of in asked) and piece not in self._user_defined
+        """Whether a piece is text that may be split: not a symbol, byte or special piece."""
+        processor = self._processor
+        tests = (processor.is_unused, processor.is_unknown, processor.is_control, processor.is_byte)
+        return not any(test(piece) for test in tests) and piece not in self._user_defined
 
     def encode_words(self, sentence: str) -> tuple[list[int], list[int]]:
-        """Return the piece ids of a sentence, and for each the number of its word, from 0.
+        """Return the piece ids of a sentence, and the index of each piece's word, from 0.
 
-        Words are what stands between spaces of the sentence as given, as in Pharaoh alignments; one
-        whose every character the normalisation drops has no piece.
+        Words are separated by spaces in the given sentence, as in Pharaoh alignments. A word whose
+        characters are all removed by the normalization has no piece.
         """
         tags, text = self._symbols.split_tags(sentence)
-        ids, numbers = self._cut_words(text)
-        behind = len(tags)
-        return tags + ids, [*range(behind), *(behind + number for number in numbers)]
+        ids, numbers = self._encode_text_words(text)
+        offset = len(tags)
+        return tags + ids, [*range(offset), *(offset + number for number in numbers)]
 
-    def _cut_words(self, text: str) -> tuple[list[int], list[int]]:
-        ids = self._cut(text)
+    def _encode_text_words(self, text: str) -> tuple[list[int], list[int]]:
+        ids = self._encode_text(text)
         groups = word_groups(self.pieces(ids))
         words = split_words(text)
         plain = text.isprintable() and WORD_START not in text
         if plain and groups and groups[-1] + 1 == len(words):
             return ids, groups
-        # The normalisation may make several words of one, or none: ask what becomes of each.
-        parts = [_count_groups(self.pieces(self._cut(word))) for word in words]
+        # The normalization may turn a word into several, or remove it: encode each word alone.
+        parts = [_count_groups(self.pieces(self._encode_text(word))) for word in words]
         owners = [number for number, count in enumerate(parts) for _ in range(count)]
         last = len(words) - 1
         return ids, [owners[group] if group < len(owners) else last for group in groups]
@@ -165,28 +171,28 @@ def _load(model: bytes) -> sentencepiece.SentencePieceProcessor:
         raise UserError(f"the tokenizer is not a SentencePiece model: {reason}") from error
 
 
-def _veil(model: bytes, symbols: Symbols) -> bytes:
-    """Return the model with one character for every symbol."""
-    veils = {place: symbols.veils[symbol] for symbol, place in symbols.ids.items()}
-    return ModelFile.parse(model).rename(veils).to_bytes()
+def _with_placeholders(model: bytes, symbols: Symbols) -> bytes:
+    """Return the model with a placeholder character for each symbol."""
+    surfaces = {piece: symbols.placeholders[symbol] for symbol, piece in symbols.ids.items()}
+    return ModelFile.parse(model).rename(surfaces).to_bytes()
 
 
 def split_words(sentence: str) -> list[str]:
-    """Return what stands between spaces."""
+    """Return the words of a sentence, which are separated by spaces."""
     return [word for word in sentence.split(" ") if word]
 
 
 def word_groups(pieces: Sequence[str]) -> list[int]:
-    """Number the words that pieces belong to, from 0: a word begins with ``▁``.
+    """Return the index of each piece's word, from 0; a word starts with ``▁``.
 
-    A ``▁`` alone belongs to the word behind it, however many there are.
+    Single ``▁`` pieces belong to the word after them.
     """
     groups: list[int] = []
-    spelled = False  # whether the word under way has a character yet
+    has_text = False  # whether the current word has a character yet
     for piece in pieces:
-        begins = spelled and piece.startswith(WORD_START)
+        begins = has_text and piece.startswith(WORD_START)
         groups.append(groups[-1] + begins if groups else 0)
-        spelled = (spelled and not begins) or piece != WORD_START
+        has_text = (has_text and not begins) or piece != WORD_START
     return groups
 
 
@@ -196,7 +202,7 @@ def _count_groups(pieces: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class TokenizerPair:
-    """The tokenizers of both sides; one object twice where the vocabulary is joint."""
+    """The tokenizers of both sides; the same object if the vocabulary is joint."""
 
     source: Tokenizer
     target: Tokenizer
@@ -216,29 +222,34 @@ class TokenizerPair:
 def train_tokenizers(
     config: TokenizerConfig, source: Iterable[str], target: Iterable[str]
 ) -> TokenizerPair:
-    """Train SentencePiece on the training side of a corpus, or take the models that are given.
+    """Train SentencePiece on training text, or load the models that the settings name.
+
+    Args:
+        config: The settings of the tokenizers.
+        source: Sentences of the source side.
+        target: Sentences of the target side.
 
     Raises:
-        UserError: The text cannot give as many pieces as ``tokenizer.vocab_size`` asks for, or a
-            given model cannot be read.
+        UserError: The text has too few pieces for ``tokenizer.vocab_size``, or a given model cannot
+            be read.
     """
     if config.joint:
-        both = _of_text(config, config.model, (source, target), "the corpus")
+        both = _train_or_load(config, config.model, (source, target), "the corpus")
         return TokenizerPair(both, both)
     return TokenizerPair(
-        _of_text(config, config.model, (source,), "the source side"),
-        _of_text(config, config.target_model, (target,), "the target side"),
+        _train_or_load(config, config.model, (source,), "the source side"),
+        _train_or_load(config, config.target_model, (target,), "the target side"),
     )
 
 
-def _of_text(
+def _train_or_load(
     config: TokenizerConfig, given: str | None, sides: Sequence[Iterable[str]], what: str
 ) -> Tokenizer:
     if given is not None:
         tokenizer = Tokenizer(given_model(given, config.symbols))
         if config.sampling and tokenizer.kind in ("char", "word"):
             raise UserError(
-                f"tokenizer.sampling={config.sampling} needs several ways to cut a word, but "
+                f"tokenizer.sampling={config.sampling} needs several segmentations of a word, but "
                 f"{given} is of kind {tokenizer.kind}: set it to 0"
             )
         return tokenizer

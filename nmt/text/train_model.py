@@ -1,4 +1,4 @@
-"""Where a tokenizer's model comes from: trained on text by SentencePiece, or a file."""
+"""Trains a tokenizer's model with SentencePiece, or reads it from a file."""
 
 import io
 import re
@@ -12,34 +12,39 @@ import sentencepiece
 
 from nmt.config.data import TokenizerConfig
 from nmt.errors import UserError
-from nmt.text.import_model import adopt
+from nmt.text.import_model import import_model
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 from nmt.text.vocabulary import MAX_SENTENCE_BYTES, bounds_of_words, count_words
 
-_QUICK = 100_000  # distinct words, on which SentencePiece finds its own limit at once
+_QUICK = 100_000  # distinct words up to which SentencePiece finds the exact limit quickly
 
 
 def given_model(file: str, symbols: Sequence[str]) -> bytes:
-    """Read a SentencePiece model from a file, with nmt's special ids and these symbols.
+    """Read a SentencePiece model from a file, and give it nmt's special ids and these symbols.
 
     Raises:
-        UserError: It cannot be read, or is none.
+        UserError: The file cannot be read, or is not a SentencePiece model.
     """
     try:
         model = Path(file).expanduser().read_bytes()
     except OSError as error:
         raise UserError(f"cannot read the tokenizer {file}: {error.strerror}") from error
     try:
-        return adopt(model, symbols)
+        return import_model(model, symbols)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
 
 
 def train_model(config: TokenizerConfig, sides: Sequence[Collection[str]], what: str) -> bytes:
-    """Train SentencePiece on the text of one side or both; ``what`` names it in messages.
+    """Train SentencePiece on the text of one side or both.
+
+    Args:
+        config: The settings of the tokenizer.
+        sides: The sentences of each side.
+        what: Name of the text for messages.
 
     Raises:
-        UserError: The text cannot give as many pieces as ``tokenizer.vocab_size`` asks for.
+        UserError: The text has too few pieces for ``tokenizer.vocab_size``.
     """
     words = count_words(chain.from_iterable(sides))
     _check_size(config, words, what)
@@ -64,7 +69,7 @@ def train_model(config: TokenizerConfig, sides: Sequence[Collection[str]], what:
             bos_id=BOS,
             eos_id=EOS,
             max_sentence_length=MAX_SENTENCE_BYTES,
-            num_threads=1,  # sums in one order: the same text gives the same model
+            num_threads=1,  # a fixed order of summation, so that the same text gives the same model
             minloglevel=2,
             **symbols,
         )
@@ -74,7 +79,7 @@ def train_model(config: TokenizerConfig, sides: Sequence[Collection[str]], what:
 
 
 def _is_upper_bound(config: TokenizerConfig) -> bool:
-    """Whether ``vocab_size`` is the most and not the very number of pieces."""
+    """Whether ``vocab_size`` is an upper bound instead of the exact number of pieces."""
     return config.name in ("char", "word")
 
 
@@ -83,10 +88,12 @@ def _training_lines(
 ) -> tuple[Iterable[str], str]:
     """Return the lines to train on, and their format.
 
-    All kinds but unigram learn from words and how often they occur, and never from what stands
-    beside them: to be given the words counted, a line each, saves SentencePiece most of its work.
+    All kinds except unigram depend only on the words and their counts, not on their context.
+    Counted words, one per line, save SentencePiece most of its work.
     """
-    is_space = config.normalization == "nmt_nfkc"  # what a tab becomes; elsewhere it is a character
+    is_space = (
+        config.normalization == "nmt_nfkc"
+    )  # a tab becomes a space; otherwise it is a character
     if config.name == "unigram" or not (is_space or all("\t" not in word for word in words)):
         return chain.from_iterable(sides), "text"
     return _counted_lines(words), "tsv"
@@ -99,20 +106,20 @@ def _counted_lines(words: Counter[str]) -> Iterator[str]:
 
 
 def _check_size(config: TokenizerConfig, words: Counter[str], what: str) -> None:
-    """Refuse a vocabulary size that the text cannot give, before work that may take an hour."""
+    """Refuse an impossible vocabulary size before training, which may take an hour."""
     if not words:
         raise UserError(f"{what} has no words to train the tokenizer on")
     least, most = bounds_of_words(config, words)
     if config.vocab_size < least:
         raise _too_small(config, what, least)
     within = config.vocab_size <= most or _is_upper_bound(config)
-    if not within and len(words) > _QUICK:  # below, SentencePiece tells the very number
+    if not within and len(words) > _QUICK:  # for fewer words SentencePiece reports the exact limit
         raise _too_large(config, what, most)
 
 
 def _too_large(config: TokenizerConfig, what: str, most: int) -> UserError:
     return UserError(
-        f"tokenizer.vocab_size={config.vocab_size} is more than {what} can give: "
+        f"tokenizer.vocab_size={config.vocab_size} is more than {what} can provide: "
         f"set it to {most} or less"
     )
 

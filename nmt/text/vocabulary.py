@@ -1,4 +1,4 @@
-"""How small and how large a vocabulary text can give, known before SentencePiece trains on it."""
+"""Bounds of the vocabulary size for a text, computed before SentencePiece is trained on it."""
 
 import re
 from collections import Counter
@@ -12,32 +12,33 @@ from nmt.config.data import TokenizerConfig
 from nmt.text.special_tokens import WORD_START
 
 MAX_SENTENCE_BYTES = 1 << 16
-"""Longer lines are left out of SentencePiece's training."""
+"""SentencePiece ignores longer lines in training."""
 
-_RESERVED = "\u2585"  # SentencePiece's stand-in for rare characters; it skips lines that have it
-_BOUNDARY = "\x1f"  # what it puts in the place of symbols
+_RESERVED = "\u2585"  # SentencePiece's symbol for rare characters; it skips lines with it
+_BOUNDARY = "\x1f"  # SentencePiece's replacement for symbols
 _LONGEST_PIECE = 16  # characters
-_SEEDS = 1_000_000  # the unigram trainer starts from so many pieces at most
+_SEEDS = 1_000_000  # maximum number of seed pieces of the unigram trainer
 _SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 _BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
-_CHUNK = 1000  # sentences whose words are counted in one go
-_SMALL = 100_000  # characters of distinct words, up to which their parts are looked at one by one
+_CHUNK = 1000  # sentences whose words are counted together
+_SMALL = 100_000  # characters of distinct words up to which their substrings are enumerated
 
 
 def vocabulary_bounds(config: TokenizerConfig, sentences: Iterable[str]) -> tuple[int, int]:
-    """Return the least and the most pieces that a tokenizer trained on these sentences can have.
+    """Return the smallest and the largest vocabulary size for these sentences.
 
-    The least is exact: special tokens, symbols, bytes where there is a fallback, and for unigram
-    and bpe the characters that ``character_coverage`` demands. The most is exact for char and word;
-    for the others it is a bound that is never below what SentencePiece gives.
+    The smallest size is exact: special tokens, symbols, bytes with byte fallback, and for unigram
+    and bpe the characters that ``character_coverage`` requires. The largest size is exact for char
+    and word; for the others it is an upper bound on what SentencePiece can reach.
     """
     return bounds_of_words(config, count_words(sentences))
 
 
 def count_words(sentences: Iterable[str]) -> Counter[str]:
-    """Count what stands between spaces, in the sentences that SentencePiece does not skip.
+    """Count the words of the sentences that SentencePiece does not skip.
 
-    Sentences with the mark ``▁`` count as one word: what becomes of it hangs on its neighbours.
+    A sentence with the mark ``▁`` counts as one word, because the treatment of the mark depends on
+    its neighbours.
     """
     words: Counter[str] = Counter()
     usable = (line.rstrip("\r\n") for line in sentences if _is_usable(line))
@@ -58,7 +59,7 @@ def _is_usable(line: str) -> bool:
 
 
 def bounds_of_words(config: TokenizerConfig, words: Mapping[str, int]) -> tuple[int, int]:
-    """Return what `vocabulary_bounds` does, from words that are counted already."""
+    """Return `vocabulary_bounds` for words that are already counted."""
     fixed = _fixed_pieces(config)
     counted = _normalized(words, config.normalization, fixed)
     characters = _required_characters(counted, config.character_coverage)
@@ -72,15 +73,15 @@ def bounds_of_words(config: TokenizerConfig, words: Mapping[str, int]) -> tuple[
 
 
 def _fixed_pieces(config: TokenizerConfig) -> list[str]:
-    """Return the pieces that are in the vocabulary whatever the text."""
+    """Return the pieces that every vocabulary contains."""
     symbols = list(config.symbols)
-    if config.name == "word":  # once with the mark of a word's beginning, once without
+    if config.name == "word":  # with and without the mark of the beginning of a word
         symbols += [WORD_START + symbol for symbol in symbols]
     return [*_SPECIALS, *symbols, *(_BYTES if config.byte_fallback else ())]
 
 
 def _normalized(words: Mapping[str, int], rule: str, fixed: list[str]) -> Counter[str]:
-    """Count words as SentencePiece sees them: normalised, with ``▁``, without fixed pieces."""
+    """Count words as SentencePiece does: normalized, with ``▁``, without fixed pieces."""
     normalizer = sentencepiece.SentencePieceNormalizer(
         rule_name=rule,
         add_dummy_prefix=True,
@@ -100,15 +101,17 @@ def _normalized(words: Mapping[str, int], rule: str, fixed: list[str]) -> Counte
 
 
 def _required_characters(words: Mapping[str, int], coverage: float) -> set[str]:
-    """Return the most frequent characters that make up this share of the text."""
+    """Return the most frequent characters that cover this share of the text."""
     counts: Counter[str] = Counter()
     for word, count in words.items():
         for character in word:
             counts[character] += count
-    del counts["\0"]  # not text to SentencePiece
+    del counts["\0"]  # SentencePiece ignores it
     total, covered, required = counts.total(), 0, set()
     for character, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        if np.float32(covered / total) >= np.float32(coverage):  # as it compares them
+        if np.float32(covered / total) >= np.float32(
+            coverage
+        ):  # the precision of SentencePiece's comparison
             break
         covered += count
         required.add(character)
@@ -116,9 +119,9 @@ def _required_characters(words: Mapping[str, int], coverage: float) -> set[str]:
 
 
 def _most_parts(kind: str, words: Mapping[str, int], characters: set[str]) -> int:
-    """Return how many pieces of several characters there can be at most.
+    """Return the maximum number of pieces with several characters.
 
-    Every piece is a part of a word, and one that unigram starts from occurs twice.
+    Every piece is a substring of a word, and a seed piece of unigram occurs at least twice.
     """
     if sum(map(len, words)) > _SMALL:
         parts = sum(_number_of_parts(len(word)) for word in words)
@@ -133,7 +136,7 @@ def _most_parts(kind: str, words: Mapping[str, int], characters: set[str]) -> in
 
 
 def _number_of_parts(length: int) -> int:
-    """Return how many parts of 2 characters or more, as long as a piece may be, a word has."""
+    """Return the number of substrings of a word that are long enough and short enough."""
     longest = min(length, _LONGEST_PIECE)
     return sum(length - size + 1 for size in range(2, longest + 1))
 

@@ -23,7 +23,7 @@ class TrainingProgress:
         best_update: When that was.
         without_gain: Validations since.
         validated_update: When the last validation was.
-        reductions: Cuts of the plateau schedule.
+        reductions: BatchShapes of the plateau schedule.
         skipped_updates: Updates left undone, for want of a finite loss and gradient.
         skipped_in_row: The last of them, without one done in between.
         skipped_pairs: Times a pair was left out because it does not fit into memory alone.

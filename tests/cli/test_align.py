@@ -1,4 +1,4 @@
-"""`nmt align`: links that can be fed back, scores worked out by hand, and what is refused."""
+"""`nmt align`: its links are valid gold links, its scores agree with hand calculation, errors."""
 
 import gzip
 import json
@@ -25,7 +25,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def align(nmt: Nmt, heads_model: Path, files: tuple[Path, Path]) -> Callable[..., str]:
-    """Align the files, which has to succeed, and return what was printed."""
+    """Align the files, which must succeed, and return the output."""
 
     def call(*arguments: object, model: Path = heads_model) -> str:
         source, target = files
@@ -36,7 +36,7 @@ def align(nmt: Nmt, heads_model: Path, files: tuple[Path, Path]) -> Callable[...
     return call
 
 
-def test_every_target_word_is_linked_and_every_line_has_its_line(
+def test_every_target_word_is_linked_and_every_pair_has_a_line(
     align: Callable[..., str], run: Path
 ) -> None:
     for out in (align(), align(model=run)):
@@ -83,9 +83,7 @@ def test_its_own_links_as_gold_give_no_error(
     assert json.loads(align(*reading, "--gold", gold, "--flip-gold", "--json"))["aer"] == 0
 
 
-def test_scores_are_of_the_links_that_are_printed(
-    align: Callable[..., str], tmp_path: Path
-) -> None:
+def test_scores_refer_to_the_printed_links(align: Callable[..., str], tmp_path: Path) -> None:
     first, *others = align().splitlines()[0].split()
     gold = tmp_path / "gold.align"
     # Of 8 links found, the first one is sure, and the other two of its sentence are possible.
@@ -107,7 +105,7 @@ def test_scores_are_of_the_links_that_are_printed(
     assert "recall    100.00 %  1 sure links" in shown
 
 
-def test_a_comparison_holds_every_reading_best_first_each_with_its_own_score(
+def test_a_comparison_lists_every_reading_with_its_score_best_first(
     align: Callable[..., str], tmp_path: Path
 ) -> None:
     gold = tmp_path / "gold.align"
@@ -155,7 +153,7 @@ def test_a_recurrent_model_has_one_layer_and_one_head_to_compare(
         (["--batch-size", 0], ["batch size is 0"]),
     ],
 )
-def test_faulty_flags_are_refused_before_anything_is_printed(
+def test_invalid_options_are_refused_before_any_output(
     arguments: list[object],
     parts: list[str],
     refused: Refused,
@@ -187,7 +185,7 @@ def test_a_comparison_with_a_reading_is_refused(
         (["", "", "", "", ""], "holds no link"),
     ],
 )
-def test_gold_of_another_text_gives_no_number(
+def test_gold_alignments_of_another_text_are_refused(
     gold: list[str],
     message: str,
     refused: Refused,
@@ -202,7 +200,7 @@ def test_gold_of_another_text_gives_no_number(
     assert message in refused("align", *common, "--gold", path)
 
 
-def test_unequal_files_end_in_a_refusal_that_names_the_line(
+def test_files_of_different_lengths_are_refused_with_the_line(
     refused: Refused, heads_model: Path, files: tuple[Path, Path]
 ) -> None:
     source, target = files

@@ -1,4 +1,4 @@
-"""`nmt attention`: every kind of output, from a beam and by force, and what is refused."""
+"""`nmt attention`: every output format, from search and from forced decoding, and errors."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ REFERENCES = ["eins zwei sieben", "vier", "neun zehn"]
 
 @pytest.fixture
 def attention(nmt: Nmt, heads_model: Path) -> Callable[..., str]:
-    """Show attention, which has to succeed, and return what was printed."""
+    """Show attention, which must succeed, and return the output."""
 
     def call(*arguments: object) -> str:
         result = nmt("attention", "--model", heads_model, *arguments)
@@ -43,15 +43,17 @@ def _write(path: Path, lines: list[str]) -> Path:
     return path
 
 
-def test_every_kind_of_file_is_written_from_one_call(
+def test_one_call_writes_every_format(
     attention: Callable[..., str], nmt: Nmt, heads_model: Path, source: Path, tmp_path: Path
 ) -> None:
-    kinds = ("png", "svg", "pdf", "html", "json", "align")
-    outputs = [part for kind in kinds for part in ("--output", tmp_path / "new" / f"map.{kind}")]
+    formats = ("png", "svg", "pdf", "html", "json", "align")
+    outputs = [
+        part for suffix in formats for part in ("--output", tmp_path / "new" / f"map.{suffix}")
+    ]
     out = attention("--source", source, *outputs)
     assert out == nmt("translate", "--model", heads_model, stdin=source.read_bytes()).out
     written = {path.name for path in (tmp_path / "new").iterdir()}
-    pictures = {f"map-{n}.{kind}" for kind in ("png", "svg", "pdf") for n in (1, 2, 3)}
+    pictures = {f"map-{n}.{suffix}" for suffix in ("png", "svg", "pdf") for n in (1, 2, 3)}
     assert written == pictures | {"map.html", "map.json", "map.align"}
     assert (tmp_path / "new" / "map-1.png").read_bytes().startswith(b"\x89PNG")
     links = (tmp_path / "new" / "map.align").read_text()
@@ -59,7 +61,7 @@ def test_every_kind_of_file_is_written_from_one_call(
     assert links.count("\n") == len(SOURCES)
 
 
-def test_one_sentence_is_drawn_into_the_file_that_is_named(
+def test_one_sentence_is_drawn_to_the_given_file(
     attention: Callable[..., str], tmp_path: Path
 ) -> None:
     for flags in ([], ["--grid"], ["--pieces", "--no-eos", "--shift", "--layer", 1, "--head", 3]):
@@ -81,7 +83,7 @@ def _records(path: Path) -> list[Any]:
     return records
 
 
-def test_words_or_pieces_with_or_without_eos_by_force_or_search(
+def test_words_or_pieces_with_or_without_eos_forced(
     attention: Callable[..., str], source: Path, reference: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "map.json"
@@ -124,7 +126,7 @@ def test_one_sentence_may_have_a_reference_of_one_line(
     assert alone == attention("--source", source, "--reference", reference).splitlines()[0] + "\n"
 
 
-def test_a_rank_is_a_place_in_the_beam(
+def test_a_rank_is_a_position_in_the_beam(
     attention: Callable[..., str], nmt: Nmt, heads_model: Path, tmp_path: Path
 ) -> None:
     flags = ["--beam-size", 3, SENTENCE]
@@ -155,7 +157,7 @@ def test_a_rank_is_a_place_in_the_beam(
         (["--source", "nowhere.en"], ["there is no file nowhere.en"]),
     ],
 )
-def test_faulty_input_is_refused_before_the_model_is_looked_for(
+def test_invalid_input_is_refused_before_the_model_is_opened(
     arguments: list[object], parts: list[str], refused: Refused
 ) -> None:
     message = refused("attention", "--model", "nowhere", *arguments)
@@ -165,11 +167,11 @@ def test_faulty_input_is_refused_before_the_model_is_looked_for(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--layer", 5], "layer 5 does not exist: the model attends with 2 layers"),
-        (["--rank", 4, "--beam-size", 3], "--rank 4 needs as many beams: add --beam-size 4"),
+        (["--layer", 5], "layer 5 does not exist: the model's attention has 2 layers"),
+        (["--rank", 4, "--beam-size", 3], "--rank 4 exceeds the beam size: add --beam-size 4"),
     ],
 )
-def test_what_the_model_does_not_have_is_refused(
+def test_a_layer_or_rank_that_does_not_exist_is_refused(
     arguments: list[object], message: str, refused: Refused, heads_model: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "map.png"

@@ -1,4 +1,4 @@
-"""`nmt average`: a checkpoint like any other, of checkpoints that go together."""
+"""`nmt average`: writes an ordinary checkpoint, and refuses checkpoints of different models."""
 
 import shutil
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def test_the_last_of_a_run_by_update_each_once(
     assert made.training is None
 
 
-def test_an_average_translates_like_any_other(nmt: Nmt, heads_model: Path, tmp_path: Path) -> None:
+def test_an_average_translates_like_any_model(nmt: Nmt, heads_model: Path, tmp_path: Path) -> None:
     output = tmp_path / "average.pt"
     assert nmt("average", heads_model, heads_model, "--output", output).status == 0
     one, other = (nmt("translate", "--model", model, "one two") for model in (heads_model, output))
@@ -55,7 +55,7 @@ def test_an_average_translates_like_any_other(nmt: Nmt, heads_model: Path, tmp_p
     assert one.out == other.out
 
 
-def test_what_does_not_go_together_is_refused_by_name(
+def test_checkpoints_of_different_models_are_refused_by_name(
     nmt: Nmt,
     refused: Callable[..., str],
     several: Path,
@@ -67,18 +67,18 @@ def test_what_does_not_go_together_is_refused_by_name(
 ) -> None:
     output = tmp_path / "average.pt"
     wider = model_file(tiny_config("transformer", "transformer", num_layers=2, size=16))
-    said = refused("average", heads_model, wider, "--output", output)
-    assert str(wider) in said
-    assert "model.encoder.hidden_size is 16, there 12" in said
+    message = refused("average", heads_model, wider, "--output", output)
+    assert str(wider) in message
+    assert "model.encoder.hidden_size is 16, there 12" in message
     assert "name is rnn" in refused("average", heads_model, blind_model, "--output", output)
     first = load_checkpoint(heads_model)
     swapped = replace(first.tokenizers, source=first.tokenizers.target)
     save_checkpoint(replace(first, tokenizers=swapped), tmp_path / "swapped.pt")
-    said = refused("average", heads_model, tmp_path / "swapped.pt", "--output", output)
-    assert "another source tokenizer" in said
-    said = refused("average", "--model", several, "--last", 4, "--output", output)
-    assert "3 of 4 checkpoints" in said
-    assert "training.keep_last=4" in said
+    message = refused("average", heads_model, tmp_path / "swapped.pt", "--output", output)
+    assert "another source tokenizer" in message
+    message = refused("average", "--model", several, "--last", 4, "--output", output)
+    assert "3 of 4 checkpoints" in message
+    assert "training.keep_last=4" in message
     for arguments in (
         ["--output", output],
         ["--model", several, heads_model, "--output", output],

@@ -1,4 +1,4 @@
-"""`nmt translate` and `nmt evaluate` with models, files and options that are at fault."""
+"""`nmt translate` and `nmt evaluate` with invalid models, files and options."""
 
 import io
 import pickle
@@ -47,7 +47,7 @@ NO_CHECKPOINTS = {
     "a zip": _zip(),
     "a tensor": _torch(torch.zeros(3)),
     "weights of something": _torch({"layer.weight": torch.zeros(3)}),
-    "a mapping that lacks all": _torch({"format_version": 1}),
+    "a mapping without content": _torch({"format_version": 1}),
     "a mapping of wrong things": _torch(
         {
             "format_version": 1,
@@ -62,15 +62,15 @@ NO_CHECKPOINTS = {
 }
 
 
-@pytest.mark.parametrize("kind", list(NO_CHECKPOINTS))
-def test_a_file_that_is_no_checkpoint(kind: str, refused: Refused, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", list(NO_CHECKPOINTS))
+def test_a_file_that_is_not_a_checkpoint(content: str, refused: Refused, tmp_path: Path) -> None:
     file = tmp_path / "model.pt"
-    file.write_bytes(NO_CHECKPOINTS[kind])
+    file.write_bytes(NO_CHECKPOINTS[content])
     assert str(file) in refused("translate", "--model", file, "one")
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95, 0.999])
-def test_a_checkpoint_cut_short(share: float, refused: Refused, run: Path, tmp_path: Path) -> None:
+def test_a_truncated_checkpoint(share: float, refused: Refused, run: Path, tmp_path: Path) -> None:
     whole = (run / "checkpoints" / "best.pt").read_bytes()
     file = tmp_path / "model.pt"
     file.write_bytes(whole[: int(share * len(whole))])
@@ -79,7 +79,7 @@ def test_a_checkpoint_cut_short(share: float, refused: Refused, run: Path, tmp_p
 
 @pytest.mark.parametrize("part", ["config", "source_tokenizer", "format_version"])
 @pytest.mark.parametrize("value", [b"no such thing", 5, None])
-def test_a_checkpoint_with_a_part_of_another_kind(
+def test_a_checkpoint_with_a_part_of_another_type(
     part: str, value: object, refused: Refused, run: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "model.pt"
@@ -137,7 +137,7 @@ def test_a_picture_is_of_one_sentence(refused: Refused, run: Path, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_picture_in_an_impossible_place(refused: Refused, run: Path, tmp_path: Path) -> None:
+def test_a_picture_that_cannot_be_written(refused: Refused, run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     picture = tmp_path / "file" / "picture.png"
     arguments = ["translate", "--model", run, "--attention", picture, "one"]

@@ -1,4 +1,4 @@
-"""`nmt bench` trains and translates as a run does, and tells what it saw; times are not tested."""
+"""`nmt bench` trains and translates as a run does and reports figures; times are not tested."""
 
 import json
 from collections.abc import Callable
@@ -24,11 +24,11 @@ def _short_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings(
     corpus: Path, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:
-    monkeypatch.chdir(tmp_path)  # a run folder would be made here
+    monkeypatch.chdir(tmp_path)  # a run folder would be created here
     return tiny(corpus)
 
 
-def test_a_training_is_measured_and_leaves_nothing_but_its_numbers(
+def test_a_training_is_measured_and_writes_only_its_figures(
     nmt: Nmt, settings: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "numbers.json"
@@ -54,7 +54,7 @@ def test_a_training_is_measured_and_leaves_nothing_but_its_numbers(
     assert run["validation"] is None
 
 
-def test_a_validation_is_timed_if_not_declined(
+def test_a_validation_is_timed_unless_turned_off(
     nmt: Nmt, settings: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "numbers.json"
@@ -65,7 +65,7 @@ def test_a_validation_is_timed_if_not_declined(
     assert 0 < validation["share"] < 1
 
 
-def test_a_profile_tells_operations_apart_by_their_own_time(
+def test_a_profile_reports_the_own_time_of_each_operation(
     nmt: Nmt, settings: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "numbers.json"
@@ -79,7 +79,7 @@ def test_a_profile_tells_operations_apart_by_their_own_time(
     assert "aten::bmm" in shares
 
 
-def test_two_configurations_take_turns_on_the_same_batches(
+def test_two_configurations_alternate_on_the_same_batches(
     nmt: Nmt, settings: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "numbers.json"
@@ -100,7 +100,7 @@ def test_two_configurations_take_turns_on_the_same_batches(
         assert one["speed"]["counts"] == other["speed"]["counts"]
 
 
-def test_translations_of_an_exact_length_are_equal_work_for_a_fresh_model(
+def test_a_model_with_random_weights_translates_to_an_exact_length(
     nmt: Nmt, settings: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "numbers.json"
@@ -113,7 +113,7 @@ def test_translations_of_an_exact_length_are_equal_work_for_a_fresh_model(
     assert found["tokens_per_second"] == pytest.approx(5 * found["sentences_per_second"])
 
 
-def test_a_run_translates_its_validation_text_or_another(
+def test_a_run_translates_its_validation_text_or_a_given_text(
     nmt: Nmt, run: Path, tmp_path: Path
 ) -> None:
     source, file = tmp_path / "source.txt", tmp_path / "numbers.json"
@@ -127,7 +127,7 @@ def test_a_run_translates_its_validation_text_or_another(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["train", "-m", "seed=1,2"], "-m"),
         (["train", "model=cnn"], "cnn"),
@@ -140,8 +140,8 @@ def test_a_run_translates_its_validation_text_or_another(
         (["decode", "--model", "nowhere"], "nowhere"),
     ],
 )
-def test_mistakes_are_told_in_a_line(refused: Refused, arguments: list[str], said: str) -> None:
-    assert said in refused("bench", *arguments)
+def test_errors_are_one_line(refused: Refused, arguments: list[str], message: str) -> None:
+    assert message in refused("bench", *arguments)
 
 
 def test_a_file_that_cannot_be_written_is_named(

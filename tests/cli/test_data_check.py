@@ -1,4 +1,4 @@
-"""`nmt data check` as it is typed: exit status, what goes where, and no traceback."""
+"""`nmt data check` on the command line: exit status, stdout and stderr, no traceback."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,7 @@ Call = Callable[..., Any]
 PHRASEBOOK = Path(__file__).resolve().parents[2] / "data" / "phrasebook"
 
 
-def test_a_sound_corpus_is_clean(nmt: Call) -> None:
+def test_a_corpus_without_problems_is_clean(nmt: Call) -> None:
     settings = ["--data", "phrasebook", "data.train.path=x"]
     assert nmt("data", "check", *settings).status == 2  # phrasebook has no such setting
     files = [
@@ -28,7 +28,7 @@ def test_a_sound_corpus_is_clean(nmt: Call) -> None:
     assert [split["name"] for split in report["splits"]] == ["train", "valid"]
 
 
-def test_faults_are_told_on_stdout(nmt: Call, corpus: Path) -> None:
+def test_problems_are_printed_on_stdout(nmt: Call, corpus: Path) -> None:
     target = corpus / "train.de"
     target.write_text(target.read_text("utf-8").replace("\n", "\r\n", 1), "utf-8", newline="")
     splits = ("train", "valid", "test")
@@ -51,7 +51,7 @@ def test_training_that_would_be_refused_ends_in_status_2(nmt: Call, corpus: Path
     assert "has 100 lines" in " ".join(result.out.split())
 
 
-def test_bad_usage_is_one_line(refused: Callable[..., str]) -> None:
+def test_a_usage_error_is_one_line(refused: Callable[..., str]) -> None:
     assert "see nmt data check --help" in refused("data", "check")
     assert "--language" in refused("data", "check", "--language", "en")
     assert "data.sorce_language" in refused(

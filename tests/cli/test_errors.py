@@ -1,4 +1,4 @@
-"""Bad input to `nmt train`: one line that says what is wrong, exit status 2, no traceback."""
+"""Errors of the user in `nmt train`: a one-line message, exit status 2, no traceback."""
 
 import errno
 import os
@@ -47,26 +47,26 @@ Tiny = Callable[[Path], list[str]]
         ("data=files", ["data.source_language", "data.target_language"]),
     ],
 )
-def test_a_faulty_override_is_named_with_the_remedy(
+def test_an_invalid_override_is_reported_with_a_remedy(
     override: str, parts: list[str], refused: Refused
 ) -> None:
     message = refused("train", override)
     assert all(part in message for part in parts), message
 
 
-def test_a_file_in_place_of_a_section_is_told_where_it_goes(refused: Refused) -> None:
+def test_a_file_assigned_to_a_section_is_refused_with_the_right_key(refused: Refused) -> None:
     message = refused("train", "data=files", "data.train=a.tsv")
-    assert "name a file as data.train.path=a.tsv" in message
-    assert "no training without it" in refused("train", "data=files", "data.valid=null")
+    assert "set the file with data.train.path=a.tsv" in message
+    assert "training requires this section" in refused("train", "data=files", "data.valid=null")
 
 
-def test_the_nearest_key_is_of_the_model_that_was_chosen(refused: Refused) -> None:
+def test_the_suggested_key_belongs_to_the_chosen_model(refused: Refused) -> None:
     message = refused("train", "model=rnn", "model.decoder.atention.size=5")
     assert "did you mean model.decoder.attention.size?" in message
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (
             "optimizer=sgd optimizer.beta1=0.8",
@@ -93,12 +93,12 @@ def test_the_nearest_key_is_of_the_model_that_was_chosen(refused: Refused) -> No
             "model.decoder.attention.size belongs to model/decoder/attention=bahdanau or "
             "luong_concat, not to model/decoder/attention=none; choose that or drop it",
         ),
-        (  # a Transformer has no such part, and the RNN's own choice of it has the setting
+        (  # a Transformer decoder has no attention choice; the default of model=rnn has the setting
             "model.decoder.attention.window=local_p",
             "model.decoder.attention.window is a setting of the attention of model/decoder=rnn; "
             "this configuration has model/decoder=transformer: add model=rnn or drop it",
         ),
-        (  # ... or has not, so that it must be chosen as well
+        (  # the default of model=rnn lacks the setting, so the attention must be chosen as well
             "model/encoder=rnn model.decoder.attention.num_heads=2",
             "model.decoder.attention.num_heads is a setting of model/decoder/attention=multi_head; "
             "this configuration has model/decoder=transformer: "
@@ -107,19 +107,19 @@ def test_the_nearest_key_is_of_the_model_that_was_chosen(refused: Refused) -> No
         (
             "-m optimizer=sgd,adam optimizer.beta1=0.8",
             "optimizer.beta1 belongs to optimizer=adam or adamw, "
-            "which not every job of this sweep has",
+            "which some jobs of this sweep do not use",
         ),
         ("optimizer=sgd optimizer.momentun=0.9", "did you mean optimizer.momentum?"),
         ("optimizer.name=sgd", "optimizer.name cannot be set; choose with optimizer=..."),
         ("sweep=luong2015_table4", "sweep=luong2015_table4 trains several models: add -m"),
-        ("hydra/launcher=joblib", "hydra/launcher=joblib is for the runs of a sweep: add -m"),
+        ("hydra/launcher=joblib", "hydra/launcher=joblib applies only to sweeps: add -m"),
     ],
 )
 def test_a_setting_of_another_choice_names_the_choice(
-    arguments: str, told: str, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: str, expected: str, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # a sweep makes its folder before it looks at its jobs
-    assert told in refused("train", *arguments.split())
+    monkeypatch.chdir(tmp_path)  # a sweep creates its folder before it composes its jobs
+    assert expected in refused("train", *arguments.split())
 
 
 def test_an_unknown_attention_names_the_known_ones(refused: Refused) -> None:
@@ -128,7 +128,7 @@ def test_an_unknown_attention_names_the_known_ones(refused: Refused) -> None:
     assert "bahdanau" in message
 
 
-def test_an_attention_for_a_decoder_that_has_none_to_choose(refused: Refused) -> None:
+def test_an_attention_for_a_decoder_without_a_choice_of_attention(refused: Refused) -> None:
     message = refused("train", "model/decoder/attention=luong_dot")
     assert message == "model/decoder/attention belongs to model/decoder=rnn; choose that too"
 
@@ -146,7 +146,7 @@ def test_an_attention_for_a_decoder_that_has_none_to_choose(refused: Refused) ->
         (["evaluate", "--model", "x"], "--source"),
     ],
 )
-def test_faulty_usage_is_named_and_help_offered(
+def test_a_usage_error_refers_to_the_help(
     arguments: list[str], part: str, refused: Refused
 ) -> None:
     message = refused(*arguments)
@@ -154,7 +154,7 @@ def test_faulty_usage_is_named_and_help_offered(
     assert "--help" in message
 
 
-def test_all_faulty_values_are_named_at_once(refused: Refused) -> None:
+def test_all_invalid_values_are_reported_at_once(refused: Refused) -> None:
     message = refused("train", "seed=-1", "training.max_updates=0", "optimizer.beta1=1")
     assert all(key in message for key in ("seed", "training.max_updates", "optimizer.beta1"))
 
@@ -196,12 +196,12 @@ def test_text_that_is_not_utf_8_names_the_line(refused: Refused, corpus: Path, t
     assert f"{corpus / 'train.de'} is not UTF-8: line 3" in message
 
 
-def test_a_folder_is_no_file(refused: Refused, corpus: Path, tiny: Tiny) -> None:
+def test_a_folder_in_place_of_a_file(refused: Refused, corpus: Path, tiny: Tiny) -> None:
     message = refused("train", *tiny(corpus), f"data.train.source={corpus}", after_progress=True)
     assert f"{corpus}" in message
 
 
-def test_a_file_that_only_claims_to_be_gzip(refused: Refused, corpus: Path, tiny: Tiny) -> None:
+def test_a_file_that_is_not_gzip(refused: Refused, corpus: Path, tiny: Tiny) -> None:
     (corpus / "train.en.gz").write_text("one two")
     source = f"data.train.source={corpus / 'train.en.gz'}"
     assert "train.en.gz" in refused("train", *tiny(corpus), source, after_progress=True)
@@ -222,13 +222,13 @@ def test_a_vocabulary_of_an_impossible_size(
     assert f"tokenizer.vocab_size={size}" in message
 
 
-def test_nothing_left_to_train_on(refused: Refused, corpus: Path, tiny: Tiny) -> None:
+def test_no_training_pairs_left(refused: Refused, corpus: Path, tiny: Tiny) -> None:
     message = refused("train", *tiny(corpus), "data.max_length=1", after_progress=True)
     assert "too_long 100" in message
     assert "raise data.max_length" in message
 
 
-def test_a_foreign_folder_is_left_alone(refused: Refused, corpus: Path, tiny: Tiny) -> None:
+def test_a_folder_that_is_not_a_run_is_kept(refused: Refused, corpus: Path, tiny: Tiny) -> None:
     before = sorted(corpus.iterdir())
     assert f"{corpus} exists and is no run" in refused("train", *tiny(corpus), f"run.dir={corpus}")
     assert sorted(corpus.iterdir()) == before
@@ -241,7 +241,7 @@ def test_a_run_folder_that_is_a_file(refused: Refused, corpus: Path, tiny: Tiny)
     assert str(file) in refused("train", *tiny(corpus), inside, after_progress=True)
 
 
-def test_other_settings_on_a_run_are_named(refused: Refused, run: Path, tiny: Tiny) -> None:
+def test_changed_settings_of_a_run_are_reported(refused: Refused, run: Path, tiny: Tiny) -> None:
     corpus = run.parent / "corpus"
     message = refused("train", *tiny(corpus), f"run.dir={run}", "seed=2", "optimizer.beta1=0.8")
     assert "seed was 1, now 2" in message
@@ -250,7 +250,7 @@ def test_other_settings_on_a_run_are_named(refused: Refused, run: Path, tiny: Ti
 
 @pytest.fixture
 def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that nothing can be made in; root, who may write everywhere, is refused by hand."""
+    """A folder that cannot be written; for root, who may write anywhere, this is simulated."""
     folder = tmp_path / "closed"
     folder.mkdir(mode=0o500)
     if os.geteuid() == 0:

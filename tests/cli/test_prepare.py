@@ -1,4 +1,4 @@
-"""`nmt prepare` is the first stage of `nmt train`, and says what it found."""
+"""`nmt prepare` runs the first stage of `nmt train` and reports what it found."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ def settings(corpus: Path, tiny: Tiny, tmp_path: Path) -> list[str]:
     return [*tiny(corpus), f"data.cache_dir={tmp_path / 'cache'}"]
 
 
-def test_what_is_prepared_is_found_by_a_second_call_and_by_a_training(
+def test_a_second_call_and_a_training_find_the_prepared_corpus(
     nmt: Nmt, settings: list[str], tmp_path: Path
 ) -> None:
     first, second = (nmt("prepare", *settings) for _ in range(2))
@@ -35,7 +35,7 @@ def test_what_is_prepared_is_found_by_a_second_call_and_by_a_training(
     assert "; found prepared in" in trained.err
 
 
-def test_what_the_filters_drop_is_told_and_written(
+def test_filtered_pairs_are_reported_and_written(
     nmt: Nmt, settings: list[str], corpus: Path, tmp_path: Path
 ) -> None:
     for language in ("en", "de"):
@@ -58,17 +58,17 @@ def test_what_the_filters_drop_is_told_and_written(
 
 def test_flags_of_training_are_refused(refused: Refused) -> None:
     message = refused("prepare", "-m", "seed=1,2")
-    assert message == "nmt prepare has no -m; see nmt prepare --help"
+    assert message == "nmt prepare has no option -m; see nmt prepare --help"
 
 
-def test_help_tells_what_it_is_for(nmt: Nmt) -> None:
+def test_help_describes_the_command(nmt: Nmt) -> None:
     result = nmt("prepare", "--help")
     assert result.status == 0
     assert "check, filter and encode a corpus" in result.out
 
 
-def test_a_tag_that_is_not_one_piece_is_told(nmt: Nmt, settings: list[str]) -> None:
-    """It would be learned as text, and cut in another way beside other words."""
+def test_a_tag_that_is_not_one_piece_is_reported(nmt: Nmt, settings: list[str]) -> None:
+    """Otherwise the tag is text, whose segmentation depends on the words around it."""
     tag, symbols = "data.train.tag='<bt>'", "tokenizer.symbols=['<bt>']"
     cut = nmt("prepare", *settings, tag, "tokenizer.vocab_size=50")
     assert cut.status == 0, cut.err
@@ -86,7 +86,7 @@ def test_weights_that_leave_no_pair_are_refused(refused: Refused, settings: list
 def test_a_home_folder_stands_for_itself(
     nmt: Nmt, settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No shell replaces the ~ in data.cache_dir=~/cache."""
+    """A shell does not expand the ~ in data.cache_dir=~/cache."""
     monkeypatch.setenv("HOME", str(tmp_path))
     prepared = Path(nmt("prepare", *settings).out.strip())
     (tmp_path / "own.model").write_bytes((prepared / "source.model").read_bytes())
@@ -100,7 +100,8 @@ def test_a_home_folder_stands_for_itself(
 
 
 def test_it_does_not_load_torch() -> None:
-    """Preparing starts at once, and its worker processes stay small."""
-    code = "import sys, nmt.cli.prepare, nmt.data.prepared_corpus; print('torch' in sys.modules)"
+    """So it starts quickly, and its worker processes use little memory."""
+    rooms = "nmt.cli.prepare, nmt.run.preparation, nmt.sweeps.overrides, nmt.data.prepared_corpus"
+    code = f"import sys, {rooms}; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"

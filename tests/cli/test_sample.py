@@ -1,4 +1,4 @@
-"""`nmt translate --sample`: the same seed draws the same, by whatever way the lines come in."""
+"""`nmt translate --sample`: the same seed draws the same, however the sentences are passed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ Nmt = Callable[..., Any]
 LINES = ["one two three", "", "four", "five six seven eight nine", "ten one"] * 4
 
 
-def test_draws_are_made_by_seed_and_line_alone(nmt: Nmt, heads_model: Path) -> None:
+def test_draws_depend_only_on_the_seed_and_the_line(nmt: Nmt, heads_model: Path) -> None:
     text = "".join(f"{line}\n" for line in LINES).encode()
     sample = ("translate", "--model", heads_model, "--sample")
     first = nmt(*sample, stdin=text)
@@ -19,7 +19,7 @@ def test_draws_are_made_by_seed_and_line_alone(nmt: Nmt, heads_model: Path) -> N
     lines = first.out.split("\n")
     assert len(lines) == len(LINES) + 1
     assert lines[1] == ""
-    assert lines[0] != lines[5], "the same line was drawn alike at two places"
+    assert lines[0] != lines[5], "the same sentence got the same draw in two lines"
     assert nmt(*sample, "--batch-size", 1, stdin=text).out == first.out  # read in two chunks
     assert nmt(*sample, "--seed", 1, "--temperature", 1, *LINES).out == first.out
     assert nmt(*sample, "--seed", 2, stdin=text).out != first.out
@@ -30,7 +30,7 @@ def test_draws_are_made_by_seed_and_line_alone(nmt: Nmt, heads_model: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--temperature", "2"], "add --sample"),
         (["--top-k", "2"], "add --sample"),
@@ -38,10 +38,10 @@ def test_draws_are_made_by_seed_and_line_alone(nmt: Nmt, heads_model: Path) -> N
         (["--sample", "--temperature", "0"], "temperature is 0.0"),
         (["--sample", "--top-k", "0"], "top-k is 0"),
         (["--sample", "--seed", "-1"], "seed is -1"),
-        (["--sample", "--beam-size", "2"], "leave --beam-size out"),
+        (["--sample", "--beam-size", "2"], "leave out --beam-size"),
     ],
 )
-def test_flags_that_mean_nothing_are_refused(
-    refused: Callable[..., str], heads_model: Path, flags: list[str], said: str
+def test_options_without_effect_are_refused(
+    refused: Callable[..., str], heads_model: Path, flags: list[str], message: str
 ) -> None:
-    assert said in refused("translate", "--model", heads_model, *flags, "one")
+    assert message in refused("translate", "--model", heads_model, *flags, "one")

@@ -47,7 +47,7 @@ def test_a_word_without_pieces_has_no_links() -> None:
 
 
 class Tokenizers:
-    """Cuts words in pieces of two characters."""
+    """BatchShapes words in pieces of two characters."""
 
     def encode_words(self, sentence: str) -> tuple[list[int], list[int]]:
         words = [i for i, word in enumerate(sentence.split()) for _ in word[::2]]

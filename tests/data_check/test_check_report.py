@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.cli.data_check import DataCheckOptions, run
+from nmt.cli.data_check import DataCheckOptions, run_check
 from nmt.data.locations import Location
 from nmt.data.sources.pair_source import DataFault, PairChunk
 from nmt.data_check.build_report import build_report
@@ -167,7 +167,7 @@ def test_a_corpus_mostly_of_other_languages_is_told(count: int, found: bool) -> 
 
 
 def _mapping(capsys: pytest.CaptureFixture[str], options: DataCheckOptions) -> dict[str, object]:
-    run(options)
+    run_check(options)
     mapping: dict[str, object] = json.loads(capsys.readouterr().out)
     return mapping
 
@@ -184,15 +184,18 @@ def _mapping(capsys: pytest.CaptureFixture[str], options: DataCheckOptions) -> d
         (DataCheckOptions(["data.max_length=9"]), "give two files"),
         (DataCheckOptions(["a.en", "a.de", "data.max_length=0"]), "data.max_length is 0"),
         (DataCheckOptions([], data="nonsense"), "there is no data=nonsense"),
-        (DataCheckOptions([], data="phrasebook", valid=("a", "b")), "--data names the files"),
-        (DataCheckOptions([], data="'"), "cannot read --data"),
+        (
+            DataCheckOptions([], data="phrasebook", valid=("a", "b")),
+            "--data already names",
+        ),
+        (DataCheckOptions([], data="'"), "cannot parse --data"),
         (DataCheckOptions([], data=" "), "--data is blank"),
         (DataCheckOptions(["data.max_length=0"], data="phrasebook"), "data.max_length"),
     ],
 )
 def test_bad_usage_is_refused_in_one_line(options: DataCheckOptions, reason: str) -> None:
     with pytest.raises(UserError, match=reason):
-        run(options)
+        run_check(options)
 
 
 def test_languages_come_from_the_names_of_the_files(

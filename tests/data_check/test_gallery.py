@@ -10,7 +10,7 @@ from typing import Any
 import hydra
 import pytest
 
-from nmt.cli.data_check import DataCheckOptions, run
+from nmt.cli.data_check import DataCheckOptions, run_check
 
 GALLERY = Path(__file__).resolve().parents[1] / "data" / "gallery"
 
@@ -84,7 +84,7 @@ def check(capsys: pytest.CaptureFixture[str]) -> Check:
 
     def call(folder: Path, **options: Any) -> tuple[int, dict[str, Any]]:
         named = {split: _files(folder, split) for split in ("train", "valid", "test")}
-        status = run(
+        status = run_check(
             DataCheckOptions(
                 options.pop("arguments", named["train"]),
                 named["valid"] or None,
@@ -196,7 +196,7 @@ def test_filters_that_leave_nothing_are_an_error(capsys: pytest.CaptureFixture[s
         "data.test=null",
         "data.filters.max_words=1",
     ]
-    status = run(DataCheckOptions(settings, data="files", as_json=True))
+    status = run_check(DataCheckOptions(settings, data="files", as_json=True))
     finding = _finding(json.loads(capsys.readouterr().out), "nothing_left")
     assert status == 2
     assert "max_words" in finding["message"]

@@ -1,4 +1,4 @@
-"""Sampling draws what the model says, from each sentence's own numbers, whatever the batch."""
+"""Samples follow the model's distribution and do not depend on the batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,20 +21,20 @@ OPTIONS = DecodingConfig(
 SOURCES = [[5, 6, 7], [8], [9, 10, 11, 12, 13], [4, 4]]
 
 
-def drawn(
+def samples_of(
     model: TranslationModel,
     sources: list[list[int]],
-    places: list[int] | None = None,
+    positions: list[int] | None = None,
     options: DecodingConfig = OPTIONS,
     **settings: Any,
 ) -> list[list[Hypothesis]]:
     ids, mask = source_batch(sources)
-    places = list(range(len(sources))) if places is None else places
-    return sample(model, ids, mask, places, options, Sampling(**settings), need_weights=True)
+    positions = list(range(len(sources))) if positions is None else positions
+    return sample(model, ids, mask, positions, options, Sampling(**settings), need_weights=True)
 
 
 def assert_as_frequent(pieces: Tensor, expected: Tensor) -> None:
-    """Pearson's chi-square test at about 1e-4, pieces expected less than 5 times put together."""
+    """Pearson's chi-square test at about 1e-4; pieces expected fewer than 5 times are pooled."""
     counts = torch.bincount(pieces, minlength=len(expected)).double()
     wanted = expected * len(pieces)
     assert counts[wanted == 0].sum() == 0
@@ -47,7 +47,7 @@ def assert_as_frequent(pieces: Tensor, expected: Tensor) -> None:
 
 
 @pytest.mark.parametrize(("temperature", "top_k"), [(1.0, None), (0.5, None), (2.0, 5), (1.0, 1)])
-def test_first_pieces_are_as_frequent_as_the_model_says(
+def test_first_pieces_are_as_frequent_as_their_probabilities(
     tiny_model: Callable[..., TranslationModel],
     tiny_config: Callable[..., Any],
     temperature: float,
@@ -58,9 +58,9 @@ def test_first_pieces_are_as_frequent_as_the_model_says(
     state = model.start(model.encode(ids, mask))
     logits = 3 * model.step(torch.tensor([BOS]), state)[0].double().detach()
     with torch.no_grad():
-        model.output.weight.mul_(3)  # away from all alike
+        model.output.weight.mul_(3)  # away from the uniform distribution
     count = 3000
-    (found,) = drawn(model, SOURCES[:1], temperature=temperature, top_k=top_k, count=count)
+    (found,) = samples_of(model, SOURCES[:1], temperature=temperature, top_k=top_k, count=count)
     first = torch.tensor([(hypothesis.ids or [EOS])[0] for hypothesis in found])
     logits[:, [PAD, BOS]] = float("-inf")
     expected = (logits / temperature).softmax(1)[0]
@@ -69,57 +69,57 @@ def test_first_pieces_are_as_frequent_as_the_model_says(
     assert_as_frequent(first, expected / expected.sum())
 
 
-def test_a_number_falls_into_a_pieces_share() -> None:
-    shares = torch.tensor([0.3, 0.1, 0.3, 0.2, 0.1], dtype=torch.float64)  # PAD and BOS not drawn
+def test_a_number_selects_the_piece_whose_interval_contains_it() -> None:
+    shares = torch.tensor([0.3, 0.1, 0.3, 0.2, 0.1], dtype=torch.float64)
     numbers = torch.tensor(
         [0.0, 0.16, 0.17, 0.49, 0.51, 0.82, 0.84, 1 - 1e-16], dtype=torch.float64
     )
     pieces = draw(shares.log().repeat(8, 1), numbers, 1.0, None)
-    allowed = [piece for piece in range(5) if piece not in (PAD, BOS)]
+    allowed = [piece for piece in range(5) if piece not in (PAD, BOS)]  # these are never drawn
     edges = (shares[allowed] / shares[allowed].sum()).cumsum(0)
     expected = [allowed[int((edges > number).nonzero()[0])] for number in numbers[:-1]]
     assert pieces.tolist() == [*expected, allowed[-1]]
 
 
-def test_draws_do_not_depend_on_the_batch(
+def test_samples_do_not_depend_on_the_batch(
     model: TranslationModel,
 ) -> None:
-    together = drawn(model, SOURCES, count=2, seed=3)
-    for place in (2, 0, 3):
-        (alone,) = drawn(model, [SOURCES[place]], [place], count=2, seed=3)
-        assert [h.ids for h in alone] == [h.ids for h in together[place]]
-        for one, other in zip(alone, together[place], strict=True):
+    together = samples_of(model, SOURCES, count=2, seed=3)
+    for position in (2, 0, 3):
+        (alone,) = samples_of(model, [SOURCES[position]], [position], count=2, seed=3)
+        assert [h.ids for h in alone] == [h.ids for h in together[position]]
+        for one, other in zip(alone, together[position], strict=True):
             assert one.log_prob == pytest.approx(other.log_prob, rel=1e-4, abs=1e-4)
             if one.weights is not None and other.weights is not None:
                 torch.testing.assert_close(one.weights, other.weights, rtol=1e-3, atol=1e-4)
-    again = drawn(model, SOURCES, count=2, seed=3)
+    again = samples_of(model, SOURCES, count=2, seed=3)
     assert [[h.ids for h in row] for row in again] == [[h.ids for h in row] for row in together]
 
 
-def test_the_seed_the_place_and_the_count_make_the_draw(
+def test_samples_depend_on_the_seed_and_the_position(
     tiny_model: Callable[..., TranslationModel], tiny_config: Callable[..., Any]
 ) -> None:
     model = tiny_model(tiny_config())
     one = SOURCES[2]
 
     def ids(**settings: Any) -> list[list[int]]:
-        return [h.ids for h in drawn(model, [one, one], **settings)[0]]
+        return [h.ids for h in samples_of(model, [one, one], **settings)[0]]
 
     assert ids(seed=1) != ids(seed=2)
     assert ids(seed=1, first=7) != ids(seed=1)
-    same, other = drawn(model, [one, one])
-    assert same[0].ids != other[0].ids, "two places were drawn alike"
+    same, other = samples_of(model, [one, one])
+    assert same[0].ids != other[0].ids, "two positions have the same sample"
     several = ids(count=4)
-    assert several[:1] == ids(count=1), "more draws change the first"
+    assert several[:1] == ids(count=1), "more samples change the first"
     assert len({tuple(draw) for draw in several}) > 1
-    later = drawn(model, [one], [3], first=4)
-    assert later[0][0].ids == drawn(model, [one], [7])[0][0].ids
+    later = samples_of(model, [one], [3], first=4)
+    assert later[0][0].ids == samples_of(model, [one], [7])[0][0].ids
 
 
-def test_log_prob_is_the_models_own_whatever_the_temperature(
+def test_log_prob_is_that_of_the_model_whatever_the_temperature(
     model: TranslationModel, batch_of: Callable[..., Any]
 ) -> None:
-    found = drawn(model, SOURCES, temperature=0.7, top_k=9)
+    found = samples_of(model, SOURCES, temperature=0.7, top_k=9)
     for source, (hypothesis,) in zip(SOURCES, found, strict=True):
         batch = batch_of([(source, hypothesis.ids)])
         with torch.no_grad():
@@ -138,13 +138,13 @@ def test_log_prob_is_the_models_own_whatever_the_temperature(
             torch.testing.assert_close(hypothesis.weights, output.weights[0], rtol=1e-3, atol=1e-4)
 
 
-def test_eos_is_forced_at_the_greatest_length(
+def test_eos_is_forced_at_the_maximum_length(
     tiny_model: Callable[..., TranslationModel], tiny_config: Callable[..., Any]
 ) -> None:
     short = DecodingConfig(
         beam_size=1, length_penalty=0.0, max_length_ratio=0.0, max_length_extra=3, batch_size=8
     )
-    found = drawn(tiny_model(tiny_config()), SOURCES * 10, options=short)
+    found = samples_of(tiny_model(tiny_config()), SOURCES * 10, options=short)
     lengths = {len(hypothesis.ids) for (hypothesis,) in found}
     assert max(lengths) == 2
     assert all(not {PAD, BOS, EOS} & set(h.ids) for (h,) in found)
@@ -159,6 +159,6 @@ def test_eos_is_forced_at_the_greatest_length(
         (dict(seed=-1), "seed is -1"),
     ],
 )
-def test_what_is_out_of_range_is_refused(settings: dict[str, Any], match: str) -> None:
+def test_values_out_of_range_are_refused(settings: dict[str, Any], match: str) -> None:
     with pytest.raises(UserError, match=match):
         Sampling(**settings).checked()

@@ -1,4 +1,4 @@
-"""Beam search against plain enumeration, on made-up distributions and on every kind of model.
+"""Beam search compared with enumeration, on invented distributions and on every kind of model.
 
 Legend: B sentences, V vocabulary, L layers with attention, H heads, T target, S source.
 """
@@ -38,8 +38,8 @@ def options(
 
 
 @torch.inference_mode()
-def forced(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """What a model makes of given targets: log-probabilities [B], EOS included, and weights."""
+def teacher_forced(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """Return the teacher-forced log-probabilities [B], EOS included, and the attention weights."""
     inputs = batch.source_ids, batch.source_mask, batch.target_input_ids
     output = model(*inputs, need_weights=True)
     log_probs = model.logits(output.hidden).log_softmax(dim=-1)
@@ -48,13 +48,13 @@ def forced(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tensor | None
 
 
 @dataclass(frozen=True)
-class Written:
-    """The state of a fake decoder: each row's sentence and what was written for it so far."""
+class FakeState:
+    """The state of a fake decoder: the sentence of each row and its prefix so far."""
 
     rows: list[tuple[int, Prefix]]
 
-    def select(self, rows: Tensor) -> "Written":
-        return Written([self.rows[row] for row in rows.tolist()])
+    def select(self, rows: Tensor) -> "FakeState":
+        return FakeState([self.rows[row] for row in rows.tolist()])
 
 
 class FakeModel:
@@ -64,25 +64,25 @@ class FakeModel:
         self.log_probs = log_probs
 
     def encode(self, source_ids: Tensor, source_mask: Tensor) -> list[int]:
-        return source_ids[:, 0].tolist()  # a sentence is known by its first piece
+        return source_ids[:, 0].tolist()  # the first piece identifies the sentence
 
-    def start(self, sentences: list[int]) -> Written:
-        return Written([(sentence, ()) for sentence in sentences])
+    def start(self, sentences: list[int]) -> FakeState:
+        return FakeState([(sentence, ()) for sentence in sentences])
 
     def step(
-        self, previous_ids: Tensor, state: Written, *, need_weights: bool
-    ) -> tuple[Tensor, None, Written]:
+        self, previous_ids: Tensor, state: FakeState, *, need_weights: bool
+    ) -> tuple[Tensor, None, FakeState]:
         rows = [
             (sentence, (*prefix, piece))
             for (sentence, prefix), piece in zip(state.rows, previous_ids.tolist(), strict=True)
         ]
-        assert all(prefix[0] == BOS for _, prefix in rows), "a translation begins without BOS"
+        assert all(prefix[0] == BOS for _, prefix in rows), "a translation does not begin with BOS"
         logits = torch.stack([self.log_probs(s, prefix[1:]) for s, prefix in rows])
-        return logits, None, Written(rows)
+        return logits, None, FakeState(rows)
 
 
 def random_log_probs(sentence: int, prefix: Prefix) -> Tensor:
-    """Different for every sentence and prefix, always the same; EOS at times likely."""
+    """Reproducible log-probabilities that differ by sentence and prefix; EOS is likely at times."""
     generator = torch.Generator().manual_seed(hash((sentence, *prefix)) % 2**31)
     return (2 * torch.randn(V, generator=generator)).log_softmax(0)
 
@@ -103,7 +103,7 @@ def log_prob_of(sentence: int, ids: list[int]) -> float:
 
 
 def plain_beam(sentence: int, settings: DecodingConfig) -> list[tuple[float, Prefix]]:
-    """Finished (score, ids) of one sentence, best first: beam search as one would write it down."""
+    """Return (score, ids) of one sentence's finished hypotheses: beam search written plainly."""
     size = settings.beam_size
     beam: list[tuple[float, Prefix]] = [(0.0, ())]
     finished: list[tuple[float, Prefix]] = []
@@ -126,7 +126,7 @@ def plain_beam(sentence: int, settings: DecodingConfig) -> list[tuple[float, Pre
 
 
 def table(probabilities: dict[Prefix, dict[int, float]]) -> Callable[[int, Prefix], Tensor]:
-    """Log-probabilities as listed by prefix; what is not listed is (almost) impossible."""
+    """Return a function that looks up log-probabilities; pieces not listed get about 1e-6."""
 
     def log_probs(_: int, prefix: Prefix) -> Tensor:
         row = torch.full((V,), 1e-6)
@@ -140,25 +140,26 @@ def table(probabilities: dict[Prefix, dict[int, float]]) -> Callable[[int, Prefi
 # ---------------------------------------------------------- on known distributions
 
 
-def test_a_beam_finds_what_greed_misses() -> None:
+def test_beam_search_finds_what_greedy_search_misses() -> None:
     log_probs = table(
         {
             (): {A: 0.6, B: 0.4},
             (A,): {EOS: 0.5, C: 0.5},  # 0.30 each
-            (B,): {EOS: 0.9, C: 0.1},  # 0.36: the best, behind the worse beginning
+            (B,): {EOS: 0.9, C: 0.1},  # 0.36: the best, though its first piece is less likely
         }
     )
     settings = options(1, extra=2)
     assert search(log_probs, [A], settings)[0][0].ids == [A]
     settings.beam_size = 2
     best = search(log_probs, [A], settings)[0][0]
-    assert best.ids == [B], "the second beam is lost on the way"
+    assert best.ids == [B], "the second beam was lost"
     assert best.log_prob == pytest.approx(math.log(0.4 * 0.9), abs=1e-3)
 
 
-def test_a_length_penalty_turns_the_ranking() -> None:
-    # log 0.5 = -0.69 for one piece (EOS), log 0.4 = -0.92 for three: over ((5 + 3) / 6)^alpha the
-    # longer one wins as soon as (4/3)^alpha > 0.92 / 0.69, that is from alpha = 0.97 on.
+def test_the_length_penalty_changes_the_ranking() -> None:
+    # log 0.5 = -0.69 for one piece (EOS), log 0.4 = -0.92 for three. Divided by the
+    # penalty ((5 + 3) / 6)^alpha, the longer one wins where (4/3)^alpha > 0.92 / 0.69, that is for
+    # alpha above 0.97.
     log_probs = table({(): {EOS: 0.5, A: 0.4, C: 0.1}, (A,): {B: 1.0}, (A, B): {EOS: 1.0}})
     for alpha, expected in ((0.0, []), (0.9, []), (1.1, [A, B])):
         settings = options(3, length_penalty=alpha, extra=3)
@@ -166,7 +167,7 @@ def test_a_length_penalty_turns_the_ranking() -> None:
         assert best.ids == expected, f"alpha {alpha}"
 
 
-def test_length_penalty_is_that_of_wu() -> None:
+def test_length_penalty_is_equation_14_of_wu_et_al() -> None:
     assert length_penalty(1, 0.7) == 1.0, "(5 + 1) / 6 is 1"
     assert length_penalty(7, 1.0) == pytest.approx(2.0)  # 12 / 6
     assert length_penalty(19, 0.5) == pytest.approx(2.0)  # sqrt(24 / 6)
@@ -174,8 +175,8 @@ def test_length_penalty_is_that_of_wu() -> None:
 
 
 @pytest.mark.parametrize("sentence", range(4, 10))
-def test_a_beam_as_wide_as_the_space_lists_it_in_order(sentence: int) -> None:
-    # 4 pieces may be written (UNK among them), at most 3 before EOS: 1 + 4 + 16 + 64 translations.
+def test_a_beam_as_wide_as_the_search_space_ranks_all_of_it(sentence: int) -> None:
+    # 4 pieces are allowed (UNK among them), at most 3 before EOS: 1 + 4 + 16 + 64 translations.
     space = [list(ids) for n in range(4) for ids in product((UNK, A, B, C), repeat=n)]
     expected = sorted(space, key=lambda ids: log_prob_of(sentence, ids), reverse=True)
     (found,) = search(random_log_probs, [sentence], options(len(space)))
@@ -188,7 +189,7 @@ def test_a_beam_as_wide_as_the_space_lists_it_in_order(sentence: int) -> None:
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
 @pytest.mark.parametrize("beam_size", [1, 2, 3, 5, 8])
-def test_a_batch_is_searched_as_one_sentence_after_the_other(beam_size: int, alpha: float) -> None:
+def test_a_batch_gives_the_results_of_single_sentences(beam_size: int, alpha: float) -> None:
     sentences = list(range(4, 24))
     settings = options(beam_size, length_penalty=alpha, extra=6)
     together = search(random_log_probs, sentences, settings)
@@ -201,22 +202,24 @@ def test_a_batch_is_searched_as_one_sentence_after_the_other(beam_size: int, alp
         assert [h.score for h in found] == pytest.approx([s for s, _ in expected], abs=1e-4)
         assert found == search(random_log_probs, [sentence], settings)[0]
         lengths.add(len(found[0].ids))
-    assert len(lengths) > 2, "the sentences all end together: the test tests nothing"
+    assert len(lengths) > 2, "all sentences end at the same length, so this test checks nothing"
 
 
-def test_the_greatest_length_is_kept_and_its_eos_paid_for() -> None:
+def test_the_maximum_length_is_kept_and_its_eos_is_scored() -> None:
     endless = table({(A,) * n: {A: 0.99, EOS: 0.01} for n in range(20)})
     model = cast("TranslationModel", FakeModel(endless))
     for source_length in (2, 3, 7):
         ids, mask = source_batch([[A] * (source_length - 1)])  # and EOS
         ((found,),) = beam_search(model, ids, mask, options(1, ratio=1.5, extra=2))
         limit = int(1.5 * source_length) + 2
-        assert found.ids == [A] * (limit - 1), "pieces and EOS are not as many as allowed"
+        assert found.ids == [A] * (limit - 1), "the length is not the maximum length"
         expected = (limit - 1) * math.log(0.99) + math.log(0.01)
-        assert found.log_prob == pytest.approx(expected, abs=1e-3), "EOS is forced, not free"
+        assert found.log_prob == pytest.approx(expected, abs=1e-3), (
+            "a forced EOS still has its probability"
+        )
 
 
-def test_pad_and_bos_are_never_written_though_likely() -> None:
+def test_pad_and_bos_are_never_chosen_even_if_likely() -> None:
     def log_probs(sentence: int, prefix: Prefix) -> Tensor:
         row = random_log_probs(sentence, prefix)
         row[[PAD, BOS]] = 3.0
@@ -236,20 +239,20 @@ def sources(ragged_pairs: list[Any]) -> list[list[int]]:
 
 
 def greedy(model: TranslationModel, source: list[int], limit: int) -> tuple[list[int], float]:
-    """The likeliest next piece again and again, by reading the whole prefix anew every time."""
+    """Append the most probable piece until EOS; every step runs on the whole prefix."""
     ids, mask = source_batch([source])
-    written, log_prob = [BOS], 0.0
+    prefix, log_prob = [BOS], 0.0
     with torch.no_grad():
         while True:
-            output = model(ids, mask, torch.tensor([written]))
+            output = model(ids, mask, torch.tensor([prefix]))
             row = model.logits(output.hidden)[0, -1].log_softmax(0)
             allowed = row.clone()
             allowed[[PAD, BOS]] = -math.inf
-            piece = EOS if len(written) == limit else int(allowed.argmax())
+            piece = EOS if len(prefix) == limit else int(allowed.argmax())
             log_prob += row[piece].item()
             if piece == EOS:
-                return written[1:], log_prob
-            written.append(piece)
+                return prefix[1:], log_prob
+            prefix.append(piece)
 
 
 def test_one_beam_is_greedy_search(model: TranslationModel, sources: list[list[int]]) -> None:
@@ -261,21 +264,23 @@ def test_one_beam_is_greedy_search(model: TranslationModel, sources: list[list[i
         assert hypotheses[0].log_prob == pytest.approx(log_prob, abs=1e-4)
 
 
-def test_search_finds_the_probabilities_and_weights_of_training(
+def test_probabilities_and_weights_are_those_of_teacher_forcing(
     model: TranslationModel, sources: list[list[int]], batch_of: Collate
 ) -> None:
     settings = options(3, length_penalty=0.6, ratio=1.0, extra=3)
     found = beam_search(model, *source_batch(sources), settings, need_weights=True)
     for source, hypotheses in zip(sources, found, strict=True):
         assert 1 <= len(hypotheses) <= 3
-        assert len({tuple(h.ids) for h in hypotheses}) == len(hypotheses), "one is found twice"
+        assert len({tuple(h.ids) for h in hypotheses}) == len(hypotheses), (
+            "a hypothesis is returned twice"
+        )
         scores = [hypothesis.score for hypothesis in hypotheses]
         assert scores == sorted(scores, reverse=True)
         for hypothesis in hypotheses:
             assert not {PAD, BOS, EOS} & set(hypothesis.ids)
             length = len(hypothesis.ids) + 1
             assert length <= len(source) + 1 + 3
-            log_probs, weights = forced(model, batch_of([(source, hypothesis.ids)]))
+            log_probs, weights = teacher_forced(model, batch_of([(source, hypothesis.ids)]))
             assert hypothesis.log_prob == pytest.approx(log_probs.item(), abs=1e-4)
             penalty = ((5 + length) / 6) ** 0.6
             assert hypothesis.score == pytest.approx(hypothesis.log_prob / penalty)
@@ -292,7 +297,7 @@ def test_search_finds_the_probabilities_and_weights_of_training(
             )
 
 
-def test_company_does_not_change_what_is_found(
+def test_results_do_not_depend_on_the_batch(
     model: TranslationModel, sources: list[list[int]]
 ) -> None:
     settings = options(4, length_penalty=1.0, ratio=1.0, extra=3)

@@ -1,4 +1,4 @@
-"""Text in, text out: in order, blanks kept, whatever is translated together."""
+"""Translations come in input order, blank sentences stay blank, and batches change nothing."""
 
 from collections.abc import Callable
 
@@ -56,15 +56,17 @@ def texts(translations: list[Translation]) -> list[str]:
     return [translation.text for translation in translations]
 
 
-def test_translations_come_in_the_order_of_the_sentences(translator_of: Make) -> None:
+def test_translations_are_in_the_order_of_the_sentences(translator_of: Make) -> None:
     translator = translator_of(batch_size=4)
     given = sentences(11, 3)
     found = translator.translate(given)
     assert [translation.source for translation in found] == given
-    assert len(set(texts(found))) > 5, "the model says the same of everything: nothing is tested"
+    assert len(set(texts(found))) > 5, "all translations are the same, so this test checks nothing"
     for sentence, translation in zip(given, found, strict=True):
         (alone,) = translator.translate([sentence])
-        assert translation.texts == alone.texts, f"{sentence!r} got the translation of another"
+        assert translation.texts == alone.texts, (
+            f"{sentence!r} has the translation of another sentence"
+        )
         assert translation.source_ids == translator.tokenizers.source.encode(sentence)
 
 
@@ -77,19 +79,19 @@ def test_the_batch_size_changes_nothing(translator_of: Make) -> None:
 
 def test_a_blank_sentence_stays_blank(translator_of: Make) -> None:
     found = translator_of(batch_size=2).translate(["", "rot", "   ", "tor", ""])
-    for place in (0, 2, 4):
-        assert found[place].text == ""
-        assert not found[place].hypotheses
+    for position in (0, 2, 4):
+        assert found[position].text == ""
+        assert not found[position].hypotheses
     assert found[1].hypotheses
     assert found[3].hypotheses
 
 
 @pytest.mark.parametrize("given", [[], [""]])
-def test_nothing_to_translate_needs_no_search(translator_of: Make, given: list[str]) -> None:
+def test_empty_input_needs_no_search(translator_of: Make, given: list[str]) -> None:
     assert texts(translator_of(batch_size=2).translate(given)) == given
 
 
-def test_texts_are_those_of_the_hypotheses_with_weights_that_fit(translator_of: Make) -> None:
+def test_texts_and_weights_match_the_hypotheses(translator_of: Make) -> None:
     translator = translator_of(batch_size=3)
     plain = translator.translate(sentences(5, 5))
     shown = translator.translate(sentences(5, 5), need_weights=True)
@@ -101,13 +103,13 @@ def test_texts_are_those_of_the_hypotheses_with_weights_that_fit(translator_of: 
         for hypothesis in translation.hypotheses:
             assert hypothesis.weights is not None
             size = (len(hypothesis.ids) + 1, len(translation.source_ids) + 1)
-            assert hypothesis.weights.shape[2:] == size, "a picture would not fit its pieces"
+            assert hypothesis.weights.shape[2:] == size, "the weights do not match the pieces"
             torch.testing.assert_close(
                 hypothesis.weights.sum(-1), torch.ones(hypothesis.weights.shape[:-1])
             )
     assert all(h.weights is None for t in plain for h in t.hypotheses)
 
 
-def test_characters_never_seen_are_translated_all_the_same(translator_of: Make) -> None:
+def test_unknown_characters_are_no_error(translator_of: Make) -> None:
     (found,) = translator_of(batch_size=2).translate(["rot 東京 tor"])
     assert found.hypotheses

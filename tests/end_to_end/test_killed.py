@@ -27,7 +27,7 @@ KILLS = 10  # of each model
 SERVER = """
 import json, os, pathlib, signal, sys
 import sacrebleu, torch, torch._dynamo
-import nmt.cli.train, nmt.reporting.heatmaps.single_figure
+import nmt.sweeps.train_application, nmt.reporting.heatmaps.single_figure
 from nmt import pipeline
 from nmt.cli.main import main
 

@@ -158,7 +158,7 @@ def test_a_process_that_dies_ends_the_run_and_its_error_is_shown_once(
         (line,) = mine(ended)
         assert line.startswith(f"nmt: process {rank} ("), line
         assert "was killed" in line
-        assert "the same command goes on" in line
+        assert "run the same command to resume" in line
     elif fault == "user error":
         assert mine(ended) == ["nmt: boom"], ended.err
     else:

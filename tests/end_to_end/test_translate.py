@@ -1,4 +1,4 @@
-"""`nmt translate` and `nmt evaluate` with a trained model, as users and scripts call them."""
+"""`nmt translate` and `nmt evaluate` on the command line, with a trained model."""
 
 import json
 import os
@@ -20,7 +20,7 @@ SENTENCES = ["one two", "", "three", "  ", "four five six seven", "nine"]
 
 @pytest.fixture
 def translate(nmt: Nmt, run: Path) -> Callable[..., str]:
-    """Translate, which has to succeed, and return what was printed."""
+    """Translate, which must succeed, and return the output."""
 
     def call(*arguments: object, text: str = "") -> str:
         result = nmt("translate", "--model", run, *arguments, stdin=text.encode())
@@ -45,7 +45,7 @@ def test_one_line_comes_out_for_each_line_in_and_blank_stays_blank(
     ["\n".join(SENTENCES), "\r\n".join(SENTENCES) + "\r\n"],
     ids=["no line feed at the end", "CR LF"],
 )
-def test_how_lines_end_makes_no_difference(translate: Callable[..., str], text: str) -> None:
+def test_line_ends_make_no_difference(translate: Callable[..., str], text: str) -> None:
     assert translate(text=text) == translate(text="\n".join(SENTENCES) + "\n")
 
 
@@ -92,7 +92,7 @@ def test_attention_is_drawn_in_the_format_of_the_suffix(
     assert picture.read_bytes().startswith(start)
 
 
-def test_a_checkpoint_stands_for_its_run(nmt: Nmt, run: Path) -> None:
+def test_a_checkpoint_gives_the_same_as_its_run(nmt: Nmt, run: Path) -> None:
     best = run / "checkpoints" / "best.pt"
     results = [nmt("translate", "--model", model, "one two").out for model in (run, best)]
     assert results[0] == results[1]
@@ -108,33 +108,33 @@ def test_evaluate_is_sacrebleu_on_what_translate_gives(
     result = nmt("evaluate", *files, "--json", *options)
     assert (result.status, result.err) == (0, "")
     assert result.out.count("\n") == 1
-    told = json.loads(result.out)
+    scores = json.loads(result.out)
     translations = translate(*options, text=source.read_text(encoding="utf-8")).splitlines()
     references = [reference.read_text(encoding="utf-8").splitlines()]
-    assert told["sentences"] == len(translations) == 5
+    assert scores["sentences"] == len(translations) == 5
     for name, metric in (("bleu", BLEU()), ("chrf", CHRF()), ("ter", TER())):
-        assert told[name] == pytest.approx(metric.corpus_score(translations, references).score)
-        assert told[f"{name}_signature"] == str(metric.get_signature())
+        assert scores[name] == pytest.approx(metric.corpus_score(translations, references).score)
+        assert scores[f"{name}_signature"] == str(metric.get_signature())
 
     result = nmt("evaluate", *files, *options)
     assert [line.split()[0] for line in result.out.splitlines()] == ["BLEU", "chrF2", "TER"]
-    assert f"{told['chrf']:.2f}" in result.out
+    assert f"{scores['chrf']:.2f}" in result.out
 
 
-def test_the_summary_says_what_evaluate_says(nmt: Nmt, run: Path) -> None:
+def test_the_summary_agrees_with_evaluate(nmt: Nmt, run: Path) -> None:
     corpus = run.parent / "corpus"
     files = ["--source", corpus / "test.en", "--reference", corpus / "test.de"]
-    told = json.loads(nmt("evaluate", "--model", run, *files, "--json").out)
+    scores = json.loads(nmt("evaluate", "--model", run, *files, "--json").out)
     summary = json.loads((run / "summary.json").read_text())["test"]
-    assert told["chrf"] == pytest.approx(summary["chrf"])
-    assert told["ter"] == pytest.approx(summary["ter"])
-    assert told["bleu"] == pytest.approx(summary["bleu"])
+    assert scores["chrf"] == pytest.approx(summary["chrf"])
+    assert scores["ter"] == pytest.approx(summary["ter"])
+    assert scores["bleu"] == pytest.approx(summary["bleu"])
 
 
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["translate", "--batch-size", "1", "--model", "RUN"]]
 )
-def test_a_reader_that_has_enough_ends_the_command_quietly(run: Path, arguments: list[str]) -> None:
+def test_a_closed_pipe_ends_the_command_without_an_error(run: Path, arguments: list[str]) -> None:
     command = [str(Path(sys.executable).with_name("nmt")), *arguments]
     process = subprocess.Popen(
         [str(run) if part == "RUN" else part for part in command],

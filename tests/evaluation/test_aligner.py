@@ -51,7 +51,7 @@ def test_any_hypothesis_of_a_beam_comes_back_when_forced(translator: Translator)
         assert len(translation.hypotheses) == 5
         for rank, hypothesis in enumerate(translation.hypotheses):
             searched = hypothesis_map(translation, translator.tokenizers, rank)
-            (forced,) = aligner.force([translation.source_ids], [hypothesis.ids])
+            (forced,) = aligner.teacher_forced_weights([translation.source_ids], [hypothesis.ids])
             assert hypothesis.weights is not None
             np.testing.assert_allclose(forced, hypothesis.weights.numpy(), atol=1e-5)
             encoded = translator.tokenizers.source.encode_words(translation.source)
@@ -67,8 +67,8 @@ def test_the_batch_changes_nothing_and_the_order_stays(
 ) -> None:
     monkeypatch.setattr(module, "_CHUNK_BATCHES", 2)  # so that pairs come in several chunks
     aligner = _aligner(translator, size)
-    single = [next(aligner.maps([pair])) for pair in pairs]
-    together = list(aligner.maps(pairs))
+    single = [next(aligner.attention_maps([pair])) for pair in pairs]
+    together = list(aligner.attention_maps(pairs))
     for alone, found, (source, target) in zip(single, together, pairs, strict=True):
         np.testing.assert_allclose(found.weights, alone.weights, atol=1e-5)
         np.testing.assert_allclose(found.weights.sum(-1), 1, atol=1e-5)

@@ -52,5 +52,5 @@ def test_nothing_out_of_nothing_is_a_number(
 
 
 def test_unequal_numbers_of_sentences_are_refused() -> None:
-    with pytest.raises(UserError, match="alignments of 1 sentence pairs, but gold for 2"):
+    with pytest.raises(UserError, match="alignments of 1 sentence pairs, but gold alignments of 2"):
         score_links([frozenset()], [parse_links(""), parse_links("")])

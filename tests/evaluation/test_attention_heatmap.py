@@ -59,7 +59,7 @@ def test_a_layer_that_does_not_exist_is_refused(
     translator = translator_of(tiny_config("transformer", "transformer", num_layers=2))
     (translation,) = translator.translate([SENTENCE], need_weights=True)
     with pytest.raises(
-        UserError, match=f"layer {layer} does not exist: the model attends with 2 layers"
+        UserError, match=f"layer {layer} does not exist: the model's attention has 2 layers"
     ):
         translation_heatmap(translation, translator.tokenizers, layer)
 

@@ -146,9 +146,13 @@ def test_no_head_means_the_mean_of_all() -> None:
 @pytest.mark.parametrize(
     ("layer", "head", "message"),
     [
-        (2, None, "layer 2 does not exist: the model attends with 2 layers, numbered from 0 to 1"),
+        (
+            2,
+            None,
+            "layer 2 does not exist: the model's attention has 2 layers, numbered from 0 to 1",
+        ),
         (-3, 0, "layer -3 does not exist"),
-        (0, 3, "head 3 does not exist: the model attends with 3 heads"),
+        (0, 3, "head 3 does not exist: the model's attention has 3 heads"),
         (0, -4, "head -4 does not exist"),
     ],
 )

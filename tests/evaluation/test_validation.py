@@ -18,7 +18,7 @@ from nmt.evaluation.aligner import Aligner
 from nmt.evaluation.alignment_error import score_links
 from nmt.evaluation.alignment_extractor import AlignmentExtractor
 from nmt.evaluation.attention_statistics import AttentionStatistics
-from nmt.evaluation.validation import evaluate_model, force_corpus
+from nmt.evaluation.validation import evaluate_model, teacher_forced_report
 from nmt.text.special_tokens import BOS, EOS
 
 TinyConfig = Callable[..., ModelConfig]
@@ -59,7 +59,7 @@ def test_the_loss_is_the_mean_over_all_pieces_and_not_of_batches(
     assert abs(expected - mean_of_means) > 1e-3  # else this test could not tell them apart
     for budget in (1, 20, 4096):
         monkeypatch.setattr(validation, "_BATCH_TOKENS", budget)
-        forced = force_corpus(translator, encoded, text)
+        forced = teacher_forced_report(translator, encoded, text)
         assert forced.loss == pytest.approx(expected, rel=1e-5)
 
 
@@ -94,7 +94,7 @@ def test_statistics_are_those_of_the_forced_weights_whatever_the_batches(
     translator = translator_of(tiny_config("transformer", "transformer", num_layers=2))
     encoded = EncodedCorpus.encode(translator.tokenizers, text)
     statistics = AttentionStatistics()
-    for attention in Aligner(translator.model, translator.tokenizers).maps(
+    for attention in Aligner(translator.model, translator.tokenizers).attention_maps(
         zip(text.source, text.target, strict=True)
     ):
         weights = torch.from_numpy(attention.weights)[None]
@@ -102,7 +102,7 @@ def test_statistics_are_those_of_the_forced_weights_whatever_the_batches(
         statistics.add(weights, *masks)
     for budget in (1, 4096):
         monkeypatch.setattr(validation, "_BATCH_TOKENS", budget)
-        forced = force_corpus(translator, encoded, text)
+        forced = teacher_forced_report(translator, encoded, text)
         assert forced.attention == pytest.approx(statistics.scalars(), abs=1e-5)
 
 

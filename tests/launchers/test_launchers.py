@@ -1,4 +1,4 @@
-"""Sweeps through joblib, Ray and Slurm: the same runs as one after another in one process."""
+"""Sweeps with joblib, Ray and Slurm give the same runs as sweeps in one process."""
 
 import importlib
 import json
@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.config import launchers
 from nmt.reporting.metric_log import read_metrics
+from nmt.sweeps import launchers
 
 Tiny = Callable[[Path], list[str]]
 Sweep = Callable[..., Path]
@@ -30,7 +30,7 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "disabled",
-    "RAY_worker_niceness": "0",  # else its workers wait for whatever else the machine does
+    "RAY_worker_niceness": "0",  # otherwise all other processes take precedence over its workers
 }
 SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1")
 LONG = (
@@ -48,8 +48,8 @@ def _slurm_answers() -> bool:
         return False
     command = ["sinfo", "--noheader", "--format", "%T"]
     with suppress(subprocess.TimeoutExpired):
-        said = subprocess.run(command, capture_output=True, text=True, timeout=10).stdout
-        return said.startswith(("idle", "mixed", "allocated"))
+        states = subprocess.run(command, capture_output=True, text=True, timeout=10).stdout
+        return states.startswith(("idle", "mixed", "allocated"))
     return False
 
 
@@ -79,7 +79,7 @@ def settings(corpus_of_all: Path, tiny: Tiny) -> list[str]:
 
 @pytest.fixture(scope="module")
 def sweep(settings: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> Sweep:
-    """Sweep tiny models in a folder of their own, which is returned, with relative run folders."""
+    """Sweep tiny models with relative run folders in a new folder, and return it."""
 
     def call(*more: str, folder: Path | None = None) -> Path:
         folder = folder or tmp_path_factory.mktemp("sweep")
@@ -101,12 +101,12 @@ def sweep(settings: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def plain(sweep: Sweep) -> Runs:
-    """The runs of two seeds, one after another in one process."""
+    """The runs of two seeds, made one after another in one process."""
     return runs(sweep("seed=1,2"))
 
 
 def runs(folder: Path) -> Runs:
-    """Return the finished runs of a sweep's folder by their seeds."""
+    """Return the finished runs of a sweep by their seeds."""
     rows = json.loads((folder / "table" / "table.json").read_text())["rows"]
     return {int(row["overrides"]["seed"]): folder / row["folder"] for row in rows}
 
@@ -130,19 +130,19 @@ def test_a_launcher_that_is_not_installed_names_the_extra(
     refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, launcher: str, extra: str
 ) -> None:
     monkeypatch.setattr(launchers, "find_spec", lambda name: None)
-    said = refused("train", "-m", f"hydra/launcher={launcher}", "seed=1,2")
-    assert f"pip install 'nmt[{extra}]'" in said
+    message = refused("train", "-m", f"hydra/launcher={launcher}", "seed=1,2")
+    assert f"pip install 'nmt[{extra}]'" in message
 
 
 @pytest.mark.slow
 @needs_joblib
-def test_joblib_makes_the_same_runs(sweep: Sweep, plain: Runs) -> None:
+def test_joblib_gives_the_same_runs(sweep: Sweep, plain: Runs) -> None:
     assert_same(plain, runs(sweep("seed=1,2", "hydra/launcher=joblib")))
 
 
 @pytest.fixture
 def ray_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start a Ray of two processors, in another folder, and end the processes of it."""
+    """Start a Ray cluster with two processors in another folder, and stop it afterwards."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     host = importlib.import_module("ray.util").get_node_ip_address()
     with socket.socket() as free:
@@ -173,13 +173,13 @@ def _listens(host: str, port: int) -> bool:
 def _wait_for(condition: Callable[[], Any], seconds: float) -> None:
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(0.05)
 
 
 @pytest.mark.slow
 @needs_ray
-def test_ray_makes_the_same_runs_in_the_folder_that_the_sweep_was_started_in(
+def test_ray_gives_the_same_runs_in_the_folder_of_the_sweep(
     sweep: Sweep, plain: Runs, ray_head: str
 ) -> None:
     address = f"hydra.launcher.ray.init.address='{ray_head}'"
@@ -189,13 +189,13 @@ def test_ray_makes_the_same_runs_in_the_folder_that_the_sweep_was_started_in(
 @pytest.mark.slow
 @needs_submitit
 @needs_slurm
-def test_slurm_makes_the_same_runs(sweep: Sweep, plain: Runs) -> None:
+def test_slurm_gives_the_same_runs(sweep: Sweep, plain: Runs) -> None:
     assert_same(plain, runs(sweep("seed=1,2", *SLURM)))
 
 
 @pytest.fixture(scope="module")
 def long_plain(sweep: Sweep) -> Runs:
-    """A run that takes long enough to be interrupted."""
+    """An uninterrupted run that is long enough to be interrupted elsewhere."""
     return runs(sweep(*LONG))
 
 
@@ -207,15 +207,15 @@ def _slurm(*command: str) -> str:
 @needs_submitit
 @needs_slurm
 @pytest.mark.parametrize("way", ["warned", "requeued"])
-def test_a_job_that_slurm_interrupts_comes_back_and_goes_on_to_the_same_end(
+def test_a_job_interrupted_by_slurm_is_requeued_and_resumes_to_the_same_result(
     sweep: Sweep, long_plain: Runs, tmp_path: Path, way: str
 ) -> None:
     name = f"nmt-{os.getpid()}-{way}"
     interrupting = subprocess.Popen([sys.executable, "-c", _INTERRUPT, str(tmp_path), name, way])
     sweep(*LONG, *SLURM, f"hydra.launcher.name={name}", folder=tmp_path)
     assert interrupting.wait(10) == 0
-    said = "".join(file.read_text() for file in (tmp_path / "table/.submitit").glob("*/*log.*"))
-    assert "going on after update" in said, said
+    output = "".join(file.read_text() for file in (tmp_path / "table/.submitit").glob("*/*log.*"))
+    assert "going on after update" in output, output
     assert_same(long_plain, runs(tmp_path))
 
 
@@ -236,7 +236,7 @@ subprocess.run(command, check=True)
 @pytest.mark.slow
 @needs_submitit
 @needs_slurm
-def test_a_job_that_is_cancelled_stays_away(settings: Sequence[str], tmp_path: Path) -> None:
+def test_a_canceled_job_is_not_requeued(settings: Sequence[str], tmp_path: Path) -> None:
     name = f"nmt-{os.getpid()}-cancelled"
     more = ("seed=1", "training.max_updates=100000", "training.validate_every=100000")
     launching = subprocess.Popen(
@@ -252,20 +252,18 @@ def test_a_job_that_is_cancelled_stays_away(settings: Sequence[str], tmp_path: P
         _wait_for(lambda: list(tmp_path.glob("runs/*/checkpoints/last.pt")), 100)
         _slurm("scancel", _slurm(*listed).strip())
         _wait_for(lambda: not _slurm(*listed).strip(), 60)
-        time.sleep(7)  # a job that is requeued waits some five seconds
+        time.sleep(7)  # a requeued job starts again after about five seconds
         assert not _slurm(*listed).strip()
     finally:
         launching.kill()
         launching.wait()
-    said = "".join(file.read_text() for file in (tmp_path / "table/.submitit").glob("*/*log.*"))
-    assert "stopped after update" in said, said
+    output = "".join(file.read_text() for file in (tmp_path / "table/.submitit").glob("*/*log.*"))
+    assert "stopped after update" in output, output
 
 
 @pytest.mark.slow
 @needs_slurm
-def test_the_processes_of_one_training_are_started_by_srun(
-    settings: Sequence[str], tmp_path: Path
-) -> None:
+def test_srun_starts_the_processes_of_one_training(settings: Sequence[str], tmp_path: Path) -> None:
     host = importlib.import_module("ray.util").get_node_ip_address()
     with socket.socket() as free:
         free.bind((host, 0))
@@ -273,7 +271,7 @@ def test_the_processes_of_one_training_are_started_by_srun(
     train = " ".join(f"'{word}'" for word in [*settings, "run.dir=run"])
     script = tmp_path / "job.sh"
     script.write_text(f"""#!/bin/bash
-#SBATCH --ntasks=2 --cpus-per-task=1 --output=said.txt
+#SBATCH --ntasks=2 --cpus-per-task=1 --output=output.txt
 export MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 export MASTER_PORT={port} WORLD_SIZE=$SLURM_NTASKS
 srun bash -c 'RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID exec "$@"' - \\
@@ -287,7 +285,7 @@ srun bash -c 'RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID exec "$@"' - \\
         text=True,
         timeout=200,
     )
-    said = (tmp_path / "said.txt").read_text()
-    assert ended.returncode == 0, said
-    assert said.count("test BLEU") == 1
+    output = (tmp_path / "output.txt").read_text()
+    assert ended.returncode == 0, output
+    assert output.count("test BLEU") == 1
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["updates"] == 6

@@ -81,7 +81,7 @@ def test_no_sentences_are_a_file_too(tmp_path):
         ("{", "is not JSON"),
         ("[]", "format None, but 'nmt-attention-1'"),
         ('{"format": "nmt-attention-9"}', "format 'nmt-attention-9', but"),
-        ('{"format": "nmt-attention-1", "sentences": [{}]}', "sentence 1: lacks 'source'"),
+        ('{"format": "nmt-attention-1", "sentences": [{}]}', "sentence 1: has no 'source'"),
         (
             '{"format": "nmt-attention-1", "sentences": [{"source": ["a"], "target": ["x"],'
             '"weights": [[[[1, 0]]]], "title": "", "source_text": "", "target_text": ""}]}',

@@ -1,10 +1,11 @@
-"""The table of a sweep: a row a job, its figures those of the summaries."""
+"""The table of a sweep has one row per job, with the figures of the run's summary."""
 
 import json
 from typing import Any
 
 import pytest
 
+from nmt.sweeps.job_status import JobStatus
 from nmt.sweeps.results_table import SweepRow, markdown, plain, varying_keys
 
 SCORES = {"perplexity": 7.125, "bleu": 18.25, "chrf": 40.5, "signature": "tok:13a"}
@@ -21,7 +22,7 @@ SUMMARY = {
 
 def finished(name: str, **changes: Any) -> SweepRow:
     overrides = {"experiment": name, "data.root": "corpus"}
-    return SweepRow(overrides, "finished", f"runs/{name}", {**SUMMARY, **changes})
+    return SweepRow(overrides, JobStatus.FINISHED, f"runs/{name}", {**SUMMARY, **changes})
 
 
 def cells(line: str) -> list[str]:
@@ -29,13 +30,13 @@ def cells(line: str) -> list[str]:
 
 
 def lines(*rows: SweepRow) -> list[list[str]]:
-    """The table's head and rows, cell by cell."""
+    """Return the cells of the header and of each row."""
     found = [line for line in markdown(rows).splitlines() if line.startswith("|")]
     assert len({len(line) for line in found}) == 1, "the columns are not aligned"
     return [cells(line) for line in (found[0], *found[2:])]
 
 
-def test_a_row_holds_the_figures_of_the_test_set() -> None:
+def test_a_row_shows_the_figures_of_the_test_set() -> None:
     head, first, _ = lines(finished("dot"), finished("none"))
     assert head == [
         *("experiment", "perplexity", "BLEU", "chrF", "AER"),
@@ -44,36 +45,38 @@ def test_a_row_holds_the_figures_of_the_test_set() -> None:
     assert first == ["dot", "7.12", "18.25", "40.50", "34.6", "1,234,567", "150", "1.5"]
 
 
-def test_only_overrides_that_vary_are_shown_in_the_order_given() -> None:
+def test_only_overrides_that_vary_are_shown_in_order() -> None:
     rows = [
-        SweepRow({"seed": seed, "model": "rnn", "optimizer": name}, "finished", "runs/x", SUMMARY)
+        SweepRow(
+            {"seed": seed, "model": "rnn", "optimizer": name}, JobStatus.FINISHED, "runs/x", SUMMARY
+        )
         for seed, name in (("1", "sgd"), ("1", "adam"), ("2", "sgd"))
     ]
     assert varying_keys(rows) == ["seed", "optimizer"]
     assert [row[:2] for row in lines(*rows)[1:]] == [["1", "sgd"], ["1", "adam"], ["2", "sgd"]]
 
 
-def test_a_job_alone_is_named_by_its_folder() -> None:
+def test_a_single_job_is_named_by_its_folder() -> None:
     head, row = lines(finished("dot"))
     assert (head[0], row[0]) == ("run", "runs/dot")
 
 
-def test_what_a_run_has_not_is_a_dash() -> None:
+def test_a_missing_figure_is_a_dash() -> None:
     row = lines(finished("dot", alignment=None), finished("none"))[1]
     assert row[4] == "-"
     older = {key: value for key, value in SUMMARY.items() if key not in ("tokens_per_second",)}
-    row = lines(SweepRow({"a": "1"}, "finished", "r", older), finished("x"))[1]
+    row = lines(SweepRow({"a": "1"}, JobStatus.FINISHED, "r", older), finished("x"))[1]
     assert "133" in row, "12,000 tokens in 90 seconds"
 
 
-@pytest.mark.parametrize("status", ["failed", "interrupted"])
-def test_a_job_without_a_summary_says_so(status: str) -> None:
+@pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.INTERRUPTED])
+def test_a_job_without_a_summary_shows_its_status(status: JobStatus) -> None:
     rows = (finished("dot"), SweepRow({"experiment": "none", "data.root": "corpus"}, status))
     assert lines(*rows)[2] == ["none", status, *["-"] * 6]
     assert plain(rows)["rows"][1]["status"] == status
 
 
-def test_a_signature_that_all_share_stands_once_below() -> None:
+def test_a_shared_signature_is_printed_once_below_the_table() -> None:
     text = markdown([finished("dot"), finished("none")])
     assert text.count("tok:13a") == 1
     assert text.index("tok:13a") > text.rindex("|")
@@ -81,12 +84,12 @@ def test_a_signature_that_all_share_stands_once_below() -> None:
     assert "compared" not in text
 
 
-def test_rows_measured_otherwise_are_named() -> None:
+def test_rows_with_another_set_or_signature_are_listed() -> None:
     other = finished("none", test={**SCORES, "signature": "tok:char"})
     untested = finished("general")
     assert untested.summary is not None
     without = {key: value for key, value in untested.summary.items() if key != "test"}
-    validated = SweepRow(untested.overrides, "finished", untested.folder, without)
+    validated = SweepRow(untested.overrides, JobStatus.FINISHED, untested.folder, without)
     text = markdown([finished("dot"), other, finished("dot2"), validated])
     assert "cannot be compared" in text
     assert "rows 1, 3: scores of the test set, BLEU tok:13a" in text
@@ -95,7 +98,7 @@ def test_rows_measured_otherwise_are_named() -> None:
     assert "99.00" in text
 
 
-def test_plain_values_are_whole_and_json() -> None:
+def test_plain_values_are_unrounded_and_valid_json() -> None:
     table = plain([finished("dot"), finished("none")])
     assert json.loads(json.dumps(table)) == table
     assert table["varying"] == ["experiment"]
@@ -108,5 +111,7 @@ def test_plain_values_are_whole_and_json() -> None:
 
 
 def test_a_bar_in_a_value_does_not_split_its_cell() -> None:
-    text = markdown([SweepRow({"a": "x|y"}, "failed"), SweepRow({"a": "z"}, "failed")])
+    text = markdown(
+        [SweepRow({"a": "x|y"}, JobStatus.FAILED), SweepRow({"a": "z"}, JobStatus.FAILED)]
+    )
     assert "x\\|y" in text

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nmt.config.data import TokenizerConfig
 from nmt.errors import UserError
-from nmt.text.import_model import adopt
+from nmt.text.import_model import import_model
 from nmt.text.model_file import USER_DEFINED, ModelFile
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 from nmt.text.tokenizer import Tokenizer, train_tokenizers
@@ -57,11 +57,11 @@ def models(sentencepiece_model: Train) -> Callable[[str, str], bytes]:
 @pytest.mark.parametrize("ids", list(IDS))
 def test_text_is_cut_as_before(kind: str, ids: str, models: Callable[[str, str], bytes]) -> None:
     model = models(kind, ids)
-    adopted = adopt(model)
+    adopted = import_model(model)
     before = sentencepiece.SentencePieceProcessor(model_proto=model)
     after = sentencepiece.SentencePieceProcessor(model_proto=adopted)
     assert [after.pad_id(), after.unk_id(), after.bos_id(), after.eos_id()] == [PAD, UNK, BOS, EOS]
-    assert adopt(adopted) == adopted
+    assert import_model(adopted) == adopted
     scores = {p.surface: (p.score, p.type) for p in ModelFile.parse(adopted).pieces}
     pieces = ModelFile.parse(model).pieces
     assert {p.surface: (p.score, p.type) for p in pieces}.items() <= scores.items()
@@ -82,9 +82,9 @@ def test_symbols_that_a_model_lacks_are_added(
     kind: str, models: Callable[[str, str], bytes]
 ) -> None:
     model = models(kind, "its own")
-    tokenizer = Tokenizer(adopt(model, ["<2de>", "<bt>", "fox"]))
+    tokenizer = Tokenizer(import_model(model, ["<2de>", "<bt>", "fox"]))
     assert set(tokenizer.symbols) == {"<2de>", "<bt>", "fox"}
-    plain = Tokenizer(adopt(model)).pieces(Tokenizer(adopt(model)).encode("the dog"))
+    plain = Tokenizer(import_model(model)).pieces(Tokenizer(import_model(model)).encode("the dog"))
     assert tokenizer.pieces(tokenizer.encode("<bt> the dog")) == ["<bt>", *plain]
     assert tokenizer.decode(tokenizer.encode("the fox")) == "the fox"
     types = {piece.surface: piece.type for piece in ModelFile.parse(tokenizer.to_bytes()).pieces}
@@ -93,19 +93,19 @@ def test_symbols_that_a_model_lacks_are_added(
 
 def test_a_symbol_cannot_be_a_special_piece(models: Callable[[str, str], bytes]) -> None:
     with pytest.raises(UserError, match="'<s>' has a meaning of its own"):
-        adopt(models("bpe", "its own"), ["<s>"])
+        import_model(models("bpe", "its own"), ["<s>"])
 
 
 @pytest.mark.parametrize("junk", [b"", b"junk", b"\x00" * 100, b"\n\xff", b"\xff" * 20])
 def test_bytes_that_are_no_model_are_refused(junk: bytes) -> None:
     with pytest.raises(UserError, match="not a SentencePiece model"):
-        adopt(junk)
+        import_model(junk)
 
 
 def test_a_model_that_marks_the_ends_of_words_is_refused(sentencepiece_model: Train) -> None:
     model = sentencepiece_model(CORPUS, vocab_size=50, treat_whitespace_as_suffix=True)
     with pytest.raises(UserError, match="ends of words"):
-        adopt(model)
+        import_model(model)
 
 
 @settings(max_examples=100, deadline=None)

@@ -121,8 +121,11 @@ def test_the_longest_symbol_wins() -> None:
     symbols = Symbols({"<2": 4, "<2de>": 5, "\u2581x": 6})
     assert dict(symbols.ids) == {"<2": 4, "<2de>": 5}
     assert symbols.split_tags("<2de> <2 x") == ([5, 4], "x")
-    assert symbols.veil("a<2de><2b") == f"a{symbols.veils['<2de>']}{symbols.veils['<2']}b"
-    assert symbols.veil(symbols.veils["<2"]) == "\ufffd"
+    assert (
+        symbols.hide("a<2de><2b")
+        == f"a{symbols.placeholders['<2de>']}{symbols.placeholders['<2']}b"
+    )
+    assert symbols.hide(symbols.placeholders["<2"]) == "\ufffd"
 
 
 @pytest.mark.parametrize("kind", ["bpe", "char"])

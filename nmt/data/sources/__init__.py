@@ -1,1 +1,1 @@
-"""Where sentence pairs come from: one small file a format, behind one interface."""
+"""Sources of sentence pairs: one small file per format, behind one interface."""

@@ -1,4 +1,4 @@
-"""Files as bytes, whatever they are compressed with: .gz, .bz2, .xz or .zst, by their suffix."""
+"""Reads files as bytes and decompresses .gz, .bz2, .xz and .zst by their suffix."""
 
 import bz2
 import gzip
@@ -13,14 +13,14 @@ from nmt.errors import UserError
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
-BLOCK = 1 << 16  # bytes read at once; larger ones leave the processor cache and are slower
+BLOCK = 1 << 16  # bytes per read; larger blocks do not fit into the processor cache and are slower
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """Open a file for reading its bytes as they are.
+    """Open a file for reading without decompression.
 
     Raises:
-        UserError: There is no such file, or it cannot be opened.
+        UserError: The file does not exist or cannot be opened.
     """
     try:
         return path.open("rb")
@@ -33,12 +33,12 @@ def open_plain(path: Path) -> BinaryIO:
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """Open a file for reading; what its suffix says is compressed is decompressed on the way.
+    """Open a file for reading; a compressed file, by its suffix, is decompressed.
 
-    Several compressed frames one behind another are read as one file.
+    Several consecutive compressed frames are read as one file.
 
     Raises:
-        UserError: There is no such file, or it cannot be opened.
+        UserError: The file does not exist or cannot be opened.
     """
     file = open_plain(path)
     match path.suffix.lower():
@@ -54,12 +54,12 @@ def open_binary(path: Path) -> BinaryIO:
 
 
 def read_blocks(path: Path) -> Iterator[bytes]:
-    """Yield the decompressed content of a file, a block at a time.
+    """Yield the decompressed content of a file block by block.
 
-    What stands before a damaged place is yielded before the damage is told.
+    The content before a damaged position is yielded before the error is raised.
 
     Raises:
-        UserError: The file cannot be opened or read, is damaged or cut off.
+        UserError: The file cannot be opened or read, or is damaged or truncated.
     """
     done = 0
     with open_binary(path) as file:
@@ -67,8 +67,8 @@ def read_blocks(path: Path) -> Iterator[bytes]:
             try:
                 block = cast(io.BufferedReader, file).read1(BLOCK)
             except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
-                place = f", {done:,} bytes into its content" if done else ""
-                raise UserError(f"cannot read {path}: {error}{place}") from error
+                where = f", {done:,} bytes into its content" if done else ""
+                raise UserError(f"cannot read {path}: {error}{where}") from error
             if not block:
                 return
             done += len(block)
@@ -76,15 +76,15 @@ def read_blocks(path: Path) -> Iterator[bytes]:
 
 
 class _OwningGzipFile(gzip.GzipFile):
-    """A gzip file that closes the file below it."""
+    """A gzip file that also closes the compressed file."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(fileobj=file, mode="rb")
-        self._below = file
+        self._compressed = file
 
     def close(self) -> None:
         super().close()
-        self._below.close()
+        self._compressed.close()
 
 
 class _Decompressor(Protocol):
@@ -101,10 +101,9 @@ class _Decompressor(Protocol):
 
 
 class _Frames(io.RawIOBase):
-    """Compressed frames one behind another.
+    """Reads consecutive compressed frames.
 
-    The standard library's own files take a damaged second frame for the end of the first and drop
-    it without a word.
+    The file classes of the standard library silently ignore a damaged second frame.
     """
 
     def __init__(self, file: BinaryIO, decompressor: Callable[[], _Decompressor]) -> None:
@@ -127,7 +126,7 @@ class _Frames(io.RawIOBase):
             else:
                 more = self._file.read(BLOCK) if self._frame.needs_input else b""
                 if self._frame.needs_input and not more:
-                    raise EOFError("its compressed content is cut off")
+                    raise EOFError("its compressed content is truncated")
                 data = self._frame.decompress(more, len(buffer))
             if data:
                 buffer[: len(data)] = data

@@ -1,4 +1,4 @@
-"""The faults that files of sentence pairs may have, each in one line that says how to mend it."""
+"""The faults of files with sentence pairs; each message is one line with a remedy."""
 
 import os
 import re
@@ -8,17 +8,18 @@ from pathlib import Path
 from nmt.data.sources.pair_source import DataFault
 from nmt.errors import UserError
 
-Place = Path | str  # a file, or what else is read, in words
+Origin = Path | str
+"""A file, or the name of another source."""
 
-SHOWN = 8  # columns named in a message at most
-WIDTH = 40  # characters of each
+SHOWN = 8  # maximum number of columns in a message
+WIDTH = 40  # maximum number of characters per column
 
 
 def unreadable(path: Path, line: int | None, error: UserError) -> DataFault:
-    """Return the fault of a file that is missing, damaged or cut off; it ends there."""
+    """Return the fault of a missing, damaged or truncated file; reading ends there."""
     rule = "unreadable" if os.path.exists(path) else "missing_file"
-    place = f", after line {line - 1:,}" if line is not None and line > 1 else ""
-    return DataFault(rule, str(path), line, f"{error}{place}")
+    where = f", after line {line - 1:,}" if line is not None and line > 1 else ""
+    return DataFault(rule, str(path), line, f"{error}{where}")
 
 
 def not_utf8(path: Path, line: int, byte: int) -> DataFault:
@@ -27,13 +28,13 @@ def not_utf8(path: Path, line: int, byte: int) -> DataFault:
         "not_utf8",
         str(path),
         line,
-        f"{path} is not UTF-8: line {line} holds the byte 0x{byte:02x}; "
+        f"{path} is not UTF-8: line {line} contains the byte 0x{byte:02x}; "
         "convert it, for example with: iconv -f LATIN1 -t UTF-8",
     )
 
 
 def wide(path: Path, encoding: str) -> DataFault:
-    """Return the fault of a file in an encoding of two or four bytes a character."""
+    """Return the fault of a file in an encoding with two or four bytes per character."""
     return DataFault(
         "utf16",
         str(path),
@@ -44,59 +45,61 @@ def wide(path: Path, encoding: str) -> DataFault:
 
 
 def long_line(path: Path, line: int, limit: int) -> DataFault:
-    """Return the fault of a line without end; the file ends there."""
+    """Return the fault of a line that is too long; reading ends there."""
     return DataFault(
         "long_line",
         str(path),
         line,
         f"{path}, line {line:,} does not end within {limit >> 20} MiB: "
-        "it is no text of one sentence a line",
+        "it is not text with one sentence per line",
     )
 
 
 def unequal_lines(source: Path, target: Path, lines: tuple[int, int]) -> DataFault:
-    """Return the fault of two files that cannot belong together line by line."""
+    """Return the fault of two files with different numbers of lines."""
     return DataFault(
         "unequal_lines",
         str(target if lines[1] < lines[0] else source),
         min(lines) + 1,
         f"{source} has {lines[0]:,} lines but {target} has {lines[1]:,}; "
         "line i of both must be a pair: find the line that is missing or doubled; nmt data check "
-        "looks where",
+        "searches for it",
     )
 
 
-def no_text(place: Place, side: str = "") -> DataFault:
-    """Return the fault of a file that is empty, or blank throughout (on a side)."""
-    return DataFault("no_text", str(place), None, f"{place} holds no text{side and f' in {side}'}")
+def no_text(origin: Origin, side: str = "") -> DataFault:
+    """Return the fault of a file that is empty or entirely blank, on one side or on both."""
+    return DataFault(
+        "no_text", str(origin), None, f"{origin} contains no text{side and f' in {side}'}"
+    )
 
 
 def missing_column(
-    place: Place, line: int | None, name: str, columns: Sequence[str], remedy: str
+    origin: Origin, line: int | None, name: str, columns: Sequence[str], remedy: str
 ) -> DataFault:
-    """Return the fault of a table, or a record, that lacks a column; names those it has."""
-    where = str(place) if line is None else f"{place}, row {line:,}"
+    """Return the fault of a table or a record without a column; it lists the existing ones."""
+    where = str(origin) if line is None else f"{origin}, row {line:,}"
     message = f"{where} has no column {name!r}; its columns are {_listed(columns)}: {remedy}"
-    return DataFault("missing_column", str(place), line, message)
+    return DataFault("missing_column", str(origin), line, message)
 
 
 def missing_translation(
-    place: Place, line: int | None, languages: tuple[str, str], keys: Sequence[str]
+    origin: Origin, line: int | None, languages: tuple[str, str], keys: Sequence[str]
 ) -> DataFault:
-    """Return the fault of a ``translation`` column that lacks a language."""
-    where = str(place) if line is None else f"{place}, row {line:,}"
+    """Return the fault of a ``translation`` column without one of the languages."""
+    where = str(origin) if line is None else f"{origin}, row {line:,}"
     message = (
-        f"{where} has no pairs of {languages[0]} and {languages[1]}; its translation holds "
+        f"{where} has no pairs of {languages[0]} and {languages[1]}; its translation has "
         f"{_listed(keys)}: set data.source_language and data.target_language to two of them"
     )
-    return DataFault("missing_column", str(place), line, message)
+    return DataFault("missing_column", str(origin), line, message)
 
 
 def wrong_width(path: Path, line: int, columns: int, expected: int, separator: str) -> DataFault:
     """Return the fault of a record with more or fewer columns than the others."""
     message = (
-        f"{path}, line {line:,} has {_counted(columns)}, not {expected} as the others: "
-        f"look for a {separator} too {'few' if columns < expected else 'many'}"
+        f"{path}, line {line:,} has {_counted(columns)}, but the other lines have {expected}: "
+        f"look for a {'missing' if columns < expected else 'superfluous'} {separator}"
     )
     rule = "too_few_columns" if columns < expected else "too_many_columns"
     return DataFault(rule, str(path), line, message)
@@ -107,55 +110,55 @@ def _counted(columns: int) -> str:
 
 
 def bad_quotes(path: Path, first: int, last: int, reason: str) -> DataFault:
-    """Return the fault of a CSV record that cannot be taken apart."""
+    """Return the fault of a CSV record that cannot be parsed."""
     if last > first:
         reason = f"it does not end by line {last:,}, and no later line can be trusted"
     message = (
-        f"{path}, line {first:,} is no CSV record: {reason}; look for a quote that is not closed, "
-        "or not doubled inside a field"
+        f"{path}, line {first:,} is not a CSV record: {reason}; look for a quote that is not "
+        "closed, or not doubled inside a field"
     )
     return DataFault("bad_quotes", str(path), first, message)
 
 
 def not_json(path: Path, line: int, reason: str) -> DataFault:
-    """Return the fault of a line that holds no JSON object."""
+    """Return the fault of a line that is not a JSON object."""
     message = (
-        f"{path}, line {line:,} is no JSON object: {reason}; "
-        'every line must be one, as {"en": "...", "de": "..."}'
+        f"{path}, line {line:,} is not a JSON object: {reason}; "
+        'every line must be one, e.g. {"en": "...", "de": "..."}'
     )
     return DataFault("not_json", str(path), line, message)
 
 
-def not_text(place: Place, line: int, column: str, value: object) -> DataFault:
-    """Return the fault of a record whose value is null, a number or anything but text."""
-    kind = "null" if value is None else f"of type {type(value).__name__}"
+def not_text(origin: Origin, line: int, column: str, value: object) -> DataFault:
+    """Return the fault of a record with a value that is not text, e.g. null or a number."""
+    what = "null" if value is None else f"of type {type(value).__name__}"
     message = (
-        f"{place}, row {line:,} is not a pair of texts: its {column!r} is {kind}; "
-        "give it a text, or leave the row out"
+        f"{origin}, row {line:,} is not a pair of texts: its {column!r} is {what}; "
+        "give it a text, or remove the row"
     )
-    return DataFault("not_text", str(place), line, message)
+    return DataFault("not_text", str(origin), line, message)
 
 
-def forbidden(place: Place, line: int, text: str) -> DataFault:
-    """Return the fault of a text with a NUL or half a surrogate pair, which no UTF-8 text has."""
+def forbidden(origin: Origin, line: int, text: str) -> DataFault:
+    """Return the fault of a text with a NUL or a lone surrogate, which is not valid UTF-8 text."""
     found = re.search("[\0\ud800-\udfff]", text)
     code = f"U+{ord(found[0]):04X}" if found else "a character"
-    message = f"{place}, line {line:,} holds {code}, which no text may hold: remove it"
-    return DataFault("forbidden_character", str(place), line, message)
+    message = f"{origin}, line {line:,} contains {code}, which is not allowed in text: remove it"
+    return DataFault("forbidden_character", str(origin), line, message)
 
 
 def malformed(path: Path, line: int | None, kind: str, reason: str) -> DataFault:
-    """Return the fault of a file that is not of the format it was taken for."""
+    """Return the fault of a file that does not have its supposed format."""
     where = str(path) if line is None else f"{path}, line {line:,}"
-    message = f"{where} is not {kind}: {' '.join(reason.split())}; mend or export it again"
+    message = f"{where} is not {kind}: {' '.join(reason.split())}; fix it or export it again"
     return DataFault("malformed", str(path), line, message)
 
 
 def entities(path: Path) -> DataFault:
-    """Return the fault of an XML file that declares entities, which could reach anywhere."""
+    """Return the fault of an XML file that declares entities, which could read other files."""
     message = (
-        f"{path} declares XML entities of its own, which are not read, for safety: "
-        "write them out, for example with: xmllint --noent --dropdtd"
+        f"{path} declares its own XML entities, which are not read for safety: "
+        "expand them, for example with: xmllint --noent --dropdtd"
     )
     return DataFault("xml_entities", str(path), None, message)
 
@@ -163,10 +166,10 @@ def entities(path: Path) -> DataFault:
 def other_languages(
     path: Path, line: int | None, found: Sequence[str], languages: tuple[str, str]
 ) -> DataFault:
-    """Return the fault of a translation memory between other languages than those asked for."""
+    """Return the fault of a translation memory between other languages than configured."""
     message = (
         f"{path} is in {_listed(found)}, not in {languages[0]} and {languages[1]}: "
-        "set data.source_language and data.target_language to its languages, or correct them there"
+        "set data.source_language and data.target_language to its languages, or correct the file"
     )
     return DataFault("other_languages", str(path), line, message)
 

@@ -1,4 +1,4 @@
-"""File names of the settings: globs, ``{lang}`` and ``~``, and which shards go together."""
+"""Resolves file names in the settings: globs and ``~``, and the matching of shards."""
 
 import glob
 import os
@@ -12,10 +12,10 @@ _WILDCARD = re.compile(r"\*\*/?|\*|\?|\[!?\]?[^\]]*\]")
 
 
 def find_files(pattern: str, setting: str) -> list[Path]:
-    """Return the file, or the files that a glob matches, in the order of their names.
+    """Return the file, or the files that a glob matches, sorted by name.
 
     Raises:
-        UserError: There is none, or it is no file; the setting is named.
+        UserError: Nothing matches, or a match is not a file; the message names the setting.
     """
     return [path for _, path in _matches(pattern, setting)]
 
@@ -25,24 +25,24 @@ def find_pairs(
 ) -> tuple[list[Path], list[Path]]:
     """Return the files of both sides, shard by shard.
 
-    Where both globs have the same wildcards, shards go together by what these stand for, so a
-    shard that one side lacks is found; elsewhere by their order.
+    If both globs have the same wildcards, shards are matched by the text that these stand for, so
+    a missing shard is found; otherwise they are matched by their order.
 
     Raises:
-        UserError: A side has no file, the sides have unlike shards, or are the same file.
+        UserError: A side has no file, the shards differ, or both sides are the same file.
     """
     sides = _matches(source, settings[0]), _matches(target, settings[1])
     if len(sides[0]) != len(sides[1]):
         raise UserError(
-            f"{settings[0]}={source} finds {len(sides[0]):,} files but {settings[1]}={target} "
-            f"{len(sides[1]):,}: every shard needs its other side{_odd_one(sides)}"
+            f"{settings[0]}={source} matches {len(sides[0]):,} files but {settings[1]}={target} "
+            f"{len(sides[1]):,}: every shard needs its counterpart{_odd_one(sides)}"
         )
-    alike = _WILDCARD.findall(source) == _WILDCARD.findall(target)
+    same_wildcards = _WILDCARD.findall(source) == _WILDCARD.findall(target)
     for (source_part, source_path), (target_part, target_path) in zip(*sides, strict=True):
-        if alike and source_part != target_part:
+        if same_wildcards and source_part != target_part:
             raise UserError(
                 f"the shards of {settings[0]}={source} and {settings[1]}={target} are not the "
-                f"same: {source_path} would go with {target_path}"
+                f"same: {source_path} would be paired with {target_path}"
             )
         if source_path.samefile(target_path):
             raise UserError(
@@ -54,7 +54,7 @@ def find_pairs(
 
 
 def _odd_one(sides: tuple[list["_Match"], list["_Match"]]) -> str:
-    """Return a hint at the first shard that stands alone."""
+    """Return a hint about the first shard without counterpart."""
     parts = [{part for part, _ in side} for side in sides]
     alone = [
         path
@@ -74,7 +74,7 @@ def _matches(pattern: str, setting: str) -> list[_Match]:
         shape = re.compile(_as_regex(expanded), re.DOTALL)
         found = glob.glob(expanded, recursive=True)
         if not found:
-            raise UserError(f"{setting}={pattern} finds no file")
+            raise UserError(f"{setting}={pattern} matches no file")
         matches = [(shape.fullmatch(name), name) for name in found]
         result = [(m.groups() if m else (name,), Path(name)) for m, name in matches]
     else:
@@ -92,15 +92,16 @@ def _check_file(path: Path, setting: str) -> None:
     except OSError as error:
         raise UserError(f"{setting}: cannot read {path}: {error.strerror}") from error
     if path.is_dir():
-        raise UserError(f"{setting}: {path} is a folder; name the files in it, as {path}/*.tsv")
+        raise UserError(f"{setting}: {path} is a folder; name the files in it, e.g. {path}/*.tsv")
     if not path.is_file():
         raise UserError(
-            f"{setting}: {path} is no file that can be read twice: write its content to one"
+            f"{setting}: {path} is not a regular file, so it cannot be read twice: write its "
+            "content to one"
         )
 
 
 def _as_regex(pattern: str) -> str:
-    """Return a regular expression that groups what each wildcard of a glob stands for."""
+    """Return a regular expression with a group for each wildcard of a glob."""
     result, at = "", 0
     for wildcard in _WILDCARD.finditer(pattern):
         result += re.escape(pattern[at : wildcard.start()])
@@ -119,6 +120,6 @@ def _as_regex(pattern: str) -> str:
 
 
 def format_suffix(path: Path) -> str:
-    """Return the suffix that tells the format, below that of compression: ``.tsv`` of a.tsv.gz."""
+    """Return the suffix of the format, without that of compression: ``.tsv`` for a.tsv.gz."""
     name = Path(path.stem) if path.suffix.lower() in COMPRESSED else path
     return name.suffix.lower()

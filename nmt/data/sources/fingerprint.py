@@ -1,4 +1,4 @@
-"""Hashes of what pairs are made of: content and order count, paths and names do not."""
+"""Hashes of the content and order of files, independent of their paths and names."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ BLOCK = 1 << 23
 
 
 def fingerprint_files(reading: str, paths: Sequence[Path]) -> str:
-    """Hash the raw bytes of files, compressed as they are, and how they are read.
+    """Hash the raw, possibly compressed, bytes of files and a description of how they are read.
 
     Raises:
         UserError: A file cannot be read.
@@ -21,7 +21,7 @@ def fingerprint_files(reading: str, paths: Sequence[Path]) -> str:
 
 
 def fingerprint_parts(*parts: bytes) -> str:
-    """Hash parts one behind another so that where one ends counts."""
+    """Hash a sequence of parts, including their boundaries."""
     whole = hashlib.blake2b(digest_size=DIGEST)
     for part in parts:
         whole.update(len(part).to_bytes(8, "little"))
@@ -30,7 +30,7 @@ def fingerprint_parts(*parts: bytes) -> str:
 
 
 def add_texts(texts: Iterable[str], so_far: "hashlib.blake2b") -> None:
-    """Add texts to a hash so that where one ends counts."""
+    """Add texts and their boundaries to a hash."""
     for text in texts:
         encoded = text.encode("utf-8", errors="surrogatepass")
         so_far.update(len(encoded).to_bytes(8, "little"))

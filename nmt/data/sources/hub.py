@@ -1,4 +1,4 @@
-"""Datasets of the Hugging Face hub by name, or folders made like one, through `datasets`."""
+"""Datasets of the Hugging Face hub, or folders in their format, read by `datasets`."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -19,15 +19,15 @@ BATCH = 10_000  # rows in memory at once
 
 @dataclass(frozen=True)
 class HubPairs:
-    """One split of a dataset, with a column a language, or one called ``translation``.
+    """One split of a dataset with one column per language, or a column ``translation``.
 
     Attributes:
-        dataset: Its name on the hub, a folder with its files, or one made by `save_to_disk`.
-        split: The split's name there.
-        columns: Which columns are read.
-        subset: The dataset's configuration, where it has several.
-        streaming: Whether rows come over the network as they are asked for.
-        local_setting: The setting that takes a local copy instead, for messages.
+        dataset: Name on the hub, a folder with its files, or a folder made by `save_to_disk`.
+        split: Name of the split.
+        columns: The columns of both sides.
+        subset: The configuration of the dataset, if it has several.
+        streaming: Whether rows are downloaded while they are read.
+        local_setting: The setting for a local copy, for messages.
     """
 
     dataset: str
@@ -43,10 +43,10 @@ class HubPairs:
         return f"{self.dataset}, split {self.split!r}"
 
     def fingerprint(self) -> str:
-        """Return a hash of the texts of all pairs, which reads every row.
+        """Return a hash of the texts of all pairs; this reads every row.
 
         Raises:
-            UserError: The dataset cannot be had, or lacks the split or a column.
+            UserError: The dataset is unavailable, or lacks the split or a column.
         """
         content = hashlib.blake2b(digest_size=DIGEST)
         for chunk in self.chunks(BATCH, _refuse_the_whole):
@@ -55,10 +55,10 @@ class HubPairs:
         return content.hexdigest()
 
     def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
-        """Yield the pairs in the order of the rows, at most ``size`` a chunk.
+        """Yield the pairs in the order of the rows, at most ``size`` per chunk.
 
         Raises:
-            UserError: The dataset cannot be had, or lacks the split.
+            UserError: The dataset is unavailable, or lacks the split.
         """
         sink = CountingSink(on_fault)
         yield from pack_records(self._records(sink), self.name, size, sink)
@@ -69,8 +69,8 @@ class HubPairs:
         while True:
             try:
                 batch = next(batches, None)
-            # Here `datasets` runs the reader of any format over any file system of fsspec.
-            except Exception as error:  # what those raise has no common type
+            # `datasets` may run a reader of any format on any file system of fsspec.
+            except Exception as error:  # their exceptions have no common type
                 message = f"cannot read {self.name} beyond row {row - 1:,}: {_reason(error)}"
                 on_fault(DataFault("unreadable", self.name, row, message))
                 return
@@ -91,7 +91,7 @@ class HubPairs:
             row += len(batch[names[0]])
 
     def _load(self) -> Any:
-        """Load the split; every failure of the library becomes a `UserError` with its reason."""
+        """Load the split; any failure of the library becomes a `UserError`."""
         import datasets
 
         try:
@@ -103,7 +103,7 @@ class HubPairs:
                 )
         except UserError:
             raise
-        except Exception as error:  # of any library below `datasets`, as in `_records`
+        except Exception as error:  # from any library under `datasets`, as in `_records`
             raise UserError(
                 f"cannot load the dataset {self.name}: {_reason(error)}; check the name and the "
                 f"connection, or give a local copy with {self.local_setting}"
@@ -126,7 +126,7 @@ def _is_saved(dataset: str) -> bool:
 def _choose(
     batch: dict[str, list[Any]], columns: Columns, name: str, on_fault: FaultSink
 ) -> tuple[Sequence[Any], Sequence[Any]] | None:
-    """Return both sides of a batch, or None after telling which column is missing."""
+    """Return both sides of a batch, or None after reporting a missing column."""
     if "translation" in batch and not columns.given:
         pairs = [pair if isinstance(pair, dict) else {} for pair in batch["translation"]]
         keys = list(pairs[0]) if pairs else []
@@ -146,14 +146,14 @@ def _choose(
 
 
 def _refuse_the_whole(fault: DataFault) -> None:
-    """Stop where nothing can be read; a row that is no pair is left out of what is hashed."""
+    """Stop if nothing more can be read; a row that is not a pair is not hashed."""
     if fault.line is None or fault.rule == "unreadable":
         raise UserError(fault.message)
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep `datasets` from logging what is told here anyway."""
+    """Prevent `datasets` from logging errors that are reported here."""
     import datasets
 
     verbosity = datasets.logging.get_verbosity()

@@ -1,4 +1,4 @@
-"""JSON lines: an object a line, its keys the languages, or a ``translation`` object with them."""
+"""JSON lines: one object per line with languages as keys, possibly inside ``translation``."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from nmt.data.sources.text_lines import numbered_lines
 
 
 def read_json_lines(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[Record]:
-    """Yield the pairs of a file of JSON lines; blank lines are passed over."""
+    """Yield the pairs of a file of JSON lines; blank lines are skipped."""
     for number, line in numbered_lines(path, on_fault):
         if not line.strip():
             continue
@@ -31,7 +31,7 @@ def read_json_lines(path: Path, on_fault: FaultSink, columns: Columns) -> Iterat
 
 def _pair(row: Any, columns: Columns, path: Path, number: int) -> tuple[str, str] | DataFault:
     if not isinstance(row, dict):
-        return fault_messages.not_json(path, number, f"it holds a {type(row).__name__}")
+        return fault_messages.not_json(path, number, f"it contains a {type(row).__name__}")
     nested = not columns.given and isinstance(row.get("translation"), dict)
     values = row["translation"] if nested else row
     names = columns.names

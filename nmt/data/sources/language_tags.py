@@ -1,4 +1,7 @@
-"""Which of a file's languages is which side: case never counts, a region only where it decides."""
+"""Matches the language tags of a file with the two sides, ignoring case.
+
+The region counts only if several tags have the same language.
+"""
 
 from collections.abc import Iterable
 
@@ -6,30 +9,31 @@ Languages = tuple[str, str]
 
 
 def best_match(language: str, tags: Iterable[str]) -> str | None:
-    """Return the tag that means a language: the same if there is one, else one of another region.
+    """Return the tag of a language: the same tag if it exists, else one with another region.
 
     >>> best_match("en", ["de-DE", "en-GB"])
     'en-GB'
     """
-    alike = [tag for tag in tags if _primary(tag) == _primary(language)]
+    same_language = [tag for tag in tags if _primary(tag) == _primary(language)]
     return next(
-        (tag for tag in alike if _normal(tag) == _normal(language)), next(iter(alike), None)
+        (tag for tag in same_language if _normal(tag) == _normal(language)),
+        next(iter(same_language), None),
     )
 
 
 def is_swapped(declared: tuple[str | None, str | None], languages: Languages) -> bool | None:
-    """Return whether a file runs from the target language to the source language, or None.
+    """Return whether a file translates from the target language to the source language.
 
-    None means that it is between other languages. A language that is not declared fits any.
+    None means that the file has other languages. An undeclared language matches any language.
     """
-    there, back = _fit(declared, languages), _fit(declared, languages[::-1])
+    there, back = _exact_matches(declared, languages), _exact_matches(declared, languages[::-1])
     if there is None and back is None:
         return None
     return back is not None and (there is None or back > there)
 
 
-def _fit(declared: tuple[str | None, str | None], languages: Languages) -> int | None:
-    """Return how many of the tags are exactly those wanted; None where they do not fit at all."""
+def _exact_matches(declared: tuple[str | None, str | None], languages: Languages) -> int | None:
+    """Return how many tags match exactly; None if a language differs."""
     sides = [(tag, wanted) for tag, wanted in zip(declared, languages, strict=True) if tag]
     if any(_primary(tag) != _primary(wanted) for tag, wanted in sides):
         return None

@@ -1,4 +1,4 @@
-"""Two plain text files: line i of both is a pair."""
+"""Pairs of text files: line i of both files is a pair."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from nmt.data.sources.text_lines import has_text, line_batches
 
 @dataclass(frozen=True)
 class LinePairs:
-    """Two text files, or shards of them: source file i goes with target file i.
+    """Two text files, or shards of them: source file i belongs to target file i.
 
     Attributes:
         sources: The files of the source side, in order.
-        targets: The files of the target side, as many.
+        targets: The files of the target side, in the same order.
     """
 
     sources: Sequence[Path]
@@ -27,13 +27,13 @@ class LinePairs:
 
     @property
     def name(self) -> str:
-        """The two files, or the first two of the shards and how many more there are."""
+        """The two files, or the first two shards and the number of others."""
         more = len(self.sources) - 1
         both = f"{self.sources[0]} and {self.targets[0]}"
         return f"{both} and {more} more of each" if more else both
 
     def fingerprint(self) -> str:
-        """Return a hash of both sides' files.
+        """Return a hash of the files of both sides.
 
         Raises:
             UserError: A file cannot be read.
@@ -41,9 +41,9 @@ class LinePairs:
         return fingerprint_files("lines", [*self.sources, *self.targets])
 
     def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
-        """Yield line i of both files together, at most ``size`` pairs a chunk.
+        """Yield line i of both files together, at most ``size`` pairs per chunk.
 
-        Where one file is longer, that is told once the pairs of the shorter one are out.
+        A difference in length is reported after the last pair of the shorter file.
         """
         for source, target in zip(self.sources, self.targets, strict=True):
             yield from _pairs(source, target, size, on_fault)
@@ -65,7 +65,7 @@ def _pairs(source: Path, target: Path, size: int, on_fault: FaultSink) -> Iterat
         reader.drain()
     if any(reader.broken for reader in readers):
         return
-    blank = [reader.path for reader in readers if not reader.met_text]
+    blank = [reader.path for reader in readers if not reader.has_text]
     for path in blank:
         on_fault(fault_messages.no_text(path))
     counts = readers[0].taken, readers[1].taken
@@ -74,44 +74,44 @@ def _pairs(source: Path, target: Path, size: int, on_fault: FaultSink) -> Iterat
 
 
 class LineReader:
-    """Takes as many lines from a file as are asked for.
+    """Reads a requested number of lines from a file.
 
     Attributes:
         path: The file.
-        taken: Lines so far.
-        met_text: Whether one of them was more than blank.
-        broken: Whether the file ended before its time, by a fault that was told.
+        taken: Number of lines so far.
+        has_text: Whether one of them was not blank.
+        broken: Whether the file ended early because of a reported fault.
     """
 
     def __init__(self, path: Path, on_fault: FaultSink) -> None:
-        """Read nothing yet."""
+        """Open the file lazily; faults go to ``on_fault``."""
         self.path = path
         self.taken = 0
-        self.met_text = False
+        self.has_text = False
         self.broken = False
         self._on_fault = on_fault
-        self._batches = line_batches(path, self._tell)
+        self._batches = line_batches(path, self._report)
         self._ready: list[str] = []
 
     def take(self, count: int) -> list[str]:
-        """Return the next lines: fewer than asked for only where the file ends."""
+        """Return the next lines; fewer than ``count`` only at the end of the file."""
         while len(self._ready) < count and (batch := next(self._batches, None)) is not None:
             self._ready += batch
         lines, self._ready = self._ready[:count], self._ready[count:]
-        self._note(lines)
+        self._count(lines)
         return lines
 
     def drain(self) -> None:
-        """Read to the end, to know how many lines there are."""
-        self._note(self._ready)
+        """Read to the end to count the lines."""
+        self._count(self._ready)
         self._ready = []
         for batch in self._batches:
-            self._note(batch)
+            self._count(batch)
 
-    def _note(self, lines: list[str]) -> None:
+    def _count(self, lines: list[str]) -> None:
         self.taken += len(lines)
-        self.met_text = self.met_text or has_text(lines)
+        self.has_text = self.has_text or has_text(lines)
 
-    def _tell(self, fault: DataFault) -> None:
+    def _report(self, fault: DataFault) -> None:
         self._on_fault(fault)
         self.broken = self.broken or fault.rule != "not_utf8"

@@ -1,4 +1,4 @@
-"""From the settings of a source to what reads its pairs."""
+"""Opens the source that a settings section names."""
 
 import os
 from collections.abc import Collection
@@ -38,40 +38,40 @@ SUFFIXES = {
     ".po": "po",
 }
 
-WHOLE = 20_000  # pairs a chunk where all are kept anyway
+CHUNK = 20_000  # pairs per chunk when a whole source is read into memory
 
 
 def open_source(
     config: SourceConfig, languages: Languages, key: str, split: str = "train"
 ) -> PairSource:
-    """Return the source that the settings name; its files are looked for, and not yet read.
+    """Return the source that the settings name; its files must exist but are not read yet.
 
     Args:
-        config: Two files, one file of both sides, or a dataset.
+        config: Two files, one file with both sides, or a dataset.
         languages: Codes of the source and the target language.
-        key: Path of the settings for messages, as ``data.train``.
-        split: Which split a dataset is asked for where the settings do not say.
+        key: Path of the settings for messages, e.g. ``data.train``.
+        split: The split of a dataset if the settings do not name one.
 
     Raises:
-        UserError: The settings do not name exactly one source, or one that is not there.
+        UserError: The settings do not name exactly one source, or it does not exist.
     """
     source = _open(config, languages, key, split)
     if config.tag is None:
         return source
     if not config.tag.strip() or len(config.tag.split()) > 1:
-        raise UserError(f"{key}.tag is {config.tag!r}; it must be one word, as '<bt>'")
+        raise UserError(f"{key}.tag is {config.tag!r}; it must be one word, such as '<bt>'")
     return TaggedPairs(source, config.tag.strip())
 
 
 def read_all(source: PairSource) -> tuple[list[str], list[str]]:
-    """Return both sides of a source that fits into memory, cleaned for use, tags in front.
+    """Return both sides of a source that fits into memory, cleaned and tagged.
 
     Raises:
-        UserError: A file is at fault.
+        UserError: A file is faulty.
     """
     sources: list[str] = []
     targets: list[str] = []
-    for chunk in source.chunks(WHOLE):
+    for chunk in source.chunks(CHUNK):
         sources += with_tag(list(map(clean_text, chunk.sources)), chunk.tag)
         targets += map(clean_text, chunk.targets)
     return sources, targets
@@ -104,7 +104,7 @@ def _open_two(config: SourceConfig, key: str) -> PairSource:
         missing = "source" if config.source is None else "target"
         raise UserError(f"{key}.{missing} is null: a pair of files needs both sides")
     if config.format not in (None, "lines"):
-        raise UserError(f"{key}.format={config.format} is of one file: set {key}.path")
+        raise UserError(f"{key}.format={config.format} is the format of one file: set {key}.path")
     _refuse_idle(config, key, "two files", ("format",))
     return LinePairs(*find_pairs(config.source, config.target, (f"{key}.source", f"{key}.target")))
 
@@ -117,13 +117,16 @@ def _open_path(config: SourceConfig, path: str, languages: Languages, key: str) 
         return _open_by_language(config, path, languages, key)
     if form == "lines":
         raise UserError(
-            f"{key}.format=lines needs a file a language: write {{lang}} in {key}.path, "
+            f"{key}.format=lines needs one file per language: write {{lang}} in {key}.path, "
             f"or set {key}.source and {key}.target"
         )
     files = find_files(path, f"{key}.path")
     forms = [form or _format_of(file, key) for file in files]
     if len(set(forms)) > 1:
-        raise UserError(f"{key}.path={path} finds several formats, {files[0]} first: name one")
+        raise UserError(
+            f"{key}.path={path} matches files of several formats, first {files[0]}: "
+            f"set {key}.format"
+        )
     return _open_files(config, files, forms[0], languages, key)
 
 
@@ -133,8 +136,8 @@ def _open_by_language(
     found = SUFFIXES.get(format_suffix(Path(path)))
     if config.format not in (None, "lines") or (config.format is None and found):
         raise UserError(
-            f"{key}.path={path} names a text file a language, but {config.format or found} holds "
-            f"both sides: leave {{lang}} out, or set {key}.format=lines"
+            f"{key}.path={path} names one text file per language, but {config.format or found} has "
+            f"both sides in one file: remove {{lang}}, or set {key}.format=lines"
         )
     _refuse_idle(config, key, "two files", ("format",))
     source, target = (path.replace("{lang}", language) for language in languages)
@@ -145,9 +148,9 @@ def _format_of(file: Path, key: str) -> str:
     suffix = format_suffix(file)
     if suffix in SUFFIXES:
         return SUFFIXES[suffix]
-    kind = f"the suffix {suffix}" if suffix else "no suffix"
+    found = f"the suffix {suffix}" if suffix else "no suffix"
     raise UserError(
-        f"{key}.path: {file} has {kind}, which tells no format; "
+        f"{key}.path: {file} has {found}, which names no format; "
         f"set {key}.format to one of {', '.join(FORMATS[1:])}"
     )
 
@@ -163,10 +166,12 @@ def _open_files(
     _refuse_idle(config, key, form, ("format", "source_column", "target_column"))
     packed = next((file for file in files if file.suffix.lower() != format_suffix(file)), None)
     if form == "parquet" and packed is not None:
-        raise UserError(f"{key}.path: {packed} is packed twice over: unpack it to plain Parquet")
+        raise UserError(f"{key}.path: {packed} is compressed twice: decompress it to plain Parquet")
     columns = _columns(config, languages, key)
     if form == "jsonl" and columns.positions is not None:
-        raise UserError(f"{key}.source_column={config.source_column}: JSON has names, no numbers")
+        raise UserError(
+            f"{key}.source_column={config.source_column}: JSON keys have names, not numbers"
+        )
     read_table = partial(TABLES[form], columns=columns)
     return FilePairs(files, read_table, f"{form} {columns.names} {columns.given}")
 
@@ -192,7 +197,7 @@ def _columns(config: SourceConfig, languages: Languages, key: str) -> Columns:
     if is_number(both[0]) != is_number(both[1]):
         raise UserError(
             f"{key}.source_column={both[0]} and {key}.target_column={both[1]}: "
-            "give both by number, or both by name"
+            "give both as numbers, or both as names"
         )
     columns = Columns(languages, key, *both)
     if columns.names[0] == columns.names[1]:
@@ -203,9 +208,9 @@ def _columns(config: SourceConfig, languages: Languages, key: str) -> Columns:
 
 
 def _refuse_idle(config: SourceConfig, key: str, what: str, used: Collection[str]) -> None:
-    """Refuse a setting that would have no effect on what is read."""
+    """Refuse a setting that would have no effect."""
     options = ("format", "source_column", "target_column", "subset", "split", "streaming")
     for name in options:
         value = getattr(config, name)
         if name not in used and value not in (None, False):
-            raise UserError(f"{key}.{name}={value} has no meaning for {what}: leave it out")
+            raise UserError(f"{key}.{name}={value} has no meaning for {what}: remove it")

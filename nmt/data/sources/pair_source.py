@@ -1,4 +1,4 @@
-"""What every source of sentence pairs offers, and how it tells of faults in its files."""
+"""The interface of all sources of sentence pairs, and of faults in their files."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ class DataFault:
     """Something in a file that makes its pairs wrong or unreadable.
 
     Attributes:
-        rule: What kind, as ``not_utf8``; see docs/data.md for all of them.
-        file: Where.
-        line: Line, row or unit there, from 1; None where it is the file as a whole.
-        message: One line for people that names the thing, the place and the remedy.
+        rule: Name of the fault, e.g. ``not_utf8``; docs/data.md lists all of them.
+        file: The file.
+        line: Line, row or unit number, from 1; None for the file as a whole.
+        message: One line that names the fault, its location and the remedy.
     """
 
     rule: str
@@ -25,32 +25,33 @@ class DataFault:
 
 
 FaultSink = Callable[[DataFault], None]
+"""Receives faults. If it returns, reading continues; if it raises, reading stops."""
 
 
 def refuse(fault: DataFault) -> None:
-    """Stop at the first fault: what training does.
+    """Stop at the first fault, as training does.
 
     Raises:
-        UserError: Always, with the fault's message.
+        UserError: Always, with the message of the fault.
     """
     raise UserError(fault.message)
 
 
 @dataclass(frozen=True)
 class PairChunk:
-    """Consecutive pairs of one file, or of one file a side.
+    """Consecutive pairs of one file, or of one file per side.
 
-    The texts are as they stand in the file, carriage returns and byte-order marks included;
-    `clean_text` makes them fit for training.
+    The texts are unchanged, including carriage returns and byte-order marks; `clean_text` prepares
+    them for training.
 
     Attributes:
-        source_file: Where the source sides stand; the ``target_file`` too where one holds both.
-        target_file: Where the target sides stand.
+        source_file: File of the source sides; equal to ``target_file`` if one file has both.
+        target_file: File of the target sides.
         lines: Line, row or unit number of each pair, from 1.
-        sources: One text a pair.
-        targets: One text a pair.
-        tag: What training puts before every source that is not blank. It is no part of the text
-            that rules judge and word links count.
+        sources: One text per pair.
+        targets: One text per pair.
+        tag: A word that training adds before every source that is not blank. Filters and word links
+            ignore it.
     """
 
     source_file: str
@@ -66,38 +67,38 @@ class PairChunk:
 
 
 class PairSource(Protocol):
-    """Sentence pairs that can be read again and again, always in the same order."""
+    """Sentence pairs that can be read repeatedly, always in the same order."""
 
     @property
     def name(self) -> str:
-        """What it is called in messages: its file or files."""
+        """Name for messages: the file or files."""
 
     def fingerprint(self) -> str:
-        """Return a hash of the content that pairs are made of: equal content, equal hash.
+        """Return a hash of the content; equal content has an equal hash.
 
         Raises:
             UserError: A file cannot be read.
         """
 
     def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
-        """Yield all pairs, at most ``size`` a chunk, holding no more than a chunk in memory.
+        """Yield all pairs, at most ``size`` per chunk, with only one chunk in memory.
 
-        A fault is handed to ``on_fault``. Where that returns, reading goes on as well as can be:
-        what is not UTF-8 is replaced by U+FFFD, a record that is no pair is left out, and a file
-        that cannot be read further ends; pairs never shift against each other.
+        Faults are passed to ``on_fault``. If it returns, reading continues as far as possible:
+        bytes that are not UTF-8 become U+FFFD, a record that is not a pair is skipped, and an
+        unreadable file ends there. The two sides never become shifted.
         """
 
 
 def with_tag(texts: list[str], tag: str | None) -> list[str]:
-    """Return cleaned texts with the tag before each that is not blank."""
+    """Return cleaned texts with the tag before each text that is not blank."""
     return texts if tag is None else [f"{tag} {t}" if t.strip() else t for t in texts]
 
 
 def clean_text(text: str) -> str:
-    r"""Return one line fit for training: no byte-order mark in front, no line break anywhere.
+    r"""Return a text as one line for training, without byte-order mark and line breaks.
 
-    Those at the end go. One inside (``\r\n``, ``\r`` or ``\n``) becomes a space; nothing else is
-    touched.
+    Line breaks at the end are removed. A line break inside (``\r\n``, ``\r`` or ``\n``) becomes a
+    space. Nothing else changes.
     """
     if text.isprintable():
         return text

@@ -1,4 +1,4 @@
-"""Parquet: columns named by language, or a ``translation`` column that holds both."""
+"""Parquet files with one column per language, or a ``translation`` column with both."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ BATCH = 20_000  # rows in memory at once
 
 
 def read_parquet(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[Record]:
-    """Yield the pairs of a Parquet file, reading no columns but theirs."""
+    """Yield the pairs of a Parquet file; other columns are not read."""
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
@@ -54,7 +54,7 @@ ColumnPath = tuple[str, ...]  # a column, or one within another
 def _choose(
     schema: Any, path: Path, on_fault: FaultSink, columns: Columns
 ) -> tuple[ColumnPath, ColumnPath] | None:
-    """Return where both sides stand, or None after telling why they cannot be read."""
+    """Return the columns of both sides, or None after reporting why they cannot be read."""
     import pyarrow
 
     nested = not columns.given and "translation" in schema.names
@@ -69,27 +69,30 @@ def _choose(
         if at is None:
             on_fault(fault_messages.missing_column(path, None, name, names, columns.remedy))
             return None
-        kind = fields[at].type if nested else fields.field(at).type
-        if not _is_text(kind):
-            message = f"its column {names[at]!r} holds {kind}, not text"
+        arrow_type = fields[at].type if nested else fields.field(at).type
+        if not _is_text(arrow_type):
+            message = f"its column {names[at]!r} contains {arrow_type}, not text"
             on_fault(fault_messages.malformed(path, None, "a table of sentences", message))
             return None
     source, target = (names[at] for at in found if at is not None)
     return (("translation", source), ("translation", target)) if nested else ((source,), (target,))
 
 
-def _is_text(kind: Any) -> bool:
+def _is_text(arrow_type: Any) -> bool:
     from pyarrow import types
 
-    if types.is_dictionary(kind):
-        kind = kind.value_type
-    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    if types.is_dictionary(arrow_type):
+        arrow_type = arrow_type.value_type
+    return any(
+        is_type(arrow_type)
+        for is_type in (types.is_string, types.is_large_string, types.is_string_view)
+    )
 
 
 def _texts(
     batch: Any, names: ColumnPath, path: Path, row: int, on_fault: FaultSink
 ) -> list[str | None]:
-    """Return one side of a batch; what is not UTF-8 is told and replaced."""
+    """Return one side of a batch; bytes that are not UTF-8 are reported and replaced."""
     import pyarrow
     from pyarrow import compute
 

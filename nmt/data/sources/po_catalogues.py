@@ -1,4 +1,4 @@
-"""Gettext catalogues (.po), through translate-toolkit, which loads a whole file."""
+"""Gettext catalogues (.po), read by translate-toolkit, which loads a whole file."""
 
 import re
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ CHARSET = re.compile(rb'"Content-Type:[^\n"]*?charset=\s*([\w.:-]+)')
 
 
 def read_po(path: Path, on_fault: FaultSink, languages: Languages) -> Iterator[Record]:
-    """Yield the translated messages of a catalogue: msgid on the source side, msgstr the target.
+    """Yield the translated messages of a catalogue: msgid is the source, msgstr the target.
 
-    Where the header says ``Language:`` of the source side, the two are swapped. Singular and
-    plural are a pair each. Fuzzy, obsolete and untranslated messages are passed over.
+    If ``Language:`` in the header is the source language, the two are swapped. Singular and plural
+    are separate pairs. Fuzzy, obsolete and untranslated messages are skipped.
 
     Raises:
         UserError: translate-toolkit is not installed.
@@ -47,7 +47,7 @@ def read_po(path: Path, on_fault: FaultSink, languages: Languages) -> Iterator[R
 
 
 def _decoded(raw: bytes, path: Path, on_fault: FaultSink) -> str:
-    """Decode by the charset of the header; tell the first place where that cannot be done."""
+    """Decode with the charset of the header; report the first byte that cannot be decoded."""
     stated = CHARSET.search(raw)
     charset = stated[1].decode() if stated and stated[1] != b"CHARSET" else "utf-8"
     try:
@@ -57,7 +57,7 @@ def _decoded(raw: bytes, path: Path, on_fault: FaultSink) -> str:
         if charset.lower().replace("-", "") == "utf8":
             on_fault(fault_messages.not_utf8(path, line, raw[error.start]))
         else:
-            reason = f"it holds the byte 0x{raw[error.start]:02x}"
+            reason = f"it contains the byte 0x{raw[error.start]:02x}"
             on_fault(
                 fault_messages.malformed(path, line, f"in {charset}, as its header says", reason)
             )
@@ -65,10 +65,10 @@ def _decoded(raw: bytes, path: Path, on_fault: FaultSink) -> str:
 
 
 def _load(text: str) -> tuple[str, list[Record]]:
-    """Return the language that the header states, if any, and the translated messages."""
+    """Return the language in the header, if any, and the translated messages."""
     from translate.storage.pypo import pofile
 
-    reader: Any = pofile  # the library is annotated in part
+    reader: Any = pofile  # the library is only partly annotated
     raw = CHARSET.sub(b'"Content-Type: text/plain; charset=UTF-8', text.encode("utf-8"), count=1)
     units = reader.parsestring(raw).units
     header = next((_forms(unit.target)[0] for unit in units if unit.isheader()), "")
@@ -84,5 +84,5 @@ def _load(text: str) -> tuple[str, list[Record]]:
 
 
 def _forms(text: Any) -> list[str]:
-    """Return singular and plural forms, or the one form there is."""
+    """Return the singular and plural forms, or the only form."""
     return [f"{form}" for form in getattr(text, "strings", [text])]

@@ -1,4 +1,4 @@
-"""Files whose records are pairs: what is the same for every such format."""
+"""Files whose records are pairs: the part that all such formats share."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,18 +12,20 @@ from nmt.data.sources.text_lines import has_text
 
 Record = tuple[int, str, str]  # line, row or unit number; source; target
 
+SIDES = ("source", "target")
+
 RecordReader = Callable[[Path, FaultSink], Iterator[Record]]
-"""Yields the records of one file in order and hands those that are no pairs to the sink."""
+"""Yields the records of one file in order; records that are not pairs go to the sink."""
 
 
 @dataclass(frozen=True)
 class FilePairs:
-    """Files of one format that hold both sides.
+    """Files of one format with both sides.
 
     Attributes:
         paths: The files, read one after another.
-        read: What takes one of them apart; a function of a module, so that processes can share it.
-        reading: What decides how, in words, for the fingerprint.
+        read: Parses one file; a module-level function, so that it can be pickled.
+        reading: Describes how the files are read, for the fingerprint.
     """
 
     paths: Sequence[Path]
@@ -32,7 +34,7 @@ class FilePairs:
 
     @property
     def name(self) -> str:
-        """The file, or the first one and how many more there are."""
+        """The file, or the first file and the number of others."""
         more = len(self.paths) - 1
         return f"{self.paths[0]} and {more} more" if more else str(self.paths[0])
 
@@ -45,26 +47,26 @@ class FilePairs:
         return fingerprint_files(self.reading, self.paths)
 
     def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
-        """Yield the pairs of every file, at most ``size`` a chunk."""
+        """Yield the pairs of every file, at most ``size`` per chunk."""
         for path in self.paths:
             sink = CountingSink(on_fault)
             yield from pack_records(self.read(path, sink), str(path), size, sink)
 
 
 class CountingSink:
-    """Hands faults on and counts them.
+    """Passes faults on and counts them.
 
     Attributes:
-        count: Faults so far.
+        count: Number of faults so far.
     """
 
     def __init__(self, on_fault: FaultSink) -> None:
-        """Hand faults to this sink."""
+        """Pass faults to this sink."""
         self._on_fault = on_fault
         self.count = 0
 
     def __call__(self, fault: DataFault) -> None:
-        """Take a fault."""
+        """Count a fault and pass it on."""
         self.count += 1
         self._on_fault(fault)
 
@@ -72,31 +74,31 @@ class CountingSink:
 def pack_records(
     records: Iterable[Record], file: str, size: int, sink: CountingSink
 ) -> Iterator[PairChunk]:
-    """Yield records in chunks, without those that hold what no text may hold.
+    """Yield records in chunks, without those that contain forbidden characters.
 
-    A side without any text is a fault, unless others were found that explain it.
+    A side without any text is a fault, unless another fault explains it.
     """
-    sides_met = [False, False]
+    sides_with_text = [False, False]
     records = iter(records)
-    while pieces := list(islice(records, size)):
-        lines, sources, targets = map(list, zip(*pieces, strict=True))
+    while part := list(islice(records, size)):
+        lines, sources, targets = map(list, zip(*part, strict=True))
         chunk = PairChunk(file, file, lines, sources, targets)
-        if not _is_sound(chunk):
-            chunk = _sound_part(chunk, sink)
+        if not _is_valid(chunk):
+            chunk = _valid_part(chunk, sink)
         for side, texts in enumerate((chunk.sources, chunk.targets)):
-            sides_met[side] = sides_met[side] or has_text(texts)
+            sides_with_text[side] = sides_with_text[side] or has_text(texts)
         if chunk:
             yield chunk
     if not sink.count:
-        blank = [n for n, met in zip(("source", "target"), sides_met, strict=True) if not met]
+        blank = [n for n, found in zip(SIDES, sides_with_text, strict=True) if not found]
         if len(blank) == 2:
             sink(fault_messages.no_text(file))
         elif blank:
             sink(fault_messages.no_text(file, f"any {blank[0]} sentence"))
 
 
-def _is_sound(chunk: PairChunk) -> bool:
-    """Return whether no text holds a NUL or half a surrogate pair: joined, for speed."""
+def _is_valid(chunk: PairChunk) -> bool:
+    """Return whether no text contains a NUL or a lone surrogate; texts are joined for speed."""
     text = "\n".join(("\n".join(chunk.sources), "\n".join(chunk.targets)))
     return "\0" not in text and _is_unicode(text)
 
@@ -109,7 +111,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _sound_part(chunk: PairChunk, on_fault: FaultSink) -> PairChunk:
+def _valid_part(chunk: PairChunk, on_fault: FaultSink) -> PairChunk:
     kept: list[Record] = []
     for line, source, target in zip(chunk.lines, chunk.sources, chunk.targets, strict=True):
         both = f"{source}\n{target}"

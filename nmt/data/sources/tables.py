@@ -1,4 +1,4 @@
-"""Tables of pairs: TSV, which knows no quotes, and CSV, which does."""
+"""Tables of pairs: TSV, without quoting, and CSV, with quoting."""
 
 import csv
 from collections import Counter
@@ -14,13 +14,13 @@ from nmt.data.sources.text_lines import numbered_lines
 
 Row = tuple[int, list[str]]  # line, cells
 
-AHEAD = 1000  # rows looked at to learn how many columns a table without header has
+AHEAD = 1000  # rows from which the number of columns of a table without header is derived
 
 
 def read_tsv(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[Record]:
-    """Yield the pairs of a tab-separated file: one record a line, and a quote is a quote.
+    """Yield the pairs of a tab-separated file: one record per line; quotes have no meaning.
 
-    Empty lines are passed over.
+    Empty lines are skipped.
     """
     rows = (
         (number, line.split("\t"))
@@ -31,10 +31,10 @@ def read_tsv(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[Reco
 
 
 def read_csv(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[Record]:
-    """Yield the pairs of a comma-separated file, where quotes may hold commas and line breaks.
+    """Yield the pairs of a comma-separated file; quoted fields may contain commas and line breaks.
 
-    Empty lines are passed over. After a record whose quotes do not close no line can be trusted,
-    so the file ends there.
+    Empty lines are skipped. After a record with an unclosed quote no line is reliable, so reading
+    ends there.
     """
     return _pairs(_csv_rows(path, on_fault), path, on_fault, columns, "comma")
 
@@ -60,7 +60,7 @@ def _csv_rows(path: Path, on_fault: FaultSink) -> Iterator[Row]:
 def _pairs(
     rows: Iterator[Row], path: Path, on_fault: FaultSink, columns: Columns, separator: str
 ) -> Iterator[Record]:
-    """Pick two columns of the rows, the first of which is the header unless they are numbered."""
+    """Select two columns; the first row is the header, unless columns are given as numbers."""
     if columns.positions is None:
         ahead = list(islice(rows, 1))
         names = [clean_text(name) for name in ahead[0][1]] if ahead else []

@@ -1,4 +1,4 @@
-"""A tag before every source sentence, as back-translation and many-to-many models use it."""
+"""Adds a tag before every source sentence, for back-translation and multilingual models."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,11 +9,11 @@ from nmt.data.sources.pair_source import FaultSink, PairChunk, PairSource, refus
 
 @dataclass(frozen=True)
 class TaggedPairs:
-    """Another source with a tag (Caswell et al. 2019) before what is not blank on its source side.
+    """A source with a tag (Caswell et al. 2019) before each source sentence that is not blank.
 
     Attributes:
-        pairs: What is tagged.
-        tag: One word, as ``<bt>``.
+        pairs: The source without tag.
+        tag: One word, e.g. ``<bt>``.
     """
 
     pairs: PairSource
@@ -21,11 +21,11 @@ class TaggedPairs:
 
     @property
     def name(self) -> str:
-        """What the tagged source is called."""
+        """The name of the source without tag."""
         return self.pairs.name
 
     def fingerprint(self) -> str:
-        """Return a hash of the tagged source and of the tag.
+        """Return a hash of the source and of the tag.
 
         Raises:
             UserError: A file cannot be read.
@@ -33,6 +33,6 @@ class TaggedPairs:
         return fingerprint_parts(self.pairs.fingerprint().encode(), self.tag.encode())
 
     def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
-        """Yield the chunks of the tagged source, which know their tag."""
+        """Yield the chunks of the source with their tag."""
         for chunk in self.pairs.chunks(size, on_fault):
             yield replace(chunk, tag=self.tag)

@@ -1,7 +1,7 @@
-"""Lines of a UTF-8 file, a batch at a time: only a line feed ends a line, and faults have a place.
+"""Reads the lines of a UTF-8 file in batches; faults are reported with their line.
 
-Other Unicode separators stay inside a line, so that both sides of a corpus are always cut at the
-same places.
+Only a line feed ends a line. Other Unicode separators stay inside a line, so that both sides of a
+corpus are split consistently.
 """
 
 import codecs
@@ -13,21 +13,21 @@ from nmt.data.sources.compression import read_blocks
 from nmt.data.sources.pair_source import FaultSink
 from nmt.errors import UserError
 
-LONGEST = 1 << 26  # bytes of a line: what has none shorter is no text, and would fill the memory
+LONGEST = 1 << 26  # bytes of a line; a file with longer lines is not text and would fill the memory
 
-WIDE_BYTES = 4096  # looked at to tell UTF-16 from text
-WIDE_SHARE = 5  # one NUL in so many bytes: Latin text in UTF-16 has one in two
+WIDE_BYTES = 4096  # bytes examined to detect UTF-16
+WIDE_SHARE = 5  # one NUL in 5 bytes indicates UTF-16; Latin text in UTF-16 has one in 2
 
 
 def line_batches(path: Path, on_fault: FaultSink) -> Iterator[list[str]]:
-    """Yield the lines of a file without their line feeds, some thousand at once.
+    """Yield the lines of a file without line feeds, some thousands per batch.
 
-    Carriage returns and a byte-order mark stay. The lines before a fault are yielded before it is
-    told. A line that is not UTF-8 goes on with U+FFFD in it; a file that cannot be read further
-    ends, without the line that was under way.
+    Carriage returns and a byte-order mark are kept. The lines before a fault are yielded before it
+    is reported. A line that is not UTF-8 is yielded with U+FFFD; an unreadable file ends before its
+    incomplete line.
     """
     count = 0
-    rest: list[bytes] = []  # of the line whose end is not read yet
+    rest: list[bytes] = []  # of the line that is not complete yet
     length = 0
     blocks = read_blocks(path)
     while True:
@@ -59,7 +59,7 @@ def line_batches(path: Path, on_fault: FaultSink) -> Iterator[list[str]]:
 
 
 def _decoded(text: bytes, path: Path, count: int, on_fault: FaultSink) -> Iterator[list[str]]:
-    """Yield the lines of a piece of the file, ``count`` being those before it."""
+    """Yield the lines of a part of the file; ``count`` is the number of lines before it."""
     try:
         yield text.decode("utf-8").split("\n")
         return
@@ -78,7 +78,7 @@ def _decoded(text: bytes, path: Path, count: int, on_fault: FaultSink) -> Iterat
 
 
 def wide_encoding(start: bytes) -> str | None:
-    """Return UTF-16 or UTF-32 where the first bytes of a file look like it, else None."""
+    """Return UTF-16 or UTF-32 if the first bytes of a file look like it, else None."""
     if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return "UTF-32"
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -88,7 +88,7 @@ def wide_encoding(start: bytes) -> str | None:
 
 
 def numbered_lines(path: Path, on_fault: FaultSink) -> Iterator[tuple[int, str]]:
-    """Yield each line with its number, from 1, without a byte-order mark in front of the first."""
+    """Yield each line with its number, from 1; a byte-order mark at the beginning is removed."""
     number = 0
     for lines in line_batches(path, on_fault):
         if not number:
@@ -99,5 +99,5 @@ def numbered_lines(path: Path, on_fault: FaultSink) -> Iterator[tuple[int, str]]
 
 
 def has_text(texts: list[str]) -> bool:
-    """Return whether any of the texts is more than blank."""
+    """Return whether any of the texts is not blank."""
     return any(text.removeprefix("\ufeff").strip() for text in texts)

@@ -1,6 +1,6 @@
-"""Loads files by translate-toolkit, an extra; every way in which that fails becomes a fault.
+"""Loads files with translate-toolkit, an optional dependency; every failure becomes a fault.
 
-The library holds a whole file in memory.
+The library loads a whole file into memory.
 """
 
 import io
@@ -20,18 +20,18 @@ def require_toolkit() -> None:
     """Check that translate-toolkit is installed.
 
     Raises:
-        UserError: It is not.
+        UserError: It is not installed.
     """
     try:
         import translate.storage.base  # noqa: F401
     except ImportError:
         raise UserError(
-            'TMX, XLIFF and PO files are read by translate-toolkit: pip install "nmt[memories]"'
+            'TMX, XLIFF and PO files need translate-toolkit: pip install "nmt[memories]"'
         ) from None
 
 
 def read_whole(path: Path, on_fault: FaultSink) -> bytes | None:
-    """Return the decompressed content of a file, or None after telling why there is none."""
+    """Return the decompressed content of a file, or None after reporting why it cannot be read."""
     try:
         return b"".join(read_blocks(path))
     except UserError as error:
@@ -42,15 +42,15 @@ def read_whole(path: Path, on_fault: FaultSink) -> bytes | None:
 def load_xml(
     path: Path, on_fault: FaultSink, root: str, store_of: Callable[[str], Any]
 ) -> Any | None:
-    """Load an XML file, or return None after telling why it cannot be.
+    """Load an XML file, or return None after reporting why it cannot be loaded.
 
-    A file that declares entities is refused before anything is expanded or fetched.
+    A file that declares entities is refused before anything is expanded or downloaded.
 
     Args:
         path: The file.
-        on_fault: Where faults go.
-        root: Name of its root element.
-        store_of: Gives the library's class for the version that the root states.
+        on_fault: Receives faults.
+        root: Name of the root element.
+        store_of: Returns the library's class for the version in the root element.
     """
     raw = read_whole(path, on_fault)
     if raw is None or not raw.strip():
@@ -74,7 +74,7 @@ class _DeclaresEntitiesError(Exception):
 
 
 def _root(raw: bytes) -> Any:
-    """Return the root element as it opens, reading little more than what stands before it."""
+    """Return the root element at its start tag, without parsing its content."""
     from lxml import etree
 
     options: dict[str, Any] = {"resolve_entities": False, "no_network": True, "load_dtd": False}
@@ -82,16 +82,18 @@ def _root(raw: bytes) -> Any:
 
 
 def parse(path: Path, on_fault: FaultSink, kind: str, load: Callable[[], T]) -> T | None:
-    """Return what ``load`` makes of the file, or None after telling why it could not."""
+    """Return the result of ``load``, or None after reporting why it failed."""
     try:
         return load()
     except (MemoryError, UserError):
         raise
     except _DeclaresEntitiesError:
         on_fault(fault_messages.entities(path))
-    # Fuzzed files made the parsers raise LookupError, ValueError and AttributeError besides the
-    # errors of XML and PO.
-    except Exception as error:  # translate-toolkit promises no list of what a damaged file raises
+    # translate-toolkit does not document its exceptions. On fuzzed files the parsers raised
+    # LookupError, ValueError and AttributeError in addition to errors of XML and PO.
+    except (
+        Exception
+    ) as error:  # translate-toolkit does not document its exceptions for damaged files
         line = getattr(getattr(error, "parse_state", error), "lineno", None)
         reason = getattr(error, "msg", None) or str(error) or type(error).__name__
         on_fault(fault_messages.malformed(path, line or None, kind, reason))

@@ -1,4 +1,4 @@
-"""Translation memories: TMX and XLIFF, through translate-toolkit.
+"""Translation memories in TMX and XLIFF, read by translate-toolkit.
 
 The library loads a whole file, so one file must fit into memory.
 """
@@ -13,15 +13,15 @@ from nmt.data.sources.pair_source import FaultSink
 from nmt.data.sources.records import Record
 from nmt.data.sources.translate_toolkit import load_xml, require_toolkit
 
-UNTRANSLATED = ("new", "needs-translation", "initial")  # states of XLIFF's 1.2 and 2.0
+UNTRANSLATED = ("new", "needs-translation", "initial")  # states of XLIFF 1.2 and 2.0
 XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 def read_tmx(path: Path, on_fault: FaultSink, languages: Languages) -> Iterator[Record]:
     """Yield the units of a TMX file that have both languages.
 
-    ``en`` meets ``EN`` and, where the unit has no plain ``en``, also ``en-US``. Inline tags go,
-    their text stays.
+    ``en`` matches ``EN`` and, if the unit has no plain ``en``, also ``en-US``. Inline tags are
+    removed, their text is kept.
 
     Raises:
         UserError: translate-toolkit is not installed.
@@ -53,9 +53,8 @@ def _language(node: Any) -> str:
 def read_xliff(path: Path, on_fault: FaultSink, languages: Languages) -> Iterator[Record]:
     """Yield the translated units of an XLIFF file, 1.2 or 2.0.
 
-    A file from the target language to the source language is read the other way round. Units
-    without a translation, or marked as yet to be translated, are passed over. Inline tags go,
-    their text stays.
+    A file from the target language to the source language is reversed. Units without a translation,
+    or marked as untranslated, are skipped. Inline tags are removed, their text is kept.
 
     Raises:
         UserError: translate-toolkit is not installed.
@@ -68,14 +67,14 @@ def read_xliff(path: Path, on_fault: FaultSink, languages: Languages) -> Iterato
         path, on_fault, "xliff", lambda version: Xliff2File if version[:1] == "2" else Xliff1File
     )
     units = [] if store is None else store.units
-    swaps: dict[Any, bool | None] = {}  # by the element that states the languages
+    swaps: dict[Any, bool | None] = {}  # by the element with the language attributes
     for unit in units:
-        element = _stating(unit.xmlelement)
+        element = _language_element(unit.xmlelement)
         if element not in swaps:
-            stated = _stated(element)
-            swaps[element] = is_swapped(stated, languages)
+            found = _languages_of(element)
+            swaps[element] = is_swapped(found, languages)
             if swaps[element] is None:
-                names = [language or "an unnamed one" for language in stated]
+                names = [language or "an unnamed one" for language in found]
                 on_fault(fault_messages.other_languages(path, element.sourceline, names, languages))
         if swaps[element] is None or _is_untranslated(unit):
             continue
@@ -84,8 +83,8 @@ def read_xliff(path: Path, on_fault: FaultSink, languages: Languages) -> Iterato
         yield unit.xmlelement.sourceline, *pair
 
 
-def _stating(unit: Any) -> Any:
-    """Return the element above a unit that states the languages: its <file>, or the root."""
+def _language_element(unit: Any) -> Any:
+    """Return the ancestor of a unit with the language attributes: its <file>, or the root."""
     element = unit
     for element in unit.iterancestors():
         if element.get("source-language"):
@@ -93,7 +92,7 @@ def _stating(unit: Any) -> Any:
     return element
 
 
-def _stated(element: Any) -> tuple[str | None, str | None]:
+def _languages_of(element: Any) -> tuple[str | None, str | None]:
     source = element.get("source-language") or element.get("srcLang")
     return source, element.get("target-language") or element.get("trgLang")
 

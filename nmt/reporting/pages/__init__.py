@@ -1,1 +1,1 @@
-"""Self-contained HTML pages."""
+"""HTML pages, each one file that works offline: of attention and of a data check."""

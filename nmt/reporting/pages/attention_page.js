@@ -1,13 +1,13 @@
 "use strict";
 (() => {
-  const MISSING = 65535; // the code of an unknown weight; 65534 is weight 1
-  const LARGEST = 65534;
+  const MISSING = 65535; // the code of an unknown weight
+  const LARGEST = 65534; // the code of weight 1
 
   const page = JSON.parse(element("data").textContent);
   const ramp = page.colors.map((color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)));
   const missing = [242, 185, 185];
-  const state = { sentence: 0, layer: page.layer, head: page.head }; // head -1: the mean of heads
-  let record; // the chosen sentence
+  const state = { sentence: 0, layer: page.layer, head: page.head }; // head -1 is the mean of the heads
+  let record; // the record of the chosen sentence
   let codes; // its weights, [L, H, T, S] flattened
   let shown; // the T * S weights of the chosen layer and head
   let cells = []; // T * S table cells
@@ -15,7 +15,7 @@
   let rowHeads = [];
   let sourcePieces = [];
   let targetPieces = [];
-  let cursor = [0, 0]; // the cell that Tab reaches
+  let cursor = [0, 0]; // row and column of the cell that the Tab key focuses
 
   function element(id) {
     return document.getElementById(id);
@@ -28,7 +28,7 @@
     return made;
   }
 
-  /* Numbers and colours */
+  /* Weights and colors */
 
   function decode(base64) {
     const bytes = atob(base64);
@@ -43,8 +43,8 @@
     const size = record.target.length * record.source.length;
     const result = new Float64Array(size);
     const heads = head < 0 ? [...Array(record.heads).keys()] : [head];
-    for (const one of heads) {
-      const offset = (layer * record.heads + one) * size;
+    for (const index of heads) {
+      const offset = (layer * record.heads + index) * size;
       for (let n = 0; n < size; n++) {
         const code = codes[offset + n];
         result[n] += code === MISSING ? NaN : code / LARGEST / heads.length;
@@ -55,20 +55,20 @@
 
   function color(weight) {
     if (Number.isNaN(weight)) return missing;
-    const place = Math.min(Math.max(weight, 0), 1) * (ramp.length - 1);
-    const stop = Math.min(Math.floor(place), ramp.length - 2);
-    return ramp[stop].map((from, part) => Math.round(from + (place - stop) * (ramp[stop + 1][part] - from)));
+    const position = Math.min(Math.max(weight, 0), 1) * (ramp.length - 1);
+    const stop = Math.min(Math.floor(position), ramp.length - 2);
+    return ramp[stop].map((from, part) => Math.round(from + (position - stop) * (ramp[stop + 1][part] - from)));
   }
 
   function css(weight) {
     return `rgb(${color(weight).join(",")})`;
   }
 
-  function figures(weight) {
-    return Number.isNaN(weight) ? "not known" : weight.toFixed(4);
+  function format(weight) {
+    return Number.isNaN(weight) ? "unknown" : weight.toFixed(4);
   }
 
-  /* Text: pieces may hold anything, so it only ever becomes text, never markup */
+  /* Text. Pieces may contain any characters, so they are inserted as text, never as markup. */
 
   function visible(piece) {
     return piece.replace(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/gu, "\ufffd");
@@ -83,7 +83,7 @@
     return result;
   }
 
-  function strip(place, pieces) {
+  function fillStrip(strip, pieces) {
     const marked = pieces.some((piece) => piece.startsWith("\u2581"));
     const begins = (piece) => !marked || piece.startsWith("\u2581") || /^<.+>$/su.test(piece);
     const made = pieces.map((piece, number) => {
@@ -91,7 +91,7 @@
       const next = pieces[number + 1];
       return make("span", next !== undefined && begins(next) ? "piece word-end" : "piece", text);
     });
-    place.replaceChildren(...made);
+    strip.replaceChildren(...made);
     return made;
   }
 
@@ -102,20 +102,20 @@
     return parts.join(", ");
   }
 
-  /* Pointing at a cell, at a row, or at nothing */
+  /* Pointing at a cell or at a row */
 
   function describe(row, column) {
     const result = document.createDocumentFragment();
     const weight = shown[row * record.source.length + column];
     result.append(
       make("bdi", "", visible(record.source[column])), " \u2192 ",
-      make("bdi", "", visible(record.target[row])), ": ", make("b", "", figures(weight)),
+      make("bdi", "", visible(record.target[row])), ": ", make("b", "", format(weight)),
     );
     return result;
   }
 
   function pointAt(row, column, anchor) {
-    forget();
+    clearHighlights();
     pointAtRow(row);
     cells[row * record.source.length + column].classList.add("aim");
     columnHeads[column].classList.add("lit");
@@ -137,7 +137,7 @@
       piece.dataset.share = weight >= 0.005 ? `${Math.round(100 * weight)}%` : "";
     });
     const piece = make("bdi", "", visible(record.target[row]));
-    element("reading").replaceChildren(piece, " looks at the source as tinted above");
+    element("reading").replaceChildren(piece, " attends to the source tokens as colored above");
   }
 
   function placeTip(tip, box) {
@@ -147,7 +147,7 @@
     tip.style.top = `${above < 4 ? box.bottom + 8 : above}px`;
   }
 
-  function forget() {
+  function clearHighlights() {
     for (const lit of document.querySelectorAll(".lit, .aim, .chosen")) lit.classList.remove("lit", "aim", "chosen");
     for (const piece of sourcePieces) {
       piece.style.backgroundColor = piece.style.color = "";
@@ -157,10 +157,10 @@
     element("tip").hidden = true;
   }
 
-  function backToFocus() {
+  function highlightFocused() {
     const focused = document.activeElement;
     if (focused && focused.matches("#matrix td")) pointAt(+focused.dataset.row, +focused.dataset.column, focused);
-    else forget();
+    else clearHighlights();
   }
 
   /* The matrix */
@@ -223,13 +223,13 @@
       cell.style.backgroundColor = css(shown[n]);
       const column = n % record.source.length;
       const row = (n - column) / record.source.length;
-      cell.setAttribute("aria-label", `${visible(record.source[column])} \u2192 ${visible(record.target[row])}: ${figures(shown[n])}`);
+      cell.setAttribute("aria-label", `${visible(record.source[column])} \u2192 ${visible(record.target[row])}: ${format(shown[n])}`);
     });
     const parts = [record.title, nameOf(state.layer, state.head)].filter(Boolean);
     element("matrix-title").textContent = visible(parts.join(" \u2013 ")) || "Attention";
   }
 
-  function walk(event) {
+  function moveCursor(event) {
     const [rows, columns] = [rowHeads.length, columnHeads.length];
     let [row, column] = cursor;
     switch (event.key) {
@@ -239,7 +239,7 @@
       case "ArrowRight": column += 1; break;
       case "Home": column = 0; if (event.ctrlKey) row = 0; break;
       case "End": column = columns - 1; if (event.ctrlKey) row = rows - 1; break;
-      case "Escape": forget(); return;
+      case "Escape": clearHighlights(); return;
       default: return;
     }
     event.preventDefault();
@@ -251,14 +251,14 @@
   function listenToMatrix() {
     const table = element("matrix");
     const target = element("target-strip");
-    table.addEventListener("keydown", walk);
+    table.addEventListener("keydown", moveCursor);
     table.addEventListener("pointerover", (event) => {
-      const place = event.target.closest("td[data-row], th.row");
-      if (!place) return;
-      if (place.matches("td")) pointAt(+place.dataset.row, +place.dataset.column, place);
-      else { forget(); pointAtRow(+place.dataset.row); }
+      const pointed = event.target.closest("td[data-row], th.row");
+      if (!pointed) return;
+      if (pointed.matches("td")) pointAt(+pointed.dataset.row, +pointed.dataset.column, pointed);
+      else { clearHighlights(); pointAtRow(+pointed.dataset.row); }
     });
-    table.addEventListener("pointerleave", backToFocus);
+    table.addEventListener("pointerleave", highlightFocused);
     table.addEventListener("focusin", (event) => {
       if (!event.target.dataset.column) return;
       cells[cursor[0] * record.source.length + cursor[1]].tabIndex = -1;
@@ -266,12 +266,12 @@
       event.target.tabIndex = 0;
       pointAt(...cursor, event.target);
     });
-    table.addEventListener("focusout", forget);
+    table.addEventListener("focusout", clearHighlights);
     target.addEventListener("pointerover", (event) => {
       const row = targetPieces.indexOf(event.target);
-      if (row >= 0) { forget(); pointAtRow(row); }
+      if (row >= 0) { clearHighlights(); pointAtRow(row); }
     });
-    target.addEventListener("pointerleave", backToFocus);
+    target.addEventListener("pointerleave", highlightFocused);
     window.addEventListener("scroll", () => { element("tip").hidden = true; }, { passive: true });
   }
 
@@ -339,7 +339,7 @@
     });
   }
 
-  /* What is chosen */
+  /* Choosing a sentence, layer and head */
 
   function fill(select, names, values, chosen) {
     select.replaceChildren(...names.map((name, n) => new Option(name, values[n])));
@@ -351,7 +351,7 @@
     state.head = record.heads === 1 ? 0 : Math.min(head, record.heads - 1);
     element("layer").value = state.layer;
     element("head").value = state.head;
-    forget();
+    clearHighlights();
     paintMatrix();
     markChosen();
   }
@@ -371,8 +371,8 @@
     element("next").disabled = number === page.records.length - 1;
     element("source-text").textContent = visible(record.sourceText);
     element("target-text").textContent = visible(record.targetText);
-    sourcePieces = strip(element("source-strip"), record.source);
-    targetPieces = strip(element("target-strip"), record.target);
+    sourcePieces = fillStrip(element("source-strip"), record.source);
+    targetPieces = fillStrip(element("target-strip"), record.target);
     buildMatrix();
     buildOverview();
     choose(state.layer, state.head);

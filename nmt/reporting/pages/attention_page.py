@@ -1,7 +1,7 @@
-"""Attention as one HTML page: choose sentence, layer and head, point at a cell, read its weight.
+"""An HTML page of attention: choose a sentence, layer and head, and point at a cell for its weight.
 
-The page is one file that works offline; see `self_contained`. The sentences lie in it as data,
-which its script only ever turns into text.
+The page is one file that works offline; see `self_contained`. It contains the sentences as JSON,
+which its script inserts as text only, never as markup.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from nmt.reporting.attention_record import AttentionRecord
 from nmt.reporting.heatmaps.colors import WHITE_TO_NAVY
 from nmt.reporting.pages.self_contained import fill_page, printable
 
-LARGEST_CODE = 65534  # of weight 1; so weights are right to half of 1 / 65534
-MISSING_CODE = 65535  # of a weight that is not known
+LARGEST_CODE = 65534  # for weight 1; rounding errors are at most half of 1 / 65534
+MISSING_CODE = 65535  # for an unknown weight
 MEAN_OF_HEADS = -1
 
 
@@ -33,20 +33,20 @@ def save_attention_page(
     layer: int,
     head: int | None,
 ) -> None:
-    """Write a page of all `records` that shows the first one's `layer` and `head` when opened.
+    """Write a page of all `records` that first shows `layer` and `head` of the first record.
 
-    The page appears complete or not at all. It stores weights in 16 bits, right to 0.00001;
-    those outside 0..1 as the nearest of these.
+    The file appears complete or not at all. Weights are stored in 16 bits, accurate to 0.00001, and
+    clipped to [0, 1].
 
     Args:
-        records: the sentences to choose from, one or more.
-        path: of the file to write; missing folders are made.
-        title: heads the page.
-        layer: from 0; negative: from the last.
-        head: from 0; negative: from the last; None for the mean of a layer's heads.
+        records: the sentences to choose from, at least one.
+        path: the file to write; missing folders are created.
+        title: the heading of the page.
+        layer: counted from 0; negative numbers count from the last.
+        head: counted from 0; negative numbers count from the last. None is the mean of all heads.
 
     Raises:
-        ValueError: there are no records, or one of them lacks that layer or head.
+        ValueError: there are no records, or one of them does not have that layer or head.
     """
     if not records:
         raise ValueError("an attention page needs at least one sentence")
@@ -87,7 +87,7 @@ def _plain(record: AttentionRecord) -> dict[str, object]:
 
 
 def _encode(weights: npt.NDArray[np.floating[Any]]) -> str:
-    """Base64 of little-endian 16-bit codes, layer by layer, head by head, row by row."""
+    """Return little-endian 16-bit codes in base64, in the order [L, H, T, S]."""
     exact = np.asarray(weights, dtype=np.float64)
     codes = np.rint(np.clip(exact, 0, 1) * LARGEST_CODE)
     codes[np.isnan(exact)] = MISSING_CODE
@@ -100,7 +100,7 @@ def _fill(title: str, data: dict[str, object]) -> str:
 
 
 def _inert_json(data: dict[str, object]) -> str:
-    """JSON in ASCII without a character that could end or open an element or a comment."""
+    """Return ASCII JSON without characters that could end or begin an element or a comment."""
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

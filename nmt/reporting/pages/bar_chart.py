@@ -1,27 +1,28 @@
-"""Histograms as inline SVG for HTML pages: bars with their numbers, in the colours of the page."""
+"""Histograms as inline SVG for HTML pages; the page's style sets their colors."""
 
 import html
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
 Bins = Sequence[Sequence[float]]
-"""Rows of low, high, count. Of whole numbers, ``high`` belongs to its bin; else it is its end."""
+"""Rows of low, high, count. Integer bins include ``high``; other bins end below it."""
 
-_WIDTH, _HEIGHT = 600, 190  # user units; the page scales them
+_WIDTH, _HEIGHT = 600, 190  # SVG user units; the page scales them
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 10, 26
-_GAP = 0.18  # of a bin, between its bars and the next bin's
+_GAP = 0.18  # as a share of a bin, between its bars and those of the next bin
 
 
 def histogram(label: str, series: Mapping[str, Bins], of: str, counted: str) -> str:
-    """Return an SVG element with the bars of each series side by side, a group of bars a bin.
+    """Return an SVG element with one group of adjacent bars per bin, one bar per series.
 
     Args:
-        label: What it shows, for those who do not see it.
-        series: Rows by the series' name, in the order of the classes ``series-1``, ``series-2``.
-        of: What a bin's numbers are, as ``words``.
-        counted: What is counted, as ``lines``.
+        label: A description for screen readers.
+        series: Bins by the name of the series, in the order of the classes ``series-1`` and
+            ``series-2``.
+        of: The unit of the bins' limits, e.g. ``words``.
+        counted: What the bars count, e.g. ``lines``.
     """
-    # The last bin ends where its series does.
+    # Series may end at different values in their last bin; the bin shown covers all of them.
     highs: dict[float, float] = {}
     for low, high, _ in (row for rows in series.values() for row in rows):
         highs[low] = max(high, highs.get(low, high))
@@ -33,14 +34,14 @@ def histogram(label: str, series: Mapping[str, Bins], of: str, counted: str) -> 
     step = (_WIDTH - _LEFT - _RIGHT) / max(1, len(bins))
     parts = [*_scale(ticks)]
     for number, (low, high) in enumerate(bins):
-        told = "\n".join(
+        tooltip = "\n".join(
             f"{name}: {counts[name].get(low, 0):,.0f} {counted} "
             f"({_share(counts[name].get(low, 0), totals[name])})"
             for name in series
         )
         left = _LEFT + number * step
         parts.append(f'<g class="bin" tabindex="0"><title>{_span(low, high)} {of}\n')
-        parts[-1] += f"{html.escape(told)}</title>"
+        parts[-1] += f"{html.escape(tooltip)}</title>"
         parts.append(f'<rect class="back" x="{left:.2f}" y="{_TOP}" width="{step:.2f}"')
         parts[-1] += f' height="{_HEIGHT - _TOP - _BOTTOM}"/>'
         parts += _bars([by_low.get(low, 0) for by_low in counts.values()], left, step, ticks[-1])
@@ -56,7 +57,7 @@ def _bars(values: Sequence[float], left: float, step: float, top: float) -> Iter
     width = step * (1 - _GAP) / len(values)
     for number, value in enumerate(values):
         if value:
-            # Not even the rarest is lost from sight.
+            # At least one unit high, so that rare values stay visible.
             height = max(1.0, value / top * (_HEIGHT - _TOP - _BOTTOM))
             x, y = left + step * _GAP / 2 + number * width, _HEIGHT - _BOTTOM - height
             yield (
@@ -73,7 +74,7 @@ def _scale(ticks: Sequence[float]) -> Iterator[str]:
 
 
 def _ticks(highest: float) -> list[float]:
-    """Return two to five round numbers from 0 to at least the highest count."""
+    """Return two to five round numbers from 0 up to at least the highest count."""
     raw = max(1.0, highest) / 4
     power = 10.0 ** math.floor(math.log10(raw))
     step = max(1.0, next(power * by for by in (1, 2, 2.5, 5, 10) if power * by >= raw))
@@ -81,13 +82,15 @@ def _ticks(highest: float) -> list[float]:
 
 
 def _short(count: float) -> str:
-    for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    """Format a count for an axis, e.g. 500, 12k or 3G."""
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if count >= size:
-            return f"{count / size:g}{sign}"
+            return f"{count / size:g}{suffix}"
     return f"{count:g}"
 
 
 def _span(low: float, high: float) -> str:
+    """Format the limits of a bin."""
     if isinstance(low, int) and isinstance(high, int):
         return f"{low:,}" if low == high else f"{low:,}–{high:,}"
     return f"{_number(low)}–{_number(high)}"

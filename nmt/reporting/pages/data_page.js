@@ -2,23 +2,23 @@
 (() => {
   const tip = document.getElementById("tip");
 
-  // A browser shows <title> late and never for the keyboard: the page's own tip takes its place.
+  // Browsers show <title> with a delay and not for keyboard focus, so the page has its own tooltip.
   for (const bin of document.querySelectorAll(".bin")) {
     const title = bin.querySelector("title");
-    const told = title.textContent;
+    const text = title.textContent;
     bin.setAttribute("role", "img");
-    bin.setAttribute("aria-label", told.replaceAll("\n", ", "));
+    bin.setAttribute("aria-label", text.replaceAll("\n", ", "));
     title.remove();
-    bin.addEventListener("pointerenter", () => show(bin, told));
-    bin.addEventListener("focus", () => show(bin, told));
+    bin.addEventListener("pointerenter", () => show(bin, text));
+    bin.addEventListener("focus", () => show(bin, text));
     bin.addEventListener("pointerleave", hide);
     bin.addEventListener("blur", hide);
   }
   document.addEventListener("scroll", hide, { passive: true });
   document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
 
-  function show(bin, told) {
-    tip.textContent = told;
+  function show(bin, text) {
+    tip.textContent = text;
     tip.hidden = false;
     const target = bin.getBoundingClientRect();
     const own = tip.getBoundingClientRect();

@@ -1,7 +1,7 @@
-"""What the doctor of data found, as one HTML page: findings, histograms, drop table, cost.
+"""An HTML page of a data check: findings, sizes, histograms, filtered pairs and training cost.
 
-The page is one file that works offline; see `self_contained`. It takes the report as the plain
-mapping that is also printed as JSON.
+The page is one file that works offline; see `self_contained`. It is made from the plain mapping
+that `nmt data check --json` prints.
 """
 
 import html
@@ -16,21 +16,23 @@ from nmt.reporting.pages.self_contained import fill_page, printable
 Row = Mapping[str, Any]
 
 _STATUS = {
-    "clean": ("Clean.", "Nothing was found that hurts."),
-    "warnings": ("With warnings.", "Training would run; what follows is worth a look."),
-    "refused": ("Refused.", "Training would not start: mend what is marked as an error first."),
+    "clean": ("Clean.", "No problems found."),
+    "warnings": ("With warnings.", "Training would run, but review the warnings below."),
+    "refused": ("Refused.", "Training would not start. Fix the errors below first."),
 }
 _SEVERITIES = ("error", "warning")
-_NOTE = '<p class="note">A bar counts from the number below it up to the next one.</p>'
+_NOTE = (
+    '<p class="note">A bar covers the values from the number below it up to the next number.</p>'
+)
 
 
 def save_data_page(report: Mapping[str, Any], path: Path) -> None:
-    """Write a report on a corpus as a page, which appears complete or not at all.
+    """Write a report on a corpus as a page. The file appears complete or not at all.
 
     Args:
-        report: As `DataReport.to_mapping` gives it; ``filters``, ``tokens`` and ``cost`` may be
-            None. Texts in it may hold anything.
-        path: Of the file to write; missing folders are made.
+        report: The mapping that `DataReport.to_mapping` returns. ``filters``, ``tokens`` and
+            ``cost`` may be None. Its texts may contain any characters.
+        path: The file to write; missing folders are created.
     """
     corpus = report["corpus"]
     languages = f"{corpus['source_language']} to {corpus['target_language']}"
@@ -50,17 +52,17 @@ def save_data_page(report: Mapping[str, Any], path: Path) -> None:
 def _sections(report: Mapping[str, Any]) -> Iterator[str]:
     corpus, tokens = report["corpus"], report["tokens"]
     sides = {side: corpus[f"{side}_language"] for side in ("source", "target")}
-    yield _section("What was found", _findings(report["findings"]))
+    yield _section("Findings", _findings(report["findings"]))
     yield _section("Sizes", _sizes(report["splits"], sides))
     for split in report["splits"]:
         pieces = tokens if split["name"] == "train" else None
         yield _section(f"Lengths: {split['name']}", _charts(split, sides, pieces))
     if report["filters"] is not None:
-        yield _section("Left out of training", _drops(report["filters"]))
+        yield _section("Removed by filters", _drops(report["filters"]))
     if tokens is not None:
         yield _section("Pieces", _tokens(tokens, sides))
     if report["cost"] is not None:
-        yield _section("An epoch of training", _cost(report["cost"]))
+        yield _section("One epoch of training", _cost(report["cost"]))
 
 
 def _section(title: str, content: str) -> str:
@@ -68,13 +70,13 @@ def _section(title: str, content: str) -> str:
 
 
 def _status(status: str) -> str:
-    verdict, meaning = _STATUS[status]
-    return f'<p class="status {status}"><b>{verdict}</b>{meaning}</p>'
+    heading, advice = _STATUS[status]
+    return f'<p class="status {status}"><b>{heading}</b>{advice}</p>'
 
 
 def _findings(findings: Sequence[Row]) -> str:
     if not findings:
-        return '<p class="soft">Nothing.</p>'
+        return '<p class="soft">No problems found.</p>'
     ordered = sorted(findings, key=lambda finding: _SEVERITIES.index(finding["severity"]))
     return f'<ul class="findings">\n{"".join(map(_finding, ordered))}</ul>'
 
@@ -104,7 +106,7 @@ def _places(places: Sequence[Row]) -> str:
 
 
 def _sizes(splits: Sequence[Row], sides: Mapping[str, str]) -> str:
-    head = ["", "pairs", "side", "lines", "words", "words a line", "longest", "characters"]
+    head = ["", "pairs", "side", "lines", "words", "words per line", "longest", "characters"]
     rows = []
     for split in splits:
         for number, (side, language) in enumerate(sides.items()):
@@ -128,28 +130,30 @@ def _charts(split: Row, sides: Mapping[str, str], tokens: Mapping[str, Row] | No
     ratios = {"pairs": split["ratio_histogram"]}
     source, target = sides.values()
     charts = [
-        _chart("Words a line", words, "words", "lines"),
-        _chart(f"Characters of {target} to one of {source}", ratios, "to 1", "pairs"),
+        _chart("Words per line", words, "words", "lines"),
+        _chart(f"Characters of {target} per character of {source}", ratios, "to 1", "pairs"),
     ]
     if tokens is not None:
         pieces = {language: tokens[side]["pieces_histogram"] for side, language in sides.items()}
-        charts.append(_chart("Pieces a line", pieces, "pieces", "lines"))
+        charts.append(_chart("Pieces per line", pieces, "pieces", "lines"))
     return f'<div class="charts">\n{"".join(charts)}</div>\n{_NOTE}'
 
 
-def _chart(title: str, series: Mapping[str, Sequence[Sequence[float]]], of: str, what: str) -> str:
+def _chart(
+    title: str, series: Mapping[str, Sequence[Sequence[float]]], of: str, counted: str
+) -> str:
     if not any(series.values()):
         return ""
     named = {printable(name): rows for name, rows in series.items()}
     classes = ("key", "key second")
     keys = [
-        f'<span class="{kind}">{_text(name)}</span>'
-        for kind, name in zip(classes, series, strict=False)
+        f'<span class="{key}">{_text(name)}</span>'
+        for key, name in zip(classes, series, strict=False)
     ]
     return (
         f'<figure class="chart"><figcaption><h3>{_text(title)}</h3>'
         f"{''.join(keys) if len(series) > 1 else ''}</figcaption>\n"
-        f"{histogram(printable(title), named, of, what)}</figure>\n"
+        f"{histogram(printable(title), named, of, counted)}</figure>\n"
     )
 
 
@@ -179,7 +183,7 @@ def _drops(filters: Row) -> str:
 
 
 def _tokens(tokens: Mapping[str, Row], sides: Mapping[str, str]) -> str:
-    head = ["", "vocabulary", "pieces", "a word", "unknown in valid, test"]
+    head = ["", "vocabulary", "pieces", "per word", "unknown in valid, test"]
     rows = [
         (
             [
@@ -200,7 +204,7 @@ def _cost(cost: Row) -> str:
     rows, width = cost["largest_batch"]
     facts = {
         "updates": f"{cost['updates_per_epoch']:,}",
-        "target pieces an update, at most": f"{cost['batch_tokens']:,}",
+        "target pieces per update, at most": f"{cost['batch_tokens']:,}",
         "padding": f"{cost['padding_share']:.1%}",
         "largest batch": f"{rows:,} × {width:,} pieces",
         "prepared text on disk": _bytes(cost["encoded_bytes"]),
@@ -213,15 +217,22 @@ def _cost(cost: Row) -> str:
 def _table(
     head: Sequence[str], rows: Sequence[tuple[Sequence[str], str]], names: Sequence[int]
 ) -> str:
-    kinds = ['class="name"' if column in names else "" for column in range(len(head))]
+    """Return a table of texts.
+
+    Args:
+        head: The heading of each column.
+        rows: The cells and the class of each row.
+        names: The columns that are names rather than numbers.
+    """
+    classes = ['class="name"' if column in names else "" for column in range(len(head))]
     cells = "".join(
-        f"<th {kind}>{_text(cell)}</th>" for kind, cell in zip(kinds, head, strict=True)
+        f"<th {name}>{_text(cell)}</th>" for name, cell in zip(classes, head, strict=True)
     )
     body = "".join(
-        f'<tr class="{kind_of_row}">'
-        + "".join(f"<td {kind}>{_text(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
+        f'<tr class="{row_class}">'
+        + "".join(f"<td {name}>{_text(cell)}</td>" for name, cell in zip(classes, row, strict=True))
         + "</tr>\n"
-        for row, kind_of_row in rows
+        for row, row_class in rows
     )
     return f'<div class="scroll"><table class="numbers"><tr>{cells}</tr>\n{body}</table></div>'
 
@@ -235,4 +246,5 @@ def _bytes(count: float) -> str:
 
 
 def _text(text: str) -> str:
+    """Escape a text for HTML."""
     return html.escape(printable(text))

@@ -1,8 +1,8 @@
-"""HTML pages of one file that work offline and can load nothing.
+"""HTML pages that are one file, work offline and cannot load anything.
 
-A page is made of three files of one stem in this folder, its frame (.html), style (.css) and script
-(.js), and of the style that all pages share (page.css). The content security policy lets the
-browser run that style and that script, known by their hashes, and nothing else.
+A page is assembled from three files of one stem in this folder, its HTML (.html), style (.css) and
+script (.js), and from the style that all pages share (page.css). Its content security policy allows
+this style and this script by their hashes, and nothing else.
 """
 
 import base64
@@ -14,20 +14,20 @@ from importlib import resources
 
 
 def fill_page(stem: str, values: Mapping[str, str]) -> str:
-    """Return a page with its style, its script, its policy, and values in place of ``{{name}}``.
+    """Return a page with its style, script and policy, and with ``{{name}}`` replaced by values.
 
     Args:
-        stem: Of the page's three files.
-        values: HTML by name; texts must have been escaped.
+        stem: The stem of the page's three files.
+        values: HTML by name. The caller escapes texts.
     """
     style, script = _part("page", "css") + _part(stem, "css"), _part(stem, "js")
     known = {"policy": _policy(style, script), "style": style, "script": script, **values}
-    # One pass, so that nothing is looked for inside what was filled in.
+    # One pass, so that placeholders inside the values are not replaced.
     return re.sub(r"\{\{(\w+)\}\}", lambda found: known[found[1]], _part(stem, "html"))
 
 
 def printable(text: str) -> str:
-    """Replace control characters and lone surrogates, which no HTML file can hold."""
+    """Replace control characters and lone surrogates, which are invalid in HTML."""
     return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
 
 
@@ -37,6 +37,7 @@ def _part(stem: str, suffix: str) -> str:
 
 
 def _policy(style: str, script: str) -> str:
+    """Return the content security policy."""
     return (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'"

@@ -100,7 +100,7 @@ def test_the_embedded_weights_are_those_given_to_within_what_the_page_says(save,
     records = [make_record(2, 3, 5, 4), make_record(1, 1, 1, 7)]
     records[0].weights[0, 0, 0, :3] = [0, 1, np.nan]
     page = save(records)
-    (stated,) = re.findall(r"right to\s+within ([0-9.]+[0-9])", page.source)
+    (stated,) = re.findall(r"accurate to\s+within ([0-9.]+[0-9])", page.source)
     for record, embedded in zip(records, page.data["records"], strict=True):
         np.testing.assert_allclose(decode(embedded), record.weights, rtol=0, atol=float(stated))
         assert embedded["source"] == record.source

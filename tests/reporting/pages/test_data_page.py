@@ -164,7 +164,7 @@ def test_bars_tell_their_numbers(save, report):
 def test_parts_that_were_not_made_are_left_out(save, report):
     bare = report | {"filters": None, "tokens": None, "cost": None, "splits": [], "findings": []}
     page = save(bare)
-    assert page.text("h2") == ["What was found", "Sizes"]
+    assert page.text("h2") == ["Findings", "Sizes"]
     report["splits"][0]["source"]["words_histogram"] = []
     report["splits"][0]["target"]["words_histogram"] = []
     report["splits"][0]["ratio_histogram"] = []

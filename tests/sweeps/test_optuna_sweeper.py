@@ -1,4 +1,4 @@
-"""`nmt train -m hydra/sweeper=optuna`: a study, wherever it was cut off and typed again."""
+"""`nmt train -m hydra/sweeper=optuna`: a study, interrupted anywhere and resumed."""
 
 import importlib.util
 import json
@@ -36,7 +36,7 @@ def study(nmt: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
 
 @pytest.fixture
 def trials(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let runs end at once, with a score that hangs on the rate; list the rates that were run."""
+    """Replace training by a score that depends on the learning rate; return the rates in order."""
     rates: list[float] = []
 
     def train(config: Any, *_: Any) -> Outcome:
@@ -52,7 +52,7 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def stored(folder: Path) -> list[Any]:
-    """The trials that the study in a sweep's folder holds."""
+    """Return the trials of the study in a sweep's folder."""
     assert optuna is not None
     storage = f"sqlite:///{folder.resolve() / 'study.db'}"
     return optuna.load_study(study_name="nmt", storage=storage).trials
@@ -64,7 +64,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 @needs_optuna
-def test_a_study_ends_in_its_trials_best_first(
+def test_a_study_prints_its_trials_best_first(
     study: Call, trials: list[float], tmp_path: Path
 ) -> None:
     result = study("hydra.sweeper.n_trials=4", "hydra.sweeper.n_startup_trials=2")
@@ -82,7 +82,7 @@ def test_a_study_ends_in_its_trials_best_first(
 
 
 @needs_optuna
-def test_the_same_command_runs_none_again_and_more_trials_go_on(
+def test_the_same_command_repeats_no_trial_and_more_trials_continue_the_study(
     study: Call, trials: list[float], tmp_path: Path
 ) -> None:
     first = study("hydra.sweeper.n_trials=2")
@@ -96,7 +96,7 @@ def test_the_same_command_runs_none_again_and_more_trials_go_on(
 
 @needs_optuna
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit])
-def test_a_trial_cut_off_runs_again_with_its_number_and_values_as_if_nothing_had_been(
+def test_an_interrupted_trial_runs_again_with_the_same_number_and_values(
     study: Call,
     trials: list[float],
     tmp_path: Path,
@@ -124,7 +124,7 @@ def test_a_trial_cut_off_runs_again_with_its_number_and_values_as_if_nothing_had
 
 
 @needs_optuna
-def test_a_trial_killed_as_its_values_were_drawn_does_not_count(
+def test_a_trial_killed_while_its_values_were_drawn_does_not_count(
     study: Call, trials: list[float], tmp_path: Path
 ) -> None:
     assert optuna is not None
@@ -139,7 +139,7 @@ def test_a_trial_killed_as_its_values_were_drawn_does_not_count(
 
 @needs_optuna
 @pytest.mark.parametrize("error", [UserError("diverged"), RuntimeError("out of memory")])
-def test_a_bad_trial_is_a_row_and_the_study_goes_on(
+def test_a_failed_trial_is_a_row_and_the_study_continues(
     error: Exception,
     study: Call,
     trials: list[float],
@@ -164,7 +164,7 @@ def test_a_bad_trial_is_a_row_and_the_study_goes_on(
 
 
 @needs_optuna
-def test_a_study_of_bad_trials_stops(
+def test_a_study_stops_if_too_many_trials_fail(
     study: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> Outcome:
@@ -174,25 +174,25 @@ def test_a_study_of_bad_trials_stops(
     result = study("hydra.sweeper.n_trials=6", "hydra.sweeper.max_failure_rate=0.4")
     assert result.status == 2
     assert (
-        "3 trials of this call have failed, more of 6 than hydra.sweeper.max_failure_rate=0.4"
+        "3 of 6 trials failed, above hydra.sweeper.max_failure_rate=0.4; fix the errors above"
         in result.err
     )
     assert [row["status"] for row in rows(tmp_path / "sweep")] == ["failed"] * 3
 
 
 @needs_optuna
-def test_the_study_of_another_search_is_left_alone(study: Call, trials: list[float]) -> None:
+def test_the_study_of_another_search_is_not_changed(study: Call, trials: list[float]) -> None:
     study("hydra.sweeper.n_trials=1")
     result = study("hydra.sweeper.n_trials=2", "seed=7")
     assert result.status == 2
-    assert "holds the study of another search, unlike in " in result.err
+    assert "holds the study of another search, which differs in " in result.err
     assert "seed=7" in result.err
     assert len(trials) == 1
 
 
 @needs_optuna
 @pytest.mark.parametrize(
-    ("override", "kind", "low", "high", "log"),
+    ("override", "distribution", "low", "high", "log"),
     [
         ("a=interval(0,0.4)", "FloatDistribution", 0, 0.4, False),
         ("a=tag(log, interval(1e-4, 1e-2))", "FloatDistribution", 1e-4, 1e-2, True),
@@ -202,17 +202,22 @@ def test_the_study_of_another_search_is_left_alone(study: Call, trials: list[flo
         ("a=range(2,9,3)", "IntDistribution", 2, 8, False),
     ],
 )
-def test_ranges_have_hydras_meaning(
-    override: str, kind: str, low: float, high: float, log: bool
+def test_ranges_mean_the_same_as_in_hydra(
+    override: str, distribution: str, low: float, high: float, log: bool
 ) -> None:
     space, fixed = split_overrides(OverridesParser.create().parse_overrides(["b=1", override]))
     assert fixed == ["b=1"]
     found = space["a"]
-    assert (type(found).__name__, found.low, found.high, found.log) == (kind, low, high, log)
+    assert (type(found).__name__, found.low, found.high, found.log) == (
+        distribution,
+        low,
+        high,
+        log,
+    )
 
 
 @needs_optuna
-def test_what_is_listed_is_chosen_from_and_a_later_override_wins() -> None:
+def test_lists_are_categorical_and_the_last_override_of_a_key_wins() -> None:
     given = ["a=1,2", "b=choice(x)", "c=interval(0,1)", "c=3"]
     space, fixed = split_overrides(OverridesParser.create().parse_overrides(given))
     assert {key: found.choices for key, found in space.items()} == {"a": ("1", "2")}
@@ -223,26 +228,29 @@ def test_what_is_listed_is_chosen_from_and_a_later_override_wins() -> None:
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials is 0; it is a number from 1 on"),
-        (["hydra.sweeper.seed=x"], "hydra.sweeper.seed is x; it is a number from 0 on"),
-        (["seed=interval(4,2)"], "seed has no range to search: "),
+        (
+            ["hydra.sweeper.n_trials=0"],
+            "n_trials is 0; it must be an integer of at least 1",
+        ),
+        (["hydra.sweeper.seed=x"], "hydra.sweeper.seed is x; it must be an integer of at least 0"),
+        (["seed=interval(4,2)"], "seed has no valid range: "),
         (["training.dry_run=true"], "training.dry_run=true gives no score to search by"),
         (["optimizer.nonsense=1,2"], "there is no setting optimizer.nonsense"),
         (["hydra.sweeper.storage=mysql://a@localhost/b"], "cannot open the study in mysql:"),
     ],
 )
-def test_a_study_that_cannot_be_says_why(
+def test_a_study_that_cannot_run_is_refused(
     more: list[str], reason: str, study: Call, tmp_path: Path
 ) -> None:
     result = study(*more)
     assert result.status == 2
     assert reason in result.err
     assert "Traceback" not in result.err
-    assert not [*tmp_path.rglob("study.db")], "the right command would find another study there"
+    assert not [*tmp_path.rglob("study.db")], "a corrected command would find the wrong study there"
 
 
 @needs_optuna
-def test_the_example_draws_trials_that_compose(
+def test_the_example_sweep_draws_valid_trials(
     nmt: Call, trials: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -252,12 +260,12 @@ def test_the_example_draws_trials_that_compose(
     assert len(set(trials)) == 2
 
 
-def test_without_a_range_there_is_nothing_to_search() -> None:
+def test_a_search_without_a_range_is_refused() -> None:
     with pytest.raises(UserError, match="has nothing to search"):
         split_overrides(OverridesParser.create().parse_overrides(["a=1", "b=choice(2)"]))
 
 
-def test_without_optuna_one_line_says_what_to_install(
+def test_without_optuna_the_message_names_the_extra(
     study: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)

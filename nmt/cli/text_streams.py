@@ -1,4 +1,4 @@
-"""Text into and out of the plain commands: UTF-8, one sentence a line."""
+"""Reads and writes standard streams as UTF-8 text with one sentence per line."""
 
 import io
 import sys
@@ -8,15 +8,19 @@ from typing import TextIO
 from nmt.errors import UserError
 
 
-def utf8(stream: TextIO) -> TextIO:
-    """Return a standard stream in UTF-8 whatever the locale; only LF (or CR LF) ends a line."""
+def utf8_stream(stream: TextIO) -> TextIO:
+    """Set a standard stream to UTF-8, whatever the locale; only LF or CR LF ends a line."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(encoding="utf-8", errors="strict", newline="\n")
     return stream
 
 
-def input_lines(stream: TextIO, prompt: str | None) -> Iterator[str]:
-    """Yield lines without their ends; with a prompt, which goes to stderr, until end of file.
+def read_sentences(stream: TextIO, prompt: str | None) -> Iterator[str]:
+    """Yield the lines of a stream without their line ends.
+
+    Args:
+        stream: Standard input.
+        prompt: Printed to stderr before each line; None: nothing is printed.
 
     Raises:
         UserError: A line is not UTF-8.
@@ -29,8 +33,8 @@ def input_lines(stream: TextIO, prompt: str | None) -> Iterator[str]:
             line = stream.readline()
         except UnicodeDecodeError as error:
             raise UserError(
-                f"standard input is not UTF-8 behind line {number:,}: {error.reason}; convert it, "
-                "for example with: iconv -f LATIN1 -t UTF-8"
+                f"standard input is not UTF-8 after line {number:,}: {error.reason}; convert it, "
+                "e.g. with: iconv -f LATIN1 -t UTF-8"
             ) from None
         if not line:
             break
@@ -41,7 +45,7 @@ def input_lines(stream: TextIO, prompt: str | None) -> Iterator[str]:
 
 
 def chunked(lines: Iterable[str], size: int) -> Iterator[list[str]]:
-    """Collect lines into lists of ``size``, the last one shorter."""
+    """Collect lines into lists of ``size``; the last list may be shorter."""
     chunk: list[str] = []
     for line in lines:
         chunk.append(line)

@@ -1,4 +1,4 @@
-"""`nmt train -m`: one table of all jobs, however they ended, and the same one again."""
+"""`nmt train -m`: a table of all jobs, however they ended; repeating the sweep reproduces it."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from nmt import pipeline
 from nmt.errors import UserError
 from nmt.pipeline import Outcome
 from nmt.run.folder import RunFolder
-from nmt.sweeps.sweep import sweep_name
+from nmt.sweeps.sweep_overrides import sweep_name
 
 Call = Callable[..., Any]
 Tiny = Callable[[Path], list[str]]
@@ -35,7 +35,7 @@ def table(text: str) -> str:
     return text[text.index("| ") : text.index("sweep folder")].strip()
 
 
-def test_a_sweep_ends_in_a_table_and_finds_it_again(sweep: Call, tmp_path: Path) -> None:
+def test_a_sweep_ends_in_a_table_and_a_repetition_in_the_same(sweep: Call, tmp_path: Path) -> None:
     first = sweep("seed=1,2")
     assert first.status == 0, first.err
     written = (tmp_path / "table" / "table.md").read_text(encoding="utf-8")
@@ -55,7 +55,7 @@ def test_a_sweep_ends_in_a_table_and_finds_it_again(sweep: Call, tmp_path: Path)
 
 @pytest.fixture
 def ending(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let jobs end by seed, as `finished` where nothing else is said, without any training."""
+    """Return a function that replaces training: it sets how the jobs of some seeds end."""
 
     def by_seed(**endings: Callable[[], None]) -> None:
         def train(config: Any, _: str, interrupted: Callable[[], bool]) -> Outcome:
@@ -77,7 +77,7 @@ def ending(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.mark.parametrize(
     ("given", "value"),
     [
-        ("data.root=folder", "folder"),  # the data that is composed before the jobs has no root
+        ("data.root=folder", "folder"),  # what Hydra composes before the jobs has no data.root
         ("data.root=/a/b-c_d.e", "/a/b-c_d.e"),
         ("data.cache_dir=with blanks", "with blanks"),
         ("data.cache_dir='a,b'", "a,b"),
@@ -86,7 +86,7 @@ def ending(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         ("data.cache_dir=null", None),
     ],
 )
-def test_a_setting_reaches_the_jobs_of_a_sweep_as_it_is(
+def test_a_setting_reaches_the_jobs_of_a_sweep_unchanged(
     given: str,
     value: str | None,
     nmt: Call,
@@ -110,7 +110,7 @@ def statuses(folder: Path) -> list[str]:
     return [row["status"] for row in written["rows"]]
 
 
-def test_a_job_that_fails_is_a_row_and_the_others_go_on(
+def test_a_failed_job_is_a_row_and_the_others_still_run(
     sweep: Call, ending: Call, tmp_path: Path
 ) -> None:
     ending()
@@ -122,7 +122,7 @@ def test_a_job_that_fails_is_a_row_and_the_others_go_on(
     assert statuses(tmp_path) == ["failed", "finished"]
 
 
-def test_a_crash_leaves_the_table(sweep: Call, ending: Call, tmp_path: Path) -> None:
+def test_a_crash_still_writes_the_table(sweep: Call, ending: Call, tmp_path: Path) -> None:
     def crash() -> None:
         raise RuntimeError("out of memory")
 
@@ -132,7 +132,7 @@ def test_a_crash_leaves_the_table(sweep: Call, ending: Call, tmp_path: Path) -> 
     assert statuses(tmp_path) == ["failed", "finished"]
 
 
-def test_an_interrupted_sweep_shows_the_rows_it_has(
+def test_an_interrupted_sweep_shows_the_jobs_so_far(
     sweep: Call, ending: Call, tmp_path: Path
 ) -> None:
     ending(seed_2=lambda: signal.raise_signal(signal.SIGINT))
@@ -142,7 +142,7 @@ def test_an_interrupted_sweep_shows_the_rows_it_has(
     assert "interrupted" in table(result.out)
 
 
-def test_ctrl_c_twice_shows_the_rows_it_has(sweep: Call, ending: Call, tmp_path: Path) -> None:
+def test_ctrl_c_twice_shows_the_jobs_so_far(sweep: Call, ending: Call, tmp_path: Path) -> None:
     def interrupt() -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
@@ -154,8 +154,8 @@ def test_ctrl_c_twice_shows_the_rows_it_has(sweep: Call, ending: Call, tmp_path:
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run each job in a process of its own, which tells the launching one nothing."""
-    Plugins.instance()  # reads the module anew, the first time
+    """Run each job in its own process, which returns nothing to the launching one."""
+    Plugins.instance()  # imports the module again on first use, which would undo the patch
     run_job = basic_launcher.run_job
 
     def fork(**arguments: Any) -> JobReturn:
@@ -172,7 +172,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_jobs_of_other_processes_are_in_the_table(
+def test_jobs_of_other_processes_appear_in_the_table(
     sweep: Call, ending: Call, tmp_path: Path
 ) -> None:
     def fail() -> None:
@@ -188,7 +188,7 @@ def test_jobs_of_other_processes_are_in_the_table(
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_a_table_shows_the_jobs_of_this_call_alone(
+def test_a_table_shows_only_the_jobs_of_this_call(
     sweep: Call, ending: Call, tmp_path: Path
 ) -> None:
     ending()
@@ -199,7 +199,7 @@ def test_a_table_shows_the_jobs_of_this_call_alone(
     assert [row["overrides"]["seed"] for row in written["rows"]] == ["3"]
 
 
-def test_a_rehearsal_leaves_no_row(sweep: Call, tmp_path: Path, ending: Call) -> None:
+def test_a_dry_run_leaves_no_row(sweep: Call, tmp_path: Path, ending: Call) -> None:
     folder = RunFolder(tmp_path / "run")
     ending()
     with pytest.MonkeyPatch.context() as patch:
@@ -222,7 +222,7 @@ def test_the_same_command_has_the_same_folder(
     assert folder.name == sweep_name(["seed=1,2"])
 
 
-def test_a_name_of_a_sweep_hangs_on_what_is_trained_alone() -> None:
+def test_the_name_of_a_sweep_depends_only_on_what_is_trained() -> None:
     name = sweep_name(["model=rnn", "optimizer.learning_rate=interval(0,1)"])
     assert name.startswith("learning_rate-")
     assert sweep_name(["optimizer.learning_rate=interval(0,1)", "model=rnn"]) == name

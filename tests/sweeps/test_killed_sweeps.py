@@ -1,4 +1,4 @@
-"""A sweep killed with all of its processes goes on where it was, when the same command is typed."""
+"""A sweep whose processes are all killed continues when the same command is repeated."""
 
 import importlib.util
 import json
@@ -16,7 +16,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-Seen = dict[Path, tuple[bytes, int]]
+Summaries = dict[Path, tuple[bytes, int]]
 SHORT = [
     *("training.max_updates=5", "training.save_every=1", "training.validate_every=5"),
     *("training.threads=1", "logging.tensorboard=false", "logging.samples=0"),
@@ -30,32 +30,32 @@ STUDY = [
 
 @pytest.fixture
 def command(corpus: Path, tiny: Callable[[Path], list[str]]) -> list[str]:
-    """A sweep of tiny models, without what it sweeps over."""
+    """The command of a sweep over tiny models, without the swept settings."""
     return [sys.executable, "-m", "nmt", "train", "-m", *tiny(corpus), *SHORT]
 
 
-def kill(command: list[str], root: Path, finished: int) -> Seen:
-    """Start a sweep, kill it within the job after so many, and return the summaries it left."""
-    begun = subprocess.Popen(
+def kill(command: list[str], root: Path, finished: int) -> Summaries:
+    """Start a sweep, kill it after ``finished`` jobs, and return the summaries it left."""
+    process = subprocess.Popen(
         command, cwd=root, start_new_session=True, stdout=DEVNULL, stderr=PIPE, text=True
     )
     while not _within_a_job(root, finished):
-        assert begun.poll() is None, begun.communicate()[1]
+        assert process.poll() is None, process.communicate()[1]
         time.sleep(0.002)
-    os.killpg(begun.pid, signal.SIGKILL)
-    begun.communicate()
-    left = seen(root)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    left = summaries(root)
     assert len(left) == finished
     return left
 
 
 def _within_a_job(root: Path, finished: int) -> bool:
-    """Whether so many jobs are finished, and the next has saved its first checkpoint."""
+    """Whether this number of jobs is finished and the next one has saved its first checkpoint."""
     folders = {path.parents[1] for path in root.glob("runs/*/checkpoints/last.pt")}
-    return len(folders) > finished and len(seen(root)) == finished
+    return len(folders) > finished and len(summaries(root)) == finished
 
 
-def seen(root: Path) -> Seen:
+def summaries(root: Path) -> Summaries:
     files = root.glob("runs/*/summary.json")
     return {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in files}
 
@@ -65,12 +65,12 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return written
 
 
-def went_on(root: Path, row: dict[str, Any]) -> bool:
+def was_resumed(root: Path, row: dict[str, Any]) -> bool:
     log = (root / row["folder"] / "train.log").read_text(encoding="utf-8")
     return "going on after update" in log
 
 
-def test_a_plain_sweep_goes_on(command: list[str], tmp_path: Path) -> None:
+def test_a_plain_sweep_continues(command: list[str], tmp_path: Path) -> None:
     command.append("seed=1,2,3")
     before = kill(command, tmp_path, finished=1)
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
@@ -79,14 +79,14 @@ def test_a_plain_sweep_goes_on(command: list[str], tmp_path: Path) -> None:
     (folder,) = (tmp_path / "runs" / "sweeps").iterdir()
     table = rows(folder)
     assert [row["status"] for row in table] == ["finished"] * 3
-    assert [went_on(tmp_path, row) for row in table] == [False, True, False]
-    assert before.items() <= seen(tmp_path).items()
+    assert [was_resumed(tmp_path, row) for row in table] == [False, True, False]
+    assert before.items() <= summaries(tmp_path).items()
 
 
 @pytest.mark.skipif(
     importlib.util.find_spec("optuna") is None, reason="Optuna is not installed: nmt[optuna]"
 )
-def test_a_study_goes_on(command: list[str], tmp_path: Path) -> None:
+def test_a_study_continues(command: list[str], tmp_path: Path) -> None:
     import optuna
 
     def trials(folder: Path) -> list[Any]:
@@ -105,11 +105,11 @@ def test_a_study_goes_on(command: list[str], tmp_path: Path) -> None:
     found = trials(folder)
     assert [trial.state.name for trial in found] == ["COMPLETE"] * 8
     assert found[3].params == drawn
-    assert before.items() <= seen(tmp_path).items()
+    assert before.items() <= summaries(tmp_path).items()
     table = rows(folder)
     assert sorted(row["trial"] for row in table) == list(range(8))
     assert len({row["folder"] for row in table}) == 8
-    assert [row["trial"] for row in table if went_on(tmp_path, row)] == [3]
+    assert [row["trial"] for row in table if was_resumed(tmp_path, row)] == [3]
     best = max(found, key=lambda trial: trial.value)
     assert table[0]["score"] == best.value
     assert f": validation bleu {best.value:.2f}\n" in again.stdout

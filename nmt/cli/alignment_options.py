@@ -1,0 +1,97 @@
+"""The options --layer, --head, --shift and --threshold: how attention is read as an alignment."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nmt.errors import UserError
+
+if TYPE_CHECKING:
+    from nmt.config.schema import Config
+    from nmt.evaluation.alignment_extractor import AlignmentExtractor
+
+Layer = Annotated[
+    int | None,
+    typer.Option(
+        help="Decoder layer to read, from 0; a negative number counts from the last. "
+        "[the guided layer, else the last but one]"
+    ),
+]
+Head = Annotated[
+    str | None,
+    typer.Option(
+        help="Attention head of that layer, from 0, or 'mean' for the average of all. "
+        "[the guided head, else mean]"
+    ),
+]
+Shift = Annotated[
+    bool | None,
+    typer.Option(
+        "--shift/--no-shift",
+        help="Read the attention for a target word one step later, when the word is the decoder's "
+        "input. [as guided, else no]",
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        help="Also link source words whose weight is at least this share of the largest weight. "
+        "[0.3 if guided, else 1: only the largest]"
+    ),
+]
+
+
+@dataclass(frozen=True)
+class AlignmentOptions:
+    """The options as given; None selects the default of the run."""
+
+    layer: int | None
+    head: str | None
+    shift: bool | None
+    threshold: float | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether any option is given."""
+        return self != AlignmentOptions(None, None, None)
+
+    def check(self) -> None:
+        """Check what does not depend on the model.
+
+        Raises:
+            UserError: The head is neither a number nor 'mean', or the threshold is out of range.
+        """
+        self._head_number()
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            raise UserError(f"--threshold is {self.threshold}; it must be above 0 and at most 1")
+
+    def resolve(self, config: "Config", layers: int, heads: int) -> "AlignmentExtractor":
+        """Return how to read a model with this number of layers and heads.
+
+        Raises:
+            UserError: The layer or the head does not exist.
+        """
+        from nmt.evaluation.alignment_extractor import default_extractor
+
+        extractor = default_extractor(config, layers)
+        if self.layer is not None:
+            extractor = replace(extractor, layer=self.layer)
+        if self.head is not None:
+            extractor = replace(extractor, head=self._head_number())
+        if self.shift is not None:
+            extractor = replace(extractor, shift=self.shift)
+        if self.threshold is not None:
+            extractor = replace(extractor, threshold=self.threshold)
+        return extractor.resolved(layers, heads)
+
+    def _head_number(self) -> int | None:
+        if self.head is None or self.head == "mean":
+            return None
+        try:
+            return int(self.head)
+        except ValueError:
+            raise UserError(
+                f"--head {self.head}: it must be a number from 0, or 'mean' for the average of the "
+                "layer's heads"
+            ) from None

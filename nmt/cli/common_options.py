@@ -1,0 +1,25 @@
+"""Options that several commands share; [brackets] enclose the default of an optional one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    Path,
+    typer.Option("--model", help="A run folder, or a checkpoint file in it.", show_default=False),
+]
+BeamSize = Annotated[
+    int | None, typer.Option(help="Beam size of the search; 1 is greedy. [the run's setting]")
+]
+LengthPenalty = Annotated[
+    float | None,
+    typer.Option(
+        help="Alpha of Wu et al. 2016; higher values favor longer translations. [the run's setting]"
+    ),
+]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Sentences that are translated together. [the run's setting]")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+JsonOutput = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -1,0 +1,46 @@
+"""Checks the corpus of a configuration."""
+
+from nmt.config.schema import Config
+from nmt.data_check.check_corpus import check_corpus
+from nmt.data_check.check_report import DataReport
+from nmt.data_check.check_settings import CheckSettings
+from nmt.data_check.open_splits import open_splits
+from nmt.data_check.read_split import Progress
+
+
+def check_configured_corpus(
+    config: Config,
+    progress: Progress,
+    *,
+    name: str | None = None,
+    has_valid: bool = True,
+    any_vocabulary: bool = False,
+) -> DataReport:
+    """Check the corpus that training with a configuration would read.
+
+    Args:
+        config: Its data, tokenizer and training sections are used.
+        progress: Called with a split's name and the number of pairs read so far.
+        name: What the report calls the corpus; None: the name in the configuration.
+        has_valid: Whether the validation split is checked.
+        any_vocabulary: Whether a smaller vocabulary is fine where the text allows no larger one.
+
+    Raises:
+        UserError: A folder is missing or lacks a split, or a setting cannot be followed.
+    """
+    data = config.data
+    settings = CheckSettings(
+        name=data.name if name is None else name,
+        languages=(data.source_language, data.target_language),
+        stop=data.on_doubt == "stop",
+        filters=data.filters,
+        max_length=data.max_length,
+        tokenizer=config.tokenizer,
+        batch_tokens=config.training.batch_tokens or CheckSettings.batch_tokens,
+        accumulation=config.training.accumulation,
+        any_vocabulary=any_vocabulary,
+    )
+    splits = open_splits(data)
+    if not has_valid:
+        del splits["valid"]
+    return check_corpus(splits, settings, progress)

@@ -1,0 +1,104 @@
+"""Writes views of attention to files; the suffix of a path selects the format."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nmt.durable_file import atomic_write
+from nmt.errors import UserError
+from nmt.evaluation.alignment_extractor import AlignmentExtractor
+from nmt.evaluation.attention_heatmap import map_heatmap
+from nmt.evaluation.attention_view import AttentionView
+from nmt.reporting.heatmaps.rendering import FORMATS, save_heatmap, save_heatmap_grid
+
+_PICTURES = tuple(f".{name}" for name in FORMATS)
+_SUFFIXES = (*_PICTURES, ".html", ".json", ".align")
+
+
+def check_outputs(paths: Sequence[Path], sentences: int, *, grid: bool) -> None:
+    """Check the output paths before any work is done.
+
+    Args:
+        paths: The files to write.
+        sentences: The number of sentences to show.
+        grid: Whether a grid of all layers and heads is drawn.
+
+    Raises:
+        UserError: A suffix is unknown, a path is repeated or a folder, or a grid has no picture
+            file or several sentences.
+    """
+    for number, path in enumerate(paths):
+        if path.suffix.lower() not in _SUFFIXES:
+            raise UserError(f"--output {path}: its suffix must be one of {', '.join(_SUFFIXES)}")
+        if path in paths[:number]:
+            raise UserError(f"--output {path} is given twice")
+        if path.is_dir():
+            raise UserError(f"--output {path} is a folder")
+    if not grid:
+        return
+    if not any(path.suffix.lower() in _PICTURES for path in paths):
+        raise UserError(f"--grid draws a picture: add --output with one of {', '.join(_PICTURES)}")
+    if sentences != 1:
+        raise UserError(f"--grid draws one sentence, but there are {sentences:,}")
+
+
+def write_outputs(
+    paths: Sequence[Path],
+    views: Sequence[AttentionView],
+    links: Sequence[str],
+    extractor: AlignmentExtractor,
+    *,
+    grid: bool,
+) -> None:
+    """Write every file.
+
+    Args:
+        paths: The files to write, as `check_outputs` accepts them.
+        views: The prepared views, one per sentence.
+        links: The word links of each sentence, for ``.align`` files.
+        extractor: The layer and head that pictures show.
+        grid: Whether pictures show all layers and heads.
+
+    Raises:
+        UserError: A file cannot be written.
+    """
+    for path in paths:
+        try:
+            _write(path, views, links, extractor, grid=grid)
+        except OSError as error:
+            raise UserError(f"--output {path}: {error}") from error
+
+
+def _write(
+    path: Path,
+    views: Sequence[AttentionView],
+    links: Sequence[str],
+    extractor: AlignmentExtractor,
+    *,
+    grid: bool,
+) -> None:
+    match path.suffix.lower():
+        case ".html":
+            from nmt.reporting.pages.attention_page import save_attention_page
+
+            records = [view.record() for view in views]
+            save_attention_page(records, path, "Attention", extractor.layer, extractor.head)
+        case ".json":
+            from nmt.reporting.attention_json import save_attention_json
+
+            save_attention_json([view.record() for view in views], path)
+        case ".align":
+            with atomic_write(path) as partial:
+                partial.write_text("".join(f"{line}\n" for line in links), encoding="utf-8")
+        case _ if grid:
+            save_heatmap_grid(views[0].record(), path)
+        case _:
+            for number, view in enumerate(views, start=1):
+                name = path.name if len(views) == 1 else f"{path.stem}-{number}{path.suffix}"
+                _draw(view, extractor, path.with_name(name))
+
+
+def _draw(view: AttentionView, extractor: AlignmentExtractor, path: Path) -> None:
+    heatmap = map_heatmap(view.attention, extractor.layer, extractor.head)
+    suffix = ", read one step later" if extractor.shift else ""
+    save_heatmap(replace(heatmap, title=f"{heatmap.title}{suffix}"), path)

@@ -1,0 +1,109 @@
+"""Views of attention: the map of one sentence pair with the text and title to show with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from nmt.decoding.translator import Translator
+from nmt.errors import UserError
+from nmt.evaluation.aligner import Aligner
+from nmt.evaluation.alignment_extractor import AlignmentExtractor
+from nmt.evaluation.attention_map import AttentionMap, hypothesis_map
+from nmt.reporting.attention_record import AttentionRecord
+
+
+@dataclass(frozen=True)
+class AttentionView:
+    """The attention of one sentence pair, ready to be shown.
+
+    Attributes:
+        attention: The attention of the pieces or words.
+        source_text: The sentence.
+        target_text: Its translation.
+        title: A description of where the translation comes from.
+    """
+
+    attention: AttentionMap
+    source_text: str
+    target_text: str
+    title: str
+
+    def prepared(
+        self, extractor: AlignmentExtractor, *, pieces: bool, eos: bool
+    ) -> "AttentionView":
+        """Return the view with its map shifted, merged and stripped of EOS as requested.
+
+        Args:
+            extractor: Its shift says whether to show each target piece with the attention of the
+                next step.
+            pieces: Whether to show pieces; otherwise they are merged to words.
+            eos: Whether to show EOS.
+
+        Raises:
+            UserError: No source or no target token is left.
+        """
+        attention, title = self.attention, self.title
+        if extractor.shift:
+            attention, title = attention.shifted(), f"{title}, read one step later"
+        if not pieces:
+            attention = attention.merged()
+        if not eos:
+            attention = attention.without_eos()
+        if not attention.target or not attention.source:
+            side = "source" if attention.target else "translation"
+            raise UserError(
+                f"the {side} of {self.source_text!r} is empty without its end mark; leave out "
+                "--no-eos and --shift"
+            )
+        return replace(self, attention=attention, title=title)
+
+    def record(self) -> AttentionRecord:
+        """Return the record that pages, grids and JSON files are made of."""
+        shown = self.attention
+        texts = self.title, self.source_text, self.target_text
+        return AttentionRecord(shown.source, shown.target, shown.weights, *texts)
+
+
+def hypothesis_views(
+    translator: Translator, sources: Sequence[str], rank: int
+) -> list[AttentionView]:
+    """Translate sentences and view the attention of one hypothesis of each.
+
+    Args:
+        translator: Translates.
+        sources: The sentences.
+        rank: Which hypothesis of the beam to view; the best is 0.
+
+    Raises:
+        UserError: The beam has too few hypotheses, or a sentence is empty once normalized.
+    """
+    beam_size = translator.decoding.beam_size
+    if rank >= beam_size:
+        raise UserError(f"--rank {rank + 1} exceeds the beam size: add --beam-size {rank + 1}")
+    views = []
+    for translation in translator.translate(sources, need_weights=True):
+        if not translation.hypotheses:
+            raise UserError(
+                f"normalization leaves nothing of {translation.source!r}, so there is no attention "
+                "to show"
+            )
+        if rank >= len(translation.hypotheses):
+            raise UserError(
+                f"there are {len(translation.hypotheses)} translations of {translation.source!r}, "
+                f"so none has rank {rank + 1}"
+            )
+        log_prob = translation.hypotheses[rank].log_prob
+        title = f"translation {rank + 1} of a beam of {beam_size}, log-probability {log_prob:.2f}"
+        attention = hypothesis_map(translation, translator.tokenizers, rank)
+        views.append(AttentionView(attention, translation.source, translation.texts[rank], title))
+    return views
+
+
+def forced_views(
+    aligner: Aligner, sources: Sequence[str], references: Sequence[str]
+) -> list[AttentionView]:
+    """Force the model to produce reference translations and view its attention."""
+    pairs = list(zip(sources, references, strict=True))
+    return [
+        AttentionView(attention, source, target, "forced onto the reference")
+        for attention, (source, target) in zip(aligner.attention_maps(pairs), pairs, strict=True)
+    ]

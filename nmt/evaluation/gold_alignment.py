@@ -1,0 +1,72 @@
+"""Scores a model's word alignments against gold alignments in a file."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from nmt.data.text_files import stream_aligned
+from nmt.data.word_links import Links, check_links, parse_links
+from nmt.errors import UserError
+from nmt.evaluation.aligner import Aligner
+from nmt.evaluation.alignment_error import AlignmentScore
+from nmt.evaluation.alignment_extractor import AlignmentExtractor, links_by_extractor
+from nmt.text.tokenizer import split_words
+
+ScoredExtractor = tuple[AlignmentExtractor, AlignmentScore]
+
+
+def score_extractors(
+    aligner: Aligner,
+    extractors: Sequence[AlignmentExtractor],
+    source: Path,
+    target: Path,
+    gold: Path,
+    *,
+    flip_gold: bool,
+) -> list[ScoredExtractor]:
+    """Score several ways to extract links from a model's attention, in one pass over a text.
+
+    Args:
+        aligner: Runs the model.
+        extractors: The extractors to score: a layer, a head and a shift each.
+        source: Sentences, one per line.
+        target: Their translations, line by line.
+        gold: Gold links, line by line.
+        flip_gold: Whether the gold links name the target word first.
+
+    Returns:
+        The extractors with their scores, the lowest error rate first; ties keep their order.
+
+    Raises:
+        UserError: A file cannot be read, the files differ in length, or a gold link is invalid.
+    """
+    pending: deque[Links] = deque()  # gold links of the pairs that the aligner has not yet returned
+
+    def pairs() -> Iterator[tuple[str, str]]:
+        lines = stream_aligned(source, target, gold)
+        for number, (source_line, target_line, gold_line) in enumerate(lines, start=1):
+            place = f"{gold}, line {number:,}"
+            pending.append(_parse_gold(gold_line, source_line, target_line, flip_gold, place))
+            yield source_line, target_line
+
+    scores = [AlignmentScore()] * len(extractors)
+    for found in aligner.apply(
+        pairs(), lambda attention: links_by_extractor(extractors, attention)
+    ):
+        links = pending.popleft()
+        scores = [score.with_pair(one, links) for score, one in zip(scores, found, strict=True)]
+    if not scores[0].possible:
+        raise UserError(f"{gold} holds no link, so there is nothing to compare with")
+    scored = zip(extractors, scores, strict=True)
+    return sorted(scored, key=lambda pair: pair[1].error_rate)
+
+
+def _parse_gold(line: str, source: str, target: str, flip: bool, place: str) -> Links:
+    try:
+        links = parse_links(line)
+    except ValueError as error:
+        raise UserError(f"{place}: {error}") from None
+    if flip:
+        links = links.flipped()
+    check_links(links, len(split_words(source)), len(split_words(target)), place)
+    return links

@@ -1,0 +1,121 @@
+"""How a command exits: its status, its error line, and all processes of torchrun together."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from functools import partial
+from typing import NoReturn
+
+from nmt.errors import UserError
+
+
+class ExitStatus(IntEnum):
+    """The exit statuses of `nmt` other than 0."""
+
+    FAILED = 1
+    USER_ERROR = 2
+    """Something that the user gave is wrong."""
+    RESUMABLE = 75
+    """EX_TEMPFAIL: the run was interrupted and saved; the same command resumes it."""
+    INTERRUPTED = 130
+    """128 + SIGINT."""
+    BROKEN_PIPE = 141
+    """128 + SIGPIPE."""
+
+
+def print_error(error: UserError) -> None:
+    """Print the message of an error as one line on stderr."""
+    print(f"nmt: {' '.join(str(error).split())}", file=sys.stderr)
+
+
+@contextmanager
+def exit_on_error() -> Iterator[None]:
+    """Exit without a traceback on a `UserError`, a broken pipe or Ctrl-C."""
+    try:
+        yield
+    except UserError as error:
+        print_error(error)
+        sys.exit(ExitStatus.USER_ERROR)
+    except BrokenPipeError:  # the reader has closed its end, as in `nmt translate | head`
+        # The interpreter flushes stdout at exit; send that to /dev/null, or it raises again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitStatus.BROKEN_PIPE)
+    except KeyboardInterrupt:
+        print("nmt: interrupted", file=sys.stderr)
+        sys.exit(ExitStatus.INTERRUPTED)
+
+
+def under_torchrun() -> bool:
+    """Return whether this is one of several processes that torchrun started."""
+    return os.environ.get("WORLD_SIZE", "1") != "1"
+
+
+def is_printing_process() -> bool:
+    """Return whether this process prints the results that all processes share."""
+    return not under_torchrun() or os.environ.get("RANK", "0") == "0"
+
+
+def join_processes() -> None:
+    """Join the other processes of torchrun, if there are any.
+
+    Raises:
+        UserError: They cannot be reached.
+    """
+    if under_torchrun():
+        from nmt import processes  # imported late because it loads torch
+
+        processes.join()
+
+
+@contextmanager
+def exit_together() -> Iterator[None]:
+    """Under torchrun, end this process at once on any exception; else change nothing.
+
+    Only the first process that fails prints its error: the failures of the others usually follow
+    from it. ``os._exit`` skips all cleanup that could wait for another process; torchrun is about
+    to stop them.
+    """
+    if not under_torchrun():
+        yield
+        return
+    try:
+        yield
+    except UserError as error:
+        _exit_now(ExitStatus.USER_ERROR, partial(print_error, error))
+    except KeyboardInterrupt:
+        _exit_now(ExitStatus.INTERRUPTED, lambda: print("nmt: interrupted", file=sys.stderr))
+    except Exception as error:  # of any type: the other processes must not wait for this one
+        _exit_now(ExitStatus.FAILED, partial(_print_failure, error))
+
+
+def _exit_now(status: ExitStatus, print_reason: Callable[[], None]) -> NoReturn:
+    from nmt import processes
+
+    if processes.first_to_fail():
+        print_reason()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _print_failure(error: Exception) -> None:
+    from nmt import processes
+
+    if not processes.is_loss_of_another(error):
+        traceback.print_exception(error)
+        return
+    lost = processes.lost()
+    reason = (
+        f"{lost} of this training was killed"
+        if lost
+        else "another process of this training has ended or does not respond"
+    )
+    print_error(
+        UserError(
+            f"{reason}, so all processes exit ({error}); the last checkpoint is intact: run the "
+            "same command to resume"
+        )
+    )

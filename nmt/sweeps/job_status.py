@@ -1,0 +1,15 @@
+"""How a job of a sweep ended."""
+
+from enum import StrEnum
+
+
+class JobStatus(StrEnum):
+    """The status of a sweep's job, as written to its file and to the table."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    """Stopped by a signal, and saved where possible."""
+    KILLED = "killed"
+    """Ended without reporting a status."""

@@ -1,0 +1,15 @@
+"""Registers everything of `nmt` with Hydra: schemas, resolvers, launchers and the sweeper."""
+
+from omegaconf import OmegaConf
+
+from nmt.config.store import register_schemas
+from nmt.sweeps.launchers import forget_settings_of_plugins, plugin_class
+from nmt.sweeps.optuna_sweeper import register_sweeper
+
+
+def register_with_hydra() -> None:
+    """Register what ``configs/`` refers to; may be called more than once."""
+    register_schemas()
+    OmegaConf.register_new_resolver("plugin", plugin_class, replace=True)
+    forget_settings_of_plugins()
+    register_sweeper()

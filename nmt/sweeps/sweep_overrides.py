@@ -1,0 +1,80 @@
+"""The overrides of a sweep: the name they give it, and how they are passed on to its jobs."""
+
+import re
+from collections.abc import Sequence
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.types import RunMode
+
+from nmt.config.store import group_choices
+from nmt.data.encoded import content_hash
+from nmt.errors import UserError
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
+_SPECIAL = re.compile(r"""[,'"\\$()\[\]{}=]|[^ -~]""")
+_NOT_IN_NAME = (  # overrides that may change while the sweep stays the same
+    "hydra.launcher",
+    "hydra/launcher",
+    "hydra.sweep.",
+    "hydra.sweeper.n_trials",
+    "hydra.sweeper.n_jobs",
+    "hydra.sweeper.max_failure_rate",
+)
+
+
+def is_sweep() -> bool:
+    """Return whether the current job belongs to a sweep (``-m``)."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def defer_to_jobs(override: str) -> str:
+    """Rewrite a simple override as a sweep over its one value; return others unchanged.
+
+    Before the jobs, Hydra composes a configuration without the swept settings. That configuration
+    may lack a setting that every job has, e.g. ``data.root`` where the swept experiments choose the
+    data. Hydra applies swept overrides only in the jobs.
+    """
+    key, _, value = override.partition("=")
+    if key.startswith("hydra.") or key.lstrip("+") in group_choices():
+        return override
+    if value == "null" or _SPECIAL.search(value):
+        return override  # Hydra would change such a value on its way to the jobs
+    return f"{key}=choice({value if _PLAIN.fullmatch(value) else repr(value)})"
+
+
+def sweep_name(overrides: Sequence[str]) -> str:
+    """Return a name such as ``seed-1a2b3c``; it does not depend on the order of the overrides."""
+    keys = dict.fromkeys(key for override in overrides for key in _swept_keys(override))
+    label = "-".join([*keys][:3]) or "sweep"
+    hashed = sorted(override for override in overrides if not override.startswith(_NOT_IN_NAME))
+    return f"{label}-{content_hash(hashed)[:6]}"
+
+
+def _swept_keys(override: str) -> list[str]:
+    """Return the part of a name that an override gives: the swept key, or the chosen sweep."""
+    key, _, value = override.partition("=")
+    if key == "sweep":
+        return [value]
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+    except HydraException:
+        return []  # Hydra reports it later
+    return [re.split(r"[./]", key)[-1]] if parsed.is_sweep_override() else []
+
+
+def refuse_single_run() -> None:
+    """Refuse options that only a sweep can use if the current job is a single run.
+
+    Raises:
+        UserError: A sweep, a launcher or a sweeper was chosen without ``-m``.
+    """
+    if is_sweep():
+        return
+    choices = HydraConfig.get().runtime.choices
+    if (chosen := choices.get("sweep")) is not None:
+        raise UserError(f"sweep={chosen} trains several models: add -m")
+    for group in ("hydra/launcher", "hydra/sweeper"):
+        if (chosen := choices.get(group, "basic")) != "basic":
+            raise UserError(f"{group}={chosen} applies only to sweeps: add -m")

@@ -1,0 +1,174 @@
+"""The record of a sweep: one file per job, and the table that is made of them at the end.
+
+A job may run in another process or on another machine, and may be killed. So each job writes a file
+to the sweep's folder when it starts and rewrites it when it ends. The process that launched the
+sweep reads these files at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.conf import HydraConf
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from nmt.errors import UserError
+from nmt.run.folder import write_json
+from nmt.sweeps.job_status import JobStatus
+from nmt.sweeps.results_table import SweepRow, best_line, markdown, plain, ranked
+from nmt.sweeps.sweep_overrides import is_sweep
+
+_STUDY = "study"  # in place of a call's identifier, since a study continues over several calls
+
+
+@dataclass(frozen=True)
+class _Launched:
+    """The sweep that this process launched.
+
+    Attributes:
+        folder: The folder of the sweep.
+        study: Whether Optuna runs it.
+    """
+
+    folder: Path
+    study: bool
+
+
+_launched: list[_Launched] = []  # at most one
+
+
+class SweepStart(Callback):
+    """Hydra calls this in the process that launches a sweep; it keeps the sweep's folder."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Keep what the report at the end of the sweep needs."""
+        _launched[:] = [_Launched(Path(config.hydra.sweep.dir), _is_study(config.hydra))]
+
+
+def _is_study(hydra: DictConfig | HydraConf) -> bool:
+    return bool(hydra.runtime.choices.get("hydra/sweeper") == "optuna")
+
+
+class SweepRecord:
+    """The results of the jobs of one call, in ``jobs/NUMBER.json`` of the sweep's folder.
+
+    It is pickled along with the job function into the processes of the jobs. Its methods do nothing
+    outside a sweep.
+    """
+
+    def __init__(self) -> None:
+        """Start without jobs; relative paths refer to the current folder."""
+        _launched.clear()
+        self._call = uuid.uuid4().hex
+        self._home = Path.cwd()
+
+    def start_job(self) -> None:
+        """Record that the current job runs. If it is killed, the file keeps this status."""
+        self.note(JobStatus.RUNNING)
+
+    def note(
+        self,
+        status: JobStatus,
+        folder: Path | None = None,
+        summary: Mapping[str, Any] | None = None,
+        *,
+        score: float | None = None,
+        metric: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Record the status of the current job.
+
+        Args:
+            status: Anything but ``KILLED``, which is inferred from ``RUNNING`` at the end.
+            folder: The run folder.
+            summary: The summary of a finished run.
+            score: The value that a search maximizes.
+            metric: The name of that value.
+            reason: Why the job failed.
+
+        Raises:
+            UserError: The file cannot be written.
+        """
+        if not is_sweep():
+            return
+        job = HydraConfig.get()
+        content = {
+            "call": _STUDY if _is_study(job) else self._call,
+            "number": job.job.num,
+            "status": status,
+            "overrides": dict(override.split("=", 1) for override in job.overrides.task),
+            "folder": None if folder is None else str(folder),
+            "score": score,
+            "metric": metric,
+            "reason": reason,
+            "summary": summary,
+        }
+        file = self._job_file()
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(file, content)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {file}: {error.strerror}; fix that, or choose another "
+                "hydra.sweep.dir"
+            ) from error
+
+    def forget_job(self) -> None:
+        """Delete the file of the current job, which was only a dry run."""
+        if is_sweep():
+            self._job_file().unlink(missing_ok=True)
+
+    def _job_file(self) -> Path:
+        job = HydraConfig.get()
+        return self._home / job.sweep.dir / "jobs" / f"{job.job.num}.json"
+
+    def rows(self) -> list[SweepRow]:
+        """Return the results of the jobs in order; for a study, those of earlier calls too."""
+        if not _launched:
+            return []
+        files = (self._home / _launched[0].folder / "jobs").glob("*.json")
+        found = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+        call = _STUDY if _launched[0].study else self._call
+        jobs = [job for job in found if job.pop("call") == call]
+        return [_row(**job) for job in sorted(jobs, key=lambda job: job["number"])]
+
+    def failed(self) -> bool:
+        """Return whether a job of a plain sweep failed; a study tolerates failed trials."""
+        statuses = {row.status for row in self.rows()}
+        return bool(statuses & {JobStatus.FAILED, JobStatus.KILLED}) and not _launched[0].study
+
+    def report(self) -> None:
+        """Print the table and write it to the sweep's folder; a study's best trial comes first.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        rows = self.rows()
+        if not rows:
+            return
+        folder, study = _launched[0].folder, _launched[0].study
+        rows = ranked(rows) if study else rows
+        table = markdown(rows, study=study)
+        print(f"\n{table}\nsweep folder {folder}", flush=True)
+        if study and rows[0].score is not None:
+            print(best_line(rows[0]), flush=True)
+        try:
+            (folder / "table.md").write_text(table, encoding="utf-8")
+            write_json(folder / "table.json", plain(rows, study=study))
+        except OSError as error:
+            raise UserError(
+                f"cannot write the table of the sweep to {folder}: {error.strerror}; "
+                "choose another hydra.sweep.dir"
+            ) from error
+
+
+def _row(status: str, **job: Any) -> SweepRow:
+    ended = JobStatus.KILLED if status == JobStatus.RUNNING else JobStatus(status)
+    return SweepRow(status=ended, **job)

@@ -1,0 +1,189 @@
+"""`nmt train` as a Hydra application: composes each job's configuration and records its result."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nmt.config.check_config import check_config
+from nmt.config.folders import config_directory
+from nmt.config.plain import flatten, to_mapping
+from nmt.config.schema import Config
+from nmt.errors import UserError
+from nmt.process_exit import (
+    ExitStatus,
+    exit_together,
+    is_printing_process,
+    print_error,
+    under_torchrun,
+)
+from nmt.sweeps.composition_errors import explain, setting_paths
+from nmt.sweeps.job_status import JobStatus
+from nmt.sweeps.overrides import quote_value, typed_config
+from nmt.sweeps.registration import register_with_hydra
+from nmt.sweeps.sweep_overrides import (
+    defer_to_jobs,
+    is_sweep,
+    refuse_single_run,
+    sweep_name,
+)
+from nmt.sweeps.sweep_record import SweepRecord
+from nmt.sweeps.train_help import help_text
+
+if TYPE_CHECKING:
+    from nmt.pipeline import Outcome
+
+Train = Callable[[Config, str], "Outcome"]
+"""Trains one configuration, given also as the YAML text that the run folder keeps."""
+
+
+def run_application(arguments: Sequence[str], train: Train) -> None:
+    """Run the Hydra application; exit with a status other than 0 if a job fails.
+
+    The jobs of a sweep run one after another in this process, or where a launcher starts them. If
+    a job fails, its error is printed at once and the other jobs still run. A sweep always ends with
+    a table of its jobs, even when it is interrupted.
+
+    Args:
+        arguments: The command line behind `nmt train`.
+        train: Trains one configuration. A launcher pickles it into the processes of the jobs.
+
+    Raises:
+        UserError: The configuration cannot be composed.
+    """
+    arguments = _overrides_first(arguments)
+    register_with_hydra()
+    if {"--help", "-h"} & set(arguments):
+        print(help_text([a for a in arguments if not a.startswith("-")]))
+        return
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises exceptions instead of printing them
+    sys.argv = ["nmt train", *arguments]
+    jobs = _Jobs(arguments, train)
+
+    def job(
+        composed: DictConfig,
+    ) -> float | None:  # Hydra reads attributes that only functions have
+        return jobs.run(composed)
+
+    application = hydra.main(
+        version_base="1.3", config_path=str(config_directory()), config_name="train"
+    )(job)
+    try:
+        application()
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if isinstance(error, ValueError) and (jobs.started or jobs.record.rows()):
+            raise  # from a job, not from composing the configuration
+        raise explain(error, arguments) from error
+    finally:
+        jobs.record.report()
+    if jobs.failed or jobs.record.failed():
+        sys.exit(ExitStatus.USER_ERROR)
+
+
+class _Jobs:
+    """Runs the jobs of one call, each with the configuration that Hydra composed for it.
+
+    Attributes:
+        record: The results of a sweep's jobs.
+        started: Whether a job has started in this process.
+        failed: Whether a single run, outside a sweep, failed.
+    """
+
+    def __init__(self, arguments: Sequence[str], train: Train) -> None:
+        self._arguments = arguments
+        self._train = train
+        self.record = SweepRecord()
+        self.started = False
+        self.failed = False
+
+    def run(self, composed: DictConfig) -> float | None:
+        """Train, record the result and return the score that a search maximizes."""
+        self.started = True
+        self.record.start_job()
+        try:
+            with exit_together():  # inside the job, before Hydra handles its failure
+                outcome = _train_composed(composed, self._arguments, self._train)
+        except UserError as error:
+            print_error(error)
+            self.failed = not is_sweep()
+            self.record.note(JobStatus.FAILED, reason=_one_line(error))
+            return None
+        except KeyboardInterrupt:
+            self.record.note(JobStatus.INTERRUPTED)
+            raise
+        except BaseException as error:
+            self.record.note(JobStatus.FAILED, reason=_one_line(error))
+            raise
+        return _record_outcome(self.record, outcome, composed.training.best_metric)
+
+
+def _overrides_first(arguments: Sequence[str]) -> list[str]:
+    """Move flags behind the overrides, as Hydra requires; refuse unknown flags."""
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message}; see nmt train --help")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    parsed = parser.parse_intermixed_args(arguments)
+    if parsed.multirun and under_torchrun():
+        raise UserError("torchrun starts the processes of one training; start a sweep without it")
+    flags = [argument for argument in arguments if argument not in parsed.overrides]
+    overrides = list(map(quote_value, parsed.overrides))
+    if not parsed.multirun:
+        return [*overrides, *flags]
+    named = any(override.startswith("hydra.job.name=") for override in overrides)
+    name = [] if named else [f"hydra.job.name={sweep_name(overrides)}"]
+    return [*map(defer_to_jobs, overrides), *name, *flags]
+
+
+def _train_composed(composed: DictConfig, arguments: Sequence[str], train: Train) -> "Outcome":
+    """Check a composed configuration and train it.
+
+    Raises:
+        UserError: The configuration, the corpus or the run folder is at fault.
+    """
+    try:
+        refuse_single_run()
+        config = typed_config(composed)
+        if added := sorted(set(setting_paths(composed)) - set(flatten(to_mapping(config)))):
+            raise UserError(f"there is no setting {', '.join(added)}; + cannot add one")
+        check_config(config)
+        return train(config, OmegaConf.to_yaml(composed, resolve=True))
+    except OmegaConfBaseException as error:
+        raise explain(error, arguments) from error
+
+
+def _record_outcome(record: SweepRecord, outcome: "Outcome", metric: str) -> float | None:
+    """Record the result of a job; return the score that a search maximizes, None of a dry run."""
+    if outcome.rehearsal:
+        record.forget_job()
+        if is_printing_process():
+            print("\n".join(outcome.rehearsal))
+        return None
+    if outcome.summary is None:
+        record.note(JobStatus.INTERRUPTED, outcome.folder.path)
+        sys.exit(ExitStatus.RESUMABLE)
+    score = _validation_score(outcome.summary, metric)
+    record.note(
+        JobStatus.FINISHED, outcome.folder.path, outcome.summary, score=score, metric=metric
+    )
+    return score
+
+
+def _validation_score(summary: Mapping[str, Any], metric: str) -> float:
+    """Return the score of a finished run on the validation set; larger is better."""
+    from nmt.training.kept_checkpoints import score  # imported late because it loads torch
+
+    return score(summary["valid"], metric)
+
+
+def _one_line(error: BaseException) -> str:
+    message = " ".join(str(error).split())
+    return message if isinstance(error, UserError) else f"{type(error).__name__}: {message}"
