@@ -1,7 +1,8 @@
-"""A model on disk: weights, configuration, tokenizers and training state in one file.
+"""The checkpoint file: weights, configuration, tokenizers and training state of a model.
 
-Opening one never runs code: it holds tensors, plain containers and bytes, and is loaded as such.
-It ends with a checksum, so a file that is not as it was written is refused wherever the fault is.
+Loading a file never runs code from it, because it contains only tensors, plain containers and
+bytes. It ends with a checksum, so a file that was changed at any position is refused. Which files
+a run keeps is decided in `nmt.training.kept_checkpoints`.
 """
 
 import hashlib
@@ -24,29 +25,29 @@ from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair
 
 FORMAT_VERSION = 2
-"""Written; 1, which had no checksum and no ``update``, is still read."""
+"""The format that is written. Format 1, without checksum and ``update``, can still be read."""
 
-_SEAL = b"\nnmt sha256 %s\n"
-_SEAL_LENGTH = len(_SEAL % b"") + 64
+_TRAILER = b"\nnmt sha256 %s\n"
+_TRAILER_LENGTH = len(_TRAILER % b"") + 64
 _BLOCK = 1 << 20
-_INSTEAD = "take another file of checkpoints/, or a copy"
+_INSTEAD = "use another file of checkpoints/, or a copy"
 
 
 class DamagedCheckpointError(UserError):
-    """A file that is not what was once written, so that an older one has to do."""
+    """A file that differs from what was written; an older one has to be used."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What one file holds.
+    """The content of one file.
 
     Attributes:
-        config: The run's whole configuration.
+        config: The complete configuration of the run.
         tokenizers: Of both sides.
-        weights: The model's; the moving average, where one is kept.
-        training: What `nmt.training` needs to go on; None in a file that is only a model.
-        metrics: Validation scores of these weights, where they were taken.
-        update: After which the weights were so; None where an old file does not tell.
+        weights: Of the model, by name; validated files contain the moving average, if it is on.
+        training: The state from which `nmt.training` resumes; None in a file with only a model.
+        metrics: Validation scores of these weights; empty if they were not validated.
+        update: Number of updates behind the weights; None in old files without it.
     """
 
     config: Config
@@ -57,10 +58,10 @@ class Checkpoint:
     update: int | None = None
 
     def build_model(self) -> TranslationModel:
-        """Build the model and fill in the weights.
+        """Build the model and load the weights.
 
         Raises:
-            UserError: The weights are of another model than the configuration tells.
+            UserError: The weights do not match the configuration.
         """
         sizes = len(self.tokenizers.source), len(self.tokenizers.target)
         model = build_model(self.config.model, *sizes)
@@ -68,24 +69,24 @@ class Checkpoint:
             model.load_state_dict(dict(self.weights))
         except RuntimeError as error:
             raise UserError(
-                f"the checkpoint's weights do not fit its configuration: {error}; take another one"
+                f"the checkpoint's weights do not match its configuration: {error}; use another one"
             ) from error
         return model
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint so that the file is either the old one or the whole new one.
+    """Write a checkpoint so that the file is either the old or the complete new one.
 
     Raises:
-        UserError: It could not be written; what stood there before still stands.
+        UserError: It could not be written. The old file is unchanged.
     """
     write_checkpoint(encode_checkpoint(checkpoint), path)
 
 
 def encode_checkpoint(checkpoint: Checkpoint) -> memoryview:
-    """Return the content of a checkpoint's file: what `torch.save` makes, and a line behind it.
+    """Return the content of a checkpoint file: the archive of `torch.save`, and a trailing line.
 
-    The line holds the SHA-256 of all before it; readers of the archive pass over it.
+    The line contains the SHA-256 of everything before it; readers of the archive ignore it.
     """
     content = {
         "format_version": FORMAT_VERSION,
@@ -101,43 +102,43 @@ def encode_checkpoint(checkpoint: Checkpoint) -> memoryview:
 
 
 def sealed(content: Mapping[str, Any]) -> memoryview:
-    """Return tensors and plain values as `torch.save` writes them, with their checksum."""
+    """Return tensors and plain values as written by `torch.save`, followed by the checksum."""
     file = io.BytesIO()
     torch.save(content, file)
     with file.getbuffer() as written:
         digest = hashlib.sha256(written).hexdigest()
-    file.write(_SEAL % digest.encode())
+    file.write(_TRAILER % digest.encode())
     return file.getbuffer()
 
 
 def write_checkpoint(content: memoryview, path: Path) -> None:
-    """Write an encoded checkpoint so that the file is either the old one or the whole new one.
+    """Write an encoded checkpoint so that the file is either the old or the complete new one.
 
     Raises:
-        UserError: It could not be written; what stood there before still stands.
+        UserError: It could not be written. The old file is unchanged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_durably(path, content)
     except OSError as error:
-        remedy = "make room" if error.errno in DISK_IS_FULL else "mend that"
+        remedy = "free some space" if error.errno in DISK_IS_FULL else "fix that"
         raise UserError(
-            f"cannot write the checkpoint {path}: {error.strerror or error}; {remedy}: the one "
-            "before is untouched, and the same command goes on from it"
+            f"cannot write the checkpoint {path}: {error.strerror or error}; {remedy} and "
+            "run the same command to resume: the previous checkpoint is intact"
         ) from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint file, onto the CPU.
+    """Load a checkpoint file onto the CPU.
 
     Raises:
-        DamagedCheckpointError: It is not as it was written, or is no checkpoint at all.
-        UserError: There is none, or another program or version wrote it.
+        DamagedCheckpointError: The file was changed, or is not a checkpoint.
+        UserError: There is no such file, or another program or version wrote it.
     """
-    content, is_sealed = _read(path)
+    content, has_checksum = _read(path)
     if not isinstance(content, dict) or "format_version" not in content:
         raise DamagedCheckpointError(
-            f"{path} holds no nmt model; give a file from a run's checkpoints/"
+            f"{path} is not an nmt model; give a file from a run's checkpoints/"
         )
     version = content["format_version"]
     if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
@@ -145,7 +146,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{path} has checkpoint format {version}, but this nmt reads 1 to {FORMAT_VERSION}; "
             "use the version of nmt that wrote it"
         )
-    if version > 1 and not is_sealed:
+    if version > 1 and not has_checksum:
         raise DamagedCheckpointError(f"{path} is damaged: its checksum is missing; {_INSTEAD}")
     try:
         return Checkpoint(
@@ -158,68 +159,68 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     except KeyError as missing:
         raise DamagedCheckpointError(
-            f"{path} lacks its part {missing}; take another checkpoint"
+            f"{path} is damaged: {missing} is missing; {_INSTEAD}"
         ) from None
     except UserError as error:
         raise UserError(f"{path} cannot be used: {error}") from error
 
 
 def _read(path: Path) -> tuple[Any, bool]:
-    """Return what a file holds, and whether it bears a checksum, which is then right."""
+    """Return the content of a file, and whether it has a checksum (which is then correct)."""
     try:
-        is_sealed = _has_valid_seal(path)
+        has_checksum = _has_valid_checksum(path)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Detected pickle protocol")  # said below
-            return torch.load(path, map_location="cpu", weights_only=True), is_sealed
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")  # reported below
+            return torch.load(path, map_location="cpu", weights_only=True), has_checksum
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
     except PermissionError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     except (UserError, MemoryError):
         raise
-    except Exception:  # foreign bytes make torch raise struct.error, KeyError, UnicodeError, ...
+    except Exception:  # on other bytes torch raises struct.error, KeyError, UnicodeError, ...
         raise DamagedCheckpointError(
             f"{path} is not a checkpoint of nmt, or is damaged; give a run folder or a file "
             "from its checkpoints/"
         ) from None
 
 
-def _has_valid_seal(path: Path) -> bool:
-    """Tell whether a file ends with the checksum of all before it; False: it ends with none.
+def _has_valid_checksum(path: Path) -> bool:
+    """Return whether a file ends with a correct checksum; False: it has none.
 
     Raises:
-        DamagedCheckpointError: The checksum is of another content.
+        DamagedCheckpointError: The checksum does not match the content.
     """
-    length = path.stat().st_size - _SEAL_LENGTH
+    length = path.stat().st_size - _TRAILER_LENGTH
     if length < 0:
         return False
     digest = hashlib.sha256()
     with path.open("rb") as file:
         file.seek(length)
-        seal = file.read()
-        if not seal.startswith(_SEAL.split(b"%", 1)[0]):
+        trailer = file.read()
+        if not trailer.startswith(_TRAILER.split(b"%", 1)[0]):
             return False
         file.seek(0)
         while length > 0 and (block := file.read(min(length, _BLOCK))):
             digest.update(block)
             length -= len(block)
-    if seal != _SEAL % digest.hexdigest().encode():
+    if trailer != _TRAILER % digest.hexdigest().encode():
         raise DamagedCheckpointError(
-            f"{path} is damaged: its checksum is not its content's; {_INSTEAD}"
+            f"{path} is damaged: its checksum does not match its content; {_INSTEAD}"
         )
     return True
 
 
 def _update_of(training: Any) -> int | None:
-    """Return the update of a file of format 1, which says it only beside a training state."""
+    """Return the update of a file of format 1, which stores it only with a training state."""
     return None if training is None else int(training["progress"]["update"])
 
 
 def find_checkpoint(model: Path) -> Path:
-    """Return the checkpoint that a run folder or a file stands for: a run's best, else its last.
+    """Return the checkpoint of a run folder (its best, else its last), or the file itself.
 
     Raises:
-        UserError: There is none.
+        UserError: There is no checkpoint.
     """
     if not model.is_dir():
         if model.exists():
@@ -229,4 +230,4 @@ def find_checkpoint(model: Path) -> Path:
         path = model / "checkpoints" / name
         if path.exists():
             return path
-    raise UserError(f"{model} holds no checkpoints/best.pt or last.pt; is it a run folder?")
+    raise UserError(f"{model} has no checkpoints/best.pt or last.pt; is it a run folder?")

@@ -1,8 +1,8 @@
-"""The one exception that means: the input is at fault, and the message says how to mend it."""
+"""The exception for errors that the user can fix."""
 
 
 class UserError(Exception):
-    """A mistake in what the user gave: one line naming the thing, the place and the remedy.
+    """An error in the user's input: one line with the problem, its location and the remedy.
 
     The command line prints the message without a traceback and exits with status 2.
     """

@@ -1,7 +1,11 @@
-"""The one place that puts the parts together: from a configuration to a trained, tested model."""
+"""The assembly of a run: from a configuration to a trained and tested model.
+
+A run is a sequence of stages. Each takes what earlier stages returned and returns a frozen value:
+`prepare` (device, dtype, corpus) → `build` (model and its auxiliary targets) → `start` (trainer and
+checkpoints, new or resumed) → training → `finish` (final test and summary).
+"""
 
 import os
-import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,7 +14,6 @@ from typing import Any
 
 import torch
 
-import nmt
 from nmt import processes, runtime
 from nmt.config.check_config import check_config
 from nmt.config.schema import Config
@@ -18,94 +21,107 @@ from nmt.data.encoded import EncodedCorpus
 from nmt.data.loader_process import Samplers
 from nmt.data.prepared_corpus import PreparedCorpus
 from nmt.decoding.translator import Translator
-from nmt.errors import UserError
 from nmt.evaluation.validation import ValidationReport, evaluate_model
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
 from nmt.reporting.console import Console
-from nmt.reporting.metric_log import JsonLinesLog, MetricLog, MetricLogs
-from nmt.reporting.picture_log import PictureLog
+from nmt.reporting.metric_log import MetricLogs
 from nmt.reporting.progress_line import ProgressLine, format_duration
 from nmt.reporting.run_log import open_run_log
 from nmt.run.dry_run import rehearse_run
 from nmt.run.final_test import FinalTest
 from nmt.run.folder import RunFolder
-from nmt.run.inheritance import inherit
+from nmt.run.metric_files import open_metric_log
+from nmt.run.model_setup import set_up_model
 from nmt.run.preparation import prepare_corpus
 from nmt.run.run_checkpoints import RunCheckpoints
+from nmt.run.run_summary import count_parameters, dtype_name, model_name, run_summary
 from nmt.run.same_text import check_same_text, fingerprint
 from nmt.text.subword_sampling import SubwordSampler
 from nmt.training.bad_batches import BadBatches
-from nmt.training.guard import Earlier
 from nmt.training.objective import AuxiliaryTargets
-from nmt.training.rehearsal import find_budget
-from nmt.training.services import Save, TrainerServices, Watch
+from nmt.training.rehearsal import find_batch_tokens
+from nmt.training.services import Interrupted, TrainerServices, UpdateProfiler
+from nmt.training.stopping import StopReason
 from nmt.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call of `train` ended: where, with what summary (None: interrupted), and why."""
+    """How a call of `train` ended.
+
+    Attributes:
+        folder: Of the run.
+        summary: Of a finished run; None if it was interrupted, or for a dry run.
+        already_finished: Whether an earlier call had finished the run.
+        rehearsal: The expected cost of the run in lines of text, for a dry run.
+    """
 
     folder: RunFolder
     summary: Mapping[str, Any] | None
     already_finished: bool
-    rehearsal: Sequence[str] = ()  # lines that tell what a run would take, of a dry run
+    rehearsal: Sequence[str] = ()
 
 
-def train(config: Config, config_yaml: str, interrupted: Callable[[], bool]) -> Outcome:
-    """Run a configuration to its end, from wherever an earlier call left it.
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run whose corpus is ready.
 
-    Args:
+    Attributes:
         config: What to run.
-        config_yaml: The same, as people read it; kept in the run folder.
-        interrupted: Asked after every update whether to save and stop.
-
-    Raises:
-        UserError: The configuration, the corpus or the run folder is at fault.
+        folder: Where.
+        console: Prints news.
+        device: Where the model is trained.
+        precision: Dtype of matrix products.
+        corpus: The text and its pieces.
     """
-    check_config(config)
-    folder = RunFolder.of(config)
-    if config.training.dry_run:
-        with _console() as say:
-            run = _Run(config, folder, say)
-            run.prepare(interrupted)
-            return Outcome(folder, None, already_finished=False, rehearsal=run.rehearse())
-    folder.check(config)
-    summary = folder.read_summary()
-    if summary is not None:
-        return Outcome(folder, summary, already_finished=True)
-    with ExitStack() as stack:
-        stack.enter_context(folder.failing_disk_named())
-        say = stack.enter_context(_console())
-        run = _Run(config, folder, say)
-        run.prepare(interrupted)
-        if processes.is_first():
-            folder.create(config, config_yaml)  # only now: a faulty corpus leaves no run behind
-            stack.enter_context(folder.held())
-            say.keep(stack.enter_context(open_run_log(folder.log)).logger)
-        processes.barrier()
-        return Outcome(folder, run.execute(stack, interrupted), already_finished=False)
+
+    config: Config
+    folder: RunFolder
+    console: Console
+    device: torch.device
+    precision: torch.dtype
+    corpus: PreparedCorpus
+
+    def settled_config(self) -> Config:
+        """Return the configuration with the chosen or measured precision in place of ``auto``."""
+        training = replace(self.config.training, precision=dtype_name(self.precision))
+        return replace(self.config, training=training)
 
 
-@contextmanager
-def _console() -> Iterator[Console]:
-    """Lend what speaks for all processes: in the first one aloud."""
-    with ExitStack() as stack:
-        stream = sys.stderr if processes.is_first() else stack.enter_context(open(os.devnull, "w"))
-        yield Console(stack.enter_context(ProgressLine(stream)))
+@dataclass(frozen=True)
+class BuiltModel:
+    """A model before training, and what it learns from besides the text."""
+
+    model: TranslationModel
+    targets: AuxiliaryTargets
+
+
+@dataclass(frozen=True)
+class StartedRun:
+    """A run ready to train, at its beginning or at its newest checkpoint.
+
+    Attributes:
+        prepared: The run; a resumed one keeps its earlier precision.
+        trainer: In the state of the newest checkpoint, if there is one.
+        checkpoints: Of the run.
+    """
+
+    prepared: PreparedRun
+    trainer: Trainer
+    checkpoints: RunCheckpoints
 
 
 @dataclass(frozen=True)
 class Workbench:
-    """What a run works with, of a run that has no folder and keeps nothing.
+    """The parts of a run without a run folder, for measuring them.
 
     Attributes:
-        trainer: Of a fresh model; it neither validates nor saves.
-        corpus: What it learns from.
-        precision: Of products.
-        translator: What validation searches with.
-        validate: Scores the model as validation does.
+        trainer: Of a new model; it neither validates nor saves.
+        corpus: The training text.
+        precision: Dtype of matrix products.
+        translator: The search of a validation.
+        validate: Scores the model as a validation does.
     """
 
     trainer: Trainer
@@ -115,265 +131,258 @@ class Workbench:
     validate: Callable[[], ValidationReport]
 
 
-def workbench(
-    config: Config, say: Console, interrupted: Callable[[], bool], watch: Watch
-) -> Workbench:
-    """Prepare a run of a configuration for those who measure its parts.
+def train(config: Config, config_yaml: str, interrupted: Interrupted) -> Outcome:
+    """Run a configuration to its end, from where an earlier call left it.
 
     Args:
         config: What to run.
-        say: Tells people what was found.
-        interrupted: Asked after every update whether training shall stop, to go on when called.
-        watch: Told how every update goes on.
+        config_yaml: The same as YAML; it is stored in the run folder.
+        interrupted: Called after each update; returns whether to save and stop.
+
+    Raises:
+        UserError: The configuration, the corpus or the run folder is at fault.
+    """
+    check_config(config)
+    folder = RunFolder.of(config)
+    if config.training.dry_run:
+        with _console() as console:
+            prepared = prepare(config, folder, console, interrupted)
+            return Outcome(folder, None, already_finished=False, rehearsal=rehearse(prepared))
+    folder.check(config)
+    summary = folder.read_summary()
+    if summary is not None:
+        return Outcome(folder, summary, already_finished=True)
+    with ExitStack() as stack:
+        stack.enter_context(folder.disk_errors_explained())
+        console = stack.enter_context(_console())
+        prepared = prepare(config, folder, console, interrupted)
+        if processes.is_first():
+            folder.create(config, config_yaml)  # only now: a faulty corpus leaves no folder behind
+            stack.enter_context(folder.locked())
+            console.keep(stack.enter_context(open_run_log(folder.log)).logger)
+        processes.barrier()
+        return Outcome(folder, _execute(prepared, stack, interrupted), already_finished=False)
+
+
+def workbench(
+    config: Config, console: Console, interrupted: Interrupted, profiler: UpdateProfiler
+) -> Workbench:
+    """Build the parts of a run, to measure them; nothing is written.
+
+    Args:
+        config: What to run.
+        console: Prints news.
+        interrupted: Called after each update; returns whether training pauses until the next call.
+        profiler: Hooks around the parts of an update.
 
     Raises:
         UserError: The configuration or the corpus is at fault.
     """
-    run = _Run(config, RunFolder.of(config), say)
-    run.prepare(lambda: False)
-    return run.workbench(interrupted, watch)
+    prepared = prepare(config, RunFolder.of(config), console, lambda: False)
+    trainer = _detached_trainer(prepared, interrupted, profiler)
+    translator, validate = _validation(prepared, trainer.model)
+    return Workbench(trainer, prepared.corpus, prepared.precision, translator, validate)
 
 
-class _Run:
-    """One run's stages, each said as it comes."""
-
-    def __init__(self, config: Config, folder: RunFolder, say: Console) -> None:
-        self.config = config
-        self.folder = folder
-        self.say = say
-
-    def prepare(self, interrupted: Callable[[], bool]) -> None:
-        training = self.config.training
-        runtime.keep_freed_memory()
-        runtime.set_threads(training.threads)
-        runtime.set_cuda_numerics(tf32=training.tf32, deterministic=training.deterministic)
-        self.device = runtime.pick_device(training.device)
-        self.precision = runtime.pick_precision(training.precision, self.device)
-        if not training.dry_run:
-            self.say(f"run folder {self.folder.path}")
-        processes.first_here(lambda: self._read_corpus(interrupted))
-
-    def _read_corpus(self, interrupted: Callable[[], bool]) -> None:
-        self.corpus = prepare_corpus(self.config, self.say, interrupted)
-
-    def execute(
-        self, stack: ExitStack, interrupted: Callable[[], bool]
-    ) -> Mapping[str, Any] | None:
-        runtime.seed_everything(self.config.seed)
-        model = self._build_model()
-        guides = inherit(self.config, model, self.corpus.tokenizers, self.say)
-        trainer = self._trainer(model, guides, stack, interrupted)
-        reason = trainer.train()
-        self.checkpoints.wait()
-        processes.barrier()  # until all is on disk nobody may leave, or read it
-        if reason == "interrupted":
-            self.say(f"stopped after update {trainer.progress.update:,}; the same command goes on")
-            return None
-        progress = trainer.progress
-        self.say(
-            f"trained: {progress.update:,} updates in {format_duration(progress.seconds)} "
-            f"({reason}), best at update {progress.best_update:,}"
-        )
-        return self._finish(trainer, reason)
-
-    def _build_model(self) -> TranslationModel:
-        tokenizers = self.corpus.tokenizers
-        model = build_model(self.config.model, len(tokenizers.source), len(tokenizers.target))
-        self.say(
-            f"model {_model_name(self.config)}: {_count(model):,} parameters, on {self.device}, "
-            f"products in {str(self.precision).removeprefix('torch.')}"
-        )
-        return model.to(self.device)
-
-    def _trainer(
-        self,
-        model: TranslationModel,
-        guides: AuxiliaryTargets,
-        stack: ExitStack,
-        interrupted: Callable[[], bool],
-    ) -> Trainer:
-        self.checkpoints = RunCheckpoints(
-            self.folder, self.config, self.corpus.tokenizers, self.say
-        )
-        stack.enter_context(self.checkpoints)
-        resumed = self.checkpoints.newest()
-        step = None if resumed is None else resumed.update
-        processes.check_same(step, f"checkpoints in {self.folder.path}")
-        if resumed is not None:
-            check_same_text(resumed, self.corpus, self.folder)
-        if step is not None:
-            self.say(f"going on after update {step:,}")
-        if resumed is not None and resumed.training is not None:
-            self._keep_precision(resumed.training["progress"].get("precision", ""))
-        log = self._metric_log(step)
-        stack.callback(log.close)
-        _, validate = self._validation(model)
-        save: Save = self.checkpoints.save if processes.is_first() else _no_save
-        around = TrainerServices(
-            validate,
-            save,
-            log,
-            self.say.line,
-            self.say,
-            interrupted,
-            self._keep_batches() if processes.is_first() else _no_keeping,
-            self._earlier,
-        )
-        train, settled = self.corpus.train, self._settled()
-        trainer = Trainer(model, train, settled, around, self._samplers(), guides)
-        if resumed is not None and resumed.training is not None:
-            trainer.resume(resumed.weights, resumed.training)
-        trainer.progress.text = fingerprint(train)
-        self._settle_budget(trainer)
-        return trainer
-
-    def _validation(
-        self, model: TranslationModel
-    ) -> tuple[Translator, Callable[[], ValidationReport]]:
-        text, tokenizers = self.corpus.text.valid, self.corpus.tokenizers
-        encoded = EncodedCorpus.encode(tokenizers, text)
-        search = replace(self.config.decoding, beam_size=self.config.training.validation_beam_size)
-        translator = Translator(model, tokenizers, search, self.precision)
-        logging = self.config.logging
-        return translator, lambda: evaluate_model(translator, text, encoded, logging)
-
-    def _keep_batches(self) -> BadBatches:
-        tokenizers = self.corpus.tokenizers
-        decoders = tokenizers.source.decode, tokenizers.target.decode
-        return BadBatches(self.folder.path / "bad_batches", *decoders)
-
-    def _settled(self) -> Config:
-        """Return the settings with the precision that was chosen or measured."""
-        precision = str(self.precision).removeprefix("torch.")
-        return replace(self.config, training=replace(self.config.training, precision=precision))
-
-    def _keep_precision(self, before: str) -> None:
-        """Go on in the precision that the run began in, whatever a measurement says today."""
-        if before and self.config.training.precision == "auto":
-            self.precision = runtime.pick_precision(before, self.device)
-
-    def _settle_budget(self, trainer: Trainer) -> None:
-        """Find how much an update holds where that is left to the memory, once for a whole run."""
-        if self.config.training.batch_tokens:
-            return
-        found = trainer.progress.batch_tokens or find_budget(
-            trainer.attempt, self.corpus.train, self.config, self.device
-        )
-        trainer.take_budget(found)
-        self.say(f"training.batch_tokens=auto: {found:,} target tokens an update")
-
-    def _earlier(self, back: int) -> Earlier | None:
-        """Return an earlier checkpoint of the run, to go back to."""
-        self.checkpoints.wait()
-        processes.barrier()
-        return self.checkpoints.earlier(back)
-
-    def rehearse(self) -> list[str]:
-        """Do each thing of a run once, and tell what the run will take."""
-        trainer = self._aside(lambda: False, Watch())
-        decoding = replace(self.config.decoding, beam_size=1)
-        greedy = Translator(trainer.model, self.corpus.tokenizers, decoding, self.precision)
-        return rehearse_run(trainer, self.corpus.train, greedy, self.corpus.text.valid)
-
-    def workbench(self, interrupted: Callable[[], bool], watch: Watch) -> Workbench:
-        """Build what a run works with, and write nothing."""
-        trainer = self._aside(interrupted, watch)
-        translator, validate = self._validation(trainer.model)
-        return Workbench(trainer, self.corpus, self.precision, translator, validate)
-
-    def _aside(self, interrupted: Callable[[], bool], watch: Watch) -> Trainer:
-        """Return a trainer of a fresh model that neither validates nor saves."""
-        runtime.seed_everything(self.config.seed)
-        model = self._build_model()
-        guides = inherit(self.config, model, self.corpus.tokenizers, self.say)
-        around = TrainerServices(
-            _no_report,
-            _no_save,
-            MetricLogs([]),
-            self.say.line,
-            self.say,
-            interrupted,
-            watch=watch,
-        )
-        train, settled = self.corpus.train, self._settled()
-        trainer = Trainer(model, train, settled, around, self._samplers(), guides)
-        self._settle_budget(trainer)
-        return trainer
-
-    def _samplers(self) -> Samplers | None:
-        """Return what cuts the words of both sides anew for every epoch, if that is asked for."""
-        strength, tokenizers = self.config.tokenizer.sampling, self.corpus.tokenizers
-        if not strength:
-            return None
-        source = SubwordSampler(tokenizers.source, strength)
-        if tokenizers.joint:
-            return source, source
-        return source, SubwordSampler(tokenizers.target, strength)
-
-    def _metric_log(self, resume_step: int | None) -> MetricLog:
-        if not processes.is_first():
-            return MetricLogs([])
-        first = 0 if resume_step is None else resume_step
-        try:
-            numbers = JsonLinesLog(self.folder.metrics, first)
-        except ValueError as error:
-            raise UserError(str(error)) from error
-        logs: list[MetricLog] = [numbers, PictureLog(self.folder.attention)]
-        if self.config.logging.tensorboard:
-            from nmt.reporting.tensorboard import TensorBoardLog
-
-            logs.append(TensorBoardLog(self.folder.tensorboard, resume_step))
-        return MetricLogs(logs)
-
-    def _finish(self, trainer: Trainer, reason: str) -> Mapping[str, Any]:
-        """Score the best checkpoint as `nmt evaluate` would, in float32, and write it down."""
-        progress = trainer.progress
-        summary: dict[str, Any] = {
-            "nmt": nmt.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "seed": self.config.seed,
-            "model": _model_name(self.config),
-            "parameters": _count(trainer.model),
-            "processes": processes.world(),
-            "updates": progress.update,
-            "best_update": progress.best_update,
-            "epochs": progress.epoch,
-            "tokens": progress.tokens,
-            "seconds": round(progress.seconds, 1),
-            "tokens_per_second": round(progress.tokens_per_second, 1),
-            "stopped_by": reason,
-            "skipped_updates": progress.skipped_updates,
-            "skipped_pairs": progress.skipped_pairs,
-            "rewinds": progress.rewinds,
-            "precision": str(self.precision).removeprefix("torch."),
-            "beam_size": self.config.decoding.beam_size,
-        }
-        test = FinalTest(self.config, self.folder, self.corpus, self.device, self.say)
-        summary |= test.run(self.checkpoints.best())
-        if processes.is_first():
-            self.folder.write_summary(summary)
-        return summary
+@contextmanager
+def _console() -> Iterator[Console]:
+    """Yield a console that prints in the first process and is silent in the others."""
+    with ExitStack() as stack:
+        stream = sys.stderr if processes.is_first() else stack.enter_context(open(os.devnull, "w"))
+        yield Console(stack.enter_context(ProgressLine(stream)))
 
 
-def _no_report() -> ValidationReport:
-    raise AssertionError("a rehearsal validates nothing")
+def prepare(
+    config: Config, folder: RunFolder, console: Console, interrupted: Interrupted
+) -> PreparedRun:
+    """Set up the process, choose device and precision, and prepare the corpus."""
+    training, corpora = config.training, list[PreparedCorpus]()
+    runtime.keep_freed_memory()
+    runtime.set_threads(training.threads)
+    runtime.set_cuda_numerics(tf32=training.tf32, deterministic=training.deterministic)
+    device = runtime.pick_device(training.device)
+    precision = runtime.pick_precision(training.precision, device)
+    if not training.dry_run:
+        console(f"run folder {folder.path}")
+    processes.first_here(lambda: corpora.append(prepare_corpus(config, console, interrupted)))
+    return PreparedRun(config, folder, console, device, precision, corpora[-1])
 
 
-def _no_keeping(_: object) -> None:
-    """Write nothing down, likewise."""
+def build(prepared: PreparedRun) -> BuiltModel:
+    """Build the model with its initial weights, and load its teacher."""
+    config, tokenizers, console = prepared.config, prepared.corpus.tokenizers, prepared.console
+    runtime.seed_everything(config.seed)
+    model = build_model(config.model, len(tokenizers.source), len(tokenizers.target))
+    console(
+        f"model {model_name(config)}: {count_parameters(model):,} parameters, "
+        f"on {prepared.device}, products in {dtype_name(prepared.precision)}"
+    )
+    model = model.to(prepared.device)
+    return BuiltModel(model, set_up_model(config, model, tokenizers, console))
 
 
-def _no_save(*_: Any, **__: Any) -> None:
-    """Save nothing, in a process that trains along with the one that does."""
+def start(
+    prepared: PreparedRun, built: BuiltModel, stack: ExitStack, interrupted: Interrupted
+) -> StartedRun:
+    """Return the trainer of a new run, or of a resumed one in its earlier state.
+
+    Args:
+        prepared: The run.
+        built: Its model.
+        stack: Closes checkpoints and metric logs at the end of the run.
+        interrupted: Called after each update; returns whether to save and stop.
+    """
+    config, corpus, console = prepared.config, prepared.corpus, prepared.console
+    checkpoints = RunCheckpoints(prepared.folder, config, corpus.tokenizers, console)
+    stack.enter_context(checkpoints)
+    resumed = checkpoints.newest()
+    update = None if resumed is None else resumed.update
+    processes.check_same(update, f"checkpoints in {prepared.folder.path}")
+    if resumed is not None:
+        check_same_text(resumed, corpus, prepared.folder)
+    if update is not None:
+        console(f"resuming after update {update:,}")
+    if resumed is not None and resumed.training is not None:
+        prepared = _with_precision_of(resumed.training["progress"].get("precision", ""), prepared)
+    tensorboard = config.logging.tensorboard
+    log = open_metric_log(prepared.folder, update, tensorboard=tensorboard)
+    stack.callback(log.close)
+    first = processes.is_first()
+    services = TrainerServices(
+        validate=_validation(prepared, built.model)[1],
+        save=checkpoints.save if first else _save_nothing,
+        metric_log=log,
+        progress_line=console.line,
+        report=console,
+        interrupted=interrupted,
+        keep_bad_update=_bad_batches(prepared) if first else _keep_nothing,
+        reload_checkpoint=checkpoints.reload,
+    )
+    trainer = _trainer(prepared, built, services)
+    if resumed is not None and resumed.training is not None:
+        trainer.resume(resumed.weights, resumed.training)
+    trainer.progress.text = fingerprint(corpus.train)
+    _set_batch_tokens(prepared, trainer)
+    return StartedRun(prepared, trainer, checkpoints)
 
 
-def _count(model: TranslationModel) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
+def _execute(
+    prepared: PreparedRun, stack: ExitStack, interrupted: Interrupted
+) -> Mapping[str, Any] | None:
+    """Train and test; return the summary, or None if the run was interrupted."""
+    started = start(prepared, build(prepared), stack, interrupted)
+    reason = started.trainer.train()
+    started.checkpoints.wait()
+    processes.barrier()  # no process may exit, or read a file, before all files are written
+    progress, console = started.trainer.progress, prepared.console
+    if reason is StopReason.INTERRUPTED:
+        console(f"stopped after update {progress.update:,}; run the same command to resume")
+        return None
+    console(
+        f"trained: {progress.update:,} updates in {format_duration(progress.seconds)} "
+        f"({reason}), best at update {progress.best_update:,}"
+    )
+    return finish(started, reason)
 
 
-def _model_name(config: Config) -> str:
-    encoder, decoder = config.model.encoder, config.model.decoder
-    attention = getattr(decoder, "attention", None)
-    name = encoder.name if encoder.name == decoder.name else f"{encoder.name} to {decoder.name}"
-    return f"{name}, attention {attention.name}" if attention else name
+def finish(started: StartedRun, reason: StopReason) -> Mapping[str, Any]:
+    """Score the best checkpoint in float32, as `nmt evaluate` does, and write the summary."""
+    prepared, trainer, progress = started.prepared, started.trainer, started.trainer.progress
+    config = prepared.config
+    summary = run_summary(config, trainer.model, progress, prepared.precision, reason)
+    test = FinalTest(config, prepared.folder, prepared.corpus, prepared.device, prepared.console)
+    summary |= test.run(started.checkpoints.best())
+    if processes.is_first():
+        prepared.folder.write_summary(summary)
+    return summary
+
+
+def rehearse(prepared: PreparedRun) -> list[str]:
+    """Try each part of a run once, and return its expected cost in lines of text."""
+    trainer = _detached_trainer(prepared, lambda: False, UpdateProfiler())
+    decoding = replace(prepared.config.decoding, beam_size=1)
+    tokenizers, text = prepared.corpus.tokenizers, prepared.corpus.text
+    greedy = Translator(trainer.model, tokenizers, decoding, prepared.precision)
+    return rehearse_run(trainer, prepared.corpus.train, greedy, text.valid)
+
+
+def _detached_trainer(
+    prepared: PreparedRun, interrupted: Interrupted, profiler: UpdateProfiler
+) -> Trainer:
+    """Return a trainer of a new model that neither validates nor saves."""
+    services = TrainerServices(
+        validate=_refuse_to_validate,
+        save=_save_nothing,
+        metric_log=MetricLogs([]),
+        progress_line=prepared.console.line,
+        report=prepared.console,
+        interrupted=interrupted,
+        profiler=profiler,
+    )
+    trainer = _trainer(prepared, build(prepared), services)
+    _set_batch_tokens(prepared, trainer)
+    return trainer
+
+
+def _trainer(prepared: PreparedRun, built: BuiltModel, services: TrainerServices) -> Trainer:
+    train, config, samplers = prepared.corpus.train, prepared.settled_config(), _samplers(prepared)
+    return Trainer(built.model, train, config, services, samplers, built.targets)
+
+
+def _validation(
+    prepared: PreparedRun, model: TranslationModel
+) -> tuple[Translator, Callable[[], ValidationReport]]:
+    """Return the search of a validation, and a function that validates the model."""
+    config, corpus = prepared.config, prepared.corpus
+    text, tokenizers = corpus.text.valid, corpus.tokenizers
+    encoded = EncodedCorpus.encode(tokenizers, text)
+    search = replace(config.decoding, beam_size=config.training.validation_beam_size)
+    translator = Translator(model, tokenizers, search, prepared.precision)
+    return translator, lambda: evaluate_model(translator, text, encoded, config.logging)
+
+
+def _bad_batches(prepared: PreparedRun) -> BadBatches:
+    tokenizers = prepared.corpus.tokenizers
+    folder = prepared.folder.path / "bad_batches"
+    return BadBatches(folder, tokenizers.source.decode, tokenizers.target.decode)
+
+
+def _with_precision_of(earlier: str, prepared: PreparedRun) -> PreparedRun:
+    """Return the run in the precision it began with, if ``auto`` might measure another today."""
+    if not earlier or prepared.config.training.precision != "auto":
+        return prepared
+    return replace(prepared, precision=runtime.pick_precision(earlier, prepared.device))
+
+
+def _set_batch_tokens(prepared: PreparedRun, trainer: Trainer) -> None:
+    """Find the batch size where ``training.batch_tokens`` leaves it open, once for a whole run."""
+    if prepared.config.training.batch_tokens:
+        return
+    found = trainer.progress.batch_tokens or find_batch_tokens(
+        trainer.updater.attempt, prepared.corpus.train, prepared.config, prepared.device
+    )
+    trainer.set_batch_tokens(found)
+    prepared.console(f"training.batch_tokens=auto: {found:,} target tokens per update")
+
+
+def _samplers(prepared: PreparedRun) -> Samplers | None:
+    """Return the subword samplers of both sides (BPE-dropout or unigram), if they are used."""
+    strength, tokenizers = prepared.config.tokenizer.sampling, prepared.corpus.tokenizers
+    if not strength:
+        return None
+    source = SubwordSampler(tokenizers.source, strength)
+    if tokenizers.joint:
+        return source, source
+    return source, SubwordSampler(tokenizers.target, strength)
+
+
+def _refuse_to_validate() -> ValidationReport:
+    raise AssertionError("a trainer without a run does not validate")
+
+
+def _keep_nothing(_: object) -> None:
+    """Keep no bad batches: only the first process writes files."""
+
+
+def _save_nothing(*_: Any, **__: Any) -> None:
+    """Save nothing: only the first process of a run writes checkpoints."""

@@ -107,7 +107,7 @@ def _print_failure(error: Exception) -> None:
     if not processes.is_loss_of_another(error):
         traceback.print_exception(error)
         return
-    lost = processes.lost()
+    lost = processes.lost_processes()
     reason = (
         f"{lost} of this training was killed"
         if lost

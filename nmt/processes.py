@@ -1,6 +1,7 @@
-"""The processes of one training, as torchrun starts them; in a process alone, trivial.
+"""Communication between the processes of one training, as started by torchrun.
 
-What they tell each other goes from CPU to CPU (gloo), whatever carries the gradients.
+In a single process every function is trivial. Messages travel between CPUs (gloo), also where
+gradients travel between GPUs (NCCL).
 """
 
 import os
@@ -18,22 +19,22 @@ from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined
 
 from nmt.errors import UserError
 
-_SILENCE = timedelta(minutes=10)
-"""How long one process may wait for another that lives; the death of one is noticed at once."""
-_PREPARATION = timedelta(days=2)
-_NOTICE = 2.0  # seconds from the end of a process until its number can be asked for in vain
+_TIMEOUT = timedelta(minutes=10)
+"""How long a process waits for a living one; the end of a process is noticed immediately."""
+_PREPARATION_TIMEOUT = timedelta(days=2)
+_EXIT_DELAY = 2.0  # seconds from the end of a process until its process id is unknown
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_stores: list[PrefixStore] = []  # the one of this process, once it has joined
+_stores: list[PrefixStore] = []  # one element after this process has joined
 
 
 def join() -> None:
-    """Meet the other processes that torchrun started; alone, or a second time, do nothing.
+    """Join the other processes that torchrun started; do nothing in a single process, or twice.
 
     Raises:
-        UserError: They could not be reached.
+        UserError: The environment is incomplete, or the others cannot be reached.
     """
     if dist.is_initialized() or int(os.environ.get("WORLD_SIZE", "1")) < 2:
         return
@@ -43,11 +44,11 @@ def join() -> None:
     except (KeyError, ValueError) as error:
         raise UserError(
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {error} is missing from the "
-            "environment: start several processes by torchrun -m nmt train, or unset WORLD_SIZE"
+            "environment: start several processes with torchrun -m nmt train, or unset WORLD_SIZE"
         ) from error
     hosts = number == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     try:
-        server = TCPStore(host, port, count, hosts, _SILENCE)
+        server = TCPStore(host, port, count, hosts, _TIMEOUT)
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         store = PrefixStore(f"nmt/{attempt}", server)
         store.set(f"process/{number}", f"{os.getpid()} {socket.gethostname()}")
@@ -56,7 +57,7 @@ def join() -> None:
             store=store,
             rank=number,
             world_size=count,
-            timeout=_SILENCE,
+            timeout=_TIMEOUT,
         )
     except (RuntimeError, OSError) as error:  # DistError is a RuntimeError
         raise UserError(
@@ -66,32 +67,32 @@ def join() -> None:
 
 
 def rank() -> int:
-    """Return the number of this process, from 0."""
+    """Return the rank of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world() -> int:
-    """Return how many processes train together."""
+    """Return the number of processes that train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def local_rank() -> int:
-    """Return the number of this process on its machine, from 0."""
+    """Return the rank of this process on its machine, from 0."""
     return int(os.environ.get("LOCAL_RANK", rank())) if dist.is_initialized() else 0
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes and speaks."""
+    """Return whether this is the process that writes files and prints."""
     return rank() == 0
 
 
 def any(flag: bool) -> bool:
-    """Return whether the flag is up in any process; all of them have to ask."""
+    """Return whether the flag is True in any process; all processes have to call this."""
     return largest(float(flag)) > 0
 
 
 def largest(value: float) -> float:
-    """Return the largest of all processes' values."""
+    """Return the largest value of all processes."""
     if world() == 1:
         return value
     numbers = torch.tensor(value, dtype=torch.float64)
@@ -100,7 +101,7 @@ def largest(value: float) -> float:
 
 
 def total(values: Sequence[float]) -> list[float]:
-    """Return the sum of all processes' values, place by place."""
+    """Return the elementwise sum of the values of all processes."""
     if world() == 1:
         return list(values)
     numbers = torch.tensor(values, dtype=torch.float64)
@@ -109,7 +110,7 @@ def total(values: Sequence[float]) -> list[float]:
 
 
 def gather(part: Result) -> list[Result]:
-    """Return every process's part, in order."""
+    """Return the values of all processes, in the order of their ranks."""
     if world() == 1:
         return [part]
     parts: list[Any] = [None] * world()
@@ -120,11 +121,11 @@ def gather(part: Result) -> list[Result]:
 def share_out(
     items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Result]]
 ) -> list[Result]:
-    """Work on items together: each process takes every ``world``-th, and all get all results.
+    """Distribute work over the processes and return all results in every process.
 
     Args:
-        items: The same in every process.
-        work: Returns a result for each item it is given, in order.
+        items: The same in each process; each works on every ``world``-th item.
+        work: Returns one result per item, in order.
     """
     parts = gather(list(work(items[rank() :: world()])))
     missing = object()
@@ -133,7 +134,7 @@ def share_out(
 
 
 def barrier() -> None:
-    """Wait until all processes are here."""
+    """Wait until all processes have called this."""
     any(False)
 
 
@@ -141,7 +142,7 @@ def check_same(value: Result, what: str) -> None:
     """Check that a value read from disk is the same in every process.
 
     Raises:
-        UserError: It is not.
+        UserError: The values differ.
     """
     values = gather(value)
     if values.count(value) != len(values):
@@ -152,69 +153,73 @@ def check_same(value: Result, what: str) -> None:
 
 
 def first_here(work: Callable[[], None]) -> None:
-    """Do a long work in one process of each machine, then, as it left something, in the others."""
+    """Do long work in one process per machine, then in the others, which find its files ready."""
     if world() == 1:
         work()
         return
-    patient = dist.new_group(backend="gloo", timeout=_PREPARATION)
+    group = dist.new_group(backend="gloo", timeout=_PREPARATION_TIMEOUT)
     if local_rank() == 0:
         work()
-    dist.barrier(patient)
+    dist.barrier(group)
     if local_rank() != 0:
         work()
     barrier()
 
 
 def first_to_fail() -> bool:
-    """Whether no other process has said yet what went wrong, so that it is said once."""
+    """Return whether no other process has reported an error yet, so that only one is printed."""
     if not _stores:
         return True
     try:
         _stores[0].set(f"told/{rank()}", "")
         return _stores[0].add("failed", 1) == 1
-    except RuntimeError:  # torchrun itself has gone
+    except RuntimeError:  # torchrun itself has ended
         return True
 
 
-def lost() -> str:
-    """Name the processes of this machine that have ended without a word, as the others find out.
+def lost_processes() -> str:
+    """Describe the processes of this machine that ended without reporting an error.
 
     Returns:
-        Such as ``process 1 (4711 on node7)``; empty where they are on another machine.
+        Text such as ``process 1 (4711 on node7)``; empty if they are on another machine.
     """
-    until = time.monotonic() + _NOTICE
+    until = time.monotonic() + _EXIT_DELAY
     try:
         while _stores and time.monotonic() < until:
-            gone = [text for text in map(_if_gone, range(world())) if text]
-            if gone:
-                return " and ".join(gone)
+            lost = [text for text in map(_describe_if_lost, range(world())) if text]
+            if lost:
+                return " and ".join(lost)
             time.sleep(0.05)
-    except RuntimeError:  # torchrun itself has gone
+    except RuntimeError:  # torchrun itself has ended
         pass
     return ""
 
 
-def _if_gone(number: int) -> str:
-    """Describe a process that ended without a word on this machine; empty: it is not so."""
+def _describe_if_lost(number: int) -> str:
+    """Describe a process of this machine that ended without a report; empty: it did not."""
     process, host = _stores[0].get(f"process/{number}").decode().split(" ", 1)
-    if host != socket.gethostname() or _lives(int(process)) or _stores[0].check([f"told/{number}"]):
+    if (
+        host != socket.gethostname()
+        or _is_alive(int(process))
+        or _stores[0].check([f"told/{number}"])
+    ):
         return ""
     return f"process {number} ({process} on {host})"
 
 
-def _lives(process: int) -> bool:
+def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
         state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
     except ProcessLookupError:
         return False
-    except OSError:  # another's, or a system without /proc
+    except OSError:  # another user's process, or a system without /proc
         return True
-    return state.rsplit(")", 1)[-1].split()[:1] != ["Z"]  # ended, and not yet asked about
+    return state.rsplit(")", 1)[-1].split()[:1] != ["Z"]  # a zombie: ended, but not yet reaped
 
 
 def is_loss_of_another(error: BaseException) -> bool:
-    """Whether an error is what a process sees when another one has died or is silent."""
+    """Return whether an error means that another process has ended or does not respond."""
     if isinstance(error, dist.DistError):
         return True
     text = str(error).lower()

@@ -212,15 +212,15 @@ class Recorder:
     saved: dict[str, dict[str, Any]] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
 
-    def surroundings(self) -> TrainerServices:
+    def services(self) -> TrainerServices:
         line = cast("ProgressLine", self)
         return TrainerServices(
-            lambda: Report(self.validate()),
-            self._save,
-            MetricLogs([]),
-            line,
-            lambda _: None,
-            lambda: len(self.losses) == self.stop_after,
+            validate=lambda: Report(self.validate()),
+            save=self._save,
+            metric_log=MetricLogs([]),
+            progress_line=line,
+            report=lambda _: None,
+            interrupted=lambda: len(self.losses) == self.stop_after,
         )
 
     def update(self, status: TrainingStatus) -> None:

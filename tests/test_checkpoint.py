@@ -137,7 +137,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", lambda path, mode: _FullDisk(path, mode))
         patch.setattr(_FullDisk, "room", room)
-        with pytest.raises(UserError, match=f"{path}: No space left on device; make room"):
+        with pytest.raises(UserError, match=f"{path}: No space left on device; free some space"):
             save_checkpoint(replace(checkpoint, metrics={}), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -145,7 +145,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
 
 def test_a_folder_that_cannot_be_made_is_named(checkpoint: Checkpoint, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").touch()
-    with pytest.raises(UserError, match=f"cannot write the checkpoint {tmp_path}.*; mend that"):
+    with pytest.raises(UserError, match=f"cannot write the checkpoint {tmp_path}.*; fix that"):
         save_checkpoint(checkpoint, tmp_path / "checkpoints" / "last.pt")
 
 
@@ -255,14 +255,14 @@ def test_a_configuration_of_another_version_is_refused(
 
 def test_weights_of_another_size_are_refused(checkpoint: Checkpoint) -> None:
     weights = {name: weight[:-1] for name, weight in checkpoint.weights.items()}
-    with pytest.raises(UserError, match="weights do not fit"):
+    with pytest.raises(UserError, match="weights do not match"):
         replace(checkpoint, weights=weights).build_model()
 
 
 def test_a_run_stands_for_its_best_model_or_else_its_last(tmp_path: Path) -> None:
     checkpoints = tmp_path / "checkpoints"
     checkpoints.mkdir()
-    with pytest.raises(UserError, match=f"{tmp_path} holds no checkpoints"):
+    with pytest.raises(UserError, match=f"{tmp_path} has no checkpoints"):
         find_checkpoint(tmp_path)
     (checkpoints / "last.pt").touch()
     assert find_checkpoint(tmp_path) == checkpoints / "last.pt"

@@ -44,7 +44,7 @@ from nmt.evaluation.metrics import length_ratio
 from nmt.model.build import build_model
 from nmt.training.objective import Objective
 from nmt.training.optimizer import build_optimizer
-from nmt.training.schedule import rate_factor
+from nmt.training.schedule import learning_rate_factor
 
 config = composed(
     "model=rnn", "model/decoder/attention=cosine", "model.decoder.attention.temperature=0.2",
@@ -73,7 +73,7 @@ plain = composed()
 old = to_mapping(plain)
 del old["training"]["activation_penalty"]
 assert from_mapping(Config, old) == plain
-assert rate_factor(config.schedule, 300, 600) == 0.5
+assert learning_rate_factor(config.schedule, 300, 600) == 0.5
 assert length_ratio(["a b"], ["a b c d"]).value == 50
 
 try:

@@ -19,7 +19,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> dist.Store:
     """What two processes share, of which this is the first."""
     shared = dist.HashStore()
     monkeypatch.setattr(processes, "world", lambda: 2)
-    monkeypatch.setattr(processes, "_NOTICE", 0.2)
+    monkeypatch.setattr(processes, "_EXIT_DELAY", 0.2)
     monkeypatch.setattr(processes, "_stores", [shared])
     shared.set("process/0", f"{os.getpid()} {HERE}")
     return shared
@@ -30,14 +30,14 @@ def test_a_killed_process_is_named_whether_anyone_has_asked_about_it_or_not(
 ) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         store.set("process/1", f"{other.pid} {HERE}")
-        assert processes.lost() == ""
+        assert processes.lost_processes() == ""
         other.send_signal(signal.SIGKILL)
-        assert processes.lost() == f"process 1 ({other.pid} on {HERE})"
-    assert processes.lost() == f"process 1 ({other.pid} on {HERE})"
+        assert processes.lost_processes() == f"process 1 ({other.pid} on {HERE})"
+    assert processes.lost_processes() == f"process 1 ({other.pid} on {HERE})"
     store.set("told/1", "")  # it has said itself what went wrong
-    assert processes.lost() == ""
+    assert processes.lost_processes() == ""
 
 
 def test_of_a_process_elsewhere_nothing_is_known(store: dist.Store) -> None:
     store.set("process/1", f"{2**22} another-machine")
-    assert processes.lost() == ""
+    assert processes.lost_processes() == ""

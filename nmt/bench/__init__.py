@@ -1,1 +1,1 @@
-"""How fast a configuration trains and translates on this machine, and what the machine could do."""
+"""Measurements of training and translation speed, and of the machine's ceiling."""

@@ -1,4 +1,4 @@
-"""What the machine could do: how fast it multiplies matrices and does nothing else."""
+"""The ceiling of the machine: the speed of matrix products alone."""
 
 import statistics
 import time
@@ -10,17 +10,18 @@ from torch import Tensor
 SHAPES = ((2048, 2048, 2048), (4096, 256, 1024))
 """[m, k] times [k, n]: a square product, and the wide one of a small model's feed-forward layer."""
 
-_SHAPES_ON_CUDA = (*SHAPES, (8192, 8192, 8192))  # for less a GPU has hardly begun
-_FEWEST = 3  # products a shape, however long they take
+_SHAPES_ON_CUDA = (*SHAPES, (8192, 8192, 8192))  # smaller products do not fill a GPU
+_MIN_PRODUCTS = 3  # per shape, however long they take
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """The fastest that products were, in one precision.
+    """The speed of matrix products in one dtype.
 
     Attributes:
-        precision: Of the factors.
-        rates: Operations a second by shape, as "2048 x 2048 x 2048", the median of many products.
+        precision: Dtype of the factors.
+        rates: Operations per second by shape, such as "2048 x 2048 x 2048"; the median of many
+            products.
     """
 
     precision: str
@@ -28,12 +29,12 @@ class Ceiling:
 
     @property
     def flop_per_second(self) -> float:
-        """Of the shape that is fastest."""
+        """Operations per second of the fastest shape."""
         return max(self.rates.values())
 
 
 def measure_ceiling(precision: torch.dtype, device: torch.device, seconds: float = 1.0) -> Ceiling:
-    """Multiply matrices of ones for so many seconds, with the threads that torch uses now."""
+    """Multiply matrices of ones for some seconds, with torch's current number of threads."""
     shapes = _SHAPES_ON_CUDA if device.type == "cuda" else SHAPES
     rates = {}
     for m, k, n in shapes:
@@ -45,13 +46,13 @@ def measure_ceiling(precision: torch.dtype, device: torch.device, seconds: float
 
 
 def _times(left: Tensor, right: Tensor, seconds: float) -> list[float]:
-    """Return how long each product took; the first ones warm up and are not among them."""
+    """Return the seconds of each product, after a warm-up that is not included."""
     product = left @ right
     torch.mm(left, right, out=product)
     taken: list[float] = []
     synchronise(left.device)
     ending = time.perf_counter() + seconds
-    while len(taken) < _FEWEST or time.perf_counter() < ending:
+    while len(taken) < _MIN_PRODUCTS or time.perf_counter() < ending:
         began = time.perf_counter()
         torch.mm(left, right, out=product)
         synchronise(left.device)
@@ -60,7 +61,7 @@ def _times(left: Tensor, right: Tensor, seconds: float) -> list[float]:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until a device has done what it was told."""
+    """Wait until a device has finished all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

@@ -1,7 +1,7 @@
-"""Time on a machine that others use too: steps, and which of them were quiet.
+"""Timing on a shared machine: which steps were quiet, that is, undisturbed by other processes.
 
-A step is quiet when other processes, those of the kernel and of the hypervisor counted, took less
-than `QUIET` of a core while it lasted.
+A step is quiet if other processes, including the kernel and the hypervisor, used less than `QUIET`
+of a core during it.
 """
 
 import multiprocessing
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 QUIET = 0.15
-"""Cores that others may take while a step counts as quiet."""
+"""CPU cores that other processes may use during a quiet step."""
 
-_SHORTEST = 0.5  # seconds over which the kernel's hundredths tell a share of a core
+_MIN_SECONDS = 0.5  # the kernel counts in hundredths of a second; shorter spans are too coarse
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Instant:
     """A point in time.
 
     Attributes:
-        wall: Seconds.
-        own: Seconds of processor time that this process and its children have taken.
-        busy: Likewise all processes of the machine; None where the system does not tell.
+        wall: Wall-clock seconds.
+        own: CPU seconds used by this process and its children.
+        busy: CPU seconds used by all processes of the machine; None if unknown.
     """
 
     wall: float
@@ -33,43 +33,43 @@ class Instant:
 
     @classmethod
     def now(cls) -> "Instant":
-        """Return the present."""
+        """Return the current instant."""
         return cls(time.perf_counter(), time.process_time() + _children(), _busy())
 
 
 @dataclass(frozen=True)
 class Span:
-    """From one instant to another."""
+    """The time between two instants."""
 
     start: Instant
     end: Instant
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Length in wall-clock seconds."""
         return self.end.wall - self.start.wall
 
     @property
     def others(self) -> float | None:
-        """Cores that other processes took; None where the system does not tell."""
+        """CPU cores used by other processes; None if unknown."""
         if self.start.busy is None or self.end.busy is None:
             return None
-        taken = self.end.busy - self.start.busy - (self.end.own - self.start.own)
-        return taken / max(1e-3, self.seconds)
+        used = self.end.busy - self.start.busy - (self.end.own - self.start.own)
+        return used / max(1e-3, self.seconds)
 
 
 def quiet(spans: Sequence[Span]) -> list[bool]:
-    """Tell of each of successive spans whether it was quiet.
+    """Return for each of successive spans whether it was quiet.
 
-    A short one is judged with its neighbours, for the kernel counts in hundredths of a second.
-    Where the system does not tell, all are.
+    A short span is judged together with its neighbors, because the kernel counts in hundredths of a
+    second. All spans are quiet on a system that does not report the load.
     """
-    return [_is_quiet(spans, place) for place in range(len(spans))]
+    return [_is_quiet(spans, index) for index in range(len(spans))]
 
 
-def _is_quiet(spans: Sequence[Span], place: int) -> bool:
-    first = last = place
-    while spans[last].end.wall - spans[first].start.wall < _SHORTEST:
+def _is_quiet(spans: Sequence[Span], index: int) -> bool:
+    first = last = index
+    while spans[last].end.wall - spans[first].start.wall < _MIN_SECONDS:
         if first == 0 and last == len(spans) - 1:
             break
         first, last = max(0, first - 1), min(len(spans) - 1, last + 1)
@@ -78,7 +78,7 @@ def _is_quiet(spans: Sequence[Span], place: int) -> bool:
 
 
 def wait_for_quiet(seconds: float) -> float:
-    """Sleep until the machine is quiet, at most so long, and return how long."""
+    """Sleep until the machine is quiet, for at most ``seconds``; return the time slept."""
     began = Instant.now()
     while True:
         before = Instant.now()
@@ -93,25 +93,25 @@ def wait_for_quiet(seconds: float) -> float:
 
 
 def _busy() -> float | None:
-    """Seconds of processor time that all have taken since the machine started."""
+    """Return the CPU seconds of all processes since the machine started; None if unknown."""
     try:
         with open("/proc/stat", encoding="ascii") as file:
             fields = [int(field) for field in file.readline().split()[1:]]
     except (OSError, ValueError):
         return None
     user, nice, system, _idle, _waiting, interrupts, soft, stolen, *_guests = fields
-    total = user + nice + system + interrupts + soft + stolen  # guests stand in user and nice
+    total = user + nice + system + interrupts + soft + stolen  # user and nice include guests
     return total / os.sysconf("SC_CLK_TCK")
 
 
 def _children() -> float:
-    """Seconds of processor time of the living processes that this one started."""
+    """Return the CPU seconds of the living processes that this one started."""
     total = 0.0
     for child in multiprocessing.active_children():
         try:
             stat = Path(f"/proc/{child.pid}/stat").read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
-        fields = stat.rpartition(")")[2].split()  # what stands before may hold spaces
+        fields = stat.rpartition(")")[2].split()  # the process name before may contain spaces
         total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return total

@@ -1,4 +1,4 @@
-"""A training that is watched: blocks of updates, each update with its time and its pieces."""
+"""A training that is measured: blocks of updates, with the time and the token counts of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,10 +14,13 @@ from nmt.data.batch import Batch
 from nmt.errors import UserError
 from nmt.pipeline import workbench
 from nmt.reporting.console import Console
-from nmt.training.services import Watch
+from nmt.training.services import UpdateProfiler
 
 PHASES = ("data", "forward", "backward", "optimizer")
-"""Of an update: ``optimizer`` is all that is left, clipping and curves among it."""
+"""Parts of an update; ``optimizer`` is the rest, clipping and logging included."""
+
+WINDOW = 5
+"""Updates over which a speed is measured: a single one has batches of one length only."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,9 @@ class Step:
     """One update.
 
     Attributes:
-        span: From its data being asked for to the next update.
+        span: From the request for its data to the end of the update.
         counts: Of its batches.
-        phases: Seconds of each of `PHASES`.
+        phases: Seconds of each part in `PHASES`.
     """
 
     span: Span
@@ -36,11 +39,11 @@ class Step:
 
 
 @dataclass
-class _Stopwatch(Watch):
-    """Takes the time of an update's parts.
+class _Stopwatch(UpdateProfiler):
+    """Measures the time of an update's parts.
 
-    On a device that works behind the program's back, the parts are only told apart by waiting for
-    it, which costs time: ``waits`` does that.
+    Work on a GPU is asynchronous. Its parts can be separated only by waiting for the device, which
+    takes time itself; ``waits`` turns this on.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -49,18 +52,18 @@ class _Stopwatch(Watch):
     marks: list[tuple[str, float]] = field(default_factory=list)
 
     def begin(self, batches: Sequence[Batch]) -> None:
-        """Note that an update's data are there."""
+        """Record that the data of an update are loaded."""
         self.batches = batches
         self.phase("forward")
 
     def phase(self, name: str) -> None:
-        """Note when a part begins."""
+        """Record the beginning of a part."""
         if self.waits:
             synchronise(self.device)
         self.marks.append((name, Instant.now().wall))
 
     def read(self, span: Span) -> dict[str, float]:
-        """Return the seconds of each phase of an update that has just ended, and begin anew."""
+        """Return the seconds of each part of the update that just ended, and reset."""
         seconds = dict.fromkeys(PHASES, 0.0)
         marks = [("data", span.start.wall), *self.marks]
         ends = [time for _, time in marks[1:]] + [span.end.wall]
@@ -71,24 +74,25 @@ class _Stopwatch(Watch):
 
 
 class Contestant:
-    """Trains a fresh model of a configuration, as a run would, for as many updates as asked for.
+    """Trains a new model of a configuration, as a run would, for a requested number of updates.
 
     Attributes:
-        config: As it was given.
-        bench: What the run works with.
-        threads: Of the processor; where the settings leave it open, those torch uses now.
-        patience: Seconds left to wait, in all, for a quiet machine after an update that was not.
+        config: The configuration as given.
+        bench: The parts of the run.
+        threads: CPU threads; if the settings leave them open, torch's current number.
+        patience: Seconds left, in total, to wait for a quiet machine after a disturbed update.
     """
 
     def __init__(
-        self, config: Config, say: Console, planned: int, *, patience: float = 0.0
+        self, config: Config, console: Console, planned: int, *, patience: float = 0.0
     ) -> None:
-        """Prepare the corpus, and build all that a run has.
+        """Prepare the corpus and build the parts of a run.
 
         Args:
-            config: What `nmt train` would run. When it validates, saves and stops is not minded.
-            say: Tells people what was found.
-            planned: Updates that will be asked for at most.
+            config: What `nmt train` would run. Its settings for validating, saving and stopping
+                are ignored.
+            console: Prints the results of the preparation.
+            planned: The largest total number of updates.
             patience: See above.
 
         Raises:
@@ -97,59 +101,65 @@ class Contestant:
         self.config = config
         self.patience = patience
         self.threads = config.training.threads or torch.get_num_threads()
-        self._watch = _Stopwatch()
+        self._stopwatch = _Stopwatch()
         self._steps: list[Step] = []
-        self._wanted = 0
+        self._warmup = self._wanted = 0
         self._start: Instant | None = None
-        self.bench = workbench(_unending(config, planned), say, self._between, self._watch)
-        self._watch.device = self.device
+        self.bench = workbench(_endless(config, planned), console, self._between, self._stopwatch)
+        self._stopwatch.device = self.device
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device of the model."""
         return self.bench.trainer.model.output.weight.device
 
-    def settle(self) -> None:
-        """Make what the whole process shares as this configuration wants it."""
+    def apply_settings(self) -> None:
+        """Apply the process-wide settings of this configuration."""
         training = self.config.training
         torch.set_num_threads(self.threads)
         runtime.set_cuda_numerics(tf32=training.tf32, deterministic=training.deterministic)
 
-    def train(self, updates: int, *, waits: bool = False) -> list[Step]:
-        """Make updates, at least one, and return them; the first also begins the stream of data.
+    def train(self, updates: int, *, warmup: int = 0, waits: bool = False) -> list[Step]:
+        """Make updates and return those that count.
+
+        On a GPU only whole windows of `WINDOW` updates are timed exactly: the host waits for the
+        device at their ends, and otherwise runs ahead of it as in a real training.
 
         Args:
-            updates: How many.
-            waits: Whether to tell the phases apart on a device that has to be waited for.
+            updates: How many count, at least one.
+            warmup: Updates before them. The first update also starts the data loader.
+            waits: Whether to wait for the device after each part, to time the parts separately.
 
         Raises:
-            UserError: Training ended before, or memory ran out.
+            UserError: Training ended earlier, or memory ran out.
         """
-        self.settle()
-        self._steps, self._wanted, self._start = [], updates, None
-        self._watch.waits = waits
+        self.apply_settings()
+        self._steps, self._warmup, self._wanted = [], warmup, warmup + updates
+        self._start = None
+        self._stopwatch.waits = waits
         reason = self.bench.trainer.train()
-        if len(self._steps) < updates:
+        if len(self._steps) < self._wanted:
             raise UserError(f"training ended after {len(self._steps)} updates ({reason})")
-        return self._steps
+        return self._steps[warmup:]
 
     def _between(self) -> bool:
-        """Note the end of an update and the start of the next; tell whether it is enough."""
-        last = len(self._steps) + 1 == self._wanted
-        if last or self._watch.waits or self._start is None:
+        """Record the end of an update and the start of the next; return whether it was the last."""
+        count = len(self._steps) + (self._start is not None)
+        at_end = count == self._wanted or (count - self._warmup) % WINDOW == 0
+        if at_end or self._stopwatch.waits or self._start is None:
             synchronise(self.device)
         if self._start is not None:
             span = Span(self._start, Instant.now())
-            counts = Counts.total(map(Counts.of, self._watch.batches))
-            self._steps.append(Step(span, counts, self._watch.read(span)))
+            counts = Counts.total(map(Counts.of, self._stopwatch.batches))
+            self._steps.append(Step(span, counts, self._stopwatch.read(span)))
             if self.patience > 0 and not all(quiet([span])):
                 self.patience -= wait_for_quiet(self.patience)
         self._start = Instant.now()
         return len(self._steps) >= self._wanted
 
 
-def _unending(config: Config, planned: int) -> Config:
-    """Return a configuration whose training neither validates nor saves, nor ends by itself."""
+def _endless(config: Config, planned: int) -> Config:
+    """Return a configuration whose training neither validates, nor saves, nor ends by itself."""
     training = replace(
         config.training,
         max_updates=planned + 1,
@@ -158,6 +168,6 @@ def _unending(config: Config, planned: int) -> Config:
         save_every=planned + 1,
         keep_every=None,
         patience=None,
-        dry_run=True,  # no run folder is meant
+        dry_run=True,  # no run folder is used
     )
     return replace(config, training=training)

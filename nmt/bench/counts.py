@@ -1,4 +1,4 @@
-"""What batches hold: pieces to learn from, and pads."""
+"""Token and padding counts of batches."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -12,17 +12,17 @@ from nmt.text.special_tokens import PAD
 
 @dataclass(frozen=True)
 class Counts:
-    """Of one batch, or the sum of several.
+    """Counts of one batch, or the sum over several.
 
     Attributes:
-        sentences: Pairs.
-        source_tokens: Pieces, EOS counted.
-        source_places: The same and the pads.
-        target_tokens: Pieces to predict, EOS counted.
-        target_places: The same and the pads.
-        source_squares: Sum over pairs of the square of the source's pieces.
-        target_squares: Likewise of the target's.
-        products: Likewise of the one times the other.
+        sentences: Sentence pairs.
+        source_tokens: Source tokens, EOS included.
+        source_places: Source positions: tokens and padding.
+        target_tokens: Target tokens, EOS included.
+        target_places: Target positions: tokens and padding.
+        source_squares: Sum over pairs of the squared source length.
+        target_squares: Sum over pairs of the squared target length.
+        products: Sum over pairs of source length times target length.
     """
 
     sentences: int = 0
@@ -48,7 +48,7 @@ class Counts:
     def of_lengths(
         cls, source: Tensor, target: Tensor, *, source_places: int = 0, target_places: int = 0
     ) -> "Counts":
-        """Count sentences of these lengths [B], EOS counted."""
+        """Count sentences of these lengths [B], EOS included."""
         source, target = source.to(torch.int64), target.to(torch.int64)
         return cls(
             sentences=len(source),
@@ -63,16 +63,16 @@ class Counts:
 
     @classmethod
     def total(cls, parts: Iterable["Counts"]) -> "Counts":
-        """Add up."""
+        """Return the sum of counts."""
         rows = [[getattr(part, field.name) for field in fields(cls)] for part in parts]
         return cls(*map(sum, zip(*rows, strict=True)))
 
     @property
     def source_padding(self) -> float:
-        """Share of the source's places that are pads, from 0 to 1."""
+        """Share of padding among the source positions, from 0 to 1."""
         return 1 - self.source_tokens / max(1, self.source_places)
 
     @property
     def target_padding(self) -> float:
-        """Share of the target's places that are pads, from 0 to 1."""
+        """Share of padding among the target positions, from 0 to 1."""
         return 1 - self.target_tokens / max(1, self.target_places)

@@ -1,4 +1,4 @@
-"""`nmt bench decode`: how fast a model translates."""
+"""`nmt bench decode`: the translation speed of a model."""
 
 import statistics
 from collections.abc import Iterator, Sequence
@@ -15,27 +15,27 @@ from nmt.decoding.translator import Translation, Translator
 from nmt.errors import UserError
 from nmt.text.special_tokens import EOS
 
-_UNLIKELY = -1e9  # what a logit becomes; finite, so that EOS can still be forced at the limit
+_UNLIKELY = -1e9  # logit of EOS; finite, so that EOS can still be forced at the limit
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """How fast sentences were translated; the median over rounds, quiet ones where there are any.
+    """The measured translation speed: the median over quiet rounds, or over all if none was.
 
     Attributes:
-        model: What was asked for.
-        sentences: In a round.
-        beam_size: Hypotheses kept.
+        model: Name of the model.
+        sentences: Per round.
+        beam_size: Hypotheses per sentence.
         batch_size: Sentences searched together.
-        exact: Pieces that every translation was made to have; None: as many as it wanted.
-        precision: Of products.
-        device: Where.
-        rounds: All of them.
-        quiet_rounds: Those that were quiet.
-        sentences_per_second: Tokenisation and detokenisation included.
-        tokens_per_second: Pieces of the best translations, EOS counted.
-        mean_length: Likewise, of one translation.
-        peak_memory: Bytes, all of the process or on the CUDA device.
+        exact: Forced length of each translation in pieces; None: the model decides.
+        precision: Dtype of matrix products.
+        device: Of the model.
+        rounds: Number of all rounds.
+        quiet_rounds: Number of quiet rounds.
+        sentences_per_second: Tokenization and detokenization included.
+        tokens_per_second: Pieces of the best translations, EOS included.
+        mean_length: Mean length of a translation in pieces, EOS included.
+        peak_memory: Bytes of the process, or on the CUDA device.
     """
 
     model: str
@@ -60,49 +60,49 @@ class Decoded:
 def bench_decoding(
     model: str, translator: Translator, sentences: Sequence[str], rounds: int, exact: int | None
 ) -> Decoded:
-    """Translate sentences several times, after a first batch that does not count.
+    """Translate sentences several times, after a warm-up batch that is not measured.
 
     Args:
-        model: What to call it.
+        model: Name of the model, for the report.
         translator: The model and its search.
         sentences: At least one.
         rounds: At least one.
-        exact: Pieces before EOS of every translation, so that any model does equal work.
+        exact: Forced length of each translation, EOS excluded, so that all models do equal work.
 
     Raises:
         UserError: There is nothing to translate.
     """
-    spoken = [sentence for sentence in sentences if sentence.strip()]
-    if not spoken:
+    nonblank = [sentence for sentence in sentences if sentence.strip()]
+    if not nonblank:
         raise UserError("there is no sentence to translate")
     device = translator.model.output.weight.device
     translator.model.eval()
-    memory.forget_peak(device)
+    memory.reset_peak(device)
     with _exact_length(translator, exact) as bound:
-        bound.translate(spoken[: bound.decoding.batch_size])
+        bound.translate(nonblank[: bound.decoding.batch_size])
         found, spans = [], []
         for _ in range(rounds):
             synchronise(device)
             began = Instant.now()
-            found = bound.translate(spoken)
+            found = bound.translate(nonblank)
             synchronise(device)
             spans.append(Span(began, Instant.now()))
-    calm = [span for span in spans if all(quiet([span]))]
-    seconds = statistics.median(span.seconds for span in calm or spans)
+    quiet_spans = [span for span in spans if all(quiet([span]))]
+    seconds = statistics.median(span.seconds for span in quiet_spans or spans)
     pieces = _pieces(found, exact)
     return Decoded(
         model=model,
-        sentences=len(spoken),
+        sentences=len(nonblank),
         beam_size=translator.decoding.beam_size,
         batch_size=translator.decoding.batch_size,
         exact=exact,
         precision=str(translator.precision).removeprefix("torch."),
         device=str(device),
         rounds=rounds,
-        quiet_rounds=len(calm),
-        sentences_per_second=len(spoken) / seconds,
+        quiet_rounds=len(quiet_spans),
+        sentences_per_second=len(nonblank) / seconds,
         tokens_per_second=pieces / seconds,
-        mean_length=pieces / len(spoken),
+        mean_length=pieces / len(nonblank),
         peak_memory=memory.peak(device),
     )
 
@@ -111,17 +111,17 @@ def _pieces(found: Sequence[Translation], exact: int | None) -> int:
     lengths = [len(translation.hypotheses[0].ids) for translation in found]
     if exact is not None and (other := set(lengths) - {exact}):
         raise UserError(
-            f"--exact {exact}: translations end after {min(other)} pieces; take a smaller number, "
-            "or a configuration without another limit on their length"
+            f"--exact {exact}: translations end after {min(other)} pieces; use a smaller number, "
+            "or a configuration without another limit on the length"
         )
     return sum(lengths) + len(lengths)
 
 
 @contextmanager
 def _exact_length(translator: Translator, pieces: int | None) -> Iterator[Translator]:
-    """Yield a translator whose search ends each translation after so many pieces, and not before.
+    """Yield a translator whose translations all have exactly this many pieces before EOS.
 
-    EOS is made so unlikely that nothing but the limit can bring it about.
+    EOS is made so unlikely that only the length limit can produce it.
     """
     if pieces is None:
         yield translator

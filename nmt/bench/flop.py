@@ -1,7 +1,8 @@
-"""The arithmetic that a model's products need, counted from settings and lengths of sentences.
+"""Floating-point operations of a model's matrix products, from settings and sentence lengths.
 
-A product of [m, k] and [k, n] is 2 · m · k · n operations. What is counted is what the sentences
-need, by whatever kernels it is done: pads, sums, softmaxes and what is computed twice are left out.
+A product of [m, k] and [k, n] has 2 · m · k · n operations. Only the operations that the sentences
+require are counted, independently of the kernels. Padding, sums, softmaxes and recomputation are
+excluded.
 """
 
 from nmt.bench.counts import Counts
@@ -26,22 +27,23 @@ from nmt.model.attention.scaled_dot import ScaledDotAttentionConfig
 from nmt.model.attention.settings import LuongAttentionConfig
 
 _GATES = {"gru": 3, "lstm": 4}
-_BACKWARD = 2  # the gradients of a product's two factors are a product each
+_BACKWARD = 2  # one product for the gradient of each factor
 
 
 def training_flop(model: ModelConfig, target_size: int, counts: Counts) -> int:
-    """Return the operations of learning from sentences: a forward and a backward pass of them.
+    """Return the operations of training on sentences: a forward and a backward pass.
 
     Args:
-        model: Its settings. All of it is taken to learn; teachers and second passes are not in it.
-        target_size: Pieces of the target vocabulary.
+        model: The settings. All parameters count as trained; teachers and second passes (R-Drop)
+            are not included.
+        target_size: Size of the target vocabulary.
         counts: Of the sentences.
     """
     return (1 + _BACKWARD) * forward_flop(model, target_size, counts)
 
 
 def forward_flop(model: ModelConfig, target_size: int, counts: Counts) -> int:
-    """Return the operations of reading sentences and predicting every piece of their targets."""
+    """Return the operations of a forward pass with teacher forcing."""
     memory_size = _encoder_size(model.encoder)
     steps, output_size = _decoder(model.decoder, memory_size, counts)
     output = output_size * target_size * counts.target_tokens
@@ -72,14 +74,14 @@ def _encoder(config: EncoderConfig, counts: Counts) -> int:
 
 
 def _decoder(config: DecoderConfig, memory_size: int, counts: Counts) -> tuple[int, int]:
-    """Return a decoder's operations, halved, and the size of what it hands the output layer."""
+    """Return a decoder's multiply-adds, and the size of its input to the output layer."""
     match config:
         case RnnDecoderConfig():
             return _rnn_decoder(config, memory_size, counts)
         case TransformerDecoderConfig():
             size, tokens = config.hidden_size, counts.target_tokens
             layer = _self_attention(config, tokens, counts.target_squares)
-            layer += 2 * size * size * tokens  # queries across, and what is made of their answers
+            layer += 2 * size * size * tokens  # cross-attention: query and output projections
             layer += memory_size * 2 * _kv_size(config) * counts.source_tokens
             layer += 2 * size * counts.products
             layer += _feed_forward(config) * tokens
@@ -96,7 +98,7 @@ def _self_attention(
 ) -> int:
     size = config.hidden_size
     projections = 2 * size * size + size * 2 * _kv_size(config)
-    if config.positions == "relative":  # queries by, and weights of, the vectors of distances
+    if config.positions == "relative":  # queries times, and weights times, the distance embeddings
         projections += 2 * size * (2 * SHAW_DISTANCE + 1)
     return projections * tokens + 2 * size * squares
 
@@ -110,17 +112,17 @@ def _rnn_decoder(config: RnnDecoderConfig, memory_size: int, counts: Counts) -> 
     units, embedding = config.hidden_size, config.embedding_size
     gates = _GATES[config.cell] * units
     attention = config.attention
-    context, looking = _attention(attention, units, memory_size, counts)
+    context, attending = _attention(attention, units, memory_size, counts)
     if isinstance(attention, LuongAttentionConfig):
         fed = units if attention.input_feeding else 0
         output, read_out = units, (context + units) * units
     else:
-        fed, output, made = context, units, units
+        fed, output, readout_size = context, units, units
         if isinstance(attention, BahdanauAttentionConfig) and attention.maxout_size:
-            output, made = attention.maxout_size, 2 * attention.maxout_size
-        read_out = (units + context + embedding) * made
+            output, readout_size = attention.maxout_size, 2 * attention.maxout_size
+        read_out = (units + context + embedding) * readout_size
     step = gates * (embedding + fed + units + 2 * units * (config.num_layers - 1)) + read_out
-    total = step * counts.target_tokens + looking
+    total = step * counts.target_tokens + attending
     if config.bridge != "zero":
         states = units * (2 if config.cell == "lstm" else 1) * config.num_layers
         total += memory_size * states * counts.sentences
@@ -130,7 +132,7 @@ def _rnn_decoder(config: RnnDecoderConfig, memory_size: int, counts: Counts) -> 
 def _attention(
     config: AttentionConfig, units: int, memory_size: int, counts: Counts
 ) -> tuple[int, int]:
-    """Return the size of an RNN decoder's contexts, and the operations of looking, halved."""
+    """Return the context size of an RNN decoder, and the multiply-adds of its attention."""
     source, target, pairs = counts.source_tokens, counts.target_tokens, counts.products
     context, total = memory_size, 0
     match config:
@@ -152,7 +154,7 @@ def _attention(
         case MultiHeadAttentionConfig():
             context = units
             total = 2 * units * units * target + memory_size * 2 * units * source + units * pairs
-        case _:  # a fixed vector is not looked for
+        case _:  # no attention: the context is a fixed vector
             return context, 0
     if config.window == "local_p":
         total += (units * units + units) * target

@@ -1,4 +1,4 @@
-"""The most memory that was held since a moment, not since the process began."""
+"""Memory use of the process, with a peak that can be reset."""
 
 import resource
 import sys
@@ -9,19 +9,19 @@ import torch
 _STATUS, _REFERENCES = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def forget_peak(device: torch.device) -> None:
-    """Count the peak anew from what is held now, where that can be done."""
+def reset_peak(device: torch.device) -> None:
+    """Reset the peak to the current use, where the system supports it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
     try:
-        _REFERENCES.write_text("5", encoding="ascii")  # proc(5): forget the greatest resident size
+        _REFERENCES.write_text("5", encoding="ascii")  # proc(5): resets the peak resident set size
     except OSError:
-        return  # no Linux, or a container that forbids it: the peak is then the process's
+        return  # not Linux, or not permitted: the peak is then that of the whole process
 
 
 def peak(device: torch.device) -> int:
-    """Return the most bytes held: on a CUDA device by tensors, else by the process, all counted."""
+    """Return the peak memory in bytes: of tensors on a CUDA device, else of the whole process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     found = _status("VmHWM")
@@ -31,8 +31,8 @@ def peak(device: torch.device) -> int:
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def held(device: torch.device) -> int | None:
-    """Return the bytes held now, counted likewise; None where the system does not tell."""
+def current(device: torch.device) -> int | None:
+    """Return the current memory in bytes, measured in the same way; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
     return _status("VmRSS")

@@ -1,30 +1,28 @@
-"""Speeds of updates, and of two trainings that took turns."""
+"""Statistics of update speeds, and the speed ratio of two trainings that alternated."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nmt.bench.clock import quiet
-from nmt.bench.contestant import PHASES, Step
+from nmt.bench.contestant import PHASES, WINDOW, Step
 from nmt.bench.counts import Counts
-
-WINDOW = 5
-"""Updates a speed is taken over: one alone has batches of one length only."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast updates were; pads count nowhere.
+    """The speed of updates. Padding is not counted.
+
+    All values except ``updates`` and ``others`` are of the quiet updates; of all, if none was.
 
     Attributes:
-        updates: All of them.
-        quiet_updates: Those that were quiet, of which the rest tells; if none was, all.
-        others: Cores that other processes took, the mean over all updates; None where the system
-            does not tell.
+        updates: Number of all updates.
+        quiet_updates: Number of quiet updates.
+        others: CPU cores used by other processes, the mean over all updates; None if unknown.
         counts: Of the batches.
-        seconds: Of wall clock.
-        tokens_per_second: Target pieces, the median over windows of `WINDOW` updates.
-        phases: Seconds of an update's parts, the mean.
+        seconds: Wall-clock time.
+        tokens_per_second: Target tokens, the median over windows of `WINDOW` updates.
+        phases: Mean seconds of an update's parts.
     """
 
     updates: int
@@ -37,7 +35,7 @@ class Speed:
 
     @property
     def mean_tokens_per_second(self) -> float:
-        """All target pieces over all the time."""
+        """All target tokens divided by the total time."""
         return self.counts.target_tokens / self.seconds
 
     @classmethod
@@ -56,7 +54,9 @@ class Speed:
             others=_others(steps),
             counts=Counts.total(step.counts for step in chosen),
             seconds=sum(step.span.seconds for step in chosen),
-            tokens_per_second=statistics.median(rate(rows) for rows in windows if rows),
+            tokens_per_second=statistics.median(
+                tokens_per_second(rows) for rows in windows if rows
+            ),
             phases={p: statistics.fmean(step.phases[p] for step in chosen) for p in PHASES},
         )
 
@@ -65,8 +65,8 @@ def _windows(rows: list[tuple[Step, bool]]) -> list[list[tuple[Step, bool]]]:
     return [rows[start : start + WINDOW] for start in range(0, len(rows), WINDOW)]
 
 
-def rate(steps: Sequence[Step]) -> float:
-    """Return target pieces a second over updates."""
+def tokens_per_second(steps: Sequence[Step]) -> float:
+    """Return the target tokens per second of updates."""
     tokens = sum(step.counts.target_tokens for step in steps)
     return tokens / sum(step.span.seconds for step in steps)
 
@@ -83,14 +83,14 @@ def _others(steps: Sequence[Step]) -> float | None:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as fast as the second the first was, in blocks that took turns.
+    """The speed of a first training divided by that of a second, in alternating blocks.
 
     Attributes:
         median: Over pairs of blocks.
         low: The lower quartile.
         high: The upper quartile.
-        pairs: Of each pair of blocks that counts.
-        left_out: Pairs in which a block had no quiet update.
+        pairs: The ratio of each pair of blocks that counts.
+        left_out: Number of pairs in which a block had no quiet update.
     """
 
     median: float
@@ -103,25 +103,25 @@ class Ratio:
 def ratio(first: Sequence[Sequence[Step]], second: Sequence[Sequence[Step]]) -> Ratio:
     """Compare two trainings, block by block.
 
-    Of each block only the quiet updates count. Where no pair of blocks has some on both sides,
-    nothing was quiet, and all count.
+    Only the quiet updates of each block count. If no pair of blocks has quiet updates on both
+    sides, all updates count.
 
     Args:
         first: Blocks of updates, in order.
-        second: As many.
+        second: As many blocks of the other training.
     """
     calm = [(quiet_part(one), quiet_part(other)) for one, other in zip(first, second, strict=True)]
     usable = [pair for pair in calm if all(pair)]
     left_out = len(calm) - len(usable)
     if not usable:
         usable, left_out = list(zip(map(list, first), map(list, second), strict=True)), 0
-    pairs = [rate(one) / rate(other) for one, other in usable]
+    pairs = [tokens_per_second(one) / tokens_per_second(other) for one, other in usable]
     low, median, high = quartiles(pairs)
     return Ratio(median, low, high, pairs, left_out)
 
 
 def quiet_part(block: Sequence[Step]) -> list[Step]:
-    """Return the quiet ones of successive updates."""
+    """Return the quiet ones among successive updates."""
     calm = quiet([step.span for step in block])
     return [step for step, good in zip(block, calm, strict=True) if good]
 

@@ -1,4 +1,4 @@
-"""What was measured, as tables for people."""
+"""Tables of measurements."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,11 +7,11 @@ from nmt.bench.decoding import Decoded
 from nmt.bench.training import Compared, Measured
 
 _GIGA, _GIB = 1e9, 2**30
-_OPERATIONS = 15  # of a profile, shown
+_OPERATIONS = 15  # shown of a profile
 
 
 def training_table(results: Sequence[Measured]) -> str:
-    """Show one training, or two side by side."""
+    """Return a table of one training, or of two side by side."""
     found = [_training_rows(result) for result in results]
     rows = [(name, *(own[name] for own in found)) for name in found[0]]
     head = [("", "A", "B")] if len(results) == 2 else []
@@ -25,11 +25,11 @@ def _training_rows(result: Measured) -> dict[str, str]:
         "parameters": f"{result.parameters:,}",
         "products in": f"{result.precision}, on {result.device}, threads {result.threads}",
         "updates": f"{speed.updates:,}, {speed.quiet_updates:,} of them quiet"
-        + ("" if speed.others is None else f" (others took {speed.others:.2f} of a core)"),
-        "target tokens/s": f"{speed.tokens_per_second:,.0f}  without pads, median of windows",
-        "": f"{speed.mean_tokens_per_second:,.0f}  all of them over all the time",
-        "an update": f"{speed.seconds / _counted(result):.3f} s, "
-        f"{counts.target_tokens / _counted(result):,.0f} target tokens",
+        + ("" if speed.others is None else f" (other processes used {speed.others:.2f} of a core)"),
+        "target tokens/s": f"{speed.tokens_per_second:,.0f}  without padding, median of windows",
+        "": f"{speed.mean_tokens_per_second:,.0f}  mean over the total time",
+        "time per update": f"{speed.seconds / _measured_updates(result):.3f} s, "
+        f"{counts.target_tokens / _measured_updates(result):,.0f} target tokens",
         "padding": f"target {counts.target_padding:.1%}, source {counts.source_padding:.1%}",
         "time": ", ".join(f"{name} {speed.phases[name] / update:.1%}" for name in PHASES),
     }
@@ -37,7 +37,7 @@ def _training_rows(result: Measured) -> dict[str, str]:
         own = result.validation
         rows["validation"] = (
             f"{own.seconds:.1f} s every {own.every:,} updates, {own.share:.1%} of a run, "
-            "by a model of so few updates"
+            "with a model of this few updates"
         )
     if result.peak_memory is not None:
         before = result.memory_before
@@ -48,45 +48,45 @@ def _training_rows(result: Measured) -> dict[str, str]:
     reached = result.ceiling_share * ceiling.flop_per_second / _GIGA
     rates = ", ".join(f"{shape}: {rate / _GIGA:,.0f}" for shape, rate in ceiling.rates.items())
     return rows | {
-        "operations": f"{result.flop_per_token / 1e6:.1f} MFLOP a target token",
+        "operations": f"{result.flop_per_token / 1e6:.1f} MFLOP per target token",
         "ceiling": f"{ceiling.flop_per_second / _GIGA:,.0f} GFLOP/s  ({rates})",
-        "share of it": f"{result.ceiling_share:.1%}  ({reached:,.0f} GFLOP/s)",
+        "share of ceiling": f"{result.ceiling_share:.1%}  ({reached:,.0f} GFLOP/s)",
     }
 
 
 def profile_table(result: Measured) -> str:
-    """Show the operations that take most of an update's time, and the rest together."""
+    """Return a table of the operations with the largest share of an update's time."""
     shares = list(result.operations.items())
-    few = shares[_OPERATIONS:]
+    rest = shares[_OPERATIONS:]
     rows = [(name, f"{share:6.1%}") for name, share in shares[:_OPERATIONS]]
-    rows += [(f"{len(few)} others", f"{sum(share for _, share in few):6.1%}")] if few else []
+    rows += [(f"{len(rest)} others", f"{sum(share for _, share in rest):6.1%}")] if rest else []
     between = 1 - sum(share for _, share in shares)
     return _aligned([("operation", "own time"), *rows, ("between them", f"{between:6.1%}")])
 
 
-def _counted(result: Measured) -> int:
+def _measured_updates(result: Measured) -> int:
     return result.speed.quiet_updates or result.speed.updates
 
 
 def comparison_lines(compared: Compared) -> list[str]:
-    """Say which of two trainings was how many times as fast."""
-    found, apart = compared.ratio, _differences(compared)
-    lines = [f"A  {apart[0]}", f"B  {apart[1]}", ""]
+    """Return lines of text that compare two trainings."""
+    ratio, overrides = compared.ratio, _differences(compared)
+    lines = [f"A  {overrides[0]}", f"B  {overrides[1]}", ""]
     lines += training_table([compared.first, compared.second]).splitlines()
-    count = len(found.pairs)
+    count = len(ratio.pairs)
     lines += [
         "",
-        f"A is {found.median:.3f} times as fast as B: the median of {count} "
-        f"{'pair' if count == 1 else 'pairs'} of blocks, quartiles {found.low:.3f} and "
-        f"{found.high:.3f}",
+        f"A is {ratio.median:.3f} times as fast as B: the median of {count} "
+        f"{'pair' if count == 1 else 'pairs'} of blocks, quartiles {ratio.low:.3f} and "
+        f"{ratio.high:.3f}",
     ]
-    if found.left_out:
-        lines.append(f"left out: {found.left_out} pairs in which a block had no quiet update")
+    if ratio.left_out:
+        lines.append(f"left out: {ratio.left_out} pairs in which a block had no quiet update")
     return lines
 
 
 def _differences(compared: Compared) -> tuple[str, str]:
-    """Each one's overrides, without those they share."""
+    """Return the overrides of each, without the shared ones."""
     one, other = compared.first.overrides, compared.second.overrides
     shared = set(one) & set(other)
     kept = [" ".join(o for o in own if o not in shared) for own in (one, other)]
@@ -94,13 +94,13 @@ def _differences(compared: Compared) -> tuple[str, str]:
 
 
 def unquiet(results: Iterable[Measured]) -> bool:
-    """Whether others were busy in all updates of one, so that its figures mean little."""
+    """Return whether a result has no quiet update, so that its numbers are unreliable."""
     return any(not result.speed.quiet_updates for result in results)
 
 
 def decoding_table(result: Decoded) -> str:
-    """Show how fast a model translates."""
-    length = "" if result.exact is None else f", each made to have {result.exact} pieces and EOS"
+    """Return a table of the translation speed."""
+    length = "" if result.exact is None else f", each forced to {result.exact} pieces and EOS"
     return _aligned(
         [
             ("model", result.model),
@@ -110,7 +110,7 @@ def decoding_table(result: Decoded) -> str:
             ("sentences", f"{result.sentences:,}{length}"),
             ("sentences/s", f"{result.sentences_per_second:,.1f}"),
             ("output tokens/s", f"{result.tokens_per_second:,.0f}"),
-            ("mean length", f"{result.mean_length:.1f} pieces, EOS counted"),
+            ("mean length", f"{result.mean_length:.1f} pieces, EOS included"),
             ("peak memory", f"{result.peak_memory / _GIB:.2f} GiB"),
         ]
     )

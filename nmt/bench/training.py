@@ -1,4 +1,4 @@
-"""`nmt bench train`: how fast a configuration learns, alone or in turn with another."""
+"""`nmt bench train`: the training speed of one configuration, or of two that alternate."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from nmt.config.schema import Config
 from nmt.errors import UserError
 from nmt.reporting.console import Console
 
-_CEILING_SECONDS = 0.5  # before, and behind once more
+_CEILING_SECONDS = 0.5  # before the training, and again after it
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,13 @@ class Plan:
     """What is measured.
 
     Attributes:
-        updates: That count, of each configuration.
-        warmup: Before them, at least one.
-        block: That count in a row, where two configurations take turns; one goes before each.
-        patience: Seconds to wait in all, of each configuration, for a machine that is busy.
-        validate: Whether a validation is timed behind them.
-        profiled: Updates behind them of which operations are told apart, of one configuration.
+        updates: Number of measured updates of each configuration.
+        warmup: Updates before them, at least one.
+        block: Measured updates per turn, where two configurations alternate. One further update
+            before each block is not measured.
+        patience: Total seconds per configuration to wait while the machine is busy.
+        validate: Whether a validation is timed after the updates.
+        profiled: Further updates whose operations are profiled, for a single configuration.
     """
 
     updates: int
@@ -43,12 +44,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Validation:
-    """What a validation costs, of the model as trained so far.
+    """The cost of a validation, with the model as trained so far.
 
     Attributes:
-        seconds: Of one.
-        every: Updates from one to the next.
-        share: Of a run's time, from 0 to 1.
+        seconds: Time of one validation.
+        every: Updates between validations.
+        share: Share of a run's time, from 0 to 1.
     """
 
     seconds: float
@@ -58,22 +59,22 @@ class Validation:
 
 @dataclass(frozen=True)
 class Measured:
-    """How fast a configuration learns.
+    """The measured training speed of a configuration.
 
     Attributes:
-        overrides: That make it.
-        parameters: Of the model.
-        precision: Of products.
-        device: Where.
-        threads: Of the processor.
+        overrides: The overrides of the configuration.
+        parameters: Number of the model's parameters.
+        precision: Dtype of matrix products.
+        device: Of the model.
+        threads: CPU threads.
         speed: Of its updates.
-        flop_per_token: Operations of learning a target piece; the source's share is in it.
-        ceiling: The fastest products of this machine in this precision.
-        validation: None where it was not timed.
-        peak_memory: Bytes, all of the process or on the CUDA device; None where two took turns.
-        memory_before: Likewise held before the first update; None where it is not known.
-        operations: Their own shares of an update's time, as `nmt.bench.profile.profile` tells;
-            empty where none was watched.
+        flop_per_token: Floating-point operations per target token, including those of the source.
+        ceiling: The fastest matrix products of this machine in this dtype.
+        validation: None if it was not timed.
+        peak_memory: Bytes of the process, or on the CUDA device; None where two alternated.
+        memory_before: The same before the first update; None if unknown.
+        operations: Share of each operation in an update's time (`nmt.bench.profile.profile`);
+            empty without profiling.
     """
 
     overrides: list[str]
@@ -91,12 +92,12 @@ class Measured:
 
     @property
     def ceiling_share(self) -> float:
-        """Operations that were needed, over those of the ceiling in the same time (MFU)."""
+        """Model FLOPs utilization (MFU): required operations over those of the ceiling."""
         done = self.speed.tokens_per_second * self.flop_per_token
         return done / self.ceiling.flop_per_second
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return plain values, those that are computed included."""
+        """Return plain values, computed ones included."""
         speed, counts = self.speed, self.speed.counts
         plain = asdict(self)
         plain["speed"] |= {
@@ -110,26 +111,28 @@ class Measured:
         return plain | {"ceiling_share": self.ceiling_share}
 
 
-def bench_training(config: Config, overrides: Sequence[str], plan: Plan, say: Console) -> Measured:
-    """Train for some updates, and measure.
+def bench_training(
+    config: Config, overrides: Sequence[str], plan: Plan, console: Console
+) -> Measured:
+    """Train for some updates and measure their speed.
 
-    On a device that works behind the program's back, the parts of an update are told apart in
-    further updates, a quarter as many, each of which is waited for.
+    On a GPU the parts of an update are timed in further updates, a quarter as many, with a wait for
+    the device after each part.
 
     Raises:
         UserError: The configuration or the corpus is at fault.
     """
-    apart = max(1, plan.updates // 4)
-    planned = plan.warmup + plan.updates + 1 + apart + plan.profiled
-    contestant = Contestant(config, say, planned, patience=plan.patience)
-    before = memory.held(contestant.device)
+    separate = max(1, plan.updates // 4)
+    planned = plan.warmup + plan.updates + 1 + separate + plan.profiled
+    contestant = Contestant(config, console, planned, patience=plan.patience)
+    before = memory.current(contestant.device)
     first = _ceiling(contestant)
-    memory.forget_peak(contestant.device)
-    steps = contestant.train(plan.warmup + plan.updates)[plan.warmup :]
+    memory.reset_peak(contestant.device)
+    steps = contestant.train(plan.updates, warmup=plan.warmup)
     peak = memory.peak(contestant.device)
     speed = Speed.of(steps)
     if contestant.device.type != "cpu":
-        phases = Speed.of(contestant.train(1 + apart, waits=True)[1:]).phases
+        phases = Speed.of(contestant.train(separate, warmup=1, waits=True)).phases
         speed = replace(speed, phases=phases)
     ceiling = _best(first, _ceiling(contestant))
     validation = _validation(contestant, speed) if plan.validate else None
@@ -142,12 +145,12 @@ def bench_training(config: Config, overrides: Sequence[str], plan: Plan, say: Co
 
 @dataclass(frozen=True)
 class Compared:
-    """Two configurations that took turns in one process.
+    """Two configurations that alternated in one process.
 
     Attributes:
-        first: The one.
+        first: One of them.
         second: The other.
-        ratio: How many times as fast as the second the first was.
+        ratio: Speed of the first divided by that of the second.
     """
 
     first: Measured
@@ -159,27 +162,29 @@ def compare_trainings(
     configs: tuple[Config, Config],
     overrides: tuple[Sequence[str], Sequence[str]],
     plan: Plan,
-    say: Console,
+    console: Console,
 ) -> Compared:
-    """Train two models in turn, a block of updates each, and measure both.
+    """Train two models in alternating blocks of updates, and measure both.
 
     Raises:
-        UserError: A configuration or its corpus is at fault, they are on two devices, or a profile
-            is asked for.
+        UserError: A configuration or its corpus is at fault, the devices differ, or a profile is
+            requested.
     """
     if plan.profiled:
-        raise UserError("a profile is of one configuration: give --profile without --against")
+        raise UserError("--profile measures a single configuration: use it without --against")
     blocks = -(-plan.updates // plan.block)
     planned = plan.warmup + blocks * (plan.block + 1)
-    threads, made = torch.get_num_threads(), []
+    threads, contestants = torch.get_num_threads(), []
     for config in configs:
-        torch.set_num_threads(threads)  # the one's choice is not the other's default
-        made.append(Contestant(config, say, planned, patience=plan.patience))
-    one, other = made
+        torch.set_num_threads(
+            threads
+        )  # the first one's setting must not become the second one's default
+        contestants.append(Contestant(config, console, planned, patience=plan.patience))
+    one, other = contestants
     if one.device != other.device:
         raise UserError(
-            f"the one is on {one.device} and the other on {other.device}: give both the same "
-            "training.device"
+            f"the configurations are on different devices, {one.device} and {other.device}: "
+            "give both the same training.device"
         )
     ceilings = [_ceiling(contestant) for contestant in (one, other)]
     for contestant in (one, other):
@@ -187,7 +192,7 @@ def compare_trainings(
     found: tuple[list[list[Step]], list[list[Step]]] = ([], [])
     for _ in range(blocks):
         for contestant, steps in zip((one, other), found, strict=True):
-            steps.append(contestant.train(plan.block + 1)[1:])
+            steps.append(contestant.train(plan.block, warmup=1))
     results = []
     for contestant, own, steps, before in zip(
         (one, other), overrides, found, ceilings, strict=True
@@ -200,12 +205,12 @@ def compare_trainings(
 
 
 def _ceiling(contestant: Contestant) -> Ceiling:
-    contestant.settle()
+    contestant.apply_settings()
     return measure_ceiling(contestant.bench.precision, contestant.device, _CEILING_SECONDS)
 
 
 def _best(first: Ceiling, second: Ceiling) -> Ceiling:
-    """The machine can do what it did once: others may have been busy the other time."""
+    """Return the faster measurement per shape: other processes may have slowed one of them."""
     rates = {shape: max(first.rates[shape], second.rates[shape]) for shape in first.rates}
     return Ceiling(first.precision, rates)
 
@@ -229,7 +234,7 @@ def _measured(
     speed: Speed,
     ceiling: Ceiling,
     validation: Validation | None,
-    held: tuple[int | None, int | None],
+    memory_use: tuple[int | None, int | None],
 ) -> Measured:
     model, corpus = contestant.bench.trainer.model, contestant.bench.corpus
     counts = speed.counts
@@ -245,6 +250,6 @@ def _measured(
         flop_per_token=flop / counts.target_tokens,
         ceiling=ceiling,
         validation=validation,
-        peak_memory=held[0],
-        memory_before=held[1],
+        peak_memory=memory_use[0],
+        memory_before=memory_use[1],
     )

@@ -32,7 +32,7 @@ def average(output: Output, files: Files = None, model: Run = None, last: Last =
     training.keep_last of them.
     """
     from nmt.checkpoint import save_checkpoint
-    from nmt.run.average_checkpoints import average_files, average_run
+    from nmt.run.checkpoint_averaging import average_files, average_run
 
     files = files or []
     _check(files, model, last)

@@ -87,8 +87,8 @@ def train(
     matrix products reach on this machine. No run folder is written. An update counts only if other
     processes used less than 0.15 of a core.
     """
+    from nmt.bench.bench_runs import bench_train
     from nmt.bench.training import Plan
-    from nmt.cli.bench_runs import bench_train
 
     plan = Plan(updates, warmup, block, wait, validate, profile)
     bench_train(overrides or [], against, plan, json_file)
@@ -108,7 +108,7 @@ def decode(
     json_file: JsonFile = None,
 ) -> None:
     """Translate and report sentences and output tokens per second, the median of the rounds."""
-    from nmt.cli.bench_runs import DecodeOptions, bench_decode
+    from nmt.bench.bench_runs import DecodeOptions, bench_decode
 
     bench_decode(
         DecodeOptions(

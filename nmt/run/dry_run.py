@@ -1,4 +1,4 @@
-"""What `nmt train training.dry_run=true` does in place of a run."""
+"""The dry run: `nmt train training.dry_run=true` measures the cost of a run without starting it."""
 
 import time
 from functools import partial
@@ -14,21 +14,21 @@ from nmt.training.trainer import Trainer
 def rehearse_run(
     trainer: Trainer, corpus: EncodedCorpus, greedy: Translator, valid: ParallelText
 ) -> list[str]:
-    """Train on the largest batch, search through one of validation; say in lines what a run takes.
+    """Train on the largest batch, translate a validation batch, and describe the cost in lines.
 
     Args:
-        trainer: Of a model that nobody keeps.
+        trainer: Of a model that is discarded afterwards.
         corpus: The training pairs.
-        greedy: Searches with that model.
-        valid: What a validation translates.
+        greedy: A greedy search with that model.
+        valid: The validation text.
 
     Raises:
-        UserError: One of both does not fit into memory.
+        UserError: The largest training batch or a validation batch does not fit in memory.
     """
     model = trainer.model
     remedy = "set training.accumulation higher, or training.batch_tokens=auto"
     with memory_for("in the largest batch", remedy):
-        step = partial(trainer.attempt, step=True)
+        step = partial(trainer.updater.attempt, step=True)
         found = rehearse(step, corpus, trainer.config, model.output.weight.device)
     model.eval()
     sources = valid.source[: greedy.decoding.batch_size]

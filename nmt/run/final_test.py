@@ -1,4 +1,4 @@
-"""The end of a run: the best model scored on validation and test, and its links on gold."""
+"""The final test: scores of the best model on validation and test text, and its alignments."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from nmt.evaluation.aligner import Aligner
 from nmt.evaluation.alignment_error import score_links
 from nmt.evaluation.alignment_extractor import default_extractor
 from nmt.evaluation.validation import evaluate_model
-from nmt.run import average_checkpoints
+from nmt.run import checkpoint_averaging
 from nmt.run.folder import RunFolder
 from nmt.training.kept_checkpoints import score as validation_score
 
@@ -32,28 +32,28 @@ class FinalTest:
         folder: RunFolder,
         corpus: PreparedCorpus,
         device: torch.device,
-        say: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
-        """Test a run's models on its corpus and say what comes out.
+        """Test the models of a run on its corpus and report the scores.
 
         Args:
             config: Of the run.
-            folder: Its folder, where the translations go.
-            corpus: What it was trained and is tested on.
-            device: Where models are put.
-            say: Tells people a line of news.
+            folder: Its folder; the translations are written there.
+            corpus: Its training, validation and test text.
+            device: Where the models run.
+            report: Prints one line.
         """
         self.config = config
         self.folder = folder
         self.corpus = corpus
         self.device = device
-        self.say = say
+        self.report = report
 
     def run(self, best: Checkpoint) -> dict[str, Any]:
-        """Return the last part of a run's summary, as the best model earns it.
+        """Return the scores of the best model, the last part of a run's summary.
 
-        With ``training.average_last`` the average of the last checkpoints takes its place where
-        that is better on validation.
+        With ``training.average_last`` the average of the last checkpoints replaces the best model
+        if it is better on the validation text.
 
         Raises:
             UserError: A checkpoint cannot be read or written.
@@ -72,29 +72,29 @@ class FinalTest:
         return Translator(model, checkpoint.tokenizers, self.config.decoding)
 
     def _average(self, best: Translator, summary: dict[str, Any]) -> Translator:
-        """Average the last checkpoints and return the model that is better on validation.
+        """Average the last checkpoints and return the better model on the validation text.
 
-        The average is kept as averaged.pt, and as best.pt too where it is the better one.
+        The average is saved as averaged.pt, and also as best.pt if it is better.
         """
         training = self.config.training
-        made = average_checkpoints.average_run(self.folder.path, training.average_last)
-        updates = ", ".join(f"{update:,}" for update in sorted(made.updates))
-        self.say(f"average of the checkpoints of updates {updates}:")
-        translator = self._translator(made.checkpoint)
+        averaged = checkpoint_averaging.average_run(self.folder.path, training.average_last)
+        updates = ", ".join(f"{update:,}" for update in sorted(averaged.updates))
+        self.report(f"average of the checkpoints of updates {updates}:")
+        translator = self._translator(averaged.checkpoint)
         scores = self._score(translator, "valid")
         before = summary["valid"]
         value, value_before = (
             validation_score(of, training.best_metric) for of in (scores, before)
         )
         used = value >= value_before
-        self.say(f"{'the average' if used else 'best.pt'} is the better one on validation")
+        self.report(f"{'the average' if used else 'best.pt'} is better on the validation text")
         if processes.is_first():
             numbers = {name: scores[name] for name in ("loss", "perplexity", "bleu", "chrf")}
-            kept = replace(made.checkpoint, metrics=numbers)
+            kept = replace(averaged.checkpoint, metrics=numbers)
             save_checkpoint(kept, self.folder.averaged)
             if used:
                 save_checkpoint(kept, self.folder.best)
-        summary["averaged"] = {"updates": sorted(made.updates), "used": used, "valid": scores}
+        summary["averaged"] = {"updates": sorted(averaged.updates), "used": used, "valid": scores}
         if used:
             summary["averaged"]["best_before"] = before
             summary["valid"] = scores
@@ -110,7 +110,7 @@ class FinalTest:
         if split == "test" and processes.is_first():
             lines = "".join(f"{translation}\n" for translation in report.translations)
             self.folder.translations.write_text(lines, encoding="utf-8")
-        self.say(
+        self.report(
             f"{split}: BLEU {report.bleu.value:.2f}, chrF {report.chrf.value:.2f}, "
             f"TER {edit_rate.value:.2f}, perplexity {report.perplexity:.2f}  "
             f"(beam {self.config.decoding.beam_size}, {seconds:.0f} s)"
@@ -127,7 +127,7 @@ class FinalTest:
         }
 
     def _align(self, translator: Translator) -> dict[str, Any] | None:
-        """Score the word links read off forced attention, where there is attention and gold."""
+        """Score the word alignments of attention, if the model has it and gold links exist."""
         aligned = self.corpus.text.aligned_split()
         if aligned is None or not translator.model.decoder.attends:
             return None
@@ -140,10 +140,10 @@ class FinalTest:
         found = processes.share_out(pairs, lambda part: list(aligner.links(part, reading)))
         score = score_links(found, text.alignment)
         head = "mean of heads" if reading.head is None else f"head {reading.head}"
-        self.say(
+        self.report(
             f"alignment of {name}: AER {100 * score.error_rate:.2f} %, "
             f"precision {100 * score.precision:.2f} %, recall {100 * score.recall:.2f} %  "
-            f"(layer {reading.layer}, {head}{', a step later' if reading.shift else ''})"
+            f"(layer {reading.layer}, {head}{', shifted by one step' if reading.shift else ''})"
         )
         return {
             "set": name,

@@ -1,4 +1,4 @@
-"""A run on disk: its folder, what is in it, and whether it is new, unfinished or finished."""
+"""The run folder: its files, and whether a run is new, unfinished or finished."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -26,17 +26,17 @@ _ELSEWHERE = (
 )
 _BUDGET = ("training.max_updates", "training.max_minutes")
 _FREE = (*_ELSEWHERE, *_BUDGET, *_DIVERGING, "training.kernels")
-"""Settings that may differ when an unfinished run goes on."""
+"""Settings that may change when an unfinished run is resumed."""
 
 
 class RunFolder:
     """The files of one run.
 
-    ``config.json`` decides whether a run is the same; ``config.yaml`` says the same to people.
+    ``config.json`` is compared when a run is resumed; ``config.yaml`` is the same for readers.
     """
 
     def __init__(self, path: Path) -> None:
-        """Name a folder; nothing is written yet."""
+        """Refer to a folder; nothing is written yet."""
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / "last.pt"
@@ -52,14 +52,14 @@ class RunFolder:
 
     @classmethod
     def of(cls, config: Config) -> "RunFolder":
-        """Return the folder of a configuration: ``run.dir``, or a name made from the settings."""
+        """Return the folder of a configuration: ``run.dir``, or one named by the settings."""
         return cls(Path(config.run.dir or f"runs/{_name(config)}"))
 
     def check(self, config: Config) -> None:
-        """Check that the folder is free, or holds a run of this configuration.
+        """Check that the folder is unused, or contains a run of this configuration.
 
         Raises:
-            UserError: The folder holds something else.
+            UserError: The folder contains something else.
         """
         try:
             known = self._config.exists()
@@ -68,21 +68,21 @@ class RunFolder:
             )
         except OSError as error:
             raise UserError(
-                f"cannot read the run folder {self.path}: {error.strerror}; mend that, or choose "
+                f"cannot read the run folder {self.path}: {error.strerror}; fix that, or choose "
                 "another run.dir"
             ) from error
         if known:
             self._refuse_changes(config)
         elif foreign:
             raise UserError(
-                f"{self.path} exists and is no run of nmt; choose another run.dir or empty it"
+                f"{self.path} exists and is not a run of nmt; choose another run.dir or empty it"
             )
 
     def create(self, config: Config, config_yaml: str) -> None:
-        """Make the folder, or note in an unfinished run's what it goes on with.
+        """Create the folder, or store the current settings in that of an unfinished run.
 
         Raises:
-            UserError: It cannot be written.
+            UserError: The folder cannot be written.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -91,16 +91,16 @@ class RunFolder:
             self.checkpoints.mkdir(exist_ok=True)
         except OSError as error:
             raise UserError(
-                f"cannot write the run folder {self.path}: {error.strerror}; mend that, or choose "
+                f"cannot write the run folder {self.path}: {error.strerror}; fix that, or choose "
                 "another run.dir"
             ) from error
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other processes out of the folder for a while.
+    def locked(self) -> Iterator[None]:
+        """Lock the folder, so that only one process trains in it.
 
         Raises:
-            UserError: One is already in it.
+            UserError: Another process holds the lock.
         """
         lock = FileLock(self.path / ".lock")
         try:
@@ -116,26 +116,26 @@ class RunFolder:
             lock.release()
 
     @contextmanager
-    def failing_disk_named(self) -> Iterator[None]:
-        """Say so in one line when whatever is written here cannot be.
+    def disk_errors_explained(self) -> Iterator[None]:
+        """Turn disk errors while writing to the folder into a one-line message.
 
         Raises:
-            UserError: The disk is full or broken, has become read-only, or has gone.
+            UserError: The disk is full, broken, read-only or disconnected.
         """
         try:
             yield
         except OSError as error:
-            mine = error.filename is None or self.path in Path(str(error.filename)).parents
-            if error.errno not in DISK_IS_FULL and not (mine and error.errno in DISK_FAILS):
+            in_folder = error.filename is None or self.path in Path(str(error.filename)).parents
+            if error.errno not in DISK_IS_FULL and not (in_folder and error.errno in DISK_FAILS):
                 raise
-            remedy = "make room" if error.errno in DISK_IS_FULL else "mend that"
+            remedy = "free some space" if error.errno in DISK_IS_FULL else "fix that"
             raise UserError(
-                f"cannot write to {error.filename or self.path}: {error.strerror}; {remedy}: the "
-                "last checkpoint is untouched, and the same command goes on from it"
+                f"cannot write to {error.filename or self.path}: {error.strerror}; {remedy} and "
+                "run the same command to resume: the last checkpoint is intact"
             ) from error
 
     def read_summary(self) -> dict[str, Any] | None:
-        """Return a finished run's summary; None if it is not finished.
+        """Return a finished run's summary; None if the run is not finished.
 
         Raises:
             UserError: The file is damaged.
@@ -143,7 +143,7 @@ class RunFolder:
         return _read_json(self.summary) if self.summary.exists() else None
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Mark the run finished."""
+        """Write the summary, which marks the run as finished."""
         write_json(self.summary, summary)
 
     def _refuse_changes(self, config: Config) -> None:
@@ -159,12 +159,12 @@ class RunFolder:
         ]
         if changed:
             raise UserError(
-                f"{self.path} holds a {'finished ' if self.summary.exists() else ''}run of other "
-                f"settings: {'; '.join(changed)}; set them back, or choose another run.dir"
+                f"{self.path} contains a {'finished ' if self.summary.exists() else ''}run of "
+                f"other settings: {'; '.join(changed)}; restore them, or choose another run.dir"
             )
 
     def _settings(self) -> dict[str, Any]:
-        """Read the run's settings; those that did not exist then are as they were."""
+        """Read the run's settings; those that did not exist yet get their neutral values."""
         content = _read_json(self._config)
         try:
             return to_mapping(from_mapping(Config, content))
@@ -175,7 +175,7 @@ class RunFolder:
 
 
 def _is_foreign(file: Path) -> bool:
-    return not file.name.endswith(".partial")  # what a kill left of a file of ours
+    return not file.name.endswith(".partial")  # a killed write of nmt left it behind
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -183,15 +183,15 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(
-            f"cannot read {path}: {error}; mend it, or choose another run.dir"
+            f"cannot read {path}: {error}; fix it, or choose another run.dir"
         ) from error
     if not isinstance(content, dict):
-        raise UserError(f"{path} holds no settings; mend it, or choose another run.dir")
+        raise UserError(f"{path} contains no JSON object; fix it, or choose another run.dir")
     return content
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON so that the file is either the old one or the whole new one."""
+    """Write JSON durably: the file is either the old or the complete new one."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     write_durably(path, f"{text}\n".encode())
 

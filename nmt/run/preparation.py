@@ -1,4 +1,4 @@
-"""The first stage of every run, and all of `nmt prepare`: the corpus, said as it comes."""
+"""Corpus preparation with progress reports: the first stage of each run, and `nmt prepare`."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,23 +15,25 @@ from nmt.errors import UserError
 from nmt.reporting.console import Console
 
 
-def prepare_corpus(config: Config, say: Console, interrupted: Callable[[], bool]) -> PreparedCorpus:
-    """Read, check, filter and encode the corpus of a configuration, or find it in the cache.
+def prepare_corpus(
+    config: Config, console: Console, interrupted: Callable[[], bool]
+) -> PreparedCorpus:
+    """Read, check, filter and encode the corpus of a configuration, or load it from the cache.
 
     Args:
-        config: Its data and tokenizer sections, and whether alignment is guided.
-        say: Tells people what was found.
-        interrupted: Asked after every part whether to stop.
+        config: The sections data and tokenizer are used, and whether guided alignment is on.
+        console: Prints the results.
+        interrupted: Called after each part; returns whether to stop.
 
     Raises:
         UserError: The corpus is at fault.
-        KeyboardInterrupt: Someone asked to stop; nothing half done is left.
+        KeyboardInterrupt: The user asked to stop; no incomplete file is left.
     """
     began = time.monotonic()
     _check_models(config.tokenizer)
 
     def progress(stage: str, done: int, total: int | None) -> None:
-        say.progress(stage, done, total)
+        console.progress(stage, done, total)
         if interrupted():
             raise KeyboardInterrupt
 
@@ -40,18 +42,18 @@ def prepare_corpus(config: Config, say: Console, interrupted: Callable[[], bool]
         _tokenizer_settings(config),
         PreparationReporter(config.data),
         with_links=config.training.guided_alignment.weight > 0,
-        feedback=PreparationFeedback(progress, say),
+        feedback=PreparationFeedback(progress, console),
     )
     data, tokenizers = config.data, corpus.tokenizers
     tested = 0 if corpus.text.test is None else len(corpus.text.test)
     for line in corpus.describe():
-        say(line)
-    say(
+        console(line)
+    console(
         f"corpus {data.name} {data.source_language}-{data.target_language}: "
         f"{len(corpus.train):,} training pairs, {len(corpus.text.valid):,} validation, "
         f"{tested:,} test"
     )
-    say(
+    console(
         f"tokenizer {config.tokenizer.model or config.tokenizer.name}, "
         f"{len(tokenizers.source):,} pieces"
         f"{'' if tokenizers.joint else f' and {len(tokenizers.target):,}'}; "
@@ -59,9 +61,9 @@ def prepare_corpus(config: Config, say: Console, interrupted: Callable[[], bool]
         f"in {time.monotonic() - began:.1f} s"
     )
     for line in _split_tags(config, corpus):
-        say(line)
-    if config.training.batch_tokens:  # else it is found later, by trying
-        say(_cost(config, corpus))
+        console(line)
+    if config.training.batch_tokens:  # auto is resolved later, by measuring
+        console(_cost(config, corpus))
     return corpus
 
 
@@ -70,35 +72,36 @@ def _check_models(tokenizer: TokenizerConfig) -> None:
         name = getattr(tokenizer, key)
         if name is not None and not Path(name).expanduser().is_file():
             raise UserError(
-                f"tokenizer.{key}: there is no file {name}; put it back, or give a SentencePiece "
-                "model that is there"
+                f"tokenizer.{key}: there is no file {name}; restore it, or name an existing "
+                "SentencePiece model"
             )
 
 
 def _tokenizer_settings(config: Config) -> TokenizerConfig:
-    """Return the run's own settings, or those of the run that it starts or learns from."""
+    """Return the run's own settings, or those of the run that it builds on."""
     training = config.training
     if training.init_from is None and training.distillation.teacher is None:
         return config.tokenizer
-    from nmt.run.inheritance import tokenizer_settings  # only now: it loads torch
+    from nmt.run.tokenizer_reuse import tokenizer_settings  # imported here: it loads torch
 
     return tokenizer_settings(config)
 
 
 def _split_tags(config: Config, corpus: PreparedCorpus) -> Iterator[str]:
-    """Yield a warning for every tag that is not one piece."""
+    """Yield a warning for each language tag that is not a single piece."""
     tokenizer = corpus.tokenizers.source
     for tag in sorted(source_tags(config.data)):
         if tag not in tokenizer.symbols:
             yield (
-                f"warning: the tag {tag} is text to the tokenizer, {len(tokenizer.encode(tag))} "
-                f"pieces; to make it one that is never split, add it to tokenizer.symbols: "
+                f"warning: the tokenizer splits the tag {tag} into "
+                f"{len(tokenizer.encode(tag))} pieces; "
+                "to make it a single piece, add it to tokenizer.symbols: "
                 f"\"tokenizer.symbols=['{tag}']\""
             )
 
 
 def _cost(config: Config, corpus: PreparedCorpus) -> str:
-    """Return what an epoch will take, in a line."""
+    """Return the cost of an epoch in one line of text."""
     cost = UpdateBatches.of_config(corpus.train, config).cost()
     rows, width = cost.largest_batch
     return (

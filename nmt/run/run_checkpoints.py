@@ -1,4 +1,8 @@
-"""The checkpoints of a run: written as it goes, and found again by the call that goes on."""
+"""The checkpoints of one run folder: saved during training, loaded when the run is resumed.
+
+`nmt.checkpoint` defines the file format; `nmt.training.kept_checkpoints` decides which files are
+kept and what they are called.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -6,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from nmt import processes
 from nmt.checkpoint import (
     Checkpoint,
     DamagedCheckpointError,
@@ -19,14 +24,14 @@ from nmt.errors import UserError
 from nmt.run.folder import RunFolder
 from nmt.text.tokenizer import TokenizerPair
 from nmt.training import kept_checkpoints
-from nmt.training.guard import Earlier
+from nmt.training.guard import EarlierCheckpoint
 from nmt.training.kept_checkpoints import KeptCheckpoints
 
 
 class RunCheckpoints:
-    """What a trainer saves with, a file at a time or while it goes on.
+    """Saves and loads the checkpoints of a run, in the background if the settings ask for it.
 
-    A context: at its end the last file is written, or its failure raised.
+    A context manager: its exit waits for the last file, and raises if that could not be written.
     """
 
     def __init__(
@@ -34,17 +39,18 @@ class RunCheckpoints:
         folder: RunFolder,
         config: Config,
         tokenizers: TokenizerPair,
-        say: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
-        """Take over a run folder that no other process writes to.
+        """Use a run folder that no other process writes to.
 
         Args:
             folder: Of the run; nothing is written yet.
-            config: Saved in every file; its training section says which are kept.
-            tokenizers: Saved in every file.
-            say: Tells people of files that are damaged.
+            config: Saved in each file; its training section determines which files are kept.
+            tokenizers: Saved in each file.
+            report: Prints warnings about damaged files.
         """
-        self._folder, self._config, self._tokenizers, self._say = folder, config, tokenizers, say
+        self._folder, self._config, self._tokenizers = folder, config, tokenizers
+        self._report = report
         self._kept = KeptCheckpoints(folder.checkpoints, config.training, write_checkpoint)
 
     def __enter__(self) -> "RunCheckpoints":
@@ -54,65 +60,69 @@ class RunCheckpoints:
         self._kept.__exit__(*reason)
 
     def newest(self) -> Checkpoint | None:
-        """Return what the run goes on from; None: it has not begun.
+        """Return the checkpoint to resume from; None: the run has not started.
 
-        A file that is damaged is named, and the one before it taken.
+        Damaged files are reported, and the next older one is used.
 
         Raises:
-            UserError: All are damaged; or the newest cannot be read, or is of another version.
+            UserError: All files are damaged, or the newest cannot be read or has another version.
         """
-        found, damaged = self._first_whole(kept_checkpoints.resumable(self._folder.checkpoints))
+        found, damaged = self._first_intact(kept_checkpoints.resumable(self._folder.checkpoints))
         if found is not None:
             self._kept.resume(None if self._folder.last in damaged else found.update)
             self._note_best()
         elif damaged:
             raise UserError(
-                f"{self._folder.checkpoints} holds no checkpoint that is whole; nothing was "
-                f"changed: put a copy of {kept_checkpoints.LAST} there, or remove "
-                f"{', '.join(file.name for file in damaged)} to begin anew"
+                f"{self._folder.checkpoints} has no intact checkpoint; nothing was changed: "
+                f"put a copy of {kept_checkpoints.LAST} there, or remove "
+                f"{', '.join(file.name for file in damaged)} to start from scratch"
             )
         return found
 
     def best(self) -> Checkpoint:
-        """Wait until all is written, and return the best model.
+        """Wait for pending writes and return the best model.
 
         Raises:
-            UserError: It cannot be read, or a file could not be written.
+            UserError: The file cannot be read, or a write failed.
         """
         self._kept.wait()
         return load_checkpoint(find_checkpoint(self._folder.path))
 
-    def earlier(self, back: int) -> Earlier | None:
-        """Return what a run that has diverged goes back to; None: there is nothing.
+    def reload(self, back: int) -> EarlierCheckpoint | None:
+        """Return the checkpoint to which a diverged run rewinds; None: there is none.
+
+        All processes have to call this, because it waits for pending writes.
 
         Args:
-            back: How many of the newest checkpoints to pass over, of those that are whole and
-                hold numbers alone; the oldest of them is never passed over.
+            back: How many of the newest checkpoints to skip, counting intact files with finite
+                weights only. The oldest of these is never skipped.
 
         Raises:
-            UserError: One cannot be read.
+            UserError: A file cannot be read, or a write failed.
         """
+        self.wait()
+        processes.barrier()
         found = None
         for file in kept_checkpoints.resumable(self._folder.checkpoints):
             try:
                 checkpoint = load_checkpoint(file)
             except DamagedCheckpointError as error:
-                self._say(f"warning: {error}")
+                self._report(f"warning: {error}")
                 continue
             weights, training = checkpoint.weights, checkpoint.training
             if training is None or not all(bool(w.isfinite().all()) for w in weights.values()):
                 continue
-            found = Earlier(file.name, weights, training)
+            found = EarlierCheckpoint(file.name, weights, training)
             if back <= 0:
                 break
             back -= 1
         return found
 
     def wait(self) -> None:
-        """Wait until all is written.
+        """Wait for pending writes.
 
         Raises:
-            UserError: A file could not be.
+            UserError: A file could not be written.
         """
         self._kept.wait()
 
@@ -124,10 +134,10 @@ class RunCheckpoints:
         training: Mapping[str, Any] | None,
         scores: Mapping[str, float],
     ) -> None:
-        """Write a checkpoint, or have it written; see `nmt.training.services.Save`.
+        """Write a checkpoint, now or in the background; see `nmt.training.services.Save`.
 
         Raises:
-            UserError: This write, or in the background an earlier one, has failed.
+            UserError: This write, or an earlier one in the background, failed.
         """
         settings = self._config.training
         if settings.save_in_background:
@@ -142,32 +152,30 @@ class RunCheckpoints:
             update, value, best=is_best, encode=lambda: encode_checkpoint(state)
         )
 
-    def _first_whole(self, files: list[Path]) -> tuple[Checkpoint | None, list[Path]]:
-        """Load the first file that is whole; return it and those before it that are not."""
+    def _first_intact(self, files: list[Path]) -> tuple[Checkpoint | None, list[Path]]:
+        """Load the first intact file; return it and the damaged files before it."""
         damaged: list[Path] = []
         for file in files:
             try:
                 checkpoint = load_checkpoint(file)
                 if checkpoint.training is None or checkpoint.update is None:
-                    raise DamagedCheckpointError(
-                        f"{file} holds a model alone, and no run to go on with"
-                    )
+                    raise DamagedCheckpointError(f"{file} contains a model without training state")
             except DamagedCheckpointError as error:
                 damaged.append(file)
-                self._say(f"warning: {error}")
+                self._report(f"warning: {error}")
             else:
                 return checkpoint, damaged
         return None, damaged
 
     def _note_best(self) -> None:
-        """Tell what an earlier call has kept, where a model is measured against it."""
+        """Register the best models of an earlier call, where several are kept."""
         if self._config.training.keep_best == 1:
             return
         for file in kept_checkpoints.best_files(self._folder.checkpoints):
             try:
                 best = load_checkpoint(file)
             except DamagedCheckpointError as error:
-                self._say(f"warning: {error}")
+                self._report(f"warning: {error}")
                 continue
             if best.update is not None:
                 value = kept_checkpoints.score(best.metrics, self._config.training.best_metric)

@@ -1,1 +1,1 @@
-"""The training loop and what it steps with."""
+"""The training loop, the update, and the recipes that modify it."""

@@ -1,4 +1,4 @@
-"""A pull toward the weights that a run started from, so that the old text is not forgotten."""
+"""A penalty for moving away from the initial weights of a run, against forgetting the old text."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
@@ -11,81 +11,89 @@ from nmt.data.batch import Batch
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
 
-Part = Callable[[Sequence[Tensor], Sequence[Tensor]], Sequence[Tensor]]
+Shard = Callable[[Sequence[Tensor], Sequence[Tensor]], Sequence[Tensor]]
+"""Returns this process's shards of full tensors; see `ParallelStrategy.shard`."""
+
+
+def _replicated(full: Sequence[Tensor], _: Sequence[Tensor]) -> Sequence[Tensor]:
+    return full
 
 
 class Anchor:
     """Adds the sum of stiffness / 2 · (w - w0)^2 to the loss of an update.
 
-    Stiffness alpha for every weight is L2-SP (Li et al. 2018, eq. 3; weights without an origin,
-    their beta, are left to ``optimizer.weight_decay``); lambda · F, F the diagonal of the Fisher
-    information, is elastic weight consolidation (Kirkpatrick et al. 2017, eq. 3).
+    A stiffness alpha for all weights is L2-SP (Li et al. 2018, eq. 3; weights without an initial
+    value, whose coefficient is beta there, are subject to ``optimizer.weight_decay`` only). A
+    stiffness lambda · F, where F is the diagonal of the Fisher information, is elastic weight
+    consolidation (Kirkpatrick et al. 2017, eq. 3).
     """
 
     def __init__(
         self, model: nn.Module, start: Mapping[str, Tensor], stiffness: Mapping[str, Tensor]
     ) -> None:
-        """Hold a model's parameters to their start.
+        """Attach the penalty to a model's parameters.
 
         Args:
-            model: Under training.
+            model: The model in training.
             start: w0 by parameter name.
-            stiffness: By parameter name, broadcastable to it.
+            stiffness: By parameter name, broadcastable to the parameter.
         """
         self._start, self._stiffness = start, stiffness
-        self.hold(model)
+        self.attach(model)
 
-    def hold(self, model: nn.Module, parted: Part = lambda whole, own: whole) -> Self:
-        """Hold the parameters that a model has now, and return this.
+    def attach(self, model: nn.Module, shard: Shard = _replicated) -> Self:
+        """Attach to the parameters that a model has now, e.g. after sharding, and return self.
 
         Args:
-            model: Under training.
-            parted: Returns of whole tensors, broadcastable to this process's, the parts it keeps.
+            model: The model in training.
+            shard: Returns this process's shards of full tensors, broadcastable to its own.
         """
         named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         own = list(named.values())
         start, stiffness = (
-            parted([values[name].to(p.device, p.dtype) for name, p in named.items()], own)
+            shard([values[name].to(p.device, p.dtype) for name, p in named.items()], own)
             for values in (self._start, self._stiffness)
         )
-        self._held = list(zip(own, start, stiffness, strict=True))
+        self._parameters = list(zip(own, start, stiffness, strict=True))
         return self
 
     @torch.no_grad()
-    def pull(self, scaled: Callable[[Tensor], Tensor] = lambda gradient: gradient) -> Tensor:
-        """Add the penalty's gradient to the parameters' and return the penalty, a scalar.
+    def add_gradient(
+        self, scaled: Callable[[Tensor], Tensor] = lambda gradient: gradient
+    ) -> Tensor:
+        """Add the penalty's gradient to the parameters' gradients and return the penalty, a scalar.
 
-        Call it once an update, when the gradient of the whole loss is there, before it is clipped.
+        Called once per update, after the last backward pass and before clipping.
 
         Args:
-            scaled: What the loss was multiplied with before the backward pass.
+            scaled: Applies the loss scale of the backward pass.
         """
         penalties = []
-        for parameter, start, stiffness in self._held:
-            moved = parameter - start
-            force = stiffness * moved
-            penalties.append((force * moved).sum() / 2)
+        for parameter, start, stiffness in self._parameters:
+            offset = parameter - start
+            gradient = stiffness * offset
+            penalties.append((gradient * offset).sum() / 2)
             if parameter.grad is None:
-                parameter.grad = scaled(force)
+                parameter.grad = scaled(gradient)
             else:
-                parameter.grad += scaled(force)
+                parameter.grad += scaled(gradient)
         return reduce(torch.add, penalties)
 
 
 def fisher_information(
     model: TranslationModel, batches: Iterable[Batch], generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Estimate the diagonal of the Fisher information of a target piece, by parameter name.
+    """Estimate the diagonal of the Fisher information per target token, by parameter name.
 
-    It is the mean square of d log p(y) / dw with y drawn from the model itself at every place,
-    given the text before it. Draws at different places are independent and their gradients have
-    mean zero, so the square of a batch's summed gradient is, on average, the sum of the squares:
-    one backward pass a batch is enough.
+    It is the mean square of d log p(y) / dw, where y is sampled from the model at every position,
+    given the preceding text. Samples at different positions are independent and their gradients
+    have mean zero. The square of a batch's summed gradient is therefore, in expectation, the sum of
+    the squares, and one backward pass per batch is enough.
 
     Args:
-        model: In whatever mode; it is read in evaluation mode and left in it.
+        model: The model; it is put in evaluation mode.
         batches: Of the text that it was trained on, on its device, at least one.
-        generator: Draws y, on the same device.
+        generator: The random generator for y, on the same device.
     """
     model.eval()
     named = dict(model.named_parameters())
@@ -95,9 +103,9 @@ def fisher_information(
         output = model(batch.source_ids, batch.source_mask, batch.target_input_ids)
         hidden = output.hidden[batch.target_output_ids != PAD]
         log_probs = model.logits(hidden).float().log_softmax(dim=-1)
-        drawn = torch.multinomial(log_probs.detach().exp(), 1, generator=generator)
+        sampled = torch.multinomial(log_probs.detach().exp(), 1, generator=generator)
         gradients = torch.autograd.grad(
-            log_probs.gather(1, drawn).sum(), list(named.values()), allow_unused=True
+            log_probs.gather(1, sampled).sum(), list(named.values()), allow_unused=True
         )
         for name, gradient in zip(named, gradients, strict=True):
             if gradient is not None:

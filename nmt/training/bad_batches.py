@@ -1,4 +1,4 @@
-"""The pairs of an update that went wrong, written down for people to look at."""
+"""Files with the sentence pairs of skipped updates, for inspection."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -16,20 +16,21 @@ Decode = Callable[[list[int]], str]
 
 
 class BadBatches:
-    """Files ``update-N.json`` in a folder, the first few of a run."""
+    """Files ``update-N.json`` in a folder, at most `MAX_FILES` per run."""
 
-    def __init__(self, folder: Path, source: Decode, target: Decode) -> None:
-        """Write into a folder, which is made when it is needed.
+    def __init__(self, folder: Path, decode_source: Decode, decode_target: Decode) -> None:
+        """Write into a folder, which is created when the first file is written.
 
         Args:
-            folder: Of the run.
-            source: Makes text of the piece ids of a source.
-            target: Likewise of a target.
+            folder: The run's ``bad_batches``.
+            decode_source: Converts source piece ids to text.
+            decode_target: Converts target piece ids to text.
         """
-        self._folder, self._source, self._target = folder, source, target
+        self._folder = folder
+        self._decode_source, self._decode_target = decode_source, decode_target
 
     def __call__(self, bad: BadUpdate) -> Path | None:
-        """Write an update down; return where, or None if there are enough, or the disk is full."""
+        """Write an update and return its file; None if there are enough or the disk is full."""
         path = self._folder / f"update-{bad.update}.json"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -45,9 +46,9 @@ class BadBatches:
         return {
             "update": bad.update,
             "epoch": bad.epoch + 1,
-            "loss": str(bad.loss),  # JSON has no word for what they are
-            "gradient_norm": str(bad.norm),
-            "learning_rate": bad.rate,
+            "loss": str(bad.loss),  # JSON has no literal for nan and inf
+            "gradient_norm": str(bad.gradient_norm),
+            "learning_rate": bad.learning_rate,
             "batches": [list(self._pairs(batch)) for batch in bad.batches],
         }
 
@@ -56,8 +57,8 @@ class BadBatches:
         for source, target in rows:
             source_ids, target_ids = _pieces(source), _pieces(target)
             yield {
-                "source": self._source(source_ids),
-                "target": self._target(target_ids),
+                "source": self._decode_source(source_ids),
+                "target": self._decode_target(target_ids),
                 "source_ids": source_ids,
                 "target_ids": target_ids,
             }

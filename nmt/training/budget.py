@@ -1,4 +1,4 @@
-"""Memory that runs out: the forward passes of an update are cut smaller, and the update is kept.
+"""Out of memory: the forward passes of an update become smaller, the update itself stays the same.
 
 Legend: B batch, S source length, T target length.
 """
@@ -15,14 +15,14 @@ from nmt import processes
 from nmt.data.batch import Batch
 from nmt.errors import UserError
 from nmt.text.special_tokens import PAD
-from nmt.training.parallel import ParallelStrategy
+from nmt.training.parallel_strategy import ParallelStrategy
 from nmt.training.training_progress import TrainingProgress
 
 Pass = Callable[[Batch, int, bool], Tensor]
-"""Adds a batch's part to the gradient, given the tokens that divide it, and whether it is the last;
-returns its part of the mean loss."""
+"""Accumulates the gradient of a batch, given the number of tokens by which the loss is divided and
+whether the batch is the update's last; returns the batch's share of the mean loss."""
 
-_ALLOCATION = (  # what allocators that have no exception of their own say
+_ALLOCATION_ERRORS = (  # messages of allocators that raise a plain RuntimeError
     "DefaultCPUAllocator",
     "can't allocate memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
@@ -32,18 +32,24 @@ _ALLOCATION = (  # what allocators that have no exception of their own say
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an exception means that memory ran out, on whichever device."""
+    """Return whether an exception means that memory ran out, on any device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _ALLOCATION)
+    return isinstance(error, RuntimeError) and any(
+        words in str(error) for words in _ALLOCATION_ERRORS
+    )
 
 
 @contextmanager
 def memory_for(stage: str, remedy: str) -> Iterator[None]:
-    """Say in a line where memory ran out and what helps, where no smaller pass can be tried.
+    """Turn an out-of-memory error into a one-line message, where no smaller pass can be tried.
+
+    Args:
+        stage: Where it happened, such as "in a validation batch".
+        remedy: What helps.
 
     Raises:
-        UserError: Memory ran out inside.
+        UserError: Memory ran out inside the block.
     """
     try:
         yield
@@ -53,31 +59,31 @@ def memory_for(stage: str, remedy: str) -> Iterator[None]:
         raise UserError(f"out of memory {stage}: {remedy}") from error
 
 
-def places(batch: Batch) -> int:
-    """Return the size of a batch: its rows times the places of both sides, pads included."""
+def positions(batch: Batch) -> int:
+    """Return the size of a batch: B · (S + T), padding included."""
     return batch.source_ids.size(0) * (batch.source_ids.size(1) + batch.target_input_ids.size(1))
 
 
-def shape(batch: Batch) -> str:
-    """Describe a batch in words."""
+def describe(batch: Batch) -> str:
+    """Describe the size of a batch in words."""
     rows, source = batch.source_ids.shape
     return (
         f"{rows:,} {'pair' if rows == 1 else 'pairs'} of {source} source and "
-        f"{batch.target_input_ids.size(1)} target places, {batch.num_tokens:,} target tokens"
+        f"{batch.target_input_ids.size(1)} target positions, {batch.num_tokens:,} target tokens"
     )
 
 
 def split(batch: Batch, limit: int | None) -> list[Batch]:
-    """Cut a batch into parts of as many rows as ``limit`` places hold, at least one row each."""
+    """Split a batch into parts of at most ``limit`` positions, but at least one row."""
     rows = batch.source_ids.size(0)
-    if limit is None or rows == 1 or places(batch) <= limit:
+    if limit is None or rows == 1 or positions(batch) <= limit:
         return [batch]
-    height = max(1, limit // (places(batch) // rows))
+    height = max(1, limit // (positions(batch) // rows))
     return [_rows(batch, slice(start, start + height)) for start in range(0, rows, height)]
 
 
 def _rows(batch: Batch, rows: slice) -> Batch:
-    """Return some rows, as wide as their longest is: a long pair may stand among short ones."""
+    """Return some rows, trimmed to their longest: the batch's longest pair may be in other rows."""
     mask, real = batch.source_mask[rows], batch.target_output_ids[rows] != PAD
     source, target = int(mask.sum(1).max()), int(real.sum(1).max())
     alignment = batch.alignment
@@ -94,12 +100,12 @@ def _rows(batch: Batch, rows: slice) -> Batch:
 
 @dataclass(frozen=True)
 class Gradient:
-    """What the passes of an update left in the parameters.
+    """What the passes of an update accumulated in the parameters.
 
     Attributes:
-        loss: Scalar on the device, the mean over ``tokens``.
-        tokens: Target pieces of the pairs that took part.
-        batches: The parts that took part.
+        loss: This process's share of the mean over ``tokens``, a scalar on the device.
+        tokens: Target tokens of the pairs that took part, in all processes.
+        batches: The batches of this process that took part.
     """
 
     loss: Tensor
@@ -109,60 +115,68 @@ class Gradient:
 
 @dataclass
 class MemoryBudget:
-    """Runs the passes of an update, in smaller parts after memory has run out.
+    """Runs the passes of an update, in smaller batches after memory has run out.
 
-    The limit holds for the rest of the run and is kept in its progress. An update has the same
-    pairs and the same normalisation whatever it is; a pair that does not fit alone is left out.
-    Several processes begin an update again together, and share the limit. Where each pass needs
-    all of them (FSDP) memory that runs out in one ends the run, naming the batch and what helps.
+    The limit stays for the rest of the run and is stored in its progress. An update keeps the same
+    pairs and the same normalization at any limit; a pair that does not fit alone is dropped.
+    Several processes restart an update together and share the limit. Where each pass needs all of
+    them (FSDP), running out of memory in one ends the run, with a message that names the batch and
+    the remedy.
 
     Attributes:
-        model: Whose gradients are made.
-        passes: How processes share an update.
-        say: Tells people a line of news.
-        begin: Called before every try at an update, to forget what a failed one counted.
+        model: The model whose gradients are computed.
+        strategy: How processes share an update.
+        report: Prints one line.
+        begin: Called before each attempt at an update, to discard what a failed one counted.
     """
 
     model: nn.Module
-    passes: ParallelStrategy
-    say: Callable[[str], None]
+    strategy: ParallelStrategy
+    report: Callable[[str], None]
     begin: Callable[[], None]
 
     def gradient(
         self, batches: Iterable[Batch], progress: TrainingProgress, run: Pass, device: torch.device
     ) -> Gradient:
-        """Make the gradient of an update; a failed pass leaves nothing of itself behind.
+        """Accumulate the gradient of an update; a failed pass leaves nothing of its own behind.
+
+        Args:
+            batches: Of this process, on the CPU.
+            progress: Of the run; the limit and the dropped pairs are stored in it.
+            run: Runs forward and backward pass of one batch.
+            device: Where the loss is summed.
 
         Raises:
-            UserError: Memory ran out in a process that the others cannot wait for.
+            UserError: Memory ran out in a process and the strategy cannot restart the update.
         """
         parts = [part for batch in batches for part in split(batch, progress.pass_limit)]
         while True:
             tokens = int(*processes.total([sum(part.num_tokens for part in parts)]))
             self.begin()
             loss = torch.zeros((), device=device)
-            failed = self._try(self.passes.evened(parts) if tokens else [], tokens, run, loss)
+            failed = self._try(self.strategy.equalize(parts) if tokens else [], tokens, run, loss)
             if failed is not None and device.type == "cuda":
                 torch.cuda.empty_cache()
-            self.passes.finish()  # the others wait for what a failed pass did not send
+            self.strategy.finish()  # other processes wait for what a failed pass did not send
             if not processes.any(failed is not None):
                 return Gradient(loss, tokens, parts)
             self.model.zero_grad(set_to_none=True)
             parts = self._smaller(parts, None if failed is None else parts[failed], progress)
 
     def _try(self, parts: list[Batch], tokens: int, run: Pass, loss: Tensor) -> int | None:
-        """Run all parts; return the one for which memory ran out, whose frames are then gone."""
+        """Run all parts; return the index of the one that ran out of memory, after it is freed."""
         for index, part in enumerate(parts):
             try:
                 loss += run(part, tokens, index == len(parts) - 1)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
-                if not self.passes.retries:
+                if not self.strategy.retries:
                     raise UserError(
-                        f"out of memory in process {processes.rank()}, in a pass of {shape(part)}; "
-                        "the last checkpoint is intact: set training.accumulation higher, or "
-                        "training.gradient_checkpointing=true, or choose training.parallel=ddp"
+                        f"out of memory in process {processes.rank()}, in a pass of "
+                        f"{describe(part)}; the last checkpoint is intact: set "
+                        "training.accumulation higher, or training.gradient_checkpointing=true, "
+                        "or choose training.parallel=ddp"
                     ) from error
                 return index
         return None
@@ -170,31 +184,31 @@ class MemoryBudget:
     def _smaller(
         self, parts: list[Batch], failed: Batch | None, progress: TrainingProgress
     ) -> list[Batch]:
-        """Return this process's parts as the next try has them, wherever memory ran out."""
+        """Return this process's parts for the next attempt, after memory ran out in any process."""
         alone = failed is not None and failed.source_ids.size(0) == 1
-        limit = math.inf if failed is None or alone else math.ceil(places(failed) / 2)
+        limit = math.inf if failed is None or alone else math.ceil(positions(failed) / 2)
         limit = -processes.largest(-limit)
-        faults = processes.gather(None if failed is None else (shape(failed), alone))
+        faults = processes.gather(None if failed is None else (describe(failed), alone))
         for rank, fault in enumerate(faults):
             if fault is not None:
-                self._tell(progress, rank, *fault)
+                self._report(progress, rank, *fault)
         if not math.isinf(limit):
             progress.pass_limit = int(limit)
         kept = [part for part in parts if not (alone and part is failed)]
         return [smaller for part in kept for smaller in split(part, progress.pass_limit)]
 
-    def _tell(self, progress: TrainingProgress, rank: int, batch: str, alone: bool) -> None:
-        """Say, and where a pair is left out count, what has happened in a process."""
+    def _report(self, progress: TrainingProgress, rank: int, batch: str, alone: bool) -> None:
+        """Report what happened in a process, and count a dropped pair."""
         process = f" in process {rank}" if processes.world() > 1 else ""
         where = f"out of memory at update {progress.update:,}{process}, in a pass of {batch}"
         if alone:
             progress.skipped_pairs += 1
-            self.say(
-                f"{where}: the pair is left out ({progress.skipped_pairs:,} so far); lower "
+            self.report(
+                f"{where}: the pair is dropped ({progress.skipped_pairs:,} so far); lower "
                 "data.max_length, or set training.gradient_checkpointing=true"
             )
             return
-        self.say(
-            f"{where}: passes are halved from here on, the update stays as it is; "
-            "training.accumulation or training.gradient_checkpointing=true would do it at once"
+        self.report(
+            f"{where}: forward passes are halved from now on, the update stays the same; "
+            "training.accumulation or training.gradient_checkpointing=true avoids the retries"
         )

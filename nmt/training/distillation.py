@@ -1,6 +1,6 @@
-"""Learning from a teacher: its words at every place, and where it looks.
+"""Knowledge distillation: the teacher's distribution at every position, and its attention.
 
-Legend: B batch, L layers that attend, H heads, T target length, S source length.
+Legend: B batch, L layers with attention, H heads, T target length, S source length.
 """
 
 from dataclasses import replace
@@ -18,21 +18,21 @@ from nmt.text.special_tokens import PAD
 
 
 class Teacher:
-    """A finished model that a student is trained to be like."""
+    """A trained model that a student model imitates."""
 
     def __init__(self, model: TranslationModel, config: DistillationConfig) -> None:
-        """Teach with a model, where it is; it is frozen and put in evaluation mode."""
+        """Use a model on its current device; it is frozen and put in evaluation mode."""
         self.model = model.eval().requires_grad_(False)
         self.config = config
 
     @property
     def needs_weights(self) -> bool:
-        """Whether the student's attention is compared."""
+        """Whether the loss compares the student's attention with the teacher's."""
         return self.config.attention_weight > 0
 
     @torch.no_grad()
-    def read(self, batch: Batch) -> DecoderOutput:
-        """Return what the teacher makes of a batch."""
+    def forward(self, batch: Batch) -> DecoderOutput:
+        """Return the teacher's output for a batch."""
         output: DecoderOutput = self.model(
             batch.source_ids,
             batch.source_mask,
@@ -45,64 +45,64 @@ class Teacher:
         self,
         loss: Loss,
         student: TranslationModel,
-        said: DecoderOutput,
+        output: DecoderOutput,
         batch: Batch,
-        given: DecoderOutput,
+        taught: DecoderOutput,
     ) -> Loss:
-        """Return the student's loss with the teacher's part in it.
+        """Return the student's loss, combined with the distillation losses.
 
         (1 - weight) · loss + weight · cross-entropy to the teacher (Kim & Rush 2016, section 3.1),
-        and the weighted loss on attention.
+        plus the weighted loss on attention.
 
         Args:
-            loss: The student's own.
-            student: The model under training.
-            said: What it made of the batch.
+            loss: The student's loss on the text.
+            student: The model in training.
+            output: Its output for the batch.
             batch: The batch.
-            given: What the teacher made of it.
+            taught: The teacher's output for the batch.
         """
         real, share = batch.target_output_ids != PAD, self.config.weight
         cost = soft_cross_entropy(
-            Words(said.hidden[real], student.output.weight),
-            Words(given.hidden[real], self.model.output.weight),
+            Words(output.hidden[real], student.output.weight),
+            Words(taught.hidden[real], self.model.output.weight),
             self.config.temperature,
         )
         loss = replace(loss, smoothed=(1 - share) * loss.smoothed)
         loss = loss.plus("distillation_loss", cost, share)
-        if said.weights is None or given.weights is None or not self.needs_weights:
+        if output.weights is None or taught.weights is None or not self.needs_weights:
             return loss
         layer = self.config.attention_layer
         cost = attention_distance(
-            said.weights[:, layer], given.weights[:, layer], real, self.config.attention_measure
+            output.weights[:, layer], taught.weights[:, layer], real, self.config.attention_measure
         )
         return loss.plus("attention_distillation_loss", cost, self.config.attention_weight)
 
 
 def attention_distance(student: Tensor, teacher: Tensor, real: Tensor, measure: str) -> Tensor:
-    """Return how far a student looks from where its teacher looks, summed over target pieces.
+    """Return the distance of two attention distributions, summed over target tokens.
 
-    The heads of each are averaged first, so that their numbers may differ. ``kl``: the divergence
-    of the student's distribution over the source from the teacher's, KL(teacher || student);
-    ``mse``: the sum of squared differences.
+    The heads of each model are averaged first, because their numbers may differ. ``kl`` is
+    KL(teacher || student) of the distributions over the source; ``mse`` is the sum of squared
+    differences.
 
     Args:
-        student: [B, H, T, S] of one layer; rows of zeros, of a layer left out, cost nothing.
+        student: [B, H, T, S] of one layer; rows of zeros, of a dropped layer, have no cost.
         teacher: [B, H', T, S].
-        real: [B, T] bool, True on real pieces.
+        real: [B, T] bool, True on real target tokens.
         measure: kl | mse.
 
     Returns:
-        The sum over the batch, in float32 at least; of ``kl`` in nats.
+        The sum over the batch, in float32 or wider; for ``kl`` in nats.
     """
-    mine, given = (_mean_of_heads(weights) for weights in (student, teacher))
+    own, given = (_mean_of_heads(weights) for weights in (student, teacher))
     if measure == "mse":
-        cost = (mine - given).square()
+        cost = (own - given).square()
     else:
-        tiny = torch.finfo(mine.dtype).tiny
-        ratio = given.clamp_min(tiny).log() - mine.clamp_min(tiny).log()
-        cost = (given * ratio).masked_fill(mine == 0, 0.0)  # a window's edge has no gradient
-    looks = mine.detach().sum(dim=-1) > 0
-    return (cost.sum(dim=-1) * (real & looks)).sum()
+        tiny = torch.finfo(own.dtype).tiny
+        ratio = given.clamp_min(tiny).log() - own.clamp_min(tiny).log()
+        cost = (given * ratio).masked_fill(own == 0, 0.0)  # log has no gradient outside a window
+    attends = own.detach().sum(dim=-1) > 0
+    return (cost.sum(dim=-1) * (real & attends)).sum()
 
 
 def _mean_of_heads(weights: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""Numbers that go wrong: an update without a finite loss and gradient is left undone, and kept.
+"""Divergence: updates that are not finite are skipped, counted and kept for inspection.
 
-A run that meets too many in a row has diverged. It stops, or goes back to the weights of an earlier
-checkpoint and on from there with the data that come next (Chowdhery et al. 2022, section 5.1).
+A run with too many of them in a row has diverged. It stops, or it rewinds: it restores the weights
+of an earlier checkpoint and continues from there with the next data (Chowdhery et al. 2022,
+section 5.1).
 """
 
 import math
@@ -22,64 +23,73 @@ MAX_REWINDS = 3
 
 @dataclass(frozen=True)
 class BadUpdate:
-    """What an update was made of that came to nothing.
+    """An update whose loss or gradient was not finite.
 
     Attributes:
-        update: Its number.
+        update: Number of the update.
         epoch: From 0.
-        loss: Nats a target piece.
-        norm: Of the gradient.
-        rate: The learning rate it would have had.
+        loss: Nats per target token.
+        gradient_norm: Before clipping.
+        learning_rate: The rate it would have had.
         batches: Its pairs, on the CPU.
     """
 
     update: int
     epoch: int
     loss: float
-    norm: float
-    rate: float
+    gradient_norm: float
+    learning_rate: float
     batches: Sequence[Batch]
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """What a checkpoint holds of a run that goes back to it."""
+class EarlierCheckpoint:
+    """A checkpoint that a run rewinds to.
+
+    Attributes:
+        name: Of the file.
+        weights: Full weights by name.
+        state: The training state.
+    """
 
     name: str
     weights: Mapping[str, Tensor]
     state: Mapping[str, Any]
 
 
-Keep = Callable[[BadUpdate], Path | None]
-"""Writes an update down for people to look at, and returns where; None where it was not."""
+KeepBadUpdate = Callable[[BadUpdate], Path | None]
+"""Writes an update to a file for inspection and returns its path; None if it was not written."""
 
-Reload = Callable[[int], Earlier | None]
-"""Reads the n-th newest checkpoint, from 0, or the oldest that there is; None: there is none."""
+ReloadCheckpoint = Callable[[int], EarlierCheckpoint | None]
+"""Reads the n-th newest checkpoint, from 0, or the oldest if there are fewer; None: none exists."""
 
 
-class Guard:
-    """Counts the updates that went wrong, and says when it is enough."""
+class DivergenceGuard:
+    """Counts skipped updates and decides when a run has diverged."""
 
-    def __init__(self, config: Config, keep: Keep, reload: Reload) -> None:
-        """Guard a run; see `Keep` and `Reload` for what it is handed."""
+    def __init__(self, config: Config, keep: KeepBadUpdate, reload: ReloadCheckpoint) -> None:
+        """Guard a run; see `KeepBadUpdate` and `ReloadCheckpoint` for the two callables."""
         self._config, self._keep, self._reload = config, keep, reload
         self._kept: Path | None = None
-        self._tries = 0  # at checkpoints, since one was written
+        self._rewinds_since_save = 0
 
     def accept(self, progress: TrainingProgress) -> None:
-        """Note an update that went well."""
+        """Record an update that was applied."""
         progress.skipped_in_row = 0
 
     def saved(self) -> None:
-        """Note that there is a new checkpoint to go back to."""
-        self._tries = 0
+        """Record that a new checkpoint was written, to which the run can rewind."""
+        self._rewinds_since_save = 0
 
     def skip(self, progress: TrainingProgress, bad: BadUpdate) -> str | None:
-        """Count and keep an update that is left undone; return what to say if it is one too many.
+        """Count a skipped update and keep it for inspection.
 
         Args:
-            progress: Of the run; its counts are moved.
+            progress: Of the run; its counts are advanced.
             bad: The update.
+
+        Returns:
+            A description of the divergence, if there are too many in a row; else None.
         """
         kept = self._keep(bad)
         if not progress.skipped_in_row or self._kept is None:
@@ -88,54 +98,61 @@ class Guard:
         progress.skipped_in_row += 1
         if progress.skipped_in_row <= self._config.training.max_skipped:
             return None
-        before = progress.skipped_in_row - 1
-        where = f"; a batch of theirs is in {self._kept}" if before else f"; see {self._kept}"
+        previous = progress.skipped_in_row - 1
+        others = f", nor were those of the {previous} before it" if previous else ""
         return (
             f"the gradient of update {bad.update} is not finite (loss {bad.loss:g}, norm "
-            f"{bad.norm:g}){f', nor were those of the {before} before it' if before else ''}"
-            f"{where if self._kept is not None else ''}"
+            f"{bad.gradient_norm:g}){others}{self._file(previous)}"
         )
 
-    def rewound(self, progress: TrainingProgress, fault: str, rate: float) -> Earlier:
-        """Return what a run that has diverged goes back to, with its rate lowered.
+    def _file(self, previous: int) -> str:
+        if self._kept is None:
+            return ""
+        return f"; one of their batches is in {self._kept}" if previous else f"; see {self._kept}"
+
+    def rewind(
+        self, progress: TrainingProgress, fault: str, learning_rate: float
+    ) -> EarlierCheckpoint:
+        """Return the checkpoint that a diverged run rewinds to, and lower its learning rate.
 
         Args:
             progress: Of the run; its rate is lowered.
-            fault: What went wrong, in words.
-            rate: The learning rate now.
+            fault: A description of the divergence.
+            learning_rate: The current one, for the message.
 
         Raises:
-            UserError: The run shall stop, has gone back often enough, or has nowhere to go back to.
+            UserError: The settings ask to stop, the run has rewound too often, or it has no
+                checkpoint to rewind to.
         """
         training = self._config.training
         rewinds = training.on_divergence == "rewind" and progress.rewinds < MAX_REWINDS
-        earlier = self._reload(self._tries) if rewinds else None
+        earlier = self._reload(self._rewinds_since_save) if rewinds else None
         if earlier is None:
-            raise UserError(f"{fault}; {self._remedies(progress, rate)}")
-        self._tries += 1
+            raise UserError(f"{fault}; {self._remedies(progress, learning_rate)}")
+        self._rewinds_since_save += 1
         progress.rewinds += 1
         progress.rate_scale *= training.rewind_rate
         progress.skipped_in_row = 0
         return earlier
 
-    def _remedies(self, progress: TrainingProgress, rate: float) -> str:
+    def _remedies(self, progress: TrainingProgress, learning_rate: float) -> str:
         config = self._config
-        training, ways = config.training, [f"lower optimizer.learning_rate={rate:g}"]
+        training, remedies = config.training, [f"lower optimizer.learning_rate={learning_rate:g}"]
         if progress.update <= 2 * max(config.schedule.warmup, 500):
-            ways.append(f"raise schedule.warmup={config.schedule.warmup}")
+            remedies.append(f"raise schedule.warmup={config.schedule.warmup}")
         if training.clip_norm is None:
-            ways.append("set training.clip_norm")
+            remedies.append("set training.clip_norm")
         if training.precision != "float32":
-            ways.append("choose training.precision=float32")
+            remedies.append("choose training.precision=float32")
         if training.on_divergence == "stop":
-            ways.append("choose training.on_divergence=rewind")
+            remedies.append("choose training.on_divergence=rewind")
         if progress.skipped_in_row:
-            ways.append("look at the batch")
-        again = f"gone back {progress.rewinds} times; " if progress.rewinds else ""
-        choice = " or ".join(filter(None, (", ".join(ways[:-1]), ways[-1])))
-        return f"{again}the last checkpoint is intact: {choice}"
+            remedies.append("inspect the batch")
+        rewound = f"the run has rewound {progress.rewinds} times; " if progress.rewinds else ""
+        choice = " or ".join(filter(None, (", ".join(remedies[:-1]), remedies[-1])))
+        return f"{rewound}the last checkpoint is intact: {choice}"
 
 
-def is_finite(loss: float, norm: float) -> bool:
-    """Tell whether an update can be made."""
-    return math.isfinite(loss) and math.isfinite(norm)
+def is_finite(loss: float, gradient_norm: float) -> bool:
+    """Return whether an update can be applied."""
+    return math.isfinite(loss) and math.isfinite(gradient_norm)

@@ -1,7 +1,8 @@
-"""Which checkpoints of a run are kept, under what names, and when one is written.
+"""Which checkpoints of a run are kept, under which names, and when one is due.
 
-``last.pt`` is always the newest and ``best.pt`` the best; the ones before them are named by their
-update: ``update-1200.pt`` holds all that a run goes on with, ``best-update-900.pt`` only a model.
+``last.pt`` is always the newest and ``best.pt`` the best. Earlier ones are named by their update:
+``update-1200.pt`` contains the complete training state, ``best-update-900.pt`` only a model.
+`nmt.checkpoint` defines the file format; `nmt.run.run_checkpoints` loads the files again.
 """
 
 import os
@@ -23,49 +24,49 @@ _EARLIER = re.compile(r"update-(\d+)\.pt")
 _RUNNER_UP = re.compile(r"best-update-(\d+)\.pt")
 
 Encode = Callable[[], memoryview]
-"""Makes the content of a file, from a state that does not change any more."""
+"""Returns the content of a file, from a state that no longer changes."""
 
 Write = Callable[[memoryview, Path], None]
-"""Puts content into a file that is the old one or the whole new one."""
+"""Writes a file so that it is either the old or the complete new one."""
 
 
 def is_due(training: TrainingConfig, update: int) -> bool:
-    """Tell whether a run is saved after an update, if it goes on."""
+    """Return whether a run that continues is saved after this update."""
     every = (training.save_every, training.keep_every)
     return any(update % count == 0 for count in every if count is not None)
 
 
 def score(scores: Mapping[str, float], metric: str) -> float:
-    """Return how good a validation was by ``training.best_metric``; larger is better."""
+    """Return the score of a validation by ``training.best_metric``; larger is better."""
     return -scores[metric] if metric == "perplexity" else scores[metric]
 
 
 def runner_up(update: int) -> str:
-    """Return the name of a good model that is not the best."""
+    """Return the file name of a model that is among the best but not the best."""
     return f"best-update-{update}.pt"
 
 
 def resumable(folder: Path) -> list[Path]:
-    """Return the files that a run can go on from, the newest first."""
+    """Return the files from which a run can be resumed, the newest first."""
     earlier = sorted(_by_update(folder, _EARLIER).items(), reverse=True)
     last = folder / LAST
     return [*([last] if last.exists() else []), *(path for _, path in earlier)]
 
 
 class KeptCheckpoints:
-    """The checkpoints of one run: each new one is safe on the disk before an older one goes.
+    """Writes checkpoints and deletes old ones, each only after the new file is safely on the disk.
 
-    Two threads would race for the names, so there is one that writes, or none: then a call comes
-    back when the file is there.
+    With ``training.save_in_background`` one thread does all writes, because two would compete for
+    the file names. Otherwise each call returns when its file is written.
     """
 
     def __init__(self, folder: Path, training: TrainingConfig, write: Write) -> None:
-        """Take over a folder that no other process writes to.
+        """Use a folder that no other process writes to.
 
         Args:
             folder: The run's ``checkpoints``.
-            training: How many are kept, and whether they are written in the background.
-            write: Puts content into a file.
+            training: How many files are kept, and whether they are written in the background.
+            write: Writes a file.
         """
         self._folder, self._training, self._write = folder, training, write
         self._last_update: int | None = None
@@ -78,46 +79,46 @@ class KeptCheckpoints:
     def __enter__(self) -> "KeptCheckpoints":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Wait for the last write; its failure is raised unless something else went wrong."""
+    def __exit__(self, exception: type[BaseException] | None, *_: object) -> None:
+        """Wait for the last write; raise its error unless another exception is active."""
         try:
             self.wait()
-        except UserError:  # of a write, as its disk is full; what went wrong first is told instead
-            if kind is None:
+        except UserError:  # of a write; an exception that came first takes precedence
+            if exception is None:
                 raise
         finally:
             if self._writer is not None:
                 self._writer.shutdown()
 
     def resume(self, last_update: int | None) -> None:
-        """Note after which update the run was when ``last.pt`` was written; None: it is damaged."""
+        """Register the update of the existing ``last.pt``; None: the file is damaged."""
         self._last_update = last_update
 
     def note_best(self, path: Path, update: int, value: float) -> None:
-        """Note what an earlier call of the run has kept: a best model's update and score."""
+        """Register a best model that an earlier call has kept, with its update and score."""
         self._scores[update] = value
         if path.name == BEST:
             self._best_update = update
 
     def save_last(self, update: int, encode: Encode) -> None:
-        """Write ``last.pt``; the one before takes the name of its update.
+        """Write ``last.pt``; the previous file is renamed to its update.
 
         Raises:
-            UserError: This write, or in the background the one before, has failed.
+            UserError: This write, or the previous one in the background, failed.
         """
         self._run(lambda: self._put_last(update, encode))
 
     def save_validated(self, update: int, value: float, *, best: bool, encode: Encode) -> None:
-        """Write a model that was validated, if it is among the best.
+        """Write a validated model, if it is among the best.
 
         Args:
-            update: After which it was so.
+            update: Of the model.
             value: Its score; larger is better.
-            best: Whether it is the best of the run, which makes it ``best.pt``.
-            encode: Makes its content.
+            best: Whether it is the best of the run, and becomes ``best.pt``.
+            encode: Returns its content.
 
         Raises:
-            UserError: This write, or in the background the one before, has failed.
+            UserError: This write, or the previous one in the background, failed.
         """
         self._scores[update] = value
         if best:
@@ -132,19 +133,19 @@ class KeptCheckpoints:
         """Wait until all files are written.
 
         Raises:
-            UserError: One could not be.
+            UserError: A file could not be written.
         """
         while self._pending:
             self._pending.popleft().result()
 
     def _run(self, job: Callable[[], None]) -> None:
         if not self._cleared:
-            remove_partial_files(self._folder)  # what a killed write has left
+            remove_partial_files(self._folder)  # left behind by a killed write
             self._cleared = True
         if self._writer is None:
             job()
             return
-        # After a validation two files are due at once; a third waits, so that memory is bounded.
+        # After a validation two files are due at once; a third has to wait, which bounds memory.
         while len(self._pending) > 1 or (self._pending and self._pending[0].done()):
             self._pending.popleft().result()
         self._pending.append(self._writer.submit(job))
@@ -152,7 +153,7 @@ class KeptCheckpoints:
     def _put_last(self, update: int, encode: Encode) -> None:
         content, last = encode(), self._folder / LAST
         if self._last_update not in (None, update) and last.exists():
-            _name_also(last, self._folder / f"update-{self._last_update}.pt")
+            _link(last, self._folder / f"update-{self._last_update}.pt")
         self._write(content, last)
         self._last_update = update
         every = self._training.keep_every
@@ -160,12 +161,12 @@ class KeptCheckpoints:
         newest = sorted(number for number in earlier if number < update)
         kept = set(newest[max(0, len(newest) - self._training.keep_last + 1) :])
         for number, path in earlier.items():
-            for_good = every is not None and number < update and number % every == 0
-            if number not in kept and not for_good:
+            permanent = every is not None and number < update and number % every == 0
+            if number not in kept and not permanent:
                 path.unlink(missing_ok=True)
 
     def _ranked(self) -> list[int]:
-        """Return the updates of the best models, the best first, and forget the others."""
+        """Return the updates of the best models, the best first, and discard the others' scores."""
         ranked = sorted(
             self._scores,
             key=lambda update: (update != self._best_update, -self._scores[update], update),
@@ -176,7 +177,7 @@ class KeptCheckpoints:
     def _put_best(self, update: int, before: int | None, ranked: list[int], encode: Encode) -> None:
         content, best = encode(), self._folder / BEST
         if before is not None and before != update and before in ranked and best.exists():
-            _name_also(best, self._folder / runner_up(before))
+            _link(best, self._folder / runner_up(before))
         self._write(content, best)
         self._remove_beaten(ranked[1:])
 
@@ -191,18 +192,22 @@ class KeptCheckpoints:
 
 
 def copied(state: Any, copies: dict[Any, Tensor] | None = None) -> Any:
-    """Return nested containers with copies of their tensors, on the CPU; what was shared still is.
+    """Return nested containers with copies of their tensors on the CPU; shared tensors stay shared.
 
-    Updates that follow do not change it, so it can be written while they are made.
+    Later updates do not change the copies, so they can be written during training.
+
+    Args:
+        state: Nested mappings, lists and tuples of tensors and plain values.
+        copies: Copies made so far; used by the recursion.
     """
     copies = {} if copies is None else copies
     match state:
         case Tensor():
             tensor = state.detach()
-            place = tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
-            if place not in copies:
-                copies[place] = tensor.to("cpu", copy=True)
-            return copies[place]
+            key = tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
+            if key not in copies:
+                copies[key] = tensor.to("cpu", copy=True)
+            return copies[key]
         case Mapping():
             return {key: copied(value, copies) for key, value in state.items()}
         case list() | tuple():
@@ -211,7 +216,7 @@ def copied(state: Any, copies: dict[Any, Tensor] | None = None) -> Any:
 
 
 def best_files(folder: Path) -> list[Path]:
-    """Return the best models that a folder holds, in no order."""
+    """Return the files of the best models in a folder, in no particular order."""
     best = folder / BEST
     return [*([best] if best.exists() else []), *_by_update(folder, _RUNNER_UP).values()]
 
@@ -221,10 +226,10 @@ def _by_update(folder: Path, name: re.Pattern[str]) -> dict[int, Path]:
     return {int(match[1]): path for match, path in paths if match is not None}
 
 
-def _name_also(path: Path, other: Path) -> None:
-    """Give a file a second name, so that it stays when the first goes to another."""
+def _link(path: Path, other: Path) -> None:
+    """Give a file a second name, under which it remains when the first name is reused."""
     other.unlink(missing_ok=True)
     try:
         os.link(path, other)
-    except OSError:  # a file system without links: for a moment the file has the new name only
+    except OSError:  # no hard links here: until the next write the file has only the new name
         path.rename(other)

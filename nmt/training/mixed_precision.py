@@ -1,4 +1,4 @@
-"""How gradients are computed: the precision of products, and the scale of the loss."""
+"""The dtype of matrix products, and the scale of the loss in float16."""
 
 import math
 from collections.abc import Mapping
@@ -10,74 +10,87 @@ from torch import Tensor, nn
 
 from nmt import runtime
 
-_FIRST_SCALE = 2.0**16
-_PATIENCE = 2000  # updates without overflow before the scale is doubled
+_INITIAL_SCALE = 2.0**16
+_GROWTH_INTERVAL = 2000  # updates without overflow before the scale is doubled
 
 
 class MixedPrecision:
-    """Computes in one precision; weights and optimizer stay in float32.
+    """Computes products in one dtype; weights and optimizer state stay in float32.
 
-    In float16 small gradients would vanish, so the loss is scaled up before the backward pass and
-    the gradient down behind it; the scale is halved where a gradient was not finite, and doubled
-    when all went well for long (Micikevicius et al. 2018, section 3.2). What to do is told by the
-    norm that all processes share, so they agree on the scale, and nothing waits for the device. In
-    the other precisions nothing is scaled.
+    In float16 small gradients would underflow. The loss is therefore scaled up before the backward
+    pass and the gradient scaled down after it. The scale is halved when a gradient is not finite,
+    and doubled after many finite ones (Micikevicius et al. 2018, section 3.2). The decision follows
+    the gradient norm that all processes share, so they agree on the scale. The scale stays on the
+    device, so nothing waits for it. In other dtypes nothing is scaled.
+
+    Attributes:
+        dtype: Of matrix products.
     """
 
-    def __init__(self, model: nn.Module, precision: torch.dtype, device: torch.device) -> None:
-        """Compute the gradients of a model on its device."""
-        self._model, self._precision, self._device = model, precision, device
-        self._scaled = precision == torch.float16
-        self._scale, self._good = (_FIRST_SCALE if self._scaled else 1.0), 0
+    def __init__(self, model: nn.Module, dtype: torch.dtype, device: torch.device) -> None:
+        """Set up the computation of a model's gradients on its device."""
+        self._model, self.dtype, self._device = model, dtype, device
+        self._scaled = dtype == torch.float16
+        self._scale = torch.tensor(_INITIAL_SCALE if self._scaled else 1.0, device=device)
+        self._finite_updates = torch.tensor(0, device=device)  # since the scale last changed
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Return the context of a forward pass."""
-        return runtime.autocast(self._device, self._precision)
+        """Return the autocast context of a forward pass."""
+        return runtime.autocast(self._device, self.dtype)
 
     def scaled(self, loss: Tensor) -> Tensor:
-        """Return what the backward pass begins with."""
+        """Return the scaled loss, from which the backward pass starts."""
         return loss * self._scale if self._scaled else loss
 
-    def clip(self, largest: float | None) -> Tensor:
-        """Scale the gradient down, shorten it to a norm, and return the norm that it had.
+    def clip(self, max_norm: float | None) -> Tensor:
+        """Unscale the gradient, clip it, and return its norm before clipping.
 
         Args:
-            largest: The norm; None shortens nothing.
+            max_norm: The largest norm; None disables clipping.
         """
         parameters = list(self._model.parameters())
         if self._scaled:
             gradients = [p.grad for p in parameters if p.grad is not None]
             torch._foreach_mul_(gradients, 1 / self._scale)
-        return nn.utils.clip_grad_norm_(parameters, math.inf if largest is None else largest)
+        return nn.utils.clip_grad_norm_(parameters, math.inf if max_norm is None else max_norm)
 
-    def went_well(self) -> None:
-        """Note an update whose gradient was finite."""
-        if self._scaled:
-            self._good += 1
-            if self._good >= _PATIENCE:
-                self._scale, self._good = 2 * self._scale, 0
+    def update_scale(self, loss: Tensor, norm: Tensor) -> Tensor | None:
+        """Adapt the scale to an update.
 
-    def overflowed(self, loss: float) -> bool:
-        """Note one whose gradient was not, and tell whether the scale is at fault, not the model.
+        A loss that is not finite leaves the scale as it is: no scale would help.
 
         Args:
-            loss: Of the update; where it is not finite itself, no scale helps.
+            loss: The update's loss, a scalar.
+            norm: Its gradient norm, a scalar.
+
+        Returns:
+            A bool scalar on the device: whether the scale, not the model, is the reason why the
+            gradient is not finite. None where nothing is scaled.
         """
-        if not self._scaled or not math.isfinite(loss):
-            return False
-        at_fault = self._scale > 1
-        self._scale, self._good = self._scale / 2, 0
+        if not self._scaled:
+            return None
+        finite = loss.isfinite() & norm.isfinite()
+        overflow = loss.isfinite() & ~norm.isfinite()
+        at_fault = overflow & (self._scale > 1)
+        count = torch.where(overflow, 0, self._finite_updates + finite.long())
+        grows = count >= _GROWTH_INTERVAL
+        factor = torch.where(overflow, 0.5, torch.where(grows, 2.0, 1.0))
+        self._scale = self._scale * factor
+        self._finite_updates = torch.where(grows, 0, count)
         return at_fault
 
     def scalars(self) -> dict[str, float]:
-        """Return the scale where there is one, for the curves."""
-        return {"loss_scale": self._scale} if self._scaled else {}
+        """Return the scale for the metric log, by name; empty where nothing is scaled."""
+        return {"loss_scale": self._scale.item()} if self._scaled else {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the scale and its age; empty where nothing is scaled."""
-        return {"scale": self._scale, "good": self._good} if self._scaled else {}
+        if not self._scaled:
+            return {}
+        return {"scale": self._scale.item(), "good": int(self._finite_updates.item())}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a saved scale; a run in another precision has none."""
+        """Load a saved scale; a run in another dtype has none."""
         if state and self._scaled:
-            self._scale, self._good = state["scale"], state["good"]
+            self._scale = torch.tensor(float(state["scale"]), device=self._device)
+            self._finite_updates = torch.tensor(int(state["good"]), device=self._device)

@@ -1,4 +1,4 @@
-"""What an update descends: the model's own loss, and the recipes that change it."""
+"""The training objective: the loss on the targets, and the recipes that modify it."""
 
 from dataclasses import dataclass, replace
 
@@ -20,8 +20,8 @@ class AuxiliaryTargets:
     """What a run learns from besides its text.
 
     Attributes:
-        teacher: A finished model to be like.
-        anchor: Weights to stay near.
+        teacher: A trained model to imitate (distillation).
+        anchor: A penalty for moving away from the initial weights.
     """
 
     teacher: Teacher | None = None
@@ -29,50 +29,52 @@ class AuxiliaryTargets:
 
 
 class Objective:
-    """The loss of a batch by the settings: smoothed, guided, distilled, R-dropped."""
+    """The loss of a batch: label smoothing, guided alignment, coverage, distillation, R-Drop."""
 
     def __init__(self, training: TrainingConfig, teacher: Teacher | None = None) -> None:
-        """Take the weights of the losses from the settings."""
+        """Take the weights of the losses from the settings; the teacher is optional."""
         self._training = training
         self._teacher = teacher
 
     def __call__(self, model: TranslationModel, batch: Batch) -> Loss:
-        """Read a batch and return the loss of its target pieces.
+        """Return the loss of a batch's target tokens.
 
-        With R-Drop each sentence stands in the batch twice, so that the copies lose other units
-        (Liang et al. 2021, section 2.2), and the loss is half of their eq. 4: the mean of the two
-        copies' losses, plus alpha / 2 of their divergence. It has the same minimum, and stays
-        comparable with that of a run without.
+        With R-Drop each sentence is in the batch twice, so that dropout removes different units of
+        the two copies (Liang et al. 2021, section 2.2). The loss is half of their eq. 4: the mean
+        of the two copies' losses plus alpha / 2 times their divergence. It has the same minimum and
+        stays comparable with the loss of a run without R-Drop.
         """
         training, teacher = self._training, self._teacher
         alpha = training.r_drop
-        read = _doubled(batch) if alpha else batch
+        inputs = _doubled(batch) if alpha else batch
         guided, coverage = training.guided_alignment, training.coverage_loss
         needs_weights = reads_weights(guided, coverage)
         output = model(
-            read.source_ids,
-            read.source_mask,
-            read.target_input_ids,
+            inputs.source_ids,
+            inputs.source_mask,
+            inputs.target_input_ids,
             need_weights=needs_weights or (teacher is not None and teacher.needs_weights),
         )
         smoothing = training.label_smoothing
-        loss = output_loss(model, output, read, smoothing, guided=guided, coverage_weight=coverage)
+        loss = output_loss(
+            model, output, inputs, smoothing, guided=guided, coverage_weight=coverage
+        )
         if teacher is not None:
-            given = teacher.read(batch)
+            given = teacher.forward(batch)
             given = _doubled_output(given) if alpha else given
-            loss = teacher.add_to(loss, model, output, read, given)
+            loss = teacher.add_to(loss, model, output, inputs, given)
         if not alpha:
             return loss
         first, second = output.hidden.chunk(2)
         real = batch.target_output_ids != PAD
-        apart = symmetric_divergence(
+        divergence = symmetric_divergence(
             Words(first[real], model.output.weight), Words(second[real], model.output.weight)
         )
-        return _halved(loss).plus("r_drop_loss", apart, alpha / 2)
+        return _halved(loss).plus("r_drop_loss", divergence, alpha / 2)
 
 
 def _doubled(batch: Batch) -> Batch:
-    """Return a batch with all its sentences twice, the copies behind the originals."""
+    """Return a batch with all sentences twice, the copies after the originals."""
     alignment = batch.alignment
     return Batch(
         batch.source_ids.repeat(2, 1),

@@ -1,6 +1,4 @@
-"""The optimizer, and the moving average of what it moves."""
-
-from collections.abc import Iterable
+"""The optimizer: its construction from the settings, and a step that the device can suppress."""
 
 import torch
 from torch import Tensor, nn
@@ -15,53 +13,63 @@ from nmt.config.schema import (
 
 
 def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """Return what the settings name, fused where torch has it; vectors are spared weight decay."""
+    """Return the optimizer of the settings, in its fused form where torch has one.
+
+    Weight decay applies to matrices only; vectors (biases, normalization gains) are exempt.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
     fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
-    rate = config.learning_rate
+    learning_rate = config.learning_rate
     match config:
         case AdamConfig(beta1=beta1, beta2=beta2, epsilon=epsilon):
-            kind = torch.optim.AdamW if isinstance(config, AdamWConfig) else torch.optim.Adam
-            return kind(groups, lr=rate, betas=(beta1, beta2), eps=epsilon, fused=fused)
+            adam = torch.optim.AdamW if isinstance(config, AdamWConfig) else torch.optim.Adam
+            return adam(groups, lr=learning_rate, betas=(beta1, beta2), eps=epsilon, fused=fused)
         case SgdConfig(momentum=momentum):
-            return torch.optim.SGD(groups, lr=rate, momentum=momentum, fused=fused)
+            return torch.optim.SGD(groups, lr=learning_rate, momentum=momentum, fused=fused)
         case AdadeltaConfig(rho=rho, epsilon=epsilon):
-            return torch.optim.Adadelta(groups, lr=rate, rho=rho, eps=epsilon, foreach=True)
+            return torch.optim.Adadelta(
+                groups, lr=learning_rate, rho=rho, eps=epsilon, foreach=True
+            )
     raise AssertionError(f"no optimizer for {config}")
 
 
-class MovingAverage:
-    """Exponential moving average of a model's weights (Polyak & Juditsky 1992).
+def supports_found_inf(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether the optimizer can skip a step by a flag on the device (`step_unless`)."""
+    return all(group.get("fused") for group in optimizer.param_groups)
 
-    The decay grows from 0 as (1 + update) / (10 + update), so that early averages are not dragged
-    down by the first, random weights.
+
+def step_unless(optimizer: torch.optim.Optimizer, skip: Tensor) -> None:
+    """Make an optimizer step that changes nothing where ``skip`` is True, without a host read.
+
+    ``found_inf`` is the interface that `torch.amp.GradScaler` uses for the same purpose. A skipped
+    first step leaves an initial state of zeros, which is equivalent to no state.
+
+    Args:
+        optimizer: One for which `supports_found_inf` is True.
+        skip: Bool scalar on the parameters' device.
     """
+    _init_momentum(optimizer)
+    attributes = vars(optimizer)
+    attributes["grad_scale"], attributes["found_inf"] = None, skip.float()
+    try:
+        optimizer.step()
+    finally:
+        del attributes["grad_scale"], attributes["found_inf"]
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        """Start from the model's weights now."""
-        self.decay = decay
-        self._parameters: list[Tensor] = list(model.parameters())
-        self.average = [p.detach().clone() for p in self._parameters]
 
-    @torch.no_grad()
-    def update(self, update: int) -> None:
-        """Move the average toward the weights after an update."""
-        decay = min(self.decay, (1 + update) / (10 + update))
-        torch._foreach_lerp_(self.average, self._parameters, 1 - decay)
+def _init_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Set missing momentum buffers to zero.
 
-    @torch.no_grad()
-    def swap(self) -> None:
-        """Exchange the model's weights and their average; twice is as before."""
-        for parameter, average in zip(self._parameters, self.average, strict=True):
-            kept = parameter.detach().clone()
-            parameter.copy_(average)
-            average.copy_(kept)
-
-    def load(self, average: Iterable[Tensor]) -> None:
-        """Take over a saved average."""
-        for mine, saved in zip(self.average, average, strict=True):
-            mine.copy_(saved)
+    A skipped first step of torch's fused SGD would leave its new buffers uninitialized.
+    """
+    for group in optimizer.param_groups:
+        if not group.get("momentum"):
+            continue
+        for parameter in group["params"]:
+            state = optimizer.state[parameter]
+            if parameter.grad is not None and state.get("momentum_buffer") is None:
+                state["momentum_buffer"] = torch.zeros_like(parameter)

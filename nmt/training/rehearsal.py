@@ -1,4 +1,4 @@
-"""What a run will take, by trying: the largest budget that fits, and the cost of an update."""
+"""Measurements before a run: the largest batch that fits in memory, and the cost of an update."""
 
 import os
 import resource
@@ -21,17 +21,17 @@ from nmt.text.special_tokens import BOS, EOS
 from nmt.training.budget import is_out_of_memory
 
 SMALLEST, LARGEST = 512, 65_536
-LARGEST_ON_CPU = 8_192  # a processor gains nothing beyond
+LARGEST_ON_CPU = 8_192  # larger passes are not faster on a CPU
 _ROUNDS = 3
-_SHARE = {"cpu": 0.5}  # of all memory; a computer does other things too
+_SHARE = {"cpu": 0.5}  # of the memory; other programs need some too
 _SHARE_OF_DEVICE = 0.8
 
-Try = Callable[[Batch], None]
-"""Makes the gradient of a batch and forgets it."""
+Attempt = Callable[[Batch], None]
+"""Computes the gradient of a batch and discards it."""
 
 
 def full_batch(rows: int, source: int, target: int, *, aligned: bool) -> Batch:
-    """Return a batch without pads: all its places are EOS, and its links, if any, are none."""
+    """Return a batch without padding: every position is EOS; an alignment has no links."""
     ids = torch.full((rows, source), EOS)
     return Batch(
         source_ids=ids,
@@ -44,21 +44,29 @@ def full_batch(rows: int, source: int, target: int, *, aligned: bool) -> Batch:
 
 
 def longest_batch(corpus: EncodedCorpus, budget: int, *, aligned: bool) -> Batch:
-    """Return the batch of a budget that takes most memory: of pairs as long as any side is."""
+    """Return the batch of a token budget that needs most memory: every pair has maximal length."""
     source = int(corpus.source.lengths.max()) + 1
     target = int(corpus.target.lengths.max()) + 1
     rows = max(1, min(budget // target, 2 * budget // source))
     return full_batch(rows, source, target, aligned=aligned)
 
 
-def find_budget(attempt: Try, corpus: EncodedCorpus, config: Config, device: torch.device) -> int:
-    """Return how many target tokens an update may have, for ``training.batch_tokens=auto``.
+def find_batch_tokens(
+    attempt: Attempt, corpus: EncodedCorpus, config: Config, device: torch.device
+) -> int:
+    """Return the target tokens per update for ``training.batch_tokens=auto``.
 
-    The budget of a pass is doubled while its longest batch, with what the optimizer will keep,
-    takes no more than its share of the memory. The generators are as they were behind it.
+    The tokens per forward pass are doubled while the pass's longest batch, together with the future
+    optimizer state, uses no more than its share of the memory. The random generators are restored.
+
+    Args:
+        attempt: Tries a batch.
+        corpus: The training pairs.
+        config: Of the run.
+        device: Whose memory is measured.
 
     Raises:
-        UserError: Not even the smallest fits.
+        UserError: Not even the smallest batch fits.
     """
     training = config.training
     most = LARGEST_ON_CPU if device.type == "cpu" else LARGEST
@@ -72,13 +80,13 @@ def find_budget(attempt: Try, corpus: EncodedCorpus, config: Config, device: tor
             found, budget = budget, 2 * budget
     if not found:
         raise UserError(
-            f"training.batch_tokens=auto: not even {SMALLEST} target tokens fit into the memory of "
+            f"training.batch_tokens=auto: not even {SMALLEST} target tokens fit in the memory of "
             f"{device}: choose a smaller model, or set training.gradient_checkpointing=true"
         )
     return found * training.accumulation * processes.world()
 
 
-def _fits(attempt: Try, batch: Batch, allowed: float, device: torch.device) -> bool:
+def _fits(attempt: Attempt, batch: Batch, allowed: float, device: torch.device) -> bool:
     try:
         attempt(batch)
     except (MemoryError, RuntimeError) as error:
@@ -89,7 +97,7 @@ def _fits(attempt: Try, batch: Batch, allowed: float, device: torch.device) -> b
 
 
 def memory(device: torch.device) -> int:
-    """Return the bytes there are on a device, or in a computer or its container."""
+    """Return the bytes of memory of a device, or of the computer or its container."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     if device.type == "mps":
@@ -103,7 +111,7 @@ def memory(device: torch.device) -> int:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the most bytes this process has held so far, on the device where that is known."""
+    """Return the peak memory of this process in bytes, on the device where that is known."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if device.type == "mps":
@@ -114,15 +122,15 @@ def peak_memory(device: torch.device) -> int:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What an update takes.
+    """The measured cost of an update.
 
     Attributes:
-        rows: Pairs of the largest batch, a process.
-        width: Places of each of its sides.
-        tokens_per_second: Target tokens learned from, by all processes.
-        peak_memory: Bytes, gradients and optimizer included.
-        updates_per_epoch: Optimizer steps.
-        seconds_per_update: Of an update of mean size.
+        rows: Pairs in the largest batch of a process.
+        width: Length of each of its sides.
+        tokens_per_second: Target tokens per second, over all processes.
+        peak_memory: Bytes, gradients and optimizer state included.
+        updates_per_epoch: Optimizer steps per epoch.
+        seconds_per_update: For an update of mean size.
     """
 
     rows: int
@@ -133,17 +141,22 @@ class Rehearsal:
     seconds_per_update: float
 
 
-def rehearse(step: Try, corpus: EncodedCorpus, config: Config, device: torch.device) -> Rehearsal:
+def rehearse(
+    step: Attempt, corpus: EncodedCorpus, config: Config, device: torch.device
+) -> Rehearsal:
     """Train on a batch as large as the largest of an epoch, and time it.
 
-    Raises:
-        UserError: It does not fit into memory.
+    Args:
+        step: Makes an optimizer step with a batch.
+        corpus: The training pairs.
+        config: Of the run.
+        device: Where the model is.
     """
     cost, world = UpdateBatches.of_config(corpus, config).cost(), processes.world()
     rows, width = -(-cost.largest_batch[0] // world), cost.largest_batch[1]
     batch = full_batch(rows, width, width, aligned=config.training.guided_alignment.weight > 0)
     times: list[float] = []
-    for _ in range(_ROUNDS):  # the first also makes room, and what the optimizer keeps
+    for _ in range(_ROUNDS):  # the first also allocates memory and the optimizer state
         began = time.perf_counter()
         step(batch)
         if device.type == "cuda":
@@ -155,12 +168,12 @@ def rehearse(step: Try, corpus: EncodedCorpus, config: Config, device: torch.dev
 
 
 def rehearsal_lines(found: Rehearsal, config: Config, search_seconds: float) -> list[str]:
-    """Say in lines what a run will take.
+    """Return the expected cost of a run, in lines of text.
 
     Args:
-        found: By `rehearse`.
+        found: The result of `rehearse`.
         config: Of the run.
-        search_seconds: What a greedy search of all validation sentences takes.
+        search_seconds: Time of a greedy search over all validation sentences.
     """
     training = config.training
     validations = -(-training.max_updates // training.validate_every)
@@ -168,11 +181,11 @@ def rehearsal_lines(found: Rehearsal, config: Config, search_seconds: float) -> 
     limit = training.max_minutes
     stopped = limit is not None and 60 * limit < seconds
     return [
-        f"largest batch {found.rows:,} pairs of {found.width} places",
+        f"largest batch {found.rows:,} pairs of {found.width} positions",
         f"peak memory {found.peak_memory / 2**30:.2f} GiB, optimizer included",
-        f"speed {found.tokens_per_second:,.0f} target tokens a second, on that batch",
-        f"updates an epoch {found.updates_per_epoch:,}",
-        f"validation {format_duration(search_seconds)}, by greedy search of untrained weights",
+        f"speed {found.tokens_per_second:,.0f} target tokens per second, on that batch",
+        f"updates per epoch {found.updates_per_epoch:,}",
+        f"validation {format_duration(search_seconds)}, by greedy search with untrained weights",
         f"time to update {training.max_updates:,}: about {format_duration(seconds)}"
-        + (f", but training.max_minutes={limit:g} ends it before" if stopped else ""),
+        + (f", but training.max_minutes={limit:g} ends it earlier" if stopped else ""),
     ]

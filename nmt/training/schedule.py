@@ -1,6 +1,6 @@
 """Learning-rate schedules: settings and formula of each, as a factor of the peak rate.
 
-All schedules rise linearly from 0 to the peak at update ``warmup``; `rate_factor` does that.
+All schedules rise linearly from 0 to the peak at update ``warmup`` (`learning_rate_factor`).
 """
 
 import math
@@ -10,7 +10,7 @@ from nmt.config.schema import ScheduleConfig
 from nmt.config.setting import setting
 
 
-def rate_factor(
+def learning_rate_factor(
     schedule: ScheduleConfig, update: int, max_updates: int, reductions: int = 0
 ) -> float:
     """Return the factor that the peak learning rate is multiplied by.

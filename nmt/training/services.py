@@ -1,4 +1,4 @@
-"""What a trainer is handed: validation, checkpoints, logs, and the people who watch."""
+"""What a trainer is given from outside: validation, checkpoints, logs and the console."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,30 +10,43 @@ from nmt.data.batch import Batch
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.metric_log import MetricLog
 from nmt.reporting.progress_line import ProgressLine
-from nmt.training.guard import Keep, Reload
+from nmt.training.guard import KeepBadUpdate, ReloadCheckpoint
+
+Report = Callable[[str], None]
+"""Prints one line, such as a warning, on the console and in the run's log."""
+
+Interrupted = Callable[[], bool]
+"""Returns whether the run has been asked to stop; called after each update."""
 
 
-class Report(Protocol):
-    """What a validation tells."""
+class ValidationScores(Protocol):
+    """The result of a validation."""
 
     @property
     def loss(self) -> float:
-        """Nats a target piece."""
+        """Nats per target token."""
 
     @property
     def samples(self) -> Mapping[str, str]:
-        """Texts to show, by tag."""
+        """Texts to log, by tag."""
 
     @property
     def heatmaps(self) -> Mapping[str, Heatmap]:
-        """Pictures to show, by tag."""
+        """Attention heatmaps to log, by tag."""
 
     def scalars(self) -> dict[str, float]:
-        """All numbers by name, ``bleu`` and ``perplexity`` among them."""
+        """Return all numbers by name, among them ``bleu`` and ``perplexity``."""
+
+
+class Validate(Protocol):
+    """Scores the model in its current state on the validation text."""
+
+    def __call__(self) -> ValidationScores:
+        """Return the scores."""
 
 
 class Save(Protocol):
-    """Writes a checkpoint, or sees to it that it will be written."""
+    """Writes a checkpoint, now or in the background."""
 
     def __call__(
         self,
@@ -43,41 +56,57 @@ class Save(Protocol):
         training: Mapping[str, Any] | None,
         scores: Mapping[str, float],
     ) -> None:
-        """Take it by its file's name; what it is made of may change as soon as this returns."""
+        """Accept a checkpoint; its tensors may change as soon as this returns.
+
+        Args:
+            name: File name, such as ``last.pt``.
+            update: Number of updates behind the weights.
+            weights: Full weights by name.
+            training: What training resumes from; None for a model alone.
+            scores: Of the validation of these weights; empty if there was none.
+        """
 
 
-class Watch:
-    """Told how every update goes on, by those who measure it; this one looks away."""
+class UpdateProfiler:
+    """Profiling hooks for one update. The default does nothing."""
 
     def begin(self, batches: Sequence[Batch]) -> None:
-        """Note that an update of these batches begins: they are loaded."""
+        """Called when the batches of an update are loaded."""
 
     def phase(self, name: str) -> None:
-        """Note that its ``forward``, ``backward`` or ``optimizer`` part begins."""
+        """Called when the ``forward``, ``backward`` or ``optimizer`` part begins."""
 
 
-@dataclass(frozen=True)
+def _keep_nothing(_: object) -> None:
+    """Keep no record of a skipped update."""
+
+
+def _no_checkpoint(_: int) -> None:
+    """Return None: there is no checkpoint to return to."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainerServices:
-    """What a trainer is handed to act on the world.
+    """What a trainer is given to act on its surroundings.
 
     Attributes:
-        validate: Scores the model as it is.
+        validate: Scores the model in its current state.
         save: Writes a checkpoint.
-        log: Takes curves, samples and pictures.
-        line: The live progress line.
-        say: Tells people a line of news.
-        interrupted: Whether someone has asked the run to stop.
-        keep: Writes down an update that came to nothing.
-        reload: Reads an earlier checkpoint to go back to.
-        watch: Told how every update goes on.
+        metric_log: Records metrics, samples and heatmaps.
+        progress_line: The live progress line.
+        report: Prints one line.
+        interrupted: Whether the run has been asked to stop.
+        keep_bad_update: Writes a skipped update to a file for inspection.
+        reload_checkpoint: Reads an earlier checkpoint to rewind to.
+        profiler: Hooks around the parts of an update.
     """
 
-    validate: Callable[[], Report]
+    validate: Validate
     save: Save
-    log: MetricLog
-    line: ProgressLine
-    say: Callable[[str], None]
-    interrupted: Callable[[], bool]
-    keep: Keep = lambda _: None
-    reload: Reload = lambda _: None
-    watch: Watch = Watch()
+    metric_log: MetricLog
+    progress_line: ProgressLine
+    report: Report
+    interrupted: Interrupted
+    keep_bad_update: KeepBadUpdate = _keep_nothing
+    reload_checkpoint: ReloadCheckpoint = _no_checkpoint
+    profiler: UpdateProfiler = UpdateProfiler()

@@ -1,7 +1,8 @@
-"""Fully sharded training (FSDP2): every process keeps a part of each parameter and its state.
+"""Fully sharded data-parallel training (FSDP2).
 
-After Rajbhandari et al. 2020 (ZeRO, stage 3) and Zhao et al. 2023. A checkpoint holds whole
-tensors, so that any number of processes, sharded or not, can go on from it.
+Each process keeps one shard of every parameter, its gradient and its optimizer state
+(Rajbhandari et al. 2020, ZeRO stage 3; Zhao et al. 2023). Checkpoints store full tensors, so a run
+can be resumed by any number of processes, sharded or not.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,11 +21,11 @@ from nmt.model.feed_forward import FeedForward
 from nmt.model.loss import Loss
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD
-from nmt.training.parallel import ParallelStrategy
+from nmt.training.parallel_strategy import ParallelStrategy
 
 
 class _Root(nn.Module):
-    """What is sharded: the model with its loss, which reads the output layer by itself."""
+    """The FSDP root: model and loss together, because the loss reads the output layer directly."""
 
     def __init__(self, model: TranslationModel) -> None:
         super().__init__()
@@ -34,11 +35,11 @@ class _Root(nn.Module):
         return compute()
 
 
-class ShardedPasses(ParallelStrategy):
-    """A part of every parameter in each process; they meet for each pass.
+class ShardedDataParallel(ParallelStrategy):
+    """Shards every parameter; the processes gather full parameters for each pass.
 
-    Feed-forward blocks, most of a Transformer's layers, are put together only where they are used;
-    everything else from a pass's beginning to its end.
+    Feed-forward blocks, the largest part of a Transformer layer, are gathered only while they are
+    used. All other parameters stay gathered from the beginning of a pass to its end.
     """
 
     retries = False
@@ -51,72 +52,72 @@ class ShardedPasses(ParallelStrategy):
         self._blocks = [fully_shard(block, mesh=mesh) for block in blocks]
         self._run = _Root(model)
         self._root = fully_shard(self._run, mesh=mesh, reshard_after_forward=False)
-        with torch.no_grad():  # the first to be called would take itself for the root
+        with torch.no_grad():  # FSDP makes the module that is called first the root
             self._run(lambda: torch.zeros((), device=self._device))
         self._root.reshard()
 
-    def evened(self, batches: list[Batch]) -> list[Batch]:
-        """Add batches that weigh nothing, for all processes have to make the same passes."""
+    def equalize(self, batches: list[Batch]) -> list[Batch]:
+        """Append batches of zero weight, because all processes have to run the same passes."""
         passes = int(processes.largest(len(batches)))
-        return [*batches, *(_no_pairs() for _ in range(passes - len(batches)))]
+        return [*batches, *(_empty_batch() for _ in range(passes - len(batches)))]
 
     def forward(self, compute: Callable[[], Loss]) -> Loss:
-        """Return the loss; its tensor is seen on its way out, for backward begins there."""
+        """Return the loss; FSDP needs its tensor as an output to prepare the backward pass."""
         _, loss = self._run(lambda: _with_tensor(compute()))
         return loss
 
     def backward(self, loss: Tensor, *, last: bool) -> None:
-        """Add a part's gradient to the shards; FSDP takes the mean where a sum is meant."""
+        """Accumulate a batch's gradient in the shards; undo FSDP's mean, as a sum is needed."""
         (loss * processes.world()).backward()
 
     @contextmanager
-    def whole(self) -> Iterator[None]:
-        """Put all parameters together, and keep them so: searches are of unlike length."""
-        parts: list[FSDPModule] = [*self._blocks, self._root]
-        for part in parts:
-            part.set_reshard_after_forward(False, recurse=False)
-            part.unshard()
+    def full_parameters(self) -> Iterator[None]:
+        """Keep all parameters gathered: searches take different numbers of steps per process."""
+        modules: list[FSDPModule] = [*self._blocks, self._root]
+        for module in modules:
+            module.set_reshard_after_forward(False, recurse=False)
+            module.unshard()
         try:
             yield
         finally:
-            for part in parts:
-                part.set_reshard_after_forward(part is not self._root, recurse=False)
-                part.reshard()
+            for module in modules:
+                module.set_reshard_after_forward(module is not self._root, recurse=False)
+                module.reshard()
 
-    def gathered(self, state: Any) -> Any:
-        """Return nested containers with whole tensors; every process has to ask."""
+    def gather(self, state: Any) -> Any:
+        """Return nested containers with full tensors; every process has to call this."""
         if isinstance(state, DTensor):
             return state.full_tensor()
         if isinstance(state, Mapping):
-            return {key: self.gathered(value) for key, value in state.items()}
+            return {key: self.gather(value) for key, value in state.items()}
         if isinstance(state, list | tuple):
-            return [self.gathered(value) for value in state]
+            return [self.gather(value) for value in state]
         return state
 
-    def parted(self, saved: Sequence[Tensor], own: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return this process's parts of whole tensors."""
-        return [_part(whole, like) for whole, like in zip(saved, own, strict=True)]
+    def shard(self, full: Sequence[Tensor], own: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return this process's shards of full tensors."""
+        return [_shard(tensor, like) for tensor, like in zip(full, own, strict=True)]
 
     def load_weights(self, model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-        """Keep this process's parts of whole weights."""
+        """Load this process's shards of full weights."""
         own = model.state_dict()
-        known = {name: _part(weights[name], own[name]) for name in weights.keys() & own.keys()}
+        known = {name: _shard(weights[name], own[name]) for name in weights.keys() & own.keys()}
         model.load_state_dict({**weights, **known})
 
     def load_optimizer(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-        """Keep this process's parts of an optimizer's state."""
+        """Load this process's shards of an optimizer state."""
         optimizer.load_state_dict(state)
         for parameter, values in optimizer.state.items():
             for name, value in values.items():
                 if isinstance(value, Tensor) and value.shape == parameter.shape:
-                    values[name] = _part(value, parameter)
+                    values[name] = _shard(value, parameter)
 
 
-def _part(whole: Tensor, own: Tensor) -> Tensor:
-    """Return of a whole tensor what this process keeps of its own."""
+def _shard(full: Tensor, own: Tensor) -> Tensor:
+    """Return the shard of a full tensor that corresponds to this process's own tensor."""
     if not isinstance(own, DTensor):
-        return whole
-    placed = whole.to(own.device, own.dtype).expand(own.shape).contiguous()
+        return full
+    placed = full.to(own.device, own.dtype).expand(own.shape).contiguous()
     return distribute_tensor(placed, own.device_mesh, own.placements, src_data_rank=None)
 
 
@@ -124,8 +125,8 @@ def _with_tensor(loss: Loss) -> tuple[Tensor, Loss]:
     return loss.smoothed, loss
 
 
-def _no_pairs() -> Batch:
-    """Return a batch of one row whose targets are all pads."""
+def _empty_batch() -> Batch:
+    """Return a batch of one row whose targets are all padding."""
     return Batch(
         source_ids=torch.tensor([[EOS]]),
         source_mask=torch.tensor([[True]]),

@@ -1,5 +1,6 @@
-"""How far a run has come: all that the loop must remember besides weights and optimizer."""
+"""The progress of a run: what training has to remember besides weights and optimizer state."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,30 +10,30 @@ from nmt.training.schedule import PlateauScheduleConfig
 
 @dataclass
 class TrainingProgress:
-    """Counted from the run's first beginning, resumed or not.
+    """Counts from the first start of the run, across resumptions.
 
     Attributes:
         update: Updates made.
-        epoch: The pass over the data under way, from 0.
+        epoch: Current epoch, from 0.
         position: Updates made within it.
-        tokens: Target pieces learned from.
+        tokens: Target tokens trained on.
         seconds: Time spent training, validation included.
         validation_seconds: The part of it spent validating.
-        best_score: Of the best validation so far, larger is better; None before the first.
-        best_loss: Its loss, which decides among equal scores, as when BLEU is 0; None in old files.
-        best_update: When that was.
-        without_gain: Validations since.
-        validated_update: When the last validation was.
-        reductions: BatchShapes of the plateau schedule.
-        skipped_updates: Updates left undone, for want of a finite loss and gradient.
-        skipped_in_row: The last of them, without one done in between.
-        skipped_pairs: Times a pair was left out because it does not fit into memory alone.
-        rewinds: Times the run went back to an earlier checkpoint's weights.
-        rate_scale: What they multiply the learning rate by.
-        pass_limit: Places of a forward pass since memory ran out; None: never did.
-        batch_tokens: The budget found where ``training.batch_tokens`` is 0; else None.
-        precision: Of the products, as ``training.precision`` would name it; empty in old files.
-        text: What tells the training pairs from others; empty in old files.
+        best_score: Score of the best validation so far, larger is better; None before the first.
+        best_loss: Its loss, which breaks ties, e.g. while BLEU is 0; None in old files.
+        best_update: The update of the best validation.
+        without_gain: Validations since then.
+        validated_update: The update of the last validation.
+        reductions: How often the plateau schedule has reduced the learning rate.
+        skipped_updates: Updates skipped because loss or gradient was not finite.
+        skipped_in_row: Those skipped since the last applied update.
+        skipped_pairs: How often a pair was dropped because it does not fit in memory alone.
+        rewinds: How often the run has rewound to an earlier checkpoint's weights.
+        rate_scale: The factor of the learning rate that results from the rewinds.
+        pass_limit: Largest positions per forward pass since memory ran out; None: it never did.
+        batch_tokens: The batch size found where ``training.batch_tokens`` is 0; else None.
+        precision: Dtype of products, as in ``training.precision``; empty in old files.
+        text: Fingerprint of the training pairs; empty in old files.
     """
 
     update: int = 0
@@ -59,15 +60,25 @@ class TrainingProgress:
 
     @property
     def tokens_per_second(self) -> float:
-        """Target pieces learned from in a second, validations left out."""
+        """Target tokens per second of training, validations excluded."""
         return self.tokens / max(1e-9, self.seconds - self.validation_seconds)
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return the plain values."""
+        """Return the plain values, as a checkpoint stores them."""
         return asdict(self)
 
+    def load(self, mapping: Mapping[str, Any]) -> None:
+        """Take over saved values; those that an old file lacks get their defaults."""
+        vars(self).update(vars(TrainingProgress(**mapping)))
+
     def validated(self, score: float, loss: float, schedule: ScheduleConfig) -> bool:
-        """Note a validation's score (larger is better) and loss; return whether it is the best."""
+        """Record a validation and return whether it is the best so far.
+
+        Args:
+            score: By ``training.best_metric``; larger is better.
+            loss: Nats per target token.
+            schedule: A plateau schedule reduces the learning rate after validations without gain.
+        """
         self.validated_update = self.update
         if self._is_best(score, loss):
             self.best_score, self.best_loss, self.best_update = score, loss, self.update

@@ -75,7 +75,7 @@ def test_checkpoints_of_different_models_are_refused_by_name(
     swapped = replace(first.tokenizers, source=first.tokenizers.target)
     save_checkpoint(replace(first, tokenizers=swapped), tmp_path / "swapped.pt")
     message = refused("average", heads_model, tmp_path / "swapped.pt", "--output", output)
-    assert "another source tokenizer" in message
+    assert "a different source tokenizer" in message
     message = refused("average", "--model", several, "--last", 4, "--output", output)
     assert "3 of 4 checkpoints" in message
     assert "training.keep_last=4" in message

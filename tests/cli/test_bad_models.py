@@ -103,7 +103,7 @@ def test_a_checkpoint_whose_weights_do_not_fit(refused: Refused, run: Path, tmp_
     content["model"].popitem()
     (tmp_path / "model.pt").write_bytes(sealed(content))
     message = refused("translate", "--model", tmp_path / "model.pt", "one")
-    assert "weights do not fit" in message
+    assert "weights do not match" in message
 
 
 def test_no_model_at_all(refused: Refused, tmp_path: Path) -> None:

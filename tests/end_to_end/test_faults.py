@@ -32,12 +32,13 @@ from nmt.reporting import picture_log
 from nmt.reporting.metric_log import JsonLinesLog, read_metrics
 from nmt.reporting.tensorboard import TensorBoardLog
 from nmt.training.trainer import Trainer
+from nmt.training.update import Updater
 
 Nmt = Callable[..., Any]
 Tiny = Callable[[Path], list[str]]
 Stop = Callable[[int], None]
 
-GOES_ON = "the same command goes on"
+GOES_ON = "run the same command to resume"
 WRITERS = {  # an owner and the name of what writes there
     "checkpoint": (durable_file.os, "fsync"),
     "curves": (JsonLinesLog, "scalars"),
@@ -186,7 +187,7 @@ def test_writing_that_fails_in_the_midst_loses_nothing(
     assert (run / "checkpoints" / "last.pt").read_bytes() == saved[0]
     result = nmt("train", *settings, f"run.dir={run}")
     assert result.status == 0, result.err
-    assert "going on after update 2" in result.err
+    assert "resuming after update 2" in result.err
     assert nmt("train", *settings, f"run.dir={whole}").status == 0
     assert_same_weights(run, whole)
 
@@ -228,7 +229,7 @@ def test_a_corpus_that_has_gone_or_changed_is_named_and_the_run_is_left_as_it_is
             path.write_text("".join(path.read_text().splitlines(keepends=True)[:-10]))
     line = refusal(nmt("train", *settings, f"run.dir={run}"))
     if damage in ("both sides cut off", "other pairs"):
-        assert "the text is no longer what" in line
+        assert "the text has changed since" in line
         assert damage == "both sides cut off" or "it gives 90 pairs, not 100" in line
         assert "restore the text" in line
     else:
@@ -238,7 +239,7 @@ def test_a_corpus_that_has_gone_or_changed_is_named_and_the_run_is_left_as_it_is
         path.write_bytes(content)
     result = nmt("train", *settings, f"run.dir={run}")
     assert result.status == 0, result.err
-    assert "going on after update 2" in result.err
+    assert "resuming after update 2" in result.err
 
 
 @pytest.mark.slow
@@ -304,7 +305,7 @@ def test_a_teacher_or_tokenizer_that_has_gone_is_named(
         moved.rename(gone)
         result = nmt("train", *settings, *override, f"run.dir={folder}")
         assert result.status == 0, result.err
-        assert "going on after update 2" in result.err
+        assert "resuming after update 2" in result.err
 
 
 @pytest.mark.parametrize("way", ["stop", "rewind"])
@@ -316,20 +317,20 @@ def test_a_batch_that_is_no_number_stops_the_run_or_turns_it_back(
     way: str,
 ) -> None:
     settings = [*settings, "training.max_skipped=0", f"training.on_divergence={way}"]
-    run, backward, poisoned = tmp_path / "run", Trainer._backward, []
+    run, backward, poisoned = tmp_path / "run", Updater._backward, []
 
-    def spoiled(self: Trainer, batch: Any, tokens: int, last: bool) -> Tensor:
+    def spoiled(self: Updater, batch: Any, tokens: int, last: bool) -> Tensor:
         loss = backward(self, batch, tokens, last)
-        if self.progress.update == 4 and not poisoned:
+        if self._progress.update == 4 and not poisoned:
             poisoned.append(1)
             return loss * math.nan
         return loss
 
-    monkeypatch.setattr(Trainer, "_backward", spoiled)
+    monkeypatch.setattr(Updater, "_backward", spoiled)
     result = nmt("train", *settings, f"run.dir={run}")
     if way == "rewind":
         assert result.status == 0, result.err
-        assert "back to the weights of last.pt, update 3" in result.err
+        assert "rewound to the weights of last.pt, update 3" in result.err
     else:
         line = refusal(result)
         assert "update 4 is not finite" in line
@@ -363,7 +364,8 @@ def test_a_validation_that_is_no_number_does_the_same(
     if way == "rewind":
         assert result.status == 0, result.err
         assert (
-            "the validation loss of update 3 is nan; back to the weights of last.pt" in result.err
+            "the validation loss of update 3 is nan; rewound to the weights of last.pt"
+            in result.err
         )
         rows = read_metrics(run / "metrics.jsonl")
         assert all(math.isfinite(value) for row in rows for value in row.values())

@@ -47,7 +47,7 @@ def test_a_run_goes_on_from_another_with_its_tokenizers(
     with_rate = ("training.max_updates=1", "optimizer.learning_rate=1e-12")
     new = tmp_path / "new"
     result = train(new, f"training.init_from={run}", *with_rate)
-    assert "taken over, 0 new" in result.err
+    assert "reused, 0 new" in result.err
     before, after = (load_checkpoint(folder / "checkpoints" / "best.pt") for folder in (run, new))
     one, other = before.tokenizers.source, after.tokenizers.source
     assert one.pieces(range(len(one))) == other.pieces(range(len(other)))

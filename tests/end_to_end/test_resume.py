@@ -108,11 +108,11 @@ def test_an_interrupted_run_goes_on_to_the_same_end(
         at_update(update, signal_number)
         result = nmt("train", *settings, f"run.dir={interrupted}")
         assert result.status == 75, result.err
-        assert f"stopped after update {update}; the same command goes on" in result.err
+        assert f"stopped after update {update}; run the same command to resume" in result.err
         assert not (interrupted / "summary.json").exists()
     result = nmt("train", *settings, f"run.dir={interrupted}")
     assert result.status == 0, result.err
-    assert "going on after update 4" in result.err
+    assert "resuming after update 4" in result.err
     assert nmt("train", *settings, f"run.dir={whole}").status == 0
     _assert_same_run(interrupted, whole)
 
@@ -175,7 +175,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(
     result = nmt("train", *settings, f"run.dir={run}")
     assert result.status == 0, result.err
     assert result.err.count(f"warning: {last} is") == (damage != "gone"), result.err
-    assert "going on after update 4" in result.err  # 5, where it stopped, is lost
+    assert "resuming after update 4" in result.err  # 5, where it stopped, is lost
     assert nmt("train", *settings, f"run.dir={whole}").status == 0
     _assert_same_run(run, whole)
     assert _curves(run) == _curves(whole)
@@ -283,12 +283,12 @@ def test_a_full_disk_stops_the_run_and_the_same_command_goes_on_when_there_is_ro
     )
     assert stopped.returncode == 2, stopped.stderr
     assert stopped.stderr.splitlines()[-1].startswith(f"nmt: cannot write the checkpoint {last}")
-    assert "make room" in stopped.stderr
+    assert "free some space" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert last.read_bytes() == before
     result = nmt(*arguments)
     assert result.status == 0, result.err
-    assert "going on after update 3" in result.err
+    assert "resuming after update 3" in result.err
     assert nmt("train", *settings, f"run.dir={whole}").status == 0
     _assert_same_run(full, whole)
 
@@ -308,7 +308,7 @@ def test_a_run_does_not_go_on_with_other_pieces(
         path.write_text(path.read_text().replace(word, other))
     result = nmt("train", *settings, f"run.dir={tmp_path / 'run'}")
     assert result.status == 2, result.err
-    assert "nmt: the text is no longer what" in result.err
+    assert "nmt: the text has changed since" in result.err
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -334,7 +334,7 @@ def test_a_longer_run_goes_on_and_is_then_finished(
     run = f"run.dir={tmp_path / 'run'}"
     at_update(2, signal.SIGINT)
     assert nmt("train", *settings, run).status == 75
-    for said in ("going on after update 2", ""):
+    for said in ("resuming after update 2", ""):
         result = nmt("train", *settings, run, "training.max_updates=9")
         assert result.status == 0, result.err
         assert said in result.err
@@ -376,6 +376,6 @@ main()
     assert dead.returncode == -signal.SIGKILL, dead.stderr
     result = nmt(*arguments)
     assert result.status == 0, result.err
-    assert "going on after update" in result.err
+    assert "resuming after update" in result.err
     assert nmt("train", *settings, f"run.dir={whole}").status == 0
     _assert_same_run(killed, whole)

@@ -131,7 +131,7 @@ def trained(
     )
     torch.manual_seed(1)
     model = build_model(config.model, VOCABULARY, VOCABULARY)
-    Trainer(model, corpus, config, recorder().surroundings()).train()
+    Trainer(model, corpus, config, recorder().services()).train()
     return model.eval()
 
 

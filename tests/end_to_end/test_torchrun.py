@@ -119,7 +119,7 @@ def test_two_processes_score_and_write_as_one(
     ended = torchrun("train", *settings, f"run.dir={run}", "training.parallel=ddp")
     assert ended.status == 0, ended.err
     assert ended.out.count("test BLEU") == 1
-    assert ended.err.count("going on after update 6") == 1
+    assert ended.err.count("resuming after update 6") == 1
     for split, scores in summary(run).items():
         assert scores == pytest.approx(alone[split]), split
     assert (run / "test.translations.txt").read_bytes() == translated
@@ -137,7 +137,7 @@ def test_a_run_that_one_process_is_asked_to_stop_goes_on_to_the_same_end(
     )
     assert ended.status != 0
     assert "75" in ended.err, "torchrun tells the status of what it started"
-    assert ended.err.count("stopped after update 3; the same command goes on") == 1, ended.err
+    assert ended.err.count("stopped after update 3; run the same command to resume") == 1, ended.err
     assert torch.load(stopped / "checkpoints" / "last.pt")["training"]["progress"]["update"] == 3
     for run in (stopped, whole):
         ended = torchrun("train", *settings, f"run.dir={run}")
@@ -177,7 +177,7 @@ def test_a_killed_process_is_started_again_and_the_run_goes_on_to_the_same_end(
     ended = torchrun("train", *settings, f"run.dir={killed}", act=once, restarts=2)
     assert ended.status == 0, ended.err
     assert died.exists()
-    assert ended.err.count("going on after update 2") == 1, ended.err
+    assert ended.err.count("resuming after update 2") == 1, ended.err
     ended = torchrun("train", *settings, f"run.dir={whole}")
     assert ended.status == 0, ended.err
     assert_same_run(killed, whole)
@@ -190,7 +190,7 @@ def test_a_rehearsal_and_a_budget_are_those_of_all_processes(
     ended = torchrun("train", *settings, "training.dry_run=true", f"run.dir={run}")
     assert ended.status == 0, ended.err
     assert ended.out.count("largest batch") == 1
-    assert "largest batch 3 pairs of 10 places" in ended.out  # of 6 that one process would have
+    assert "largest batch 3 pairs of 10 positions" in ended.out  # of 6 that one process would have
     assert ended.err.count("training pairs") == 1, ended.err
     assert not run.exists()
     found = ("training.batch_tokens=auto", "training.max_updates=1")

@@ -215,7 +215,7 @@ def test_a_job_interrupted_by_slurm_is_requeued_and_resumes_to_the_same_result(
     sweep(*LONG, *SLURM, f"hydra.launcher.name={name}", folder=tmp_path)
     assert interrupting.wait(10) == 0
     output = "".join(file.read_text() for file in (tmp_path / "table/.submitit").glob("*/*log.*"))
-    assert "going on after update" in output, output
+    assert "resuming after update" in output, output
     assert_same(long_plain, runs(tmp_path))
 
 

@@ -79,7 +79,7 @@ def test_a_foreign_folder_or_file_is_refused(config: Config, folder: RunFolder) 
     folder.path.mkdir()
     (folder.path / "thesis.txt").touch()
     for path in (folder.path, folder.path / "thesis.txt"):
-        with pytest.raises(UserError, match=f"{path} exists and is no run"):
+        with pytest.raises(UserError, match=f"{path} exists and is not a run"):
             RunFolder(path).check(config)
 
 
@@ -171,9 +171,9 @@ def test_a_damaged_file_is_named(config: Config, folder: RunFolder, content: str
 
 def test_a_folder_holds_one_process_at_a_time(config: Config, folder: RunFolder) -> None:
     folder.create(config, "")
-    with folder.held(), pytest.raises(UserError, match=f"another process .* {folder.path}"):
-        folder.held().__enter__()
-    with folder.held():
+    with folder.locked(), pytest.raises(UserError, match=f"another process .* {folder.path}"):
+        folder.locked().__enter__()
+    with folder.locked():
         pass
 
 

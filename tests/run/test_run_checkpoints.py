@@ -38,12 +38,12 @@ def test_a_run_goes_back_as_far_as_it_is_told_and_there_is(
     saved: tuple[RunCheckpoints, Path, list[str]],
 ) -> None:
     checkpoints, folder, _ = saved
-    found = [checkpoints.earlier(back) for back in range(5)]
+    found = [checkpoints.reload(back) for back in range(5)]
     names = ["last.pt", "update-4.pt", *["update-2.pt"] * 3]
     assert [earlier and earlier.name for earlier in found] == names
     for file in folder.iterdir():
         file.unlink()
-    assert checkpoints.earlier(0) is None
+    assert checkpoints.reload(0) is None
 
 
 def test_a_run_never_goes_back_to_what_is_damaged_or_no_number(
@@ -53,7 +53,7 @@ def test_a_run_never_goes_back_to_what_is_damaged_or_no_number(
     with (folder / "last.pt").open("r+b") as file:
         file.seek(200)
         file.write(b"damage")
-    earlier = checkpoints.earlier(0)
+    earlier = checkpoints.reload(0)
     assert earlier is not None
     assert earlier.name == "update-4.pt"
     assert [f"{folder / 'last.pt'} is" in line for line in said] == [True]
@@ -66,6 +66,6 @@ def test_a_run_never_goes_back_to_what_is_damaged_or_no_number(
         return checkpoint
 
     monkeypatch.setattr(run_checkpoints, "load_checkpoint", poisoned)
-    earlier = checkpoints.earlier(0)
+    earlier = checkpoints.reload(0)
     assert earlier is not None
     assert earlier.weights["weight"].item() == 2

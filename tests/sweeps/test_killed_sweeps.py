@@ -67,7 +67,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 def was_resumed(root: Path, row: dict[str, Any]) -> bool:
     log = (root / row["folder"] / "train.log").read_text(encoding="utf-8")
-    return "going on after update" in log
+    return "resuming after update" in log
 
 
 def test_a_plain_sweep_continues(command: list[str], tmp_path: Path) -> None:

@@ -23,10 +23,10 @@ from nmt.data.loader_process import UpdateMaker
 from nmt.model.build import build_model
 from nmt.reporting.metric_log import MetricLogs
 from nmt.training.anchor import Anchor
-from nmt.training.budget import places
+from nmt.training.budget import positions
 from nmt.training.distillation import Teacher
 from nmt.training.freezing import freeze
-from nmt.training.guard import Earlier
+from nmt.training.guard import EarlierCheckpoint
 from nmt.training.objective import AuxiliaryTargets
 from nmt.training.services import TrainerServices
 from nmt.training.trainer import Trainer
@@ -113,14 +113,20 @@ def train(job: Job, before: list[Outcome]) -> Outcome:
 
     line = cast("Any", Line(outcome.losses))
 
-    def reload(_: int) -> Earlier:
+    def reload(_: int) -> EarlierCheckpoint:
         saved = outcome.saved["last.pt"]
-        return Earlier("last.pt", saved["weights"], saved["training"])
+        return EarlierCheckpoint("last.pt", saved["weights"], saved["training"])
 
-    around = TrainerServices(
-        Report, save, MetricLogs([]), line, lambda _: None, interrupted, reload=reload
+    services = TrainerServices(
+        validate=Report,
+        save=save,
+        metric_log=MetricLogs([]),
+        progress_line=line,
+        report=lambda _: None,
+        interrupted=interrupted,
+        reload_checkpoint=reload,
     )
-    trainer = Trainer(model, job.corpus, job.config, around, guides=_guides(job, model))
+    trainer = Trainer(model, job.corpus, job.config, services, targets=_targets(job, model))
     _disturb(trainer, job)
     loader = trainer._loader
     loader._maker = Recording(loader._maker.batches, None, loader._maker.max_length)
@@ -131,17 +137,17 @@ def train(job: Job, before: list[Outcome]) -> Outcome:
 
     def note(optimizer: torch.optim.Optimizer, *_: Any) -> None:
         found = [p.grad for group in optimizer.param_groups for p in group["params"]]
-        whole = trainer._passes.gathered(found)
+        whole = trainer.updater.strategy.gather(found)
         outcome.gradients.append([None if g is None else g.clone() for g in whole])
 
-    trainer._optimizer.register_step_pre_hook(note)
+    trainer.updater.optimizer.register_step_pre_hook(note)
     outcome.reason = trainer.train()
     outcome.tokens, outcome.rewinds = trainer.progress.tokens, trainer.progress.rewinds
     outcome.pass_limit = trainer.progress.pass_limit
     return outcome
 
 
-def _guides(job: Job, model: nn.Module) -> AuxiliaryTargets:
+def _targets(job: Job, model: nn.Module) -> AuxiliaryTargets:
     teacher = anchor = None
     if job.taught:
         torch.manual_seed(2)
@@ -162,10 +168,10 @@ def _disturb(trainer: Trainer, job: Job) -> None:
     """Let things go wrong in the last process alone."""
     if processes.rank() < processes.world() - 1:
         return
-    backward, objective = trainer._backward, trainer._objective
+    backward, objective = trainer.updater._backward, trainer.updater._objective
 
     def limited(batch: Batch, tokens: int, last: bool) -> Tensor:
-        full = job.room is not None and places(batch) > job.room
+        full = job.room is not None and positions(batch) > job.room
         if full and trainer.progress.update % 2:
             raise MemoryError
         loss = backward(batch, tokens, last)
@@ -178,8 +184,8 @@ def _disturb(trainer: Trainer, job: Job) -> None:
         share = math.nan if trainer.progress.update in job.poisoned else 1.0
         return replace(loss, smoothed=loss.smoothed * share)
 
-    trainer._backward = limited  # type: ignore[method-assign]
-    trainer._objective = poisoned  # type: ignore[assignment]
+    trainer.updater._backward = limited  # type: ignore[method-assign]
+    trainer.updater._objective = poisoned  # type: ignore[assignment]
 
 
 def main(folder: Path) -> None:

@@ -40,7 +40,7 @@ def test_the_pull_is_the_gradient_of_the_penalty(small: TranslationModel) -> Non
     wanted = torch.autograd.grad(expected, list(named.values()))  # type: ignore[arg-type]
     first = next(iter(named.values()))
     first.grad = torch.ones_like(first)  # of the loss
-    penalty = Anchor(small, start, stiffness).pull(lambda gradient: 4 * gradient)
+    penalty = Anchor(small, start, stiffness).add_gradient(lambda gradient: 4 * gradient)
     torch.testing.assert_close(penalty, expected)
     for (name, parameter), gradient in zip(named.items(), wanted, strict=True):
         assert parameter.grad is not None, name
@@ -74,7 +74,7 @@ def test_l2_sp_takes_one_step_of_the_paper_an_update_however_it_is_accumulated(
         stiffness = {name: torch.tensor(alpha) for name in start}
         guides = AuxiliaryTargets(anchor=Anchor(model, start, stiffness) if held else None)
         run = recorder()
-        Trainer(model, corpus, config, run.surroundings(), guides=guides).train()
+        Trainer(model, corpus, config, run.services(), targets=guides).train()
         moved.append((model.output.weight.detach() - begin) + (rate * alpha * begin if held else 0))
     torch.testing.assert_close(moved[1], moved[0], rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(moved[2], moved[0], rtol=1e-4, atol=1e-6)
@@ -84,7 +84,7 @@ def test_frozen_parameters_are_not_held(small: TranslationModel) -> None:
     start = {name: p.detach().clone() for name, p in small.named_parameters()}
     stiffness = dict.fromkeys(start, torch.ones(()))
     small.encoder.requires_grad_(False)
-    Anchor(small, start, stiffness).pull()
+    Anchor(small, start, stiffness).add_gradient()
     assert small.encoder.embedding.weight.grad is None
     assert small.output.weight.grad is not None
 

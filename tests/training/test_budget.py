@@ -17,8 +17,8 @@ from nmt.model.build import build_model
 from nmt.model.recompute import recompute_layers
 from nmt.text.special_tokens import PAD
 from nmt.training import rehearsal
-from nmt.training.budget import is_out_of_memory, memory_for, places, split
-from nmt.training.rehearsal import LARGEST_ON_CPU, SMALLEST, find_budget
+from nmt.training.budget import is_out_of_memory, memory_for, positions, split
+from nmt.training.rehearsal import LARGEST_ON_CPU, SMALLEST, find_batch_tokens
 from nmt.training.trainer import Trainer
 
 SIZE = 30
@@ -43,24 +43,26 @@ def trainer_of(config: Config, corpus: EncodedCorpus, run: Recorder, room: int |
     """A trainer of a model that raises, in the midst of its gradient, above so many places."""
     torch.manual_seed(1)
     model = build_model(config.model, SIZE, SIZE)
-    trainer = Trainer(model, corpus, config, run.surroundings())
-    backward = trainer._backward
+    trainer = Trainer(model, corpus, config, run.services())
+    backward = trainer.updater._backward
 
     def limited(batch: Batch, tokens: int, last: bool) -> Tensor:
-        if room is not None and places(batch) > room:
+        if room is not None and positions(batch) > room:
             next(iter(model.parameters())).grad = torch.full_like(next(iter(model.parameters())), 9)
             raise RuntimeError(FULL)
         return backward(batch, tokens, last)
 
-    trainer._backward = limited  # type: ignore[method-assign]
+    trainer.updater._backward = limited  # type: ignore[method-assign]
     return trainer
 
 
 def gradients(trainer: Trainer) -> list[Tensor]:
     trainer.model.train()
     batches = next(iter(trainer._loader))[0]
-    budget = trainer._budget
-    made = budget.gradient(batches, trainer.progress, trainer._backward, torch.device("cpu"))
+    budget = trainer.updater.memory
+    made = budget.gradient(
+        batches, trainer.progress, trainer.updater._backward, torch.device("cpu")
+    )
     assert made.tokens == sum(batch.num_tokens for batch in made.batches)
     return [p.grad.clone() for p in trainer.model.parameters() if p.grad is not None]
 
@@ -72,7 +74,7 @@ def test_an_update_in_smaller_passes_has_the_same_gradient(
     whole = gradients(trainer_of(config(), corpus, recorder(), None))
     said: list[str] = []
     trainer = trainer_of(config(), corpus, recorder(), room)
-    trainer._budget.say = said.append
+    trainer.updater.memory.report = said.append
     parts = gradients(trainer)
     assert len(whole) == len(parts)
     for one, other in zip(whole, parts, strict=True):
@@ -108,10 +110,10 @@ def test_a_pair_that_does_not_fit_alone_is_left_out(
     pairs = make_pairs((3, 40, 2), (2, 45, 2), SIZE, SIZE)
     said: list[str] = []
     trainer = trainer_of(config(), corpus_of(pairs), recorder(), 40)
-    trainer._budget.say = said.append
+    trainer.updater.memory.report = said.append
     found = gradients(trainer)
     assert trainer.progress.skipped_pairs == 1
-    assert "1 pair of 41 source and 46 target places" in said[-1]
+    assert "1 pair of 41 source and 46 target positions" in said[-1]
     rest = trainer_of(config(), corpus_of([pairs[0], pairs[2]]), recorder(), None)
     for one, other in zip(found, gradients(rest), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
@@ -125,7 +127,7 @@ def test_a_process_that_the_others_cannot_wait_for_ends_the_run(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     trainer = trainer_of(config(), corpus, recorder(), 30)
-    trainer._passes.retries = False  # as where every process has a part of each weight
+    trainer.updater.strategy.retries = False  # as where every process has a part of each weight
     with pytest.raises(UserError, match=r"out of memory in process 0.*training\.accumulation"):
         gradients(trainer)
 
@@ -141,20 +143,20 @@ def test_processes_share_the_smallest_limit(
     """Process 1 runs out of memory too; ``other`` is its limit, turned round for the largest."""
     trainer = trainer_of(config(), corpus, recorder(), None)
     said: list[str] = []
-    trainer._budget.say = said.append
+    trainer.updater.memory.report = said.append
     batch = next(iter(trainer._loader))[0][0]
-    half = -(-places(batch) // 2)
+    half = -(-positions(batch) // 2)
     monkeypatch.setattr(processes, "world", lambda: 2)
     monkeypatch.setattr(processes, "largest", lambda mine: max(mine, other))
     monkeypatch.setattr(processes, "gather", lambda mine: [mine, ("3 pairs of it", False)])
-    parts = trainer._budget._smaller([batch], batch, trainer.progress)
+    parts = trainer.updater.memory._smaller([batch], batch, trainer.progress)
     assert trainer.progress.pass_limit == min(half, -other)
     assert len(parts) > 1
     assert ["in process 0" in said[0], "in process 1, in a pass of 3 pairs" in said[1]] == [
         True
     ] * 2
     trainer.progress.pass_limit = None
-    assert len(trainer._budget._smaller([batch], None, trainer.progress)) > 1
+    assert len(trainer.updater.memory._smaller([batch], None, trainer.progress)) > 1
     assert trainer.progress.pass_limit == -other
 
 
@@ -168,15 +170,15 @@ def test_a_process_that_leaves_a_pair_out_takes_over_the_limit_of_another(
     trainer = trainer_of(config(), corpus, recorder(), None)
     batch = next(iter(trainer._loader))[0][0]
     pair, *others = split(batch, 1)
-    limit = places(batch) // 2
+    limit = positions(batch) // 2
     monkeypatch.setattr(processes, "world", lambda: 2)
     monkeypatch.setattr(processes, "largest", lambda mine: max(mine, -limit))
     monkeypatch.setattr(processes, "gather", lambda mine: [mine, ("3 pairs of it", False)])
-    parts = trainer._budget._smaller([pair, *others, batch], pair, trainer.progress)
+    parts = trainer.updater.memory._smaller([pair, *others, batch], pair, trainer.progress)
     assert trainer.progress.pass_limit == limit
     assert trainer.progress.skipped_pairs == 1
     assert all(part is not pair for part in parts)
-    assert all(places(part) <= limit for part in parts)
+    assert all(positions(part) <= limit for part in parts)
     rows = sum(len(part.source_ids) for part in parts)
     assert rows == len(others) + len(batch.source_ids)
 
@@ -189,7 +191,7 @@ def test_parts_hold_all_rows_in_order_within_the_limit(ragged_batch: Batch) -> N
         assert all(map(torch.equal, rows, whole))
         assert all(part.source_mask.any(0).all() for part in parts), "a column of pads alone"
         assert sum(part.num_tokens for part in parts) == ragged_batch.num_tokens
-        assert all(places(part) <= limit or len(part.source_ids) == 1 for part in parts)
+        assert all(positions(part) <= limit or len(part.source_ids) == 1 for part in parts)
 
 
 def test_only_a_want_of_memory_is_taken_for_one() -> None:
@@ -240,19 +242,19 @@ def test_the_budget_found_is_the_largest_that_fits(
     torch.manual_seed(1)
     expected = torch.rand(1)
     torch.manual_seed(1)
-    assert find_budget(attempt, corpus, settings, device) == 2 * 2048
+    assert find_batch_tokens(attempt, corpus, settings, device) == 2 * 2048
     assert torch.equal(torch.rand(1), expected), "trying moved the generator"
-    assert find_budget(lambda _: None, corpus, settings, device) == 2 * LARGEST_ON_CPU
+    assert find_batch_tokens(lambda _: None, corpus, settings, device) == 2 * LARGEST_ON_CPU
     monkeypatch.setattr(rehearsal, "peak_memory", lambda _: 1 << 62)
     with pytest.raises(UserError, match=f"not even {SMALLEST} target tokens"):
-        find_budget(lambda _: None, corpus, settings, device)
+        find_batch_tokens(lambda _: None, corpus, settings, device)
 
 
 def test_a_budget_taken_is_that_of_the_loader(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     trainer = trainer_of(config(batch_tokens=0), corpus, recorder(), None)
-    trainer.take_budget(1000)
+    trainer.set_batch_tokens(1000)
     assert trainer.progress.batch_tokens == 1000
     assert trainer.train() == "max_updates"
     other = trainer_of(config(), corpus, recorder(), None)

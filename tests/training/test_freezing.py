@@ -57,14 +57,14 @@ def test_frozen_parameters_stay_bit_equal_and_the_others_move(
     start = {name: parameter.detach().clone() for name, parameter in named.items()}
     corpus = corpus_of(make_pairs((3, 5, 2, 6), (4, 2, 6, 5), SIZE, SIZE))
     run = recorder()
-    trainer = Trainer(model, corpus, config, run.surroundings())
+    trainer = Trainer(model, corpus, config, run.services())
     trainer.train()
     still = {name for name in named if torch.equal(named[name], start[name])}
     assert frozen <= still
     assert any(name not in still for name in named)
     best = run.saved["best.pt"]["weights"]
     assert all(torch.equal(best[name], start[name]) for name in frozen)
-    state = trainer._optimizer.state
+    state = trainer.updater.optimizer.state
     assert not any(named[name] in state for name in frozen)
     assert any(p in state for p in model.parameters())
 
@@ -78,7 +78,9 @@ def test_a_shared_parameter_is_frozen_by_any_of_its_names(tiny_config: Configs) 
 
 def test_a_pattern_that_matches_nothing_is_told_what_there_is(tiny_config: Configs) -> None:
     model = build_model(tiny_config(), SIZE, SIZE)
-    with pytest.raises(UserError, match=r"'encoders' is no part .*encoder\.embedding.*decoder"):
+    with pytest.raises(
+        UserError, match=r"'encoders' matches no part .*encoder\.embedding.*decoder"
+    ):
         freeze(model, ["encoder", "encoders"])
     with pytest.raises(UserError, match="nothing to train"):
         freeze(build_model(tiny_config(), SIZE, SIZE), ["*"])

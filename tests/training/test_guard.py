@@ -18,7 +18,7 @@ from nmt.data.encoded import EncodedCorpus
 from nmt.errors import UserError
 from nmt.model.build import build_model
 from nmt.training.bad_batches import MAX_FILES, BadBatches
-from nmt.training.guard import MAX_REWINDS, BadUpdate, Earlier
+from nmt.training.guard import MAX_REWINDS, BadUpdate, EarlierCheckpoint
 from nmt.training.mixed_precision import MixedPrecision
 from nmt.training.trainer import Trainer
 
@@ -40,12 +40,12 @@ def config(tiny_config: Callable[..., ModelConfig], run_config: Callable[..., Co
 
 
 def trainer_of(
-    config: Config, corpus: EncodedCorpus, run: Recorder, poisoned: tuple[int, ...], **world: Any
+    config: Config, corpus: EncodedCorpus, run: Recorder, poisoned: tuple[int, ...], **services: Any
 ) -> Trainer:
     """A trainer whose gradient is no number at these updates."""
     torch.manual_seed(1)
     model = build_model(config.model, SIZE, SIZE)
-    trainer = Trainer(model, corpus, config, replace(run.surroundings(), **world))
+    trainer = Trainer(model, corpus, config, replace(run.services(), **services))
 
     def spoil(gradient: Tensor) -> Tensor:
         return gradient * math.nan if trainer.progress.update in poisoned else gradient
@@ -56,10 +56,10 @@ def trainer_of(
 
 def state_of(trainer: Trainer) -> list[Tensor]:
     found: list[Tensor] = [*trainer.model.parameters()]
-    for state in trainer._optimizer.state.values():
+    for state in trainer.updater.optimizer.state.values():
         found += [value for value in state.values() if isinstance(value, Tensor)]
-    if trainer._average is not None:
-        found += trainer._average.average
+    if trainer.updater.average is not None:
+        found += trainer.updater.average.average
     return [tensor.detach().clone() for tensor in found]
 
 
@@ -68,7 +68,7 @@ def test_a_skipped_update_moves_nothing_and_is_counted(
 ) -> None:
     bad: list[BadUpdate] = []
     settings = config(ema_decay=0.9)
-    trainer = trainer_of(settings, corpus, recorder(), (2, 4), keep=bad.append)
+    trainer = trainer_of(settings, corpus, recorder(), (2, 4), keep_bad_update=bad.append)
     updates, states = iter(trainer._loader), []
     for _ in range(4):
         trainer._update(next(updates)[0])
@@ -86,7 +86,7 @@ def test_a_poisoned_batch_leaves_the_run_in_which_it_did_nothing(
 ) -> None:
     poisoned = trainer_of(config(), corpus, recorder(), (3,))
     clean = trainer_of(config(), corpus, recorder(), ())
-    optimizer: Any = clean._optimizer
+    optimizer: Any = clean.updater.optimizer
     step = optimizer.step
 
     def step_but_once(*_: Any) -> None:
@@ -104,7 +104,11 @@ def test_too_many_in_a_row_stop_the_run_and_others_do_not(
 ) -> None:
     run, where = recorder(), Path("bad_batches/update-2.json")
     trainer = trainer_of(
-        config(max_updates=9, save_every=1), corpus, run, (2, 5, 6, 7, 8), keep=lambda _: where
+        config(max_updates=9, save_every=1),
+        corpus,
+        run,
+        (2, 5, 6, 7, 8),
+        keep_bad_update=lambda _: where,
     )
     with pytest.raises(UserError, match="update 8 is not finite") as raised:
         trainer.train()
@@ -137,21 +141,21 @@ def test_rewinding_takes_the_checkpoint_and_a_lower_rate(
 ) -> None:
     run, asked, rates = recorder(), [], []
 
-    def reload(back: int) -> Earlier | None:
+    def reload(back: int) -> EarlierCheckpoint | None:
         asked.append(back)
         saved = run.saved["last.pt"]
-        return Earlier("last.pt", saved["weights"], saved["training"])
+        return EarlierCheckpoint("last.pt", saved["weights"], saved["training"])
 
     settings = config(
         max_updates=8, max_skipped=0, on_divergence="rewind", rewind_rate=0.5, save_every=2
     )
     poisoned = (4, 5)
-    trainer = trainer_of(settings, corpus, run, poisoned, reload=reload)
+    trainer = trainer_of(settings, corpus, run, poisoned, reload_checkpoint=reload)
     updates, reached = iter(trainer._loader), {}
     for update in range(1, 6):
         trainer._update(next(updates)[0])
         reached[update] = state_of(trainer)
-        rates.append(trainer._optimizer.param_groups[0]["lr"])
+        rates.append(trainer.updater.optimizer.param_groups[0]["lr"])
         if update == 2:
             trainer._save("last.pt")
     trainer._update(next(updates)[0])
@@ -159,7 +163,7 @@ def test_rewinding_takes_the_checkpoint_and_a_lower_rate(
     assert all(map(torch.equal, reached[4], reached[2])), "not back where the checkpoint was"
     assert not all(map(torch.equal, reached[3], reached[2]))
     assert asked == [0, 1], "the second time an older checkpoint was to be tried"
-    assert trainer._optimizer.param_groups[0]["lr"] == 0.25 * rates[0]
+    assert trainer.updater.optimizer.param_groups[0]["lr"] == 0.25 * rates[0]
     assert trainer.progress.update == 6
     assert trainer.progress.rewinds == 2
 
@@ -183,21 +187,21 @@ def test_a_validation_that_is_no_number_turns_the_run_back(
         reports.append(trainer.progress.update)
         return Told(math.nan if len(reports) in bad else 1.0 / len(reports))
 
-    def reload(_: int) -> Earlier:
+    def reload(_: int) -> EarlierCheckpoint:
         saved = run.saved["last.pt"]
-        return Earlier("last.pt", saved["weights"], saved["training"])
+        return EarlierCheckpoint("last.pt", saved["weights"], saved["training"])
 
     settings = config(
         max_updates=6, validate_every=2, save_every=1, on_divergence="rewind", ema_decay=0.9
     )
-    world: dict[str, Any] = dict(validate=validate, reload=reload, say=said.append)
+    world: dict[str, Any] = dict(validate=validate, reload_checkpoint=reload, report=said.append)
     trainer = trainer_of(settings, corpus, run, (), **world)
     assert trainer.train() == "max_updates"
     assert trainer.progress.rewinds == len(bad)
     assert trainer.progress.rate_scale == 0.5 ** len(bad)
     assert trainer.progress.validated_update == 6
     assert trainer.progress.best_update == 6
-    assert any("the validation loss of update 4 is nan; back to" in line for line in said), said
+    assert any("the validation loss of update 4 is nan; rewound to" in line for line in said), said
     stopping = trainer_of(config(validate_every=2, max_updates=6), corpus, run, (), **world)
     reports.clear()
     trainer = stopping
@@ -210,13 +214,13 @@ def test_a_run_goes_back_a_few_times_and_then_stops(
 ) -> None:
     run = recorder()
 
-    def reload(_: int) -> Earlier:
+    def reload(_: int) -> EarlierCheckpoint:
         saved = run.saved["last.pt"]
-        return Earlier("last.pt", saved["weights"], saved["training"])
+        return EarlierCheckpoint("last.pt", saved["weights"], saved["training"])
 
     settings = config(max_updates=50, max_skipped=0, on_divergence="rewind", save_every=1)
-    trainer = trainer_of(settings, corpus, run, tuple(range(2, 50)), reload=reload)
-    with pytest.raises(UserError, match=f"gone back {MAX_REWINDS} times"):
+    trainer = trainer_of(settings, corpus, run, tuple(range(2, 50)), reload_checkpoint=reload)
+    with pytest.raises(UserError, match=f"rewound {MAX_REWINDS} times"):
         trainer.train()
     without = trainer_of(settings, corpus, recorder(), (1,))
     with pytest.raises(UserError, match="update 1 is not finite"):
@@ -251,20 +255,23 @@ def test_a_float16_scale_halves_and_goes_back_up(
     sgd = SgdConfig(learning_rate=0.1, momentum=0.0, weight_decay=0.0)
     plain = trainer_of(config(optimizer=sgd), corpus, recorder(), ())
     scaled = trainer_of(config(optimizer=sgd, max_skipped=0), corpus, recorder(), ())
-    scaled._engine = MixedPrecision(scaled.model, torch.float16, torch.device("cpu"))
-    scaled._engine._precision = torch.float32  # a CPU has no float16 products
+    scaled.updater.precision = MixedPrecision(scaled.model, torch.float16, torch.device("cpu"))
+    scaled.updater.precision.dtype = torch.float32  # a CPU has no float16 products
     plain.train()
     scaled.train()
     for one, other in zip(plain.model.parameters(), scaled.model.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
-    engine = scaled._engine
+    engine = scaled.updater.precision
     before = engine.scalars()["loss_scale"]
-    assert engine.overflowed(1.0)
-    assert not engine.overflowed(math.nan), "no scale mends a loss that is no number"
+    norm = torch.tensor(math.inf)
+    assert engine.update_scale(torch.tensor(1.0), norm)
+    assert not engine.update_scale(torch.tensor(math.nan), norm), (
+        "no scale makes such a loss finite"
+    )
     assert engine.scalars()["loss_scale"] == before / 2
     again = MixedPrecision(scaled.model, torch.float16, torch.device("cpu"))
     again.load_state_dict(engine.state_dict())
     assert again.scalars() == engine.scalars()
     for _ in range(2000):
-        again.went_well()
+        again.update_scale(torch.tensor(1.0), torch.tensor(1.0))
     assert again.scalars()["loss_scale"] == before

@@ -222,5 +222,5 @@ def test_a_layer_left_out_and_the_outside_of_a_window_cost_no_infinity(measure: 
 
 def test_a_teacher_is_frozen_and_forgets_no_unit(tiny_config: Configs, ragged_batch: Batch) -> None:
     teacher = Teacher(fresh(tiny_config(dropout=0.5)).train(), taught())
-    assert torch.equal(teacher.read(ragged_batch).hidden, teacher.read(ragged_batch).hidden)
+    assert torch.equal(teacher.forward(ragged_batch).hidden, teacher.forward(ragged_batch).hidden)
     assert not any(parameter.requires_grad for parameter in teacher.model.parameters())

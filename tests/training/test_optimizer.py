@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from nmt.config.model import ModelConfig
 from nmt.config.schema import AdadeltaConfig, AdamConfig, AdamWConfig, SgdConfig
 from nmt.model.build import build_model
-from nmt.training.optimizer import MovingAverage, build_optimizer
+from nmt.training.optimizer import build_optimizer
+from nmt.training.weight_ema import WeightEma
 
 
 def settings(kind: type[AdamConfig] = AdamWConfig) -> AdamConfig:
@@ -136,7 +137,7 @@ def set_to(model: nn.Module, value: float) -> None:
 def test_average_follows_its_formula() -> None:
     model = line()
     set_to(model, 8.0)
-    average = MovingAverage(model, decay=0.25)
+    average = WeightEma(model, decay=0.25)
     # Decays: (1 + 1) / (10 + 1) = 2/11, then 3/12 = 1/4, then 4/13, over the limit of 1/4.
     expected = 8.0
     for update, decay in ((1, 2 / 11), (2, 1 / 4), (3, 1 / 4)):
@@ -150,7 +151,7 @@ def test_average_follows_its_formula() -> None:
 
 def test_average_of_weights_that_rest_is_those_weights() -> None:
     model = line()
-    average = MovingAverage(model, decay=0.999)
+    average = WeightEma(model, decay=0.999)
     for update in range(1, 50):
         average.update(update)
     for tensor, parameter in zip(average.average, model.parameters(), strict=True):
@@ -159,7 +160,7 @@ def test_average_of_weights_that_rest_is_those_weights() -> None:
 
 def test_swap_shows_the_average_and_a_second_one_is_as_before() -> None:
     model = line()
-    average = MovingAverage(model, decay=0.9)
+    average = WeightEma(model, decay=0.9)
     set_to(model, 3.0)
     average.update(1)
     weights, averages = copies(model), [tensor.clone() for tensor in average.average]
@@ -175,7 +176,7 @@ def test_swap_shows_the_average_and_a_second_one_is_as_before() -> None:
 
 def test_a_tied_weight_is_averaged_once(tiny_config: Callable[..., ModelConfig]) -> None:
     model = build_model(tiny_config(tying="three_way", size=8), 20, 20)
-    average = MovingAverage(model, decay=0.5)
+    average = WeightEma(model, decay=0.5)
     weights = copies(model)
     set_to(model, 1.0)
     average.swap()
@@ -185,7 +186,7 @@ def test_a_tied_weight_is_averaged_once(tiny_config: Callable[..., ModelConfig])
 
 def test_load_takes_over_a_copy() -> None:
     first, second = line(), line()
-    saved, average = MovingAverage(first, 0.9), MovingAverage(second, 0.9)
+    saved, average = WeightEma(first, 0.9), WeightEma(second, 0.9)
     average.load(saved.average)
     assert all(map(torch.equal, average.average, saved.average))
     saved.average[0].fill_(7.0)

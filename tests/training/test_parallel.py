@@ -27,7 +27,8 @@ from nmt.data.batching import UpdateBatches
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.piece_links import PieceLinks
 from nmt.errors import UserError
-from nmt.training.parallel import SummedPasses, build_strategy
+from nmt.training.data_parallel import DataParallel
+from nmt.training.parallel import build_strategy
 
 SIZE = 30
 WORKER = Path(__file__).with_name("parallel_worker.py")
@@ -304,10 +305,10 @@ def group() -> Iterator[None]:
 def test_buckets_hold_every_gradient_and_none_where_there_is_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("nmt.training.parallel._BUCKET_ELEMENTS", 20)
+    monkeypatch.setattr("nmt.training.data_parallel._BUCKET_ELEMENTS", 20)
     layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
     unused = nn.Linear(3, 3)
-    passes = SummedPasses(nn.ModuleList([unused, layers]))
+    passes = DataParallel(nn.ModuleList([unused, layers]))
     assert len(passes._buckets) > 3
 
     def loss() -> Tensor:
@@ -340,7 +341,7 @@ def test_a_process_alone_shares_with_nobody() -> None:
     assert processes.total([1.5, 2.0]) == [1.5, 2.0]
     assert processes.any(True)
     assert not processes.any(False)
-    assert type(build_strategy("fsdp", nn.Linear(1, 1))) is not SummedPasses
+    assert type(build_strategy("fsdp", nn.Linear(1, 1))) is not DataParallel
 
 
 def test_results_come_back_in_the_order_of_the_items(monkeypatch: pytest.MonkeyPatch) -> None:

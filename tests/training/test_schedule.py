@@ -9,7 +9,7 @@ from nmt.training.schedule import (
     HalvingScheduleConfig,
     InverseSqrtScheduleConfig,
     PlateauScheduleConfig,
-    rate_factor,
+    learning_rate_factor,
 )
 
 MAX_UPDATES = 20
@@ -24,7 +24,7 @@ ALL = {
 
 
 def factor(schedule: ScheduleConfig, update: int, reductions: int = 0) -> float:
-    return rate_factor(schedule, update, MAX_UPDATES, reductions)
+    return learning_rate_factor(schedule, update, MAX_UPDATES, reductions)
 
 
 @pytest.mark.parametrize("name", ALL)

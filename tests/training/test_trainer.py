@@ -80,17 +80,17 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
         schedule=CosineScheduleConfig(warmup=2, final_factor=0.1),
     )
     whole = recorder()
-    Trainer(fresh(config), corpus, config, whole.surroundings()).train()
+    Trainer(fresh(config), corpus, config, whole.services()).train()
     assert len(whole.losses) == 10
 
     first = recorder(stop_after=stop_after)
-    reason = Trainer(fresh(config), corpus, config, first.surroundings()).train()
+    reason = Trainer(fresh(config), corpus, config, first.services()).train()
     assert reason == "interrupted"
     assert len(first.losses) == stop_after
     checkpoint = first.saved["last.pt"]
 
     second = recorder()
-    trainer = Trainer(fresh(config, seed=2), corpus, config, second.surroundings())
+    trainer = Trainer(fresh(config, seed=2), corpus, config, second.services())
     trainer.resume(checkpoint["weights"], checkpoint["training"])
     assert trainer.train() == "max_updates"
 
@@ -104,7 +104,7 @@ def test_two_runs_with_one_seed_are_one(
     config = run_config(tiny_config(dropout=0.3))
     runs = [recorder(), recorder()]
     for run in runs:
-        Trainer(fresh(config), corpus, config, run.surroundings()).train()
+        Trainer(fresh(config), corpus, config, run.services()).train()
     assert_bitwise(runs[0].saved, runs[1].saved)
 
 
@@ -131,7 +131,7 @@ def test_one_batch_is_learned_by_heart(
         ),
     )
     run = recorder()
-    Trainer(fresh(config), corpus_of(pairs), config, run.surroundings()).train()
+    Trainer(fresh(config), corpus_of(pairs), config, run.services()).train()
     assert run.losses[0] > 2, "knew it all before the first update"
     assert run.losses[-1] < 0.05, f"still {run.losses[-1]:.2f} nats a piece after 150 updates"
 
@@ -157,11 +157,11 @@ def test_accumulation_moves_the_weights_as_one_batch_does(
             batch_tokens=budget,
             optimizer=optimizer,
         )
-        trainer = Trainer(fresh(config), corpus, config, recorder().surroundings())
+        trainer = Trainer(fresh(config), corpus, config, recorder().services())
         update, after = next(iter(trainer._loader))
         assert after == BatchingState(1, 0), "the epoch is more than one update"
         batches.append(len(update))
-        trainer = Trainer(fresh(config), corpus, config, recorder().surroundings())
+        trainer = Trainer(fresh(config), corpus, config, recorder().services())
         start = snapshot(trainer.model)
         trainer.train()
         assert trainer.progress.tokens == 3 * (15 + 6)
@@ -181,7 +181,7 @@ def test_a_gradient_that_is_no_number_stops_the_run_and_touches_nothing(
     for clip_norm in (1.0, None):
         config = run_config(tiny_config(), ema_decay=0.9, clip_norm=clip_norm)
         run = recorder()
-        trainer = Trainer(fresh(config), corpus, config, run.surroundings())
+        trainer = Trainer(fresh(config), corpus, config, run.services())
         embedding = trainer.model.decoder.embedding.weight
         calls: list[int] = []
 
@@ -219,7 +219,7 @@ def test_validation_sees_the_average_and_training_goes_on_without_it(
             return 1.0 / len(seen)  # better every time
 
         record = recorder(validate=validate)
-        Trainer(model, corpus, config, record.surroundings()).train()
+        Trainer(model, corpus, config, record.services()).train()
         return record, seen
 
     plain, weights = run(validate_every=1)
@@ -247,7 +247,7 @@ def test_a_run_without_gain_stops_for_want_of_patience(
     perplexities = iter([9.0, 5.0, 6.0, 5.0, 4.0])
     config = run_config(tiny_config(), max_updates=100, validate_every=2, patience=2)
     run = recorder(validate=lambda: next(perplexities))
-    trainer = Trainer(fresh(config), corpus, config, run.surroundings())
+    trainer = Trainer(fresh(config), corpus, config, run.services())
     # The best is the second validation, after update 4; two without gain follow.
     assert trainer.train() == "patience"
     assert (trainer.progress.update, trainer.progress.best_update) == (8, 4)
@@ -266,7 +266,7 @@ def test_the_last_update_is_validated_and_saved(
 
         config = run_config(tiny_config(), max_updates=5, validate_every=validate_every)
         run = recorder(validate=validate)
-        Trainer(fresh(config), corpus, config, run.surroundings()).train()
+        Trainer(fresh(config), corpus, config, run.services()).train()
         assert len(validations) == expected, f"every {validate_every} of 5 updates"
         assert run.saved["last.pt"]["training"]["progress"]["update"] == 5
         assert run.saved["last.pt"]["training"]["progress"]["best_score"] == -1.0
@@ -277,8 +277,8 @@ def test_a_finished_run_does_nothing_more(
 ) -> None:
     config = run_config(tiny_config(), max_updates=4, validate_every=2)
     run, again = recorder(), recorder()
-    Trainer(fresh(config), corpus, config, run.surroundings()).train()
-    trainer = Trainer(fresh(config), corpus, config, again.surroundings())
+    Trainer(fresh(config), corpus, config, run.services()).train()
+    trainer = Trainer(fresh(config), corpus, config, again.services())
     trainer.resume(run.saved["last.pt"]["weights"], run.saved["last.pt"]["training"])
     assert trainer.train() == "max_updates"
     assert not again.losses

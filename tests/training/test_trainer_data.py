@@ -48,7 +48,7 @@ def trainer(
         torch.manual_seed(1)
         model, record = build_model(config.model, SIZE, SIZE), recorder(stop_after=stop_after)
         sectioned = replace(corpus, sections=sections)
-        return Trainer(model, sectioned, config, record.surroundings()), record
+        return Trainer(model, sectioned, config, record.services()), record
 
     return make
 

@@ -12,7 +12,7 @@ from nmt.config.model import ModelConfig
 from nmt.errors import UserError
 from nmt.model.build import build_model
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
-from nmt.training.starting import Inherited, refuse_other_model, stiffness
+from nmt.training.warm_start import VocabularyTransfer, refuse_other_model, stiffness
 
 Configs = Callable[..., ModelConfig]
 
@@ -41,8 +41,8 @@ def test_rows_of_pieces_that_both_know_are_copied_and_the_others_are_fresh(
     before = build_model(config, len(old.source), len(old.target))
     after = build_model(config, len(new.source), len(new.target))
     fresh = {name: weight.clone() for name, weight in after.state_dict().items()}
-    inherited = Inherited(old, new)
-    after.load_state_dict(inherited.carry(before.state_dict(), fresh))
+    inherited = VocabularyTransfer(old, new)
+    after.load_state_dict(inherited.transfer(before.state_dict(), fresh))
     tables = {"output.weight", "decoder.embedding.weight", "encoder.embedding.weight"}
     for side, table in (
         ("source", "encoder.embedding.weight"),
@@ -60,9 +60,7 @@ def test_rows_of_pieces_that_both_know_are_copied_and_the_others_are_fresh(
             else:
                 assert torch.equal(row, fresh[table][place]), piece
         assert 4 < shared < len(now)
-        assert (
-            f"{side} pieces: {shared} taken over, {len(now) - shared} new" in inherited.describe()
-        )
+        assert f"{side} pieces: {shared} reused, {len(now) - shared} new" in inherited.describe()
     for name, weight in after.state_dict().items():
         if name not in tables and "positioned" not in name:
             assert torch.equal(weight, before.state_dict()[name]), name
@@ -74,7 +72,7 @@ def test_the_same_vocabulary_makes_the_same_model(
     old, _ = pairs
     config = tiny_config("transformer", "transformer", positions="learned")
     before, after = (build_model(config, len(old.source), len(old.target)) for _ in range(2))
-    carried = Inherited(old, old).carry(before.state_dict(), after.state_dict())
+    carried = VocabularyTransfer(old, old).transfer(before.state_dict(), after.state_dict())
     assert all(torch.equal(carried[name], w) for name, w in before.state_dict().items())
 
 
@@ -107,7 +105,7 @@ def test_new_pieces_are_held_by_nothing_and_the_others_by_both(
     before = build_model(config, len(old.source), len(old.target))
     model = build_model(config, len(new.source), len(new.target))
     fisher = {name: torch.rand_like(p) for name, p in before.named_parameters()}
-    inherited = Inherited(old, new)
+    inherited = VocabularyTransfer(old, new)
     held = stiffness(inherited, model, l2_sp=0.5, ewc=3.0, fisher=fisher)
     plain = stiffness(inherited, model, l2_sp=0.5)
     torch.testing.assert_close(
@@ -115,9 +113,9 @@ def test_new_pieces_are_held_by_nothing_and_the_others_by_both(
     )
     assert plain["decoder.bridge.weight"].item() == 0.5
     rows, name = inherited.source, "encoder.embedding.weight"
-    assert 0 < len(rows.here) < rows.size
-    assert not held[name][~rows.known].any()
-    assert not plain[name][~rows.known].any()
-    torch.testing.assert_close(held[name][rows.here], 0.5 + 3 * fisher[name][rows.there])
-    assert (plain[name][rows.here] == 0.5).all()
+    assert 0 < len(rows.new_ids) < rows.size
+    assert not held[name][~rows.mask].any()
+    assert not plain[name][~rows.mask].any()
+    torch.testing.assert_close(held[name][rows.new_ids], 0.5 + 3 * fisher[name][rows.old_ids])
+    assert (plain[name][rows.new_ids] == 0.5).all()
     assert all(held[n].broadcast_to(p.shape) is not None for n, p in model.named_parameters())

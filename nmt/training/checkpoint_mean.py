@@ -1,4 +1,7 @@
-"""The mean of several checkpoints' weights (Vaswani et al. 2017, section 6.1)."""
+"""The arithmetic mean of several checkpoints' weights (Vaswani et al. 2017, section 6.1).
+
+`nmt.training.weight_ema` is the exponential average within one training.
+"""
 
 from collections.abc import Mapping
 
@@ -6,17 +9,21 @@ import torch
 from torch import Tensor
 
 
-class WeightAverage:
-    """The arithmetic mean of weights, taken in as they come, in float64."""
+class CheckpointMean:
+    """Accumulates the mean of weights in float64, one checkpoint at a time.
+
+    Attributes:
+        count: Number of checkpoints so far.
+    """
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start without checkpoints."""
         self.count = 0
         self._sums: dict[str, Tensor] = {}
         self._last: Mapping[str, Tensor] = {}
 
     def differs(self, weights: Mapping[str, Tensor]) -> str | None:
-        """Say in what weights differ in shape from those taken in before; None: in nothing."""
+        """Describe a weight whose shape differs from the earlier checkpoints'; None: all agree."""
         if not self.count:
             return None
         for name in {**self._last, **weights}:
@@ -26,17 +33,20 @@ class WeightAverage:
         return None
 
     def add(self, weights: Mapping[str, Tensor]) -> None:
-        """Take in a model's weights, of the same names and shapes as those before."""
+        """Add a model's weights, with the same names and shapes as the earlier ones."""
         for name, weight in weights.items():
             if weight.is_floating_point():
-                before = self._sums.get(name)
+                total = self._sums.get(name)
                 wide = weight.to("cpu", torch.float64)
-                self._sums[name] = wide.clone() if before is None else before.add_(wide)
+                self._sums[name] = wide.clone() if total is None else total.add_(wide)
         self._last = weights
         self.count += 1
 
     def mean(self) -> dict[str, Tensor]:
-        """Return the mean of at least one, in the weights' types; what is no number is the last."""
+        """Return the mean of at least one checkpoint, in the dtypes of its weights.
+
+        Tensors that are not floating point are those of the last checkpoint.
+        """
         return {
             name: (self._sums[name] / self.count).to(weight.dtype)
             if name in self._sums

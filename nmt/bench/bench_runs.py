@@ -1,4 +1,4 @@
-"""What `nmt bench` does: it measures, prints tables, and writes the numbers down."""
+"""The work of `nmt bench`: it measures, prints tables and writes the numbers to a file."""
 
 import json
 import os
@@ -40,10 +40,11 @@ def bench_train(
     """Measure a configuration, or compare two.
 
     Args:
-        overrides: As of `nmt train`.
-        against: Overrides of the other, laid over the same ones, as in a shell; None: it is alone.
+        overrides: As for `nmt train`.
+        against: Further overrides of the other configuration, quoted as in a shell; None: there is
+            no other.
         plan: What is measured.
-        json_file: Where to write all numbers.
+        json_file: Where all numbers are written.
 
     Raises:
         UserError: A configuration is at fault, or the file cannot be written.
@@ -52,26 +53,26 @@ def bench_train(
     config = compose_config(overrides, {})
     result: dict[str, Any]
     with ProgressLine(sys.stderr) as line:
-        say = Console(line)
+        console = Console(line)
         if against is None:
-            alone = bench_training(config, overrides, plan, say)
-            results = [alone]
+            single = bench_training(config, overrides, plan, console)
+            results = [single]
         else:
             others = [*overrides, *_split(against)]
             _refuse_flags(others)
             configs = config, compose_config(others, {})
-            compared = compare_trainings(configs, (overrides, others), plan, say)
+            compared = compare_trainings(configs, (overrides, others), plan, console)
             results = [compared.first, compared.second]
     result = {"runs": [one.to_mapping() for one in results]}
     if against is None:
         print(training_table(results))
-        if alone.operations:
-            print(f"\n{profile_table(alone)}")
+        if single.operations:
+            print(f"\n{profile_table(single)}")
     else:
         print("\n".join(comparison_lines(compared)))
         result["ratio"] = asdict(compared.ratio)
     if unquiet(results):
-        print("warning: other processes were busy all the time; these figures mean little")
+        print("warning: other processes were busy the whole time, so these numbers are unreliable")
     _write(json_file, result)
 
 
@@ -99,7 +100,7 @@ class DecodeOptions:
 
 
 def bench_decode(options: DecodeOptions) -> None:
-    """Measure how fast a model translates.
+    """Measure the translation speed of a model.
 
     Raises:
         UserError: The model, a setting or a file is at fault.
@@ -107,23 +108,24 @@ def bench_decode(options: DecodeOptions) -> None:
     _refuse_flags(options.overrides)
     if options.model is not None and options.overrides:
         raise UserError(
-            f"{options.overrides[0]} is a setting of a fresh model, and --model is a finished one: "
-            "give one of both"
+            f"{options.overrides[0]} configures a new model, and --model names a trained one: "
+            "give only one of them"
         )
     with ProgressLine(sys.stderr) as line:
-        say = Console(line)
-        translator, text = _finished(options, say) if options.model else _fresh(options, say)
+        console = Console(line)
+        prepare = _trained_model if options.model else _new_model
+        translator, text = prepare(options, console)
     sentences = text[: options.sentences]
-    name = "fresh, of random weights" if options.model is None else str(options.model)
+    name = "new, random weights" if options.model is None else str(options.model)
     result = bench_decoding(name, translator, sentences, options.rounds, options.exact)
     print(decoding_table(result))
     if not result.quiet_rounds:
-        print("warning: other processes were busy all the time; these figures mean little")
+        print("warning: other processes were busy the whole time, so these numbers are unreliable")
     _write(options.json_file, {"decoding": result.to_mapping()})
 
 
-def _finished(options: DecodeOptions, say: Console) -> tuple[Translator, Sequence[str]]:
-    """Return a run's model, and its validation text or the text that is asked for."""
+def _trained_model(options: DecodeOptions, console: Console) -> tuple[Translator, Sequence[str]]:
+    """Return a run's model, and the requested text or the run's validation text."""
     assert options.model is not None
     checkpoint = load_checkpoint(find_checkpoint(options.model))
     translator = Translator.from_loaded_checkpoint(
@@ -134,21 +136,21 @@ def _finished(options: DecodeOptions, say: Console) -> tuple[Translator, Sequenc
     )
     if options.source is not None:
         return translator, read_lines(options.source)
-    return translator, prepare_corpus(checkpoint.config, say, lambda: False).text.valid.source
+    return translator, prepare_corpus(checkpoint.config, console, lambda: False).text.valid.source
 
 
-def _fresh(options: DecodeOptions, say: Console) -> tuple[Translator, Sequence[str]]:
-    """Return a model of random weights, and the validation text of its corpus."""
+def _new_model(options: DecodeOptions, console: Console) -> tuple[Translator, Sequence[str]]:
+    """Return a model with random weights, and the validation text of its corpus."""
     settings = {} if options.device == "auto" else {"training.device": options.device}
     config = compose_config(options.overrides, settings)
-    bench = Contestant(config, say, planned=1).bench
+    bench = Contestant(config, console, planned=1).bench
     translator = bench.translator
-    translator.decoding = _searched(config.decoding, options)
+    translator.decoding = _decoding_config(config.decoding, options)
     text = bench.corpus.text.valid.source
     return translator, text if options.source is None else read_lines(options.source)
 
 
-def _searched(decoding: DecodingConfig, options: DecodeOptions) -> DecodingConfig:
+def _decoding_config(decoding: DecodingConfig, options: DecodeOptions) -> DecodingConfig:
     return replace(
         decoding,
         beam_size=options.beam_size or decoding.beam_size,
@@ -159,11 +161,11 @@ def _searched(decoding: DecodingConfig, options: DecodeOptions) -> DecodingConfi
 def _refuse_flags(overrides: Sequence[str]) -> None:
     for override in overrides:
         if override.startswith("-"):
-            raise UserError(f"nmt bench has no {override}; see nmt bench train --help")
+            raise UserError(f"nmt bench has no option {override}; see nmt bench train --help")
 
 
 def _write(file: Path | None, result: Mapping[str, Any]) -> None:
-    """Write numbers, and what they were taken with.
+    """Write numbers, together with a description of the machine.
 
     Raises:
         UserError: The file cannot be written.

@@ -2,7 +2,7 @@
 
 import torch
 
-from nmt.training.weight_average import WeightAverage
+from nmt.training.checkpoint_mean import CheckpointMean
 
 
 def test_the_mean_is_the_mean() -> None:
@@ -11,7 +11,7 @@ def test_the_mean_is_the_mean() -> None:
         for i in range(5)
     ]
     kept = [{name: weight.clone() for name, weight in model.items()} for model in models]
-    average = WeightAverage()
+    average = CheckpointMean()
     for model in models:
         average.add(model)
     mean = average.mean()
@@ -26,13 +26,13 @@ def test_the_mean_is_the_mean() -> None:
 
 def test_the_mean_of_one_is_itself_bit_for_bit() -> None:
     weights = {"a": torch.randn(50), "h": torch.randn(9).to(torch.bfloat16)}
-    average = WeightAverage()
+    average = CheckpointMean()
     average.add(weights)
     assert all(torch.equal(mean, weights[name]) for name, mean in average.mean().items())
 
 
 def test_what_does_not_go_together_is_named() -> None:
-    average = WeightAverage()
+    average = CheckpointMean()
     assert average.differs({"a": torch.zeros(2)}) is None
     average.add({"a": torch.zeros(2), "b": torch.zeros(3)})
     assert average.differs({"a": torch.zeros(2), "b": torch.zeros(3)}) is None

@@ -1,0 +1,72 @@
+"""Fine-tuning: the initial weights of a run that starts from another run (``training.init_from``).
+
+They are stored in the run folder, so an unfinished run can be resumed without the old one.
+"""
+
+from collections.abc import Callable
+
+from nmt import processes
+from nmt.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from nmt.config.schema import Config
+from nmt.model.seq2seq import TranslationModel
+from nmt.run.fisher_estimate import estimate_fisher
+from nmt.run.folder import RunFolder
+from nmt.run.referenced_runs import INITIAL, initial_checkpoint
+from nmt.text.tokenizer import TokenizerPair
+from nmt.training.anchor import Anchor
+from nmt.training.warm_start import VocabularyTransfer, refuse_other_model, stiffness
+
+
+def load_initial_weights(
+    config: Config,
+    model: TranslationModel,
+    tokenizers: TokenizerPair,
+    report: Callable[[str], None],
+) -> Anchor | None:
+    """Fill a model with the weights of ``training.init_from``.
+
+    Args:
+        config: Of the new run.
+        model: Newly built, on its device.
+        tokenizers: Of the new run.
+        report: Prints what is reused.
+
+    Returns:
+        The penalty for moving away from these weights; None without ``l2_sp`` and ``ewc``.
+
+    Raises:
+        UserError: The old run has a different model, or its training text is needed but missing.
+    """
+    file = RunFolder.of(config).checkpoints / INITIAL
+    if file.exists():
+        initial = load_checkpoint(file)
+    else:
+        initial = _transfer(config, model, tokenizers, report)
+        if processes.is_first() and not config.training.dry_run:
+            save_checkpoint(initial, file)
+    model.load_state_dict(dict(initial.weights))
+    if initial.training is None:
+        return None
+    return Anchor(model, initial.weights, initial.training["stiffness"])
+
+
+def _transfer(
+    config: Config,
+    model: TranslationModel,
+    tokenizers: TokenizerPair,
+    report: Callable[[str], None],
+) -> Checkpoint:
+    """Return the old run's weights in the new vocabulary, with the stiffness of the penalty."""
+    training, old = config.training, load_checkpoint(initial_checkpoint(config))
+    whose = f"training.init_from={training.init_from}"
+    refuse_other_model(old.config.model, config.model, whose)
+    transfer = VocabularyTransfer(old.tokenizers, tokenizers)
+    fresh = {name: weight.cpu() for name, weight in model.state_dict().items()}
+    weights = transfer.transfer(old.weights, fresh)
+    report(f"starts from {training.init_from}: {transfer.describe()}")
+    state, device = None, model.output.weight.device
+    if training.l2_sp or training.ewc:
+        fisher = estimate_fisher(config, old, device, report) if training.ewc else None
+        values = stiffness(transfer, model, l2_sp=training.l2_sp, ewc=training.ewc, fisher=fisher)
+        state = {"stiffness": values}
+    return Checkpoint(config, tokenizers, weights, state, {}, 0)

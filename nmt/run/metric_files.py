@@ -1,0 +1,33 @@
+"""The metric logs of a run folder: metrics.jsonl, heatmaps and TensorBoard."""
+
+from nmt import processes
+from nmt.errors import UserError
+from nmt.reporting.metric_log import JsonLinesLog, MetricLog, MetricLogs
+from nmt.reporting.picture_log import PictureLog
+from nmt.run.folder import RunFolder
+
+
+def open_metric_log(folder: RunFolder, resume_step: int | None, *, tensorboard: bool) -> MetricLog:
+    """Open the metric logs of a run; only the first process writes.
+
+    Args:
+        folder: Of the run.
+        resume_step: The update that the run resumes after; later entries are dropped. None: it is
+            a new run.
+        tensorboard: Whether TensorBoard events are written, too.
+
+    Raises:
+        UserError: metrics.jsonl is damaged.
+    """
+    if not processes.is_first():
+        return MetricLogs([])
+    try:
+        numbers = JsonLinesLog(folder.metrics, 0 if resume_step is None else resume_step)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    logs: list[MetricLog] = [numbers, PictureLog(folder.attention)]
+    if tensorboard:
+        from nmt.reporting.tensorboard import TensorBoardLog
+
+        logs.append(TensorBoardLog(folder.tensorboard, resume_step))
+    return MetricLogs(logs)

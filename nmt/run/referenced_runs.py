@@ -1,0 +1,41 @@
+"""Checkpoints of other runs that a configuration refers to: initial weights and teachers."""
+
+from pathlib import Path
+
+from nmt.checkpoint import find_checkpoint
+from nmt.config.schema import Config
+from nmt.errors import UserError
+from nmt.run.folder import RunFolder
+
+INITIAL = "initial.pt"
+"""In a run's ``checkpoints``: its initial weights, so that resuming needs no other run."""
+
+
+def initial_checkpoint(config: Config) -> Path:
+    """Return the file with the run's initial weights: its own copy, else ``training.init_from``.
+
+    Raises:
+        UserError: There is no such checkpoint.
+    """
+    kept = RunFolder.of(config).checkpoints / INITIAL
+    if kept.exists():
+        return kept
+    return referenced_checkpoint(str(config.training.init_from), "training.init_from")
+
+
+def referenced_checkpoint(run: str, key: str) -> Path:
+    """Return the checkpoint of a run folder, or the checkpoint file, that a setting names.
+
+    Args:
+        run: The setting's value.
+        key: The setting, for the message.
+
+    Raises:
+        UserError: There is no such checkpoint.
+    """
+    try:
+        return find_checkpoint(Path(run))
+    except UserError as error:
+        raise UserError(
+            f"{key}: {error}; restore it, or give a run folder or a checkpoint file"
+        ) from error

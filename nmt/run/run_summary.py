@@ -1,0 +1,70 @@
+"""What a finished run reports about itself: the part of summary.json that needs no test."""
+
+import platform
+from typing import Any
+
+import torch
+
+import nmt
+from nmt import processes
+from nmt.config.schema import Config
+from nmt.model.seq2seq import TranslationModel
+from nmt.training.stopping import StopReason
+from nmt.training.training_progress import TrainingProgress
+
+
+def run_summary(
+    config: Config,
+    model: TranslationModel,
+    progress: TrainingProgress,
+    precision: torch.dtype,
+    reason: StopReason,
+) -> dict[str, Any]:
+    """Return versions, sizes, counts and times of a finished training.
+
+    Args:
+        config: Of the run.
+        model: Its model.
+        progress: Of the training.
+        precision: Dtype of matrix products.
+        reason: Why the training stopped.
+    """
+    return {
+        "nmt": nmt.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "seed": config.seed,
+        "model": model_name(config),
+        "parameters": count_parameters(model),
+        "processes": processes.world(),
+        "updates": progress.update,
+        "best_update": progress.best_update,
+        "epochs": progress.epoch,
+        "tokens": progress.tokens,
+        "seconds": round(progress.seconds, 1),
+        "tokens_per_second": round(progress.tokens_per_second, 1),
+        "stopped_by": str(reason),
+        "skipped_updates": progress.skipped_updates,
+        "skipped_pairs": progress.skipped_pairs,
+        "rewinds": progress.rewinds,
+        "precision": dtype_name(precision),
+        "beam_size": config.decoding.beam_size,
+    }
+
+
+def count_parameters(model: TranslationModel) -> int:
+    """Return the number of elements of all parameters."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return the name of a dtype as settings write it, such as ``bfloat16``."""
+    return str(dtype).removeprefix("torch.")
+
+
+def model_name(config: Config) -> str:
+    """Return the kinds of encoder, decoder and attention, such as ``rnn, attention bahdanau``."""
+    encoder, decoder = config.model.encoder, config.model.decoder
+    attention = getattr(decoder, "attention", None)
+    name = encoder.name if encoder.name == decoder.name else f"{encoder.name} to {decoder.name}"
+    return f"{name}, attention {attention.name}" if attention else name

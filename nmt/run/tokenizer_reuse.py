@@ -1,0 +1,94 @@
+"""Tokenizers of an earlier run: a fine-tuned or distilled model has to use the same pieces."""
+
+from dataclasses import fields, replace
+
+from nmt.checkpoint import Checkpoint, load_checkpoint
+from nmt.config.data import TokenizerConfig
+from nmt.config.schema import Config
+from nmt.data.cache import cache_directory
+from nmt.data.encoded import content_hash
+from nmt.durable_file import atomic_write
+from nmt.errors import UserError
+from nmt.run.referenced_runs import initial_checkpoint, referenced_checkpoint
+from nmt.text.tokenizer import Tokenizer, TokenizerPair
+from nmt.text.train_model import given_model
+
+_FREE = ("symbols", "sampling", "sample_size", "model", "target_model")
+"""Tokenizer settings that may differ, or that are compared in another way."""
+
+
+def tokenizer_settings(config: Config) -> TokenizerConfig:
+    """Return the tokenizer settings of a run: its own, or the tokenizers of the run it builds on.
+
+    Raises:
+        UserError: The run's own settings contradict those of the other run.
+    """
+    training = config.training
+    if training.init_from is not None:
+        if training.init_vocabulary == "new":
+            return config.tokenizer
+        key, remedy = "training.init_from", "training.init_vocabulary=new"
+        file = initial_checkpoint(config)
+    elif training.distillation.teacher is not None:
+        key, remedy = "training.distillation.teacher", "training.distillation.teacher=null"
+        file = referenced_checkpoint(training.distillation.teacher, key)
+    else:
+        return config.tokenizer
+    old = load_checkpoint(file)
+    _refuse_other_tokenizer(config.tokenizer, old, key, remedy)
+    return reuse_tokenizers(config, config.tokenizer, old.tokenizers)
+
+
+def reuse_tokenizers(
+    config: Config, tokenizer: TokenizerConfig, pair: TokenizerPair
+) -> TokenizerConfig:
+    """Return settings that name these tokenizers, whose models are stored in the cache.
+
+    Raises:
+        UserError: The cache cannot be written.
+    """
+    source = _store(config, pair.source)
+    target = None if pair.joint else _store(config, pair.target)
+    return replace(tokenizer, model=source, target_model=target)
+
+
+def _refuse_other_tokenizer(
+    tokenizer: TokenizerConfig, old: Checkpoint, key: str, remedy: str
+) -> None:
+    before = old.config.tokenizer
+    differing = [
+        f"tokenizer.{name} is {getattr(tokenizer, name)}, there {getattr(before, name)}"
+        for name in (field.name for field in fields(TokenizerConfig))
+        if name not in _FREE and getattr(tokenizer, name) != getattr(before, name)
+    ]
+    missing = [symbol for symbol in before.symbols if symbol not in tokenizer.symbols]
+    if missing:
+        differing.append(f"tokenizer.symbols lacks {', '.join(missing)}")
+    for name, side in (("model", "source"), ("target_model", "target")):
+        given = getattr(tokenizer, name)
+        own: Tokenizer = getattr(old.tokenizers, side)
+        if given is None:
+            continue
+        other = Tokenizer(given_model(given, before.symbols))
+        if other.pieces(range(len(other))) != own.pieces(range(len(own))):
+            differing.append(f"tokenizer.{name}={given} is not its {side} tokenizer")
+    if differing:
+        raise UserError(
+            f"the tokenizers of {key} are reused, but {'; '.join(differing)}: make them equal, "
+            f"or set {remedy}"
+        )
+
+
+def _store(config: Config, tokenizer: Tokenizer) -> str:
+    """Store a tokenizer model in the cache and return its path."""
+    model = tokenizer.to_bytes()
+    path = cache_directory(config.data) / "tokenizers" / f"{content_hash([model.hex()])}.model"
+    try:
+        if not path.exists() or path.read_bytes() != model:
+            with atomic_write(path) as partial:
+                partial.write_bytes(model)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; choose another data.cache_dir"
+        ) from error
+    return str(path)

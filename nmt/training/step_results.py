@@ -1,0 +1,58 @@
+"""Results of updates: first as values on the device, later as numbers on the host."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nmt.data.batch import Batch
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one update did. Its tensors are scalars on the device that the host has not read.
+
+    Attributes:
+        update: Number of the update, from 1.
+        epoch: Epoch of its data, from 0.
+        loss: Mean over ``tokens``, in nats per target token.
+        gradient_norm: Before clipping.
+        scale_overflow: Bool; True if the float16 loss scale, not the model, is the reason why the
+            gradient is not finite. None where the loss is not scaled.
+        tokens: Target tokens in all processes; 0 if every pair was dropped (out of memory).
+        learning_rate: Of this update.
+        batches: The batches of this process, on the CPU.
+        extra_losses: Sums over the update, by name.
+    """
+
+    update: int
+    epoch: int
+    loss: Tensor
+    gradient_norm: Tensor
+    scale_overflow: Tensor | None
+    tokens: int
+    learning_rate: float
+    batches: Sequence[Batch]
+    extra_losses: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class StepNumbers:
+    """The values of a `StepResult`, read by the host."""
+
+    loss: float
+    gradient_norm: float
+    scale_overflow: bool
+
+
+def read_results(results: Sequence[StepResult]) -> list[StepNumbers]:
+    """Read the values of several updates from the device, in one transfer."""
+    if not results:
+        return []
+    rows = []
+    for result in results:
+        loss, overflow = result.loss, result.scale_overflow
+        flag = torch.zeros_like(loss) if overflow is None else overflow.to(loss.dtype)
+        rows.append(torch.stack([loss, result.gradient_norm.to(loss.dtype), flag]))
+    return [StepNumbers(loss, norm, bool(flag)) for loss, norm, flag in torch.stack(rows).tolist()]

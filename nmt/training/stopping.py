@@ -1,0 +1,49 @@
+"""When a training stops."""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from nmt import processes
+from nmt.config.training_settings import TrainingConfig
+from nmt.training.training_progress import TrainingProgress
+
+
+class StopReason(StrEnum):
+    """Why a training ended; the values appear as ``stopped_by`` in summary.json."""
+
+    MAX_UPDATES = "max_updates"
+    MAX_MINUTES = "max_minutes"
+    PATIENCE = "patience"
+    INTERRUPTED = "interrupted"
+
+
+def stop_reason(
+    training: TrainingConfig, progress: TrainingProgress, interrupted: Callable[[], bool]
+) -> StopReason | None:
+    """Return why the training has to stop now, the same in all processes; None: it continues.
+
+    Args:
+        training: The limits of the run.
+        progress: How far it has come.
+        interrupted: Whether this process has been asked to stop.
+    """
+    if progress.update >= training.max_updates:
+        return StopReason.MAX_UPDATES
+    if training.max_minutes is not None and processes.any(
+        progress.seconds >= 60 * training.max_minutes
+    ):
+        return StopReason.MAX_MINUTES
+    if training.patience is not None and progress.without_gain >= training.patience:
+        return StopReason.PATIENCE
+    return StopReason.INTERRUPTED if processes.any(interrupted()) else None
+
+
+def seconds_left(training: TrainingConfig, progress: TrainingProgress) -> float | None:
+    """Return the expected remaining time; None before the first update has been timed."""
+    if not progress.seconds:
+        return None
+    per_update = progress.seconds / max(1, progress.update)
+    left = per_update * (training.max_updates - progress.update)
+    if training.max_minutes is not None:
+        left = min(left, 60 * training.max_minutes - progress.seconds)
+    return max(0.0, left)

@@ -1,0 +1,228 @@
+"""One update: forward and backward passes, gradient clipping, optimizer step, moving average.
+
+The loss and the gradient norm of an update decide whether it is applied: an update without finite
+values is skipped, and leaves weights, optimizer state and moving average untouched. On a CPU the
+host makes this decision. On other devices a host read would wait for all queued work, so the flag
+stays on the device and the fused optimizers consume it as ``found_inf``, as they do for
+`torch.amp.GradScaler`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from torch import Tensor
+
+from nmt import processes, runtime
+from nmt.config.schema import Config
+from nmt.data.batch import Batch
+from nmt.model.recompute import recompute_layers
+from nmt.model.seq2seq import TranslationModel
+from nmt.training.budget import Gradient, MemoryBudget
+from nmt.training.mixed_precision import MixedPrecision
+from nmt.training.objective import AuxiliaryTargets, Objective
+from nmt.training.optimizer import build_optimizer, step_unless, supports_found_inf
+from nmt.training.parallel import build_strategy, seed_update, sum_on_device
+from nmt.training.schedule import learning_rate_factor
+from nmt.training.services import Report, UpdateProfiler
+from nmt.training.step_results import StepResult
+from nmt.training.training_progress import TrainingProgress
+from nmt.training.weight_ema import WeightEma
+
+
+class Updater:
+    """Moves a model's weights by one update at a time.
+
+    Attributes:
+        model: The model in training.
+        optimizer: Its optimizer.
+        average: The moving average of its weights; None where ``training.ema_decay`` is off.
+        precision: The autocast dtype and the loss scale.
+        strategy: How processes share an update.
+        checks_on_device: Whether skipping is decided on the device, without a host read.
+    """
+
+    def __init__(
+        self,
+        model: TranslationModel,
+        config: Config,
+        progress: TrainingProgress,
+        targets: AuxiliaryTargets,
+        *,
+        report: Report,
+        profiler: UpdateProfiler,
+        check_on_device: bool,
+    ) -> None:
+        """Prepare to train a model on its current device.
+
+        Args:
+            model: The model. With ``training.parallel=fsdp`` its parameters become shards.
+            config: The run's configuration.
+            progress: Read for the update's number, and advanced by each step.
+            targets: What the run learns from besides its text.
+            report: Prints a line, such as a warning that memory ran out.
+            profiler: Hooks around the parts of an update.
+            check_on_device: Decide about skipping on the device where the optimizer supports it
+                (Adam, AdamW, SGD in their fused form). For Adadelta the host decides after each
+                update: it has no ``found_inf``, and restoring a copy of its state would cost more
+                than the read.
+        """
+        training = config.training
+        self.model = model
+        self._config, self._progress, self._profiler = config, progress, profiler
+        self._device = model.output.weight.device
+        dtype = runtime.pick_precision(training.precision, self._device)
+        self.precision = MixedPrecision(model, dtype, self._device)
+        recompute_layers(model, training.gradient_checkpointing)
+        self.strategy = build_strategy(training.parallel, model)
+        self._anchor = targets.anchor and targets.anchor.attach(model, self.strategy.shard)
+        self._objective = Objective(training, targets.teacher)
+        self.optimizer = build_optimizer(config.optimizer, model)
+        self.checks_on_device = check_on_device and supports_found_inf(self.optimizer)
+        decay = training.ema_decay
+        self.average = None if decay is None else WeightEma(model, decay)
+        self._extra: dict[str, Tensor] = {}
+        self.memory = MemoryBudget(model, self.strategy, report, lambda: self._extra.clear())
+
+    def step(self, batches: Sequence[Batch]) -> StepResult:
+        """Make one update; the loss is divided by the target tokens of all processes."""
+        progress = self._progress
+        self._profiler.begin(batches)
+        progress.update += 1
+        seed_update(self._config.seed, progress.update)
+        self.model.train()
+        gradient = self.memory.gradient(batches, progress, self._backward, self._device)
+        self._profiler.phase("optimizer")
+        if self._anchor is not None:
+            penalty = self.strategy.gather(self._anchor.add_gradient(self.precision.scaled))
+            self._add_extra({"anchor": penalty * gradient.tokens / processes.world()})
+        norm = self.strategy.gather(self.precision.clip(self._config.training.clip_norm))
+        learning_rate = self._set_learning_rate()
+        loss = gradient.loss
+        if processes.world() > 1:
+            loss = sum_on_device(loss.double())
+        result = self._apply(gradient, loss, norm, learning_rate)
+        self.optimizer.zero_grad(set_to_none=True)
+        return result
+
+    def _apply(
+        self, gradient: Gradient, loss: Tensor, norm: Tensor, learning_rate: float
+    ) -> StepResult:
+        """Make the optimizer step and move the average, if loss and gradient are finite."""
+        progress, overflow = self._progress, None
+        if gradient.tokens:
+            finite = loss.isfinite() & norm.isfinite()
+            overflow = self.precision.update_scale(loss, norm)
+            if self.checks_on_device:
+                step_unless(self.optimizer, ~finite)
+                if self.average is not None:
+                    self.average.update_if(finite, progress.update)
+            elif finite.item():
+                self.optimizer.step()
+                if self.average is not None:
+                    self.average.update(progress.update)
+        extra = dict(self._extra)
+        return StepResult(
+            update=progress.update,
+            epoch=progress.epoch,
+            loss=loss,
+            gradient_norm=norm,
+            scale_overflow=overflow,
+            tokens=gradient.tokens,
+            learning_rate=learning_rate,
+            batches=gradient.batches,
+            extra_losses=extra,
+        )
+
+    def attempt(self, batch: Batch, *, step: bool = False) -> None:
+        """Compute a batch's gradient and discard it, to see whether it fits in memory.
+
+        Args:
+            batch: The batch.
+            step: Also clip and make an optimizer step, as a rehearsal does. It is not counted.
+        """
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        try:
+            self._backward(batch, batch.num_tokens, last=step)
+            if step:
+                self.strategy.finish()
+                self.precision.clip(self._config.training.clip_norm)
+                self.optimizer.step()
+        finally:
+            self.optimizer.zero_grad(set_to_none=True)
+            self._extra.clear()
+
+    def _backward(self, batch: Batch, tokens: int, last: bool) -> Tensor:
+        """Accumulate a batch's gradient and return its share of the update's mean loss.
+
+        Args:
+            batch: One batch of the update, on the CPU.
+            tokens: Target tokens of the update in all processes; the loss is divided by them.
+            last: Whether this is the last batch of the update.
+        """
+        self._profiler.phase("forward")
+        batch = batch.to(self._device)
+        with self.precision.autocast():
+            loss = self.strategy.forward(lambda: self._objective(self.model, batch))
+        self._add_extra(loss.extra)
+        mean = loss.smoothed / tokens
+        self._profiler.phase("backward")
+        self.strategy.backward(self.precision.scaled(mean), last=last)
+        return mean.detach()
+
+    def _add_extra(self, losses: Mapping[str, Tensor]) -> None:
+        for name, loss in losses.items():
+            before = self._extra.get(name)
+            self._extra[name] = loss if before is None else before + loss
+
+    def _set_learning_rate(self) -> float:
+        progress, config = self._progress, self._config
+        factor = learning_rate_factor(
+            config.schedule, progress.update, config.training.max_updates, progress.reductions
+        )
+        learning_rate = progress.rate_scale * factor * config.optimizer.learning_rate
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        return learning_rate
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Use the moving average, where one is kept, as the model's weights for a while."""
+        if self.average is None:
+            yield
+            return
+        self.average.swap()
+        try:
+            yield
+        finally:
+            self.average.swap()
+
+    def full_parameters(self) -> AbstractContextManager[None]:
+        """Return a context in which every process can use the complete model independently."""
+        return self.strategy.full_parameters()
+
+    def weights(self) -> Mapping[str, Tensor]:
+        """Return the model's full weights, by name."""
+        weights: Mapping[str, Tensor] = self.strategy.gather(self.model.state_dict())
+        return weights
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint stores besides the weights, with full tensors."""
+        return {
+            "optimizer": self.strategy.gather(self.optimizer.state_dict()),
+            "engine": self.precision.state_dict(),
+            "average": self.strategy.gather(self.average and self.average.average),
+        }
+
+    def resume(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Load a checkpoint's weights and training state."""
+        self.restore(weights, state)
+        self.precision.load_state_dict(state.get("engine", {}))
+
+    def restore(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Load what an optimizer step changes: weights, optimizer state and moving average."""
+        self.strategy.load_weights(self.model, weights)
+        self.strategy.load_optimizer(self.optimizer, state["optimizer"])
+        if self.average is not None and state["average"] is not None:
+            self.average.load(self.strategy.shard(state["average"], self.average.average))

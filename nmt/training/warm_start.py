@@ -1,0 +1,145 @@
+"""Initial weights from another run, whose vocabulary is the same or shares some pieces.
+
+Legend: V vocabulary, E embedding size.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nmt.config.model import ModelConfig
+from nmt.config.plain import flatten, to_mapping
+from nmt.errors import UserError
+from nmt.model.seq2seq import TranslationModel
+from nmt.text.special_tokens import BOS, EOS, PAD, UNK
+from nmt.text.tokenizer import Tokenizer, TokenizerPair
+
+_FREE = ("dropout", "attention_dropout", "feed_forward_dropout", "word_dropout", "layer_drop")
+"""Model settings that may differ: they change the training, not the meaning of the weights."""
+
+
+def model_differences(old: ModelConfig, new: ModelConfig) -> list[str]:
+    """Return a description of each setting that differs, except those in `_FREE`."""
+    before, now = flatten(to_mapping(old)), flatten(to_mapping(new))
+    return [
+        f"model.{key} is {now.get(key)}, there {before.get(key)}"
+        for key in {**before, **now}
+        if before.get(key) != now.get(key)
+        and not isinstance(before.get(key, now.get(key)), Mapping)
+        and key.rsplit(".", 1)[-1] not in _FREE
+    ]
+
+
+def refuse_other_model(old: ModelConfig, new: ModelConfig, whose: str) -> None:
+    """Refuse the weights of a model with different settings.
+
+    Raises:
+        UserError: It names every setting that differs.
+    """
+    differing = model_differences(old, new)
+    if differing:
+        raise UserError(f"{whose} is a different model: {'; '.join(differing)}; make them equal")
+
+
+@dataclass(frozen=True)
+class SharedPieces:
+    """The pieces of a new vocabulary that an old one contains too.
+
+    Attributes:
+        new_ids: [n] their ids in the new vocabulary.
+        old_ids: [n] the ids of the same pieces in the old vocabulary.
+        size: V of the new vocabulary.
+    """
+
+    new_ids: Tensor
+    old_ids: Tensor
+    size: int
+
+    @classmethod
+    def of(cls, old: Tokenizer, new: Tokenizer) -> "SharedPieces":
+        """Match pieces by their text, and special tokens by their function."""
+        known = {piece: index for index, piece in enumerate(old.pieces(range(len(old))))}
+        pairs = [(special, special) for special in (PAD, UNK, BOS, EOS)]
+        for index, piece in enumerate(new.pieces(range(len(new)))):
+            if index > EOS and known.get(piece, PAD) > EOS:
+                pairs.append((index, known[piece]))
+        new_ids, old_ids = torch.tensor(pairs).T
+        return cls(new_ids, old_ids, len(new))
+
+    @property
+    def mask(self) -> Tensor:
+        """Whether each piece of the new vocabulary is shared, [V] bool."""
+        mask = torch.zeros(self.size, dtype=torch.bool)
+        mask[self.new_ids] = True
+        return mask
+
+    def transfer(self, old: Tensor, fresh: Tensor) -> Tensor:
+        """Return ``fresh`` [V, E] with the rows of shared pieces taken from ``old``."""
+        rows = fresh.clone()
+        rows[self.new_ids] = old[self.old_ids].to(fresh)
+        return rows
+
+
+class VocabularyTransfer:
+    """Transfers values from the parameters of an old run to those of a new one."""
+
+    def __init__(self, old: TokenizerPair, new: TokenizerPair) -> None:
+        """Match the vocabularies of both sides."""
+        self.source = SharedPieces.of(old.source, new.source)
+        self.target = SharedPieces.of(old.target, new.target)
+
+    def pieces_of(self, name: str) -> SharedPieces | None:
+        """Return the shared pieces of a parameter with one row per piece; None for any other."""
+        if name == "output.weight":
+            return self.target
+        if not name.endswith(".embedding.weight"):
+            return None
+        return self.source if name.startswith("encoder.") else self.target
+
+    def transfer(self, old: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return values by parameter name: the old ones, and fresh ones for new pieces."""
+        values = {}
+        for name, value in fresh.items():
+            pieces = self.pieces_of(name)
+            values[name] = (
+                old[name].to(value) if pieces is None else pieces.transfer(old[name], value)
+            )
+        return values
+
+    def describe(self) -> str:
+        """Return how many pieces of each side are shared and new."""
+        sides = []
+        for side, pieces in (("source", self.source), ("target", self.target)):
+            shared, new = len(pieces.new_ids), pieces.size - len(pieces.new_ids)
+            sides.append(f"{side} pieces: {shared:,} reused, {new:,} new")
+        return "; ".join(sides)
+
+
+def stiffness(
+    transfer: VocabularyTransfer,
+    model: TranslationModel,
+    *,
+    l2_sp: float,
+    ewc: float = 0.0,
+    fisher: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """Return the stiffness of each parameter for `Anchor`: l2_sp + ewc · F, 0 for new pieces.
+
+    Args:
+        transfer: From the old vocabulary to the new one.
+        model: Of the new run.
+        l2_sp: The stiffness that all weights share.
+        ewc: The factor of the Fisher information.
+        fisher: F of the old model by parameter name; None where ``ewc`` is 0.
+    """
+    values = {}
+    if fisher is not None:
+        zeros = {name: torch.zeros(p.shape) for name, p in model.named_parameters()}
+        fisher = transfer.transfer(fisher, zeros)
+    for name, _ in model.named_parameters():
+        pieces = transfer.pieces_of(name)
+        shared = torch.ones(()) if pieces is None else pieces.mask[:, None].float()
+        values[name] = l2_sp * shared if fisher is None else l2_sp * shared + ewc * fisher[name]
+    return values

@@ -1,0 +1,233 @@
+"""The update: results stay on the device until they are read, and deferring changes no bit."""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from nmt.config.model import ModelConfig
+from nmt.config.schema import AdadeltaConfig, AdamWConfig, Config, SgdConfig
+from nmt.data.encoded import EncodedCorpus
+from nmt.errors import UserError
+from nmt.model.build import build_model
+from nmt.training.guard import BadUpdate
+from nmt.training.optimizer import build_optimizer, step_unless, supports_found_inf
+from nmt.training.trainer import Trainer
+
+SIZE = 30
+Recorder = Any  # of conftest.py
+
+READS = ("_local_scalar_dense", "is_nonzero", "item", "equal")
+"""Operations that wait for the device in order to return a value to the host."""
+
+
+class HostReads(TorchDispatchMode):
+    """Counts the operations that wait for the device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: Counter[str] = Counter()
+        self.selections: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        name = func._schema.name.removeprefix("aten::")
+        if name in READS:
+            self.reads[name] += 1
+        if name == "nonzero" or name in ("masked_select", "_unique2"):
+            self.selections[name] += 1
+        if name in ("index", "index_put", "index_put_", "_index_put_impl_"):
+            masks = [i for i in args[1] if i is not None and i.dtype in (torch.bool, torch.uint8)]
+            self.selections[name] += bool(masks)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def corpus(
+    make_pairs: Callable[..., Any], corpus_of: Callable[[Any], EncodedCorpus]
+) -> EncodedCorpus:
+    lengths = np.random.default_rng(3).integers(1, 9, (2, 60)).tolist()
+    return corpus_of(make_pairs(*lengths, SIZE, SIZE))
+
+
+def trainer_of(
+    config: Config,
+    corpus: EncodedCorpus,
+    run: Recorder,
+    read_every: int,
+    poisoned: tuple[int, ...] = (),
+) -> Trainer:
+    """A trainer whose gradient is not finite at the poisoned updates; it logs as it reads."""
+    config = replace(config, logging=replace(config.logging, log_every=max(5, read_every)))
+    torch.manual_seed(1)
+    model = build_model(config.model, SIZE, SIZE)
+    trainer = Trainer(model, corpus, config, run.services(), read_every=read_every)
+
+    def spoil(gradient: Tensor) -> Tensor:
+        return gradient * math.nan if trainer.progress.update in poisoned else gradient
+
+    model.output.weight.register_hook(spoil)
+    return trainer
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["rnn", "transformer"])
+def test_no_value_is_read_between_log_points(
+    tiny_config: Callable[..., ModelConfig],
+    run_config: Callable[..., Config],
+    corpus: EncodedCorpus,
+    recorder: Recorder,
+    name: str,
+    precision: str,
+) -> None:
+    config = run_config(
+        tiny_config(name, name, dropout=0.3),
+        precision=precision,
+        ema_decay=0.9,
+        accumulation=2,
+        max_updates=100,
+    )
+    trainer = trainer_of(config, corpus, recorder(), read_every=100)
+    updates = iter(trainer._loader)
+    batches = [next(updates)[0] for _ in range(4)]
+    trainer._loader.close()
+    trainer._update(batches[0])  # the first one also creates the optimizer state
+    with HostReads() as between:
+        for update in batches[1:]:
+            trainer._update(update)
+    assert not between.reads
+    with HostReads() as at_log_point:
+        trainer._log_metrics()
+    assert trainer.progress.tokens == sum(b.num_tokens for update in batches for b in update)
+    assert sum(at_log_point.reads.values()) <= 2 + len(batches) * 3
+
+
+def assert_same(found: Any, expected: Any, path: str = "") -> None:
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys(), path
+        for key, value in expected.items():
+            if key not in ("seconds", "validation_seconds"):
+                assert_same(found[key], value, f"{path}.{key}")
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected), path
+        for index, value in enumerate(expected):
+            assert_same(found[index], value, f"{path}[{index}]")
+    elif isinstance(expected, Tensor):
+        assert torch.equal(found, expected), path
+    else:
+        assert found == expected, path
+
+
+@pytest.mark.parametrize("poisoned", [(), (2, 3, 7)])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "momentum"])
+@pytest.mark.parametrize("name", ["rnn", "transformer"])
+def test_deferred_reads_change_no_bit(
+    tiny_config: Callable[..., ModelConfig],
+    run_config: Callable[..., Config],
+    corpus: EncodedCorpus,
+    recorder: Recorder,
+    name: str,
+    optimizer: str,
+    poisoned: tuple[int, ...],
+) -> None:
+    optimizers = {
+        "adamw": AdamWConfig(
+            learning_rate=0.003, beta1=0.9, beta2=0.98, epsilon=1e-9, weight_decay=0.1
+        ),
+        "sgd": SgdConfig(learning_rate=0.1, momentum=0.0, weight_decay=0.0),
+        "momentum": SgdConfig(learning_rate=0.1, momentum=0.9, weight_decay=0.0),
+    }
+    changes = {"optimizer": optimizers[optimizer]} if optimizer in optimizers else {}
+    config = run_config(
+        tiny_config(name, name, dropout=0.3),
+        max_updates=10,
+        validate_every=4,
+        save_every=5,
+        max_skipped=3,
+        ema_decay=0.99,
+        **changes,
+    )
+    saved = []
+    for read_every in (1, 5):
+        run = recorder()
+        trainer = trainer_of(config, corpus, run, read_every, poisoned)
+        assert trainer.updater.checks_on_device is (read_every > 1)
+        trainer.train()
+        saved.append(run.saved)
+        assert len(run.losses) == 10 - len(poisoned)
+        assert trainer.progress.skipped_updates == len(poisoned)
+        assert trainer.progress.skipped_in_row == 0
+    assert_same(saved[1], saved[0])
+
+
+def test_a_first_update_that_is_skipped_leaves_an_initial_state(
+    tiny_config: Callable[..., ModelConfig],
+    run_config: Callable[..., Config],
+    corpus: EncodedCorpus,
+    recorder: Recorder,
+) -> None:
+    sgd = SgdConfig(learning_rate=0.1, momentum=0.9, weight_decay=0.0)
+    config = run_config(tiny_config(), max_updates=6, max_skipped=3, optimizer=sgd)
+    weights = []
+    for read_every in (1, 3):
+        trainer = trainer_of(config, corpus, recorder(), read_every, (1, 2))
+        trainer.train()
+        weights.append([p.detach().clone() for p in trainer.model.parameters()])
+    assert all(map(torch.equal, *weights))
+
+
+def test_skipped_updates_are_kept_and_stop_the_run_at_the_next_read(
+    tiny_config: Callable[..., ModelConfig],
+    run_config: Callable[..., Config],
+    corpus: EncodedCorpus,
+    recorder: Recorder,
+) -> None:
+    config = run_config(tiny_config(), max_updates=20, max_skipped=1)
+    kept: list[BadUpdate] = []
+    trainer = trainer_of(config, corpus, recorder(), 5, (2, 3))
+    trainer._guard._keep = kept.append
+    with pytest.raises(UserError, match="update 3 is not finite"):
+        trainer.train()
+    assert [bad.update for bad in kept] == [2, 3]
+    assert all(bad.batches and math.isnan(bad.gradient_norm) for bad in kept)
+    assert trainer.progress.update == 5
+
+
+def test_the_host_decides_for_an_optimizer_without_a_flag(
+    tiny_config: Callable[..., ModelConfig],
+    run_config: Callable[..., Config],
+    corpus: EncodedCorpus,
+    recorder: Recorder,
+) -> None:
+    adadelta = AdadeltaConfig(learning_rate=1.0, rho=0.95, epsilon=1e-6, weight_decay=0.0)
+    config = run_config(tiny_config(), max_updates=4, max_skipped=3, optimizer=adadelta)
+    trainer = trainer_of(config, corpus, recorder(), 10, (2,))
+    assert not trainer.updater.checks_on_device
+    trainer.train()
+    assert trainer.progress.skipped_updates == 1
+    assert all(p.isfinite().all() for p in trainer.model.parameters())
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_step_is_suppressed_by_a_flag(momentum: float) -> None:
+    model = torch.nn.Linear(3, 2)
+    config = SgdConfig(learning_rate=0.5, momentum=momentum, weight_decay=0.0)
+    optimizer = build_optimizer(config, model)
+    assert supports_found_inf(optimizer)
+    before = [p.detach().clone() for p in model.parameters()]
+    for skip in (True, False):
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, math.nan if skip else 1.0)
+        step_unless(optimizer, torch.tensor(skip))
+        moved = 0.0 if skip else 0.5
+        for old, parameter in zip(before, model.parameters(), strict=True):
+            torch.testing.assert_close(parameter, old - moved, rtol=0, atol=1e-6)
+    assert not hasattr(optimizer, "found_inf")
