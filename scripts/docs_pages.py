@@ -68,7 +68,12 @@ def _api_page(room: str) -> str:
     """Return the page of a package: its own docstring, then each of its modules."""
     folder = ROOT.joinpath(*room.split("."))
     modules = sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("__"))
-    lines = [f"# {room}", "", f"::: {room}", "    options: {show_root_heading: false, members: []}"]
+    lines = [
+        f"# {room}",
+        "",
+        f"::: {room}",
+        "    options: {show_root_heading: false, show_root_toc_entry: false, members: []}",
+    ]
     for module in modules:
         lines += ["", f"::: {room}.{module}"]
     return "\n".join(lines) + "\n"

@@ -134,7 +134,7 @@ def _overrides(words: list[str]) -> Iterator[str]:
         yield f"data={words[words.index('--data') + 1]}"
     for word in words:
         key, equals, value = word.partition("=")
-        if not equals or not re.fullmatch(r"[\w./]+", key) or value in ("", "..."):
+        if not equals or not re.fullmatch(r"[a-z][\w./]*", key) or value in ("", "..."):
             continue
         if key.startswith("hydra") or "$" in value:
             continue
@@ -203,6 +203,21 @@ def test_settings_named_in_sentences_exist(page: Path) -> None:
 def _is_optional(key: str) -> bool:
     """Whether a setting belongs to a part that is null until it is given, as data.test.path."""
     return key.startswith(("data.train.", "data.valid.", "data.test."))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_source_files_named_in_sentences_exist(page: Path) -> None:
+    for code in re.findall(r"`([^`\s]+)`", prose(page.read_text(encoding="utf-8"))):
+        if re.fullmatch(r"(nmt|tests|scripts|configs)/[\w/.]+", code):
+            assert (ROOT / code).exists(), f"{page.name}: {code} does not exist"
+        elif re.fullmatch(r"[a-z_]+/[a-z_/]+\.py", code):  # the README's reading order
+            assert (ROOT / "nmt" / code).exists(), f"{page.name}: nmt/{code} does not exist"
+
+
+def test_every_script_is_listed() -> None:
+    text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    scripts = [path.name for path in (ROOT / "scripts").iterdir() if path.is_file()]
+    assert [name for name in scripts if "." not in name and f"`scripts/{name}`" not in text] == []
 
 
 class Resources(HTMLParser):

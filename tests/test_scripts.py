@@ -11,6 +11,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ["scripts/setup", "scripts/test", "scripts/demo", "scripts/docs", ".ci/run"]
+PYTHON_SCRIPTS = [
+    *("attention_costs", "bench_peers", "bench_versions", "checkpoint_cost", "data_scale"),
+    *("draw_curves", "draw_scaling", "draw_schedules", "loader_speed"),
+]
 BASH = shutil.which("bash")
 
 pytestmark = pytest.mark.skipif(BASH is None, reason="needs bash")
@@ -89,6 +93,18 @@ def test_script_is_well_formed(name: str) -> None:
     assert not re.search(r"/(home|root|Users)/", text), f"{name} contains a path of one machine"
     check = subprocess.run([BASH or "bash", "-n", path], capture_output=True, text=True)
     assert check.returncode == 0, check.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PYTHON_SCRIPTS)
+def test_python_script_finds_its_imports_and_prints_help(name: str) -> None:
+    path = ROOT / "scripts" / name
+    result = subprocess.run(
+        [sys.executable, path, "--help"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    docstring = path.read_text(encoding="utf-8").partition('"""')[2]
+    assert docstring.splitlines()[0].split()[:3] == result.stdout.partition("\n\n")[2].split()[:3]
 
 
 def test_setup_prints_help(bare: Project) -> None:

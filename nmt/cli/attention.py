@@ -167,7 +167,7 @@ def _read_texts(options: _Options) -> tuple[list[str], list[str] | None]:
     elif options.source is not None:
         sources = read_lines(options.source)
         if not sources:
-            raise UserError(f"{options.source} holds no text")
+            raise UserError(f"{options.source} contains no text")
     else:
         assert options.sentence is not None
         sources = [options.sentence]

@@ -1,1 +1,1 @@
-"""Every setting as a typed dataclass; Hydra is met only here and in `nmt.cli`."""
+"""Every setting as a typed dataclass; only this package and `nmt.sweeps` use Hydra."""

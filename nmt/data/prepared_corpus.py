@@ -77,15 +77,7 @@ def prepare(
     dropped = None if data.dropped is None else Path(data.dropped).expanduser()
     if dropped is not None:
         check_dropped(dropped)
-    corpus = open_corpus(data)
-    if with_links and corpus.train[0].links is None:
-        raise UserError(
-            "guided alignment needs the word links of the training pairs: "
-            "set data.alignments.train=FILE"
-        )
-    if not with_links:
-        without = tuple(dataclasses.replace(source, links=None) for source in corpus.train)
-        corpus = dataclasses.replace(corpus, train=without)
+    corpus = _open(data, with_links=with_links)
     key = cache_key(corpus, data, tokenizer)
     folder = cache_directory(data) / key
     waiting = "another process is preparing the same data; waiting for it"
@@ -101,6 +93,19 @@ def prepare(
     if dropped is not None:
         _write_dropped(prepared, dropped)
     return prepared
+
+
+def _open(data: DataConfig, *, with_links: bool) -> Corpus:
+    corpus = open_corpus(data)
+    if with_links and corpus.train[0].links is None:
+        raise UserError(
+            "guided alignment needs the word links of the training pairs: "
+            "set data.alignments.train=FILE"
+        )
+    if with_links:
+        return corpus
+    without = tuple(dataclasses.replace(source, links=None) for source in corpus.train)
+    return dataclasses.replace(corpus, train=without)
 
 
 def _load(

@@ -99,7 +99,7 @@ def no_pairs_problem(split: str, outline: TextOutline) -> SplitProblem | None:
     locations = [outline.location(0)] if outline.pairs else []
     where = f" ({locations[0]} on)" if locations else ""
     message = f"no pair of {split} has text on both sides{where}: there is nothing to read"
-    remedy = "give files that hold text, where line i of both files is a pair"
+    remedy = "give files with text, where line i of both files is a pair"
     return SplitProblem("no_pairs", split, outline.pairs, locations, message, remedy)
 
 

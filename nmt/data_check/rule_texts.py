@@ -206,7 +206,7 @@ FAULT_REMEDIES = {
     "settings": "fix that setting, or give it after the files, and check again",
     "not_utf8": "convert it, if its encoding is LATIN1",
     "utf16": "convert it",
-    "no_text": "give the file that holds the text; check whether a download or a command failed",
+    "no_text": "give the file with the text; check whether a download or a command failed",
     "unequal_lines": "find the line that is missing or doubled, fix that file, and check again",
     "missing_column": "name them: data.train.source_column=NAME data.train.target_column=NAME",
     "too_few_columns": "fix that line: it must contain both sides, one in each column",

@@ -8,7 +8,10 @@ from nmt.sweeps.optuna_sweeper import register_sweeper
 
 
 def register_with_hydra() -> None:
-    """Register what ``configs/`` refers to; may be called more than once."""
+    """Register what ``configs/`` refers to; may be called more than once.
+
+    ``${plugin:EXTRA,PATH}`` is a class of a plugin that an extra installs.
+    """
     register_schemas()
     OmegaConf.register_new_resolver("plugin", plugin_class, replace=True)
     forget_settings_of_plugins()

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nmt import processes, runtime
 from nmt.config.schema import Config
+from nmt.config.training_settings import TrainingConfig
 from nmt.data.batch import Batch
 from nmt.data.batching import BatchingState, UpdateBatches
 from nmt.data.encoded import EncodedCorpus
@@ -150,7 +151,8 @@ class Trainer:
             self._guard.accept(self.progress)
             self.progress.tokens += result.tokens
             self._window.add(loss, result.tokens, norm, result.learning_rate, result.extra_losses)
-            self._services.progress_line.update(self._status())
+            status = _status(self._window, self.progress, self.config.training)
+            self._services.progress_line.update(status)
             return None
         if is_finite(loss, norm) or numbers.scale_overflow:
             return None  # every pair was dropped (out of memory), or the float16 loss overflowed
@@ -206,22 +208,9 @@ class Trainer:
             progress.validation_seconds += time.monotonic() - began
             self._rewind(f"the validation loss of update {progress.update} is {report.loss}")
             return
-        self._log_validation(report, is_best, time.monotonic() - began)
+        _log_validation(self._services, progress.update, report, is_best, time.monotonic() - began)
         progress.validation_seconds += time.monotonic() - began
         self._window = MetricWindow()  # the training speed excludes validations
-
-    def _log_validation(self, report: ValidationScores, is_best: bool, seconds: float) -> None:
-        update, scalars, log = self.progress.update, report.scalars(), self._services.metric_log
-        log.scalars(update, {f"valid/{name}": value for name, value in scalars.items()})
-        for tag, text in report.samples.items():
-            log.text(update, tag, text)
-        for tag, heatmap in report.heatmaps.items():
-            log.heatmap(update, tag, heatmap)
-        self._services.report(
-            f"update {update:,}  validation: perplexity {scalars['perplexity']:.2f}, "
-            f"BLEU {scalars['bleu']:.2f}, chrF {scalars['chrf']:.2f}"
-            f"{'  best so far' if is_best else ''}  ({seconds:.0f} s)"
-        )
 
     def _save_if_good(self, scalars: Mapping[str, float]) -> bool:
         """Save validated weights if they may be among the best; return whether they are best."""
@@ -271,18 +260,42 @@ class Trainer:
     def _stop_reason(self) -> StopReason | None:
         return stop_reason(self.config.training, self.progress, self._services.interrupted)
 
-    def _status(self) -> TrainingStatus:
-        window, progress, training = self._window, self.progress, self.config.training
-        return TrainingStatus(
-            update=progress.update,
-            max_updates=training.max_updates,
-            epoch=progress.epoch + 1,
-            loss=window.loss,
-            learning_rate=window.learning_rate,
-            gradient_norm=window.gradient_norm,
-            tokens_per_second=window.tokens_per_second,
-            seconds_left=seconds_left(training, progress),
-        )
+
+def _log_validation(
+    services: TrainerServices,
+    update: int,
+    scores: ValidationScores,
+    is_best: bool,
+    seconds: float,
+) -> None:
+    """Log scores, samples and heatmaps of a validation, and report the scores in one line."""
+    scalars, log = scores.scalars(), services.metric_log
+    log.scalars(update, {f"valid/{name}": value for name, value in scalars.items()})
+    for tag, text in scores.samples.items():
+        log.text(update, tag, text)
+    for tag, heatmap in scores.heatmaps.items():
+        log.heatmap(update, tag, heatmap)
+    services.report(
+        f"update {update:,}  validation: perplexity {scalars['perplexity']:.2f}, "
+        f"BLEU {scalars['bleu']:.2f}, chrF {scalars['chrf']:.2f}"
+        f"{'  best so far' if is_best else ''}  ({seconds:.0f} s)"
+    )
+
+
+def _status(
+    window: MetricWindow, progress: TrainingProgress, training: TrainingConfig
+) -> TrainingStatus:
+    """Return what the progress line shows."""
+    return TrainingStatus(
+        update=progress.update,
+        max_updates=training.max_updates,
+        epoch=progress.epoch + 1,
+        loss=window.loss,
+        learning_rate=window.learning_rate,
+        gradient_norm=window.gradient_norm,
+        tokens_per_second=window.tokens_per_second,
+        seconds_left=seconds_left(training, progress),
+    )
 
 
 def _loader(corpus: EncodedCorpus, samplers: Samplers | None, config: Config) -> UpdateLoader:

@@ -51,7 +51,7 @@ def determiner(kind: str, gender: str, case: str, possessive: str = "") -> str:
 
 
 def adjective(stem: str, kind: str, gender: str, case: str) -> str:
-    """Return the attributive adjective with the ending its determiner calls for."""
+    """Return the attributive adjective with the ending that its determiner requires."""
     if kind in ("the", "this", "which", "every"):
         pattern = "weak"
     elif kind in ("a", "no", "poss"):
@@ -62,7 +62,7 @@ def adjective(stem: str, kind: str, gender: str, case: str) -> str:
 
 
 def decline(singular: str, plural: str, weak: str, gender: str, case: str) -> str:
-    """Return the noun in a case; gender 'pl' asks for the plural."""
+    """Return the noun in a case; gender 'pl' selects the plural."""
     if gender == "pl":
         needs_n = case == "dat" and plural[-1] not in "ns"
         return plural + "n" if needs_n else plural
@@ -108,7 +108,7 @@ def familiar_imperative(infinitive: str) -> str:
 
 
 def contract(words: Words) -> Words:
-    """Join preposition and article (in dem, zu der) where German does."""
+    """Contract preposition and article (in dem, zu der) as German does."""
     out: Words = []
     for word in words:
         if out and not word.fixed:
@@ -171,7 +171,7 @@ def number(value: int) -> str:
 
 
 def ordinal_dative(value: int) -> str:
-    """Write an ordinal from 1 to 31 as it stands after 'am'."""
+    """Write an ordinal from 1 to 31 as it is used after 'am'."""
     irregular = {1: "ersten", 3: "dritten", 7: "siebten", 8: "achten"}
     if value in irregular:
         return irregular[value]

@@ -13,7 +13,7 @@ def word_forms(lines: list[str]) -> Counter[str]:
 
 
 def crosses(align: tuple[tuple[int, int], ...]) -> bool:
-    """Tell whether two links of a pair cross."""
+    """Return whether two links of a pair cross."""
     return any(a < c and b > d for a, b in align for c, d in align)
 
 

@@ -1,4 +1,4 @@
-"""Putting a frame and the fillers of its slots into words."""
+"""Realises a frame and the fillers of its slots as sentences."""
 
 from __future__ import annotations
 

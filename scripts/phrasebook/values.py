@@ -1,4 +1,4 @@
-"""What fills a slot of a frame: each value renders its words in both languages."""
+"""Fillers of the slots of a frame; each value renders its words in both languages."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def scaling(load_script: Callable[[str], Any]) -> Any:
     ("arguments", "message"),
     [
         (["--updates", "0"], "--updates must be 1 or more"),
-        (["--output", "nowhere/scaling.png"], "there is no folder nowhere"),
+        (["--output", "nowhere/scaling.png"], "the folder nowhere does not exist"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_before_all_is_measured(

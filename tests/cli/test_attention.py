@@ -196,7 +196,7 @@ def test_files_that_do_not_fit_are_refused(
         "--source", source, "--grid", "--output", "a.png"
     )
     empty = _write(tmp_path / "empty.en", [])
-    assert f"{empty} holds no text" in message("--source", empty)
+    assert f"{empty} contains no text" in message("--source", empty)
 
 
 def test_a_model_without_attention_is_refused(refused: Refused, blind_model: Path) -> None:

@@ -135,8 +135,8 @@ def test_a_run_translates_its_validation_text_or_a_given_text(
         (["train", "--updates", "0"], "--updates"),
         (["train", "--against", "model=cnn"], "cnn"),
         (["train", "--against", "'open"], "--against"),
-        (["train", "--against", "seed=2", "--profile", "1"], "--profile without --against"),
-        (["decode", "--model", "nowhere", "seed=2"], "give one of both"),
+        (["train", "--against", "seed=2", "--profile", "1"], "use it without --against"),
+        (["decode", "--model", "nowhere", "seed=2"], "give only one of them"),
         (["decode", "--model", "nowhere"], "nowhere"),
     ],
 )

@@ -185,7 +185,7 @@ def test_a_split_without_text_is_refused(
     for language in ("en", "de"):
         (corpus / f"{split}.{language}").write_text(content)
     message = refused("train", *tiny(corpus), after_progress=True)
-    assert f"{corpus / split}.en holds no text" in message
+    assert f"{corpus / split}.en contains no text" in message
 
 
 def test_text_that_is_not_utf_8_names_the_line(refused: Refused, corpus: Path, tiny: Tiny) -> None:

@@ -46,7 +46,7 @@ def test_filtered_pairs_are_reported_and_written(
     )
     assert result.status == 0, result.err
     table = [line.split() for line in result.err.splitlines()]
-    assert ["left", "out", "2"] in [line[:3] for line in table]
+    assert ["dropped", "2"] in [line[:2] for line in table]
     assert ["copy", "1"] in [line[:2] for line in table]
     assert ["blank", "1"] in [line[:2] for line in table]
     rows = [line.split("\t")[:3] for line in (tmp_path / "dropped.tsv").read_text().splitlines()]
@@ -80,7 +80,7 @@ def test_a_tag_that_is_not_one_piece_is_reported(nmt: Nmt, settings: list[str]) 
 
 def test_weights_that_leave_no_pair_are_refused(refused: Refused, settings: list[str]) -> None:
     message = refused("prepare", *settings, "data.train.weight=0.0001", after_progress=True)
-    assert message.startswith("an epoch holds no pair: ")
+    assert message.startswith("an epoch has no pairs: ")
 
 
 def test_a_home_folder_stands_for_itself(

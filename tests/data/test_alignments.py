@@ -1,4 +1,4 @@
-"""Word links find their corpus and their cache entry, and links of another text are refused."""
+"""Word links belong to a corpus and a cache entry; links of another text are refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +46,7 @@ LINKS = ["0-1 1-0", "", "0-0 1-1 2p2"]
 
 @pytest.fixture
 def data(tmp_path: Path) -> FilesDataConfig:
-    """Three splits of the same text, their links in ``<split>.align``, of which none is named."""
+    """Three splits of the same text; their links are in ``<split>.align`` but not configured."""
     for split in SPLITS:
         for suffix, lines in (("en", SOURCE), ("de", TARGET), ("align", LINKS)):
             (tmp_path / f"{split}.{suffix}").write_text("\n".join(lines) + "\n")
@@ -69,7 +69,7 @@ def data(tmp_path: Path) -> FilesDataConfig:
 
 @pytest.fixture
 def named(data: FilesDataConfig, tmp_path: Path) -> FilesDataConfig:
-    """The same with its links."""
+    """The same corpus with its links configured."""
     names = {split: str(tmp_path / f"{split}.align") for split in SPLITS}
     return replace(data, alignments=AlignmentFiles(**names))
 
@@ -142,12 +142,12 @@ def test_the_phrasebook_brings_its_links_in_either_direction() -> None:
     ("content", "complaint"),
     [
         ("0-0\n\n", "valid.align ends before pair 3"),
-        ("0-0\n\n0-0\n\n", "valid.align goes on behind the last of 3 pairs"),
+        ("0-0\n\n0-0\n\n", "valid.align continues after the last of 3 pairs"),
         ("0-0\n\n3-0\n", r"valid.align, line 3: the link 3-0 points outside .* 3 source and 3"),
         ("0-2\n\n\n", r"valid.align, line 1: the link 0-2 points outside .* 2 source and 2 target"),
         ("\n0-0\n\n", r"valid.align, line 2: the link 0-0 points outside .* 0 source and 1 target"),
         ("0p2\n\n\n", "valid.align, line 1: the link 0-2 points outside"),
-        ("0-0\n\n0_0\n", "valid.align, line 3: '0_0' is no link"),
+        ("0-0\n\n0_0\n", "valid.align, line 3: '0_0' is not a link"),
     ],
 )
 def test_links_of_another_text_are_refused(
@@ -165,7 +165,7 @@ def test_a_missing_file_of_links_is_named(named: FilesDataConfig, tmp_path: Path
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_gold_apart_from_the_corpus_is_read_in_its_direction(
+def test_a_separate_gold_set_is_read_in_its_direction(
     data: FilesDataConfig, tmp_path: Path, flip: bool
 ) -> None:
     source, target, links = (tmp_path / f"gold.{suffix}" for suffix in ("en", "de", "align"))
@@ -175,7 +175,7 @@ def test_gold_apart_from_the_corpus_is_read_in_its_direction(
     gold = GoldAlignments(source=str(source), target=str(target), links=str(links), flip=flip)
     found = open_corpus(replace(data, gold=gold)).gold
     assert found == ParallelText(["a b c"], ["d e"], [parse_links("2-0 0p1")])
-    with pytest.raises(UserError, match=r"gold\.align, line 1: .* in this direction\?"):
+    with pytest.raises(UserError, match=r"gold\.align, line 1: .* in this direction"):
         open_corpus(replace(data, gold=replace(gold, flip=not flip)))
 
 
@@ -199,7 +199,7 @@ def test_prepared_links_are_those_of_the_pairs_that_are_left(named: FilesDataCon
     for prepared in (made, found):
         links = prepared.train.links
         assert links is not None
-        assert len(links) == len(prepared.train) == 2  # the blank one is left out
+        assert len(links) == len(prepared.train) == 2  # the blank pair is dropped
         for row, number in enumerate((0, 2)):
             words = parse_links(LINKS[number]).sure
             sides = prepared.tokenizers.source, prepared.tokenizers.target
@@ -224,7 +224,7 @@ def test_links_change_nothing_for_a_run_that_is_not_guided(
     assert again.train.links is None
 
 
-def test_other_links_are_prepared_anew(named: FilesDataConfig, tmp_path: Path) -> None:
+def test_other_links_are_prepared_again(named: FilesDataConfig, tmp_path: Path) -> None:
     prepare(named, TOKENIZER)
     assert not prepare(named, TOKENIZER, with_links=True).from_cache
     (tmp_path / "train.align").write_text("0-0\n\n\n")

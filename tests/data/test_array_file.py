@@ -1,4 +1,4 @@
-"""Array files grow row by row and come back as they were."""
+"""Array files are written row by row and read back unchanged."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def test_rows_stay_on_the_disk(tmp_path: Path) -> None:
     assert isinstance(open_array(tmp_path / "a.npy"), np.memmap)
 
 
-def test_a_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_truncated_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.npy"
     with ArrayWriter(file, np.int64) as writer:
         writer.append(np.arange(1000))
@@ -49,7 +49,7 @@ def test_a_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_writer_that_was_not_closed_left_no_rows(tmp_path: Path) -> None:
-    """Whoever is killed leaves a file that claims nothing."""
+    """A killed writer leaves a file without rows."""
     writer = ArrayWriter(tmp_path / "a.npy", np.int64)
     writer.append(np.arange(1000))
     assert len(open_array(tmp_path / "a.npy")) == 0

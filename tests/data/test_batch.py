@@ -1,4 +1,4 @@
-"""Batches: targets shifted by one, masks true on what is real."""
+"""Batches: targets are shifted by one, masks are true on real pieces."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_pairs_of_a_corpus_keep_together() -> None:
     assert torch.equal(batch.target_output_ids, expected.target_output_ids)
 
 
-def test_a_batch_moves_as_a_whole() -> None:
+def test_a_batch_moves_completely() -> None:
     moved = collate([[4]], [[5]]).to(torch.device("meta"))
     for name in ("source_ids", "source_mask", "target_input_ids", "target_output_ids"):
         assert getattr(moved, name).device.type == "meta", f"{name} stayed behind"

@@ -1,4 +1,4 @@
-"""Token-budget batches: every pair once an epoch, little padding, an order to resume from."""
+"""Token-budget batches: every pair once per epoch, little padding, a resumable order."""
 
 import pickle
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Lengths = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def realistic_lengths(count: int) -> tuple[Lengths, Lengths]:
-    """Lengths as in news or captions: log-normal, the target's near the source's."""
+    """Lengths as in news or captions: log-normal, with similar source and target lengths."""
     random = np.random.default_rng(1)
     source = random.lognormal(2.8, 0.5, count)
     target = source * random.normal(1.05, 0.15, count)
@@ -32,7 +32,7 @@ def cut(lengths: tuple[Lengths, Lengths], budget: int, seed: int = 1) -> list[In
 
 
 def padded(lengths: Lengths, batch: Indices) -> int:
-    """Places a batch takes, pads and EOS included."""
+    """Slots of a batch, including PAD and EOS."""
     return len(batch) * (int(lengths[batch].max()) + 1)
 
 
@@ -53,7 +53,7 @@ def stream(
     return make
 
 
-BUFFERS = [None, 40, 10**6]  # everything, an eighth of it in each of many buffers, one buffer
+BUFFERS = [None, 40, 10**6]  # no buffer, many small buffers, one buffer for everything
 
 
 def plain(updates: list[list[Indices]]) -> list[list[list[int]]]:
@@ -73,7 +73,7 @@ def test_every_pair_is_in_one_batch(budget: int) -> None:
 
 
 @pytest.mark.parametrize("budget", [37, 512, 4096])
-def test_the_budget_holds_with_pads_and_longer_pairs_stand_alone(budget: int) -> None:
+def test_the_budget_includes_padding_and_longer_pairs_are_alone(budget: int) -> None:
     source, target = realistic_lengths(3000)
     source[:5], target[5:10] = 3 * budget, 2 * budget
     batches = cut((source, target), budget)
@@ -111,7 +111,7 @@ def test_equals_get_new_company_with_another_order() -> None:
 
 @pytest.mark.parametrize("buffer", BUFFERS)
 @pytest.mark.parametrize("accumulation", [1, 3])
-def test_an_epoch_holds_every_pair_once(
+def test_an_epoch_contains_every_pair_once(
     stream: Callable[..., UpdateBatches], accumulation: int, buffer: int | None
 ) -> None:
     batches = stream(accumulation, shuffle_buffer=buffer)
@@ -144,7 +144,7 @@ def test_batches_of_an_epoch_come_in_mixed_lengths(stream: Callable[..., UpdateB
 
 @pytest.mark.parametrize("buffer", BUFFERS)
 @pytest.mark.parametrize("accumulation", [1, 3])
-def test_a_stream_goes_on_from_its_state(
+def test_a_stream_continues_from_its_state(
     stream: Callable[..., UpdateBatches], accumulation: int, buffer: int | None
 ) -> None:
     def fresh() -> UpdateBatches:
@@ -152,7 +152,7 @@ def test_a_stream_goes_on_from_its_state(
 
     updates = fresh().updates_per_epoch()
     assert updates > 3
-    whole = plain(list(islice(fresh(), 2 * updates + 2)))  # in one go
+    whole = plain(list(islice(fresh(), 2 * updates + 2)))  # without interruption
     for moment in (0, 1, 3, updates - 1, updates, updates + 2):
         interrupted, resumed = fresh(), fresh()
         list(islice(interrupted, moment))
@@ -187,17 +187,17 @@ def test_processes_share_every_batch_and_hand_over_to_any_number(
             state = shares[0].state
 
 
-def test_a_state_behind_the_end_of_an_epoch_goes_on_with_the_next(
+def test_a_state_after_the_end_of_an_epoch_continues_with_the_next(
     stream: Callable[..., UpdateBatches],
 ) -> None:
-    # As when a run goes on with larger batches.
+    # As if a run is resumed with larger batches.
     beyond = next(stream().updates(BatchingState(0, 10**6)))
     assert beyond.epoch == 1
     assert beyond.after == BatchingState(1, 1)
 
 
 @pytest.mark.parametrize("buffer", BUFFERS)
-def test_a_source_of_weight_two_is_seen_twice(
+def test_a_source_of_weight_two_is_used_twice(
     stream: Callable[..., UpdateBatches], buffer: int | None
 ) -> None:
     batches = stream(sections=(150, 50), weights=(1.0, 2.0), shuffle_buffer=buffer)
@@ -239,7 +239,7 @@ def test_a_stream_travels_without_its_lengths(stream: Callable[..., UpdateBatche
 
 
 @given(st.lists(st.tuples(st.integers(0, 70_000), st.integers(0, 70_000)), min_size=1))
-def test_a_key_holds_both_lengths(pairs: list[tuple[int, int]]) -> None:
+def test_a_key_encodes_both_lengths(pairs: list[tuple[int, int]]) -> None:
     sources, targets = np.array(pairs).T
     keys = LengthKeys.of_lengths(sources, targets)
     found = keys.lengths(keys.keys.astype(np.int64))

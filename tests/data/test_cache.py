@@ -1,4 +1,4 @@
-"""A folder of the cache is made once, and is whole or not there."""
+"""A cache folder is made once; it is complete or absent."""
 
 import multiprocessing
 import time
@@ -55,7 +55,7 @@ def _make(folder: Path, made: Path) -> None:
         if partial is not None:
             with (made / "times").open("a") as file:
                 file.write("x")
-            while not (made / "waited").exists():  # the other one has come and waits
+            while not (made / "waited").exists():  # until the other process waits
                 time.sleep(0.01)
             (partial / "file").write_text("content")
     assert (folder / "file").read_text() == "content"
@@ -83,7 +83,7 @@ def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         pass
 
 
-def test_what_a_killed_process_left_of_other_data_goes_too(tmp_path: Path) -> None:
+def test_remains_of_killed_processes_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".partial-killed").mkdir()
     (tmp_path / ".partial-killed" / "half").write_text("half")
     with made_once(tmp_path / "under way", _ignore) as busy:

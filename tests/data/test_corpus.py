@@ -1,4 +1,4 @@
-"""Corpora from where they live: files, the phrasebook, and datasets by name or folder."""
+"""Corpora from files, the phrasebook, and datasets by name or folder."""
 
 import gzip
 import json
@@ -146,7 +146,7 @@ def test_a_row_without_text_is_named(hub: Hub, tmp_path: Path, nested: bool) -> 
 def test_an_empty_split_is_refused(hub: Hub, tmp_path: Path) -> None:
     _write_json(tmp_path, nested=False)
     (tmp_path / "test.jsonl").write_text(json.dumps({"en": " ", "de": "x"}) + "\n")
-    with pytest.raises(UserError, match="holds no text"):
+    with pytest.raises(UserError, match="contains no text"):
         _read(hub(tmp_path))
 
 

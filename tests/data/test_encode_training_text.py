@@ -1,4 +1,4 @@
-"""What is kept becomes pieces in order, in any chunks; a text that changes meanwhile is noticed."""
+"""Kept pairs are encoded in order, for any chunk size; text that changes meanwhile is noticed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -65,7 +65,7 @@ def _texts(corpus: PreparedCorpus, side: str) -> list[str]:
     return [tokenizer.decode(sequences[i].tolist()) for i in range(len(sequences))]
 
 
-def test_the_kept_pairs_stand_in_order_source_after_source(
+def test_the_kept_pairs_are_in_order_source_after_source(
     prepared: Callable[..., PreparedCorpus], tmp_path: Path
 ) -> None:
     corpus = prepared()
@@ -119,9 +119,7 @@ def test_chunks_change_nothing(
         np.testing.assert_array_equal(one.offsets, other.offsets)
 
 
-def test_what_was_left_out_can_be_read(
-    prepared: Callable[..., PreparedCorpus], tmp_path: Path
-) -> None:
+def test_dropped_pairs_can_be_read(prepared: Callable[..., PreparedCorpus], tmp_path: Path) -> None:
     table = tmp_path / "dropped.tsv"
     corpus = prepared(dropped=str(table))
     rows = [line.split("\t") for line in table.read_text().splitlines()[1:]]
@@ -133,7 +131,7 @@ def test_what_was_left_out_can_be_read(
             stem.with_suffix(f".{language}").read_text().splitlines()[number]
             for language in ("en", "de")
         ]
-        assert [source, target] == texts  # without the tag, as it stands in the file
+        assert [source, target] == texts  # without the tag, as in the file
         assert rule == ("too_long" if source and target else "blank")
 
 

@@ -1,4 +1,4 @@
-"""Which pairs are left out, by which rule, and what is told of it."""
+"""Which pairs are dropped, by which rule, and how this is reported."""
 
 import gzip
 import pickle
@@ -28,7 +28,7 @@ GOOD = ("Ein Hund schläft auf dem Sofa.", "A dog is asleep on the sofa.")
 
 @pytest.fixture
 def filters() -> Make:
-    """Settings with every rule off but those given."""
+    """Settings with every rule off except the given ones."""
     off = {
         "max_words": None,
         "max_ratio": None,
@@ -47,7 +47,7 @@ def rule_of(config: FiltersConfig, pair: tuple[str, str], languages=("de", "en")
     return RULES[verdicts[0]]
 
 
-BREAKING = [  # what is on, a pair that breaks it, a neighbour that does not, the rule
+BREAKING = [  # settings, a pair that breaks the rule, a similar pair that does not, the rule
     ({}, ("", "A dog."), GOOD, "blank"),
     ({}, ("Ein Hund.", " \u3000\t"), GOOD, "blank"),
     ({"max_words": 3}, ("Das ist ein Hund", "A dog"), ("Ein Hund ist", "A dog is"), "max_words"),
@@ -110,7 +110,7 @@ def test_a_language_of_two_scripts_may_be_in_either(filters: Make) -> None:
         assert rule_of(filters(scripts=True), (text, "A dog."), ("sr", "en")) == "kept"
 
 
-def test_overlap_is_either_side_apart_from_case_and_punctuation(filters: Make) -> None:
+def test_overlap_is_either_side_ignoring_case_and_punctuation(filters: Make) -> None:
     config = filters(test_overlap=True)
     held_out = held_out_hashes([([GOOD[0]], [GOOD[1]]), (["Ja."], ["Yes."])])
     assert len(held_out) == 2
@@ -123,7 +123,7 @@ def test_overlap_is_either_side_apart_from_case_and_punctuation(filters: Make) -
     assert rule_of(config, GOOD, held_out=held_out_hashes([])) == "kept"
 
 
-def test_overlap_is_found_where_words_are_not_written_apart(filters: Make) -> None:
+def test_overlap_is_found_where_words_are_not_separated(filters: Make) -> None:
     long, short = "我们昨天在公园里看见了一只狗。", "你好。"
     held_out = held_out_hashes([([long, short], ["12 345-678-901", "Hi."])])
     config = filters(test_overlap=True)
@@ -152,7 +152,7 @@ def test_the_first_of_equal_keys_is_kept(keys: list[int]) -> None:
     assert first_only(np.array(keys, dtype=np.uint64)).tolist() == firsts
 
 
-def test_a_table_tells_what_was_left_out_most_first() -> None:
+def test_a_table_lists_the_largest_counts_first() -> None:
     table = DropTable()
     assert table.lines() == []
     table.count(np.zeros(1988, dtype=np.uint8))
@@ -218,7 +218,7 @@ def test_a_fault_leaves_the_old_table_and_nothing_else(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(UserError, match=r"data\.dropped=.*file/dropped\.tsv cannot be written"),

@@ -1,4 +1,4 @@
-"""All training text is judged once: alike in any chunks and processes, across all sources."""
+"""Training text is judged once, with the same verdicts for any chunks and processes."""
 
 import functools
 import os
@@ -109,7 +109,7 @@ def test_chunks_and_processes_change_nothing(
 
 
 def test_a_dropped_pair_does_not_count_as_the_first_of_equals() -> None:
-    """Of ("same", "same") the copy rule leaves none, so none is a duplicate either."""
+    """The copy rule drops every ("same", "same"), so none of them is a duplicate."""
     keeps = replace(FILTERS, copies=False)
     judged, _ = _judge(filters=keeps)
     assert _rules(judged)[0][3] == "kept"
@@ -118,7 +118,7 @@ def test_a_dropped_pair_does_not_count_as_the_first_of_equals() -> None:
 
 @dataclass(frozen=True)
 class Deadly(ChunkJudge):
-    """A judge that ends its process, as the kernel does for want of memory."""
+    """A judge that kills its process, as the kernel does when memory runs out."""
 
     def __call__(self, chunk: PairChunk) -> judging.JudgedChunk:
         if parent_process() is not None:
@@ -126,7 +126,7 @@ class Deadly(ChunkJudge):
         return super().__call__(chunk)
 
 
-def test_a_worker_that_is_killed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_is_killed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "CHUNK", 1)
     monkeypatch.setattr(chunk_workers, "_SMALL", 1)
     judge = Deadly(PairFilters(FILTERS, ("en", "de")), FILTERS, INSPECT)
@@ -163,13 +163,13 @@ def test_a_worker_ends_with_its_parent_however_that_ends() -> None:
 
 
 def _runs(process: int) -> bool:
-    """Whether a process is there, and no zombie that nobody has buried."""
+    """Whether a process exists and is not a zombie."""
     status = Path(f"/proc/{process}/stat")
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_tag_is_no_part_of_what_is_judged() -> None:
-    """A tag would hide copies; but what differs by its tag is not the same pair."""
+    """A tag would hide copies; but pairs with different tags are different pairs."""
     sources = [
         TrainingSource("data.train", Listed(ONE)),
         TrainingSource("x", TaggedPairs(Listed(ONE), "<bt>")),
@@ -183,7 +183,7 @@ def test_a_tag_is_no_part_of_what_is_judged() -> None:
 
 @dataclass(frozen=True)
 class Watchful(ChunkJudge):
-    """A judge that works only where Ctrl-C was held back before its process began."""
+    """A judge that works only if Ctrl-C was blocked before its process started."""
 
     def __call__(self, chunk: PairChunk) -> judging.JudgedChunk:
         if parent_process() is not None:
@@ -195,7 +195,7 @@ class Watchful(ChunkJudge):
 def test_workers_are_deaf_to_ctrl_c_from_their_first_instruction(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One that heard it while it still imports would print a traceback beside the one line."""
+    """A worker interrupted during its imports would print a traceback beside the message."""
     monkeypatch.setattr(judging, "CHUNK", 1)
     monkeypatch.setattr(chunk_workers, "_SMALL", 1)
     judge = Watchful(PairFilters(FILTERS, ("en", "de")), FILTERS, INSPECT)

@@ -1,4 +1,4 @@
-"""Texts in another language than they should be."""
+"""Texts in another language than expected are found."""
 
 import sys
 
@@ -34,12 +34,12 @@ def test_codes_that_are_used_for_one_another_are_taken_for_one(language: str) ->
     assert surely_other([NORWEGIAN, GERMAN], language, 0.5) == [False, True]
 
 
-def test_a_language_unknown_to_the_identifier_is_told() -> None:
+def test_a_language_unknown_to_the_identifier_is_reported() -> None:
     with pytest.raises(UserError, match=r"'tlh'.*data\.filters\.language=null"):
         surely_other([ENGLISH], "tlh", 0.9)
 
 
-def test_without_the_extra_its_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_its_name_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "py3langid.langid", None)
     _identifier.cache_clear()
     with pytest.raises(UserError, match=r'pip install "nmt\[language\]"'):

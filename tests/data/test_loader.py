@@ -1,4 +1,4 @@
-"""Updates made here or ahead: the same bits, the state of what was taken, nothing left running."""
+"""Updates made here or in workers are identical; the state follows them; workers end."""
 
 import multiprocessing
 import os
@@ -33,13 +33,13 @@ Loaders = Callable[..., UpdateLoader]
 def corpus(
     make_pairs: Callable[..., Any], corpus_of: Callable[[Any], EncodedCorpus]
 ) -> EncodedCorpus:
-    """200 pairs, some 45 updates of 60 target tokens."""
+    """200 pairs, about 45 updates of 60 target tokens."""
     return corpus_of(make_pairs(*np.random.default_rng(2).integers(1, 15, (2, 200)).tolist()))
 
 
 @pytest.fixture
 def loader(corpus: EncodedCorpus) -> Loaders:
-    """A factory of loaders; workers are forked, which is quick."""
+    """A factory of loaders; workers are forked, which is fast."""
 
     def make(workers: int = 0, *, of: EncodedCorpus = corpus, **settings: Any) -> UpdateLoader:
         order = {name: settings.pop(name) for name in ("rank", "world") if name in settings}
@@ -71,7 +71,7 @@ def assert_nothing_runs() -> None:
 
 
 class Changed:
-    """A corpus side that fails, or asks for something, when it is read."""
+    """A corpus side that fails, or calls a function, when it is read."""
 
     def __init__(self, side: PieceSequences, read: Callable[[], None]) -> None:
         self.offsets, self._ids, self._read = side.offsets, side.ids, read
@@ -106,7 +106,7 @@ def test_workers_make_the_same_bits(loader: Loaders, workers: int, method: str) 
     assert_nothing_runs()
 
 
-def test_the_state_is_of_what_was_taken_whoever_goes_on(loader: Loaders) -> None:
+def test_the_state_follows_the_updates_taken(loader: Loaders) -> None:
     whole = take(loader(), 40)
     found, state = [], BatchingState()
     for workers, count in ((1, 3), (0, 20), (2, 17)):
@@ -118,7 +118,7 @@ def test_the_state_is_of_what_was_taken_whoever_goes_on(loader: Loaders) -> None
     assert_same(found, whole)
 
 
-def test_iterating_again_goes_on(loader: Loaders) -> None:
+def test_iterating_again_continues(loader: Loaders) -> None:
     whole, twice = take(loader(), 9), loader(1)
     assert_same([*islice(twice, 4), *islice(twice, 5)], whole)
     twice.close()
@@ -162,7 +162,7 @@ def test_a_share_may_be_empty(loader: Loaders) -> None:
 
 
 class OddError(Exception):
-    """An exception that cannot be made again from its text."""
+    """An exception that cannot be unpickled from its text."""
 
     def __init__(self, first: str, second: str) -> None:
         super().__init__(f"{first} {second}")
@@ -181,7 +181,7 @@ def test_an_error_arrives_as_what_it_was(
     assert_nothing_runs()
 
 
-def test_an_error_tells_where_it_happened(loader: Loaders, corpus: EncodedCorpus) -> None:
+def test_an_error_shows_where_it_happened(loader: Loaders, corpus: EncodedCorpus) -> None:
     def fail() -> None:
         raise OddError("what cannot", "be pickled")
 
@@ -235,7 +235,7 @@ def test_what_is_made_ahead_is_bounded(loader: Loaders, corpus: EncodedCorpus) -
         while made.value != before:
             before = made.value
             time.sleep(0.1)
-        # Two batches an update; a pipe of 64 KiB holds some dozens of these tiny ones.
+        # Two batches per update; a pipe of 64 KiB buffers some dozens of these tiny updates.
         assert before < 200, f"{before} batches wait"
 
 
@@ -249,7 +249,7 @@ if __name__ == "__main__":
     side = PieceSequences.from_lists([[5] * 100] * 500)
     maker = UpdateMaker(UpdateBatches(EncodedCorpus(side, side), 20_000, 1, 1))
     process = MakerProcess(maker, BatchingState(), 0, 1, sys.argv[1])
-    for number in (signal.SIGINT, signal.SIGTERM):  # before it could see to that itself
+    for number in (signal.SIGINT, signal.SIGTERM):  # before the worker could ignore them itself
         os.kill(multiprocessing.active_children()[0].pid, number)
     process.receive()
     assert "torch" not in sys.modules
@@ -277,13 +277,13 @@ def test_processes_end_with_the_trainer(tmp_path: Path, method: str, end: str) -
 
 
 class Doubling:
-    """A sampler that writes some pieces twice, and keeps what it was given."""
+    """A sampler that doubles some pieces and records its inputs."""
 
     def sample(self, ids: Sequence[int], random: Random) -> list[int]:
         return [piece for piece in ids for _ in range(1 + int(random.random() < 0.5))]
 
 
-def test_sampled_cuts_differ_by_epoch_and_not_by_who_makes_them(loader: Loaders) -> None:
+def test_sampled_segmentations_differ_by_epoch_not_by_worker(loader: Loaders) -> None:
     samplers = Doubling(), Doubling()
     here, ahead = take(loader(samplers=samplers), 60), take(loader(2, samplers=samplers), 60)
     assert_same(ahead, here)
@@ -292,7 +292,7 @@ def test_sampled_cuts_differ_by_epoch_and_not_by_who_makes_them(loader: Loaders)
     assert_same(take(resumed, 5), here[7:12])
 
 
-def test_every_epoch_cuts_anew(corpus: EncodedCorpus) -> None:
+def test_every_epoch_segments_again(corpus: EncodedCorpus) -> None:
     samplers = Doubling(), Doubling()
     one = replace(corpus, source=PieceSequences.from_lists([list(range(5, 25))] * 200))
     maker = UpdateMaker(UpdateBatches(one, 10**6, 1, 1), samplers)
@@ -302,7 +302,7 @@ def test_every_epoch_cuts_anew(corpus: EncodedCorpus) -> None:
     assert not rows & {tuple(row) for row in second.tolist()}, "an epoch repeats the last one's"
 
 
-def test_a_sampled_cut_that_is_too_long_gives_way(corpus: EncodedCorpus) -> None:
+def test_a_sampled_segmentation_that_is_too_long_is_replaced(corpus: EncodedCorpus) -> None:
     batches = UpdateBatches(corpus, 10**6, 1, 1)
     longest = int(max(corpus.source.lengths.max(), corpus.target.lengths.max()))
     maker = UpdateMaker(batches, (Doubling(), Doubling()), max_length=longest)

@@ -1,4 +1,4 @@
-"""Several sources in one epoch: the shares asked for, and every pair of a source as often."""
+"""Several sources in one epoch: the configured shares, all pairs of a source equally often."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +13,7 @@ from nmt.config.data import FilesDataConfig, SourceConfig
 from nmt.config.schema import Config
 from nmt.data.mixture import epoch_counts, epoch_members, source_weights
 
-SIZES, COUNTS = (7, 50, 0, 13), (10, 20, 0, 40)  # more than once, a part, nothing, three times
+SIZES, COUNTS = (7, 50, 0, 13), (10, 20, 0, 40)  # more than one pass, a part, nothing, three passes
 
 
 def members(buffer: int | None, seed: int, epoch: int) -> list[Any]:
@@ -21,7 +21,7 @@ def members(buffer: int | None, seed: int, epoch: int) -> list[Any]:
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=6))
-def test_without_weights_every_pair_is_seen_once(sizes: list[int]) -> None:
+def test_without_weights_every_pair_is_used_once(sizes: list[int]) -> None:
     assert epoch_counts(sizes, [1.0] * len(sizes), 1.0) == sizes
 
 
@@ -45,7 +45,7 @@ def test_a_weight_says_how_many_times() -> None:
 def test_temperature_takes_a_root_of_the_shares() -> None:
     # The roots of 100 and 400 are 10 and 20: a third of 500, and two thirds.
     assert epoch_counts([100, 400], [1.0, 1.0], 2.0) == [167, 333]
-    # A weight counts as size does: the roots of 100 and 4 * 25 are equal.
+    # A weight acts like a size: the roots of 100 and 4 * 25 are equal.
     assert epoch_counts([100, 25], [1.0, 4.0], 2.0) == [100, 100]
     assert epoch_counts([1, 999], [1.0, 1.0], 1e9) == [500, 500]
 
@@ -55,7 +55,7 @@ def test_no_source_is_lost_to_rounding() -> None:
 
 
 @pytest.mark.parametrize("buffer", [None, 8, 24, 10**6])
-def test_pairs_of_a_source_are_seen_equally_often_over_epochs(buffer: int | None) -> None:
+def test_pairs_of_a_source_are_used_equally_often_over_epochs(buffer: int | None) -> None:
     seen = np.zeros(sum(SIZES), dtype=int)
     bounds = np.cumsum((0, *SIZES))
     for epoch in range(12):
@@ -81,7 +81,7 @@ def test_an_epoch_is_a_function_of_seed_and_number(buffer: int | None) -> None:
 def test_a_buffer_bounds_the_groups_and_mixes_distant_pairs() -> None:
     groups = list(epoch_members((1000,), (1000,), 80, 1, 0))
     assert all(len(group) <= 80 for group in groups)
-    assert len(groups) == 13  # 100 shards of 10, eight a group
+    assert len(groups) == 13  # 100 shards of 10, eight per group
     assert sorted(np.concatenate(groups).tolist()) == list(range(1000))
     assert all(np.ptp(group) > 100 for group in groups), "a group is one place of the corpus"
 

@@ -1,4 +1,4 @@
-"""Links of words become links of pieces, and a batch's rows of shares."""
+"""Word links become piece links, and distributions over source pieces in a batch."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,7 +31,7 @@ def of(*pairs: list[tuple[int, int]]) -> PieceLinks:
         ("0-0 1-1", [(0, 0), (0, 1), (1, 2), (2, 2)]),
         ("1-0", [(1, 0), (1, 1), (2, 0), (2, 1)]),
         ("0-0 0-1", [(0, 0), (0, 1), (0, 2)]),
-        ("0p0 1-1", [(1, 2), (2, 2)]),  # only what every annotator would draw is taught
+        ("0p0 1-1", [(1, 2), (2, 2)]),  # only sure links are used
         ("", []),
     ],
 )
@@ -47,7 +47,7 @@ def test_a_word_without_pieces_has_no_links() -> None:
 
 
 class Tokenizers:
-    """BatchShapes words in pieces of two characters."""
+    """Splits words into pieces of two characters."""
 
     def encode_words(self, sentence: str) -> tuple[list[int], list[int]]:
         words = [i for i, word in enumerate(sentence.split()) for _ in word[::2]]
@@ -79,7 +79,7 @@ def test_links_come_back_from_a_file(tmp_path: Path) -> None:
     assert isinstance(again.links, np.memmap)
 
 
-def test_links_follow_their_pairs_when_others_are_left_out() -> None:
+def test_links_follow_their_pairs_when_others_are_dropped() -> None:
     links = of([(0, 0)], [], [(1, 0)], [(0, 0), (0, 1)])
     kept = links.keep(np.array([0, 3]))
     assert [kept[i].tolist() for i in range(2)] == [[[0, 0]], [[0, 0], [0, 1]]]

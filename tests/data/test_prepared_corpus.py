@@ -1,4 +1,4 @@
-"""Preparation is done once, is kept under what it depends on, and is whole or not there."""
+"""A corpus is prepared once and cached by its inputs; an entry is complete or absent."""
 
 from dataclasses import fields, replace
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_the_second_call_finds_what_the_first_made(data: FilesDataConfig) -> Non
         np.testing.assert_array_equal(before.offsets, after.offsets)
 
 
-def test_pairs_with_a_blank_side_are_left_out_and_counted(data: FilesDataConfig) -> None:
+def test_pairs_with_a_blank_side_are_dropped_and_counted(data: FilesDataConfig) -> None:
     prepared = prepare(data, TOKENIZER)
     assert prepared.dropped.to_mapping() == {
         "kept": 4,
@@ -90,7 +90,7 @@ def test_pairs_with_a_blank_side_are_left_out_and_counted(data: FilesDataConfig)
     assert texts == [ENGLISH[i] for i in (0, 1, 3, 4)]
 
 
-def test_pairs_with_a_long_side_are_left_out_and_counted(data: FilesDataConfig) -> None:
+def test_pairs_with_a_long_side_are_dropped_and_counted(data: FilesDataConfig) -> None:
     whole = prepare(data, TOKENIZER).train
     longest = max(whole.source.lengths.max(), whole.target.lengths.max())
     prepared = prepare(replace(data, max_length=int(longest) - 1), TOKENIZER)
@@ -113,24 +113,24 @@ def _sequences(sequences: PieceSequences) -> list[list[int]]:
         {"normalization": "identity"},
     ],
 )
-def test_another_tokenizer_is_prepared_anew(data: FilesDataConfig, change: dict[str, Any]) -> None:
+def test_another_tokenizer_is_prepared_again(data: FilesDataConfig, change: dict[str, Any]) -> None:
     prepare(data, replace(TOKENIZER, vocab_size=26))
     assert not prepare(data, replace(TOKENIZER, **({"vocab_size": 26} | change))).from_cache
     assert len(_entries(data)) == 2
 
 
-def test_what_is_sampled_in_training_is_not_prepared_anew(data: FilesDataConfig) -> None:
+def test_what_is_sampled_in_training_is_not_prepared_again(data: FilesDataConfig) -> None:
     prepare(data, TOKENIZER)
     assert prepare(data, replace(TOKENIZER, sampling=0.1)).from_cache
 
 
 def test_every_setting_of_the_tokenizer_was_considered() -> None:
-    """A new one changes the cut, or is named here as one that does not."""
+    """A new setting changes the segmentation, or is listed here as one that does not."""
     settings = {field.name for field in fields(TokenizerConfig)}
     assert settings == {*TOKENIZER_SETTINGS, "sampling", "model", "target_model"}
 
 
-def test_another_length_or_text_is_prepared_anew(data: FilesDataConfig) -> None:
+def test_another_length_or_text_is_prepared_again(data: FilesDataConfig) -> None:
     prepare(data, TOKENIZER)
     assert not prepare(replace(data, max_length=99), TOKENIZER).from_cache
     Path(data.train.target).write_text("\n".join([*GERMAN[:-1], "fünf"]) + "\n")
@@ -139,7 +139,7 @@ def test_another_length_or_text_is_prepared_anew(data: FilesDataConfig) -> None:
     assert prepared.dropped.dropped == 1
 
 
-def test_swapped_languages_are_prepared_anew(data: FilesDataConfig) -> None:
+def test_swapped_languages_are_prepared_again(data: FilesDataConfig) -> None:
     there = prepare(data, TOKENIZER)
     train, valid = (
         SourceConfig(source=split.target, target=split.source) for split in (data.train, data.valid)
@@ -151,7 +151,7 @@ def test_swapped_languages_are_prepared_anew(data: FilesDataConfig) -> None:
     assert texts == [there.tokenizers.target.decode(ids) for ids in _sequences(there.train.target)]
 
 
-def test_what_validation_holds_changes_nothing_that_is_learned_from(data: FilesDataConfig) -> None:
+def test_validation_text_does_not_change_the_training_data(data: FilesDataConfig) -> None:
     before = prepare(data, TOKENIZER)
     assert data.valid.source is not None
     Path(data.valid.source).write_text("\n".join(["xyz"] * len(ENGLISH)) + "\n")
@@ -159,12 +159,12 @@ def test_what_validation_holds_changes_nothing_that_is_learned_from(data: FilesD
     assert after.tokenizers.source.to_bytes() == before.tokenizers.source.to_bytes()
     assert _sequences(after.train.source) == _sequences(before.train.source)
     assert after.text.valid.source[0] == "xyz"
-    assert not after.from_cache  # the report tells what training and validation share
+    assert not after.from_cache  # the report includes the overlap of training and validation
     assert after.report != before.report
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
-def test_a_preparation_that_breaks_off_leaves_nothing_behind(
+def test_an_interrupted_preparation_leaves_nothing(
     data: FilesDataConfig, kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*arguments: object) -> None:
@@ -208,7 +208,7 @@ def test_the_cache_is_where_the_environment_says(
 def test_text_that_changes_while_it_is_read_is_not_kept(
     data: FilesDataConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As many lines of other words would stand in the cache as what stood there before."""
+    """Otherwise the cache would contain other text with the same number of lines."""
     whole = TrainingEncoder.encode
 
     def change(*arguments: Any) -> Any:

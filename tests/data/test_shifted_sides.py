@@ -1,4 +1,4 @@
-"""Shifted sides are found where the shift begins, and sound or unrelated ones are left alone."""
+"""Shifts are found at their beginning; intact or unrelated sides are accepted."""
 
 import gzip
 from pathlib import Path
@@ -24,7 +24,7 @@ REAL = {
 
 
 def _lengths(pairs: int, seed: int = 1) -> tuple[SideOutline, SideOutline]:
-    """Lengths of sentences and of their translations, without marks."""
+    """Lengths of sentences and of their translations, without signatures."""
     random = np.random.default_rng(seed)
     source = random.lognormal(4, 0.5, pairs)
     target = source * random.lognormal(0.1, 0.2, pairs)
@@ -84,12 +84,12 @@ def test_a_line_missing_at_the_end_shifts_nothing() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("pairs", [5, 30, 400])
-def test_sound_pairs_are_left_alone(pairs: int, seed: int) -> None:
+def test_intact_pairs_are_accepted(pairs: int, seed: int) -> None:
     assert first_shift(*_lengths(pairs, seed)) is None
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_pairs_that_have_nothing_in_common_are_left_alone(seed: int) -> None:
+def test_pairs_that_have_nothing_in_common_are_accepted(seed: int) -> None:
     source, _ = _lengths(1000, seed)
     _, target = _lengths(1000, seed + 100)
     assert first_shift(source, target) is None
@@ -107,7 +107,7 @@ def test_all_the_same_is_no_shift() -> None:
     assert first_shift(side, side) is None
 
 
-def test_marks_alone_tell_where_all_are_as_long() -> None:
+def test_signatures_suffice_if_all_texts_are_equally_long() -> None:
     random = np.random.default_rng(1)
     marks = random.choice([1, 2, 3], 4000, p=[0.7, 0.2, 0.1]).astype(np.uint8)
     side = SideOutline(np.full(4000, 20, dtype=np.uint16), marks)
@@ -117,7 +117,7 @@ def test_marks_alone_tell_where_all_are_as_long() -> None:
     assert abs(shift.index - 1500) <= 40
 
 
-def test_marks_tell_endings_and_digits_apart() -> None:
+def test_signatures_distinguish_endings_and_digits() -> None:
     alike = [("Yes.", "是。"), ("Who?", "誰？"), ("In 1984", "1984"), ("He said:", "他说：")]
     for one, other in alike:
         assert text_signatures([one]) == text_signatures([other])
@@ -139,7 +139,7 @@ def _outline(texts: list[str]) -> SideOutline:
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_real_corpora_are_sound_and_shuffled_ones_are_unrelated(name: str) -> None:
+def test_real_corpora_are_intact_and_shuffled_ones_are_unrelated(name: str) -> None:
     source, target = (_outline(_read(*REAL[name], language)) for language in ("en", "de"))
     assert first_shift(source, target) is None
     order = np.random.default_rng(1).permutation(len(target))
@@ -155,5 +155,5 @@ def test_a_line_missing_from_a_real_corpus_is_found(name: str, share: float) -> 
     shift = first_shift(source, _without(target, index), unequal=True)
     assert shift is not None
     assert shift.lag == -1
-    # Neighbours in a corpus sorted by length are as long: only their ends tell them apart.
+    # Neighbours in a corpus sorted by length are equally long: only their endings differ.
     assert abs(shift.index - index) <= (400 if "sorted" in name else 30)

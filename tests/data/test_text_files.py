@@ -1,4 +1,4 @@
-"""Reading parallel text: what ends a line, what is dropped, what is refused."""
+"""Reading parallel text: line ends, removed characters, refused files."""
 
 import gzip
 from pathlib import Path
@@ -52,7 +52,9 @@ def test_the_line_that_is_not_utf_8_is_named(file: Path, number: int) -> None:
     lines = [line.encode() for line in LINES]
     lines[number - 1] = b"f\xfcnf"
     file.write_bytes(b"\n".join(lines))
-    with pytest.raises(UserError, match=f"{file} is not UTF-8: line {number} holds the byte 0xfc"):
+    with pytest.raises(
+        UserError, match=f"{file} is not UTF-8: line {number} contains the byte 0xfc"
+    ):
         read_lines(file)
 
 
@@ -104,7 +106,7 @@ def test_a_side_without_text_is_refused(tmp_path: Path, side: str, content: str)
         (tmp_path / other).write_text("text\n")
     (tmp_path / side).write_text(content, encoding="utf-8")
     empty = side if content else "en"
-    with pytest.raises(UserError, match=f"{tmp_path / empty} holds no text"):
+    with pytest.raises(UserError, match=f"{tmp_path / empty} contains no text"):
         read_pair(tmp_path / "en", tmp_path / "de")
 
 
@@ -117,12 +119,12 @@ def test_lines_of_several_files_come_together_and_only_when_they_are_asked_for(
         path.write_bytes(text)
     lines = stream_aligned(*paths)
     assert [next(lines), next(lines)] == [("a", "x", "1"), ("", "y", "2")]
-    with pytest.raises(UserError, match="line 3 holds the byte 0xff"):
+    with pytest.raises(UserError, match="line 3 contains the byte 0xff"):
         next(lines)
 
 
 @pytest.mark.parametrize("long", [0, 1, 2])
-def test_files_that_end_before_another_are_told_when_they_do(tmp_path: Path, long: int) -> None:
+def test_files_that_end_before_another_are_reported_then(tmp_path: Path, long: int) -> None:
     paths = [tmp_path / name for name in ("a", "b", "c")]
     for number, path in enumerate(paths):
         path.write_text("one\n" * (2 + (number == long)))

@@ -1,4 +1,4 @@
-"""Hashes of texts: the same everywhere, and different where texts are."""
+"""Hashes of texts: equal everywhere for equal texts, different for different ones."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ def test_pairs_that_join_to_the_same_text_differ() -> None:
     assert len(set(hashes.tolist())) == len(pairs)
 
 
-def test_sides_of_unlike_number_are_refused() -> None:
+def test_sides_of_different_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="shorter"):
         hash_pairs(["a", "b"], ["c"])
 
@@ -62,7 +62,7 @@ def test_case_width_punctuation_and_spaces_do_not_matter(same: list[str]) -> Non
 @pytest.mark.parametrize(
     ("one", "other"), [("?", "!"), ("5 €", "5 $"), ("1 + 1", "1 = 1"), ("कि", "की"), ("", ".")]
 )
-def test_what_means_something_else_stays_apart(one: str, other: str) -> None:
+def test_different_meanings_stay_different(one: str, other: str) -> None:
     assert normalized(one) != normalized(other)
 
 
@@ -71,5 +71,5 @@ def test_texts_are_normalized_as_their_hashes_are(text: str) -> None:
     once = normalized(text)
     assert hash_texts([once]) == hash_normalized([text])
     assert not any(character.isspace() for character in once)
-    # A letter that is beyond ASCII takes the longer way round, to the same end.
+    # A letter beyond ASCII takes the slow path, with the same result.
     assert normalized(f"{text} ж") in (f"{once}ж", "ж")

@@ -1,4 +1,4 @@
-"""Which script a language is written in, and how much of a text is."""
+"""The script of a language, and the share of a text in it."""
 
 import re
 import unicodedata
@@ -95,6 +95,6 @@ def test_there_are_letters_in_each_script_named_by_its_unicode_names() -> None:
             assert share_in_script(letter, script) == 1.0, unicodedata.name(letter)
 
 
-def test_a_script_that_there_is_not_is_told() -> None:
+def test_a_script_that_does_not_exist_is_refused() -> None:
     with pytest.raises(KeyError, match=re.escape("Klingon")):
         share_in_script("ä", "Klingon")

@@ -1,4 +1,4 @@
-"""What the report says, short and long, and what the command makes of its arguments."""
+"""The short and the long report, and the arguments of the command."""
 
 import dataclasses
 import json
@@ -44,7 +44,7 @@ def test_status_and_exit_code_follow_the_worst_finding() -> None:
         assert report.to_mapping()["status"] == status
 
 
-def test_the_short_report_is_at_most_eight_lines_with_places() -> None:
+def test_the_short_report_is_at_most_eight_lines_with_locations() -> None:
     report = DataReport(CORPUS, [SPLIT], [_finding(f"rule_{i}") for i in range(20)])
     lines = report.short_lines()
     assert len(lines) == 8
@@ -82,7 +82,7 @@ def test_errors_come_first_then_what_hurts_most() -> None:
     json.dumps(report.to_mapping())
 
 
-def test_bytes_that_are_lost_are_told_once() -> None:
+def test_lost_bytes_are_reported_once() -> None:
     seen, faults = Inspection(), CollectedFaults()
     seen.inspect(PairChunk("a", "b", [1], ["x"], ["\ufffd"]), ("en", "de"))
     faults(DataFault("not_utf8", "b", 1, "b is not UTF-8: line 1"))
@@ -155,7 +155,7 @@ def test_what_the_filters_see_to_needs_no_remedy() -> None:
 
 
 @pytest.mark.parametrize(("count", "found"), [(49, False), (51, True)])
-def test_a_corpus_mostly_of_other_languages_is_told(count: int, found: bool) -> None:
+def test_a_corpus_mostly_of_other_languages_is_reported(count: int, found: bool) -> None:
     others = {"rule": "max_ratio", "count": 40}
     filters = {"kept": 60 - count, "dropped": [{"rule": "language", "count": count}, others]}
     assert bool(list(other_language_findings(filters))) is found
@@ -214,7 +214,7 @@ def test_languages_come_from_the_names_of_the_files(
     assert (corpus["source_language"], corpus["target_language"]) == ("fr", "nl")
 
 
-def test_settings_may_stand_in_quotes_or_behind(capsys: pytest.CaptureFixture[str]) -> None:
+def test_settings_may_be_quoted_or_follow(capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path(__file__).resolve().parents[1] / "data" / "gallery" / "clean"
     settings = [
         "data.source_language=en",

@@ -1,4 +1,4 @@
-"""Every fault of the gallery is found where it is, told with its remedy, and crashes nothing."""
+"""Every fault of the gallery is reported with its location and remedy, without a crash."""
 
 import copy
 import functools
@@ -14,7 +14,7 @@ from nmt.cli.data_check import DataCheckOptions, run_check
 
 GALLERY = Path(__file__).resolve().parents[1] / "data" / "gallery"
 
-# Folder: what is found there, in which file, at which line, and a word of its remedy.
+# Folder: the rule, the file, the line, and a part of the remedy.
 WARNINGS = {
     "blank_side": ("blank", "train.de", 7, "lines around them"),
     "both_blank": ("both_blank", "train.de", 9, "drops them"),
@@ -43,7 +43,7 @@ WARNINGS = {
     "zero_width": ("invisible_character", "train.de", 10, "remove them"),
 }
 ERRORS = {
-    "all_blank": ("no_pairs", "train.de", 1, "give files that hold text"),
+    "all_blank": ("no_pairs", "train.de", 1, "give files with text"),
     "csv_quote": ("bad_quotes", "train.en-de.csv", 8, "close the quote"),
     "empty": ("no_text", "train.de", None, "give the file"),
     "json_broken": ("not_json", "train.en-de.jsonl", 8, "fix or delete"),
@@ -56,7 +56,7 @@ ERRORS = {
     "utf16": ("utf16", "train.de", None, "iconv -f UTF-16"),
     "whitespace_only": ("no_text", "train.de", None, "give the file"),
 }
-SHIFTED = {  # about here, from where the sides no longer belong together
+SHIFTED = {  # the rule, and the approximate line where the shift begins
     "blank_inserted": ("unequal_lines", 31),
     "shifted": ("looks_shifted", 10),
     "source_short": ("unequal_lines", 51),
@@ -68,7 +68,7 @@ Check = Callable[..., tuple[int, dict[str, Any]]]
 
 @pytest.fixture(scope="module", autouse=True)
 def compose_once() -> Iterator[None]:
-    """Hydra takes a third of a second to compose what is the same for nearly every folder."""
+    """Compose once: Hydra takes 0.3 s for a configuration that most folders share."""
     composed = functools.cache(lambda overrides: hydra.compose("train", overrides=list(overrides)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -80,7 +80,7 @@ def compose_once() -> Iterator[None]:
 
 @pytest.fixture
 def check(capsys: pytest.CaptureFixture[str]) -> Check:
-    """Runs the command on a folder of the gallery; returns exit status and report."""
+    """Runs the command on a folder of the gallery; returns the exit status and the report."""
 
     def call(folder: Path, **options: Any) -> tuple[int, dict[str, Any]]:
         named = {split: _files(folder, split) for split in ("train", "valid", "test")}
@@ -123,7 +123,7 @@ def test_what_is_clean_is_called_clean(check: Check) -> None:
 
 
 @pytest.mark.parametrize("name", [*WARNINGS, *ERRORS])
-def test_a_fault_is_named_with_its_place_and_remedy(name: str, check: Check) -> None:
+def test_a_fault_is_named_with_its_location_and_remedy(name: str, check: Check) -> None:
     rule, file, line, remedy = {**WARNINGS, **ERRORS}[name]
     status, report = check(GALLERY / name)
     finding = _finding(report, rule)
@@ -172,7 +172,7 @@ def test_a_folder_is_no_file(check: Check, tmp_path: Path) -> None:
     assert files[0] in report["findings"][0]["message"]
 
 
-def test_a_vocabulary_too_large_is_told_before_training(check: Check) -> None:
+def test_a_vocabulary_too_large_is_reported_before_training(check: Check) -> None:
     status, report = check(GALLERY / "clean", vocab_size=30_000)
     finding = _finding(report, "vocabulary_too_large")
     assert status == 2
@@ -180,7 +180,7 @@ def test_a_vocabulary_too_large_is_told_before_training(check: Check) -> None:
     assert "tokenizer.vocab_size" in finding["remedy"]
 
 
-def test_a_vocabulary_too_small_is_told_before_training(check: Check) -> None:
+def test_a_vocabulary_too_small_is_reported_before_training(check: Check) -> None:
     status, report = check(GALLERY / "clean", vocab_size=100)
     finding = _finding(report, "vocabulary_too_small")
     assert status == 2

@@ -1,4 +1,4 @@
-"""What a look at a chunk finds, and that chunks add up to the whole."""
+"""The inspection of a chunk, and the sum of several chunks."""
 
 import pickle
 from itertools import pairwise
@@ -77,7 +77,7 @@ def test_each_rule_of_characters_is_found_in_its_text(rule: str, text: str, char
         "日本語。",
     ],
 )
-def test_sound_text_breaks_no_rule_of_characters(text: str) -> None:
+def test_intact_text_breaks_no_rule_of_characters(text: str) -> None:
     assert list(faulty_texts([CLEAN, text], own_file=True)) == []
 
 
@@ -109,7 +109,7 @@ def test_chunks_add_up_to_the_whole() -> None:
     ]
 
 
-def test_only_the_first_places_are_kept() -> None:
+def test_only_the_first_locations_are_kept() -> None:
     whole = _inspect(["x"] * 100, [""] * 100, size=10)
     occurrences = whole.found["blank", "target"]
     assert occurrences.count == 100
@@ -117,7 +117,7 @@ def test_only_the_first_places_are_kept() -> None:
     assert {place.file for place in occurrences.locations} == {"a.de"}
 
 
-def test_lines_that_are_left_out_do_not_move_others() -> None:
+def test_skipped_lines_do_not_move_others() -> None:
     whole = Inspection()
     whole.inspect(PairChunk("a", "b", [1, 2, 5], ["x"] * 3, ["y"] * 3), ("en", "de"))
     whole.inspect(PairChunk("a", "b", [9], ["x"], [""]), ("en", "de"))
@@ -134,7 +134,7 @@ def test_repeats_are_counted_and_name_the_first() -> None:
     sources = ["a", "b", "a", "a", "", "", "c"]
     targets = ["x", "y", "x", "z", "", "", "w\r"]
     repeats = find_repeats(_inspect(sources, targets, size=2))
-    assert repeats.pairs.count == 1  # blank ones do not count
+    assert repeats.pairs.count == 1  # blank pairs do not count
     assert (repeats.pairs.locations[0].line, repeats.pairs.locations[0].text) == (
         3,
         "same as a.de, line 1",

@@ -1,4 +1,4 @@
-"""Commands of remedies, typed as they stand."""
+"""The commands of remedies work as they are."""
 
 import gzip
 import shutil
@@ -39,7 +39,7 @@ def test_invisible_characters_go_and_nothing_else(name: str, tmp_path: Path) -> 
 
 
 @needs_shell
-def test_the_lines_around_a_place_are_shown(tmp_path: Path) -> None:
+def test_the_lines_around_a_location_are_shown(tmp_path: Path) -> None:
     text = "".join(f"{line}\n" for line in range(1, 21)).encode()
     (tmp_path / "a").write_bytes(text)
     (tmp_path / "b.gz").write_bytes(gzip.compress(text))
@@ -57,6 +57,6 @@ def test_no_command_on_lines_is_named_for_what_has_none(file: str) -> None:
     assert not show_commands([Location(file, 3), Location(file, 3)])
 
 
-def test_places_in_one_file_are_shown_once() -> None:
+def test_locations_in_one_file_are_shown_once() -> None:
     assert len(show_commands([Location("a.tsv", 3), Location("a.tsv", 3)])) == 1
     assert not show_commands([Location("a.tsv", None)])

@@ -230,7 +230,7 @@ def test_a_corpus_that_has_gone_or_changed_is_named_and_the_run_is_left_as_it_is
     line = refusal(nmt("train", *settings, f"run.dir={run}"))
     if damage in ("both sides cut off", "other pairs"):
         assert "the text has changed since" in line
-        assert damage == "both sides cut off" or "it gives 90 pairs, not 100" in line
+        assert damage == "both sides cut off" or "it has 90 pairs, not 100" in line
         assert "restore the text" in line
     else:
         assert str(corpus / "train") in line

@@ -197,8 +197,8 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_left_as_it_is(
     result = nmt("train", *settings, f"run.dir={run}")
     assert result.status == 2
     message = result.err.splitlines()[-1]
-    assert message.startswith(f"nmt: {folder} holds no checkpoint that is whole; nothing was")
-    assert "remove last.pt, update-4.pt to begin anew" in message
+    assert message.startswith(f"nmt: {folder} has no intact checkpoint; nothing was")
+    assert "remove last.pt, update-4.pt to start from scratch" in message
     assert {path: path.read_bytes() for path in kept} == kept
     (folder / "last.pt").write_bytes(copy)  # the remedy
     assert nmt("train", *settings, f"run.dir={run}").status == 0

@@ -18,7 +18,7 @@ DECODING = DecodingConfig(
 
 @pytest.fixture
 def text() -> ParallelText:
-    """Pairs of very unlike lengths, one with a blank source."""
+    """Pairs of very different lengths, one with a blank source."""
     return ParallelText(
         ["one", "two three four five six seven eight nine ten", "", "seven two", "ten ten"],
         ["eins", "zwei drei vier fünf sechs sieben acht neun zehn", "eins", "sieben zwei", "zehn"],
@@ -41,7 +41,7 @@ def tokenizers(
 def translator_of(
     tokenizers: TokenizerPair, tiny_model: Callable[..., TranslationModel]
 ) -> Callable[..., Translator]:
-    """Makes a translator of a model of this kind that has learned nothing."""
+    """Return a function that makes a translator with an untrained model."""
 
     def make(config: ModelConfig, **decoding: object) -> Translator:
         model = tiny_model(config, len(tokenizers.source), len(tokenizers.target))

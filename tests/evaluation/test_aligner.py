@@ -1,4 +1,4 @@
-"""Forced alignment: what was searched comes back, whatever the batch, and in order."""
+"""Teacher forcing reproduces the weights of the search, in order and whatever the batch."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -32,8 +32,8 @@ SENTENCES = ["two seven", "ten ten three one nine", "one"]
 def translator(
     request: pytest.FixtureRequest, translator_of: TranslatorOf, tiny_config: TinyConfig
 ) -> Translator:
-    kind = request.param
-    return translator_of(tiny_config(kind, kind, num_layers=2), beam_size=5, max_length_extra=9)
+    name = request.param
+    return translator_of(tiny_config(name, name, num_layers=2), beam_size=5, max_length_extra=9)
 
 
 @pytest.fixture
@@ -45,7 +45,9 @@ def _aligner(translator: Translator, batch_size: int = 3) -> Aligner:
     return Aligner(translator.model, translator.tokenizers, batch_size)
 
 
-def test_any_hypothesis_of_a_beam_comes_back_when_forced(translator: Translator) -> None:
+def test_teacher_forcing_gives_the_weights_of_any_hypothesis_of_a_beam(
+    translator: Translator,
+) -> None:
     aligner = _aligner(translator)
     for translation in translator.translate(SENTENCES, need_weights=True):
         assert len(translation.hypotheses) == 5
@@ -62,10 +64,10 @@ def test_any_hypothesis_of_a_beam_comes_back_when_forced(translator: Translator)
 
 
 @pytest.mark.parametrize("size", [1, 2, 100])
-def test_the_batch_changes_nothing_and_the_order_stays(
+def test_results_keep_their_order_and_do_not_depend_on_the_batch(
     size: int, translator: Translator, pairs: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_CHUNK_BATCHES", 2)  # so that pairs come in several chunks
+    monkeypatch.setattr(module, "_CHUNK_BATCHES", 2)  # so that there are several chunks
     aligner = _aligner(translator, size)
     single = [next(aligner.attention_maps([pair])) for pair in pairs]
     together = list(aligner.attention_maps(pairs))
@@ -76,32 +78,32 @@ def test_the_batch_changes_nothing_and_the_order_stays(
         assert set(found.source_words) == {*range(len(split_words(source))), EOS_WORD}
         assert set(found.target_words) == {*range(len(split_words(target))), EOS_WORD}
     for shift in (False, True):
-        reading = AlignmentExtractor(0, None, shift)
-        found_links = list(aligner.links(pairs, reading))
-        assert found_links == [next(aligner.links([pair], reading)) for pair in pairs]
+        extractor = AlignmentExtractor(0, None, shift)
+        found_links = list(aligner.links(pairs, extractor))
+        assert found_links == [next(aligner.links([pair], extractor)) for pair in pairs]
 
 
-def test_pairs_are_taken_as_they_are_needed(translator: Translator) -> None:
-    taken = 0
+def test_pairs_are_consumed_lazily(translator: Translator) -> None:
+    consumed = 0
 
     def endless() -> Iterator[tuple[str, str]]:
-        nonlocal taken
+        nonlocal consumed
         while True:
-            taken += 1
+            consumed += 1
             yield "two three", "zwei drei"
 
     links = _aligner(translator, 1).links(endless(), AlignmentExtractor(0, None, shift=False))
     first = next(links)
-    assert taken == module._CHUNK_BATCHES
+    assert consumed == module._CHUNK_BATCHES
     assert next(links) == first
 
 
 def test_every_target_word_has_a_link_and_blank_sides_have_none(
     translator: Translator, pairs: list[tuple[str, str]]
 ) -> None:
-    reading = AlignmentExtractor(-1, 0, shift=True)
+    extractor = AlignmentExtractor(-1, 0, shift=True)
     for links, (source, target) in zip(
-        _aligner(translator).links(pairs, reading), pairs, strict=True
+        _aligner(translator).links(pairs, extractor), pairs, strict=True
     ):
         words = range(len(split_words(target))) if source.strip() else ()
         assert sorted(word for _, word in links) == list(words)
@@ -115,7 +117,7 @@ def test_a_model_without_attention_is_refused(
 
 
 @pytest.mark.parametrize(("layers", "layer"), [(1, 0), (2, 0), (6, 4)])
-def test_a_run_is_read_at_its_last_layer_but_one(
+def test_the_default_layer_is_the_penultimate_one(
     layers: int,
     layer: int,
     run_config: Callable[..., Config],
@@ -125,15 +127,15 @@ def test_a_run_is_read_at_its_last_layer_but_one(
     assert default_extractor(config, layers) == AlignmentExtractor(layer, None, shift=False)
 
 
-@pytest.mark.parametrize(("layer", "read"), [(None, 4), (1, 1), (-1, 5)])
-def test_a_guided_run_is_read_where_it_was_guided(
+@pytest.mark.parametrize(("layer", "resolved"), [(None, 4), (1, 1), (-1, 5)])
+def test_a_guided_run_uses_its_guided_head(
     layer: int | None,
-    read: int,
+    resolved: int,
     run_config: Callable[..., Config],
     tiny_config: TinyConfig,
 ) -> None:
     config = run_config(tiny_config())
     guided = GuidedAlignmentConfig(weight=0.05, layer=layer, head=2, shift=True)
     config.training = replace(config.training, guided_alignment=guided)
-    reading = default_extractor(config, 6).resolved(6, 4)
-    assert reading == AlignmentExtractor(read, 2, shift=True, threshold=GUIDED_THRESHOLD)
+    extractor = default_extractor(config, 6).resolved(6, 4)
+    assert extractor == AlignmentExtractor(resolved, 2, shift=True, threshold=GUIDED_THRESHOLD)

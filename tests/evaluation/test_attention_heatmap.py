@@ -1,4 +1,4 @@
-"""From a translation's weights to a picture: the right layer, its heads' mean, all labels."""
+"""A translation's heatmap shows the mean of the heads of the given layer, with all labels."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ TranslatorOf = Callable[..., Translator]
 SENTENCE = "two seven"
 
 
-def test_labels_are_the_pieces_and_the_end_of_both_sentences(
+def test_labels_are_the_pieces_and_eos_of_both_sentences(
     translator_of: TranslatorOf, tiny_config: TinyConfig
 ) -> None:
     translator = translator_of(tiny_config())
@@ -40,7 +40,7 @@ def test_any_hypothesis_can_be_drawn(translator_of: TranslatorOf, tiny_config: T
 
 
 @pytest.mark.parametrize(("layer", "row"), [(0, 0), (1, 1), (-1, 1), (-2, 0)])
-def test_a_transformer_shows_the_mean_of_the_heads_of_the_layer_that_it_names(
+def test_a_transformer_shows_the_mean_of_the_heads_of_the_given_layer(
     translator_of: TranslatorOf, tiny_config: TinyConfig, layer: int, row: int
 ) -> None:
     translator = translator_of(tiny_config("transformer", "transformer", num_layers=2))
@@ -53,7 +53,7 @@ def test_a_transformer_shows_the_mean_of_the_heads_of_the_layer_that_it_names(
 
 
 @pytest.mark.parametrize("layer", [2, -3])
-def test_a_layer_that_does_not_exist_is_refused(
+def test_a_layer_that_does_not_exist_raises(
     translator_of: TranslatorOf, tiny_config: TinyConfig, layer: int
 ) -> None:
     translator = translator_of(tiny_config("transformer", "transformer", num_layers=2))
@@ -64,7 +64,7 @@ def test_a_layer_that_does_not_exist_is_refused(
         translation_heatmap(translation, translator.tokenizers, layer)
 
 
-def test_a_model_without_attention_has_nothing_to_draw(
+def test_a_model_without_attention_raises(
     translator_of: TranslatorOf, tiny_config: TinyConfig
 ) -> None:
     translator = translator_of(tiny_config(attention="none"))

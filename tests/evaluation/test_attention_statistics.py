@@ -1,4 +1,4 @@
-"""Entropy, mass on EOS and coverage against values worked out on paper; pads count nowhere."""
+"""Entropy, mass on EOS and coverage compared with values by hand; padding is excluded."""
 
 import math
 
@@ -21,7 +21,7 @@ def _pair(rows: list[list[float]]) -> tuple[Tensor, Tensor, Tensor]:
     return weights, *(torch.ones(1, n, dtype=torch.bool) for n in (weights.size(4), len(rows)))
 
 
-def test_values_worked_out_on_paper() -> None:
+def test_values_computed_by_hand() -> None:
     # Columns: two pieces and EOS. Entropies: ln 2, 0 and ln 3.
     # EOS: (0 + 1 + 1/3) / 3 = 4/9. Each piece gets 1/2 + 0 + 1/3 = 5/6, so both deviate by 1/6.
     found = _scalars(_pair([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0], [1 / 3, 1 / 3, 1 / 3]]))
@@ -32,7 +32,7 @@ def test_values_worked_out_on_paper() -> None:
     }
 
 
-def test_rows_that_do_not_sum_to_one_are_normalised_for_entropy_alone() -> None:
+def test_rows_that_do_not_sum_to_one_are_normalized_for_entropy_only() -> None:
     found = _scalars(_pair([[0.1, 0.1, 0.2], [0.0, 0.0, 0.0]]))
     entropy = 0.5 * math.log(2) + 2 * 0.25 * math.log(4)
     assert found["layer-1/entropy"] == pytest.approx(entropy / 2, abs=1e-6)
@@ -40,9 +40,9 @@ def test_rows_that_do_not_sum_to_one_are_normalised_for_entropy_alone() -> None:
     assert found["layer-1/coverage_deviation"] == pytest.approx(0.9, abs=1e-6)
 
 
-def test_layers_are_counted_from_one_and_heads_averaged_before_anything() -> None:
+def test_layers_count_from_one_and_heads_are_averaged_first() -> None:
     weights = torch.zeros(1, 2, 2, 1, 2)
-    weights[0, 0, 0, 0, 0] = weights[0, 0, 1, 0, 1] = 1  # two sure heads that disagree
+    weights[0, 0, 0, 0, 0] = weights[0, 0, 1, 0, 1] = 1  # two one-hot heads that disagree
     weights[0, 1, :, 0, 0] = 1
     found = _scalars((weights, torch.ones(1, 2, dtype=torch.bool), torch.ones(1, 1).bool()))
     assert found["layer-1/entropy"] == pytest.approx(math.log(2))
@@ -56,8 +56,8 @@ def test_layers_are_counted_from_one_and_heads_averaged_before_anything() -> Non
 
 
 @pytest.mark.parametrize("noise", [0.0, 7.0])
-def test_a_padded_batch_counts_as_its_sentences_one_by_one(noise: float) -> None:
-    lengths = ((3, 5), (6, 2), (1, 1))  # target, source; the last source is EOS alone
+def test_a_padded_batch_equals_its_single_sentences(noise: float) -> None:
+    lengths = ((3, 5), (6, 2), (1, 1))  # target, source; the last source is only EOS
     singles = []
     weights = torch.full((3, 2, 4, 6, 5), noise)
     source_mask, target_mask = torch.zeros(3, 5).bool(), torch.zeros(3, 6).bool()
@@ -74,5 +74,5 @@ def test_a_padded_batch_counts_as_its_sentences_one_by_one(noise: float) -> None
     )
 
 
-def test_nothing_added_gives_nothing() -> None:
+def test_no_batch_gives_no_scalars() -> None:
     assert _scalars() == {}

@@ -1,4 +1,4 @@
-"""Scores are sacreBLEU's own, and so are their signatures."""
+"""Scores and signatures equal those of the sacrebleu command."""
 
 import json
 import subprocess
@@ -31,11 +31,11 @@ Metric = Callable[[Sequence[str], Sequence[str]], Score]
 @pytest.mark.parametrize(
     ("metric", "name"), [(metrics.bleu, "bleu"), (metrics.chrf, "chrf"), (metrics.ter, "ter")]
 )
-def test_a_score_is_that_of_the_sacrebleu_command(
+def test_scores_equal_those_of_the_sacrebleu_command(
     metric: Metric, name: str, tmp_path: Path
 ) -> None:
     (tmp_path / "references").write_text("\n".join(REFERENCES) + "\n", encoding="utf-8")
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "sacrebleu", tmp_path / "references"]
         + ["--metrics", name, "--width", "6", "--format", "json"],
         input="\n".join(TRANSLATIONS) + "\n",
@@ -44,14 +44,14 @@ def test_a_score_is_that_of_the_sacrebleu_command(
         timeout=100,
         check=True,
     )
-    expected = json.loads(told.stdout)
+    expected = json.loads(result.stdout)
     score = metric(TRANSLATIONS, REFERENCES)
     assert score.value == pytest.approx(expected["score"], abs=1e-6)
     assert score.signature == expected["signature"]
     assert 0 < score.value < 100
 
 
-def test_equal_texts_score_best() -> None:
+def test_equal_texts_have_the_best_score() -> None:
     assert metrics.bleu(REFERENCES, REFERENCES).value == pytest.approx(100)
     assert metrics.chrf(REFERENCES, REFERENCES).value == pytest.approx(100)
     assert metrics.ter(REFERENCES, REFERENCES).value == 0
@@ -63,6 +63,6 @@ def test_case_and_order_matter() -> None:
 
 
 @pytest.mark.parametrize("metric", [metrics.bleu, metrics.chrf, metrics.ter])
-def test_unequal_numbers_are_refused(metric: Metric) -> None:
+def test_different_numbers_of_texts_raise(metric: Metric) -> None:
     with pytest.raises(UserError, match="3 translations but 4 references"):
         metric(TRANSLATIONS[:3], REFERENCES)

@@ -1,4 +1,4 @@
-"""Validation: a loss over all tokens, translations in order, samples and their heatmaps."""
+"""Validation: the loss over all tokens, translations in order, samples and their heatmaps."""
 
 import math
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def translator(translator_of: TranslatorOf, tiny_config: TinyConfig) -> Translat
 
 
 def _by_hand(translator: Translator, source: list[int], target: list[int]) -> tuple[float, int]:
-    """Sum the loss of one sentence, a piece at a time."""
+    """Return the loss of one sentence, summed piece by piece, and its number of target pieces."""
     model, total = translator.model, 0.0
     ids = torch.tensor([[*source, EOS]])
     state = model.start(model.encode(ids, torch.ones_like(ids, dtype=torch.bool)))
@@ -56,14 +56,16 @@ def test_the_loss_is_the_mean_over_all_pieces_and_not_of_batches(
     ]
     expected = sum(loss for loss, _ in single) / sum(tokens for _, tokens in single)
     mean_of_means = sum(loss / tokens for loss, tokens in single) / len(single)
-    assert abs(expected - mean_of_means) > 1e-3  # else this test could not tell them apart
+    assert abs(expected - mean_of_means) > 1e-3  # otherwise the test cannot distinguish the two
     for budget in (1, 20, 4096):
         monkeypatch.setattr(validation, "_BATCH_TOKENS", budget)
         forced = teacher_forced_report(translator, encoded, text)
         assert forced.loss == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_report_holds_what_translating_gives(translator: Translator, text: ParallelText) -> None:
+def test_a_report_has_the_translations_and_their_scores(
+    translator: Translator, text: ParallelText
+) -> None:
     encoded = EncodedCorpus.encode(translator.tokenizers, text)
     report = evaluate_model(translator, text, encoded, _logging(2))
     expected = [translator.translate([source])[0].text for source in text.source]
@@ -85,7 +87,7 @@ def test_a_report_holds_what_translating_gives(translator: Translator, text: Par
     }
 
 
-def test_statistics_are_those_of_the_forced_weights_whatever_the_batches(
+def test_attention_statistics_are_those_of_teacher_forcing_whatever_the_batches(
     translator_of: TranslatorOf,
     tiny_config: TinyConfig,
     text: ParallelText,
@@ -107,20 +109,20 @@ def test_statistics_are_those_of_the_forced_weights_whatever_the_batches(
 
 
 @pytest.mark.parametrize("shift", [False, True])
-def test_gold_links_give_each_layers_error_rate(
+def test_gold_links_give_the_aer_of_each_layer(
     translator_of: TranslatorOf, tiny_config: TinyConfig, text: ParallelText, shift: bool
 ) -> None:
     translator = translator_of(tiny_config("transformer", "transformer", num_layers=2))
     encoded = EncodedCorpus.encode(translator.tokenizers, text)
     aligner = Aligner(translator.model, translator.tokenizers)
     pairs = list(zip(text.source, text.target, strict=True))
-    read = AlignmentExtractor(1, None, shift)
-    links = list(aligner.links(pairs, read))
+    extractor = AlignmentExtractor(1, None, shift)
+    links = list(aligner.links(pairs, extractor))
     other = score_links(
         list(aligner.links(pairs, AlignmentExtractor(0, None, shift))),
         [Links(found, found) for found in links],
     )
-    assert other.error_rate > 0  # else this test could not tell layers apart
+    assert other.error_rate > 0  # otherwise the test cannot distinguish the layers
     aligned = replace(text, alignment=[Links(found, found) for found in links])
     found = evaluate_model(translator, aligned, encoded, _logging(0)).scalars()
     name = "aer_shifted" if shift else "aer"
@@ -142,7 +144,7 @@ def test_validation_leaves_the_model_in_evaluation_mode(
 
 
 @pytest.mark.parametrize(("wanted", "shown"), [(0, 0), (1, 1), (3, 3), (4, 4), (99, 4)])
-def test_samples_are_spread_over_what_is_not_blank(
+def test_samples_are_spread_over_nonblank_sentences(
     translator: Translator, text: ParallelText, wanted: int, shown: int
 ) -> None:
     encoded = EncodedCorpus.encode(translator.tokenizers, text)
@@ -169,6 +171,6 @@ def test_a_model_without_attention_has_samples_but_no_heatmaps(
     assert report.attention == {}
 
 
-def test_a_hopeless_perplexity_is_still_a_number() -> None:
+def test_the_perplexity_of_a_huge_loss_is_finite() -> None:
     score = metrics.Score(0.0, "")
     assert math.isfinite(validation.ValidationReport(1e6, score, score, []).perplexity)

@@ -1,4 +1,4 @@
-"""Attention of invented sentences, for pages, files and grids."""
+"""Attention records with random weights, for tests of pages, files and grids."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from nmt.reporting.attention_record import AttentionRecord
 
 @pytest.fixture
 def make_record() -> Callable[..., AttentionRecord]:
-    """Return a maker of records: rows of random weights that sum to 1, tokens s0.., t0.. ."""
+    """Return a function that makes records whose rows sum to 1, with tokens s0.. and t0.. ."""
 
     def make(
         layers: int = 1,

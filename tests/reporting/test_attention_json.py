@@ -1,4 +1,4 @@
-"""Attention as JSON: strict, documented, and read back as it was."""
+"""Attention as JSON: strict, of the documented schema, and read back without loss."""
 
 import json
 
@@ -8,14 +8,19 @@ import pytest
 from nmt.reporting.attention_json import load_attention_json, save_attention_json
 
 
-def test_what_is_read_is_what_was_written_to_the_last_bit(tmp_path, make_record):
+def test_records_are_read_back_to_the_last_bit(tmp_path, make_record):
     awkward = ["</script>", '"', "\u2028", "\ud800", "\x00", "", "你好", "▁weiß"]
     records = [
         make_record(2, 3, source_text="eins", target_text="one", title="first"),
         make_record(1, 2, awkward, awkward[:3], source_text="\ud800\n"),
     ]
     records[0].weights[0, 1, 2, 3] = np.nan
-    records[0].weights[1, 0, 0] = [1e-45, np.float32(0.1), 1 / 3, 1 - 2**-24]  # the awkward floats
+    records[0].weights[1, 0, 0] = [
+        1e-45,
+        np.float32(0.1),
+        1 / 3,
+        1 - 2**-24,
+    ]  # floats with many digits
     path = tmp_path / "new" / "attention.json"
     save_attention_json(records, path)
     loaded = load_attention_json(path)
@@ -28,10 +33,10 @@ def test_what_is_read_is_what_was_written_to_the_last_bit(tmp_path, make_record)
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_random_float32_survive(tmp_path, make_record):
+def test_random_float32_are_read_back_exactly(tmp_path, make_record):
     record = make_record(4, 4, 20, 20)
     bits = np.random.default_rng(1).integers(1, 0x3F800000, record.weights.shape, dtype=np.uint32)
-    record.weights[:] = bits.view(np.float32)  # all magnitudes in 0..1 alike
+    record.weights[:] = bits.view(np.float32)  # all magnitudes in [0, 1] are equally likely
     save_attention_json([record], tmp_path / "a.json")
     (loaded,) = load_attention_json(tmp_path / "a.json")
     np.testing.assert_array_equal(loaded.weights, record.weights)
@@ -70,13 +75,13 @@ def test_sentences_without_tokens_keep_their_shape(tmp_path, make_record, sizes)
     assert loaded.weights.shape == record.weights.shape
 
 
-def test_no_sentences_are_a_file_too(tmp_path):
+def test_no_sentences_are_a_valid_file(tmp_path):
     save_attention_json([], tmp_path / "a.json")
     assert load_attention_json(tmp_path / "a.json") == []
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("{", "is not JSON"),
         ("[]", "format None, but 'nmt-attention-1'"),
@@ -94,17 +99,17 @@ def test_no_sentences_are_a_file_too(tmp_path):
         ),
     ],
 )
-def test_other_files_are_refused_by_name(tmp_path, text, complaint):
+def test_invalid_files_raise_with_their_name(tmp_path, text, message):
     path = tmp_path / "odd.json"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"odd\.json.*" + complaint):
+    with pytest.raises(ValueError, match=r"odd\.json.*" + message):
         load_attention_json(path)
 
 
 def test_a_failed_save_keeps_what_was_there(tmp_path, make_record):
     path = tmp_path / "a.json"
     path.write_text("old", encoding="utf-8")
-    broken = make_record(title=object())  # no JSON, found after the first sentence is written
+    broken = make_record(title=object())  # not JSON; detected after the first sentence is written
     with pytest.raises(TypeError):
         save_attention_json([make_record(), broken], path)
     assert path.read_text(encoding="utf-8") == "old"

@@ -1,4 +1,4 @@
-"""Records are refused where their weights do not fit their tokens."""
+"""Records raise if their weights do not match their tokens."""
 
 import re
 
@@ -11,7 +11,7 @@ from nmt.reporting.attention_record import AttentionRecord
 @pytest.mark.parametrize(
     "shape", [(3, 2), (1, 3, 2), (1, 1, 2, 3), (0, 1, 3, 2), (1, 0, 3, 2), (1, 1, 1, 3, 2)]
 )
-def test_weights_that_do_not_fit_are_refused(shape):
+def test_weights_that_do_not_match_the_tokens_raise(shape):
     with pytest.raises(ValueError, match=re.escape(str(shape)) + r".*layers, heads, 3, 2"):
         AttentionRecord(["a", "b"], ["x", "y", "z"], np.zeros(shape), "", "a b", "x y z")
 

@@ -1,4 +1,4 @@
-"""Metric logs: strict JSON, nothing doubled after a resume, everything closed."""
+"""Metric logs: strict JSON, no duplicate lines after resuming, all logs closed."""
 
 import json
 import math
@@ -57,13 +57,15 @@ def test_a_new_log_appends(tmp_path: Path):
     assert [row["step"] for row in read_metrics(path)] == [1, 2, 3]
 
 
-def test_a_resumed_run_leaves_no_line_doubled(tmp_path: Path):
+def test_a_resumed_run_leaves_no_duplicate_line(tmp_path: Path):
     path, straight = tmp_path / "metrics.jsonl", tmp_path / "straight.jsonl"
-    write_steps(path, 10, 20, 20, 30, 40)  # the checkpoint was made at 20, the kill came after 40
+    write_steps(
+        path, 10, 20, 20, 30, 40
+    )  # the checkpoint is of step 20; the run was killed after step 40
     kept = path.read_text().splitlines()[:3]
     write_steps(path, 30, 40, 50, resume_step=20)
     write_steps(straight, 10, 20, 20, 30, 40, 50)
-    assert path.read_text().splitlines()[:3] == kept, "lines that stay should stay as they were"
+    assert path.read_text().splitlines()[:3] == kept, "the lines that are kept should not change"
     assert [row["step"] for row in read_metrics(path)] == [
         row["step"] for row in read_metrics(straight)
     ]
@@ -74,7 +76,7 @@ def test_a_resumed_run_leaves_no_line_doubled(tmp_path: Path):
 @pytest.mark.parametrize(
     "half", [b'{"step": 20, "time": 17', b'{"step": 20}', b'{"a": "\xc3', b"\0\0"]
 )
-def test_a_half_written_last_line_is_dropped(tmp_path: Path, half, resume_step):
+def test_an_incomplete_last_line_is_dropped(tmp_path: Path, half, resume_step):
     path = tmp_path / "metrics.jsonl"
     write_steps(path, 10)
     with path.open("ab") as file:
@@ -85,7 +87,7 @@ def test_a_half_written_last_line_is_dropped(tmp_path: Path, half, resume_step):
 
 
 @pytest.mark.parametrize("line", ["not json", "[1]", '{"loss": 1}', ""])
-def test_a_file_that_holds_something_else_is_refused_and_left_alone(tmp_path: Path, line):
+def test_another_kind_of_file_raises_and_is_not_changed(tmp_path: Path, line):
     path = tmp_path / "notes.txt"
     path.write_text(f'{{"step": 1}}\n{line}\n{{"step": 2}}\n')
     before = path.read_bytes()
@@ -95,7 +97,7 @@ def test_a_file_that_holds_something_else_is_refused_and_left_alone(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["step", "time"])
-def test_values_cannot_take_the_names_of_every_line(tmp_path: Path, name):
+def test_reserved_names_raise(tmp_path: Path, name):
     log = JsonLinesLog(tmp_path / "metrics.jsonl")
     with pytest.raises(ValueError, match=name):
         log.scalars(1, {name: 1.0})
@@ -130,7 +132,7 @@ class RecordingLog:
             raise self.failure
 
 
-def test_several_logs_get_the_same():
+def test_all_logs_receive_the_same():
     logs = [RecordingLog(), RecordingLog()]
     both: MetricLog = MetricLogs(logs)
     heatmap = Heatmap(np.eye(1), ["a"], ["b"])
@@ -148,14 +150,14 @@ def test_several_logs_get_the_same():
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
-def test_all_logs_are_closed_although_one_fails(failing):
+def test_all_logs_are_closed_even_if_one_fails(failing):
     logs = [RecordingLog(OSError("disk full") if n == failing else None) for n in range(3)]
     with pytest.raises(OSError, match="disk full"):
         MetricLogs(logs).close()
     assert [log.calls for log in logs] == [[("close",)]] * 3
 
 
-def test_no_log_at_all_is_fine():
+def test_no_logs_are_allowed():
     nothing = MetricLogs([])
     nothing.scalars(1, {"loss": 1.0})
     nothing.close()

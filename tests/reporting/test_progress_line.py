@@ -1,4 +1,4 @@
-"""The progress line: fits, is calm, and behaves in pipes as well as on terminals."""
+"""The progress line: its width, its update rate, and its output on terminals and in pipes."""
 
 import io
 import math
@@ -52,7 +52,7 @@ class FakeTerminal(io.StringIO):
         return True
 
     def screen(self) -> list[str]:
-        """What a terminal shows after all that was written."""
+        """Return the lines that a terminal shows after everything was written."""
         lines, column = [""], 0
         text = self.getvalue()
         while text:
@@ -77,19 +77,19 @@ def _terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
 
 
-def test_a_usual_status_shows_everything():
+def test_a_typical_status_shows_everything():
     assert format_status(STATUS) == (
         "  1,250/5,000  ep 3  loss 2.314  lr 7.1e-04  grad 0.83  6,210 tok/s  ETA 12:40"
     )
 
 
-def test_unknown_ends_are_left_out():
+def test_unknown_totals_and_times_are_omitted():
     line = format_status(replace(STATUS, max_updates=None, seconds_left=None))
     assert "/5,000" not in line
     assert "ETA" not in line
 
 
-def test_the_line_does_not_jump_as_the_numbers_grow():
+def test_columns_keep_their_position_as_numbers_grow():
     starts = {
         format_status(replace(STATUS, update=update)).index("ep") for update in (1, 99, 999, 5000)
     }
@@ -108,7 +108,7 @@ def test_no_status_is_wider_than_the_line(width, bad):
         assert len(format_status(status, width)) <= width
 
 
-def test_what_matters_most_is_kept_when_numbers_are_huge():
+def test_the_most_important_parts_are_kept_for_huge_numbers():
     line = format_status(HUGE)
     assert "123,456,789/999,999,999" in line
     assert "loss" in line
@@ -137,20 +137,20 @@ def test_durations(seconds, text):
     assert format_duration(seconds) == text
 
 
-def test_a_pipe_gets_plain_lines_now_and_then():
+def test_a_pipe_gets_plain_lines_at_intervals():
     stream, clock = io.StringIO(), FakeClock()
     with ProgressLine(stream, every_seconds=10, clock=clock) as progress:
-        for update in range(1, 36):  # one update a second, at 0 s, 1 s, ... 34 s
+        for update in range(1, 36):  # one update per second, at 0 s, 1 s, ... 34 s
             progress.update(replace(STATUS, update=update))
             clock.now += 1
     written = stream.getvalue()
     assert "\r" not in written
     assert "\x1b" not in written
     shown = [int(line.split("/")[0]) for line in written.splitlines()]
-    assert shown == [1, 11, 21, 31, 35], "first at once, every ten seconds, and where it ended"
+    assert shown == [1, 11, 21, 31, 35], "the first, one every ten seconds, and the last"
 
 
-def test_closing_repeats_no_line():
+def test_closing_again_writes_nothing():
     stream = io.StringIO()
     progress = ProgressLine(stream, clock=FakeClock())
     progress.update(STATUS)
@@ -168,7 +168,7 @@ def test_messages_in_a_pipe_are_lines():
     assert stream.getvalue() == f"saved\n{format_status(STATUS)}\nsaved again\n"
 
 
-def test_in_a_pipe_a_message_never_stands_before_the_updates_it_tells_of():
+def test_in_a_pipe_a_message_follows_the_status_of_its_update():
     stream, clock = io.StringIO(), FakeClock()
     with ProgressLine(stream, every_seconds=10, clock=clock) as progress:
         for update in range(1, 5):
@@ -185,7 +185,7 @@ def test_in_a_pipe_a_message_never_stands_before_the_updates_it_tells_of():
     assert starts == ["1", "4", "validated", "scores", "15", "17", "scores again"]
 
 
-def test_a_terminal_shows_one_line_that_is_rewritten_with_messages_above():
+def test_a_terminal_rewrites_one_line_below_the_messages():
     stream, clock = FakeTerminal(), FakeClock()
     progress = ProgressLine(stream, clock=clock)
     progress.message("start")
@@ -204,7 +204,7 @@ def test_a_terminal_shows_one_line_that_is_rewritten_with_messages_above():
     assert stream.screen() == ["start", "new best", last, ""]
 
 
-def test_a_terminal_is_not_redrawn_more_than_ten_times_a_second():
+def test_a_terminal_is_redrawn_at_most_ten_times_per_second():
     stream, clock = FakeTerminal(), FakeClock()
     with ProgressLine(stream, clock=clock) as progress:
         for update in range(1000):  # in one second
@@ -215,7 +215,7 @@ def test_a_terminal_is_not_redrawn_more_than_ten_times_a_second():
 
 
 @pytest.mark.parametrize("columns", [20, 40, 60, len(format_status(STATUS))])
-def test_a_narrow_terminal_is_not_overrun(monkeypatch, columns):
+def test_the_line_fits_a_narrow_terminal(monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     stream = FakeTerminal()
     with ProgressLine(stream, clock=FakeClock()) as progress:
@@ -223,8 +223,8 @@ def test_a_narrow_terminal_is_not_overrun(monkeypatch, columns):
     assert 0 < max(map(len, stream.screen())) < columns
 
 
-def test_the_width_is_that_of_the_terminal_written_to():
-    fcntl = pytest.importorskip("fcntl", reason="there are no such terminals on Windows")
+def test_the_width_is_that_of_the_output_terminal():
+    fcntl = pytest.importorskip("fcntl", reason="Windows has no pseudo-terminals")
     import struct
     import termios
 
@@ -246,7 +246,7 @@ def test_a_dumb_terminal_gets_plain_lines(monkeypatch):
     assert stream.getvalue() == format_status(STATUS) + "\n"
 
 
-def test_an_error_leaves_the_cursor_on_a_fresh_line():
+def test_an_error_leaves_the_cursor_on_a_new_line():
     def fail_while_showing(progress: ProgressLine) -> None:
         with progress:
             progress.update(STATUS)
@@ -265,8 +265,8 @@ def test_a_stage_fits_its_line(width: int, total: int | None) -> None:
         assert len(format_stage(StageStatus("encoding", done, total, 1e-12), width)) <= width
 
 
-def test_a_stage_tells_its_share_and_the_time_left() -> None:
-    # 250 pairs in 5 s are 50 pairs a second; the other 750 take 15 s.
+def test_a_stage_shows_its_share_and_the_time_left() -> None:
+    # 250 pairs in 5 s are 50 pairs per second; the other 750 take 15 s.
     line = format_stage(StageStatus("encoding", 250, 1000, 5.0))
     assert "[###         ]  25%  250/1,000  50 pairs/s  ETA 0:15" in line
     assert "250 pairs  50 pairs/s" in format_stage(StageStatus("reading", 250, None, 5.0))

@@ -1,4 +1,4 @@
-"""The log file of a run: each line once, in its own run's file, and nothing left behind."""
+"""The log file of a run: each record once, in the file of its run, and the logger restored."""
 
 import logging
 from pathlib import Path
@@ -11,7 +11,7 @@ LOGGER = logging.getLogger("nmt")
 
 
 @pytest.fixture(autouse=True)
-def _logger_is_left_as_found():
+def _logger_is_restored():
     before = (list(LOGGER.handlers), LOGGER.level, LOGGER.propagate)
     yield
     assert (list(LOGGER.handlers), LOGGER.level, LOGGER.propagate) == before
@@ -21,7 +21,7 @@ def messages(path: Path) -> list[str]:
     return [line.split(": ", 1)[1] for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_lines_carry_time_level_and_place(tmp_path: Path):
+def test_lines_have_time_level_and_logger(tmp_path: Path):
     path = tmp_path / "new" / "train.log"
     with open_run_log(path) as log:
         log.logger.info("Männer")
@@ -41,7 +41,7 @@ def test_runs_of_one_process_write_to_their_own_files(tmp_path: Path):
     assert messages(tmp_path / "1" / "train.log") == ["run 1"]
 
 
-def test_a_log_left_open_by_a_failed_run_gets_nothing_from_the_next(tmp_path: Path):
+def test_a_log_left_open_by_a_failed_run_gets_no_records_of_the_next(tmp_path: Path):
     forgotten = open_run_log(tmp_path / "0.log")
     with open_run_log(tmp_path / "1.log") as log:
         log.logger.info("second run")

@@ -1,4 +1,4 @@
-"""TensorBoard: event files read back with TensorBoard's own reader."""
+"""TensorBoard: event files are read back with TensorBoard's own reader."""
 
 import time
 import warnings
@@ -22,7 +22,7 @@ def read(directory: Path) -> EventAccumulator:
         return EventAccumulator(str(directory)).Reload()
 
 
-def test_scalars_texts_and_pictures_come_back_with_their_steps(tmp_path: Path):
+def test_scalars_texts_and_images_are_read_back_with_their_steps(tmp_path: Path):
     log = TensorBoardLog(tmp_path / "new" / "tensorboard")
     log.scalars(1, {"train/loss": 2.5, "train/lr": np.float64(0.5)})
     log.scalars(2, {"train/loss": 1.5})
@@ -48,7 +48,9 @@ def test_a_resumed_run_hides_what_came_after_its_checkpoint(tmp_path: Path):
         first.scalars(step, {"loss": step})
         first.heatmap(step, "attention", HEATMAP)
     first.close()
-    time.sleep(1.01)  # files are read in the order of their names, which tell the second
+    time.sleep(
+        1.01
+    )  # files are read in the order of their names, which contain the time in seconds
     resumed = TensorBoardLog(tmp_path, resume_step=20)
     for step in (30, 50):
         resumed.scalars(step, {"loss": step + 0.5})

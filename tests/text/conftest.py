@@ -28,5 +28,5 @@ def _train(sentences: Iterable[str], **settings: Any) -> bytes:
 
 @pytest.fixture(scope="session")
 def sentencepiece_model() -> Callable[..., bytes]:
-    """Trains SentencePiece itself; keywords are its own settings. Raises RuntimeError."""
+    """Trains SentencePiece directly; keywords are its settings. Raises RuntimeError."""
     return _train

@@ -1,4 +1,4 @@
-"""An adopted model has nmt's special ids, and cuts text as it did before."""
+"""An imported model has nmt's special ids, and segments text as before."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,7 +55,9 @@ def models(sentencepiece_model: Train) -> Callable[[str, str], bytes]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("ids", list(IDS))
-def test_text_is_cut_as_before(kind: str, ids: str, models: Callable[[str, str], bytes]) -> None:
+def test_text_is_segmented_as_before(
+    kind: str, ids: str, models: Callable[[str, str], bytes]
+) -> None:
     model = models(kind, ids)
     adopted = import_model(model)
     before = sentencepiece.SentencePieceProcessor(model_proto=model)
@@ -92,7 +94,7 @@ def test_symbols_that_a_model_lacks_are_added(
 
 
 def test_a_symbol_cannot_be_a_special_piece(models: Callable[[str, str], bytes]) -> None:
-    with pytest.raises(UserError, match="'<s>' has a meaning of its own"):
+    with pytest.raises(UserError, match="'<s>' already has a special meaning"):
         import_model(models("bpe", "its own"), ["<s>"])
 
 
@@ -110,7 +112,7 @@ def test_a_model_that_marks_the_ends_of_words_is_refused(sentencepiece_model: Tr
 
 @settings(max_examples=100, deadline=None)
 @given(junk=st.binary(max_size=60))
-def test_any_bytes_are_taken_apart_or_refused(junk: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused(junk: bytes) -> None:
     try:
         parts = ModelFile.parse(junk)
     except ValueError:
@@ -152,7 +154,7 @@ def test_a_file_that_is_no_model_is_named(
         train_tokenizers(tokenizer_config(model=str(file)), ["a"], ["b"])
 
 
-def test_a_given_model_that_cuts_in_one_way_cannot_be_sampled(
+def test_a_given_model_with_one_segmentation_cannot_be_sampled(
     tmp_path: Path, models: Callable[[str, str], bytes], tokenizer_config: Config
 ) -> None:
     file = tmp_path / "char.model"

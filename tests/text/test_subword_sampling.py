@@ -1,4 +1,4 @@
-"""Sampled cuts spell the same text, and come as often as the papers say."""
+"""Sampled segmentations have the same text and the distributions of the papers."""
 
 import math
 import pickle
@@ -72,7 +72,9 @@ def test_a_sample_spells_the_same_text(
 
 @settings(max_examples=80, deadline=None)
 @given(words=SENTENCES)
-def test_without_dropout_merges_give_sentencepieces_own_cut(words: list[str], make: Make) -> None:
+def test_without_dropout_merges_give_sentencepieces_segmentation(
+    words: list[str], make: Make
+) -> None:
     tokenizer = make("bpe")
     ids = tokenizer.encode(" ".join(words))
     assert SubwordSampler(tokenizer, 0.0).sample(ids, Random(1)) == ids
@@ -88,7 +90,7 @@ def test_when_every_merge_is_dropped_characters_are_left(words: list[str], make:
 
 
 def _all_cuts(word: str, pieces: dict[str, int]) -> Iterator[tuple[int, ...]]:
-    """Every way to spell a word in pieces, by trying each pattern of cuts."""
+    """Every segmentation of a word into pieces, by enumeration."""
     for pattern in product([False, True], repeat=len(word) - 1):
         edges = [0, *(place for place, cut in enumerate(pattern, 1) if cut), len(word)]
         parts = [word[start:end] for start, end in pairwise(edges)]
@@ -106,13 +108,13 @@ def _fits(counts: Counter[tuple[int, ...]], expected: dict[tuple[int, ...], floa
     if rest[1] >= 5:
         groups.append(rest)
     degrees = len(groups) - 1
-    assert degrees >= 3  # there is something to tell apart
+    assert degrees >= 3  # several outcomes are distinguished
     distance = sum((count - share) ** 2 / share for count, share in groups)
     return distance < degrees + 5 * math.sqrt(2 * degrees)
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 1.0])
-def test_unigram_cuts_come_as_often_as_their_probability_says(alpha: float, make: Make) -> None:
+def test_unigram_segmentations_have_their_probability(alpha: float, make: Make) -> None:
     tokenizer = make("unigram")
     pieces = {
         piece.surface: place
@@ -132,11 +134,11 @@ def test_unigram_cuts_come_as_often_as_their_probability_says(alpha: float, make
 
 
 def _dropout(parts: tuple[str, ...], ranks: dict[str, int], p: float) -> Counter[tuple[str, ...]]:
-    """The distribution of BPE-dropout's cuts, by following every outcome of one step."""
+    """The distribution of BPE-dropout's segmentations, by enumerating the outcomes of each step."""
     merges = [i for i in range(len(parts) - 1) if parts[i] + parts[i + 1] in ranks]
     merges.sort(key=lambda i: (ranks[parts[i] + parts[i + 1]], i))
     outcomes: Counter[tuple[str, ...]] = Counter()
-    for order, i in enumerate(merges):  # the best that is not dropped: all better ones are
+    for order, i in enumerate(merges):  # the best merge that is not dropped
         merged = (*parts[:i], parts[i] + parts[i + 1], *parts[i + 2 :])
         for cut, share in _dropout(merged, ranks, p).items():
             outcomes[cut] += (1 - p) * p**order * share
@@ -145,7 +147,7 @@ def _dropout(parts: tuple[str, ...], ranks: dict[str, int], p: float) -> Counter
 
 
 @pytest.mark.parametrize("p", [0.2, 0.6])
-def test_bpe_cuts_come_as_often_as_the_algorithm_says(p: float, make: Make) -> None:
+def test_bpe_segmentations_have_the_frequencies_of_the_algorithm(p: float, make: Make) -> None:
     tokenizer = make("bpe")
     parts = ModelFile.parse(tokenizer.to_bytes()).pieces
     ranked = sorted((piece for piece in parts if piece.type == 1), key=lambda one: -one.score)
@@ -177,7 +179,7 @@ def test_pieces_that_go_from_word_to_word_are_sampled_too(
         assert tokenizer.decode(sampled) == "one of the some"
 
 
-def test_a_long_word_has_a_cut(make: Make) -> None:
+def test_a_long_word_has_a_segmentation(make: Make) -> None:
     tokenizer = make("unigram")
     ids = tokenizer.encode("ban" * 2000)
     sampled = SubwordSampler(tokenizer, 1.0).sample(ids, Random(1))
@@ -185,12 +187,12 @@ def test_a_long_word_has_a_cut(make: Make) -> None:
 
 
 @pytest.mark.parametrize("kind", ["char", "word"])
-def test_kinds_with_one_cut_are_refused(kind: str, make: Make) -> None:
-    with pytest.raises(UserError, match=f"{kind} has one cut only"):
+def test_kinds_with_one_segmentation_are_refused(kind: str, make: Make) -> None:
+    with pytest.raises(UserError, match=f"{kind} has only one segmentation"):
         SubwordSampler(make(kind, False), 0.1)
 
 
-def test_each_place_has_a_generator_of_its_own() -> None:
+def test_each_position_has_its_own_generator() -> None:
     places = list(product((0, 1, 2**62), (0, 1, 7), (0, 1, 2**31), (0, 1)))
     first = {position_random(*place).random() for place in places}
     assert len(first) == len(places)

@@ -1,4 +1,4 @@
-"""Symbols are never split, wherever they stand; at the beginning of a sentence they are tags."""
+"""Symbols are never split; at the beginning of a sentence they are tags."""
 
 from collections.abc import Callable
 from functools import cache
@@ -48,7 +48,7 @@ def make(tokenizer_config: Callable[..., TokenizerConfig]) -> Make:
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=50, deadline=None)
 @given(tags=TAGS, text=TEXT)
-def test_tags_come_first_and_the_rest_is_cut_as_if_it_stood_alone(
+def test_tags_come_first_and_the_rest_is_encoded_separately(
     kind: str, tags: list[str], text: str, make: Make
 ) -> None:
     tokenizer = make(kind)
@@ -67,7 +67,7 @@ def test_tags_come_first_and_the_rest_is_cut_as_if_it_stood_alone(
 @pytest.mark.parametrize("kind", ["unigram", "bpe", "char"])
 @settings(max_examples=40, deadline=None)
 @given(text=TEXT)
-def test_text_comes_back_and_its_symbols_are_whole(kind: str, text: str, make: Make) -> None:
+def test_text_round_trips_and_symbols_are_whole(kind: str, text: str, make: Make) -> None:
     tokenizer = make(kind)
     ids = tokenizer.encode(text)
     assert tokenizer.decode(ids) == text
@@ -88,7 +88,7 @@ def test_words_come_back_with_symbols_among_them(words: list[str], make: Make) -
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=25, deadline=None)
 @given(sentences=st.lists(TEXT, max_size=6), threads=st.sampled_from([1, 2]))
-def test_many_at_once_are_cut_as_one_by_one(
+def test_many_at_once_are_encoded_as_one_by_one(
     kind: str, sentences: list[str], threads: int, make: Make
 ) -> None:
     tokenizer = make(kind)
@@ -100,7 +100,7 @@ def test_many_at_once_are_cut_as_one_by_one(
     assert ids.tolist() == [piece for one in expected for piece in one]
 
 
-def test_a_symbol_stays_whole_where_its_halves_are_likelier(make: Make) -> None:
+def test_a_symbol_stays_whole_if_its_halves_are_more_probable(make: Make) -> None:
     parts = ModelFile.parse(make("unigram").to_bytes())
     parts.pieces += [Piece("x__NA", 0.0, NORMAL), Piece("ME__y", 0.0, NORMAL)]
     tokenizer = Tokenizer(parts.to_bytes())
@@ -108,7 +108,7 @@ def test_a_symbol_stays_whole_where_its_halves_are_likelier(make: Make) -> None:
     assert tokenizer.decode(tokenizer.encode("x__NAME__y")) == "x__NAME__y"
 
 
-def test_only_what_begins_a_sentence_with_space_behind_it_is_a_tag(make: Make) -> None:
+def test_only_a_symbol_at_the_beginning_followed_by_a_space_is_a_tag(make: Make) -> None:
     tokenizer = make("bpe")
     for sentence in ("the <2de>", "<2de>the"):
         pieces = tokenizer.pieces(tokenizer.encode(sentence))
@@ -129,10 +129,10 @@ def test_the_longest_symbol_wins() -> None:
 
 
 @pytest.mark.parametrize("kind", ["bpe", "char"])
-def test_text_between_symbols_is_cut_as_sentencepiece_cuts_it(
+def test_text_between_symbols_is_encoded_as_by_sentencepiece(
     kind: str, tokenizer_config: Callable[..., TokenizerConfig]
 ) -> None:
-    """Without symbols in the vocabulary, the pieces around the place of one are the same."""
+    """The pieces around a symbol are the same as without symbols in the vocabulary."""
     plain = tokenizer_config(name=kind, vocab_size=310, joint=True, byte_fallback=True)
     with_symbols = tokenizer_config(
         name=kind, vocab_size=311, joint=True, byte_fallback=True, symbols=["<x>"]

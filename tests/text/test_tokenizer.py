@@ -1,4 +1,4 @@
-"""SentencePiece: what goes in comes out, whichever kind, and the same text gives the same model."""
+"""SentencePiece: round trips for every kind; the same text gives the same model."""
 
 import re
 from collections.abc import Callable
@@ -140,13 +140,13 @@ def test_bytes_that_are_no_model_are_refused(junk: bytes) -> None:
 
 HOSTILE = [
     "two  words ",
-    "a\tb c",  # a tab is no space
+    "a\tb c",  # a tab is not a space
     "b\taa",
-    "ein\u00a0Wort zwei",  # a no-break space, which NFKC makes a space
+    "ein\u00a0Wort zwei",  # a no-break space, which NFKC turns into a space
     "\u200b nothing \u200b\u200b here",  # words that vanish
     "a\u200b\u00a0b \u200b c",  # one splits and one vanishes: the counts agree
     "\u2581 \u2581a b\u2581c",  # SentencePiece's own mark
-    "\ufb01sh \u2460 \u00bd",  # characters that NFKC takes apart
+    "\ufb01sh \u2460 \u00bd",  # characters that NFKC decomposes
     "\u0007 bell",
 ]
 
@@ -169,5 +169,5 @@ def test_every_piece_is_of_the_word_that_it_spells(
         assert spelled(mine) == spelled(tokenizer.encode(word)), f"word {number}"
 
 
-def test_a_mark_alone_belongs_to_the_word_behind_it() -> None:
+def test_a_single_mark_belongs_to_the_next_word() -> None:
     assert word_groups(["▁", "▁t", "o", "▁", "go"]) == [0, 0, 0, 1, 1]

@@ -1,4 +1,4 @@
-"""The bounds of the vocabulary are those of SentencePiece: it accepts nothing outside."""
+"""The bounds of the vocabulary are exact: SentencePiece accepts no size outside."""
 
 from collections.abc import Callable
 from typing import Any

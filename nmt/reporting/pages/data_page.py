@@ -84,11 +84,12 @@ def _findings(findings: Sequence[Row]) -> str:
 def _finding(finding: Row) -> str:
     severity = _SEVERITIES[_SEVERITIES.index(finding["severity"])]
     where = ", ".join(filter(None, (finding["split"], finding["side"])))
+    remedy = "\n".join(map(_text, finding["remedy"].split("\n")))  # the style keeps line breaks
     return (
         f'<li class="finding {severity}"><h3><span class="badge">{severity}</span>'
         f"<span>{_text(finding['rule'].replace('_', ' '))}</span>"
         f'<span class="where">{_text(where)} · {finding["count"]:,} ×</span></h3>\n'
-        f'<p>{_text(finding["message"])}</p>\n<p class="remedy">{_text(finding["remedy"])}</p>\n'
+        f'<p>{_text(finding["message"])}</p>\n<p class="remedy">{remedy}</p>\n'
         f"{_places(finding['places'])}</li>\n"
     )
 

@@ -1,4 +1,4 @@
-"""Reading a source to its end, faults gathered."""
+"""Reads a source to its end and collects its faults."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from nmt.data.sources.pair_source import DataFault, PairSource
 
 @dataclass
 class Reading:
-    """What came out of a source."""
+    """The content of a source."""
 
     pairs: list[tuple[str, str]] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
@@ -37,13 +37,13 @@ def _read(source: PairSource, size: int = 3) -> Reading:
 
 @pytest.fixture
 def read() -> Callable[..., Reading]:
-    """Reads a whole source, going on after faults."""
+    """Reads a whole source, continuing after faults."""
     return _read
 
 
 @pytest.fixture
 def read_file(tmp_path: Path) -> Callable[..., Reading]:
-    """Writes a file of this name and content, and reads it as English to German."""
+    """Writes a file with this name and content, and reads it as English to German."""
 
     def go(name: str, content: bytes | str, size: int = 3, **settings: str) -> Reading:
         path = tmp_path / name

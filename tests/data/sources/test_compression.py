@@ -1,4 +1,4 @@
-"""Compressed files: what comes out is what went in, or a fault that says where it broke."""
+"""Compressed files: the original content, or a fault with the damaged position."""
 
 import bz2
 import gzip
@@ -32,7 +32,7 @@ each = pytest.mark.parametrize("suffix", list(COMPRESS))
 
 
 @each
-def test_what_goes_in_comes_out(tmp_path: Path, suffix: str) -> None:
+def test_compression_round_trips(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"text.{suffix}"
     path.write_bytes(COMPRESS[suffix](CONTENT))
     assert b"".join(read_blocks(path)) == CONTENT
@@ -42,7 +42,7 @@ def test_what_goes_in_comes_out(tmp_path: Path, suffix: str) -> None:
 
 
 @each
-def test_frames_one_behind_another_are_one_file(tmp_path: Path, suffix: str) -> None:
+def test_consecutive_frames_are_one_file(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"text.{suffix.upper()}"
     path.write_bytes(COMPRESS[suffix](b"one\n") + COMPRESS[suffix](b"") + COMPRESS[suffix](CONTENT))
     assert b"".join(read_blocks(path)) == b"one\n" + CONTENT
@@ -50,7 +50,7 @@ def test_frames_one_behind_another_are_one_file(tmp_path: Path, suffix: str) -> 
 
 @each
 @pytest.mark.parametrize("keep", [0.01, 0.5, 0.99])
-def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, suffix: str, keep: float) -> None:
+def test_a_file_that_is_truncated_is_refused(tmp_path: Path, suffix: str, keep: float) -> None:
     path = tmp_path / f"text.{suffix}"
     whole = COMPRESS[suffix](CONTENT)
     path.write_bytes(whole[: max(4, int(keep * len(whole)))])
@@ -72,7 +72,7 @@ def test_a_damaged_second_frame_is_not_the_end(
         list(read_blocks(path))
 
 
-def test_what_stands_before_the_damage_is_read_and_its_place_told(tmp_path: Path) -> None:
+def test_content_before_the_damage_is_read_and_the_position_reported(tmp_path: Path) -> None:
     path = tmp_path / "text.bz2"
     path.write_bytes(bz2.compress(CONTENT) + b"garbage")
     blocks: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Broken files in every format: clean pairs or a fault in words, and no pair ever shifts."""
+"""Broken files in every format give clean pairs or faults; pairs never become shifted."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ from nmt.errors import UserError
 
 Pairs = list[tuple[str, str]]
 
-FEW, MANY = 12, 600  # examples of a test in a format: by default, and where time does not matter
+FEW, MANY = 12, 600  # examples per test and format: by default, and without a time limit
 
 
 def _csv(pairs: Pairs) -> str:
@@ -147,7 +147,7 @@ def _source(folder: Path, form: str, content: bytes, other: bytes) -> PairSource
 def _read(
     source: PairSource, size: int
 ) -> tuple[dict[int, list[tuple[str, str]]], list[DataFault]]:
-    """Read all pairs, by line, and the faults, whose order may depend on the size of chunks."""
+    """Read all pairs by line, and the faults, whose order may depend on the chunk size."""
     faults: list[DataFault] = []
     pairs: dict[int, list[tuple[str, str]]] = {}
     last = 0
@@ -163,7 +163,7 @@ def _read(
 
 
 def _check(folder: Path, form: str, content: bytes, other: bytes) -> None:
-    """Faults are told in words, and a reader that stops at faults stops where there are some."""
+    """Faults have messages, and a reader that stops at faults stops if there are any."""
     source = _source(folder, form, content, other)
     pairs, faults = _read(source, 2)
     for fault in faults:
@@ -187,7 +187,7 @@ def _check_mutated(
 
 
 def _check_neighbours(folder: Path, form: str, pairs: Pairs, at: int, line: bytes) -> None:
-    """With one record replaced by anything, every other is what it was, at its own line."""
+    """If one record is replaced by anything, all others are unchanged, at their own lines."""
     at %= len(pairs)
     other = RENDER["en"]([(target, source) for source, target in pairs]).encode()
     lines = RENDER[form](pairs).encode().split(b"\n")
@@ -195,7 +195,7 @@ def _check_neighbours(folder: Path, form: str, pairs: Pairs, at: int, line: byte
     whole, _ = _read(_source(folder, form, b"\n".join(lines), other), 3)
     assert whole == {number: [pair] for number, pair in enumerate(pairs, start=first)}
     lines[at + first - 1] = line.replace(b"\n", b"")
-    if form == "csv":  # a quote may run on over the records behind it
+    if form == "csv":  # a quote may include the records after it
         lines[at + first - 1] = lines[at + first - 1].replace(b'"', b"")
     content = b"\n".join(lines)
     if wide_encoding(content):

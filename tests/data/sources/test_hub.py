@@ -1,4 +1,4 @@
-"""Datasets by name or folder: every way to store them gives the same pairs."""
+"""Datasets by name or folder: every storage format gives the same pairs."""
 
 import json
 from collections.abc import Callable
@@ -98,16 +98,16 @@ def test_the_fingerprint_is_of_the_rows(tmp_path: Path) -> None:
         ([{"en": "a", "fr": "b"}], "no column 'de'; its columns are en | fr"),
         ([{"translation": {"en": "a", "fr": "b"}}], "no pairs of en and de"),
         ([{"en": "a", "de": "b"}, {"en": "a", "de": None}], "row 2 is not a pair of texts"),
-        ([{"en": "a", "de": " "}], "holds no text in any target sentence"),
+        ([{"en": "a", "de": " "}], "contains no text in any target sentence"),
     ],
 )
-def test_faults_are_told_in_words(tmp_path: Path, rows: list[dict[str, Any]], message: str) -> None:
+def test_faults_have_messages(tmp_path: Path, rows: list[dict[str, Any]], message: str) -> None:
     source = _open(_folder(tmp_path / "set", rows, "jsonl"))
     with pytest.raises(UserError, match=message):
         list(source.chunks(10))
 
 
-def test_a_row_without_text_is_left_out(tmp_path: Path, read: Read) -> None:
+def test_a_row_without_text_is_skipped(tmp_path: Path, read: Read) -> None:
     rows = [FLAT[0], {"en": "x", "de": None}, FLAT[1]]
     reading = read(_open(_folder(tmp_path / "set", rows, "jsonl")))
     assert reading.lines == [1, 3]

@@ -1,4 +1,4 @@
-"""JSON lines: one object a line, and one that is no pair is left out with its reason."""
+"""JSON lines: one object per line; one that is not a pair is skipped with its reason."""
 
 import json
 from collections.abc import Callable
@@ -45,12 +45,12 @@ def test_text_may_hold_line_breaks_and_any_character(read_file: ReadFile) -> Non
 @pytest.mark.parametrize(
     ("line", "rule", "message"),
     [
-        ("a\tb", "not_json", "is no JSON object"),
-        ('{"en": "a", "de": "b"', "not_json", "is no JSON object"),
-        ("[" * 100_000, "not_json", "is no JSON object"),
-        ("9" * 5000, "not_json", "is no JSON object"),
-        ('["a", "b"]', "not_json", "it holds a list"),
-        ('"a"', "not_json", "it holds a str"),
+        ("a\tb", "not_json", "is not a JSON object"),
+        ('{"en": "a", "de": "b"', "not_json", "is not a JSON object"),
+        ("[" * 100_000, "not_json", "is not a JSON object"),
+        ("9" * 5000, "not_json", "is not a JSON object"),
+        ('["a", "b"]', "not_json", "it contains a list"),
+        ('"a"', "not_json", "it contains a str"),
         (
             '{"en": "a", "fr": "b"}',
             "missing_column",
@@ -63,7 +63,7 @@ def test_text_may_hold_line_breaks_and_any_character(read_file: ReadFile) -> Non
         ('{"en": "a", "de": "\\u0000"}', "forbidden_character", "U+0000"),
     ],
 )
-def test_a_line_that_is_no_pair_is_told_and_left_out(
+def test_a_line_that_is_not_a_pair_is_reported_and_skipped(
     read_file: ReadFile, line: str, rule: str, message: str
 ) -> None:
     reading = read_file("text.jsonl", f"{GOOD}\n{line}\n{GOOD}\n")

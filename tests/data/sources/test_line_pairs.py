@@ -1,4 +1,4 @@
-"""Two text files: pairs stay pairs whatever the lines hold, and every fault has its place."""
+"""Two text files: any lines stay paired, and every fault has a location."""
 
 import gzip
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Read = Callable[..., Any]
 
 @pytest.fixture
 def pairs_of(tmp_path: Path) -> Callable[..., LinePairs]:
-    """Writes two files and makes a source of them."""
+    """Writes two files and returns a source that reads them."""
 
     def make(source: bytes, target: bytes, suffix: str = "") -> LinePairs:
         paths = tmp_path / f"text.en{suffix}", tmp_path / f"text.de{suffix}"
@@ -40,13 +40,13 @@ def test_chunks_hold_all_pairs_in_order_whatever_their_size(
     assert not reading.faults
 
 
-def test_text_is_given_as_it_stands(pairs_of: Callable[..., LinePairs], read: Read) -> None:
+def test_text_is_unchanged(pairs_of: Callable[..., LinePairs], read: Read) -> None:
     source = "\ufeffa\u2028b\r\nc\x0bd\x85\n"
     reading = read(pairs_of(source.encode(), b"x\r\r\ny\n"))
     assert reading.pairs == [("\ufeffa\u2028b\r", "x\r\r"), ("c\x0bd\x85", "y")]
 
 
-def test_a_line_that_is_not_utf_8_is_told_and_replaced_alone(
+def test_a_line_that_is_not_utf_8_is_reported_and_replaced_alone(
     pairs_of: Callable[..., LinePairs], read: Read, tmp_path: Path
 ) -> None:
     source = pairs_of(b"a\nb\nc\nd\n", b"A\nf\xfcnf\nC\n\xc3\n")
@@ -56,12 +56,12 @@ def test_a_line_that_is_not_utf_8_is_told_and_replaced_alone(
         ("not_utf8", str(tmp_path / "text.de"), 2),
         ("not_utf8", str(tmp_path / "text.de"), 4),
     ]
-    with pytest.raises(UserError, match=r"line 2 holds the byte 0xfc.*iconv"):
+    with pytest.raises(UserError, match=r"line 2 contains the byte 0xfc.*iconv"):
         list(source.chunks(10))
 
 
 @pytest.mark.parametrize("counts", [(5, 3), (3, 5), (3, 40_000), (40_000, 3)])
-def test_unequal_numbers_of_lines_are_told_after_the_pairs(
+def test_unequal_numbers_of_lines_are_reported_after_the_pairs(
     pairs_of: Callable[..., LinePairs], read: Read, counts: tuple[int, int]
 ) -> None:
     source = pairs_of(b"a\n" * counts[0], b"b\n" * counts[1])
@@ -77,18 +77,20 @@ def test_unequal_numbers_of_lines_are_told_after_the_pairs(
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b" \n\xe3\x80\x80\n", b"\xef\xbb\xbf", b"\r\n"])
-def test_a_side_without_text_is_told(
+def test_a_side_without_text_is_reported(
     pairs_of: Callable[..., LinePairs], read: Read, content: bytes
 ) -> None:
     reading = read(pairs_of(b"a\nb\n", content))
     assert reading.rules == ["no_text"]
-    assert reading.faults[0].message.endswith("text.de holds no text")
+    assert reading.faults[0].message.endswith("text.de contains no text")
     both = read(pairs_of(content, content))
     assert both.rules == ["no_text", "no_text"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_utf_16_is_told_once(pairs_of: Callable[..., LinePairs], read: Read, encoding: str) -> None:
+def test_utf_16_is_reported_once(
+    pairs_of: Callable[..., LinePairs], read: Read, encoding: str
+) -> None:
     reading = read(pairs_of(b"a\n" * 9, ("Wie geht es?\n" * 9).encode(encoding)))
     assert reading.pairs == []
     assert reading.rules == ["utf16"]
@@ -97,7 +99,7 @@ def test_utf_16_is_told_once(pairs_of: Callable[..., LinePairs], read: Read, enc
     assert f"iconv -f {name} -t UTF-8" in reading.faults[0].message
 
 
-def test_a_file_that_breaks_off_ends_with_its_last_whole_line(
+def test_a_file_that_is_truncated_ends_with_its_last_complete_line(
     pairs_of: Callable[..., LinePairs], read: Read, tmp_path: Path
 ) -> None:
     lines = [f"sentence {number} {number**7}" for number in range(30_000)]
@@ -114,7 +116,7 @@ def test_a_file_that_breaks_off_ends_with_its_last_whole_line(
     assert f"after line {count:,}" in reading.faults[0].message
 
 
-def test_a_missing_file_is_told_once(tmp_path: Path, read: Read) -> None:
+def test_a_missing_file_is_reported_once(tmp_path: Path, read: Read) -> None:
     (tmp_path / "en").write_text("a\n")
     reading = read(LinePairs([tmp_path / "en"], [tmp_path / "de"]))
     assert reading.rules == ["missing_file"]

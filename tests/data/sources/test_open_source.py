@@ -1,4 +1,4 @@
-"""From settings to sources: one source each, found where it is said to be, or a word why not."""
+"""From settings to sources: exactly one existing source, or a message with the reason."""
 
 import gzip
 import json
@@ -54,7 +54,7 @@ def test_every_way_to_name_the_same_pairs(folder: Path, settings: dict[str, str]
     inside = {k: str(folder / v) if k in paths else v for k, v in settings.items()}
     source = _open(**inside)
     assert read_all(source) == (["a", "b"], ["A", "B"])
-    again = pickle.loads(pickle.dumps(source))  # worker processes get it
+    again = pickle.loads(pickle.dumps(source))  # it is sent to worker processes
     assert read_all(again) == (["a", "b"], ["A", "B"])
     assert again.fingerprint() == source.fingerprint()
     assert str(folder) in source.name
@@ -76,22 +76,22 @@ def test_what_is_read_at_once_is_cleaned(folder: Path) -> None:
     assert read_all(_open(path=str(folder / "text.{lang}"))) == (["a", " b c"], ["A", "B"])
 
 
-def test_shards_go_together_by_what_the_wildcards_stand_for(tmp_path: Path, read: Read) -> None:
-    names = ["a", "a.b", "b"]  # in the order of whole names, a.aa and a.b.aa change places
+def test_shards_are_matched_by_their_wildcards(tmp_path: Path, read: Read) -> None:
+    names = ["a", "a.b", "b"]  # sorted by whole names, a.aa and a.b.aa would be exchanged
     for name in names:
         (tmp_path / f"{name}.aa").write_text(f"{name}\n")
         (tmp_path / f"{name}.zz").write_text(f"{name}\n")
     source = open_source(SourceConfig(path=str(tmp_path / "*.{lang}")), ("aa", "zz"), "data.train")
     assert read(source).pairs == [(name, name) for name in names]
     (tmp_path / "b.zz").rename(tmp_path / "c.zz")
-    with pytest.raises(UserError, match=r"are not the same: .*b\.aa would go with .*c\.zz"):
+    with pytest.raises(UserError, match=r"are not the same: .*b\.aa would be paired with .*c\.zz"):
         open_source(SourceConfig(path=str(tmp_path / "*.{lang}")), ("aa", "zz"), "data.train")
     (tmp_path / "c.zz").unlink()
-    with pytest.raises(UserError, match=r"finds 3 files but .* 2: .*; .*b\.aa has none"):
+    with pytest.raises(UserError, match=r"matches 3 files but .* 2: .*; .*b\.aa has none"):
         open_source(SourceConfig(path=str(tmp_path / "*.{lang}")), ("aa", "zz"), "data.train")
 
 
-def test_shards_of_unlike_patterns_go_together_by_order(tmp_path: Path, read: Read) -> None:
+def test_shards_of_different_patterns_are_matched_by_order(tmp_path: Path, read: Read) -> None:
     for side, names in (("en", ("1", "2")), ("de", ("x7", "x9"))):
         (tmp_path / side).mkdir()
         for number, name in enumerate(names):
@@ -121,17 +121,17 @@ def test_files_in_folders_below_and_names_with_brackets(tmp_path: Path, read: Re
         ({"path": "x" * 300 + ".tsv"}, "cannot read x+.tsv: File name too long"),
         ({"source": "text.en", "target": "none.de"}, "data.train.target=none.de: there is no file"),
         ({"path": "none.tsv"}, "data.train.path=none.tsv: there is no file none.tsv"),
-        ({"path": "none*.tsv"}, r"data.train.path=none\*.tsv finds no file"),
+        ({"path": "none*.tsv"}, r"data.train.path=none\*.tsv matches no file"),
         ({"path": "none.{lang}"}, "there is no file none.en"),
         ({"path": "folder"}, "data.train.path=folder: folder is a folder"),
         ({"source": "folder", "target": "text.de"}, "folder is a folder"),
-        ({"path": "/dev/null", "format": "tsv"}, "no file that can be read twice"),
-        ({"path": "text.de"}, "has the suffix .de, which tells no format; set data.train.format"),
-        ({"path": "other"}, "has no suffix, which tells no format; .* tsv, csv, jsonl, parquet, "),
+        ({"path": "/dev/null", "format": "tsv"}, "not a regular file"),
+        ({"path": "text.de"}, "has the suffix .de, which names no format; set data.train.format"),
+        ({"path": "other"}, "has no suffix, which names no format; .* tsv, csv, jsonl, parquet, "),
         ({"path": "text.tsv", "format": "excel"}, "data.train.format is 'excel'; it must be one"),
-        ({"path": "text.en", "format": "lines"}, "format=lines needs a file a language"),
-        ({"path": "text.{lang}", "format": "csv"}, "leave {lang} out"),
-        ({"path": "text.{lang}.tsv"}, "but tsv holds both sides"),
+        ({"path": "text.en", "format": "lines"}, "format=lines needs one file per language"),
+        ({"path": "text.{lang}", "format": "csv"}, "remove {lang}"),
+        ({"path": "text.{lang}.tsv"}, "but tsv has both sides"),
         ({"path": "text.*"}, "has the suffix|several formats"),
         ({"source": "text.en", "target": "./text.en"}, "are the same file, text.en"),
         ({"source": "text.en", "target": "link"}, "source and data.train.target are the same file"),
@@ -140,7 +140,7 @@ def test_files_in_folders_below_and_names_with_brackets(tmp_path: Path, read: Re
         ({"path": "text.tsv", "split": "dev"}, "data.train.split=dev has no meaning for tsv"),
         ({"path": "text.tsv", "streaming": True}, "data.train.streaming=True has no meaning"),
         ({"dataset": "x", "format": "tsv"}, "data.train.format=tsv has no meaning for a dataset"),
-        ({"path": "text.tsv", "source_column": "1"}, "both by number, or both by name"),
+        ({"path": "text.tsv", "source_column": "1"}, "both as numbers, or both as names"),
         (
             {"path": "text.tsv", "source_column": "0", "target_column": "1"},
             "columns are counted from 1",
@@ -148,11 +148,11 @@ def test_files_in_folders_below_and_names_with_brackets(tmp_path: Path, read: Re
         ({"path": "text.tsv", "source_column": "de"}, "are the same column, 'de'"),
         (
             {"path": "text.jsonl.gz", "source_column": "1", "target_column": "2"},
-            "JSON has names, no numbers",
+            "JSON keys have names, not numbers",
         ),
         ({"path": "text.tsv", "tag": "two words"}, "data.train.tag is 'two words'; it must be one"),
         ({"path": "text.tsv", "tag": " "}, "it must be one word"),
-        ({"path": "text.parquet.gz"}, "packed twice over"),
+        ({"path": "text.parquet.gz"}, "compressed twice"),
     ],
 )
 def test_settings_that_cannot_be_met_are_refused_in_words(
@@ -172,12 +172,12 @@ def test_a_language_to_itself_from_one_pattern_is_refused(folder: Path) -> None:
         open_source(config, ("en", "en"), "data.train")
 
 
-def test_a_tag_stands_before_all_that_is_not_blank(tmp_path: Path, read: Read) -> None:
+def test_a_tag_is_added_before_every_text_that_is_not_blank(tmp_path: Path, read: Read) -> None:
     (tmp_path / "x.en").write_bytes("\ufeffa\r\n\n \nb".encode())
     (tmp_path / "x.de").write_text("A\nB\nC\nD")
     path = str(tmp_path / "x.{lang}")
     tagged, plain = _open(path=path, tag="<bt>"), _open(path=path)
-    assert read(tagged).pairs == read(plain).pairs  # what rules judge has no tag
+    assert read(tagged).pairs == read(plain).pairs  # filters ignore the tag
     assert {chunk.tag for chunk in tagged.chunks(2)} == {"<bt>"}
     assert read_all(tagged)[0] == ["<bt> a", "", " ", "<bt> b"]
     assert tagged.name == plain.name
@@ -185,7 +185,7 @@ def test_a_tag_stands_before_all_that_is_not_blank(tmp_path: Path, read: Read) -
     assert len(prints) == 3
 
 
-def test_the_fingerprint_tells_ways_of_reading_apart(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_the_way_of_reading(tmp_path: Path) -> None:
     table = "en\tde\tfr\na\tb\tc\n"
     for name in ("one.tsv", "two.tsv"):
         (tmp_path / name).write_text(table)
@@ -200,7 +200,7 @@ def test_the_fingerprint_tells_ways_of_reading_apart(tmp_path: Path) -> None:
         open_source(SourceConfig(path=one), ("de", "en"), "data.train"),
         open_source(SourceConfig(path=one), ("en", "fr"), "data.train"),
     ]
-    # The French column by its setting or as the target language is one way of reading.
+    # A column named by its setting or by the target language is read the same way.
     assert len({source.fingerprint() for source in sources}) >= len(sources) - 1
 
 

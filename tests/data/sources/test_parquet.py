@@ -1,4 +1,4 @@
-"""Parquet: text columns however they are stored, and faults by row."""
+"""Parquet: text columns of any storage type, and faults by row."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_columns_by_name_or_number(read_table: Read, source: str, target: str) -
     assert read_table(columns, source_column=source, target_column=target).pairs == PAIRS
 
 
-def test_rows_without_text_are_left_out(read_table: Read) -> None:
+def test_rows_without_text_are_skipped(read_table: Read) -> None:
     reading = read_table({"en": ["a", None, "c"], "de": ["A", "B", None]})
     assert reading.pairs == [("a", "A")]
     assert [(f.rule, f.line) for f in reading.faults] == [("not_text", 2), ("not_text", 3)]
@@ -60,7 +60,7 @@ def test_rows_without_text_are_left_out(read_table: Read) -> None:
     assert [(f.rule, f.line) for f in reading.faults] == [("not_text", 2)]
 
 
-def test_bytes_that_are_not_utf_8_are_told_and_replaced(read_table: Read) -> None:
+def test_bytes_that_are_not_utf_8_are_reported_and_replaced(read_table: Read) -> None:
     raw = pyarrow.array([b"a", b"f\xfcnf", b"c"])
     reading = read_table({"en": raw.view(pyarrow.string()), "de": ["A", "B", "C"]})
     assert reading.pairs == [("a", "A"), ("f\ufffdnf", "B"), ("c", "C")]
@@ -72,11 +72,11 @@ def test_bytes_that_are_not_utf_8_are_told_and_replaced(read_table: Read) -> Non
     [
         ({"en": EN, "fr": DE}, "has no column 'de'; its columns are en | fr"),
         ({"translation": [{"en": "a", "fr": "b"}]}, "has no pairs of en and de"),
-        ({"en": EN, "de": [1, 2, 3, 4, 5]}, "its column 'de' holds int64, not text"),
-        ({"en": pyarrow.array([], "string"), "de": pyarrow.array([], "string")}, "holds no text"),
+        ({"en": EN, "de": [1, 2, 3, 4, 5]}, "its column 'de' contains int64, not text"),
+        (dict.fromkeys(("en", "de"), pyarrow.array([], "string")), "contains no text"),
     ],
 )
-def test_a_file_that_cannot_give_pairs_is_told_once(
+def test_a_file_that_cannot_give_pairs_is_reported_once(
     read_table: Read, columns: dict[str, Any], message: str
 ) -> None:
     reading = read_table(columns)
@@ -86,7 +86,7 @@ def test_a_file_that_cannot_give_pairs_is_told_once(
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"not a table\n" * 50])
-def test_what_is_no_parquet_is_told(read_file: Read, content: bytes) -> None:
+def test_a_file_that_is_not_parquet_is_reported(read_file: Read, content: bytes) -> None:
     reading = read_file("text.parquet", content)
     assert reading.rules == ["unreadable"]
     assert "cannot read" in reading.faults[0].message

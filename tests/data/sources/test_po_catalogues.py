@@ -1,4 +1,4 @@
-"""PO: finished messages only, in the direction that the header tells."""
+"""PO: finished messages only, in the direction of the header."""
 
 from collections.abc import Callable
 from typing import Any
@@ -57,7 +57,7 @@ def test_singular_and_plural_are_a_pair_each(read_file: ReadFile) -> None:
         ("fr", []),
     ],
 )
-def test_the_header_tells_the_direction(
+def test_the_header_determines_the_direction(
     read_file: ReadFile, language: str, pairs: list[tuple[str, str]]
 ) -> None:
     reading = read_file("messages.po", _po(_message("a", "b"), language=language))
@@ -70,7 +70,7 @@ def test_the_charset_of_the_header_counts(read_file: ReadFile) -> None:
     assert read_file("messages.po", content).pairs == [("bear", "Bär")]
 
 
-def test_what_is_not_in_its_charset_is_told_with_its_line(read_file: ReadFile) -> None:
+def test_what_is_not_in_its_charset_is_reported_with_its_line(read_file: ReadFile) -> None:
     content = _po(_message("a", "b"), _message("bear", "Bär")).encode("iso-8859-1")
     reading = read_file("messages.po", content)
     assert [(f.rule, f.line) for f in reading.faults] == [("not_utf8", 10)]
@@ -83,12 +83,14 @@ def test_what_is_not_in_its_charset_is_told_with_its_line(read_file: ReadFile) -
 @pytest.mark.parametrize(
     "broken", ['msgid "a\nmsgstr "b"\n', "nonsense\n", 'msgid "a"\nmsgstr[x] "b"\n']
 )
-def test_what_is_no_catalogue_is_told_with_its_line(read_file: ReadFile, broken: str) -> None:
+def test_a_file_that_is_not_a_catalogue_is_reported_with_its_line(
+    read_file: ReadFile, broken: str
+) -> None:
     reading = read_file("messages.po", _po(_message("a", "b")) + "\n" + broken)
     assert reading.pairs == []
     assert reading.rules == ["malformed"]
     assert "is not a PO catalogue" in reading.faults[0].message
 
 
-def test_a_catalogue_without_a_translation_holds_no_text(read_file: ReadFile) -> None:
+def test_a_catalogue_without_a_translation_has_no_text(read_file: ReadFile) -> None:
     assert read_file("messages.po", _po(_message("a", ""))).rules == ["no_text"]

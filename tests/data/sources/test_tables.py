@@ -1,4 +1,4 @@
-"""TSV and CSV: columns by name or number, and a bad record alone is left out."""
+"""TSV and CSV: columns by name or number; only bad records are skipped."""
 
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +41,9 @@ def test_a_quote_in_tsv_is_a_quote(read_file: ReadFile) -> None:
 
 
 @pytest.mark.parametrize("name", ["text.tsv", "text.csv"])
-def test_a_missing_column_is_told_with_those_there_are(read_file: ReadFile, name: str) -> None:
+def test_a_missing_column_is_reported_with_the_existing_ones(
+    read_file: ReadFile, name: str
+) -> None:
     separator = "\t" if name.endswith("tsv") else ","
     reading = read_file(name, f"en{separator}french\na{separator}b\n")
     assert reading.pairs == []
@@ -51,14 +53,14 @@ def test_a_missing_column_is_told_with_those_there_are(read_file: ReadFile, name
     assert "data.train.source_column=1 data.train.target_column=2" in message
 
 
-def test_a_number_beyond_the_columns_is_told(read_file: ReadFile) -> None:
+def test_a_number_beyond_the_columns_is_reported(read_file: ReadFile) -> None:
     reading = read_file("a.tsv", "a\tb\n", source_column="1", target_column="3")
     assert reading.rules == ["missing_column"]
     assert "no column '3'; its columns are 1 | 2" in reading.faults[0].message
 
 
 @pytest.mark.parametrize("settings", [{}, BY_NUMBER])
-def test_records_of_another_width_are_left_out(
+def test_records_of_another_width_are_skipped(
     read_file: ReadFile, settings: dict[str, str]
 ) -> None:
     rows = ["a\tA", "b", "c\tC\tstray", "", "d\tD\r", "\t", "e\tE"]
@@ -69,11 +71,11 @@ def test_records_of_another_width_are_left_out(
         ("too_few_columns", 3),
         ("too_many_columns", 4),
     ]
-    assert "line 3 has 1 column, not 2 as the others" in reading.faults[0].message
+    assert "line 3 has 1 column, but the other lines have 2" in reading.faults[0].message
 
 
 @pytest.mark.parametrize("name", ["text.tsv", "text.csv"])
-def test_nul_is_told_and_its_record_left_out(read_file: ReadFile, name: str) -> None:
+def test_nul_is_reported_and_its_record_skipped(read_file: ReadFile, name: str) -> None:
     separator = "\t" if name.endswith("tsv") else ","
     rows = [f"one{separator}eins", f"t\0wo{separator}zwei", f"three{separator}drei"]
     reading = read_file(name, "\n".join(rows), **BY_NUMBER)
@@ -82,7 +84,7 @@ def test_nul_is_told_and_its_record_left_out(read_file: ReadFile, name: str) -> 
     assert "U+0000" in reading.faults[0].message
 
 
-def test_not_utf_8_in_a_table_is_told_with_its_line(read_file: ReadFile) -> None:
+def test_not_utf_8_in_a_table_is_reported_with_its_line(read_file: ReadFile) -> None:
     for name, separator in (("a.tsv", b"\t"), ("a.csv", b",")):
         content = b"en,de\na,b\nf\xfcnf,c\nd,e\n".replace(b",", separator)
         reading = read_file(name, content)
@@ -116,7 +118,7 @@ def test_a_quote_that_never_closes_ends_the_file_where_it_opened(read_file: Read
     assert "does not end by line 53" in reading.faults[0].message
 
 
-def test_a_field_beyond_what_csv_takes_is_told(read_file: ReadFile) -> None:
+def test_a_field_beyond_what_csv_takes_is_reported(read_file: ReadFile) -> None:
     reading = read_file("text.csv", f"en,de\na,b\n{'x' * 200_000},y\nc,d\n")
     assert reading.pairs == [("a", "b"), ("c", "d")]
     assert [(f.rule, f.line) for f in reading.faults] == [("bad_quotes", 3)]
@@ -125,21 +127,21 @@ def test_a_field_beyond_what_csv_takes_is_told(read_file: ReadFile) -> None:
 
 @pytest.mark.parametrize("name", ["text.tsv", "text.csv", "text.jsonl"])
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\r\n"])
-def test_an_empty_table_holds_no_text(read_file: ReadFile, name: str, content: bytes) -> None:
+def test_an_empty_table_has_no_text(read_file: ReadFile, name: str, content: bytes) -> None:
     reading = read_file(name, content)
     assert reading.rules == ["no_text"]
-    assert reading.faults[0].message.endswith(f"{name} holds no text")
+    assert reading.faults[0].message.endswith(f"{name} contains no text")
 
 
-def test_a_blank_side_is_told(read_file: ReadFile) -> None:
+def test_a_blank_side_is_reported(read_file: ReadFile) -> None:
     reading = read_file("text.tsv", "en\tde\na\t\nb\t \n")
     assert reading.pairs == [("a", ""), ("b", " ")]
-    assert [f.message.split(" holds ")[1] for f in reading.faults] == [
+    assert [f.message.split(" contains ")[1] for f in reading.faults] == [
         "no text in any target sentence"
     ]
 
 
 @pytest.mark.parametrize("name", ["text.tsv", "text.csv", "text.jsonl", "text.po"])
-def test_utf_16_is_told_once_in_every_format(read_file: ReadFile, name: str) -> None:
+def test_utf_16_is_reported_once_in_every_format(read_file: ReadFile, name: str) -> None:
     content = "en\tde\nHello there\tHallo\n".encode("utf-16")
     assert read_file(name, content).rules == ["utf16"]

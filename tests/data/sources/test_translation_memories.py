@@ -1,4 +1,4 @@
-"""TMX and XLIFF: languages by their marks, text without tags, and nothing fetched or expanded."""
+"""TMX and XLIFF: languages by their tags, text without markup, no downloads or expansion."""
 
 import sys
 from collections.abc import Callable
@@ -131,7 +131,7 @@ def test_xliff_is_read_in_either_direction_and_in_no_other(
         ("<html/>", None),
     ],
 )
-def test_what_is_not_well_formed_is_told_with_its_line(
+def test_what_is_not_well_formed_is_reported_with_its_line(
     read_file: ReadFile, name: str, content: str, line: int | None
 ) -> None:
     if name.endswith("xlf"):
@@ -146,7 +146,7 @@ def test_what_is_not_well_formed_is_told_with_its_line(
 
 @pytest.mark.parametrize("name", ["memory.tmx", "memory.xlf", "memory.po"])
 @pytest.mark.parametrize("content", ["", "\n"])
-def test_an_empty_file_holds_no_text(read_file: ReadFile, name: str, content: str) -> None:
+def test_an_empty_file_has_no_text(read_file: ReadFile, name: str, content: str) -> None:
     assert read_file(name, content).rules == ["no_text"]
 
 

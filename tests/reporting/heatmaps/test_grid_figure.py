@@ -1,4 +1,4 @@
-"""The grid of heatmaps: every panel in its place, everything inside the figure, one scale."""
+"""The grid of heatmaps: panel positions, text inside the figure, one color scale."""
 
 import numpy as np
 import pytest
@@ -16,14 +16,14 @@ def pixels(figure) -> np.ndarray:
 
 
 def panels(figure) -> list:
-    """The pictures in reading order, layer after layer."""
+    """Return the images in reading order, layer by layer."""
     return sorted(
         figure.axes[0].images, key=lambda image: (image.get_extent()[3], image.get_extent()[0])
     )
 
 
 def cell_colors(figure) -> np.ndarray:
-    """Colour in the middle of each cell: [panels, T, S, 3]."""
+    """Return the color in the middle of each cell, [panels, T, S, 3]."""
     image, axes = pixels(figure), figure.axes[0]
     found = []
     for panel in panels(figure):
@@ -47,7 +47,7 @@ def test_every_layer_and_head_is_drawn_in_its_place(make_record):
     np.testing.assert_array_equal(dark, record.weights.reshape(6, 5, 6) == 1)
 
 
-def test_the_scale_is_one_and_fixed(make_record):
+def test_all_panels_have_one_fixed_color_scale(make_record):
     record = make_record(1, 2, ["a"], ["x"])
     record.weights[:] = [[[[0.1]], [[0.9]]]]
     alone = make_record(1, 1, ["a"], ["x"])
@@ -55,10 +55,12 @@ def test_the_scale_is_one_and_fixed(make_record):
     colors = cell_colors(draw_heatmap_grid(record))
     np.testing.assert_array_equal(colors[0], cell_colors(draw_heatmap_grid(alone))[0])
     assert colors[1].sum() < colors[0].sum()
-    assert len(draw_heatmap_grid(record).axes) == 2, "one colour bar beside the panels"
+    assert len(draw_heatmap_grid(record).axes) == 2, (
+        "there should be one color bar beside the panels"
+    )
 
 
-def test_nan_is_told_from_zero(make_record):
+def test_nan_differs_from_zero(make_record):
     record = make_record(1, 1, ["a", "b"], ["x"])
     record.weights[:] = [np.nan, 0]
     (((unknown, zero),),) = cell_colors(draw_heatmap_grid(record))
@@ -66,7 +68,7 @@ def test_nan_is_told_from_zero(make_record):
     assert zero.min() == 255
 
 
-def test_layers_and_heads_and_tokens_are_named_beside_their_panels(make_record):
+def test_layers_heads_and_tokens_are_labeled_beside_their_panels(make_record):
     figure = draw_heatmap_grid(make_record(2, 3, ["left", "right"], ["up", "down"]))
     axes, renderer = figure.axes[0], FigureCanvasAgg(figure).get_renderer()
 
@@ -91,7 +93,7 @@ def test_layers_and_heads_and_tokens_are_named_beside_their_panels(make_record):
         assert top < places("up")[layer][1] < places("down")[layer][1] < bottom
 
 
-def test_a_single_heatmap_needs_no_layer_and_no_head(make_record):
+def test_a_single_panel_has_no_layer_and_head_labels(make_record):
     texts = [text.get_text() for text in draw_heatmap_grid(make_record()).axes[0].texts]
     assert texts == ["s0", "s1", "s2", "s3", "t0", "t1", "t2"]
 
@@ -121,7 +123,7 @@ def assert_inside(make_record, layers, heads, source, target, title) -> None:
     assert max(figure.get_size_inches()) < 40
 
 
-def test_names_of_neighbouring_heads_do_not_touch(make_record):
+def test_labels_of_adjacent_heads_do_not_overlap(make_record):
     figure = draw_heatmap_grid(make_record(1, 16, 1, 1))
     renderer = FigureCanvasAgg(figure).get_renderer()
     names = [text for text in figure.axes[0].texts if text.get_text().startswith("head")]
@@ -131,7 +133,7 @@ def test_names_of_neighbouring_heads_do_not_touch(make_record):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
-def test_saving_makes_the_folder_and_leaves_only_the_picture(tmp_path, make_record, suffix):
+def test_saving_creates_the_folder_and_only_the_picture(tmp_path, make_record, suffix):
     path = tmp_path / "new" / f"grid{suffix}"
     awkward = ["$x_1$ $", "\ud800", "\x00", "你好", "-->&<"]
     save_heatmap_grid(make_record(2, 2, awkward, awkward, title="$a^$ \ud800"), path)
@@ -141,7 +143,7 @@ def test_saving_makes_the_folder_and_leaves_only_the_picture(tmp_path, make_reco
 
 
 @pytest.mark.parametrize("name", ["grid.jpg", "grid"])
-def test_an_unknown_format_is_refused_with_those_known(tmp_path, make_record, name):
+def test_an_unknown_format_raises_with_the_known_ones(tmp_path, make_record, name):
     with pytest.raises(ValueError, match=r"\.pdf, \.png, \.svg"):
         save_heatmap_grid(make_record(), tmp_path / name)
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Heatmaps: refused when they do not fit, drawn the right way round, readable at every size."""
+"""Heatmaps: shape errors, orientation, color scale, labels and files."""
 
 import re
 import subprocess
@@ -30,21 +30,21 @@ def one_hot(row: int, column: int, shape: tuple[int, int]) -> Heatmap:
 
 
 def pixel(heatmap: Heatmap, row: int, column: int) -> np.ndarray:
-    """Colour in the middle of a cell, where the axes' own transform says that cell is."""
+    """Return the color in the middle of a cell, located by the transform of the axes."""
     image = heatmap_image(heatmap)
     x, y = draw_heatmap(heatmap).axes[0].transData.transform((column, row))
     return image[image.shape[0] - 1 - int(y), int(x)]
 
 
 def drawn(figure: Figure) -> dict[str, tuple[float, float]]:
-    """Where each text of the matrix was drawn: its centre in pixels, from the bottom left."""
+    """Return the center of each text of the matrix in pixels, from the bottom left."""
     renderer = FigureCanvasAgg(figure).get_renderer()
     boxes = {text.get_text(): text.get_window_extent(renderer) for text in figure.axes[0].texts}
     return {name: ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2) for name, box in boxes.items()}
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (3,), (3, 2, 1), (0, 0)])
-def test_weights_that_do_not_fit_the_tokens_are_refused(shape):
+def test_weights_that_do_not_match_the_tokens_raise(shape):
     with pytest.raises(
         ValueError, match=re.escape(str(shape)) + ".*3 target.*2 source.*\\(3, 2\\)"
     ):
@@ -62,7 +62,7 @@ def test_rows_are_target_tokens_and_columns_source_tokens():
                 assert color.min() == 255, f"weight 0 at {row, column} should be white, is {color}"
 
 
-def test_labels_stand_at_their_own_row_and_column():
+def test_labels_are_at_their_row_and_column():
     figure = draw_heatmap(one_hot(0, 0, (3, 6)))
     cells, places = figure.axes[0].transData, drawn(figure)
     (left, top), (right, bottom) = cells.transform([(-0.5, -0.5), (5.5, 2.5)])
@@ -92,7 +92,7 @@ def test_lightness_falls_evenly_with_weight():
     np.testing.assert_allclose(np.diff(lightness), -8.6, atol=0.4)
 
 
-def test_numbers_outside_the_scale_are_drawn_and_nan_is_told_from_zero():
+def test_numbers_outside_the_scale_are_clipped_and_nan_differs_from_zero():
     heatmap = Heatmap(np.array([[np.nan, -1.0, 7.0]]), ["a", "b", "c"], ["x"])
     red, green, _ = pixel(heatmap, 0, 0)
     assert int(red) > int(green) + 30
@@ -108,7 +108,7 @@ def test_any_float_precision_is_drawn(dtype):
 def test_german_has_all_its_glyphs():
     figure = draw_heatmap(Heatmap(np.eye(7), GERMAN, GERMAN, "Über weiße Füße"))
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # matplotlib warns of each missing glyph
+        warnings.simplefilter("error")  # matplotlib warns about each missing glyph
         FigureCanvasAgg(figure).draw()
 
 
@@ -160,7 +160,7 @@ def test_everything_lies_inside_the_figure_at_every_size(lengths, title):
             assert box.y1 <= whole.y1, text
 
 
-def test_figures_grow_with_the_sentences_but_not_without_end():
+def test_figures_grow_with_the_sentences_up_to_a_limit():
     def inches(tokens: int) -> float:
         labels = [f"▁{n}" for n in range(tokens)]
         heatmap = Heatmap(np.zeros((tokens, tokens)), labels, labels)
@@ -173,7 +173,7 @@ def test_figures_grow_with_the_sentences_but_not_without_end():
     assert sizes[3] < 40
 
 
-def test_labels_of_neighbours_do_not_touch():
+def test_adjacent_labels_do_not_overlap():
     for tokens in (2, 12, 40, 80, 250, 500):
         labels = ["gÄ"] * tokens
         figure = draw_heatmap(Heatmap(np.zeros((tokens, tokens)), labels, labels))
@@ -184,7 +184,7 @@ def test_labels_of_neighbours_do_not_touch():
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
-def test_saving_makes_the_folder_and_leaves_only_the_picture(tmp_path: Path, suffix):
+def test_saving_creates_the_folder_and_only_the_picture(tmp_path: Path, suffix):
     path = tmp_path / "new" / f"picture{suffix}"
     save_heatmap(one_hot(0, 0, (2, 2)), path)
     beginning = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[suffix]
@@ -192,7 +192,7 @@ def test_saving_makes_the_folder_and_leaves_only_the_picture(tmp_path: Path, suf
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_failed_save_keeps_the_picture_that_was_there(tmp_path: Path, monkeypatch):
+def test_a_failed_save_keeps_the_previous_picture(tmp_path: Path, monkeypatch):
     path = tmp_path / "picture.png"
     path.write_bytes(b"old")
 
@@ -208,7 +208,7 @@ def test_a_failed_save_keeps_the_picture_that_was_there(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("name", ["picture.jpg", "picture", "picture.png.bak"])
-def test_an_unknown_format_is_refused_with_those_known(tmp_path: Path, name):
+def test_an_unknown_format_raises_with_the_known_ones(tmp_path: Path, name):
     with pytest.raises(ValueError, match=r"\.pdf, \.png, \.svg"):
         save_heatmap(one_hot(0, 0, (2, 2)), tmp_path / name)
 

@@ -1,4 +1,4 @@
-"""The attention page: whole, inert, self-contained, and true to the weights it was given."""
+"""The attention page: well-formed, safe, self-contained, and accurate to the stated precision."""
 
 import base64
 import hashlib
@@ -37,7 +37,7 @@ VOID = {"meta", "link", "br", "img", "input", "hr", "base"}
 
 
 class Page(HTMLParser):
-    """What is in a page: elements that were opened and closed, with their text."""
+    """The elements of a page with their texts."""
 
     def __init__(self, path: Path):
         super().__init__(convert_charrefs=True)
@@ -96,7 +96,7 @@ def decode(record: dict) -> np.ndarray:
     return weights.reshape(sizes)
 
 
-def test_the_embedded_weights_are_those_given_to_within_what_the_page_says(save, make_record):
+def test_the_embedded_weights_have_the_precision_stated_on_the_page(save, make_record):
     records = [make_record(2, 3, 5, 4), make_record(1, 1, 1, 7)]
     records[0].weights[0, 0, 0, :3] = [0, 1, np.nan]
     page = save(records)
@@ -108,24 +108,24 @@ def test_the_embedded_weights_are_those_given_to_within_what_the_page_says(save,
     assert decode(page.data["records"][0])[0, 0, 0, :2].tolist() == [0, 1]
 
 
-def test_weights_outside_the_scale_are_the_nearest_on_it(save, make_record):
+def test_weights_outside_the_scale_are_clipped(save, make_record):
     record = make_record(1, 1, 2, 1)
     record.weights[:] = [-0.5, 7]
     assert decode(save([record]).data["records"][0]).ravel().tolist() == [0, 1]
 
 
-def test_the_page_opens_with_the_layer_and_head_asked_for(save, make_record):
+def test_the_page_first_shows_the_given_layer_and_head(save, make_record):
     records = [make_record(3, 4)]
     for layer, head, opened in [(1, 2, (1, 2)), (-1, -1, (2, 3)), (0, None, (0, -1))]:
         data = save(records, layer=layer, head=head).data
         assert (data["layer"], data["head"]) == opened
 
 
-def test_colours_are_those_of_the_pictures(save, make_record):
+def test_colors_are_those_of_the_pictures(save, make_record):
     assert save([make_record()]).data["colors"] == WHITE_TO_NAVY
 
 
-def test_tokens_and_texts_come_back_exactly_and_change_nothing_but_the_data(save, make_record):
+def test_tokens_and_texts_are_kept_exactly_and_change_only_the_data(save, make_record):
     plain = save([make_record(1, 1, len(ATTACKS), len(ATTACKS))], title="Attention")
     record = make_record(
         source=ATTACKS,
@@ -151,7 +151,7 @@ def test_tokens_and_texts_come_back_exactly_and_change_nothing_but_the_data(save
     assert not set(raw) & set("<>&")
 
 
-def test_nothing_is_loaded_from_anywhere(save, make_record):
+def test_the_page_loads_nothing(save, make_record):
     page = save([make_record(2, 2)])
     for tag, attributes in page.elements:
         assert tag not in {"link", "img", "iframe", "base", "object", "embed", "a", "svg"}
@@ -164,7 +164,7 @@ def test_nothing_is_loaded_from_anywhere(save, make_record):
     assert "https:" not in page.source
 
 
-def test_the_policy_allows_this_style_and_this_script_only(save, make_record):
+def test_the_policy_allows_only_this_style_and_this_script(save, make_record):
     page = save([make_record()])
     (policy,) = [a["content"] for tag, a in page.elements if a.get("http-equiv")]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
@@ -175,13 +175,13 @@ def test_the_policy_allows_this_style_and_this_script_only(save, make_record):
         assert rules[name] == f"'sha256-{digest}'"
 
 
-def test_the_script_finds_every_element_it_asks_for(save, make_record):
+def test_every_element_that_the_script_looks_up_exists(save, make_record):
     page = save([make_record()])
     identifiers = [a["id"] for _, a in page.elements if "id" in a]
     assert len(set(identifiers)) == len(identifiers)
-    asked = set(re.findall(r'element\("([\w-]+)"\)', page.text("script")[1]))
-    assert asked
-    assert asked <= set(identifiers)
+    looked_up = set(re.findall(r'element\("([\w-]+)"\)', page.text("script")[1]))
+    assert looked_up
+    assert looked_up <= set(identifiers)
     labelled = {a.get("for") for tag, a in page.elements if tag == "label"}
     assert labelled == {a["id"] for tag, a in page.elements if tag == "select"}
 
@@ -201,7 +201,7 @@ def test_a_large_model_makes_a_small_page(save, make_record):
 
 
 @pytest.mark.parametrize(
-    ("layer", "head", "complaint"),
+    ("layer", "head", "message"),
     [
         (2, None, r"layer 2: sentence 1 has 2, counted from 0"),
         (-3, None, r"layer -3"),
@@ -209,14 +209,12 @@ def test_a_large_model_makes_a_small_page(save, make_record):
         (1, 0, r"layer 1: sentence 2 has 1"),
     ],
 )
-def test_a_layer_or_head_that_a_sentence_lacks_is_refused(
-    save, make_record, layer, head, complaint
-):
-    with pytest.raises(ValueError, match=complaint):
+def test_a_missing_layer_or_head_raises(save, make_record, layer, head, message):
+    with pytest.raises(ValueError, match=message):
         save([make_record(2, 3), make_record(1, 3)], layer=layer, head=head)
 
 
-def test_a_page_of_nothing_is_refused(save):
+def test_a_page_without_records_raises(save):
     with pytest.raises(ValueError, match="at least one sentence"):
         save([])
 
@@ -226,7 +224,7 @@ def test_empty_sentences_are_no_error(save, make_record, sizes):
     assert decode(save([make_record(1, 2, *sizes)]).data["records"][0]).size == 0
 
 
-def test_a_failed_save_keeps_the_page_that_was_there(tmp_path, make_record, monkeypatch):
+def test_a_failed_save_keeps_the_previous_page(tmp_path, make_record, monkeypatch):
     path = tmp_path / "page.html"
     path.write_text("old", encoding="utf-8")
 

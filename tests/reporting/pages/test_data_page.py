@@ -1,4 +1,4 @@
-"""The page on a corpus: what it shows, that texts stay texts, and that it loads nothing."""
+"""The page of a data check: its content, escaped texts, and that it loads nothing."""
 
 import base64
 import copy
@@ -59,13 +59,13 @@ class Page(HTMLParser):
 
 def finding(rule: str, severity: str, **more) -> dict:
     made = {"split": "train", "side": None, "count": 1, "places": []}
-    made |= {"message": f"about {rule}", "remedy": f"mend {rule}"}
+    made |= {"message": f"about {rule}", "remedy": f"fix {rule}"}
     return {"rule": rule, "severity": severity, **made, **more}
 
 
 @pytest.fixture
 def report() -> dict:
-    """All that a report can hold."""
+    """Return a report with every part."""
     side = {
         "lines": 1234,
         "words": 6170,
@@ -120,21 +120,27 @@ def save(tmp_path):
     return save_page
 
 
-def test_findings_stand_with_the_errors_first_and_their_places(save, report):
+def test_findings_have_their_places_and_errors_come_first(save, report):
     page = save(report)
     severities = [a["class"] for tag, a in page.elements if tag == "li"]
     assert severities == [f"finding {name}" for name in ("error", "error", "warning", "warning")]
-    told = "\n".join(text for _, text in page.texts)
+    shown_text = "\n".join(text for _, text in page.texts)
     order = ["not utf8", "looks shifted", "crlf", "blank"]
-    places = [told.index(f"\n{rule}\n") for rule in order]
+    places = [shown_text.index(f"\n{rule}\n") for rule in order]
     assert places == sorted(places)
-    for shown in ("about crlf", "mend crlf", "train, source · 4,567 ×", "web/train.de, line 4,321"):
-        assert shown in told
+    for shown in ("about crlf", "fix crlf", "train, source · 4,567 ×", "web/train.de, line 4,321"):
+        assert shown in shown_text
     assert page.text("code") == ["seltsam", "seltsam"]
 
 
+def test_a_remedy_of_several_lines_keeps_its_line_breaks(save, report):
+    remedy = "clean the file:\nsed -i 's/  */ /g' web/train.de"
+    report["findings"] = [finding("spaces", "warning", remedy=remedy)]
+    assert remedy in save(report).text("p")
+
+
 @pytest.mark.parametrize("status", ["clean", "warnings", "refused"])
-def test_the_status_stands_at_the_head(save, report, status):
+def test_the_status_is_in_the_header(save, report, status):
     page = save(report | {"status": status, "findings": []})
     assert [a["class"] for _, a in page.elements if "status" in (a.get("class") or "")] == [
         f"status {status}"
@@ -142,18 +148,18 @@ def test_the_status_stands_at_the_head(save, report, status):
 
 
 def test_numbers_of_every_part_are_shown(save, report):
-    told = "\n".join(text for _, text in save(report).texts)
+    shown_text = "\n".join(text for _, text in save(report).texts)
     for shown in ("1,234", "6,170", "5.0", "30,000", "77"):  # sizes
-        assert f"\n{shown}\n" in told
-    assert "1,000 of 1,234 pairs are kept" in told
-    assert told.index("max ratio\n200\n16.21%") < told.index("copy\n34\n2.76%")
+        assert f"\n{shown}\n" in shown_text
+    assert "1,000 of 1,234 pairs are kept" in shown_text
+    assert shown_text.index("max ratio\n200\n16.21%") < shown_text.index("copy\n34\n2.76%")
     for shown in ("3,000", "9,876", "1.60", "0.125%"):  # pieces
-        assert f"\n{shown}\n" in told
+        assert f"\n{shown}\n" in shown_text
     for shown in ("5,678", "8,192", "2.1%", "256 × 32 pieces", "3.0 MiB", "512 B"):  # cost
-        assert f"\n{shown}" in told
+        assert f"\n{shown}" in shown_text
 
 
-def test_bars_tell_their_numbers(save, report):
+def test_bars_have_tooltips_with_their_numbers(save, report):
     titles = save(report).text("title")[1:]
     assert "3 words\nde: 234 lines (19.0 %)\nen: 234 lines (19.0 %)" in titles
     assert "4–5 words\nde: 0 lines (0.0 %)\nen: 0 lines (0.0 %)" in titles
@@ -161,7 +167,7 @@ def test_bars_tell_their_numbers(save, report):
     assert "6–7 pieces\nde: 1,234 lines (100.0 %)\nen: 1,234 lines (100.0 %)" in titles
 
 
-def test_parts_that_were_not_made_are_left_out(save, report):
+def test_missing_parts_are_omitted(save, report):
     bare = report | {"filters": None, "tokens": None, "cost": None, "splits": [], "findings": []}
     page = save(bare)
     assert page.text("h2") == ["Findings", "Sizes"]
@@ -171,7 +177,7 @@ def test_parts_that_were_not_made_are_left_out(save, report):
     assert save(report | {"tokens": None}).source.count("<figure") == 0
 
 
-def test_texts_of_the_corpus_stay_texts(save, report):
+def test_texts_of_the_corpus_are_escaped(save, report):
     plain = save(report)
     hostile = copy.deepcopy(report)
     hostile["nmt"] = hostile["corpus"]["name"] = ATTACK
@@ -190,7 +196,7 @@ def test_texts_of_the_corpus_stay_texts(save, report):
     assert page.text("script") == plain.text("script")
 
 
-def test_nothing_is_loaded_from_anywhere(save, report):
+def test_the_page_loads_nothing(save, report):
     page = save(report)
     for tag, attributes in page.elements:
         assert tag not in {"link", "img", "iframe", "base", "object", "embed", "a", "image", "use"}
@@ -215,7 +221,7 @@ def test_the_script_is_javascript(tmp_path, save, report):
     assert result.returncode == 0, result.stderr
 
 
-def test_a_failed_save_keeps_the_page_that_was_there(tmp_path: Path, report):
+def test_a_failed_save_keeps_the_previous_page(tmp_path: Path, report):
     path = tmp_path / "page.html"
     path.write_text("old", encoding="utf-8")
     with pytest.raises(KeyError):
@@ -224,12 +230,12 @@ def test_a_failed_save_keeps_the_page_that_was_there(tmp_path: Path, report):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def heights(svg: str, kind: str) -> list[float]:
-    return [float(h) for h in re.findall(rf'class="{kind}"[^>]* height="([0-9.]+)"', svg)]
+def heights(svg: str, name: str) -> list[float]:
+    return [float(h) for h in re.findall(rf'class="{name}"[^>]* height="([0-9.]+)"', svg)]
 
 
 @pytest.mark.parametrize("highest", [1, 3, 7, 10, 99, 12_345, 3 * 10**9])
-def test_bars_are_as_high_as_their_counts_under_a_round_scale(highest):
+def test_bar_heights_are_proportional_and_ticks_are_round(highest):
     rows = [[n, n, count] for n, count in enumerate([highest, highest / 2, 0])]
     svg = histogram("label", {"a": rows}, "words", "lines")
     whole, half = heights(svg, "series-1")
@@ -241,14 +247,14 @@ def test_bars_are_as_high_as_their_counts_under_a_round_scale(highest):
     assert all(len(tick) <= 4 for tick in ticks)
 
 
-def test_series_share_their_bins_even_where_they_end_apart():
+def test_series_share_their_bins_even_if_their_last_bins_differ():
     series = {"a": [[1, 1, 5], [2, 9, 5]], "b": [[2, 30, 1], [31, 31, 1]]}
     svg = histogram("label", series, "words", "lines")
     assert re.findall(r"<title>(\S+) words\n", svg) == ["1", "2–30", "31"]
     assert "a: 0 lines (0.0 %)\nb: 1 lines (50.0 %)" in svg
 
 
-def test_the_rarest_bar_can_be_seen_and_none_is_drawn_for_nothing():
+def test_the_smallest_bar_is_visible_and_zero_has_no_bar():
     svg = histogram("label", {"a": [[1, 1, 1], [2, 2, 10**9], [3, 3, 0]]}, "words", "lines")
     assert heights(svg, "series-1")[0] == 1
     assert len(heights(svg, "series-1")) == 2
