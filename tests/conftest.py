@@ -101,7 +101,7 @@ def make_pairs() -> Callable[..., Pairs]:
 
 @pytest.fixture
 def ragged_pairs() -> Pairs:
-    """Four pairs of unlike lengths, the longest neither first nor last, and one a single piece."""
+    """Four pairs of different lengths; the longest is neither first nor last, one has one piece."""
     return _make_pairs((4, 7, 2, 1), (3, 1, 6, 2))
 
 
