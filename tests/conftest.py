@@ -4,7 +4,6 @@ Settings are the defaults of `nmt.config` with a few small values. Every test st
 random state, so that a failure is reproduced when the test runs alone.
 """
 
-import dataclasses
 import importlib.util
 import io
 import sys
@@ -19,22 +18,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config.choices import CHOICES
 from nmt.config.data import PhrasebookDataConfig, TokenizerConfig
-from nmt.config.model import AttentionConfig, DecoderConfig, EncoderConfig, ModelConfig
+from nmt.config.model import ModelConfig
 from nmt.config.schema import AdamConfig, Config, DecodingConfig, LoggingConfig
 from nmt.config.training_settings import TrainingConfig
 from nmt.data.batch import Batch, collate
 from nmt.data.encoded import EncodedCorpus, PieceSequences
-from nmt.model.build import build_model
-from nmt.model.seq2seq import TranslationModel
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.metric_log import MetricLogs
 from nmt.reporting.progress_line import ProgressLine, TrainingStatus
 from nmt.training.schedule import ConstantScheduleConfig
 from nmt.training.services import TrainerServices
 
-SOURCE_SIZE, TARGET_SIZE = 23, 29  # unlike, so that a confusion of the two shows
+pytest_plugins = ["tiny_models"]  # in tests/fixtures
+SOURCE_SIZE, TARGET_SIZE = 23, 29  # vocabulary sizes of the models there
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 FIRST_PIECE = 4  # after the special tokens
 
@@ -76,180 +73,6 @@ def _same_random_numbers() -> None:
     torch.manual_seed(1)
 
 
-# ----------------------------------------------------------------------- models
-
-
-BASES = (EncoderConfig, DecoderConfig, AttentionConfig)
-MODEL_SETTINGS = {
-    field.name
-    for base in BASES
-    for cls in CHOICES[base].values()
-    for field in dataclasses.fields(cls)
-}
-
-
-def _choice(base: type, name: str, settings: Mapping[str, Any]) -> Any:
-    """Return a choice with those of the settings that it has, and its defaults for the rest."""
-    cls = CHOICES[base][name]
-    names = {field.name for field in dataclasses.fields(cls)}
-    return cls(**{key: value for key, value in settings.items() if key in names})
-
-
-def _tiny_config(
-    encoder: str = "rnn",
-    decoder: str = "rnn",
-    *,
-    attention: str = "bahdanau",
-    tying: str = "none",
-    size: int | None = None,
-    dropout: float = 0.0,
-    bidirectional: bool = True,
-    num_layers: int = 1,
-    **changes: Any,
-) -> ModelConfig:
-    """Return the default settings with a few units; all sizes differ, or all are ``size``.
-
-    ``changes`` are settings of the encoder, the decoder and the attention, wherever they exist.
-    """
-    assert changes.keys() <= MODEL_SETTINGS, changes
-    names = ("dropout", "attention_dropout", "feed_forward_dropout")
-    shared = dict.fromkeys(names, dropout) | dict(num_layers=num_layers, **changes)
-    attention_sizes = dict(size=7, num_heads=2, window_size=2, max_source_length=6)
-    encoder_sizes = {
-        "rnn": dict(
-            embedding_size=size or 9,
-            hidden_size=(size or (12 if bidirectional else 20)) // (1 + bidirectional),
-            bidirectional=bidirectional,
-        ),
-        "transformer": dict(
-            hidden_size=size or 12, feed_forward_size=2 * (size or 10), num_heads=2
-        ),
-    }
-    decoder_sizes: dict[str, dict[str, Any]] = {
-        "rnn": dict(
-            embedding_size=size or 11,
-            hidden_size=size or (10 if bidirectional else 20),
-            attention=_choice(AttentionConfig, attention, attention_sizes | changes),
-        ),
-        "transformer": dict(
-            hidden_size=size or 16, feed_forward_size=2 * (size or 13), num_heads=4
-        ),
-    }
-    return ModelConfig(
-        encoder=_choice(EncoderConfig, encoder, shared | encoder_sizes[encoder]),
-        decoder=_choice(DecoderConfig, decoder, shared | decoder_sizes[decoder]),
-        tying=tying,
-    )
-
-
-SCORES = (
-    "luong_dot",
-    "luong_general",
-    "luong_concat",
-    "luong_location",
-    "scaled_dot",
-    "multi_head",
-)
-
-TRANSFORMERS: dict[str, dict[str, Any]] = {
-    "pre": dict(norm="pre"),
-    "post": dict(norm="post"),
-    **{
-        kind: dict(positions=kind) for kind in ("learned", "relative", "t5_bias", "rotary", "alibi")
-    },
-    "rms-qk_norm-rotary-swiglu": dict(
-        norm_type="rms", qk_norm=True, positions="rotary", activation="swiglu"
-    ),
-    "post-rms-gelu-alibi": dict(norm="post", norm_type="rms", activation="gelu", positions="alibi"),
-    "multi_query": dict(num_kv_heads=1),
-    "grouped_query-relative": dict(num_kv_heads=2, positions="relative"),
-    "grouped_query-t5_bias-qk_norm": dict(num_kv_heads=2, positions="t5_bias", qk_norm=True),
-}
-
-
-def _all_kinds() -> dict[str, dict[str, Any]]:
-    kinds: dict[str, dict[str, Any]] = {
-        f"transformer-{name}": dict(
-            encoder="transformer", decoder="transformer", num_layers=2, **settings
-        )
-        for name, settings in TRANSFORMERS.items()
-    }
-    for shape in (dict(cell="gru", num_layers=1), dict(cell="lstm", num_layers=2)):
-        named = "-".join(str(value) for value in shape.values())
-        for attention in ("none", "bahdanau"):
-            kinds[f"{attention}-{named}"] = dict(attention=attention, **shape)
-        for score in SCORES:
-            kinds[f"{score}-{named}"] = dict(attention=score, **shape)
-            kinds[f"{score}-unfed-{named}"] = dict(attention=score, input_feeding=False, **shape)
-    for window in ("local_m", "local_p"):
-        for attention in ("bahdanau", *SCORES):
-            kinds[f"{attention}-{window}"] = dict(attention=attention, window=window)
-        kinds[f"luong_general-{window}-unfed"] = dict(
-            attention="luong_general", window=window, input_feeding=False
-        )
-    for coverage in ("sum", "fertility"):
-        kinds[f"bahdanau-{coverage}"] = dict(coverage=coverage)
-        kinds[f"luong_concat-{coverage}-local_p-unfed"] = dict(
-            attention="luong_concat", coverage=coverage, window="local_p", input_feeding=False
-        )
-    return kinds | {
-        "bahdanau-gru-2": dict(num_layers=2, bridge="linear"),
-        "bahdanau-maxout": dict(maxout_size=8),
-        "luong_dot-lstm-1-zero": dict(attention="luong_dot", cell="lstm", bridge="zero"),
-        "bahdanau-unidirectional": dict(bidirectional=False),
-        "luong_dot-unidirectional": dict(attention="luong_dot", bidirectional=False),
-        "luong_dot-reverse": dict(
-            attention="luong_dot", bidirectional=False, reverse=True, num_layers=2
-        ),
-        "none-unidirectional": dict(attention="none", bidirectional=False),
-        "transformer-to-bahdanau": dict(encoder="transformer"),
-        "transformer-to-luong_general": dict(
-            encoder="transformer", attention="luong_general", cell="lstm", num_layers=2
-        ),
-        "transformer-to-none": dict(encoder="transformer", attention="none"),
-        "rnn-to-transformer": dict(decoder="transformer"),
-    }
-
-
-KINDS = _all_kinds()
-
-
-def _model_of(
-    config: ModelConfig, source_size: int = SOURCE_SIZE, target_size: int = TARGET_SIZE
-) -> TranslationModel:
-    torch.manual_seed(1)
-    model = build_model(config, source_size, target_size)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() == 1:  # biases of 0 and norms of 1 would hide what they do
-                parameter.add_(torch.randn_like(parameter), alpha=0.3)
-    return model.eval()
-
-
-@pytest.fixture
-def tiny_config() -> Callable[..., ModelConfig]:
-    """A factory of model settings with a few units each."""
-    return _tiny_config
-
-
-@pytest.fixture
-def tiny_model() -> Callable[..., TranslationModel]:
-    """A factory of models to test: every vector random, in evaluation mode, always the same."""
-    return _model_of
-
-
-@pytest.fixture(params=list(KINDS))
-def model_config(request: pytest.FixtureRequest) -> ModelConfig:
-    """The settings of every kind of model in turn."""
-    return _tiny_config(**KINDS[request.param])
-
-
-@pytest.fixture
-def model(model_config: ModelConfig) -> TranslationModel:
-    """A model of every kind in turn, to be fed by `make_pairs`."""
-    return _model_of(model_config)
-
-
 # ------------------------------------------------------------------------ pairs
 
 
@@ -278,7 +101,7 @@ def make_pairs() -> Callable[..., Pairs]:
 
 @pytest.fixture
 def ragged_pairs() -> Pairs:
-    """Four pairs of unlike lengths, the longest neither first nor last, and one a single piece."""
+    """Four pairs of different lengths; the longest is neither first nor last, one has one piece."""
     return _make_pairs((4, 7, 2, 1), (3, 1, 6, 2))
 
 

@@ -56,7 +56,7 @@ def _whole_section(override: str) -> str | None:
     key, _, value = override.lstrip("+").partition("=")
     if key == "data.extra":
         return f"{override} does not name the source; write data.extra.NAME.path={value}"
-    node = OmegaConf.select(composed_from([]), key)
+    node = OmegaConf.select(_composed([]), key)
     if key in ("data.train", "data.valid", "data.test"):
         if value == "null":
             return f"{override}: training requires this section"
@@ -92,9 +92,9 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> UserError:
         ]
         return UserError(f"{key} belongs to {' or '.join(owners)}; choose that too")
     choices, several = _choices(arguments)
-    if misplaced := explain_misplaced(key, choices, composed_from, several_jobs=several):
+    if misplaced := explain_misplaced(key, choices, _composed, several_jobs=several):
         return UserError(misplaced)
-    keys = list(setting_paths(composed_from(choices)))
+    keys = list(setting_paths(_composed(choices)))
     if nearest := difflib.get_close_matches(key, keys, n=1, cutoff=0.6):
         return UserError(f"there is no setting {key}; did you mean {nearest[0]}?")
     last = key.rsplit(".", 1)[-1]
@@ -127,7 +127,7 @@ def _choices(arguments: Sequence[str]) -> tuple[list[str], bool]:
     return one, len(one) < len(chosen) or any(c.startswith("sweep=") for c in one)
 
 
-def composed_from(choices: Sequence[str]) -> DictConfig:
+def _composed(choices: Sequence[str]) -> DictConfig:
     """Compose a configuration from group choices."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_directory()), version_base="1.3"):

@@ -23,7 +23,7 @@ from nmt.process_exit import (
     print_error,
     under_torchrun,
 )
-from nmt.sweeps.composition_errors import composed_from, explain, setting_paths
+from nmt.sweeps.composition_errors import explain, setting_paths
 from nmt.sweeps.job_status import JobStatus
 from nmt.sweeps.overrides import quote_value, typed_config
 from nmt.sweeps.registration import register_with_hydra
@@ -60,14 +60,15 @@ def run_application(arguments: Sequence[str], train: Train) -> None:
     arguments = _overrides_first(arguments)
     register_with_hydra()
     if {"--help", "-h"} & set(arguments):
-        print(_help(arguments))
+        print(help_text([a for a in arguments if not a.startswith("-")]))
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises exceptions instead of printing them
     sys.argv = ["nmt train", *arguments]
     jobs = _Jobs(arguments, train)
 
-    # Hydra reads attributes that only functions have, so jobs.run cannot take the place of job.
-    def job(composed: DictConfig) -> float | None:
+    def job(
+        composed: DictConfig,
+    ) -> float | None:  # Hydra reads attributes that only functions have
         return jobs.run(composed)
 
     application = hydra.main(
@@ -83,14 +84,6 @@ def run_application(arguments: Sequence[str], train: Train) -> None:
         jobs.record.report()
     if jobs.failed or jobs.record.failed():
         sys.exit(ExitStatus.USER_ERROR)
-
-
-def _help(arguments: Sequence[str]) -> str:
-    overrides = [argument for argument in arguments if not argument.startswith("-")]
-    try:
-        return help_text(overrides, composed_from)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise explain(error, arguments) from error
 
 
 class _Jobs:

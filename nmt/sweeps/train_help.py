@@ -1,15 +1,20 @@
 """The text of `nmt train --help`: usage, groups with their choices, settings, and Hydra's flags."""
 
 import textwrap
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from nmt.config.choices import CHOICES, GROUPS
 from nmt.config.describe import describe
+from nmt.config.folders import config_directory
 from nmt.config.schema import Config
 from nmt.config.store import SECTIONS, group_choices
+from nmt.sweeps.composition_errors import explain
 
 WIDTH = 100
 
@@ -34,15 +39,23 @@ Flags:
   --hydra-help       print all flags of Hydra"""
 
 
-def help_text(overrides: Sequence[str], compose: Callable[[Sequence[str]], DictConfig]) -> str:
-    """Return the help, with the settings of the configuration that the overrides select.
+def help_text(overrides: Sequence[str]) -> str:
+    """Return the help, with the settings of the configuration that the overrides make.
 
-    Args:
-        overrides: The overrides on the command line; ``nmt train model=rnn --help`` shows the
-            settings of RNNs.
-        compose: Returns the configuration that overrides make; it is called once.
+    ``nmt train model=rnn --help`` shows the settings of RNNs.
+
+    Raises:
+        UserError: The configuration cannot be composed.
     """
-    composed = compose(overrides)
+    try:
+        with initialize_config_dir(str(config_directory()), version_base="1.3"):
+            composed = compose("train", overrides=list(overrides))
+        return _text(composed)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise explain(error, overrides) from error
+
+
+def _text(composed: DictConfig) -> str:
     lines = [_HEAD, *(_choices(group, names) for group, names in group_choices().items())]
     lines += [
         "",
@@ -51,7 +64,7 @@ def help_text(overrides: Sequence[str], compose: Callable[[Sequence[str]], DictC
     for title, cls, prefix in _sections(composed):
         values = OmegaConf.select(composed, prefix.rstrip(".")) if prefix else composed
         lines += ["", title]
-        plain = cast("dict[str, Any]", OmegaConf.to_container(values, resolve=True))
+        plain: Any = OmegaConf.to_container(values, resolve=True)
         for row in describe(cls, prefix, plain):
             lines.append(f"  {row.key}={row.default}")
             unit = f", {row.unit}" if row.unit else ""

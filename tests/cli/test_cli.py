@@ -86,6 +86,9 @@ def test_help_of_train_shows_groups_choices_and_examples(nmt: Callable[..., Any]
         "sweep: luong2015_table4",
         "data: files, huggingface, multi30k, phrasebook",
         "--cfg job",
+        "  training.max_updates=600\n      integer, at least 1, updates. Optimizer updates of the",
+        "  optimizer.learning_rate=0.002\n",
+        "  model.encoder.norm=pre\n      pre | post. ",
     ):
         assert part in result.out
     assert "schema" not in result.out

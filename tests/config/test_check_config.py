@@ -170,7 +170,7 @@ def test_a_file_cannot_be_both_sides(config: Make, fill: Callable[[str], list[st
             check_config(config(*files, same))
 
 
-def test_all_faults_are_told_at_once(config: Make) -> None:
+def test_all_problems_are_reported_at_once(config: Make) -> None:
     wrong = ["training.max_updates=0", "optimizer.beta1=2", "model.tying=x", "logging.samples=-1"]
     with pytest.raises(UserError) as raised:
         check_config(config(*wrong))

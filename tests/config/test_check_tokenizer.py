@@ -11,7 +11,7 @@ from nmt.errors import UserError
 Make = Callable[..., Config]
 
 CHAR, WORD, UNIGRAM = (f"tokenizer={name}" for name in ("char", "word", "unigram"))
-RULES = [  # overrides that are refused, what is told, overrides that pass
+RULES = [  # overrides that are refused, part of the message, overrides that pass
     ([WORD, "tokenizer.byte_fallback=true"], "tokenizer.byte_fallback", [WORD]),
     (["tokenizer.sample_size=0"], "tokenizer.sample_size", ["tokenizer.sample_size=1"]),
     (["tokenizer=bpe", "tokenizer.sampling=1.1"], "sampling is 1.1", ["tokenizer.sampling=1"]),
@@ -39,14 +39,14 @@ RULES = [  # overrides that are refused, what is told, overrides that pass
 ]
 
 
-@pytest.mark.parametrize(("refused", "told", "passed"), RULES)
+@pytest.mark.parametrize(("refused", "message", "passed"), RULES)
 def test_a_rule_refuses_one_setting_and_lets_its_neighbour_pass(
-    refused: list[str], told: str, passed: list[str], config: Make
+    refused: list[str], message: str, passed: list[str], config: Make
 ) -> None:
     check_config(config(*passed))
     with pytest.raises(UserError) as raised:
         check_config(config(*refused))
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe", "char", "word"])
