@@ -1,1 +1,1 @@
-"""What a run is made of: its folder, checkpoints, text, heritage, and the test at its end."""
+"""The parts of a run on disk: folder, checkpoints, initial weights, teacher, final test."""
