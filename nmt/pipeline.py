@@ -22,6 +22,7 @@ from nmt.data.loader_process import Samplers
 from nmt.data.prepared_corpus import PreparedCorpus
 from nmt.decoding.translator import Translator
 from nmt.evaluation.validation import ValidationReport, evaluate_model
+from nmt.kernels import dispatch
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
 from nmt.reporting.console import Console
@@ -199,6 +200,7 @@ def prepare(
     training, corpora = config.training, list[PreparedCorpus]()
     runtime.keep_freed_memory()
     runtime.set_threads(training.threads)
+    dispatch.set_kernels(training.kernels)
     runtime.set_cuda_numerics(tf32=training.tf32, deterministic=training.deterministic)
     device = runtime.pick_device(training.device)
     precision = runtime.pick_precision(training.precision, device)

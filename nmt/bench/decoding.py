@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nmt.bench import memory
+from nmt.bench import peak_memory
 from nmt.bench.ceiling import synchronise
 from nmt.bench.clock import Instant, Span, quiet
 from nmt.decoding.translator import Translation, Translator
@@ -77,7 +77,7 @@ def bench_decoding(
         raise UserError("there is no sentence to translate")
     device = translator.model.output.weight.device
     translator.model.eval()
-    memory.reset_peak(device)
+    peak_memory.reset_peak(device)
     with _exact_length(translator, exact) as bound:
         bound.translate(nonblank[: bound.decoding.batch_size])
         found, spans = [], []
@@ -103,7 +103,7 @@ def bench_decoding(
         sentences_per_second=len(nonblank) / seconds,
         tokens_per_second=pieces / seconds,
         mean_length=pieces / len(nonblank),
-        peak_memory=memory.peak(device),
+        peak_memory=peak_memory.peak(device),
     )
 
 

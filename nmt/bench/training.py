@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from nmt.bench import memory
+from nmt.bench import peak_memory
 from nmt.bench.ceiling import Ceiling, measure_ceiling
 from nmt.bench.contestant import Contestant, Step
 from nmt.bench.flop import training_flop
@@ -127,9 +127,9 @@ def bench_training(
     contestant = Contestant(config, console, planned, patience=plan.patience)
     before = memory.current(contestant.device)
     first = _ceiling(contestant)
-    memory.reset_peak(contestant.device)
+    peak_memory.reset_peak(contestant.device)
     steps = contestant.train(plan.updates, warmup=plan.warmup)
-    peak = memory.peak(contestant.device)
+    peak = peak_memory.peak(contestant.device)
     speed = Speed.of(steps)
     if contestant.device.type != "cpu":
         phases = Speed.of(contestant.train(separate, warmup=1, waits=True)).phases

@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from nmt.kernels import dispatch
 from nmt.reporting.metric_log import read_metrics
 
 Nmt = Callable[..., Any]
@@ -200,3 +201,23 @@ def test_a_job_that_fails_leaves_the_others_running(train: Nmt, tmp_path: Path) 
     assert "nmt: seed is -1" in result.err
     assert not (tmp_path / "run--1").exists()
     assert (tmp_path / "run-2" / "summary.json").exists()
+
+
+def test_training_kernels_rules_the_fast_paths_out(
+    corpus: Path, tiny: Callable[[Path], list[str]], nmt: Nmt, tmp_path: Path
+) -> None:
+    """The same run on the plain paths: the same loss up to rounding, and no fast path taken."""
+    losses = {}
+    try:
+        for choice in ("auto", "plain"):
+            folder = tmp_path / choice
+            settings = [*tiny(corpus), "logging.log_every=1", f"training.kernels={choice}"]
+            result = nmt("train", *settings, f"run.dir={folder}")
+            assert result.status == 0, result.err
+            rows = read_metrics(folder / "metrics.jsonl")
+            losses[choice] = [row["train/loss"] for row in rows if "train/loss" in row]
+            path = dispatch.linear_path(torch.zeros(1, requires_grad=True))
+            assert (path is dispatch.Path.PLAIN) == (choice == "plain")
+    finally:
+        dispatch.set_kernels("auto")
+    assert losses["plain"] == pytest.approx(losses["auto"], rel=1e-5)
