@@ -125,7 +125,7 @@ def bench_training(
     separate = max(1, plan.updates // 4)
     planned = plan.warmup + plan.updates + 1 + separate + plan.profiled
     contestant = Contestant(config, console, planned, patience=plan.patience)
-    before = memory.current(contestant.device)
+    before = peak_memory.current(contestant.device)
     first = _ceiling(contestant)
     peak_memory.reset_peak(contestant.device)
     steps = contestant.train(plan.updates, warmup=plan.warmup)
