@@ -92,7 +92,7 @@ def _within(name: str, prefix: str, separator: str) -> bool:
 
 
 @pytest.mark.parametrize("library", list(OWNERS))
-def test_a_library_is_met_only_by_its_owner(library: str) -> None:
+def test_a_library_is_imported_only_by_its_owner(library: str) -> None:
     users = {_part(file) for file in FILES if any(_within(m, library, ".") for m in _imports(file))}
     strangers = {u for u in users if not any(_within(u, owner, "/") for owner in OWNERS[library])}
     assert not strangers
@@ -100,7 +100,7 @@ def test_a_library_is_met_only_by_its_owner(library: str) -> None:
 
 
 @pytest.mark.parametrize("part", list(FORBIDDEN))
-def test_nothing_runs_back_up(part: str) -> None:
+def test_imports_follow_the_order_of_the_rooms(part: str) -> None:
     mine = [file for file in FILES if _within(_part(file), part, "/")]
     assert mine
     wrong = {
@@ -162,14 +162,14 @@ def test_the_rules_name_every_part() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=_part)
-def test_a_file_is_short_and_has_nothing_left_to_do(file: Path) -> None:
+def test_a_file_is_short_and_has_no_todo(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= LONGEST_FILE
     assert "TODO" not in text
     assert "FIXME" not in text
 
 
-def test_no_file_is_a_drawer_for_everything() -> None:
+def test_no_file_has_a_catch_all_name() -> None:
     names = {file.stem for file in FILES}
     assert not names & {"utils", "util", "helpers", "helper", "builders", "manager", "misc"}
 

@@ -25,7 +25,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> dist.Store:
     return shared
 
 
-def test_a_killed_process_is_named_whether_anyone_has_asked_about_it_or_not(
+def test_a_killed_process_is_named_on_every_call(
     store: dist.Store,
 ) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
@@ -38,6 +38,6 @@ def test_a_killed_process_is_named_whether_anyone_has_asked_about_it_or_not(
     assert processes.lost_processes() == ""
 
 
-def test_of_a_process_elsewhere_nothing_is_known(store: dist.Store) -> None:
+def test_a_process_on_another_host_is_never_reported_as_killed(store: dist.Store) -> None:
     store.set("process/1", f"{2**22} another-machine")
     assert processes.lost_processes() == ""

@@ -122,7 +122,7 @@ def test_setup_rejects_unknown_arguments(bare: Project) -> None:
     assert "--chekc" in result.stderr
 
 
-def test_setup_check_changes_nothing(bare: Project) -> None:
+def test_setup_check_changes_no_file(bare: Project) -> None:
     result = bare.run("scripts/setup", "--check")
     assert result.returncode == 1
     assert "scripts/setup" in result.stderr

@@ -48,14 +48,14 @@ def predicted(model: TranslationModel, batch: Batch) -> Tensor:
     return model.logits(output.hidden)
 
 
-def test_reading_and_predicting_take_what_torch_counts(
+def test_forward_flop_equals_the_count_of_torch(
     model_config: ModelConfig, model: TranslationModel, full_batch: Batch
 ) -> None:
     expected = counted(lambda: predicted(model.train(), full_batch))
     assert forward_flop(model_config, TARGET_SIZE, Counts.of(full_batch)) == expected
 
 
-def test_learning_takes_what_torch_counts(
+def test_training_flop_equals_the_count_of_torch(
     model_config: ModelConfig, model: TranslationModel, full_batch: Batch
 ) -> None:
     found = counted(lambda: predicted(model.train(), full_batch).sum().backward())
@@ -77,7 +77,7 @@ def test_what_training_computes_is_in_it(
     assert found == pytest.approx(formula, rel=0.05)
 
 
-def test_pads_need_nothing(tiny_config: Make) -> None:
+def test_pads_need_no_flop(tiny_config: Make) -> None:
     config = tiny_config("transformer", "transformer")
     alone = [Counts.of_lengths(torch.tensor([n]), torch.tensor([m])) for n, m in ((3, 5), (8, 2))]
     together = Counts.of_lengths(torch.tensor([3, 8]), torch.tensor([5, 2]))

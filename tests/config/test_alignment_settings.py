@@ -42,7 +42,7 @@ TWO_LAYERS = "model.decoder.num_layers=2"
         (["data.alignments.valid=x"], "data.alignments.valid is x, but data=phrasebook brings its"),
     ],
 )
-def test_what_cannot_be_is_refused(overrides: list[str], complaint: str, config: Make) -> None:
+def test_invalid_settings_are_refused(overrides: list[str], complaint: str, config: Make) -> None:
     with pytest.raises(UserError) as raised:
         check_config(config(*overrides))
     assert complaint in str(raised.value)
@@ -60,7 +60,7 @@ def test_what_cannot_be_is_refused(overrides: list[str], complaint: str, config:
         [*NO_ATTENTION, f"{HEAD}=3"],  # off: what it would do does not matter
     ],
 )
-def test_what_can_be_passes(overrides: list[str], config: Make) -> None:
+def test_valid_settings_pass(overrides: list[str], config: Make) -> None:
     check_config(config(*overrides))
 
 

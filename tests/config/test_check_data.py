@@ -85,7 +85,7 @@ def test_a_rule_refuses_some_values_and_lets_others_pass(
     ],
     ids=" ".join,
 )
-def test_what_can_be_passes(overrides: list[str], complaint: Callable[..., str]) -> None:
+def test_valid_settings_pass(overrides: list[str], complaint: Callable[..., str]) -> None:
     assert complaint(*overrides) == ""
 
 
@@ -127,7 +127,7 @@ def test_what_can_be_passes(overrides: list[str], complaint: Callable[..., str])
         ([*EXTRA, "data.extra.web.tag='a b'"], "data.extra.web.tag is 'a b'"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(
+def test_invalid_settings_are_refused_in_one_line(
     overrides: list[str], said: str, complaint: Callable[..., str]
 ) -> None:
     complained = complaint(*overrides)

@@ -47,7 +47,7 @@ def test_there_are_choices_in_every_group() -> None:
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOSEN)
-def test_every_choice_composes_passes_its_checks_and_survives_the_way_to_plain_values(
+def test_every_choice_composes_passes_its_checks_and_round_trips_through_plain_values(
     group: str, choice: str, config: Make, fill: Fill
 ) -> None:
     made = config(*_overrides(group, choice, fill))
@@ -133,7 +133,7 @@ def test_a_sweeps_params_win_over_an_experiment_and_the_command_line_over_both(
     assert config(*job, "training.batch_tokens=64").training.batch_tokens == 64
 
 
-def test_every_key_is_named_by_its_place(config: Make) -> None:
+def test_every_key_is_its_path_in_the_configuration(config: Make) -> None:
     keys = flatten(to_mapping(config()))
     for name in (
         "seed",

@@ -103,7 +103,7 @@ def test_little_is_padding() -> None:
     assert share_of_padding(source) < 0.05, f"{share_of_padding(source):.1%} of sources is pads"
 
 
-def test_equals_get_new_company_with_another_order() -> None:
+def test_pairs_of_equal_length_are_batched_differently_in_another_order() -> None:
     lengths = np.full(60, 5), np.full(60, 5)
     first, second = (cut(lengths, 60, seed) for seed in (1, 2))
     assert {frozenset(b.tolist()) for b in first} != {frozenset(b.tolist()) for b in second}
@@ -205,7 +205,7 @@ def test_a_source_of_weight_two_is_used_twice(
     assert np.bincount(pairs).tolist() == [1] * 150 + [2] * 50
 
 
-def test_weights_must_be_of_the_sources_there_are(stream: Callable[..., UpdateBatches]) -> None:
+def test_weights_must_match_the_sources(stream: Callable[..., UpdateBatches]) -> None:
     with pytest.raises(ValueError, match="weights"):
         stream(sections=(150, 50), weights=(1.0,))
     with pytest.raises(ValueError, match="sources"):
@@ -229,7 +229,7 @@ def test_the_cost_is_that_of_the_batches(
     assert cost.order_bytes <= 4 * 200
 
 
-def test_a_stream_travels_without_its_lengths(stream: Callable[..., UpdateBatches]) -> None:
+def test_a_pickled_stream_excludes_its_lengths(stream: Callable[..., UpdateBatches]) -> None:
     batches = stream()
     before = len(pickle.dumps(batches))
     expected = plain(list(islice(batches, 5)))
@@ -247,7 +247,7 @@ def test_a_key_encodes_both_lengths(pairs: list[tuple[int, int]]) -> None:
     assert found[1].tolist() == (targets + 1).tolist()
 
 
-def test_keys_of_common_lengths_take_two_bytes_and_run_from_one_end_to_the_other() -> None:
+def test_keys_of_common_lengths_take_two_bytes_and_adjacent_keys_have_adjacent_lengths() -> None:
     sides = np.mgrid[0:256, 0:256].reshape(2, -1)  # EOS makes 256 of 255
     keys = LengthKeys.of_lengths(*sides)
     assert keys.keys.dtype == np.uint16

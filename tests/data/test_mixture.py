@@ -38,7 +38,7 @@ def test_an_epoch_is_as_long_at_any_temperature(
     assert min(counts) >= 0
 
 
-def test_a_weight_says_how_many_times() -> None:
+def test_a_weight_is_the_number_of_uses_per_epoch() -> None:
     assert epoch_counts([100, 30], [0.5, 3.0], 1.0) == [50, 90]
 
 
@@ -90,7 +90,7 @@ def test_indices_take_four_bytes() -> None:
     assert members(None, 1, 0)[0].dtype == np.uint32
 
 
-def test_weights_are_those_of_the_corpus_and_of_what_is_added_to_it(
+def test_weights_include_those_of_added_sources(
     run_config: Callable[..., Config], tiny_config: Callable[..., Any]
 ) -> None:
     data = run_config(tiny_config()).data

@@ -75,7 +75,7 @@ def _bare(sentence: str) -> list[str]:
     return [word.strip(".,!?;:") for word in sentence.split()]
 
 
-def test_sizes(corpus: dict[str, list[Pair]]) -> None:
+def test_the_splits_have_the_documented_sizes(corpus: dict[str, list[Pair]]) -> None:
     """The splits have the sizes the documentation promises."""
     assert len(corpus["train"]) >= 24_000
     assert len(corpus["valid"]) == len(corpus["test"]) == 500

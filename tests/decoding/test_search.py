@@ -219,7 +219,7 @@ def test_the_maximum_length_is_kept_and_its_eos_is_scored() -> None:
         )
 
 
-def test_pad_and_bos_are_never_chosen_even_if_likely() -> None:
+def test_pad_and_bos_are_never_produced() -> None:
     def log_probs(sentence: int, prefix: Prefix) -> Tensor:
         row = random_log_probs(sentence, prefix)
         row[[PAD, BOS]] = 3.0

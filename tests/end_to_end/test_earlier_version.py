@@ -75,7 +75,7 @@ def test_the_same_command_resumes_a_run_of_an_earlier_version(
 
 
 @pytest.mark.parametrize("folder", NAMES, indirect=True)
-def test_an_earlier_version_s_model_translates(folder: Path, nmt: Nmt) -> None:
+def test_a_model_of_an_earlier_version_translates(folder: Path, nmt: Nmt) -> None:
     result = nmt("translate", "--model", folder, stdin=b"one two three\n\nfour five six\n")
     assert result.status == 0, result.err
     assert len(result.out.split("\n")) == 4
@@ -83,7 +83,7 @@ def test_an_earlier_version_s_model_translates(folder: Path, nmt: Nmt) -> None:
 
 
 @pytest.mark.parametrize("folder", NAMES, indirect=True)
-def test_an_earlier_version_s_settings_are_read_with_what_was_added_since(folder: Path) -> None:
+def test_settings_of_an_earlier_version_get_the_settings_added_later(folder: Path) -> None:
     config: Config = load_checkpoint(folder / "checkpoints" / "last.pt").config
     assert config.training.max_updates == 4
     assert RunFolder(folder).path == folder

@@ -112,7 +112,7 @@ def no_access(number: int, below: Path, whole: Callable[..., Any]) -> Callable[.
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
-def test_a_place_that_cannot_be_written_is_named_before_anything_is_learned(
+def test_a_run_folder_that_cannot_be_written_is_named_before_training(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     run = tmp_path / "read only" / "run"
@@ -157,7 +157,7 @@ def test_a_folder_that_cannot_be_read_is_named(
         ),
     ],
 )
-def test_writing_that_fails_in_the_midst_loses_nothing(
+def test_a_failed_write_during_training_loses_nothing(
     nmt: Nmt,
     settings: Sequence[str],
     tmp_path: Path,
@@ -203,7 +203,7 @@ def test_writing_that_fails_in_the_midst_loses_nothing(
         ),
     ],
 )
-def test_a_corpus_that_has_gone_or_changed_is_named_and_the_run_is_left_as_it_is(
+def test_a_missing_or_changed_corpus_is_named_and_the_run_is_unchanged(
     nmt: Nmt,
     settings: Sequence[str],
     corpus: Path,
@@ -244,7 +244,7 @@ def test_a_corpus_that_has_gone_or_changed_is_named_and_the_run_is_left_as_it_is
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_cache_that_vanishes_is_made_again(
+def test_a_deleted_cache_is_created_again(
     nmt: Nmt,
     settings: Sequence[str],
     tmp_path: Path,
@@ -281,7 +281,7 @@ def test_a_cache_that_vanishes_is_made_again(
 
 
 @pytest.mark.slow
-def test_a_teacher_or_tokenizer_that_has_gone_is_named(
+def test_a_missing_teacher_or_tokenizer_is_named(
     nmt: Nmt, settings: Sequence[str], finished: Path, tmp_path: Path, stop_at: Stop
 ) -> None:
     teacher, model = tmp_path / "teacher", tmp_path / "own.model"
@@ -309,7 +309,7 @@ def test_a_teacher_or_tokenizer_that_has_gone_is_named(
 
 
 @pytest.mark.parametrize("way", ["stop", "rewind"])
-def test_a_batch_that_is_no_number_stops_the_run_or_turns_it_back(
+def test_a_batch_that_is_not_finite_stops_or_rewinds_the_run(
     nmt: Nmt,
     settings: Sequence[str],
     tmp_path: Path,
@@ -342,7 +342,7 @@ def test_a_batch_that_is_no_number_stops_the_run_or_turns_it_back(
 
 
 @pytest.mark.parametrize("way", ["stop", "rewind"])
-def test_a_validation_that_is_no_number_does_the_same(
+def test_a_validation_that_is_not_finite_stops_or_rewinds_the_run(
     nmt: Nmt,
     settings: Sequence[str],
     tmp_path: Path,

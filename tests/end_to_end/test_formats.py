@@ -156,7 +156,7 @@ def _pairs(corpus: Path, split: str) -> Pairs:
 
 
 @pytest.mark.parametrize("name", list(FORMATS))
-def test_a_format_trains_the_model_that_plain_text_does(
+def test_every_format_trains_the_same_model_as_plain_text(
     name: str, losses: Callable[..., list[float]], corpus: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "stored"
@@ -172,7 +172,7 @@ def test_a_format_trains_the_model_that_plain_text_does(
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_a_local_dataset_like_those_of_the_hub_trains_it_too(
+def test_a_local_dataset_trains_the_same_model_as_plain_text(
     streaming: bool,
     losses: Callable[..., list[float]],
     corpus: Path,

@@ -141,7 +141,7 @@ def _assert_same(found: Any, expected: Any, path: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["rnn", "transformer"])
-def test_a_run_killed_at_random_moments_ends_as_the_one_left_alone(
+def test_a_run_killed_at_random_moments_equals_an_uninterrupted_one(
     train: Train,
     corpus: Path,
     tiny: Callable[[Path], list[str]],

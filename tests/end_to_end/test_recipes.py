@@ -41,7 +41,7 @@ def weights(run: Path, name: str = "last.pt") -> dict[str, torch.Tensor]:
     return dict(load_checkpoint(run / "checkpoints" / name).weights)
 
 
-def test_a_run_goes_on_from_another_with_its_tokenizers(
+def test_a_run_starts_from_another_run_with_its_tokenizers(
     run: Path, train: Callable[..., Any], tmp_path: Path
 ) -> None:
     with_rate = ("training.max_updates=1", "optimizer.learning_rate=1e-12")
@@ -56,7 +56,7 @@ def test_a_run_goes_on_from_another_with_its_tokenizers(
         torch.testing.assert_close(after.weights[name], weight, rtol=0, atol=1e-9)
 
 
-def test_a_new_vocabulary_takes_over_the_pieces_that_both_know(
+def test_a_new_vocabulary_copies_the_shared_pieces(
     run: Path, nmt: Nmt, settings: list[str], train: Callable[..., Any], tmp_path: Path
 ) -> None:
     new = (f"training.init_from={run}", "tokenizer.vocab_size=40")
@@ -81,7 +81,7 @@ def test_another_model_is_refused(run: Path, nmt: Nmt, settings: list[str], tmp_
 
 
 @pytest.mark.parametrize("pull", ["l2_sp", "ewc"])
-def test_a_pull_keeps_weights_near_where_they_came_from(
+def test_a_penalty_keeps_weights_near_their_initial_values(
     run: Path, train: Callable[..., Any], tmp_path: Path, pull: str
 ) -> None:
     start = weights(run, "best.pt")
@@ -95,7 +95,7 @@ def test_a_pull_keeps_weights_near_where_they_came_from(
     assert distances[1] < 0.9 * distances[0]
 
 
-def test_an_interrupted_run_needs_the_old_one_no_more(
+def test_a_resumed_run_does_not_need_the_run_it_started_from(
     run: Path,
     nmt: Nmt,
     settings: list[str],
@@ -151,7 +151,7 @@ def test_a_student_of_another_kind_learns_from_a_teacher_of_the_same_pieces(
     assert "other source pieces" in result.err.splitlines()[-1]
 
 
-def test_the_average_of_the_last_checkpoints_is_tested_beside_the_best(
+def test_the_average_of_the_last_checkpoints_and_the_best_are_tested(
     nmt: Nmt, train: Callable[..., Any], tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"

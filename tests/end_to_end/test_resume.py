@@ -94,7 +94,7 @@ def _flip_a_bit(path: Path) -> None:
         pytest.param("accumulation", signal.SIGUSR1, marks=pytest.mark.slow),
     ],
 )
-def test_an_interrupted_run_goes_on_to_the_same_end(
+def test_a_resumed_run_equals_an_uninterrupted_one(
     nmt: Nmt,
     settings: Sequence[str],
     tmp_path: Path,
@@ -117,7 +117,7 @@ def test_an_interrupted_run_goes_on_to_the_same_end(
     _assert_same_run(interrupted, whole)
 
 
-def test_a_second_interruption_ends_the_run_at_once_and_it_still_goes_on(
+def test_a_second_interruption_ends_the_run_immediately_and_it_resumes(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def impatient(self: Trainer, batches: Any) -> None:
@@ -132,7 +132,7 @@ def test_a_second_interruption_ends_the_run_at_once_and_it_still_goes_on(
     assert nmt("train", *settings, f"run.dir={tmp_path / 'run'}").status == 0
 
 
-def test_warnings_of_a_scheduler_may_come_more_than_once(
+def test_repeated_warnings_of_a_scheduler_stop_the_run_only_once(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Trainer._update
@@ -154,7 +154,7 @@ def test_warnings_of_a_scheduler_may_come_more_than_once(
     "damage",
     ["flipped", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("truncated", "gone"))],
 )
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(
+def test_a_damaged_checkpoint_is_named_and_the_previous_one_is_used(
     nmt: Nmt,
     settings: Sequence[str],
     tmp_path: Path,
@@ -183,7 +183,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(
     assert files == {"last.pt", "update-6.pt", "best.pt"}
 
 
-def test_a_run_whose_checkpoints_are_all_damaged_is_left_as_it_is(
+def test_a_run_without_intact_checkpoints_is_unchanged(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
 ) -> None:
     run = tmp_path / "run"
@@ -205,7 +205,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_left_as_it_is(
 
 
 @pytest.mark.slow
-def test_a_model_alone_is_nothing_to_go_on_from(
+def test_a_checkpoint_without_training_state_cannot_be_resumed(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
 ) -> None:
     run = tmp_path / "run"
@@ -219,7 +219,7 @@ def test_a_model_alone_is_nothing_to_go_on_from(
     assert f"{folder / 'last.pt'} holds a model alone" in result.err
 
 
-def test_a_run_goes_on_from_a_checkpoint_of_format_1(
+def test_a_run_resumes_from_a_checkpoint_of_format_1(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # the settings in it name files of the folder `corpus`
@@ -242,7 +242,7 @@ def test_a_run_goes_on_from_a_checkpoint_of_format_1(
     _assert_same_run(tmp_path / "run", tmp_path / "whole", ("last.pt",))  # best.pt is not there
 
 
-def test_the_best_models_are_kept_in_a_resumed_run_as_in_a_whole_one(
+def test_a_resumed_run_keeps_the_same_best_models(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
 ) -> None:
     settings = [*settings, "training.keep_best=2", "training.keep_every=3"]
@@ -265,7 +265,7 @@ def test_the_best_models_are_kept_in_a_resumed_run_as_in_a_whole_one(
 
 
 @pytest.mark.slow
-def test_a_full_disk_stops_the_run_and_the_same_command_goes_on_when_there_is_room(
+def test_a_full_disk_stops_the_run_and_the_same_command_resumes_it(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
 ) -> None:
     settings = [*settings, "training.threads=1", "training.save_every=1"]
@@ -293,7 +293,7 @@ def test_a_full_disk_stops_the_run_and_the_same_command_goes_on_when_there_is_ro
     _assert_same_run(full, whole)
 
 
-def test_a_run_does_not_go_on_with_other_pieces(
+def test_a_run_does_not_resume_with_different_pieces(
     nmt: Nmt,
     settings: Sequence[str],
     corpus: Path,
@@ -312,7 +312,7 @@ def test_a_run_does_not_go_on_with_other_pieces(
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_other_cuts_of_words_are_the_same_after_an_interruption(
+def test_sampled_segmentations_are_the_same_after_an_interruption(
     nmt: Nmt,
     settings: Sequence[str],
     tmp_path: Path,
@@ -328,7 +328,7 @@ def test_other_cuts_of_words_are_the_same_after_an_interruption(
     _assert_same_run(tmp_path / "interrupted", tmp_path / "whole")
 
 
-def test_a_longer_run_goes_on_and_is_then_finished(
+def test_an_unfinished_run_resumes_with_a_higher_limit(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
 ) -> None:
     run = f"run.dir={tmp_path / 'run'}"
@@ -344,7 +344,7 @@ def test_a_longer_run_goes_on_and_is_then_finished(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["Trainer._validate", "Trainer._update", "FinalTest._score"])
-def test_a_killed_run_goes_on_to_the_same_end(
+def test_a_killed_run_resumes_to_the_same_result(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, moment: str
 ) -> None:
     settings = [*settings, "training.threads=1"]  # sums in one order in both processes

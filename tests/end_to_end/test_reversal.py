@@ -170,7 +170,7 @@ def assert_learned(result: Result) -> None:
 
 
 @pytest.mark.parametrize("attention", BUDGETS)
-def test_unseen_sequences_are_said_backwards(
+def test_unseen_sequences_are_reversed(
     result_of: Callable[[Recipe, Task], Result], attention: str
 ) -> None:
     result = result_of(recurrent(attention), backwards)
@@ -186,7 +186,7 @@ def test_unseen_sequences_are_said_backwards(
     assert np.mean(there) > 0.95, f"only {np.mean(there):.1%} of positions look where they should"
 
 
-def test_a_transformer_says_them_backwards(
+def test_a_transformer_reverses_sequences(
     result_of: Callable[[Recipe, Task], Result],
 ) -> None:
     assert_learned(result_of(TRANSFORMER, backwards))
@@ -194,7 +194,7 @@ def test_a_transformer_says_them_backwards(
 
 @pytest.mark.parametrize(("window", "size"), [("local_m", LONGEST), ("local_p", 3)])
 @pytest.mark.parametrize("attention", BUDGETS)
-def test_windows_that_reach_the_mirrored_place_suffice(
+def test_windows_that_reach_the_mirrored_position_suffice(
     result_of: Callable[[Recipe, Task], Result], attention: str, window: str, size: int
 ) -> None:
     # local-m stands at t and has to reach n - 1 - t; local-p moves its centre there.
@@ -214,7 +214,7 @@ def test_narrow_windows_copy(
     assert_learned(result_of(recipe, alike))
 
 
-def test_a_narrow_local_m_cannot_see_the_mirrored_place(
+def test_a_narrow_local_m_cannot_attend_to_the_mirrored_position(
     result_of: Callable[[Recipe, Task], Result],
 ) -> None:
     result = result_of(recurrent("luong_general", "local_m", 2), backwards)

@@ -108,7 +108,7 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert rows[0] == rows[1]
 
 
-def test_two_processes_score_and_write_as_one(
+def test_two_processes_give_the_scores_and_files_of_one(
     nmt: Nmt, torchrun: Torchrun, settings: Sequence[str], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -128,7 +128,7 @@ def test_two_processes_score_and_write_as_one(
     assert ended.out.count("is finished") == 1
 
 
-def test_a_run_that_one_process_is_asked_to_stop_goes_on_to_the_same_end(
+def test_a_run_stopped_by_one_process_resumes_to_the_same_result(
     torchrun: Torchrun, settings: Sequence[str], tmp_path: Path
 ) -> None:
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
@@ -167,7 +167,7 @@ def test_a_process_that_dies_ends_the_run_and_its_error_is_shown_once(
     assert torch.load(run / "checkpoints" / "last.pt")["training"]["progress"]["update"] == 2
 
 
-def test_a_killed_process_is_started_again_and_the_run_goes_on_to_the_same_end(
+def test_a_killed_process_is_restarted_and_the_run_ends_the_same(
     torchrun: Torchrun, settings: Sequence[str], tmp_path: Path
 ) -> None:
     killed, whole, died = tmp_path / "killed", tmp_path / "whole", tmp_path / "died"
@@ -201,7 +201,7 @@ def test_a_rehearsal_and_a_budget_are_those_of_all_processes(
 
 
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_all_recipes_together_run_stop_and_go_on(
+def test_all_recipes_combined_run_stop_and_resume(
     torchrun: Torchrun, run: Path, settings: Sequence[str], tmp_path: Path, kind: str
 ) -> None:
     new = tmp_path / "new"
@@ -227,7 +227,7 @@ def test_all_recipes_together_run_stop_and_go_on(
         assert all(abs(value) < float("inf") for value in row.values()), row
 
 
-def test_mistakes_are_told_once(torchrun: Torchrun, settings: Sequence[str]) -> None:
+def test_errors_are_printed_once(torchrun: Torchrun, settings: Sequence[str]) -> None:
     for wrong, said in (
         ("training.parallel=fast", "training.parallel"),
         ("no_such=1", "no_such"),

@@ -65,7 +65,7 @@ def composed_attention(
 @pytest.mark.parametrize("dtype", [FLOAT, BFLOAT, DOUBLE])
 @pytest.mark.parametrize("probability", [0.0, 0.3])
 @pytest.mark.parametrize("mask", MASKS)
-def test_attention_is_its_formula_with_its_gradient(
+def test_attention_equals_its_formula_and_gradient(
     dtype: torch.dtype, probability: float, mask: str, agree: Agree, values_and_gradients: Both
 ) -> None:
     dropout = Dropout(probability).train()
@@ -81,7 +81,7 @@ def test_attention_is_its_formula_with_its_gradient(
     assert torch.isfinite(torch.cat([part.flatten().float() for part in found])).all()
 
 
-def test_dropout_of_attention_drops_whole_weights_and_scales_the_others() -> None:
+def test_attention_dropout_zeroes_weights_and_scales_the_rest() -> None:
     """With values that are unit vectors, what comes out are the weights themselves."""
     probability, size = 0.5, S
     queries, keys = torch.zeros(B, T, size), torch.zeros(B, size, size)

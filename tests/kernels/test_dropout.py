@@ -82,7 +82,7 @@ def test_the_same_seed_drops_the_same() -> None:
     assert not torch.equal(other, first), "the same elements are dropped every time"
 
 
-def test_gradient_flows_where_elements_were_kept() -> None:
+def test_only_kept_elements_have_a_gradient() -> None:
     inputs = torch.randn(40, 5, requires_grad=True)
     outputs = drop(0.5, inputs)
     outputs.sum().backward()

@@ -30,7 +30,7 @@ Autocast = Callable[[torch.dtype], torch.autocast]
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.5])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("shape", [(B, T), (T,), (), (0, T)])
-def test_feed_forward_is_its_layers_one_by_one(
+def test_feed_forward_equals_its_layers_in_sequence(
     shape: tuple[int, ...],
     dtype: torch.dtype,
     probability: float,
@@ -70,7 +70,7 @@ def test_feed_forward_reveals_values_that_are_not_finite(
         assert not layer(states).isfinite().all()
 
 
-def test_compiled_layers_learn_the_same(
+def test_compiled_layers_have_the_same_gradients(
     tiny_config: Callable[..., ModelConfig], agree: Agree, values_and_gradients: Both
 ) -> None:
     encoder = tiny_config("transformer").encoder

@@ -130,7 +130,7 @@ def as_heads(weights: Tensor) -> Tensor:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_attention_is_its_formula(kind: str, window: str, seed: int) -> None:
+def test_attention_equals_its_formula(kind: str, window: str, seed: int) -> None:
     torch.manual_seed(seed)
     attention = build(kind, window, size=1 + seed)
     Q, M = SIZES.get(kind, (6, 9))
@@ -179,7 +179,7 @@ def test_scores_and_contexts_have_the_gradient_of_their_formula(kind: str, windo
     assert torch.autograd.gradcheck(context, (queries, states, *attention.parameters()))
 
 
-def test_dot_attention_of_equal_sizes_has_nothing_to_learn() -> None:
+def test_dot_attention_of_equal_sizes_has_no_parameters() -> None:
     assert not list(DotAttention(6, 6).parameters())
 
 
@@ -217,7 +217,7 @@ def test_local_p_fades_with_a_deviation_of_half_its_size() -> None:
 
 @pytest.mark.parametrize("window", ["local_m", "local_p"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_window_over_all_of_the_sentence_is_none(kind: str, window: str) -> None:
+def test_a_window_over_the_full_sentence_has_no_effect(kind: str, window: str) -> None:
     everywhere, wide = build(kind), build(kind, window, size=1_000_000)
     wide.load_state_dict(everywhere.state_dict(), strict=False)
     Q, M = SIZES.get(kind, (6, 9))
@@ -241,7 +241,7 @@ def test_the_centre_of_local_p_learns_from_the_gaussian() -> None:
     assert (window.centre_vector.weight.grad != 0).any()
 
 
-def test_places_far_into_a_sentence_are_told_apart_in_bfloat16() -> None:
+def test_distant_positions_differ_in_bfloat16() -> None:
     # Between 256 and 512 neighbouring bfloat16 lie 2 apart: centres must not be rounded to them.
     window = PredictiveWindow(4, 6)
     queries, lengths = torch.randn(1, 50, 6), torch.tensor([601])
@@ -254,7 +254,7 @@ def test_places_far_into_a_sentence_are_told_apart_in_bfloat16() -> None:
 # ------------------------------------------------------------------ what all share
 
 
-def test_a_row_with_nothing_to_attend_to_gets_weights_of_zero() -> None:
+def test_a_fully_masked_row_has_zero_weights() -> None:
     scores = torch.randn(2, 3, 4, requires_grad=True)
     mask = torch.tensor([[True, False, True, True], [False] * 4])[:, None]
     weights = masked_softmax(scores, mask)

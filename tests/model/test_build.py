@@ -73,7 +73,7 @@ def test_the_encoder_of_a_tied_model_reads_with_the_decoders_embedding(
 )
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one-way", "both-ways"])
 @pytest.mark.parametrize("bridge", ["tanh", "linear", "zero"])
-def test_every_configuration_the_check_lets_through_builds_and_runs(
+def test_every_configuration_that_passes_the_check_builds_and_runs(
     tiny_config: Configs,
     ragged_batch: Batch,
     encoder: str,

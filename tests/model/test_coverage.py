@@ -17,7 +17,7 @@ A, Q, M = 5, 4, 6
 
 
 @pytest.mark.parametrize("fertile", [False, True], ids=["sum", "fertility"])
-def test_coverage_is_its_formula(*, fertile: bool) -> None:
+def test_coverage_equals_its_formula(*, fertile: bool) -> None:
     attention = AdditiveAttention(Q, M, A).double()
     coverage = Coverage(M, A, fertile=fertile).double()
     states = torch.randn(2, 3, M, dtype=torch.float64)
@@ -70,7 +70,7 @@ def test_the_gradient_runs_through_all_steps() -> None:
 
 
 @pytest.mark.parametrize("attention", ["bahdanau", "luong_concat"])
-def test_what_was_attended_to_changes_the_next_look(
+def test_earlier_attention_changes_the_next_weights(
     tiny_config: Callable[..., ModelConfig],
     tiny_model: Callable[..., TranslationModel],
     ragged_batch: Batch,

@@ -66,7 +66,7 @@ def assert_same(found: Tensor | None, expected: Tensor | None, meaning: str) -> 
     )
 
 
-def test_steps_say_what_reading_the_target_at_once_says(
+def test_steps_equal_the_parallel_forward_pass(
     model: TranslationModel, ragged_batch: Batch
 ) -> None:
     logits, weights = stepped(model, ragged_batch)
@@ -75,7 +75,7 @@ def test_steps_say_what_reading_the_target_at_once_says(
     assert_same(weights, expected_weights, "attention of a step is not that of training")
 
 
-def test_a_pair_is_read_alike_alone_and_in_company(
+def test_a_pair_gives_the_same_logits_alone_and_in_a_batch(
     model: TranslationModel, ragged_pairs: list[Any], ragged_batch: Batch, batch_of: Collate
 ) -> None:
     logits, weights = forced(model, ragged_batch)
@@ -89,7 +89,7 @@ def test_a_pair_is_read_alike_alone_and_in_company(
 
 
 @pytest.mark.parametrize(("source_extra", "target_extra"), [(3, 0), (0, 2), (2, 3)])
-def test_more_padding_changes_nothing(
+def test_padding_does_not_change_the_logits(
     model: TranslationModel, ragged_batch: Batch, source_extra: int, target_extra: int
 ) -> None:
     longer = Batch(
@@ -135,7 +135,7 @@ def test_attention_weights_are_a_distribution_over_the_real_source(
 
 
 @pytest.mark.parametrize("learning", [False, True], ids=["no_grad", "grad"])
-def test_asking_for_weights_changes_nothing_else(
+def test_requesting_weights_does_not_change_the_logits(
     model: TranslationModel, ragged_batch: Batch, *, learning: bool
 ) -> None:
     batch = ragged_batch
@@ -147,7 +147,7 @@ def test_asking_for_weights_changes_nothing_else(
     assert_same(silent.hidden, explicit.hidden, "the fused path is not the explicit one")
 
 
-def test_a_target_piece_is_unseen_by_what_stands_before_it(
+def test_earlier_positions_do_not_depend_on_a_target_piece(
     model: TranslationModel, ragged_batch: Batch
 ) -> None:
     logits, _ = forced(model, ragged_batch)
@@ -177,7 +177,9 @@ def test_every_source_piece_reaches_every_output(
         assert (change > 1e-6).all(), f"the decoder is blind to source piece {position}"
 
 
-def test_selected_rows_go_on_as_those_rows(model: TranslationModel, ragged_batch: Batch) -> None:
+def test_selected_rows_continue_like_the_original_rows(
+    model: TranslationModel, ragged_batch: Batch
+) -> None:
     rows = torch.tensor([2, 0, 0, 3, 1, 2])
     expected_logits, expected_weights = stepped(model, ragged_batch)
     for moment in (0, 2):  # before the first step, and in the midst
@@ -195,7 +197,7 @@ def test_selected_rows_go_on_as_those_rows(model: TranslationModel, ragged_batch
                     assert_same(weights, expected_weights[rows][:, :, :, position], lost)
 
 
-def test_a_state_can_be_gone_on_from_twice(model: TranslationModel, ragged_batch: Batch) -> None:
+def test_a_state_can_be_continued_twice(model: TranslationModel, ragged_batch: Batch) -> None:
     first, second = ragged_batch.target_input_ids[:, 0], ragged_batch.target_input_ids[:, 1]
     with torch.no_grad():
         state = model.start(model.encode(ragged_batch.source_ids, ragged_batch.source_mask))
@@ -206,7 +208,7 @@ def test_a_state_can_be_gone_on_from_twice(model: TranslationModel, ragged_batch
     assert torch.equal(again, logits), "a step writes into the state it was given"
 
 
-def test_every_parameter_learns(model: TranslationModel, ragged_batch: Batch) -> None:
+def test_every_parameter_has_a_gradient(model: TranslationModel, ragged_batch: Batch) -> None:
     sequence_loss(model.train(), ragged_batch, 0.1).smoothed.backward()
     idle = [name for name, weight in model.named_parameters() if weight.grad is None]
     assert not idle, f"no gradient reaches {idle}"

@@ -146,7 +146,7 @@ def tell(telling: RelativeScheme | None, length: int) -> RelativePositions:
 @pytest.mark.parametrize("qk_norm", [False, True], ids=["plain", "qk_norm"])
 @pytest.mark.parametrize("positions", SCHEMES)
 @pytest.mark.parametrize(("num_heads", "num_kv_heads"), HEADS)
-def test_multi_head_attention_is_its_formula(
+def test_multi_head_attention_equals_its_formula(
     num_heads: int, num_kv_heads: int, positions: str, *, qk_norm: bool
 ) -> None:
     size = num_heads * K
@@ -189,7 +189,7 @@ def test_multi_head_attention_has_the_gradient_of_its_formula(
 
 
 @pytest.mark.parametrize("memory_size", [12, 7])
-def test_multi_head_attention_is_that_of_torch(memory_size: int) -> None:
+def test_multi_head_attention_equals_that_of_torch(memory_size: int) -> None:
     size, H = 12, 3
     attention = MultiHeadAttention(size, memory_size, H, dropout=0.0).eval()
     theirs = nn.MultiheadAttention(
@@ -245,7 +245,7 @@ def test_fewer_heads_of_keys_make_a_smaller_memory(num_heads: int, num_kv_heads:
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("name", SCHEMES[1:])
-def test_a_step_is_told_what_the_last_row_of_all_is_told(name: str, *, causal: bool) -> None:
+def test_a_single_step_has_the_position_bias_of_the_last_row(name: str, *, causal: bool) -> None:
     telling = scheme(name, 2, causal=causal)
     assert telling is not None
     device = torch.device("cpu")

@@ -22,7 +22,7 @@ def gates_of(cell: nn.GRUCell | nn.LSTMCell, order: list[int]) -> tuple[Tensor, 
     return tuple(torch.cat([tensor.chunk(len(order))[i] for i in order]) for tensor in tensors)
 
 
-def test_gru_cell_is_that_of_torch() -> None:
+def test_gru_cell_equals_that_of_torch() -> None:
     ours, theirs = GruCell(UNITS), nn.GRUCell(INPUT, UNITS)
     weight, bias, recurrent_weight, recurrent_bias = gates_of(theirs, [0, 1, 2])
     inputs, state = torch.randn(ROWS, INPUT), torch.randn(ROWS, UNITS)
@@ -35,7 +35,7 @@ def test_gru_cell_is_that_of_torch() -> None:
     assert torch.equal(ours.hidden(found), found), "the state of a GRU is its h"
 
 
-def test_lstm_cell_is_that_of_torch() -> None:
+def test_lstm_cell_equals_that_of_torch() -> None:
     ours, theirs = LstmCell(UNITS), nn.LSTMCell(INPUT, UNITS)
     # torch: input, forget, candidate, output; ours: the three sigmoids side by side.
     weight, bias, recurrent_weight, recurrent_bias = gates_of(theirs, [0, 1, 3, 2])
@@ -54,7 +54,7 @@ def test_lstm_cell_is_that_of_torch() -> None:
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one-way", "both-ways"])
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_encoder_reads_each_sentence_as_torch_reads_it_alone(
+def test_encoder_equals_torch_on_each_single_sentence(
     tiny_config: Callable[..., ModelConfig],
     tiny_model: Callable[..., TranslationModel],
     ragged_batch: Batch,

@@ -88,7 +88,7 @@ def test_an_update_in_smaller_passes_has_the_same_gradient(
     assert len(said) == before, "the limit was forgotten"
 
 
-def test_a_limit_is_saved_and_taken_over(
+def test_a_limit_is_saved_and_restored(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     run = recorder()
@@ -123,7 +123,7 @@ def test_a_pair_that_does_not_fit_alone_is_left_out(
     assert all(map(torch.equal, start, alone.model.parameters()))
 
 
-def test_a_process_that_the_others_cannot_wait_for_ends_the_run(
+def test_running_out_of_memory_ends_the_run_if_retries_are_impossible(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     trainer = trainer_of(config(), corpus, recorder(), 30)
@@ -160,7 +160,7 @@ def test_processes_share_the_smallest_limit(
     assert trainer.progress.pass_limit == -other
 
 
-def test_a_process_that_leaves_a_pair_out_takes_over_the_limit_of_another(
+def test_a_process_that_drops_a_pair_adopts_the_limit_of_another(
     config: Any,
     corpus: EncodedCorpus,
     recorder: Recorder,
@@ -194,7 +194,7 @@ def test_parts_hold_all_rows_in_order_within_the_limit(ragged_batch: Batch) -> N
         assert all(positions(part) <= limit or len(part.source_ids) == 1 for part in parts)
 
 
-def test_only_a_want_of_memory_is_taken_for_one() -> None:
+def test_only_out_of_memory_errors_are_recognized() -> None:
     assert is_out_of_memory(MemoryError())
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
     assert is_out_of_memory(RuntimeError(FULL))
@@ -209,7 +209,7 @@ def test_only_a_want_of_memory_is_taken_for_one() -> None:
 
 
 @pytest.mark.parametrize("name", ["transformer"])
-def test_layers_run_again_give_the_same_gradient(
+def test_recomputed_layers_give_the_same_gradient(
     tiny_config: Callable[..., ModelConfig], ragged_batch: Batch, name: str
 ) -> None:
     found = []
@@ -250,7 +250,7 @@ def test_the_budget_found_is_the_largest_that_fits(
         find_batch_tokens(lambda _: None, corpus, settings, device)
 
 
-def test_a_budget_taken_is_that_of_the_loader(
+def test_an_adopted_budget_reaches_the_loader(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     trainer = trainer_of(config(batch_tokens=0), corpus, recorder(), None)

@@ -63,7 +63,7 @@ def state_of(trainer: Trainer) -> list[Tensor]:
     return [tensor.detach().clone() for tensor in found]
 
 
-def test_a_skipped_update_moves_nothing_and_is_counted(
+def test_a_skipped_update_changes_nothing_and_is_counted(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     bad: list[BadUpdate] = []
@@ -81,7 +81,7 @@ def test_a_skipped_update_moves_nothing_and_is_counted(
     assert all(parameter.grad is None for parameter in trainer.model.parameters())
 
 
-def test_a_poisoned_batch_leaves_the_run_in_which_it_did_nothing(
+def test_a_skipped_batch_equals_an_update_without_a_step(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     poisoned = trainer_of(config(), corpus, recorder(), (3,))
@@ -99,7 +99,7 @@ def test_a_poisoned_batch_leaves_the_run_in_which_it_did_nothing(
     assert all(map(torch.equal, state_of(poisoned), state_of(clean)))
 
 
-def test_too_many_in_a_row_stop_the_run_and_others_do_not(
+def test_only_too_many_consecutive_skipped_updates_stop_the_run(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     run, where = recorder(), Path("bad_batches/update-2.json")
@@ -120,7 +120,7 @@ def test_too_many_in_a_row_stop_the_run_and_others_do_not(
     assert saved["skipped_updates"] == 1
 
 
-def test_a_resumed_run_remembers_the_counts(
+def test_a_resumed_run_restores_the_counts(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     first = recorder(stop_after=1)  # of the updates that are shown: the last was skipped
@@ -169,7 +169,7 @@ def test_rewinding_takes_the_checkpoint_and_a_lower_rate(
 
 
 @pytest.mark.parametrize("bad", [(2,), (2, 3)])
-def test_a_validation_that_is_no_number_turns_the_run_back(
+def test_a_validation_that_is_not_finite_rewinds_the_run(
     config: Any, corpus: EncodedCorpus, recorder: Recorder, bad: tuple[int, ...]
 ) -> None:
     run, reports, said = recorder(), [], list[str]()
@@ -209,7 +209,7 @@ def test_a_validation_that_is_no_number_turns_the_run_back(
         stopping.train()
 
 
-def test_a_run_goes_back_a_few_times_and_then_stops(
+def test_a_run_rewinds_a_limited_number_of_times_and_then_stops(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     run = recorder()

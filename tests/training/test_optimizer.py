@@ -59,14 +59,14 @@ def moved(
     return steps
 
 
-def test_sgd_goes_down_the_gradient_by_the_learning_rate() -> None:
+def test_sgd_subtracts_the_gradient_times_the_learning_rate() -> None:
     model = nn.Linear(2, 2)
     set_to(model, 0.0)
     optimizer = build_optimizer(SgdConfig(learning_rate=0.5, momentum=0, weight_decay=0), model)
     assert moved(optimizer, model, [2.0, -4.0]) == pytest.approx([-1.0, 2.0])
 
 
-def test_momentum_keeps_a_part_of_the_last_step() -> None:
+def test_momentum_adds_a_fraction_of_the_previous_step() -> None:
     model = nn.Linear(2, 2)
     set_to(model, 0.0)
     optimizer = build_optimizer(SgdConfig(learning_rate=0.5, momentum=0.9, weight_decay=0), model)
@@ -97,7 +97,7 @@ def test_adadelta_follows_zeilers_algorithm_1() -> None:
     ],
     ids=lambda config: config.name,
 )
-def test_an_optimizer_goes_on_from_its_saved_state(config: SgdConfig | AdadeltaConfig) -> None:
+def test_an_optimizer_resumes_from_its_saved_state(config: SgdConfig | AdadeltaConfig) -> None:
     whole, first, second = nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2)
     for model in (whole, first):
         set_to(model, 1.0)
@@ -110,7 +110,7 @@ def test_an_optimizer_goes_on_from_its_saved_state(config: SgdConfig | AdadeltaC
     assert moved(after, second, [-1.0]) == pytest.approx(expected[2:])
 
 
-def test_frozen_weights_are_left_alone() -> None:
+def test_frozen_weights_are_not_optimized() -> None:
     model = nn.Linear(2, 2)
     model.bias.requires_grad_(False)
     found = [p for g in build_optimizer(settings(), model).param_groups for p in g["params"]]
@@ -134,7 +134,7 @@ def set_to(model: nn.Module, value: float) -> None:
             parameter.fill_(value)
 
 
-def test_average_follows_its_formula() -> None:
+def test_average_equals_its_formula() -> None:
     model = line()
     set_to(model, 8.0)
     average = WeightEma(model, decay=0.25)
@@ -149,7 +149,7 @@ def test_average_follows_its_formula() -> None:
             torch.testing.assert_close(tensor, torch.full_like(tensor, expected))
 
 
-def test_average_of_weights_that_rest_is_those_weights() -> None:
+def test_average_of_constant_weights_is_those_weights() -> None:
     model = line()
     average = WeightEma(model, decay=0.999)
     for update in range(1, 50):
@@ -158,7 +158,7 @@ def test_average_of_weights_that_rest_is_those_weights() -> None:
         torch.testing.assert_close(tensor, parameter.detach())
 
 
-def test_swap_shows_the_average_and_a_second_one_is_as_before() -> None:
+def test_swap_exposes_the_average_and_a_second_swap_restores_the_weights() -> None:
     model = line()
     average = WeightEma(model, decay=0.9)
     set_to(model, 3.0)
@@ -184,7 +184,7 @@ def test_a_tied_weight_is_averaged_once(tiny_config: Callable[..., ModelConfig])
     assert model.output.weight is model.encoder.embedding.weight
 
 
-def test_load_takes_over_a_copy() -> None:
+def test_load_copies_the_average() -> None:
     first, second = line(), line()
     saved, average = WeightEma(first, 0.9), WeightEma(second, 0.9)
     average.load(saved.average)

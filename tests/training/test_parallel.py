@@ -128,7 +128,7 @@ MODELS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_two_processes_learn_what_one_does(
+def test_two_processes_train_the_same_model_as_one(
     tiny_config: Configs,
     run_config: RunConfigs,
     corpus: EncodedCorpus,
@@ -167,7 +167,7 @@ def test_two_processes_learn_what_one_does(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_every_recipe_is_that_of_one_process(
+def test_every_recipe_trains_the_same_model_as_one_process(
     tiny_config: Configs,
     run_config: RunConfigs,
     corpus: EncodedCorpus,
@@ -228,7 +228,7 @@ def linked(corpus: EncodedCorpus) -> EncodedCorpus:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
+def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(
     tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, launch: Launch, kind: str
 ) -> None:
     def job(**changes: Any) -> Any:
@@ -255,7 +255,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_with_more_or_fewer_processes_sharded_or_not(
+def test_a_run_resumes_with_another_number_of_processes_sharded_or_not(
     tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, launch: Launch
 ) -> None:
     def job(kind: str, updates: int, **changes: Any) -> Any:
@@ -333,7 +333,7 @@ def test_buckets_hold_every_gradient_and_none_where_there_is_none(
     assert all(p.grad is None for p in layers.parameters())
 
 
-def test_a_process_alone_shares_with_nobody() -> None:
+def test_a_single_process_communicates_with_none() -> None:
     assert (processes.rank(), processes.world(), processes.is_first()) == (0, 1, True)
     assert processes.share_out(["a", "b", "c"], lambda part: [s * 2 for s in part]) == [
         *("aa", "bb", "cc")
@@ -359,7 +359,7 @@ def test_an_incomplete_environment_names_what_is_missing(monkeypatch: pytest.Mon
         processes.join()
 
 
-def test_the_loss_of_another_process_is_told_from_other_errors() -> None:
+def test_the_loss_of_another_process_is_distinguished_from_other_errors() -> None:
     lost = RuntimeError("[../gloo/transport/tcp/pair.cc:537] Connection closed by peer [::1]:123")
     assert processes.is_loss_of_another(lost)
     assert processes.is_loss_of_another(dist.DistNetworkError("gone"))
@@ -368,7 +368,7 @@ def test_the_loss_of_another_process_is_told_from_other_errors() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"kind": "fast"}, {"kind": "fsdp", "layer_drop": 0.1}])
-def test_what_cannot_be_is_refused(
+def test_invalid_settings_are_refused(
     tiny_config: Configs, run_config: RunConfigs, changes: dict[str, Any]
 ) -> None:
     model = tiny_config("transformer", "transformer", layer_drop=changes.get("layer_drop", 0.0))

@@ -57,13 +57,13 @@ def test_after_the_warm_up_it_falls_as_described(name: str, update: int, expecte
 
 
 @pytest.mark.parametrize("reductions", [0, 1, 3])
-def test_plateau_multiplies_once_a_reduction(reductions: int) -> None:
+def test_plateau_multiplies_once_per_reduction(reductions: int) -> None:
     assert factor(ALL["plateau"], 10, reductions) == 0.5**reductions
     for name in ALL.keys() - {"plateau"}:
         assert factor(ALL[name], 10, reductions) == factor(ALL[name], 10), name
 
 
-def test_a_cosine_falls_all_the_way_and_never_jumps() -> None:
+def test_a_cosine_decreases_steadily_to_its_end() -> None:
     factors = [factor(ALL["cosine"], update) for update in range(4, MAX_UPDATES + 1)]
     falls = [before - after for before, after in zip(factors, factors[1:], strict=False)]
     assert all(fall > 0 for fall in falls)
@@ -90,7 +90,7 @@ def test_halving_reaches_luongs_last_rate() -> None:
     ],
     ids=lambda schedule: f"{schedule.name}-{schedule.warmup}",
 )
-def test_no_warm_up_or_a_very_long_one_stays_in_range(schedule: ScheduleConfig) -> None:
+def test_no_warm_up_and_a_very_long_one_stay_in_range(schedule: ScheduleConfig) -> None:
     factors = [factor(schedule, update) for update in range(1, MAX_UPDATES + 1)]
     assert all(0 <= value <= 1 for value in factors)
     assert factors[0] > 0, "the first update would be lost"

@@ -63,7 +63,7 @@ def assert_bitwise(found: Any, expected: Any, path: str = "") -> None:
 
 @pytest.mark.parametrize("stop_after", [3, 7])
 @pytest.mark.parametrize("name", ["rnn", "transformer"])
-def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
+def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(
     tiny_config: Configs,
     run_config: RunConfigs,
     corpus: EncodedCorpus,
@@ -98,7 +98,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
     assert_bitwise(second.saved["last.pt"], whole.saved["last.pt"])
 
 
-def test_two_runs_with_one_seed_are_one(
+def test_two_runs_with_the_same_seed_are_identical(
     tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     config = run_config(tiny_config(dropout=0.3))
@@ -111,7 +111,7 @@ def test_two_runs_with_one_seed_are_one(
 @pytest.mark.parametrize(
     ("name", "attention"), [("rnn", "bahdanau"), ("rnn", "luong_dot"), ("transformer", "none")]
 )
-def test_one_batch_is_learned_by_heart(
+def test_one_batch_is_memorized(
     tiny_config: Configs,
     run_config: RunConfigs,
     make_pairs: Callable[..., Any],
@@ -175,7 +175,7 @@ def test_accumulation_moves_the_weights_as_one_batch_does(
         )
 
 
-def test_a_gradient_that_is_no_number_stops_the_run_and_touches_nothing(
+def test_a_gradient_that_is_not_finite_stops_the_run_and_changes_nothing(
     tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     for clip_norm in (1.0, None):
@@ -207,7 +207,7 @@ def test_a_gradient_that_is_no_number_stops_the_run_and_touches_nothing(
         assert not run.saved, "a broken model was saved"
 
 
-def test_validation_sees_the_average_and_training_goes_on_without_it(
+def test_validation_uses_the_average_and_training_does_not(
     tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     def run(**changes: Any) -> tuple[Any, list[Tensor]]:
@@ -241,7 +241,7 @@ def test_validation_sees_the_average_and_training_goes_on_without_it(
     )
 
 
-def test_a_run_without_gain_stops_for_want_of_patience(
+def test_a_run_without_improvement_stops_by_patience(
     tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     perplexities = iter([9.0, 5.0, 6.0, 5.0, 4.0])
@@ -272,7 +272,7 @@ def test_the_last_update_is_validated_and_saved(
         assert run.saved["last.pt"]["training"]["progress"]["best_score"] == -1.0
 
 
-def test_a_finished_run_does_nothing_more(
+def test_a_finished_run_makes_no_update(
     tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     config = run_config(tiny_config(), max_updates=4, validate_every=2)

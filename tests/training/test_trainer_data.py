@@ -53,7 +53,7 @@ def trainer(
     return make
 
 
-def test_a_run_goes_on_with_another_number_of_loaders(trainer: Runs) -> None:
+def test_a_run_resumes_with_another_number_of_loader_processes(trainer: Runs) -> None:
     whole, expected = trainer()
     whole.train()
     first, begun = trainer(stop_after=3, loader_workers=1)
@@ -78,7 +78,7 @@ def test_a_run_that_fails_leaves_no_process(trainer: Runs) -> None:
     assert not multiprocessing.active_children()
 
 
-def test_weights_and_temperature_say_how_often_a_source_is_seen(
+def test_weights_and_temperature_set_how_often_a_source_is_used(
     trainer: Runs, corpus: EncodedCorpus
 ) -> None:
     def epoch(**data: Any) -> list[list[int]]:

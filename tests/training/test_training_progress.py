@@ -24,7 +24,7 @@ def test_a_first_score_of_zero_is_a_score() -> None:
     assert not progress.validated(0.0, 1.0, CONSTANT), "BLEU 0 was forgotten"
 
 
-def test_plateau_cuts_after_every_patience_validations_without_gain() -> None:
+def test_plateau_cuts_after_each_patience_without_improvement() -> None:
     progress = TrainingProgress()
     cuts = []
     for score in (1.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0):
@@ -34,19 +34,19 @@ def test_plateau_cuts_after_every_patience_validations_without_gain() -> None:
     assert cuts == [0, 0, 1, 1, 2, 2, 2, 3]
 
 
-def test_other_schedules_are_not_cut() -> None:
+def test_other_schedules_ignore_validations() -> None:
     progress = TrainingProgress()
     for score in (1.0, 0.0, 0.0, 0.0):
         progress.validated(score, 1.0, CONSTANT)
     assert progress.reductions == 0
 
 
-def test_the_speed_leaves_validations_out() -> None:
+def test_the_speed_excludes_validations() -> None:
     progress = TrainingProgress(tokens=600, seconds=12.0, validation_seconds=2.0)
     assert progress.tokens_per_second == 60.0
 
 
-def test_progress_survives_plain_values() -> None:
+def test_progress_round_trips_through_plain_values() -> None:
     progress = TrainingProgress(update=3, epoch=1, position=2, tokens=70, best_score=-1.5)
     assert TrainingProgress(**json.loads(json.dumps(progress.to_mapping()))) == progress
 

@@ -153,7 +153,7 @@ def assert_same(found: Any, expected: Any, path: str = "") -> None:
 @pytest.mark.parametrize("poisoned", [(), (2, 3, 7)])
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "momentum"])
 @pytest.mark.parametrize("name", ["rnn", "transformer"])
-def test_deferred_reads_change_no_bit(
+def test_deferred_reads_give_bit_identical_results(
     tiny_config: Callable[..., ModelConfig],
     run_config: Callable[..., Config],
     corpus: EncodedCorpus,

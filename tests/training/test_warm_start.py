@@ -33,7 +33,7 @@ def pairs(tokenizer_config: Callable[..., TokenizerConfig]) -> tuple[TokenizerPa
 
 @pytest.mark.parametrize("kind", ["rnn", "transformer"])
 @pytest.mark.parametrize("tying", ["none", "decoder"])
-def test_rows_of_pieces_that_both_know_are_copied_and_the_others_are_fresh(
+def test_rows_of_shared_pieces_are_copied_and_the_others_are_new(
     pairs: tuple[TokenizerPair, TokenizerPair], tiny_config: Configs, kind: str, tying: str
 ) -> None:
     old, new = pairs
@@ -93,11 +93,11 @@ def test_another_model_is_refused_by_the_setting_that_differs(
         refuse_other_model(tiny_config(**settings), tiny_config(**{**settings, **changes}), "it")
 
 
-def test_other_dropout_is_no_other_model(tiny_config: Configs) -> None:
+def test_a_different_dropout_is_not_a_different_model(tiny_config: Configs) -> None:
     refuse_other_model(tiny_config(), tiny_config(dropout=0.3, word_dropout=0.1), "it")
 
 
-def test_new_pieces_are_held_by_nothing_and_the_others_by_both(
+def test_new_pieces_have_no_penalty_and_shared_pieces_have_one(
     pairs: tuple[TokenizerPair, TokenizerPair], tiny_config: Configs
 ) -> None:
     old, new = pairs

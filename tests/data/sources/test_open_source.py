@@ -155,7 +155,7 @@ def test_files_in_folders_below_and_names_with_brackets(tmp_path: Path, read: Re
         ({"path": "text.parquet.gz"}, "compressed twice"),
     ],
 )
-def test_settings_that_cannot_be_met_are_refused_in_words(
+def test_invalid_settings_are_refused_with_a_message(
     folder: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], message: str
 ) -> None:
     monkeypatch.chdir(folder)
