@@ -34,7 +34,7 @@ def test_a_killed_process_is_named_on_every_call(
         other.send_signal(signal.SIGKILL)
         assert processes.lost_processes() == f"process 1 ({other.pid} on {HERE})"
     assert processes.lost_processes() == f"process 1 ({other.pid} on {HERE})"
-    store.set("told/1", "")  # it has said itself what went wrong
+    store.set("reported/1", "")  # the process has reported its error itself
     assert processes.lost_processes() == ""
 
 

@@ -1,4 +1,4 @@
-"""scripts/bench_peers: who takes part, and the table of ratios; no trainer is run."""
+"""scripts/bench_peers: the list of contestants and the table of ratios; no trainer is run."""
 
 import subprocess
 import sys
@@ -61,7 +61,7 @@ def test_all_rows_are_as_wide_as_the_head(peers: Any) -> None:
     }
     lines = peers.table(contestants, rounds)
     assert len({line.count("|") for line in lines}) == 1
-    assert cells(lines[2])[2] == "1* -"  # of two rounds one failed, the other was not quiet
+    assert cells(lines[2])[2] == "1* -"  # one of two rounds failed, and the other was not quiet
     assert cells(lines[3])[1] == "failed"
 
 

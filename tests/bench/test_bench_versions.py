@@ -1,4 +1,4 @@
-"""scripts/bench_versions: what it refuses, and that it measures what it is told to."""
+"""scripts/bench_versions: invalid arguments are refused, and valid ones are measured."""
 
 import re
 import subprocess

@@ -13,7 +13,7 @@ Pairs = list[tuple[list[int], list[int]]]
 
 @pytest.fixture
 def counts(batch_of: Callable[[Pairs], Batch]) -> Counts:
-    """Of sources of 2 and 4 pieces, and targets of 3 and 1; EOS comes to each."""
+    """A batch with sources of 2 and 4 pieces and targets of 3 and 1, each followed by EOS."""
     return Counts.of(batch_of([([5, 6], [7, 8, 9]), ([5, 6, 7, 8], [4])]))
 
 

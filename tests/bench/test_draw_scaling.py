@@ -1,4 +1,4 @@
-"""scripts/draw_scaling: a panel changes one thing, and what is learned is what is counted."""
+"""scripts/draw_scaling: a panel varies one size, and the counted tokens are the trained ones."""
 
 import sys
 from collections.abc import Callable

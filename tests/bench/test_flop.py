@@ -1,4 +1,4 @@
-"""The formula of operations, against what torch counts while a model of every kind computes."""
+"""The formula for FLOP, compared with the count of torch for every kind of model."""
 
 from collections.abc import Callable, Iterator
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneD
 
 @pytest.fixture(autouse=True)
 def _products_in_sight() -> Iterator[None]:
-    """Let torch compute an LSTM by products it counts, in place of a kernel of oneDNN."""
+    """Make torch compute an LSTM by matrix products, which it counts, not by oneDNN's kernel."""
     with torch.backends.mkldnn.flags(enabled=False):  # type: ignore[no-untyped-call]
         yield
 
@@ -62,7 +62,7 @@ def test_training_flop_equals_the_count_of_torch(
     formula = training_flop(model_config, TARGET_SIZE, Counts.of(full_batch))
     if {model_config.encoder.name, model_config.decoder.name} == {"transformer"}:
         assert found == formula
-    else:  # the constants that recurrences start from need no gradient, which spares less than this
+    else:  # initial states are constants without a gradient; that saves less than this tolerance
         assert formula * (1 - 1 / (SOURCE_LENGTH + 1)) < found <= formula
 
 

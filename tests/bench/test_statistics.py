@@ -1,4 +1,4 @@
-"""Speeds leave out what was not quiet; blocks of equal trainings pair up."""
+"""Speeds exclude updates that were not quiet; blocks are paired."""
 
 from collections.abc import Callable
 
@@ -52,7 +52,7 @@ def test_a_pair_with_a_block_that_was_not_quiet_is_left_out(step: MakeStep) -> N
     found = ratio([fast, fast, fast], [slow, busy, slow])
     assert found.pairs == pytest.approx([2.0, 2.0])
     assert found.left_out == 1
-    assert ratio([busy], [busy]).pairs == [1.0]  # better than nothing
+    assert ratio([busy], [busy]).pairs == [1.0]  # no update was quiet, so all of them count
 
 
 def test_the_ratio_of_b_to_a_is_the_inverse(step: MakeStep) -> None:

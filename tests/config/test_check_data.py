@@ -1,4 +1,4 @@
-"""Settings of the corpus: what is refused, in which words, and what passes beside it."""
+"""Settings of the corpus: invalid ones are refused with a message, similar valid ones pass."""
 
 from collections.abc import Callable
 
@@ -45,7 +45,7 @@ EXTRA = [*PATHS, "data.extra.web.path='web/*.{lang}'"]
 
 @pytest.fixture
 def complaint(config: Make) -> Callable[..., str]:
-    """What is said of overrides; nothing where they pass."""
+    """Return the message about these overrides; empty if they pass."""
 
     def check(*overrides: str) -> str:
         added = [f"++{one}" if one.startswith("data.extra.") else one for one in overrides]

@@ -1,4 +1,4 @@
-"""What is impossible among the recipes is refused, each in one line that says what to do."""
+"""Invalid combinations of recipes are refused, each with a one-line message and its remedy."""
 
 from collections.abc import Callable
 

@@ -19,7 +19,7 @@ Lengths = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def realistic_lengths(count: int) -> tuple[Lengths, Lengths]:
-    """Lengths as in news or captions: log-normal, with similar source and target lengths."""
+    """Lengths like those of news or captions: log-normal, similar on both sides."""
     random = np.random.default_rng(1)
     source = random.lognormal(2.8, 0.5, count)
     target = source * random.normal(1.05, 0.15, count)
@@ -82,7 +82,7 @@ def test_the_budget_includes_padding_and_longer_pairs_are_alone(budget: int) -> 
             assert padded(target, batch) <= budget, "target pads were not counted"
             assert padded(source, batch) <= 2 * budget, "a long source makes memory run out"
     alone = {int(batch[0]) for batch in batches if len(batch) == 1}
-    assert alone >= set(range(10)), "a pair over the budget has company"
+    assert alone >= set(range(10)), "a pair over the budget shares its batch"
 
 
 def test_batches_are_filled() -> None:
@@ -132,14 +132,14 @@ def test_the_order_depends_on_seed_and_epoch_alone(
     first, second = plain(epoch_of(batches)), plain(epoch_of(batches))
     again = plain(epoch_of(stream(shuffle_buffer=buffer)))
     other = plain(epoch_of(stream(seed=2, shuffle_buffer=buffer)))
-    assert again == first, "the same seed gives another run"
-    assert second != first, "every epoch goes the same way"
+    assert again == first, "the same seed gives different epochs"
+    assert second != first, "every epoch has the same order"
     assert other != first, "the seed has no effect"
 
 
 def test_batches_of_an_epoch_come_in_mixed_lengths(stream: Callable[..., UpdateBatches]) -> None:
     sizes = [sum(map(len, update)) for update in epoch_of(stream())]
-    assert sizes != sorted(sizes, reverse=True), "short pairs first: a curriculum no one asked for"
+    assert sizes != sorted(sizes, reverse=True), "short pairs come first"
 
 
 @pytest.mark.parametrize("buffer", BUFFERS)
@@ -159,7 +159,7 @@ def test_a_stream_continues_from_its_state(
         resumed.state = interrupted.state
         found = plain(list(islice(resumed, updates)))
         expected = whole[moment : moment + updates]
-        assert found == expected, f"resumed after {moment} of {updates} updates: another order"
+        assert found == expected, f"resumed after {moment} of {updates} updates: the order differs"
 
 
 @pytest.mark.parametrize("buffer", BUFFERS)
@@ -177,11 +177,13 @@ def test_processes_share_every_batch_and_hand_over_to_any_number(
             for share in shares:
                 share.state = state
             taken = [list(islice(share, count)) for share in shares]
-            assert len({share.state for share in shares}) == 1, "processes drift apart"
+            assert len({share.state for share in shares}) == 1, "the states of the processes differ"
             for number, parts in enumerate(zip(*taken, strict=True), start):
                 for batch, pieces in zip(whole[number], zip(*parts, strict=True), strict=True):
                     joined = sorted(np.concatenate(pieces).tolist())
-                    assert joined == sorted(batch.tolist()), "other pairs than one process takes"
+                    assert joined == sorted(batch.tolist()), (
+                        "the pairs differ from those of one process"
+                    )
                     sizes = [len(piece) for piece in pieces]
                     assert max(sizes) - min(sizes) <= 1, "the work is shared unequally"
             state = shares[0].state
@@ -251,7 +253,7 @@ def test_keys_of_common_lengths_take_two_bytes_and_adjacent_keys_have_adjacent_l
     sides = np.mgrid[0:256, 0:256].reshape(2, -1)  # EOS makes 256 of 255
     keys = LengthKeys.of_lengths(*sides)
     assert keys.keys.dtype == np.uint16
-    assert sorted(keys.keys.tolist()) == list(range(256 * 256)), "two kinds share a key"
+    assert sorted(keys.keys.tolist()) == list(range(256 * 256)), "two pairs of lengths share a key"
     source, target = LengthKeys.lengths(np.arange(256 * 256))
     assert np.abs(np.diff(source)).max() == 1, "neighbours differ by more than a piece"
     assert np.abs(np.diff(target)).max() == 1

@@ -1,4 +1,4 @@
-"""Texts in another language than expected are found."""
+"""Texts in an unexpected language are found."""
 
 import sys
 

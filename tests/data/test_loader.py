@@ -1,4 +1,4 @@
-"""Updates made here or in workers are identical; the state follows them; workers end."""
+"""Updates of this process and of workers are identical; the state follows them; workers end."""
 
 import multiprocessing
 import os
@@ -71,7 +71,7 @@ def assert_nothing_runs() -> None:
 
 
 class Changed:
-    """A corpus side that fails, or calls a function, when it is read."""
+    """A corpus side that raises, or calls a function, when it is read."""
 
     def __init__(self, side: PieceSequences, read: Callable[[], None]) -> None:
         self.offsets, self._ids, self._read = side.offsets, side.ids, read
@@ -147,7 +147,7 @@ def test_mapped_files_are_read_by_name_in_another_process(
     )
     assert mapped.source.ids.dtype == np.uint16
     maker = UpdateMaker(UpdateBatches(mapped, 120, 2, 1))
-    assert len(pickle.dumps(maker)) < 1500, "the content travels, not the name"
+    assert len(pickle.dumps(maker)) < 1500, "the content was sent instead of the file's name"
     assert_same(take(loader(1, of=mapped, start_method="spawn"), 5), take(loader(), 5))
 
 
@@ -210,7 +210,7 @@ def test_processes_leave_signals_to_the_trainer(loader: Loaders) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             os.kill(process.pid or 0, number)
         assert len(list(islice(stream, 20))) == 20
-    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()), "the trainer hears no signals"
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()), "the trainer ignores signals"
 
 
 def test_an_interruption_leaves_no_process(loader: Loaders) -> None:
@@ -302,7 +302,7 @@ def test_every_epoch_samples_new_segmentations(corpus: EncodedCorpus) -> None:
     maker = UpdateMaker(UpdateBatches(one, 10**6, 1, 1), samplers)
     first, second = (u.batches[0].source_ids for u in islice(maker.updates(BatchingState()), 2))
     rows = {tuple(row) for row in first.tolist()}
-    assert len(rows) > 190, "pairs of one update are cut alike"
+    assert len(rows) > 190, "all pairs of one update have the same segmentation"
     assert not rows & {tuple(row) for row in second.tolist()}, "an epoch repeats the last one's"
 
 

@@ -62,7 +62,7 @@ def test_pairs_of_a_source_are_used_equally_often_over_epochs(buffer: int | None
         found = np.bincount(np.concatenate(members(buffer, 1, epoch)), minlength=len(seen))
         seen += found
         for first, last, count in zip(bounds[:-1], bounds[1:], COUNTS, strict=True):
-            assert found[first:last].sum() == count, f"epoch {epoch} has another share"
+            assert found[first:last].sum() == count, f"epoch {epoch} has a different share"
             if count:
                 assert np.ptp(found[first:last]) <= 1, f"unfair within epoch {epoch}"
                 assert np.ptp(seen[first:last]) <= 1, f"unfair after epoch {epoch}"
@@ -83,7 +83,7 @@ def test_a_buffer_bounds_the_groups_and_mixes_distant_pairs() -> None:
     assert all(len(group) <= 80 for group in groups)
     assert len(groups) == 13  # 100 shards of 10, eight per group
     assert sorted(np.concatenate(groups).tolist()) == list(range(1000))
-    assert all(np.ptp(group) > 100 for group in groups), "a group is one place of the corpus"
+    assert all(np.ptp(group) > 100 for group in groups), "a group is a single range of the corpus"
 
 
 def test_indices_take_four_bytes() -> None:

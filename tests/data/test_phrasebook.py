@@ -214,7 +214,7 @@ def test_nouns_and_politeness(corpus: dict[str, list[Pair]]) -> None:
     ],
 )
 def test_conjugation(infinitive: str, third: str, second: str, plural: str) -> None:
-    """Stem changes and e-insertion come out right."""
+    """Stem changes and e-insertion are correct."""
     forms = german.conjugate(infinitive, third)
     assert (forms[1], forms[2], forms[4]) == (second, third, plural)
 

@@ -103,7 +103,7 @@ def log_prob_of(sentence: int, ids: list[int]) -> float:
 
 
 def plain_beam(sentence: int, settings: DecodingConfig) -> list[tuple[float, Prefix]]:
-    """Return (score, ids) of one sentence's finished hypotheses: beam search written plainly."""
+    """Return (score, ids) of one sentence's finished hypotheses: a plain beam search."""
     size = settings.beam_size
     beam: list[tuple[float, Prefix]] = [(0.0, ())]
     finished: list[tuple[float, Prefix]] = []

@@ -22,7 +22,7 @@ Nmt = Callable[..., Any]
 
 RUNS = Path(__file__).parents[1] / "data_files" / "version-0.1"
 NAMES = sorted(path.name for path in RUNS.iterdir())
-SETTINGS = {  # what was typed, besides the settings of `tiny`
+SETTINGS = {  # the command-line overrides besides the settings of `tiny`
     "rnn": [
         "model/decoder/attention=luong_general",
         *(f"model.{side}.embedding_size=8" for side in ("encoder", "decoder")),
@@ -51,7 +51,7 @@ TOLERANCE = 1e-4
 def folder(
     request: pytest.FixtureRequest, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """The interrupted run in a folder to work in, where its corpus has the same relative path."""
+    """The interrupted run in a new working folder, where its corpus has the same relative path."""
     monkeypatch.chdir(tmp_path)
     assert corpus == tmp_path / "corpus"
     return Path(shutil.copytree(RUNS / request.param, request.param))

@@ -1,4 +1,4 @@
-"""Faults put into a run on purpose: each ends in a line that names it and the remedy, or in none.
+"""Injected faults: each is survived, or ends in one line with the fault and its remedy.
 
 | fault | where it is tested |
 |---|---|
@@ -39,7 +39,7 @@ Tiny = Callable[[Path], list[str]]
 Stop = Callable[[int], None]
 
 GOES_ON = "run the same command to resume"
-WRITERS = {  # an owner and the name of what writes there
+WRITERS = {  # an object and the name of its function that writes there
     "checkpoint": (durable_file.os, "fsync"),
     "curves": (JsonLinesLog, "scalars"),
     "tensorboard": (TensorBoardLog, "scalars"),
@@ -101,7 +101,7 @@ def assert_same_weights(one: Path, other: Path) -> None:
 
 
 def no_access(number: int, below: Path, whole: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function fail for what lies in a folder, as the system would; also for root."""
+    """Make a function fail for paths in a folder, like the operating system; for root too."""
 
     def call(path: Any, *arguments: Any, **keywords: Any) -> Any:
         if Path(os.fspath(path)).is_relative_to(below):
@@ -213,7 +213,7 @@ def test_a_missing_or_changed_corpus_is_named_and_the_run_is_unchanged(
     damage: str,
 ) -> None:
     run, pieces = tmp_path / "run", tmp_path / "pieces.model"
-    if damage == "other pairs":  # cut into the same pieces, so that nothing else tells them
+    if damage == "other pairs":  # the same pieces, so that the text differs in nothing else
         checkpoint = load_checkpoint(finished / "checkpoints" / "best.pt")
         pieces.write_bytes(checkpoint.tokenizers.source.to_bytes())
         settings = [*settings, f"tokenizer.model={pieces}"]
@@ -252,7 +252,7 @@ def test_a_deleted_cache_is_created_again(
     monkeypatch: pytest.MonkeyPatch,
     workers: int,
 ) -> None:
-    """Under way the open files serve on; before a resumption they are prepared anew."""
+    """A running process keeps using its open files; a resumed run prepares the corpus again."""
     cache, run, whole = (tmp_path / name for name in ("cache", "run", "whole"))
     settings = [*settings, f"data.loader_workers={workers}", "tokenizer.sampling=0.1"]
     assert nmt("train", *settings, f"run.dir={whole}").status == 0
@@ -353,7 +353,7 @@ def test_a_validation_that_is_not_finite_stops_or_rewinds_the_run(
     run, broken = tmp_path / "run", []
 
     def spoiled(translator: Any, *arguments: Any) -> Any:
-        if not broken:  # the weights overflow in the third update, before they are validated
+        if not broken:  # the weights overflow in the third update, before the validation
             broken.append(1)
             with torch.no_grad():
                 translator.model.output.weight.fill_(math.nan)

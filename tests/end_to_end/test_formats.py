@@ -1,4 +1,4 @@
-"""Every format trains a model, the very same one: how a corpus is stored changes nothing."""
+"""Every format trains the same model: the storage of a corpus does not change the result."""
 
 import bz2
 import csv
@@ -102,7 +102,7 @@ def _xliff(folder: Path, split: str, pairs: Pairs) -> str:
 
 def _po(folder: Path, split: str, pairs: Pairs) -> str:
     head = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n'
-    # A context apart, since a catalogue may not have the same message twice.
+    # With a context each, because a catalogue must not contain the same message twice.
     units = "\n".join(
         f"msgctxt {json.dumps(str(i))}\nmsgid {json.dumps(source, ensure_ascii=False)}\n"
         f"msgstr {json.dumps(target, ensure_ascii=False)}\n"

@@ -27,7 +27,7 @@ def settings(corpus: Path, tiny: Tiny) -> list[str]:
 
 @pytest.fixture
 def train(nmt: Nmt, settings: list[str]) -> Callable[..., Any]:
-    """Train a run, which has to end well."""
+    """Train a run, which must succeed."""
 
     def call(folder: Path, *overrides: str) -> Any:
         result = nmt("train", *settings, f"run.dir={folder}", *overrides)
@@ -62,7 +62,7 @@ def test_a_new_vocabulary_copies_the_shared_pieces(
     new = (f"training.init_from={run}", "tokenizer.vocab_size=40")
     result = nmt("train", *settings, *new, f"run.dir={tmp_path / 'refused'}")
     assert result.status == 2
-    assert "tokenizer.vocab_size is 40, there 44" in result.err
+    assert "tokenizer.vocab_size is 40 here and 44 there" in result.err
     assert "training.init_vocabulary=new" in result.err
     assert not (tmp_path / "refused").exists()
     result = train(tmp_path / "new", *new, "training.init_vocabulary=new")
@@ -77,7 +77,7 @@ def test_another_model_is_refused(run: Path, nmt: Nmt, settings: list[str], tmp_
         f"run.dir={tmp_path / 'new'}",
     )
     assert result.status == 2
-    assert "model.encoder.hidden_size is 20, there 16" in result.err.splitlines()[-1]
+    assert "model.encoder.hidden_size is 20 here and 16 there" in result.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("pull", ["l2_sp", "ewc"])
@@ -148,7 +148,7 @@ def test_a_student_of_another_kind_learns_from_a_teacher_of_the_same_pieces(
         *("tokenizer.vocab_size=40", f"run.dir={tmp_path / 'refused'}"),
     )
     assert result.status == 2
-    assert "other source pieces" in result.err.splitlines()[-1]
+    assert "different source pieces" in result.err.splitlines()[-1]
 
 
 def test_the_average_of_the_last_checkpoints_and_the_best_are_tested(

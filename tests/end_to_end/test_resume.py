@@ -1,4 +1,4 @@
-"""A run that was interrupted or killed goes on by the same command, as if nothing had happened."""
+"""The same command resumes an interrupted or killed run with the same result."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ LONGER = [
     *("logging.log_every=1", "training.batch_tokens=64", "logging.samples=0"),
     "decoding.beam_size=1",
 ]
-MEMORIES = {  # what a run has to remember, besides weights and optimizer
+MEMORIES = {  # the state to restore besides weights and optimizer
     "average": ["training.ema_decay=0.9"],
     "plateau": ["schedule=plateau", "schedule.patience=1", "schedule.warmup=1"],
     "accumulation": ["training.accumulation=2", "schedule=inverse_sqrt"],
@@ -75,7 +75,7 @@ def _assert_same_run(one: Path, other: Path, names: Sequence[str] = ("last.pt", 
 
 
 def _curves(run: Path) -> dict[str, list[int]]:
-    """Return the steps of what TensorBoard shows."""
+    """Return the steps that TensorBoard displays."""
     events = EventAccumulator(str(run / "tensorboard")).Reload()
     return {tag: [e.step for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
@@ -175,7 +175,7 @@ def test_a_damaged_checkpoint_is_named_and_the_previous_one_is_used(
     result = nmt("train", *settings, f"run.dir={run}")
     assert result.status == 0, result.err
     assert result.err.count(f"warning: {last} is") == (damage != "gone"), result.err
-    assert "resuming after update 4" in result.err  # 5, where it stopped, is lost
+    assert "resuming after update 4" in result.err  # update 5, where it stopped, is lost
     assert nmt("train", *settings, f"run.dir={whole}").status == 0
     _assert_same_run(run, whole)
     assert _curves(run) == _curves(whole)
@@ -216,7 +216,7 @@ def test_a_checkpoint_without_training_state_cannot_be_resumed(
     (folder / "update-2.pt").unlink()
     result = nmt("train", *settings, f"run.dir={run}")
     assert result.status == 2
-    assert f"{folder / 'last.pt'} holds a model alone" in result.err
+    assert f"{folder / 'last.pt'} contains a model without training state" in result.err
 
 
 def test_a_run_resumes_from_a_checkpoint_of_format_1(
@@ -226,7 +226,7 @@ def test_a_run_resumes_from_a_checkpoint_of_format_1(
     assert corpus == tmp_path / "corpus"
     file = Path(__file__).parents[1] / "data_files" / "checkpoint-v1.pt"  # see test_checkpoint.py
     first = load_checkpoint(file)
-    for name in ("whole", "run"):  # both go on from it, one with a stop: the same end
+    for name in ("whole", "run"):  # both resume from it, one with a stop, and end the same
         folder = RunFolder(tmp_path / name)
         folder.create(first.config, "")
         shutil.copy(file, folder.last)
@@ -274,7 +274,7 @@ def test_a_full_disk_stops_the_run_and_the_same_command_resumes_it(
     assert nmt("train", *settings, f"run.dir={full}").status == 75
     last = full / "checkpoints" / "last.pt"
     before = last.read_bytes()
-    room = len(before) - 1000  # for everything but that
+    room = len(before) - 1000  # for everything except that
     code = f"import resource as r; r.setrlimit(r.RLIMIT_FSIZE, ({room}, {room}))"
     code += "\nfrom nmt.cli.main import main; main()"
     arguments = ["train", *settings, f"run.dir={full}"]
@@ -300,7 +300,7 @@ def test_a_run_does_not_resume_with_different_pieces(
     tmp_path: Path,
     at_update: Callable[[int, int], None],
 ) -> None:
-    """Text that changed makes another tokenizer, whose ids mean nothing to the weights."""
+    """Changed text gives a different tokenizer, whose ids do not fit the weights."""
     at_update(2, signal.SIGINT)
     assert nmt("train", *settings, f"run.dir={tmp_path / 'run'}").status == 75
     for language, word, other in (("en", "seven", "zork"), ("de", "sieben", "quark")):
@@ -347,7 +347,7 @@ def test_an_unfinished_run_resumes_with_a_higher_limit(
 def test_a_killed_run_resumes_to_the_same_result(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, moment: str
 ) -> None:
-    settings = [*settings, "training.threads=1"]  # sums in one order in both processes
+    settings = [*settings, "training.threads=1"]  # the same order of sums in both processes
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     code = f"""
 import os, signal

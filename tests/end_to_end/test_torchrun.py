@@ -1,4 +1,4 @@
-"""`torchrun -m nmt train`: one run folder, the same scores, and an end that is everybody's."""
+"""`torchrun -m nmt train`: one run folder, the same scores, and all processes end together."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def settings(corpus: Path, tiny: Tiny) -> list[str]:
 
 @pytest.fixture
 def torchrun(tmp_path: Path) -> Torchrun:
-    """Run the command in two processes; ``act`` is done by one of them before its third update."""
+    """Run the command in two processes; one of them calls ``act`` before its third update."""
 
     def run(*arguments: object, act: str = "", rank: int = 1, restarts: int = 0) -> Ended:
         started = ["-m", "nmt"]
@@ -136,7 +136,7 @@ def test_a_run_stopped_by_one_process_resumes_to_the_same_result(
         "train", *settings, f"run.dir={stopped}", act="os.kill(os.getpid(), signal.SIGTERM)"
     )
     assert ended.status != 0
-    assert "75" in ended.err, "torchrun tells the status of what it started"
+    assert "75" in ended.err, "torchrun reports the exit status of its processes"
     assert ended.err.count("stopped after update 3; run the same command to resume") == 1, ended.err
     assert torch.load(stopped / "checkpoints" / "last.pt")["training"]["progress"]["update"] == 3
     for run in (stopped, whole):
@@ -190,7 +190,7 @@ def test_a_rehearsal_and_a_budget_are_those_of_all_processes(
     ended = torchrun("train", *settings, "training.dry_run=true", f"run.dir={run}")
     assert ended.status == 0, ended.err
     assert ended.out.count("largest batch") == 1
-    assert "largest batch 3 pairs of 10 positions" in ended.out  # of 6 that one process would have
+    assert "largest batch 3 pairs of 10 positions" in ended.out  # one process would have 6
     assert ended.err.count("training pairs") == 1, ended.err
     assert not run.exists()
     found = ("training.batch_tokens=auto", "training.max_updates=1")

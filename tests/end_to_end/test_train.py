@@ -1,4 +1,4 @@
-"""`nmt train` on a tiny corpus: what a run leaves, and how it ends, goes on or is left alone."""
+"""`nmt train` on a tiny corpus: the files of a run, and how it ends and resumes."""
 
 import json
 from collections.abc import Callable

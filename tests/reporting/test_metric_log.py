@@ -157,7 +157,11 @@ def test_all_logs_are_closed_even_if_one_fails(failing):
     assert [log.calls for log in logs] == [[("close",)]] * 3
 
 
-def test_an_empty_list_of_logs_accepts_metrics():
+def test_an_empty_list_of_logs_accepts_metrics_and_writes_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
     nothing = MetricLogs([])
     nothing.scalars(1, {"loss": 1.0})
     nothing.close()
+    assert not list(tmp_path.iterdir())

@@ -24,6 +24,11 @@ def folder(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "run")
 
 
+def _content(folder: RunFolder) -> dict[Path, bytes]:
+    """Return the content of every file of a run folder."""
+    return {file: file.read_bytes() for file in folder.path.rglob("*") if file.is_file()}
+
+
 def _with_training(config: Config, **changes: object) -> Config:
     return replace(config, training=replace(config.training, **changes))  # type: ignore[arg-type]
 
@@ -73,6 +78,8 @@ def test_a_missing_folder_becomes_a_run(config: Config, folder: RunFolder) -> No
 def test_an_empty_folder_is_accepted(config: Config, folder: RunFolder) -> None:
     folder.path.mkdir()
     folder.check(config)
+    assert folder.path.is_dir()
+    assert not list(folder.path.iterdir()), "the check has written into the folder"
 
 
 def test_a_foreign_folder_or_file_is_refused(config: Config, folder: RunFolder) -> None:
@@ -95,10 +102,12 @@ def test_an_unfinished_run_may_change_its_limits_and_logging(
     config: Config, folder: RunFolder
 ) -> None:
     folder.create(config, "")
+    before = _content(folder)
     logging = LoggingConfig(log_every=99, tensorboard=True, samples=9, heatmap_layer=0)
     folder.check(replace(config, logging=logging))
     folder.check(_with_training(config, max_updates=99, max_minutes=5.0))
     folder.check(replace(config, data=replace(config.data, cache_dir="elsewhere")))
+    assert _content(folder) == before, "the check has changed the folder"
 
 
 def test_a_resumed_run_records_its_changed_settings(config: Config, folder: RunFolder) -> None:
@@ -116,6 +125,8 @@ def test_a_folder_left_incomplete_by_a_kill_is_accepted(config: Config, folder: 
     folder.check(config)
     folder.create(config, "")
     folder.check(config)
+    assert json.loads((folder.path / "config.json").read_text())["seed"] == config.seed
+    assert folder.read_summary() is None
 
 
 def test_changed_settings_are_refused_by_name(config: Config, folder: RunFolder) -> None:
@@ -141,7 +152,9 @@ def test_a_finished_run_is_recognized(config: Config, folder: RunFolder) -> None
     folder.write_summary({"test": {"bleu": 1.0}})
     folder.check(config)
     assert folder.read_summary() == {"test": {"bleu": 1.0}}
-    with pytest.raises(UserError, match=r"finished run of other settings: training\.max_updates"):
+    with pytest.raises(
+        UserError, match=r"finished run with different settings: training\.max_updates"
+    ):
         folder.check(_with_training(config, max_updates=99))
 
 

@@ -185,7 +185,7 @@ def test_the_study_of_another_search_is_not_changed(study: Call, trials: list[fl
     study("hydra.sweeper.n_trials=1")
     result = study("hydra.sweeper.n_trials=2", "seed=7")
     assert result.status == 2
-    assert "holds the study of another search, which differs in " in result.err
+    assert "contains the study of a different search, which differs in " in result.err
     assert "seed=7" in result.err
     assert len(trials) == 1
 

@@ -36,5 +36,7 @@ def test_incompatible_checkpoints_are_named() -> None:
     assert average.differs({"a": torch.zeros(2)}) is None
     average.add({"a": torch.zeros(2), "b": torch.zeros(3)})
     assert average.differs({"a": torch.zeros(2), "b": torch.zeros(3)}) is None
-    assert average.differs({"a": torch.zeros(2), "b": torch.zeros(4)}) == "b is [4], there [3]"
-    assert average.differs({"a": torch.zeros(2)}) == "b is missing, there [3]"
+    assert (
+        average.differs({"a": torch.zeros(2), "b": torch.zeros(4)}) == "b is [4] here and [3] there"
+    )
+    assert average.differs({"a": torch.zeros(2)}) == "b is missing here and [3] there"

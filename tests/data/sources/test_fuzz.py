@@ -187,7 +187,7 @@ def _check_mutated(
 
 
 def _check_neighbours(folder: Path, form: str, pairs: Pairs, at: int, line: bytes) -> None:
-    """If one record is replaced by anything, all others are unchanged, at their own lines."""
+    """If one record is replaced by arbitrary bytes, all others keep their content and lines."""
     at %= len(pairs)
     other = RENDER["en"]([(target, source) for source, target in pairs]).encode()
     lines = RENDER[form](pairs).encode().split(b"\n")
