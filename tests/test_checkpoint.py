@@ -1,4 +1,4 @@
-"""A checkpoint gives back what was saved, runs no code, and is whole or as it was before."""
+"""A checkpoint is loaded as saved, runs no code, and is replaced completely or not at all."""
 
 import errno
 import io
@@ -81,11 +81,11 @@ def test_a_loaded_checkpoint_builds_the_same_model(checkpoint: Checkpoint, tmp_p
     model = load_checkpoint(tmp_path / "last.pt").build_model()
     for name, weight in model.state_dict().items():
         assert torch.equal(weight, checkpoint.weights[name])
-    assert model.output.weight is model.decoder.embedding.weight  # tied weights are tied again
+    assert model.output.weight is model.decoder.embedding.weight  # tied weights are still tied
 
 
 class _Payload:
-    """Unpickled as code, this would make the folder that it names."""
+    """If it is unpickled as code, it creates the folder that it names."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -110,11 +110,11 @@ def test_loading_runs_no_code(checkpoint: Checkpoint, tmp_path: Path, kind: str)
         load_checkpoint(file)
     assert not (tmp_path / "harm").exists()
     torch.load(file, weights_only=False) if kind != "pickle" else pickle.loads(file.read_bytes())
-    assert (tmp_path / "harm").exists()  # the payload was alive
+    assert (tmp_path / "harm").exists()  # the payload does run as code
 
 
 class _FullDisk(io.FileIO):
-    """A file with room for a number of bytes."""
+    """A file that accepts only this number of bytes."""
 
     room = 0
 

@@ -1,4 +1,4 @@
-"""Who is there, and who has ended without a word."""
+"""Processes of a training that have ended without an error message."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ HERE = socket.gethostname()
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> dist.Store:
-    """What two processes share, of which this is the first."""
+    """The store shared by two processes, of which this is the first."""
     shared = dist.HashStore()
     monkeypatch.setattr(processes, "world", lambda: 2)
     monkeypatch.setattr(processes, "_EXIT_DELAY", 0.2)

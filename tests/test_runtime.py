@@ -23,7 +23,7 @@ def test_named_precisions_are_used_as_they_are() -> None:
 def test_auto_precision_measures_the_cpu(
     monkeypatch: pytest.MonkeyPatch, slow: str, expected: str
 ) -> None:
-    """Products advance a simulated clock, so the result does not depend on the processor."""
+    """Make products advance a simulated clock, so the result does not depend on the processor."""
     product, products, seconds = torch.mm, [], [0.0]
 
     def timed(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Attention as one operation with a gradient of its own, against its formula.
+"""Attention as one operation with its own backward pass, compared with its formula.
 
 Legend: B batch, T queries, S keys, H heads, K head size, D = H · K.
 """
@@ -82,7 +82,7 @@ def test_attention_equals_its_formula_and_gradient(
 
 
 def test_attention_dropout_zeroes_weights_and_scales_the_rest() -> None:
-    """With values that are unit vectors, what comes out are the weights themselves."""
+    """If the values are unit vectors, the contexts are the weights."""
     probability, size = 0.5, S
     queries, keys = torch.zeros(B, T, size), torch.zeros(B, size, size)
     values = torch.eye(size).expand(B, size, size)
@@ -110,7 +110,7 @@ def test_all_implementations_agree(
 
 @pytest.mark.parametrize("change", ["none", "keys", "values"])
 def test_the_gradient_of_split_keys_and_values_is_that_of_the_projection(change: str) -> None:
-    """Whether both gradients lie in one buffer, as attention writes them, or not."""
+    """Compare gradients in one shared buffer, as attention writes them, and in separate ones."""
     projected = torch.randn(B, S, 2 * D, dtype=DOUBLE, requires_grad=True)
     query = split_heads(torch.randn(B, T, D, dtype=DOUBLE), H)
 

@@ -1,4 +1,4 @@
-"""The choice between paths: forced to plain, or with every private name of torch missing."""
+"""The choice between paths: forced to plain, or without the private names of torch."""
 
 import os
 import subprocess
@@ -160,7 +160,7 @@ for name in dispatch.PRIVATE_NAMES:
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["without_private_names", "plain"])
 def test_the_model_suite_passes_on_plain_paths(how: str, tmp_path: FilePath) -> None:
-    """The whole of tests/model, in a process where fast paths are impossible or ruled out."""
+    """All of tests/model, in a process where fast paths are unavailable or switched off."""
     (tmp_path / "no_private_names.py").write_text(PLUGIN)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider"]

@@ -1,4 +1,4 @@
-"""The feed-forward block as one operation, against its layers one by one.
+"""The feed-forward block as one operation, compared with its layers in sequence.
 
 Legend: B batch, T length, D model size.
 """

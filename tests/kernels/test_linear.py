@@ -1,4 +1,4 @@
-"""Linear layers against `torch.nn.Linear`, and the products that fused functions are made of."""
+"""Linear layers compared with `torch.nn.Linear`, and the products that fused functions use."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""Weights inside a loop: one product computes the gradient that autograd sums step by step."""
+"""Weights used in a loop: one product computes the gradient that autograd sums step by step."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""An RNN decoder's attention against the papers' formulas, a pair at a time in float64.
+"""An RNN decoder's attention compared with the papers' formulas, pair by pair in float64.
 
 Legend: B batch, T queries, S states, Q and M their sizes, A additive size, D half a window.
 """
@@ -27,7 +27,7 @@ WINDOWS = ["global", "local_m", "local_p"]
 
 
 def build(kind: str, window: str = "global", size: int = 2) -> Attention:
-    """An attention in float64 from queries of 6 to states of 9, or of 6 where they must agree."""
+    """An attention in float64 from queries of 6 to states of 9, or of 6 if sizes must be equal."""
     Q, M = SIZES.get(kind, (6, 9))
     windows: dict[str, Callable[[], Window | None]] = {
         "global": lambda: None,
@@ -74,7 +74,7 @@ def score(
 
 
 def window_factor(window: Window | None, query: Tensor, s: int, t: int, length: int) -> float:
-    """What a window leaves of position s for target position t: 0 outside, at most 1 inside."""
+    """The factor of a window at position s for target position t: 0 outside, at most 1 inside."""
     if window is None:
         return 1.0
     if isinstance(window, MonotonicWindow):
@@ -90,7 +90,7 @@ def window_factor(window: Window | None, query: Tensor, s: int, t: int, length: 
 def weights_written_out(
     kind: str, attention: Attention, queries: Tensor, states: Tensor, mask: Tensor, start: int
 ) -> Tensor:
-    """Weights [B, H, T, S], one number at a time."""
+    """Weights [B, H, T, S], computed element by element."""
     B, T, S = len(queries), queries.size(1), states.size(1)
     weights = queries.new_zeros(B, heads_of(attention), T, S)
     for b, h, t in torch.cartesian_prod(*map(torch.arange, weights.shape[:3])).tolist():
@@ -187,7 +187,7 @@ def test_dot_attention_of_equal_sizes_has_no_parameters() -> None:
 
 
 def looks(window: str, length: int, padded: int, positions: int) -> Tensor:
-    """Weights [T, S] of a window of D = 2 over indifferent scores."""
+    """Weights [T, S] of a window of D = 2 over equal scores."""
     attention = build("dot", window, size=2)
     mask = prefix_mask([length, padded])
     queries = torch.zeros(2, positions, 6, dtype=torch.float64)
@@ -198,7 +198,7 @@ def looks(window: str, length: int, padded: int, positions: int) -> Tensor:
 
 def test_local_m_follows_the_target_and_stays_in_the_sentence() -> None:
     weights = looks("local_m", length=6, padded=9, positions=10)
-    # The centre is t, and the last position, 5, from there on; 2 to each side, none beyond an edge.
+    # The center is t, but at most the last position, 5; 2 to each side, none beyond an edge.
     reach = [(0, 2), (0, 3), (0, 4), (1, 5), (2, 5), (3, 5), (3, 5), (3, 5), (3, 5), (3, 5)]
     for row, (first, last) in zip(weights, reach, strict=True):
         expected = torch.zeros(9, dtype=torch.float64)
@@ -207,7 +207,7 @@ def test_local_m_follows_the_target_and_stays_in_the_sentence() -> None:
 
 
 def test_local_p_fades_with_a_deviation_of_half_its_size() -> None:
-    # Queries of zero predict the sentence's middle, S / 2 = 3, whatever the weights are.
+    # Queries of zero predict the middle of the sentence, S / 2 = 3, for any weights.
     weights = looks("local_p", length=6, padded=9, positions=1)[0]
     inside = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0], dtype=torch.float64)
     expected = torch.exp(-(inside**2) / (2 * 1.0**2)) / 5  # sigma = D / 2 = 1
@@ -242,7 +242,7 @@ def test_the_centre_of_local_p_learns_from_the_gaussian() -> None:
 
 
 def test_distant_positions_differ_in_bfloat16() -> None:
-    # Between 256 and 512 neighbouring bfloat16 lie 2 apart: centres must not be rounded to them.
+    # Between 256 and 512 adjacent bfloat16 are 2 apart: centers must not be rounded to them.
     window = PredictiveWindow(4, 6)
     queries, lengths = torch.randn(1, 50, 6), torch.tensor([601])
     exact = window.centres(queries, lengths, 0)
@@ -251,7 +251,7 @@ def test_distant_positions_differ_in_bfloat16() -> None:
     torch.testing.assert_close(centres, exact, rtol=0, atol=1e-3)
 
 
-# ------------------------------------------------------------------ what all share
+# --------------------------------------------------------------- for every attention
 
 
 def test_a_fully_masked_row_has_zero_weights() -> None:
@@ -287,6 +287,6 @@ def test_a_memory_in_bfloat16_can_be_attended_to(kind: str, window: str) -> None
         assert memory.values.dtype == torch.bfloat16
         rough = attention(queries, memory)  # the query is still in float32, as a first state is
     assert (as_heads(rough.weights).masked_select(~mask[:, None, None]) == 0).all()
-    # Scores of a few units err by a few times 2^-8, contexts likewise.
+    # Scores of a few units have an error of a few times 2^-8, and so have contexts.
     torch.testing.assert_close(rough.weights, exact.weights, rtol=0, atol=0.05)
     torch.testing.assert_close(rough.context.float(), exact.context, rtol=0, atol=0.1)

@@ -1,4 +1,4 @@
-"""Losses on attention are their papers' formulas, add up over batches, and teach what they say."""
+"""Attention losses equal the papers' formulas, add up over batches, and train the attention."""
 
 import math
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def test_weights_of_zero_where_links_are_give_no_gradient_and_no_infinity() -> N
     loss.backward()
     assert loss.isfinite()
     assert scores.grad is not None
-    assert scores.grad.abs().max() == 0  # the second row is right already
+    assert scores.grad.abs().max() == 0  # the second row is already correct
 
 
 def test_a_head_that_attends_only_to_its_links_costs_their_entropy() -> None:
@@ -116,7 +116,7 @@ def test_gradients_of_guided_alignment(shift: bool) -> None:
     (gradient,) = torch.autograd.grad(loss(scores), scores)
     assert gradient[:, 1, 2].abs().max() > 0
     gradient[:, 1, 2] = 0
-    assert gradient.abs().max() == 0, "another head was taught"
+    assert gradient.abs().max() == 0, "another head was guided"
 
 
 def test_gradients_of_coverage() -> None:
@@ -148,7 +148,7 @@ KINDS = {
 
 
 def diagonal(pairs: list[tuple[list[int], list[int]]]) -> Batch:
-    """Collate pairs of which pieces of the same number are linked."""
+    """Collate pairs whose pieces of the same index are linked."""
     sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
     pieces = [torch.arange(min(len(s), len(t))) for s, t in pairs]
     return collate(sources, targets, [torch.stack((n, n), 1).int().numpy() for n in pieces])

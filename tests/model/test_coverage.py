@@ -1,4 +1,4 @@
-"""Coverage against its formulas, step by step in float64. Legend: B batch, T steps, S states."""
+"""Coverage compared with its formulas, in float64. Legend: B batch, T steps, S states."""
 
 from collections.abc import Callable
 from dataclasses import replace

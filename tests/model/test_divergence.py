@@ -1,4 +1,4 @@
-"""Divergences are their papers' formulas over full distributions, chunked or not."""
+"""Divergences equal the papers' formulas over full distributions, in chunks or not."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_soft_cross_entropy_uses_the_softened_teacher_without_gradient(
     temperature: float, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(dispatch.LOGITS_PER_CHUNK, "cpu", chunk)
-    student, teacher = words(5), words(3)  # of unlike sizes
+    student, teacher = words(5), words(3)  # of different sizes
     found = soft_cross_entropy(student, teacher, temperature)
     q = log_probs(teacher, temperature).exp().detach()
     expected = -(temperature**2) * (q * log_probs(student, temperature)).sum()

@@ -1,4 +1,4 @@
-"""Whatever a model is made of: how it is run changes nothing, and it looks where it may, only.
+"""Properties of every model: equivalent ways to run it agree, and it respects its masks.
 
 Legend: B batch, L layers with attention, H heads, T target length, S source length, V vocabulary.
 """
@@ -23,7 +23,7 @@ TOLERANCE = 1e-5
 
 
 def forced(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """Logits [B, T, V] and weights [B, L, H, T, S] of the targets read at once."""
+    """Logits [B, T, V] and weights [B, L, H, T, S] of a parallel forward pass."""
     with torch.no_grad():
         output = model(
             batch.source_ids, batch.source_mask, batch.target_input_ids, need_weights=True
@@ -32,7 +32,7 @@ def forced(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tensor | None
 
 
 def stepped(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """The same a piece at a time."""
+    """The same, step by step."""
     logits, weights = [], []
     with torch.no_grad():
         state = model.start(model.encode(batch.source_ids, batch.source_mask))
@@ -59,7 +59,7 @@ def window_of(config: ModelConfig) -> str:
 
 def assert_same(found: Tensor | None, expected: Tensor | None, meaning: str) -> None:
     if found is None or expected is None:
-        assert found is expected, f"{meaning}: weights on one way of running only"
+        assert found is expected, f"{meaning}: only one of both returns weights"
         return
     torch.testing.assert_close(
         found, expected, rtol=TOLERANCE, atol=TOLERANCE, msg=lambda text: f"{meaning}\n{text}"
@@ -119,7 +119,7 @@ def test_attention_weights_are_a_distribution_over_the_real_source(
     expected = attention_shape(model_config)
     assert model.decoder.attends == (expected is not None)
     if expected is None:
-        assert weights is None, "a decoder without attention shows weights"
+        assert weights is None, "a decoder without attention returns weights"
         return
     assert weights is not None
     B, S = ragged_batch.source_ids.shape
@@ -174,7 +174,7 @@ def test_every_source_piece_reaches_every_output(
         changed = [*source[:position], 4 + (piece + 1) % 19, *source[position + 1 :]]
         found, _ = forced(model, batch_of([(changed, target)]))
         change = (found - logits).abs().amax(dim=2)
-        assert (change > 1e-6).all(), f"the decoder is blind to source piece {position}"
+        assert (change > 1e-6).all(), f"the decoder does not depend on source piece {position}"
 
 
 def test_selected_rows_continue_like_the_original_rows(
@@ -182,7 +182,7 @@ def test_selected_rows_continue_like_the_original_rows(
 ) -> None:
     rows = torch.tensor([2, 0, 0, 3, 1, 2])
     expected_logits, expected_weights = stepped(model, ragged_batch)
-    for moment in (0, 2):  # before the first step, and in the midst
+    for moment in (0, 2):  # before the first step, and after some steps
         with torch.no_grad():
             state = model.start(model.encode(ragged_batch.source_ids, ragged_batch.source_mask))
             for previous in ragged_batch.target_input_ids[:, :moment].unbind(1):
@@ -205,7 +205,7 @@ def test_a_state_can_be_continued_twice(model: TranslationModel, ragged_batch: B
         logits, _, _ = model.step(second, state)
         model.step(first, state)
         again, _, _ = model.step(second, state)
-    assert torch.equal(again, logits), "a step writes into the state it was given"
+    assert torch.equal(again, logits), "a step modifies the state it was given"
 
 
 def test_every_parameter_has_a_gradient(model: TranslationModel, ragged_batch: Batch) -> None:
@@ -223,7 +223,7 @@ def test_products_in_bfloat16_train_and_decode(
         rough_steps, _ = stepped(model, ragged_batch)
         loss = sequence_loss(model.train(), ragged_batch, 0.1)
     loss.smoothed.backward()
-    # A bfloat16 has 8 significant bits; a few dozen of its roundings stay far below this.
+    # A bfloat16 has 8 significant bits; a few dozen roundings give far smaller errors.
     bound = 0.1 * exact.abs().max()
     for name, found in (("at once", rough), ("by steps", rough_steps)):
         error = (found.float() - exact).abs().max()

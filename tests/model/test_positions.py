@@ -1,4 +1,4 @@
-"""Positions in embeddings: the paper's, wherever they start and however far they go."""
+"""Positions added to embeddings: equal to the paper's, from any start and to any length."""
 
 import math
 
@@ -20,7 +20,7 @@ def paper(position: int, size: int) -> Tensor:
 def test_signals_are_those_of_the_paper(size: int) -> None:
     found = sinusoidal_positions(0, 300, size)
     expected = torch.stack([paper(position, size) for position in range(300)])
-    # An angle of up to 300 is known to 300 * 2^-24 in float32, and some more from its rate.
+    # An angle of up to 300 has an error of 300 * 2^-24 in float32, and its rate adds some.
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-4)
 
 

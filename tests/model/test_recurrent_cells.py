@@ -1,4 +1,4 @@
-"""Recurrent cells and the RNN encoder against torch's own, one sentence at a time."""
+"""Recurrent cells and the RNN encoder compared with torch, sentence by sentence."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ INPUT, UNITS, ROWS = 5, 7, 4
 
 
 def gates_of(cell: nn.GRUCell | nn.LSTMCell, order: list[int]) -> tuple[Tensor, ...]:
-    """The gates' weights and biases, of the input and of the state, in another order."""
+    """Return the gates' weights and biases, of the input and of the state, in another order."""
     tensors = (cell.weight_ih, cell.bias_ih, cell.weight_hh, cell.bias_hh)
     return tuple(torch.cat([tensor.chunk(len(order))[i] for i in order]) for tensor in tensors)
 
@@ -32,7 +32,7 @@ def test_gru_cell_equals_that_of_torch() -> None:
         found = ours(inputs @ weight.T + bias, state)
         torch.testing.assert_close(found, theirs(inputs, state))
     assert found.shape == (ROWS, ours.state_size)
-    assert torch.equal(ours.hidden(found), found), "the state of a GRU is its h"
+    assert torch.equal(ours.hidden(found), found), "the state of a GRU is h alone"
 
 
 def test_lstm_cell_equals_that_of_torch() -> None:
@@ -85,7 +85,7 @@ def test_encoder_equals_torch_on_each_single_sentence(
 
 
 def stacked(encoder: RnnEncoder, config: RnnEncoderConfig) -> Any:
-    """torch's many-layered RNN with the encoder's weights."""
+    """The multi-layer RNN of torch with the encoder's weights."""
     kind = {"gru": nn.GRU, "lstm": nn.LSTM}[config.cell]
     stack = kind(
         config.embedding_size,

@@ -61,7 +61,7 @@ def test_luongs_decoder_updates_attends_and_feeds(
     assert isinstance(decoder, UpdateFirstDecoder)
     with torch.no_grad():
         state = decoder.start(model.encode(ragged_batch.source_ids, ragged_batch.source_mask))
-        fed = torch.zeros_like(state.layers[0])  # before the first step nothing has been said
+        fed = torch.zeros_like(state.layers[0])  # before the first step there is no previous piece
         for previous in ragged_batch.target_input_ids[:, :3].unbind(1):
             gates = decoder.embedding_gates(decoder.embedding(previous))
             if decoder.fed_gates is not None:

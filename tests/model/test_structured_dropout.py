@@ -1,4 +1,4 @@
-"""Word dropout and layer drop: what is left out, how often, and that off means as before."""
+"""Word dropout and layer drop: what is dropped, how often, and no effect if disabled."""
 
 from collections.abc import Callable
 from typing import Any

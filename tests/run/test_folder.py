@@ -1,4 +1,4 @@
-"""A run folder knows whether it is free, unfinished or finished, and what may change."""
+"""Run folders: free, unfinished or finished, and the settings that may change."""
 
 import json
 from collections.abc import Callable

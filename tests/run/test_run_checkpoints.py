@@ -1,4 +1,4 @@
-"""Which checkpoint a run that has diverged goes back to."""
+"""The checkpoint to which a diverged run rewinds."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Training pairs are told from others by their number and lengths."""
+"""Changed training pairs are recognized by their number and lengths."""
 
 from collections.abc import Callable
 from typing import Any

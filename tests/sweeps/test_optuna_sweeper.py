@@ -28,7 +28,7 @@ DROPOUT = "model.encoder.dropout=interval(0.0, 0.4)"
 
 @pytest.fixture
 def study(nmt: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Search over two settings, in a folder of the test's own."""
+    """Search over two settings, in a temporary folder."""
     monkeypatch.chdir(tmp_path)
     given = ["hydra/sweeper=optuna", "hydra.sweep.dir=sweep", RATE, DROPOUT]
     return lambda *more: nmt("train", "-m", *given, *more)

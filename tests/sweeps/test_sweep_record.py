@@ -1,4 +1,4 @@
-"""`nmt train -m`: a table of all jobs, however they ended; repeating the sweep reproduces it."""
+"""`nmt train -m`: a table of all jobs, finished or not; repeating the sweep reproduces it."""
 
 import json
 import os
@@ -26,7 +26,7 @@ Tiny = Callable[[Path], list[str]]
 def sweep(
     nmt: Call, corpus: Path, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Any]:
-    """Sweep tiny models in a folder of the test's own."""
+    """Sweep tiny models in a temporary folder."""
     monkeypatch.chdir(tmp_path)
     return lambda *more: nmt("train", "-m", *tiny(corpus), "hydra.sweep.dir=table", *more)
 

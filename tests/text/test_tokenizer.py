@@ -143,8 +143,8 @@ HOSTILE = [
     "a\tb c",  # a tab is not a space
     "b\taa",
     "ein\u00a0Wort zwei",  # a no-break space, which NFKC turns into a space
-    "\u200b nothing \u200b\u200b here",  # words that vanish
-    "a\u200b\u00a0b \u200b c",  # one splits and one vanishes: the counts agree
+    "\u200b nothing \u200b\u200b here",  # words that normalization removes
+    "a\u200b\u00a0b \u200b c",  # one is split and one is removed, so the counts are equal
     "\u2581 \u2581a b\u2581c",  # SentencePiece's own mark
     "\ufb01sh \u2460 \u00bd",  # characters that NFKC decomposes
     "\u0007 bell",

@@ -1,4 +1,4 @@
-"""L2-SP and EWC pull toward the start as their formulas say; Fisher information is as defined."""
+"""L2-SP and EWC equal their formulas, and Fisher information its definition."""
 
 from collections.abc import Callable
 from typing import Any
@@ -98,7 +98,7 @@ def test_fisher_information_is_the_mean_square_gradient_of_sampled_pieces(
     batch = batch_of(pairs)
     output = small.eval()(batch.source_ids, batch.source_mask, batch.target_input_ids)
     hidden = output.hidden[batch.target_output_ids != PAD].detach()
-    # Of the output layer, E[g²] is known: sum over places of p_v (1 - p_v) h_o².
+    # For the output layer, E[g²] is the sum over positions of p_v (1 - p_v) h_o².
     p = small.logits(hidden).softmax(-1).detach()
     expected = ((p * (1 - p)).T @ hidden.square()) / batch.num_tokens
     rounds = 100

@@ -1,4 +1,4 @@
-"""The average is the arithmetic mean, taken in as the checkpoints come."""
+"""The average is the arithmetic mean, accumulated checkpoint by checkpoint."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Frozen parameters stay as they were, bit for bit, and cost the optimizer nothing."""
+"""Frozen parameters stay bit-identical and have no optimizer state."""
 
 from collections.abc import Callable
 from typing import Any

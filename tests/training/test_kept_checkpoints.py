@@ -1,4 +1,4 @@
-"""The newest checkpoints stay, the best and the chosen; none goes before its heir is safe."""
+"""The newest, the best and the chosen checkpoints stay; none is removed before the next is safe."""
 
 import os
 import threading
@@ -112,7 +112,7 @@ def test_a_damaged_file_is_never_kept_under_another_name(
     with KeptCheckpoints(tmp_path, replace(training, keep_last=3), _write) as kept:
         _save(kept, 2, 4, 6)
     with KeptCheckpoints(tmp_path, training, _write) as kept:
-        kept.resume(None)  # last.pt and update-4.pt are damaged: on from update 2
+        kept.resume(None)  # last.pt and update-4.pt are damaged: resume from update 2
         _save(kept, 3)
     assert _content(tmp_path) == {"last.pt": 3, "update-2.pt": 2}
 
@@ -128,7 +128,7 @@ def test_a_damaged_file_is_never_kept_under_another_name(
 def test_the_best_stay(
     settings: TrainingConfig, tmp_path: Path, keep_best: int, expected: dict[str, int]
 ) -> None:
-    scores = {2: 5.0, 4: 4.0, 6: 9.0, 8: 7.0, 10: 5.0}  # of equals the earlier is the better
+    scores = {2: 5.0, 4: 4.0, 6: 9.0, 8: 7.0, 10: 5.0}  # of equal scores the earlier is better
     with KeptCheckpoints(tmp_path, replace(settings, keep_best=keep_best), _write) as kept:
         _validate(kept, scores)
     assert _content(tmp_path) == expected
@@ -171,7 +171,7 @@ def test_no_file_is_removed_before_the_new_one_is_safe(
             save = partial(kept.save_validated, 6, 3.0, best=True, encode=_encode(6))
         with pytest.raises(UserError, match=f"no room for {name}"):
             _and_wait(kept, save)
-        # The old file may have its next name already, but it has the old one too.
+        # The old file may already have its next name, but it still has the old one too.
         assert before.items() <= _content(tmp_path).items()
 
 

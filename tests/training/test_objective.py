@@ -1,4 +1,4 @@
-"""R-Drop and distillation do to the loss what their papers say; off, nothing is changed."""
+"""R-Drop and distillation equal the papers' losses; disabled, they change nothing."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,7 +32,7 @@ def fresh(config: ModelConfig, seed: int = 1) -> TranslationModel:
 
 
 def log_probs(model: TranslationModel, batch: Batch, temperature: float = 1.0) -> Tensor:
-    """Of every real target piece, [N, V]."""
+    """Return the values of every real target piece, [N, V]."""
     output = model(batch.source_ids, batch.source_mask, batch.target_input_ids)
     real = batch.target_output_ids != PAD
     return (model.logits(output.hidden[real]) / temperature).log_softmax(-1)
@@ -83,7 +83,7 @@ def test_r_drop_is_half_of_equation_4(
     )
     torch.manual_seed(3)
     p, q = log_probs(model, doubled).chunk(2)
-    assert not torch.equal(p, q), "both copies lost the same units"
+    assert not torch.equal(p, q), "both copies have the same dropout mask"
     gold = ragged_batch.target_output_ids[ragged_batch.target_output_ids != PAD][:, None]
     nll = -(p.gather(1, gold) + q.gather(1, gold)).sum()
     divergence = ((p.exp() * (p - q)).sum() + (q.exp() * (q - p)).sum()) / 2

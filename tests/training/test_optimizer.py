@@ -24,7 +24,9 @@ def test_matrices_decay_vectors_do_not_and_each_is_moved_once(
     model = build_model(tiny_config(name, name, tying="three_way", size=8), 20, 20)
     groups = build_optimizer(settings(), model).param_groups
     decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
-    assert sum(len(group["params"]) for group in groups) == len(decays), "one is moved twice"
+    assert sum(len(group["params"]) for group in groups) == len(decays), (
+        "a parameter is in two groups"
+    )
     for path, parameter in model.named_parameters():
         expected = 0.1 if parameter.dim() > 1 else 0.0
         assert decays.pop(id(parameter)) == expected, f"{path} decays wrongly"
@@ -46,7 +48,7 @@ def test_adam_gets_all_its_settings(
 def moved(
     optimizer: torch.optim.Optimizer, model: nn.Linear, gradients: list[float]
 ) -> list[float]:
-    """What each of these gradients adds to the weights, which all get the same."""
+    """Return the change of the weights by each gradient; all weights get the same."""
     steps = []
     for gradient in gradients:
         before = model.weight.detach().clone()
@@ -166,12 +168,12 @@ def test_swap_exposes_the_average_and_a_second_swap_restores_the_weights() -> No
     weights, averages = copies(model), [tensor.clone() for tensor in average.average]
     storages = [parameter.data_ptr() for parameter in model.parameters()]
     average.swap()
-    assert all(map(torch.equal, copies(model), averages)), "validated without the average"
+    assert all(map(torch.equal, copies(model), averages)), "the average was not swapped in"
     average.swap()
-    assert all(map(torch.equal, copies(model), weights)), "validation changes the weights"
-    assert all(map(torch.equal, average.average, averages)), "validation changes the average"
+    assert all(map(torch.equal, copies(model), weights)), "swapping changes the weights"
+    assert all(map(torch.equal, average.average, averages)), "swapping changes the average"
     found = [parameter.data_ptr() for parameter in model.parameters()]
-    assert found == storages, "the optimizer would move weights no one reads"
+    assert found == storages, "the optimizer would update other tensors"
 
 
 def test_a_tied_weight_is_averaged_once(tiny_config: Callable[..., ModelConfig]) -> None:
@@ -190,4 +192,4 @@ def test_load_copies_the_average() -> None:
     average.load(saved.average)
     assert all(map(torch.equal, average.average, saved.average))
     saved.average[0].fill_(7.0)
-    assert not torch.equal(average.average[0], saved.average[0]), "two runs share an average"
+    assert not torch.equal(average.average[0], saved.average[0]), "the loaded average is not a copy"

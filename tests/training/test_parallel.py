@@ -1,4 +1,4 @@
-"""Several processes are one: the same gradients, the same data, and runs that change hands."""
+"""Several processes train like one: the same gradients and data, also after a change of number."""
 
 import importlib.util
 import os
@@ -50,7 +50,7 @@ Launch = Callable[[int, Jobs], list[Outcomes]]
 def corpus(
     make_pairs: Callable[..., Any], corpus_of: Callable[[Any], EncodedCorpus]
 ) -> EncodedCorpus:
-    """60 pairs, some so long that a batch holds one alone: its other share is empty."""
+    """60 pairs, some so long that they form a batch alone, whose other share is empty."""
     source, target = np.random.default_rng(3).integers(1, 9, (2, 60))
     target[:6] = 28
     return corpus_of(make_pairs(source.tolist(), target.tolist(), SIZE, SIZE))
@@ -58,7 +58,7 @@ def corpus(
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Launch:
-    """Train jobs in several processes; return of each rank what came of each job."""
+    """Train jobs in several processes; return the outcomes by rank and job."""
 
     def run(world: int, jobs: Jobs) -> list[Outcomes]:
         folder = tmp_path / f"world-{world}"
@@ -93,7 +93,7 @@ def alone(job: Any) -> dict[str, Any]:
 
 
 def steady() -> AdamConfig:
-    """Adam whose large epsilon keeps it from blowing rounding noise up to whole steps."""
+    """Adam with a large epsilon, so that it does not amplify rounding errors to full steps."""
     return AdamConfig(learning_rate=0.05, beta1=0.9, beta2=0.98, epsilon=0.1, weight_decay=0.01)
 
 
@@ -154,7 +154,9 @@ def test_two_processes_train_the_same_model_as_one(
     ]
     ranks = launch(2, jobs)
     lengths = [len(pairs) for _, pairs in ranks[1][1]["pairs"]]
-    assert len(lengths) < len(ranks[0][1]["pairs"]), "no share was empty: nothing is tested"
+    assert len(lengths) < len(ranks[0][1]["pairs"]), (
+        "no share was empty, so this test checks nothing"
+    )
     for number, job in enumerate(jobs):
         expected = alone(job)
         for rank in ranks:
@@ -295,7 +297,7 @@ def test_a_run_resumes_with_another_number_of_processes_sharded_or_not(
 
 @pytest.fixture
 def group() -> Iterator[None]:
-    """A process group of this process alone."""
+    """A process group of this single process."""
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     yield
     dist.destroy_process_group()
@@ -321,9 +323,9 @@ def test_buckets_hold_every_gradient_and_none_where_there_is_none(
     expected = [2 * p.grad for p in layers.parameters() if p.grad is not None]
     layers.zero_grad()
     passes.backward(loss(), last=False)
-    assert not passes._sent, "an update's gradient was sent before it was whole"
+    assert not passes._sent, "a gradient was sent before it was complete"
     passes.backward(loss(), last=True)
-    assert len(passes._sent) > 1, "nothing was sent while the backward pass went on"
+    assert len(passes._sent) > 1, "nothing was sent during the backward pass"
     passes.finish()
     assert_close([p.grad for p in layers.parameters()], expected, tolerance=1e-6)
     assert [p.grad for p in unused.parameters()] == [None, None]

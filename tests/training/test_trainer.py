@@ -1,4 +1,4 @@
-"""The training loop: resumed as if never stopped, exact about tokens, and safe when it fails."""
+"""The training loop: exact when resumed, exact per token, and safe when it fails."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,7 @@ Recorder = Any  # of conftest.py
 def corpus(
     make_pairs: Callable[..., Any], corpus_of: Callable[[Any], EncodedCorpus]
 ) -> EncodedCorpus:
-    """60 pairs: with 64 tokens an update, some six updates an epoch."""
+    """60 pairs: with 64 tokens per update, about six updates per epoch."""
     lengths = np.random.default_rng(3).integers(1, 9, (2, 60)).tolist()
     return corpus_of(make_pairs(*lengths, SIZE, SIZE))
 
@@ -132,8 +132,8 @@ def test_one_batch_is_memorized(
     )
     run = recorder()
     Trainer(fresh(config), corpus_of(pairs), config, run.services()).train()
-    assert run.losses[0] > 2, "knew it all before the first update"
-    assert run.losses[-1] < 0.05, f"still {run.losses[-1]:.2f} nats a piece after 150 updates"
+    assert run.losses[0] > 2, "the loss was low before the first update"
+    assert run.losses[-1] < 0.05, f"still {run.losses[-1]:.2f} nats per piece after 150 updates"
 
 
 def test_accumulation_moves_the_weights_as_one_batch_does(
@@ -143,10 +143,10 @@ def test_accumulation_moves_the_weights_as_one_batch_does(
     corpus_of: Callable[[Any], EncodedCorpus],
     recorder: Recorder,
 ) -> None:
-    # Pairs of 1 to 4 target pieces: the parts hold unlike numbers of tokens. The whole epoch is
+    # Pairs of 1 to 4 target pieces: the parts have different numbers of tokens. The whole epoch is
     # one update, in one batch or in up to four, so that the same pairs meet either way.
     corpus = corpus_of(make_pairs((3, 5, 2, 6, 1, 4), (1, 1, 2, 3, 4, 4), SIZE, SIZE))
-    # A large epsilon keeps Adam from blowing rounding noise up to whole steps.
+    # A large epsilon keeps Adam from amplifying rounding errors to full steps.
     optimizer = AdamConfig(learning_rate=0.1, beta1=0.9, beta2=0.98, epsilon=0.01, weight_decay=0.0)
     weights, batches = [], []
     for accumulation, budget in ((1, 1000), (4, 40)):
@@ -166,7 +166,7 @@ def test_accumulation_moves_the_weights_as_one_batch_does(
         trainer.train()
         assert trainer.progress.tokens == 3 * (15 + 6)
         weights.append(snapshot(trainer.model))
-    assert batches[0] == 1 < batches[1], "nothing is accumulated: nothing is tested"
+    assert batches[0] == 1 < batches[1], "nothing is accumulated, so this test checks nothing"
     moved = max((weights[0][name] - start[name]).abs().max().item() for name in start)
     assert moved > 0.05
     for name, expected in weights[0].items():
@@ -202,9 +202,9 @@ def test_a_gradient_that_is_not_finite_stops_the_run_and_changes_nothing(
         run.update = keep
         with pytest.raises(UserError, match="update 3 is not finite"):
             trainer.train()
-        assert len(reached) == 2, "the run was to fail at its third update"
+        assert len(reached) == 2, "the run should fail at its third update"
         assert_bitwise(snapshot(trainer.model), reached[-1])
-        assert not run.saved, "a broken model was saved"
+        assert not run.saved, "a model that is not finite was saved"
 
 
 def test_validation_uses_the_average_and_training_does_not(
@@ -248,7 +248,7 @@ def test_a_run_without_improvement_stops_by_patience(
     config = run_config(tiny_config(), max_updates=100, validate_every=2, patience=2)
     run = recorder(validate=lambda: next(perplexities))
     trainer = Trainer(fresh(config), corpus, config, run.services())
-    # The best is the second validation, after update 4; two without gain follow.
+    # The best is the second validation, after update 4; two without improvement follow.
     assert trainer.train() == "patience"
     assert (trainer.progress.update, trainer.progress.best_update) == (8, 4)
     assert run.saved["last.pt"]["training"]["progress"]["update"] == 8

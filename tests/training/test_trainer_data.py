@@ -1,4 +1,4 @@
-"""What the trainer reads: the same whoever makes its batches, as the data settings say."""
+"""The batches of the trainer: the same from any loader process, with the data settings applied."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -26,7 +26,7 @@ Runs = Callable[..., tuple[Trainer, Any]]
 def corpus(
     make_pairs: Callable[..., Any], corpus_of: Callable[[Any], EncodedCorpus]
 ) -> EncodedCorpus:
-    """60 pairs: with 64 tokens an update, some six updates an epoch."""
+    """60 pairs: with 64 tokens per update, about six updates per epoch."""
     lengths = np.random.default_rng(3).integers(1, 9, (2, 60)).tolist()
     return corpus_of(make_pairs(*lengths, SIZE, SIZE))
 
@@ -59,7 +59,9 @@ def test_a_run_resumes_with_another_number_of_loader_processes(trainer: Runs) ->
     first, begun = trainer(stop_after=3, loader_workers=1)
     assert first.train() == "interrupted"
     saved = begun.saved["last.pt"]
-    assert saved["training"]["progress"]["position"] == 3, "what was made ahead was saved as done"
+    assert saved["training"]["progress"]["position"] == 3, (
+        "batches made in advance were saved as done"
+    )
     second, ended = trainer()
     second.resume(saved["weights"], saved["training"])
     second.train()

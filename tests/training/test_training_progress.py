@@ -1,4 +1,4 @@
-"""What a run remembers of its validations."""
+"""The progress that a run keeps of its validations."""
 
 import json
 
@@ -14,14 +14,14 @@ def test_only_a_better_score_is_the_best() -> None:
     told = []
     for progress.update, score in enumerate((-5.0, -7.0, -5.0, -4.0, -4.5), start=1):
         told.append(progress.validated(score, 1.0, CONSTANT))
-    assert told == [True, False, False, True, False], "an equal score is no gain"
+    assert told == [True, False, False, True, False], "an equal score is not an improvement"
     assert (progress.best_score, progress.best_update, progress.without_gain) == (-4.0, 4, 1)
 
 
 def test_a_first_score_of_zero_is_a_score() -> None:
     progress = TrainingProgress()
     assert progress.validated(0.0, 1.0, CONSTANT)
-    assert not progress.validated(0.0, 1.0, CONSTANT), "BLEU 0 was forgotten"
+    assert not progress.validated(0.0, 1.0, CONSTANT), "BLEU 0 was ignored"
 
 
 def test_plateau_cuts_after_each_patience_without_improvement() -> None:
@@ -30,7 +30,7 @@ def test_plateau_cuts_after_each_patience_without_improvement() -> None:
     for score in (1.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0):
         progress.validated(score, 1.0, PLATEAU)
         cuts.append(progress.reductions)
-    # Gains at places 0 and 5; two without after each further pair.
+    # Improvements at positions 0 and 5; a cut after every two validations without one.
     assert cuts == [0, 0, 1, 1, 2, 2, 2, 3]
 
 
@@ -54,5 +54,5 @@ def test_progress_round_trips_through_plain_values() -> None:
 def test_of_equal_scores_the_lower_loss_is_the_best() -> None:
     progress = TrainingProgress()
     told = [progress.validated(0.0, loss, CONSTANT) for loss in (6.0, 5.0, 5.5)]
-    assert told == [True, True, False], "BLEU is 0 for long, and perplexity falls"
-    assert progress.validated(0.1, 7.0, CONSTANT), "the score comes first"
+    assert told == [True, True, False], "BLEU stays 0 while perplexity falls"
+    assert progress.validated(0.1, 7.0, CONSTANT), "the score has precedence"

@@ -129,7 +129,7 @@ def test_no_value_is_read_between_log_points(
     # The loss selects the real target positions by a mask; see nmt/model/loss.py.
     assert not {*between.selections} - {"model", "kernels"}
     trainer._log_metrics()
-    assert lists["training"] == 1, "the results were to be read in one transfer"
+    assert lists["training"] == 1, "the results should be read in one transfer"
     assert trainer.progress.tokens == sum(b.num_tokens for update in batches for b in update)
     assert trainer._window._updates == 0
 

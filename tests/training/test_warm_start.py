@@ -1,4 +1,4 @@
-"""Weights carried over: the same model says the same, and shared pieces keep their rows."""
+"""Weights from another run: an equal model has equal output; shared pieces keep their rows."""
 
 from collections.abc import Callable
 from dataclasses import replace
