@@ -71,7 +71,7 @@ class PreparedRun:
     Attributes:
         config: What to run.
         folder: Where.
-        console: Prints news.
+        console: Prints messages.
         device: Where the model is trained.
         precision: Dtype of matrix products.
         corpus: The text and its pieces.
@@ -172,7 +172,7 @@ def workbench(
 
     Args:
         config: What to run.
-        console: Prints news.
+        console: Prints messages.
         interrupted: Called after each update; returns whether training pauses until the next call.
         profiler: Hooks around the parts of an update.
 

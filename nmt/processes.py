@@ -1,7 +1,7 @@
 """Communication between the processes of one training, as started by torchrun.
 
-In a single process every function is trivial. Messages travel between CPUs (gloo), also where
-gradients travel between GPUs (NCCL).
+In a single process every function is trivial. Messages are sent between CPUs (gloo), even if
+gradients are sent between GPUs (NCCL).
 """
 
 import os
