@@ -14,7 +14,7 @@ from nmt.model.attention.core import Attention
 from nmt.model.attention.coverage import Coverage
 from nmt.model.interfaces import DecoderOutput
 from nmt.model.layers import Linear
-from nmt.model.rnn_decoder import FixedVector, RnnDecoder, RnnState, stack_steps
+from nmt.model.rnn_decoder import FixedContext, RnnDecoder, RnnState, stack_steps
 
 
 class AttendFirstDecoder(RnnDecoder):
@@ -30,7 +30,7 @@ class AttendFirstDecoder(RnnDecoder):
         config: RnnDecoderConfig,
         vocab_size: int,
         memory_size: int,
-        attention: Attention | FixedVector,
+        attention: Attention | FixedContext,
         coverage: Coverage | None = None,
         maxout_size: int | None = None,
     ) -> None:
@@ -43,23 +43,23 @@ class AttendFirstDecoder(RnnDecoder):
             2 * maxout_size if maxout_size else config.hidden_size,
         )
 
-    def _advance(
+    def _run_step_by_step(
         self, embedded: Tensor, state: RnnState, project: Project
     ) -> tuple[DecoderOutput, RnnState]:
-        layers, coverage, position = state.layers, state.coverage, state.position
+        layer_states, coverage, position = state.layer_states, state.coverage, state.position
         previous, updated, contexts, weights = [], [], [], []
         for gates in self.embedding_gates(embedded).unbind(1):
-            query = self._query(layers)
+            query = self._query(layer_states)
             attended, coverage = self._attend(query, state.memory, position, coverage, project)
-            layers = self._update(gates, attended.context[:, 0], layers, project)
+            layer_states = self._update(gates, attended.context[:, 0], layer_states, project)
             previous.append(query)
-            updated.append(self._query(layers))
+            updated.append(self._query(layer_states))
             contexts.append(attended.context)
             weights.append(attended.weights)
             position += 1
         states = torch.cat(previous if self.maxout else updated, dim=1)
         output = self._read_out(states, torch.cat(contexts, dim=1), embedded)
-        state = replace(state, layers=layers, coverage=coverage, position=position)
+        state = replace(state, layer_states=layer_states, coverage=coverage, position=position)
         return DecoderOutput(output, stack_steps(weights)), state
 
     def _read_out(self, states: Tensor, contexts: Tensor, embedded: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from nmt.config.model import RnnDecoderConfig
 from nmt.kernels.repeated_linear import Project, loop_projection, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.coverage import Coverage, CoverageState
-from nmt.model.attention.memory import Attended, AttentionMemory
+from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, EncoderOutput
 from nmt.model.layers import Dropout, Linear
 from nmt.model.modules import Modules
@@ -27,14 +27,14 @@ class RnnState(DecoderState):
     """Layer states, the vector fed into the next step, and the source.
 
     Attributes:
-        layers: [B, state size] of each layer.
+        layer_states: [B, state size] of each layer.
         fed: [B, U], Luong's attentional state; None without input feeding.
         memory: Keys and values of the source.
         coverage: The attention to each source piece so far; None if the score has no such term.
         position: Number of target pieces so far.
     """
 
-    layers: tuple[Tensor, ...]
+    layer_states: tuple[Tensor, ...]
     fed: Tensor | None
     memory: AttentionMemory
     coverage: CoverageState | None
@@ -43,7 +43,7 @@ class RnnState(DecoderState):
     def select(self, rows: Tensor) -> "RnnState":
         """Return the state of these rows."""
         return RnnState(
-            tuple(layer.index_select(0, rows) for layer in self.layers),
+            tuple(layer.index_select(0, rows) for layer in self.layer_states),
             None if self.fed is None else self.fed.index_select(0, rows),
             self.memory.select(rows),
             None if self.coverage is None else self.coverage.select(rows),
@@ -51,10 +51,10 @@ class RnnState(DecoderState):
         )
 
 
-class FixedVector(nn.Module):
+class FixedContext(nn.Module):
     """Decoding without attention: the context is the summary at every step (Cho et al. 2014)."""
 
-    def memory_of(self, encoder_output: EncoderOutput) -> AttentionMemory:
+    def build_memory(self, encoder_output: EncoderOutput) -> AttentionMemory:
         """Return the summary [B, D] as the only value."""
         summary = encoder_output.summary[:, None]
         return AttentionMemory(summary, summary, None)
@@ -66,9 +66,9 @@ class FixedVector(nn.Module):
         position: int = 0,
         coverage: Tensor | None = None,
         project: Project = plain_project,
-    ) -> Attended:
+    ) -> AttentionOutput:
         """Return the summary as context [B, 1, D]; there are no weights over the source."""
-        return Attended(memory.values, None)
+        return AttentionOutput(memory.values, None)
 
 
 class RnnDecoder(Decoder):
@@ -84,7 +84,7 @@ class RnnDecoder(Decoder):
         config: RnnDecoderConfig,
         vocab_size: int,
         memory_size: int,
-        attention: Attention | FixedVector,
+        attention: Attention | FixedContext,
         fed_size: int,
         coverage: Coverage | None,
     ) -> None:
@@ -114,8 +114,8 @@ class RnnDecoder(Decoder):
         coverage = None
         if self.coverage is not None:
             coverage = self.coverage.start(encoder_output.states, encoder_output.mask)
-        layers = self._bridged(encoder_output)
-        return RnnState(layers, None, self._memory(encoder_output), coverage)
+        layer_states = self._first_states(encoder_output)
+        return RnnState(layer_states, None, self._memory(encoder_output), coverage)
 
     def step(
         self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool
@@ -123,7 +123,7 @@ class RnnDecoder(Decoder):
         """Advance by one piece."""
         assert isinstance(state, RnnState)
         embedded = self.dropout(self.embedding(previous_ids))
-        steps, state = self._advance(embedded[:, None], state, plain_project)
+        steps, state = self._run_step_by_step(embedded[:, None], state, plain_project)
         weights = steps.weights[:, :, :, 0] if need_weights and steps.weights is not None else None
         return DecoderOutput(steps.hidden[:, 0], weights), state
 
@@ -133,23 +133,23 @@ class RnnDecoder(Decoder):
         """Read known targets, step by step where a step depends on the previous one."""
         embedded = self.word_dropout(self.embedding(target_input_ids), target_input_ids)
         embedded = self.dropout(embedded)
-        output = self._read(embedded, self.start(encoder_output))
+        output = self._run_whole_target(embedded, self.start(encoder_output))
         return output if need_weights else replace(output, weights=None)
 
-    def _read(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
+    def _run_whole_target(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
         """Run over embeddings [B, T, E] of a whole target."""
-        return self._advance(embedded, state, loop_projection())[0]
+        return self._run_step_by_step(embedded, state, loop_projection())[0]
 
     @abstractmethod
-    def _advance(
+    def _run_step_by_step(
         self, embedded: Tensor, state: RnnState, project: Project
     ) -> tuple[DecoderOutput, RnnState]:
         """Run over embeddings [B, T, E] from a state, step by step."""
 
     def _memory(self, encoder_output: EncoderOutput) -> AttentionMemory:
-        if isinstance(self.attention, FixedVector):
-            return self.attention.memory_of(encoder_output)
-        return self.attention.memory(encoder_output.states, encoder_output.mask)
+        if isinstance(self.attention, FixedContext):
+            return self.attention.build_memory(encoder_output)
+        return self.attention.build_memory(encoder_output.states, encoder_output.mask)
 
     def _attend(
         self,
@@ -158,16 +158,16 @@ class RnnDecoder(Decoder):
         position: int,
         coverage: CoverageState | None,
         project: Project,
-    ) -> tuple[Attended, CoverageState | None]:
+    ) -> tuple[AttentionOutput, CoverageState | None]:
         """Attend from a step's query [B, 1, U], and update the coverage."""
         if self.coverage is None or coverage is None:
             return self.attention(query, memory, position, None, project), None
         term = self.coverage(coverage)
-        attended: Attended = self.attention(query, memory, position, term, project)
+        attended: AttentionOutput = self.attention(query, memory, position, term, project)
         assert attended.weights is not None
         return attended, self.coverage.advance(coverage, attended.weights[:, 0])
 
-    def _bridged(self, encoder_output: EncoderOutput) -> tuple[Tensor, ...]:
+    def _first_states(self, encoder_output: EncoderOutput) -> tuple[Tensor, ...]:
         width = self.cells[0].state_size
         if self.bridge is None:
             zeros = encoder_output.summary.new_zeros(len(encoder_output.summary), width)
@@ -177,20 +177,22 @@ class RnnDecoder(Decoder):
         return tuple(first.split(width, dim=1))
 
     def _update(
-        self, gates: Tensor, fed: Tensor | None, layers: Sequence[Tensor], project: Project
+        self, gates: Tensor, fed: Tensor | None, layer_states: Sequence[Tensor], project: Project
     ) -> tuple[Tensor, ...]:
         """Step all layers, from the embedding's gates [B, G · U] and the fed vector."""
         if self.fed_gates is not None and fed is not None:
             gates = gates + project(self.fed_gates, fed)
-        updated = [self.cells[0](gates, layers[0], project)]
-        for cell, linear, layer in zip(self.cells[1:], self.layer_gates, layers[1:], strict=True):
+        updated = [self.cells[0](gates, layer_states[0], project)]
+        for cell, linear, layer in zip(
+            self.cells[1:], self.layer_gates, layer_states[1:], strict=True
+        ):
             below = self.dropout(cell.hidden(updated[-1]))
             updated.append(cell(project(linear, below), layer, project))
         return tuple(updated)
 
-    def _query(self, layers: Sequence[Tensor]) -> Tensor:
+    def _query(self, layer_states: Sequence[Tensor]) -> Tensor:
         """Return the top layer's h, [B, 1, U]."""
-        top: Tensor = self.cells[-1].hidden(layers[-1])
+        top: Tensor = self.cells[-1].hidden(layer_states[-1])
         return top[:, None]
 
 

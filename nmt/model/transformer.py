@@ -109,7 +109,7 @@ class TransformerEncoderLayer(nn.Module):
         """Transform states [B, S, D] under a mask broadcastable to [B, H, S, S]."""
         attend, feed = self.residuals
         inputs = attend.before(states)
-        memory = self.self_attention.memory(inputs, mask, positions)
+        memory = self.self_attention.build_memory(inputs, mask, positions)
         attended = self.self_attention(inputs, memory, need_weights=False, positions=positions)
         states = attend.after(states, attended.context)
         return feed.after(states, self.feed_forward(feed.before(states)))
@@ -183,7 +183,7 @@ class TransformerDecoderLayer(nn.Module):
         """
         self_residual, cross_residual, feed = self.residuals
         inputs = self_residual.before(states)
-        target = self.self_attention.memory(inputs, mask, positions)
+        target = self.self_attention.build_memory(inputs, mask, positions)
         if past is not None:
             target = past.extended(target.keys, target.values)
         attended = self.self_attention(inputs, target, need_weights=False, positions=positions)
@@ -237,7 +237,7 @@ class TransformerDecoder(Decoder):
         """Project the source for every layer's cross-attention."""
         mask = encoder_output.mask[:, None, None, :]
         source = tuple(
-            layer.cross_attention.memory(encoder_output.states, mask) for layer in self.layers
+            layer.cross_attention.build_memory(encoder_output.states, mask) for layer in self.layers
         )
         return TransformerState(None, source, 0)
 

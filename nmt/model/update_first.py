@@ -14,7 +14,7 @@ from nmt.kernels.recurrent import run_sequence
 from nmt.kernels.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.coverage import Coverage
-from nmt.model.attention.memory import Attended
+from nmt.model.attention.memory import AttentionOutput
 from nmt.model.interfaces import DecoderOutput, EncoderOutput
 from nmt.model.rnn_decoder import RnnDecoder, RnnState, stack_steps
 
@@ -51,16 +51,16 @@ class UpdateFirstDecoder(RnnDecoder):
         state = super().start(encoder_output)
         if not self.input_feeding:
             return state
-        top = self._query(state.layers)[:, 0]
+        top = self._query(state.layer_states)[:, 0]
         return replace(state, fed=torch.zeros_like(top))
 
-    def _read(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
+    def _run_whole_target(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
         if self.input_feeding or self.coverage is not None:
-            return super()._read(embedded, state)
+            return super()._run_whole_target(embedded, state)
         gates = self.embedding_gates(embedded)
-        hidden = self._run_layer(0, gates, state.layers)
+        hidden = self._run_layer(0, gates, state.layer_states)
         for index, linear in enumerate(self.layer_gates, start=1):
-            hidden = self._run_layer(index, linear(self.dropout(hidden)), state.layers)
+            hidden = self._run_layer(index, linear(self.dropout(hidden)), state.layer_states)
         attended, _ = self._attend(hidden, state.memory, 0, None, plain_project)
         output = self._attentional_state(hidden, attended, plain_project)
         return DecoderOutput(output, stack_steps([attended.weights]))
@@ -72,24 +72,33 @@ class UpdateFirstDecoder(RnnDecoder):
         states = run_sequence(cell.kind, cell.step, steps, first[index], weight, bias)
         return states.transpose(0, 1)
 
-    def _advance(
+    def _run_step_by_step(
         self, embedded: Tensor, state: RnnState, project: Project
     ) -> tuple[DecoderOutput, RnnState]:
-        layers, fed, coverage, position = state.layers, state.fed, state.coverage, state.position
+        layer_states, fed, coverage, position = (
+            state.layer_states,
+            state.fed,
+            state.coverage,
+            state.position,
+        )
         outputs, weights = [], []
         for gates in self.embedding_gates(embedded).unbind(1):
-            layers = self._update(gates, fed, layers, project)
-            top = self._query(layers)
+            layer_states = self._update(gates, fed, layer_states, project)
+            top = self._query(layer_states)
             attended, coverage = self._attend(top, state.memory, position, coverage, project)
             output = self._attentional_state(top, attended, project)
             fed = output[:, 0] if self.input_feeding else None
             outputs.append(output)
             weights.append(attended.weights)
             position += 1
-        state = replace(state, layers=layers, fed=fed, coverage=coverage, position=position)
+        state = replace(
+            state, layer_states=layer_states, fed=fed, coverage=coverage, position=position
+        )
         return DecoderOutput(torch.cat(outputs, dim=1), stack_steps(weights)), state
 
-    def _attentional_state(self, states: Tensor, attended: Attended, project: Project) -> Tensor:
+    def _attentional_state(
+        self, states: Tensor, attended: AttentionOutput, project: Project
+    ) -> Tensor:
         """Return tanh(W [c; h]) of states [B, T, U]."""
         joined = torch.cat([attended.context.type_as(states), states], dim=-1)
         return self.dropout(project(self.attentional, joined).tanh())

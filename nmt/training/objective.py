@@ -8,7 +8,7 @@ from nmt.config.training_settings import TrainingConfig
 from nmt.data.batch import Batch
 from nmt.model.divergence import Predictions, symmetric_divergence
 from nmt.model.interfaces import DecoderOutput
-from nmt.model.loss import Loss, output_loss, reads_weights
+from nmt.model.loss import Loss, needs_attention_weights, output_loss
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
 from nmt.training.anchor import Anchor
@@ -48,7 +48,7 @@ class Objective:
         alpha = training.r_drop
         inputs = _doubled(batch) if alpha else batch
         guided, coverage = training.guided_alignment, training.coverage_loss
-        needs_weights = reads_weights(guided, coverage)
+        needs_weights = needs_attention_weights(guided, coverage)
         output = model(
             inputs.source_ids,
             inputs.source_mask,

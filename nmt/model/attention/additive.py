@@ -35,7 +35,7 @@ class AdditiveAttention(Attention):
         self.key_projection = Linear(memory_size, size)
         self.score_vector = nn.Linear(size, 1, bias=False)
 
-    def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
+    def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
         """Project the keys U h_j once; the values are the states themselves."""
         return AttentionMemory(self.key_projection(states), states, mask[:, None, :])
 

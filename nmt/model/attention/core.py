@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nmt.kernels.attention import masked_softmax
 from nmt.kernels.repeated_linear import Project, plain_project
-from nmt.model.attention.memory import Attended, AttentionMemory
+from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.window import Window
 
 
@@ -24,7 +24,7 @@ class Attention(nn.Module, ABC):
         self.window = window
 
     @abstractmethod
-    def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
+    def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
         """Project encoder states [B, S, D] with their mask [B, S], once per sentence."""
 
     @abstractmethod
@@ -39,7 +39,7 @@ class Attention(nn.Module, ABC):
 
         Args:
             query: [B, T, Q].
-            keys: Those of `memory`.
+            keys: Those of `build_memory`.
             coverage: [B, S, A], a term of the scores that support coverage.
             project: Applies linear layers to the query; inside a loop over time,
                 `nmt.kernels.repeated_linear.loop_projection`.
@@ -52,11 +52,11 @@ class Attention(nn.Module, ABC):
         position: int = 0,
         coverage: Tensor | None = None,
         project: Project = plain_project,
-    ) -> Attended:
+    ) -> AttentionOutput:
         """Attend from queries [B, T, Q], the first of which is at target ``position``."""
         scores = self.scores(query, memory.keys, coverage, project)
         weights = self._weights(scores, query, memory, position)
-        return Attended(self.context(weights, memory.values), weights)
+        return AttentionOutput(self.context(weights, memory.values), weights)
 
     def context(self, weights: Tensor, values: Tensor) -> Tensor:
         """Average values [B, S, D] by weights [B, T, S] -> [B, T, D]."""
@@ -72,7 +72,9 @@ class Attention(nn.Module, ABC):
         offsets = self.window.offsets(query, lengths, scores.size(-1), position)  # [B, T, S]
         offsets = offsets.unflatten(0, (-1, *[1] * (scores.dim() - 3)))
         weights = masked_softmax(scores, memory.mask & (offsets.abs() <= self.window.size))
-        return weights * _gaussian(offsets, self.window.size) if self.window.fades else weights
+        return (
+            weights * _gaussian(offsets, self.window.size) if self.window.has_gaussian else weights
+        )
 
 
 def _gaussian(offsets: Tensor, size: int) -> Tensor:

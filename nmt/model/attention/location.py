@@ -29,7 +29,7 @@ class LocationAttention(Attention):
         super().__init__(window)
         self.position_scores = nn.Linear(query_size, num_positions, bias=False)
 
-    def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
+    def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
         """Return the states as values, keys of size 0, and a mask of the first P positions."""
         known = torch.arange(mask.size(1), device=mask.device) < self.position_scores.out_features
         return AttentionMemory(states[:, :, :0], states, (mask & known)[:, None, :])

@@ -41,7 +41,7 @@ class AttentionMemory:
 
 
 @dataclass(frozen=True)
-class Attended:
+class AttentionOutput:
     """The result of attention: context [B, T, D], and weights [B, ..., T, S] where requested."""
 
     context: Tensor

@@ -8,7 +8,7 @@ grouped-query attention (Ainslie et al. 2023).
 from torch import Tensor, nn
 
 from nmt.kernels import attention as sdpa
-from nmt.model.attention.memory import Attended, AttentionMemory
+from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.attention.rotary import rotate
 from nmt.model.layers import Dropout, Linear, RmsNorm
@@ -50,7 +50,7 @@ class MultiHeadAttention(nn.Module):
         self.key_norm = RmsNorm(head_size) if qk_norm else None
         self.dropout = Dropout(dropout)
 
-    def memory(
+    def build_memory(
         self, states: Tensor, mask: Tensor | None, positions: RelativePositions = NO_POSITIONS
     ) -> AttentionMemory:
         """Project states [B, S, memory_size] at some positions to keys and values [B, G, S, K].
@@ -74,15 +74,15 @@ class MultiHeadAttention(nn.Module):
         *,
         need_weights: bool,
         positions: RelativePositions = NO_POSITIONS,
-    ) -> Attended:
+    ) -> AttentionOutput:
         """Attend from queries [B, T, D] -> context [B, T, D], weights [B, H, T, S] if needed."""
         heads, keys, values = self.queries(query, positions), memory.keys, memory.values
         if need_weights or not self.can_fuse:
             weights = sdpa.masked_softmax(self.scores(heads, keys, positions), memory.mask)
             context = self.context(self.dropout(weights), values, positions)
-            return Attended(context, weights if need_weights else None)
+            return AttentionOutput(context, weights if need_weights else None)
         joined = sdpa.attention(heads, keys, values, memory.mask, positions.bias, self.dropout.rate)
-        return Attended(self.output_projection(joined), None)
+        return AttentionOutput(self.output_projection(joined), None)
 
     def scores(
         self, heads: Tensor, keys: Tensor, positions: RelativePositions = NO_POSITIONS
