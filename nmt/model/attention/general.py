@@ -25,7 +25,7 @@ class GeneralAttention(Attention):
         self.key_projection = Linear(memory_size, query_size, bias=False)
 
     def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
-        """Project the keys W h_s once; the values are the states themselves."""
+        """Compute the keys W h_s once; the values are the states themselves."""
         return AttentionMemory(self.key_projection(states), states, mask[:, None, :])
 
     def scores(
