@@ -80,9 +80,9 @@ class Attention(nn.Module, ABC):
         if scores.dim() == 4:
             offsets = offsets[:, None]  # [B, 1, T, S]: the heads share the window
         weights = masked_softmax(scores, memory.mask & (offsets.abs() <= self.window.size))
-        return (
-            weights * _gaussian(offsets, self.window.size) if self.window.has_gaussian else weights
-        )
+        if self.window.has_gaussian:
+            weights = weights * _gaussian(offsets, self.window.size)
+        return weights
 
 
 def _gaussian(offsets: Tensor, size: int) -> Tensor:
