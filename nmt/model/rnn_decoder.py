@@ -174,9 +174,9 @@ class RnnDecoder(Decoder):
         if self.bridge is None:
             zeros = encoder_output.summary.new_zeros(len(encoder_output.summary), width)
             return (zeros,) * len(self.cells)
-        states: Tensor = self.bridge(encoder_output.summary)  # [B, layers · state_size]
-        states = states.tanh() if self.bridge_kind == Bridge.TANH else states
-        return tuple(states.split(width, dim=1))
+        first: Tensor = self.bridge(encoder_output.summary)
+        first = first.tanh() if self.bridge_kind == Bridge.TANH else first
+        return tuple(first.split(width, dim=1))
 
     def _update(
         self, gates: Tensor, fed: Tensor | None, layer_states: Sequence[Tensor], project: Project

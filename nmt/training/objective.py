@@ -69,8 +69,8 @@ class Objective:
             loss = teacher.add_to(loss, model, output, inputs, taught)
         if not alpha:
             return loss
-        first, second = output.hidden.chunk(2)  # [B, T, O] of each copy
-        real = batch.target_output_ids != PAD  # [B, T]
+        first, second = output.hidden.chunk(2)
+        real = batch.target_output_ids != PAD
         divergence = symmetric_divergence(
             Predictions(first[real], model.output.weight),
             Predictions(second[real], model.output.weight),
