@@ -81,7 +81,9 @@ def test_compiled_layers_have_the_same_gradients(
     leaves = [states, *layer.parameters(), *attention.parameters()]
 
     def learned(states: Tensor) -> Tensor:
-        attended = attention(states, attention.memory(states, None), need_weights=False).context
+        attended = attention(
+            states, attention.build_memory(states, None), need_weights=False
+        ).context
         result: Tensor = layer(attended)
         return result
 

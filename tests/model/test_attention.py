@@ -141,11 +141,11 @@ def test_attention_equals_its_formula(kind: str, window: str, seed: int) -> None
     with torch.no_grad():
         weights = weights_written_out(kind, attention, queries, states, mask, start)
         context = context_written_out(attention, weights, states)
-        found = attention(queries, attention.memory(states, mask), start)
+        found = attention(queries, attention.build_memory(states, mask), start)
         torch.testing.assert_close(as_heads(found.weights), weights, rtol=0, atol=1e-6)
         torch.testing.assert_close(found.context, context, rtol=0, atol=1e-6)
         single = attention.float()
-        memory = single.memory(states.float(), mask)
+        memory = single.build_memory(states.float(), mask)
         rough = single(queries.float(), memory, start)
     torch.testing.assert_close(as_heads(rough.weights).double(), weights, rtol=0, atol=1e-4)
     torch.testing.assert_close(rough.context.double(), context, rtol=0, atol=1e-4)
@@ -160,7 +160,7 @@ def test_a_mask_may_have_holes(kind: str) -> None:
     mask = torch.tensor([[True, False, True, True, False], [False, False, False, True, False]])
     with torch.no_grad():
         expected = weights_written_out(kind, attention, queries, states, mask, 0)
-        found = attention(queries, attention.memory(states, mask))
+        found = attention(queries, attention.build_memory(states, mask))
     torch.testing.assert_close(as_heads(found.weights), expected, rtol=0, atol=1e-6)
 
 
@@ -174,7 +174,7 @@ def test_scores_and_contexts_have_the_gradient_of_their_formula(kind: str, windo
     mask = prefix_mask([4, 2])
 
     def context(queries: Tensor, states: Tensor, *_: Tensor) -> Tensor:
-        return attention(queries, attention.memory(states, mask), 1).context
+        return attention(queries, attention.build_memory(states, mask), 1).context
 
     assert torch.autograd.gradcheck(context, (queries, states, *attention.parameters()))
 
@@ -193,7 +193,7 @@ def looks(window: str, length: int, padded: int, positions: int) -> Tensor:
     queries = torch.zeros(2, positions, 6, dtype=torch.float64)
     states = torch.zeros(2, padded, 6, dtype=torch.float64)
     with torch.no_grad():
-        return attention(queries, attention.memory(states, mask)).weights[0]
+        return attention(queries, attention.build_memory(states, mask)).weights[0]
 
 
 def test_local_m_follows_the_target_and_stays_in_the_sentence() -> None:
@@ -224,8 +224,8 @@ def test_a_window_over_the_full_sentence_has_no_effect(kind: str, window: str) -
     queries = torch.randn(2, 3, Q, dtype=torch.float64)
     states, mask = torch.randn(2, 5, M, dtype=torch.float64), prefix_mask([5, 3])
     with torch.no_grad():
-        expected = everywhere(queries, everywhere.memory(states, mask))
-        found = wide(queries, wide.memory(states, mask))
+        expected = everywhere(queries, everywhere.build_memory(states, mask))
+        found = wide(queries, wide.build_memory(states, mask))
     torch.testing.assert_close(found.weights, expected.weights)  # the Gaussian is flat there
     torch.testing.assert_close(found.context, expected.context)
 
@@ -236,7 +236,7 @@ def test_the_centre_of_local_p_learns_from_the_gaussian() -> None:
     assert isinstance(window, PredictiveWindow)
     queries = torch.randn(2, 3, 6, dtype=torch.float64)
     states, mask = torch.randn(2, 5, 6, dtype=torch.float64), prefix_mask([5, 3])
-    attention(queries, attention.memory(states, mask)).context.square().sum().backward()
+    attention(queries, attention.build_memory(states, mask)).context.square().sum().backward()
     assert window.centre_vector.weight.grad is not None
     assert (window.centre_vector.weight.grad != 0).any()
 
@@ -281,9 +281,9 @@ def test_a_memory_in_bfloat16_can_be_attended_to(kind: str, window: str) -> None
     attention = build(kind, window, size=20).float()
     Q, M = SIZES.get(kind, (6, 9))
     queries, states, mask = torch.randn(3, 2, Q), torch.randn(3, 5, M), prefix_mask([5, 2, 4])
-    exact = attention(queries, attention.memory(states, mask))
+    exact = attention(queries, attention.build_memory(states, mask))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        memory: AttentionMemory = attention.memory(states.bfloat16(), mask)
+        memory: AttentionMemory = attention.build_memory(states.bfloat16(), mask)
         assert memory.values.dtype == torch.bfloat16
         rough = attention(queries, memory)  # the query is still in float32, as a first state is
     assert (as_heads(rough.weights).masked_select(~mask[:, None, None]) == 0).all()

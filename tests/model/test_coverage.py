@@ -31,7 +31,7 @@ def test_coverage_equals_its_formula(*, fertile: bool) -> None:
         if coverage.fertility is not None:
             phi = 2 * torch.sigmoid(states @ coverage.fertility.weight[0])
         attended = torch.zeros(2, 3, dtype=torch.float64)
-        memory, state = attention.memory(states, mask), coverage.start(states, mask)
+        memory, state = attention.build_memory(states, mask), coverage.start(states, mask)
         for query in queries:
             scores = torch.full((2, 3), float("-inf"), dtype=torch.float64)
             for i in range(2):
@@ -56,7 +56,7 @@ def test_the_gradient_runs_through_all_steps() -> None:
     states = torch.randn(2, 3, M, dtype=torch.float64, requires_grad=True)
 
     def last_context(queries: torch.Tensor, states: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
-        memory, state = attention.memory(states, mask), coverage.start(states, mask)
+        memory, state = attention.build_memory(states, mask), coverage.start(states, mask)
         seen = None
         for query in queries.split(1, dim=1):
             seen = attention(query, memory, 0, coverage(state))

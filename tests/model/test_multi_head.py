@@ -164,7 +164,7 @@ def test_multi_head_attention_equals_its_formula(
     with torch.no_grad():
         context, weights = written_out(attention, positions, position_bias, states, states, mask)
         placed = relative_positions(position_bias, 20)
-        memory = attention.memory(states, mask[:, None, None], placed)
+        memory = attention.build_memory(states, mask[:, None, None], placed)
         explicit = attention(states, memory, need_weights=True, positions=placed)
         fused = attention(states, memory, need_weights=False, positions=placed)
     assert explicit.weights is not None
@@ -188,7 +188,7 @@ def test_multi_head_attention_has_the_gradient_of_its_formula(
 
     def context(states: Tensor, *_: Tensor) -> Tensor:
         placed = relative_positions(position_bias, 3)
-        memory = attention.memory(states, mask, placed)
+        memory = attention.build_memory(states, mask, placed)
         return attention(states, memory, need_weights=False, positions=placed).context
 
     assert torch.autograd.gradcheck(context, (states, *attention.parameters(), *learned))
@@ -221,7 +221,7 @@ def test_multi_head_attention_equals_that_of_torch(memory_size: int) -> None:
         expected, expected_weights = theirs(
             queries, states, states, key_padding_mask=~mask, average_attn_weights=False
         )
-        memory = attention.memory(states, mask[:, None, None])
+        memory = attention.build_memory(states, mask[:, None, None])
         found = attention(queries, memory, need_weights=True)
     torch.testing.assert_close(found.context, expected)
     torch.testing.assert_close(found.weights, expected_weights)
@@ -231,16 +231,16 @@ def test_later_positions_extend_a_memory() -> None:
     attention = MultiHeadAttention(8, 8, 2, dropout=0.0).eval()
     states = torch.randn(3, 5, 8)
     with torch.no_grad():
-        whole = attention.memory(states, None)
-        later = attention.memory(states[:, 3:], None)
-        grown = attention.memory(states[:, :3], None).extended(later.keys, later.values)
+        whole = attention.build_memory(states, None)
+        later = attention.build_memory(states[:, 3:], None)
+        grown = attention.build_memory(states[:, :3], None).extended(later.keys, later.values)
     torch.testing.assert_close(grown.keys, whole.keys)
     torch.testing.assert_close(grown.values, whole.values)
 
 
 @pytest.mark.parametrize(("num_heads", "num_kv_heads"), [(4, 2), (4, 1)])
 def test_fewer_heads_of_keys_make_a_smaller_memory(num_heads: int, num_kv_heads: int) -> None:
-    memory = build(num_heads, num_kv_heads, 9).memory(
+    memory = build(num_heads, num_kv_heads, 9).build_memory(
         torch.randn(2, 5, 9, dtype=torch.float64), None
     )
     assert memory.keys.shape == memory.values.shape == (2, num_kv_heads, 5, K)
@@ -312,7 +312,7 @@ def test_rotary_products_depend_on_the_distance_alone() -> None:
     )  # the same piece at every position
     with torch.no_grad():
         placed = rotary(0, 40, torch.device("cpu"))
-        memory = attention.memory(state, None, placed)
+        memory = attention.build_memory(state, None, placed)
         scores = attention.scores(attention.queries(state, placed), memory.keys)[0, 0]
     for distance in (-7, 0, 3):
         along = scores.diagonal(distance)
