@@ -6,9 +6,6 @@ from typing import Any
 
 from nmt.config.setting import REQUIRED, section, setting
 
-INDIFFERENT = ("cache_dir", "dropped", "workers", "loader_workers")
-"""Settings of ``data`` that have no effect on what a model learns."""
-
 SPLITS = ("train", "valid", "test")
 """The parts of a corpus; ``test`` may be missing."""
 
@@ -237,6 +234,7 @@ class DataConfig:
         None,
         "File (.tsv or .tsv.gz) that lists every training pair that is left out, and why.",
         before=None,
+        indifferent=True,
     )
     shuffle_buffer: int | None = setting(
         None,
@@ -251,6 +249,7 @@ class DataConfig:
         unit="workers",
         at_least=1,
         before=None,
+        indifferent=True,
     )
     loader_workers: int = setting(
         0,
@@ -258,6 +257,7 @@ class DataConfig:
         unit="processes",
         at_least=0,
         before=0,
+        indifferent=True,
     )
     alignments: AlignmentFiles = section(
         AlignmentFiles, "Word links of the splits; the phrasebook brings its own.", added=True
@@ -266,7 +266,9 @@ class DataConfig:
         GoldAlignments, "A separate hand-aligned set for the alignment error rate.", added=True
     )
     cache_dir: str | None = setting(
-        None, "Folder of prepared data; null: $NMT_CACHE, else the user's cache folder."
+        None,
+        "Folder of prepared data; null: $NMT_CACHE, else the user's cache folder.",
+        indifferent=True,
     )
 
 

@@ -139,7 +139,7 @@ class Config:
         at_least=0,
         below=2**63,
     )
-    run: RunConfig = section(RunConfig, "The location of the run.")
+    run: RunConfig = section(RunConfig, "The location of the run.", indifferent=True)
     data: DataConfig = group("The corpus.")
     tokenizer: TokenizerConfig = group("The tokenizer.")
     model: ModelConfig = group("The model.")
@@ -147,4 +147,4 @@ class Config:
     schedule: ScheduleConfig = group("The learning-rate schedule.")
     training: TrainingConfig = group("The training.")
     decoding: DecodingConfig = group("The search.")
-    logging: LoggingConfig = group("What a run writes.")
+    logging: LoggingConfig = group("What a run writes.", indifferent=True)

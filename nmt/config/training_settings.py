@@ -117,13 +117,18 @@ class TrainingConfig:
     """The budget of a run, the update, validation, checkpoints and recipes."""
 
     max_updates: int = setting(
-        600, "Optimizer updates of the whole run.", unit="updates", at_least=1
+        600,
+        "Optimizer updates of the whole run.",
+        unit="updates",
+        at_least=1,
+        resumable=True,
     )
     max_minutes: float | None = setting(
         None,
         "Training time of the whole run, resumed parts included; null: no limit.",
         unit="minutes",
         above=0,
+        resumable=True,
     )
     batch_tokens: int = setting(
         2048,
@@ -177,6 +182,7 @@ class TrainingConfig:
         "out a kernel as the cause of a problem.",
         choices=Kernels,
         neutral="auto",
+        resumable=True,
     )
     gradient_checkpointing: bool = setting(
         False,
@@ -191,6 +197,7 @@ class TrainingConfig:
         "(ddp, auto), or a part of it (fsdp).",
         choices=Parallel,
         before="auto",
+        indifferent=True,
     )
     threads: int | None = setting(
         None, "CPU threads; null: torch's default.", unit="threads", at_least=1, at_most=1024
@@ -209,10 +216,17 @@ class TrainingConfig:
         1, "Beam size of validation.", unit="hypotheses", at_least=1
     )
     save_every: int = setting(
-        150, "Updates between two writes of last.pt.", unit="updates", at_least=1
+        150,
+        "Updates between two writes of last.pt.",
+        unit="updates",
+        at_least=1,
+        indifferent=True,
     )
     save_in_background: bool = setting(
-        True, "Whether checkpoints are written while training continues.", before=False
+        True,
+        "Whether checkpoints are written while training continues.",
+        before=False,
+        indifferent=True,
     )
     keep_last: int = setting(
         2,
@@ -220,6 +234,7 @@ class TrainingConfig:
         unit="checkpoints",
         at_least=1,
         before=1,
+        indifferent=True,
     )
     keep_every: int | None = setting(
         None,
@@ -227,6 +242,7 @@ class TrainingConfig:
         unit="updates",
         at_least=1,
         before=None,
+        indifferent=True,
     )
     keep_best: int = setting(
         1,
@@ -234,6 +250,7 @@ class TrainingConfig:
         unit="checkpoints",
         at_least=1,
         before=1,
+        indifferent=True,
     )
     best_metric: str = setting(
         BestMetric.BLEU,
@@ -253,6 +270,7 @@ class TrainingConfig:
         unit="updates",
         at_least=0,
         before=0,
+        resumable=True,
     )
     on_divergence: str = setting(
         OnDivergence.STOP,
@@ -260,6 +278,7 @@ class TrainingConfig:
         "at a lower learning rate (rewind).",
         choices=OnDivergence,
         before="stop",
+        resumable=True,
     )
     rewind_rate: float = setting(
         0.5,
@@ -267,12 +286,14 @@ class TrainingConfig:
         above=0,
         at_most=1,
         before=0.5,
+        resumable=True,
     )
     dry_run: bool = setting(
         False,
         "Whether to build everything, measure the largest batch, estimate the time, and stop "
         "without writing a run.",
         before=False,
+        indifferent=True,
     )
     init_from: str | None = setting(
         None,
