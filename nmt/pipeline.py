@@ -17,6 +17,7 @@ import torch
 from nmt import processes, runtime
 from nmt.config.check_config import check_config
 from nmt.config.schema import Config
+from nmt.config.training_settings import Precision
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.loader_process import Samplers
 from nmt.data.prepared_corpus import PreparedCorpus
@@ -351,7 +352,7 @@ def _bad_batches(prepared: PreparedRun) -> BadBatches:
 
 def _with_precision_of(earlier: str, prepared: PreparedRun) -> PreparedRun:
     """Return the run in the precision it began with, if ``auto`` might measure another today."""
-    if not earlier or prepared.config.training.precision != "auto":
+    if not earlier or prepared.config.training.precision != Precision.AUTO:
         return prepared
     return replace(prepared, precision=runtime.pick_precision(earlier, prepared.device))
 

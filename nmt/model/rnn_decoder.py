@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from nmt.config.model import RnnDecoderConfig
+from nmt.config.model import Bridge, RnnDecoderConfig
 from nmt.kernels.repeated_linear import Project, loop_projection, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.coverage import Coverage, CoverageState
@@ -107,7 +107,7 @@ class RnnDecoder(Decoder):
         self.layer_gates = Modules[nn.Linear](nn.Linear(size, gates) for _ in self.cells[1:])
         self.bridge_kind = config.bridge
         states_size = first.state_size * config.num_layers
-        self.bridge = None if config.bridge == "zero" else Linear(memory_size, states_size)
+        self.bridge = None if config.bridge == Bridge.ZERO else Linear(memory_size, states_size)
 
     def start(self, encoder_output: EncoderOutput) -> RnnState:
         """Compute every layer's first state from the encoder's summary."""
@@ -173,7 +173,7 @@ class RnnDecoder(Decoder):
             zeros = encoder_output.summary.new_zeros(len(encoder_output.summary), width)
             return (zeros,) * len(self.cells)
         first: Tensor = self.bridge(encoder_output.summary)
-        first = first.tanh() if self.bridge_kind == "tanh" else first
+        first = first.tanh() if self.bridge_kind == Bridge.TANH else first
         return tuple(first.split(width, dim=1))
 
     def _update(
