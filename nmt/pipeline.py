@@ -53,7 +53,7 @@ class Outcome:
     """How a call of `train` ended.
 
     Attributes:
-        folder: Of the run.
+        folder: The run folder.
         summary: Of a finished run; None if it was interrupted, or for a dry run.
         already_finished: Whether an earlier call had finished the run.
         rehearsal: The expected cost of the run in lines of text, for a dry run.
@@ -70,9 +70,9 @@ class PreparedRun:
     """A run whose corpus is ready.
 
     Attributes:
-        config: What to run.
-        folder: Where.
-        console: Prints news.
+        config: The configuration of the run.
+        folder: Its run folder.
+        console: Prints one line at a time.
         device: Where the model is trained.
         precision: Dtype of matrix products.
         corpus: The text and its pieces.
@@ -106,7 +106,7 @@ class StartedRun:
     Attributes:
         prepared: The run; a resumed one keeps its earlier precision.
         trainer: In the state of the newest checkpoint, if there is one.
-        checkpoints: Of the run.
+        checkpoints: The checkpoints of the run folder.
     """
 
     prepared: PreparedRun
@@ -119,7 +119,7 @@ class Workbench:
     """The parts of a run without a run folder, for measuring them.
 
     Attributes:
-        trainer: Of a new model; it neither validates nor saves.
+        trainer: The trainer of a new model; it neither validates nor saves.
         corpus: The training text.
         precision: Dtype of matrix products.
         translator: The search of a validation.

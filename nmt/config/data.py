@@ -128,9 +128,9 @@ class SourceConfig:
 class SplitNames:
     """The names of the three splits where the data comes from."""
 
-    train: str = setting("train", "Name of the training split.")
-    valid: str = setting("valid", "Name of the validation split.")
-    test: str = setting("test", "Name of the test split.")
+    train: str = setting("train", "Name of the training split, or of its files.")
+    valid: str = setting("valid", "Name of the validation split, or of its files.")
+    test: str = setting("test", "Name of the test split, or of its files.")
 
 
 @dataclass(kw_only=True)
@@ -180,11 +180,13 @@ class FiltersConfig:
     )
     copies: bool = setting(False, "Whether pairs with identical sides are left out.")
     scripts: bool = setting(
-        False, "Whether sides mostly in another script than their language's are left out."
+        False,
+        "Whether pairs are left out if a side is mostly in a script that its language does not use.",
     )
     language: float | None = setting(
         None,
-        "Probability of another language from which a side is left out; null: rule off. It needs "
+        "Pairs are left out if a side is in another language with at least this probability; null: "
+        "rule off. It needs "
         'pip install "nmt[language]".',
         above=0,
         below=1,
@@ -211,7 +213,8 @@ class DataConfig:
     )
     temperature: float = setting(
         1.0,
-        "Values above 1 make sources of different sizes more equal (Arivazhagan et al. 2019).",
+        "Temperature by which sources are sampled: above 1, small sources are used more often than "
+        "their size implies (Arivazhagan et al. 2019).",
         at_least=1,
         before=1.0,
     )
@@ -228,7 +231,7 @@ class DataConfig:
         OnDoubt.STOP,
         "What happens when the two sides seem to be shifted or swapped.",
         choices=OnDoubt,
-        before="stop",
+        before=OnDoubt.STOP,
     )
     dropped: str | None = setting(
         None,
