@@ -181,7 +181,7 @@ class FiltersConfig:
     copies: bool = setting(False, "Whether pairs with identical sides are left out.")
     scripts: bool = setting(
         False,
-        "Whether pairs are left out if a side is mostly in a script that its language does not use.",
+        "Whether pairs are left out if a side is mostly in a script of another language.",
     )
     language: float | None = setting(
         None,
