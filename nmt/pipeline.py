@@ -17,6 +17,7 @@ import torch
 from nmt import processes, runtime
 from nmt.config.check_config import check_config
 from nmt.config.schema import Config
+from nmt.config.training_settings import Precision
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.loader_process import Samplers
 from nmt.data.prepared_corpus import PreparedCorpus
@@ -52,7 +53,7 @@ class Outcome:
     """How a call of `train` ended.
 
     Attributes:
-        folder: Of the run.
+        folder: The run folder.
         summary: Of a finished run; None if it was interrupted, or for a dry run.
         already_finished: Whether an earlier call had finished the run.
         rehearsal: The expected cost of the run in lines of text, for a dry run.
@@ -69,9 +70,9 @@ class PreparedRun:
     """A run whose corpus is ready.
 
     Attributes:
-        config: What to run.
-        folder: Where.
-        console: Prints messages.
+        config: The configuration of the run.
+        folder: Its run folder.
+        console: Prints one line at a time.
         device: Where the model is trained.
         precision: Dtype of matrix products.
         corpus: The text and its pieces.
@@ -105,7 +106,7 @@ class StartedRun:
     Attributes:
         prepared: The run; a resumed one keeps its earlier precision.
         trainer: In the state of the newest checkpoint, if there is one.
-        checkpoints: Of the run.
+        checkpoints: The checkpoints of the run folder.
     """
 
     prepared: PreparedRun
@@ -118,7 +119,7 @@ class Workbench:
     """The parts of a run without a run folder, for measuring them.
 
     Attributes:
-        trainer: Of a new model; it neither validates nor saves.
+        trainer: The trainer of a new model; it neither validates nor saves.
         corpus: The training text.
         precision: Dtype of matrix products.
         translator: The search of a validation.
@@ -351,7 +352,7 @@ def _bad_batches(prepared: PreparedRun) -> BadBatches:
 
 def _with_precision_of(earlier: str, prepared: PreparedRun) -> PreparedRun:
     """Return the run in the precision it began with, if ``auto`` might measure another today."""
-    if not earlier or prepared.config.training.precision != "auto":
+    if not earlier or prepared.config.training.precision != Precision.AUTO:
         return prepared
     return replace(prepared, precision=runtime.pick_precision(earlier, prepared.device))
 

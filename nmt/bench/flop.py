@@ -5,28 +5,32 @@ require are counted, independently of the kernels. Padding, sums, softmaxes and 
 excluded.
 """
 
+import torch
+
 from nmt.bench.counts import Counts
 from nmt.config.model import (
-    AttentionConfig,
+    Activation,
+    Bridge,
+    Cell,
     DecoderConfig,
     EncoderConfig,
     ModelConfig,
+    Positions,
     RnnDecoderConfig,
     RnnEncoderConfig,
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
-from nmt.model.attention.additive import BahdanauAttentionConfig
-from nmt.model.attention.concat import ConcatAttentionConfig
-from nmt.model.attention.dot import DotAttentionConfig
-from nmt.model.attention.general import GeneralAttentionConfig
-from nmt.model.attention.location import LocationAttentionConfig
-from nmt.model.attention.recurrent_multi_head import MultiHeadAttentionConfig
-from nmt.model.attention.scaled_dot import ScaledDotAttentionConfig
-from nmt.model.attention.settings import LuongAttentionConfig
+from nmt.model.attention.settings import (
+    BuildableAttentionConfig,
+    BuiltAttention,
+    LuongAttentionConfig,
+    WindowedAttentionConfig,
+)
 from nmt.model.attention.shaw import SHAW_DISTANCE
+from nmt.model.attention.window import WindowKind
+from nmt.model.recurrent_cells import CELLS
 
-_GATES = {"gru": 3, "lstm": 4}
 _BACKWARD = 2  # one product for the gradient of each factor
 
 
@@ -63,7 +67,7 @@ def _encoder(config: EncoderConfig, counts: Counts) -> int:
     tokens = counts.source_tokens
     match config:
         case RnnEncoderConfig():
-            width, gates = _encoder_size(config), _GATES[config.cell]
+            width, gates = _encoder_size(config), CELLS[config.cell].num_gates
             first = config.embedding_size + config.hidden_size
             later = (width + config.hidden_size) * (config.num_layers - 1)
             return (first + later) * gates * width * tokens
@@ -98,64 +102,51 @@ def _self_attention(
 ) -> int:
     size = config.hidden_size
     projections = 2 * size * size + size * 2 * _kv_size(config)
-    if config.positions == "relative":  # queries times, and weights times, the distance embeddings
+    if config.positions == Positions.RELATIVE:
+        # The distance embeddings are multiplied by the queries and by the weights.
         projections += 2 * size * (2 * SHAW_DISTANCE + 1)
     return projections * tokens + 2 * size * squares
 
 
 def _feed_forward(config: TransformerEncoderConfig | TransformerDecoderConfig) -> int:
-    matrices = 3 if config.activation == "swiglu" else 2
+    matrices = 3 if config.activation == Activation.SWIGLU else 2
     return matrices * config.hidden_size * config.feed_forward_size
 
 
 def _rnn_decoder(config: RnnDecoderConfig, memory_size: int, counts: Counts) -> tuple[int, int]:
     units, embedding = config.hidden_size, config.embedding_size
-    gates = _GATES[config.cell] * units
+    gates = CELLS[config.cell].num_gates * units
     attention = config.attention
-    context, attending = _attention(attention, units, memory_size, counts)
+    assert isinstance(attention, BuildableAttentionConfig)
+    built, attending = _attention(attention, units, memory_size, counts)
+    context = built.context_size
     if isinstance(attention, LuongAttentionConfig):
         fed = units if attention.input_feeding else 0
         output, read_out = units, (context + units) * units
     else:
         fed, output, readout_size = context, units, units
-        if isinstance(attention, BahdanauAttentionConfig) and attention.maxout_size:
-            output, readout_size = attention.maxout_size, 2 * attention.maxout_size
+        if built.maxout_size is not None:
+            output, readout_size = built.maxout_size, 2 * built.maxout_size
         read_out = (units + context + embedding) * readout_size
     step = gates * (embedding + fed + units + 2 * units * (config.num_layers - 1)) + read_out
     total = step * counts.target_tokens + attending
-    if config.bridge != "zero":
-        states = units * (2 if config.cell == "lstm" else 1) * config.num_layers
+    if config.bridge != Bridge.ZERO:
+        states = units * (2 if config.cell == Cell.LSTM else 1) * config.num_layers
         total += memory_size * states * counts.sentences
     return total, output
 
 
 def _attention(
-    config: AttentionConfig, units: int, memory_size: int, counts: Counts
-) -> tuple[int, int]:
-    """Return the context size of an RNN decoder, and the multiply-adds of its attention."""
-    source, target, pairs = counts.source_tokens, counts.target_tokens, counts.products
-    context, total = memory_size, 0
-    match config:
-        case BahdanauAttentionConfig(size=size) | ConcatAttentionConfig(size=size):
-            total = units * size * target + memory_size * size * source + size * pairs
-            if config.coverage != "none":
-                total += size * pairs
-            if config.coverage == "fertility":
-                total += memory_size * source
-        case DotAttentionConfig() | ScaledDotAttentionConfig():
-            context = units
-            if units != memory_size:
-                total = memory_size * units * source
-            total += units * pairs
-        case GeneralAttentionConfig():
-            total = memory_size * units * source + units * pairs
-        case LocationAttentionConfig(max_source_length=positions):
-            total = units * positions * target
-        case MultiHeadAttentionConfig():
-            context = units
-            total = 2 * units * units * target + memory_size * 2 * units * source + units * pairs
-        case _:  # no attention: the context is a fixed vector
-            return context, 0
-    if config.window == "local_p":
-        total += (units * units + units) * target
-    return context, total + context * pairs
+    config: BuildableAttentionConfig, units: int, memory_size: int, counts: Counts
+) -> tuple[BuiltAttention, int]:
+    """Return the attention of an RNN decoder, without storage, and its multiply-adds."""
+    with torch.device("meta"):
+        built = config.build(units, memory_size)
+    if built.attention is None:  # the context is a fixed vector
+        return built, 0
+    cost = config.score_cost(units, memory_size)
+    per_target = cost.per_target
+    if isinstance(config, WindowedAttentionConfig) and config.window == WindowKind.LOCAL_P:
+        per_target += units * units + units
+    total = cost.per_source * counts.source_tokens + per_target * counts.target_tokens
+    return built, total + (cost.per_pair + built.context_size) * counts.products

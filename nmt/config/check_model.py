@@ -71,7 +71,7 @@ def _encoder(encoder: EncoderConfig) -> Iterator[str]:
 
 def _decoder(decoder: DecoderConfig) -> Iterator[str]:
     if isinstance(decoder, RnnDecoderConfig):
-        if decoder.attention.name == "none" and decoder.bridge == Bridge.ZERO:
+        if not decoder.attention.attends and decoder.bridge == Bridge.ZERO:
             yield (
                 "model.decoder.bridge=zero with attention=none gives the decoder no access to the "
                 "source: use bridge=tanh"

@@ -91,4 +91,4 @@ def attention_layers(decoder: DecoderConfig) -> tuple[int, int]:
     if isinstance(decoder, TransformerDecoderConfig):
         return decoder.num_layers, decoder.num_heads
     assert isinstance(decoder, RnnDecoderConfig)
-    return int(decoder.attention.name != "none"), getattr(decoder.attention, "num_heads", 1)
+    return int(decoder.attention.attends), getattr(decoder.attention, "num_heads", 1)

@@ -6,9 +6,6 @@ from typing import Any
 
 from nmt.config.setting import REQUIRED, section, setting
 
-INDIFFERENT = ("cache_dir", "dropped", "workers", "loader_workers")
-"""Settings of ``data`` that have no effect on what a model learns."""
-
 SPLITS = ("train", "valid", "test")
 """The parts of a corpus; ``test`` may be missing."""
 
@@ -131,9 +128,9 @@ class SourceConfig:
 class SplitNames:
     """The names of the three splits where the data comes from."""
 
-    train: str = setting("train", "Name of the training split.")
-    valid: str = setting("valid", "Name of the validation split.")
-    test: str = setting("test", "Name of the test split.")
+    train: str = setting("train", "Name of the training split, or of its files.")
+    valid: str = setting("valid", "Name of the validation split, or of its files.")
+    test: str = setting("test", "Name of the test split, or of its files.")
 
 
 @dataclass(kw_only=True)
@@ -183,11 +180,13 @@ class FiltersConfig:
     )
     copies: bool = setting(False, "Whether pairs with identical sides are left out.")
     scripts: bool = setting(
-        False, "Whether sides mostly in another script than their language's are left out."
+        False,
+        "Whether pairs are left out if a side is mostly in a script of another language.",
     )
     language: float | None = setting(
         None,
-        "Probability of another language from which a side is left out; null: rule off. It needs "
+        "Pairs are left out if a side is in another language with at least this probability; null: "
+        "rule off. It needs "
         'pip install "nmt[language]".',
         above=0,
         below=1,
@@ -214,7 +213,8 @@ class DataConfig:
     )
     temperature: float = setting(
         1.0,
-        "Values above 1 make sources of different sizes more equal (Arivazhagan et al. 2019).",
+        "Temperature by which sources are sampled: above 1, small sources are used more often than "
+        "their size implies (Arivazhagan et al. 2019).",
         at_least=1,
         before=1.0,
     )
@@ -231,12 +231,13 @@ class DataConfig:
         OnDoubt.STOP,
         "What happens when the two sides seem to be shifted or swapped.",
         choices=OnDoubt,
-        before="stop",
+        before=OnDoubt.STOP,
     )
     dropped: str | None = setting(
         None,
         "File (.tsv or .tsv.gz) that lists every training pair that is left out, and why.",
         before=None,
+        indifferent=True,
     )
     shuffle_buffer: int | None = setting(
         None,
@@ -251,6 +252,7 @@ class DataConfig:
         unit="workers",
         at_least=1,
         before=None,
+        indifferent=True,
     )
     loader_workers: int = setting(
         0,
@@ -258,6 +260,7 @@ class DataConfig:
         unit="processes",
         at_least=0,
         before=0,
+        indifferent=True,
     )
     alignments: AlignmentFiles = section(
         AlignmentFiles, "Word links of the splits; the phrasebook brings its own.", added=True
@@ -266,7 +269,9 @@ class DataConfig:
         GoldAlignments, "A separate hand-aligned set for the alignment error rate.", added=True
     )
     cache_dir: str | None = setting(
-        None, "Folder of prepared data; null: $NMT_CACHE, else the user's cache folder."
+        None,
+        "Folder of prepared data; null: $NMT_CACHE, else the user's cache folder.",
+        indifferent=True,
     )
 
 

@@ -6,6 +6,7 @@ formulas, ``nmt/model/attention``.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from nmt.config.setting import group, setting
 
@@ -69,10 +70,23 @@ class Tying(StrEnum):
     THREE_WAY = "three_way"
 
 
+def _word_dropout() -> Any:
+    """Return the declaration of ``word_dropout``, which all encoders and decoders share."""
+    return setting(
+        0.0,
+        "Dropout of whole embeddings: if a piece is dropped, it is dropped at all of its positions "
+        "in the sentence (Gal & Ghahramani 2016).",
+        at_least=0,
+        below=1,
+        before=0.0,
+    )
+
+
 @dataclass(kw_only=True)
 class AttentionConfig:
     """How an RNN decoder attends to the source; base of the kinds."""
 
+    attends = True  # whether there are attention weights; a constant of the kind, not a setting
     name: str
 
 
@@ -104,14 +118,7 @@ class RnnEncoderConfig(EncoderConfig):
     dropout: float = setting(
         0.2, "Dropout on embeddings and on each layer's output.", at_least=0, below=1
     )
-    word_dropout: float = setting(
-        0.0,
-        "Dropout of whole embeddings, at all positions of a piece in a sentence at once (Gal & "
-        "Ghahramani 2016).",
-        at_least=0,
-        below=1,
-        before=0.0,
-    )
+    word_dropout: float = _word_dropout()
 
 
 @dataclass(kw_only=True)
@@ -136,14 +143,7 @@ class RnnDecoderConfig(DecoderConfig):
         at_least=0,
         below=1,
     )
-    word_dropout: float = setting(
-        0.0,
-        "Dropout of whole embeddings, at all positions of a piece in a sentence at once (Gal & "
-        "Ghahramani 2016).",
-        at_least=0,
-        below=1,
-        before=0.0,
-    )
+    word_dropout: float = _word_dropout()
     bridge: str = setting(
         Bridge.TANH,
         "How the first state is made from the encoder's summary: a tanh layer, a linear layer, or "
@@ -182,7 +182,7 @@ class TransformerStackConfig:
         Positions.SINUSOIDAL,
         "How the order of the pieces is represented.",
         choices=Positions,
-        before="sinusoidal",
+        before=Positions.SINUSOIDAL,
     )
     norm: str = setting(
         NormPlace.PRE,
@@ -191,13 +191,13 @@ class TransformerStackConfig:
         choices=NormPlace,
     )
     norm_type: str = setting(
-        NormType.LAYER, "LayerNorm or RMSNorm.", choices=NormType, before="layer"
+        NormType.LAYER, "LayerNorm or RMSNorm.", choices=NormType, before=NormType.LAYER
     )
     activation: str = setting(
         Activation.RELU,
         "Nonlinearity of the feed-forward layers.",
         choices=Activation,
-        before="relu",
+        before=Activation.RELU,
     )
     dropout: float = setting(
         0.1, "Dropout on embeddings and on each residual branch.", at_least=0, below=1
@@ -206,14 +206,7 @@ class TransformerStackConfig:
     feed_forward_dropout: float = setting(
         0.0, "Dropout inside the feed-forward layers.", at_least=0, below=1
     )
-    word_dropout: float = setting(
-        0.0,
-        "Dropout of whole embeddings, at all positions of a piece in a sentence at once (Gal & "
-        "Ghahramani 2016).",
-        at_least=0,
-        below=1,
-        before=0.0,
-    )
+    word_dropout: float = _word_dropout()
     layer_drop: float = setting(
         0.0, "Dropout of whole layers (Fan et al. 2020).", at_least=0, below=1, before=0.0
     )

@@ -3,12 +3,12 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from nmt.config.choices import CHOICES
 from nmt.config.data import DataConfig, SourceConfig
-from nmt.config.setting import left_out_of_names, values_before
+from nmt.config.setting import declared, values_before
 from nmt.errors import UserError
 
 T = TypeVar("T")
@@ -20,19 +20,35 @@ def to_mapping(config: Any) -> dict[str, Any]:
 
 
 def to_naming_mapping(config: Any) -> dict[str, Any]:
-    """Return `to_mapping` without each new setting that has its neutral value.
+    """Return `to_mapping` without indifferent settings and without neutral values of new ones.
 
-    The default name of a run folder is a hash of it, so that the name survives new settings.
+    The default name of a run folder is a hash of this mapping, so a new setting changes no name.
     """
-    mapping = to_mapping(config)
-    for name, neutral in left_out_of_names(type(config)).items():
-        if mapping[name] == neutral:
-            del mapping[name]
+    mapping: dict[str, Any] = {}
     for field in dataclasses.fields(config):
-        section = getattr(config, field.name)
-        if dataclasses.is_dataclass(section):
-            mapping[field.name] = to_naming_mapping(section)
+        value, known = getattr(config, field.name), declared(field)
+        if known and (known.indifferent or (not known.in_names and value == known.before)):
+            continue
+        is_section = dataclasses.is_dataclass(value)
+        mapping[field.name] = to_naming_mapping(value) if is_section else value
     return mapping
+
+
+def changeable_settings(config: Any, *, finished: bool, prefix: str = "") -> Iterator[str]:
+    """Yield the full keys of settings and sections that may change while a run keeps its folder.
+
+    Args:
+        config: A settings dataclass.
+        finished: Whether the run is finished: only indifferent settings may change. In an
+            unfinished run, resumable ones may change, too.
+        prefix: Full key of the dataclass with a final dot; empty for the whole configuration.
+    """
+    for field in dataclasses.fields(config):
+        key, known, value = f"{prefix}{field.name}", declared(field), getattr(config, field.name)
+        if known and (known.indifferent if finished else known.resumable):
+            yield key
+        elif dataclasses.is_dataclass(value):
+            yield from changeable_settings(value, finished=finished, prefix=f"{key}.")
 
 
 def flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -15,11 +15,12 @@ class OptimizerConfig:
 
     name: str
     learning_rate: float = setting(
-        0.002, "Peak learning rate, which the schedule multiplies.", above=0
+        0.002, "Peak learning rate; the schedule multiplies it by a factor from 0 to 1.", above=0
     )
     weight_decay: float = setting(
         0.0,
-        "Strength of the L2 penalty in the gradient; in AdamW it is apart from the gradient.",
+        "Strength of the weight decay: an L2 penalty that is added to the gradient, or a separate "
+        "step in AdamW.",
         at_least=0,
     )
 
@@ -139,7 +140,7 @@ class Config:
         at_least=0,
         below=2**63,
     )
-    run: RunConfig = section(RunConfig, "The location of the run.")
+    run: RunConfig = section(RunConfig, "The location of the run.", indifferent=True)
     data: DataConfig = group("The corpus.")
     tokenizer: TokenizerConfig = group("The tokenizer.")
     model: ModelConfig = group("The model.")
@@ -147,4 +148,4 @@ class Config:
     schedule: ScheduleConfig = group("The learning-rate schedule.")
     training: TrainingConfig = group("The training.")
     decoding: DecodingConfig = group("The search.")
-    logging: LoggingConfig = group("What a run writes.")
+    logging: LoggingConfig = group("What a run writes.", indifferent=True)

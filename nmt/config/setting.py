@@ -82,6 +82,8 @@ class Setting:
             `ABSENT`: the setting is as old as the program.
         in_names: Whether the setting is part of a run folder's default name while it has the value
             ``before``.
+        resumable: Whether it may change when an unfinished run is resumed.
+        indifferent: Whether it has no effect on the trained model.
     """
 
     sentence: str
@@ -90,6 +92,8 @@ class Setting:
     choices: tuple[str, ...] = ()
     before: Any = ABSENT
     in_names: bool = True
+    resumable: bool = False
+    indifferent: bool = False
 
 
 def setting(
@@ -104,6 +108,8 @@ def setting(
     below: float | None = None,
     neutral: Any = ABSENT,
     before: Any = ABSENT,
+    resumable: bool = False,
+    indifferent: bool = False,
 ) -> Any:
     """Return a dataclass field that declares a setting.
 
@@ -119,11 +125,14 @@ def setting(
         above: All allowed values are larger.
         at_most: Largest allowed value.
         below: All allowed values are smaller.
-        neutral: Every new setting names the value that changes nothing. Files written before the
-            setting existed get this value, and with it the default names of run folders stay as
-            they were.
-        before: As ``neutral``, for the settings that were part of the names of run folders when
-            this rule was made.
+        neutral: The value that changes nothing; every new setting has one. Files written before the
+            setting existed are read with this value. A run folder's default name omits the setting
+            while it has this value, so that adding a setting renames no folder.
+        before: In place of ``neutral``, for older settings, whose values have always been part of
+            the default names: the value with which files without the setting are read.
+        resumable: Whether it may change when an unfinished run is resumed.
+        indifferent: Whether it has no effect on the trained model. Such a setting may change even
+            when the run is finished, and is not part of a run folder's default name.
     """
     bounds = Bounds(at_least, above, at_most, below)
     known = Setting(
@@ -131,14 +140,21 @@ def setting(
         unit=unit,
         bounds=None if bounds == Bounds() else bounds,
         choices=tuple(choices) if choices else (),
-        before=before if neutral is ABSENT else neutral,
+        before=_plain(before if neutral is ABSENT else neutral),
         in_names=neutral is ABSENT,
+        resumable=resumable or indifferent,
+        indifferent=indifferent,
     )
-    return _field(default.value if isinstance(default, StrEnum) else default, known)
+    return _field(_plain(default), known)
 
 
 def section(
-    make: Callable[[], Any], sentence: str, *, added: bool = False, optional: bool = False
+    make: Callable[[], Any],
+    sentence: str,
+    *,
+    added: bool = False,
+    optional: bool = False,
+    indifferent: bool = False,
 ) -> Any:
     """Return a dataclass field that holds a section of settings.
 
@@ -147,16 +163,20 @@ def section(
         sentence: What the section is about.
         added: Whether older files lack the section; they get its defaults of today.
         optional: Whether the section may be null.
+        indifferent: Whether all of its settings are indifferent; see `setting`.
     """
     before = dataclasses.asdict(make()) if added else ABSENT
     suffix = " May be null." if optional else ""
-    known = Setting(sentence=f"{sentence}{suffix}", before=before)
+    known = Setting(
+        f"{sentence}{suffix}", before=before, resumable=indifferent, indifferent=indifferent
+    )
     return dataclasses.field(default_factory=make, metadata={_KEY: known})
 
 
-def group(sentence: str) -> Any:
+def group(sentence: str, *, indifferent: bool = False) -> Any:
     """Return a dataclass field that a choice of a config group fills, as ``optimizer=adam``."""
-    return dataclasses.field(metadata={_KEY: Setting(sentence=sentence)})
+    known = Setting(sentence, resumable=indifferent, indifferent=indifferent)
+    return dataclasses.field(metadata={_KEY: known})
 
 
 REQUIRED = dataclasses.MISSING
@@ -179,10 +199,9 @@ def values_before(cls: type) -> dict[str, Any]:
     return found
 
 
-def left_out_of_names(cls: type) -> dict[str, Any]:
-    """Return the settings that the name of a run folder omits while they have this value."""
-    fields = {field.name: declared(field) for field in dataclasses.fields(cls)}
-    return {name: known.before for name, known in fields.items() if known and not known.in_names}
+def _plain(value: Any) -> Any:
+    """Return the text of a choice; other values stay as they are."""
+    return value.value if isinstance(value, StrEnum) else value
 
 
 def _field(default: Any, known: Setting) -> Any:

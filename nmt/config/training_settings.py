@@ -77,8 +77,8 @@ class GuidedAlignmentConfig:
     shift: bool = setting(
         False,
         "Whether row t + 1 is trained on the links of target piece t, which is then the decoder's "
-        "input (Chen et al. 2020). It is best for one head of many; a single head is needed for "
-        "the piece that is translated next.",
+        "input (Chen et al. 2020). Use it with several heads: a single head also has to attend "
+        "to the source of the next piece.",
     )
 
 
@@ -91,8 +91,8 @@ class DistillationConfig:
     )
     weight: float = setting(
         0.5,
-        "Share of the teacher's distribution in the loss (Kim & Rush 2016); the rest is the "
-        "reference's.",
+        "Share of the teacher's distribution in the loss (Kim & Rush 2016); the reference has the "
+        "rest.",
         at_least=0,
         at_most=1,
     )
@@ -101,11 +101,13 @@ class DistillationConfig:
     )
     attention_weight: float = setting(
         0.0,
-        "Weight of the loss on differences to the teacher's attention, per target piece; 0: off.",
+        "Weight of the distance to the teacher's attention in the loss, per target piece; 0: off.",
         at_least=0,
     )
     attention_layer: int = setting(
-        -1, "Decoder layer of both that is compared, counted from 0; negative: from the last."
+        -1,
+        "Decoder layer whose attention is compared, in student and teacher, counted from 0; "
+        "negative: from the last.",
     )
     attention_measure: str = setting(
         AttentionMeasure.KL, "Distance between attention weights.", choices=AttentionMeasure
@@ -117,13 +119,18 @@ class TrainingConfig:
     """The budget of a run, the update, validation, checkpoints and recipes."""
 
     max_updates: int = setting(
-        600, "Optimizer updates of the whole run.", unit="updates", at_least=1
+        600,
+        "Optimizer updates of the whole run.",
+        unit="updates",
+        at_least=1,
+        resumable=True,
     )
     max_minutes: float | None = setting(
         None,
         "Training time of the whole run, resumed parts included; null: no limit.",
         unit="minutes",
         above=0,
+        resumable=True,
     )
     batch_tokens: int = setting(
         2048,
@@ -133,7 +140,7 @@ class TrainingConfig:
     )
     accumulation: int = setting(
         1,
-        "Forward passes that an update is split into; more need less memory.",
+        "Forward passes into which an update is split; more passes need less memory.",
         unit="passes",
         at_least=1,
     )
@@ -163,12 +170,13 @@ class TrainingConfig:
     )
     tf32: bool = setting(
         False,
-        "Whether CUDA rounds the factors of float32 products to 19 bits, which is faster.",
+        "Whether CUDA multiplies float32 matrices in TF32 (19 bits): faster, but less exact.",
         before=False,
     )
     deterministic: bool = setting(
         False,
-        "Whether CUDA gives the same numbers every time, which is slower; CPUs always do.",
+        "Whether CUDA uses only deterministic operations, which are slower. Runs on a CPU are "
+        "always deterministic.",
         before=False,
     )
     kernels: str = setting(
@@ -176,7 +184,8 @@ class TrainingConfig:
         "auto: the fastest implementation per device; plain: PyTorch formulations only, to rule "
         "out a kernel as the cause of a problem.",
         choices=Kernels,
-        neutral="auto",
+        neutral=Kernels.AUTO,
+        resumable=True,
     )
     gradient_checkpointing: bool = setting(
         False,
@@ -190,7 +199,8 @@ class TrainingConfig:
         "How the processes that torchrun starts share the work: a whole model in each process "
         "(ddp, auto), or a part of it (fsdp).",
         choices=Parallel,
-        before="auto",
+        before=Parallel.AUTO,
+        indifferent=True,
     )
     threads: int | None = setting(
         None, "CPU threads; null: torch's default.", unit="threads", at_least=1, at_most=1024
@@ -209,10 +219,17 @@ class TrainingConfig:
         1, "Beam size of validation.", unit="hypotheses", at_least=1
     )
     save_every: int = setting(
-        150, "Updates between two writes of last.pt.", unit="updates", at_least=1
+        150,
+        "Updates between two writes of last.pt.",
+        unit="updates",
+        at_least=1,
+        indifferent=True,
     )
     save_in_background: bool = setting(
-        True, "Whether checkpoints are written while training continues.", before=False
+        True,
+        "Whether checkpoints are written while training continues.",
+        before=False,
+        indifferent=True,
     )
     keep_last: int = setting(
         2,
@@ -220,20 +237,23 @@ class TrainingConfig:
         unit="checkpoints",
         at_least=1,
         before=1,
+        indifferent=True,
     )
     keep_every: int | None = setting(
         None,
-        "Updates between checkpoints that are kept for good as update-N.pt; null: none is.",
+        "Updates between checkpoints that are never deleted, named update-N.pt; null: none.",
         unit="updates",
         at_least=1,
         before=None,
+        indifferent=True,
     )
     keep_best: int = setting(
         1,
-        "Best models that are kept by best_metric: best.pt, then best-update-N.pt.",
+        "Models with the best best_metric that are kept: best.pt, then best-update-N.pt.",
         unit="checkpoints",
         at_least=1,
         before=1,
+        indifferent=True,
     )
     best_metric: str = setting(
         BestMetric.BLEU,
@@ -253,26 +273,30 @@ class TrainingConfig:
         unit="updates",
         at_least=0,
         before=0,
+        resumable=True,
     )
     on_divergence: str = setting(
         OnDivergence.STOP,
-        "What happens after more of them: the run stops, or it continues from the last checkpoint "
-        "at a lower learning rate (rewind).",
+        "What happens after more than max_skipped of these updates in a row: the run stops, or it "
+        "continues from the last checkpoint at a lower learning rate (rewind).",
         choices=OnDivergence,
-        before="stop",
+        before=OnDivergence.STOP,
+        resumable=True,
     )
     rewind_rate: float = setting(
         0.5,
-        "Factor of the learning rate at each rewind.",
+        "Factor that multiplies the learning rate at each rewind.",
         above=0,
         at_most=1,
         before=0.5,
+        resumable=True,
     )
     dry_run: bool = setting(
         False,
         "Whether to build everything, measure the largest batch, estimate the time, and stop "
         "without writing a run.",
         before=False,
+        indifferent=True,
     )
     init_from: str | None = setting(
         None,
@@ -285,7 +309,7 @@ class TrainingConfig:
         "Tokenizers of a run with init_from: those of that run (keep), or new ones, where the rows "
         "of pieces that both have are copied (new).",
         choices=InitVocabulary,
-        before="keep",
+        before=InitVocabulary.KEEP,
     )
     freeze: list[str] = setting(
         [],
@@ -301,8 +325,8 @@ class TrainingConfig:
     )
     ewc: float = setting(
         0.0,
-        "Strength of the same pull, scaled per weight by its importance for the old training text "
-        "(Kirkpatrick et al. 2017, eq. 3); 0: off.",
+        "Strength of the pull toward the weights of init_from, scaled per weight by its importance "
+        "for the old training text (EWC, Kirkpatrick et al. 2017, eq. 3); 0: off.",
         at_least=0,
         before=0.0,
     )

@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from nmt.config.data import FiltersConfig
+from nmt.config.data import Duplicates, FiltersConfig
 from nmt.data.language_identification import surely_other
 from nmt.data.text_hash import hash_normalized, hash_pairs
 from nmt.data.writing_systems import LEAST_SHARE, expected_script, share_in_script
@@ -155,9 +155,9 @@ def duplicate_keys(
     config: FiltersConfig, sources: Sequence[str], targets: Sequence[str]
 ) -> Hashes | None:
     """Return one key per pair, equal for duplicates; None if duplicates are kept."""
-    if config.duplicates == "keep":
+    if config.duplicates == Duplicates.KEEP:
         return None
-    if config.duplicates == "exact":
+    if config.duplicates == Duplicates.EXACT:
         return hash_pairs(sources, targets)
     # Odd factors keep all 64 bits; different factors make the key depend on the order of the sides.
     odd = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], dtype=np.uint64)

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from nmt.config.data import Format
 from nmt.data.locations import Location
 from nmt.data.sources.file_patterns import format_suffix
 from nmt.data.sources.open_source import SUFFIXES
 
 _CONTEXT = 3  # lines printed before and after the location
-_LINE_FORMATS = ("lines", "tsv", "csv")
+_LINE_FORMATS = (Format.LINES, Format.TSV, Format.CSV)
 _PRINT = {".gz": "zcat", ".bz2": "bzcat", ".xz": "xzcat", ".zst": "zstdcat"}
 
 
@@ -26,7 +27,7 @@ def show_commands(locations: Sequence[Location]) -> list[str]:
 
 def has_lines(file: str) -> bool:
     """Return whether commands that work on lines, such as sed, find the texts of a file."""
-    form = SUFFIXES.get(format_suffix(Path(file)), "lines")
+    form = SUFFIXES.get(format_suffix(Path(file)), Format.LINES)
     return form in _LINE_FORMATS and not Path(file).is_dir()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt.config.data import SPLITS, DataConfig
+from nmt.config.data import SPLITS, DataConfig, OnDoubt
 from nmt.data.dropped_pairs import DropTable
 from nmt.data.filters import FilterRule
 from nmt.data.locations import Location
@@ -84,7 +84,7 @@ def _problems(split: str, outline: TextOutline, data: DataConfig) -> Iterator[Sp
     empty = no_pairs_problem(split, outline)
     if empty is not None:
         yield empty
-    if data.on_doubt == "stop":
+    if data.on_doubt == OnDoubt.STOP:
         shifted = None if empty else shifted_sides_problem(split, outline)
         swapped = swapped_sides_problem(
             split, outline, (data.source_language, data.target_language)

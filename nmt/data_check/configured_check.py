@@ -1,5 +1,6 @@
 """Checks the corpus of a configuration."""
 
+from nmt.config.data import OnDoubt
 from nmt.config.schema import Config
 from nmt.data_check.check_corpus import check_corpus
 from nmt.data_check.check_report import DataReport
@@ -32,7 +33,7 @@ def check_configured_corpus(
     settings = CheckSettings(
         name=data.name if name is None else name,
         languages=(data.source_language, data.target_language),
-        stop=data.on_doubt == "stop",
+        stop=data.on_doubt == OnDoubt.STOP,
         filters=data.filters,
         max_length=data.max_length,
         tokenizer=config.tokenizer,

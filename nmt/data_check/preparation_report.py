@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt.config.data import DataConfig
+from nmt.config.data import DataConfig, OnDoubt
 from nmt.data.corpus_reporter import Inspector, PreparedText
 from nmt.data.encoded import PieceSequences
 from nmt.data.pair_outlines import SIDES
@@ -53,7 +53,7 @@ class PreparationReporter:
             },
             inspections,
             {},
-            stop=self._data.on_doubt == "stop",
+            stop=self._data.on_doubt == OnDoubt.STOP,
             filters=prepared.dropped.to_mapping(),
             tokens=_tokens(folder, prepared, inspections["train"]),
         )

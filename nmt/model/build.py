@@ -10,6 +10,7 @@ from nmt.config.model import (
     RnnEncoderConfig,
     TransformerDecoderConfig,
     TransformerEncoderConfig,
+    Tying,
 )
 from nmt.model.attend_first import AttendFirstDecoder
 from nmt.model.attention.none import FixedContext
@@ -27,9 +28,9 @@ def build_model(config: ModelConfig, source_size: int, target_size: int) -> Tran
     decoder = _decoder(config, target_size, encoder.output_size)
     model = TranslationModel(encoder, decoder, target_size)
     _initialise(model)
-    if config.tying != "none":
+    if config.tying != Tying.NONE:
         model.output.weight = decoder.embedding.weight
-    if config.tying == "three_way":
+    if config.tying == Tying.THREE_WAY:
         encoder.embedding.weight = decoder.embedding.weight
     return model
 

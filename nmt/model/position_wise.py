@@ -6,7 +6,7 @@ Legend: D model size, F feed-forward size.
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
+from nmt.config.model import Activation, TransformerDecoderConfig, TransformerEncoderConfig
 from nmt.kernels.feed_forward import feed_forward
 from nmt.model.layers import Dropout, Linear
 
@@ -34,11 +34,12 @@ class FeedForward(nn.Sequential):
     def __init__(self, config: TransformerEncoderConfig | TransformerDecoderConfig) -> None:
         """Widen D to ``feed_forward_size`` and back."""
         size, width = config.hidden_size, config.feed_forward_size
-        if config.activation == "swiglu":
+        if config.activation == Activation.SWIGLU:
             widen: list[nn.Module] = [SwiGlu(size, width)]
         else:
-            widen = [Linear(size, width), nn.ReLU() if config.activation == "relu" else nn.GELU()]
-        narrow = Linear(width, size, bias=config.activation != "swiglu")
+            nonlinearity = nn.ReLU() if config.activation == Activation.RELU else nn.GELU()
+            widen = [Linear(size, width), nonlinearity]
+        narrow = Linear(width, size, bias=config.activation != Activation.SWIGLU)
         super().__init__(*widen, Dropout(config.feed_forward_dropout), narrow)
 
     def forward(self, states: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from nmt.config.model import LEARNED_POSITIONS
+from nmt.config.model import LEARNED_POSITIONS, Positions
 from nmt.model.structured_dropout import WordDropout
 
 
@@ -31,7 +31,7 @@ class PositionedEmbedding(nn.Module):
     table: Tensor
 
     def __init__(
-        self, embedding: nn.Embedding, kind: str = "sinusoidal", word_dropout: float = 0.0
+        self, embedding: nn.Embedding, kind: str = Positions.SINUSOIDAL, word_dropout: float = 0.0
     ) -> None:
         """Wrap an embedding of size D; words are dropped before positions are added."""
         super().__init__()
@@ -39,20 +39,20 @@ class PositionedEmbedding(nn.Module):
         self.word_dropout = WordDropout(word_dropout)
         self.kind = kind
         size = embedding.embedding_dim
-        if kind == "sinusoidal":
+        if kind == Positions.SINUSOIDAL:
             self.register_buffer("table", sinusoidal_positions(0, 256, size), persistent=False)
-        if kind == "learned":
+        if kind == Positions.LEARNED:
             self.position_embedding = nn.Embedding(LEARNED_POSITIONS, size)
 
     def forward(self, ids: Tensor, start: int = 0) -> Tensor:
         """Embed ids [B, T] whose first column is at position ``start`` -> [B, T, D]."""
         size, end = self.embedding.embedding_dim, start + ids.size(1)
         scaled: Tensor = self.word_dropout(self.embedding(ids) * math.sqrt(size), ids)
-        if self.kind == "learned":
+        if self.kind == Positions.LEARNED:
             positions = torch.arange(start, end, device=ids.device)
             positions = positions.clamp_max(LEARNED_POSITIONS - 1)
             return scaled + self.position_embedding(positions) * math.sqrt(size)
-        if self.kind != "sinusoidal":
+        if self.kind != Positions.SINUSOIDAL:
             return scaled
         if end > len(self.table):
             self.table = sinusoidal_positions(0, 2 * end, size).to(self.table)

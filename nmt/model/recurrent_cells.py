@@ -8,13 +8,14 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from nmt.config.model import Cell
 from nmt.kernels.repeated_linear import Project, plain_project
 
 
 class RecurrentCell(nn.Module, ABC):
     """One layer's step. Its state is one row per sentence, [B, state_size]; the first U are h."""
 
-    kind: str
+    kind: Cell
     num_gates: int
 
     def __init__(self, hidden_size: int) -> None:
@@ -53,7 +54,7 @@ class RecurrentCell(nn.Module, ABC):
 class GruCell(RecurrentCell):
     """Gated recurrent unit (Cho et al. 2014), reset gate after the product, as in cuDNN."""
 
-    kind, num_gates = "gru", 3
+    kind, num_gates = Cell.GRU, 3
 
     @property
     def state_size(self) -> int:
@@ -73,7 +74,7 @@ class GruCell(RecurrentCell):
 class LstmCell(RecurrentCell):
     """Long short-term memory with a forget gate (Gers et al. 2000)."""
 
-    kind, num_gates = "lstm", 4
+    kind, num_gates = Cell.LSTM, 4
 
     @property
     def state_size(self) -> int:
@@ -91,4 +92,4 @@ class LstmCell(RecurrentCell):
         return torch.cat([output_gate * cell.tanh(), cell], dim=1)
 
 
-CELLS: dict[str, type[RecurrentCell]] = {"gru": GruCell, "lstm": LstmCell}
+CELLS: dict[str, type[RecurrentCell]] = {Cell.GRU: GruCell, Cell.LSTM: LstmCell}

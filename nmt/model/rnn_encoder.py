@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from nmt.config.model import RnnEncoderConfig
+from nmt.config.model import Cell, RnnEncoderConfig
 from nmt.kernels.recurrent_layer import recurrent_layer
 from nmt.model.interfaces import Encoder, EncoderOutput
 from nmt.model.layers import Dropout
@@ -29,7 +29,7 @@ class RnnEncoder(Encoder):
         self.word_dropout = WordDropout(config.word_dropout)
         self.dropout = Dropout(config.dropout)
         self.cell = CELLS[config.cell]
-        layer = {"gru": nn.GRU, "lstm": nn.LSTM}[config.cell]
+        layer = {Cell.GRU: nn.GRU, Cell.LSTM: nn.LSTM}[Cell(config.cell)]
         sizes = [config.embedding_size] + [self.output_size] * (config.num_layers - 1)
         self.layers = Modules[nn.RNNBase](
             layer(size, config.hidden_size, batch_first=True, bidirectional=config.bidirectional)

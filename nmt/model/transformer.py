@@ -9,7 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
+from nmt.config.model import (
+    NormPlace,
+    NormType,
+    Positions,
+    TransformerDecoderConfig,
+    TransformerEncoderConfig,
+)
 from nmt.kernels.linear import shared_input
 from nmt.model.attention.alibi import Alibi
 from nmt.model.attention.memory import AttentionMemory
@@ -31,25 +37,25 @@ LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
 def _norm(config: LayerConfig) -> nn.Module:
     """Layer normalisation (Ba et al. 2016) or RMS normalisation (Zhang & Sennrich 2019)."""
-    if config.norm_type == "rms":
+    if config.norm_type == NormType.RMS:
         return RmsNorm(config.hidden_size)
     return nn.LayerNorm(config.hidden_size)
 
 
 def _last_norm(config: LayerConfig) -> nn.Module:
     """The norm after the last layer: pre-norm leaves the residual stream unnormalised."""
-    return _norm(config) if config.norm == "pre" else nn.Identity()
+    return _norm(config) if config.norm == NormPlace.PRE else nn.Identity()
 
 
 def _relative_scheme(config: LayerConfig, *, causal: bool) -> RelativeScheme:
     match config.positions:
-        case "relative":
+        case Positions.RELATIVE:
             return ShawDistances()
-        case "t5_bias":
+        case Positions.T5_BIAS:
             return T5Bias(config.num_heads, causal=causal)
-        case "rotary":
+        case Positions.ROTARY:
             return Rotary(config.hidden_size // config.num_heads)
-        case "alibi":
+        case Positions.ALIBI:
             return Alibi(config.num_heads)
     return NoRelativePositions()
 
@@ -66,7 +72,7 @@ class Residual(nn.Module):
         super().__init__()
         self.norm = _norm(config)
         self.dropout = Dropout(config.dropout)
-        self.norm_first = config.norm == "pre"
+        self.norm_first = config.norm == NormPlace.PRE
 
     def before(self, states: Tensor) -> Tensor:
         """Return the sublayer's input, [B, T, D]."""
@@ -93,7 +99,7 @@ def _attention(
 
 
 def _self_attention(config: LayerConfig) -> MultiHeadAttention:
-    kind = ShawAttention if config.positions == "relative" else MultiHeadAttention
+    kind = ShawAttention if config.positions == Positions.RELATIVE else MultiHeadAttention
     return _attention(config, config.hidden_size, kind)
 
 

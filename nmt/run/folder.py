@@ -8,25 +8,17 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from nmt.config.data import INDIFFERENT
-from nmt.config.plain import flatten, from_mapping, to_mapping, to_naming_mapping
+from nmt.config.plain import (
+    changeable_settings,
+    flatten,
+    from_mapping,
+    to_mapping,
+    to_naming_mapping,
+)
 from nmt.config.schema import Config
 from nmt.data.encoded import content_hash
 from nmt.durable_file import DISK_FAILS, DISK_IS_FULL, write_durably
 from nmt.errors import UserError
-
-_DIVERGING = ("training.max_skipped", "training.on_divergence", "training.rewind_rate")
-_SAVING = ("training.save_", "training.keep_", "training.dry_run")
-_ELSEWHERE = (
-    "run.",
-    "logging.",
-    *_SAVING,
-    "training.parallel",
-    *(f"data.{key}" for key in INDIFFERENT),
-)
-_BUDGET = ("training.max_updates", "training.max_minutes")
-_FREE = (*_ELSEWHERE, *_BUDGET, *_DIVERGING, "training.kernels")
-"""Settings that may change when an unfinished run is resumed."""
 
 
 class RunFolder:
@@ -149,17 +141,18 @@ class RunFolder:
     def _refuse_changes(self, config: Config) -> None:
         before = flatten(self._settings())
         now = flatten(to_mapping(config))
-        free = _ELSEWHERE if self.summary.exists() else _FREE
+        finished = self.summary.exists()
+        free = tuple(f"{key}." for key in changeable_settings(config, finished=finished))
         changed = [
             f"{key} was {json.dumps(before.get(key))}, now {json.dumps(now.get(key))}"
             for key in sorted(before.keys() | now.keys())
             if before.get(key) != now.get(key)
-            and not key.startswith(free)
+            and not f"{key}.".startswith(free)
             and not isinstance(before.get(key, now.get(key)), Mapping)
         ]
         if changed:
             raise UserError(
-                f"{self.path} contains a {'finished ' if self.summary.exists() else ''}run with "
+                f"{self.path} contains a {'finished ' if finished else ''}run with "
                 f"different settings: {'; '.join(changed)}; restore them, or choose another run.dir"
             )
 
@@ -175,7 +168,8 @@ class RunFolder:
 
 
 def _is_foreign(file: Path) -> bool:
-    return not file.name.endswith(".partial")  # a killed write of nmt left it behind
+    """Return whether a file is not a partial one, which a killed write of nmt leaves behind."""
+    return not file.name.endswith(".partial")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -198,15 +192,6 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _name(config: Config) -> str:
     mapping = to_naming_mapping(config)
-    del mapping["run"], mapping["logging"]
-    for key in INDIFFERENT:
-        del mapping["data"][key]
-    training = mapping["training"].items()
-    mapping["training"] = {
-        key: value
-        for key, value in training
-        if key != "parallel" and not f"training.{key}".startswith(_SAVING)
-    }
     decoder = mapping["model"]["decoder"]
     attention = decoder.get("attention", {}).get("name")
     parts = dict.fromkeys((config.model.encoder.name, config.model.decoder.name))

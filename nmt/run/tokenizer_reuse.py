@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from nmt.checkpoint import Checkpoint, load_checkpoint
 from nmt.config.data import TokenizerConfig
 from nmt.config.schema import Config
+from nmt.config.training_settings import InitVocabulary
 from nmt.data.cache import cache_directory
 from nmt.data.encoded import content_hash
 from nmt.durable_file import atomic_write
@@ -13,7 +14,7 @@ from nmt.run.referenced_runs import initial_checkpoint, referenced_checkpoint
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
 from nmt.text.train_model import given_model
 
-_FREE = ("symbols", "sampling", "sample_size", "model", "target_model")
+_NOT_COMPARED = ("symbols", "sampling", "sample_size", "model", "target_model")
 """Tokenizer settings that may differ, or that are compared in another way."""
 
 
@@ -25,7 +26,7 @@ def tokenizer_settings(config: Config) -> TokenizerConfig:
     """
     training = config.training
     if training.init_from is not None:
-        if training.init_vocabulary == "new":
+        if training.init_vocabulary == InitVocabulary.NEW:
             return config.tokenizer
         key, remedy = "training.init_from", "training.init_vocabulary=new"
         file = initial_checkpoint(config)
@@ -59,7 +60,7 @@ def _refuse_other_tokenizer(
     differing = [
         f"tokenizer.{name} is {getattr(tokenizer, name)} here and {getattr(before, name)} there"
         for name in (field.name for field in fields(TokenizerConfig))
-        if name not in _FREE and getattr(tokenizer, name) != getattr(before, name)
+        if name not in _NOT_COMPARED and getattr(tokenizer, name) != getattr(before, name)
     ]
     missing = [symbol for symbol in before.symbols if symbol not in tokenizer.symbols]
     if missing:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from nmt.config.data import TokenizerKind
 from nmt.errors import UserError
 from nmt.text.model_file import (
     BYTE,
@@ -69,7 +70,7 @@ def _order_specials(parts: ModelFile) -> None:
 def _add_symbols(parts: ModelFile, symbols: Sequence[str]) -> None:
     ids = {piece.surface: index for index, piece in enumerate(parts.pieces)}
     spelled = list(symbols)
-    if parts.kind == "word":  # the piece of a word starts with the mark
+    if parts.kind == TokenizerKind.WORD:  # the piece of a word starts with the mark
         spelled += [WORD_START + symbol for symbol in symbols]
     for symbol in spelled:
         index = ids.get(symbol)

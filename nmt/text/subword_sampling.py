@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nmt.config.data import TokenizerKind
 from nmt.errors import UserError
 from nmt.text.special_tokens import WORD_START
 from nmt.text.tokenizer import Tokenizer
@@ -72,7 +73,7 @@ class SubwordSampler:
         self._by_word = not any(WORD_START in name[1:] for name in self._ids)
         self._lattice = lru_cache(_CACHED_WORDS)(self._make_lattice)
         self._pairs = lru_cache(_CACHED_WORDS)(self._make_pairs)
-        self._segment = self._draw_path if tokenizer.kind == "unigram" else self._merge
+        self._segment = self._draw_path if tokenizer.kind == TokenizerKind.UNIGRAM else self._merge
 
     def __reduce__(self) -> tuple[type["SubwordSampler"], tuple[Tokenizer, float]]:
         return SubwordSampler, (self._tokenizer, self._strength)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import sentencepiece
 
-from nmt.config.data import TokenizerConfig
+from nmt.config.data import TokenizerConfig, TokenizerKind
 from nmt.errors import UserError
 from nmt.text.model_file import ModelFile, kind_and_symbols
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK, WORD_START
@@ -54,7 +54,7 @@ class Tokenizer:
         that contain one half of it each can be more probable than the symbol and its neighbours. It
         never splits a character. The other models split at symbols first.
         """
-        return bool(self._symbols) and self.kind == "unigram"
+        return bool(self._symbols) and self.kind == TokenizerKind.UNIGRAM
 
     def __reduce__(self) -> tuple[type["Tokenizer"], tuple[bytes]]:
         return Tokenizer, (self._model,)
@@ -247,7 +247,7 @@ def _train_or_load(
 ) -> Tokenizer:
     if given is not None:
         tokenizer = Tokenizer(given_model(given, config.symbols))
-        if config.sampling and tokenizer.kind in ("char", "word"):
+        if config.sampling and tokenizer.kind in (TokenizerKind.CHAR, TokenizerKind.WORD):
             raise UserError(
                 f"tokenizer.sampling={config.sampling} needs several segmentations of a word, but "
                 f"{given} is of kind {tokenizer.kind}: set it to 0"

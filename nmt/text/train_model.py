@@ -10,7 +10,7 @@ from typing import Any
 
 import sentencepiece
 
-from nmt.config.data import TokenizerConfig
+from nmt.config.data import Normalization, TokenizerConfig, TokenizerKind
 from nmt.errors import UserError
 from nmt.text.import_model import import_model
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
@@ -80,7 +80,7 @@ def train_model(config: TokenizerConfig, sides: Sequence[Collection[str]], what:
 
 def _is_upper_bound(config: TokenizerConfig) -> bool:
     """Whether ``vocab_size`` is an upper bound instead of the exact number of pieces."""
-    return config.name in ("char", "word")
+    return config.name in (TokenizerKind.CHAR, TokenizerKind.WORD)
 
 
 def _training_lines(
@@ -91,10 +91,10 @@ def _training_lines(
     All kinds except unigram depend only on the words and their counts, not on their context.
     Counted words, one per line, save SentencePiece most of its work.
     """
-    is_space = (
-        config.normalization == "nmt_nfkc"
-    )  # a tab becomes a space; otherwise it is a character
-    if config.name == "unigram" or not (is_space or all("\t" not in word for word in words)):
+    # The rule nmt_nfkc maps a tab to a space; the other rules keep it as a character.
+    is_space = config.normalization == Normalization.NMT_NFKC
+    countable = is_space or all("\t" not in word for word in words)
+    if config.name == TokenizerKind.UNIGRAM or not countable:
         return chain.from_iterable(sides), "text"
     return _counted_lines(words), "tsv"
 

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 import sentencepiece
 
-from nmt.config.data import TokenizerConfig
+from nmt.config.data import TokenizerConfig, TokenizerKind
 from nmt.text.special_tokens import WORD_START
 
 MAX_SENTENCE_BYTES = 1 << 16
@@ -63,9 +63,9 @@ def bounds_of_words(config: TokenizerConfig, words: Mapping[str, int]) -> tuple[
     fixed = _fixed_pieces(config)
     counted = _normalized(words, config.normalization, fixed)
     characters = _required_characters(counted, config.character_coverage)
-    if config.name == "char":
+    if config.name == TokenizerKind.CHAR:
         return len(fixed), len(fixed) + len(characters)
-    if config.name == "word":
+    if config.name == TokenizerKind.WORD:
         whole = (word for word in counted if characters.issuperset(word))
         return len(fixed), len(fixed) + sum(1 for _ in whole)
     least = len(fixed) + len(characters)
@@ -75,7 +75,7 @@ def bounds_of_words(config: TokenizerConfig, words: Mapping[str, int]) -> tuple[
 def _fixed_pieces(config: TokenizerConfig) -> list[str]:
     """Return the pieces that every vocabulary contains."""
     symbols = list(config.symbols)
-    if config.name == "word":  # with and without the mark of the beginning of a word
+    if config.name == TokenizerKind.WORD:  # with and without the mark of the beginning of a word
         symbols += [WORD_START + symbol for symbol in symbols]
     return [*_SPECIALS, *symbols, *(_BYTES if config.byte_fallback else ())]
 
@@ -109,9 +109,8 @@ def _required_characters(words: Mapping[str, int], coverage: float) -> set[str]:
     del counts["\0"]  # SentencePiece ignores it
     total, covered, required = counts.total(), 0, set()
     for character, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        if np.float32(covered / total) >= np.float32(
-            coverage
-        ):  # the precision of SentencePiece's comparison
+        # SentencePiece compares in float32.
+        if np.float32(covered / total) >= np.float32(coverage):
             break
         covered += count
         required.add(character)
@@ -130,9 +129,9 @@ def _most_parts(kind: str, words: Mapping[str, int], characters: set[str]) -> in
         for word, count in words.items():
             for part in _parts(word, characters):
                 counts[part] += count
-        often = 2 if kind == "unigram" else 1
+        often = 2 if kind == TokenizerKind.UNIGRAM else 1
         parts = sum(count >= often for count in counts.values())
-    return min(parts, _SEEDS) if kind == "unigram" else parts
+    return min(parts, _SEEDS) if kind == TokenizerKind.UNIGRAM else parts
 
 
 def _number_of_parts(length: int) -> int:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from nmt.config.training_settings import DistillationConfig
+from nmt.config.training_settings import AttentionMeasure, DistillationConfig
 from nmt.data.batch import Batch
 from nmt.model.divergence import Predictions, soft_cross_entropy
 from nmt.model.interfaces import DecoderOutput
@@ -89,13 +89,13 @@ def attention_distance(student: Tensor, teacher: Tensor, real: Tensor, measure: 
         student: [B, H, T, S] of one layer; rows of zeros, of a dropped layer, have no cost.
         teacher: [B, H', T, S].
         real: [B, T] bool, True on real target tokens.
-        measure: kl | mse.
+        measure: A value of `AttentionMeasure`.
 
     Returns:
         The sum over the batch, in float32 or wider; for ``kl`` in nats.
     """
     own, given = (_mean_of_heads(weights) for weights in (student, teacher))
-    if measure == "mse":
+    if measure == AttentionMeasure.MSE:
         cost = (own - given).square()
     else:
         tiny = torch.finfo(own.dtype).tiny

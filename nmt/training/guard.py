@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from nmt.config.schema import Config
+from nmt.config.training_settings import OnDivergence, Precision
 from nmt.data.batch import Batch
 from nmt.errors import UserError
 from nmt.training.training_progress import TrainingProgress
@@ -125,7 +126,7 @@ class DivergenceGuard:
                 checkpoint to rewind to.
         """
         training = self._config.training
-        rewinds = training.on_divergence == "rewind" and progress.rewinds < MAX_REWINDS
+        rewinds = training.on_divergence == OnDivergence.REWIND and progress.rewinds < MAX_REWINDS
         earlier = self._reload(self._rewinds_since_save) if rewinds else None
         if earlier is None:
             raise UserError(f"{fault}; {self._remedies(progress, learning_rate)}")
@@ -142,9 +143,9 @@ class DivergenceGuard:
             remedies.append(f"raise schedule.warmup={config.schedule.warmup}")
         if training.clip_norm is None:
             remedies.append("set training.clip_norm")
-        if training.precision != "float32":
+        if training.precision != Precision.FLOAT32:
             remedies.append("choose training.precision=float32")
-        if training.on_divergence == "stop":
+        if training.on_divergence == OnDivergence.STOP:
             remedies.append("choose training.on_divergence=rewind")
         if progress.skipped_in_row:
             remedies.append("inspect the batch")

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from nmt.config.training_settings import TrainingConfig
+from nmt.config.training_settings import BestMetric, TrainingConfig
 from nmt.durable_file import remove_partial_files
 from nmt.errors import UserError
 
@@ -38,7 +38,7 @@ def is_due(training: TrainingConfig, update: int) -> bool:
 
 def score(scores: Mapping[str, float], metric: str) -> float:
     """Return the score of a validation by ``training.best_metric``; larger is better."""
-    return -scores[metric] if metric == "perplexity" else scores[metric]
+    return -scores[metric] if metric == BestMetric.PERPLEXITY else scores[metric]
 
 
 def runner_up(update: int) -> str:

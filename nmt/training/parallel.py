@@ -9,6 +9,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from nmt import processes
+from nmt.config.training_settings import Parallel
 from nmt.model.seq2seq import TranslationModel
 from nmt.training.data_parallel import DataParallel
 from nmt.training.parallel_strategy import ParallelStrategy
@@ -22,7 +23,7 @@ def build_strategy(name: str, model: TranslationModel) -> ParallelStrategy:
     """
     if processes.world() == 1:
         return ParallelStrategy()
-    if name == "fsdp":
+    if name == Parallel.FSDP:
         from nmt.training.sharding import ShardedDataParallel  # torch.distributed.fsdp loads slowly
 
         return ShardedDataParallel(model)

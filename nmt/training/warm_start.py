@@ -16,19 +16,25 @@ from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
 
-_FREE = ("dropout", "attention_dropout", "feed_forward_dropout", "word_dropout", "layer_drop")
+_WITHOUT_WEIGHTS = (
+    "dropout",
+    "attention_dropout",
+    "feed_forward_dropout",
+    "word_dropout",
+    "layer_drop",
+)
 """Model settings that may differ: they change the training, not the meaning of the weights."""
 
 
 def model_differences(old: ModelConfig, new: ModelConfig) -> list[str]:
-    """Return a description of each setting that differs, except those in `_FREE`."""
+    """Return a description of each setting that differs, except those in `_WITHOUT_WEIGHTS`."""
     before, now = flatten(to_mapping(old)), flatten(to_mapping(new))
     return [
         f"model.{key} is {now.get(key)} here and {before.get(key)} there"
         for key in {**before, **now}
         if before.get(key) != now.get(key)
         and not isinstance(before.get(key, now.get(key)), Mapping)
-        and key.rsplit(".", 1)[-1] not in _FREE
+        and key.rsplit(".", 1)[-1] not in _WITHOUT_WEIGHTS
     ]
 
 

@@ -307,9 +307,8 @@ def test_t5_buckets_are_exact_near_and_logarithmic_far(*, causal: bool) -> None:
 def test_rotary_products_depend_on_the_distance_alone() -> None:
     attention = build(1, 1, K)
     rotary = Rotary(K).double()
-    state = torch.randn(1, 1, K, dtype=torch.float64).expand(
-        1, 40, K
-    )  # the same piece at every position
+    # the same piece at every position
+    state = torch.randn(1, 1, K, dtype=torch.float64).expand(1, 40, K)
     with torch.no_grad():
         placed = rotary(0, 40, torch.device("cpu"))
         memory = attention.build_memory(state, None, placed)

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
-from nmt.config.data import SourceConfig
+from nmt.config.data import Format, SourceConfig
 from nmt.data.sources.columns import Columns, is_number
 from nmt.data.sources.file_patterns import find_files, find_pairs, format_suffix
 from nmt.data.sources.hub import HubPairs
@@ -22,20 +22,24 @@ from nmt.data.sources.translate_toolkit import require_toolkit
 from nmt.data.sources.translation_memories import read_tmx, read_xliff
 from nmt.errors import UserError
 
-TABLES = {"tsv": read_tsv, "csv": read_csv, "jsonl": read_json_lines, "parquet": read_parquet}
-MEMORIES = {"tmx": read_tmx, "xliff": read_xliff, "po": read_po}
-FORMATS = ("lines", *TABLES, *MEMORIES)
+TABLES = {
+    Format.TSV: read_tsv,
+    Format.CSV: read_csv,
+    Format.JSONL: read_json_lines,
+    Format.PARQUET: read_parquet,
+}
+MEMORIES = {Format.TMX: read_tmx, Format.XLIFF: read_xliff, Format.PO: read_po}
 SUFFIXES = {
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".csv": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".tmx": "tmx",
-    ".xlf": "xliff",
-    ".xliff": "xliff",
-    ".po": "po",
+    ".tsv": Format.TSV,
+    ".tab": Format.TSV,
+    ".csv": Format.CSV,
+    ".jsonl": Format.JSONL,
+    ".ndjson": Format.JSONL,
+    ".parquet": Format.PARQUET,
+    ".tmx": Format.TMX,
+    ".xlf": Format.XLIFF,
+    ".xliff": Format.XLIFF,
+    ".po": Format.PO,
 }
 
 CHUNK = 20_000  # pairs per chunk when a whole source is read into memory
@@ -103,19 +107,19 @@ def _open_two(config: SourceConfig, key: str) -> PairSource:
     if config.source is None or config.target is None:
         missing = "source" if config.source is None else "target"
         raise UserError(f"{key}.{missing} is null: a pair of files needs both sides")
-    if config.format not in (None, "lines"):
+    if config.format not in (None, Format.LINES):
         raise UserError(f"{key}.format={config.format} is the format of one file: set {key}.path")
     _refuse_idle(config, key, "two files", ("format",))
     return LinePairs(*find_pairs(config.source, config.target, (f"{key}.source", f"{key}.target")))
 
 
 def _open_path(config: SourceConfig, path: str, languages: Languages, key: str) -> PairSource:
-    form = config.format
-    if form not in (None, *FORMATS):
-        raise UserError(f"{key}.format is {form!r}; it must be one of {', '.join(FORMATS)}")
+    if config.format not in (None, *Format):
+        raise UserError(f"{key}.format is {config.format!r}; it must be one of {', '.join(Format)}")
+    form = None if config.format is None else Format(config.format)
     if "{lang}" in path:
         return _open_by_language(config, path, languages, key)
-    if form == "lines":
+    if form == Format.LINES:
         raise UserError(
             f"{key}.format=lines needs one file per language: write {{lang}} in {key}.path, "
             f"or set {key}.source and {key}.target"
@@ -134,7 +138,7 @@ def _open_by_language(
     config: SourceConfig, path: str, languages: Languages, key: str
 ) -> PairSource:
     found = SUFFIXES.get(format_suffix(Path(path)))
-    if config.format not in (None, "lines") or (config.format is None and found):
+    if config.format not in (None, Format.LINES) or (config.format is None and found):
         raise UserError(
             f"{key}.path={path} names one text file per language, but {config.format or found} has "
             f"both sides in one file: remove {{lang}}, or set {key}.format=lines"
@@ -144,19 +148,19 @@ def _open_by_language(
     return LinePairs(*find_pairs(source, target, (f"{key}.path", f"{key}.path")))
 
 
-def _format_of(file: Path, key: str) -> str:
+def _format_of(file: Path, key: str) -> Format:
     suffix = format_suffix(file)
     if suffix in SUFFIXES:
         return SUFFIXES[suffix]
     found = f"the suffix {suffix}" if suffix else "no suffix"
     raise UserError(
         f"{key}.path: {file} has {found}, so its format is unknown: "
-        f"set {key}.format to one of {', '.join(FORMATS[1:])}"
+        f"set {key}.format to one of {', '.join((*TABLES, *MEMORIES))}"
     )
 
 
 def _open_files(
-    config: SourceConfig, files: list[Path], form: str, languages: Languages, key: str
+    config: SourceConfig, files: list[Path], form: Format, languages: Languages, key: str
 ) -> PairSource:
     if form in MEMORIES:
         _refuse_idle(config, key, form, ("format",))
@@ -165,10 +169,10 @@ def _open_files(
         return FilePairs(files, read, f"{form} {languages}")
     _refuse_idle(config, key, form, ("format", "source_column", "target_column"))
     packed = next((file for file in files if file.suffix.lower() != format_suffix(file)), None)
-    if form == "parquet" and packed is not None:
+    if form == Format.PARQUET and packed is not None:
         raise UserError(f"{key}.path: {packed} is compressed twice: decompress it to plain Parquet")
     columns = _columns(config, languages, key)
-    if form == "jsonl" and columns.positions is not None:
+    if form == Format.JSONL and columns.positions is not None:
         raise UserError(
             f"{key}.source_column={config.source_column}: JSON keys have names, not numbers"
         )

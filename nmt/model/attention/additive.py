@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from nmt.config.setting import setting
 from nmt.kernels.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
-from nmt.model.attention.coverage import CoverageKind, build_coverage
+from nmt.model.attention.coverage import CoverageKind, build_coverage, coverage_setting
 from nmt.model.attention.memory import AttentionMemory
-from nmt.model.attention.settings import BuiltAttention, WindowedAttentionConfig
+from nmt.model.attention.settings import BuiltAttention, ScoreCost, WindowedAttentionConfig
 from nmt.model.attention.window import Window
 from nmt.model.layers import Linear
 
@@ -55,6 +55,15 @@ class AdditiveAttention(Attention):
         return scores.squeeze(-1)
 
 
+def additive_cost(
+    query_size: int, memory_size: int, size: int, coverage: CoverageKind
+) -> ScoreCost:
+    """Return the multiply-adds of both projections, the score vector and the coverage."""
+    fertility = memory_size if coverage == CoverageKind.FERTILITY else 0
+    vectors = 1 if coverage == CoverageKind.NONE else 2  # of the score, and of the coverage
+    return ScoreCost(memory_size * size + fertility, query_size * size, vectors * size)
+
+
 @dataclass(kw_only=True)
 class BahdanauAttentionConfig(WindowedAttentionConfig):
     """Additive attention before the state update (Bahdanau et al. 2015)."""
@@ -63,14 +72,7 @@ class BahdanauAttentionConfig(WindowedAttentionConfig):
     size: int = setting(
         256, "Size of the hidden layer that computes the scores.", unit="units", at_least=1
     )
-    coverage: str = setting(
-        CoverageKind.NONE,
-        "Whether the scores depend on earlier attention weights: not at all (none), on their sum "
-        "(sum, See et al. 2017), or on their sum over a predicted fertility (fertility, Tu et al. "
-        "2016).",
-        choices=CoverageKind,
-        before="none",
-    )
+    coverage: str = coverage_setting()
     maxout_size: int | None = setting(
         None,
         "Size of RNNsearch's maxout read-out; null: the read-out is a tanh layer.",
@@ -85,3 +87,7 @@ class BahdanauAttentionConfig(WindowedAttentionConfig):
         attention = AdditiveAttention(query_size, memory_size, self.size, window)
         coverage = build_coverage(CoverageKind(self.coverage), memory_size, self.size)
         return BuiltAttention(attention, memory_size, coverage, self.maxout_size)
+
+    def score_cost(self, query_size: int, memory_size: int) -> ScoreCost:
+        """Return the multiply-adds of the score's products."""
+        return additive_cost(query_size, memory_size, self.size, CoverageKind(self.coverage))

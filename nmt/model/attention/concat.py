@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from nmt.config.setting import setting
-from nmt.model.attention.additive import AdditiveAttention
-from nmt.model.attention.coverage import CoverageKind, build_coverage
-from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig
+from nmt.model.attention.additive import AdditiveAttention, additive_cost
+from nmt.model.attention.coverage import CoverageKind, build_coverage, coverage_setting
+from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig, ScoreCost
 
 
 @dataclass(kw_only=True)
@@ -14,14 +14,7 @@ class ConcatAttentionConfig(LuongAttentionConfig):
 
     name: str = "luong_concat"
     size: int = setting(256, "Size of the tanh layer.", unit="units", at_least=1)
-    coverage: str = setting(
-        CoverageKind.NONE,
-        "Whether the scores depend on earlier attention weights: not at all (none), on their sum "
-        "(sum, See et al. 2017), or on their sum over a predicted fertility (fertility, Tu et al. "
-        "2016).",
-        choices=CoverageKind,
-        before="none",
-    )
+    coverage: str = coverage_setting()
 
     def build(self, query_size: int, memory_size: int) -> BuiltAttention:
         """Build the attention and its coverage."""
@@ -29,3 +22,7 @@ class ConcatAttentionConfig(LuongAttentionConfig):
         attention = AdditiveAttention(query_size, memory_size, self.size, window)
         coverage = build_coverage(CoverageKind(self.coverage), memory_size, self.size)
         return BuiltAttention(attention, memory_size, coverage)
+
+    def score_cost(self, query_size: int, memory_size: int) -> ScoreCost:
+        """Return the multiply-adds of the score's products."""
+        return additive_cost(query_size, memory_size, self.size, CoverageKind(self.coverage))

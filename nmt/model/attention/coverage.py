@@ -5,9 +5,11 @@ Legend: B batch, S source length, M size of an encoder state, A size of the scor
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from torch import Tensor, nn
 
+from nmt.config.setting import setting
 from nmt.kernels.precision import at_least_float32
 
 GREATEST_FERTILITY = 2.0
@@ -20,6 +22,17 @@ class CoverageKind(StrEnum):
     NONE = "none"
     SUM = "sum"
     FERTILITY = "fertility"
+
+
+def coverage_setting() -> Any:
+    """Return the declaration of ``coverage``, which the additive scores share."""
+    return setting(
+        CoverageKind.NONE,
+        "How the scores depend on earlier attention weights: not at all (none), on their sum (sum, "
+        "See et al. 2017), or on their sum over a predicted fertility (fertility, Tu et al. 2016).",
+        choices=CoverageKind,
+        before=CoverageKind.NONE,
+    )
 
 
 @dataclass(frozen=True)

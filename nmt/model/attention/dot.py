@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nmt.kernels.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.memory import AttentionMemory
-from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig
+from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig, ScoreCost
 from nmt.model.attention.window import Window
 from nmt.model.layers import Linear
 
@@ -55,6 +55,12 @@ class DotAttention(Attention):
         return torch.bmm((query * self.scale).type_as(keys), keys.transpose(1, 2))
 
 
+def dot_cost(query_size: int, memory_size: int) -> ScoreCost:
+    """Return the multiply-adds of the scores, and of the projection where the sizes differ."""
+    resize = 0 if query_size == memory_size else memory_size * query_size
+    return ScoreCost(per_source=resize, per_pair=query_size)
+
+
 @dataclass(kw_only=True)
 class DotAttentionConfig(LuongAttentionConfig):
     """score(h_t, h_s) = h_t · h_s, the encoder states projected to the decoder's size."""
@@ -65,3 +71,7 @@ class DotAttentionConfig(LuongAttentionConfig):
         """Build the attention, whose contexts have the decoder's size."""
         attention = DotAttention(query_size, memory_size, self.build_window(query_size))
         return BuiltAttention(attention, query_size)
+
+    def score_cost(self, query_size: int, memory_size: int) -> ScoreCost:
+        """Return the multiply-adds of the score's products."""
+        return dot_cost(query_size, memory_size)

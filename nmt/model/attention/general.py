@@ -11,7 +11,7 @@ from torch import Tensor
 from nmt.kernels.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.memory import AttentionMemory
-from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig
+from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig, ScoreCost
 from nmt.model.attention.window import Window
 from nmt.model.layers import Linear
 
@@ -50,3 +50,7 @@ class GeneralAttentionConfig(LuongAttentionConfig):
         """Build the attention, whose contexts are averages of encoder states."""
         attention = GeneralAttention(query_size, memory_size, self.build_window(query_size))
         return BuiltAttention(attention, memory_size)
+
+    def score_cost(self, query_size: int, memory_size: int) -> ScoreCost:
+        """Return the multiply-adds of the score's products."""
+        return ScoreCost(per_source=memory_size * query_size, per_pair=query_size)

@@ -13,7 +13,7 @@ from nmt.config.setting import setting
 from nmt.kernels.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.memory import AttentionMemory
-from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig
+from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig, ScoreCost
 from nmt.model.attention.window import Window
 
 
@@ -69,3 +69,7 @@ class LocationAttentionConfig(LuongAttentionConfig):
         window = self.build_window(query_size)
         attention = LocationAttention(query_size, self.max_source_length, window)
         return BuiltAttention(attention, memory_size)
+
+    def score_cost(self, query_size: int, memory_size: int) -> ScoreCost:
+        """Return the multiply-adds of the score's products."""
+        return ScoreCost(per_target=query_size * self.max_source_length)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nmt.kernels.repeated_linear import Project, plain_project
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
-from nmt.model.attention.settings import BuildableAttentionConfig, BuiltAttention
+from nmt.model.attention.settings import BuildableAttentionConfig, BuiltAttention, ScoreCost
 from nmt.model.interfaces import EncoderOutput
 
 
@@ -40,8 +40,13 @@ class FixedContext(nn.Module):
 class NoAttentionConfig(BuildableAttentionConfig):
     """The decoder gets the encoder's summary at every step."""
 
+    attends = False
     name: str = "none"
 
     def build(self, query_size: int, memory_size: int) -> BuiltAttention:
         """Return no attention: `nmt.model.build` then gives the decoder a `FixedContext`."""
         return BuiltAttention(None, memory_size)
+
+    def score_cost(self, query_size: int, memory_size: int) -> ScoreCost:
+        """There are no scores."""
+        return ScoreCost()

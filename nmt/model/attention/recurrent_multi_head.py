@@ -12,7 +12,7 @@ from nmt.kernels.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.multi_head import MultiHeadAttention
-from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig
+from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig, ScoreCost
 from nmt.model.attention.window import Window
 
 
@@ -60,3 +60,9 @@ class MultiHeadAttentionConfig(LuongAttentionConfig):
         window = self.build_window(query_size)
         attention = RecurrentMultiHeadAttention(query_size, memory_size, self.num_heads, window)
         return BuiltAttention(attention, query_size)
+
+    def score_cost(self, query_size: int, memory_size: int) -> ScoreCost:
+        """Return the multiply-adds of the score's products."""
+        keys_and_values = 2 * memory_size * query_size
+        query_and_output = 2 * query_size * query_size
+        return ScoreCost(keys_and_values, query_and_output, per_pair=query_size)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from nmt.model.attention.dot import DotAttention
-from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig
+from nmt.model.attention.dot import DotAttention, dot_cost
+from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig, ScoreCost
 
 
 @dataclass(kw_only=True)
@@ -17,3 +17,7 @@ class ScaledDotAttentionConfig(LuongAttentionConfig):
         window = self.build_window(query_size)
         attention = DotAttention(query_size, memory_size, window, scaled=True)
         return BuiltAttention(attention, query_size)
+
+    def score_cost(self, query_size: int, memory_size: int) -> ScoreCost:
+        """Return the multiply-adds of the score's products."""
+        return dot_cost(query_size, memory_size)

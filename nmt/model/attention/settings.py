@@ -31,6 +31,23 @@ class BuiltAttention:
     maxout_size: int | None = None
 
 
+@dataclass(frozen=True)
+class ScoreCost:
+    """Multiply-adds of an attention's scores and projections, for `nmt bench`.
+
+    The context and the window are not included.
+
+    Attributes:
+        per_source: For each source piece, once per sentence.
+        per_target: For each target piece.
+        per_pair: For each pair of a target and a source piece.
+    """
+
+    per_source: int = 0
+    per_target: int = 0
+    per_pair: int = 0
+
+
 @dataclass(kw_only=True)
 class BuildableAttentionConfig(AttentionConfig, ABC):
     """Settings of an attention kind, which build it."""
@@ -38,6 +55,10 @@ class BuildableAttentionConfig(AttentionConfig, ABC):
     @abstractmethod
     def build(self, query_size: int, memory_size: int) -> BuiltAttention:
         """Build the attention of decoder states of ``query_size`` over encoder states."""
+
+    @abstractmethod
+    def score_cost(self, query_size: int, memory_size: int) -> ScoreCost:
+        """Return the multiply-adds of the scores for the sizes that `build` takes."""
 
 
 @dataclass(kw_only=True)
@@ -49,7 +70,7 @@ class WindowedAttentionConfig(BuildableAttentionConfig):
         "Source positions attended to: all (global), a window around the target's position "
         "(local_m), or a window around a predicted position (local_p).",
         choices=WindowKind,
-        before="global",
+        before=WindowKind.GLOBAL,
     )
     window_size: int = setting(
         10,
