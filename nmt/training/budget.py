@@ -95,6 +95,7 @@ def _rows(batch: Batch, rows: slice) -> Batch:
         target_output_ids=batch.target_output_ids[rows, :target],
         num_tokens=int(real.sum()),
         alignment=None if alignment is None else alignment[rows, :target, :source],
+        target_positions=None,
     )
 
 
