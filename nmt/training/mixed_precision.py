@@ -53,7 +53,8 @@ class MixedPrecision:
         if self._scaled:
             gradients = [p.grad for p in parameters if p.grad is not None]
             dispatch.multiply_all_(gradients, 1 / self._scale)
-        return nn.utils.clip_grad_norm_(parameters, math.inf if max_norm is None else max_norm)
+        norm = nn.utils.clip_grad_norm_(parameters, math.inf if max_norm is None else max_norm)
+        return norm.to(self._device)  # torch returns a CPU scalar where there is no gradient
 
     def update_scale(self, loss: Tensor, norm: Tensor) -> Tensor | None:
         """Adapt the scale to an update.
