@@ -274,6 +274,15 @@ def _is_intel() -> bool:
         return True
 
 
+def optimizer_reads_found_inf(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether an optimizer's step reads ``found_inf`` on the device, as its fused form does.
+
+    torch marks these optimizers by a private attribute. Where a version of torch lacks it, the host
+    decides about skipping: a flag that nobody reads would let a gradient of NaN through.
+    """
+    return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
+
+
 def multiply_all_(tensors: Iterable[Tensor], factor: float | Tensor) -> None:
     """Multiply tensors by a factor in place; one launch for all of them where torch can do that."""
     tensors = list(tensors)
