@@ -61,7 +61,7 @@ class DiscreteRate:
 
     def _draw(self, values: Tensor) -> Tensor:
         # numpy draws words faster; torch's generator provides the seed, so seeding torch suffices
-        seed = int(torch.randint(_SEEDS, ()))
+        seed = int(torch.randint(_SEEDS, (), device="cpu"))  # not torch's default device
         size = 1 if self.levels == _BYTE else 2
         words = np.asarray(SFC64(seed).random_raw((size * values.numel() + 7) // 8))
         if size == 1:
