@@ -41,6 +41,7 @@ class Job:
         taught: Whether another model teaches.
         anchored: Whether weights are held near others.
         room: The places that a pass of the last process may have before its memory runs out.
+        read_every: Updates between two reads of results from the device.
         poisoned: Updates whose loss is no number in the last process.
     """
 
@@ -54,6 +55,7 @@ class Job:
     anchored: bool = False
     room: int | None = None
     poisoned: tuple[int, ...] = ()
+    read_every: int | None = None
 
 
 @dataclass
@@ -126,7 +128,10 @@ def train(job: Job, before: list[Outcome]) -> Outcome:
         interrupted=interrupted,
         reload_checkpoint=reload,
     )
-    trainer = Trainer(model, job.corpus, job.config, services, targets=_targets(job, model))
+    targets = _targets(job, model)
+    trainer = Trainer(
+        model, job.corpus, job.config, services, targets=targets, read_every=job.read_every
+    )
     _disturb(trainer, job)
     loader = trainer._loader
     loader._maker = Recording(loader._maker.batches, None, loader._maker.max_length)
