@@ -41,7 +41,7 @@ class Path(StrEnum):
 
     PLAIN = "plain"  # PyTorch operations, differentiated by autograd
     FUSED = "fused"  # one `torch.autograd.Function` of this package
-    TORCH = "torch"  # a fused kernel that torch brings along
+    TORCH = "torch"  # a fused kernel of torch
 
 
 class Kernels(StrEnum):
@@ -135,11 +135,11 @@ def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | N
         values: [B, G, S, K].
         bias: Added to the scores, or None.
     """
-    learning = torch.is_grad_enabled()
+    recording = torch.is_grad_enabled()
     if not _may_fuse():
         compiling = torch.compiler.is_compiling()
-        return Path.TORCH if compiling and not (query.is_cpu and learning) else Path.PLAIN
-    if not (query.is_cpu and learning):
+        return Path.TORCH if compiling and not (query.is_cpu and recording) else Path.PLAIN
+    if not (query.is_cpu and recording):
         return Path.TORCH
     heads = query, keys, values
     as_projected = query.dtype in _DTYPES and all(_are_side_by_side(part) for part in heads)
@@ -260,7 +260,7 @@ def _onednn_is_enabled() -> bool:
 
 @cache
 def _onednn_is_faster(dtype: torch.dtype) -> bool:
-    """Decide by the processor's features and not by the clock, so that every run chooses alike."""
+    """Decide by the processor's features; a measurement could decide differently in each run."""
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
     if dtype == torch.bfloat16:
         return wide
@@ -284,7 +284,7 @@ def optimizer_reads_found_inf(optimizer: torch.optim.Optimizer) -> bool:
 
 
 def multiply_all_(tensors: Iterable[Tensor], factor: float | Tensor) -> None:
-    """Multiply tensors by a factor in place; one launch for all of them where torch can do that."""
+    """Multiply tensors by a factor in place, by one kernel for all of them where torch has it."""
     tensors = list(tensors)
     if _foreach_multiply_ is not None:
         _foreach_multiply_(tensors, factor)
@@ -296,7 +296,7 @@ def multiply_all_(tensors: Iterable[Tensor], factor: float | Tensor) -> None:
 def lerp_all_(
     tensors: Iterable[Tensor], ends: Iterable[Tensor], weight: float | list[Tensor]
 ) -> None:
-    """Move tensors toward other ones in place, x += weight · (end - x); lists weigh each apart."""
+    """Compute x += weight · (end - x) in place for each tensor; a list has a weight per tensor."""
     tensors, ends = list(tensors), list(ends)
     if _foreach_lerp_ is not None:
         _foreach_lerp_(tensors, ends, weight)

@@ -19,7 +19,7 @@ from nmt.kernels.dispatch import Path
 
 _BYTE, _TWO_BYTES = 2**8, 2**16
 _TOLERANCE = 0.05  # largest relative error of a probability, and of its complement, in bytes
-_SEEDS = 2**62
+_NUM_SEEDS = 2**62
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by size in bytes
 
 
@@ -61,7 +61,7 @@ class DiscreteRate:
 
     def _draw(self, values: Tensor) -> Tensor:
         # numpy draws words faster; torch's generator provides the seed, so seeding torch suffices
-        seed = int(torch.randint(_SEEDS, (), device="cpu"))  # not torch's default device
+        seed = int(torch.randint(_NUM_SEEDS, (), device="cpu"))  # not torch's default device
         size = 1 if self.levels == _BYTE else 2
         words = np.asarray(SFC64(seed).random_raw((size * values.numel() + 7) // 8))
         if size == 1:

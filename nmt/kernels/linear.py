@@ -1,7 +1,7 @@
 """Linear layers.
 
-On a CPU, autocast gives each layer a graph of casts, transpositions and views. The fast path is one
-operation instead, which saves what its gradient needs in the dtype of the product.
+On a CPU with autocast, autograd records casts, transpositions and views for each layer. The fast
+path is one autograd operation, which saves input and weight in the dtype of the product.
 
 Legend: N rows, I input size, O output size.
 """

@@ -42,7 +42,7 @@ def loop_projection() -> Project:
 
 
 class _LoopProjection:
-    """Applies layers and collects what the gradients of their weights are made of."""
+    """Applies layers and records the inputs and output gradients of each, step by step."""
 
     def __init__(self) -> None:
         self._layers: dict[nn.Linear, _LayerInLoop] = {}
@@ -82,7 +82,8 @@ class _LayerInLoop:
 class _Step(torch.autograd.Function):
     """x W^T + b; the backward pass records the input and the gradient of the output.
 
-    The token links the step to `_Gradient`, whose backward pass autograd runs after all steps'.
+    The token, an output of `_Gradient`, is an input of every step: autograd therefore runs the
+    backward pass of `_Gradient` after those of all steps.
     """
 
     @staticmethod
