@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import Path
+from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.dropout import DiscreteRate, discrete_rate, dropout
 from nmt.kernels.precision import at_least_float32
 
@@ -110,9 +110,9 @@ def attention(
         dropout_p: Probability of dropping a weight; 0 outside of training.
     """
     match dispatch.attention_path(query, keys, values, bias):
-        case Path.FUSED:
+        case KernelPath.FUSED:
             return cpu_attention(query, keys, values, mask, dropout_p)
-        case Path.TORCH:
+        case KernelPath.TORCH:
             return torch_attention(query, keys, values, mask, bias, dropout_p)
     return naive_attention(query, keys, values, mask, bias, dropout_p)
 
@@ -129,7 +129,7 @@ def join_heads(heads: Tensor) -> Tensor:
 
 def split_keys_values(projected: Tensor, num_heads: int) -> tuple[Tensor, Tensor]:
     """View a fused key/value projection [B, S, 2 · G · K] as keys and values, each [B, G, S, K]."""
-    if dispatch.split_path(projected) is Path.PLAIN:
+    if dispatch.split_path(projected) is KernelPath.PLAIN:
         keys, values = projected.chunk(2, dim=-1)
         return split_heads(keys, num_heads), split_heads(values, num_heads)
     split: tuple[Tensor, Tensor] = _SplitKeysValues.apply(  # type: ignore[no-untyped-call]

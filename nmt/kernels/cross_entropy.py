@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import Path
+from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.linear import padded_rows
 from nmt.kernels.precision import at_least_float32
 
@@ -53,7 +53,7 @@ def projected_cross_entropy(
         weight exactly, and that of the hidden vectors too if they are float32; if they are
         bfloat16, it is rounded.
     """
-    if dispatch.cross_entropy_path() is Path.PLAIN:
+    if dispatch.cross_entropy_path() is KernelPath.PLAIN:
         return plain_cross_entropy(hidden, weight, targets, label_smoothing)
     needs_gradient = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     dtype = dispatch.product_dtype(hidden)

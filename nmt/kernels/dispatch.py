@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from functools import cache, reduce
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -36,7 +36,7 @@ DEFAULT_LOGITS_PER_CHUNK = 4_000_000
 _DTYPES = (torch.float32, torch.bfloat16, torch.float64)
 
 
-class Path(StrEnum):
+class KernelPath(StrEnum):
     """A formulation of one computation."""
 
     PLAIN = "plain"  # PyTorch operations, differentiated by autograd
@@ -94,34 +94,34 @@ def _may_fuse_on_cpu(inputs: Tensor) -> bool:
 # ------------------------------------------------------------------------------- paths
 
 
-def linear_path(inputs: Tensor) -> Path:
+def linear_path(inputs: Tensor) -> KernelPath:
     """Return the path of a linear layer, `nmt.kernels.linear`; the fast one saves autograd work."""
     if torch.is_grad_enabled() and _may_fuse_on_cpu(inputs):
-        return Path.FUSED
-    return Path.PLAIN
+        return KernelPath.FUSED
+    return KernelPath.PLAIN
 
 
-def shared_input_path(inputs: Tensor) -> Path:
+def shared_input_path(inputs: Tensor) -> KernelPath:
     """Return whether the input of several linear layers is cast once (fused) or by each of them."""
-    return Path.FUSED if _may_fuse_on_cpu(inputs) else Path.PLAIN
+    return KernelPath.FUSED if _may_fuse_on_cpu(inputs) else KernelPath.PLAIN
 
 
-def feed_forward_path(states: Tensor) -> Path:
+def feed_forward_path(states: Tensor) -> KernelPath:
     """Return the path of a ReLU feed-forward block, `nmt.kernels.feed_forward`."""
-    return linear_path(states) if threshold_backward_ is not None else Path.PLAIN
+    return linear_path(states) if threshold_backward_ is not None else KernelPath.PLAIN
 
 
-def dropout_path(inputs: Tensor) -> Path:
+def dropout_path(inputs: Tensor) -> KernelPath:
     """Return the path of dropout, `nmt.kernels.dropout`; only a CPU draws numbers slowly."""
-    return Path.FUSED if inputs.is_cpu and _may_fuse() else Path.PLAIN
+    return KernelPath.FUSED if inputs.is_cpu and _may_fuse() else KernelPath.PLAIN
 
 
-def split_path(projected: Tensor) -> Path:
+def split_path(projected: Tensor) -> KernelPath:
     """Return the path of splitting a fused key/value projection, `nmt.kernels.attention`."""
     return linear_path(projected)
 
 
-def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Path:
+def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> KernelPath:
     """Return the path of scaled dot-product attention, `nmt.kernels.attention`.
 
     torch's fused kernels are made for long sequences: on a CPU, their backward pass takes several
@@ -138,13 +138,15 @@ def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | N
     recording = torch.is_grad_enabled()
     if not _may_fuse():
         compiling = torch.compiler.is_compiling()
-        return Path.TORCH if compiling and not (query.is_cpu and recording) else Path.PLAIN
+        return (
+            KernelPath.TORCH if compiling and not (query.is_cpu and recording) else KernelPath.PLAIN
+        )
     if not (query.is_cpu and recording):
-        return Path.TORCH
+        return KernelPath.TORCH
     heads = query, keys, values
     as_projected = query.dtype in _DTYPES and all(_are_side_by_side(part) for part in heads)
     possible = bias is None and query.size(1) == keys.size(1) and softmax_backward is not None
-    return Path.FUSED if possible and as_projected else Path.PLAIN
+    return KernelPath.FUSED if possible and as_projected else KernelPath.PLAIN
 
 
 def _are_side_by_side(heads: Tensor) -> bool:
@@ -154,26 +156,26 @@ def _are_side_by_side(heads: Tensor) -> bool:
     return unit == 1 and between_heads == size and between_rows >= num_heads * size
 
 
-def recurrent_path(kind: str) -> Path:
+def recurrent_path(kind: str) -> KernelPath:
     """Return the path of a recurrent layer over a whole sequence, `nmt.kernels.recurrent`."""
     has_backward = sigmoid_backward is not None and tanh_backward is not None
     known = kind in ("gru", "lstm") and has_backward
-    return Path.FUSED if known and _may_fuse() else Path.PLAIN
+    return KernelPath.FUSED if known and _may_fuse() else KernelPath.PLAIN
 
 
-def recurrent_layer_path(states: Tensor) -> Path:
+def recurrent_layer_path(states: Tensor) -> KernelPath:
     """Return the path of an encoder's layer, `nmt.kernels.recurrent_layer`; cuDNN has its own."""
-    return Path.FUSED if states.is_cpu and _may_fuse() else Path.PLAIN
+    return KernelPath.FUSED if states.is_cpu and _may_fuse() else KernelPath.PLAIN
 
 
-def cross_entropy_path() -> Path:
+def cross_entropy_path() -> KernelPath:
     """Return the path of the output layer with its loss, `nmt.kernels.cross_entropy`."""
-    return Path.FUSED if _may_fuse() else Path.PLAIN
+    return KernelPath.FUSED if _may_fuse() else KernelPath.PLAIN
 
 
-def repeated_linear_path() -> Path:
+def repeated_linear_path() -> KernelPath:
     """Return the path of linear layers in a loop over time, `nmt.kernels.repeated_linear`."""
-    return Path.FUSED if torch.is_grad_enabled() and _may_fuse() else Path.PLAIN
+    return KernelPath.FUSED if torch.is_grad_enabled() and _may_fuse() else KernelPath.PLAIN
 
 
 # ---------------------------------------------------------------------- dtypes and sizes
@@ -269,7 +271,7 @@ def _onednn_is_faster(dtype: torch.dtype) -> bool:
 
 def _is_intel() -> bool:
     try:
-        return "GenuineIntel" in FilePath("/proc/cpuinfo").read_text(encoding="utf-8")
+        return "GenuineIntel" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return True
 

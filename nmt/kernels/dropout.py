@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import Path
+from nmt.kernels.dispatch import KernelPath
 
 _BYTE, _TWO_BYTES = 2**8, 2**16
 _TOLERANCE = 0.05  # largest relative error of a probability, and of its complement, in bytes
@@ -112,7 +112,7 @@ def dropout(inputs: Tensor, probability: float) -> Tensor:
     """
     if not probability:
         return inputs
-    if dispatch.dropout_path(inputs) is Path.PLAIN:
+    if dispatch.dropout_path(inputs) is KernelPath.PLAIN:
         return plain_dropout(inputs, probability)
     rate = discrete_rate(probability)
     if not rate.threshold:

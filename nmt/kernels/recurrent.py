@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import Path
+from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.linear import weight_gradient
 
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -71,7 +71,7 @@ def run_sequence(
         States h after each step, [T, B, U], in the dtype of the gates.
     """
     state = state.type_as(gates)
-    if dispatch.recurrent_path(kind) is Path.PLAIN:
+    if dispatch.recurrent_path(kind) is KernelPath.PLAIN:
         return plain_sequence(step, gates, state, weight, bias, mask, reverse=reverse)
     padded = None if mask is None else ~mask[:, :, None]
     function = {"gru": _GruSequence, "lstm": _LstmSequence}[kind]

@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import Path
+from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.linear import weight_gradient
 
 Project = Callable[[nn.Linear, Tensor], Tensor]
@@ -36,7 +36,7 @@ def loop_projection() -> Project:
     Each loop needs a function of its own. It may be used for any number of layers, whose weights
     must not change before the backward pass.
     """
-    if dispatch.repeated_linear_path() is Path.PLAIN:
+    if dispatch.repeated_linear_path() is KernelPath.PLAIN:
         return plain_project
     return _LoopProjection()
 
