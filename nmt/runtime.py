@@ -94,6 +94,7 @@ def _own_device(name: str) -> torch.device:
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
     """Return the dtype of products; ``auto`` is bfloat16 if the device computes faster in it.
 
+    A CUDA device does from compute capability 8.0 on; a CPU is measured; MPS uses float32.
     Processes that train together use bfloat16 only if all of their devices do.
 
     Raises:

@@ -27,6 +27,8 @@ class Batch:
         alignment: [B, T, S] float32, the given links as a distribution over the source pieces of
             each target piece; a row of zeros for pieces without links, such as EOS. None if links
             were not requested.
+        target_positions: [N] int64, the flat indices, into B · T, of the target pieces to predict,
+            in ascending order. None until `to` computes them.
     """
 
     source_ids: Tensor
@@ -35,9 +37,14 @@ class Batch:
     target_output_ids: Tensor
     num_tokens: int
     alignment: Tensor | None = None
+    target_positions: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
-        """Return the batch on a device; the copy to a GPU is asynchronous."""
+        """Return the batch on a device; the copy to a GPU is asynchronous.
+
+        The target positions are computed before the copy: their number depends on the ids, so the
+        host would have to wait for a GPU that computes them.
+        """
         return Batch(
             _moved(self.source_ids, device),
             _moved(self.source_mask, device),
@@ -45,7 +52,17 @@ class Batch:
             _moved(self.target_output_ids, device),
             self.num_tokens,
             None if self.alignment is None else _moved(self.alignment, device),
+            _moved(self._positions(), device),
         )
+
+    def at_targets(self, values: Tensor) -> Tensor:
+        """Return the rows of values [B, T, ...] that belong to pieces to predict, as [N, ...]."""
+        return values.flatten(0, 1).index_select(0, self._positions())
+
+    def _positions(self) -> Tensor:
+        if self.target_positions is not None:
+            return self.target_positions
+        return (self.target_output_ids != PAD).flatten().nonzero()[:, 0]
 
     @classmethod
     def of_arrays(cls, arrays: PaddedPairs) -> "Batch":
@@ -63,9 +80,7 @@ class Batch:
 
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and tensor.device.type == "cpu":
-        tensor = (
-            tensor.pin_memory()
-        )  # a copy from pageable memory would block until the device is idle
+        tensor = tensor.pin_memory()  # a copy from pageable memory would block the host
     return tensor.to(device, non_blocking=True)
 
 

@@ -1,1 +1,1 @@
-"""Fast paths of what the models compute; each file begins with the plain PyTorch formulation."""
+"""Fast paths of the models' layers; each file begins with the plain PyTorch formulation."""

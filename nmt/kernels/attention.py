@@ -1,9 +1,9 @@
 """Scaled dot-product attention in three implementations: naive, torch and cpu.
 
-``naive`` is the formula. ``torch`` is torch's fused kernel. ``cpu`` is one operation for short
-sentences on a CPU: it normalises weights in float32 and keeps them for the gradient, with a byte
-each for dropout, and it writes gradients in the layout of the projections, so that nothing is
-concatenated or transposed afterwards.
+``naive`` is the formula. ``torch`` is torch's fused kernel. ``cpu`` is one autograd operation for
+short sentences on a CPU. It normalises the weights in float32 and saves them for the backward pass,
+together with a dropout mask of one byte per weight. It writes gradients in the layout of
+the projections, so that they need no concatenation or transposition.
 
 Legend: B batch, T query length, S key length, H heads, G heads of keys and values, K head
 size, which is d_k in the formulas.
@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import Path
+from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.dropout import DiscreteRate, discrete_rate, dropout
 from nmt.kernels.precision import at_least_float32
 
@@ -70,7 +70,7 @@ def torch_attention(
     bias: Tensor | None = None,
     dropout_p: float = 0.0,
 ) -> Tensor:
-    """Return the same by torch's fused kernel; see `attention`."""
+    """Compute `attention` by torch's fused kernel."""
     if bias is not None:
         bias = bias.type_as(query)[None]  # its kernels require all four axes
         mask = bias if mask is None else torch.where(mask, bias, float("-inf"))
@@ -84,7 +84,7 @@ def torch_attention(
 def cpu_attention(
     query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout_p: float = 0.0
 ) -> Tensor:
-    """Return the same, for H = G and without a bias, by one operation; see `attention`."""
+    """Compute `attention`, for H = G and without a bias, by one autograd operation."""
     with torch.autocast("cpu", enabled=False):
         context: Tensor = _CpuAttention.apply(  # type: ignore[no-untyped-call]
             query, keys, values, mask, discrete_rate(dropout_p)
@@ -111,9 +111,9 @@ def attention(
         dropout_p: Probability of dropping a weight; 0 outside of training.
     """
     match dispatch.attention_path(query, keys, values, bias):
-        case Path.FUSED:
+        case KernelPath.FUSED:
             return cpu_attention(query, keys, values, mask, dropout_p)
-        case Path.TORCH:
+        case KernelPath.TORCH:
             return torch_attention(query, keys, values, mask, bias, dropout_p)
     return naive_attention(query, keys, values, mask, bias, dropout_p)
 
@@ -130,7 +130,7 @@ def join_heads(heads: Tensor) -> Tensor:
 
 def split_keys_values(projected: Tensor, num_heads: int) -> tuple[Tensor, Tensor]:
     """View a fused key/value projection [B, S, 2 · G · K] as keys and values, each [B, G, S, K]."""
-    if dispatch.split_path(projected) is Path.PLAIN:
+    if dispatch.split_path(projected) is KernelPath.PLAIN:
         keys, values = projected.chunk(2, dim=-1)
         return split_heads(keys, num_heads), split_heads(values, num_heads)
     split: tuple[Tensor, Tensor] = _SplitKeysValues.apply(  # type: ignore[no-untyped-call]
@@ -140,7 +140,11 @@ def split_keys_values(projected: Tensor, num_heads: int) -> tuple[Tensor, Tensor
 
 
 class _SplitKeysValues(torch.autograd.Function):
-    """Splits the projection; its backward pass reuses a buffer that holds both gradients."""
+    """Splits the projection into keys and values.
+
+    The backward pass of `_CpuAttention` writes both gradients to one buffer in the layout of the
+    projection. Where they arrive so, that buffer is the gradient of the projection, without a copy.
+    """
 
     @staticmethod
     def forward(ctx: Any, projected: Tensor, num_heads: int) -> tuple[Tensor, ...]:

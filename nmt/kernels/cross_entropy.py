@@ -1,4 +1,4 @@
-"""The output layer with its label-smoothed cross-entropy, without holding all logits.
+"""The output layer with its label-smoothed cross-entropy, without storing all logits.
 
 Legend: N target pieces of a batch, O decoder output size, V vocabulary, R rows of a chunk.
 """
@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import Path
+from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.linear import padded_rows
 from nmt.kernels.precision import at_least_float32
 
@@ -31,13 +31,13 @@ def plain_cross_entropy(
 def projected_cross_entropy(
     hidden: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float
 ) -> tuple[Tensor, Tensor]:
-    """Return the summed cross-entropy of ``hidden @ weight.T``, without ever holding all of it.
+    """Return the summed cross-entropy of logits ``hidden @ weight.T``, a chunk of rows at a time.
 
     The target distribution is (1 - e) on the target plus e / V everywhere (Szegedy et al. 2016,
-    section 7). The fast path computes a chunk of logits at a time, in the autocast dtype, and
-    normalises them in one pass; sums are float32. It computes the gradients in the same pass, so
-    the backward pass only scales them. The part of them that is due to smoothing is the same for
-    every piece and is added once.
+    section 7). The fast path never stores all logits: it computes a chunk of them in the autocast
+    dtype, adds the chunk's loss to float32 sums, and computes the chunk's gradients in the forward
+    pass, so that the backward pass only scales them. The part of the gradients that is due to
+    smoothing is the same for every piece and is added once.
 
     Args:
         hidden: [N, O].
@@ -53,12 +53,12 @@ def projected_cross_entropy(
         weight exactly, and that of the hidden vectors too if they are float32; if they are
         bfloat16, it is rounded.
     """
-    if dispatch.cross_entropy_path() is Path.PLAIN:
+    if dispatch.cross_entropy_path() is KernelPath.PLAIN:
         return plain_cross_entropy(hidden, weight, targets, label_smoothing)
-    learning = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
+    needs_gradient = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     dtype = dispatch.product_dtype(hidden)
     smoothed, exact = _ProjectedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden, weight, targets, label_smoothing, dtype, learning
+        hidden, weight, targets, label_smoothing, dtype, needs_gradient
     )
     return smoothed, exact
 
@@ -72,16 +72,16 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         targets: Tensor,
         smoothing: float,
         dtype: torch.dtype,
-        learning: bool,
+        needs_gradient: bool,
     ) -> tuple[Tensor, Tensor]:
         ctx.hidden_dtype, count = hidden.dtype, len(hidden)
         rows = padded_rows(hidden, dtype)
         targets = functional.pad(targets, (0, len(rows) - count))
-        sums = _Sums.zeros(rows, weight, learning)
+        sums = _Sums.zeros(rows, weight, needs_gradient)
         factor = weight.to(dtype)
         mean = factor.mean(dim=0, dtype=torch.float32)  # h · mean is the mean of all logits of h
-        few = dispatch.ROW_MULTIPLES[1]  # with it, a chunk needs no padding of its own
-        size = dispatch.logits_rows(len(weight), rows.device, multiple=few)
+        multiple = dispatch.ROW_MULTIPLES[1]  # a chunk of such a size needs no padding
+        size = dispatch.logits_rows(len(weight), rows.device, multiple=multiple)
         with torch.autocast(rows.device.type, enabled=False):
             for start in range(0, len(rows), size):
                 chunk = slice(start, start + size)
@@ -107,7 +107,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
 
 @dataclass
 class _Sums:
-    """What grows from chunk to chunk: both losses and, while training, the gradients."""
+    """Sums over chunks: both losses and, while gradients are recorded, the gradients."""
 
     smoothed: Tensor
     exact: Tensor
@@ -115,10 +115,10 @@ class _Sums:
     grad_weight: Tensor | None
 
     @classmethod
-    def zeros(cls, rows: Tensor, weight: Tensor, learning: bool) -> "_Sums":
+    def zeros(cls, rows: Tensor, weight: Tensor, needs_gradient: bool) -> "_Sums":
         smoothed = torch.zeros((), dtype=torch.float32, device=rows.device)
-        grad_rows = torch.empty_like(rows) if learning else None
-        grad_weight = torch.zeros_like(weight) if learning else None
+        grad_rows = torch.empty_like(rows) if needs_gradient else None
+        grad_weight = torch.zeros_like(weight) if needs_gradient else None
         return cls(smoothed, torch.zeros_like(smoothed), grad_rows, grad_weight)
 
 
@@ -135,20 +135,20 @@ def _add_chunk(
     """Add the loss and the gradients of one chunk to the sums.
 
     Args:
-        sums: They are changed in place.
+        sums: Updated in place.
         chunk: Its rows among all of them.
         rows: [R, O].
         weight: [V, O], in the dtype of the rows.
         mean: [O], float32, of the weight's rows.
         targets: [R, 1].
         smoothing: e.
-        count: N; rows of the batch from there on are padding.
+        count: N; the rows after the first N are padding.
     """
     real = max(0, count - chunk.start)
     logits = rows @ weight.T
     if sums.grad_rows is None:
         logits = logits.float()  # validation reports the likelihood without rounding
-    error = logits.softmax(dim=1)  # first the probabilities, then their difference to the target
+    error = logits.softmax(dim=1)  # probabilities; below, the target distribution is subtracted
     likeliest = error.amax(dim=1, keepdim=True)
     _put(error, targets, error.new_zeros(len(targets), 1))
     others = error.sum(dim=1, keepdim=True)

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from functools import cache, reduce
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -36,12 +36,12 @@ DEFAULT_LOGITS_PER_CHUNK = 4_000_000
 _DTYPES = (torch.float32, torch.bfloat16, torch.float64)
 
 
-class Path(StrEnum):
+class KernelPath(StrEnum):
     """A formulation of one computation."""
 
     PLAIN = "plain"  # PyTorch operations, differentiated by autograd
     FUSED = "fused"  # one `torch.autograd.Function` of this package
-    TORCH = "torch"  # a fused kernel that torch brings along
+    TORCH = "torch"  # a fused kernel of torch
 
 
 class Kernels(StrEnum):
@@ -94,34 +94,34 @@ def _may_fuse_on_cpu(inputs: Tensor) -> bool:
 # ------------------------------------------------------------------------------- paths
 
 
-def linear_path(inputs: Tensor) -> Path:
+def linear_path(inputs: Tensor) -> KernelPath:
     """Return the path of a linear layer, `nmt.kernels.linear`; the fast one saves autograd work."""
     if torch.is_grad_enabled() and _may_fuse_on_cpu(inputs):
-        return Path.FUSED
-    return Path.PLAIN
+        return KernelPath.FUSED
+    return KernelPath.PLAIN
 
 
-def shared_input_path(inputs: Tensor) -> Path:
+def shared_input_path(inputs: Tensor) -> KernelPath:
     """Return whether the input of several linear layers is cast once (fused) or by each of them."""
-    return Path.FUSED if _may_fuse_on_cpu(inputs) else Path.PLAIN
+    return KernelPath.FUSED if _may_fuse_on_cpu(inputs) else KernelPath.PLAIN
 
 
-def feed_forward_path(states: Tensor) -> Path:
+def feed_forward_path(states: Tensor) -> KernelPath:
     """Return the path of a ReLU feed-forward block, `nmt.kernels.feed_forward`."""
-    return linear_path(states) if threshold_backward_ is not None else Path.PLAIN
+    return linear_path(states) if threshold_backward_ is not None else KernelPath.PLAIN
 
 
-def dropout_path(inputs: Tensor) -> Path:
+def dropout_path(inputs: Tensor) -> KernelPath:
     """Return the path of dropout, `nmt.kernels.dropout`; only a CPU draws numbers slowly."""
-    return Path.FUSED if inputs.is_cpu and _may_fuse() else Path.PLAIN
+    return KernelPath.FUSED if inputs.is_cpu and _may_fuse() else KernelPath.PLAIN
 
 
-def split_path(projected: Tensor) -> Path:
+def split_path(projected: Tensor) -> KernelPath:
     """Return the path of splitting a fused key/value projection, `nmt.kernels.attention`."""
     return linear_path(projected)
 
 
-def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Path:
+def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> KernelPath:
     """Return the path of scaled dot-product attention, `nmt.kernels.attention`.
 
     torch's fused kernels are made for long sequences: on a CPU, their backward pass takes several
@@ -135,16 +135,18 @@ def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | N
         values: [B, G, S, K].
         bias: Added to the scores, or None.
     """
-    learning = torch.is_grad_enabled()
+    recording = torch.is_grad_enabled()
     if not _may_fuse():
         compiling = torch.compiler.is_compiling()
-        return Path.TORCH if compiling and not (query.is_cpu and learning) else Path.PLAIN
-    if not (query.is_cpu and learning):
-        return Path.TORCH
+        return (
+            KernelPath.TORCH if compiling and not (query.is_cpu and recording) else KernelPath.PLAIN
+        )
+    if not (query.is_cpu and recording):
+        return KernelPath.TORCH
     heads = query, keys, values
     as_projected = query.dtype in _DTYPES and all(_are_side_by_side(part) for part in heads)
     possible = bias is None and query.size(1) == keys.size(1) and softmax_backward is not None
-    return Path.FUSED if possible and as_projected else Path.PLAIN
+    return KernelPath.FUSED if possible and as_projected else KernelPath.PLAIN
 
 
 def _are_side_by_side(heads: Tensor) -> bool:
@@ -154,26 +156,26 @@ def _are_side_by_side(heads: Tensor) -> bool:
     return unit == 1 and between_heads == size and between_rows >= num_heads * size
 
 
-def recurrent_path(kind: str) -> Path:
+def recurrent_path(kind: str) -> KernelPath:
     """Return the path of a recurrent layer over a whole sequence, `nmt.kernels.recurrent`."""
     has_backward = sigmoid_backward is not None and tanh_backward is not None
     known = kind in ("gru", "lstm") and has_backward
-    return Path.FUSED if known and _may_fuse() else Path.PLAIN
+    return KernelPath.FUSED if known and _may_fuse() else KernelPath.PLAIN
 
 
-def recurrent_layer_path(states: Tensor) -> Path:
+def recurrent_layer_path(states: Tensor) -> KernelPath:
     """Return the path of an encoder's layer, `nmt.kernels.recurrent_layer`; cuDNN has its own."""
-    return Path.FUSED if states.is_cpu and _may_fuse() else Path.PLAIN
+    return KernelPath.FUSED if states.is_cpu and _may_fuse() else KernelPath.PLAIN
 
 
-def cross_entropy_path() -> Path:
+def cross_entropy_path() -> KernelPath:
     """Return the path of the output layer with its loss, `nmt.kernels.cross_entropy`."""
-    return Path.FUSED if _may_fuse() else Path.PLAIN
+    return KernelPath.FUSED if _may_fuse() else KernelPath.PLAIN
 
 
-def repeated_linear_path() -> Path:
+def repeated_linear_path() -> KernelPath:
     """Return the path of linear layers in a loop over time, `nmt.kernels.repeated_linear`."""
-    return Path.FUSED if torch.is_grad_enabled() and _may_fuse() else Path.PLAIN
+    return KernelPath.FUSED if torch.is_grad_enabled() and _may_fuse() else KernelPath.PLAIN
 
 
 # ---------------------------------------------------------------------- dtypes and sizes
@@ -260,7 +262,7 @@ def _onednn_is_enabled() -> bool:
 
 @cache
 def _onednn_is_faster(dtype: torch.dtype) -> bool:
-    """Decide by the processor's features and not by the clock, so that every run chooses alike."""
+    """Decide by the processor's features; a measurement could decide differently in each run."""
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
     if dtype == torch.bfloat16:
         return wide
@@ -269,13 +271,22 @@ def _onednn_is_faster(dtype: torch.dtype) -> bool:
 
 def _is_intel() -> bool:
     try:
-        return "GenuineIntel" in FilePath("/proc/cpuinfo").read_text(encoding="utf-8")
+        return "GenuineIntel" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return True
 
 
+def optimizer_reads_found_inf(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether an optimizer's step reads ``found_inf`` on the device, as its fused form does.
+
+    torch marks these optimizers by a private attribute. Where a version of torch lacks it, the host
+    decides about skipping: a flag that nobody reads would let a gradient of NaN through.
+    """
+    return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
+
+
 def multiply_all_(tensors: Iterable[Tensor], factor: float | Tensor) -> None:
-    """Multiply tensors by a factor in place; one launch for all of them where torch can do that."""
+    """Multiply tensors by a factor in place, by one kernel for all of them where torch has it."""
     tensors = list(tensors)
     if _foreach_multiply_ is not None:
         _foreach_multiply_(tensors, factor)
@@ -287,7 +298,7 @@ def multiply_all_(tensors: Iterable[Tensor], factor: float | Tensor) -> None:
 def lerp_all_(
     tensors: Iterable[Tensor], ends: Iterable[Tensor], weight: float | list[Tensor]
 ) -> None:
-    """Move tensors toward other ones in place, x += weight · (end - x); lists weigh each apart."""
+    """Compute x += weight · (end - x) in place for each tensor; a list has a weight per tensor."""
     tensors, ends = list(tensors), list(ends)
     if _foreach_lerp_ is not None:
         _foreach_lerp_(tensors, ends, weight)

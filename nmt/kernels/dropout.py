@@ -15,11 +15,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import Path
+from nmt.kernels.dispatch import KernelPath
 
 _BYTE, _TWO_BYTES = 2**8, 2**16
 _TOLERANCE = 0.05  # largest relative error of a probability, and of its complement, in bytes
-_SEEDS = 2**62
+_NUM_SEEDS = 2**62
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by size in bytes
 
 
@@ -61,7 +61,7 @@ class DiscreteRate:
 
     def _draw(self, values: Tensor) -> Tensor:
         # numpy draws words faster; torch's generator provides the seed, so seeding torch suffices
-        seed = int(torch.randint(_SEEDS, ()))
+        seed = int(torch.randint(_NUM_SEEDS, (), device="cpu"))  # not torch's default device
         size = 1 if self.levels == _BYTE else 2
         words = np.asarray(SFC64(seed).random_raw((size * values.numel() + 7) // 8))
         if size == 1:
@@ -112,7 +112,7 @@ def dropout(inputs: Tensor, probability: float) -> Tensor:
     """
     if not probability:
         return inputs
-    if dispatch.dropout_path(inputs) is Path.PLAIN:
+    if dispatch.dropout_path(inputs) is KernelPath.PLAIN:
         return plain_dropout(inputs, probability)
     rate = discrete_rate(probability)
     if not rate.threshold:

@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import Path
+from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.dropout import DiscreteRate, discrete_rate, dropout
 from nmt.kernels.linear import padded_rows, product, weight_gradient
 
@@ -88,7 +88,7 @@ def feed_forward(
         bias_2: [D].
         dropout_p: Probability of dropping a hidden unit; 0 outside of training.
     """
-    if dispatch.feed_forward_path(states) is Path.PLAIN:
+    if dispatch.feed_forward_path(states) is KernelPath.PLAIN:
         return plain_feed_forward(states, weight_1, bias_1, weight_2, bias_2, dropout_p)
     dtype = dispatch.product_dtype(states)
     with torch.autocast("cpu", enabled=False):

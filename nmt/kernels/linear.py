@@ -1,7 +1,7 @@
 """Linear layers.
 
-On a CPU, autocast gives each layer a graph of casts, transpositions and views. The fast path is one
-operation instead, which saves what its gradient needs in the dtype of the product.
+On a CPU with autocast, autograd records casts, transpositions and views for each layer. The fast
+path is one autograd operation, which saves input and weight in the dtype of the product.
 
 Legend: N rows, I input size, O output size.
 """
@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import Path
+from nmt.kernels.dispatch import KernelPath
 
 
 def plain_linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -54,7 +54,7 @@ class _Linear(torch.autograd.Function):
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return x W^T + b of inputs [..., I], weight [O, I] and bias [O], in the autocast dtype."""
-    if dispatch.linear_path(inputs) is Path.PLAIN:
+    if dispatch.linear_path(inputs) is KernelPath.PLAIN:
         return plain_linear(inputs, weight, bias)
     dtype = dispatch.product_dtype(inputs)
     with torch.autocast("cpu", enabled=False):
@@ -64,7 +64,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 def shared_input(inputs: Tensor) -> Tensor:
     """Return the input of several linear layers, cast once where each of them would cast it."""
-    if dispatch.shared_input_path(inputs) is Path.PLAIN:
+    if dispatch.shared_input_path(inputs) is KernelPath.PLAIN:
         return inputs
     return inputs.to(dispatch.product_dtype(inputs))
 

@@ -1,8 +1,8 @@
 """A recurrent layer over a whole sequence.
 
-Stepped by autograd, the weights get their gradient at every step. The fast path has a backward pass
-of its own: one product over all steps makes that gradient, and the factors of its loop are computed
-for all steps beforehand.
+Autograd would compute a gradient of the weights at every step and sum these. The fast path has a
+backward pass of its own: one product over all steps computes that gradient, and the factors that
+its loop needs are computed for all steps before the loop.
 
 Legend: B batch, T length, U units, G gates of a cell (3 of a GRU, 4 of an LSTM).
 """
@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import Path
+from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.linear import weight_gradient
 
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -71,7 +71,7 @@ def run_sequence(
         States h after each step, [T, B, U], in the dtype of the gates.
     """
     state = state.type_as(gates)
-    if dispatch.recurrent_path(kind) is Path.PLAIN:
+    if dispatch.recurrent_path(kind) is KernelPath.PLAIN:
         return plain_sequence(step, gates, state, weight, bias, mask, reverse=reverse)
     padded = None if mask is None else ~mask[:, :, None]
     function = {"gru": _GruSequence, "lstm": _LstmSequence}[kind]
@@ -85,7 +85,7 @@ def _steps(length: int, reverse: bool) -> range:
 
 
 def _previous(states: Tensor, first: Tensor, reverse: bool) -> Tensor:
-    """Return the states before each step, [T, B, ...], given those after it and the first."""
+    """Return the states before each step, [T, B, ...], from those after it and the first state."""
     if reverse:
         return torch.cat([states[1:], first[None]])
     return torch.cat([first[None], states[:-1]])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import Path
+from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.linear import linear
 from nmt.kernels.recurrent import Step, run_sequence
 
@@ -39,7 +39,7 @@ def recurrent_layer(
     Returns:
         States [B, S, D], 0 on pads, and the final h of each direction, [B, D].
     """
-    if dispatch.recurrent_layer_path(states) is Path.PLAIN:
+    if dispatch.recurrent_layer_path(states) is KernelPath.PLAIN:
         return plain_recurrent_layer(layer, states, mask)
     steps = states.transpose(0, 1)
     full = bool(mask.all())

@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import Path
+from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.linear import weight_gradient
 
 Project = Callable[[nn.Linear, Tensor], Tensor]
@@ -36,13 +36,13 @@ def loop_projection() -> Project:
     Each loop needs a function of its own. It may be used for any number of layers, whose weights
     must not change before the backward pass.
     """
-    if dispatch.repeated_linear_path() is Path.PLAIN:
+    if dispatch.repeated_linear_path() is KernelPath.PLAIN:
         return plain_project
     return _LoopProjection()
 
 
 class _LoopProjection:
-    """Applies layers and collects what the gradients of their weights are made of."""
+    """Applies layers and records the inputs and output gradients of each, step by step."""
 
     def __init__(self) -> None:
         self._layers: dict[nn.Linear, _LayerInLoop] = {}
@@ -82,7 +82,8 @@ class _LayerInLoop:
 class _Step(torch.autograd.Function):
     """x W^T + b; the backward pass records the input and the gradient of the output.
 
-    The token links the step to `_Gradient`, whose backward pass autograd runs after all steps'.
+    The token, an output of `_Gradient`, is an input of every step: autograd therefore runs the
+    backward pass of `_Gradient` after those of all steps.
     """
 
     @staticmethod

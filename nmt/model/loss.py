@@ -106,8 +106,10 @@ def target_loss(
     model: TranslationModel, hidden: Tensor, batch: Batch, label_smoothing: float
 ) -> Loss:
     """Sum the cross-entropy of a batch's target pieces, given hidden vectors [B, T, O]."""
-    real = batch.target_output_ids != PAD
     smoothed, exact = projected_cross_entropy(
-        hidden[real], model.output.weight, batch.target_output_ids[real], label_smoothing
+        batch.at_targets(hidden),
+        model.output.weight,
+        batch.at_targets(batch.target_output_ids),
+        label_smoothing,
     )
     return Loss(smoothed, exact, batch.num_tokens)

@@ -54,6 +54,7 @@ class PositionedEmbedding(nn.Module):
             return scaled + self.position_embedding(positions) * math.sqrt(size)
         if self.kind != Positions.SINUSOIDAL:
             return scaled
-        if end > len(self.table):
-            self.table = sinusoidal_positions(0, 2 * end, size).to(self.table)
-        return scaled + self.table[start:end]
+        table = self.table  # a constant; a longer one replaces it, also in other threads
+        if end > len(table):
+            table = self.table = sinusoidal_positions(0, 2 * end, size).to(table)
+        return scaled + table[start:end]

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from nmt.data.batch import Batch
 from nmt.model.seq2seq import TranslationModel
-from nmt.text.special_tokens import PAD
 
 Shard = Callable[[Sequence[Tensor], Sequence[Tensor]], Sequence[Tensor]]
 """Returns this process's shards of full tensors; see `ParallelStrategy.shard`."""
@@ -101,7 +100,7 @@ def fisher_information(
     tokens = 0
     for batch in batches:
         output = model(batch.source_ids, batch.source_mask, batch.target_input_ids)
-        hidden = output.hidden[batch.target_output_ids != PAD]
+        hidden = batch.at_targets(output.hidden)
         log_probs = model.logits(hidden).float().log_softmax(dim=-1)
         sampled = torch.multinomial(log_probs.detach().exp(), 1, generator=generator)
         gradients = torch.autograd.grad(

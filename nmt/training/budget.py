@@ -95,6 +95,7 @@ def _rows(batch: Batch, rows: slice) -> Batch:
         target_output_ids=batch.target_output_ids[rows, :target],
         num_tokens=int(real.sum()),
         alignment=None if alignment is None else alignment[rows, :target, :source],
+        target_positions=None,
     )
 
 
@@ -164,7 +165,7 @@ class MemoryBudget:
             parts = self._smaller(parts, None if failed is None else parts[failed], progress)
 
     def _try(self, parts: list[Batch], tokens: int, run: Pass, loss: Tensor) -> int | None:
-        """Run all parts; return the index of the one that ran out of memory, after it is freed."""
+        """Run all parts; return the index of the part that ran out of memory, None if all fit."""
         for index, part in enumerate(parts):
             try:
                 loss += run(part, tokens, index == len(parts) - 1)

@@ -61,17 +61,17 @@ class Teacher:
             batch: The batch.
             taught: The teacher's output for the batch.
         """
-        real, share = batch.target_output_ids != PAD, self.config.weight
+        share = self.config.weight
         cost = soft_cross_entropy(
-            Predictions(output.hidden[real], student.output.weight),
-            Predictions(taught.hidden[real], self.model.output.weight),
+            Predictions(batch.at_targets(output.hidden), student.output.weight),
+            Predictions(batch.at_targets(taught.hidden), self.model.output.weight),
             self.config.temperature,
         )
         loss = replace(loss, smoothed=(1 - share) * loss.smoothed)
         loss = loss.plus("distillation_loss", cost, share)
         if output.weights is None or taught.weights is None or not self.needs_weights:
             return loss
-        layer = self.config.attention_layer
+        layer, real = self.config.attention_layer, batch.target_output_ids != PAD
         cost = attention_distance(
             output.weights[:, layer], taught.weights[:, layer], real, self.config.attention_measure
         )

@@ -53,7 +53,8 @@ class MixedPrecision:
         if self._scaled:
             gradients = [p.grad for p in parameters if p.grad is not None]
             dispatch.multiply_all_(gradients, 1 / self._scale)
-        return nn.utils.clip_grad_norm_(parameters, math.inf if max_norm is None else max_norm)
+        norm = nn.utils.clip_grad_norm_(parameters, math.inf if max_norm is None else max_norm)
+        return norm.to(self._device)  # torch returns a CPU scalar where there is no gradient
 
     def update_scale(self, loss: Tensor, norm: Tensor) -> Tensor | None:
         """Adapt the scale to an update.
@@ -72,13 +73,13 @@ class MixedPrecision:
             return None
         finite = loss.isfinite() & norm.isfinite()
         overflow = loss.isfinite() & ~norm.isfinite()
-        at_fault = overflow & (self._scale > 1)
+        scale_too_large = overflow & (self._scale > 1)
         count = torch.where(overflow, 0, self._finite_updates + finite.long())
         grows = count >= _GROWTH_INTERVAL
         factor = torch.where(overflow, 0.5, torch.where(grows, 2.0, 1.0))
         self._scale = self._scale * factor
         self._finite_updates = torch.where(grows, 0, count)
-        return at_fault
+        return scale_too_large
 
     def scalars(self) -> dict[str, float]:
         """Return the scale for the metric log, by name; empty where nothing is scaled."""

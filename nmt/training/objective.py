@@ -10,7 +10,6 @@ from nmt.model.divergence import Predictions, symmetric_divergence
 from nmt.model.interfaces import DecoderOutput
 from nmt.model.loss import Loss, needs_attention_weights, output_loss
 from nmt.model.seq2seq import TranslationModel
-from nmt.text.special_tokens import PAD
 from nmt.training.anchor import Anchor
 from nmt.training.distillation import Teacher
 
@@ -70,17 +69,18 @@ class Objective:
         if not alpha:
             return loss
         first, second = output.hidden.chunk(2)
-        real = batch.target_output_ids != PAD
         divergence = symmetric_divergence(
-            Predictions(first[real], model.output.weight),
-            Predictions(second[real], model.output.weight),
+            Predictions(batch.at_targets(first), model.output.weight),
+            Predictions(batch.at_targets(second), model.output.weight),
         )
         return _halved(loss).plus("r_drop_loss", divergence, alpha / 2)
 
 
 def _doubled(batch: Batch) -> Batch:
     """Return a batch with all sentences twice, the copies after the originals."""
-    alignment = batch.alignment
+    alignment, positions = batch.alignment, batch.target_positions
+    if positions is not None:
+        positions = torch.cat([positions, positions + batch.target_output_ids.numel()])
     return Batch(
         batch.source_ids.repeat(2, 1),
         batch.source_mask.repeat(2, 1),
@@ -88,6 +88,7 @@ def _doubled(batch: Batch) -> Batch:
         batch.target_output_ids.repeat(2, 1),
         2 * batch.num_tokens,
         None if alignment is None else alignment.repeat(2, 1, 1),
+        positions,
     )
 
 

@@ -10,6 +10,7 @@ from nmt.config.schema import (
     OptimizerConfig,
     SgdConfig,
 )
+from nmt.kernels import dispatch
 
 
 def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
@@ -39,7 +40,7 @@ def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Op
 
 def supports_found_inf(optimizer: torch.optim.Optimizer) -> bool:
     """Return whether the optimizer can skip a step by a flag on the device (`step_unless`)."""
-    return all(group.get("fused") for group in optimizer.param_groups)
+    return dispatch.optimizer_reads_found_inf(optimizer)
 
 
 def step_unless(optimizer: torch.optim.Optimizer, skip: Tensor) -> None:

@@ -38,9 +38,9 @@ class ParallelStrategy:
         loss.backward()
 
     def finish(self) -> None:
-        """Replace each gradient by its sum over all processes.
+        """Replace each gradient by its sum over all processes, where backward passes do not.
 
-        Called once per update, after the last batch, also by a process that has no batch.
+        Called once per update, after the last batch, also in a process that has no batch.
         """
 
     def full_parameters(self) -> AbstractContextManager[None]:

@@ -52,7 +52,7 @@ class ShardedDataParallel(ParallelStrategy):
         self._blocks = [fully_shard(block, mesh=mesh) for block in blocks]
         self._run = _Root(model)
         self._root = fully_shard(self._run, mesh=mesh, reshard_after_forward=False)
-        with torch.no_grad():  # FSDP makes the module that is called first the root
+        with torch.no_grad():  # FSDP takes the first module that runs as the root
             self._run(lambda: torch.zeros((), device=self._device))
         self._root.reshard()
 

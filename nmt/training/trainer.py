@@ -34,15 +34,16 @@ from nmt.training.stopping import StopReason, seconds_left, stop_reason
 from nmt.training.training_progress import TrainingProgress
 from nmt.training.update import Updater
 
-_MOST_UNREAD = 100  # updates whose batches are kept in memory until their results are read
+_MAX_UNREAD = 100  # updates; their batches stay in memory until their results are read
 
 
 class Trainer:
     """Trains a model until its budget is spent.
 
-    Reading a value from a GPU waits for all queued work. There the results of updates are read
-    together: at log points, before validating, saving and stopping, and at least every
-    ``read_every`` updates. A divergence is noticed at the same points.
+    Reading a value from a GPU waits for all queued work. On a GPU, the results of several updates
+    are therefore read together: at log points, before validating, saving and stopping, and at least
+    every ``read_every`` updates. A divergence is noticed only at these points. All processes read
+    at the same updates and read the same values, so they take the same decisions.
 
     Attributes:
         model: The model in training.
@@ -82,7 +83,7 @@ class Trainer:
         self._device = model.output.weight.device
         if read_every is None:
             on_cpu = self._device.type == "cpu"
-            read_every = 1 if on_cpu else min(config.logging.log_every, _MOST_UNREAD)
+            read_every = 1 if on_cpu else min(config.logging.log_every, _MAX_UNREAD)
         self.updater = Updater(
             model,
             config,
@@ -124,7 +125,7 @@ class Trainer:
                 if reason is not None:
                     break
         if reason is not StopReason.INTERRUPTED and progress.update != progress.validated_update:
-            while progress.update != progress.validated_update:
+            while progress.update != progress.validated_update:  # again after each rewind
                 self._validate()
             progress.seconds = time.monotonic() - started
             self._save(kept_checkpoints.LAST)

@@ -40,6 +40,7 @@ class Updater:
         precision: The autocast dtype and the loss scale.
         strategy: How processes share an update.
         checks_on_device: Whether skipping is decided on the device, without a host read.
+        memory: Runs the passes, in smaller batches after memory has run out.
     """
 
     def __init__(

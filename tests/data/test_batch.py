@@ -49,6 +49,16 @@ def test_a_batch_moves_completely() -> None:
     moved = collate([[4]], [[5]]).to(torch.device("meta"))
     for name in ("source_ids", "source_mask", "target_input_ids", "target_output_ids"):
         assert getattr(moved, name).device.type == "meta", f"{name} was not moved"
+    assert moved.target_positions is not None
+    assert moved.target_positions.device.type == "meta"
+
+
+def test_target_positions_are_those_of_pieces_to_predict() -> None:
+    batch = collate([[4], [4]], [[7, 8], [5]])
+    for given in (batch, batch.to(torch.device("cpu"))):
+        assert given.at_targets(batch.target_output_ids).tolist() == [7, 8, EOS, 5, EOS]
+    hidden = torch.rand(2, 3, 4)
+    assert torch.equal(batch.at_targets(hidden), hidden[batch.target_output_ids != PAD])
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.int32])

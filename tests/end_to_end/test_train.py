@@ -218,7 +218,7 @@ def test_training_kernels_switches_the_fast_paths_off(
             rows = read_metrics(folder / "metrics.jsonl")
             losses[choice] = [row["train/loss"] for row in rows if "train/loss" in row]
             path = dispatch.linear_path(torch.zeros(1, requires_grad=True))
-            assert (path is dispatch.Path.PLAIN) == (choice == "plain")
+            assert (path is dispatch.KernelPath.PLAIN) == (choice == "plain")
     finally:
         dispatch.set_kernels("auto")
     assert losses["plain"] == pytest.approx(losses["auto"], rel=1e-5)

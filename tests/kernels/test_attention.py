@@ -17,7 +17,7 @@ from nmt.kernels.attention import (
     split_keys_values,
     torch_attention,
 )
-from nmt.kernels.dispatch import Path
+from nmt.kernels.dispatch import KernelPath
 from nmt.model.layers import Dropout
 
 B, T, S, H, K = 3, 5, 4, 2, 6
@@ -42,7 +42,7 @@ def attend(
     """Split projections [B, T, D] and [B, S, 2 · D] into heads and attend by the fast path."""
     heads = split_heads(queries, num_heads)
     keys, values = split_keys_values(keys_values, num_heads)
-    assert dispatch.attention_path(heads, keys, values, None) is Path.FUSED
+    assert dispatch.attention_path(heads, keys, values, None) is KernelPath.FUSED
     return attention(heads, keys, values, mask, None, probability)
 
 
@@ -104,7 +104,7 @@ def test_all_implementations_agree(
     expected = values_and_gradients(naive_attention(heads, keys, values, MASKS[mask]), leaves)
     agree(values_and_gradients(found, leaves), expected, dtype)
     with torch.no_grad():
-        assert dispatch.attention_path(heads, keys, values, None) is Path.TORCH
+        assert dispatch.attention_path(heads, keys, values, None) is KernelPath.TORCH
         agree([torch_attention(heads, keys, values, MASKS[mask])], expected[:1], dtype)
 
 
@@ -128,8 +128,8 @@ def test_changed_heads_take_the_plain_path() -> None:
     projected = torch.randn(B, S, 2 * D, requires_grad=True)
     keys, values = split_keys_values(projected, H)
     query = split_heads(torch.randn(B, S, D), H)
-    assert dispatch.attention_path(query, keys, values, None) is Path.FUSED
-    assert dispatch.attention_path(query.contiguous(), keys, values, None) is Path.PLAIN
-    assert dispatch.attention_path(query, keys, values, torch.zeros(H, S, S)) is Path.PLAIN
+    assert dispatch.attention_path(query, keys, values, None) is KernelPath.FUSED
+    assert dispatch.attention_path(query.contiguous(), keys, values, None) is KernelPath.PLAIN
+    assert dispatch.attention_path(query, keys, values, torch.zeros(H, S, S)) is KernelPath.PLAIN
     one_group = keys[:, :1], values[:, :1]
-    assert dispatch.attention_path(query, *one_group, None) is Path.PLAIN
+    assert dispatch.attention_path(query, *one_group, None) is KernelPath.PLAIN

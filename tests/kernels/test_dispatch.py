@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path as FilePath
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,11 +14,11 @@ from nmt.config.model import ModelConfig
 from nmt.data.batch import Batch
 from nmt.errors import UserError
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import Path, set_kernels
+from nmt.kernels.dispatch import KernelPath, set_kernels
 from nmt.model.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
 
-ROOT = FilePath(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 MODELS = {
     "transformer": dict(encoder="transformer", decoder="transformer", num_layers=2),
     "gru": dict(attention="bahdanau", num_layers=2),
@@ -37,7 +37,7 @@ def _no_variable(monkeypatch: pytest.MonkeyPatch, restored_kernels: None) -> Non
     monkeypatch.delenv("NMT_KERNELS", raising=False)
 
 
-def paths() -> set[Path]:
+def paths() -> set[KernelPath]:
     """All paths that a training step on a CPU takes."""
     inputs, heads = torch.randn(3, 4), torch.randn(2, 5, 3, 4).transpose(1, 2)
     return {
@@ -61,25 +61,25 @@ def gradients(model: TranslationModel, batch: Batch) -> list[Tensor]:
 
 def test_on_a_cpu_all_fast_paths_run_by_default() -> None:
     set_kernels("auto")
-    assert paths() == {Path.FUSED}
+    assert paths() == {KernelPath.FUSED}
 
 
 def test_plain_rules_out_every_fast_path() -> None:
     set_kernels("plain")
-    assert paths() == {Path.PLAIN}
+    assert paths() == {KernelPath.PLAIN}
     with torch.no_grad():
-        assert paths() == {Path.PLAIN}
+        assert paths() == {KernelPath.PLAIN}
     set_kernels("auto")
-    assert paths() == {Path.FUSED}
+    assert paths() == {KernelPath.FUSED}
 
 
 def test_the_environment_variable_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NMT_KERNELS", "plain")
     set_kernels("auto")
-    assert paths() == {Path.PLAIN}
+    assert paths() == {KernelPath.PLAIN}
     monkeypatch.setenv("NMT_KERNELS", "auto")
     set_kernels("plain")
-    assert paths() == {Path.FUSED}
+    assert paths() == {KernelPath.FUSED}
 
 
 def test_the_environment_variable_is_read_when_no_setting_was_made(
@@ -87,7 +87,7 @@ def test_the_environment_variable_is_read_when_no_setting_was_made(
 ) -> None:
     monkeypatch.setenv("NMT_KERNELS", "plain")
     monkeypatch.setattr(dispatch._Selection, "kernels", None)
-    assert paths() == {Path.PLAIN}
+    assert paths() == {KernelPath.PLAIN}
 
 
 def test_an_unknown_choice_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def test_a_model_without_private_names_of_torch_has_the_same_gradients(
 
 
 def test_all_private_names_are_listed() -> None:
-    source = FilePath(dispatch.__file__).read_text(encoding="utf-8").splitlines()
+    source = Path(dispatch.__file__).read_text(encoding="utf-8").splitlines()
     found = {line.split(" = _find(")[0] for line in source if " = _find(" in line}
     assert found == set(dispatch.PRIVATE_NAMES)
 
@@ -159,7 +159,7 @@ for name in dispatch.PRIVATE_NAMES:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["without_private_names", "plain"])
-def test_the_model_suite_passes_on_plain_paths(how: str, tmp_path: FilePath) -> None:
+def test_the_model_suite_passes_on_plain_paths(how: str, tmp_path: Path) -> None:
     """All of tests/model, in a process where fast paths are unavailable or switched off."""
     (tmp_path / "no_private_names.py").write_text(PLUGIN)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}

@@ -123,3 +123,9 @@ def test_the_plain_formulation_has_the_same_share_and_gradient(probability: floa
     rounding = abs(round(256 * probability) / 256 - probability)
     bound = SIGMAS * math.sqrt(2 * probability * (1 - probability) / COUNT)
     assert abs(difference) < bound + rounding
+
+
+def test_a_cpu_tensor_draws_on_the_cpu_whatever_the_default_device_is() -> None:
+    with torch.device("meta"):  # stands for a GPU
+        outputs = drop(0.5, torch.ones(8, device="cpu"))
+    assert set(outputs.tolist()) <= {0.0, 2.0}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nmt.config.model import ModelConfig
 from nmt.data.batch import Batch
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import Path
+from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.repeated_linear import Project, loop_projection, plain_project
 from nmt.model.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
@@ -60,7 +60,7 @@ def test_a_decoders_gradient_is_the_same_with_plain_layers(
     model = tiny_model(tiny_config("rnn", attention=attention)).double().eval()
     parameters = list(model.parameters())
     found = torch.autograd.grad(sequence_loss(model, ragged_batch, 0.1).smoothed, parameters)
-    monkeypatch.setattr(dispatch, "repeated_linear_path", lambda: Path.PLAIN)
+    monkeypatch.setattr(dispatch, "repeated_linear_path", lambda: KernelPath.PLAIN)
     expected = torch.autograd.grad(sequence_loss(model, ragged_batch, 0.1).smoothed, parameters)
     torch.testing.assert_close(found, expected)
 

@@ -42,6 +42,7 @@ class Job:
         taught: Whether the model learns from a teacher.
         anchored: Whether L2-SP keeps weights near initial ones.
         room: Maximum positions of a pass; beyond it, the last process runs out of memory.
+        read_every: Updates between two reads of results from the device.
         poisoned: Updates whose loss is not finite in the last process.
     """
 
@@ -55,6 +56,7 @@ class Job:
     anchored: bool = False
     room: int | None = None
     poisoned: tuple[int, ...] = ()
+    read_every: int | None = None
 
 
 @dataclass
@@ -127,7 +129,10 @@ def train(job: Job, before: list[Outcome]) -> Outcome:
         interrupted=interrupted,
         reload_checkpoint=reload,
     )
-    trainer = Trainer(model, job.corpus, job.config, services, targets=_targets(job, model))
+    targets = _targets(job, model)
+    trainer = Trainer(
+        model, job.corpus, job.config, services, targets=targets, read_every=job.read_every
+    )
     _disturb(trainer, job)
     loader = trainer._loader
     loader._maker = Recording(loader._maker.batches, None, loader._maker.max_length)

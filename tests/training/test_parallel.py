@@ -221,6 +221,38 @@ def test_every_recipe_trains_the_same_model_as_one_process(
             assert limits[0] <= 40
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_processes_that_defer_reads_skip_and_rewind_as_one(
+    tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, launch: Launch, kind: str
+) -> None:
+    """Only the last process has a loss that is not finite, and no process reads it at once."""
+
+    def job(read_every: int, *poisoned: int, **changes: Any) -> Any:
+        config = run_config(
+            tiny_config("transformer", "transformer", dropout=0.3),
+            parallel=kind,
+            batch_tokens=60,
+            accumulation=2,
+            ema_decay=0.9,
+            max_updates=8,
+            **changes,
+        )
+        return worker.Job(config, corpus, SIZE, poisoned=poisoned, read_every=read_every)
+
+    rewinds = dict(on_divergence="rewind", save_every=3, rewind_rate=0.5)
+    jobs = [job(1, 1, 4, max_skipped=3), job(4, 1, 4, max_skipped=3), job(4, 4, **rewinds)]
+    first, last = launch(2, jobs)
+    for number in range(len(jobs)):
+        for key in ("losses", "reason", "rewinds", "tokens"):
+            assert last[number][key] == first[number][key], key
+        assert_close(last[number]["saved"], first[number]["saved"], tolerance=0)
+    assert_close(first[1]["saved"], first[0]["saved"], tolerance=0)
+    progress = first[1]["saved"]["last.pt"]["training"]["progress"]
+    assert progress["skipped_updates"] == 2
+    assert first[2]["rewinds"] == 1
+
+
 def linked(corpus: EncodedCorpus) -> EncodedCorpus:
     """Link the first pieces of every pair."""
     offsets = np.arange(len(corpus) + 1)
