@@ -72,7 +72,7 @@ class PreparedRun:
     Attributes:
         config: The configuration of the run.
         folder: Its run folder.
-        console: Prints one line at a time.
+        console: Prints messages.
         device: Where the model is trained.
         precision: Dtype of matrix products.
         corpus: The text and its pieces.
@@ -173,7 +173,7 @@ def workbench(
 
     Args:
         config: What to run.
-        console: Prints news.
+        console: Prints messages.
         interrupted: Called after each update; returns whether training pauses until the next call.
         profiler: Hooks around the parts of an update.
 

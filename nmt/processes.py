@@ -1,7 +1,7 @@
 """Communication between the processes of one training, as started by torchrun.
 
-In a single process every function is trivial. Messages travel between CPUs (gloo), also where
-gradients travel between GPUs (NCCL).
+In a single process every function is trivial. Messages are sent between CPUs (gloo), even if
+gradients are sent between GPUs (NCCL).
 """
 
 import os
@@ -171,7 +171,7 @@ def first_to_fail() -> bool:
     if not _stores:
         return True
     try:
-        _stores[0].set(f"told/{rank()}", "")
+        _stores[0].set(f"reported/{rank()}", "")
         return _stores[0].add("failed", 1) == 1
     except RuntimeError:  # torchrun itself has ended
         return True
@@ -201,7 +201,7 @@ def _describe_if_lost(number: int) -> str:
     if (
         host != socket.gethostname()
         or _is_alive(int(process))
-        or _stores[0].check([f"told/{number}"])
+        or _stores[0].check([f"reported/{number}"])
     ):
         return ""
     return f"process {number} ({process} on {host})"

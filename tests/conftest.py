@@ -1,4 +1,4 @@
-"""Shared by all tests: one thread, a cache of its own, tiny models of every kind, random pairs.
+"""Shared by all tests: one thread, a separate cache, tiny models of every kind, random pairs.
 
 Settings are the defaults of `nmt.config` with a few small values. Every test starts from the same
 random state, so that a failure is reproduced when the test runs alone.
@@ -61,7 +61,7 @@ def load_script() -> Iterator[Callable[[str], Any]]:
             assert spec is not None
             module = importlib.util.module_from_spec(spec)
             patch.setattr(sys, "dont_write_bytecode", True)
-            patch.setitem(sys.modules, name, module)  # where dataclasses look
+            patch.setitem(sys.modules, name, module)  # dataclasses look the module up there
             loader.exec_module(module)
             return module
 
@@ -151,7 +151,7 @@ def tokenizer_config() -> Callable[..., TokenizerConfig]:
 
 @pytest.fixture
 def run_config() -> Callable[..., Config]:
-    """A factory of whole configurations; keywords are fields of `TrainingConfig`, or sections."""
+    """A factory of full configurations; keywords are fields of `TrainingConfig`, or sections."""
 
     def make(model: ModelConfig, **changes: Any) -> Config:
         tiny = TrainingConfig(
@@ -185,7 +185,7 @@ def run_config() -> Callable[..., Config]:
 
 @dataclass(frozen=True)
 class Report:
-    """What a validation that looks at nothing tells."""
+    """Return the report of a validation that evaluates nothing."""
 
     perplexity: float
     loss: float = 0.0
@@ -198,12 +198,12 @@ class Report:
 
 @dataclass
 class Recorder:
-    """A world without files: it keeps what a trainer saves and shows, and interrupts on demand.
+    """Trainer services without files: keeps saved states and progress, and interrupts on demand.
 
     Attributes:
         validate: Called for every validation; returns its perplexity.
-        stop_after: The update after which someone asks the run to stop.
-        saved: The last weights and training state by name, as they come back from a file.
+        stop_after: The update after which the run is asked to stop.
+        saved: The last weights and training state by name, as loaded from a file.
         losses: Mean loss of every update.
     """
 
@@ -224,7 +224,7 @@ class Recorder:
         )
 
     def update(self, status: TrainingStatus) -> None:
-        """Take the place of the progress line."""
+        """Replace the progress line."""
         assert status.loss is not None
         self.losses.append(status.loss)
 
@@ -244,5 +244,5 @@ class Recorder:
 
 @pytest.fixture
 def recorder() -> type[Recorder]:
-    """The class of a trainer's stand-in surroundings."""
+    """The class that replaces a trainer's services."""
     return Recorder

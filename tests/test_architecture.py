@@ -1,4 +1,4 @@
-"""The house rules, read off the source: who may import what, and how long a file may be."""
+"""The rules of the code base, checked on the source: imports, private names, lengths, names."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 LONGEST_FILE, LONGEST_FUNCTION = 400, 50  # lines
 
-OWNERS = {  # a library, and the parts of nmt that alone may import it
+OWNERS = {  # a library, and the only parts of nmt that may import it
     "hydra": ("config", "sweeps"),
     "omegaconf": ("config", "sweeps"),
     "sentencepiece": ("text",),
@@ -27,7 +27,7 @@ OWNERS = {  # a library, and the parts of nmt that alone may import it
     "matplotlib": ("reporting",),
     "typer": ("cli",),
 }
-FORBIDDEN = {  # a part of nmt, and the parts that it must not know
+FORBIDDEN = {  # a part of nmt, and the parts that it must not import
     "config": ("text", "data", "model", "training", "decoding", "evaluation", "checkpoint"),
     "text": ("data", "model", "training", "decoding", "evaluation", "checkpoint", "reporting"),
     "data": (
@@ -62,7 +62,7 @@ FORBIDDEN = {  # a part of nmt, and the parts that it must not know
     "processes": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "runtime": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
 }
-TOP = (  # known to none of the parts above
+TOP = (  # imported by none of the parts above
     "__main__",
     "bench",
     "cli",
@@ -73,7 +73,7 @@ TOP = (  # known to none of the parts above
 
 
 def _imports(file: Path) -> Iterator[str]:
-    """Yield every imported module by its full name, wherever in the file the import stands."""
+    """Yield every imported module by its full name, at any place in the file."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
@@ -92,15 +92,15 @@ def _within(name: str, prefix: str, separator: str) -> bool:
 
 
 @pytest.mark.parametrize("library", list(OWNERS))
-def test_a_library_is_met_only_by_its_owner(library: str) -> None:
+def test_a_library_is_imported_only_by_its_owner(library: str) -> None:
     users = {_part(file) for file in FILES if any(_within(m, library, ".") for m in _imports(file))}
     strangers = {u for u in users if not any(_within(u, owner, "/") for owner in OWNERS[library])}
     assert not strangers
-    assert users or library == "tensorboard"  # torch wraps it
+    assert users or library == "tensorboard"  # torch re-exports it
 
 
 @pytest.mark.parametrize("part", list(FORBIDDEN))
-def test_nothing_runs_back_up(part: str) -> None:
+def test_imports_follow_the_order_of_the_rooms(part: str) -> None:
     mine = [file for file in FILES if _within(_part(file), part, "/")]
     assert mine
     wrong = {
@@ -162,14 +162,14 @@ def test_the_rules_name_every_part() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=_part)
-def test_a_file_is_short_and_has_nothing_left_to_do(file: Path) -> None:
+def test_a_file_is_short_and_has_no_todo(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= LONGEST_FILE
     assert "TODO" not in text
     assert "FIXME" not in text
 
 
-def test_no_file_is_a_drawer_for_everything() -> None:
+def test_no_file_has_a_catch_all_name() -> None:
     names = {file.stem for file in FILES}
     assert not names & {"utils", "util", "helpers", "helper", "builders", "manager", "misc"}
 
@@ -192,7 +192,7 @@ def _module(file: Path) -> str:
 
 
 def test_no_import_is_circular() -> None:
-    """Imports inside functions count too: they only hide a circle."""
+    """Imports inside functions count too, because they only hide a circle."""
     modules = {_module(file): file for file in FILES}
     graph = TopologicalSorter(
         {
@@ -200,7 +200,8 @@ def test_no_import_is_circular() -> None:
             for module, file in modules.items()
         }
     )
-    graph.prepare()  # raises CycleError with the modules of a circle
+    # static_order raises CycleError with the modules of a circle.
+    assert set(graph.static_order()) == modules.keys()
 
 
 def test_two_files_of_different_rooms_have_different_names() -> None:

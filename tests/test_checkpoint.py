@@ -1,4 +1,4 @@
-"""A checkpoint gives back what was saved, runs no code, and is whole or as it was before."""
+"""A checkpoint is loaded as saved, runs no code, and is replaced completely or not at all."""
 
 import errno
 import io
@@ -57,7 +57,7 @@ def checkpoint(
     return Checkpoint(config, tokenizers, model.state_dict(), training, {"bleu": 12.5}, 7)
 
 
-def test_what_was_saved_comes_back(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_a_saved_checkpoint_is_loaded_unchanged(checkpoint: Checkpoint, tmp_path: Path) -> None:
     save_checkpoint(checkpoint, tmp_path / "new" / "last.pt")
     loaded = load_checkpoint(tmp_path / "new" / "last.pt")
     assert loaded.config == checkpoint.config
@@ -81,11 +81,11 @@ def test_a_loaded_checkpoint_builds_the_same_model(checkpoint: Checkpoint, tmp_p
     model = load_checkpoint(tmp_path / "last.pt").build_model()
     for name, weight in model.state_dict().items():
         assert torch.equal(weight, checkpoint.weights[name])
-    assert model.output.weight is model.decoder.embedding.weight  # tied weights are tied again
+    assert model.output.weight is model.decoder.embedding.weight  # tied weights are still tied
 
 
 class _Payload:
-    """Unpickled as code, this would make the folder that it names."""
+    """If it is unpickled as code, it creates the folder that it names."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -110,11 +110,11 @@ def test_loading_runs_no_code(checkpoint: Checkpoint, tmp_path: Path, kind: str)
         load_checkpoint(file)
     assert not (tmp_path / "harm").exists()
     torch.load(file, weights_only=False) if kind != "pickle" else pickle.loads(file.read_bytes())
-    assert (tmp_path / "harm").exists()  # the payload was alive
+    assert (tmp_path / "harm").exists()  # the payload does run as code
 
 
 class _FullDisk(io.FileIO):
-    """A file with room for a number of bytes."""
+    """A file that accepts only this number of bytes."""
 
     room = 0
 
@@ -127,7 +127,7 @@ class _FullDisk(io.FileIO):
 
 
 @pytest.mark.parametrize("room", [0, 1, 5_000])
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(
+def test_a_full_disk_keeps_only_the_old_file(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
     path = tmp_path / "last.pt"
@@ -150,7 +150,7 @@ def test_a_folder_that_cannot_be_made_is_named(checkpoint: Checkpoint, tmp_path:
 
 
 @pytest.mark.parametrize("moment", ["fsync", "replace"])
-def test_a_write_that_is_killed_leaves_the_old_file(
+def test_a_killed_write_keeps_the_old_file(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     path = tmp_path / "last.pt"
@@ -166,7 +166,7 @@ def test_a_write_that_is_killed_leaves_the_old_file(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_is_on_the_disk_before_its_name_and_its_name_before_the_end(
+def test_a_file_is_flushed_before_its_rename_and_the_folder_after_it(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, steps = tmp_path / "last.pt", []
@@ -187,7 +187,7 @@ def test_a_file_is_on_the_disk_before_its_name_and_its_name_before_the_end(
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped"])
-def test_damage_at_any_place_is_refused(
+def test_damage_at_any_position_is_refused(
     checkpoint: Checkpoint, tmp_path: Path, damage: str
 ) -> None:
     whole, path = bytes(encode_checkpoint(checkpoint)), tmp_path / "last.pt"
@@ -204,14 +204,14 @@ def test_damage_at_any_place_is_refused(
     load_checkpoint(path)
 
 
-def test_bytes_behind_the_end_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_bytes_after_the_end_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     path.write_bytes(bytes(encode_checkpoint(checkpoint)) + b"\0")
     with pytest.raises(DamagedCheckpointError, match=str(path)):
         load_checkpoint(path)
 
 
-def test_other_programs_open_the_file_too(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_torch_load_opens_the_file(checkpoint: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     save_checkpoint(checkpoint, path)
     for in_place in (False, True):
@@ -232,7 +232,9 @@ def test_a_file_of_format_1_is_still_read() -> None:
 
 
 @pytest.mark.parametrize("version", [3, 0, "1", None, True])
-def test_another_format_is_refused(checkpoint: Checkpoint, tmp_path: Path, version: object) -> None:
+def test_an_unknown_format_is_refused(
+    checkpoint: Checkpoint, tmp_path: Path, version: object
+) -> None:
     path = tmp_path / "last.pt"
     save_checkpoint(checkpoint, path)
     content = torch.load(path, weights_only=True)

@@ -249,7 +249,7 @@ UNUSED = {
     not all(importlib.util.find_spec(name) for name in ("material", "mkdocstrings")),
     reason="needs pip install 'nmt[docs]'",
 )
-def test_the_site_builds_strictly_and_loads_nothing_from_the_network(tmp_path: Path) -> None:
+def test_the_site_builds_strictly_and_makes_no_requests(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
     built = subprocess.run(
         [*command, "--site-dir", str(tmp_path)], cwd=ROOT, capture_output=True, text=True

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def test_the_rate_on_a_plateau_falls_behind_the_last_gain_alone(
+def test_the_plateau_rate_is_cut_only_after_the_last_improvement(
     load_script: Callable[[str], Any],
 ) -> None:
     schedules = load_script("draw_schedules")

@@ -70,7 +70,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installa
     return Installation(environment, tmp_path_factory.mktemp("elsewhere"))
 
 
-def test_wheel_carries_configs_and_corpus_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_contains_the_configs_and_the_corpus_only(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert {name.split("/")[0] for name in names} == {"nmt"}

@@ -38,7 +38,7 @@ def test_no_pin_has_a_local_version() -> None:
     assert not local, f"not available from the package index: {local}"
 
 
-def test_the_version_is_in_one_place() -> None:
+def test_the_version_is_declared_once() -> None:
     assert "version" in PROJECT["dynamic"]
     assert "version" not in PROJECT
     text = (ROOT / "nmt" / "__init__.py").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Who is there, and who has ended without a word."""
+"""Processes of a training that have ended without an error message."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ HERE = socket.gethostname()
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> dist.Store:
-    """What two processes share, of which this is the first."""
+    """The store shared by two processes, of which this is the first."""
     shared = dist.HashStore()
     monkeypatch.setattr(processes, "world", lambda: 2)
     monkeypatch.setattr(processes, "_EXIT_DELAY", 0.2)
@@ -25,7 +25,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> dist.Store:
     return shared
 
 
-def test_a_killed_process_is_named_whether_anyone_has_asked_about_it_or_not(
+def test_a_killed_process_is_named_on_every_call(
     store: dist.Store,
 ) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
@@ -34,10 +34,10 @@ def test_a_killed_process_is_named_whether_anyone_has_asked_about_it_or_not(
         other.send_signal(signal.SIGKILL)
         assert processes.lost_processes() == f"process 1 ({other.pid} on {HERE})"
     assert processes.lost_processes() == f"process 1 ({other.pid} on {HERE})"
-    store.set("told/1", "")  # it has said itself what went wrong
+    store.set("reported/1", "")  # the process has reported its error itself
     assert processes.lost_processes() == ""
 
 
-def test_of_a_process_elsewhere_nothing_is_known(store: dist.Store) -> None:
+def test_a_process_on_another_host_is_never_reported_as_killed(store: dist.Store) -> None:
     store.set("process/1", f"{2**22} another-machine")
     assert processes.lost_processes() == ""

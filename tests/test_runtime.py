@@ -23,7 +23,7 @@ def test_named_precisions_are_used_as_they_are() -> None:
 def test_auto_precision_measures_the_cpu(
     monkeypatch: pytest.MonkeyPatch, slow: str, expected: str
 ) -> None:
-    """Products advance a simulated clock, so the result does not depend on the processor."""
+    """Make products advance a simulated clock, so the result does not depend on the processor."""
     product, products, seconds = torch.mm, [], [0.0]
 
     def timed(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -46,7 +46,7 @@ def test_auto_precision_measures_the_cpu(
         runtime._cpu_gains_by_bfloat16.cache_clear()
 
 
-def test_numerics_are_set_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numerics_are_switched_on_and_off(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[bool] = []  # the real function takes seconds to load a compiler
     monkeypatch.setattr(torch, "use_deterministic_algorithms", calls.append)
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)

@@ -34,7 +34,7 @@ exec '{python}' -S "$@"
 
 
 class Project:
-    """A copy of the scripts in a folder of its own."""
+    """A copy of the scripts in a temporary folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -65,7 +65,7 @@ class Project:
         )
 
     def new_calls(self) -> list[str]:
-        """Return the recorded calls since the last time, and forget them."""
+        """Return the calls recorded since the previous time, and delete the record."""
         path = self.folder / "calls"
         lines = path.read_text().splitlines() if path.exists() else []
         path.unlink(missing_ok=True)
@@ -122,7 +122,7 @@ def test_setup_rejects_unknown_arguments(bare: Project) -> None:
     assert "--chekc" in result.stderr
 
 
-def test_setup_check_changes_nothing(bare: Project) -> None:
+def test_setup_check_changes_no_file(bare: Project) -> None:
     result = bare.run("scripts/setup", "--check")
     assert result.returncode == 1
     assert "scripts/setup" in result.stderr

@@ -42,7 +42,7 @@ def average(output: Output, files: Files = None, model: Run = None, last: Last =
         averaged = average_run(model, _LAST if last is None else last)
         if last is not None and len(averaged.files) < last:
             raise UserError(
-                f"{model} holds {len(averaged.files)} of {last} checkpoints: lower --last, or "
+                f"{model} has {len(averaged.files)} of {last} checkpoints: lower --last, or "
                 f"train with training.keep_last={last}"
             )
     save_checkpoint(averaged.checkpoint, output)

@@ -6,7 +6,7 @@ import typer
 
 from nmt.errors import UserError
 
-_HELP = """nmt prepare: check, filter and encode a corpus, so that nmt train can start at once.
+_HELP = """nmt prepare: check, filter and encode a corpus, so that nmt train can start immediately.
 
 Usage:  nmt prepare [GROUP=CHOICE ...] [KEY=VALUE ...]
 

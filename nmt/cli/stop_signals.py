@@ -28,7 +28,10 @@ def collect_stop_signals() -> Iterator[list[int]]:
             raise KeyboardInterrupt
         received.append(number)
         if len(received) == 1 and not under_torchrun():
-            print("\nnmt: stopping after this update; Ctrl-C to stop at once", file=sys.stderr)
+            print(
+                "\nnmt: stopping after this update; press Ctrl-C again to stop immediately",
+                file=sys.stderr,
+            )
 
     names = ("SIGINT", "SIGTERM", "SIGUSR1")  # Windows lacks the last one
     signals = [getattr(signal, name) for name in names if hasattr(signal, name)]

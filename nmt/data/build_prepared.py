@@ -37,7 +37,7 @@ class PreparationFeedback:
 
     Attributes:
         progress: Called with the progress of a stage.
-        say: Called with a line of news for people.
+        say: Called with a message for the user, one line.
     """
 
     progress: Progress = lambda stage, done, total: None
@@ -55,7 +55,7 @@ def build_prepared(
     """Write tokenizers, encoded training pairs, verdicts and the report into a folder.
 
     Raises:
-        UserError: The corpus is faulty, or nothing of it is left to train on.
+        UserError: The corpus is faulty, or the filters drop all of its pairs.
     """
     judged = _judge(corpus, data, reporter, progress)
     outlines = {"train": judged.outline, **_outline_held_out(data, reporter)}

@@ -100,8 +100,8 @@ class LinkReader:
 
     def _unequal(self, what: str) -> UserError:
         return UserError(
-            f"{self._file.path} {what}; line i must hold the word links of pair i: find the line "
-            "that is missing or doubled"
+            f"{self._file.path} {what}; line i must contain the word links of pair i: find the "
+            "line that is missing or doubled"
         )
 
     def _links(self, line: str, source: str, target: str, *, tagged: bool) -> Links:

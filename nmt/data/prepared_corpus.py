@@ -71,7 +71,7 @@ def prepare(
         feedback: Reports the progress.
 
     Raises:
-        UserError: The corpus is faulty, or nothing of it is left to train on.
+        UserError: The corpus is faulty, or the filters drop all of its pairs.
     """
     feedback = feedback or PreparationFeedback()
     dropped = None if data.dropped is None else Path(data.dropped).expanduser()

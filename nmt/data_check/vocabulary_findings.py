@@ -1,4 +1,4 @@
-"""Findings about the vocabulary: sizes that the text cannot give, and unknown pieces."""
+"""Findings about the vocabulary: sizes that the text cannot provide, and unknown pieces."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ _MUCH_UNKNOWN = 0.005  # share of the pieces
 
 
 def fitting_vocabulary(config: TokenizerConfig, sides: Sequence[Sequence[str]]) -> int:
-    """Return the configured size, or the nearest one that the text of both sides may give."""
+    """Return the configured size, or the nearest one that the text of both sides allows."""
     texts = [[sentence for side in sides for sentence in side]] if config.joint else sides
     bounds = [vocabulary_bounds(config, text) for text in texts]
     least, most = max(low for low, _ in bounds), min(high for _, high in bounds)
@@ -27,7 +27,7 @@ def vocabulary_findings(
     *,
     whole: bool,
 ) -> Iterator[Finding]:
-    """Yield the finding that the text cannot give a vocabulary of the configured size.
+    """Yield the finding that the text cannot provide a vocabulary of the configured size.
 
     Args:
         config: The settings of the tokenizer.
@@ -53,7 +53,7 @@ def vocabulary_findings(
                 side,
                 size,
                 [file],
-                f"tokenizer.vocab_size={size:,} is more than the text of {text} can give: "
+                f"tokenizer.vocab_size={size:,} is more than the text of {text} can provide: "
                 f"it has at most {most:,} different pieces{'' if whole else ' in a sample'}",
                 f"set tokenizer.vocab_size={most} or less; 8,000 suits 100,000 pairs",
             )

@@ -75,8 +75,9 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """Translate a batch of sentences.
 
-    The search of a sentence ends when N hypotheses are finished, each of which was among the N best
-    continuations of its step, or at the maximum length, where EOS is forced.
+    A hypothesis finishes when its continuation with EOS is among the N best of that step. The
+    search of a sentence ends when N hypotheses are finished, or at the maximum length, where EOS is
+    forced.
 
     Args:
         model: A model in evaluation mode, on the device of the ids.
@@ -112,10 +113,11 @@ class _Beam:
         device = source_lengths.device
         batch_size, self._size = len(source_lengths), options.beam_size
         self._options = options
-        self._source_lengths = source_lengths.tolist()  # of all B sentences
-        self._finished: list[list[Hypothesis]] = [[] for _ in range(batch_size)]  # likewise
-        # The rest is about active sentences only; the first dimension is A.
-        self._sentences = list(range(batch_size))  # their numbers in the batch
+        # These two have an element for each of the B sentences of the batch.
+        self._source_lengths = source_lengths.tolist()
+        self._finished: list[list[Hypothesis]] = [[] for _ in range(batch_size)]
+        # The others have one for each of the A active sentences.
+        self._sentences = list(range(batch_size))  # index of each in the batch
         self._max_lengths = max_lengths  # [A]
         self._tokens = torch.full((batch_size, self._size, 1), BOS, device=device)  # [A, N, 1 + T]
         self._weights: Tensor | None = None  # [A, N, L, H, T, S]
@@ -129,7 +131,7 @@ class _Beam:
         return bool(self._sentences)
 
     def initial_rows(self) -> Tensor:
-        """Return the rows [A · N] that repeat each sentence once per beam."""
+        """Return row indices [A · N] that repeat the encoder's row of a sentence for each beam."""
         sentences = torch.arange(len(self._sentences), device=self._tokens.device)
         return sentences.repeat_interleave(self._size)
 
@@ -146,28 +148,25 @@ class _Beam:
         """Return the best continuations of every sentence by the logits [A · N, V] of this step."""
         vocab_size = logits.size(1)
         log_probs = self._log_probs[:, :, None] + self._next_log_probs(logits)  # [A, N, V]
-        # At most one continuation per beam ends, so 2 N candidates hold N that do not.
+        # Each beam has one continuation with EOS, so at least N of the best 2 N are unfinished.
         count = min(2 * self._size, self._size * vocab_size)
         best, indices = log_probs.flatten(1).topk(count)
         tokens = indices % vocab_size
-        return _Candidates(
-            best,
-            indices // vocab_size,
-            tokens,
-            finished=(tokens == EOS) & best.isfinite(),
-        )
+        # A candidate of -inf is no translation: its beam is unused or its piece is excluded.
+        finished = (tokens == EOS) & best.isfinite()
+        return _Candidates(best, indices // vocab_size, tokens, finished)
 
     def collect_finished(self, candidates: _Candidates) -> None:
         """Store the hypotheses that end, if they are among a sentence's N best candidates."""
-        for active, rank in candidates.finished[:, : self._size].nonzero().tolist():
-            sentence, beam = self._sentences[active], int(candidates.beams[active, rank])
-            ids = self._tokens[active, beam, 1:].tolist()
-            log_prob = float(candidates.log_probs[active, rank])
+        for row, rank in candidates.finished[:, : self._size].nonzero().tolist():
+            sentence, beam = self._sentences[row], int(candidates.beams[row, rank])
+            ids = self._tokens[row, beam, 1:].tolist()
+            log_prob = float(candidates.log_probs[row, rank])
             score = log_prob / length_penalty(len(ids) + 1, self._options.length_penalty)
             weights = None
             if self._weights is not None:
                 source_length = self._source_lengths[sentence]
-                weights = self._weights[active, beam, ..., :source_length].clone()
+                weights = self._weights[row, beam, ..., :source_length].clone()
             self._finished[sentence].append(Hypothesis(ids, log_prob, score, weights))
 
     def prune(self, candidates: _Candidates) -> Tensor:
@@ -182,14 +181,14 @@ class _Beam:
         order = candidates.finished.int().argsort(dim=1, stable=True)[:, : self._size][kept]
         beams = candidates.beams[kept].gather(1, order)  # [A, N]
         tokens = candidates.tokens[kept].gather(1, order)
-        row = kept[:, None]
-        self._tokens = torch.cat([self._tokens[row, beams], tokens[:, :, None]], dim=2)
+        rows = kept[:, None]  # [new A, 1], broadcast against beams
+        self._tokens = torch.cat([self._tokens[rows, beams], tokens[:, :, None]], dim=2)
         if self._weights is not None:
-            self._weights = self._weights[row, beams]
+            self._weights = self._weights[rows, beams]
         self._log_probs = candidates.log_probs[kept].gather(1, order)
         self._max_lengths = self._max_lengths[kept]
         self._sentences = [self._sentences[i] for i in unfinished]
-        return (row * self._size + beams).flatten()
+        return (rows * self._size + beams).flatten()
 
     def results(self) -> list[list[Hypothesis]]:
         """Return at most N finished hypotheses per sentence, best score first."""

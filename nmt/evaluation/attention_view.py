@@ -83,7 +83,7 @@ def hypothesis_views(
     for translation in translator.translate(sources, need_weights=True):
         if not translation.hypotheses:
             raise UserError(
-                f"normalization leaves nothing of {translation.source!r}, so there is no attention "
+                f"{translation.source!r} is empty after normalization, so there is no attention "
                 "to show"
             )
         if rank >= len(translation.hypotheses):

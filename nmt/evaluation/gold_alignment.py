@@ -56,7 +56,7 @@ def score_extractors(
         links = pending.popleft()
         scores = [score.with_pair(one, links) for score, one in zip(scores, found, strict=True)]
     if not scores[0].possible:
-        raise UserError(f"{gold} holds no link, so there is nothing to compare with")
+        raise UserError(f"{gold} contains no links, so there is nothing to compare with")
     scored = zip(extractors, scores, strict=True)
     return sorted(scored, key=lambda pair: pair[1].error_rate)
 

@@ -5,7 +5,8 @@ sentences on a CPU: it normalises weights in float32 and keeps them for the grad
 each for dropout, and it writes gradients in the layout of the projections, so that nothing is
 concatenated or transposed afterwards.
 
-Legend: B batch, T query length, S key length, H heads, G heads of keys and values, K head size.
+Legend: B batch, T query length, S key length, H heads, G heads of keys and values, K head
+size, which is d_k in the formulas.
 """
 
 from collections.abc import Sequence
@@ -54,7 +55,7 @@ def naive_attention(
     bias: Tensor | None = None,
     dropout_p: float = 0.0,
 ) -> Tensor:
-    """Return softmax(Q K^T / sqrt(K) + bias) V as the formula reads; see `attention`."""
+    """Return softmax(Q K^T / sqrt(d_k) + bias) V as the formula reads; see `attention`."""
     scores = grouped_product(query * query.size(-1) ** -0.5, keys.transpose(-1, -2))
     scores = scores if bias is None else scores + bias
     weights = dropout(masked_softmax(scores, mask), dropout_p)
@@ -99,7 +100,7 @@ def attention(
     bias: Tensor | None = None,
     dropout_p: float = 0.0,
 ) -> Tensor:
-    """Return softmax(Q K^T / sqrt(K) + bias) V of all heads, joined, [B, T, H · K].
+    """Return softmax(Q K^T / sqrt(d_k) + bias) V of all heads, joined, [B, T, H · K].
 
     Args:
         query: Q, [B, H, T, K].

@@ -1,6 +1,7 @@
 """An RNN decoder that attends first, then updates its state.
 
-Legend: B batch, T target length, E embedding size, U units, C context size.
+Legend: B batch, T target length, E embedding size, U units of a layer, G gates of a cell, D context
+size, which is that of an encoder state.
 """
 
 from dataclasses import replace
@@ -12,17 +13,24 @@ from nmt.config.model import RnnDecoderConfig
 from nmt.kernels.repeated_linear import Project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.coverage import Coverage
+from nmt.model.attention.none import FixedContext
 from nmt.model.interfaces import DecoderOutput
 from nmt.model.layers import Linear
-from nmt.model.rnn_decoder import FixedVector, RnnDecoder, RnnState, stack_steps
+from nmt.model.rnn_decoder import RnnDecoder, RnnState, stack_steps
 
 
 class AttendFirstDecoder(RnnDecoder):
     """Attends with the previous state, then updates (Bahdanau et al. 2015, section 3.1, A.2.2).
 
-    c_t = attention(s_{t-1}); s_t = cell([e(y_{t-1}); c_t], s_{t-1}). The read-out is
-    tanh(W [s_t; c_t; e]), or the maxout of RNNsearch: the maximum of each pair of units of
-    W [s_{t-1}; c_t; e] (Goodfellow et al. 2013).
+    With state s_t, context c_t and the embedding e(y_{t-1}) of the previous piece, step t is
+
+        c_t = attention(s_{t-1})
+        s_t = cell([e(y_{t-1}); c_t], s_{t-1})
+        hidden_t = tanh(W [s_t; c_t; e(y_{t-1})])
+
+    The last line is the read-out, whose result the output layer maps to logits. Given
+    ``maxout_size``, it is that of the paper's model, RNNsearch: the maximum of each pair of units
+    of W [s_{t-1}; c_t; e(y_{t-1})] (Goodfellow et al. 2013).
     """
 
     def __init__(
@@ -30,7 +38,7 @@ class AttendFirstDecoder(RnnDecoder):
         config: RnnDecoderConfig,
         vocab_size: int,
         memory_size: int,
-        attention: Attention | FixedVector,
+        attention: Attention | FixedContext,
         coverage: Coverage | None = None,
         maxout_size: int | None = None,
     ) -> None:
@@ -43,26 +51,27 @@ class AttendFirstDecoder(RnnDecoder):
             2 * maxout_size if maxout_size else config.hidden_size,
         )
 
-    def _advance(
+    def _run_step_by_step(
         self, embedded: Tensor, state: RnnState, project: Project
     ) -> tuple[DecoderOutput, RnnState]:
-        layers, coverage, position = state.layers, state.coverage, state.position
-        previous, updated, contexts, weights = [], [], [], []
-        for gates in self.embedding_gates(embedded).unbind(1):
-            query = self._query(layers)
+        layer_states, coverage, position = state.layer_states, state.coverage, state.position
+        previous, updated, contexts, weights = [], [], [], []  # one element per step, T' = 1
+        for gates in self.embedding_gates(embedded).unbind(1):  # [B, G · U] of each step
+            query = self._query(layer_states)  # [B, 1, U]
             attended, coverage = self._attend(query, state.memory, position, coverage, project)
-            layers = self._update(gates, attended.context[:, 0], layers, project)
+            layer_states = self._update(gates, attended.context[:, 0], layer_states, project)
             previous.append(query)
-            updated.append(self._query(layers))
+            updated.append(self._query(layer_states))
             contexts.append(attended.context)
             weights.append(attended.weights)
             position += 1
-        states = torch.cat(previous if self.maxout else updated, dim=1)
+        states = torch.cat(previous if self.maxout else updated, dim=1)  # [B, T, U]
         output = self._read_out(states, torch.cat(contexts, dim=1), embedded)
-        state = replace(state, layers=layers, coverage=coverage, position=position)
+        state = replace(state, layer_states=layer_states, coverage=coverage, position=position)
         return DecoderOutput(output, stack_steps(weights)), state
 
     def _read_out(self, states: Tensor, contexts: Tensor, embedded: Tensor) -> Tensor:
+        """Return hidden [B, T, output_size] from [B, T, U], [B, T, D] and [B, T, E]."""
         joined = torch.cat([states, contexts.type_as(states), embedded.type_as(states)], dim=-1)
         output: Tensor = self.readout(joined)
         if self.maxout:

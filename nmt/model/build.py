@@ -13,9 +13,9 @@ from nmt.config.model import (
     Tying,
 )
 from nmt.model.attend_first import AttendFirstDecoder
+from nmt.model.attention.none import FixedContext
 from nmt.model.attention.settings import BuildableAttentionConfig, LuongAttentionConfig
 from nmt.model.interfaces import Decoder, Encoder
-from nmt.model.rnn_decoder import FixedVector
 from nmt.model.rnn_encoder import RnnEncoder
 from nmt.model.seq2seq import TranslationModel
 from nmt.model.transformer import TransformerDecoder, TransformerEncoder
@@ -71,7 +71,7 @@ def _rnn_decoder(config: RnnDecoderConfig, vocab_size: int, memory_size: int) ->
         config,
         vocab_size,
         memory_size,
-        built.attention or FixedVector(),
+        built.attention or FixedContext(),
         built.coverage,
         built.maxout_size,
     )

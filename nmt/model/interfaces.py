@@ -1,7 +1,10 @@
 """The contracts between encoders, decoders and search.
 
+A piece is a token of the tokenizer: a word or a part of one. Real pieces are those that are not
+padding.
+
 Legend: B batch, S source length, T target length, D size of an encoder state, L layers with
-attention, H heads of each, O size of the decoder's output.
+attention, H heads of each, O size of the decoder's output. In search, B counts hypotheses.
 """
 
 from abc import ABC, abstractmethod
@@ -27,10 +30,10 @@ class EncoderOutput:
 
 
 class Encoder(nn.Module, ABC):
-    """Reads source sentences."""
+    """Maps the pieces of source sentences to states."""
 
     embedding: nn.Embedding
-    output_size: int
+    output_size: int  # D
 
     @abstractmethod
     def forward(self, source_ids: Tensor, source_mask: Tensor) -> EncoderOutput:
@@ -42,7 +45,10 @@ class DecoderState(ABC):
 
     @abstractmethod
     def select(self, rows: Tensor) -> Self:
-        """Return the state of rows [R]; it serves to repeat, to reorder and to drop hypotheses."""
+        """Return the state of R hypotheses: row i of it is row ``rows[i]`` of this one.
+
+        Search repeats, reorders and drops hypotheses with the indices ``rows`` [R].
+        """
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,8 @@ class Decoder(nn.Module, ABC):
     """Predicts target sentences, step by step, or all pieces at once when they are known."""
 
     embedding: nn.Embedding
-    output_size: int
-    attends: bool
+    output_size: int  # O
+    attends: bool  # whether the decoder has attention weights to return
 
     @abstractmethod
     def start(self, encoder_output: EncoderOutput) -> DecoderState:
@@ -74,10 +80,13 @@ class Decoder(nn.Module, ABC):
     def step(
         self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool
     ) -> tuple[DecoderOutput, DecoderState]:
-        """Advance every row by its previous piece [B]."""
+        """Read one piece per hypothesis, [B], and return the output from which the next follows.
+
+        Also returns the new state; the old one stays valid.
+        """
 
     @abstractmethod
     def forward(
         self, target_input_ids: Tensor, encoder_output: EncoderOutput, *, need_weights: bool
     ) -> DecoderOutput:
-        """Read known targets [B, T] that begin with BOS; the result is that of T steps."""
+        """Read known targets [B, T] that begin with BOS; the same as T calls of `step`."""

@@ -61,14 +61,14 @@ def sequence_loss(
         batch.source_ids,
         batch.source_mask,
         batch.target_input_ids,
-        need_weights=reads_weights(guided, coverage_weight),
+        need_weights=needs_attention_weights(guided, coverage_weight),
     )
     return output_loss(
         model, output, batch, label_smoothing, guided=guided, coverage_weight=coverage_weight
     )
 
 
-def reads_weights(guided: GuidedAlignmentConfig | None, coverage_weight: float) -> bool:
+def needs_attention_weights(guided: GuidedAlignmentConfig | None, coverage_weight: float) -> bool:
     """Return whether a loss with these settings needs the attention weights."""
     return coverage_weight > 0 or (guided is not None and guided.weight > 0)
 

@@ -1,6 +1,11 @@
-"""The common part of RNN decoders; see `attend_first` and `update_first`.
+"""The common part of the two RNN decoders, `attend_first` and `update_first`.
 
-Legend: B batch, T target length, S source length, U units, C context size.
+Each step has an embedding of the previous piece, the states of all layers, and an attention to the
+source. The subclasses differ in the order: attend with the previous state and then update it, or
+update the state and then attend with the new one.
+
+Legend: B batch, T target length, S source length, D size of an encoder state, E embedding size,
+U units of a layer, G gates of a cell (3 of a GRU, 4 of an LSTM), F size of the fed vector.
 """
 
 from abc import abstractmethod
@@ -14,7 +19,8 @@ from nmt.config.model import Bridge, RnnDecoderConfig
 from nmt.kernels.repeated_linear import Project, loop_projection, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.coverage import Coverage, CoverageState
-from nmt.model.attention.memory import Attended, AttentionMemory
+from nmt.model.attention.memory import AttentionMemory, AttentionOutput
+from nmt.model.attention.none import FixedContext
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, EncoderOutput
 from nmt.model.layers import Dropout, Linear
 from nmt.model.modules import Modules
@@ -24,26 +30,27 @@ from nmt.model.structured_dropout import WordDropout
 
 @dataclass(frozen=True)
 class RnnState(DecoderState):
-    """Layer states, the vector fed into the next step, and the source.
+    """The states of all layers, the source, and what the next step needs besides them.
 
     Attributes:
-        layers: [B, state size] of each layer.
-        fed: [B, U], Luong's attentional state; None without input feeding.
+        layer_states: One [B, state_size] per layer; see `RecurrentCell`.
+        fed: [B, U], the attentional state of the previous step, which `UpdateFirstDecoder` feeds
+            into the next one; None without input feeding, and in `AttendFirstDecoder`.
         memory: Keys and values of the source.
         coverage: The attention to each source piece so far; None if the score has no such term.
         position: Number of target pieces so far.
     """
 
-    layers: tuple[Tensor, ...]
+    layer_states: tuple[Tensor, ...]
     fed: Tensor | None
     memory: AttentionMemory
     coverage: CoverageState | None
     position: int = 0
 
     def select(self, rows: Tensor) -> "RnnState":
-        """Return the state of these rows."""
+        """Return the state of the hypotheses with these indices [R], in this order."""
         return RnnState(
-            tuple(layer.index_select(0, rows) for layer in self.layers),
+            tuple(layer.index_select(0, rows) for layer in self.layer_states),
             None if self.fed is None else self.fed.index_select(0, rows),
             self.memory.select(rows),
             None if self.coverage is None else self.coverage.select(rows),
@@ -51,32 +58,21 @@ class RnnState(DecoderState):
         )
 
 
-class FixedVector(nn.Module):
-    """Decoding without attention: the context is the summary at every step (Cho et al. 2014)."""
-
-    def memory_of(self, encoder_output: EncoderOutput) -> AttentionMemory:
-        """Return the summary [B, D] as the only value."""
-        summary = encoder_output.summary[:, None]
-        return AttentionMemory(summary, summary, None)
-
-    def forward(
-        self,
-        query: Tensor,
-        memory: AttentionMemory,
-        position: int = 0,
-        coverage: Tensor | None = None,
-        project: Project = plain_project,
-    ) -> Attended:
-        """Return the summary as context [B, 1, D]; there are no weights over the source."""
-        return Attended(memory.values, None)
-
-
 class RnnDecoder(Decoder):
-    """A stack of cells whose first state is a bridge from the encoder's summary.
+    """A stack of recurrent cells that attends to the source.
 
-    The first layer's input is the sum of two products: that with the embedding is computed for all
-    steps at once in training, that with the result of attention step by step. Layers that are
-    applied in the loop over time are called through a `Project`.
+    The bridge, a linear layer, maps the encoder's summary to the first state of every layer. The
+    gates of the bottom layer before their sigmoid, without the state's part, are
+
+        gates_t = W e(y_{t-1}) + W_f f_t
+
+    where e(y_{t-1}) is the embedding of the previous piece and f_t the fed vector: the context c_t
+    in `AttendFirstDecoder`, the previous attentional state in `UpdateFirstDecoder` with input
+    feeding. The first term (``embedding_gates``) does not depend on earlier steps, so training
+    computes it for all steps at once. The second (``fed_gates``) is computed step by step.
+
+    ``project`` applies the linear layers of a step. In the loop over a whole target it collects
+    the steps and computes each weight's gradient once (`nmt.kernels.repeated_linear`).
     """
 
     def __init__(
@@ -84,11 +80,11 @@ class RnnDecoder(Decoder):
         config: RnnDecoderConfig,
         vocab_size: int,
         memory_size: int,
-        attention: Attention | FixedVector,
+        attention: Attention | FixedContext,
         fed_size: int,
         coverage: Coverage | None,
     ) -> None:
-        """Build the stack; a vector of ``fed_size`` is an input beside the embedding (0: none)."""
+        """Build the stack; ``fed_size`` = F is 0 if the embedding is the only input."""
         super().__init__()
         self.output_size = config.hidden_size
         self.attends = isinstance(attention, Attention)
@@ -110,46 +106,48 @@ class RnnDecoder(Decoder):
         self.bridge = None if config.bridge == Bridge.ZERO else Linear(memory_size, states_size)
 
     def start(self, encoder_output: EncoderOutput) -> RnnState:
-        """Compute every layer's first state from the encoder's summary."""
+        """Return the state before the first piece."""
         coverage = None
         if self.coverage is not None:
             coverage = self.coverage.start(encoder_output.states, encoder_output.mask)
-        layers = self._bridged(encoder_output)
-        return RnnState(layers, None, self._memory(encoder_output), coverage)
+        layer_states = self._first_states(encoder_output)
+        return RnnState(layer_states, None, self._memory(encoder_output), coverage)
 
     def step(
         self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool
     ) -> tuple[DecoderOutput, RnnState]:
-        """Advance by one piece."""
+        """Advance by one piece; see `Decoder.step`."""
         assert isinstance(state, RnnState)
         embedded = self.dropout(self.embedding(previous_ids))
-        steps, state = self._advance(embedded[:, None], state, plain_project)
-        weights = steps.weights[:, :, :, 0] if need_weights and steps.weights is not None else None
+        steps, state = self._run_step_by_step(embedded[:, None], state, plain_project)
+        weights = None  # else of [B, L, H, T = 1, S], the only step
+        if need_weights and steps.weights is not None:
+            weights = steps.weights[:, :, :, 0]
         return DecoderOutput(steps.hidden[:, 0], weights), state
 
     def forward(
         self, target_input_ids: Tensor, encoder_output: EncoderOutput, *, need_weights: bool
     ) -> DecoderOutput:
-        """Read known targets, step by step where a step depends on the previous one."""
+        """Run over known targets [B, T]; see `Decoder.forward`."""
         embedded = self.word_dropout(self.embedding(target_input_ids), target_input_ids)
         embedded = self.dropout(embedded)
-        output = self._read(embedded, self.start(encoder_output))
+        output = self._run_whole_target(embedded, self.start(encoder_output))
         return output if need_weights else replace(output, weights=None)
 
-    def _read(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
-        """Run over embeddings [B, T, E] of a whole target."""
-        return self._advance(embedded, state, loop_projection())[0]
+    def _run_whole_target(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
+        """Run over embeddings [B, T, E] of whole targets; may be faster than step by step."""
+        return self._run_step_by_step(embedded, state, loop_projection())[0]
 
     @abstractmethod
-    def _advance(
+    def _run_step_by_step(
         self, embedded: Tensor, state: RnnState, project: Project
     ) -> tuple[DecoderOutput, RnnState]:
-        """Run over embeddings [B, T, E] from a state, step by step."""
+        """Run over embeddings [B, T, E] from a state, in a loop over T; return the new state."""
 
     def _memory(self, encoder_output: EncoderOutput) -> AttentionMemory:
-        if isinstance(self.attention, FixedVector):
-            return self.attention.memory_of(encoder_output)
-        return self.attention.memory(encoder_output.states, encoder_output.mask)
+        if isinstance(self.attention, FixedContext):
+            return self.attention.build_memory(encoder_output)
+        return self.attention.build_memory(encoder_output.states, encoder_output.mask)
 
     def _attend(
         self,
@@ -158,16 +156,20 @@ class RnnDecoder(Decoder):
         position: int,
         coverage: CoverageState | None,
         project: Project,
-    ) -> tuple[Attended, CoverageState | None]:
-        """Attend from a step's query [B, 1, U], and update the coverage."""
+    ) -> tuple[AttentionOutput, CoverageState | None]:
+        """Attend from a step's query [B, 1, U]; return the output and the new coverage.
+
+        Without coverage, the query may be that of T steps, [B, T, U].
+        """
         if self.coverage is None or coverage is None:
             return self.attention(query, memory, position, None, project), None
         term = self.coverage(coverage)
-        attended: Attended = self.attention(query, memory, position, term, project)
+        attended: AttentionOutput = self.attention(query, memory, position, term, project)
         assert attended.weights is not None
         return attended, self.coverage.advance(coverage, attended.weights[:, 0])
 
-    def _bridged(self, encoder_output: EncoderOutput) -> tuple[Tensor, ...]:
+    def _first_states(self, encoder_output: EncoderOutput) -> tuple[Tensor, ...]:
+        """Map the summary [B, D] to the first state of each layer, [B, state_size]."""
         width = self.cells[0].state_size
         if self.bridge is None:
             zeros = encoder_output.summary.new_zeros(len(encoder_output.summary), width)
@@ -177,25 +179,37 @@ class RnnDecoder(Decoder):
         return tuple(first.split(width, dim=1))
 
     def _update(
-        self, gates: Tensor, fed: Tensor | None, layers: Sequence[Tensor], project: Project
+        self, gates: Tensor, fed: Tensor | None, layer_states: Sequence[Tensor], project: Project
     ) -> tuple[Tensor, ...]:
-        """Step all layers, from the embedding's gates [B, G · U] and the fed vector."""
+        """Return the next states of all layers.
+
+        Args:
+            gates: [B, G · U], the embedding's part of the bottom layer's gates.
+            fed: [B, F], the vector whose part is added; None if there is none.
+            layer_states: The previous states, one [B, state_size] per layer.
+            project: Applies the linear layers of this step.
+        """
         if self.fed_gates is not None and fed is not None:
             gates = gates + project(self.fed_gates, fed)
-        updated = [self.cells[0](gates, layers[0], project)]
-        for cell, linear, layer in zip(self.cells[1:], self.layer_gates, layers[1:], strict=True):
+        updated = [self.cells[0](gates, layer_states[0], project)]
+        upper = zip(self.cells[1:], self.layer_gates, layer_states[1:], strict=True)
+        for cell, linear, state in upper:
             below = self.dropout(cell.hidden(updated[-1]))
-            updated.append(cell(project(linear, below), layer, project))
+            updated.append(cell(project(linear, below), state, project))
         return tuple(updated)
 
-    def _query(self, layers: Sequence[Tensor]) -> Tensor:
-        """Return the top layer's h, [B, 1, U]."""
-        top: Tensor = self.cells[-1].hidden(layers[-1])
+    def _query(self, layer_states: Sequence[Tensor]) -> Tensor:
+        """Return the top layer's h, [B, 1, U], with which the decoder attends."""
+        top: Tensor = self.cells[-1].hidden(layer_states[-1])
         return top[:, None]
 
 
 def stack_steps(weights: list[Tensor | None]) -> Tensor | None:
-    """Join the weights [B, T', S] or [B, H, T', S] of steps to [B, L=1, H, T, S]."""
+    """Join the weights of all steps to [B, L, H, T, S], with L = 1 layer that attends.
+
+    Each is [B, T', S] of single-headed or [B, H, T', S] of multi-head attention, usually with
+    T' = 1. None if there are none.
+    """
     kept = [step for step in weights if step is not None]
     if not kept:
         return None

@@ -63,7 +63,8 @@ def _relative_scheme(config: LayerConfig, *, causal: bool) -> RelativeScheme:
 class Residual(nn.Module):
     """Dropout, residual connection and layer normalisation around a sublayer.
 
-    ``post``: norm(x + sublayer(x)), section 3.1. ``pre``: x + sublayer(norm(x)), Xiong et al. 2020.
+    ``post``: norm(x + dropout(sublayer(x))), section 3.1. ``pre``: x + dropout(sublayer(norm(x))),
+    Xiong et al. 2020. A layer computes both as ``x = after(x, sublayer(before(x)))``.
     """
 
     def __init__(self, config: LayerConfig) -> None:
@@ -75,12 +76,13 @@ class Residual(nn.Module):
 
     def before(self, states: Tensor) -> Tensor:
         """Return the sublayer's input, [B, T, D]."""
+        # Under autocast it is cast here, once, and not by each linear layer that reads it.
         return shared_input(self.norm(states) if self.norm_first else states)
 
-    def after(self, states: Tensor, change: Tensor) -> Tensor:
+    def after(self, states: Tensor, result: Tensor) -> Tensor:
         """Add the sublayer's result to the residual stream, [B, T, D]."""
-        joined = states + self.dropout(change)
-        return joined if self.norm_first else self.norm(joined)
+        added = states + self.dropout(result)
+        return added if self.norm_first else self.norm(added)
 
 
 def _attention(
@@ -113,12 +115,12 @@ class TransformerEncoderLayer(nn.Module):
 
     def forward(self, states: Tensor, mask: Tensor, positions: RelativePositions) -> Tensor:
         """Transform states [B, S, D] under a mask broadcastable to [B, H, S, S]."""
-        attend, feed = self.residuals
-        inputs = attend.before(states)
-        memory = self.self_attention.memory(inputs, mask, positions)
+        attention_residual, feed_residual = self.residuals
+        inputs = attention_residual.before(states)
+        memory = self.self_attention.build_memory(inputs, mask, positions)
         attended = self.self_attention(inputs, memory, need_weights=False, positions=positions)
-        states = attend.after(states, attended.context)
-        return feed.after(states, self.feed_forward(feed.before(states)))
+        states = attention_residual.after(states, attended.context)
+        return feed_residual.after(states, self.feed_forward(feed_residual.before(states)))
 
 
 class TransformerEncoder(Encoder):
@@ -177,40 +179,47 @@ class TransformerDecoderLayer(nn.Module):
         """Transform states [B, T, D].
 
         Args:
-            states: The new positions.
-            past: Keys and values of the previous positions, while decoding.
-            mask: The causal mask [T, T] in training; None when T is 1.
-            positions: The new positions, and the distances to all previous ones.
-            source: The cross-attention's memory.
-            need_weights: Whether cross-attention weights are returned.
+            states: Those of T target positions: all of them in training, one in search.
+            past: Keys and values of earlier target positions, for self-attention in search.
+            mask: The causal mask [T, T] of self-attention; None when T is 1.
+            positions: Of the T positions, and their distances to the earlier ones.
+            source: Keys and values of the source, for cross-attention.
+            need_weights: Whether to return the weights of cross-attention.
 
         Returns:
-            New states, self-attention's memory with the new positions, weights [B, H, T, S].
+            The new states; the memory of self-attention, which is ``past`` and the T positions; the
+            weights of cross-attention, [B, H, T, S], or None.
         """
-        self_residual, cross_residual, feed = self.residuals
+        self_residual, cross_residual, feed_residual = self.residuals
         inputs = self_residual.before(states)
-        target = self.self_attention.memory(inputs, mask, positions)
+        memory = self.self_attention.build_memory(inputs, mask, positions)
         if past is not None:
-            target = past.extended(target.keys, target.values)
-        attended = self.self_attention(inputs, target, need_weights=False, positions=positions)
+            memory = past.extended(memory.keys, memory.values)
+        attended = self.self_attention(inputs, memory, need_weights=False, positions=positions)
         states = self_residual.after(states, attended.context)
         queries = cross_residual.before(states)
         attended = self.cross_attention(queries, source, need_weights=need_weights)
         states = cross_residual.after(states, attended.context)
-        states = feed.after(states, self.feed_forward(feed.before(states)))
-        return states, target, attended.weights
+        states = feed_residual.after(states, self.feed_forward(feed_residual.before(states)))
+        return states, memory, attended.weights
 
 
 @dataclass(frozen=True)
 class TransformerState(DecoderState):
-    """Cached keys and values: of the target pieces so far, and of the source."""
+    """The keys and values of every layer, cached for the next steps.
+
+    Attributes:
+        target: Of the target pieces so far, for self-attention; None before the first piece.
+        source: Of the source, for cross-attention.
+        position: Number of target pieces so far.
+    """
 
     target: tuple[AttentionMemory, ...] | None
     source: tuple[AttentionMemory, ...]
     position: int
 
     def select(self, rows: Tensor) -> "TransformerState":
-        """Return the caches of these rows."""
+        """Return the state of the hypotheses with these indices [R], in this order."""
         target = None if self.target is None else _select(self.target, rows)
         return TransformerState(target, _select(self.source, rows), self.position)
 
@@ -220,7 +229,11 @@ def _select(memories: Sequence[AttentionMemory], rows: Tensor) -> tuple[Attentio
 
 
 class TransformerDecoder(Decoder):
-    """A stack of self- and cross-attention layers; L = all of them, H = their heads."""
+    """A stack of layers with self- and cross-attention.
+
+    The attention weights [B, L, H, T, S] that it returns are those of cross-attention, of all L
+    layers and their H heads.
+    """
 
     attends = True
 
@@ -240,17 +253,17 @@ class TransformerDecoder(Decoder):
         self.recompute = False  # see `recompute_layers`
 
     def start(self, encoder_output: EncoderOutput) -> TransformerState:
-        """Project the source for every layer's cross-attention."""
+        """Compute the source's keys and values for the cross-attention of every layer."""
         mask = encoder_output.mask[:, None, None, :]
         source = tuple(
-            layer.cross_attention.memory(encoder_output.states, mask) for layer in self.layers
+            layer.cross_attention.build_memory(encoder_output.states, mask) for layer in self.layers
         )
         return TransformerState(None, source, 0)
 
     def step(
         self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool
     ) -> tuple[DecoderOutput, TransformerState]:
-        """Advance by one piece, attending to the cached ones."""
+        """Read one piece [B], attending to the cached ones; see `Decoder.step`."""
         assert isinstance(state, TransformerState)
         output, state = self._run(previous_ids[:, None], state, None, need_weights=need_weights)
         weights = None if output.weights is None else output.weights[:, :, :, 0]
@@ -261,25 +274,27 @@ class TransformerDecoder(Decoder):
     ) -> DecoderOutput:
         """Read known targets at once; each position attends only to itself and previous ones."""
         length = target_input_ids.size(1)
+        # The causal mask [T, T]: row t is True up to column t.
         causal = torch.ones(length, length, dtype=torch.bool, device=target_input_ids.device).tril()
         state = self.start(encoder_output)
-        dropped = {index for index in range(len(self.layers)) if self.layer_drop()}
-        return self._run(target_input_ids, state, causal, dropped, need_weights=need_weights)[0]
+        skipped = {index for index in range(len(self.layers)) if self.layer_drop()}
+        return self._run(target_input_ids, state, causal, skipped, need_weights=need_weights)[0]
 
     def _run(
         self,
         ids: Tensor,
         state: TransformerState,
         mask: Tensor | None,
-        dropped: Collection[int] = (),
+        skipped: Collection[int] = (),
         *,
         need_weights: bool,
     ) -> tuple[DecoderOutput, TransformerState]:
+        """Run all layers but those ``skipped`` by LayerDrop over pieces [B, T] from a state."""
         states = self.dropout(self.positioned(ids, state.position))
         positions = self.relative(state.position, ids.size(1), ids.device)
         target, weights = [], []
         for index, layer in enumerate(self.layers):
-            if index in dropped:  # weights of 0 add nothing to a loss on attention
+            if index in skipped:  # weights of 0 add nothing to a loss on attention
                 heads, length = layer.cross_attention.num_heads, state.source[index].keys.size(-2)
                 weights.append(states.new_zeros(len(ids), heads, ids.size(1), length))
                 continue

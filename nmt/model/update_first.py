@@ -1,6 +1,7 @@
 """An RNN decoder that updates its state first, then attends.
 
-Legend: B batch, T target length, E embedding size, U units, G gates of a cell.
+Legend: B batch, T target length, E embedding size, U units of a layer, G gates of a cell, D context
+size.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from nmt.kernels.recurrent import run_sequence
 from nmt.kernels.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.coverage import Coverage
-from nmt.model.attention.memory import Attended
+from nmt.model.attention.memory import AttentionOutput
 from nmt.model.interfaces import DecoderOutput, EncoderOutput
 from nmt.model.rnn_decoder import RnnDecoder, RnnState, stack_steps
 
@@ -22,10 +23,16 @@ from nmt.model.rnn_decoder import RnnDecoder, RnnState, stack_steps
 class UpdateFirstDecoder(RnnDecoder):
     """Updates, then attends with the new state (Luong et al. 2015, section 3, eq. 5).
 
-    h_t = cell(e(y_{t-1}), h_{t-1}); c_t = attention(h_t); attentional state tanh(W [c_t; h_t]).
-    With input feeding (section 3.3) the attentional state is an input of the next step. Without it,
-    and without coverage, no step depends on the previous one's attention, so attention is computed
-    for all steps at once.
+    With state h_t, context c_t and the embedding e(y_{t-1}) of the previous piece, step t is
+
+        h_t = cell(e(y_{t-1}), h_{t-1})
+        c_t = attention(h_t)
+        h~_t = tanh(W [c_t; h_t])
+
+    h~_t is the attentional state, which the output layer maps to logits. With input feeding
+    (section 3.3) it is also an input of the next step: h_t = cell([e(y_{t-1}); h~_{t-1}],
+    h_{t-1}). Without input feeding and coverage, no step uses the attention of an earlier step.
+    Training then runs each layer, and the attention, over all steps at once.
     """
 
     def __init__(
@@ -47,49 +54,54 @@ class UpdateFirstDecoder(RnnDecoder):
         self.attentional = nn.Linear(context_size + size, size)
 
     def start(self, encoder_output: EncoderOutput) -> RnnState:
-        """Compute the first state from the summary; the first fed vector is zero."""
+        """Return the state before the first piece; its fed vector is zero."""
         state = super().start(encoder_output)
         if not self.input_feeding:
             return state
-        top = self._query(state.layers)[:, 0]
+        top = self._query(state.layer_states)[:, 0]
         return replace(state, fed=torch.zeros_like(top))
 
-    def _read(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
+    def _run_whole_target(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
         if self.input_feeding or self.coverage is not None:
-            return super()._read(embedded, state)
+            return super()._run_whole_target(embedded, state)
         gates = self.embedding_gates(embedded)
-        hidden = self._run_layer(0, gates, state.layers)
+        hidden = self._run_layer(0, gates, state.layer_states)
         for index, linear in enumerate(self.layer_gates, start=1):
-            hidden = self._run_layer(index, linear(self.dropout(hidden)), state.layers)
+            hidden = self._run_layer(index, linear(self.dropout(hidden)), state.layer_states)
         attended, _ = self._attend(hidden, state.memory, 0, None, plain_project)
         output = self._attentional_state(hidden, attended, plain_project)
         return DecoderOutput(output, stack_steps([attended.weights]))
 
-    def _run_layer(self, index: int, gates: Tensor, first: Sequence[Tensor]) -> Tensor:
-        """Run one layer over all steps' gates [B, T, G · U] -> h [B, T, U]."""
+    def _run_layer(self, index: int, gates: Tensor, first_states: Sequence[Tensor]) -> Tensor:
+        """Run one layer from its first state over all steps' gates [B, T, G · U] -> h [B, T, U]."""
         cell, steps = self.cells[index], gates.transpose(0, 1)
         weight, bias = cell.state_projection.weight, cell.state_projection.bias
-        states = run_sequence(cell.kind, cell.step, steps, first[index], weight, bias)
+        states = run_sequence(cell.kind, cell.step, steps, first_states[index], weight, bias)
         return states.transpose(0, 1)
 
-    def _advance(
+    def _run_step_by_step(
         self, embedded: Tensor, state: RnnState, project: Project
     ) -> tuple[DecoderOutput, RnnState]:
-        layers, fed, coverage, position = state.layers, state.fed, state.coverage, state.position
+        layer_states, fed = state.layer_states, state.fed
+        coverage, position = state.coverage, state.position
         outputs, weights = [], []
-        for gates in self.embedding_gates(embedded).unbind(1):
-            layers = self._update(gates, fed, layers, project)
-            top = self._query(layers)
+        for gates in self.embedding_gates(embedded).unbind(1):  # [B, G · U] of each step
+            layer_states = self._update(gates, fed, layer_states, project)
+            top = self._query(layer_states)  # [B, 1, U]
             attended, coverage = self._attend(top, state.memory, position, coverage, project)
             output = self._attentional_state(top, attended, project)
             fed = output[:, 0] if self.input_feeding else None
             outputs.append(output)
             weights.append(attended.weights)
             position += 1
-        state = replace(state, layers=layers, fed=fed, coverage=coverage, position=position)
+        state = replace(
+            state, layer_states=layer_states, fed=fed, coverage=coverage, position=position
+        )
         return DecoderOutput(torch.cat(outputs, dim=1), stack_steps(weights)), state
 
-    def _attentional_state(self, states: Tensor, attended: Attended, project: Project) -> Tensor:
-        """Return tanh(W [c; h]) of states [B, T, U]."""
+    def _attentional_state(
+        self, states: Tensor, attended: AttentionOutput, project: Project
+    ) -> Tensor:
+        """Return tanh(W [c; h]) [B, T, U] of states h [B, T, U] and contexts c [B, T, D]."""
         joined = torch.cat([attended.context.type_as(states), states], dim=-1)
         return self.dropout(project(self.attentional, joined).tanh())

@@ -90,6 +90,6 @@ def _refuse_other(
     shape = mean.differs(checkpoint.weights)
     if shape is not None:
         raise UserError(
-            f"{file} has weights of other shapes than {first_file}: {shape}; average checkpoints "
+            f"{file} has different weight shapes than {first_file}: {shape}; average checkpoints "
             "of one run"
         )

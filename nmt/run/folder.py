@@ -152,8 +152,8 @@ class RunFolder:
         ]
         if changed:
             raise UserError(
-                f"{self.path} contains a {'finished ' if finished else ''}run of "
-                f"other settings: {'; '.join(changed)}; restore them, or choose another run.dir"
+                f"{self.path} contains a {'finished ' if finished else ''}run with "
+                f"different settings: {'; '.join(changed)}; restore them, or choose another run.dir"
             )
 
     def _settings(self) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def load_teacher(
     side = differing_tokenizer(checkpoint.tokenizers, tokenizers)
     if side is not None:
         raise UserError(
-            f"{whose} has other {side} pieces than this run, so their distributions cannot be "
+            f"{whose} has different {side} pieces from this run, so their distributions cannot be "
             "compared: use a teacher with the same tokenizers, or let it translate the training "
             "text"
         )

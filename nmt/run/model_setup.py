@@ -19,7 +19,7 @@ def set_up_model(
     tokenizers: TokenizerPair,
     report: Callable[[str], None],
 ) -> AuxiliaryTargets:
-    """Freeze and initialize a model as ``training`` asks, and load what it learns from.
+    """Freeze and initialize a model as the ``training`` settings require, and load its teacher.
 
     Args:
         config: Of the new run.

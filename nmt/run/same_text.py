@@ -44,12 +44,12 @@ def check_same_text(resumed: Checkpoint, corpus: PreparedCorpus, folder: RunFold
     """
     side = differing_tokenizer(resumed.tokenizers, corpus.tokenizers)
     if side is not None:
-        raise _changed(folder, f"its tokenizer has other pieces on the {side} side")
+        raise _changed(folder, f"its tokenizer has different pieces on the {side} side")
     before = (resumed.training or {}).get("progress", {}).get("text", "")
     if before not in ("", now := fingerprint(corpus.train)):
         pairs_before, pairs_now = before.split(",")[0], now.split(",")[0]
         same = pairs_before == pairs_now
-        what = "pairs of other lengths" if same else f"{pairs_now}, not {pairs_before}"
+        what = "pairs of different lengths" if same else f"{pairs_now}, not {pairs_before}"
         raise _changed(folder, f"it has {what}")
 
 

@@ -58,7 +58,7 @@ def _refuse_other_tokenizer(
 ) -> None:
     before = old.config.tokenizer
     differing = [
-        f"tokenizer.{name} is {getattr(tokenizer, name)}, there {getattr(before, name)}"
+        f"tokenizer.{name} is {getattr(tokenizer, name)} here and {getattr(before, name)} there"
         for name in (field.name for field in fields(TokenizerConfig))
         if name not in _NOT_COMPARED and getattr(tokenizer, name) != getattr(before, name)
     ]

@@ -61,7 +61,7 @@ def open_study(
         fixed: The overrides that are the same in every trial.
 
     Raises:
-        UserError: The storage cannot be opened, or holds the study of another search.
+        UserError: The storage cannot be opened, or contains the study of a different search.
     """
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
@@ -81,8 +81,8 @@ def open_study(
     before = study.user_attrs.get(_SEARCH, search if not study.trials else [])
     if different := sorted({*before} ^ {*search}):
         raise UserError(
-            f"{url} holds the study of another search, which differs in {', '.join(different)}; "
-            "choose another hydra.sweep.dir or hydra.sweeper.study_name"
+            f"{url} contains the study of a different search, which differs in "
+            f"{', '.join(different)}; choose another hydra.sweep.dir or hydra.sweeper.study_name"
         )
     study.set_user_attr(_SEARCH, search)
     return study

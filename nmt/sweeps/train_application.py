@@ -51,7 +51,7 @@ def run_application(arguments: Sequence[str], train: Train) -> None:
     a table of its jobs, even when it is interrupted.
 
     Args:
-        arguments: The command line behind `nmt train`.
+        arguments: The command line after `nmt train`.
         train: Trains one configuration. A launcher pickles it into the processes of the jobs.
 
     Raises:
@@ -124,7 +124,7 @@ class _Jobs:
 
 
 def _overrides_first(arguments: Sequence[str]) -> list[str]:
-    """Move flags behind the overrides, as Hydra requires; refuse unknown flags."""
+    """Move flags after the overrides, as Hydra requires; refuse unknown flags."""
 
     def refuse(message: str) -> NoReturn:
         raise UserError(f"{message}; see nmt train --help")

@@ -29,7 +29,7 @@ class CheckpointMean:
         for name in {**self._last, **weights}:
             shapes = [list(w[name].shape) if name in w else None for w in (weights, self._last)]
             if shapes[0] != shapes[1]:
-                return f"{name} is {shapes[0] or 'missing'}, there {shapes[1] or 'missing'}"
+                return f"{name} is {shapes[0] or 'missing'} here and {shapes[1] or 'missing'} there"
         return None
 
     def add(self, weights: Mapping[str, Tensor]) -> None:

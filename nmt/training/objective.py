@@ -8,7 +8,7 @@ from nmt.config.training_settings import TrainingConfig
 from nmt.data.batch import Batch
 from nmt.model.divergence import Predictions, symmetric_divergence
 from nmt.model.interfaces import DecoderOutput
-from nmt.model.loss import Loss, output_loss, reads_weights
+from nmt.model.loss import Loss, needs_attention_weights, output_loss
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
 from nmt.training.anchor import Anchor
@@ -17,11 +17,12 @@ from nmt.training.distillation import Teacher
 
 @dataclass(frozen=True)
 class AuxiliaryTargets:
-    """What a run learns from besides its text.
+    """Other models from which a run learns, besides its text.
 
     Attributes:
-        teacher: A trained model to imitate (distillation).
-        anchor: A penalty for moving away from the initial weights.
+        teacher: A trained model to imitate (distillation); a term of the `Objective`.
+        anchor: A penalty for moving away from the initial weights. It does not depend on a batch,
+            so `Updater` adds its gradient once per update.
     """
 
     teacher: Teacher | None = None
@@ -39,16 +40,19 @@ class Objective:
     def __call__(self, model: TranslationModel, batch: Batch) -> Loss:
         """Return the loss of a batch's target tokens.
 
-        With R-Drop each sentence is in the batch twice, so that dropout removes different units of
-        the two copies (Liang et al. 2021, section 2.2). The loss is half of their eq. 4: the mean
-        of the two copies' losses plus alpha / 2 times their divergence. It has the same minimum and
-        stays comparable with the loss of a run without R-Drop.
+        With R-Drop (Liang et al. 2021, section 2.2) each sentence is in the batch twice, so that
+        dropout removes different units of the two copies, with predictions P and Q. The loss is
+        half of their eq. 4,
+
+            (loss(P) + loss(Q)) / 2 + alpha / 2 · (KL(P || Q) + KL(Q || P)) / 2
+
+        so that it stays comparable with the loss of a run without R-Drop.
         """
         training, teacher = self._training, self._teacher
         alpha = training.r_drop
         inputs = _doubled(batch) if alpha else batch
         guided, coverage = training.guided_alignment, training.coverage_loss
-        needs_weights = reads_weights(guided, coverage)
+        needs_weights = needs_attention_weights(guided, coverage)
         output = model(
             inputs.source_ids,
             inputs.source_mask,
@@ -60,9 +64,9 @@ class Objective:
             model, output, inputs, smoothing, guided=guided, coverage_weight=coverage
         )
         if teacher is not None:
-            given = teacher.forward(batch)
-            given = _doubled_output(given) if alpha else given
-            loss = teacher.add_to(loss, model, output, inputs, given)
+            taught = teacher.forward(batch)
+            taught = _doubled_output(taught) if alpha else taught
+            loss = teacher.add_to(loss, model, output, inputs, taught)
         if not alpha:
             return loss
         first, second = output.hidden.chunk(2)
@@ -88,6 +92,7 @@ def _doubled(batch: Batch) -> Batch:
 
 
 def _doubled_output(output: DecoderOutput) -> DecoderOutput:
+    """Return the output for the doubled batch; the teacher has no dropout, so copies are equal."""
     weights = output.weights
     return DecoderOutput(
         torch.cat([output.hidden] * 2), None if weights is None else torch.cat([weights] * 2)
@@ -95,6 +100,7 @@ def _doubled_output(output: DecoderOutput) -> DecoderOutput:
 
 
 def _halved(loss: Loss) -> Loss:
+    """Turn the sum over both copies into their mean."""
     return replace(
         loss,
         smoothed=loss.smoothed / 2,

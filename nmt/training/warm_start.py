@@ -30,7 +30,7 @@ def model_differences(old: ModelConfig, new: ModelConfig) -> list[str]:
     """Return a description of each setting that differs, except those in `_WITHOUT_WEIGHTS`."""
     before, now = flatten(to_mapping(old)), flatten(to_mapping(new))
     return [
-        f"model.{key} is {now.get(key)}, there {before.get(key)}"
+        f"model.{key} is {now.get(key)} here and {before.get(key)} there"
         for key in {**before, **now}
         if before.get(key) != now.get(key)
         and not isinstance(before.get(key, now.get(key)), Mapping)

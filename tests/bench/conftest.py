@@ -12,7 +12,7 @@ MakeStep = Callable[..., Step]
 
 @pytest.fixture
 def step() -> MakeStep:
-    """A factory of updates of so many target pieces, with others as busy as told."""
+    """A factory of updates with a number of target pieces and a load by other processes."""
 
     def make(tokens: int, seconds: float = 1.0, others: float | None = 0.0) -> Step:
         busy = None if others is None else 0.0

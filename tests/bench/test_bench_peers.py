@@ -1,4 +1,4 @@
-"""scripts/bench_peers: who takes part, and the table of ratios; no trainer is run."""
+"""scripts/bench_peers: the list of contestants and the table of ratios; no trainer is run."""
 
 import subprocess
 import sys
@@ -23,21 +23,21 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_names_are_told_apart_and_ours_are_in_every_work(peers: Any) -> None:
+def test_names_are_unique_and_every_workload_includes_nmt(peers: Any) -> None:
     everyone = [*peers.transformers(), *peers.rnns(), *peers.decoders()]
     names = [(contestant.work, contestant.name) for contestant in everyone]
     assert len(set(names)) == len(names)
     assert {c.work for c in everyone} == {c.work for c in everyone if c.ours}
 
 
-def test_our_work_is_a_choice_of_the_configuration(peers: Any) -> None:
+def test_workloads_of_nmt_are_experiments_in_configs(peers: Any) -> None:
     ours = [c for c in [*peers.transformers(), *peers.rnns(), *peers.decoders()] if c.ours]
     for contestant in ours:
         choice = contestant.arguments[0].removeprefix("experiment=")
         assert (config_directory() / "experiment" / f"{choice}.yaml").is_file()
 
 
-def test_a_ratio_is_the_median_of_ratios_of_the_same_round(peers: Any) -> None:
+def test_a_ratio_is_the_median_of_the_ratios_per_round(peers: Any) -> None:
     contestants = [peers.peer("w", "them", "venv", "s.py"), peers.nmt("w", "us")]
     theirs = [peers.Outcome(speed, 20, False, 2**30) for speed in (100.0, 200.0, 50.0)]
     ours = [peers.Outcome(speed, 20, False, 2**29) for speed in (300.0, 400.0, 200.0)]
@@ -61,11 +61,11 @@ def test_all_rows_are_as_wide_as_the_head(peers: Any) -> None:
     }
     lines = peers.table(contestants, rounds)
     assert len({line.count("|") for line in lines}) == 1
-    assert cells(lines[2])[2] == "1* -"  # of two rounds one failed, the other was not quiet
+    assert cells(lines[2])[2] == "1* -"  # one of two rounds failed, and the other was not quiet
     assert cells(lines[3])[1] == "failed"
 
 
-def test_of_a_run_without_quiet_updates_all_count_and_it_is_marked(peers: Any) -> None:
+def test_a_run_without_quiet_updates_uses_all_updates_and_is_marked(peers: Any) -> None:
     result = {
         "quiet_tgt_tok_s": None,
         "all_tgt_tok_s": 900.0,
@@ -79,7 +79,7 @@ def test_of_a_run_without_quiet_updates_all_count_and_it_is_marked(peers: Any) -
     assert (calm.speed, calm.busy) == (950.0, False)
 
 
-def test_without_folders_it_says_which_are_missing() -> None:
+def test_missing_folders_are_named() -> None:
     command = [sys.executable, "-S", str(SCRIPT), "--data", "x"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 2

@@ -1,4 +1,4 @@
-"""scripts/bench_versions: what it refuses, and that it measures what it is told to."""
+"""scripts/bench_versions: invalid arguments are refused, and valid ones are measured."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ def bench_versions(*arguments: str) -> subprocess.CompletedProcess[str]:
         ([".", ".", "model.encoder.nothing=1"], "model.encoder.nothing"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(arguments: list[str], message: str) -> None:
+def test_invalid_measurements_are_refused(arguments: list[str], message: str) -> None:
     refused = bench_versions(*arguments)
     assert refused.returncode == 2
     assert message in refused.stderr

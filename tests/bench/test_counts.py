@@ -13,7 +13,7 @@ Pairs = list[tuple[list[int], list[int]]]
 
 @pytest.fixture
 def counts(batch_of: Callable[[Pairs], Batch]) -> Counts:
-    """Of sources of 2 and 4 pieces, and targets of 3 and 1; EOS comes to each."""
+    """A batch with sources of 2 and 4 pieces and targets of 3 and 1, each followed by EOS."""
     return Counts.of(batch_of([([5, 6], [7, 8, 9]), ([5, 6, 7, 8], [4])]))
 
 
@@ -23,12 +23,12 @@ def test_pieces_are_counted_with_eos_and_without_pads(counts: Counts) -> None:
     assert (counts.source_places, counts.target_places) == (2 * 5, 2 * 4)
 
 
-def test_padding_is_the_share_of_places_without_a_piece(counts: Counts) -> None:
+def test_padding_is_the_share_of_slots_without_a_piece(counts: Counts) -> None:
     assert counts.source_padding == pytest.approx(2 / 10)
     assert counts.target_padding == pytest.approx(2 / 8)
 
 
-def test_pairs_of_places_are_counted_sentence_by_sentence(counts: Counts) -> None:
+def test_pairs_of_positions_are_counted_per_sentence(counts: Counts) -> None:
     assert counts.source_squares == 3**2 + 5**2
     assert counts.target_squares == 4**2 + 2**2
     assert counts.products == 3 * 4 + 5 * 2
@@ -38,7 +38,7 @@ def test_the_pieces_are_those_the_loss_is_divided_by(ragged_batch: Batch) -> Non
     assert Counts.of(ragged_batch).target_tokens == ragged_batch.num_tokens
 
 
-def test_a_total_has_the_padding_of_all(counts: Counts) -> None:
+def test_the_padding_of_a_total_covers_all_batches(counts: Counts) -> None:
     full = Counts.of_lengths(torch.tensor([4]), torch.tensor([6]))
     both = Counts.total([counts, full])
     assert full.target_padding == 0

@@ -1,4 +1,4 @@
-"""scripts/draw_scaling: a panel changes one thing, and what is learned is what is counted."""
+"""scripts/draw_scaling: a panel varies one size, and the counted tokens are the trained ones."""
 
 import sys
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def scaling(load_script: Callable[[str], Any]) -> Any:
         (["--output", "nowhere/scaling.png"], "the folder nowhere does not exist"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused_before_all_is_measured(
+def test_invalid_panels_are_refused_before_measuring(
     scaling: Any,
     arguments: list[str],
     message: str,
@@ -45,7 +45,9 @@ def test_a_panel_changes_one_thing(scaling: Any) -> None:
 
 
 @pytest.mark.parametrize(("rows", "length"), [(1, 512), (256, 16), (512, 8)])
-def test_sentences_hold_what_they_should_and_no_pads(scaling: Any, rows: int, length: int) -> None:
+def test_sentences_have_the_requested_length_and_no_pads(
+    scaling: Any, rows: int, length: int
+) -> None:
     counts = Counts.of(scaling.sentences(rows, length))
     assert counts.target_tokens == rows * length
     assert counts.source_tokens == rows * length

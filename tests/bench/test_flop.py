@@ -1,4 +1,4 @@
-"""The formula of operations, against what torch counts while a model of every kind computes."""
+"""The formula for FLOP, compared with the count of torch for every kind of model."""
 
 from collections.abc import Callable, Iterator
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneD
 
 @pytest.fixture(autouse=True)
 def _products_in_sight() -> Iterator[None]:
-    """Let torch compute an LSTM by products it counts, in place of a kernel of oneDNN."""
+    """Make torch compute an LSTM by matrix products, which it counts, not by oneDNN's kernel."""
     with torch.backends.mkldnn.flags(enabled=False):  # type: ignore[no-untyped-call]
         yield
 
@@ -48,21 +48,21 @@ def predicted(model: TranslationModel, batch: Batch) -> Tensor:
     return model.logits(output.hidden)
 
 
-def test_reading_and_predicting_take_what_torch_counts(
+def test_forward_flop_equals_the_count_of_torch(
     model_config: ModelConfig, model: TranslationModel, full_batch: Batch
 ) -> None:
     expected = counted(lambda: predicted(model.train(), full_batch))
     assert forward_flop(model_config, TARGET_SIZE, Counts.of(full_batch)) == expected
 
 
-def test_learning_takes_what_torch_counts(
+def test_training_flop_equals_the_count_of_torch(
     model_config: ModelConfig, model: TranslationModel, full_batch: Batch
 ) -> None:
     found = counted(lambda: predicted(model.train(), full_batch).sum().backward())
     formula = training_flop(model_config, TARGET_SIZE, Counts.of(full_batch))
     if {model_config.encoder.name, model_config.decoder.name} == {"transformer"}:
         assert found == formula
-    else:  # the constants that recurrences start from need no gradient, which spares less than this
+    else:  # initial states are constants without a gradient; that saves less than this tolerance
         assert formula * (1 - 1 / (SOURCE_LENGTH + 1)) < found <= formula
 
 
@@ -77,7 +77,7 @@ def test_what_training_computes_is_in_it(
     assert found == pytest.approx(formula, rel=0.05)
 
 
-def test_pads_need_nothing(tiny_config: Make) -> None:
+def test_pads_need_no_flop(tiny_config: Make) -> None:
     config = tiny_config("transformer", "transformer")
     alone = [Counts.of_lengths(torch.tensor([n]), torch.tensor([m])) for n, m in ((3, 5), (8, 2))]
     together = Counts.of_lengths(torch.tensor([3, 8]), torch.tensor([5, 2]))

@@ -1,4 +1,4 @@
-"""Speeds leave out what was not quiet; blocks of equal trainings pair up."""
+"""Speeds exclude updates that were not quiet; blocks are paired."""
 
 from collections.abc import Callable
 
@@ -19,14 +19,14 @@ def test_only_quiet_updates_count(step: MakeStep) -> None:
     assert speed.others == pytest.approx(1 / 3)
 
 
-def test_where_nothing_was_quiet_all_counts_and_it_is_told(step: MakeStep) -> None:
+def test_without_quiet_updates_all_updates_count_and_this_is_reported(step: MakeStep) -> None:
     speed = Speed.of([step(100, others=1.0), step(300, others=1.0)])
     assert speed.quiet_updates == 0
     assert speed.counts.target_tokens == 400
     assert speed.tokens_per_second == pytest.approx(200)
 
 
-def test_the_median_window_does_not_mind_a_slow_one(step: MakeStep) -> None:
+def test_one_slow_window_does_not_change_the_median(step: MakeStep) -> None:
     usual = [step(100)] * (2 * WINDOW)
     speed = Speed.of([*usual, *[step(100, seconds=50.0)] * WINDOW])
     assert speed.tokens_per_second == pytest.approx(100)
@@ -52,10 +52,10 @@ def test_a_pair_with_a_block_that_was_not_quiet_is_left_out(step: MakeStep) -> N
     found = ratio([fast, fast, fast], [slow, busy, slow])
     assert found.pairs == pytest.approx([2.0, 2.0])
     assert found.left_out == 1
-    assert ratio([busy], [busy]).pairs == [1.0]  # better than nothing
+    assert ratio([busy], [busy]).pairs == [1.0]  # no update was quiet, so all of them count
 
 
-def test_the_ratio_the_other_way_is_its_inverse(step: MakeStep) -> None:
+def test_the_ratio_of_b_to_a_is_the_inverse(step: MakeStep) -> None:
     one, other = [[step(n)] for n in (100, 120, 90)], [[step(n)] for n in (50, 55, 60)]
     assert ratio(one, other).median == pytest.approx(1 / ratio(other, one).median)
 

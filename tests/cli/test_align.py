@@ -182,7 +182,7 @@ def test_a_comparison_with_a_reading_is_refused(
         (["0-0", "0-0", "", "4-0", ""], "line 4: the link 4-0 points outside its pair of 4 source"),
         (["0-0", "0-0", "0-0", "", ""], "line 3: the link 0-0 points outside its pair of 0 source"),
         (["0-0", "0-1 x", "", "", ""], "line 2: 'x' is not a link"),
-        (["", "", "", "", ""], "holds no link"),
+        (["", "", "", "", ""], "contains no links"),
     ],
 )
 def test_gold_alignments_of_another_text_are_refused(

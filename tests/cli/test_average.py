@@ -69,7 +69,7 @@ def test_checkpoints_of_different_models_are_refused_by_name(
     wider = model_file(tiny_config("transformer", "transformer", num_layers=2, size=16))
     message = refused("average", heads_model, wider, "--output", output)
     assert str(wider) in message
-    assert "model.encoder.hidden_size is 16, there 12" in message
+    assert "model.encoder.hidden_size is 16 here and 12 there" in message
     assert "name is rnn" in refused("average", heads_model, blind_model, "--output", output)
     first = load_checkpoint(heads_model)
     swapped = replace(first.tokenizers, source=first.tokenizers.target)

@@ -106,7 +106,7 @@ def test_a_checkpoint_whose_weights_do_not_fit(refused: Refused, run: Path, tmp_
     assert "weights do not match" in message
 
 
-def test_no_model_at_all(refused: Refused, tmp_path: Path) -> None:
+def test_a_missing_model(refused: Refused, tmp_path: Path) -> None:
     assert str(tmp_path / "none") in refused("translate", "--model", tmp_path / "none", "one")
     assert "best.pt" in refused("translate", "--model", tmp_path, "one")
 

@@ -268,7 +268,7 @@ def _denied(make: Callable[..., Any], folder: Path) -> Callable[..., Any]:
     return call
 
 
-def test_a_place_that_cannot_be_written(
+def test_a_run_folder_that_cannot_be_written(
     refused: Refused, closed: Path, corpus: Path, tiny: Tiny
 ) -> None:
     message = refused("train", *tiny(corpus), f"run.dir={closed / 'run'}", after_progress=True)

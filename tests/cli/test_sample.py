@@ -1,4 +1,4 @@
-"""`nmt translate --sample`: the same seed draws the same, however the sentences are passed."""
+"""`nmt translate --sample`: the same seed draws the same samples, for arguments and for lines."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -26,7 +26,7 @@ HUB = ["data.path=someone/something", "data.source_language=en", "data.target_la
 
 @pytest.fixture
 def fill() -> Callable[[str], list[str]]:
-    """Values for what a choice of `data` leaves to the user."""
+    """Values for the settings that a choice of `data` requires from the user."""
     return lambda choice: {"files": FILES, "huggingface": HUB}.get(choice, [])
 
 
@@ -39,7 +39,7 @@ def _compose(overrides: tuple[str, ...], with_hydra: bool = False) -> DictConfig
 
 @pytest.fixture
 def sweep_jobs() -> Callable[[str], list[list[str]]]:
-    """The overrides of each job of a `sweep`, as Hydra's sweeper makes them of its file."""
+    """The overrides of each job of a `sweep`, as Hydra's sweeper derives them from its file."""
 
     def jobs(sweep: str) -> list[list[str]]:
         params = _compose((f"sweep={sweep}",), with_hydra=True).hydra.sweeper.params
@@ -52,13 +52,13 @@ def sweep_jobs() -> Callable[[str], list[list[str]]]:
 
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
-    """Compose the configuration that overrides give, as `nmt train` does."""
+    """Compose the configuration with these overrides, as `nmt train` does."""
     return lambda *overrides: copy.deepcopy(_compose(overrides))
 
 
 @pytest.fixture
 def config(composed: Callable[..., DictConfig]) -> Callable[..., Config]:
-    """The typed configuration that overrides give."""
+    """Compose the typed configuration with these overrides."""
 
     def make(*overrides: str) -> Config:
         made = OmegaConf.to_object(composed(*overrides))

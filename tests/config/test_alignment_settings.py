@@ -1,4 +1,4 @@
-"""Settings of word links and of losses on attention: what is refused, and in which words."""
+"""Settings of word links and of attention losses: invalid ones are refused with a message."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +42,7 @@ TWO_LAYERS = "model.decoder.num_layers=2"
         (["data.alignments.valid=x"], "data.alignments.valid is x, but data=phrasebook brings its"),
     ],
 )
-def test_what_cannot_be_is_refused(overrides: list[str], complaint: str, config: Make) -> None:
+def test_invalid_settings_are_refused(overrides: list[str], complaint: str, config: Make) -> None:
     with pytest.raises(UserError) as raised:
         check_config(config(*overrides))
     assert complaint in str(raised.value)
@@ -57,10 +57,10 @@ def test_what_cannot_be_is_refused(overrides: list[str], complaint: str, config:
         [RNN, GUIDED, COVERED, f"{LAYER}=0"],
         [RNN, "model/decoder/attention=multi_head", GUIDED, f"{HEAD}=1"],
         ["data=multi30k", GUIDED, "data.alignments.train=train.align"],
-        [*NO_ATTENTION, f"{HEAD}=3"],  # off: what it would do does not matter
+        [*NO_ATTENTION, f"{HEAD}=3"],  # switched off, so its other settings do not matter
     ],
 )
-def test_what_can_be_passes(overrides: list[str], config: Make) -> None:
+def test_valid_settings_pass(overrides: list[str], config: Make) -> None:
     check_config(config(*overrides))
 
 

@@ -1,4 +1,4 @@
-"""Each rule of `check_config`, with a value it refuses and a neighbour that it lets pass."""
+"""Each rule of `check_config`, with a value that it refuses and a similar one that it accepts."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Make = Callable[..., Config]
 
 RNN = "model=rnn"
 UNTIED = "model.tying=none"
-RULES = [  # overrides all along, a key, a value that is refused, one that passes
+RULES = [  # common overrides, a key, a value that is refused, a value that passes
     ([], "seed", -1, 0),
     ([], "data.max_length", 0, 1),
     ([], "data.target_language", "en", "de"),
@@ -127,7 +127,7 @@ RULES = [  # overrides all along, a key, a value that is refused, one that passe
     (["model.decoder.num_layers=2"], "logging.heatmap_layer", -3, -2),
     ([RNN, "model.decoder.num_layers=2"], "logging.heatmap_layer", 1, 0),
 ]
-NAMED_AS = {  # keys with a problem that another message names
+NAMED_AS = {  # keys whose problems are part of another message
     ("data.target_language", "fr"): "data=phrasebook has en and de",
     ("model.encoder.hidden_size", 128): "model.tying=three_way needs equal embedding sizes",
     ("model.encoder.embedding_size", 128): "model.tying=three_way needs equal embedding sizes",

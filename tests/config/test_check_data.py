@@ -1,4 +1,4 @@
-"""Settings of the corpus: what is refused, in which words, and what passes beside it."""
+"""Settings of the corpus: invalid ones are refused with a message, similar valid ones pass."""
 
 from collections.abc import Callable
 
@@ -45,7 +45,7 @@ EXTRA = [*PATHS, "data.extra.web.path='web/*.{lang}'"]
 
 @pytest.fixture
 def complaint(config: Make) -> Callable[..., str]:
-    """What is said of overrides; nothing where they pass."""
+    """Return the message about these overrides; empty if they pass."""
 
     def check(*overrides: str) -> str:
         added = [f"++{one}" if one.startswith("data.extra.") else one for one in overrides]
@@ -85,7 +85,7 @@ def test_a_rule_refuses_some_values_and_lets_others_pass(
     ],
     ids=" ".join,
 )
-def test_what_can_be_passes(overrides: list[str], complaint: Callable[..., str]) -> None:
+def test_valid_settings_pass(overrides: list[str], complaint: Callable[..., str]) -> None:
     assert complaint(*overrides) == ""
 
 
@@ -127,7 +127,7 @@ def test_what_can_be_passes(overrides: list[str], complaint: Callable[..., str])
         ([*EXTRA, "data.extra.web.tag='a b'"], "data.extra.web.tag is 'a b'"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(
+def test_invalid_settings_are_refused_in_one_line(
     overrides: list[str], said: str, complaint: Callable[..., str]
 ) -> None:
     complained = complaint(*overrides)

@@ -1,4 +1,4 @@
-"""What is impossible among the recipes is refused, each in one line that says what to do."""
+"""Invalid combinations of recipes are refused, each with a one-line message and its remedy."""
 
 from collections.abc import Callable
 
@@ -59,11 +59,11 @@ def test_is_refused(overrides: list[str], said: str, config: Callable[..., Confi
         ["model.encoder.layer_drop=0.2", "model.decoder.word_dropout=0.1"],
     ],
 )
-def test_is_taken(overrides: list[str], config: Callable[..., Config]) -> None:
+def test_is_accepted(overrides: list[str], config: Callable[..., Config]) -> None:
     check_config(config(*overrides))
 
 
-def test_an_experiment_of_one_recipe_goes_on_top_of_another(config: Callable[..., Config]) -> None:
+def test_experiments_of_two_recipes_combine(config: Callable[..., Config]) -> None:
     plain = config("experiment=multi30k_transformer")
     made = config("experiment=[multi30k_transformer,r_drop]")
     assert made.training.r_drop == 5

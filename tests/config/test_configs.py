@@ -14,7 +14,7 @@ from nmt.config.schema import Config
 Make = Callable[..., Config]
 Fill = Callable[[str], list[str]]
 
-NEEDS = {  # the choice above that a group of choices belongs to
+NEEDS = {  # the parent choice of a nested group
     "model/decoder/attention": ["model/decoder=rnn", "model.tying=none"],
     "model/encoder": ["model.tying=none"],
     "model/decoder": ["model.tying=none"],
@@ -23,7 +23,7 @@ NEEDS = {  # the choice above that a group of choices belongs to
 
 def _choices() -> Iterator[tuple[str, str]]:
     root = config_directory()
-    for file in sorted(root.glob("*/**/[!_]*.yaml")):  # _common is no choice
+    for file in sorted(root.glob("*/**/[!_]*.yaml")):  # _common is not a choice
         group = str(file.parent.relative_to(root))
         if not group.startswith("hydra"):
             yield group, file.stem
@@ -31,7 +31,7 @@ def _choices() -> Iterator[tuple[str, str]]:
 
 CHOSEN = list(_choices())
 SWEEPS = [
-    choice  # that is a grid; what others draw is known when they run
+    choice  # a grid; other sweepers draw their values while they run
     for group, choice in CHOSEN
     if group == "sweep" and not choice.startswith("optuna")
 ]
@@ -47,7 +47,7 @@ def test_there_are_choices_in_every_group() -> None:
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOSEN)
-def test_every_choice_composes_passes_its_checks_and_survives_the_way_to_plain_values(
+def test_every_choice_composes_passes_its_checks_and_round_trips_through_plain_values(
     group: str, choice: str, config: Make, fill: Fill
 ) -> None:
     made = config(*_overrides(group, choice, fill))
@@ -101,7 +101,7 @@ def test_every_job_of_a_sweep_composes_and_passes_its_checks(
     for one in made:
         check_config(one)
     assert len(made) > 1
-    assert all(one not in made[:place] for place, one in enumerate(made)), "a job comes twice"
+    assert all(one not in made[:place] for place, one in enumerate(made)), "a job occurs twice"
 
 
 @pytest.mark.parametrize("sweep", ["luong2015_table4", "luong2015_table4_full"])
@@ -133,7 +133,7 @@ def test_a_sweeps_params_win_over_an_experiment_and_the_command_line_over_both(
     assert config(*job, "training.batch_tokens=64").training.batch_tokens == 64
 
 
-def test_every_key_is_named_by_its_place(config: Make) -> None:
+def test_every_key_is_its_path_in_the_configuration(config: Make) -> None:
     keys = flatten(to_mapping(config()))
     for name in (
         "seed",

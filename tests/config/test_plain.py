@@ -23,13 +23,13 @@ def test_a_configuration_survives_json(config: Make, mapping: dict[str, Any]) ->
     assert again == config("model=rnn", "model/decoder/attention=luong_concat")
 
 
-def test_a_whole_number_becomes_a_float_where_one_is_wanted(mapping: dict[str, Any]) -> None:
+def test_an_integer_becomes_a_float_where_a_float_is_required(mapping: dict[str, Any]) -> None:
     mapping["optimizer"]["learning_rate"] = 1
     learning_rate = from_mapping(Config, mapping).optimizer.learning_rate
     assert type(learning_rate) is float
 
 
-def test_an_adam_of_before_there_were_other_optimizers_is_read(mapping: dict[str, Any]) -> None:
+def test_an_adam_section_without_optimizer_choice_is_read(mapping: dict[str, Any]) -> None:
     mapping["optimizer"] = {
         "name": "adamw",
         "learning_rate": 0.01,
@@ -63,7 +63,7 @@ def test_an_optional_section_may_be_null(config: Make, fill: Callable[[str], lis
         ("optimizer", "momentum", 0.9, "optimizer: unknown keys ['momentum']"),
     ],
 )
-def test_what_does_not_fit_is_named_with_its_full_key(
+def test_a_value_of_the_wrong_type_is_named_with_its_full_key(
     mapping: dict[str, Any], section: str, key: str, value: object, complaint: str
 ) -> None:
     mapping[section][key] = value

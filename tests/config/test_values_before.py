@@ -83,7 +83,7 @@ def _settings_classes() -> list[type]:
 
 
 @pytest.mark.parametrize("cls", _settings_classes(), ids=lambda cls: cls.__name__)
-def test_every_value_of_before_fits_its_setting(cls: type) -> None:
+def test_every_default_for_older_files_fits_its_setting(cls: type) -> None:
     settings = {field.name: field for field in dataclasses.fields(cls)}
     for name, value in values_before(cls).items():
         known = declared(settings[name])

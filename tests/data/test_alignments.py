@@ -83,7 +83,7 @@ def test_links_are_read_where_they_are_named(data: FilesDataConfig, named: Files
     assert corpus.test.alignment == parsed
 
 
-def test_those_of_training_are_read_along_with_its_pairs(named: FilesDataConfig) -> None:
+def test_training_links_are_read_with_their_pairs(named: FilesDataConfig) -> None:
     (source,) = open_corpus(named).train
     assert source.links is not None
     reader = source.links.open()
@@ -92,7 +92,7 @@ def test_those_of_training_are_read_along_with_its_pairs(named: FilesDataConfig)
     assert found == [parse_links(line) for line in LINKS]
 
 
-def test_a_folder_of_a_dataset_has_them_too(named: FilesDataConfig, tmp_path: Path) -> None:
+def test_a_dataset_folder_may_contain_links(named: FilesDataConfig, tmp_path: Path) -> None:
     names = {split: split for split in SPLITS}
     hub = from_mapping(
         DataConfig,
@@ -113,7 +113,7 @@ def test_a_folder_of_a_dataset_has_them_too(named: FilesDataConfig, tmp_path: Pa
     assert open_corpus(hub).valid.alignment == open_corpus(named).valid.alignment
 
 
-def test_the_phrasebook_brings_its_links_in_either_direction() -> None:
+def test_the_phrasebook_has_links_in_both_directions() -> None:
     there, back = (
         open_corpus(
             from_mapping(
@@ -193,7 +193,7 @@ def test_the_error_is_measured_on_gold_then_test_then_validation(named: FilesDat
 # ------------------------------------------------------------------- prepared
 
 
-def test_prepared_links_are_those_of_the_pairs_that_are_left(named: FilesDataConfig) -> None:
+def test_prepared_links_belong_to_the_remaining_pairs(named: FilesDataConfig) -> None:
     made, found = (prepare(named, TOKENIZER, with_links=True) for _ in range(2))
     assert (made.from_cache, found.from_cache) == (False, True)
     for prepared in (made, found):
@@ -215,16 +215,14 @@ def test_prepared_links_are_those_of_the_pairs_that_are_left(named: FilesDataCon
             ]
 
 
-def test_links_change_nothing_for_a_run_that_is_not_guided(
-    data: FilesDataConfig, named: FilesDataConfig
-) -> None:
+def test_links_do_not_change_an_unguided_run(data: FilesDataConfig, named: FilesDataConfig) -> None:
     prepare(data, TOKENIZER)
     again = prepare(named, TOKENIZER)
     assert again.from_cache
     assert again.train.links is None
 
 
-def test_other_links_are_prepared_again(named: FilesDataConfig, tmp_path: Path) -> None:
+def test_changed_links_are_prepared_again(named: FilesDataConfig, tmp_path: Path) -> None:
     prepare(named, TOKENIZER)
     assert not prepare(named, TOKENIZER, with_links=True).from_cache
     (tmp_path / "train.align").write_text("0-0\n\n\n")

@@ -33,7 +33,7 @@ def test_a_target_without_pieces_is_eos_alone() -> None:
 def test_padding_is_as_wide_as_the_widest_and_no_wider() -> None:
     assert pad([[5, 6], [7]]).tolist() == [[5, 6], [7, PAD]]
     assert pad([[5]], first=BOS, last=EOS).tolist() == [[BOS, 5, EOS]]
-    assert pad([[5]]).dtype == torch.int64, "an embedding wants 64-bit ids"
+    assert pad([[5]]).dtype == torch.int64, "an embedding requires 64-bit ids"
 
 
 def test_pairs_of_a_corpus_keep_together() -> None:
@@ -48,7 +48,7 @@ def test_pairs_of_a_corpus_keep_together() -> None:
 def test_a_batch_moves_completely() -> None:
     moved = collate([[4]], [[5]]).to(torch.device("meta"))
     for name in ("source_ids", "source_mask", "target_input_ids", "target_output_ids"):
-        assert getattr(moved, name).device.type == "meta", f"{name} stayed behind"
+        assert getattr(moved, name).device.type == "meta", f"{name} was not moved"
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.int32])

@@ -19,7 +19,7 @@ Lengths = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def realistic_lengths(count: int) -> tuple[Lengths, Lengths]:
-    """Lengths as in news or captions: log-normal, with similar source and target lengths."""
+    """Lengths like those of news or captions: log-normal, similar on both sides."""
     random = np.random.default_rng(1)
     source = random.lognormal(2.8, 0.5, count)
     target = source * random.normal(1.05, 0.15, count)
@@ -82,7 +82,7 @@ def test_the_budget_includes_padding_and_longer_pairs_are_alone(budget: int) -> 
             assert padded(target, batch) <= budget, "target pads were not counted"
             assert padded(source, batch) <= 2 * budget, "a long source makes memory run out"
     alone = {int(batch[0]) for batch in batches if len(batch) == 1}
-    assert alone >= set(range(10)), "a pair over the budget has company"
+    assert alone >= set(range(10)), "a pair over the budget shares its batch"
 
 
 def test_batches_are_filled() -> None:
@@ -103,7 +103,7 @@ def test_little_is_padding() -> None:
     assert share_of_padding(source) < 0.05, f"{share_of_padding(source):.1%} of sources is pads"
 
 
-def test_equals_get_new_company_with_another_order() -> None:
+def test_pairs_of_equal_length_are_batched_differently_in_another_order() -> None:
     lengths = np.full(60, 5), np.full(60, 5)
     first, second = (cut(lengths, 60, seed) for seed in (1, 2))
     assert {frozenset(b.tolist()) for b in first} != {frozenset(b.tolist()) for b in second}
@@ -132,14 +132,14 @@ def test_the_order_depends_on_seed_and_epoch_alone(
     first, second = plain(epoch_of(batches)), plain(epoch_of(batches))
     again = plain(epoch_of(stream(shuffle_buffer=buffer)))
     other = plain(epoch_of(stream(seed=2, shuffle_buffer=buffer)))
-    assert again == first, "the same seed gives another run"
-    assert second != first, "every epoch goes the same way"
+    assert again == first, "the same seed gives different epochs"
+    assert second != first, "every epoch has the same order"
     assert other != first, "the seed has no effect"
 
 
 def test_batches_of_an_epoch_come_in_mixed_lengths(stream: Callable[..., UpdateBatches]) -> None:
     sizes = [sum(map(len, update)) for update in epoch_of(stream())]
-    assert sizes != sorted(sizes, reverse=True), "short pairs first: a curriculum no one asked for"
+    assert sizes != sorted(sizes, reverse=True), "short pairs come first"
 
 
 @pytest.mark.parametrize("buffer", BUFFERS)
@@ -159,7 +159,7 @@ def test_a_stream_continues_from_its_state(
         resumed.state = interrupted.state
         found = plain(list(islice(resumed, updates)))
         expected = whole[moment : moment + updates]
-        assert found == expected, f"resumed after {moment} of {updates} updates: another order"
+        assert found == expected, f"resumed after {moment} of {updates} updates: the order differs"
 
 
 @pytest.mark.parametrize("buffer", BUFFERS)
@@ -177,11 +177,13 @@ def test_processes_share_every_batch_and_hand_over_to_any_number(
             for share in shares:
                 share.state = state
             taken = [list(islice(share, count)) for share in shares]
-            assert len({share.state for share in shares}) == 1, "processes drift apart"
+            assert len({share.state for share in shares}) == 1, "the states of the processes differ"
             for number, parts in enumerate(zip(*taken, strict=True), start):
                 for batch, pieces in zip(whole[number], zip(*parts, strict=True), strict=True):
                     joined = sorted(np.concatenate(pieces).tolist())
-                    assert joined == sorted(batch.tolist()), "other pairs than one process takes"
+                    assert joined == sorted(batch.tolist()), (
+                        "the pairs differ from those of one process"
+                    )
                     sizes = [len(piece) for piece in pieces]
                     assert max(sizes) - min(sizes) <= 1, "the work is shared unequally"
             state = shares[0].state
@@ -205,7 +207,7 @@ def test_a_source_of_weight_two_is_used_twice(
     assert np.bincount(pairs).tolist() == [1] * 150 + [2] * 50
 
 
-def test_weights_must_be_of_the_sources_there_are(stream: Callable[..., UpdateBatches]) -> None:
+def test_weights_must_match_the_sources(stream: Callable[..., UpdateBatches]) -> None:
     with pytest.raises(ValueError, match="weights"):
         stream(sections=(150, 50), weights=(1.0,))
     with pytest.raises(ValueError, match="sources"):
@@ -229,7 +231,7 @@ def test_the_cost_is_that_of_the_batches(
     assert cost.order_bytes <= 4 * 200
 
 
-def test_a_stream_travels_without_its_lengths(stream: Callable[..., UpdateBatches]) -> None:
+def test_a_pickled_stream_excludes_its_lengths(stream: Callable[..., UpdateBatches]) -> None:
     batches = stream()
     before = len(pickle.dumps(batches))
     expected = plain(list(islice(batches, 5)))
@@ -247,11 +249,11 @@ def test_a_key_encodes_both_lengths(pairs: list[tuple[int, int]]) -> None:
     assert found[1].tolist() == (targets + 1).tolist()
 
 
-def test_keys_of_common_lengths_take_two_bytes_and_run_from_one_end_to_the_other() -> None:
+def test_keys_of_common_lengths_take_two_bytes_and_adjacent_keys_have_adjacent_lengths() -> None:
     sides = np.mgrid[0:256, 0:256].reshape(2, -1)  # EOS makes 256 of 255
     keys = LengthKeys.of_lengths(*sides)
     assert keys.keys.dtype == np.uint16
-    assert sorted(keys.keys.tolist()) == list(range(256 * 256)), "two kinds share a key"
+    assert sorted(keys.keys.tolist()) == list(range(256 * 256)), "two pairs of lengths share a key"
     source, target = LengthKeys.lengths(np.arange(256 * 256))
     assert np.abs(np.diff(source)).max() == 1, "neighbours differ by more than a piece"
     assert np.abs(np.diff(target)).max() == 1

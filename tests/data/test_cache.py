@@ -14,7 +14,7 @@ def _ignore() -> None:
     pass
 
 
-def test_what_is_made_is_found(tmp_path: Path) -> None:
+def test_a_created_entry_is_found(tmp_path: Path) -> None:
     folder = tmp_path / "cache" / "key"
     with made_once(folder, _ignore) as partial:
         assert partial is not None
@@ -26,7 +26,7 @@ def test_what_is_made_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [UserError, KeyboardInterrupt, ValueError])
-def test_what_fails_leaves_nothing(tmp_path: Path, kind: type[BaseException]) -> None:
+def test_a_failed_creation_leaves_no_folder(tmp_path: Path, kind: type[BaseException]) -> None:
     folder = tmp_path / "key"
 
     def fail() -> None:
@@ -40,7 +40,7 @@ def test_what_fails_leaves_nothing(tmp_path: Path, kind: type[BaseException]) ->
     assert [file.name for file in tmp_path.iterdir() if file.suffix != ".lock"] == []
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+def test_the_incomplete_folder_of_a_killed_process_is_removed(tmp_path: Path) -> None:
     left = tmp_path / ".partial-key"
     left.mkdir()
     (left / "half").write_text("half")
@@ -61,7 +61,7 @@ def _make(folder: Path, made: Path) -> None:
     assert (folder / "file").read_text() == "content"
 
 
-def test_of_two_processes_one_does_the_work(tmp_path: Path) -> None:
+def test_only_one_of_two_processes_creates_an_entry(tmp_path: Path) -> None:
     folder, made = tmp_path / "key", tmp_path / "made"
     made.mkdir()
     context = multiprocessing.get_context("fork")
@@ -74,7 +74,7 @@ def test_of_two_processes_one_does_the_work(tmp_path: Path) -> None:
     assert (made / "times").read_text() == "x"
 
 
-def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with (
         pytest.raises(UserError, match=r"cannot write the cache .*file.*data\.cache_dir=FOLDER"),

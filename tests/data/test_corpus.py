@@ -121,7 +121,7 @@ def test_a_dataset_by_path(hub: Hub, tmp_path: Path) -> None:
     _check(hub(path=str(tmp_path), languages="de-en"), swapped=True)
 
 
-def test_a_missing_language_names_those_there_are(hub: Hub, tmp_path: Path) -> None:
+def test_a_missing_language_is_reported_with_the_existing_ones(hub: Hub, tmp_path: Path) -> None:
     _write_json(tmp_path, nested=False)
     with pytest.raises(UserError, match=r"no column 'fr'; its columns are .*de"):
         _read(hub(tmp_path, languages="en-fr"))
@@ -150,7 +150,7 @@ def test_an_empty_split_is_refused(hub: Hub, tmp_path: Path) -> None:
         _read(hub(tmp_path))
 
 
-def test_what_is_no_json_is_refused(hub: Hub, tmp_path: Path) -> None:
+def test_a_file_that_is_not_json_is_refused(hub: Hub, tmp_path: Path) -> None:
     _write_json(tmp_path, nested=False)
     (tmp_path / "train.jsonl").write_text("a man\tein Mann\n")
     with pytest.raises(UserError, match=r"train\.jsonl"):
@@ -164,7 +164,7 @@ def test_a_missing_split_of_a_json_folder_is_named(hub: Hub, tmp_path: Path) -> 
         _read(hub(tmp_path))
 
 
-def test_a_root_that_is_no_folder_is_refused(hub: Hub, tmp_path: Path) -> None:
+def test_a_root_that_is_not_a_folder_is_refused(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data\.root=.*none is not a folder"):
         _read(hub(tmp_path / "none"))
 

@@ -101,7 +101,7 @@ def test_a_tag_is_one_piece_in_front(prepared: Callable[..., PreparedCorpus]) ->
 
 
 @pytest.mark.parametrize("size", [1, 7])
-def test_chunks_change_nothing(
+def test_the_chunk_size_does_not_change_the_result(
     size: int,
     prepared: Callable[..., PreparedCorpus],
     tmp_path: Path,
@@ -146,7 +146,7 @@ def test_a_text_that_changes_while_it_is_read_is_noticed(change: int, tmp_path: 
         list(kept_text(source, verdicts))
 
 
-def test_a_name_changes_nothing_for_the_cache(
+def test_the_name_of_a_file_does_not_change_the_cache(
     prepared: Callable[..., Any], data: FilesDataConfig, tmp_path: Path
 ) -> None:
     assert not prepared().from_cache

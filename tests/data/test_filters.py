@@ -62,7 +62,7 @@ BREAKING = [  # settings, a pair that breaks the rule, a similar pair that does 
 
 
 @pytest.mark.parametrize(("on", "breaking", "passing", "rule"), BREAKING)
-def test_a_rule_drops_what_breaks_it_and_nothing_beside(
+def test_a_rule_drops_only_the_pairs_that_break_it(
     on: dict[str, object],
     breaking: tuple[str, str],
     passing: tuple[str, str],
@@ -75,7 +75,7 @@ def test_a_rule_drops_what_breaks_it_and_nothing_beside(
         assert rule_of(filters(), breaking) == "kept"
 
 
-def test_many_pairs_are_judged_each_by_itself_and_the_first_rule_counts(filters: Make) -> None:
+def test_each_pair_is_judged_alone_and_the_first_broken_rule_is_counted(filters: Make) -> None:
     config = filters(max_words=8, max_ratio=2.0, copies=True, scripts=True, test_overlap=True)
     pairs = [
         GOOD,
@@ -172,7 +172,7 @@ def test_a_table_lists_the_largest_counts_first() -> None:
     assert (table.kept, table.dropped) == (1988, 1012)
 
 
-def test_every_rule_has_words_for_people() -> None:
+def test_every_rule_has_a_description() -> None:
     table = DropTable()
     for rule in RULES[1:]:
         table.add(rule, 1)
@@ -201,7 +201,7 @@ def test_dropped_pairs_are_a_line_each(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [UserError("of another file"), OSError("no space")])
 @pytest.mark.parametrize("name", ["dropped.tsv", "dropped.tsv.gz"])
-def test_a_fault_leaves_the_old_table_and_nothing_else(
+def test_a_failed_write_keeps_only_the_old_table(
     name: str, error: Exception, tmp_path: Path
 ) -> None:
     path = tmp_path / name
@@ -228,7 +228,7 @@ def test_a_path_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["text.tsv", "text.tsv.gz"])
-def test_a_file_of_something_else_is_not_overwritten(name: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_table_is_not_overwritten(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     with dropped_pairs_file(path) as table:
         table.write("copy", "a", 1, "b", "c")

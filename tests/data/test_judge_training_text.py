@@ -93,7 +93,7 @@ def test_each_pair_has_the_rule_that_drops_it_and_the_first_of_equals_is_kept() 
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_chunks_and_processes_change_nothing(
+def test_chunks_and_workers_do_not_change_the_result(
     workers: int, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, whole_inspection = _judge()
@@ -147,7 +147,7 @@ def _work(reports: "SimpleQueue[int]") -> None:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the process in /proc")
-def test_a_worker_ends_with_its_parent_however_that_ends() -> None:
+def test_a_worker_ends_when_its_parent_ends_in_any_way() -> None:
     context = get_context("spawn")
     reports: SimpleQueue[int] = context.SimpleQueue()
     parent = context.Process(target=_start_worker, args=(reports,))
@@ -168,7 +168,7 @@ def _runs(process: int) -> bool:
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def test_a_tag_is_no_part_of_what_is_judged() -> None:
+def test_a_tag_is_ignored_by_the_filters() -> None:
     """A tag would hide copies; but pairs with different tags are different pairs."""
     sources = [
         TrainingSource("data.train", Listed(ONE)),
@@ -192,7 +192,7 @@ class Watchful(ChunkJudge):
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be blocked")
-def test_workers_are_deaf_to_ctrl_c_from_their_first_instruction(
+def test_workers_ignore_ctrl_c_from_their_first_instruction(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A worker interrupted during its imports would print a traceback beside the message."""

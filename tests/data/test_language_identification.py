@@ -1,4 +1,4 @@
-"""Texts in another language than expected are found."""
+"""Texts in an unexpected language are found."""
 
 import sys
 
@@ -15,14 +15,14 @@ FRENCH = "Je ne sais pas pourquoi il n'a pas voulu venir à la fête hier soir."
 NORWEGIAN = "Jeg vet ikke hvorfor han ikke ville komme til festen i går kveld."
 
 
-def test_what_is_surely_another_language_is_found() -> None:
+def test_text_in_another_language_is_found() -> None:
     texts = [ENGLISH, GERMAN, "12:30", "OK", "", "Tom!"]
     assert surely_other(texts, "de", 0.8) == [True, False, False, False, False, False]
     assert surely_other(texts, "en-GB", 0.8) == [False, True, False, False, False, False]
     assert surely_other([], "de", 0.8) == []
 
 
-def test_less_is_found_where_more_certainty_is_asked_for() -> None:
+def test_a_higher_threshold_finds_fewer_texts() -> None:
     texts = [ENGLISH, "The dog is here.", "Dogs bark", "Hi"]
     found = [sum(surely_other(texts, "de", least)) for least in (0.01, 0.5, 0.9, 0.999999)]
     assert found == sorted(found, reverse=True)
@@ -30,7 +30,7 @@ def test_less_is_found_where_more_certainty_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("language", ["no", "nb", "nn", "NB_no"])
-def test_codes_that_are_used_for_one_another_are_taken_for_one(language: str) -> None:
+def test_interchangeable_language_codes_are_equal(language: str) -> None:
     assert surely_other([NORWEGIAN, GERMAN], language, 0.5) == [False, True]
 
 

@@ -1,4 +1,4 @@
-"""Updates made here or in workers are identical; the state follows them; workers end."""
+"""Updates of this process and of workers are identical; the state follows them; workers end."""
 
 import multiprocessing
 import os
@@ -71,7 +71,7 @@ def assert_nothing_runs() -> None:
 
 
 class Changed:
-    """A corpus side that fails, or calls a function, when it is read."""
+    """A corpus side that raises, or calls a function, when it is read."""
 
     def __init__(self, side: PieceSequences, read: Callable[[], None]) -> None:
         self.offsets, self._ids, self._read = side.offsets, side.ids, read
@@ -100,7 +100,7 @@ def test_updates_are_the_pairs_of_the_stream(loader: Loaders, corpus: EncodedCor
 
 
 @pytest.mark.parametrize(("workers", "method"), [(1, "fork"), (3, "fork"), (1, "spawn")])
-def test_workers_make_the_same_bits(loader: Loaders, workers: int, method: str) -> None:
+def test_workers_produce_bit_identical_batches(loader: Loaders, workers: int, method: str) -> None:
     count = 12 if method == "spawn" else 60
     assert_same(take(loader(workers, start_method=method), count), take(loader(), count))
     assert_nothing_runs()
@@ -118,14 +118,14 @@ def test_the_state_follows_the_updates_taken(loader: Loaders) -> None:
     assert_same(found, whole)
 
 
-def test_iterating_again_continues(loader: Loaders) -> None:
+def test_a_second_iteration_continues_the_first(loader: Loaders) -> None:
     whole, twice = take(loader(), 9), loader(1)
     assert_same([*islice(twice, 4), *islice(twice, 5)], whole)
     twice.close()
     assert_nothing_runs()
 
 
-def test_links_arrive(loader: Loaders, corpus: EncodedCorpus) -> None:
+def test_batches_contain_links(loader: Loaders, corpus: EncodedCorpus) -> None:
     count = len(corpus)
     first = np.zeros((count, 2), dtype=np.int32)
     linked = replace(corpus, links=PieceLinks(first, np.arange(count + 1)))
@@ -147,7 +147,7 @@ def test_mapped_files_are_read_by_name_in_another_process(
     )
     assert mapped.source.ids.dtype == np.uint16
     maker = UpdateMaker(UpdateBatches(mapped, 120, 2, 1))
-    assert len(pickle.dumps(maker)) < 1500, "the content travels, not the name"
+    assert len(pickle.dumps(maker)) < 1500, "the content was sent instead of the file's name"
     assert_same(take(loader(1, of=mapped, start_method="spawn"), 5), take(loader(), 5))
 
 
@@ -169,7 +169,7 @@ class OddError(Exception):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_error_arrives_as_what_it_was(
+def test_an_error_in_a_worker_keeps_its_type(
     loader: Loaders, corpus: EncodedCorpus, workers: int
 ) -> None:
     def fail() -> None:
@@ -181,7 +181,9 @@ def test_an_error_arrives_as_what_it_was(
     assert_nothing_runs()
 
 
-def test_an_error_shows_where_it_happened(loader: Loaders, corpus: EncodedCorpus) -> None:
+def test_an_error_in_a_worker_includes_its_traceback(
+    loader: Loaders, corpus: EncodedCorpus
+) -> None:
     def fail() -> None:
         raise OddError("what cannot", "be pickled")
 
@@ -208,7 +210,7 @@ def test_processes_leave_signals_to_the_trainer(loader: Loaders) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             os.kill(process.pid or 0, number)
         assert len(list(islice(stream, 20))) == 20
-    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()), "the trainer hears no signals"
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()), "the trainer ignores signals"
 
 
 def test_an_interruption_leaves_no_process(loader: Loaders) -> None:
@@ -223,7 +225,9 @@ def test_an_interruption_leaves_no_process(loader: Loaders) -> None:
     assert_nothing_runs()
 
 
-def test_what_is_made_ahead_is_bounded(loader: Loaders, corpus: EncodedCorpus) -> None:
+def test_the_number_of_batches_made_in_advance_is_bounded(
+    loader: Loaders, corpus: EncodedCorpus
+) -> None:
     made = multiprocessing.get_context("fork").Value("i", 0)
 
     def count() -> None:
@@ -292,13 +296,13 @@ def test_sampled_segmentations_differ_by_epoch_not_by_worker(loader: Loaders) ->
     assert_same(take(resumed, 5), here[7:12])
 
 
-def test_every_epoch_segments_again(corpus: EncodedCorpus) -> None:
+def test_every_epoch_samples_new_segmentations(corpus: EncodedCorpus) -> None:
     samplers = Doubling(), Doubling()
     one = replace(corpus, source=PieceSequences.from_lists([list(range(5, 25))] * 200))
     maker = UpdateMaker(UpdateBatches(one, 10**6, 1, 1), samplers)
     first, second = (u.batches[0].source_ids for u in islice(maker.updates(BatchingState()), 2))
     rows = {tuple(row) for row in first.tolist()}
-    assert len(rows) > 190, "pairs of one update are cut alike"
+    assert len(rows) > 190, "all pairs of one update have the same segmentation"
     assert not rows & {tuple(row) for row in second.tolist()}, "an epoch repeats the last one's"
 
 
@@ -311,7 +315,7 @@ def test_a_sampled_segmentation_that_is_too_long_is_replaced(corpus: EncodedCorp
         assert ids.shape[1] <= longest + 1
 
 
-def test_sampling_does_not_go_with_links(loader: Loaders, corpus: EncodedCorpus) -> None:
+def test_sampling_with_links_is_refused(loader: Loaders, corpus: EncodedCorpus) -> None:
     linked = replace(corpus, links=PieceLinks(np.zeros((0, 2), np.int32), np.zeros(201, np.int64)))
     with pytest.raises(UserError, match=r"tokenizer\.sampling=0"):
         loader(of=linked, samplers=(Doubling(), Doubling()))

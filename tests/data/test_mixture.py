@@ -38,7 +38,7 @@ def test_an_epoch_is_as_long_at_any_temperature(
     assert min(counts) >= 0
 
 
-def test_a_weight_says_how_many_times() -> None:
+def test_a_weight_is_the_number_of_uses_per_epoch() -> None:
     assert epoch_counts([100, 30], [0.5, 3.0], 1.0) == [50, 90]
 
 
@@ -62,7 +62,7 @@ def test_pairs_of_a_source_are_used_equally_often_over_epochs(buffer: int | None
         found = np.bincount(np.concatenate(members(buffer, 1, epoch)), minlength=len(seen))
         seen += found
         for first, last, count in zip(bounds[:-1], bounds[1:], COUNTS, strict=True):
-            assert found[first:last].sum() == count, f"epoch {epoch} has another share"
+            assert found[first:last].sum() == count, f"epoch {epoch} has a different share"
             if count:
                 assert np.ptp(found[first:last]) <= 1, f"unfair within epoch {epoch}"
                 assert np.ptp(seen[first:last]) <= 1, f"unfair after epoch {epoch}"
@@ -83,14 +83,14 @@ def test_a_buffer_bounds_the_groups_and_mixes_distant_pairs() -> None:
     assert all(len(group) <= 80 for group in groups)
     assert len(groups) == 13  # 100 shards of 10, eight per group
     assert sorted(np.concatenate(groups).tolist()) == list(range(1000))
-    assert all(np.ptp(group) > 100 for group in groups), "a group is one place of the corpus"
+    assert all(np.ptp(group) > 100 for group in groups), "a group is a single range of the corpus"
 
 
 def test_indices_take_four_bytes() -> None:
     assert members(None, 1, 0)[0].dtype == np.uint32
 
 
-def test_weights_are_those_of_the_corpus_and_of_what_is_added_to_it(
+def test_weights_include_those_of_added_sources(
     run_config: Callable[..., Config], tiny_config: Callable[..., Any]
 ) -> None:
     data = run_config(tiny_config()).data

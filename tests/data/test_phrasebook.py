@@ -75,7 +75,7 @@ def _bare(sentence: str) -> list[str]:
     return [word.strip(".,!?;:") for word in sentence.split()]
 
 
-def test_sizes(corpus: dict[str, list[Pair]]) -> None:
+def test_the_splits_have_the_documented_sizes(corpus: dict[str, list[Pair]]) -> None:
     """The splits have the sizes the documentation promises."""
     assert len(corpus["train"]) >= 24_000
     assert len(corpus["valid"]) == len(corpus["test"]) == 500
@@ -214,7 +214,7 @@ def test_nouns_and_politeness(corpus: dict[str, list[Pair]]) -> None:
     ],
 )
 def test_conjugation(infinitive: str, third: str, second: str, plural: str) -> None:
-    """Stem changes and e-insertion come out right."""
+    """Stem changes and e-insertion are correct."""
     forms = german.conjugate(infinitive, third)
     assert (forms[1], forms[2], forms[4]) == (second, third, plural)
 

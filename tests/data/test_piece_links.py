@@ -94,7 +94,7 @@ def test_a_target_piece_shares_its_row_among_its_source_pieces() -> None:
     assert dense.dtype == np.float32
 
 
-def test_a_batch_counts_eos_and_pads_which_have_no_links(
+def test_eos_and_pads_of_a_batch_have_no_links(
     corpus_of: Callable[..., EncodedCorpus],
 ) -> None:
     pairs: Any = [([4, 5], [4]), ([4], [4, 5, 6]), ([4], [4])]

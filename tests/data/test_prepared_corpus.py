@@ -113,13 +113,15 @@ def _sequences(sequences: PieceSequences) -> list[list[int]]:
         {"normalization": "identity"},
     ],
 )
-def test_another_tokenizer_is_prepared_again(data: FilesDataConfig, change: dict[str, Any]) -> None:
+def test_a_different_tokenizer_prepares_again(
+    data: FilesDataConfig, change: dict[str, Any]
+) -> None:
     prepare(data, replace(TOKENIZER, vocab_size=26))
     assert not prepare(data, replace(TOKENIZER, **({"vocab_size": 26} | change))).from_cache
     assert len(_entries(data)) == 2
 
 
-def test_what_is_sampled_in_training_is_not_prepared_again(data: FilesDataConfig) -> None:
+def test_settings_of_sampling_do_not_prepare_again(data: FilesDataConfig) -> None:
     prepare(data, TOKENIZER)
     assert prepare(data, replace(TOKENIZER, sampling=0.1)).from_cache
 
@@ -130,7 +132,7 @@ def test_every_setting_of_the_tokenizer_was_considered() -> None:
     assert settings == {*TOKENIZER_SETTINGS, "sampling", "model", "target_model"}
 
 
-def test_another_length_or_text_is_prepared_again(data: FilesDataConfig) -> None:
+def test_a_different_length_or_text_prepares_again(data: FilesDataConfig) -> None:
     prepare(data, TOKENIZER)
     assert not prepare(replace(data, max_length=99), TOKENIZER).from_cache
     Path(data.train.target).write_text("\n".join([*GERMAN[:-1], "fünf"]) + "\n")
@@ -139,7 +141,7 @@ def test_another_length_or_text_is_prepared_again(data: FilesDataConfig) -> None
     assert prepared.dropped.dropped == 1
 
 
-def test_swapped_languages_are_prepared_again(data: FilesDataConfig) -> None:
+def test_swapped_languages_prepare_again(data: FilesDataConfig) -> None:
     there = prepare(data, TOKENIZER)
     train, valid = (
         SourceConfig(source=split.target, target=split.source) for split in (data.train, data.valid)
@@ -164,7 +166,7 @@ def test_validation_text_does_not_change_the_training_data(data: FilesDataConfig
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
-def test_an_interrupted_preparation_leaves_nothing(
+def test_an_interrupted_preparation_leaves_no_folder(
     data: FilesDataConfig, kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*arguments: object) -> None:
@@ -189,7 +191,7 @@ def test_a_damaged_cache_is_named(data: FilesDataConfig, name: str) -> None:
         prepare(data, TOKENIZER)
 
 
-def test_nothing_left_to_train_on_is_refused_with_the_reasons(data: FilesDataConfig) -> None:
+def test_dropping_every_pair_is_refused_with_the_reasons(data: FilesDataConfig) -> None:
     with pytest.raises(
         UserError, match=r"no training pair .* is left.*blank 2, too_long 4|too_long 4, blank 2"
     ):
@@ -197,7 +199,7 @@ def test_nothing_left_to_train_on_is_refused_with_the_reasons(data: FilesDataCon
     assert _entries(data) == []
 
 
-def test_the_cache_is_where_the_environment_says(
+def test_the_environment_variable_sets_the_cache_folder(
     data: FilesDataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NMT_CACHE", str(tmp_path / "elsewhere"))

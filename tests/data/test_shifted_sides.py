@@ -67,7 +67,7 @@ def test_the_first_of_several_is_named() -> None:
     assert abs(shift.index - 1000) <= 8
 
 
-def test_a_shift_that_is_made_up_for_is_found_among_equal_counts() -> None:
+def test_a_shift_between_equal_line_counts_is_found() -> None:
     source, target = _lengths(3000)
     source, target = _without(source, 2000), _without(target, 1000)
     assert len(source) == len(target)
@@ -76,7 +76,7 @@ def test_a_shift_that_is_made_up_for_is_found_among_equal_counts() -> None:
     assert abs(shift.index - 1000) <= 8
 
 
-def test_a_line_missing_at_the_end_shifts_nothing() -> None:
+def test_a_line_missing_at_the_end_is_not_a_shift() -> None:
     source, target = _lengths(1000)
     assert first_shift(source, _without(target, 999), unequal=True) is None
     assert are_related(source, target)
@@ -89,20 +89,20 @@ def test_intact_pairs_are_accepted(pairs: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_pairs_that_have_nothing_in_common_are_accepted(seed: int) -> None:
+def test_unrelated_pairs_are_not_a_shift(seed: int) -> None:
     source, _ = _lengths(1000, seed)
     _, target = _lengths(1000, seed + 100)
     assert first_shift(source, target) is None
     assert first_shift(source, target, unequal=True) is None
 
 
-def test_being_sorted_by_length_is_no_shift() -> None:
+def test_sorting_by_length_is_not_a_shift() -> None:
     source, target = _lengths(5000)
     order = np.argsort(source.lengths, kind="stable")
     assert first_shift(_side(source.lengths[order]), _side(target.lengths[order])) is None
 
 
-def test_all_the_same_is_no_shift() -> None:
+def test_identical_pairs_are_not_a_shift() -> None:
     side = _side(np.full(300, 20))
     assert first_shift(side, side) is None
 

@@ -110,7 +110,7 @@ def test_a_side_without_text_is_refused(tmp_path: Path, side: str, content: str)
         read_pair(tmp_path / "en", tmp_path / "de")
 
 
-def test_lines_of_several_files_come_together_and_only_when_they_are_asked_for(
+def test_lines_of_several_files_are_read_together_and_lazily(
     tmp_path: Path,
 ) -> None:
     texts = [b"a\n\nc\n", b"x\r\ny\r\nz", b"1\n2\n\xff\n"]
@@ -124,7 +124,7 @@ def test_lines_of_several_files_come_together_and_only_when_they_are_asked_for(
 
 
 @pytest.mark.parametrize("long", [0, 1, 2])
-def test_files_that_end_before_another_are_reported_then(tmp_path: Path, long: int) -> None:
+def test_a_shorter_file_is_reported_where_it_ends(tmp_path: Path, long: int) -> None:
     paths = [tmp_path / name for name in ("a", "b", "c")]
     for number, path in enumerate(paths):
         path.write_text("one\n" * (2 + (number == long)))

@@ -13,7 +13,7 @@ from nmt.data.text_hash import hash_normalized, hash_pairs, hash_texts, normaliz
 TEXTS = ["", "a", "b", "ab", "Straße", "漢字 👍", "\ud800", "1:a", "a\x00b"]
 
 
-def test_different_texts_have_different_hashes_and_equal_ones_equal() -> None:
+def test_hashes_are_equal_only_for_equal_texts() -> None:
     hashes = hash_texts(TEXTS)
     assert hashes.dtype == np.uint64
     assert len(set(hashes.tolist())) == len(TEXTS)

@@ -40,7 +40,7 @@ SAMPLES = {  # a language and a line of it, with marks, digits and punctuation
 
 
 @pytest.mark.parametrize("language", list(SAMPLES))
-def test_a_line_of_a_language_is_wholly_in_its_script_and_in_no_other(language: str) -> None:
+def test_a_line_is_in_the_script_of_its_language_only(language: str) -> None:
     script = expected_script(language)
     assert script is not None
     assert share_in_script(SAMPLES[language], script) == 1.0
@@ -83,7 +83,7 @@ def test_only_letters_are_counted() -> None:
     assert share_in_script("ñandú ça", "Latin") == 1.0
 
 
-def test_there_are_letters_in_each_script_named_by_its_unicode_names() -> None:
+def test_each_script_contains_the_letters_that_unicode_names_after_it() -> None:
     for script, name in (("Cyrillic", "CYRILLIC"), ("Latin", "LATIN"), ("Arabic", "ARABIC")):
         letters = [
             chr(code)

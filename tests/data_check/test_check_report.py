@@ -58,19 +58,19 @@ def test_the_short_report_is_at_most_eight_lines_with_locations() -> None:
 
 
 @pytest.mark.parametrize("width", [20, 60, 80, 200])
-def test_the_table_keeps_to_its_width(width: int) -> None:
+def test_the_table_fits_its_width(width: int) -> None:
     table = report_table(DataReport(CORPUS, [SPLIT], [_finding()]), width)
     assert max(map(len, table.splitlines())) <= max(width, 80)
     assert "\x1b" not in table
     assert "fix them" in table
 
 
-def test_every_rule_has_words_and_an_importance() -> None:
+def test_every_rule_has_a_description_and_an_importance() -> None:
     assert {*ORDER} == {*RULES, "unknown_pieces"}
     assert all(rule.why and rule.remedy for rule in RULES.values())
 
 
-def test_errors_come_first_then_what_hurts_most() -> None:
+def test_findings_are_sorted_by_severity_and_importance() -> None:
     seen = Inspection()
     chunk = PairChunk("a", "b", [1, 2], ["Tom lebt  hier.", "x"], ["Tom lebt  hier.", "\x01"])
     seen.inspect(chunk, ("en", "de"))
@@ -90,7 +90,7 @@ def test_lost_bytes_are_reported_once() -> None:
     assert [finding.rule for finding in report.findings] == ["not_utf8"]
 
 
-def test_where_the_sides_look_shifted_is_a_warning_if_one_says_so() -> None:
+def test_shifted_sides_are_a_warning_if_so_configured() -> None:
     shifted = Path(__file__).resolve().parents[1] / "data" / "gallery" / "shifted"
     texts = [(shifted / f"train.{ln}").read_text("utf-8").splitlines() for ln in ("en", "de")]
     chunk = PairChunk("a", "b", list(range(1, len(texts[0]) + 1)), *texts)
@@ -131,7 +131,7 @@ def _problems(files: tuple[str, str], *, stop: bool) -> list[Finding]:
     return list(problem_findings("train", _named(*files), faults, LANGUAGES, stop=stop))
 
 
-def test_files_named_for_each_others_language_are_refused_unless_one_says_so() -> None:
+def test_files_named_after_the_other_language_are_refused_by_default() -> None:
     for files in (("a.en", "a.de"), ("x/a.EN.gz", "x/a.DE.gz")):
         for stop, severity in ((True, "error"), (False, "warning")):
             (found,) = _problems(files, stop=stop)
@@ -141,7 +141,7 @@ def test_files_named_for_each_others_language_are_refused_unless_one_says_so() -
         assert not _problems(files, stop=True)
 
 
-def test_what_the_filters_see_to_needs_no_remedy() -> None:
+def test_findings_that_the_filters_drop_need_no_remedy() -> None:
     found = _finding("duplicate")
     for count, changed in ((2, False), (3, True), (9, True)):
         filters = {"kept": 5, "dropped": [{"rule": "duplicate", "count": count}]}

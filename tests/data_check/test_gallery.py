@@ -111,13 +111,13 @@ def _finding(report: dict[str, Any], rule: str) -> dict[str, Any]:
     return found[0]
 
 
-def test_the_gallery_is_all_tested() -> None:
+def test_every_file_of_the_gallery_is_tested() -> None:
     folders = {folder.name for folder in GALLERY.iterdir() if folder.is_dir()}
     assert folders == {*WARNINGS, *ERRORS, *SHIFTED, "clean"}
     assert len(folders) > 40
 
 
-def test_what_is_clean_is_called_clean(check: Check) -> None:
+def test_a_clean_corpus_has_no_findings(check: Check) -> None:
     status, report = check(GALLERY / "clean")
     assert (status, report["status"], report["findings"]) == (0, "clean", [])
 
@@ -138,7 +138,7 @@ def test_a_fault_is_named_with_its_location_and_remedy(name: str, check: Check) 
 
 
 @pytest.mark.parametrize("name", WARNINGS)
-def test_a_fault_is_not_taken_for_others(name: str, check: Check) -> None:
+def test_a_fault_is_not_reported_as_another_one(name: str, check: Check) -> None:
     _, report = check(GALLERY / name)
     assert {finding["rule"] for finding in report["findings"]} == {WARNINGS[name][0]}
 
@@ -154,7 +154,7 @@ def test_the_first_shifted_line_is_named(name: str, check: Check) -> None:
     assert "missing or doubled" in finding["remedy"]
 
 
-def test_a_file_that_is_not_there_is_a_finding(check: Check, tmp_path: Path) -> None:
+def test_a_missing_file_is_a_finding(check: Check, tmp_path: Path) -> None:
     files = [str(tmp_path / "none.en"), str(GALLERY / "clean" / "train.de")]
     status, report = check(tmp_path, arguments=files)
     finding = _finding(report, "missing_file")
@@ -163,7 +163,7 @@ def test_a_file_that_is_not_there_is_a_finding(check: Check, tmp_path: Path) -> 
     assert "check the name" in finding["remedy"]
 
 
-def test_a_folder_is_no_file(check: Check, tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_file_is_a_finding(check: Check, tmp_path: Path) -> None:
     (tmp_path / "text.en").mkdir()
     files = [str(tmp_path / "text.en"), str(GALLERY / "clean" / "train.de")]
     status, report = check(tmp_path, arguments=files)
@@ -187,7 +187,7 @@ def test_a_vocabulary_too_small_is_reported_before_training(check: Check) -> Non
     assert "or more" in finding["remedy"]
 
 
-def test_filters_that_leave_nothing_are_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_filters_that_drop_every_pair_are_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     clean = GALLERY / "clean"
     settings = [
         "data.source_language=en",

@@ -81,12 +81,12 @@ def test_intact_text_breaks_no_rule_of_characters(text: str) -> None:
     assert list(faulty_texts([CLEAN, text], own_file=True)) == []
 
 
-def test_a_tab_means_nothing_only_in_a_file_of_one_side() -> None:
+def test_a_tab_is_a_finding_only_in_a_file_of_one_side() -> None:
     chunk = PairChunk("both.jsonl", "both.jsonl", [1], ["a\tb"], ["Wort"])
     assert inspect_chunk(chunk, chunk, languages=("en", "de")).found == {}
 
 
-def test_chunks_add_up_to_the_whole() -> None:
+def test_the_counts_of_chunks_add_up() -> None:
     random = np.random.default_rng(1)
     words = ["Haus", "der", "schöne", " ", "Garten\r", "", "&amp;", "Ã¼"]
     sources, targets = (
@@ -117,7 +117,7 @@ def test_only_the_first_locations_are_kept() -> None:
     assert {place.file for place in occurrences.locations} == {"a.de"}
 
 
-def test_skipped_lines_do_not_move_others() -> None:
+def test_skipped_lines_do_not_change_line_numbers() -> None:
     whole = Inspection()
     whole.inspect(PairChunk("a", "b", [1, 2, 5], ["x"] * 3, ["y"] * 3), ("en", "de"))
     whole.inspect(PairChunk("a", "b", [9], ["x"], [""]), ("en", "de"))
@@ -125,7 +125,7 @@ def test_skipped_lines_do_not_move_others() -> None:
     assert whole.found["blank", "target"].locations[0].line == 9
 
 
-def test_numbers_alone_are_no_untranslated_copy() -> None:
+def test_equal_sides_of_numbers_are_not_an_untranslated_copy() -> None:
     assert ("copy", None) not in _inspect(["1 + 1"], ["1 + 1"]).found
     assert _inspect(["Tom"], ["Tom"]).found["copy", None].count == 1
 
@@ -160,7 +160,7 @@ def test_every_value_has_its_bin() -> None:
     assert counted(np.array([0.1, 1.0, 99.0]), RATIO_EDGES).sum() == 3
 
 
-def test_an_excerpt_shows_the_character_in_question() -> None:
+def test_an_excerpt_contains_the_faulty_character() -> None:
     text = "x" * 500 + "\u200b" + "y" * 500
     assert "\\u200b" in excerpt(text, 500)
     assert len(excerpt(text, 500)) < 80

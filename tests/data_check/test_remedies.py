@@ -27,7 +27,7 @@ def _typed(lines: list[str], folder: Path) -> str:
 
 @needs_shell
 @pytest.mark.parametrize("name", ["a b.de", "a b.de.gz"])
-def test_invisible_characters_go_and_nothing_else(name: str, tmp_path: Path) -> None:
+def test_the_command_removes_only_invisible_characters(name: str, tmp_path: Path) -> None:
     path, packed = tmp_path / name, name.endswith(".gz")
     data = FAULTY.encode()
     path.write_bytes(gzip.compress(data) if packed else data)
@@ -50,7 +50,7 @@ def test_the_lines_around_a_location_are_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["a.jsonl", "a.jsonl.gz", "a.parquet", "a.tmx", "a.po"])
-def test_no_command_on_lines_is_named_for_what_has_none(file: str) -> None:
+def test_formats_without_lines_have_no_line_command(file: str) -> None:
     remedy = with_command(INVISIBLE.remedy, INVISIBLE.command, file)
     assert "sed" not in remedy
     assert file in remedy

@@ -116,7 +116,7 @@ def test_samples_depend_on_the_seed_and_the_position(
     assert later[0][0].ids == samples_of(model, [one], [7])[0][0].ids
 
 
-def test_log_prob_is_that_of_the_model_whatever_the_temperature(
+def test_log_prob_does_not_depend_on_the_temperature(
     model: TranslationModel, batch_of: Callable[..., Any]
 ) -> None:
     found = samples_of(model, SOURCES, temperature=0.7, top_k=9)

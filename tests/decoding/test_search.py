@@ -103,7 +103,7 @@ def log_prob_of(sentence: int, ids: list[int]) -> float:
 
 
 def plain_beam(sentence: int, settings: DecodingConfig) -> list[tuple[float, Prefix]]:
-    """Return (score, ids) of one sentence's finished hypotheses: beam search written plainly."""
+    """Return (score, ids) of one sentence's finished hypotheses: a plain beam search."""
     size = settings.beam_size
     beam: list[tuple[float, Prefix]] = [(0.0, ())]
     finished: list[tuple[float, Prefix]] = []
@@ -219,7 +219,7 @@ def test_the_maximum_length_is_kept_and_its_eos_is_scored() -> None:
         )
 
 
-def test_pad_and_bos_are_never_chosen_even_if_likely() -> None:
+def test_pad_and_bos_are_never_produced() -> None:
     def log_probs(sentence: int, prefix: Prefix) -> Tensor:
         row = random_log_probs(sentence, prefix)
         row[[PAD, BOS]] = 3.0

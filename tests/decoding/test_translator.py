@@ -87,7 +87,7 @@ def test_a_blank_sentence_stays_blank(translator_of: Make) -> None:
 
 
 @pytest.mark.parametrize("given", [[], [""]])
-def test_empty_input_needs_no_search(translator_of: Make, given: list[str]) -> None:
+def test_empty_input_gives_no_translations(translator_of: Make, given: list[str]) -> None:
     assert texts(translator_of(batch_size=2).translate(given)) == given
 
 
@@ -110,6 +110,6 @@ def test_texts_and_weights_match_the_hypotheses(translator_of: Make) -> None:
     assert all(h.weights is None for t in plain for h in t.hypotheses)
 
 
-def test_unknown_characters_are_no_error(translator_of: Make) -> None:
+def test_unknown_characters_are_translated(translator_of: Make) -> None:
     (found,) = translator_of(batch_size=2).translate(["rot 東京 tor"])
     assert found.hypotheses

@@ -22,7 +22,7 @@ Nmt = Callable[..., Any]
 
 RUNS = Path(__file__).parents[1] / "data_files" / "version-0.1"
 NAMES = sorted(path.name for path in RUNS.iterdir())
-SETTINGS = {  # what was typed, besides the settings of `tiny`
+SETTINGS = {  # the command-line overrides besides the settings of `tiny`
     "rnn": [
         "model/decoder/attention=luong_general",
         *(f"model.{side}.embedding_size=8" for side in ("encoder", "decoder")),
@@ -51,7 +51,7 @@ TOLERANCE = 1e-4
 def folder(
     request: pytest.FixtureRequest, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """The interrupted run in a folder to work in, where its corpus has the same relative path."""
+    """The interrupted run in a new working folder, where its corpus has the same relative path."""
     monkeypatch.chdir(tmp_path)
     assert corpus == tmp_path / "corpus"
     return Path(shutil.copytree(RUNS / request.param, request.param))
@@ -75,7 +75,7 @@ def test_the_same_command_resumes_a_run_of_an_earlier_version(
 
 
 @pytest.mark.parametrize("folder", NAMES, indirect=True)
-def test_an_earlier_version_s_model_translates(folder: Path, nmt: Nmt) -> None:
+def test_a_model_of_an_earlier_version_translates(folder: Path, nmt: Nmt) -> None:
     result = nmt("translate", "--model", folder, stdin=b"one two three\n\nfour five six\n")
     assert result.status == 0, result.err
     assert len(result.out.split("\n")) == 4
@@ -83,7 +83,7 @@ def test_an_earlier_version_s_model_translates(folder: Path, nmt: Nmt) -> None:
 
 
 @pytest.mark.parametrize("folder", NAMES, indirect=True)
-def test_an_earlier_version_s_settings_are_read_with_what_was_added_since(folder: Path) -> None:
+def test_settings_of_an_earlier_version_get_the_settings_added_later(folder: Path) -> None:
     config: Config = load_checkpoint(folder / "checkpoints" / "last.pt").config
     assert config.training.max_updates == 4
     assert RunFolder(folder).path == folder

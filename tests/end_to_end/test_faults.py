@@ -1,4 +1,4 @@
-"""Faults put into a run on purpose: each ends in a line that names it and the remedy, or in none.
+"""Injected faults: each is survived, or ends in one line with the fault and its remedy.
 
 | fault | where it is tested |
 |---|---|
@@ -39,7 +39,7 @@ Tiny = Callable[[Path], list[str]]
 Stop = Callable[[int], None]
 
 GOES_ON = "run the same command to resume"
-WRITERS = {  # an owner and the name of what writes there
+WRITERS = {  # an object and the name of its function that writes there
     "checkpoint": (durable_file.os, "fsync"),
     "curves": (JsonLinesLog, "scalars"),
     "tensorboard": (TensorBoardLog, "scalars"),
@@ -101,7 +101,7 @@ def assert_same_weights(one: Path, other: Path) -> None:
 
 
 def no_access(number: int, below: Path, whole: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function fail for what lies in a folder, as the system would; also for root."""
+    """Make a function fail for paths in a folder, like the operating system; for root too."""
 
     def call(path: Any, *arguments: Any, **keywords: Any) -> Any:
         if Path(os.fspath(path)).is_relative_to(below):
@@ -112,7 +112,7 @@ def no_access(number: int, below: Path, whole: Callable[..., Any]) -> Callable[.
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
-def test_a_place_that_cannot_be_written_is_named_before_anything_is_learned(
+def test_a_run_folder_that_cannot_be_written_is_named_before_training(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     run = tmp_path / "read only" / "run"
@@ -157,7 +157,7 @@ def test_a_folder_that_cannot_be_read_is_named(
         ),
     ],
 )
-def test_writing_that_fails_in_the_midst_loses_nothing(
+def test_a_failed_write_during_training_loses_nothing(
     nmt: Nmt,
     settings: Sequence[str],
     tmp_path: Path,
@@ -203,7 +203,7 @@ def test_writing_that_fails_in_the_midst_loses_nothing(
         ),
     ],
 )
-def test_a_corpus_that_has_gone_or_changed_is_named_and_the_run_is_left_as_it_is(
+def test_a_missing_or_changed_corpus_is_named_and_the_run_is_unchanged(
     nmt: Nmt,
     settings: Sequence[str],
     corpus: Path,
@@ -213,7 +213,7 @@ def test_a_corpus_that_has_gone_or_changed_is_named_and_the_run_is_left_as_it_is
     damage: str,
 ) -> None:
     run, pieces = tmp_path / "run", tmp_path / "pieces.model"
-    if damage == "other pairs":  # cut into the same pieces, so that nothing else tells them
+    if damage == "other pairs":  # the same pieces, so that the text differs in nothing else
         checkpoint = load_checkpoint(finished / "checkpoints" / "best.pt")
         pieces.write_bytes(checkpoint.tokenizers.source.to_bytes())
         settings = [*settings, f"tokenizer.model={pieces}"]
@@ -244,7 +244,7 @@ def test_a_corpus_that_has_gone_or_changed_is_named_and_the_run_is_left_as_it_is
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_cache_that_vanishes_is_made_again(
+def test_a_deleted_cache_is_created_again(
     nmt: Nmt,
     settings: Sequence[str],
     tmp_path: Path,
@@ -252,7 +252,7 @@ def test_a_cache_that_vanishes_is_made_again(
     monkeypatch: pytest.MonkeyPatch,
     workers: int,
 ) -> None:
-    """Under way the open files serve on; before a resumption they are prepared anew."""
+    """A running process keeps using its open files; a resumed run prepares the corpus again."""
     cache, run, whole = (tmp_path / name for name in ("cache", "run", "whole"))
     settings = [*settings, f"data.loader_workers={workers}", "tokenizer.sampling=0.1"]
     assert nmt("train", *settings, f"run.dir={whole}").status == 0
@@ -281,7 +281,7 @@ def test_a_cache_that_vanishes_is_made_again(
 
 
 @pytest.mark.slow
-def test_a_teacher_or_tokenizer_that_has_gone_is_named(
+def test_a_missing_teacher_or_tokenizer_is_named(
     nmt: Nmt, settings: Sequence[str], finished: Path, tmp_path: Path, stop_at: Stop
 ) -> None:
     teacher, model = tmp_path / "teacher", tmp_path / "own.model"
@@ -309,7 +309,7 @@ def test_a_teacher_or_tokenizer_that_has_gone_is_named(
 
 
 @pytest.mark.parametrize("way", ["stop", "rewind"])
-def test_a_batch_that_is_no_number_stops_the_run_or_turns_it_back(
+def test_a_batch_that_is_not_finite_stops_or_rewinds_the_run(
     nmt: Nmt,
     settings: Sequence[str],
     tmp_path: Path,
@@ -342,7 +342,7 @@ def test_a_batch_that_is_no_number_stops_the_run_or_turns_it_back(
 
 
 @pytest.mark.parametrize("way", ["stop", "rewind"])
-def test_a_validation_that_is_no_number_does_the_same(
+def test_a_validation_that_is_not_finite_stops_or_rewinds_the_run(
     nmt: Nmt,
     settings: Sequence[str],
     tmp_path: Path,
@@ -353,7 +353,7 @@ def test_a_validation_that_is_no_number_does_the_same(
     run, broken = tmp_path / "run", []
 
     def spoiled(translator: Any, *arguments: Any) -> Any:
-        if not broken:  # the weights overflow in the third update, before they are validated
+        if not broken:  # the weights overflow in the third update, before the validation
             broken.append(1)
             with torch.no_grad():
                 translator.model.output.weight.fill_(math.nan)

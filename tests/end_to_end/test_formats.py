@@ -1,4 +1,4 @@
-"""Every format trains a model, the very same one: how a corpus is stored changes nothing."""
+"""Every format trains the same model: the storage of a corpus does not change the result."""
 
 import bz2
 import csv
@@ -102,7 +102,7 @@ def _xliff(folder: Path, split: str, pairs: Pairs) -> str:
 
 def _po(folder: Path, split: str, pairs: Pairs) -> str:
     head = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n'
-    # A context apart, since a catalogue may not have the same message twice.
+    # With a context each, because a catalogue must not contain the same message twice.
     units = "\n".join(
         f"msgctxt {json.dumps(str(i))}\nmsgid {json.dumps(source, ensure_ascii=False)}\n"
         f"msgstr {json.dumps(target, ensure_ascii=False)}\n"
@@ -156,7 +156,7 @@ def _pairs(corpus: Path, split: str) -> Pairs:
 
 
 @pytest.mark.parametrize("name", list(FORMATS))
-def test_a_format_trains_the_model_that_plain_text_does(
+def test_every_format_trains_the_same_model_as_plain_text(
     name: str, losses: Callable[..., list[float]], corpus: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "stored"
@@ -172,7 +172,7 @@ def test_a_format_trains_the_model_that_plain_text_does(
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_a_local_dataset_like_those_of_the_hub_trains_it_too(
+def test_a_local_dataset_trains_the_same_model_as_plain_text(
     streaming: bool,
     losses: Callable[..., list[float]],
     corpus: Path,

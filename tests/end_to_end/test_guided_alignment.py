@@ -59,7 +59,7 @@ def test_a_guided_run_learns_its_links_and_reports_on_the_test_split(
     assert curves["train/guided_alignment_loss"][-1] < curves["train/guided_alignment_loss"][0]
 
 
-def test_gold_apart_from_the_corpus_is_what_is_reported_on(
+def test_a_separate_gold_set_is_reported_on(
     train: Callable[..., dict[str, Any]], aligned: Path
 ) -> None:
     (aligned / "gold.align").write_text("0-0\n" * 5)

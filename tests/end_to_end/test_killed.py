@@ -1,4 +1,4 @@
-"""Killed at any moment, without a chance to clean up, a run ends as the one that was left alone."""
+"""A run that is killed at any moment, without cleaning up, ends like an uninterrupted one."""
 
 import json
 import signal
@@ -22,8 +22,8 @@ Train = Callable[[list[str], Path, Kill | None], int]
 
 KILLS = 10  # of each model
 
-# Runs one command after another, each in a process of its own that has everything imported, and may
-# end at once before or after the n-th call of a function, wherever that is called.
+# Runs commands one after another, each in a fork of a process that has imported everything. A fork
+# may exit immediately before or after the n-th call of a function.
 SERVER = """
 import json, os, pathlib, signal, sys
 import sacrebleu, torch, torch._dynamo
@@ -58,7 +58,7 @@ for line in sys.stdin:
         main()
     print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
 """
-PLACES = {  # a moment of each kind, and how often it may have been there before
+PLACES = {  # a moment of each kind, and the maximum number of earlier calls
     "a step": [("torch.Tensor", "backward", 7)],
     "a validation": [
         ("pipeline", "evaluate_model", 2),
@@ -109,7 +109,7 @@ def train(tmp_path: Path) -> Iterator[Train]:
 
 
 def _end(run: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
-    """Return all that a run has come to, but for what it took."""
+    """Return all results of a run except its times."""
     files = {}
     for path in sorted((run / "checkpoints").iterdir()):
         checkpoint = load_checkpoint(path)
@@ -141,7 +141,7 @@ def _assert_same(found: Any, expected: Any, path: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["rnn", "transformer"])
-def test_a_run_killed_at_random_moments_ends_as_the_one_left_alone(
+def test_a_run_killed_at_random_moments_equals_an_uninterrupted_one(
     train: Train,
     corpus: Path,
     tiny: Callable[[Path], list[str]],
@@ -159,7 +159,7 @@ def test_a_run_killed_at_random_moments_ends_as_the_one_left_alone(
     while killed < KILLS:
         owner, name, most = random.choice(PLACES[kinds[killed]])
         kill = (owner, name, random.randint(1, most), random.random() < 0.5)
-        if train(settings, run, kill) == 0:  # done before that moment came: another run
+        if train(settings, run, kill) == 0:  # finished before that moment: use a new run
             _assert_same(_end(run), expected, run.name)
             run = tmp_path / f"run-{next(runs)}"
         else:

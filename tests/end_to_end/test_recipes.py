@@ -27,7 +27,7 @@ def settings(corpus: Path, tiny: Tiny) -> list[str]:
 
 @pytest.fixture
 def train(nmt: Nmt, settings: list[str]) -> Callable[..., Any]:
-    """Train a run, which has to end well."""
+    """Train a run, which must succeed."""
 
     def call(folder: Path, *overrides: str) -> Any:
         result = nmt("train", *settings, f"run.dir={folder}", *overrides)
@@ -41,7 +41,7 @@ def weights(run: Path, name: str = "last.pt") -> dict[str, torch.Tensor]:
     return dict(load_checkpoint(run / "checkpoints" / name).weights)
 
 
-def test_a_run_goes_on_from_another_with_its_tokenizers(
+def test_a_run_starts_from_another_run_with_its_tokenizers(
     run: Path, train: Callable[..., Any], tmp_path: Path
 ) -> None:
     with_rate = ("training.max_updates=1", "optimizer.learning_rate=1e-12")
@@ -56,13 +56,13 @@ def test_a_run_goes_on_from_another_with_its_tokenizers(
         torch.testing.assert_close(after.weights[name], weight, rtol=0, atol=1e-9)
 
 
-def test_a_new_vocabulary_takes_over_the_pieces_that_both_know(
+def test_a_new_vocabulary_copies_the_shared_pieces(
     run: Path, nmt: Nmt, settings: list[str], train: Callable[..., Any], tmp_path: Path
 ) -> None:
     new = (f"training.init_from={run}", "tokenizer.vocab_size=40")
     result = nmt("train", *settings, *new, f"run.dir={tmp_path / 'refused'}")
     assert result.status == 2
-    assert "tokenizer.vocab_size is 40, there 44" in result.err
+    assert "tokenizer.vocab_size is 40 here and 44 there" in result.err
     assert "training.init_vocabulary=new" in result.err
     assert not (tmp_path / "refused").exists()
     result = train(tmp_path / "new", *new, "training.init_vocabulary=new")
@@ -77,11 +77,11 @@ def test_another_model_is_refused(run: Path, nmt: Nmt, settings: list[str], tmp_
         f"run.dir={tmp_path / 'new'}",
     )
     assert result.status == 2
-    assert "model.encoder.hidden_size is 20, there 16" in result.err.splitlines()[-1]
+    assert "model.encoder.hidden_size is 20 here and 16 there" in result.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("pull", ["l2_sp", "ewc"])
-def test_a_pull_keeps_weights_near_where_they_came_from(
+def test_a_penalty_keeps_weights_near_their_initial_values(
     run: Path, train: Callable[..., Any], tmp_path: Path, pull: str
 ) -> None:
     start = weights(run, "best.pt")
@@ -95,7 +95,7 @@ def test_a_pull_keeps_weights_near_where_they_came_from(
     assert distances[1] < 0.9 * distances[0]
 
 
-def test_an_interrupted_run_needs_the_old_one_no_more(
+def test_a_resumed_run_does_not_need_the_run_it_started_from(
     run: Path,
     nmt: Nmt,
     settings: list[str],
@@ -148,10 +148,10 @@ def test_a_student_of_another_kind_learns_from_a_teacher_of_the_same_pieces(
         *("tokenizer.vocab_size=40", f"run.dir={tmp_path / 'refused'}"),
     )
     assert result.status == 2
-    assert "other source pieces" in result.err.splitlines()[-1]
+    assert "different source pieces" in result.err.splitlines()[-1]
 
 
-def test_the_average_of_the_last_checkpoints_is_tested_beside_the_best(
+def test_the_average_of_the_last_checkpoints_and_the_best_are_tested(
     nmt: Nmt, train: Callable[..., Any], tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"

@@ -1,4 +1,4 @@
-"""A run that was interrupted or killed goes on by the same command, as if nothing had happened."""
+"""The same command resumes an interrupted or killed run with the same result."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ LONGER = [
     *("logging.log_every=1", "training.batch_tokens=64", "logging.samples=0"),
     "decoding.beam_size=1",
 ]
-MEMORIES = {  # what a run has to remember, besides weights and optimizer
+MEMORIES = {  # the state to restore besides weights and optimizer
     "average": ["training.ema_decay=0.9"],
     "plateau": ["schedule=plateau", "schedule.patience=1", "schedule.warmup=1"],
     "accumulation": ["training.accumulation=2", "schedule=inverse_sqrt"],
@@ -75,7 +75,7 @@ def _assert_same_run(one: Path, other: Path, names: Sequence[str] = ("last.pt", 
 
 
 def _curves(run: Path) -> dict[str, list[int]]:
-    """Return the steps of what TensorBoard shows."""
+    """Return the steps that TensorBoard displays."""
     events = EventAccumulator(str(run / "tensorboard")).Reload()
     return {tag: [e.step for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
@@ -94,7 +94,7 @@ def _flip_a_bit(path: Path) -> None:
         pytest.param("accumulation", signal.SIGUSR1, marks=pytest.mark.slow),
     ],
 )
-def test_an_interrupted_run_goes_on_to_the_same_end(
+def test_a_resumed_run_equals_an_uninterrupted_one(
     nmt: Nmt,
     settings: Sequence[str],
     tmp_path: Path,
@@ -117,7 +117,7 @@ def test_an_interrupted_run_goes_on_to_the_same_end(
     _assert_same_run(interrupted, whole)
 
 
-def test_a_second_interruption_ends_the_run_at_once_and_it_still_goes_on(
+def test_a_second_interruption_ends_the_run_immediately_and_it_resumes(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def impatient(self: Trainer, batches: Any) -> None:
@@ -132,7 +132,7 @@ def test_a_second_interruption_ends_the_run_at_once_and_it_still_goes_on(
     assert nmt("train", *settings, f"run.dir={tmp_path / 'run'}").status == 0
 
 
-def test_warnings_of_a_scheduler_may_come_more_than_once(
+def test_repeated_warnings_of_a_scheduler_stop_the_run_only_once(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Trainer._update
@@ -154,7 +154,7 @@ def test_warnings_of_a_scheduler_may_come_more_than_once(
     "damage",
     ["flipped", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("truncated", "gone"))],
 )
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(
+def test_a_damaged_checkpoint_is_named_and_the_previous_one_is_used(
     nmt: Nmt,
     settings: Sequence[str],
     tmp_path: Path,
@@ -175,7 +175,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(
     result = nmt("train", *settings, f"run.dir={run}")
     assert result.status == 0, result.err
     assert result.err.count(f"warning: {last} is") == (damage != "gone"), result.err
-    assert "resuming after update 4" in result.err  # 5, where it stopped, is lost
+    assert "resuming after update 4" in result.err  # update 5, where it stopped, is lost
     assert nmt("train", *settings, f"run.dir={whole}").status == 0
     _assert_same_run(run, whole)
     assert _curves(run) == _curves(whole)
@@ -183,7 +183,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(
     assert files == {"last.pt", "update-6.pt", "best.pt"}
 
 
-def test_a_run_whose_checkpoints_are_all_damaged_is_left_as_it_is(
+def test_a_run_without_intact_checkpoints_is_unchanged(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
 ) -> None:
     run = tmp_path / "run"
@@ -205,7 +205,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_left_as_it_is(
 
 
 @pytest.mark.slow
-def test_a_model_alone_is_nothing_to_go_on_from(
+def test_a_checkpoint_without_training_state_cannot_be_resumed(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
 ) -> None:
     run = tmp_path / "run"
@@ -216,17 +216,17 @@ def test_a_model_alone_is_nothing_to_go_on_from(
     (folder / "update-2.pt").unlink()
     result = nmt("train", *settings, f"run.dir={run}")
     assert result.status == 2
-    assert f"{folder / 'last.pt'} holds a model alone" in result.err
+    assert f"{folder / 'last.pt'} contains a model without training state" in result.err
 
 
-def test_a_run_goes_on_from_a_checkpoint_of_format_1(
+def test_a_run_resumes_from_a_checkpoint_of_format_1(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # the settings in it name files of the folder `corpus`
     assert corpus == tmp_path / "corpus"
     file = Path(__file__).parents[1] / "data_files" / "checkpoint-v1.pt"  # see test_checkpoint.py
     first = load_checkpoint(file)
-    for name in ("whole", "run"):  # both go on from it, one with a stop: the same end
+    for name in ("whole", "run"):  # both resume from it, one with a stop, and end the same
         folder = RunFolder(tmp_path / name)
         folder.create(first.config, "")
         shutil.copy(file, folder.last)
@@ -242,7 +242,7 @@ def test_a_run_goes_on_from_a_checkpoint_of_format_1(
     _assert_same_run(tmp_path / "run", tmp_path / "whole", ("last.pt",))  # best.pt is not there
 
 
-def test_the_best_models_are_kept_in_a_resumed_run_as_in_a_whole_one(
+def test_a_resumed_run_keeps_the_same_best_models(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
 ) -> None:
     settings = [*settings, "training.keep_best=2", "training.keep_every=3"]
@@ -265,7 +265,7 @@ def test_the_best_models_are_kept_in_a_resumed_run_as_in_a_whole_one(
 
 
 @pytest.mark.slow
-def test_a_full_disk_stops_the_run_and_the_same_command_goes_on_when_there_is_room(
+def test_a_full_disk_stops_the_run_and_the_same_command_resumes_it(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
 ) -> None:
     settings = [*settings, "training.threads=1", "training.save_every=1"]
@@ -274,7 +274,7 @@ def test_a_full_disk_stops_the_run_and_the_same_command_goes_on_when_there_is_ro
     assert nmt("train", *settings, f"run.dir={full}").status == 75
     last = full / "checkpoints" / "last.pt"
     before = last.read_bytes()
-    room = len(before) - 1000  # for everything but that
+    room = len(before) - 1000  # for everything except that
     code = f"import resource as r; r.setrlimit(r.RLIMIT_FSIZE, ({room}, {room}))"
     code += "\nfrom nmt.cli.main import main; main()"
     arguments = ["train", *settings, f"run.dir={full}"]
@@ -293,14 +293,14 @@ def test_a_full_disk_stops_the_run_and_the_same_command_goes_on_when_there_is_ro
     _assert_same_run(full, whole)
 
 
-def test_a_run_does_not_go_on_with_other_pieces(
+def test_a_run_does_not_resume_with_different_pieces(
     nmt: Nmt,
     settings: Sequence[str],
     corpus: Path,
     tmp_path: Path,
     at_update: Callable[[int, int], None],
 ) -> None:
-    """Text that changed makes another tokenizer, whose ids mean nothing to the weights."""
+    """Changed text gives a different tokenizer, whose ids do not fit the weights."""
     at_update(2, signal.SIGINT)
     assert nmt("train", *settings, f"run.dir={tmp_path / 'run'}").status == 75
     for language, word, other in (("en", "seven", "zork"), ("de", "sieben", "quark")):
@@ -312,7 +312,7 @@ def test_a_run_does_not_go_on_with_other_pieces(
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_other_cuts_of_words_are_the_same_after_an_interruption(
+def test_sampled_segmentations_are_the_same_after_an_interruption(
     nmt: Nmt,
     settings: Sequence[str],
     tmp_path: Path,
@@ -328,7 +328,7 @@ def test_other_cuts_of_words_are_the_same_after_an_interruption(
     _assert_same_run(tmp_path / "interrupted", tmp_path / "whole")
 
 
-def test_a_longer_run_goes_on_and_is_then_finished(
+def test_an_unfinished_run_resumes_with_a_higher_limit(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
 ) -> None:
     run = f"run.dir={tmp_path / 'run'}"
@@ -344,10 +344,10 @@ def test_a_longer_run_goes_on_and_is_then_finished(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["Trainer._validate", "Trainer._update", "FinalTest._score"])
-def test_a_killed_run_goes_on_to_the_same_end(
+def test_a_killed_run_resumes_to_the_same_result(
     nmt: Nmt, settings: Sequence[str], tmp_path: Path, moment: str
 ) -> None:
-    settings = [*settings, "training.threads=1"]  # sums in one order in both processes
+    settings = [*settings, "training.threads=1"]  # the same order of sums in both processes
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     code = f"""
 import os, signal

@@ -1,7 +1,7 @@
-"""Tasks that cannot be solved without attention, windows, shifting, masks and search being right.
+"""Tasks that are solved only if attention, windows, shifting, masks and search are correct.
 
-Random sequences of ten symbols are to be said backwards, or copied. Only a model that looks at the
-right place says unseen ones right, so its attention is known in advance: one of the diagonals.
+A model reverses or copies random sequences of ten symbols. Unseen sequences come out right only if
+it attends to the right position, so its attention is known in advance: one of the diagonals.
 """
 
 from collections.abc import Callable
@@ -35,16 +35,16 @@ Task = Callable[[Sequence], Sequence]
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model and the budget that it needs for the task, found by trial on other sequences."""
+    """A model and its training budget for the task, chosen on other sequences."""
 
     model: dict[str, Any]
     updates: int
     learning_rate: float
-    accumulation: int = 1  # more, where an update should see several lengths: a batch has one
+    accumulation: int = 1  # a batch has one length; more batches per update mix lengths
 
 
 BUDGETS = {  # updates
-    "bahdanau": 800,  # exact soon, sharp later
+    "bahdanau": 800,  # hypotheses are exact early, attention is sharp later
     "luong_dot": 500,
     "luong_general": 500,
     "luong_concat": 500,
@@ -82,7 +82,7 @@ TRANSFORMER = Recipe(
 
 
 def sequences(count: int, seed: int) -> list[Sequence]:
-    """Different ones, of all lengths alike."""
+    """Return distinct sequences, equally many of each length."""
     random = np.random.default_rng(seed)
     found: dict[Sequence, None] = {}
     while len(found) < count:
@@ -137,7 +137,7 @@ def trained(
 
 @dataclass(frozen=True)
 class Result:
-    """What a trained model makes of unseen sequences."""
+    """The output of a trained model for unseen sequences."""
 
     sources: list[Sequence]
     right: npt.NDArray[np.bool_]
@@ -170,7 +170,7 @@ def assert_learned(result: Result) -> None:
 
 
 @pytest.mark.parametrize("attention", BUDGETS)
-def test_unseen_sequences_are_said_backwards(
+def test_unseen_sequences_are_reversed(
     result_of: Callable[[Recipe, Task], Result], attention: str
 ) -> None:
     result = result_of(recurrent(attention), backwards)
@@ -183,10 +183,10 @@ def test_unseen_sequences_are_said_backwards(
         for t in range(len(source))
         if right
     ]
-    assert np.mean(there) > 0.95, f"only {np.mean(there):.1%} of positions look where they should"
+    assert np.mean(there) > 0.95, f"only {np.mean(there):.1%} of positions attend to the right one"
 
 
-def test_a_transformer_says_them_backwards(
+def test_a_transformer_reverses_sequences(
     result_of: Callable[[Recipe, Task], Result],
 ) -> None:
     assert_learned(result_of(TRANSFORMER, backwards))
@@ -194,11 +194,12 @@ def test_a_transformer_says_them_backwards(
 
 @pytest.mark.parametrize(("window", "size"), [("local_m", LONGEST), ("local_p", 3)])
 @pytest.mark.parametrize("attention", BUDGETS)
-def test_windows_that_reach_the_mirrored_place_suffice(
+def test_windows_that_reach_the_mirrored_position_suffice(
     result_of: Callable[[Recipe, Task], Result], attention: str, window: str, size: int
 ) -> None:
-    # local-m stands at t and has to reach n - 1 - t; local-p moves its centre there.
-    patience = 1.5 if attention == "multi_head" else 1  # one centre for all heads moves slowly
+    # local-m is centered at t and has to reach n - 1 - t; local-p moves its center there, slowly if
+    # all heads share one center.
+    patience = 1.5 if attention == "multi_head" else 1
     assert_learned(result_of(recurrent(attention, window, size, patience=patience), backwards))
 
 
@@ -207,14 +208,15 @@ def test_windows_that_reach_the_mirrored_place_suffice(
 def test_narrow_windows_copy(
     result_of: Callable[[Recipe, Task], Result], attention: str, window: str
 ) -> None:
-    if attention == "multi_head":  # one centre for all heads moves little if wide, or hurried
+    # The shared center of all heads moves little if the window is wide or the learning rate high.
+    if attention == "multi_head":
         recipe = recurrent(attention, window, 2, patience=2.2, learning_rate=0.005)
     else:
         recipe = recurrent(attention, window, 3, patience=1.6)
     assert_learned(result_of(recipe, alike))
 
 
-def test_a_narrow_local_m_cannot_see_the_mirrored_place(
+def test_a_narrow_local_m_cannot_attend_to_the_mirrored_position(
     result_of: Callable[[Recipe, Task], Result],
 ) -> None:
     result = result_of(recurrent("luong_general", "local_m", 2), backwards)
@@ -225,6 +227,6 @@ def test_a_narrow_local_m_cannot_see_the_mirrored_place(
                 assert weights[t, mirrored] == 0
     lengths = np.array([len(source) for source in result.sources])
     near, far = result.right[lengths <= 3], result.right[lengths == LONGEST]
-    # With three symbols every mirrored place is within 2; with eight, four of them are not.
+    # With three symbols every mirrored position is within 2; with eight, four of them are not.
     assert np.mean(near) > 0.9
     assert np.mean(far) < np.mean(near)

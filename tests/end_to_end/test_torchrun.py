@@ -1,4 +1,4 @@
-"""`torchrun -m nmt train`: one run folder, the same scores, and an end that is everybody's."""
+"""`torchrun -m nmt train`: one run folder, the same scores, and all processes end together."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def settings(corpus: Path, tiny: Tiny) -> list[str]:
 
 @pytest.fixture
 def torchrun(tmp_path: Path) -> Torchrun:
-    """Run the command in two processes; ``act`` is done by one of them before its third update."""
+    """Run the command in two processes; one of them calls ``act`` before its third update."""
 
     def run(*arguments: object, act: str = "", rank: int = 1, restarts: int = 0) -> Ended:
         started = ["-m", "nmt"]
@@ -108,7 +108,7 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert rows[0] == rows[1]
 
 
-def test_two_processes_score_and_write_as_one(
+def test_two_processes_give_the_scores_and_files_of_one(
     nmt: Nmt, torchrun: Torchrun, settings: Sequence[str], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -128,7 +128,7 @@ def test_two_processes_score_and_write_as_one(
     assert ended.out.count("is finished") == 1
 
 
-def test_a_run_that_one_process_is_asked_to_stop_goes_on_to_the_same_end(
+def test_a_run_stopped_by_one_process_resumes_to_the_same_result(
     torchrun: Torchrun, settings: Sequence[str], tmp_path: Path
 ) -> None:
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
@@ -136,7 +136,7 @@ def test_a_run_that_one_process_is_asked_to_stop_goes_on_to_the_same_end(
         "train", *settings, f"run.dir={stopped}", act="os.kill(os.getpid(), signal.SIGTERM)"
     )
     assert ended.status != 0
-    assert "75" in ended.err, "torchrun tells the status of what it started"
+    assert "75" in ended.err, "torchrun reports the exit status of its processes"
     assert ended.err.count("stopped after update 3; run the same command to resume") == 1, ended.err
     assert torch.load(stopped / "checkpoints" / "last.pt")["training"]["progress"]["update"] == 3
     for run in (stopped, whole):
@@ -167,7 +167,7 @@ def test_a_process_that_dies_ends_the_run_and_its_error_is_shown_once(
     assert torch.load(run / "checkpoints" / "last.pt")["training"]["progress"]["update"] == 2
 
 
-def test_a_killed_process_is_started_again_and_the_run_goes_on_to_the_same_end(
+def test_a_killed_process_is_restarted_and_the_run_ends_the_same(
     torchrun: Torchrun, settings: Sequence[str], tmp_path: Path
 ) -> None:
     killed, whole, died = tmp_path / "killed", tmp_path / "whole", tmp_path / "died"
@@ -190,7 +190,7 @@ def test_a_rehearsal_and_a_budget_are_those_of_all_processes(
     ended = torchrun("train", *settings, "training.dry_run=true", f"run.dir={run}")
     assert ended.status == 0, ended.err
     assert ended.out.count("largest batch") == 1
-    assert "largest batch 3 pairs of 10 positions" in ended.out  # of 6 that one process would have
+    assert "largest batch 3 pairs of 10 positions" in ended.out  # one process would have 6
     assert ended.err.count("training pairs") == 1, ended.err
     assert not run.exists()
     found = ("training.batch_tokens=auto", "training.max_updates=1")
@@ -201,7 +201,7 @@ def test_a_rehearsal_and_a_budget_are_those_of_all_processes(
 
 
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_all_recipes_together_run_stop_and_go_on(
+def test_all_recipes_combined_run_stop_and_resume(
     torchrun: Torchrun, run: Path, settings: Sequence[str], tmp_path: Path, kind: str
 ) -> None:
     new = tmp_path / "new"
@@ -227,7 +227,7 @@ def test_all_recipes_together_run_stop_and_go_on(
         assert all(abs(value) < float("inf") for value in row.values()), row
 
 
-def test_mistakes_are_told_once(torchrun: Torchrun, settings: Sequence[str]) -> None:
+def test_errors_are_printed_once(torchrun: Torchrun, settings: Sequence[str]) -> None:
     for wrong, said in (
         ("training.parallel=fast", "training.parallel"),
         ("no_such=1", "no_such"),

@@ -1,4 +1,4 @@
-"""`nmt train` on a tiny corpus: what a run leaves, and how it ends, goes on or is left alone."""
+"""`nmt train` on a tiny corpus: the files of a run, and how it ends and resumes."""
 
 import json
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def _snapshot(folder: Path) -> dict[Path, tuple[bytes, int]]:
         (TRANSFORMER, "transformer", True),
     ],
 )
-def test_a_run_leaves_everything_behind(
+def test_a_run_writes_all_its_files(
     train: Nmt, tmp_path: Path, overrides: list[str], name: str, drawn: bool
 ) -> None:
     if overrides is not TRANSFORMER:
@@ -101,7 +101,7 @@ def test_a_run_leaves_everything_behind(
     assert config["training"]["max_updates"] == 4
 
 
-def test_a_finished_run_is_told_and_left_alone(train: Nmt, tmp_path: Path) -> None:
+def test_a_finished_run_is_reported_and_unchanged(train: Nmt, tmp_path: Path) -> None:
     first = train()
     before = _snapshot(tmp_path)
     second = train()
@@ -142,7 +142,7 @@ def test_a_run_without_a_test_reports_on_validation(train: Nmt, tmp_path: Path) 
     assert "test" not in json.loads((tmp_path / "run" / "summary.json").read_text())
 
 
-def test_what_is_not_wanted_is_not_written(train: Nmt, tmp_path: Path) -> None:
+def test_files_that_are_switched_off_are_not_written(train: Nmt, tmp_path: Path) -> None:
     assert train("logging.tensorboard=false", "logging.samples=0").status == 0
     assert not (tmp_path / "run" / "tensorboard").exists()
     assert not list((tmp_path / "run").rglob("*.png"))
@@ -166,7 +166,7 @@ def test_a_run_stops_early_for_a_reason_and_is_finished(
     assert "is finished" in train(*endless, *overrides).out
 
 
-def test_a_model_that_breaks_down_is_told_with_the_remedy(train: Nmt, tmp_path: Path) -> None:
+def test_a_diverged_model_is_reported_with_the_remedy(train: Nmt, tmp_path: Path) -> None:
     result = train("optimizer.learning_rate=1e38", "schedule=constant", "schedule.warmup=0")
     assert result.status == 2
     assert result.err.count("\nnmt: ") == 1
@@ -184,7 +184,7 @@ def test_a_damaged_log_of_an_unfinished_run_is_named(train: Nmt, tmp_path: Path)
     assert f"nmt: {metrics}, line 1" in result.err
 
 
-def test_a_sweep_makes_a_run_of_each(train: Nmt, tmp_path: Path) -> None:
+def test_a_sweep_makes_one_run_per_job(train: Nmt, tmp_path: Path) -> None:
     result = train("-m", "seed=1,2", f"run.dir={tmp_path}/run-${{seed}}")
     assert result.status == 0, result.err
     weights = []
@@ -203,7 +203,7 @@ def test_a_job_that_fails_leaves_the_others_running(train: Nmt, tmp_path: Path) 
     assert (tmp_path / "run-2" / "summary.json").exists()
 
 
-def test_training_kernels_rules_the_fast_paths_out(
+def test_training_kernels_switches_the_fast_paths_off(
     corpus: Path, tiny: Callable[[Path], list[str]], nmt: Nmt, tmp_path: Path
 ) -> None:
     """Without dropout, whose draws differ, both runs have the same losses up to rounding."""

@@ -30,7 +30,7 @@ def translate(nmt: Nmt, run: Path) -> Callable[..., str]:
     return call
 
 
-def test_one_line_comes_out_for_each_line_in_and_blank_stays_blank(
+def test_each_input_line_gives_one_output_line_and_blank_stays_blank(
     translate: Callable[..., str],
 ) -> None:
     out = translate(text="\n".join(SENTENCES) + "\n")
@@ -45,7 +45,7 @@ def test_one_line_comes_out_for_each_line_in_and_blank_stays_blank(
     ["\n".join(SENTENCES), "\r\n".join(SENTENCES) + "\r\n"],
     ids=["no line feed at the end", "CR LF"],
 )
-def test_line_ends_make_no_difference(translate: Callable[..., str], text: str) -> None:
+def test_line_ends_do_not_change_translations(translate: Callable[..., str], text: str) -> None:
     assert translate(text=text) == translate(text="\n".join(SENTENCES) + "\n")
 
 
@@ -92,14 +92,14 @@ def test_attention_is_drawn_in_the_format_of_the_suffix(
     assert picture.read_bytes().startswith(start)
 
 
-def test_a_checkpoint_gives_the_same_as_its_run(nmt: Nmt, run: Path) -> None:
+def test_a_checkpoint_translates_like_its_run(nmt: Nmt, run: Path) -> None:
     best = run / "checkpoints" / "best.pt"
     results = [nmt("translate", "--model", model, "one two").out for model in (run, best)]
     assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("options", [[], ["--beam-size", "1", "--batch-size", "2"]])
-def test_evaluate_is_sacrebleu_on_what_translate_gives(
+def test_evaluate_equals_sacrebleu_on_the_output_of_translate(
     nmt: Nmt, run: Path, translate: Callable[..., str], options: list[str]
 ) -> None:
     corpus = run.parent / "corpus"

@@ -1,4 +1,4 @@
-"""Teacher forcing reproduces the weights of the search, in order and whatever the batch."""
+"""Teacher forcing reproduces the weights of the search, in order and for any batch size."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

@@ -27,7 +27,7 @@ def test_counts_are_summed_over_the_corpus_before_division() -> None:
     assert score.error_rate == pytest.approx(2 / 9)
 
 
-def test_a_possible_link_is_neither_wrong_nor_required() -> None:
+def test_a_possible_link_is_neither_an_error_nor_required() -> None:
     gold = [parse_links("0-0 1p1")]
     for found in ("0-0", "0-0 1-1"):
         score = score_links([_links(found)], gold)

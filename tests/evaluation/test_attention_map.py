@@ -126,7 +126,7 @@ def test_a_row_that_attends_to_no_word_has_no_link() -> None:
     assert _map(rows).links(0, None) == {(1, 1)}
 
 
-def test_without_words_on_a_side_there_is_no_link() -> None:
+def test_a_side_without_words_has_no_links() -> None:
     for source, target in (([], [0, 1]), ([0, 1], []), ([], [])):
         shape = (1, 1, len(target) + 1, len(source) + 1)
         labels = [[*map(str, words), "</s>"] for words in (source, target)]

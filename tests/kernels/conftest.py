@@ -1,4 +1,4 @@
-"""Comparisons that all kernels share: results and gradients, to a few roundings of a dtype."""
+"""Comparisons shared by all kernels: results and gradients within a few roundings of a dtype."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -13,7 +13,7 @@ FLOAT, BFLOAT, DOUBLE = torch.float32, torch.bfloat16, torch.float64
 
 @pytest.fixture
 def agree() -> Callable[[Sequence[Tensor], Sequence[Tensor], torch.dtype], None]:
-    """Compare to a few roundings of the dtype; a bfloat16 has 8 bits, and sums have 20 terms."""
+    """Compare within a few roundings of the dtype; bfloat16 has 8 bits, and sums have 20 terms."""
 
     def compare(found: Sequence[Tensor], expected: Sequence[Tensor], dtype: torch.dtype) -> None:
         bound = {FLOAT: 1e-5, BFLOAT: 2**-5, DOUBLE: 1e-12}[dtype]
@@ -44,7 +44,7 @@ def autocast() -> Callable[[torch.dtype], torch.autocast]:
 
 @pytest.fixture
 def restored_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let a test choose kernels, and restore the choice of the process afterwards."""
+    """Allow a test to choose kernels, and restore the choice of the process afterwards."""
     before = dispatch._Selection.kernels
     yield
     monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""Attention as one operation with a gradient of its own, against its formula.
+"""Attention as one operation with its own backward pass, compared with its formula.
 
 Legend: B batch, T queries, S keys, H heads, K head size, D = H · K.
 """
@@ -65,7 +65,7 @@ def composed_attention(
 @pytest.mark.parametrize("dtype", [FLOAT, BFLOAT, DOUBLE])
 @pytest.mark.parametrize("probability", [0.0, 0.3])
 @pytest.mark.parametrize("mask", MASKS)
-def test_attention_is_its_formula_with_its_gradient(
+def test_attention_equals_its_formula_and_gradient(
     dtype: torch.dtype, probability: float, mask: str, agree: Agree, values_and_gradients: Both
 ) -> None:
     dropout = Dropout(probability).train()
@@ -81,8 +81,8 @@ def test_attention_is_its_formula_with_its_gradient(
     assert torch.isfinite(torch.cat([part.flatten().float() for part in found])).all()
 
 
-def test_dropout_of_attention_drops_whole_weights_and_scales_the_others() -> None:
-    """With values that are unit vectors, what comes out are the weights themselves."""
+def test_attention_dropout_zeroes_weights_and_scales_the_rest() -> None:
+    """If the values are unit vectors, the contexts are the weights."""
     probability, size = 0.5, S
     queries, keys = torch.zeros(B, T, size), torch.zeros(B, size, size)
     values = torch.eye(size).expand(B, size, size)
@@ -110,7 +110,7 @@ def test_all_implementations_agree(
 
 @pytest.mark.parametrize("change", ["none", "keys", "values"])
 def test_the_gradient_of_split_keys_and_values_is_that_of_the_projection(change: str) -> None:
-    """Whether both gradients lie in one buffer, as attention writes them, or not."""
+    """Compare gradients in one shared buffer, as attention writes them, and in separate ones."""
     projected = torch.randn(B, S, 2 * D, dtype=DOUBLE, requires_grad=True)
     query = split_heads(torch.randn(B, T, D, dtype=DOUBLE), H)
 

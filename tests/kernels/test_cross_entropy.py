@@ -1,4 +1,4 @@
-"""The fused loss is torch's cross-entropy of the whole logits, in value and in gradient."""
+"""The fused loss equals torch's cross-entropy of the full logits, in value and in gradient."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -27,12 +27,12 @@ def inputs() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def gradients(loss: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
-    return torch.autograd.grad(3.0 * loss, leaves)  # 3: what comes from above must not be lost
+    return torch.autograd.grad(3.0 * loss, leaves)  # 3: the incoming gradient must be applied
 
 
 @pytest.mark.parametrize("rows_per_chunk", [1, 4, 11, 100])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
-def test_value_and_gradients_are_those_of_torch(
+def test_value_and_gradients_equal_those_of_torch(
     monkeypatch: pytest.MonkeyPatch, smoothing: float, rows_per_chunk: int
 ) -> None:
     monkeypatch.setitem(dispatch.LOGITS_PER_CHUNK, "cpu", rows_per_chunk * VOCABULARY)
@@ -42,7 +42,7 @@ def test_value_and_gradients_are_those_of_torch(
     expected = functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
     torch.testing.assert_close(smoothed, expected)
     torch.testing.assert_close(exact, functional.cross_entropy(logits, targets, reduction="sum"))
-    assert not exact.requires_grad, "the exact likelihood is for reading only"
+    assert not exact.requires_grad, "the exact likelihood must have no gradient"
     found_gradients = gradients(smoothed, hidden, weight)
     for name, found, wanted in zip(
         ("hidden", "weight"), found_gradients, gradients(expected, hidden, weight), strict=True
@@ -50,7 +50,7 @@ def test_value_and_gradients_are_those_of_torch(
         torch.testing.assert_close(found, wanted, msg=lambda t, name=name: f"{name}: {t}")
 
 
-def test_a_chunk_smaller_than_the_vocabulary_still_moves_on(
+def test_a_chunk_smaller_than_the_vocabulary_makes_progress(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(dispatch.LOGITS_PER_CHUNK, "cpu", 1)
@@ -71,13 +71,13 @@ def test_value_needs_no_gradient() -> None:
     torch.testing.assert_close(found[1], exact)
 
 
-def test_bfloat16_is_close_and_leaves_float32_behind() -> None:
+def test_bfloat16_is_close_and_returns_a_float32_loss() -> None:
     hidden, weight, targets = inputs()
     smoothed, _ = projected_cross_entropy(hidden, weight, targets, 0.1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rough, _ = projected_cross_entropy(hidden, weight, targets, 0.1)
-    assert rough.dtype == torch.float32, "sums of many pieces must not be held in 8 bits"
-    # Both factors of a product are rounded by up to 2^-9 and there are SIZE products a logit.
+    assert rough.dtype == torch.float32, "sums of many pieces need more than 8 bits"
+    # Both factors of a product are rounded by up to 2^-9 and there are SIZE products per logit.
     torch.testing.assert_close(rough, smoothed, rtol=0.01, atol=0)
     exact_gradients = gradients(smoothed, hidden, weight)
     for found, wanted in zip(gradients(rough, hidden, weight), exact_gradients, strict=True):
@@ -85,7 +85,7 @@ def test_bfloat16_is_close_and_leaves_float32_behind() -> None:
         assert (found - wanted).norm() < 0.02 * wanted.norm()
 
 
-def test_without_a_gradient_sure_pieces_are_not_rounded_to_certainty() -> None:
+def test_without_a_gradient_probabilities_near_1_are_not_rounded_to_1() -> None:
     weight = torch.eye(4).bfloat16().float()
     hidden = 7.0 * torch.eye(4)  # each target's probability is 1 / (1 + 3 exp(-7)) = 0.997
     weight.requires_grad_()
@@ -96,7 +96,7 @@ def test_without_a_gradient_sure_pieces_are_not_rounded_to_certainty() -> None:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.2])
 @pytest.mark.parametrize("logit", [7.0, 9.0, 12.0, 14.0])  # of 64: p = 0.95, 0.99, 0.9996, 0.9999
-def test_in_bfloat16_a_sure_pieces_gradient_and_loss_are_not_those_of_certainty(
+def test_in_bfloat16_a_probability_near_1_keeps_its_loss_and_gradient(
     logit: float, smoothing: float
 ) -> None:
     count = 64
@@ -107,8 +107,8 @@ def test_in_bfloat16_a_sure_pieces_gradient_and_loss_are_not_those_of_certainty(
     (found,) = torch.autograd.grad(loss, hidden)
     others = (count - 1) / (count - 1 + math.exp(logit))  # 1 - p
     wanted = smoothing - smoothing / count - others
-    # All others' shares are rounded alike, then their sum, and then what is made of it, a
-    # difference of two: each by up to 2^-9 of what it is.
+    # The other probabilities are rounded, then their sum, then a difference computed from it:
+    # each has a relative error of up to 2^-9.
     bound = 2**-9 * (2 * others + 2 * smoothing + abs(wanted))
     assert (found.diagonal() - wanted).abs().max() <= bound
     told = -count * math.log1p(-others)
@@ -125,7 +125,7 @@ def test_dividing_by_the_number_of_pieces_is_not_rounded_to_bfloat16() -> None:
         torch.testing.assert_close(one, 4104 * other)
 
 
-def test_a_second_derivative_is_refused_not_wrong() -> None:
+def test_a_second_derivative_is_refused() -> None:
     hidden, weight, targets = inputs()
     loss, _ = projected_cross_entropy(hidden, weight, targets, 0.1)
     (gradient,) = torch.autograd.grad(loss.square(), hidden, create_graph=True)
@@ -135,10 +135,10 @@ def test_a_second_derivative_is_refused_not_wrong() -> None:
 
 @pytest.mark.parametrize("dtype", [FLOAT, BFLOAT])
 @pytest.mark.parametrize("rows", [1, 16, 130])
-def test_padded_rows_leave_no_trace_in_the_loss(
+def test_padded_rows_do_not_change_the_loss(
     dtype: torch.dtype, rows: int, agree: Agree, autocast: Autocast
 ) -> None:
-    """Their hidden vectors are zeros, whose softmax is uniform and would cost log V each."""
+    """Padded rows have hidden vectors of zeros, whose uniform softmax would add log V each."""
     hidden, weight = torch.randn(rows, 6, requires_grad=True), torch.randn(9, 6, requires_grad=True)
     targets = torch.randint(9, (rows,))
     with autocast(dtype):

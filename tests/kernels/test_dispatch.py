@@ -1,4 +1,4 @@
-"""The choice between paths: forced to plain, or with every private name of torch missing."""
+"""The choice between paths: forced to plain, or without the private names of torch."""
 
 import os
 import subprocess
@@ -101,7 +101,7 @@ def test_an_unknown_choice_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_learns_the_same_by_plain_paths(
+def test_plain_paths_give_the_same_gradients(
     name: str, tiny_config: Configs, tiny_model: Models, ragged_batch: Batch
 ) -> None:
     model = tiny_model(tiny_config(**MODELS[name])).double()
@@ -114,7 +114,7 @@ def test_a_model_learns_the_same_by_plain_paths(
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_learns_the_same_without_private_names_of_torch(
+def test_a_model_without_private_names_of_torch_has_the_same_gradients(
     name: str,
     tiny_config: Configs,
     tiny_model: Models,
@@ -136,7 +136,9 @@ def test_all_private_names_are_listed() -> None:
     assert found == set(dispatch.PRIVATE_NAMES)
 
 
-def test_lists_of_tensors_change_without_private_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_operations_on_tensor_lists_work_without_private_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for missing in (False, True):
         if missing:
             for private in dispatch.PRIVATE_NAMES:
@@ -158,7 +160,7 @@ for name in dispatch.PRIVATE_NAMES:
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["without_private_names", "plain"])
 def test_the_model_suite_passes_on_plain_paths(how: str, tmp_path: FilePath) -> None:
-    """The whole of tests/model, in a process where fast paths are impossible or ruled out."""
+    """All of tests/model, in a process where fast paths are unavailable or switched off."""
     (tmp_path / "no_private_names.py").write_text(PLUGIN)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider"]

@@ -1,7 +1,7 @@
 """Dropout with one random byte per element: the right share, independent, with the same mean.
 
-A bound of 5 standard deviations is passed by chance all but once in 1.7 million draws, and the
-draws are the same at every run.
+Correct code stays within 5 standard deviations except once in 1.7 million draws, and every run
+has the same draws.
 """
 
 import math
@@ -30,8 +30,8 @@ def test_the_share_dropped_is_a_multiple_of_a_256th_and_the_mean_stays(probabili
     assert abs(dropped - share) < SIGMAS * deviation, f"{dropped:.4f} dropped, not {share:.4f}"
     scale = 1 / (1 - share)
     torch.testing.assert_close(outputs.max(), torch.tensor(scale))
-    assert abs(outputs.mean().item() - 1) < SIGMAS * deviation * scale, "the mean has moved"
-    assert outputs.unique().numel() == 2, "an element is dropped, or scaled like all others"
+    assert abs(outputs.mean().item() - 1) < SIGMAS * deviation * scale, "the mean has changed"
+    assert outputs.unique().numel() == 2, "an element is neither zero nor scaled"
 
 
 def test_all_bytes_of_a_draw_are_equally_random() -> None:
@@ -70,7 +70,7 @@ def test_evaluation_and_a_probability_of_zero_are_identities() -> None:
     assert Dropout(0.5).eval()(inputs) is inputs
     state = torch.get_rng_state()
     assert drop(0.0, inputs) is inputs
-    assert torch.equal(torch.get_rng_state(), state), "a number was drawn in vain"
+    assert torch.equal(torch.get_rng_state(), state), "a random number was drawn without need"
 
 
 def test_the_same_seed_drops_the_same() -> None:
@@ -82,7 +82,7 @@ def test_the_same_seed_drops_the_same() -> None:
     assert not torch.equal(other, first), "the same elements are dropped every time"
 
 
-def test_gradient_flows_where_elements_were_kept() -> None:
+def test_only_kept_elements_have_a_gradient() -> None:
     inputs = torch.randn(40, 5, requires_grad=True)
     outputs = drop(0.5, inputs)
     outputs.sum().backward()

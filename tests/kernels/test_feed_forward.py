@@ -1,4 +1,4 @@
-"""The feed-forward block as one operation, against its layers one by one.
+"""The feed-forward block as one operation, compared with its layers in sequence.
 
 Legend: B batch, T length, D model size.
 """
@@ -30,7 +30,7 @@ Autocast = Callable[[torch.dtype], torch.autocast]
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.5])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("shape", [(B, T), (T,), (), (0, T)])
-def test_feed_forward_is_its_layers_one_by_one(
+def test_feed_forward_equals_its_layers_in_sequence(
     shape: tuple[int, ...],
     dtype: torch.dtype,
     probability: float,
@@ -70,7 +70,7 @@ def test_feed_forward_reveals_values_that_are_not_finite(
         assert not layer(states).isfinite().all()
 
 
-def test_compiled_layers_learn_the_same(
+def test_compiled_layers_have_the_same_gradients(
     tiny_config: Callable[..., ModelConfig], agree: Agree, values_and_gradients: Both
 ) -> None:
     encoder = tiny_config("transformer").encoder
@@ -81,7 +81,9 @@ def test_compiled_layers_learn_the_same(
     leaves = [states, *layer.parameters(), *attention.parameters()]
 
     def learned(states: Tensor) -> Tensor:
-        attended = attention(states, attention.memory(states, None), need_weights=False).context
+        attended = attention(
+            states, attention.build_memory(states, None), need_weights=False
+        ).context
         result: Tensor = layer(attended)
         return result
 

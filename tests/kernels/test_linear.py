@@ -1,4 +1,4 @@
-"""Linear layers against `torch.nn.Linear`, and the products that fused functions are made of."""
+"""Linear layers compared with `torch.nn.Linear`, and the products that fused functions use."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,7 +22,7 @@ Autocast = Callable[[torch.dtype], torch.autocast]
 @pytest.mark.parametrize("dtype", [FLOAT, BFLOAT, DOUBLE])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", [(7,), (3, 7), (2, 3, 7), (0, 7)])
-def test_linear_is_torchs(
+def test_linear_equals_that_of_torch(
     dtype: torch.dtype,
     bias: bool,
     shape: tuple[int, ...],
@@ -52,7 +52,7 @@ def test_frozen_weights_get_no_gradient_and_pass_it_on() -> None:
     torch.testing.assert_close(inputs.grad, layer.weight.sum(0).expand(3, 7))
 
 
-def test_weights_alone_learn_from_inputs_that_do_not() -> None:
+def test_weights_get_gradients_from_inputs_without() -> None:
     layer, inputs = Linear(7, 9), torch.randn(3, 7)
     layer(inputs).sum().backward()
     assert layer.weight.grad is not None
@@ -60,7 +60,7 @@ def test_weights_alone_learn_from_inputs_that_do_not() -> None:
 
 
 @pytest.mark.parametrize("dtype", [FLOAT, BFLOAT])
-def test_onednns_product_is_torchs_whatever_the_strides(
+def test_onednns_product_equals_torchs_for_any_strides(
     dtype: torch.dtype,
     agree: Agree,
 ) -> None:
@@ -80,7 +80,7 @@ def test_few_numbers_of_rows_reach_the_products() -> None:
         assert 0 <= size - count < (128 if count > 128 else 16)
 
 
-def test_filling_up_adds_zeros_and_copies_nothing_that_fits() -> None:
+def test_padding_adds_zero_rows_and_copies_nothing_that_fits() -> None:
     rows = torch.randn(129, 3)
     whole = padded_rows(rows, BFLOAT)
     assert whole.shape == (256, 3)

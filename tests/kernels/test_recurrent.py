@@ -1,4 +1,4 @@
-"""A recurrent layer over a sequence as one operation, against its cell stepped by autograd."""
+"""A recurrent layer over a sequence as one operation, compared with its cell step by step."""
 
 import pytest
 import torch
@@ -38,7 +38,7 @@ def test_sequence_and_its_gradients_are_those_of_its_steps(
     torch.testing.assert_close(found, expected)
     plain = plain_sequence(cell.step, gates, state, weight, bias, mask, reverse=reverse)
     torch.testing.assert_close(plain, expected)
-    weighting = torch.randn_like(found)  # every h counts differently
+    weighting = torch.randn_like(found)  # every h has a different weight in the loss
     inputs = [gates, state, weight, bias]
     gradients = torch.autograd.grad((expected * weighting).sum(), inputs)
     for result in (found, plain):

@@ -1,4 +1,4 @@
-"""Weights inside a loop: one product computes the gradient that autograd sums step by step."""
+"""Weights used in a loop: one product computes the gradient that autograd sums step by step."""
 
 from collections.abc import Callable
 
@@ -42,7 +42,7 @@ def test_frozen_layer_passes_the_gradient_on_and_gets_none() -> None:
     assert first.grad.abs().sum() > 0
 
 
-def test_a_loop_leaves_nothing_on_its_layers() -> None:
+def test_a_loop_leaves_no_state_on_its_layers() -> None:
     layer = nn.Linear(5, 5)
     before = dict(vars(layer))
     looped(layer, torch.randn(2, 5), loop_projection())

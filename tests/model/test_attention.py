@@ -1,4 +1,4 @@
-"""An RNN decoder's attention against the papers' formulas, a pair at a time in float64.
+"""An RNN decoder's attention compared with the papers' formulas, pair by pair in float64.
 
 Legend: B batch, T queries, S states, Q and M their sizes, A additive size, D half a window.
 """
@@ -27,7 +27,7 @@ WINDOWS = ["global", "local_m", "local_p"]
 
 
 def build(kind: str, window: str = "global", size: int = 2) -> Attention:
-    """An attention in float64 from queries of 6 to states of 9, or of 6 where they must agree."""
+    """An attention in float64 from queries of 6 to states of 9, or of 6 if sizes must be equal."""
     Q, M = SIZES.get(kind, (6, 9))
     windows: dict[str, Callable[[], Window | None]] = {
         "global": lambda: None,
@@ -74,7 +74,7 @@ def score(
 
 
 def window_factor(window: Window | None, query: Tensor, s: int, t: int, length: int) -> float:
-    """What a window leaves of position s for target position t: 0 outside, at most 1 inside."""
+    """The factor of a window at position s for target position t: 0 outside, at most 1 inside."""
     if window is None:
         return 1.0
     if isinstance(window, MonotonicWindow):
@@ -90,7 +90,7 @@ def window_factor(window: Window | None, query: Tensor, s: int, t: int, length: 
 def weights_written_out(
     kind: str, attention: Attention, queries: Tensor, states: Tensor, mask: Tensor, start: int
 ) -> Tensor:
-    """Weights [B, H, T, S], one number at a time."""
+    """Weights [B, H, T, S], computed element by element."""
     B, T, S = len(queries), queries.size(1), states.size(1)
     weights = queries.new_zeros(B, heads_of(attention), T, S)
     for b, h, t in torch.cartesian_prod(*map(torch.arange, weights.shape[:3])).tolist():
@@ -130,7 +130,7 @@ def as_heads(weights: Tensor) -> Tensor:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_attention_is_its_formula(kind: str, window: str, seed: int) -> None:
+def test_attention_equals_its_formula(kind: str, window: str, seed: int) -> None:
     torch.manual_seed(seed)
     attention = build(kind, window, size=1 + seed)
     Q, M = SIZES.get(kind, (6, 9))
@@ -141,11 +141,11 @@ def test_attention_is_its_formula(kind: str, window: str, seed: int) -> None:
     with torch.no_grad():
         weights = weights_written_out(kind, attention, queries, states, mask, start)
         context = context_written_out(attention, weights, states)
-        found = attention(queries, attention.memory(states, mask), start)
+        found = attention(queries, attention.build_memory(states, mask), start)
         torch.testing.assert_close(as_heads(found.weights), weights, rtol=0, atol=1e-6)
         torch.testing.assert_close(found.context, context, rtol=0, atol=1e-6)
         single = attention.float()
-        memory = single.memory(states.float(), mask)
+        memory = single.build_memory(states.float(), mask)
         rough = single(queries.float(), memory, start)
     torch.testing.assert_close(as_heads(rough.weights).double(), weights, rtol=0, atol=1e-4)
     torch.testing.assert_close(rough.context.double(), context, rtol=0, atol=1e-4)
@@ -160,7 +160,7 @@ def test_a_mask_may_have_holes(kind: str) -> None:
     mask = torch.tensor([[True, False, True, True, False], [False, False, False, True, False]])
     with torch.no_grad():
         expected = weights_written_out(kind, attention, queries, states, mask, 0)
-        found = attention(queries, attention.memory(states, mask))
+        found = attention(queries, attention.build_memory(states, mask))
     torch.testing.assert_close(as_heads(found.weights), expected, rtol=0, atol=1e-6)
 
 
@@ -174,12 +174,12 @@ def test_scores_and_contexts_have_the_gradient_of_their_formula(kind: str, windo
     mask = prefix_mask([4, 2])
 
     def context(queries: Tensor, states: Tensor, *_: Tensor) -> Tensor:
-        return attention(queries, attention.memory(states, mask), 1).context
+        return attention(queries, attention.build_memory(states, mask), 1).context
 
     assert torch.autograd.gradcheck(context, (queries, states, *attention.parameters()))
 
 
-def test_dot_attention_of_equal_sizes_has_nothing_to_learn() -> None:
+def test_dot_attention_of_equal_sizes_has_no_parameters() -> None:
     assert not list(DotAttention(6, 6).parameters())
 
 
@@ -187,18 +187,18 @@ def test_dot_attention_of_equal_sizes_has_nothing_to_learn() -> None:
 
 
 def looks(window: str, length: int, padded: int, positions: int) -> Tensor:
-    """Weights [T, S] of a window of D = 2 over indifferent scores."""
+    """Weights [T, S] of a window of D = 2 over equal scores."""
     attention = build("dot", window, size=2)
     mask = prefix_mask([length, padded])
     queries = torch.zeros(2, positions, 6, dtype=torch.float64)
     states = torch.zeros(2, padded, 6, dtype=torch.float64)
     with torch.no_grad():
-        return attention(queries, attention.memory(states, mask)).weights[0]
+        return attention(queries, attention.build_memory(states, mask)).weights[0]
 
 
 def test_local_m_follows_the_target_and_stays_in_the_sentence() -> None:
     weights = looks("local_m", length=6, padded=9, positions=10)
-    # The centre is t, and the last position, 5, from there on; 2 to each side, none beyond an edge.
+    # The center is t, but at most the last position, 5; 2 to each side, none beyond an edge.
     reach = [(0, 2), (0, 3), (0, 4), (1, 5), (2, 5), (3, 5), (3, 5), (3, 5), (3, 5), (3, 5)]
     for row, (first, last) in zip(weights, reach, strict=True):
         expected = torch.zeros(9, dtype=torch.float64)
@@ -207,7 +207,7 @@ def test_local_m_follows_the_target_and_stays_in_the_sentence() -> None:
 
 
 def test_local_p_fades_with_a_deviation_of_half_its_size() -> None:
-    # Queries of zero predict the sentence's middle, S / 2 = 3, whatever the weights are.
+    # Queries of zero predict the middle of the sentence, S / 2 = 3, for any weights.
     weights = looks("local_p", length=6, padded=9, positions=1)[0]
     inside = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0], dtype=torch.float64)
     expected = torch.exp(-(inside**2) / (2 * 1.0**2)) / 5  # sigma = D / 2 = 1
@@ -217,15 +217,15 @@ def test_local_p_fades_with_a_deviation_of_half_its_size() -> None:
 
 @pytest.mark.parametrize("window", ["local_m", "local_p"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_window_over_all_of_the_sentence_is_none(kind: str, window: str) -> None:
+def test_a_window_over_the_full_sentence_has_no_effect(kind: str, window: str) -> None:
     everywhere, wide = build(kind), build(kind, window, size=1_000_000)
     wide.load_state_dict(everywhere.state_dict(), strict=False)
     Q, M = SIZES.get(kind, (6, 9))
     queries = torch.randn(2, 3, Q, dtype=torch.float64)
     states, mask = torch.randn(2, 5, M, dtype=torch.float64), prefix_mask([5, 3])
     with torch.no_grad():
-        expected = everywhere(queries, everywhere.memory(states, mask))
-        found = wide(queries, wide.memory(states, mask))
+        expected = everywhere(queries, everywhere.build_memory(states, mask))
+        found = wide(queries, wide.build_memory(states, mask))
     torch.testing.assert_close(found.weights, expected.weights)  # the Gaussian is flat there
     torch.testing.assert_close(found.context, expected.context)
 
@@ -236,13 +236,13 @@ def test_the_centre_of_local_p_learns_from_the_gaussian() -> None:
     assert isinstance(window, PredictiveWindow)
     queries = torch.randn(2, 3, 6, dtype=torch.float64)
     states, mask = torch.randn(2, 5, 6, dtype=torch.float64), prefix_mask([5, 3])
-    attention(queries, attention.memory(states, mask)).context.square().sum().backward()
+    attention(queries, attention.build_memory(states, mask)).context.square().sum().backward()
     assert window.centre_vector.weight.grad is not None
     assert (window.centre_vector.weight.grad != 0).any()
 
 
-def test_places_far_into_a_sentence_are_told_apart_in_bfloat16() -> None:
-    # Between 256 and 512 neighbouring bfloat16 lie 2 apart: centres must not be rounded to them.
+def test_distant_positions_differ_in_bfloat16() -> None:
+    # Between 256 and 512 adjacent bfloat16 are 2 apart: centers must not be rounded to them.
     window = PredictiveWindow(4, 6)
     queries, lengths = torch.randn(1, 50, 6), torch.tensor([601])
     exact = window.centres(queries, lengths, 0)
@@ -251,10 +251,10 @@ def test_places_far_into_a_sentence_are_told_apart_in_bfloat16() -> None:
     torch.testing.assert_close(centres, exact, rtol=0, atol=1e-3)
 
 
-# ------------------------------------------------------------------ what all share
+# --------------------------------------------------------------- for every attention
 
 
-def test_a_row_with_nothing_to_attend_to_gets_weights_of_zero() -> None:
+def test_a_fully_masked_row_has_zero_weights() -> None:
     scores = torch.randn(2, 3, 4, requires_grad=True)
     mask = torch.tensor([[True, False, True, True], [False] * 4])[:, None]
     weights = masked_softmax(scores, mask)
@@ -281,12 +281,12 @@ def test_a_memory_in_bfloat16_can_be_attended_to(kind: str, window: str) -> None
     attention = build(kind, window, size=20).float()
     Q, M = SIZES.get(kind, (6, 9))
     queries, states, mask = torch.randn(3, 2, Q), torch.randn(3, 5, M), prefix_mask([5, 2, 4])
-    exact = attention(queries, attention.memory(states, mask))
+    exact = attention(queries, attention.build_memory(states, mask))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        memory: AttentionMemory = attention.memory(states.bfloat16(), mask)
+        memory: AttentionMemory = attention.build_memory(states.bfloat16(), mask)
         assert memory.values.dtype == torch.bfloat16
         rough = attention(queries, memory)  # the query is still in float32, as a first state is
     assert (as_heads(rough.weights).masked_select(~mask[:, None, None]) == 0).all()
-    # Scores of a few units err by a few times 2^-8, contexts likewise.
+    # Scores of a few units have an error of a few times 2^-8, and so have contexts.
     torch.testing.assert_close(rough.weights, exact.weights, rtol=0, atol=0.05)
     torch.testing.assert_close(rough.context.float(), exact.context, rtol=0, atol=0.1)

@@ -1,4 +1,4 @@
-"""Losses on attention are their papers' formulas, add up over batches, and teach what they say."""
+"""Attention losses equal the papers' formulas, add up over batches, and train the attention."""
 
 import math
 from collections.abc import Callable
@@ -74,17 +74,17 @@ def test_weights_of_zero_where_links_are_give_no_gradient_and_no_infinity() -> N
     loss.backward()
     assert loss.isfinite()
     assert scores.grad is not None
-    assert scores.grad.abs().max() == 0  # the second row is right already
+    assert scores.grad.abs().max() == 0  # the second row is already correct
 
 
-def test_a_head_that_looks_at_its_links_alone_costs_their_entropy() -> None:
+def test_a_head_that_attends_only_to_its_links_costs_their_entropy() -> None:
     given = links()
     weights = torch.where(given.sum(-1, keepdim=True) > 0, given, 0.25)[:, None, None]
     found = guided_alignment_loss(weights, given, layer=0, head=0, shift=False)
     assert found.item() == pytest.approx(torch.special.entr(given).sum().item(), rel=1e-12)
 
 
-def test_coverage_counts_what_was_looked_at_before() -> None:
+def test_coverage_sums_earlier_attention() -> None:
     weights, real = attention(), target_mask()
     expected = 0.0
     for b in range(B):
@@ -97,7 +97,7 @@ def test_coverage_counts_what_was_looked_at_before() -> None:
     assert coverage_loss(weights, real).item() == pytest.approx(expected, rel=1e-12)
 
 
-def test_coverage_of_a_permutation_is_free_and_of_staring_costs_every_step_but_the_first() -> None:
+def test_coverage_loss_is_zero_for_a_permutation_and_counts_repeated_attention() -> None:
     everything = torch.ones(1, 4, dtype=torch.bool)
     assert coverage_loss(torch.eye(4)[None, None, None], everything) == 0
     staring = torch.tensor([1.0, 0, 0, 0]).expand(1, 1, 1, 4, 4)
@@ -116,7 +116,7 @@ def test_gradients_of_guided_alignment(shift: bool) -> None:
     (gradient,) = torch.autograd.grad(loss(scores), scores)
     assert gradient[:, 1, 2].abs().max() > 0
     gradient[:, 1, 2] = 0
-    assert gradient.abs().max() == 0, "another head was taught"
+    assert gradient.abs().max() == 0, "another head was guided"
 
 
 def test_gradients_of_coverage() -> None:
@@ -148,14 +148,14 @@ KINDS = {
 
 
 def diagonal(pairs: list[tuple[list[int], list[int]]]) -> Batch:
-    """Collate pairs of which pieces of the same number are linked."""
+    """Collate pairs whose pieces of the same index are linked."""
     sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
     pieces = [torch.arange(min(len(s), len(t))) for s, t in pairs]
     return collate(sources, targets, [torch.stack((n, n), 1).int().numpy() for n in pieces])
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_what_is_descended_is_the_weighted_sum_and_perplexity_stays_pure(
+def test_the_objective_is_the_weighted_sum_and_perplexity_excludes_auxiliary_losses(
     tiny_config: Configs,
     tiny_model: Callable[..., TranslationModel],
     ragged_pairs: list[tuple[list[int], list[int]]],
@@ -179,7 +179,7 @@ def test_what_is_descended_is_the_weighted_sum_and_perplexity_stays_pure(
     assert not any(cost.requires_grad for cost in whole.extra.values())
 
 
-def test_weights_are_not_asked_for_where_no_loss_needs_them(ragged_batch: Batch) -> None:
+def test_attention_weights_are_requested_only_if_a_loss_needs_them(ragged_batch: Batch) -> None:
     asked = []
 
     def spy(*_: Tensor, need_weights: bool) -> Any:
@@ -220,7 +220,7 @@ def test_halves_of_a_batch_add_up_to_its_gradient(
 
 
 @pytest.mark.parametrize("shift", [False, True])
-def test_a_few_updates_move_the_head_to_its_links_and_no_other(
+def test_a_few_updates_align_only_the_guided_head(
     tiny_config: Configs, make_pairs: Callable[..., Any], shift: bool
 ) -> None:
     torch.manual_seed(1)

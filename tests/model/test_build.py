@@ -1,4 +1,4 @@
-"""What is built from a configuration: every combination, tied as asked, initialised as said."""
+"""Models built from configurations: every combination, its tied weights and initial values."""
 
 from collections.abc import Callable, Iterable
 from itertools import product
@@ -26,7 +26,7 @@ def count(model: TranslationModel) -> int:
 
 
 def shared(tensors: Iterable[Tensor]) -> bool:
-    """Whether all are one storage."""
+    """Whether all share one storage."""
     return len({tensor.data_ptr() for tensor in tensors}) == 1
 
 
@@ -49,7 +49,7 @@ def test_tied_matrices_share_storage_and_are_counted_once(
     saved = {"none": 0, "decoder": 1, "three_way": 2}[tying]
     assert count(model) == count(build("none")) - saved * VOCABULARY * SIZE
     model.load_state_dict(build(tying).state_dict())
-    assert shared([writing, output]) == (tying != "none"), "loading weights cuts the tie"
+    assert shared([writing, output]) == (tying != "none"), "loading weights unties them"
 
 
 def test_the_encoder_of_a_tied_model_reads_with_the_decoders_embedding(
@@ -62,7 +62,7 @@ def test_the_encoder_of_a_tied_model_reads_with_the_decoders_embedding(
     with torch.no_grad():
         model.output.weight[5] += torch.randn(SIZE)
     after = model.encode(ids, ids > 0).states
-    assert not torch.allclose(before, after), "the encoder kept an embedding of its own"
+    assert not torch.allclose(before, after), "the encoder has its own embedding"
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
@@ -73,7 +73,7 @@ def test_the_encoder_of_a_tied_model_reads_with_the_decoders_embedding(
 )
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one-way", "both-ways"])
 @pytest.mark.parametrize("bridge", ["tanh", "linear", "zero"])
-def test_every_configuration_the_check_lets_through_builds_and_runs(
+def test_every_configuration_that_passes_the_check_builds_and_runs(
     tiny_config: Configs,
     ragged_batch: Batch,
     encoder: str,
@@ -95,7 +95,7 @@ def test_every_configuration_the_check_lets_through_builds_and_runs(
         dropout=0.2,
     )
     if list(check_model(config, joint=False)):
-        assert (attention, bridge) == ("none", "zero"), "a sound model is refused"
+        assert (attention, bridge) == ("none", "zero"), "a valid model is refused"
         return
     loss = sequence_loss(build_model(config, VOCABULARY, VOCABULARY), ragged_batch, 0.1)
     assert loss.smoothed.isfinite()
@@ -107,7 +107,7 @@ def test_embeddings_start_with_a_variance_of_one_over_their_size(tiny_config: Co
         model = build_model(tiny_config(name, name, size=SIZE), vocabulary, vocabulary)
         for part in (model.encoder, model.decoder):
             values = part.embedding.weight.detach()
-            # The deviation of n normal draws is known to 1 / sqrt(2 n) of itself; 5 of those.
+            # The deviation of n normal draws has a relative error of 1 / sqrt(2 n); 5 are allowed.
             bound = 5 / (2 * values.numel()) ** 0.5
             assert abs(values.std() * SIZE**0.5 - 1) < bound, f"{name}: {values.std():.4f}"
 

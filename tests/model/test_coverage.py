@@ -1,4 +1,4 @@
-"""Coverage against its formulas, step by step in float64. Legend: B batch, T steps, S states."""
+"""Coverage compared with its formulas, in float64. Legend: B batch, T steps, S states."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +17,7 @@ A, Q, M = 5, 4, 6
 
 
 @pytest.mark.parametrize("fertile", [False, True], ids=["sum", "fertility"])
-def test_coverage_is_its_formula(*, fertile: bool) -> None:
+def test_coverage_equals_its_formula(*, fertile: bool) -> None:
     attention = AdditiveAttention(Q, M, A).double()
     coverage = Coverage(M, A, fertile=fertile).double()
     states = torch.randn(2, 3, M, dtype=torch.float64)
@@ -31,7 +31,7 @@ def test_coverage_is_its_formula(*, fertile: bool) -> None:
         if coverage.fertility is not None:
             phi = 2 * torch.sigmoid(states @ coverage.fertility.weight[0])
         attended = torch.zeros(2, 3, dtype=torch.float64)
-        memory, state = attention.memory(states, mask), coverage.start(states, mask)
+        memory, state = attention.build_memory(states, mask), coverage.start(states, mask)
         for query in queries:
             scores = torch.full((2, 3), float("-inf"), dtype=torch.float64)
             for i in range(2):
@@ -56,7 +56,7 @@ def test_the_gradient_runs_through_all_steps() -> None:
     states = torch.randn(2, 3, M, dtype=torch.float64, requires_grad=True)
 
     def last_context(queries: torch.Tensor, states: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
-        memory, state = attention.memory(states, mask), coverage.start(states, mask)
+        memory, state = attention.build_memory(states, mask), coverage.start(states, mask)
         seen = None
         for query in queries.split(1, dim=1):
             seen = attention(query, memory, 0, coverage(state))
@@ -70,7 +70,7 @@ def test_the_gradient_runs_through_all_steps() -> None:
 
 
 @pytest.mark.parametrize("attention", ["bahdanau", "luong_concat"])
-def test_what_was_attended_to_changes_the_next_look(
+def test_earlier_attention_changes_the_next_weights(
     tiny_config: Callable[..., ModelConfig],
     tiny_model: Callable[..., TranslationModel],
     ragged_batch: Batch,

@@ -1,4 +1,4 @@
-"""Divergences are their papers' formulas over full distributions, chunked or not."""
+"""Divergences equal the papers' formulas over full distributions, in chunks or not."""
 
 import pytest
 import torch
@@ -39,11 +39,11 @@ def test_symmetric_divergence_is_the_mean_of_both_directions(
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 @pytest.mark.parametrize("chunk", [4_000_000, 3 * V])
-def test_soft_cross_entropy_is_to_the_softened_teacher_who_learns_nothing(
+def test_soft_cross_entropy_uses_the_softened_teacher_without_gradient(
     temperature: float, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(dispatch.LOGITS_PER_CHUNK, "cpu", chunk)
-    student, teacher = words(5), words(3)  # of unlike sizes
+    student, teacher = words(5), words(3)  # of different sizes
     found = soft_cross_entropy(student, teacher, temperature)
     q = log_probs(teacher, temperature).exp().detach()
     expected = -(temperature**2) * (q * log_probs(student, temperature)).sum()
@@ -60,6 +60,6 @@ def test_soft_cross_entropy_is_to_the_softened_teacher_who_learns_nothing(
     )
 
 
-def test_no_pieces_are_no_divergence() -> None:
+def test_without_pieces_the_divergence_is_zero() -> None:
     none = Predictions(torch.zeros(0, 5), torch.randn(V, 5))
     assert symmetric_divergence(none, none).item() == 0

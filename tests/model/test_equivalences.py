@@ -1,4 +1,4 @@
-"""Whatever a model is made of: how it is run changes nothing, and it looks where it may, only.
+"""Properties of every model: equivalent ways to run it agree, and it respects its masks.
 
 Legend: B batch, L layers with attention, H heads, T target length, S source length, V vocabulary.
 """
@@ -23,7 +23,7 @@ TOLERANCE = 1e-5
 
 
 def forced(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """Logits [B, T, V] and weights [B, L, H, T, S] of the targets read at once."""
+    """Logits [B, T, V] and weights [B, L, H, T, S] of a parallel forward pass."""
     with torch.no_grad():
         output = model(
             batch.source_ids, batch.source_mask, batch.target_input_ids, need_weights=True
@@ -32,7 +32,7 @@ def forced(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tensor | None
 
 
 def stepped(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """The same a piece at a time."""
+    """The same, step by step."""
     logits, weights = [], []
     with torch.no_grad():
         state = model.start(model.encode(batch.source_ids, batch.source_mask))
@@ -59,14 +59,14 @@ def window_of(config: ModelConfig) -> str:
 
 def assert_same(found: Tensor | None, expected: Tensor | None, meaning: str) -> None:
     if found is None or expected is None:
-        assert found is expected, f"{meaning}: weights on one way of running only"
+        assert found is expected, f"{meaning}: only one of both returns weights"
         return
     torch.testing.assert_close(
         found, expected, rtol=TOLERANCE, atol=TOLERANCE, msg=lambda text: f"{meaning}\n{text}"
     )
 
 
-def test_steps_say_what_reading_the_target_at_once_says(
+def test_steps_equal_the_parallel_forward_pass(
     model: TranslationModel, ragged_batch: Batch
 ) -> None:
     logits, weights = stepped(model, ragged_batch)
@@ -75,7 +75,7 @@ def test_steps_say_what_reading_the_target_at_once_says(
     assert_same(weights, expected_weights, "attention of a step is not that of training")
 
 
-def test_a_pair_is_read_alike_alone_and_in_company(
+def test_a_pair_gives_the_same_logits_alone_and_in_a_batch(
     model: TranslationModel, ragged_pairs: list[Any], ragged_batch: Batch, batch_of: Collate
 ) -> None:
     logits, weights = forced(model, ragged_batch)
@@ -89,7 +89,7 @@ def test_a_pair_is_read_alike_alone_and_in_company(
 
 
 @pytest.mark.parametrize(("source_extra", "target_extra"), [(3, 0), (0, 2), (2, 3)])
-def test_more_padding_changes_nothing(
+def test_padding_does_not_change_the_logits(
     model: TranslationModel, ragged_batch: Batch, source_extra: int, target_extra: int
 ) -> None:
     longer = Batch(
@@ -119,7 +119,7 @@ def test_attention_weights_are_a_distribution_over_the_real_source(
     expected = attention_shape(model_config)
     assert model.decoder.attends == (expected is not None)
     if expected is None:
-        assert weights is None, "a decoder without attention shows weights"
+        assert weights is None, "a decoder without attention returns weights"
         return
     assert weights is not None
     B, S = ragged_batch.source_ids.shape
@@ -135,7 +135,7 @@ def test_attention_weights_are_a_distribution_over_the_real_source(
 
 
 @pytest.mark.parametrize("learning", [False, True], ids=["no_grad", "grad"])
-def test_asking_for_weights_changes_nothing_else(
+def test_requesting_weights_does_not_change_the_logits(
     model: TranslationModel, ragged_batch: Batch, *, learning: bool
 ) -> None:
     batch = ragged_batch
@@ -147,7 +147,7 @@ def test_asking_for_weights_changes_nothing_else(
     assert_same(silent.hidden, explicit.hidden, "the fused path is not the explicit one")
 
 
-def test_a_target_piece_is_unseen_by_what_stands_before_it(
+def test_earlier_positions_do_not_depend_on_a_target_piece(
     model: TranslationModel, ragged_batch: Batch
 ) -> None:
     logits, _ = forced(model, ragged_batch)
@@ -174,13 +174,15 @@ def test_every_source_piece_reaches_every_output(
         changed = [*source[:position], 4 + (piece + 1) % 19, *source[position + 1 :]]
         found, _ = forced(model, batch_of([(changed, target)]))
         change = (found - logits).abs().amax(dim=2)
-        assert (change > 1e-6).all(), f"the decoder is blind to source piece {position}"
+        assert (change > 1e-6).all(), f"the decoder does not depend on source piece {position}"
 
 
-def test_selected_rows_go_on_as_those_rows(model: TranslationModel, ragged_batch: Batch) -> None:
+def test_selected_rows_continue_like_the_original_rows(
+    model: TranslationModel, ragged_batch: Batch
+) -> None:
     rows = torch.tensor([2, 0, 0, 3, 1, 2])
     expected_logits, expected_weights = stepped(model, ragged_batch)
-    for moment in (0, 2):  # before the first step, and in the midst
+    for moment in (0, 2):  # before the first step, and after some steps
         with torch.no_grad():
             state = model.start(model.encode(ragged_batch.source_ids, ragged_batch.source_mask))
             for previous in ragged_batch.target_input_ids[:, :moment].unbind(1):
@@ -195,7 +197,7 @@ def test_selected_rows_go_on_as_those_rows(model: TranslationModel, ragged_batch
                     assert_same(weights, expected_weights[rows][:, :, :, position], lost)
 
 
-def test_a_state_can_be_gone_on_from_twice(model: TranslationModel, ragged_batch: Batch) -> None:
+def test_a_state_can_be_continued_twice(model: TranslationModel, ragged_batch: Batch) -> None:
     first, second = ragged_batch.target_input_ids[:, 0], ragged_batch.target_input_ids[:, 1]
     with torch.no_grad():
         state = model.start(model.encode(ragged_batch.source_ids, ragged_batch.source_mask))
@@ -203,10 +205,10 @@ def test_a_state_can_be_gone_on_from_twice(model: TranslationModel, ragged_batch
         logits, _, _ = model.step(second, state)
         model.step(first, state)
         again, _, _ = model.step(second, state)
-    assert torch.equal(again, logits), "a step writes into the state it was given"
+    assert torch.equal(again, logits), "a step modifies the state it was given"
 
 
-def test_every_parameter_learns(model: TranslationModel, ragged_batch: Batch) -> None:
+def test_every_parameter_has_a_gradient(model: TranslationModel, ragged_batch: Batch) -> None:
     sequence_loss(model.train(), ragged_batch, 0.1).smoothed.backward()
     idle = [name for name, weight in model.named_parameters() if weight.grad is None]
     assert not idle, f"no gradient reaches {idle}"
@@ -221,7 +223,7 @@ def test_products_in_bfloat16_train_and_decode(
         rough_steps, _ = stepped(model, ragged_batch)
         loss = sequence_loss(model.train(), ragged_batch, 0.1)
     loss.smoothed.backward()
-    # A bfloat16 has 8 significant bits; a few dozen of its roundings stay far below this.
+    # A bfloat16 has 8 significant bits; a few dozen roundings give far smaller errors.
     bound = 0.1 * exact.abs().max()
     for name, found in (("at once", rough), ("by steps", rough_steps)):
         error = (found.float() - exact).abs().max()

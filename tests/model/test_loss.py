@@ -1,4 +1,4 @@
-"""The loss of a batch: every real piece once, and parts that add up to the whole."""
+"""The loss of a batch: every real piece counts once, and the losses of parts add up."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Multi-head attention against its formula, torch's own, and its fused form.
+"""Multi-head attention compared with its formula, with torch, and with its fused form.
 
 Legend: B batch, T queries, S states, H heads, G heads of keys and values, K head size.
 """
@@ -56,14 +56,14 @@ def build(
 
 
 def random_mask(batch: int, length: int) -> Tensor:
-    """True on at least one state of every row, not on a prefix only."""
+    """A mask that is true on at least one state per row, not only on a prefix."""
     mask = torch.rand(batch, length) < 0.6
     mask[torch.arange(batch), torch.randint(length, (batch,))] = True
     return mask
 
 
 def turned(vector: Tensor, position: int) -> Tensor:
-    """RoPE of one vector: unit i and unit i + K / 2 turn together (Su et al. 2021, eq. 15)."""
+    """RoPE of one vector: units i and i + K / 2 are rotated as a pair (Su et al. 2021, eq. 15)."""
     result = vector.clone()
     for i in range(K // 2):
         angle = position * 10_000 ** (-2 * i / K)
@@ -98,12 +98,12 @@ def t5_bucket(distance: int, *, causal: bool) -> int:
 def written_out(
     attention: MultiHeadAttention,
     positions: str,
-    telling: RelativeScheme | None,
+    position_bias: RelativeScheme | None,
     queries: Tensor,
     states: Tensor,
     mask: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Contexts and weights, pair by pair; query t stands at position t, state s at s."""
+    """Contexts and weights, pair by pair; query t is at position t, state s at position s."""
     H, G = attention.num_heads, attention.num_kv_heads
     B, T, S = len(queries), queries.size(1), states.size(1)
     keys, values = attention.key_value_projection(states).chunk(2, dim=-1)
@@ -123,8 +123,10 @@ def written_out(
                 place = max(-SHAW_DISTANCE, min(SHAW_DISTANCE, s - t)) + SHAW_DISTANCE
                 key = key + attention.relative.key_vectors[place]
                 value = value + attention.relative.value_vectors[place]
-            if isinstance(telling, T5Bias):
-                bias = float(telling.bias_table[t5_bucket(s - t, causal=telling.causal), h])
+            if isinstance(position_bias, T5Bias):
+                bias = float(
+                    position_bias.bias_table[t5_bucket(s - t, causal=position_bias.causal), h]
+                )
             if positions == "alibi":
                 bias = -(2 ** (-8 * (h + 1) / H)) * abs(s - t)
             one, other = query, key
@@ -139,30 +141,34 @@ def written_out(
     return attention.output_projection(context), weights
 
 
-def tell(telling: RelativeScheme | None, length: int) -> RelativePositions:
-    return RelativePositions() if telling is None else telling(0, length, torch.device("cpu"))
+def relative_positions(position_bias: RelativeScheme | None, length: int) -> RelativePositions:
+    return (
+        RelativePositions()
+        if position_bias is None
+        else position_bias(0, length, torch.device("cpu"))
+    )
 
 
 @pytest.mark.parametrize("qk_norm", [False, True], ids=["plain", "qk_norm"])
 @pytest.mark.parametrize("positions", SCHEMES)
 @pytest.mark.parametrize(("num_heads", "num_kv_heads"), HEADS)
-def test_multi_head_attention_is_its_formula(
+def test_multi_head_attention_equals_its_formula(
     num_heads: int, num_kv_heads: int, positions: str, *, qk_norm: bool
 ) -> None:
     size = num_heads * K
     attention = build(num_heads, num_kv_heads, size, positions, qk_norm=qk_norm)
-    telling = scheme(positions, num_heads)
-    telling = None if telling is None else telling.double()
+    position_bias = scheme(positions, num_heads)
+    position_bias = None if position_bias is None else position_bias.double()
     states = torch.randn(2, 20, size, dtype=torch.float64)  # wider than Shaw's clip of 16
     mask = random_mask(2, 20)
     with torch.no_grad():
-        context, weights = written_out(attention, positions, telling, states, states, mask)
-        placed = tell(telling, 20)
-        memory = attention.memory(states, mask[:, None, None], placed)
+        context, weights = written_out(attention, positions, position_bias, states, states, mask)
+        placed = relative_positions(position_bias, 20)
+        memory = attention.build_memory(states, mask[:, None, None], placed)
         explicit = attention(states, memory, need_weights=True, positions=placed)
         fused = attention(states, memory, need_weights=False, positions=placed)
     assert explicit.weights is not None
-    # Angles and slopes are kept in float32 until the module is cast; its own rounding is 1e-7.
+    # Angles and slopes are float32 until the module is cast; their rounding error is 1e-7.
     torch.testing.assert_close(explicit.weights, weights, rtol=0, atol=1e-6)
     torch.testing.assert_close(explicit.context, context, rtol=0, atol=1e-6 * 20)
     torch.testing.assert_close(fused.context, explicit.context, rtol=0, atol=1e-9)
@@ -174,22 +180,22 @@ def test_multi_head_attention_has_the_gradient_of_its_formula(
     num_kv_heads: int, positions: str
 ) -> None:
     attention = build(2, num_kv_heads, 2 * K, positions, qk_norm=True)
-    telling = scheme(positions, 2, causal=True)
-    telling = None if telling is None else telling.double()
+    position_bias = scheme(positions, 2, causal=True)
+    position_bias = None if position_bias is None else position_bias.double()
     states = torch.randn(1, 3, 2 * K, dtype=torch.float64, requires_grad=True)
     mask = torch.ones(3, 3, dtype=torch.bool).tril()
-    learned = [] if telling is None else list(telling.parameters())
+    learned = [] if position_bias is None else list(position_bias.parameters())
 
     def context(states: Tensor, *_: Tensor) -> Tensor:
-        placed = tell(telling, 3)
-        memory = attention.memory(states, mask, placed)
+        placed = relative_positions(position_bias, 3)
+        memory = attention.build_memory(states, mask, placed)
         return attention(states, memory, need_weights=False, positions=placed).context
 
     assert torch.autograd.gradcheck(context, (states, *attention.parameters(), *learned))
 
 
 @pytest.mark.parametrize("memory_size", [12, 7])
-def test_multi_head_attention_is_that_of_torch(memory_size: int) -> None:
+def test_multi_head_attention_equals_that_of_torch(memory_size: int) -> None:
     size, H = 12, 3
     attention = MultiHeadAttention(size, memory_size, H, dropout=0.0).eval()
     theirs = nn.MultiheadAttention(
@@ -215,7 +221,7 @@ def test_multi_head_attention_is_that_of_torch(memory_size: int) -> None:
         expected, expected_weights = theirs(
             queries, states, states, key_padding_mask=~mask, average_attn_weights=False
         )
-        memory = attention.memory(states, mask[:, None, None])
+        memory = attention.build_memory(states, mask[:, None, None])
         found = attention(queries, memory, need_weights=True)
     torch.testing.assert_close(found.context, expected)
     torch.testing.assert_close(found.weights, expected_weights)
@@ -225,16 +231,16 @@ def test_later_positions_extend_a_memory() -> None:
     attention = MultiHeadAttention(8, 8, 2, dropout=0.0).eval()
     states = torch.randn(3, 5, 8)
     with torch.no_grad():
-        whole = attention.memory(states, None)
-        later = attention.memory(states[:, 3:], None)
-        grown = attention.memory(states[:, :3], None).extended(later.keys, later.values)
+        whole = attention.build_memory(states, None)
+        later = attention.build_memory(states[:, 3:], None)
+        grown = attention.build_memory(states[:, :3], None).extended(later.keys, later.values)
     torch.testing.assert_close(grown.keys, whole.keys)
     torch.testing.assert_close(grown.values, whole.values)
 
 
 @pytest.mark.parametrize(("num_heads", "num_kv_heads"), [(4, 2), (4, 1)])
 def test_fewer_heads_of_keys_make_a_smaller_memory(num_heads: int, num_kv_heads: int) -> None:
-    memory = build(num_heads, num_kv_heads, 9).memory(
+    memory = build(num_heads, num_kv_heads, 9).build_memory(
         torch.randn(2, 5, 9, dtype=torch.float64), None
     )
     assert memory.keys.shape == memory.values.shape == (2, num_kv_heads, 5, K)
@@ -245,11 +251,11 @@ def test_fewer_heads_of_keys_make_a_smaller_memory(num_heads: int, num_kv_heads:
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("name", SCHEMES[1:])
-def test_a_step_is_told_what_the_last_row_of_all_is_told(name: str, *, causal: bool) -> None:
-    telling = scheme(name, 2, causal=causal)
-    assert telling is not None
+def test_a_single_step_has_the_position_bias_of_the_last_row(name: str, *, causal: bool) -> None:
+    position_bias = scheme(name, 2, causal=causal)
+    assert position_bias is not None
     device = torch.device("cpu")
-    whole, step = telling(0, 9, device), telling(8, 1, device)
+    whole, step = position_bias(0, 9, device), position_bias(8, 1, device)
     for all_rows, last in ((whole.bias, step.bias), (whole.distances, step.distances)):
         assert (all_rows is None) == (last is None)
         if all_rows is not None and last is not None:
@@ -268,15 +274,15 @@ def test_alibi_slopes_of_eight_heads_are_the_papers() -> None:
 
 
 def test_t5_buckets_worked_by_hand() -> None:
-    # Both ways: 16 buckets a direction, 8 of them exact; bucket 8 + 8 ln(d / 8) / ln(16).
+    # Bidirectional: 16 buckets per direction, 8 of them exact; bucket 8 + 8 ln(d / 8) / ln(16).
     far = {7: 7, 8: 8, 11: 8, 16: 10, 23: 11, 32: 12, 64: 14, 91: 15, 128: 15, 299: 15}
-    # Back only: 32 buckets, 16 exact; bucket 16 + 16 ln(d / 16) / ln(8).
+    # Causal: 32 buckets, 16 exact; bucket 16 + 16 ln(d / 16) / ln(8).
     back = {15: 15, 16: 16, 20: 17, 32: 21, 64: 26, 127: 31, 128: 31, 299: 31}
     for causal, expected in ((False, far), (True, back)):
-        telling = T5Bias(1, causal=causal)
+        position_bias = T5Bias(1, causal=causal)
         with torch.no_grad():
-            telling.bias_table.copy_(torch.arange(32.0)[:, None])
-            bias = telling(0, 300, torch.device("cpu")).bias
+            position_bias.bias_table.copy_(torch.arange(32.0)[:, None])
+            bias = position_bias(0, 300, torch.device("cpu")).bias
         assert bias is not None
         for distance, bucket in expected.items():
             assert bias[0, 299, 299 - distance] == bucket
@@ -286,10 +292,12 @@ def test_t5_buckets_worked_by_hand() -> None:
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_t5_buckets_are_exact_near_and_logarithmic_far(*, causal: bool) -> None:
-    telling = T5Bias(1, causal=causal)
+    position_bias = T5Bias(1, causal=causal)
     with torch.no_grad():
-        telling.bias_table.copy_(torch.arange(32.0)[:, None])  # a bias is its bucket's number
-        bias = telling(0, 300, torch.device("cpu")).bias
+        position_bias.bias_table.copy_(
+            torch.arange(32.0)[:, None]
+        )  # each bias is the index of its bucket
+        bias = position_bias(0, 300, torch.device("cpu")).bias
     assert bias is not None
     for query in (0, 5, 150, 299):
         expected = [t5_bucket(key - query, causal=causal) for key in range(300)]
@@ -299,10 +307,12 @@ def test_t5_buckets_are_exact_near_and_logarithmic_far(*, causal: bool) -> None:
 def test_rotary_products_depend_on_the_distance_alone() -> None:
     attention = build(1, 1, K)
     rotary = Rotary(K).double()
-    state = torch.randn(1, 1, K, dtype=torch.float64).expand(1, 40, K)  # the same piece everywhere
+    state = torch.randn(1, 1, K, dtype=torch.float64).expand(
+        1, 40, K
+    )  # the same piece at every position
     with torch.no_grad():
         placed = rotary(0, 40, torch.device("cpu"))
-        memory = attention.memory(state, None, placed)
+        memory = attention.build_memory(state, None, placed)
         scores = attention.scores(attention.queries(state, placed), memory.keys)[0, 0]
     for distance in (-7, 0, 3):
         along = scores.diagonal(distance)

@@ -1,4 +1,4 @@
-"""Positions in embeddings: the paper's, wherever they start and however far they go."""
+"""Positions added to embeddings: equal to the paper's, from any start and to any length."""
 
 import math
 
@@ -20,15 +20,15 @@ def paper(position: int, size: int) -> Tensor:
 def test_signals_are_those_of_the_paper(size: int) -> None:
     found = sinusoidal_positions(0, 300, size)
     expected = torch.stack([paper(position, size) for position in range(300)])
-    # An angle of up to 300 is known to 300 * 2^-24 in float32, and some more from its rate.
+    # An angle of up to 300 has an error of 300 * 2^-24 in float32, and its rate adds some.
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-4)
 
 
-def test_a_later_start_shows_the_later_rows() -> None:
+def test_a_start_position_selects_the_later_rows() -> None:
     assert torch.equal(sinusoidal_positions(7, 5, 8), sinusoidal_positions(0, 12, 8)[7:])
 
 
-def test_embeddings_are_scaled_and_placed() -> None:
+def test_embeddings_are_scaled_and_get_positions() -> None:
     embedding = nn.Embedding(10, 6)
     positioned = PositionedEmbedding(embedding)
     ids = torch.randint(10, (2, 4))
@@ -49,7 +49,7 @@ def test_the_table_grows_and_is_not_saved() -> None:
         torch.testing.assert_close(found, expected, msg=f"position {position} is out of place")
 
 
-def test_training_goes_on_after_a_long_search() -> None:
+def test_training_continues_after_a_long_search() -> None:
     positioned = PositionedEmbedding(nn.Embedding(10, 6))
     with torch.inference_mode():
         positioned(torch.zeros(1, 1000, dtype=torch.long))
@@ -57,7 +57,7 @@ def test_training_goes_on_after_a_long_search() -> None:
     assert positioned.embedding.weight.grad is not None
 
 
-def test_learned_positions_are_scaled_as_embeddings_and_the_last_serves_all_behind_it() -> None:
+def test_learned_positions_are_scaled_like_embeddings_and_the_last_one_repeats() -> None:
     positioned = PositionedEmbedding(nn.Embedding(10, 6), "learned")
     ids = torch.zeros(1, 3, dtype=torch.long)
     plain = positioned.embedding(ids) * 6**0.5
@@ -68,7 +68,7 @@ def test_learned_positions_are_scaled_as_embeddings_and_the_last_serves_all_behi
 
 
 @pytest.mark.parametrize("kind", ["relative", "t5_bias", "rotary", "alibi"])
-def test_positions_told_inside_attention_leave_the_embeddings_alone(kind: str) -> None:
+def test_positions_inside_attention_do_not_change_the_embeddings(kind: str) -> None:
     positioned = PositionedEmbedding(nn.Embedding(10, 6), kind)
     ids = torch.randint(10, (2, 4))
     assert torch.equal(positioned(ids, start=7), positioned.embedding(ids) * 6**0.5)

@@ -1,4 +1,4 @@
-"""Recurrent cells and the RNN encoder against torch's own, one sentence at a time."""
+"""Recurrent cells and the RNN encoder compared with torch, sentence by sentence."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,12 +17,12 @@ INPUT, UNITS, ROWS = 5, 7, 4
 
 
 def gates_of(cell: nn.GRUCell | nn.LSTMCell, order: list[int]) -> tuple[Tensor, ...]:
-    """The gates' weights and biases, of the input and of the state, in another order."""
+    """Return the gates' weights and biases, of the input and of the state, in another order."""
     tensors = (cell.weight_ih, cell.bias_ih, cell.weight_hh, cell.bias_hh)
     return tuple(torch.cat([tensor.chunk(len(order))[i] for i in order]) for tensor in tensors)
 
 
-def test_gru_cell_is_that_of_torch() -> None:
+def test_gru_cell_equals_that_of_torch() -> None:
     ours, theirs = GruCell(UNITS), nn.GRUCell(INPUT, UNITS)
     weight, bias, recurrent_weight, recurrent_bias = gates_of(theirs, [0, 1, 2])
     inputs, state = torch.randn(ROWS, INPUT), torch.randn(ROWS, UNITS)
@@ -32,10 +32,10 @@ def test_gru_cell_is_that_of_torch() -> None:
         found = ours(inputs @ weight.T + bias, state)
         torch.testing.assert_close(found, theirs(inputs, state))
     assert found.shape == (ROWS, ours.state_size)
-    assert torch.equal(ours.hidden(found), found), "the state of a GRU is its h"
+    assert torch.equal(ours.hidden(found), found), "the state of a GRU is h alone"
 
 
-def test_lstm_cell_is_that_of_torch() -> None:
+def test_lstm_cell_equals_that_of_torch() -> None:
     ours, theirs = LstmCell(UNITS), nn.LSTMCell(INPUT, UNITS)
     # torch: input, forget, candidate, output; ours: the three sigmoids side by side.
     weight, bias, recurrent_weight, recurrent_bias = gates_of(theirs, [0, 1, 3, 2])
@@ -54,7 +54,7 @@ def test_lstm_cell_is_that_of_torch() -> None:
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one-way", "both-ways"])
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_encoder_reads_each_sentence_as_torch_reads_it_alone(
+def test_encoder_equals_torch_on_each_single_sentence(
     tiny_config: Callable[..., ModelConfig],
     tiny_model: Callable[..., TranslationModel],
     ragged_batch: Batch,
@@ -85,7 +85,7 @@ def test_encoder_reads_each_sentence_as_torch_reads_it_alone(
 
 
 def stacked(encoder: RnnEncoder, config: RnnEncoderConfig) -> Any:
-    """torch's many-layered RNN with the encoder's weights."""
+    """The multi-layer RNN of torch with the encoder's weights."""
     kind = {"gru": nn.GRU, "lstm": nn.LSTM}[config.cell]
     stack = kind(
         config.embedding_size,

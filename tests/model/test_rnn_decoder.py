@@ -31,13 +31,13 @@ def test_rnnsearch_attends_updates_and_reads_out(
         encoded = model.encode(ragged_batch.source_ids, ragged_batch.source_mask)
         state = decoder.start(encoded)
         found, after = decoder.step(previous, state, need_weights=True)
-        before = state.layers[0]  # s_{t-1}; a GRU's state is h
+        before = state.layer_states[0]  # s_{t-1}; a GRU's state is h
         embedding = decoder.embedding(previous)
         context = decoder.attention(before[:, None], state.memory).context[:, 0]
         assert decoder.fed_gates is not None
         gates = decoder.embedding_gates(embedding) + decoder.fed_gates(context)
         updated = decoder.cells[0](gates, before)
-        torch.testing.assert_close(after.layers[0], updated)
+        torch.testing.assert_close(after.layer_states[0], updated)
         W, b = decoder.readout.weight, decoder.readout.bias
         if maxout_size is None:
             expected = torch.tanh(torch.cat([updated, context, embedding], dim=1) @ W.T + b)
@@ -61,17 +61,19 @@ def test_luongs_decoder_updates_attends_and_feeds(
     assert isinstance(decoder, UpdateFirstDecoder)
     with torch.no_grad():
         state = decoder.start(model.encode(ragged_batch.source_ids, ragged_batch.source_mask))
-        fed = torch.zeros_like(state.layers[0])  # before the first step nothing has been said
+        fed = torch.zeros_like(
+            state.layer_states[0]
+        )  # before the first step there is no previous piece
         for previous in ragged_batch.target_input_ids[:, :3].unbind(1):
             gates = decoder.embedding_gates(decoder.embedding(previous))
             if decoder.fed_gates is not None:
                 gates = gates + decoder.fed_gates(fed)
-            updated = decoder.cells[0](gates, state.layers[0])
+            updated = decoder.cells[0](gates, state.layer_states[0])
             context = decoder.attention(updated[:, None], state.memory).context[:, 0]
             W, b = decoder.attentional.weight, decoder.attentional.bias
             fed = torch.tanh(torch.cat([context, updated], dim=1) @ W.T + b)  # eq. 5
             found, state = decoder.step(previous, state, need_weights=False)
             assert isinstance(state, RnnState)
-            torch.testing.assert_close(state.layers[0], updated)
+            torch.testing.assert_close(state.layer_states[0], updated)
             torch.testing.assert_close(found.hidden, fed)
     assert (decoder.fed_gates is not None) == input_feeding

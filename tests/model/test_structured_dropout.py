@@ -1,4 +1,4 @@
-"""Word dropout and layer drop: what is left out, how often, and that off means as before."""
+"""Word dropout and layer drop: what is dropped, how often, and no effect if disabled."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ Configs = Callable[..., ModelConfig]
 STACKS: dict[str, Any] = dict(encoder="transformer", decoder="transformer", num_layers=3)
 
 
-def test_a_piece_is_dropped_at_all_its_places_in_a_sentence_and_kept_elsewhere() -> None:
+def test_a_piece_is_dropped_at_all_its_positions_in_a_sentence_only() -> None:
     dropout = WordDropout(0.4).train()
     ids = torch.randint(4, 9, (200, 12))
     embedded = torch.rand(200, 12, 5) + 1
@@ -60,7 +60,7 @@ def test_a_dropped_word_keeps_its_position(tiny_config: Configs) -> None:
     torch.testing.assert_close(states, positioned.table[:6][None])  # type: ignore[union-attr, index]
 
 
-def test_a_layer_that_is_dropped_changes_nothing_and_learns_nothing(
+def test_a_dropped_layer_is_the_identity_without_gradient(
     tiny_config: Configs, ragged_batch: Batch
 ) -> None:
     model = build_model(tiny_config(layer_drop=0.5, **STACKS), 30, 30).train()
@@ -108,7 +108,9 @@ def test_layer_drop_is_as_frequent_as_asked() -> None:
 
 
 @pytest.mark.parametrize("kind", ["rnn", "transformer"])
-def test_off_draws_no_random_number(tiny_config: Configs, ragged_batch: Batch, kind: str) -> None:
+def test_disabled_dropout_draws_no_random_number(
+    tiny_config: Configs, ragged_batch: Batch, kind: str
+) -> None:
     model = build_model(tiny_config(kind, kind), 30, 30).train()
     before = torch.get_rng_state()
     sequence_loss(model, ragged_batch, 0.1)

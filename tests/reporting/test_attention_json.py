@@ -106,7 +106,7 @@ def test_invalid_files_raise_with_their_name(tmp_path, text, message):
         load_attention_json(path)
 
 
-def test_a_failed_save_keeps_what_was_there(tmp_path, make_record):
+def test_a_failed_save_keeps_the_previous_file(tmp_path, make_record):
     path = tmp_path / "a.json"
     path.write_text("old", encoding="utf-8")
     broken = make_record(title=object())  # not JSON; detected after the first sentence is written

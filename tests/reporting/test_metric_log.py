@@ -27,7 +27,7 @@ def write_steps(path: Path, *steps: int, resume_step: int | None = None) -> None
     log.close()
 
 
-def test_a_line_holds_step_time_and_values(tmp_path: Path):
+def test_a_line_contains_step_time_and_values(tmp_path: Path):
     path = tmp_path / "new" / "metrics.jsonl"
     log = JsonLinesLog(path, clock=lambda: 1700000000.12345)
     log.scalars(3, {"train/loss": 2.5, "größe": np.float32(0.5)})
@@ -157,7 +157,11 @@ def test_all_logs_are_closed_even_if_one_fails(failing):
     assert [log.calls for log in logs] == [[("close",)]] * 3
 
 
-def test_no_logs_are_allowed():
+def test_an_empty_list_of_logs_accepts_metrics_and_writes_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
     nothing = MetricLogs([])
     nothing.scalars(1, {"loss": 1.0})
     nothing.close()
+    assert not list(tmp_path.iterdir())

@@ -77,7 +77,7 @@ def _terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
 
 
-def test_a_typical_status_shows_everything():
+def test_a_typical_status_fits_completely():
     assert format_status(STATUS) == (
         "  1,250/5,000  ep 3  loss 2.314  lr 7.1e-04  grad 0.83  6,210 tok/s  ETA 12:40"
     )
@@ -150,7 +150,7 @@ def test_a_pipe_gets_plain_lines_at_intervals():
     assert shown == [1, 11, 21, 31, 35], "the first, one every ten seconds, and the last"
 
 
-def test_closing_again_writes_nothing():
+def test_a_second_close_writes_nothing():
     stream = io.StringIO()
     progress = ProgressLine(stream, clock=FakeClock())
     progress.update(STATUS)

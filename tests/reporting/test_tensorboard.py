@@ -42,7 +42,7 @@ def test_scalars_texts_and_images_are_read_back_with_their_steps(tmp_path: Path)
     assert text.tensor_proto.string_val[0].decode() == "Männer"
 
 
-def test_a_resumed_run_hides_what_came_after_its_checkpoint(tmp_path: Path):
+def test_a_resumed_run_hides_events_after_its_checkpoint(tmp_path: Path):
     first = TensorBoardLog(tmp_path)
     for step in (10, 20, 30, 40):
         first.scalars(step, {"loss": step})

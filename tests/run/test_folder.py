@@ -1,4 +1,4 @@
-"""A run folder knows whether it is free, unfinished or finished, and what may change."""
+"""Run folders: free, unfinished or finished, and the settings that may change."""
 
 import json
 from collections.abc import Callable
@@ -24,18 +24,23 @@ def folder(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "run")
 
 
+def _content(folder: RunFolder) -> dict[Path, bytes]:
+    """Return the content of every file of a run folder."""
+    return {file: file.read_bytes() for file in folder.path.rglob("*") if file.is_file()}
+
+
 def _with_training(config: Config, **changes: object) -> Config:
     return replace(config, training=replace(config.training, **changes))  # type: ignore[arg-type]
 
 
-def test_a_name_is_made_of_the_settings(config: Config) -> None:
+def test_the_name_is_derived_from_the_settings(config: Config) -> None:
     name = RunFolder.of(config).path
     assert name.parent == Path("runs")
     assert name.name.startswith("phrasebook-rnn-bahdanau-s1-")
     assert RunFolder.of(replace(config)).path == name
 
 
-def test_whatever_changes_the_result_changes_the_name(config: Config) -> None:
+def test_settings_that_change_the_result_change_the_name(config: Config) -> None:
     others = [
         replace(config, seed=2),
         replace(config, optimizer=replace(config.optimizer, beta1=0.8)),
@@ -47,7 +52,7 @@ def test_whatever_changes_the_result_changes_the_name(config: Config) -> None:
     assert len(names) == len(others) + 1
 
 
-def test_what_changes_no_result_keeps_the_name(config: Config) -> None:
+def test_settings_that_do_not_change_the_result_keep_the_name(config: Config) -> None:
     logging = LoggingConfig(log_every=99, tensorboard=True, samples=9, heatmap_layer=0)
     others = [
         replace(config, logging=logging),
@@ -56,12 +61,12 @@ def test_what_changes_no_result_keeps_the_name(config: Config) -> None:
     assert {RunFolder.of(other).path for other in others} == {RunFolder.of(config).path}
 
 
-def test_a_given_folder_is_taken_as_it_is(config: Config) -> None:
+def test_a_given_folder_is_used_unchanged(config: Config) -> None:
     config = replace(config, run=RunConfig(dir="some where/a=b"))
     assert RunFolder.of(config).path == Path("some where/a=b")
 
 
-def test_a_free_place_is_made_a_run(config: Config, folder: RunFolder) -> None:
+def test_a_missing_folder_becomes_a_run(config: Config, folder: RunFolder) -> None:
     for _ in range(2):
         folder.check(config)
         folder.create(config, "seed: 1\n")
@@ -70,9 +75,11 @@ def test_a_free_place_is_made_a_run(config: Config, folder: RunFolder) -> None:
     assert folder.read_summary() is None
 
 
-def test_an_empty_folder_is_free(config: Config, folder: RunFolder) -> None:
+def test_an_empty_folder_is_accepted(config: Config, folder: RunFolder) -> None:
     folder.path.mkdir()
     folder.check(config)
+    assert folder.path.is_dir()
+    assert not list(folder.path.iterdir()), "the check has written into the folder"
 
 
 def test_a_foreign_folder_or_file_is_refused(config: Config, folder: RunFolder) -> None:
@@ -83,7 +90,7 @@ def test_a_foreign_folder_or_file_is_refused(config: Config, folder: RunFolder) 
             RunFolder(path).check(config)
 
 
-def test_a_place_below_a_file_is_refused(config: Config, folder: RunFolder) -> None:
+def test_a_folder_below_a_file_is_refused(config: Config, folder: RunFolder) -> None:
     folder.path.touch()
     below = RunFolder(folder.path / "run")
     below.check(config)
@@ -91,19 +98,19 @@ def test_a_place_below_a_file_is_refused(config: Config, folder: RunFolder) -> N
         below.create(config, "")
 
 
-def test_an_unfinished_run_may_go_on_longer_and_show_itself_otherwise(
+def test_an_unfinished_run_may_change_its_limits_and_logging(
     config: Config, folder: RunFolder
 ) -> None:
     folder.create(config, "")
+    before = _content(folder)
     logging = LoggingConfig(log_every=99, tensorboard=True, samples=9, heatmap_layer=0)
     folder.check(replace(config, logging=logging))
     folder.check(_with_training(config, max_updates=99, max_minutes=5.0))
     folder.check(replace(config, data=replace(config.data, cache_dir="elsewhere")))
+    assert _content(folder) == before, "the check has changed the folder"
 
 
-def test_a_run_that_goes_on_with_other_settings_notes_them(
-    config: Config, folder: RunFolder
-) -> None:
+def test_a_resumed_run_records_its_changed_settings(config: Config, folder: RunFolder) -> None:
     longer = _with_training(config, max_updates=99)
     folder.create(config, "max_updates: 6")
     folder.create(longer, "max_updates: 99")
@@ -112,15 +119,17 @@ def test_a_run_that_goes_on_with_other_settings_notes_them(
     assert (folder.path / "config.yaml").read_text() == "max_updates: 99"
 
 
-def test_a_kill_while_the_folder_was_made_does_no_harm(config: Config, folder: RunFolder) -> None:
+def test_a_folder_left_incomplete_by_a_kill_is_accepted(config: Config, folder: RunFolder) -> None:
     folder.path.mkdir()
     (folder.path / ".config.json.partial").write_text("{")
     folder.check(config)
     folder.create(config, "")
     folder.check(config)
+    assert json.loads((folder.path / "config.json").read_text())["seed"] == config.seed
+    assert folder.read_summary() is None
 
 
-def test_other_settings_are_refused_each_by_its_name(config: Config, folder: RunFolder) -> None:
+def test_changed_settings_are_refused_by_name(config: Config, folder: RunFolder) -> None:
     folder.create(config, "")
     other = replace(_with_training(config, clip_norm=None), seed=2)
     with pytest.raises(UserError) as raised:
@@ -138,16 +147,18 @@ def test_another_kind_of_model_is_refused_by_name(
         folder.check(replace(config, model=tiny_config("transformer", "transformer")))
 
 
-def test_a_finished_run_is_told_from_an_unfinished_one(config: Config, folder: RunFolder) -> None:
+def test_a_finished_run_is_recognized(config: Config, folder: RunFolder) -> None:
     folder.create(config, "")
     folder.write_summary({"test": {"bleu": 1.0}})
     folder.check(config)
     assert folder.read_summary() == {"test": {"bleu": 1.0}}
-    with pytest.raises(UserError, match=r"finished run of other settings: training\.max_updates"):
+    with pytest.raises(
+        UserError, match=r"finished run with different settings: training\.max_updates"
+    ):
         folder.check(_with_training(config, max_updates=99))
 
 
-def test_a_run_from_before_a_setting_existed_goes_on(config: Config, folder: RunFolder) -> None:
+def test_a_run_older_than_a_setting_resumes(config: Config, folder: RunFolder) -> None:
     folder.create(config, "")
     file = folder.path / "config.json"
     settings = json.loads(file.read_text())
@@ -177,7 +188,7 @@ def test_a_folder_holds_one_process_at_a_time(config: Config, folder: RunFolder)
         pass
 
 
-def test_json_is_written_whole_or_not_at_all(
+def test_json_is_written_completely_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "summary.json"

@@ -1,4 +1,4 @@
-"""Which checkpoint a run that has diverged goes back to."""
+"""The checkpoint to which a diverged run rewinds."""
 
 import math
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def saved(
     return RunCheckpoints(folder, config, tokenizers, said.append), folder.checkpoints, said
 
 
-def test_a_run_goes_back_as_far_as_it_is_told_and_there_is(
+def test_a_run_rewinds_to_the_requested_or_the_oldest_checkpoint(
     saved: tuple[RunCheckpoints, Path, list[str]],
 ) -> None:
     checkpoints, folder, _ = saved
@@ -46,7 +46,7 @@ def test_a_run_goes_back_as_far_as_it_is_told_and_there_is(
     assert checkpoints.reload(0) is None
 
 
-def test_a_run_never_goes_back_to_what_is_damaged_or_no_number(
+def test_a_run_never_rewinds_to_damaged_or_non_finite_weights(
     saved: tuple[RunCheckpoints, Path, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoints, folder, said = saved

@@ -1,4 +1,4 @@
-"""Training pairs are told from others by their number and lengths."""
+"""Changed training pairs are recognized by their number and lengths."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from nmt.data.encoded import EncodedCorpus
 from nmt.run.same_text import fingerprint
 
 
-def test_other_pairs_are_told_from_the_same(
+def test_different_pairs_are_recognized(
     make_pairs: Callable[..., Any], corpus_of: Callable[[Any], EncodedCorpus]
 ) -> None:
     texts = [

@@ -28,7 +28,7 @@ DROPOUT = "model.encoder.dropout=interval(0.0, 0.4)"
 
 @pytest.fixture
 def study(nmt: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Search over two settings, in a folder of the test's own."""
+    """Search over two settings, in a temporary folder."""
     monkeypatch.chdir(tmp_path)
     given = ["hydra/sweeper=optuna", "hydra.sweep.dir=sweep", RATE, DROPOUT]
     return lambda *more: nmt("train", "-m", *given, *more)
@@ -185,7 +185,7 @@ def test_the_study_of_another_search_is_not_changed(study: Call, trials: list[fl
     study("hydra.sweeper.n_trials=1")
     result = study("hydra.sweeper.n_trials=2", "seed=7")
     assert result.status == 2
-    assert "holds the study of another search, which differs in " in result.err
+    assert "contains the study of a different search, which differs in " in result.err
     assert "seed=7" in result.err
     assert len(trials) == 1
 

@@ -1,4 +1,4 @@
-"""The table of a sweep has one row per job, with the figures of the run's summary."""
+"""The table of a sweep has one row per job, with the numbers of the run's summary."""
 
 import json
 from typing import Any

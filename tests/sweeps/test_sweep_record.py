@@ -1,4 +1,4 @@
-"""`nmt train -m`: a table of all jobs, however they ended; repeating the sweep reproduces it."""
+"""`nmt train -m`: a table of all jobs, finished or not; repeating the sweep reproduces it."""
 
 import json
 import os
@@ -26,7 +26,7 @@ Tiny = Callable[[Path], list[str]]
 def sweep(
     nmt: Call, corpus: Path, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Any]:
-    """Sweep tiny models in a folder of the test's own."""
+    """Sweep tiny models in a temporary folder."""
     monkeypatch.chdir(tmp_path)
     return lambda *more: nmt("train", "-m", *tiny(corpus), "hydra.sweep.dir=table", *more)
 
@@ -110,7 +110,7 @@ def statuses(folder: Path) -> list[str]:
     return [row["status"] for row in written["rows"]]
 
 
-def test_a_failed_job_is_a_row_and_the_others_still_run(
+def test_a_failed_job_is_a_row_and_the_other_jobs_run(
     sweep: Call, ending: Call, tmp_path: Path
 ) -> None:
     ending()
@@ -132,7 +132,7 @@ def test_a_crash_still_writes_the_table(sweep: Call, ending: Call, tmp_path: Pat
     assert statuses(tmp_path) == ["failed", "finished"]
 
 
-def test_an_interrupted_sweep_shows_the_jobs_so_far(
+def test_an_interrupted_sweep_prints_the_finished_jobs(
     sweep: Call, ending: Call, tmp_path: Path
 ) -> None:
     ending(seed_2=lambda: signal.raise_signal(signal.SIGINT))
@@ -142,7 +142,7 @@ def test_an_interrupted_sweep_shows_the_jobs_so_far(
     assert "interrupted" in table(result.out)
 
 
-def test_ctrl_c_twice_shows_the_jobs_so_far(sweep: Call, ending: Call, tmp_path: Path) -> None:
+def test_ctrl_c_twice_prints_the_finished_jobs(sweep: Call, ending: Call, tmp_path: Path) -> None:
     def interrupt() -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
@@ -233,7 +233,7 @@ def test_the_name_of_a_sweep_depends_only_on_what_is_trained() -> None:
         assert sweep_name([*given, other]) != name
 
 
-def test_one_run_has_no_table(nmt: Call, run: Path, tiny: Tiny) -> None:
+def test_a_single_run_has_no_table(nmt: Call, run: Path, tiny: Tiny) -> None:
     result = nmt("train", *tiny(run.parent / "corpus"), f"run.dir={run}")
     assert result.status == 0, result.err
     assert "|  " not in result.out

@@ -99,7 +99,7 @@ def test_a_symbol_cannot_be_a_special_piece(models: Callable[[str, str], bytes])
 
 
 @pytest.mark.parametrize("junk", [b"", b"junk", b"\x00" * 100, b"\n\xff", b"\xff" * 20])
-def test_bytes_that_are_no_model_are_refused(junk: bytes) -> None:
+def test_bytes_that_are_not_a_model_are_refused(junk: bytes) -> None:
     with pytest.raises(UserError, match="not a SentencePiece model"):
         import_model(junk)
 
@@ -123,7 +123,7 @@ def test_any_bytes_are_parsed_or_refused(junk: bytes) -> None:
 # ------------------------------------------------------------------------- given
 
 
-def test_given_models_are_taken_and_not_trained(
+def test_given_models_are_used_without_training(
     tmp_path: Path, models: Callable[[str, str], bytes], tokenizer_config: Config
 ) -> None:
     file = tmp_path / "any.model"
@@ -144,7 +144,7 @@ def test_given_models_are_taken_and_not_trained(
 @pytest.mark.parametrize(
     ("content", "told"), [(None, "No such file"), (b"", "not a Sent"), (b"junk", "not a Sent")]
 )
-def test_a_file_that_is_no_model_is_named(
+def test_a_file_that_is_not_a_model_is_named(
     tmp_path: Path, content: bytes | None, told: str, tokenizer_config: Config
 ) -> None:
     file = tmp_path / "some.model"

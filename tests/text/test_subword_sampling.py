@@ -72,7 +72,7 @@ def test_a_sample_spells_the_same_text(
 
 @settings(max_examples=80, deadline=None)
 @given(words=SENTENCES)
-def test_without_dropout_merges_give_sentencepieces_segmentation(
+def test_without_dropout_merges_give_the_segmentation_of_sentencepiece(
     words: list[str], make: Make
 ) -> None:
     tokenizer = make("bpe")

@@ -67,7 +67,7 @@ def test_tags_come_first_and_the_rest_is_encoded_separately(
 @pytest.mark.parametrize("kind", ["unigram", "bpe", "char"])
 @settings(max_examples=40, deadline=None)
 @given(text=TEXT)
-def test_text_round_trips_and_symbols_are_whole(kind: str, text: str, make: Make) -> None:
+def test_text_round_trips_and_symbols_are_single_pieces(kind: str, text: str, make: Make) -> None:
     tokenizer = make(kind)
     ids = tokenizer.encode(text)
     assert tokenizer.decode(ids) == text
@@ -78,7 +78,7 @@ def test_text_round_trips_and_symbols_are_whole(kind: str, text: str, make: Make
 
 @settings(max_examples=50, deadline=None)
 @given(words=st.lists(st.sampled_from(["the", "cat", "are", *SYMBOLS]), max_size=6))
-def test_words_come_back_with_symbols_among_them(words: list[str], make: Make) -> None:
+def test_words_with_symbols_round_trip(words: list[str], make: Make) -> None:
     tokenizer = make("word")
     ids = tokenizer.encode(" ".join(words))
     assert len(ids) == len(words)
@@ -88,7 +88,7 @@ def test_words_come_back_with_symbols_among_them(words: list[str], make: Make) -
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=25, deadline=None)
 @given(sentences=st.lists(TEXT, max_size=6), threads=st.sampled_from([1, 2]))
-def test_many_at_once_are_encoded_as_one_by_one(
+def test_a_batch_of_texts_is_encoded_like_single_texts(
     kind: str, sentences: list[str], threads: int, make: Make
 ) -> None:
     tokenizer = make(kind)
@@ -100,7 +100,7 @@ def test_many_at_once_are_encoded_as_one_by_one(
     assert ids.tolist() == [piece for one in expected for piece in one]
 
 
-def test_a_symbol_stays_whole_if_its_halves_are_more_probable(make: Make) -> None:
+def test_a_symbol_is_not_split_if_its_halves_are_more_probable(make: Make) -> None:
     parts = ModelFile.parse(make("unigram").to_bytes())
     parts.pieces += [Piece("x__NA", 0.0, NORMAL), Piece("ME__y", 0.0, NORMAL)]
     tokenizer = Tokenizer(parts.to_bytes())

@@ -44,7 +44,7 @@ def train(tokenizer_config: Callable[..., TokenizerConfig]) -> Train:
 
 @pytest.mark.parametrize("name", ["unigram", "bpe", "char"])
 @pytest.mark.parametrize("sentence", SENTENCES)
-def test_text_comes_back_as_it_was(train: Train, name: str, sentence: str) -> None:
+def test_text_round_trips(train: Train, name: str, sentence: str) -> None:
     tokenizer = train(name=name).source
     ids = tokenizer.encode(sentence)
     assert tokenizer.decode(ids) == sentence
@@ -58,7 +58,7 @@ def test_without_byte_fallback_an_unseen_character_is_unknown(train: Train) -> N
 
 
 @pytest.mark.parametrize("name", ["unigram", "bpe"])
-def test_a_tokenizer_survives_the_way_through_bytes(train: Train, name: str) -> None:
+def test_a_tokenizer_round_trips_through_bytes(train: Train, name: str) -> None:
     before = train(name=name).source
     after = Tokenizer(before.to_bytes())
     assert after.to_bytes() == before.to_bytes()
@@ -71,14 +71,14 @@ def test_the_same_text_gives_the_same_bytes(train: Train, name: str) -> None:
     assert train(name=name).source.to_bytes() == train(name=name).source.to_bytes()
 
 
-def test_a_joint_vocabulary_is_one_and_stays_one(train: Train) -> None:
+def test_a_joint_vocabulary_is_one_object_after_a_round_trip(train: Train) -> None:
     pair = train()
     assert pair.joint
     assert pair.source.encode("Das Haus") == pair.target.encode("Das Haus")
     assert TokenizerPair.from_bytes(pair.source.to_bytes(), pair.target.to_bytes()).joint
 
 
-def test_separate_vocabularies_know_their_own_side_alone(train: Train) -> None:
+def test_separate_vocabularies_contain_only_their_own_side(train: Train) -> None:
     pair = train(joint=False, byte_fallback=False, vocab_size=34)
     assert not pair.joint
     assert UNK in pair.source.encode("ß")
@@ -114,7 +114,7 @@ def test_blank_text_has_no_pieces(train: Train, blank: str) -> None:
     assert train().source.encode(blank) == []
 
 
-def test_one_at_a_time_is_the_same_as_many(train: Train) -> None:
+def test_single_texts_are_encoded_like_a_batch(train: Train) -> None:
     tokenizer = train().source
     assert tokenizer.encode_all(SENTENCES) == [tokenizer.encode(s) for s in SENTENCES]
 
@@ -131,7 +131,7 @@ def test_a_vocabulary_that_is_too_large_or_too_small_is_refused(train: Train, na
 
 
 @pytest.mark.parametrize("junk", [b"", b"junk", b"\x00" * 100])
-def test_bytes_that_are_no_model_are_refused(junk: bytes) -> None:
+def test_bytes_that_are_not_a_model_are_refused(junk: bytes) -> None:
     with pytest.raises(UserError, match="tokenizer"):
         Tokenizer(junk)
 
@@ -143,8 +143,8 @@ HOSTILE = [
     "a\tb c",  # a tab is not a space
     "b\taa",
     "ein\u00a0Wort zwei",  # a no-break space, which NFKC turns into a space
-    "\u200b nothing \u200b\u200b here",  # words that vanish
-    "a\u200b\u00a0b \u200b c",  # one splits and one vanishes: the counts agree
+    "\u200b nothing \u200b\u200b here",  # words that normalization removes
+    "a\u200b\u00a0b \u200b c",  # one is split and one is removed, so the counts are equal
     "\u2581 \u2581a b\u2581c",  # SentencePiece's own mark
     "\ufb01sh \u2460 \u00bd",  # characters that NFKC decomposes
     "\u0007 bell",

@@ -47,7 +47,7 @@ def _settings(config: TokenizerConfig) -> dict[str, Any]:
     coverage=st.sampled_from([1.0, 0.98]),
     normalization=NORMALIZATIONS,
 )
-def test_sentencepiece_accepts_nothing_outside(
+def test_sentencepiece_rejects_sizes_outside_the_range(
     name: str,
     sentences: list[str],
     byte_fallback: bool,
@@ -104,7 +104,7 @@ def test_lines_that_sentencepiece_skips_do_not_count(tokenizer_config: Config) -
 
 
 @pytest.mark.parametrize("name", ["unigram", "bpe"])
-def test_a_size_that_no_text_so_short_can_give_is_refused_before_training(
+def test_a_size_too_large_for_the_text_is_refused_before_training(
     name: str, tokenizer_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train_model, "_QUICK", 1)
@@ -122,7 +122,7 @@ def test_text_without_words_is_refused(tokenizer_config: Config) -> None:
         train_tokenizers(tokenizer_config(), ["", " "], ["a"])
 
 
-def test_text_that_can_be_read_once_is_enough(tokenizer_config: Config) -> None:
+def test_text_is_read_only_once(tokenizer_config: Config) -> None:
     text = ["one two three", "two three four"]
     config = tokenizer_config(name="word", joint=True)
     once = train_tokenizers(config, iter(text), iter(text))

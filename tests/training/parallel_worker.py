@@ -1,6 +1,7 @@
 """Trains as one of several processes, for test_parallel.py; torchrun's environment is set for it.
 
-Called with a folder: jobs.pickle there holds a list of `Job`; rank-N.pickle becomes the outcomes.
+Called with a folder: it reads a list of `Job` from jobs.pickle and writes the outcomes to
+rank-N.pickle.
 """
 
 import io
@@ -37,11 +38,11 @@ class Job:
     """A training.
 
     Attributes:
-        resume: A saved state, or the number of the job that left it.
-        taught: Whether another model teaches.
-        anchored: Whether weights are held near others.
-        room: The places that a pass of the last process may have before its memory runs out.
-        poisoned: Updates whose loss is no number in the last process.
+        resume: A saved state, or the index of the job that saved it.
+        taught: Whether the model learns from a teacher.
+        anchored: Whether L2-SP keeps weights near initial ones.
+        room: Maximum positions of a pass; beyond it, the last process runs out of memory.
+        poisoned: Updates whose loss is not finite in the last process.
     """
 
     config: Config
@@ -87,7 +88,7 @@ class Line:
 
 
 class Recording(UpdateMaker):
-    """Notes which pairs this process has been given."""
+    """Records the pairs of this process."""
 
     seen: list[tuple[int, list[int]]] = []
 
@@ -157,7 +158,7 @@ def _targets(job: Job, model: nn.Module) -> AuxiliaryTargets:
         held = dict(model.named_parameters())
         start = {name: p.detach() + 0.1 for name, p in held.items()}
         stiffness = {}
-        for name, p in held.items():  # a number a row, as new pieces have it, or one for all
+        for name, p in held.items():  # one number per row, as for new pieces, or one for all
             rows = torch.arange(p.size(0)).reshape(-1, *[1] * (p.dim() - 1)) % 3
             stiffness[name] = rows.float() if p.dim() > 1 else torch.tensor(0.5)
         anchor = Anchor(model, start, stiffness)
@@ -165,7 +166,7 @@ def _targets(job: Job, model: nn.Module) -> AuxiliaryTargets:
 
 
 def _disturb(trainer: Trainer, job: Job) -> None:
-    """Let things go wrong in the last process alone."""
+    """Inject faults into the last process."""
     if processes.rank() < processes.world() - 1:
         return
     backward, objective = trainer.updater._backward, trainer.updater._objective
@@ -175,7 +176,7 @@ def _disturb(trainer: Trainer, job: Job) -> None:
         if full and trainer.progress.update % 2:
             raise MemoryError
         loss = backward(batch, tokens, last)
-        if full:  # found out when all gradients have been sent
+        if full:  # raised after all gradients were sent
             raise MemoryError
         return loss
 

@@ -1,4 +1,4 @@
-"""L2-SP and EWC pull toward the start as their formulas say; Fisher information is as defined."""
+"""L2-SP and EWC equal their formulas, and Fisher information its definition."""
 
 from collections.abc import Callable
 from typing import Any
@@ -48,7 +48,7 @@ def test_the_pull_is_the_gradient_of_the_penalty(small: TranslationModel) -> Non
         torch.testing.assert_close(parameter.grad, 4 * gradient + loss)
 
 
-def test_l2_sp_takes_one_step_of_the_paper_an_update_however_it_is_accumulated(
+def test_l2_sp_takes_one_step_per_update_with_any_accumulation(
     tiny_config: Configs,
     run_config: Callable[..., Config],
     make_pairs: Callable[..., Any],
@@ -80,7 +80,7 @@ def test_l2_sp_takes_one_step_of_the_paper_an_update_however_it_is_accumulated(
     torch.testing.assert_close(moved[2], moved[0], rtol=1e-4, atol=1e-6)
 
 
-def test_frozen_parameters_are_not_held(small: TranslationModel) -> None:
+def test_frozen_parameters_have_no_penalty(small: TranslationModel) -> None:
     start = {name: p.detach().clone() for name, p in small.named_parameters()}
     stiffness = dict.fromkeys(start, torch.ones(()))
     small.encoder.requires_grad_(False)
@@ -89,7 +89,7 @@ def test_frozen_parameters_are_not_held(small: TranslationModel) -> None:
     assert small.output.weight.grad is not None
 
 
-def test_fisher_information_is_the_mean_square_gradient_of_the_models_own_words(
+def test_fisher_information_is_the_mean_square_gradient_of_sampled_pieces(
     small: TranslationModel, ragged_pairs: Any, batch_of: Callable[[Any], Batch]
 ) -> None:
     pairs = [
@@ -98,7 +98,7 @@ def test_fisher_information_is_the_mean_square_gradient_of_the_models_own_words(
     batch = batch_of(pairs)
     output = small.eval()(batch.source_ids, batch.source_mask, batch.target_input_ids)
     hidden = output.hidden[batch.target_output_ids != PAD].detach()
-    # Of the output layer, E[g²] is known: sum over places of p_v (1 - p_v) h_o².
+    # For the output layer, E[g²] is the sum over positions of p_v (1 - p_v) h_o².
     p = small.logits(hidden).softmax(-1).detach()
     expected = ((p * (1 - p)).T @ hidden.square()) / batch.num_tokens
     rounds = 100

@@ -1,4 +1,4 @@
-"""Memory that runs out: the same update in smaller passes, and a measure of what fits."""
+"""Out of memory: the same update in smaller passes, and the search for the largest batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -40,7 +40,7 @@ def config(tiny_config: Callable[..., ModelConfig], run_config: Callable[..., Co
 
 
 def trainer_of(config: Config, corpus: EncodedCorpus, run: Recorder, room: int | None) -> Trainer:
-    """A trainer of a model that raises, in the midst of its gradient, above so many places."""
+    """A trainer whose model raises during its backward pass above this number of positions."""
     torch.manual_seed(1)
     model = build_model(config.model, SIZE, SIZE)
     trainer = Trainer(model, corpus, config, run.services())
@@ -85,10 +85,10 @@ def test_an_update_in_smaller_passes_has_the_same_gradient(
     before = len(said)
     trainer.model.zero_grad()
     gradients(trainer)
-    assert len(said) == before, "the limit was forgotten"
+    assert len(said) == before, "the limit was not kept"
 
 
-def test_a_limit_is_saved_and_taken_over(
+def test_a_limit_is_saved_and_restored(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     run = recorder()
@@ -123,11 +123,11 @@ def test_a_pair_that_does_not_fit_alone_is_left_out(
     assert all(map(torch.equal, start, alone.model.parameters()))
 
 
-def test_a_process_that_the_others_cannot_wait_for_ends_the_run(
+def test_running_out_of_memory_ends_the_run_if_retries_are_impossible(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     trainer = trainer_of(config(), corpus, recorder(), 30)
-    trainer.updater.strategy.retries = False  # as where every process has a part of each weight
+    trainer.updater.strategy.retries = False  # as if every process had a shard of each weight
     with pytest.raises(UserError, match=r"out of memory in process 0.*training\.accumulation"):
         gradients(trainer)
 
@@ -140,7 +140,7 @@ def test_processes_share_the_smallest_limit(
     monkeypatch: pytest.MonkeyPatch,
     other: float,
 ) -> None:
-    """Process 1 runs out of memory too; ``other`` is its limit, turned round for the largest."""
+    """Process 1 runs out of memory too; ``other`` is its limit, negated to take a maximum."""
     trainer = trainer_of(config(), corpus, recorder(), None)
     said: list[str] = []
     trainer.updater.memory.report = said.append
@@ -160,7 +160,7 @@ def test_processes_share_the_smallest_limit(
     assert trainer.progress.pass_limit == -other
 
 
-def test_a_process_that_leaves_a_pair_out_takes_over_the_limit_of_another(
+def test_a_process_that_drops_a_pair_adopts_the_limit_of_another(
     config: Any,
     corpus: EncodedCorpus,
     recorder: Recorder,
@@ -189,12 +189,12 @@ def test_parts_hold_all_rows_in_order_within_the_limit(ragged_batch: Batch) -> N
         rows = [row[row != PAD] for part in parts for row in part.target_output_ids]
         whole = [row[row != PAD] for row in ragged_batch.target_output_ids]
         assert all(map(torch.equal, rows, whole))
-        assert all(part.source_mask.any(0).all() for part in parts), "a column of pads alone"
+        assert all(part.source_mask.any(0).all() for part in parts), "a column with only pads"
         assert sum(part.num_tokens for part in parts) == ragged_batch.num_tokens
         assert all(positions(part) <= limit or len(part.source_ids) == 1 for part in parts)
 
 
-def test_only_a_want_of_memory_is_taken_for_one() -> None:
+def test_only_out_of_memory_errors_are_recognized() -> None:
     assert is_out_of_memory(MemoryError())
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
     assert is_out_of_memory(RuntimeError(FULL))
@@ -209,7 +209,7 @@ def test_only_a_want_of_memory_is_taken_for_one() -> None:
 
 
 @pytest.mark.parametrize("name", ["transformer"])
-def test_layers_run_again_give_the_same_gradient(
+def test_recomputed_layers_give_the_same_gradient(
     tiny_config: Callable[..., ModelConfig], ragged_batch: Batch, name: str
 ) -> None:
     found = []
@@ -221,7 +221,7 @@ def test_layers_run_again_give_the_same_gradient(
         source = ragged_batch.source_ids % SIZE, ragged_batch.source_mask
         model(*source, ragged_batch.target_input_ids % SIZE).hidden.square().sum().backward()
         found.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
-        found[-1].append(torch.rand(3))  # the generator goes on from the same place
+        found[-1].append(torch.rand(3))  # the generator continues from the same state
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
@@ -243,14 +243,14 @@ def test_the_budget_found_is_the_largest_that_fits(
     expected = torch.rand(1)
     torch.manual_seed(1)
     assert find_batch_tokens(attempt, corpus, settings, device) == 2 * 2048
-    assert torch.equal(torch.rand(1), expected), "trying moved the generator"
+    assert torch.equal(torch.rand(1), expected), "the search changed the state of the generator"
     assert find_batch_tokens(lambda _: None, corpus, settings, device) == 2 * LARGEST_ON_CPU
     monkeypatch.setattr(rehearsal, "peak_memory", lambda _: 1 << 62)
     with pytest.raises(UserError, match=f"not even {SMALLEST} target tokens"):
         find_batch_tokens(lambda _: None, corpus, settings, device)
 
 
-def test_a_budget_taken_is_that_of_the_loader(
+def test_an_adopted_budget_reaches_the_loader(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     trainer = trainer_of(config(batch_tokens=0), corpus, recorder(), None)

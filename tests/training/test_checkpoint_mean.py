@@ -1,11 +1,11 @@
-"""The average is the arithmetic mean, taken in as the checkpoints come."""
+"""The average is the arithmetic mean, accumulated checkpoint by checkpoint."""
 
 import torch
 
 from nmt.training.checkpoint_mean import CheckpointMean
 
 
-def test_the_mean_is_the_mean() -> None:
+def test_the_average_equals_the_mean() -> None:
     models = [
         {"a": torch.randn(3, 2), "b": torch.randn(4, dtype=torch.float64), "n": torch.tensor(i)}
         for i in range(5)
@@ -24,17 +24,19 @@ def test_the_mean_is_the_mean() -> None:
     )
 
 
-def test_the_mean_of_one_is_itself_bit_for_bit() -> None:
+def test_the_average_of_one_checkpoint_is_bit_identical() -> None:
     weights = {"a": torch.randn(50), "h": torch.randn(9).to(torch.bfloat16)}
     average = CheckpointMean()
     average.add(weights)
     assert all(torch.equal(mean, weights[name]) for name, mean in average.mean().items())
 
 
-def test_what_does_not_go_together_is_named() -> None:
+def test_incompatible_checkpoints_are_named() -> None:
     average = CheckpointMean()
     assert average.differs({"a": torch.zeros(2)}) is None
     average.add({"a": torch.zeros(2), "b": torch.zeros(3)})
     assert average.differs({"a": torch.zeros(2), "b": torch.zeros(3)}) is None
-    assert average.differs({"a": torch.zeros(2), "b": torch.zeros(4)}) == "b is [4], there [3]"
-    assert average.differs({"a": torch.zeros(2)}) == "b is missing, there [3]"
+    assert (
+        average.differs({"a": torch.zeros(2), "b": torch.zeros(4)}) == "b is [4] here and [3] there"
+    )
+    assert average.differs({"a": torch.zeros(2)}) == "b is missing here and [3] there"

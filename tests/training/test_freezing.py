@@ -1,4 +1,4 @@
-"""Frozen parameters stay as they were, bit for bit, and cost the optimizer nothing."""
+"""Frozen parameters stay bit-identical and have no optimizer state."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +30,7 @@ STACKS: dict[str, Any] = dict(encoder="transformer", decoder="transformer", num_
         (["decoder", "output"], "transformer", "none"),
     ],
 )
-def test_frozen_parameters_stay_bit_equal_and_the_others_move(
+def test_frozen_parameters_stay_bit_identical_and_the_others_change(
     tiny_config: Configs,
     run_config: Callable[..., Config],
     make_pairs: Callable[..., Any],
@@ -76,7 +76,7 @@ def test_a_shared_parameter_is_frozen_by_any_of_its_names(tiny_config: Configs) 
     assert model.encoder.layers[0].feed_forward[0].weight.requires_grad  # type: ignore[index, union-attr]
 
 
-def test_a_pattern_that_matches_nothing_is_told_what_there_is(tiny_config: Configs) -> None:
+def test_a_pattern_without_matches_is_refused_with_the_existing_names(tiny_config: Configs) -> None:
     model = build_model(tiny_config(), SIZE, SIZE)
     with pytest.raises(
         UserError, match=r"'encoders' matches no part .*encoder\.embedding.*decoder"

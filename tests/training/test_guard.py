@@ -1,4 +1,4 @@
-"""Updates without a finite gradient: skipped, counted, kept, and at last the end or a way back."""
+"""Updates without a finite gradient: skipped, counted and kept; the run stops or rewinds."""
 
 import json
 import math
@@ -42,7 +42,7 @@ def config(tiny_config: Callable[..., ModelConfig], run_config: Callable[..., Co
 def trainer_of(
     config: Config, corpus: EncodedCorpus, run: Recorder, poisoned: tuple[int, ...], **services: Any
 ) -> Trainer:
-    """A trainer whose gradient is no number at these updates."""
+    """A trainer whose gradient is not finite at these updates."""
     torch.manual_seed(1)
     model = build_model(config.model, SIZE, SIZE)
     trainer = Trainer(model, corpus, config, replace(run.services(), **services))
@@ -63,7 +63,7 @@ def state_of(trainer: Trainer) -> list[Tensor]:
     return [tensor.detach().clone() for tensor in found]
 
 
-def test_a_skipped_update_moves_nothing_and_is_counted(
+def test_a_skipped_update_changes_nothing_and_is_counted(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     bad: list[BadUpdate] = []
@@ -81,7 +81,7 @@ def test_a_skipped_update_moves_nothing_and_is_counted(
     assert all(parameter.grad is None for parameter in trainer.model.parameters())
 
 
-def test_a_poisoned_batch_leaves_the_run_in_which_it_did_nothing(
+def test_a_skipped_batch_equals_an_update_without_a_step(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     poisoned = trainer_of(config(), corpus, recorder(), (3,))
@@ -99,7 +99,7 @@ def test_a_poisoned_batch_leaves_the_run_in_which_it_did_nothing(
     assert all(map(torch.equal, state_of(poisoned), state_of(clean)))
 
 
-def test_too_many_in_a_row_stop_the_run_and_others_do_not(
+def test_only_too_many_consecutive_skipped_updates_stop_the_run(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     run, where = recorder(), Path("bad_batches/update-2.json")
@@ -116,14 +116,14 @@ def test_too_many_in_a_row_stop_the_run_and_others_do_not(
         assert word in str(raised.value)
     assert "\n" not in str(raised.value)
     saved = run.saved["last.pt"]["training"]["progress"]
-    assert saved["update"] == 4, "a checkpoint was written amid updates that came to nothing"
+    assert saved["update"] == 4, "a checkpoint was written among skipped updates"
     assert saved["skipped_updates"] == 1
 
 
-def test_a_resumed_run_remembers_the_counts(
+def test_a_resumed_run_restores_the_counts(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
-    first = recorder(stop_after=1)  # of the updates that are shown: the last was skipped
+    first = recorder(stop_after=1)  # counts reported updates; the last one was skipped
     trainer = trainer_of(config(), corpus, first, (2, 3))
     trainer.progress.rate_scale = 0.25
     assert trainer.train() == "interrupted"
@@ -160,16 +160,18 @@ def test_rewinding_takes_the_checkpoint_and_a_lower_rate(
             trainer._save("last.pt")
     trainer._update(next(updates)[0])
     trainer._loader.close()
-    assert all(map(torch.equal, reached[4], reached[2])), "not back where the checkpoint was"
+    assert all(map(torch.equal, reached[4], reached[2])), (
+        "the run is not at the checkpoint's update"
+    )
     assert not all(map(torch.equal, reached[3], reached[2]))
-    assert asked == [0, 1], "the second time an older checkpoint was to be tried"
+    assert asked == [0, 1], "the second rewind should try an older checkpoint"
     assert trainer.updater.optimizer.param_groups[0]["lr"] == 0.25 * rates[0]
     assert trainer.progress.update == 6
     assert trainer.progress.rewinds == 2
 
 
 @pytest.mark.parametrize("bad", [(2,), (2, 3)])
-def test_a_validation_that_is_no_number_turns_the_run_back(
+def test_a_validation_that_is_not_finite_rewinds_the_run(
     config: Any, corpus: EncodedCorpus, recorder: Recorder, bad: tuple[int, ...]
 ) -> None:
     run, reports, said = recorder(), [], list[str]()
@@ -209,7 +211,7 @@ def test_a_validation_that_is_no_number_turns_the_run_back(
         stopping.train()
 
 
-def test_a_run_goes_back_a_few_times_and_then_stops(
+def test_a_run_rewinds_a_limited_number_of_times_and_then_stops(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     run = recorder()
@@ -245,7 +247,7 @@ def test_bad_batches_are_readable_and_few(tmp_path: Path, ragged_batch: Any) -> 
     for update in range(2, 2 * MAX_FILES):
         found = keep(replace(bad, update=update))
         assert (found is not None) == (update <= MAX_FILES)
-    assert keep(bad) == path, "an update met again after resuming was not written"
+    assert keep(bad) == path, "an update repeated after resuming was not written"
     assert len(list(path.parent.iterdir())) == MAX_FILES
 
 
@@ -266,7 +268,7 @@ def test_a_float16_scale_halves_and_goes_back_up(
     norm = torch.tensor(math.inf)
     assert engine.update_scale(torch.tensor(1.0), norm)
     assert not engine.update_scale(torch.tensor(math.nan), norm), (
-        "no scale makes such a loss finite"
+        "no scale can make this loss finite"
     )
     assert engine.scalars()["loss_scale"] == before / 2
     again = MixedPrecision(scaled.model, torch.float16, torch.device("cpu"))

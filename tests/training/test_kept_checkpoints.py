@@ -1,4 +1,4 @@
-"""The newest checkpoints stay, the best and the chosen; none goes before its heir is safe."""
+"""The newest, the best and the chosen checkpoints stay; none is removed before the next is safe."""
 
 import os
 import threading
@@ -82,7 +82,7 @@ def test_the_newest_and_the_chosen_stay(
     assert _content(tmp_path) == expected
 
 
-def test_the_files_to_go_on_from_come_newest_first(
+def test_files_to_resume_from_are_sorted_newest_first(
     training: TrainingConfig, tmp_path: Path
 ) -> None:
     assert resumable(tmp_path) == []
@@ -95,7 +95,7 @@ def test_the_files_to_go_on_from_come_newest_first(
     assert [path.name for path in resumable(tmp_path)] == names[1:]
 
 
-def test_a_run_that_goes_on_keeps_what_it_went_on_from(
+def test_a_resumed_run_keeps_the_checkpoint_it_resumed_from(
     training: TrainingConfig, tmp_path: Path
 ) -> None:
     with KeptCheckpoints(tmp_path, training, _write) as kept:
@@ -112,7 +112,7 @@ def test_a_damaged_file_is_never_kept_under_another_name(
     with KeptCheckpoints(tmp_path, replace(training, keep_last=3), _write) as kept:
         _save(kept, 2, 4, 6)
     with KeptCheckpoints(tmp_path, training, _write) as kept:
-        kept.resume(None)  # last.pt and update-4.pt are damaged: on from update 2
+        kept.resume(None)  # last.pt and update-4.pt are damaged: resume from update 2
         _save(kept, 3)
     assert _content(tmp_path) == {"last.pt": 3, "update-2.pt": 2}
 
@@ -128,13 +128,13 @@ def test_a_damaged_file_is_never_kept_under_another_name(
 def test_the_best_stay(
     settings: TrainingConfig, tmp_path: Path, keep_best: int, expected: dict[str, int]
 ) -> None:
-    scores = {2: 5.0, 4: 4.0, 6: 9.0, 8: 7.0, 10: 5.0}  # of equals the earlier is the better
+    scores = {2: 5.0, 4: 4.0, 6: 9.0, 8: 7.0, 10: 5.0}  # of equal scores the earlier is better
     with KeptCheckpoints(tmp_path, replace(settings, keep_best=keep_best), _write) as kept:
         _validate(kept, scores)
     assert _content(tmp_path) == expected
 
 
-def test_validations_made_again_after_a_fall_back_end_with_the_same_files(
+def test_repeated_validations_after_a_fallback_keep_the_same_files(
     training: TrainingConfig, tmp_path: Path
 ) -> None:
     training, scores = replace(training, keep_best=2), {2: 5.0, 4: 6.0, 6: 7.0, 8: 3.0}
@@ -148,7 +148,9 @@ def test_validations_made_again_after_a_fall_back_end_with_the_same_files(
     assert _content(tmp_path) == {"best.pt": 6, "best-update-4.pt": 4}
 
 
-def test_nothing_goes_before_the_new_file_is_safe(settings: TrainingConfig, tmp_path: Path) -> None:
+def test_no_file_is_removed_before_the_new_one_is_safe(
+    settings: TrainingConfig, tmp_path: Path
+) -> None:
     settings = replace(settings, keep_best=2)
     with KeptCheckpoints(tmp_path, settings, _write) as kept:
         _save(kept, 2, 4)
@@ -169,7 +171,7 @@ def test_nothing_goes_before_the_new_file_is_safe(settings: TrainingConfig, tmp_
             save = partial(kept.save_validated, 6, 3.0, best=True, encode=_encode(6))
         with pytest.raises(UserError, match=f"no room for {name}"):
             _and_wait(kept, save)
-        # The old file may have its next name already, but it has the old one too.
+        # The old file may already have its next name, but it still has the old one too.
         assert before.items() <= _content(tmp_path).items()
 
 
@@ -190,7 +192,7 @@ def test_a_failure_in_the_background_is_raised_before_the_next_save(
         _save(kept, 2)  # and nothing after it
 
 
-def test_of_two_failures_the_first_is_told(training: TrainingConfig, tmp_path: Path) -> None:
+def test_the_first_of_two_failures_is_raised(training: TrainingConfig, tmp_path: Path) -> None:
     def fail(content: memoryview, path: Path) -> None:
         raise UserError("no room")
 
@@ -203,7 +205,7 @@ def test_of_two_failures_the_first_is_told(training: TrainingConfig, tmp_path: P
         save_and_fail()
 
 
-def test_training_goes_on_while_a_file_is_written_and_the_end_waits_for_it(
+def test_training_continues_during_a_write_and_close_waits_for_it(
     training: TrainingConfig, tmp_path: Path
 ) -> None:
     go = threading.Event()
@@ -219,7 +221,7 @@ def test_training_goes_on_while_a_file_is_written_and_the_end_waits_for_it(
     assert _content(tmp_path) == {"last.pt": 2}
 
 
-def test_what_killed_writes_left_goes_with_the_next_and_not_before(
+def test_the_next_save_removes_partial_files_of_killed_writes(
     training: TrainingConfig, tmp_path: Path
 ) -> None:
     left = tmp_path / ".best-update-7.pt.partial"
@@ -230,7 +232,7 @@ def test_what_killed_writes_left_goes_with_the_next_and_not_before(
     assert _content(tmp_path) == {"last.pt": 2}
 
 
-def test_files_are_kept_where_there_are_no_links(
+def test_files_are_kept_on_disks_without_hard_links(
     training: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -244,7 +246,7 @@ def test_files_are_kept_where_there_are_no_links(
     assert found == {"last.pt": 6, "update-4.pt": 4, "best.pt": 4, "best-update-2.pt": 2}
 
 
-def test_a_copy_is_of_now_and_shares_what_was_shared() -> None:
+def test_a_snapshot_is_independent_and_preserves_sharing() -> None:
     weight = torch.arange(6.0).reshape(2, 3)
     state = {"a": weight, "tied": weight, "rest": [1, (None, weight[0]), "x"]}
     copy = copied(state)

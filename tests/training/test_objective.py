@@ -1,4 +1,4 @@
-"""R-Drop and distillation do to the loss what their papers say; off, nothing is changed."""
+"""R-Drop and distillation equal the papers' losses; disabled, they change nothing."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,7 +32,7 @@ def fresh(config: ModelConfig, seed: int = 1) -> TranslationModel:
 
 
 def log_probs(model: TranslationModel, batch: Batch, temperature: float = 1.0) -> Tensor:
-    """Of every real target piece, [N, V]."""
+    """Return the values of every real target piece, [N, V]."""
     output = model(batch.source_ids, batch.source_mask, batch.target_input_ids)
     real = batch.target_output_ids != PAD
     return (model.logits(output.hidden[real]) / temperature).log_softmax(-1)
@@ -45,7 +45,7 @@ def gradients(loss: Tensor, model: TranslationModel) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("kind", ["rnn", "transformer"])
-def test_off_the_loss_and_its_random_numbers_are_those_of_before(
+def test_without_recipes_the_loss_and_random_numbers_are_unchanged(
     tiny_config: Configs, run_config: RunConfigs, ragged_batch: Batch, kind: str
 ) -> None:
     config = run_config(tiny_config(kind, kind, dropout=0.3))
@@ -83,7 +83,7 @@ def test_r_drop_is_half_of_equation_4(
     )
     torch.manual_seed(3)
     p, q = log_probs(model, doubled).chunk(2)
-    assert not torch.equal(p, q), "both copies lost the same units"
+    assert not torch.equal(p, q), "both copies have the same dropout mask"
     gold = ragged_batch.target_output_ids[ragged_batch.target_output_ids != PAD][:, None]
     nll = -(p.gather(1, gold) + q.gather(1, gold)).sum()
     divergence = ((p.exp() * (p - q)).sum() + (q.exp() * (q - p)).sum()) / 2
@@ -108,7 +108,7 @@ def test_r_drop_without_dropout_is_the_plain_loss(
     assert loss.extra["r_drop_loss"].item() == pytest.approx(0, abs=1e-4)
 
 
-def test_r_drop_goes_with_losses_on_attention(
+def test_r_drop_combines_with_attention_losses(
     tiny_config: Configs, run_config: RunConfigs, ragged_batch: Batch
 ) -> None:
     links = torch.zeros(*ragged_batch.target_output_ids.shape, ragged_batch.source_ids.size(1))
@@ -163,7 +163,7 @@ def test_distillation_is_the_interpolation_of_section_3_1(
     assert all(parameter.grad is None for parameter in master.parameters())
 
 
-def test_a_student_that_is_its_teacher_has_nothing_left_to_learn_from_it(
+def test_a_student_equal_to_its_teacher_has_no_distillation_gradient(
     tiny_config: Configs, run_config: RunConfigs, ragged_batch: Batch
 ) -> None:
     settings = taught(weight=1.0, attention_weight=1.0)
@@ -176,7 +176,7 @@ def test_a_student_that_is_its_teacher_has_nothing_left_to_learn_from_it(
 
 
 @pytest.mark.parametrize("layer", [-1, 0])
-def test_the_student_learns_to_look_where_the_teacher_does(
+def test_the_student_learns_the_attention_of_its_teacher(
     tiny_config: Configs, run_config: RunConfigs, ragged_batch: Batch, layer: int
 ) -> None:
     settings = taught(weight=0.0, attention_weight=1.0, attention_layer=layer)
@@ -194,7 +194,7 @@ def test_the_student_learns_to_look_where_the_teacher_does(
     assert costs[-1] < 0.5 * costs[0]
 
 
-def test_the_distance_of_attentions_is_their_formulas() -> None:
+def test_the_distance_between_attentions_equals_its_formula() -> None:
     student = torch.rand(2, 3, 4, 5, dtype=torch.float64).softmax(-1)
     teacher = torch.rand(2, 6, 4, 5, dtype=torch.float64).softmax(-1)
     real = torch.tensor([[True] * 4, [True, True, False, False]])
@@ -206,7 +206,7 @@ def test_the_distance_of_attentions_is_their_formulas() -> None:
 
 
 @pytest.mark.parametrize("measure", ["kl", "mse"])
-def test_a_layer_left_out_and_the_outside_of_a_window_cost_no_infinity(measure: str) -> None:
+def test_missing_layers_and_masked_positions_give_finite_losses(measure: str) -> None:
     teacher = torch.rand(1, 2, 3, 5).softmax(-1)
     student = torch.rand(1, 2, 3, 5).softmax(-1)
     student[:, :, 0] = 0
@@ -220,7 +220,7 @@ def test_a_layer_left_out_and_the_outside_of_a_window_cost_no_infinity(measure: 
     assert not student.grad[:, :, 0].any()
 
 
-def test_a_teacher_is_frozen_and_forgets_no_unit(tiny_config: Configs, ragged_batch: Batch) -> None:
+def test_a_teacher_is_frozen_and_has_no_dropout(tiny_config: Configs, ragged_batch: Batch) -> None:
     teacher = Teacher(fresh(tiny_config(dropout=0.5)).train(), taught())
     assert torch.equal(teacher.forward(ragged_batch).hidden, teacher.forward(ragged_batch).hidden)
     assert not any(parameter.requires_grad for parameter in teacher.model.parameters())

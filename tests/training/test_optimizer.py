@@ -24,7 +24,9 @@ def test_matrices_decay_vectors_do_not_and_each_is_moved_once(
     model = build_model(tiny_config(name, name, tying="three_way", size=8), 20, 20)
     groups = build_optimizer(settings(), model).param_groups
     decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
-    assert sum(len(group["params"]) for group in groups) == len(decays), "one is moved twice"
+    assert sum(len(group["params"]) for group in groups) == len(decays), (
+        "a parameter is in two groups"
+    )
     for path, parameter in model.named_parameters():
         expected = 0.1 if parameter.dim() > 1 else 0.0
         assert decays.pop(id(parameter)) == expected, f"{path} decays wrongly"
@@ -46,7 +48,7 @@ def test_adam_gets_all_its_settings(
 def moved(
     optimizer: torch.optim.Optimizer, model: nn.Linear, gradients: list[float]
 ) -> list[float]:
-    """What each of these gradients adds to the weights, which all get the same."""
+    """Return the change of the weights by each gradient; all weights get the same."""
     steps = []
     for gradient in gradients:
         before = model.weight.detach().clone()
@@ -59,14 +61,14 @@ def moved(
     return steps
 
 
-def test_sgd_goes_down_the_gradient_by_the_learning_rate() -> None:
+def test_sgd_subtracts_the_gradient_times_the_learning_rate() -> None:
     model = nn.Linear(2, 2)
     set_to(model, 0.0)
     optimizer = build_optimizer(SgdConfig(learning_rate=0.5, momentum=0, weight_decay=0), model)
     assert moved(optimizer, model, [2.0, -4.0]) == pytest.approx([-1.0, 2.0])
 
 
-def test_momentum_keeps_a_part_of_the_last_step() -> None:
+def test_momentum_adds_a_fraction_of_the_previous_step() -> None:
     model = nn.Linear(2, 2)
     set_to(model, 0.0)
     optimizer = build_optimizer(SgdConfig(learning_rate=0.5, momentum=0.9, weight_decay=0), model)
@@ -97,7 +99,7 @@ def test_adadelta_follows_zeilers_algorithm_1() -> None:
     ],
     ids=lambda config: config.name,
 )
-def test_an_optimizer_goes_on_from_its_saved_state(config: SgdConfig | AdadeltaConfig) -> None:
+def test_an_optimizer_resumes_from_its_saved_state(config: SgdConfig | AdadeltaConfig) -> None:
     whole, first, second = nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2)
     for model in (whole, first):
         set_to(model, 1.0)
@@ -110,7 +112,7 @@ def test_an_optimizer_goes_on_from_its_saved_state(config: SgdConfig | AdadeltaC
     assert moved(after, second, [-1.0]) == pytest.approx(expected[2:])
 
 
-def test_frozen_weights_are_left_alone() -> None:
+def test_frozen_weights_are_not_optimized() -> None:
     model = nn.Linear(2, 2)
     model.bias.requires_grad_(False)
     found = [p for g in build_optimizer(settings(), model).param_groups for p in g["params"]]
@@ -134,7 +136,7 @@ def set_to(model: nn.Module, value: float) -> None:
             parameter.fill_(value)
 
 
-def test_average_follows_its_formula() -> None:
+def test_average_equals_its_formula() -> None:
     model = line()
     set_to(model, 8.0)
     average = WeightEma(model, decay=0.25)
@@ -149,7 +151,7 @@ def test_average_follows_its_formula() -> None:
             torch.testing.assert_close(tensor, torch.full_like(tensor, expected))
 
 
-def test_average_of_weights_that_rest_is_those_weights() -> None:
+def test_average_of_constant_weights_is_those_weights() -> None:
     model = line()
     average = WeightEma(model, decay=0.999)
     for update in range(1, 50):
@@ -158,7 +160,7 @@ def test_average_of_weights_that_rest_is_those_weights() -> None:
         torch.testing.assert_close(tensor, parameter.detach())
 
 
-def test_swap_shows_the_average_and_a_second_one_is_as_before() -> None:
+def test_swap_exposes_the_average_and_a_second_swap_restores_the_weights() -> None:
     model = line()
     average = WeightEma(model, decay=0.9)
     set_to(model, 3.0)
@@ -166,12 +168,12 @@ def test_swap_shows_the_average_and_a_second_one_is_as_before() -> None:
     weights, averages = copies(model), [tensor.clone() for tensor in average.average]
     storages = [parameter.data_ptr() for parameter in model.parameters()]
     average.swap()
-    assert all(map(torch.equal, copies(model), averages)), "validated without the average"
+    assert all(map(torch.equal, copies(model), averages)), "the average was not swapped in"
     average.swap()
-    assert all(map(torch.equal, copies(model), weights)), "validation changes the weights"
-    assert all(map(torch.equal, average.average, averages)), "validation changes the average"
+    assert all(map(torch.equal, copies(model), weights)), "swapping changes the weights"
+    assert all(map(torch.equal, average.average, averages)), "swapping changes the average"
     found = [parameter.data_ptr() for parameter in model.parameters()]
-    assert found == storages, "the optimizer would move weights no one reads"
+    assert found == storages, "the optimizer would update other tensors"
 
 
 def test_a_tied_weight_is_averaged_once(tiny_config: Callable[..., ModelConfig]) -> None:
@@ -184,10 +186,10 @@ def test_a_tied_weight_is_averaged_once(tiny_config: Callable[..., ModelConfig])
     assert model.output.weight is model.encoder.embedding.weight
 
 
-def test_load_takes_over_a_copy() -> None:
+def test_load_copies_the_average() -> None:
     first, second = line(), line()
     saved, average = WeightEma(first, 0.9), WeightEma(second, 0.9)
     average.load(saved.average)
     assert all(map(torch.equal, average.average, saved.average))
     saved.average[0].fill_(7.0)
-    assert not torch.equal(average.average[0], saved.average[0]), "two runs share an average"
+    assert not torch.equal(average.average[0], saved.average[0]), "the loaded average is not a copy"

@@ -1,4 +1,4 @@
-"""Several processes are one: the same gradients, the same data, and runs that change hands."""
+"""Several processes train like one: the same gradients and data, also after a change of number."""
 
 import importlib.util
 import os
@@ -50,7 +50,7 @@ Launch = Callable[[int, Jobs], list[Outcomes]]
 def corpus(
     make_pairs: Callable[..., Any], corpus_of: Callable[[Any], EncodedCorpus]
 ) -> EncodedCorpus:
-    """60 pairs, some so long that a batch holds one alone: its other share is empty."""
+    """60 pairs, some so long that they form a batch alone, whose other share is empty."""
     source, target = np.random.default_rng(3).integers(1, 9, (2, 60))
     target[:6] = 28
     return corpus_of(make_pairs(source.tolist(), target.tolist(), SIZE, SIZE))
@@ -58,7 +58,7 @@ def corpus(
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Launch:
-    """Train jobs in several processes; return of each rank what came of each job."""
+    """Train jobs in several processes; return the outcomes by rank and job."""
 
     def run(world: int, jobs: Jobs) -> list[Outcomes]:
         folder = tmp_path / f"world-{world}"
@@ -93,7 +93,7 @@ def alone(job: Any) -> dict[str, Any]:
 
 
 def steady() -> AdamConfig:
-    """Adam whose large epsilon keeps it from blowing rounding noise up to whole steps."""
+    """Adam with a large epsilon, so that it does not amplify rounding errors to full steps."""
     return AdamConfig(learning_rate=0.05, beta1=0.9, beta2=0.98, epsilon=0.1, weight_decay=0.01)
 
 
@@ -128,7 +128,7 @@ MODELS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_two_processes_learn_what_one_does(
+def test_two_processes_train_the_same_model_as_one(
     tiny_config: Configs,
     run_config: RunConfigs,
     corpus: EncodedCorpus,
@@ -154,7 +154,9 @@ def test_two_processes_learn_what_one_does(
     ]
     ranks = launch(2, jobs)
     lengths = [len(pairs) for _, pairs in ranks[1][1]["pairs"]]
-    assert len(lengths) < len(ranks[0][1]["pairs"]), "no share was empty: nothing is tested"
+    assert len(lengths) < len(ranks[0][1]["pairs"]), (
+        "no share was empty, so this test checks nothing"
+    )
     for number, job in enumerate(jobs):
         expected = alone(job)
         for rank in ranks:
@@ -167,7 +169,7 @@ def test_two_processes_learn_what_one_does(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_every_recipe_is_that_of_one_process(
+def test_every_recipe_trains_the_same_model_as_one_process(
     tiny_config: Configs,
     run_config: RunConfigs,
     corpus: EncodedCorpus,
@@ -228,7 +230,7 @@ def linked(corpus: EncodedCorpus) -> EncodedCorpus:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
+def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(
     tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, launch: Launch, kind: str
 ) -> None:
     def job(**changes: Any) -> Any:
@@ -255,7 +257,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_with_more_or_fewer_processes_sharded_or_not(
+def test_a_run_resumes_with_another_number_of_processes_sharded_or_not(
     tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, launch: Launch
 ) -> None:
     def job(kind: str, updates: int, **changes: Any) -> Any:
@@ -295,7 +297,7 @@ def test_a_run_goes_on_with_more_or_fewer_processes_sharded_or_not(
 
 @pytest.fixture
 def group() -> Iterator[None]:
-    """A process group of this process alone."""
+    """A process group of this single process."""
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     yield
     dist.destroy_process_group()
@@ -321,9 +323,9 @@ def test_buckets_hold_every_gradient_and_none_where_there_is_none(
     expected = [2 * p.grad for p in layers.parameters() if p.grad is not None]
     layers.zero_grad()
     passes.backward(loss(), last=False)
-    assert not passes._sent, "an update's gradient was sent before it was whole"
+    assert not passes._sent, "a gradient was sent before it was complete"
     passes.backward(loss(), last=True)
-    assert len(passes._sent) > 1, "nothing was sent while the backward pass went on"
+    assert len(passes._sent) > 1, "nothing was sent during the backward pass"
     passes.finish()
     assert_close([p.grad for p in layers.parameters()], expected, tolerance=1e-6)
     assert [p.grad for p in unused.parameters()] == [None, None]
@@ -333,7 +335,7 @@ def test_buckets_hold_every_gradient_and_none_where_there_is_none(
     assert all(p.grad is None for p in layers.parameters())
 
 
-def test_a_process_alone_shares_with_nobody() -> None:
+def test_a_single_process_communicates_with_none() -> None:
     assert (processes.rank(), processes.world(), processes.is_first()) == (0, 1, True)
     assert processes.share_out(["a", "b", "c"], lambda part: [s * 2 for s in part]) == [
         *("aa", "bb", "cc")
@@ -359,7 +361,7 @@ def test_an_incomplete_environment_names_what_is_missing(monkeypatch: pytest.Mon
         processes.join()
 
 
-def test_the_loss_of_another_process_is_told_from_other_errors() -> None:
+def test_the_loss_of_another_process_is_distinguished_from_other_errors() -> None:
     lost = RuntimeError("[../gloo/transport/tcp/pair.cc:537] Connection closed by peer [::1]:123")
     assert processes.is_loss_of_another(lost)
     assert processes.is_loss_of_another(dist.DistNetworkError("gone"))
@@ -368,7 +370,7 @@ def test_the_loss_of_another_process_is_told_from_other_errors() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"kind": "fast"}, {"kind": "fsdp", "layer_drop": 0.1}])
-def test_what_cannot_be_is_refused(
+def test_invalid_settings_are_refused(
     tiny_config: Configs, run_config: RunConfigs, changes: dict[str, Any]
 ) -> None:
     model = tiny_config("transformer", "transformer", layer_drop=changes.get("layer_drop", 0.0))

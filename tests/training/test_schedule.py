@@ -44,12 +44,12 @@ def test_the_rate_rises_in_equal_steps_to_the_peak(name: str) -> None:
         # 16 updates from the peak to 0.1 of it, along 0.1 + 0.9 (1 + cos(pi x)) / 2.
         ("halving", 10, 1),  # the last update before the first cut
         ("halving", 11, 1 / 2),
-        ("halving", 13, 1 / 2),  # three updates a cut
+        ("halving", 13, 1 / 2),  # three updates per cut
         ("halving", 14, 1 / 4),
         ("halving", 17, 1 / 8),
         ("cosine", 12, 0.1 + 0.9 / 2),  # half-way: cos = 0
         ("cosine", 20, 0.1),  # the end: cos = -1
-        ("cosine", 1000, 0.1),  # beyond: it does not rise again
+        ("cosine", 1000, 0.1),  # after the end it does not rise again
     ],
 )
 def test_after_the_warm_up_it_falls_as_described(name: str, update: int, expected: float) -> None:
@@ -57,13 +57,13 @@ def test_after_the_warm_up_it_falls_as_described(name: str, update: int, expecte
 
 
 @pytest.mark.parametrize("reductions", [0, 1, 3])
-def test_plateau_multiplies_once_a_reduction(reductions: int) -> None:
+def test_plateau_multiplies_once_per_reduction(reductions: int) -> None:
     assert factor(ALL["plateau"], 10, reductions) == 0.5**reductions
     for name in ALL.keys() - {"plateau"}:
         assert factor(ALL[name], 10, reductions) == factor(ALL[name], 10), name
 
 
-def test_a_cosine_falls_all_the_way_and_never_jumps() -> None:
+def test_a_cosine_decreases_steadily_to_its_end() -> None:
     factors = [factor(ALL["cosine"], update) for update in range(4, MAX_UPDATES + 1)]
     falls = [before - after for before, after in zip(factors, factors[1:], strict=False)]
     assert all(fall > 0 for fall in falls)
@@ -90,7 +90,7 @@ def test_halving_reaches_luongs_last_rate() -> None:
     ],
     ids=lambda schedule: f"{schedule.name}-{schedule.warmup}",
 )
-def test_no_warm_up_or_a_very_long_one_stays_in_range(schedule: ScheduleConfig) -> None:
+def test_no_warm_up_and_a_very_long_one_stay_in_range(schedule: ScheduleConfig) -> None:
     factors = [factor(schedule, update) for update in range(1, MAX_UPDATES + 1)]
     assert all(0 <= value <= 1 for value in factors)
-    assert factors[0] > 0, "the first update would be lost"
+    assert factors[0] > 0, "the first update would have no effect"

@@ -1,4 +1,4 @@
-"""The training loop: resumed as if never stopped, exact about tokens, and safe when it fails."""
+"""The training loop: exact when resumed, exact per token, and safe when it fails."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,7 @@ Recorder = Any  # of conftest.py
 def corpus(
     make_pairs: Callable[..., Any], corpus_of: Callable[[Any], EncodedCorpus]
 ) -> EncodedCorpus:
-    """60 pairs: with 64 tokens an update, some six updates an epoch."""
+    """60 pairs: with 64 tokens per update, about six updates per epoch."""
     lengths = np.random.default_rng(3).integers(1, 9, (2, 60)).tolist()
     return corpus_of(make_pairs(*lengths, SIZE, SIZE))
 
@@ -63,7 +63,7 @@ def assert_bitwise(found: Any, expected: Any, path: str = "") -> None:
 
 @pytest.mark.parametrize("stop_after", [3, 7])
 @pytest.mark.parametrize("name", ["rnn", "transformer"])
-def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
+def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(
     tiny_config: Configs,
     run_config: RunConfigs,
     corpus: EncodedCorpus,
@@ -98,7 +98,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
     assert_bitwise(second.saved["last.pt"], whole.saved["last.pt"])
 
 
-def test_two_runs_with_one_seed_are_one(
+def test_two_runs_with_the_same_seed_are_identical(
     tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     config = run_config(tiny_config(dropout=0.3))
@@ -111,7 +111,7 @@ def test_two_runs_with_one_seed_are_one(
 @pytest.mark.parametrize(
     ("name", "attention"), [("rnn", "bahdanau"), ("rnn", "luong_dot"), ("transformer", "none")]
 )
-def test_one_batch_is_learned_by_heart(
+def test_one_batch_is_memorized(
     tiny_config: Configs,
     run_config: RunConfigs,
     make_pairs: Callable[..., Any],
@@ -132,8 +132,8 @@ def test_one_batch_is_learned_by_heart(
     )
     run = recorder()
     Trainer(fresh(config), corpus_of(pairs), config, run.services()).train()
-    assert run.losses[0] > 2, "knew it all before the first update"
-    assert run.losses[-1] < 0.05, f"still {run.losses[-1]:.2f} nats a piece after 150 updates"
+    assert run.losses[0] > 2, "the loss was low before the first update"
+    assert run.losses[-1] < 0.05, f"still {run.losses[-1]:.2f} nats per piece after 150 updates"
 
 
 def test_accumulation_moves_the_weights_as_one_batch_does(
@@ -143,10 +143,10 @@ def test_accumulation_moves_the_weights_as_one_batch_does(
     corpus_of: Callable[[Any], EncodedCorpus],
     recorder: Recorder,
 ) -> None:
-    # Pairs of 1 to 4 target pieces: the parts hold unlike numbers of tokens. The whole epoch is
+    # Pairs of 1 to 4 target pieces: the parts have different numbers of tokens. The whole epoch is
     # one update, in one batch or in up to four, so that the same pairs meet either way.
     corpus = corpus_of(make_pairs((3, 5, 2, 6, 1, 4), (1, 1, 2, 3, 4, 4), SIZE, SIZE))
-    # A large epsilon keeps Adam from blowing rounding noise up to whole steps.
+    # A large epsilon keeps Adam from amplifying rounding errors to full steps.
     optimizer = AdamConfig(learning_rate=0.1, beta1=0.9, beta2=0.98, epsilon=0.01, weight_decay=0.0)
     weights, batches = [], []
     for accumulation, budget in ((1, 1000), (4, 40)):
@@ -166,7 +166,7 @@ def test_accumulation_moves_the_weights_as_one_batch_does(
         trainer.train()
         assert trainer.progress.tokens == 3 * (15 + 6)
         weights.append(snapshot(trainer.model))
-    assert batches[0] == 1 < batches[1], "nothing is accumulated: nothing is tested"
+    assert batches[0] == 1 < batches[1], "nothing is accumulated, so this test checks nothing"
     moved = max((weights[0][name] - start[name]).abs().max().item() for name in start)
     assert moved > 0.05
     for name, expected in weights[0].items():
@@ -175,7 +175,7 @@ def test_accumulation_moves_the_weights_as_one_batch_does(
         )
 
 
-def test_a_gradient_that_is_no_number_stops_the_run_and_touches_nothing(
+def test_a_gradient_that_is_not_finite_stops_the_run_and_changes_nothing(
     tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     for clip_norm in (1.0, None):
@@ -202,12 +202,12 @@ def test_a_gradient_that_is_no_number_stops_the_run_and_touches_nothing(
         run.update = keep
         with pytest.raises(UserError, match="update 3 is not finite"):
             trainer.train()
-        assert len(reached) == 2, "the run was to fail at its third update"
+        assert len(reached) == 2, "the run should fail at its third update"
         assert_bitwise(snapshot(trainer.model), reached[-1])
-        assert not run.saved, "a broken model was saved"
+        assert not run.saved, "a model that is not finite was saved"
 
 
-def test_validation_sees_the_average_and_training_goes_on_without_it(
+def test_validation_uses_the_average_and_training_does_not(
     tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     def run(**changes: Any) -> tuple[Any, list[Tensor]]:
@@ -241,14 +241,14 @@ def test_validation_sees_the_average_and_training_goes_on_without_it(
     )
 
 
-def test_a_run_without_gain_stops_for_want_of_patience(
+def test_a_run_without_improvement_stops_by_patience(
     tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     perplexities = iter([9.0, 5.0, 6.0, 5.0, 4.0])
     config = run_config(tiny_config(), max_updates=100, validate_every=2, patience=2)
     run = recorder(validate=lambda: next(perplexities))
     trainer = Trainer(fresh(config), corpus, config, run.services())
-    # The best is the second validation, after update 4; two without gain follow.
+    # The best is the second validation, after update 4; two without improvement follow.
     assert trainer.train() == "patience"
     assert (trainer.progress.update, trainer.progress.best_update) == (8, 4)
     assert run.saved["last.pt"]["training"]["progress"]["update"] == 8
@@ -272,7 +272,7 @@ def test_the_last_update_is_validated_and_saved(
         assert run.saved["last.pt"]["training"]["progress"]["best_score"] == -1.0
 
 
-def test_a_finished_run_does_nothing_more(
+def test_a_finished_run_makes_no_update(
     tiny_config: Configs, run_config: RunConfigs, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
     config = run_config(tiny_config(), max_updates=4, validate_every=2)

@@ -1,4 +1,4 @@
-"""What the trainer reads: the same whoever makes its batches, as the data settings say."""
+"""The batches of the trainer: the same from any loader process, with the data settings applied."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -26,7 +26,7 @@ Runs = Callable[..., tuple[Trainer, Any]]
 def corpus(
     make_pairs: Callable[..., Any], corpus_of: Callable[[Any], EncodedCorpus]
 ) -> EncodedCorpus:
-    """60 pairs: with 64 tokens an update, some six updates an epoch."""
+    """60 pairs: with 64 tokens per update, about six updates per epoch."""
     lengths = np.random.default_rng(3).integers(1, 9, (2, 60)).tolist()
     return corpus_of(make_pairs(*lengths, SIZE, SIZE))
 
@@ -53,13 +53,15 @@ def trainer(
     return make
 
 
-def test_a_run_goes_on_with_another_number_of_loaders(trainer: Runs) -> None:
+def test_a_run_resumes_with_another_number_of_loader_processes(trainer: Runs) -> None:
     whole, expected = trainer()
     whole.train()
     first, begun = trainer(stop_after=3, loader_workers=1)
     assert first.train() == "interrupted"
     saved = begun.saved["last.pt"]
-    assert saved["training"]["progress"]["position"] == 3, "what was made ahead was saved as done"
+    assert saved["training"]["progress"]["position"] == 3, (
+        "batches made in advance were saved as done"
+    )
     second, ended = trainer()
     second.resume(saved["weights"], saved["training"])
     second.train()
@@ -78,7 +80,7 @@ def test_a_run_that_fails_leaves_no_process(trainer: Runs) -> None:
     assert not multiprocessing.active_children()
 
 
-def test_weights_and_temperature_say_how_often_a_source_is_seen(
+def test_weights_and_temperature_set_how_often_a_source_is_used(
     trainer: Runs, corpus: EncodedCorpus
 ) -> None:
     def epoch(**data: Any) -> list[list[int]]:

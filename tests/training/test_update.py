@@ -129,7 +129,7 @@ def test_no_value_is_read_between_log_points(
     # The loss selects the real target positions by a mask; see nmt/model/loss.py.
     assert not {*between.selections} - {"model", "kernels"}
     trainer._log_metrics()
-    assert lists["training"] == 1, "the results were to be read in one transfer"
+    assert lists["training"] == 1, "the results should be read in one transfer"
     assert trainer.progress.tokens == sum(b.num_tokens for update in batches for b in update)
     assert trainer._window._updates == 0
 
@@ -153,7 +153,7 @@ def assert_same(found: Any, expected: Any, path: str = "") -> None:
 @pytest.mark.parametrize("poisoned", [(), (2, 3, 7)])
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "momentum"])
 @pytest.mark.parametrize("name", ["rnn", "transformer"])
-def test_deferred_reads_change_no_bit(
+def test_deferred_reads_give_bit_identical_results(
     tiny_config: Callable[..., ModelConfig],
     run_config: Callable[..., Config],
     corpus: EncodedCorpus,

@@ -1,4 +1,4 @@
-"""Weights carried over: the same model says the same, and shared pieces keep their rows."""
+"""Weights from another run: an equal model has equal output; shared pieces keep their rows."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +12,12 @@ from nmt.config.model import ModelConfig
 from nmt.errors import UserError
 from nmt.model.build import build_model
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
-from nmt.training.warm_start import VocabularyTransfer, refuse_other_model, stiffness
+from nmt.training.warm_start import (
+    VocabularyTransfer,
+    model_differences,
+    refuse_other_model,
+    stiffness,
+)
 
 Configs = Callable[..., ModelConfig]
 
@@ -33,7 +38,7 @@ def pairs(tokenizer_config: Callable[..., TokenizerConfig]) -> tuple[TokenizerPa
 
 @pytest.mark.parametrize("kind", ["rnn", "transformer"])
 @pytest.mark.parametrize("tying", ["none", "decoder"])
-def test_rows_of_pieces_that_both_know_are_copied_and_the_others_are_fresh(
+def test_rows_of_shared_pieces_are_copied_and_the_others_are_new(
     pairs: tuple[TokenizerPair, TokenizerPair], tiny_config: Configs, kind: str, tying: str
 ) -> None:
     old, new = pairs
@@ -79,10 +84,10 @@ def test_the_same_vocabulary_makes_the_same_model(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        (dict(num_layers=3), r"model\.encoder\.num_layers is 3, there 2"),
-        (dict(norm="post"), r"model\.encoder\.norm is post, there pre"),
-        (dict(encoder="rnn"), r"model\.encoder\.name is rnn, there transformer"),
-        (dict(tying="decoder"), r"model\.tying is decoder, there none"),
+        (dict(num_layers=3), r"model\.encoder\.num_layers is 3 here and 2 there"),
+        (dict(norm="post"), r"model\.encoder\.norm is post here and pre there"),
+        (dict(encoder="rnn"), r"model\.encoder\.name is rnn here and transformer there"),
+        (dict(tying="decoder"), r"model\.tying is decoder here and none there"),
     ],
 )
 def test_another_model_is_refused_by_the_setting_that_differs(
@@ -93,11 +98,14 @@ def test_another_model_is_refused_by_the_setting_that_differs(
         refuse_other_model(tiny_config(**settings), tiny_config(**{**settings, **changes}), "it")
 
 
-def test_other_dropout_is_no_other_model(tiny_config: Configs) -> None:
-    refuse_other_model(tiny_config(), tiny_config(dropout=0.3, word_dropout=0.1), "it")
+def test_a_different_dropout_is_not_a_different_model(tiny_config: Configs) -> None:
+    changed = tiny_config(dropout=0.3, word_dropout=0.1)
+    assert changed != tiny_config()
+    assert model_differences(tiny_config(), changed) == []
+    refuse_other_model(tiny_config(), changed, "it")
 
 
-def test_new_pieces_are_held_by_nothing_and_the_others_by_both(
+def test_new_pieces_have_no_penalty_and_shared_pieces_have_one(
     pairs: tuple[TokenizerPair, TokenizerPair], tiny_config: Configs
 ) -> None:
     old, new = pairs

@@ -154,7 +154,7 @@ def _format_of(file: Path, key: str) -> Format:
         return SUFFIXES[suffix]
     found = f"the suffix {suffix}" if suffix else "no suffix"
     raise UserError(
-        f"{key}.path: {file} has {found}, which names no format; "
+        f"{key}.path: {file} has {found}, so its format is unknown: "
         f"set {key}.format to one of {', '.join((*TABLES, *MEMORIES))}"
     )
 

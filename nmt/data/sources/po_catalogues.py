@@ -59,7 +59,9 @@ def _decoded(raw: bytes, path: Path, on_fault: FaultSink) -> str:
         else:
             reason = f"it contains the byte 0x{raw[error.start]:02x}"
             on_fault(
-                fault_messages.malformed(path, line, f"in {charset}, as its header says", reason)
+                fault_messages.malformed(
+                    path, line, f"in {charset}, the charset of its header", reason
+                )
             )
         return raw.decode(charset, errors="replace")
 

@@ -1,6 +1,7 @@
 """Additive attention (Bahdanau et al. 2015).
 
-Legend: B batch, T target length, S source length, A size of the tanh layer.
+Legend: B batch, T target length, S source length, A size of the tanh layer, h_s encoder state at
+source position s.
 """
 
 from dataclasses import dataclass
@@ -18,12 +19,12 @@ from nmt.model.layers import Linear
 
 
 class AdditiveAttention(Attention):
-    """score(query, state) = v · tanh(W query + U state).
+    """score(query, h_s) = v · tanh(W query + U h_s + b).
 
-    Bahdanau et al. 2015, appendix A.1.2, with the decoder's previous state as query; also the
-    ``concat`` score of Luong et al. 2015, section 3.1, whose W [h_t; h_s] is the same sum. Coverage
-    adds a third term to the sum (Tu et al. 2016, section 3; See et al. 2017, eq. 11). The sum has a
-    bias, as in See et al. 2017, eq. 1.
+    Bahdanau et al. 2015, appendix A.1.2, with the decoder's previous state as query. It is also the
+    ``concat`` score of Luong et al. 2015, section 3.1: W' [h_t; h_s] equals W h_t + U h_s, where W
+    and U are the halves of W'. The bias b is that of See et al. 2017, eq. 1. Coverage adds a fourth
+    term to the sum (Tu et al. 2016, section 3; See et al. 2017, eq. 11).
     """
 
     def __init__(
@@ -35,8 +36,8 @@ class AdditiveAttention(Attention):
         self.key_projection = Linear(memory_size, size)
         self.score_vector = nn.Linear(size, 1, bias=False)
 
-    def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
-        """Project the keys U h_j once; the values are the states themselves."""
+    def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
+        """Compute the keys U h_s + b once; the values are the states themselves."""
         return AttentionMemory(self.key_projection(states), states, mask[:, None, :])
 
     def scores(

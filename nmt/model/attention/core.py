@@ -1,7 +1,10 @@
 """Attention of an RNN decoder: scores, masked softmax and context.
 
-Legend: B batch, T target length, S source length, Q query size, D size of a value, A size of the
-tanh of an additive score. Multi-head attention has scores [B, H, T, S], the others [B, T, S].
+    weights = softmax(scores(query, keys))        context = sum over s of weights_s · value_s
+
+Legend: B batch, T target length, S source length, Q query size, M size of an encoder state or
+value, A size of the tanh of an additive score, D half the window's width. Multi-head attention has
+scores [B, H, T, S], the others [B, T, S].
 """
 
 from abc import ABC, abstractmethod
@@ -11,7 +14,7 @@ from torch import Tensor, nn
 
 from nmt.kernels.attention import masked_softmax
 from nmt.kernels.repeated_linear import Project, plain_project
-from nmt.model.attention.memory import Attended, AttentionMemory
+from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.window import Window
 
 
@@ -24,8 +27,8 @@ class Attention(nn.Module, ABC):
         self.window = window
 
     @abstractmethod
-    def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
-        """Project encoder states [B, S, D] with their mask [B, S], once per sentence."""
+    def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
+        """Project encoder states [B, S, M] with their mask [B, S], once per sentence."""
 
     @abstractmethod
     def scores(
@@ -39,10 +42,11 @@ class Attention(nn.Module, ABC):
 
         Args:
             query: [B, T, Q].
-            keys: Those of `memory`.
-            coverage: [B, S, A], a term of the scores that support coverage.
-            project: Applies linear layers to the query; inside a loop over time,
-                `nmt.kernels.repeated_linear.loop_projection`.
+            keys: Those of `build_memory`.
+            coverage: [B, S, A], added inside the tanh; None for scores without coverage.
+            project: Called as ``project(layer, query)`` to apply a linear layer to the query.
+                `plain_project` does just that. The decoder's loop over time passes another one,
+                which computes the gradient of the layer's weight once, for all steps together.
         """
 
     def forward(
@@ -52,14 +56,17 @@ class Attention(nn.Module, ABC):
         position: int = 0,
         coverage: Tensor | None = None,
         project: Project = plain_project,
-    ) -> Attended:
-        """Attend from queries [B, T, Q], the first of which is at target ``position``."""
+    ) -> AttentionOutput:
+        """Attend from queries [B, T, Q] at the target positions from ``position`` on.
+
+        The positions matter only to a window; the other arguments are those of `scores`.
+        """
         scores = self.scores(query, memory.keys, coverage, project)
         weights = self._weights(scores, query, memory, position)
-        return Attended(self.context(weights, memory.values), weights)
+        return AttentionOutput(self.context(weights, memory.values), weights)
 
     def context(self, weights: Tensor, values: Tensor) -> Tensor:
-        """Average values [B, S, D] by weights [B, T, S] -> [B, T, D]."""
+        """Return the weighted mean of values [B, S, M] by weights [B, T, S], [B, T, M]."""
         return torch.bmm(weights.type_as(values), values)
 
     def _weights(
@@ -67,14 +74,20 @@ class Attention(nn.Module, ABC):
     ) -> Tensor:
         if self.window is None:
             return masked_softmax(scores, memory.mask)
-        assert memory.mask is not None
-        lengths = memory.mask.flatten(1).sum(1)
+        assert memory.mask is not None  # [B, 1, S], multi-head [B, 1, 1, S]
+        lengths = memory.mask.flatten(1).sum(1)  # [B]
         offsets = self.window.offsets(query, lengths, scores.size(-1), position)  # [B, T, S]
-        offsets = offsets.unflatten(0, (-1, *[1] * (scores.dim() - 3)))
+        if scores.dim() == 4:
+            offsets = offsets[:, None]  # [B, 1, T, S]: the heads share the window
         weights = masked_softmax(scores, memory.mask & (offsets.abs() <= self.window.size))
-        return weights * _gaussian(offsets, self.window.size) if self.window.fades else weights
+        if self.window.has_gaussian:
+            weights = weights * _gaussian(offsets, self.window.size)
+        return weights
 
 
 def _gaussian(offsets: Tensor, size: int) -> Tensor:
-    """Return exp(-offset² / 2σ²) with σ = D / 2 (Luong et al. 2015, eq. 10)."""
+    """Return exp(-offset² / 2σ²) with σ = D / 2, which is exp(-2 (offset / D)²); D is the size.
+
+    Luong et al. 2015, eq. 10.
+    """
     return torch.exp(-2.0 * (offsets / size) ** 2)

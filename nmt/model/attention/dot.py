@@ -38,7 +38,7 @@ class DotAttention(Attention):
         same = query_size == memory_size
         self.resize = nn.Identity() if same else Linear(memory_size, query_size, bias=False)
 
-    def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
+    def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
         """Return the states, projected to the decoder's size, as keys and values."""
         states = self.resize(states)
         return AttentionMemory(states, states, mask[:, None, :])

@@ -24,8 +24,8 @@ class GeneralAttention(Attention):
         super().__init__(window)
         self.key_projection = Linear(memory_size, query_size, bias=False)
 
-    def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
-        """Project the keys W h_s once; the values are the states themselves."""
+    def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
+        """Compute the keys W h_s once; the values are the states themselves."""
         return AttentionMemory(self.key_projection(states), states, mask[:, None, :])
 
     def scores(

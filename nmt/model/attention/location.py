@@ -29,10 +29,14 @@ class LocationAttention(Attention):
         super().__init__(window)
         self.position_scores = nn.Linear(query_size, num_positions, bias=False)
 
-    def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
-        """Return the states as values, keys of size 0, and a mask of the first P positions."""
-        known = torch.arange(mask.size(1), device=mask.device) < self.position_scores.out_features
-        return AttentionMemory(states[:, :, :0], states, (mask & known)[:, None, :])
+    def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
+        """Return the states as values, keys [B, S, 0], and a mask of the first P positions.
+
+        The scores do not use the source pieces, so all that they need of the keys is S.
+        """
+        positions = torch.arange(mask.size(1), device=mask.device)
+        has_score = positions < self.position_scores.out_features
+        return AttentionMemory(states[:, :, :0], states, (mask & has_score)[:, None, :])
 
     def scores(
         self,
@@ -43,7 +47,8 @@ class LocationAttention(Attention):
     ) -> Tensor:
         """Return W query, truncated or padded to the source's length, [B, T, S]."""
         assert coverage is None
-        scores: Tensor = self.position_scores(query)
+        scores: Tensor = self.position_scores(query)  # [B, T, P]
+        # Negative padding truncates. Padded positions get no weight: they are masked.
         return functional.pad(scores, (0, keys.size(1) - scores.size(-1)))
 
 

@@ -1,7 +1,7 @@
-"""The input and the result of attention.
+"""What attention reads, besides the query, and what it returns.
 
-Legend: B batch, T target length, S source length, K size of a key, D size of a value. Leading axes
-are free: the single-headed attention of an RNN has [B], multi-head attention [B, H].
+Legend: B batch, T queries, S keys and values, K size of a key, D size of a value, H heads. "..." is
+no axis in the single-headed attention of an RNN decoder, and H in multi-head attention.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ class AttentionMemory:
 
     Attributes:
         keys: [B, ..., S, K], compared with the query.
-        values: [B, ..., S, D], averaged into the context.
+        values: [B, ..., S, D], whose weighted mean is the context.
         mask: bool, broadcastable to scores [B, ..., T, S], True = may attend; None: all may.
     """
 
@@ -25,14 +25,14 @@ class AttentionMemory:
     mask: Tensor | None
 
     def select(self, rows: Tensor) -> "AttentionMemory":
-        """Return the memory of these rows of the batch, [rows] instead of [B]."""
+        """Return the memory of the rows of the batch with these indices [R]; R replaces B."""
         mask = None if self.mask is None else self.mask.index_select(0, rows)
         return AttentionMemory(
             self.keys.index_select(0, rows), self.values.index_select(0, rows), mask
         )
 
     def extended(self, keys: Tensor, values: Tensor) -> "AttentionMemory":
-        """Return the memory with later positions appended; for self-attention while decoding."""
+        """Append the keys and values of later positions; for self-attention while decoding."""
         return replace(
             self,
             keys=torch.cat([self.keys, keys], dim=-2),
@@ -41,7 +41,7 @@ class AttentionMemory:
 
 
 @dataclass(frozen=True)
-class Attended:
+class AttentionOutput:
     """The result of attention: context [B, T, D], and weights [B, ..., T, S] where requested."""
 
     context: Tensor

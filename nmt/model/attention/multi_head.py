@@ -1,29 +1,29 @@
 """Multi-head scaled dot-product attention (Vaswani et al. 2017, section 3.2).
 
-Legend: B batch, T query length, S key length, D model size, H heads, G heads of keys and values,
-K = D / H head size. G = H is multi-head attention, G = 1 multi-query (Shazeer 2019), between them
-grouped-query attention (Ainslie et al. 2023).
+Legend: B batch, T query length, S key length, D model size, H heads of queries, G heads of keys and
+values, K = D / H head size, which is d_k in the paper. G = H is multi-head attention, G = 1
+multi-query (Shazeer 2019), between them grouped-query attention (Ainslie et al. 2023).
 """
 
 from torch import Tensor, nn
 
 from nmt.kernels import attention as sdpa
-from nmt.model.attention.memory import Attended, AttentionMemory
+from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.attention.rotary import rotate
 from nmt.model.layers import Dropout, Linear, RmsNorm
 
 
 class MultiHeadAttention(nn.Module):
-    """softmax(Q K^T / sqrt(K)) V in H subspaces; keys and values share one projection.
+    """softmax(Q K^T / sqrt(d_k)) V in each of H heads; keys and values share one projection.
 
-    Fewer heads of keys and values need less memory while decoding; query head h reads group
-    h · G / H. With ``qk_norm`` each head's queries and keys are normalised, which bounds the
-    scores, after Henry et al. 2020. They use the L2 norm and one learned scale; this is the norm of
-    Zhang & Sennrich 2019, and scores stay divided by sqrt(K).
+    With G < H, which saves memory while decoding, query head h reads the keys and values of head
+    floor(h · G / H). ``qk_norm`` normalises each head's queries and keys, which bounds the scores:
+    Henry et al. 2020 by the L2 norm and one learned scale, this class by the RMS norm of Zhang &
+    Sennrich 2019, with scores still divided by sqrt(d_k).
     """
 
-    can_fuse = True  # whether kernels that never expose the weights compute the same
+    can_fuse = True  # False in subclasses whose context no fused kernel can compute
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class MultiHeadAttention(nn.Module):
     ) -> None:
         """Attend from queries of ``size`` = D to states of ``memory_size``.
 
-        ``num_kv_heads`` = G divides H, which divides D; None: G = H. Dropout is on the weights.
+        ``num_kv_heads`` = G divides H, which divides D; None: G = H. Dropout zeroes weights.
         """
         super().__init__()
         self.num_heads = num_heads
@@ -50,10 +50,10 @@ class MultiHeadAttention(nn.Module):
         self.key_norm = RmsNorm(head_size) if qk_norm else None
         self.dropout = Dropout(dropout)
 
-    def memory(
+    def build_memory(
         self, states: Tensor, mask: Tensor | None, positions: RelativePositions = NO_POSITIONS
     ) -> AttentionMemory:
-        """Project states [B, S, memory_size] at some positions to keys and values [B, G, S, K].
+        """Project states [B, S, memory_size], at these positions, to keys and values [B, G, S, K].
 
         The bool mask is broadcastable to [B, H, T, S], True = may attend; None: all may.
         """
@@ -74,20 +74,20 @@ class MultiHeadAttention(nn.Module):
         *,
         need_weights: bool,
         positions: RelativePositions = NO_POSITIONS,
-    ) -> Attended:
+    ) -> AttentionOutput:
         """Attend from queries [B, T, D] -> context [B, T, D], weights [B, H, T, S] if needed."""
         heads, keys, values = self.queries(query, positions), memory.keys, memory.values
         if need_weights or not self.can_fuse:
             weights = sdpa.masked_softmax(self.scores(heads, keys, positions), memory.mask)
             context = self.context(self.dropout(weights), values, positions)
-            return Attended(context, weights if need_weights else None)
+            return AttentionOutput(context, weights if need_weights else None)
         joined = sdpa.attention(heads, keys, values, memory.mask, positions.bias, self.dropout.rate)
-        return Attended(self.output_projection(joined), None)
+        return AttentionOutput(self.output_projection(joined), None)
 
     def scores(
         self, heads: Tensor, keys: Tensor, positions: RelativePositions = NO_POSITIONS
     ) -> Tensor:
-        """Return Q K^T / sqrt(K) of heads [B, H, T, K] and keys [B, G, S, K], [B, H, T, S]."""
+        """Return Q K^T / sqrt(d_k) of heads [B, H, T, K] and keys [B, G, S, K], [B, H, T, S]."""
         scores = sdpa.grouped_product(heads * heads.size(-1) ** -0.5, keys.transpose(-1, -2))
         return scores if positions.bias is None else scores + positions.bias
 

@@ -1,8 +1,39 @@
-"""No attention: one vector represents the source (Sutskever et al. 2014, Cho et al. 2014)."""
+"""No attention: one vector represents the source (Sutskever et al. 2014, Cho et al. 2014).
+
+Legend: B batch, D size of an encoder state.
+"""
 
 from dataclasses import dataclass
 
+from torch import Tensor, nn
+
+from nmt.kernels.repeated_linear import Project, plain_project
+from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.settings import BuildableAttentionConfig, BuiltAttention, ScoreCost
+from nmt.model.interfaces import EncoderOutput
+
+
+class FixedContext(nn.Module):
+    """Takes the place of an `Attention`: the context of every step is the encoder's summary.
+
+    The decoder calls it as it calls an `Attention`; arguments other than the memory are not used.
+    """
+
+    def build_memory(self, encoder_output: EncoderOutput) -> AttentionMemory:
+        """Return the summary [B, D] as the only value, [B, 1, D]."""
+        summary = encoder_output.summary[:, None]
+        return AttentionMemory(summary, summary, None)
+
+    def forward(
+        self,
+        query: Tensor,
+        memory: AttentionMemory,
+        position: int = 0,
+        coverage: Tensor | None = None,
+        project: Project = plain_project,
+    ) -> AttentionOutput:
+        """Return the summary as context [B, 1, D]; there are no weights over the source."""
+        return AttentionOutput(memory.values, None)
 
 
 @dataclass(kw_only=True)
@@ -13,7 +44,7 @@ class NoAttentionConfig(BuildableAttentionConfig):
     name: str = "none"
 
     def build(self, query_size: int, memory_size: int) -> BuiltAttention:
-        """Return that there is none."""
+        """Return no attention: `nmt.model.build` then gives the decoder a `FixedContext`."""
         return BuiltAttention(None, memory_size)
 
     def score_cost(self, query_size: int, memory_size: int) -> ScoreCost:

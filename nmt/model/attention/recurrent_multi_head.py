@@ -26,9 +26,9 @@ class RecurrentMultiHeadAttention(Attention):
         super().__init__(window)
         self.heads = MultiHeadAttention(query_size, memory_size, num_heads, dropout=0.0)
 
-    def memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
+    def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
         """Project keys and values, [B, H, S, K]."""
-        return self.heads.memory(states, mask[:, None, None, :])
+        return self.heads.build_memory(states, mask[:, None, None, :])
 
     def scores(
         self,

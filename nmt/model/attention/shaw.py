@@ -1,6 +1,6 @@
 """Relative position vectors (Shaw et al. 2018).
 
-Legend: B batch, H heads, T queries, S keys, K head size, D model size, k greatest distance.
+Legend: B batch, H heads, T queries, S keys, K head size (d_k), D model size, k greatest distance.
 """
 
 from typing import Any
@@ -59,7 +59,7 @@ class RelativeVectors(nn.Module):
 
 
 class ShawAttention(MultiHeadAttention):
-    """Self-attention with scores q · (k + a^K) / sqrt(K) and values v + a^V (eq. 3 and 4)."""
+    """Self-attention with scores q · (k + a^K) / sqrt(d_k) and values v + a^V (eq. 3 and 4)."""
 
     can_fuse = False  # a value depends on the distance to the query
 

@@ -16,7 +16,7 @@ class T5Bias(RelativeScheme):
 
     Raffel et al. 2020, section 2.1: half of the buckets contain one distance each, the others grow
     logarithmically. An encoder's are split between the two directions. Scores stay divided by
-    sqrt(K), which T5 folds into its initialisation.
+    sqrt(d_k), which T5 folds into its initialisation.
     """
 
     def __init__(self, num_heads: int, *, causal: bool) -> None:

@@ -26,7 +26,7 @@ class Window(nn.Module, ABC):
     Positions outside the sentence are masked as padding is, so a window at the edge is smaller.
     """
 
-    fades: bool  # whether weights are multiplied by a Gaussian around the center (eq. 10)
+    has_gaussian: bool  # whether weights are multiplied by a Gaussian around the center (eq. 10)
 
     def __init__(self, size: int) -> None:
         """Reach D = ``size`` positions to each side."""
@@ -54,7 +54,7 @@ class MonotonicWindow(Window):
     is never empty.
     """
 
-    fades = False
+    has_gaussian = False
 
     def centres(self, query: Tensor, lengths: Tensor, position: int) -> Tensor:
         """Return min(t, length - 1)."""
@@ -69,7 +69,7 @@ class PredictiveWindow(Window):
     step sum to less than 1. The gradient reaches the center through the Gaussian alone.
     """
 
-    fades = True
+    has_gaussian = True
 
     def __init__(self, size: int, query_size: int) -> None:
         """Predict the center from queries of ``query_size``."""

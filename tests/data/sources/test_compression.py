@@ -81,7 +81,7 @@ def test_content_before_the_damage_is_read_and_the_position_reported(tmp_path: P
     assert b"".join(blocks) == CONTENT
 
 
-def test_padding_between_frames_is_nothing(tmp_path: Path) -> None:
+def test_padding_between_frames_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "text.xz"
     path.write_bytes(lzma.compress(b"one\n") + b"\0" * 8 + lzma.compress(b"two\n") + b"\0" * 4)
     assert b"".join(read_blocks(path)) == b"one\ntwo\n"

@@ -187,7 +187,7 @@ def _check_mutated(
 
 
 def _check_neighbours(folder: Path, form: str, pairs: Pairs, at: int, line: bytes) -> None:
-    """If one record is replaced by anything, all others are unchanged, at their own lines."""
+    """If one record is replaced by arbitrary bytes, all others keep their content and lines."""
     at %= len(pairs)
     other = RENDER["en"]([(target, source) for source, target in pairs]).encode()
     lines = RENDER[form](pairs).encode().split(b"\n")
@@ -209,7 +209,9 @@ def _check_neighbours(folder: Path, form: str, pairs: Pairs, at: int, line: byte
 @pytest.mark.parametrize("form", FORMATS)
 @quick
 @given(content=noise, other=noise)
-def test_noise(folder: Path, form: str, content: bytes, other: bytes) -> None:
+def test_random_bytes_are_read_or_refused(
+    folder: Path, form: str, content: bytes, other: bytes
+) -> None:
     _check(folder, form, content, other)
 
 
@@ -235,7 +237,9 @@ def test_a_broken_record_leaves_its_neighbours_alone(
 @pytest.mark.parametrize("form", FORMATS)
 @thorough
 @given(content=noise, other=noise)
-def test_much_noise(folder: Path, form: str, content: bytes, other: bytes) -> None:
+def test_more_random_bytes_are_read_or_refused(
+    folder: Path, form: str, content: bytes, other: bytes
+) -> None:
     _check(folder, form, content, other)
 
 

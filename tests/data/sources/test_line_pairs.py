@@ -29,7 +29,7 @@ def pairs_of(tmp_path: Path) -> Callable[..., LinePairs]:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 100])
-def test_chunks_hold_all_pairs_in_order_whatever_their_size(
+def test_chunks_of_any_size_hold_all_pairs_in_order(
     pairs_of: Callable[..., LinePairs], read: Read, size: int
 ) -> None:
     source = pairs_of(b"a\nb\n\nd", "ä\nö\nü\n\n".encode())
@@ -46,7 +46,7 @@ def test_text_is_unchanged(pairs_of: Callable[..., LinePairs], read: Read) -> No
     assert reading.pairs == [("\ufeffa\u2028b\r", "x\r\r"), ("c\x0bd\x85", "y")]
 
 
-def test_a_line_that_is_not_utf_8_is_reported_and_replaced_alone(
+def test_only_the_line_that_is_not_utf_8_is_replaced_and_reported(
     pairs_of: Callable[..., LinePairs], read: Read, tmp_path: Path
 ) -> None:
     source = pairs_of(b"a\nb\nc\nd\n", b"A\nf\xfcnf\nC\n\xc3\n")
@@ -171,6 +171,6 @@ def test_the_fingerprint_is_of_content_and_order_not_of_names(tmp_path: Path) ->
         LinePairs([x], [y]).fingerprint()
 
 
-def test_reading_again_gives_the_same(pairs_of: Callable[..., LinePairs], read: Read) -> None:
+def test_reading_twice_gives_the_same_pairs(pairs_of: Callable[..., LinePairs], read: Read) -> None:
     source = pairs_of(b"a\nb\n", b"c\nd\n", ".gz")
     assert read(source).pairs == read(source).pairs == [("a", "c"), ("b", "d")]

@@ -126,8 +126,14 @@ def test_files_in_folders_below_and_names_with_brackets(tmp_path: Path, read: Re
         ({"path": "folder"}, "data.train.path=folder: folder is a folder"),
         ({"source": "folder", "target": "text.de"}, "folder is a folder"),
         ({"path": "/dev/null", "format": "tsv"}, "not a regular file"),
-        ({"path": "text.de"}, "has the suffix .de, which names no format; set data.train.format"),
-        ({"path": "other"}, "has no suffix, which names no format; .* tsv, csv, jsonl, parquet, "),
+        (
+            {"path": "text.de"},
+            "has the suffix .de, so its format is unknown: set data.train.format",
+        ),
+        (
+            {"path": "other"},
+            "has no suffix, so its format is unknown: .* tsv, csv, jsonl, parquet, ",
+        ),
         ({"path": "text.tsv", "format": "excel"}, "data.train.format is 'excel'; it must be one"),
         ({"path": "text.en", "format": "lines"}, "format=lines needs one file per language"),
         ({"path": "text.{lang}", "format": "csv"}, "remove {lang}"),
@@ -155,7 +161,7 @@ def test_files_in_folders_below_and_names_with_brackets(tmp_path: Path, read: Re
         ({"path": "text.parquet.gz"}, "compressed twice"),
     ],
 )
-def test_settings_that_cannot_be_met_are_refused_in_words(
+def test_invalid_settings_are_refused_with_a_message(
     folder: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], message: str
 ) -> None:
     monkeypatch.chdir(folder)

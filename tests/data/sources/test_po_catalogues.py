@@ -65,12 +65,12 @@ def test_the_header_determines_the_direction(
     assert reading.rules == ([] if pairs else ["other_languages"])
 
 
-def test_the_charset_of_the_header_counts(read_file: ReadFile) -> None:
+def test_the_charset_in_the_header_is_used(read_file: ReadFile) -> None:
     content = _po(_message("bear", "Bär"), charset="ISO-8859-1").encode("iso-8859-1")
     assert read_file("messages.po", content).pairs == [("bear", "Bär")]
 
 
-def test_what_is_not_in_its_charset_is_reported_with_its_line(read_file: ReadFile) -> None:
+def test_bytes_outside_the_charset_are_reported_with_their_line(read_file: ReadFile) -> None:
     content = _po(_message("a", "b"), _message("bear", "Bär")).encode("iso-8859-1")
     reading = read_file("messages.po", content)
     assert [(f.rule, f.line) for f in reading.faults] == [("not_utf8", 10)]
@@ -92,5 +92,5 @@ def test_a_file_that_is_not_a_catalogue_is_reported_with_its_line(
     assert "is not a PO catalogue" in reading.faults[0].message
 
 
-def test_a_catalogue_without_a_translation_has_no_text(read_file: ReadFile) -> None:
+def test_a_catalogue_without_translations_has_no_text(read_file: ReadFile) -> None:
     assert read_file("messages.po", _po(_message("a", ""))).rules == ["no_text"]

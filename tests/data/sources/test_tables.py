@@ -92,7 +92,7 @@ def test_not_utf_8_in_a_table_is_reported_with_its_line(read_file: ReadFile) -> 
         assert [(f.rule, f.line) for f in reading.faults] == [("not_utf8", 3)]
 
 
-def test_csv_knows_quotes_and_breaks_within_them(read_file: ReadFile) -> None:
+def test_csv_reads_quotes_and_line_breaks_within_them(read_file: ReadFile) -> None:
     table = 'id,en,de\r\n1,"Hi, ""you""","Hallo,\nDu"\r\n\r\n2,b,c\r\n'
     reading = read_file("text.csv", table)
     assert reading.pairs == [('Hi, "you"', "Hallo,\nDu"), ("b", "c")]
@@ -110,7 +110,7 @@ def test_a_bad_quote_leaves_its_record_out(read_file: ReadFile) -> None:
     assert [(f.rule, f.line) for f in reading.faults] == [("bad_quotes", 3)]
 
 
-def test_a_quote_that_never_closes_ends_the_file_where_it_opened(read_file: ReadFile) -> None:
+def test_reading_ends_at_a_quote_that_is_never_closed(read_file: ReadFile) -> None:
     rows = ["en,de", "a,b", '"c,d', *(f"{n},{n}" for n in range(50))]
     reading = read_file("text.csv", "\n".join(rows))
     assert reading.pairs == [("a", "b")]

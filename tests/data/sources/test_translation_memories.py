@@ -57,7 +57,7 @@ def test_the_same_region_wins_over_another(read_file: ReadFile) -> None:
     assert read_file("memory.tmx", _tmx(unit)).pairs == [("color", "Farbe")]
 
 
-def test_units_without_both_languages_are_passed_over(read_file: ReadFile) -> None:
+def test_units_without_both_languages_are_skipped(read_file: ReadFile) -> None:
     units = [_tuv("en", "a") + _tuv("fr", "b"), _tuv("en", "c"), _tuv("en", "d") + _tuv("de", "D")]
     reading = read_file("memory.tmx", _tmx(*units))
     assert reading.pairs == [("d", "D")]
@@ -68,7 +68,7 @@ def test_units_without_both_languages_are_passed_over(read_file: ReadFile) -> No
     assert "is in en | fr, not in en and de" in reading.faults[0].message
 
 
-def test_inline_tags_go_and_their_text_stays(read_file: ReadFile) -> None:
+def test_inline_tags_are_removed_and_their_text_is_kept(read_file: ReadFile) -> None:
     source = 'Press <bpt i="1">[</bpt>OK<ept i="1">]</ept> &amp; <hi>wait</hi><ph x="1"/>.'
     unit = _tuv("en", source) + _tuv("de", "&lt;OK&gt;<!-- nothing --> &#228;")
     assert read_file("memory.tmx", _tmx(unit)).pairs == [("Press [OK] & wait.", "<OK> ä")]
@@ -103,7 +103,7 @@ def test_units_of_xliff_need_a_finished_translation(read_file: ReadFile) -> None
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_xliff_is_read_in_either_direction_and_in_no_other(
+def test_xliff_is_read_in_either_direction_of_its_languages_only(
     read_file: ReadFile, version: int
 ) -> None:
     def read(source: str, target: str) -> Any:
@@ -131,7 +131,7 @@ def test_xliff_is_read_in_either_direction_and_in_no_other(
         ("<html/>", None),
     ],
 )
-def test_what_is_not_well_formed_is_reported_with_its_line(
+def test_malformed_xml_is_reported_with_its_line(
     read_file: ReadFile, name: str, content: str, line: int | None
 ) -> None:
     if name.endswith("xlf"):
@@ -179,7 +179,7 @@ def test_entities_are_neither_fetched_nor_expanded(
     assert reading.rules == ["xml_entities"]
 
 
-def test_a_document_type_by_itself_is_harmless(read_file: ReadFile) -> None:
+def test_a_document_type_without_entities_is_accepted(read_file: ReadFile) -> None:
     head = '<!DOCTYPE tmx SYSTEM "http://localhost:9/tmx14.dtd">\n'
     unit = _tuv("en", "a") + _tuv("de", "b")
     assert read_file("memory.tmx", _tmx(unit, head=head)).pairs == [("a", "b")]

@@ -37,7 +37,7 @@ def cell_colors(figure) -> np.ndarray:
     return np.array(found)
 
 
-def test_every_layer_and_head_is_drawn_in_its_place(make_record):
+def test_every_layer_and_head_is_drawn_in_its_panel(make_record):
     record = make_record(3, 2, 6, 5)
     record.weights[:] = 0
     for layer in range(3):

@@ -132,7 +132,9 @@ def test_any_token_can_be_drawn_without_a_warning(tmp_path: Path, suffix):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         save_heatmap(heatmap, tmp_path / f"picture{suffix}")
-        heatmap_image(heatmap)
+        pixels = heatmap_image(heatmap)
+    assert [file.name for file in tmp_path.iterdir()] == [f"picture{suffix}"]
+    assert pixels.min() < pixels.max(), "the image is blank"
     if suffix == ".svg":
         ElementTree.parse(tmp_path / "picture.svg")
 

@@ -114,7 +114,7 @@ def test_weights_outside_the_scale_are_clipped(save, make_record):
     assert decode(save([record]).data["records"][0]).ravel().tolist() == [0, 1]
 
 
-def test_the_page_first_shows_the_given_layer_and_head(save, make_record):
+def test_the_page_opens_with_the_given_layer_and_head(save, make_record):
     records = [make_record(3, 4)]
     for layer, head, opened in [(1, 2, (1, 2)), (-1, -1, (2, 3)), (0, None, (0, -1))]:
         data = save(records, layer=layer, head=head).data
@@ -151,7 +151,7 @@ def test_tokens_and_texts_are_kept_exactly_and_change_only_the_data(save, make_r
     assert not set(raw) & set("<>&")
 
 
-def test_the_page_loads_nothing(save, make_record):
+def test_the_page_makes_no_requests(save, make_record):
     page = save([make_record(2, 2)])
     for tag, attributes in page.elements:
         assert tag not in {"link", "img", "iframe", "base", "object", "embed", "a", "svg"}
@@ -175,7 +175,7 @@ def test_the_policy_allows_only_this_style_and_this_script(save, make_record):
         assert rules[name] == f"'sha256-{digest}'"
 
 
-def test_every_element_that_the_script_looks_up_exists(save, make_record):
+def test_every_element_used_by_the_script_exists(save, make_record):
     page = save([make_record()])
     identifiers = [a["id"] for _, a in page.elements if "id" in a]
     assert len(set(identifiers)) == len(identifiers)
@@ -220,7 +220,7 @@ def test_a_page_without_records_raises(save):
 
 
 @pytest.mark.parametrize("sizes", [(0, 3), (3, 0), (0, 0)])
-def test_empty_sentences_are_no_error(save, make_record, sizes):
+def test_empty_sentences_are_allowed(save, make_record, sizes):
     assert decode(save([make_record(1, 2, *sizes)]).data["records"][0]).size == 0
 
 

@@ -120,7 +120,7 @@ def save(tmp_path):
     return save_page
 
 
-def test_findings_have_their_places_and_errors_come_first(save, report):
+def test_findings_have_locations_and_errors_come_first(save, report):
     page = save(report)
     severities = [a["class"] for tag, a in page.elements if tag == "li"]
     assert severities == [f"finding {name}" for name in ("error", "error", "warning", "warning")]
@@ -196,7 +196,7 @@ def test_texts_of_the_corpus_are_escaped(save, report):
     assert page.text("script") == plain.text("script")
 
 
-def test_the_page_loads_nothing(save, report):
+def test_the_page_makes_no_requests(save, report):
     page = save(report)
     for tag, attributes in page.elements:
         assert tag not in {"link", "img", "iframe", "base", "object", "embed", "a", "image", "use"}
