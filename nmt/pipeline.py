@@ -72,7 +72,7 @@ class PreparedRun:
     Attributes:
         config: The configuration of the run.
         folder: Its run folder.
-        console: Prints one line at a time.
+        console: Prints messages.
         device: Where the model is trained.
         precision: Dtype of matrix products.
         corpus: The text and its pieces.
