@@ -18,9 +18,9 @@ def bench_versions(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["no-such-revision", "."], "'no-such-revision' is no revision of this repository"),
+        (["no-such-revision", "."], "'no-such-revision' is not a revision of this repository"),
         ([".", ".", "--updates", "1"], "--updates must be 2 or more"),
-        ([".", ".", "--compile", "model=rnn"], "leave model=... out"),
+        ([".", ".", "--compile", "model=rnn"], "remove model=..."),
         ([".", ".", "model.encoder.nothing=1"], "model.encoder.nothing"),
     ],
 )

@@ -230,7 +230,8 @@ def test_no_training_pairs_left(refused: Refused, corpus: Path, tiny: Tiny) -> N
 
 def test_a_folder_that_is_not_a_run_is_kept(refused: Refused, corpus: Path, tiny: Tiny) -> None:
     before = sorted(corpus.iterdir())
-    assert f"{corpus} exists and is no run" in refused("train", *tiny(corpus), f"run.dir={corpus}")
+    message = refused("train", *tiny(corpus), f"run.dir={corpus}")
+    assert f"{corpus} exists and is not a run of nmt" in message
     assert sorted(corpus.iterdir()) == before
 
 
