@@ -280,7 +280,7 @@ def optimizer_reads_found_inf(optimizer: torch.optim.Optimizer) -> bool:
     """Return whether an optimizer's step reads ``found_inf`` on the device, as its fused form does.
 
     torch marks these optimizers by a private attribute. Where a version of torch lacks it, the host
-    decides about skipping: a flag that nobody reads would let a gradient of NaN through.
+    decides about skipping: an unread flag would let a gradient of NaN through.
     """
     return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
 
