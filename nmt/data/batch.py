@@ -29,6 +29,8 @@ class Batch:
             were not requested.
         target_positions: [N] int64, the flat indices, into B · T, of the target pieces to predict,
             in ascending order. None until `to` computes them.
+        source_lengths: [B] int64, always on the CPU, the real pieces of each source: cuDNN needs
+            them on the host. None until `to` computes them.
     """
 
     source_ids: Tensor
@@ -38,12 +40,13 @@ class Batch:
     num_tokens: int
     alignment: Tensor | None = None
     target_positions: Tensor | None = None
+    source_lengths: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device; the copy to a GPU is asynchronous.
 
-        The target positions are computed before the copy: their number depends on the ids, so the
-        host would have to wait for a GPU that computes them.
+        Target positions and source lengths are computed before the copy: on a GPU, the host would
+        have to wait for them.
         """
         return Batch(
             _moved(self.source_ids, device),
@@ -53,6 +56,7 @@ class Batch:
             self.num_tokens,
             None if self.alignment is None else _moved(self.alignment, device),
             _moved(self._positions(), device),
+            self.source_mask.sum(1).cpu() if self.source_lengths is None else self.source_lengths,
         )
 
     def at_targets(self, values: Tensor) -> Tensor:

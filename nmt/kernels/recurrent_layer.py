@@ -16,9 +16,12 @@ from nmt.kernels.linear import linear
 from nmt.kernels.recurrent import Step, run_sequence
 
 
-def plain_recurrent_layer(layer: nn.RNNBase, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def plain_recurrent_layer(
+    layer: nn.RNNBase, states: Tensor, mask: Tensor, lengths: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Run the layer over packed sentences; see `recurrent_layer`."""
-    packed = pack_padded_sequence(states, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+    lengths = (mask.sum(1) if lengths is None else lengths).cpu()  # FSDP moves them to the GPU
+    packed = pack_padded_sequence(states, lengths, batch_first=True, enforce_sorted=False)
     packed, last = layer(packed)
     final = last[0] if isinstance(last, tuple) else last  # [directions, B, hidden size]
     states, _ = pad_packed_sequence(packed, batch_first=True, total_length=states.size(1))
@@ -26,7 +29,11 @@ def plain_recurrent_layer(layer: nn.RNNBase, states: Tensor, mask: Tensor) -> tu
 
 
 def recurrent_layer(
-    layer: nn.RNNBase, step: Step, states: Tensor, mask: Tensor
+    layer: nn.RNNBase,
+    step: Step,
+    states: Tensor,
+    mask: Tensor,
+    lengths: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run one layer, in one or both directions.
 
@@ -35,12 +42,14 @@ def recurrent_layer(
         step: The formula of its cell.
         states: [B, S, E].
         mask: [B, S] bool, True on real pieces, which come first.
+        lengths: [B] int64 on the CPU, the real pieces of each sentence; None: counted from the
+            mask where the plain path needs them, for which the host waits on a GPU.
 
     Returns:
         States [B, S, D], 0 on pads, and the final h of each direction, [B, D].
     """
     if dispatch.recurrent_layer_path(states) is KernelPath.PLAIN:
-        return plain_recurrent_layer(layer, states, mask)
+        return plain_recurrent_layer(layer, states, mask, lengths)
     steps = states.transpose(0, 1)
     full = bool(mask.all())
     directions, last = [], []

@@ -36,8 +36,17 @@ class Encoder(nn.Module, ABC):
     output_size: int  # D
 
     @abstractmethod
-    def forward(self, source_ids: Tensor, source_mask: Tensor) -> EncoderOutput:
-        """Read ids [B, S] whose mask [B, S] is True on real pieces."""
+    def forward(
+        self, source_ids: Tensor, source_mask: Tensor, source_lengths: Tensor | None = None
+    ) -> EncoderOutput:
+        """Read sentences.
+
+        Args:
+            source_ids: [B, S].
+            source_mask: [B, S], True on real pieces.
+            source_lengths: [B] int64 on the CPU, the real pieces of each sentence; None: an encoder
+                that needs them counts the mask, for which the host waits on a GPU.
+        """
 
 
 class DecoderState(ABC):

@@ -36,13 +36,17 @@ class RnnEncoder(Encoder):
             for size in sizes
         )
 
-    def forward(self, source_ids: Tensor, source_mask: Tensor) -> EncoderOutput:
+    def forward(
+        self, source_ids: Tensor, source_mask: Tensor, source_lengths: Tensor | None = None
+    ) -> EncoderOutput:
         """Read ids [B, S]; the summary is the last layer's final h of each direction, [B, D]."""
         states = self.dropout(self.word_dropout(self.embedding(source_ids), source_ids))
         states = _reversed(states, source_mask) if self.reverse else states
         summary = states
         for layer in self.layers:
-            states, summary = recurrent_layer(layer, self.cell.step, states, source_mask)
+            states, summary = recurrent_layer(
+                layer, self.cell.step, states, source_mask, source_lengths
+            )
             states = self.dropout(states)
         states = _reversed(states, source_mask) if self.reverse else states
         return EncoderOutput(states, source_mask, summary)

@@ -18,9 +18,11 @@ class TranslationModel(nn.Module):
         self.decoder = decoder
         self.output = nn.Linear(decoder.output_size, vocab_size, bias=False)
 
-    def encode(self, source_ids: Tensor, source_mask: Tensor) -> EncoderOutput:
-        """Read sources [B, S]."""
-        output: EncoderOutput = self.encoder(source_ids, source_mask)
+    def encode(
+        self, source_ids: Tensor, source_mask: Tensor, source_lengths: Tensor | None = None
+    ) -> EncoderOutput:
+        """Read sources [B, S]; see `nmt.model.interfaces.Encoder`."""
+        output: EncoderOutput = self.encoder(source_ids, source_mask, source_lengths)
         return output
 
     def forward(
@@ -30,9 +32,10 @@ class TranslationModel(nn.Module):
         target_input_ids: Tensor,
         *,
         need_weights: bool = False,
+        source_lengths: Tensor | None = None,
     ) -> DecoderOutput:
         """Return the decoder's hidden vectors [B, T, O] for known targets; see `nmt.model.loss`."""
-        encoded = self.encode(source_ids, source_mask)
+        encoded = self.encode(source_ids, source_mask, source_lengths)
         output: DecoderOutput = self.decoder(target_input_ids, encoded, need_weights=need_weights)
         return output
 

@@ -141,7 +141,9 @@ class TransformerEncoder(Encoder):
         self.layer_drop = LayerDrop(config.layer_drop)
         self.recompute = False  # see `recompute_layers`
 
-    def forward(self, source_ids: Tensor, source_mask: Tensor) -> EncoderOutput:
+    def forward(
+        self, source_ids: Tensor, source_mask: Tensor, source_lengths: Tensor | None = None
+    ) -> EncoderOutput:
         """Read ids [B, S]; the summary is the mean of the states."""
         states = self.dropout(self.positioned(source_ids))
         positions = self.relative(0, source_ids.size(1), source_ids.device)

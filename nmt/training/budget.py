@@ -96,6 +96,7 @@ def _rows(batch: Batch, rows: slice) -> Batch:
         num_tokens=int(real.sum()),
         alignment=None if alignment is None else alignment[rows, :target, :source],
         target_positions=None,
+        source_lengths=None,
     )
 
 

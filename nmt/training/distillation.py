@@ -38,6 +38,7 @@ class Teacher:
             batch.source_mask,
             batch.target_input_ids,
             need_weights=self.needs_weights,
+            source_lengths=batch.source_lengths,
         )
         return output
 

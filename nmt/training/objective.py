@@ -57,6 +57,7 @@ class Objective:
             inputs.source_mask,
             inputs.target_input_ids,
             need_weights=needs_weights or (teacher is not None and teacher.needs_weights),
+            source_lengths=inputs.source_lengths,
         )
         smoothing = training.label_smoothing
         loss = output_loss(
@@ -78,7 +79,7 @@ class Objective:
 
 def _doubled(batch: Batch) -> Batch:
     """Return a batch with all sentences twice, the copies after the originals."""
-    alignment, positions = batch.alignment, batch.target_positions
+    alignment, positions, lengths = batch.alignment, batch.target_positions, batch.source_lengths
     if positions is not None:
         positions = torch.cat([positions, positions + batch.target_output_ids.numel()])
     return Batch(
@@ -89,6 +90,7 @@ def _doubled(batch: Batch) -> Batch:
         2 * batch.num_tokens,
         None if alignment is None else alignment.repeat(2, 1, 1),
         positions,
+        None if lengths is None else lengths.repeat(2),
     )
 
 

@@ -51,6 +51,8 @@ def test_a_batch_moves_completely() -> None:
         assert getattr(moved, name).device.type == "meta", f"{name} was not moved"
     assert moved.target_positions is not None
     assert moved.target_positions.device.type == "meta"
+    assert moved.source_lengths is not None
+    assert moved.source_lengths.tolist() == [2], "lengths stay on the CPU; EOS counts"
 
 
 def test_target_positions_are_those_of_pieces_to_predict() -> None:
