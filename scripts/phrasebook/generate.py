@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from phrasebook.values import (
     VerbValue,
 )
 
-ROOT = Path(__file__).resolve().parents[2] / "data" / "phrasebook"
+GRAMMAR = Path(__file__).resolve().parents[2] / "data" / "phrasebook" / "grammar"
 PER_FRAME = 170
 HELD_OUT = 500
 SEED = "phrasebook"
@@ -129,7 +128,7 @@ def compose(frame: Frame, lexicon: Lexicon, seed: str, wanted: int = PER_FRAME) 
     return found
 
 
-def generate(seed: str = SEED, folder: Path = ROOT / "grammar") -> dict[str, list[Drawn]]:
+def generate(seed: str = SEED, folder: Path = GRAMMAR) -> dict[str, list[Drawn]]:
     """Compose all frames and deal them out to train, valid and test."""
     lexicon, frames = load(folder)
     seen_en: set[str] = set()
@@ -169,15 +168,3 @@ def write(splits: dict[str, list[Drawn]], folder: Path) -> None:
         for suffix, lines in columns.items():
             path = folder / f"{name}.{suffix}"
             path.write_bytes(("\n".join(lines) + "\n").encode("utf-8"))
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Write the corpus and print its measures."""
-    from phrasebook.measure import report
-
-    parser = argparse.ArgumentParser(description="Compose the phrasebook corpus.")
-    parser.add_argument("--out", type=Path, default=ROOT, help="folder to write to")
-    options = parser.parse_args(argv)
-    splits = generate()
-    write(splits, options.out)
-    print(report(splits))
