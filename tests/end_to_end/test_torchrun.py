@@ -217,7 +217,7 @@ def test_all_recipes_combined_run_stop_and_resume(
     )
     ended = torchrun("train", *settings, *recipes, f"run.dir={new}", act=act)
     assert "update 3 is not finite" in ended.err, ended.err
-    assert "back to the weights of last.pt, update 2" in ended.err
+    assert "rewound to the weights of last.pt, update 2" in ended.err
     assert "stopped after update 3" in ended.err
     ended = torchrun("train", *settings, *recipes, f"run.dir={new}")
     assert ended.status == 0, ended.err
