@@ -263,6 +263,7 @@ UNUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("material", "mkdocstrings")),
     reason="needs pip install 'nmt[docs]'",

@@ -92,6 +92,7 @@ def test_an_experiment_overrides_groups_and_the_command_line_overrides_an_experi
     assert (made.seed, made.training.max_updates) == (7, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sweep", SWEEPS)
 def test_every_job_of_a_sweep_composes_and_passes_its_checks(
     sweep: str, sweep_jobs: Callable[[str], list[list[str]]], config: Make

@@ -155,6 +155,7 @@ def _pairs(corpus: Path, split: str) -> Pairs:
     return list(zip(*sides, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_every_format_trains_the_same_model_as_plain_text(
     name: str, losses: Callable[..., list[float]], corpus: Path, tmp_path: Path
@@ -171,6 +172,7 @@ def test_every_format_trains_the_same_model_as_plain_text(
     assert found == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_local_dataset_trains_the_same_model_as_plain_text(
     streaming: bool,

@@ -94,6 +94,7 @@ def test_the_same_command_repeats_no_trial_and_more_trials_continue_the_study(
     assert len(rows(tmp_path / "sweep")) == 3
 
 
+@pytest.mark.slow
 @needs_optuna
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit])
 def test_an_interrupted_trial_runs_again_with_the_same_number_and_values(
@@ -137,6 +138,7 @@ def test_a_trial_killed_while_its_values_were_drawn_does_not_count(
     assert len(trials) == 3
 
 
+@pytest.mark.slow
 @needs_optuna
 @pytest.mark.parametrize("error", [UserError("diverged"), RuntimeError("out of memory")])
 def test_a_failed_trial_is_a_row_and_the_study_continues(

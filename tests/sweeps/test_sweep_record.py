@@ -74,6 +74,7 @@ def ending(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return by_seed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "value"),
     [
@@ -171,6 +172,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(basic_launcher, "run_job", fork)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("elsewhere")
 def test_jobs_of_other_processes_appear_in_the_table(
     sweep: Call, ending: Call, tmp_path: Path
