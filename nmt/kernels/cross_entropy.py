@@ -81,7 +81,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         factor = weight.to(dtype)
         mean = factor.mean(dim=0, dtype=torch.float32)  # h · mean is the mean of all logits of h
         multiple = dispatch.ROW_MULTIPLES[1]  # a chunk of such a size needs no padding
-        size = dispatch.logits_rows(len(weight), rows.device, multiple=multiple)
+        size = dispatch.logits_rows(len(weight), rows, multiple=multiple)
         with torch.autocast(rows.device.type, enabled=False):
             for start in range(0, len(rows), size):
                 chunk = slice(start, start + size)

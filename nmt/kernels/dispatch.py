@@ -10,7 +10,8 @@ out, e.g. to find out whether one of them causes a problem.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache, reduce
 from pathlib import Path
@@ -52,9 +53,10 @@ class Kernels(StrEnum):
 
 
 class _Selection:
-    """The choice that is in force in this process; None until the first kernel runs."""
+    """The choices that are in force in this process."""
 
-    kernels: Kernels | None = None
+    kernels: Kernels | None = None  # None until the first kernel runs
+    as_on_accelerator = False
 
 
 def set_kernels(choice: str) -> None:
@@ -87,8 +89,23 @@ def _may_fuse() -> bool:
     return _Selection.kernels is Kernels.AUTO
 
 
+@contextmanager
+def as_on_accelerator() -> Iterator[None]:
+    """Choose every path and size for tensors of the CPU as for those of a GPU; for tests."""
+    before, _Selection.as_on_accelerator = _Selection.as_on_accelerator, True
+    try:
+        yield
+    finally:
+        _Selection.as_on_accelerator = before
+
+
+def on_cpu(tensor: Tensor) -> bool:
+    """Return whether the paths of a CPU apply to a tensor."""
+    return tensor.is_cpu and not _Selection.as_on_accelerator
+
+
 def _may_fuse_on_cpu(inputs: Tensor) -> bool:
-    return inputs.is_cpu and inputs.dtype in _DTYPES and _may_fuse()
+    return on_cpu(inputs) and inputs.dtype in _DTYPES and _may_fuse()
 
 
 # ------------------------------------------------------------------------------- paths
@@ -113,7 +130,7 @@ def feed_forward_path(states: Tensor) -> KernelPath:
 
 def dropout_path(inputs: Tensor) -> KernelPath:
     """Return the path of dropout, `nmt.kernels.dropout`; only a CPU draws numbers slowly."""
-    return KernelPath.FUSED if inputs.is_cpu and _may_fuse() else KernelPath.PLAIN
+    return KernelPath.FUSED if on_cpu(inputs) and _may_fuse() else KernelPath.PLAIN
 
 
 def split_path(projected: Tensor) -> KernelPath:
@@ -139,9 +156,9 @@ def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | N
     if not _may_fuse():
         compiling = torch.compiler.is_compiling()
         return (
-            KernelPath.TORCH if compiling and not (query.is_cpu and recording) else KernelPath.PLAIN
+            KernelPath.TORCH if compiling and not (on_cpu(query) and recording) else KernelPath.PLAIN
         )
-    if not (query.is_cpu and recording):
+    if not (on_cpu(query) and recording):
         return KernelPath.TORCH
     heads = query, keys, values
     as_projected = query.dtype in _DTYPES and all(_are_side_by_side(part) for part in heads)
@@ -165,7 +182,7 @@ def recurrent_path(kind: str) -> KernelPath:
 
 def recurrent_layer_path(states: Tensor) -> KernelPath:
     """Return the path of an encoder's layer, `nmt.kernels.recurrent_layer`; cuDNN has its own."""
-    return KernelPath.FUSED if states.is_cpu and _may_fuse() else KernelPath.PLAIN
+    return KernelPath.FUSED if on_cpu(states) and _may_fuse() else KernelPath.PLAIN
 
 
 def cross_entropy_path() -> KernelPath:
@@ -192,16 +209,17 @@ def product_dtype(inputs: Tensor) -> torch.dtype:
 def row_multiple(rows: Tensor, dtype: torch.dtype) -> int:
     """Return the multiple to which the rows [N, I] of a product in ``dtype`` are padded."""
     many, few = ROW_MULTIPLES
-    if not rows.is_cpu or not _onednn_is_enabled():
+    if not on_cpu(rows) or not _onednn_is_enabled():
         return 1
     if dtype != torch.bfloat16 and (_onednn_linear is None or not _onednn_is_faster(dtype)):
         return 1
     return many if len(rows) > many else few
 
 
-def logits_rows(vocab_size: int, device: torch.device, *, multiple: int = 1) -> int:
+def logits_rows(vocab_size: int, rows: Tensor, *, multiple: int = 1) -> int:
     """Return the number of rows per chunk of logits [rows, V], at least 1 and a multiple."""
-    elements = LOGITS_PER_CHUNK.get(device.type, DEFAULT_LOGITS_PER_CHUNK)
+    device = rows.device.type if on_cpu(rows) or not rows.is_cpu else "cuda"
+    elements = LOGITS_PER_CHUNK.get(device, DEFAULT_LOGITS_PER_CHUNK)
     return max(1, elements // vocab_size // multiple) * multiple
 
 

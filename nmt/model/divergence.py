@@ -70,7 +70,7 @@ def _summed(
         with without_autocast(first):
             return function(*log_probs)
 
-    rows = dispatch.logits_rows(len(one.weight), one.hidden.device)
+    rows = dispatch.logits_rows(len(one.weight), one.hidden)
     total = torch.zeros((), device=one.hidden.device)
     for start in range(0, len(one.hidden), rows):
         part = slice(start, start + rows)
