@@ -152,13 +152,11 @@ def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | N
         values: [B, G, S, K].
         bias: Added to the scores, or None.
     """
-    recording = torch.is_grad_enabled()
+    learning_on_cpu = on_cpu(query) and torch.is_grad_enabled()
     if not _may_fuse():
-        compiling = torch.compiler.is_compiling()
-        return (
-            KernelPath.TORCH if compiling and not (on_cpu(query) and recording) else KernelPath.PLAIN
-        )
-    if not (on_cpu(query) and recording):
+        compiled = torch.compiler.is_compiling() and not learning_on_cpu
+        return KernelPath.TORCH if compiled else KernelPath.PLAIN
+    if not learning_on_cpu:
         return KernelPath.TORCH
     heads = query, keys, values
     as_projected = query.dtype in _DTYPES and all(_are_side_by_side(part) for part in heads)
