@@ -30,9 +30,11 @@ ROW_MULTIPLES = 128, 16
 number, or of the second where there are fewer rows than the first, to keep that cache small."""
 
 LOGITS_PER_CHUNK = {"cpu": 4_000_000}
-"""Logits in memory at a time, by device type; on a CPU, a chunk fits into the cache."""
+"""Logits in memory at a time on a CPU, so that a chunk fits into the cache."""
 
-DEFAULT_LOGITS_PER_CHUNK = 4_000_000
+BYTES_PER_CHUNK = 2_000_000_000
+"""Memory of a chunk of logits and what is computed from them on other devices, but at most a
+sixteenth of the device: each chunk is a dozen launches, so one chunk is best."""
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float64)
 
@@ -214,11 +216,58 @@ def row_multiple(rows: Tensor, dtype: torch.dtype) -> int:
     return many if len(rows) > many else few
 
 
-def logits_rows(vocab_size: int, rows: Tensor, *, multiple: int = 1) -> int:
-    """Return the number of rows per chunk of logits [rows, V], at least 1 and a multiple."""
-    device = rows.device.type if on_cpu(rows) or not rows.is_cpu else "cuda"
-    elements = LOGITS_PER_CHUNK.get(device, DEFAULT_LOGITS_PER_CHUNK)
+def logits_rows(
+    vocab_size: int, rows: Tensor, *, multiple: int = 1, bytes_per_logit: int = 4
+) -> int:
+    """Return the number of rows per chunk of logits [rows, V], at least 1 and a multiple.
+
+    Args:
+        vocab_size: V.
+        rows: What the logits are computed from; their device decides.
+        multiple: The number of rows is a multiple of this one.
+        bytes_per_logit: Memory that a chunk takes for each of its logits, intermediate results
+            included.
+    """
+    if on_cpu(rows):
+        elements = LOGITS_PER_CHUNK["cpu"]
+    else:
+        elements = _chunk_bytes(rows.device) // bytes_per_logit
     return max(1, elements // vocab_size // multiple) * multiple
+
+
+def _chunk_bytes(device: torch.device) -> int:
+    memory = _device_memory(device) if device.type == "cuda" else 16 * BYTES_PER_CHUNK
+    return min(BYTES_PER_CHUNK, memory // 16)
+
+
+@cache
+def _device_memory(device: torch.device) -> int:
+    return int(torch.cuda.get_device_properties(device).total_memory)
+
+
+def float32_product(first: Tensor, second: Tensor) -> Tensor:
+    """Return the product of two matrices in float32 at least.
+
+    cuBLAS sums in float32 and would round the result to the dtype of the factors; from torch 2.8 on
+    it can return the sums themselves.
+    """
+    if first.is_cuda and first.dtype != torch.float32 and _returns_sums(first.device, first.dtype):
+        return torch.mm(first, second, out_dtype=torch.float32)
+    product = first @ second
+    return product.to(torch.promote_types(product.dtype, torch.float32))
+
+
+@cache
+def _returns_sums(device: torch.device, dtype: torch.dtype) -> bool:
+    """Try a product whose factors are of low precision and whose result is float32."""
+    if dtype not in (torch.bfloat16, torch.float16):
+        return False
+    factor = torch.eye(16, device=device, dtype=dtype)
+    try:
+        product = torch.mm(factor, factor, out_dtype=torch.float32)
+    except (RuntimeError, TypeError):  # NotImplementedError is a RuntimeError
+        return False
+    return torch.equal(product, factor.float())
 
 
 # ------------------------------------------------------------------ private names of torch
