@@ -10,7 +10,7 @@ out, e.g. to find out whether one of them causes a problem.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache, reduce
@@ -122,7 +122,14 @@ def linear_path(inputs: Tensor) -> KernelPath:
 
 def shared_input_path(inputs: Tensor) -> KernelPath:
     """Return whether the input of several linear layers is cast once (fused) or by each of them."""
-    return KernelPath.FUSED if _may_fuse_on_cpu(inputs) else KernelPath.PLAIN
+    return KernelPath.FUSED if inputs.dtype in _DTYPES and _may_fuse() else KernelPath.PLAIN
+
+
+def weight_casts_path(weight: Tensor) -> KernelPath:
+    """Return whether the weights of linear layers are cast together, `nmt.kernels.weight_casts`."""
+    if on_cpu(weight) or not torch.is_grad_enabled() or not _may_fuse():
+        return KernelPath.PLAIN
+    return KernelPath.PLAIN if product_dtype(weight) == weight.dtype else KernelPath.FUSED
 
 
 def feed_forward_path(states: Tensor) -> KernelPath:
@@ -297,6 +304,7 @@ softmax_backward = _find("_softmax_backward_data")
 _onednn_linear = _find("ops.mkldnn._linear_pointwise")
 _foreach_multiply_ = _find("_foreach_mul_")
 _foreach_lerp_ = _find("_foreach_lerp_")
+_foreach_copy_ = _find("_foreach_copy_")
 
 PRIVATE_NAMES = (
     "sigmoid_backward",
@@ -306,6 +314,7 @@ PRIVATE_NAMES = (
     "_onednn_linear",
     "_foreach_multiply_",
     "_foreach_lerp_",
+    "_foreach_copy_",
 )
 """Variables of this module that are None where torch lacks what they refer to; for tests."""
 
@@ -373,3 +382,12 @@ def lerp_all_(
             tensor.lerp_(end, weight[index])
         else:
             tensor.lerp_(end, weight)
+
+
+def copy_all_(tensors: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    """Copy each source to a tensor of its shape, and of any dtype."""
+    if _foreach_copy_ is not None and len(tensors):
+        _foreach_copy_(list(tensors), list(sources))
+        return
+    for tensor, source in zip(tensors, sources, strict=True):
+        tensor.copy_(source)

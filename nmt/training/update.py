@@ -16,6 +16,8 @@ from torch import Tensor
 from nmt import processes, runtime
 from nmt.config.schema import Config
 from nmt.data.batch import Batch
+from nmt.kernels.weight_casts import WeightCasts
+from nmt.model.layers import Linear
 from nmt.model.recompute import recompute_layers
 from nmt.model.seq2seq import TranslationModel
 from nmt.training.budget import Gradient, MemoryBudget
@@ -78,6 +80,7 @@ class Updater:
         self.strategy = build_strategy(training.parallel, model)
         self._anchor = targets.anchor and targets.anchor.attach(model, self.strategy.shard)
         self._objective = Objective(training, targets.teacher)
+        self._weight_casts = WeightCasts(self._layers_to_cast())
         self.optimizer = build_optimizer(config.optimizer, model)
         self.checks_on_device = check_on_device and supports_found_inf(self.optimizer)
         decay = training.ema_decay
@@ -164,13 +167,23 @@ class Updater:
         """
         self._profiler.phase("forward")
         batch = batch.to(self._device)
-        with self.precision.autocast():
+        with self.precision.autocast(), self._weight_casts():
             loss = self.strategy.forward(lambda: self._objective(self.model, batch))
         self._add_extra(loss.extra)
         mean = loss.smoothed / tokens
         self._profiler.phase("backward")
         self.strategy.backward(self.precision.scaled(mean), last=last)
         return mean.detach()
+
+    def _layers_to_cast(self) -> list[Linear]:
+        """Return the layers whose weights are cast together; see `nmt.kernels.weight_casts`.
+
+        Several processes send gradients while the backward pass still runs, so each of them is cast
+        as soon as it is known.
+        """
+        if processes.world() > 1:
+            return []
+        return [module for module in self.model.modules() if isinstance(module, Linear)]
 
     def _add_extra(self, losses: Mapping[str, Tensor]) -> None:
         for name, loss in losses.items():
