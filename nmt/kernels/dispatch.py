@@ -32,6 +32,9 @@ number, or of the second where there are fewer rows than the first, to keep that
 LOGITS_PER_CHUNK = {"cpu": 4_000_000}
 """Logits in memory at a time on a CPU, so that a chunk fits into the cache."""
 
+BYTES_IN_CACHE = 1_000_000
+"""What stays in the cache of a core of the CPU from one pass to the next."""
+
 BYTES_PER_CHUNK = 2_000_000_000
 """Memory of a chunk of logits and what is computed from them on other devices, but at most a
 sixteenth of the device: each chunk is a dozen launches, so one chunk is best."""
@@ -240,6 +243,11 @@ def logits_rows(
     else:
         elements = _chunk_bytes(rows.device) // bytes_per_logit
     return max(1, elements // vocab_size // multiple) * multiple
+
+
+def rows_in_cache(values: Tensor) -> int:
+    """Return how many rows of values [R, V] several passes should cover at a time, at least 1."""
+    return max(1, BYTES_IN_CACHE // (values.size(1) * values.element_size()))
 
 
 def _chunk_bytes(device: torch.device) -> int:
