@@ -190,6 +190,12 @@ def recurrent_path(kind: str) -> KernelPath:
     return KernelPath.FUSED if known and _may_fuse() else KernelPath.PLAIN
 
 
+def recurrent_step_path(gates: Tensor) -> KernelPath:
+    """Return the path of one step of a GRU, `nmt.kernels.recurrent_step`."""
+    has_backward = sigmoid_backward is not None and tanh_backward is not None
+    return linear_path(gates) if has_backward else KernelPath.PLAIN
+
+
 def recurrent_layer_path(states: Tensor) -> KernelPath:
     """Return the path of an encoder's layer, `nmt.kernels.recurrent_layer`; cuDNN has its own."""
     return KernelPath.FUSED if on_cpu(states) and _may_fuse() else KernelPath.PLAIN
