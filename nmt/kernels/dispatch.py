@@ -145,6 +145,12 @@ def dropout_path(inputs: Tensor) -> KernelPath:
     return KernelPath.FUSED if on_cpu(inputs) and _may_fuse() else KernelPath.PLAIN
 
 
+def add_dropped_path(states: Tensor, result: Tensor) -> KernelPath:
+    """Return the path of a residual connection with dropout, `nmt.kernels.dropout`."""
+    same = states.shape == result.shape and states.dtype == result.dtype != torch.bfloat16
+    return dropout_path(result) if same else KernelPath.PLAIN
+
+
 def split_path(projected: Tensor) -> KernelPath:
     """Return the path of splitting a fused key/value projection, `nmt.kernels.attention`."""
     return linear_path(projected)

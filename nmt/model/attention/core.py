@@ -66,9 +66,7 @@ class Attention(nn.Module, ABC):
         weights = self._weights(scores, query, memory, position)
         return AttentionOutput(self.context(weights, memory.values, project), weights)
 
-    def context(
-        self, weights: Tensor, values: Tensor, project: Project = plain_project
-    ) -> Tensor:
+    def context(self, weights: Tensor, values: Tensor, project: Project = plain_project) -> Tensor:
         """Return the weighted mean of values [B, S, M] by weights [B, T, S], [B, T, M]."""
         return loop_product(project, weights.type_as(values), values)
 
