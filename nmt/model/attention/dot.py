@@ -5,7 +5,6 @@ Legend: B batch, T target length, S source length.
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from nmt.kernels.repeated_linear import Project, loop_product, plain_project
