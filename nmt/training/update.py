@@ -23,11 +23,17 @@ from nmt.model.seq2seq import TranslationModel
 from nmt.training.budget import Gradient, MemoryBudget
 from nmt.training.mixed_precision import MixedPrecision
 from nmt.training.objective import AuxiliaryTargets, Objective
-from nmt.training.optimizer import build_optimizer, step_unless, supports_found_inf
+from nmt.training.optimizer import (
+    build_optimizer,
+    can_clip,
+    clip_divisor,
+    step_unless,
+    supports_found_inf,
+)
 from nmt.training.parallel import build_strategy, seed_update, sum_on_device
 from nmt.training.schedule import learning_rate_factor
 from nmt.training.services import Report, UpdateProfiler
-from nmt.training.step_results import StepResult
+from nmt.training.step_results import StepResult, are_finite
 from nmt.training.training_progress import TrainingProgress
 from nmt.training.weight_ema import WeightEma
 
@@ -100,25 +106,37 @@ class Updater:
         if self._anchor is not None:
             penalty = self.strategy.gather(self._anchor.add_gradient(self.precision.scaled))
             self._add_extra({"anchor": penalty * gradient.tokens / processes.world()})
-        norm = self.strategy.gather(self.precision.clip(self._config.training.clip_norm))
+        max_norm = self._config.training.clip_norm
+        clips_in_step = self.checks_on_device and can_clip(self.optimizer)
+        norm = self.precision.norm() if clips_in_step else self.precision.clip(max_norm)
+        norm = self.strategy.gather(norm)
+        divisor = clip_divisor(norm, max_norm) if clips_in_step else None
         learning_rate = self._set_learning_rate()
         loss = gradient.loss
         if processes.world() > 1:
             loss = sum_on_device(loss.double())
-        result = self._apply(gradient, loss, norm, learning_rate)
+        result = self._apply(gradient, loss, norm, learning_rate, divisor)
         self.optimizer.zero_grad(set_to_none=True)
         return result
 
     def _apply(
-        self, gradient: Gradient, loss: Tensor, norm: Tensor, learning_rate: float
+        self,
+        gradient: Gradient,
+        loss: Tensor,
+        norm: Tensor,
+        learning_rate: float,
+        divisor: Tensor | None,
     ) -> StepResult:
-        """Make the optimizer step and move the average, if loss and gradient are finite."""
+        """Make the optimizer step and move the average, if loss and gradient are finite.
+
+        The step divides the gradient by the divisor, if there is one.
+        """
         progress, overflow = self._progress, None
         if gradient.tokens:
-            finite = loss.isfinite() & norm.isfinite()
+            finite = are_finite(loss, norm)
             overflow = self.precision.update_scale(loss, norm)
             if self.checks_on_device:
-                step_unless(self.optimizer, ~finite)
+                step_unless(self.optimizer, ~finite, divisor)
                 if self.average is not None:
                     self.average.update_if(finite, progress.update)
             elif finite.item():
