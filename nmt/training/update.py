@@ -16,6 +16,7 @@ from torch import Tensor
 from nmt import processes, runtime
 from nmt.config.schema import Config
 from nmt.data.batch import Batch
+from nmt.data.device_copies import DeviceCopies
 from nmt.kernels.weight_casts import WeightCasts
 from nmt.model.layers import Linear
 from nmt.model.recompute import recompute_layers
@@ -86,6 +87,7 @@ class Updater:
         self.strategy = build_strategy(training.parallel, model)
         self._anchor = targets.anchor and targets.anchor.attach(model, self.strategy.shard)
         self._objective = Objective(training, targets.teacher)
+        self._copies = DeviceCopies(self._device)
         self._weight_casts = WeightCasts(self._layers_to_cast())
         self.optimizer = build_optimizer(config.optimizer, model)
         self.checks_on_device = check_on_device and supports_found_inf(self.optimizer)
@@ -184,7 +186,7 @@ class Updater:
             last: Whether this is the last batch of the update.
         """
         self._profiler.phase("forward")
-        batch = batch.to(self._device)
+        batch = self._copies(batch)
         with self.precision.autocast(), self._weight_casts():
             loss = self.strategy.forward(lambda: self._objective(self.model, batch))
         self._add_extra(loss.extra)

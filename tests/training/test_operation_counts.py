@@ -93,7 +93,7 @@ def operations(monkeypatch: pytest.MonkeyPatch) -> Iterator[Operations]:
 
 
 def model_of(kind: str, tiny: Callable[..., ModelConfig]) -> ModelConfig:
-    """The shape of bench_transformer and bench_rnn with narrow layers: width changes no count."""
+    """The shape of bench_transformer and bench_rnn with narrow layers, which changes no count."""
     if kind == "transformer":
         return tiny(
             kind, kind, num_layers=3, size=16, tying="all", dropout=0.1, attention_dropout=0
@@ -119,7 +119,7 @@ def update_of(config: Config) -> tuple[Updater, Batch]:
 
 
 BEFORE = {"transformer": 1_021, "bahdanau": 1_661, "luong fed": 1_641, "luong unfed": 764}
-MOST = {"transformer": 0.48, "bahdanau": 0.7, "luong fed": 0.7, "luong unfed": 0.55}
+MOST = {"transformer": 0.47, "bahdanau": 0.63, "luong fed": 0.63, "luong unfed": 0.52}
 """Share of the earlier number that is allowed now. The moving average was one operation per weight
 on a GPU, but is counted as one there."""
 
