@@ -80,6 +80,7 @@ TINY_SIDES = {  # by the beginning of a row's name; all other rows are Transform
     "": ["hidden_size=8", "num_heads=2", "num_layers=1", "feed_forward_size=8"],
 }
 SMALL_VOCABULARY = "tokenizer.vocab_size=3000"  # the phrasebook has no 8,000 pieces
+SHORT_TESTS = "transformer-pre or bahdanau-gru-1"  # names of kinds of models
 EXACT = 15  # pieces of each translation, where no trained model is at hand
 
 Save = Callable[[dict[str, Any]], None]
@@ -161,7 +162,7 @@ def tests(options: Options, save: Save) -> None:
     report = Path(options.out) / "tests.xml"
     selection = ["-m", "cuda", "tests/cuda", "-p", "no:cacheprovider", f"--junitxml={report}"]
     if options.short:
-        selection += ["-k", "short"]
+        selection += ["-k", SHORT_TESTS]
     done = subprocess.run([sys.executable, "-m", "pytest", *selection], cwd=ROOT, check=False)
     counts = dict.fromkeys(("passed", "failed", "skipped"), 0)
     failures, reasons = [], set()
