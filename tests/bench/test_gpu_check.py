@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SPLITS = {"train": "train", "valid": "val", "test": "test_2016_flickr"}  # names of Multi30k
 
 
