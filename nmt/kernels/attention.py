@@ -27,9 +27,13 @@ from nmt.kernels.precision import at_least_float32
 def masked_softmax(scores: Tensor, mask: Tensor | AttentionMask | None) -> Tensor:
     """Normalise scores [..., T, S] over S, in float32 at least, exactly 0 where the mask is False.
 
-    A row in which every position is masked gets weights of 0, not NaN.
+    A row in which every position is masked gets weights of 0, not NaN. An `AttentionMask` has no
+    such row.
     """
-    scores, mask = at_least_float32(scores), allowed(mask)
+    scores = at_least_float32(scores)
+    if isinstance(mask, AttentionMask) and not dispatch.on_cpu(scores):
+        return (scores + mask.bias(scores)).softmax(dim=-1)
+    mask = allowed(mask)
     if mask is None:
         return scores.softmax(dim=-1)
     weights = scores.masked_fill(~mask, float("-inf")).softmax(dim=-1)

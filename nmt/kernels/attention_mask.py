@@ -15,7 +15,8 @@ _ALIGNMENT = 8  # elements; torch's memory-efficient kernel copies a bias with o
 class AttentionMask:
     """Which keys each query may attend to, and the same as a bias of the scores.
 
-    Fused kernels add a bias; from a bool mask they would compute one in every layer.
+    Fused kernels add a bias; from a bool mask they would compute one in every layer. Each query may
+    attend to one key at least.
 
     Attributes:
         allowed: bool, broadcastable to scores [B, H, T, S], True = may attend.
@@ -25,6 +26,11 @@ class AttentionMask:
     allowed: Tensor
     is_causal: bool = False
     _biases: dict[torch.dtype, Tensor] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, mask: "Tensor | AttentionMask | None") -> "AttentionMask | None":
+        """Return a bool mask, which may be one of this class already, with its bias."""
+        return cls(mask) if isinstance(mask, Tensor) else mask
 
     @classmethod
     def causal(cls, length: int, device: torch.device) -> "AttentionMask":

@@ -10,7 +10,7 @@ out, e.g. to find out whether one of them causes a problem.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache, reduce
@@ -322,9 +322,11 @@ softmax_backward = _find("_softmax_backward_data")
 """(g, y, dim, dtype) -> the gradient of the argument of y = softmax(argument)."""
 
 _onednn_linear = _find("ops.mkldnn._linear_pointwise")
-_foreach_multiply_ = _find("_foreach_mul_")
-_foreach_lerp_ = _find("_foreach_lerp_")
-_foreach_copy_ = _find("_foreach_copy_")
+foreach_multiply_ = _find("_foreach_mul_")
+foreach_lerp_ = _find("_foreach_lerp_")
+foreach_copy_ = _find("_foreach_copy_")
+foreach_sub = _find("_foreach_sub")
+foreach_add_ = _find("_foreach_add_")
 
 PRIVATE_NAMES = (
     "sigmoid_backward",
@@ -332,9 +334,11 @@ PRIVATE_NAMES = (
     "threshold_backward_",
     "softmax_backward",
     "_onednn_linear",
-    "_foreach_multiply_",
-    "_foreach_lerp_",
-    "_foreach_copy_",
+    "foreach_multiply_",
+    "foreach_lerp_",
+    "foreach_copy_",
+    "foreach_sub",
+    "foreach_add_",
 )
 """Variables of this module that are None where torch lacks what they refer to; for tests."""
 
@@ -377,37 +381,3 @@ def optimizer_reads_found_inf(optimizer: torch.optim.Optimizer) -> bool:
     decides about skipping: an unread flag would let a gradient of NaN through.
     """
     return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
-
-
-def multiply_all_(tensors: Iterable[Tensor], factor: float | Tensor) -> None:
-    """Multiply tensors by a factor in place, by one kernel for all of them where torch has it."""
-    tensors = list(tensors)
-    if _foreach_multiply_ is not None:
-        _foreach_multiply_(tensors, factor)
-        return
-    for tensor in tensors:
-        tensor.mul_(factor)
-
-
-def lerp_all_(
-    tensors: Iterable[Tensor], ends: Iterable[Tensor], weight: float | list[Tensor]
-) -> None:
-    """Compute x += weight · (end - x) in place for each tensor; a list has a weight per tensor."""
-    tensors, ends = list(tensors), list(ends)
-    if _foreach_lerp_ is not None:
-        _foreach_lerp_(tensors, ends, weight)
-        return
-    for index, (tensor, end) in enumerate(zip(tensors, ends, strict=True)):
-        if isinstance(weight, list):
-            tensor.lerp_(end, weight[index])
-        else:
-            tensor.lerp_(end, weight)
-
-
-def copy_all_(tensors: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
-    """Copy each source to a tensor of its shape, and of any dtype."""
-    if _foreach_copy_ is not None and len(tensors):
-        _foreach_copy_(list(tensors), list(sources))
-        return
-    for tensor, source in zip(tensors, sources, strict=True):
-        tensor.copy_(source)

@@ -1,8 +1,7 @@
 """One step of a GRU.
 
-Autograd gives every part of the gates that the formula reads a gradient of the whole size, filled
-with zeros elsewhere, and adds these. The fast path is one operation, which writes each part of the
-gradient once.
+Autograd computes the gradient of each part of the gates and then joins the parts. On a CPU the fast
+path is one operation, which writes each part of the gradient to its place.
 
 Legend: B batch, U units.
 """
@@ -19,10 +18,11 @@ from nmt.kernels.dispatch import KernelPath
 
 def plain_gru_step(gates: Tensor, state_gates: Tensor, state: Tensor) -> Tensor:
     """Return the next state from PyTorch operations; see `gru_step`."""
-    size = state.size(1)
-    sigmoids = (gates[:, : 2 * size] + state_gates[:, : 2 * size]).sigmoid()
-    reset, update = sigmoids.chunk(2, dim=1)
-    candidate = torch.addcmul(gates[:, 2 * size :], reset, state_gates[:, 2 * size :]).tanh()
+    sizes = [2 * state.size(1), state.size(1)]
+    of_sigmoids, of_candidate = gates.split(sizes, dim=1)
+    state_of_sigmoids, state_of_candidate = state_gates.split(sizes, dim=1)
+    reset, update = (of_sigmoids + state_of_sigmoids).sigmoid().chunk(2, dim=1)
+    candidate = torch.addcmul(of_candidate, reset, state_of_candidate).tanh()
     return torch.lerp(candidate, state.type_as(candidate), update)
 
 

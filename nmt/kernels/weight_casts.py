@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from nmt.kernels import dispatch
 from nmt.kernels.dispatch import KernelPath
+from nmt.kernels.tensor_lists import copy_all_
 
 
 class WeightCasts:
@@ -68,5 +69,5 @@ class _CastTogether(torch.autograd.Function):
 
 def _cast(tensors: Sequence[Tensor], dtypes: Sequence[torch.dtype]) -> list[Tensor]:
     casts = [torch.empty_like(t, dtype=dtype) for t, dtype in zip(tensors, dtypes, strict=True)]
-    dispatch.copy_all_(casts, tensors)
+    copy_all_(casts, tensors)
     return casts
