@@ -16,6 +16,7 @@ from nmt.config.model import (
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
+from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.linear import shared_input
 from nmt.model.attention.alibi import Alibi
 from nmt.model.attention.memory import AttentionMemory
@@ -113,7 +114,7 @@ class TransformerEncoderLayer(nn.Module):
         self.feed_forward = FeedForward(config)
         self.residuals = Modules[Residual](Residual(config) for _ in range(2))
 
-    def forward(self, states: Tensor, mask: Tensor, positions: RelativePositions) -> Tensor:
+    def forward(self, states: Tensor, mask: AttentionMask, positions: RelativePositions) -> Tensor:
         """Transform states [B, S, D] under a mask broadcastable to [B, H, S, S]."""
         attention_residual, feed_residual = self.residuals
         inputs = attention_residual.before(states)
@@ -147,11 +148,12 @@ class TransformerEncoder(Encoder):
         """Read ids [B, S]; the summary is the mean of the states."""
         states = self.dropout(self.positioned(source_ids))
         positions = self.relative(0, source_ids.size(1), source_ids.device)
+        mask = AttentionMask(source_mask[:, None, None, :])
         for layer in self.layers:
             if self.layer_drop():
                 continue
             run = recomputed(layer, self.recompute)
-            states = run(states, source_mask[:, None, None, :], positions)
+            states = run(states, mask, positions)
         states = self.norm(states)
         real = source_mask[:, :, None].type_as(states)
         return EncoderOutput(states, source_mask, (states * real).sum(1) / real.sum(1))
@@ -172,7 +174,7 @@ class TransformerDecoderLayer(nn.Module):
         self,
         states: Tensor,
         past: AttentionMemory | None,
-        mask: Tensor | None,
+        mask: AttentionMask | None,
         positions: RelativePositions,
         source: AttentionMemory,
         *,
@@ -256,7 +258,7 @@ class TransformerDecoder(Decoder):
 
     def start(self, encoder_output: EncoderOutput) -> TransformerState:
         """Compute the source's keys and values for the cross-attention of every layer."""
-        mask = encoder_output.mask[:, None, None, :]
+        mask = AttentionMask(encoder_output.mask[:, None, None, :])
         source = tuple(
             layer.cross_attention.build_memory(encoder_output.states, mask) for layer in self.layers
         )
@@ -275,9 +277,8 @@ class TransformerDecoder(Decoder):
         self, target_input_ids: Tensor, encoder_output: EncoderOutput, *, need_weights: bool
     ) -> DecoderOutput:
         """Read known targets at once; each position attends only to itself and previous ones."""
-        length = target_input_ids.size(1)
-        # The causal mask [T, T]: row t is True up to column t.
-        causal = torch.ones(length, length, dtype=torch.bool, device=target_input_ids.device).tril()
+        # It also hides pads from the real positions, as pads come last.
+        causal = AttentionMask.causal(target_input_ids.size(1), target_input_ids.device)
         state = self.start(encoder_output)
         skipped = {index for index in range(len(self.layers)) if self.layer_drop()}
         return self._run(target_input_ids, state, causal, skipped, need_weights=need_weights)[0]
@@ -286,7 +287,7 @@ class TransformerDecoder(Decoder):
         self,
         ids: Tensor,
         state: TransformerState,
-        mask: Tensor | None,
+        mask: AttentionMask | None,
         skipped: Collection[int] = (),
         *,
         need_weights: bool,

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from nmt.kernels.attention_mask import AttentionMask
+
 
 @dataclass(frozen=True)
 class AttentionMemory:
@@ -17,12 +19,12 @@ class AttentionMemory:
     Attributes:
         keys: [B, ..., S, K], compared with the query.
         values: [B, ..., S, D], whose weighted mean is the context.
-        mask: bool, broadcastable to scores [B, ..., T, S], True = may attend; None: all may.
+        mask: Broadcastable to scores [B, ..., T, S], True = may attend; None: all may.
     """
 
     keys: Tensor
     values: Tensor
-    mask: Tensor | None
+    mask: Tensor | AttentionMask | None
 
     def select(self, rows: Tensor) -> "AttentionMemory":
         """Return the memory of the rows of the batch with these indices [R]; R replaces B."""
