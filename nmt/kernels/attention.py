@@ -26,13 +26,24 @@ from nmt.kernels.precision import at_least_float32
 def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
     """Normalise scores [..., T, S] over S, in float32 at least, exactly 0 where the mask is False.
 
-    A row in which every position is masked gets weights of 0, not NaN.
+    A row in which every position is masked gets weights of 0, not NaN. The mask may be additive, as
+    that of `additive_mask`, if each row has a position that is not masked.
     """
     scores = at_least_float32(scores)
     if mask is None:
         return scores.softmax(dim=-1)
+    if mask.is_floating_point():
+        return (scores + mask).softmax(dim=-1)
     weights = scores.masked_fill(~mask, float("-inf")).softmax(dim=-1)
     return weights.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)
+
+
+def additive_mask(mask: Tensor, heads: Tensor) -> Tensor:
+    """Return 0 where a bool mask is True and -inf elsewhere, in the dtype of queries or keys.
+
+    Fused kernels add such a mask. From a bool mask they would compute it in every call.
+    """
+    return heads.new_zeros(mask.shape).masked_fill(~mask, float("-inf"))
 
 
 def grouped_product(heads: Tensor, others: Tensor) -> Tensor:
@@ -73,12 +84,19 @@ def torch_attention(
     """Compute `attention` by torch's fused kernel."""
     if bias is not None:
         bias = bias.type_as(query)[None]  # its kernels require all four axes
-        mask = bias if mask is None else torch.where(mask, bias, float("-inf"))
+        mask = bias if mask is None else _biased(mask, bias)
     grouped = keys.size(1) < query.size(1)
     context = functional.scaled_dot_product_attention(
         query, keys, values, attn_mask=mask, dropout_p=dropout_p, enable_gqa=grouped
     )
     return join_heads(context)
+
+
+def _biased(mask: Tensor, bias: Tensor) -> Tensor:
+    """Return an additive mask: the bias [1, H, T, S] where a mask allows attention, else -inf."""
+    if mask.is_floating_point():
+        return mask + bias
+    return torch.where(mask, bias, float("-inf"))
 
 
 def cpu_attention(
@@ -106,7 +124,8 @@ def attention(
         query: Q, [B, H, T, K].
         keys: K, [B, G, S, K]; G divides H.
         values: V, [B, G, S, K].
-        mask: bool, broadcastable to [B, H, T, S], True = may attend; None: all may.
+        mask: bool, broadcastable to [B, H, T, S], True = may attend, or outside of training that of
+            `additive_mask`; None: all may.
         bias: [H, T, S], or None.
         dropout_p: Probability of dropping a weight; 0 outside of training.
     """

@@ -43,7 +43,7 @@ class Attention(nn.Module, ABC):
         Args:
             query: [B, T, Q].
             keys: Those of `build_memory`.
-            coverage: [B, S, A], added inside the tanh; None for scores without coverage.
+            coverage: [B, T, S, A], added inside the tanh; None for scores without coverage.
             project: Called as ``project(layer, query)`` to apply a linear layer to the query.
                 `plain_project` does just that. The decoder's loop over time passes another one,
                 which computes the gradient of the layer's weight once, for all steps together.
@@ -53,16 +53,16 @@ class Attention(nn.Module, ABC):
         self,
         query: Tensor,
         memory: AttentionMemory,
-        position: int = 0,
+        positions: Tensor | None = None,
         coverage: Tensor | None = None,
         project: Project = plain_project,
     ) -> AttentionOutput:
-        """Attend from queries [B, T, Q] at the target positions from ``position`` on.
+        """Attend from queries [B, T, Q] at target positions [T], or [1] if all are the same.
 
         The positions matter only to a window; the other arguments are those of `scores`.
         """
         scores = self.scores(query, memory.keys, coverage, project)
-        weights = self._weights(scores, query, memory, position)
+        weights = self._weights(scores, query, memory, positions)
         return AttentionOutput(self.context(weights, memory.values), weights)
 
     def context(self, weights: Tensor, values: Tensor) -> Tensor:
@@ -70,13 +70,14 @@ class Attention(nn.Module, ABC):
         return torch.bmm(weights.type_as(values), values)
 
     def _weights(
-        self, scores: Tensor, query: Tensor, memory: AttentionMemory, position: int
+        self, scores: Tensor, query: Tensor, memory: AttentionMemory, positions: Tensor | None
     ) -> Tensor:
         if self.window is None:
             return masked_softmax(scores, memory.mask)
+        assert positions is not None
         assert memory.mask is not None  # [B, 1, S], multi-head [B, 1, 1, S]
         lengths = memory.mask.flatten(1).sum(1)  # [B]
-        offsets = self.window.offsets(query, lengths, scores.size(-1), position)  # [B, T, S]
+        offsets = self.window.offsets(query, lengths, scores.size(-1), positions)  # [B, T, S]
         if scores.dim() == 4:
             offsets = offsets[:, None]  # [B, 1, T, S]: the heads share the window
         weights = masked_softmax(scores, memory.mask & (offsets.abs() <= self.window.size))

@@ -4,9 +4,8 @@ Legend: B batch, T queries, S keys and values, K size of a key, D size of a valu
 no axis in the single-headed attention of an RNN decoder, and H in multi-head attention.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 
@@ -17,7 +16,8 @@ class AttentionMemory:
     Attributes:
         keys: [B, ..., S, K], compared with the query.
         values: [B, ..., S, D], whose weighted mean is the context.
-        mask: bool, broadcastable to scores [B, ..., T, S], True = may attend; None: all may.
+        mask: bool, broadcastable to scores [B, ..., T, S], True = may attend; in search also one of
+            `nmt.kernels.attention.additive_mask`; None: all may.
     """
 
     keys: Tensor
@@ -29,14 +29,6 @@ class AttentionMemory:
         mask = None if self.mask is None else self.mask.index_select(0, rows)
         return AttentionMemory(
             self.keys.index_select(0, rows), self.values.index_select(0, rows), mask
-        )
-
-    def extended(self, keys: Tensor, values: Tensor) -> "AttentionMemory":
-        """Append the keys and values of later positions; for self-attention while decoding."""
-        return replace(
-            self,
-            keys=torch.cat([self.keys, keys], dim=-2),
-            values=torch.cat([self.values, values], dim=-2),
         )
 
 
