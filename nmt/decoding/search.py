@@ -93,6 +93,17 @@ class _Candidates:
     beams: Tensor
     pieces: Tensor
 
+    def padded(self, missing: int) -> "_Candidates":
+        """Return as many more candidates of -inf, where a sentence has too few continuations."""
+        if not missing:
+            return self
+        padding = 0, missing
+        return _Candidates(
+            functional.pad(self.log_probs, padding, value=float("-inf")),
+            functional.pad(self.beams, padding),
+            functional.pad(self.pieces, padding),
+        )
+
 
 @dataclass(frozen=True)
 class _Beams(Live):
@@ -108,15 +119,16 @@ class _Beams(Live):
 
     def choose(self, logits: Tensor) -> "_Beams":
         """Make the N best unfinished candidates the new beams; see `Live.choose`."""
-        candidates = self._candidates(logits)
+        at_limit = self.at_limit
+        candidates = self._candidates(logits, at_limit)
         # A candidate of -inf is no translation: its beam is unused or its piece is excluded.
-        is_end = (candidates.pieces == EOS) & candidates.log_probs.isfinite()
+        is_end = (candidates.pieces == EOS) & (candidates.log_probs > float("-inf"))
         ended = is_end[:, : self.size] & ~self.done[:, None]
         found = self.found + ended.sum(1)
         # At least N of the 2 N best are unfinished: each beam has one continuation with EOS.
         log_probs, order = candidates.log_probs.masked_fill(is_end, float("-inf")).topk(self.size)
         pieces, parents = (of.gather(1, order) for of in (candidates.pieces, candidates.beams))
-        ends = candidates.log_probs[:, : self.size].masked_fill(~ended, float("-inf"))
+        ends = torch.where(ended, candidates.log_probs[:, : self.size], float("-inf"))
         choices = Choices(pieces, parents, ends, candidates.beams[:, : self.size])
         self.history.record(self.step, self.sentences, choices)
         return replace(
@@ -124,7 +136,7 @@ class _Beams(Live):
             decoder=self.decoder if self.size == 1 else self.decoder.reorder(parents),
             pieces=pieces,
             log_probs=log_probs,
-            done=self.done | (found >= self.size) | self.at_limit,
+            done=self.done | (found >= self.size) | at_limit,
             found=found,
             step=self.step + 1,
         )
@@ -133,7 +145,7 @@ class _Beams(Live):
         """Return only the sentences at these places [R]."""
         return replace(super().select(kept), found=self.found[kept])
 
-    def _candidates(self, logits: Tensor) -> _Candidates:
+    def _candidates(self, logits: Tensor, at_limit: Tensor) -> _Candidates:
         """Return the best continuations by the logits [A · M, V].
 
         PAD and BOS are excluded. At the maximum length only EOS is allowed.
@@ -146,14 +158,10 @@ class _Beams(Live):
         count = best.size(1)
         only_eos = functional.pad(log_probs[:, EOS, None], (0, count - 1), value=float("-inf"))
         shape = *self.log_probs.shape, count
-        at_limit = self.at_limit[:, None, None]
+        at_limit = at_limit[:, None, None]
         best = torch.where(at_limit, only_eos.view(shape), best.view(shape))
         pieces = pieces.view(shape).masked_fill(at_limit, EOS).flatten(1)
         best = (best + self.log_probs[:, :, None]).flatten(1)  # [A, M · C]
         best, order = best.topk(min(2 * self.size, best.size(1)))
-        missing = 0, 2 * self.size - best.size(1)  # with fewer continuations than 2 N
-        return _Candidates(
-            functional.pad(best, missing, value=float("-inf")),
-            functional.pad(order // count, missing),
-            functional.pad(pieces.gather(1, order), missing),
-        )
+        found = _Candidates(best, order // count, pieces.gather(1, order))
+        return found.padded(2 * self.size - best.size(1))

@@ -59,7 +59,8 @@ class Attention(nn.Module, ABC):
     ) -> AttentionOutput:
         """Attend from queries [B, T, Q] at target positions [T], or [1] if all are the same.
 
-        The positions matter only to a window; the other arguments are those of `scores`.
+        The positions matter only to a window; None: from 0 on. The other arguments are those of
+        `scores`.
         """
         scores = self.scores(query, memory.keys, coverage, project)
         weights = self._weights(scores, query, memory, positions)
@@ -74,7 +75,8 @@ class Attention(nn.Module, ABC):
     ) -> Tensor:
         if self.window is None:
             return masked_softmax(scores, memory.mask)
-        assert positions is not None
+        if positions is None:
+            positions = torch.arange(query.size(1), device=query.device)
         assert memory.mask is not None  # [B, 1, S], multi-head [B, 1, 1, S]
         lengths = memory.mask.flatten(1).sum(1)  # [B]
         offsets = self.window.offsets(query, lengths, scores.size(-1), positions)  # [B, T, S]
