@@ -18,7 +18,7 @@ from nmt.config.model import (
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
-from nmt.kernels.attention import additive_mask
+from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.linear import shared_input
 from nmt.model.attention.alibi import Alibi
 from nmt.model.attention.memory import AttentionMemory
@@ -117,7 +117,7 @@ class TransformerEncoderLayer(nn.Module):
         self.feed_forward = FeedForward(config)
         self.residuals = Modules[Residual](Residual(config) for _ in range(2))
 
-    def forward(self, states: Tensor, mask: Tensor, positions: RelativePositions) -> Tensor:
+    def forward(self, states: Tensor, mask: AttentionMask, positions: RelativePositions) -> Tensor:
         """Transform states [B, S, D] under a mask broadcastable to [B, H, S, S]."""
         attention_residual, feed_residual = self.residuals
         inputs = attention_residual.before(states)
@@ -152,11 +152,12 @@ class TransformerEncoder(Encoder):
         states = self.dropout(self.positioned(source_ids))
         steps = torch.arange(source_ids.size(1), device=source_ids.device)
         positions = self.relative(steps, steps)
+        mask = AttentionMask(source_mask[:, None, None, :])
         for layer in self.layers:
             if self.layer_drop():
                 continue
             run = recomputed(layer, self.recompute)
-            states = run(states, source_mask[:, None, None, :], positions)
+            states = run(states, mask, positions)
         states = self.norm(states)
         real = source_mask[:, :, None].type_as(states)
         return EncoderOutput(states, source_mask, (states * real).sum(1) / real.sum(1))
@@ -181,7 +182,7 @@ class TransformerDecoderLayer(nn.Module):
         self,
         states: Tensor,
         extend: Extend | None,
-        mask: Tensor | None,
+        mask: AttentionMask | None,
         positions: RelativePositions,
         source: AttentionMemory,
         *,
@@ -268,7 +269,8 @@ class TransformerDecoder(Decoder):
     def start(self, encoder_output: EncoderOutput) -> TransformerState:
         """Compute the source's keys and values for the cross-attention of every layer."""
         source = self._source(encoder_output)
-        mask = additive_mask(encoder_output.mask[:, None, None, :], source[0].keys)
+        # An additive mask, computed once for all steps and layers.
+        mask = AttentionMask(encoder_output.mask[:, None, None, :]).bias(source[0].keys)
         source = tuple(replace(memory, mask=mask) for memory in source)
         position = encoder_output.mask.new_zeros(1, dtype=torch.long)
         return TransformerState(source, GrowingMemory.of(source, position))
@@ -300,8 +302,8 @@ class TransformerDecoder(Decoder):
     ) -> DecoderOutput:
         """Read known targets at once; each position attends only to itself and previous ones."""
         steps = torch.arange(target_input_ids.size(1), device=target_input_ids.device)
-        # The causal mask [T, T]: row t is True up to column t.
-        mask = torch.ones(len(steps), len(steps), dtype=torch.bool, device=steps.device).tril()
+        # It also hides pads from the real positions, as pads come last.
+        mask = AttentionMask.causal(len(steps), steps.device)
         sources = self._source(encoder_output)
         skipped = {index for index in range(len(self.layers)) if self.layer_drop()}
         states = self.dropout(self.positioned(target_input_ids))
@@ -322,7 +324,7 @@ class TransformerDecoder(Decoder):
         )
 
     def _source(self, encoder_output: EncoderOutput) -> tuple[AttentionMemory, ...]:
-        mask = encoder_output.mask[:, None, None, :]
+        mask = AttentionMask(encoder_output.mask[:, None, None, :])
         return tuple(
             layer.cross_attention.build_memory(encoder_output.states, mask) for layer in self.layers
         )

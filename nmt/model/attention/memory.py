@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from nmt.kernels.attention_mask import AttentionMask
+
 
 @dataclass(frozen=True)
 class AttentionMemory:
@@ -16,13 +18,13 @@ class AttentionMemory:
     Attributes:
         keys: [B, ..., S, K], compared with the query.
         values: [B, ..., S, D], whose weighted mean is the context.
-        mask: bool, broadcastable to scores [B, ..., T, S], True = may attend; in search also one of
-            `nmt.kernels.attention.additive_mask`; None: all may.
+        mask: Broadcastable to scores [B, ..., T, S], True = may attend; None: all may. In search it
+            may be additive, as that of `AttentionMask.bias`.
     """
 
     keys: Tensor
     values: Tensor
-    mask: Tensor | None
+    mask: Tensor | AttentionMask | None
 
     def select(self, rows: Tensor) -> "AttentionMemory":
         """Return the memory of the rows of the batch with these indices [R]; R replaces B."""

@@ -8,6 +8,7 @@ multi-query (Shazeer 2019), between them grouped-query attention (Ainslie et al.
 from torch import Tensor, nn
 
 from nmt.kernels import attention as sdpa
+from nmt.kernels.attention_mask import AttentionMask
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.attention.rotary import rotate
@@ -51,11 +52,14 @@ class MultiHeadAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def build_memory(
-        self, states: Tensor, mask: Tensor | None, positions: RelativePositions = NO_POSITIONS
+        self,
+        states: Tensor,
+        mask: Tensor | AttentionMask | None,
+        positions: RelativePositions = NO_POSITIONS,
     ) -> AttentionMemory:
         """Project states [B, S, memory_size], at these positions, to keys and values [B, G, S, K].
 
-        The bool mask is broadcastable to [B, H, T, S], True = may attend; None: all may.
+        The mask is broadcastable to [B, H, T, S], True = may attend; None: all may.
         """
         keys, values = sdpa.split_keys_values(self.key_value_projection(states), self.num_kv_heads)
         keys = keys if self.key_norm is None else self.key_norm(keys)
