@@ -25,8 +25,7 @@ def search_batches(lengths: Sequence[int], size: int, tokens: int | None) -> Ite
     """Yield the indices of the sentences of each batch, the longest sentences first.
 
     Args:
-        lengths: Pieces of each sentence, EOS included. A sentence of length 1 is blank and is in no
-            batch.
+        lengths: Pieces of each sentence, EOS included. One of length 1 is blank and in no batch.
         size: Sentences of a batch.
         tokens: Source pieces of a batch, pads included; it replaces ``size``. None: there is none.
     """
