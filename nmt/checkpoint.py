@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmt.checkpoint_names import BEST, LAST
 from nmt.config.plain import from_mapping, to_mapping
 from nmt.config.schema import Config
 from nmt.durable_file import DISK_IS_FULL, write_durably
@@ -226,8 +227,8 @@ def find_checkpoint(model: Path) -> Path:
         if model.exists():
             return model
         raise UserError(f"there is no run or checkpoint {model}")
-    for name in ("best.pt", "last.pt"):
+    for name in (BEST, LAST):
         path = model / "checkpoints" / name
         if path.exists():
             return path
-    raise UserError(f"{model} has no checkpoints/best.pt or last.pt; is it a run folder?")
+    raise UserError(f"{model} has no checkpoints/{BEST} or {LAST}; is it a run folder?")

@@ -56,6 +56,7 @@ FORBIDDEN = {  # a part of nmt, and the parts that it must not import
     "decoding": ("training", "evaluation", "reporting"),
     "evaluation": ("training",),
     "training": ("decoding", "evaluation", "checkpoint"),
+    "checkpoint_names": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "durable_file": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "errors": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "process_exit": ("config", "text", "data", "model", "training", "decoding", "evaluation"),

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from nmt.config.data import TokenizerConfig, TokenizerKind
+from nmt.config.data import SPECIAL_PIECES, TokenizerConfig, TokenizerKind
 
-_SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 _BYTES = {f"<0x{byte:02X}>" for byte in range(256)}
 _WORD_START = "\u2581"  # SentencePiece's mark of a space
 
@@ -37,7 +36,7 @@ def _symbols(symbols: list[str]) -> Iterator[str]:
     for symbol in symbols:
         if not symbol:
             yield "tokenizer.symbols has an empty one; drop it"
-        elif symbol in _SPECIALS or symbol in _BYTES:
+        elif symbol in SPECIAL_PIECES or symbol in _BYTES:
             yield f"tokenizer.symbols has {symbol!r}, which is a piece already; drop it"
         elif not symbol.isprintable() or " " in symbol or _WORD_START in symbol:
             yield f"tokenizer.symbols has {symbol!r}: a symbol has no spaces or control characters"

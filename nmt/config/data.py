@@ -311,6 +311,10 @@ class HuggingFaceDataConfig(DataConfig):
     )
 
 
+SPECIAL_PIECES = ("<pad>", "<unk>", "<s>", "</s>")
+"""The surface of the special tokens, by id; `nmt.text.special_tokens` names the ids."""
+
+
 @dataclass(kw_only=True)
 class TokenizerConfig:
     """SentencePiece, trained on the training side of the corpus, or given as a model."""

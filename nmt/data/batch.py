@@ -1,7 +1,7 @@
 """Padded batches for teacher forcing. Legend: B batch, S source length, T target length."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from nmt.data.encoded import EncodedCorpus
 from nmt.data.length_batches import Indices
 from nmt.data.padding import Ids, PaddedPairs, RaggedRows, pad_corpus_pairs, pad_pairs
 from nmt.text.special_tokens import EOS, PAD
+
+IGNORED = -100
+"""The target of a position without a piece to predict: torch's ``ignore_index``."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,9 @@ class Batch:
             in ascending order. None until `to` computes them.
         source_lengths: [B] int64, always on the CPU, the real pieces of each source: cuDNN needs
             them on the host. None until `to` computes them.
+        fixed_shape: Whether the loss reads all B · T positions, with targets of `IGNORED` at pads,
+            so that its tensors have the same shapes in every batch of this shape. A GPU can then
+            replay one captured pass for all of them.
     """
 
     source_ids: Tensor
@@ -41,6 +47,7 @@ class Batch:
     alignment: Tensor | None = None
     target_positions: Tensor | None = None
     source_lengths: Tensor | None = None
+    fixed_shape: bool = False
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device; the copy to a GPU is asynchronous.
@@ -48,20 +55,39 @@ class Batch:
         Target positions and source lengths are computed before the copy: on a GPU, the host would
         have to wait for them.
         """
-        return Batch(
-            _moved(self.source_ids, device),
-            _moved(self.source_mask, device),
-            _moved(self.target_input_ids, device),
-            _moved(self.target_output_ids, device),
-            self.num_tokens,
-            None if self.alignment is None else _moved(self.alignment, device),
-            _moved(self._positions(), device),
-            self.source_mask.sum(1).cpu() if self.source_lengths is None else self.source_lengths,
+        lengths = self.source_mask.sum(1).cpu() if self.source_lengths is None else None
+        ready = replace(
+            self,
+            target_positions=None if self.fixed_shape else self._positions(),
+            source_lengths=self.source_lengths if lengths is None else lengths,
+        )
+        return ready.map(lambda tensor: _moved(tensor, device))
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
+        """Return the batch with each tensor that the device reads replaced by a function of it."""
+        positions, alignment = self.target_positions, self.alignment
+        return replace(
+            self,
+            source_ids=function(self.source_ids),
+            source_mask=function(self.source_mask),
+            target_input_ids=function(self.target_input_ids),
+            target_output_ids=function(self.target_output_ids),
+            alignment=None if alignment is None else function(alignment),
+            target_positions=None if positions is None else function(positions),
         )
 
     def at_targets(self, values: Tensor) -> Tensor:
-        """Return the rows of values [B, T, ...] that belong to pieces to predict, as [N, ...]."""
-        return values.flatten(0, 1).index_select(0, self._positions())
+        """Return the rows of values [B, T, ...] that belong to pieces to predict, as [N, ...].
+
+        N is B · T where the batch has a fixed shape; see `targets`.
+        """
+        rows = values.flatten(0, 1)
+        return rows if self.fixed_shape else rows.index_select(0, self._positions())
+
+    def targets(self) -> Tensor:
+        """Return the target of each row of `at_targets`, [N]; `IGNORED` at a pad."""
+        targets = self.at_targets(self.target_output_ids)
+        return targets.masked_fill(targets == PAD, IGNORED) if self.fixed_shape else targets
 
     def _positions(self) -> Tensor:
         if self.target_positions is not None:

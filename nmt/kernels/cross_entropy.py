@@ -29,7 +29,12 @@ def plain_cross_entropy(
 
 
 def projected_cross_entropy(
-    hidden: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    label_smoothing: float,
+    *,
+    ignores: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Return the summed cross-entropy of logits ``hidden @ weight.T``, a chunk of rows at a time.
 
@@ -42,8 +47,9 @@ def projected_cross_entropy(
     Args:
         hidden: [N, O].
         weight: [V, O], of the output layer.
-        targets: [N].
+        targets: [N]; a row whose target is -100, torch's ``ignore_index``, counts for nothing.
         label_smoothing: e.
+        ignores: Whether there may be such targets.
 
     Returns:
         The smoothed sum, and the sum of the exact negative log-likelihood (no gradient), in nats.
@@ -53,7 +59,7 @@ def projected_cross_entropy(
         weight exactly, and that of the hidden vectors too if they are float32; if they are
         bfloat16, it is rounded.
     """
-    if dispatch.cross_entropy_path() is KernelPath.PLAIN:
+    if ignores or dispatch.cross_entropy_path() is KernelPath.PLAIN:
         return plain_cross_entropy(hidden, weight, targets, label_smoothing)
     needs_gradient = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     dtype = dispatch.product_dtype(hidden)

@@ -110,7 +110,8 @@ def target_loss(
     smoothed, exact = projected_cross_entropy(
         batch.at_targets(hidden),
         model.output.weight,
-        batch.at_targets(batch.target_output_ids),
+        batch.targets(),
         label_smoothing,
+        ignores=batch.fixed_shape,
     )
     return Loss(smoothed, exact, batch.num_tokens)

@@ -8,6 +8,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from nmt.checkpoint_names import AVERAGED, BEST, LAST
 from nmt.config.plain import (
     changeable_settings,
     flatten,
@@ -31,9 +32,9 @@ class RunFolder:
         """Refer to a folder; nothing is written yet."""
         self.path = path
         self.checkpoints = path / "checkpoints"
-        self.last = self.checkpoints / "last.pt"
-        self.best = self.checkpoints / "best.pt"
-        self.averaged = self.checkpoints / "averaged.pt"
+        self.last = self.checkpoints / LAST
+        self.best = self.checkpoints / BEST
+        self.averaged = self.checkpoints / AVERAGED
         self.tensorboard = path / "tensorboard"
         self.attention = path / "attention"
         self.metrics = path / "metrics.jsonl"

@@ -19,6 +19,7 @@ from nmt.checkpoint import (
     load_checkpoint,
     write_checkpoint,
 )
+from nmt.checkpoint_names import BEST, LAST
 from nmt.config.schema import Config
 from nmt.errors import UserError
 from nmt.run.folder import RunFolder
@@ -74,7 +75,7 @@ class RunCheckpoints:
         elif damaged:
             raise UserError(
                 f"{self._folder.checkpoints} has no intact checkpoint; nothing was changed: "
-                f"put a copy of {kept_checkpoints.LAST} there, or remove "
+                f"put a copy of {LAST} there, or remove "
                 f"{', '.join(file.name for file in damaged)} to start from scratch"
             )
         return found
@@ -143,11 +144,11 @@ class RunCheckpoints:
         if settings.save_in_background:
             weights, training = kept_checkpoints.copied((weights, training))
         state = Checkpoint(self._config, self._tokenizers, weights, training, scores, update)
-        if name == kept_checkpoints.LAST:
+        if name == LAST:
             self._kept.save_last(update, lambda: encode_checkpoint(state))
             return
         value = kept_checkpoints.score(scores, settings.best_metric)
-        is_best = name == kept_checkpoints.BEST
+        is_best = name == BEST
         self._kept.save_validated(
             update, value, best=is_best, encode=lambda: encode_checkpoint(state)
         )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nmt.config.data import TokenizerKind
+from nmt.config.data import SPECIAL_PIECES, TokenizerKind
 from nmt.errors import UserError
 from nmt.text.model_file import (
     BYTE,
@@ -15,11 +15,11 @@ from nmt.text.model_file import (
 )
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK, WORD_START
 
-_SPECIALS = (  # id, fields of the trainer's settings for id and name, the usual name
-    (PAD, 43, 48, "<pad>"),
-    (UNK, 40, 45, "<unk>"),
-    (BOS, 41, 46, "<s>"),
-    (EOS, 42, 47, "</s>"),
+_SPECIALS = (  # id, fields of the trainer's settings for id and name
+    (PAD, 43, 48),
+    (UNK, 40, 45),
+    (BOS, 41, 46),
+    (EOS, 42, 47),
 )
 _VOCABULARY_SIZE = 4  # field of the trainer's settings
 
@@ -52,7 +52,8 @@ def import_model(model: bytes, symbols: Sequence[str] = ()) -> bytes:
 
 def _order_specials(parts: ModelFile) -> None:
     specials = []
-    for special, _, name_setting, usual_name in _SPECIALS:
+    for special, _, name_setting in _SPECIALS:
+        usual_name = SPECIAL_PIECES[special]
         piece_type = UNKNOWN if special == UNK else CONTROL
         name = parts.text(name_setting, usual_name) or usual_name
         found = [p for p in parts.pieces if p.surface == name or piece_type == UNKNOWN == p.type]
@@ -62,7 +63,7 @@ def _order_specials(parts: ModelFile) -> None:
     taken = {piece.surface for piece in specials}
     others = [piece for piece in parts.pieces if piece.surface not in taken]
     parts.pieces = [*specials, *others]
-    for piece, (special, id_setting, name_setting, _) in zip(specials, _SPECIALS, strict=True):
+    for piece, (special, id_setting, name_setting) in zip(specials, _SPECIALS, strict=True):
         parts.set(id_setting, special)
         parts.set(name_setting, piece.surface)
 

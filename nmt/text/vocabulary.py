@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 import sentencepiece
 
-from nmt.config.data import TokenizerConfig, TokenizerKind
+from nmt.config.data import SPECIAL_PIECES, TokenizerConfig, TokenizerKind
 from nmt.text.special_tokens import WORD_START
 
 MAX_SENTENCE_BYTES = 1 << 16
@@ -18,7 +18,6 @@ _RESERVED = "\u2585"  # SentencePiece's symbol for rare characters; it skips lin
 _BOUNDARY = "\x1f"  # SentencePiece's replacement for symbols
 _LONGEST_PIECE = 16  # characters
 _SEEDS = 1_000_000  # maximum number of seed pieces of the unigram trainer
-_SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 _BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 _CHUNK = 1000  # sentences whose words are counted together
 _SMALL = 100_000  # characters of distinct words up to which their substrings are enumerated
@@ -77,7 +76,7 @@ def _fixed_pieces(config: TokenizerConfig) -> list[str]:
     symbols = list(config.symbols)
     if config.name == TokenizerKind.WORD:  # with and without the mark of the beginning of a word
         symbols += [WORD_START + symbol for symbol in symbols]
-    return [*_SPECIALS, *symbols, *(_BYTES if config.byte_fallback else ())]
+    return [*SPECIAL_PIECES, *symbols, *(_BYTES if config.byte_fallback else ())]
 
 
 def _normalized(words: Mapping[str, int], rule: str, fixed: list[str]) -> Counter[str]:

@@ -15,11 +15,11 @@ from typing import Any
 
 from torch import Tensor
 
+from nmt.checkpoint_names import BEST, LAST
 from nmt.config.training_settings import BestMetric, TrainingConfig
 from nmt.durable_file import remove_partial_files
 from nmt.errors import UserError
 
-LAST, BEST = "last.pt", "best.pt"
 _EARLIER = re.compile(r"update-(\d+)\.pt")
 _RUNNER_UP = re.compile(r"best-update-(\d+)\.pt")
 

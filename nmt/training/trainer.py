@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from nmt import processes, runtime
+from nmt.checkpoint_names import BEST, LAST
 from nmt.config.schema import Config
 from nmt.config.training_settings import TrainingConfig
 from nmt.data.batch import Batch
@@ -128,7 +129,7 @@ class Trainer:
             while progress.update != progress.validated_update:  # again after each rewind
                 self._validate()
             progress.seconds = time.monotonic() - started
-            self._save(kept_checkpoints.LAST)
+            self._save(LAST)
         return reason or StopReason.MAX_UPDATES
 
     def _update(self, batches: list[Batch]) -> None:
@@ -219,7 +220,7 @@ class Trainer:
         value = kept_checkpoints.score(scalars, training.best_metric)
         is_best = self.progress.validated(value, scalars["loss"], self.config.schedule)
         if is_best or training.keep_best > 1:
-            name = kept_checkpoints.BEST if is_best else kept_checkpoints.runner_up(update)
+            name = BEST if is_best else kept_checkpoints.runner_up(update)
             self._services.save(name, update, self.updater.weights(), None, scalars)
         return is_best
 
@@ -230,7 +231,7 @@ class Trainer:
             return
         self._read_results()
         if reason is not None or not self.progress.skipped_in_row:
-            self._save(kept_checkpoints.LAST)
+            self._save(LAST)
 
     def _save(self, name: str) -> None:
         self._read_results()

@@ -1,10 +1,12 @@
 """Batches: targets are shifted by one, masks are true on real pieces."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from nmt.data.batch import collate, collate_pairs, pad, source_batch
+from nmt.data.batch import IGNORED, collate, collate_pairs, pad, source_batch
 from nmt.data.encoded import EncodedCorpus, PieceSequences
 from nmt.text.special_tokens import BOS, EOS, PAD
 
@@ -86,3 +88,11 @@ def test_a_gathered_batch_is_the_batch_of_its_lists(kind: type, index: type) -> 
         assert torch.equal(mine, other), name
     assert torch.equal(found.source_mask, found.source_ids != PAD)
     assert found.target_output_ids.eq(EOS).sum() == 20
+
+
+def test_a_batch_of_fixed_shape_reads_all_positions_and_ignores_pads() -> None:
+    batch = replace(collate([[4], [4]], [[7, 8], [5]]), fixed_shape=True)
+    assert batch.targets().tolist() == [7, 8, EOS, 5, EOS, IGNORED]
+    hidden = torch.randn(2, 3, 4)
+    assert torch.equal(batch.at_targets(hidden), hidden.flatten(0, 1))
+    assert batch.to(torch.device("cpu")).target_positions is None, "their number would vary"

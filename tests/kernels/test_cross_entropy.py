@@ -166,3 +166,18 @@ def test_the_loss_is_its_plain_formulation(
     agree([part.detach() for part in found], [part.detach() for part in expected], dtype)
     assert not expected[1].requires_grad
     agree(torch.autograd.grad(found[0], leaves), torch.autograd.grad(expected[0], leaves), dtype)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_ignored_targets_count_for_nothing(smoothing: float) -> None:
+    hidden, weight, targets = inputs()
+    real = torch.arange(N) % 3 != 0
+    marked = targets.masked_fill(~real, -100)
+    found = projected_cross_entropy(hidden, weight, marked, smoothing, ignores=True)
+    expected = projected_cross_entropy(hidden[real], weight, targets[real], smoothing)
+    torch.testing.assert_close(found, expected)
+    grad_hidden, grad_weight = gradients(found[0], hidden, weight)
+    wanted_hidden, wanted_weight = gradients(expected[0], hidden, weight)
+    torch.testing.assert_close(grad_hidden, wanted_hidden)
+    torch.testing.assert_close(grad_weight, wanted_weight)
+    assert not grad_hidden[~real].any(), "an ignored row has no gradient"

@@ -1,0 +1,4 @@
+"""The names of the checkpoints in a run folder, defined only here."""
+
+LAST, BEST, AVERAGED = "last.pt", "best.pt", "averaged.pt"
+"""The newest checkpoint, the best by its validation score, and the mean of several."""
