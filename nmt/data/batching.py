@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 
 from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.length_batches import Indices, LengthKeys, batch_shapes, batches_by_key
 from nmt.data.mixture import epoch_counts, epoch_members, source_weights
+from nmt.data.padding import PaddedPairs, RaggedRows, pad_pairs
 from nmt.errors import UserError
 
 
@@ -31,7 +33,8 @@ class PlannedUpdate:
     """The pairs of one update.
 
     Attributes:
-        batches: Indices of the pairs of each batch in this process's share; a share may be empty.
+        batches: Indices of the pairs of each batch in this process's share; a share may be empty,
+            or more than one batch.
         epoch: The epoch of the update.
         after: The state after the update.
     """
@@ -155,8 +158,22 @@ class UpdateBatches:
                 update, waiting = waiting, list(islice(batches, self._accumulation))
                 position += 1
                 after = BatchingState(epoch, position) if waiting else BatchingState(epoch + 1)
-                yield PlannedUpdate([batch[self._share] for batch in update], epoch, after)
+                shares = [share for batch in update for share in self._own(batch)]
+                yield PlannedUpdate(shares, epoch, after)
             epoch, position = epoch + 1, 0
+
+    def _own(self, batch: Indices) -> list[Indices]:
+        """Return this process's share of a batch, as one or several batches."""
+        return [batch[self._share]]
+
+    def pad(
+        self,
+        sources: RaggedRows,
+        targets: RaggedRows,
+        links: Sequence[npt.NDArray[np.int32]] | None = None,
+    ) -> PaddedPairs:
+        """Make the arrays of a batch; see `pad_pairs`."""
+        return pad_pairs(sources, targets, links)
 
     def updates_per_epoch(self) -> int:
         """Return the number of updates in the current epoch."""
