@@ -68,9 +68,9 @@ def packed_attention(
     path = dispatch.packed_attention_path(query, dtype, dropout_p)
     if path is PackedPath.EXPLICIT:
         return attention(query, keys, values, mask.explicit, None, dropout_p)
-    heads = [part.to(dtype)[0].transpose(0, 1) for part in (query, keys, values)]
+    q, k, v = (part.to(dtype)[0].transpose(0, 1) for part in (query, keys, values))
     kernel = flash_attention if path is PackedPath.FLASH else efficient_attention
-    return kernel(*heads, mask, dropout_p).flatten(1)[None]
+    return kernel(q, k, v, mask, dropout_p).flatten(1)[None]
 
 
 def flash_attention(

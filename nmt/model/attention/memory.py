@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from nmt.kernels.packed_attention import SentenceMask
+
 
 @dataclass(frozen=True)
 class AttentionMemory:
@@ -18,11 +20,13 @@ class AttentionMemory:
         keys: [B, ..., S, K], compared with the query.
         values: [B, ..., S, D], whose weighted mean is the context.
         mask: bool, broadcastable to scores [B, ..., T, S], True = may attend; None: all may.
+        sentences: In place of a mask, the sentences of a packed row, B = 1.
     """
 
     keys: Tensor
     values: Tensor
     mask: Tensor | None
+    sentences: SentenceMask | None = None
 
     def select(self, rows: Tensor) -> "AttentionMemory":
         """Return the memory of the rows of the batch with these indices [R]; R replaces B."""

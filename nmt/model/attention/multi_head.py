@@ -8,6 +8,7 @@ multi-query (Shazeer 2019), between them grouped-query attention (Ainslie et al.
 from torch import Tensor, nn
 
 from nmt.kernels import attention as sdpa
+from nmt.kernels.packed_attention import SentenceMask, packed_attention
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.attention.rotary import rotate
@@ -51,15 +52,22 @@ class MultiHeadAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def build_memory(
-        self, states: Tensor, mask: Tensor | None, positions: RelativePositions = NO_POSITIONS
+        self,
+        states: Tensor,
+        mask: Tensor | SentenceMask | None,
+        positions: RelativePositions = NO_POSITIONS,
     ) -> AttentionMemory:
         """Project states [B, S, memory_size], at these positions, to keys and values [B, G, S, K].
 
-        The bool mask is broadcastable to [B, H, T, S], True = may attend; None: all may.
+        The bool mask is broadcastable to [B, H, T, S], True = may attend; None: all may. The mask
+        of a packed row is its sentences.
         """
         keys, values = sdpa.split_keys_values(self.key_value_projection(states), self.num_kv_heads)
         keys = keys if self.key_norm is None else self.key_norm(keys)
-        return AttentionMemory(rotate(keys, positions.rotation), values, mask)
+        keys = rotate(keys, positions.rotation)
+        if isinstance(mask, SentenceMask):
+            return AttentionMemory(keys, values, None, mask)
+        return AttentionMemory(keys, values, mask)
 
     def queries(self, query: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
         """Project queries [B, T, D] to heads [B, H, T, K]."""
@@ -75,8 +83,18 @@ class MultiHeadAttention(nn.Module):
         need_weights: bool,
         positions: RelativePositions = NO_POSITIONS,
     ) -> AttentionOutput:
-        """Attend from queries [B, T, D] -> context [B, T, D], weights [B, H, T, S] if needed."""
+        """Attend from queries [B, T, D] -> context [B, T, D], weights [B, H, T, S] if needed.
+
+        Raises:
+            ValueError: The row is packed, and weights or positions are needed that act on pairs.
+        """
         heads, keys, values = self.queries(query, positions), memory.keys, memory.values
+        if memory.sentences is not None:
+            if need_weights or not self.can_fuse or positions.bias is not None:
+                raise ValueError("attention in packed rows has no weights, biases or distances")
+            rate = self.dropout.rate
+            joined = packed_attention(heads, keys, values, memory.sentences, rate)
+            return AttentionOutput(self.output_projection(joined), None)
         if need_weights or not self.can_fuse:
             weights = sdpa.masked_softmax(self.scores(heads, keys, positions), memory.mask)
             context = self.context(self.dropout(weights), values, positions)
