@@ -49,7 +49,7 @@ def prepare_corpus(
         with_links=config.training.guided_alignment.weight > 0,
         feedback=PreparationFeedback(progress, console),
     )
-    data, tokenizers = config.data, corpus.tokenizers
+    data = config.data
     tested = 0 if corpus.text.test is None else len(corpus.text.test)
     for line in corpus.describe():
         console(line)
@@ -58,18 +58,22 @@ def prepare_corpus(
         f"{len(corpus.train):,} training pairs, {len(corpus.text.valid):,} validation, "
         f"{tested:,} test"
     )
-    console(
-        f"tokenizer {config.tokenizer.model or config.tokenizer.name}, "
-        f"{len(tokenizers.source):,} pieces"
-        f"{'' if tokenizers.joint else f' and {len(tokenizers.target):,}'}; "
-        f"{'found prepared' if corpus.from_cache else 'prepared'} "
-        f"in {time.monotonic() - began:.1f} s"
-    )
+    console(f"{_tokenizer(config, corpus)} in {time.monotonic() - began:.1f} s")
     for line in _split_tags(config, corpus):
         console(line)
     if config.training.batch_tokens:  # auto is resolved later, by measuring
         console(_cost(config, corpus, shapes))
     return corpus
+
+
+def _tokenizer(config: Config, corpus: PreparedCorpus) -> str:
+    tokenizers = corpus.tokenizers
+    return (
+        f"tokenizer {config.tokenizer.model or config.tokenizer.name}, "
+        f"{len(tokenizers.source):,} pieces"
+        f"{'' if tokenizers.joint else f' and {len(tokenizers.target):,}'}; "
+        f"{'found prepared' if corpus.from_cache else 'prepared'}"
+    )
 
 
 def _check_models(tokenizer: TokenizerConfig) -> None:

@@ -99,13 +99,17 @@ class Trainer:
         self._read_every = read_every if self.updater.checks_on_device else 1
         self.progress.precision = str(self.updater.precision.dtype).removeprefix("torch.")
         self._guard = DivergenceGuard(config, services.keep_bad_update, services.reload_checkpoint)
-        dtype = self.updater.precision.dtype
-        self.shapes = settle_batch_shapes(config, self._device, dtype, services.report)
-        self.progress.batch_shapes = self.shapes.value
+        self.shapes = self._settle_shapes()
         self._make_loader = partial(_loader, corpus, samplers, self.shapes)
         self._loader = self._make_loader(config)
         self._window = MetricWindow()
         self._unread: list[StepResult] = []
+
+    def _settle_shapes(self) -> BatchShapes:
+        dtype, report = self.updater.precision.dtype, self._services.report
+        shapes = settle_batch_shapes(self.config, self._device, dtype, report)
+        self.progress.batch_shapes = shapes.value
+        return shapes
 
     def train(self) -> StopReason:
         """Train until the budget is spent, and return the reason for stopping.
@@ -262,8 +266,8 @@ class Trainer:
         if earlier == self.shapes or not progress.position:
             return BatchingState(progress.epoch, progress.position)
         self._services.report(
-            f"the batches were {earlier} so far and are {self.shapes} now, which orders the pairs "
-            f"anew: training continues with epoch {progress.epoch + 2}"
+            f"the batches were {earlier} so far and are {self.shapes} now, in another order of the "
+            f"pairs: training continues with epoch {progress.epoch + 2}"
         )
         return BatchingState(progress.epoch + 1)
 
