@@ -165,7 +165,7 @@ def test_plain_kernels_and_missing_names_leave_the_explicit_path(
         assert dispatch.packed_attention_path(query, query.dtype, 0) is PackedPath.EFFICIENT
         patch.setattr(dispatch, "efficient_by_offsets", None)
         assert dispatch.packed_attention_path(query, query.dtype, 0) is PackedPath.EXPLICIT
-    dispatch.set_kernels("plain")
+    monkeypatch.setattr(dispatch._Selection, "kernels", dispatch.Kernels.PLAIN)
     assert dispatch.packed_attention_path(query, query.dtype, 0) is PackedPath.EXPLICIT
 
 
