@@ -16,9 +16,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nmt.kernels import dispatch
 from nmt.kernels.attention import naive_attention
-from nmt.kernels.dispatch import PackedPath
 from nmt.kernels.packed_attention import SentenceMask, packed_attention
 from nmt.kernels.packed_check import Heads, packed_attention_fault
+from nmt.kernels.packed_path import PackedPath, packed_attention_path
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 HALF = torch.bfloat16, torch.float16
@@ -153,7 +153,7 @@ def test_the_path_depends_on_device_dtype_head_size_and_dropout(
     device: torch.device, dtype: torch.dtype, size: int, dropout: float, path: PackedPath
 ) -> None:
     query = torch.empty(1, 2, 3, size, device=device, dtype=dtype)
-    assert dispatch.packed_attention_path(query, dtype, dropout) is path
+    assert packed_attention_path(query, dtype, dropout) is path
 
 
 def test_plain_kernels_and_missing_names_leave_the_explicit_path(
@@ -162,11 +162,11 @@ def test_plain_kernels_and_missing_names_leave_the_explicit_path(
     query = torch.empty(1, 2, 3, 64, device=META, dtype=torch.bfloat16)
     with monkeypatch.context() as patch:
         patch.setattr(dispatch, "flash_by_offsets", None)
-        assert dispatch.packed_attention_path(query, query.dtype, 0) is PackedPath.EFFICIENT
+        assert packed_attention_path(query, query.dtype, 0) is PackedPath.EFFICIENT
         patch.setattr(dispatch, "efficient_by_offsets", None)
-        assert dispatch.packed_attention_path(query, query.dtype, 0) is PackedPath.EXPLICIT
+        assert packed_attention_path(query, query.dtype, 0) is PackedPath.EXPLICIT
     monkeypatch.setattr(dispatch._Selection, "kernels", dispatch.Kernels.PLAIN)
-    assert dispatch.packed_attention_path(query, query.dtype, 0) is PackedPath.EXPLICIT
+    assert packed_attention_path(query, query.dtype, 0) is PackedPath.EXPLICIT
 
 
 # ------------------------------------------------------------------------------ the check
