@@ -124,6 +124,25 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     return torch.float32 if processes.any(not native) else torch.bfloat16
 
 
+def pick_search_precision(name: str, device: torch.device) -> torch.dtype:
+    """Return the dtype of a trained model's products; ``auto`` is float32 except on CUDA.
+
+    Raises:
+        UserError: The name is unknown, or it is float16 on a device other than CUDA.
+    """
+    if name not in (*PRECISIONS, "auto"):
+        known = ", ".join(("auto", *PRECISIONS))
+        raise UserError(f"precision {name!r} is unknown: choose one of {known}")
+    if device.type != "cuda":
+        if name == "float16":
+            raise UserError(
+                f"precision float16 is for CUDA devices, and this one is {device.type}: choose "
+                "auto, bfloat16 or float32"
+            )
+        return PRECISIONS.get(name, torch.float32)
+    return pick_precision(name, device)
+
+
 @cache
 def _cpu_gains_by_bfloat16() -> bool:
     """Measure a matrix product in both dtypes, in CPU time, which other processes do not affect."""

@@ -75,3 +75,12 @@ def test_a_cuda_device_is_used_without_the_attention_of_cudnn(
         assert not torch.backends.cuda.cudnn_sdp_enabled()
     finally:
         torch.backends.cuda.enable_cudnn_sdp(before)
+
+
+def test_a_search_computes_in_float32_except_on_cuda() -> None:
+    cpu = torch.device("cpu")
+    assert runtime.pick_search_precision("auto", cpu) == torch.float32
+    assert runtime.pick_search_precision("bfloat16", cpu) == torch.bfloat16
+    for name, match in (("float16", "float16 is for CUDA"), ("half", "'half' is unknown")):
+        with pytest.raises(UserError, match=match):
+            runtime.pick_search_precision(name, cpu)

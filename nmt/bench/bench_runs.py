@@ -143,6 +143,7 @@ def _trained_model(options: DecodeOptions, console: Console) -> tuple[Translator
         device=options.device,
         beam_size=options.beam_size,
         batch_size=options.batch_size,
+        precision="auto",
     )
     if options.source is not None:
         return translator, read_lines(options.source)
@@ -156,6 +157,7 @@ def _new_model(options: DecodeOptions, console: Console) -> tuple[Translator, Se
     bench = Contestant(config, console, planned=1).bench
     translator = bench.translator
     translator.decoding = _decoding_config(config.decoding, options)
+    translator.by_sentences = options.batch_size is not None
     text = bench.corpus.text.valid.source
     return translator, text if options.source is None else read_lines(options.source)
 

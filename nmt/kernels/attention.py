@@ -23,12 +23,15 @@ from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.dropout import DiscreteRate, discrete_rate, dropout
 from nmt.kernels.precision import at_least_float32
 
+Mask = Tensor | AttentionMask
+"""A bool tensor, or the mask of a whole stack of layers."""
 
-def masked_softmax(scores: Tensor, mask: Tensor | AttentionMask | None) -> Tensor:
+
+def masked_softmax(scores: Tensor, mask: Mask | None) -> Tensor:
     """Normalise scores [..., T, S] over S, in float32 at least, exactly 0 where the mask is False.
 
     A row in which every position is masked gets weights of 0, not NaN. An `AttentionMask` has no
-    such row.
+    such row, nor has an additive mask, as that of `AttentionMask.bias`.
     """
     scores = at_least_float32(scores)
     if isinstance(mask, AttentionMask) and not dispatch.on_cpu(scores):
@@ -36,6 +39,8 @@ def masked_softmax(scores: Tensor, mask: Tensor | AttentionMask | None) -> Tenso
     mask = allowed(mask)
     if mask is None:
         return scores.softmax(dim=-1)
+    if mask.is_floating_point():
+        return (scores + mask).softmax(dim=-1)
     weights = scores.masked_fill(~mask, float("-inf")).softmax(dim=-1)
     return weights.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)
 
@@ -71,7 +76,7 @@ def torch_attention(
     query: Tensor,
     keys: Tensor,
     values: Tensor,
-    mask: Tensor | AttentionMask | None,
+    mask: Mask | None,
     bias: Tensor | None = None,
     dropout_p: float = 0.0,
 ) -> Tensor:
@@ -79,8 +84,7 @@ def torch_attention(
     causal = False
     if bias is not None:
         bias = bias.type_as(query)[None]  # its kernels require all four axes
-        mask = allowed(mask)
-        mask = bias if mask is None else torch.where(mask, bias, float("-inf"))
+        mask = bias if mask is None else _biased(mask, bias)
     elif isinstance(mask, AttentionMask):
         causal = mask.is_causal and not dispatch.on_cpu(query)
         mask = _for_fused_kernel(mask, query)
@@ -95,6 +99,14 @@ def torch_attention(
         enable_gqa=grouped,
     )
     return join_heads(context)
+
+
+def _biased(mask: Tensor | AttentionMask, bias: Tensor) -> Tensor:
+    """Return an additive mask: the bias [1, H, T, S] where a mask allows attention, else -inf."""
+    if isinstance(mask, Tensor) and mask.is_floating_point():
+        return mask + bias
+    may_attend = mask.allowed if isinstance(mask, AttentionMask) else mask
+    return torch.where(may_attend, bias, float("-inf"))
 
 
 def _for_fused_kernel(mask: AttentionMask, query: Tensor) -> Tensor | None:
@@ -119,7 +131,7 @@ def attention(
     query: Tensor,
     keys: Tensor,
     values: Tensor,
-    mask: Tensor | AttentionMask | None,
+    mask: Mask | None,
     bias: Tensor | None = None,
     dropout_p: float = 0.0,
 ) -> Tensor:
@@ -129,7 +141,8 @@ def attention(
         query: Q, [B, H, T, K].
         keys: K, [B, G, S, K]; G divides H.
         values: V, [B, G, S, K].
-        mask: broadcastable to [B, H, T, S], True = may attend; None: all may.
+        mask: broadcastable to [B, H, T, S], True = may attend; None: all may. In search it may be
+            additive, as that of `AttentionMask.bias`.
         bias: [H, T, S], or None.
         dropout_p: Probability of dropping a weight; 0 outside of training.
     """

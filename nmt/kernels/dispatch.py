@@ -183,6 +183,11 @@ def _are_side_by_side(heads: Tensor) -> bool:
     return unit == 1 and between_heads == size and between_rows >= num_heads * size
 
 
+def repeats_shapes(inputs: Tensor) -> bool:
+    """Return whether a search keeps its shapes from step to step: only a CPU has cheap launches."""
+    return not on_cpu(inputs) and _may_fuse()
+
+
 def recurrent_path(kind: str) -> KernelPath:
     """Return the path of a recurrent layer over a whole sequence, `nmt.kernels.recurrent`."""
     has_backward = sigmoid_backward is not None and tanh_backward is not None

@@ -23,6 +23,11 @@ _NUM_SEEDS = 2**62
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by size in bytes
 
 
+def host_draw() -> float:
+    """Return a random number in [0, 1) of torch's CPU generator; it waits for no other device."""
+    return torch.rand((), device="cpu").item()  # not torch's default device
+
+
 def plain_dropout(inputs: Tensor, probability: float) -> Tensor:
     """Zero each element with a probability and divide the others by its complement."""
     return functional.dropout(inputs, probability)

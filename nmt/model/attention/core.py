@@ -44,7 +44,7 @@ class Attention(nn.Module, ABC):
         Args:
             query: [B, T, Q].
             keys: Those of `build_memory`.
-            coverage: [B, S, A], added inside the tanh; None for scores without coverage.
+            coverage: [B, T, S, A], added inside the tanh; None for scores without coverage.
             project: Called as ``project(layer, query)`` to apply a linear layer to the query.
                 `plain_project` does just that. The decoder's loop over time passes another one,
                 which computes the gradient of the layer's weight once, for all steps together.
@@ -54,16 +54,17 @@ class Attention(nn.Module, ABC):
         self,
         query: Tensor,
         memory: AttentionMemory,
-        position: int = 0,
+        positions: Tensor | None = None,
         coverage: Tensor | None = None,
         project: Project = plain_project,
     ) -> AttentionOutput:
-        """Attend from queries [B, T, Q] at the target positions from ``position`` on.
+        """Attend from queries [B, T, Q] at target positions [T], or [1] if all are the same.
 
-        The positions matter only to a window; the other arguments are those of `scores`.
+        The positions matter only to a window; None: from 0 on. The other arguments are those of
+        `scores`.
         """
         scores = self.scores(query, memory.keys, coverage, project)
-        weights = self._weights(scores, query, memory, position)
+        weights = self._weights(scores, query, memory, positions)
         return AttentionOutput(self.context(weights, memory.values), weights)
 
     def context(self, weights: Tensor, values: Tensor) -> Tensor:
@@ -71,14 +72,16 @@ class Attention(nn.Module, ABC):
         return torch.bmm(weights.type_as(values), values)
 
     def _weights(
-        self, scores: Tensor, query: Tensor, memory: AttentionMemory, position: int
+        self, scores: Tensor, query: Tensor, memory: AttentionMemory, positions: Tensor | None
     ) -> Tensor:
         if self.window is None:
             return masked_softmax(scores, memory.mask)
+        if positions is None:
+            positions = torch.arange(query.size(1), device=query.device)
         mask = allowed(memory.mask)  # [B, 1, S], multi-head [B, 1, 1, S]
         assert mask is not None
         lengths = mask.flatten(1).sum(1)  # [B]
-        offsets = self.window.offsets(query, lengths, scores.size(-1), position)  # [B, T, S]
+        offsets = self.window.offsets(query, lengths, scores.size(-1), positions)  # [B, T, S]
         if scores.dim() == 4:
             offsets = offsets[:, None]  # [B, 1, T, S]: the heads share the window
         weights = masked_softmax(scores, mask & (offsets.abs() <= self.window.size))

@@ -4,9 +4,8 @@ Legend: B batch, T queries, S keys and values, K size of a key, D size of a valu
 no axis in the single-headed attention of an RNN decoder, and H in multi-head attention.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from nmt.kernels import attention as sdpa
@@ -24,7 +23,8 @@ class AttentionMemory:
     Attributes:
         keys: [B, ..., S, K], compared with the query.
         values: [B, ..., S, D], whose weighted mean is the context.
-        mask: Broadcastable to scores [B, ..., T, S], True = may attend; None: all may.
+        mask: Broadcastable to scores [B, ..., T, S], True = may attend; None: all may. In search it
+            may be additive, as that of `AttentionMask.bias`.
         sentences: In place of a mask, the sentences of a packed row, B = 1.
     """
 
@@ -62,14 +62,6 @@ class AttentionMemory:
         mask = None if self.mask is None else self.mask.index_select(0, rows)
         return AttentionMemory(
             self.keys.index_select(0, rows), self.values.index_select(0, rows), mask
-        )
-
-    def extended(self, keys: Tensor, values: Tensor) -> "AttentionMemory":
-        """Append the keys and values of later positions; for self-attention while decoding."""
-        return replace(
-            self,
-            keys=torch.cat([self.keys, keys], dim=-2),
-            values=torch.cat([self.values, values], dim=-2),
         )
 
 

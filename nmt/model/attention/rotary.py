@@ -24,9 +24,9 @@ class Rotary(RelativeScheme):
         steps = torch.arange(0, head_size, 2) / head_size
         self.register_buffer("rates", ROTARY_BASE**-steps, persistent=False)
 
-    def forward(self, start: int, length: int, device: torch.device) -> RelativePositions:
-        """Return cosines and sines of the new positions, each [T, K / 2]."""
-        return self.at(torch.arange(start, start + length, device=device)[None])
+    def forward(self, queries: Tensor, keys: Tensor) -> RelativePositions:
+        """Return cosines and sines of the queries' positions, each [T, K / 2]."""
+        return self.at(queries[None])
 
     def at(self, positions: Tensor) -> RelativePositions:
         """Return cosines and sines of these positions [1, T], each [T, K / 2]."""
