@@ -30,6 +30,15 @@ class Kernels(StrEnum):
     PLAIN = "plain"
 
 
+class BatchShapes(StrEnum):
+    """The shapes of the batches of a training."""
+
+    AUTO = "auto"
+    PADDED = "padded"  # pairs of similar length, padded to the longest of the batch
+    BUCKETED = "bucketed"  # the same, padded to one of a few shapes
+    PACKED = "packed"  # all pairs of a batch in one row, of the same length in the whole run
+
+
 class BestMetric(StrEnum):
     """The validation score that selects the best model."""
 
@@ -137,6 +146,14 @@ class TrainingConfig:
         "Target tokens per update, pads included; 0 or auto: as many as fit in memory.",
         unit="tokens",
         at_least=0,
+    )
+    batch_shapes: str = setting(
+        BatchShapes.AUTO,
+        "Shapes of the batches: similar lengths side by side (padded), few shapes (bucketed), or "
+        "all pairs in one row (packed, for Transformers); auto: the fastest for model and device.",
+        choices=BatchShapes,
+        neutral=BatchShapes.AUTO,
+        resumable=True,
     )
     accumulation: int = setting(
         1,

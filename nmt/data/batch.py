@@ -1,4 +1,7 @@
-"""Padded batches for teacher forcing. Legend: B batch, S source length, T target length."""
+"""Padded and packed batches for teacher forcing.
+
+Legend: B batch, S source length, T target length.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +13,7 @@ from torch import Tensor
 
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.length_batches import Indices
+from nmt.data.packing import Packing
 from nmt.data.padding import Ids, PaddedPairs, RaggedRows, pad_corpus_pairs, pad_pairs
 from nmt.text.special_tokens import EOS, PAD
 
@@ -37,6 +41,7 @@ class Batch:
         fixed_shape: Whether the loss reads all B · T positions, with targets of `IGNORED` at pads,
             so that its tensors have the same shapes in every batch of this shape. A GPU can then
             replay one captured pass for all of them.
+        packing: Where the sentences are, if they follow each other in one row, B = 1; else None.
     """
 
     source_ids: Tensor
@@ -48,6 +53,7 @@ class Batch:
     target_positions: Tensor | None = None
     source_lengths: Tensor | None = None
     fixed_shape: bool = False
+    packing: Packing | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device; the copy to a GPU is asynchronous.
@@ -65,7 +71,7 @@ class Batch:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """Return the batch with each tensor that the device reads replaced by a function of it."""
-        positions, alignment = self.target_positions, self.alignment
+        positions, alignment, packing = self.target_positions, self.alignment, self.packing
         return replace(
             self,
             source_ids=function(self.source_ids),
@@ -74,6 +80,7 @@ class Batch:
             target_output_ids=function(self.target_output_ids),
             alignment=None if alignment is None else function(alignment),
             target_positions=None if positions is None else function(positions),
+            packing=None if packing is None else packing.map(function),
         )
 
     def at_targets(self, values: Tensor) -> Tensor:
@@ -96,8 +103,8 @@ class Batch:
 
     @classmethod
     def of_arrays(cls, arrays: PaddedPairs) -> "Batch":
-        """Make a batch that shares the memory of padded arrays."""
-        alignment = arrays.alignment
+        """Make a batch that shares the memory of padded or packed arrays."""
+        alignment, layout = arrays.alignment, arrays.layout
         return cls(
             torch.from_numpy(arrays.source_ids),
             torch.from_numpy(arrays.source_mask),
@@ -105,6 +112,8 @@ class Batch:
             torch.from_numpy(arrays.target_output_ids),
             arrays.num_tokens,
             None if alignment is None else torch.from_numpy(alignment),
+            fixed_shape=layout is not None,
+            packing=None if layout is None else Packing.of_layout(layout),
         )
 
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 
 from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.length_batches import Indices, LengthKeys, batch_shapes, batches_by_key
 from nmt.data.mixture import epoch_counts, epoch_members, source_weights
+from nmt.data.padding import PaddedPairs, RaggedRows, pad_pairs
 from nmt.errors import UserError
 
 
@@ -31,7 +33,8 @@ class PlannedUpdate:
     """The pairs of one update.
 
     Attributes:
-        batches: Indices of the pairs of each batch in this process's share; a share may be empty.
+        batches: Indices of the pairs of each batch in this process's share; a share may be empty,
+            or more than one batch.
         epoch: The epoch of the update.
         after: The state after the update.
     """
@@ -51,6 +54,7 @@ class EpochCost:
         target_padding_share: Share of PAD in the slots of the target side.
         largest_batch: Rows, and width of the wider side, of the batch with most target slots.
         order_bytes: Memory of the order of an epoch, without the lengths.
+        packed: Whether pairs follow each other in the rows.
     """
 
     updates: int
@@ -58,6 +62,14 @@ class EpochCost:
     target_padding_share: float
     largest_batch: tuple[int, int]
     order_bytes: int
+    packed: bool = False
+
+    def describe_largest(self) -> str:
+        """Describe the largest batch in words."""
+        rows, width = self.largest_batch
+        if self.packed:
+            return f"every batch packed in {rows} x {width:,} positions"
+        return f"the largest batch {rows:,} sentences of {width}"
 
 
 class UpdateBatches:
@@ -155,8 +167,22 @@ class UpdateBatches:
                 update, waiting = waiting, list(islice(batches, self._accumulation))
                 position += 1
                 after = BatchingState(epoch, position) if waiting else BatchingState(epoch + 1)
-                yield PlannedUpdate([batch[self._share] for batch in update], epoch, after)
+                shares = [share for batch in update for share in self._own(batch)]
+                yield PlannedUpdate(shares, epoch, after)
             epoch, position = epoch + 1, 0
+
+    def _own(self, batch: Indices) -> list[Indices]:
+        """Return this process's share of a batch, as one or several batches."""
+        return [batch[self._share]]
+
+    def pad(
+        self,
+        sources: RaggedRows,
+        targets: RaggedRows,
+        links: Sequence[npt.NDArray[np.int32]] | None = None,
+    ) -> PaddedPairs:
+        """Make the arrays of a batch; see `pad_pairs`."""
+        return pad_pairs(sources, targets, links)
 
     def updates_per_epoch(self) -> int:
         """Return the number of updates in the current epoch."""

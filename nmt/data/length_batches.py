@@ -44,7 +44,9 @@ class LengthKeys:
         ]
         return cls(np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.uint16))
 
-    def count(self, members: Indices) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def count(
+        self, members: Indices | slice
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the distinct keys of some pairs, ascending, and the number of pairs with each."""
         keys = self.keys[members]
         if keys.dtype != np.uint16:

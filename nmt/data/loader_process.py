@@ -19,7 +19,7 @@ from nmt.data.batching import BatchingState, UpdateBatches
 from nmt.data.child_signals import signals_held_back
 from nmt.data.encoded import PieceSequences
 from nmt.data.length_batches import Indices
-from nmt.data.padding import PaddedPairs, RaggedRows, pad_corpus_pairs, pad_pairs
+from nmt.data.padding import PaddedPairs, RaggedRows, pad_corpus_pairs
 from nmt.errors import UserError
 from nmt.text.subword_sampling import position_random
 
@@ -67,8 +67,8 @@ class UpdateMaker:
     def _pad(self, indices: Indices, epoch: int) -> PaddedPairs:
         corpus = self.batches.corpus
         if self.samplers is None:
-            return pad_corpus_pairs(corpus, indices)
-        return pad_pairs(
+            return pad_corpus_pairs(corpus, indices, self.batches.pad)
+        return self.batches.pad(
             self._sampled(0, corpus.source, indices, epoch),
             self._sampled(1, corpus.target, indices, epoch),
         )

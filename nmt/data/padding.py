@@ -3,7 +3,7 @@
 Legend: B batch, S source length, T target length.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from nmt.data.encoded import EncodedCorpus, PieceSequences
 from nmt.data.length_batches import Indices
+from nmt.data.packed_rows import RowLayout
 from nmt.data.piece_links import PieceLinks, dense_links
 from nmt.text.special_tokens import BOS, EOS, PAD
 
@@ -70,7 +71,7 @@ def _positions(
 
 @dataclass(frozen=True)
 class PaddedPairs:
-    """The arrays of a `Batch`, where they are documented."""
+    """The arrays of a `Batch`, where they are documented; of a packed one also their layout."""
 
     source_ids: Padded
     source_mask: npt.NDArray[np.bool_]
@@ -78,6 +79,7 @@ class PaddedPairs:
     target_output_ids: Padded
     num_tokens: int
     alignment: npt.NDArray[np.float32] | None
+    layout: RowLayout | None = None
 
 
 def pad_pairs(
@@ -104,9 +106,11 @@ def pad_pairs(
     )
 
 
-def pad_corpus_pairs(corpus: EncodedCorpus, indices: Indices) -> PaddedPairs:
-    """Pad the pairs of a corpus with these indices; at least one is required."""
-    return pad_pairs(
+def pad_corpus_pairs(
+    corpus: EncodedCorpus, indices: Indices, pad: Callable[..., PaddedPairs] = pad_pairs
+) -> PaddedPairs:
+    """Pad the pairs of a corpus with these indices by ``pad``; at least one is required."""
+    return pad(
         RaggedRows.of_corpus(corpus.source, indices),
         RaggedRows.of_corpus(corpus.target, indices),
         None if corpus.links is None else _links(corpus.links, indices),

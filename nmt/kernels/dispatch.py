@@ -85,13 +85,16 @@ def _chosen(origin: str, choice: str) -> Kernels:
         raise UserError(f"{origin}={choice} is unknown: choose {known}") from None
 
 
-def _may_fuse() -> bool:
-    """Return whether fast paths are allowed; compiled code is fused by the compiler instead."""
-    if torch.compiler.is_compiling():
-        return False
+def kernels_in_force() -> Kernels:
+    """Return which paths may run in this process."""
     if _Selection.kernels is None:
         set_kernels(Kernels.AUTO)
-    return _Selection.kernels is Kernels.AUTO
+    return _Selection.kernels or Kernels.AUTO
+
+
+def _may_fuse() -> bool:
+    """Return whether fast paths are allowed; compiled code is fused by the compiler instead."""
+    return not torch.compiler.is_compiling() and kernels_in_force() is Kernels.AUTO
 
 
 @contextmanager
@@ -228,7 +231,8 @@ def repeated_linear_path() -> KernelPath:
 def product_dtype(inputs: Tensor) -> torch.dtype:
     """Return the dtype of a product with these inputs: that of autocast, where it is enabled."""
     device = inputs.device.type
-    if torch.is_autocast_enabled(device) and inputs.dtype != torch.float64:
+    can_cast = torch.amp.is_autocast_available(device) and inputs.dtype != torch.float64
+    if can_cast and torch.is_autocast_enabled(device):
         return torch.get_autocast_dtype(device)
     return inputs.dtype
 
@@ -326,6 +330,14 @@ threshold_backward_ = _find("ops.aten.threshold_backward.grad_input")
 softmax_backward = _find("_softmax_backward_data")
 """(g, y, dim, dtype) -> the gradient of the argument of y = softmax(argument)."""
 
+flash_by_offsets = _find("ops.aten._flash_attention_forward.default")
+"""(q, k, v, q offsets, k offsets, longest q, longest k, dropout, causal, False) -> (result, ...);
+rows [N, H, K] and [S, G, K], 16 bits wide; it has a gradient (torchgen's derivatives.yaml)."""
+
+efficient_by_offsets = _find("ops.aten._efficient_attention_forward.default")
+"""(q, k, v, None, q offsets, k offsets, longest q, longest k, dropout, mask type, True) ->
+(result, ...); rows [1, N, H, K] and [1, S, H, K]; it has a gradient."""
+
 _onednn_linear = _find("ops.mkldnn._linear_pointwise")
 foreach_multiply_ = _find("_foreach_mul_")
 foreach_lerp_ = _find("_foreach_lerp_")
@@ -338,6 +350,8 @@ PRIVATE_NAMES = (
     "tanh_backward",
     "threshold_backward_",
     "softmax_backward",
+    "flash_by_offsets",
+    "efficient_by_offsets",
     "_onednn_linear",
     "foreach_multiply_",
     "foreach_lerp_",

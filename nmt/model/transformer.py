@@ -18,11 +18,13 @@ from nmt.config.model import (
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
+from nmt.data.packing import Packing
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.dropout import add_dropped
 from nmt.kernels.linear import shared_input
+from nmt.kernels.packed_attention import SentenceMask
 from nmt.model.attention.alibi import Alibi
-from nmt.model.attention.memory import AttentionMemory
+from nmt.model.attention.memory import AttentionMemory, Mask
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.relative import NoRelativePositions, RelativePositions, RelativeScheme
 from nmt.model.attention.rotary import Rotary
@@ -118,7 +120,7 @@ class TransformerEncoderLayer(nn.Module):
         self.feed_forward = FeedForward(config)
         self.residuals = Modules[Residual](Residual(config) for _ in range(2))
 
-    def forward(self, states: Tensor, mask: AttentionMask, positions: RelativePositions) -> Tensor:
+    def forward(self, states: Tensor, mask: Mask, positions: RelativePositions) -> Tensor:
         """Transform states [B, S, D] under a mask broadcastable to [B, H, S, S]."""
         attention_residual, feed_residual = self.residuals
         inputs = attention_residual.before(states)
@@ -150,18 +152,29 @@ class TransformerEncoder(Encoder):
         self, source_ids: Tensor, source_mask: Tensor, source_lengths: Tensor | None = None
     ) -> EncoderOutput:
         """Read ids [B, S]; the summary is the mean of the states."""
-        states = self.dropout(self.positioned(source_ids))
         steps = torch.arange(source_ids.size(1), device=source_ids.device)
         positions = self.relative(steps, steps)
         mask = AttentionMask(source_mask[:, None, None, :])
+        states = self._run(self.positioned(source_ids), mask, positions)
+        real = source_mask[:, :, None].type_as(states)
+        return EncoderOutput(states, source_mask, (states * real).sum(1) / real.sum(1))
+
+    def read_packed(self, source_ids: Tensor, packing: Packing) -> Tensor:
+        """Read the sentences of a packed row; see `Encoder.read_packed`."""
+        positions, longest = packing.source_positions, packing.longest_source
+        offsets = packing.source_offsets
+        embedded = self.positioned.at(source_ids, positions, longest)
+        mask = SentenceMask(offsets, offsets, longest, longest)
+        return self._run(embedded, mask, self.relative.at(positions))
+
+    def _run(self, embedded: Tensor, mask: Mask, positions: RelativePositions) -> Tensor:
+        """Run all layers but those that LayerDrop skips."""
+        states = self.dropout(embedded)
         for layer in self.layers:
             if self.layer_drop():
                 continue
-            run = recomputed(layer, self.recompute)
-            states = run(states, mask, positions)
-        states = self.norm(states)
-        real = source_mask[:, :, None].type_as(states)
-        return EncoderOutput(states, source_mask, (states * real).sum(1) / real.sum(1))
+            states = recomputed(layer, self.recompute)(states, mask, positions)
+        return self.norm(states)
 
 
 Extend = Callable[[AttentionMemory], AttentionMemory]
@@ -183,7 +196,7 @@ class TransformerDecoderLayer(nn.Module):
         self,
         states: Tensor,
         extend: Extend | None,
-        mask: AttentionMask | None,
+        mask: Mask,
         positions: RelativePositions,
         source: AttentionMemory,
         *,
@@ -195,7 +208,7 @@ class TransformerDecoderLayer(nn.Module):
             states: Those of T target positions in training, and of N beams at one position in
                 search.
             extend: Adds keys and values to those of earlier target positions, in search.
-            mask: The causal mask [T, T] of self-attention in training.
+            mask: Of self-attention in training: the causal mask [T, T], or that of a packed row.
             positions: Of the queries, and their distances to the keys.
             source: Keys and values of the source, for cross-attention.
             need_weights: Whether to return the weights of cross-attention.
@@ -323,6 +336,23 @@ class TransformerDecoder(Decoder):
         return DecoderOutput(
             self.norm(states), torch.stack(weights, dim=1) if need_weights else None
         )
+
+    def read_packed(self, target_input_ids: Tensor, states: Tensor, packing: Packing) -> Tensor:
+        """Read the known targets of a packed row; see `Decoder.read_packed`."""
+        source, target = packing.source_offsets, packing.target_offsets
+        longest = packing.longest_target
+        within = SentenceMask(target, target, longest, longest, causal=True)
+        across = SentenceMask(target, source, longest, packing.longest_source)
+        positions = self.relative.at(packing.target_positions)
+        embedded = self.positioned.at(target_input_ids, packing.target_positions, longest)
+        hidden = self.dropout(embedded)
+        for layer in self.layers:
+            if self.layer_drop():
+                continue
+            memory = layer.cross_attention.build_memory(states, across)
+            run = recomputed(layer, self.recompute)
+            hidden, _ = run(hidden, None, within, positions, memory, need_weights=False)
+        return self.norm(hidden)
 
     def _source(self, encoder_output: EncoderOutput) -> tuple[AttentionMemory, ...]:
         mask = AttentionMask(encoder_output.mask[:, None, None, :])

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from nmt.kernels import attention as sdpa
 from nmt.kernels.attention_mask import AttentionMask
+from nmt.kernels.packed_attention import SentenceMask, packed_attention
+
+Mask = Tensor | AttentionMask | SentenceMask | None
+"""Which keys a query may attend to: True in a bool tensor, those of its sentence, or all."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +25,37 @@ class AttentionMemory:
         values: [B, ..., S, D], whose weighted mean is the context.
         mask: Broadcastable to scores [B, ..., T, S], True = may attend; None: all may. In search it
             may be additive, as that of `AttentionMask.bias`.
+        sentences: In place of a mask, the sentences of a packed row, B = 1.
     """
 
     keys: Tensor
     values: Tensor
     mask: Tensor | AttentionMask | None
+    sentences: SentenceMask | None = None
+
+    @classmethod
+    def of(cls, keys: Tensor, values: Tensor, mask: Mask) -> "AttentionMemory":
+        """Make a memory with a mask of either kind."""
+        if isinstance(mask, SentenceMask):
+            return cls(keys, values, None, mask)
+        return cls(keys, values, mask)
+
+    @property
+    def pair_mask(self) -> Tensor | AttentionMask | None:
+        """The mask of all pairs of positions, large in a packed row; None: all may."""
+        return self.mask if self.sentences is None else self.sentences.explicit
+
+    def attend(self, query: Tensor, bias: Tensor | None, dropout_p: float) -> Tensor:
+        """Return the joined contexts of queries [B, H, T, K]; see `nmt.kernels.attention`.
+
+        Raises:
+            ValueError: A bias, which is for distances in one sentence, in a packed row.
+        """
+        if self.sentences is None:
+            return sdpa.attention(query, self.keys, self.values, self.mask, bias, dropout_p)
+        if bias is not None:
+            raise ValueError("attention in packed rows has no bias")
+        return packed_attention(query, self.keys, self.values, self.sentences, dropout_p)
 
     def select(self, rows: Tensor) -> "AttentionMemory":
         """Return the memory of the rows of the batch with these indices [R]; R replaces B."""

@@ -37,11 +37,23 @@ class RelativeScheme(nn.Module, ABC):
         In search all beams are at one position, T = 1, and several keys have the same position.
         """
 
+    def at(self, positions: Tensor) -> RelativePositions:
+        """Describe pieces of a packed row at these positions of their sentences, [1, T].
+
+        Raises:
+            ValueError: The scheme needs the distances of all pairs.
+        """
+        raise ValueError(f"{type(self).__name__} has no positions for packed rows")
+
 
 class NoRelativePositions(RelativeScheme):
     """For models with absolute positions, or none."""
 
     def forward(self, queries: Tensor, keys: Tensor) -> RelativePositions:
+        """Return `NO_POSITIONS`."""
+        return NO_POSITIONS
+
+    def at(self, positions: Tensor) -> RelativePositions:
         """Return `NO_POSITIONS`."""
         return NO_POSITIONS
 

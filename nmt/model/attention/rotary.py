@@ -26,7 +26,11 @@ class Rotary(RelativeScheme):
 
     def forward(self, queries: Tensor, keys: Tensor) -> RelativePositions:
         """Return cosines and sines of the queries' positions, each [T, K / 2]."""
-        angles = queries[:, None] * self.rates
+        return self.at(queries[None])
+
+    def at(self, positions: Tensor) -> RelativePositions:
+        """Return cosines and sines of these positions [1, T], each [T, K / 2]."""
+        angles = positions[0, :, None] * self.rates
         return RelativePositions(rotation=(angles.cos(), angles.sin()))
 
 

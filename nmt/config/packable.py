@@ -1,0 +1,47 @@
+"""Which runs can train on packed batches: all pairs of a pass in one row, without padding."""
+
+from nmt.config.model import (
+    DecoderConfig,
+    EncoderConfig,
+    Positions,
+    TransformerDecoderConfig,
+    TransformerEncoderConfig,
+)
+from nmt.config.schema import Config
+
+_PACKABLE_POSITIONS = (Positions.SINUSOIDAL, Positions.LEARNED, Positions.ROTARY)
+
+
+def packing_obstacle(config: Config) -> str | None:
+    """Return the setting because of which a run cannot train on packed batches; None: it can.
+
+    Attention over a packed row is plain softmax within each sentence. It has no axis of sentences,
+    no bias, and no weights to return. Both lengths of every pair have to be known in advance.
+    """
+    return _obstacle_of_model(config) or _obstacle_of_training(config)
+
+
+def _obstacle_of_model(config: Config) -> str | None:
+    model = config.model
+    parts: list[tuple[str, EncoderConfig | DecoderConfig]]
+    parts = [("encoder", model.encoder), ("decoder", model.decoder)]
+    for side, part in parts:
+        if not isinstance(part, TransformerEncoderConfig | TransformerDecoderConfig):
+            return f"model/{side}={part.name}"
+        if part.positions not in _PACKABLE_POSITIONS:
+            return f"model.{side}.positions={part.positions}"
+        if part.word_dropout:
+            return f"model.{side}.word_dropout={part.word_dropout:g}"
+    return None
+
+
+def _obstacle_of_training(config: Config) -> str | None:
+    training = config.training
+    in_use = {
+        "tokenizer.sampling": config.tokenizer.sampling,
+        "training.guided_alignment.weight": training.guided_alignment.weight,
+        "training.coverage_loss": training.coverage_loss,
+        "training.r_drop": training.r_drop,
+        "training.distillation.teacher": training.distillation.teacher,
+    }
+    return next((f"{name}={value}" for name, value in in_use.items() if value), None)
