@@ -93,6 +93,8 @@ def test_the_losses_of_a_run_are_those_of_the_cpu(
 ) -> None:
     """All batches of both runs have the shapes of the GPU's, so that their order is the same."""
     settings = known(settings)
+    if device.type == "cpu" and settings.get("compile") in ("graphs", "layers"):
+        pytest.skip("compiled passes are for a GPU")
     shapes = settings.get("batch_shapes") or _shapes_of_a_gpu(name)
     on_cpu = {"batch_shapes": shapes} if shapes else {}
     losses = []
