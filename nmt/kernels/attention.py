@@ -23,8 +23,11 @@ from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.dropout import DiscreteRate, discrete_rate, dropout
 from nmt.kernels.precision import at_least_float32
 
+Mask = Tensor | AttentionMask
+"""A bool tensor, or the mask of a whole stack of layers."""
 
-def masked_softmax(scores: Tensor, mask: Tensor | AttentionMask | None) -> Tensor:
+
+def masked_softmax(scores: Tensor, mask: Mask | None) -> Tensor:
     """Normalise scores [..., T, S] over S, in float32 at least, exactly 0 where the mask is False.
 
     A row in which every position is masked gets weights of 0, not NaN. An `AttentionMask` has no
@@ -73,7 +76,7 @@ def torch_attention(
     query: Tensor,
     keys: Tensor,
     values: Tensor,
-    mask: Tensor | AttentionMask | None,
+    mask: Mask | None,
     bias: Tensor | None = None,
     dropout_p: float = 0.0,
 ) -> Tensor:
@@ -128,7 +131,7 @@ def attention(
     query: Tensor,
     keys: Tensor,
     values: Tensor,
-    mask: Tensor | AttentionMask | None,
+    mask: Mask | None,
     bias: Tensor | None = None,
     dropout_p: float = 0.0,
 ) -> Tensor:

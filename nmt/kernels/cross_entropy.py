@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch
+from nmt.kernels.cross_entropy_chunk import add_gradients, exponentials_, put
 from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.linear import padded_rows
 from nmt.kernels.precision import at_least_float32
@@ -92,7 +93,8 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         targets = functional.pad(targets, (0, len(rows) - count))
         sums = _Sums.zeros(rows, weight, needs_gradient)
         factor = weight.to(dtype)
-        mean = factor.mean(dim=0, dtype=torch.float32)  # h · mean is the mean of all logits of h
+        exact = torch.promote_types(dtype, torch.float32)
+        mean = factor.mean(dim=0, dtype=exact)  # h · mean is the mean of all logits of h
         multiple = dispatch.ROW_MULTIPLES[1]  # a chunk of such a size needs no padding
         size = dispatch.logits_rows(len(weight), rows, multiple=multiple)
         with torch.autocast(rows.device.type, enabled=False):
@@ -103,7 +105,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
                 )
             if smoothing and sums.grad_rows is not None and sums.grad_weight is not None:
                 sums.grad_rows -= (smoothing * mean).to(dtype)
-                total = rows.sum(dim=0, dtype=torch.float32)
+                total = rows.sum(dim=0, dtype=exact)
                 sums.grad_weight -= smoothing / len(weight) * total
         grad_hidden = None if sums.grad_rows is None else sums.grad_rows[:count]
         ctx.save_for_backward(grad_hidden, sums.grad_weight)
@@ -129,7 +131,8 @@ class _Sums:
 
     @classmethod
     def zeros(cls, rows: Tensor, weight: Tensor, needs_gradient: bool) -> "_Sums":
-        smoothed = torch.zeros((), dtype=torch.float32, device=rows.device)
+        exact = torch.promote_types(rows.dtype, torch.float32)
+        smoothed = torch.zeros((), dtype=exact, device=rows.device)
         grad_rows = torch.empty_like(rows) if needs_gradient else None
         grad_weight = torch.zeros_like(weight) if needs_gradient else None
         return cls(smoothed, torch.zeros_like(smoothed), grad_rows, grad_weight)
@@ -152,7 +155,7 @@ def _add_chunk(
         chunk: Its rows among all of them.
         rows: [R, O].
         weight: [V, O], in the dtype of the rows.
-        mean: [O], float32, of the weight's rows.
+        mean: [O], of the weight's rows, float32 at least.
         targets: [R, 1].
         smoothing: e.
         count: N; the rows after the first N are padding.
@@ -160,22 +163,28 @@ def _add_chunk(
     real = max(0, count - chunk.start)
     logits = rows @ weight.T
     if sums.grad_rows is None:
-        logits = logits.float()  # validation reports the likelihood without rounding
-    error = logits.softmax(dim=1)  # probabilities; below, the target distribution is subtracted
-    likeliest = error.amax(dim=1, keepdim=True)
-    _put(error, targets, error.new_zeros(len(targets), 1))
-    others = error.sum(dim=1, keepdim=True)
-    scores, greatest = logits.gather(1, targets).float(), logits.amax(dim=1, keepdim=True)
-    log_probs = _log_likelihood(scores, greatest, likeliest, others)[:real]
-    normaliser = scores[:real] - log_probs
-    uniform = (rows[:real].float() @ mean)[:, None] - normaliser
-    sums.smoothed -= (1 - smoothing) * log_probs.sum() + smoothing * uniform.sum()
-    sums.exact -= log_probs.sum()
+        logits = at_least_float32(logits)  # validation reports the likelihood without rounding
+    few_passes = logits.dtype == at_least_float32(logits[:0]).dtype
+    scores = at_least_float32(logits.gather(1, targets))
+    if few_passes:
+        log_probs, others, total = exponentials_(logits, targets[:, 0])
+        error, at_target = logits, smoothing * total - others
+    else:
+        error = logits.softmax(dim=1)  # probabilities; below, the target is subtracted
+        likeliest = error.amax(dim=1, keepdim=True)
+        put(error, targets[:, 0], error.new_zeros(len(targets)))
+        others, greatest = error.sum(dim=1, keepdim=True), logits.amax(dim=1, keepdim=True)
+        log_probs = _log_likelihood(scores, greatest, likeliest, others)
+        at_target, total = log_probs.exp() - (1 - smoothing), None
+    normaliser = (scores - log_probs)[:real]
+    uniform = (at_least_float32(rows[:real]) @ mean)[:, None] - normaliser
+    log_likelihood = log_probs[:real].sum()
+    sums.smoothed -= (1 - smoothing) * log_likelihood + smoothing * uniform.sum()
+    sums.exact -= log_likelihood
     if sums.grad_rows is not None and sums.grad_weight is not None:
-        _put(error[:real], targets[:real], (log_probs.exp() - (1 - smoothing)).type_as(error))
+        put(error[:real], targets[:real, 0], at_target[:real, 0].type_as(error))
         error[real:] = 0
-        torch.mm(error, weight, out=sums.grad_rows[chunk])
-        sums.grad_weight += error.T @ rows
+        add_gradients(error, rows, weight, total, sums.grad_rows[chunk], sums.grad_weight)
 
 
 def _log_likelihood(scores: Tensor, greatest: Tensor, likeliest: Tensor, others: Tensor) -> Tensor:
@@ -194,15 +203,6 @@ def _log_likelihood(scores: Tensor, greatest: Tensor, likeliest: Tensor, others:
     near_one = torch.log1p(-others.type_as(scores))
     by_distance = scores - greatest.type_as(scores) + likeliest.type_as(scores).log()
     return torch.where(others < 0.5, near_one, by_distance)
-
-
-def _put(values: Tensor, columns: Tensor, new: Tensor) -> None:
-    """Write new [R, 1] to one column [R, 1] of each row of values [R, V].
-
-    `Tensor.scatter_` would copy all of the values, twice.
-    """
-    rows = torch.arange(len(columns), device=columns.device)
-    values[rows, columns[:, 0]] = new[:, 0]
 
 
 # --------------------------------------------------- the same in few launches, for a GPU

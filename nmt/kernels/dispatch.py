@@ -32,6 +32,9 @@ number, or of the second where there are fewer rows than the first, to keep that
 LOGITS_PER_CHUNK = {"cpu": 4_000_000}
 """Logits in memory at a time on a CPU, so that a chunk fits into the cache."""
 
+BYTES_IN_CACHE = 1_000_000
+"""What stays in the cache of a core of the CPU from one pass to the next."""
+
 BYTES_PER_CHUNK = 2_000_000_000
 """Memory of a chunk of logits and what is computed from them on other devices, but at most a
 sixteenth of the device: each chunk is a dozen launches, so one chunk is best."""
@@ -142,6 +145,12 @@ def dropout_path(inputs: Tensor) -> KernelPath:
     return KernelPath.FUSED if on_cpu(inputs) and _may_fuse() else KernelPath.PLAIN
 
 
+def add_dropped_path(states: Tensor, result: Tensor) -> KernelPath:
+    """Return the path of a residual connection with dropout, `nmt.kernels.dropout`."""
+    same = states.shape == result.shape and states.dtype == result.dtype != torch.bfloat16
+    return dropout_path(result) if same else KernelPath.PLAIN
+
+
 def split_path(projected: Tensor) -> KernelPath:
     """Return the path of splitting a fused key/value projection, `nmt.kernels.attention`."""
     return linear_path(projected)
@@ -190,6 +199,12 @@ def recurrent_path(kind: str) -> KernelPath:
     has_backward = sigmoid_backward is not None and tanh_backward is not None
     known = kind in ("gru", "lstm") and has_backward
     return KernelPath.FUSED if known and _may_fuse() else KernelPath.PLAIN
+
+
+def recurrent_step_path(gates: Tensor) -> KernelPath:
+    """Return the path of one step of a GRU, `nmt.kernels.recurrent_step`."""
+    has_backward = sigmoid_backward is not None and tanh_backward is not None
+    return linear_path(gates) if has_backward else KernelPath.PLAIN
 
 
 def recurrent_layer_path(states: Tensor) -> KernelPath:
@@ -245,6 +260,11 @@ def logits_rows(
     else:
         elements = _chunk_bytes(rows.device) // bytes_per_logit
     return max(1, elements // vocab_size // multiple) * multiple
+
+
+def rows_in_cache(values: Tensor) -> int:
+    """Return how many rows of values [R, V] several passes should cover at a time, at least 1."""
+    return max(1, BYTES_IN_CACHE // (values.size(1) * values.element_size()))
 
 
 def _chunk_bytes(device: torch.device) -> int:

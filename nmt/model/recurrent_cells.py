@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import Cell
+from nmt.kernels.recurrent_step import gru_step
 from nmt.kernels.repeated_linear import Project, plain_project
 
 
@@ -64,12 +65,7 @@ class GruCell(RecurrentCell):
     @staticmethod
     def step(gates: Tensor, state_gates: Tensor, state: Tensor) -> Tensor:
         """Return z · h + (1 - z) · tanh(W x + r · U h)."""
-        sizes = [2 * state.size(1), state.size(1)]
-        of_sigmoids, of_candidate = gates.split(sizes, dim=1)
-        state_of_sigmoids, state_of_candidate = state_gates.split(sizes, dim=1)
-        reset, update = (of_sigmoids + state_of_sigmoids).sigmoid().chunk(2, dim=1)
-        candidate = torch.addcmul(of_candidate, reset, state_of_candidate).tanh()
-        return torch.lerp(candidate, state.type_as(candidate), update)
+        return gru_step(gates, state_gates, state)
 
 
 class LstmCell(RecurrentCell):

@@ -19,6 +19,7 @@ from nmt.config.model import (
     TransformerEncoderConfig,
 )
 from nmt.kernels.attention_mask import AttentionMask
+from nmt.kernels.dropout import add_dropped
 from nmt.kernels.linear import shared_input
 from nmt.model.attention.alibi import Alibi
 from nmt.model.attention.memory import AttentionMemory
@@ -85,7 +86,7 @@ class Residual(nn.Module):
 
     def after(self, states: Tensor, result: Tensor) -> Tensor:
         """Add the sublayer's result to the residual stream, [B, T, D]."""
-        added = states + self.dropout(result)
+        added = add_dropped(states, result, self.dropout.rate)
         return added if self.norm_first else self.norm(added)
 
 

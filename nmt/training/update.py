@@ -91,6 +91,7 @@ class Updater:
         self._weight_casts = WeightCasts(self._layers_to_cast())
         self.optimizer = build_optimizer(config.optimizer, model)
         self.checks_on_device = check_on_device and supports_found_inf(self.optimizer)
+        self._clips_in_step = self.checks_on_device and can_clip(self.optimizer)
         decay = training.ema_decay
         self.average = None if decay is None else WeightEma(model, decay)
         self._extra: dict[str, Tensor] = {}
@@ -109,10 +110,9 @@ class Updater:
             penalty = self.strategy.gather(self._anchor.add_gradient(self.precision.scaled))
             self._add_extra({"anchor": penalty * gradient.tokens / processes.world()})
         max_norm = self._config.training.clip_norm
-        clips_in_step = self.checks_on_device and can_clip(self.optimizer)
-        norm = self.precision.norm() if clips_in_step else self.precision.clip(max_norm)
+        norm = self.precision.norm() if self._clips_in_step else self.precision.clip(max_norm)
         norm = self.strategy.gather(norm)
-        divisor = clip_divisor(norm, max_norm) if clips_in_step else None
+        divisor = clip_divisor(norm, max_norm) if self._clips_in_step else None
         learning_rate = self._set_learning_rate()
         loss = gradient.loss
         if processes.world() > 1:

@@ -116,10 +116,10 @@ def test_the_whole_script_on_a_cpu(data: Path, tmp_path: Path) -> None:
     flags = ["--device", "cpu", "--short", "--tiny", "--data", data, "--out", out]
     script = ROOT / "scripts" / "gpu_check"
     ended = subprocess.run(
-        [sys.executable, script, *flags, "--seconds", "400", "--only", *parts],
+        [sys.executable, script, *flags, "--seconds", "800", "--only", *parts],
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=900,
         check=False,
     )
     found = json.loads((out / "gpu-check.json").read_text())["parts"]

@@ -63,6 +63,38 @@ def test_value_and_gradients_equal_those_of_torch(
         torch.testing.assert_close(found, wanted, msg=lambda t, name=name: f"{name}: {t}")
 
 
+@pytest.mark.parametrize("rows_in_cache", [1, 3, 100])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_few_rows_at_a_time_give_the_same_loss_in_float64(
+    monkeypatch: pytest.MonkeyPatch, agree: Agree, smoothing: float, rows_in_cache: int
+) -> None:
+    monkeypatch.setattr(dispatch, "BYTES_IN_CACHE", rows_in_cache * VOCABULARY * 8)
+    hidden, weight, targets = inputs()
+    hidden, weight = (part.detach().double().requires_grad_() for part in (hidden, weight))
+    found = projected_cross_entropy(hidden, weight, targets, smoothing)
+    expected = plain_cross_entropy(hidden, weight, targets, smoothing)
+    agree(found, expected, torch.float64)
+    agree(
+        gradients(found[0], hidden, weight),
+        gradients(expected[0], hidden, weight),
+        torch.float64,
+    )
+
+
+@pytest.mark.parametrize("lead", [-300.0, 0.0, 5.0, 30.0, 300.0])
+def test_extreme_probabilities_keep_their_likelihood_and_gradient(lead: float) -> None:
+    hidden = torch.tensor([[lead]], requires_grad=True)  # logits (lead, 0, ..., 0)
+    weight = torch.zeros(VOCABULARY, 1)
+    weight[0] = 1
+    targets = torch.zeros(1, dtype=torch.long)
+    _, exact = projected_cross_entropy(hidden, weight, targets, 0.0)
+    likelihood = math.log1p((VOCABULARY - 1) * math.exp(-lead))
+    torch.testing.assert_close(exact, torch.tensor(likelihood))
+    smoothed, _ = projected_cross_entropy(hidden, weight, targets, 0.0)
+    (found,) = torch.autograd.grad(smoothed, hidden)
+    torch.testing.assert_close(found, torch.tensor([[math.expm1(-likelihood)]]))
+
+
 def test_a_chunk_smaller_than_the_vocabulary_makes_progress(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

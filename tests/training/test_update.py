@@ -48,7 +48,7 @@ HOST_ONLY = {
     "kernels/linear.py:_are_finite",  # before a fused ReLU of oneDNN
     "kernels/recurrent_layer.py:recurrent_layer",  # the fast path of a CPU
     "kernels/recurrent_layer.py:plain_recurrent_layer",  # packing reads the lengths, on the CPU
-    "model/structured_dropout.py:forward",  # LayerDrop draws on the CPU
+    "kernels/dropout.py:host_draw",  # LayerDrop draws on the CPU
     "data/batch.py:_positions",  # `Batch.to` calls it before it copies the batch
 }
 """Functions that read values of CPU tensors only, where nothing has to be waited for."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nmt.kernels.attention import masked_softmax
 from nmt.kernels.attention_mask import allowed
-from nmt.kernels.repeated_linear import Project, plain_project
+from nmt.kernels.repeated_linear import Project, loop_product, plain_project
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.window import Window
 
@@ -65,11 +65,11 @@ class Attention(nn.Module, ABC):
         """
         scores = self.scores(query, memory.keys, coverage, project)
         weights = self._weights(scores, query, memory, positions)
-        return AttentionOutput(self.context(weights, memory.values), weights)
+        return AttentionOutput(self.context(weights, memory.values, project), weights)
 
-    def context(self, weights: Tensor, values: Tensor) -> Tensor:
+    def context(self, weights: Tensor, values: Tensor, project: Project = plain_project) -> Tensor:
         """Return the weighted mean of values [B, S, M] by weights [B, T, S], [B, T, M]."""
-        return torch.bmm(weights.type_as(values), values)
+        return loop_product(project, weights.type_as(values), values)
 
     def _weights(
         self, scores: Tensor, query: Tensor, memory: AttentionMemory, positions: Tensor | None

@@ -8,7 +8,6 @@ multi-query (Shazeer 2019), between them grouped-query attention (Ainslie et al.
 from torch import Tensor, nn
 
 from nmt.kernels import attention as sdpa
-from nmt.kernels.attention_mask import AttentionMask
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.attention.rotary import rotate
@@ -52,10 +51,7 @@ class MultiHeadAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def build_memory(
-        self,
-        states: Tensor,
-        mask: Tensor | AttentionMask | None,
-        positions: RelativePositions = NO_POSITIONS,
+        self, states: Tensor, mask: sdpa.Mask | None, positions: RelativePositions = NO_POSITIONS
     ) -> AttentionMemory:
         """Project states [B, S, memory_size], at these positions, to keys and values [B, G, S, K].
 
