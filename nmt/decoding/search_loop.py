@@ -35,12 +35,12 @@ SOURCE_MULTIPLE, SENTENCE_MULTIPLE = 8, 8
 """On a GPU, source lengths and sentences of a batch are padded to multiples of these: there are few
 shapes, and masks are aligned as memory-efficient attention needs them."""
 
-DROPPED_SHARE = 1 / 8
+DROPPED_SHARE = 1 / 32
 """On a CPU, sentences that are done are dropped once they are this share: dropping copies all keys
 and values, and not dropping computes steps that nobody needs."""
 
 KEPT_SHARE, FEWEST_SENTENCES = 4, 32
-"""On a GPU, three of four sentences are dropped when so many are done, but not below a number: a
+"""On a GPU, three of four sentences are dropped when they are done, but the second number stays: a
 step of fewer rows is hardly faster, and a new shape costs a new graph."""
 
 

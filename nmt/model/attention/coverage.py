@@ -1,7 +1,6 @@
 """Coverage: the sum of earlier attention weights, as an input of the scores.
 
-Legend: B batch, T queries (1 in training, N beams in search), S source length, M size of an encoder
-state, A size of the score's tanh.
+Legend: B batch, T queries, S source length, M size of an encoder state, A size of the score's tanh.
 """
 
 from dataclasses import dataclass, replace
@@ -55,18 +54,17 @@ class CoverageState:
         return CoverageState(self.attended.index_select(0, rows), fertility)
 
     def reorder(self, parents: Tensor) -> "CoverageState":
-        """Return the state of the beams ``parents`` [B, N] of each sentence."""
+        """Return the state of the beams ``parents`` [B, N] of each sentence, which are queries."""
         rows = parent_rows(parents, self.attended.size(1))
-        attended = self.attended.flatten(0, 1).index_select(0, rows)
-        return replace(self, attended=attended.unflatten(0, parents.shape))
+        attended = self.attended.flatten(0, 1)[rows].unflatten(0, parents.shape)
+        return replace(self, attended=attended)
 
 
 class Coverage(nn.Module):
     """A vector per source piece, projected from the attention weights that it has received.
 
     Either the sum of the weights (See et al. 2017, eq. 10), or the linguistic coverage of Tu et al.
-    2016 (section 3.1.1), which divides them by a fertility predicted from the encoder state,
-    N · sigmoid(U h_j).
+    2016 (section 3.1.1), divided by a fertility predicted from the state, N · sigmoid(U h_j).
     """
 
     def __init__(self, memory_size: int, score_size: int, *, fertile: bool) -> None:
