@@ -34,6 +34,9 @@ LOGITS_PER_CHUNK = {"cpu": 4_000_000}
 
 DEFAULT_LOGITS_PER_CHUNK = 4_000_000
 
+_CUDNN_WITH_BFLOAT16 = 91_300
+"""The first version whose recurrent layers torch runs in bfloat16."""
+
 _DTYPES = (torch.float32, torch.bfloat16, torch.float64)
 
 
@@ -179,8 +182,23 @@ def recurrent_path(kind: str) -> KernelPath:
 
 
 def recurrent_layer_path(states: Tensor) -> KernelPath:
-    """Return the path of an encoder's layer, `nmt.kernels.recurrent_layer`; cuDNN has its own."""
-    return KernelPath.FUSED if on_cpu(states) and _may_fuse() else KernelPath.PLAIN
+    """Return the path of an encoder's layer, `nmt.kernels.recurrent_layer`.
+
+    Packed sentences have shapes that depend on their lengths, so a pass over them cannot be
+    captured. torch's kernel therefore runs over padded sentences.
+    """
+    if not _may_fuse() or states.is_mps:
+        return KernelPath.PLAIN
+    return KernelPath.FUSED if on_cpu(states) else KernelPath.TORCH
+
+
+def projected_sequence_path(kind: str, inputs: Tensor) -> KernelPath:
+    """Return the path of a layer whose inputs are all known, `run_projected_sequence`.
+
+    A GPU runs torch's kernel for all steps; a CPU has `recurrent_path`.
+    """
+    fused = kind in ("gru", "lstm") and not on_cpu(inputs) and not inputs.is_mps and _may_fuse()
+    return KernelPath.TORCH if fused else KernelPath.PLAIN
 
 
 def cross_entropy_path() -> KernelPath:
@@ -202,6 +220,23 @@ def product_dtype(inputs: Tensor) -> torch.dtype:
     if torch.is_autocast_enabled(device) and inputs.dtype != torch.float64:
         return torch.get_autocast_dtype(device)
     return inputs.dtype
+
+
+def recurrent_dtype(inputs: Tensor) -> torch.dtype:
+    """Return the dtype in which torch's recurrent kernels run.
+
+    It is that of a product, but cuDNN before version 9.13 has no bfloat16: torch would run step by
+    step, so its kernels run in float32.
+    """
+    dtype = product_dtype(inputs)
+    if dtype == torch.bfloat16 and inputs.is_cuda and not _cudnn_has_bfloat16():
+        return torch.float32
+    return dtype
+
+
+@cache
+def _cudnn_has_bfloat16() -> bool:
+    return (torch.backends.cudnn.version() or 0) >= _CUDNN_WITH_BFLOAT16
 
 
 def row_multiple(rows: Tensor, dtype: torch.dtype) -> int:
