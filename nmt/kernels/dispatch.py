@@ -83,13 +83,16 @@ def _chosen(origin: str, choice: str) -> Kernels:
         raise UserError(f"{origin}={choice} is unknown: choose {known}") from None
 
 
-def _may_fuse() -> bool:
-    """Return whether fast paths are allowed; compiled code is fused by the compiler instead."""
-    if torch.compiler.is_compiling():
-        return False
+def only_plain() -> bool:
+    """Return whether `set_kernels` or the environment has ruled all fast paths out."""
     if _Selection.kernels is None:
         set_kernels(Kernels.AUTO)
-    return _Selection.kernels is Kernels.AUTO
+    return _Selection.kernels is Kernels.PLAIN
+
+
+def _may_fuse() -> bool:
+    """Return whether fast paths are allowed; compiled code is fused by the compiler instead."""
+    return not torch.compiler.is_compiling() and not only_plain()
 
 
 @contextmanager
@@ -283,6 +286,8 @@ softmax_backward = _find("_softmax_backward_data")
 _onednn_linear = _find("ops.mkldnn._linear_pointwise")
 _foreach_multiply_ = _find("_foreach_mul_")
 _foreach_lerp_ = _find("_foreach_lerp_")
+_foreach_zero_ = _find("_foreach_zero_")
+_foreach_add_ = _find("_foreach_add_")
 
 PRIVATE_NAMES = (
     "sigmoid_backward",
@@ -292,6 +297,8 @@ PRIVATE_NAMES = (
     "_onednn_linear",
     "_foreach_multiply_",
     "_foreach_lerp_",
+    "_foreach_zero_",
+    "_foreach_add_",
 )
 """Variables of this module that are None where torch lacks what they refer to; for tests."""
 
@@ -344,6 +351,26 @@ def multiply_all_(tensors: Iterable[Tensor], factor: float | Tensor) -> None:
         return
     for tensor in tensors:
         tensor.mul_(factor)
+
+
+def zero_all_(tensors: Iterable[Tensor]) -> None:
+    """Set tensors to zero in place, by one kernel for all of them where torch has it."""
+    tensors = list(tensors)
+    if _foreach_zero_ is not None and tensors:
+        _foreach_zero_(tensors)
+        return
+    for tensor in tensors:
+        tensor.zero_()
+
+
+def add_all_(tensors: Iterable[Tensor], others: Iterable[Tensor]) -> None:
+    """Add to each tensor its counterpart in place, by one kernel where torch has it."""
+    tensors, others = list(tensors), list(others)
+    if _foreach_add_ is not None and tensors:
+        _foreach_add_(tensors, others)
+        return
+    for tensor, other in zip(tensors, others, strict=True):
+        tensor.add_(other)
 
 
 def lerp_all_(

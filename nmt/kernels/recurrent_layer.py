@@ -30,9 +30,7 @@ def plain_recurrent_layer(
     return states, torch.cat(list(final), dim=1)
 
 
-def torch_recurrent_layer(
-    layer: nn.RNNBase, states: Tensor, mask: Tensor
-) -> tuple[Tensor, Tensor]:
+def torch_recurrent_layer(layer: nn.RNNBase, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Run each direction by torch's kernel over padded sentences; see `recurrent_layer`.
 
     Steps on pads compute states that nothing reads: the real pieces of a sentence come first.

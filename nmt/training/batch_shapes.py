@@ -6,6 +6,7 @@ from nmt.config.packable import packing_obstacle
 from nmt.config.schema import Config
 from nmt.config.training_settings import BatchShapes
 from nmt.data.batching import UpdateBatches
+from nmt.data.bucketed_batches import BucketedBatches
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.packed_batches import PackedBatches
 
@@ -21,12 +22,16 @@ def pick_batch_shapes(config: Config, device: torch.device) -> BatchShapes:
         return chosen
     if device.type != "cuda":
         return BatchShapes.PADDED
-    return BatchShapes.PADDED if packing_obstacle(config) else BatchShapes.PACKED
+    if packing_obstacle(config) is None:
+        return BatchShapes.PACKED
+    # Sampled segmentations have other lengths in every epoch.
+    return BatchShapes.PADDED if config.tokenizer.sampling else BatchShapes.BUCKETED
 
 
 def build_batches(
     shapes: BatchShapes, corpus: EncodedCorpus, config: Config, *, rank: int = 0, world: int = 1
 ) -> UpdateBatches:
     """Return the stream of updates of a run, or the share of one process, in these shapes."""
-    kind = PackedBatches if shapes is BatchShapes.PACKED else UpdateBatches
+    kinds = {BatchShapes.PACKED: PackedBatches, BatchShapes.BUCKETED: BucketedBatches}
+    kind = kinds.get(shapes, UpdateBatches)
     return kind.of_config(corpus, config, rank=rank, world=world)

@@ -80,9 +80,7 @@ def test_the_kernel_of_torch_equals_the_cell(kind: str) -> None:
     results = []
     for choose in (nullcontext, dispatch.as_on_accelerator):
         with choose():
-            found = run_projected_sequence(
-                kind, cell.step, projection, inputs, state, weight, bias
-            )
+            found = run_projected_sequence(kind, cell.step, projection, inputs, state, weight, bias)
         results.append([found, *torch.autograd.grad((found * weighting).sum(), leaves)])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
