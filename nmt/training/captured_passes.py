@@ -211,7 +211,7 @@ class CapturedPasses:
 
 
 def _first_cause(error: BaseException) -> str:
-    """Return the first line of the error behind an error: the end of a failed capture raises too."""
+    """Return the first line of the first error: the end of a failed capture raises another one."""
     while error.__context__ is not None:
         error = error.__context__
     return str(error).strip().split("\n")[0]

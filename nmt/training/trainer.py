@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from nmt import processes, runtime
@@ -18,13 +19,14 @@ from nmt.checkpoint_names import BEST, LAST
 from nmt.config.schema import Config
 from nmt.config.training_settings import TrainingConfig
 from nmt.data.batch import Batch
-from nmt.data.batching import BatchingState, UpdateBatches
+from nmt.data.batching import BatchingState
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.loader import UpdateLoader
 from nmt.data.loader_process import Samplers
 from nmt.model.seq2seq import TranslationModel
 from nmt.reporting.progress_line import TrainingStatus
 from nmt.training import kept_checkpoints
+from nmt.training.batch_shapes import build_batches, pick_batch_shapes
 from nmt.training.guard import BadUpdate, DivergenceGuard, is_finite
 from nmt.training.metric_window import MetricWindow
 from nmt.training.objective import AuxiliaryTargets
@@ -97,7 +99,7 @@ class Trainer:
         self._read_every = read_every if self.updater.checks_on_device else 1
         self.progress.precision = str(self.updater.precision.dtype).removeprefix("torch.")
         self._guard = DivergenceGuard(config, services.keep_bad_update, services.reload_checkpoint)
-        self._make_loader = partial(_loader, corpus, samplers)
+        self._make_loader = partial(_loader, corpus, samplers, self._device)
         self._loader = self._make_loader(config)
         self._window = MetricWindow()
         self._unread: list[StepResult] = []
@@ -300,9 +302,12 @@ def _status(
     )
 
 
-def _loader(corpus: EncodedCorpus, samplers: Samplers | None, config: Config) -> UpdateLoader:
+def _loader(
+    corpus: EncodedCorpus, samplers: Samplers | None, device: torch.device, config: Config
+) -> UpdateLoader:
     rank, world, data = processes.rank(), processes.world(), config.data
-    batches = UpdateBatches.of_config(corpus, config, rank=rank, world=world)
+    shapes = pick_batch_shapes(config, device)
+    batches = build_batches(shapes, corpus, config, rank=rank, world=world)
     return UpdateLoader(
         batches, workers=data.loader_workers, samplers=samplers, max_length=data.max_length
     )
