@@ -163,6 +163,7 @@ class MemoryBudget:
             self.strategy.finish()  # other processes wait for what a failed pass did not send
             if not processes.any(failed is not None):
                 return Gradient(loss, tokens, parts)
+            self.strategy.restart()
             self.model.zero_grad(set_to_none=True)
             parts = self._smaller(parts, None if failed is None else parts[failed], progress)
 
