@@ -101,6 +101,10 @@ class Batch:
         targets = self.at_targets(self.target_output_ids)
         return targets.masked_fill(targets == PAD, IGNORED) if self.fixed_shape else targets
 
+    def real_targets(self) -> Tensor | None:
+        """Return which rows of `at_targets` belong to a piece to predict, [N]; None: all do."""
+        return (self.target_output_ids != PAD).flatten() if self.fixed_shape else None
+
     def _positions(self) -> Tensor:
         if self.target_positions is not None:
             return self.target_positions

@@ -45,7 +45,7 @@ class BucketedBatches(UpdateBatches):
                 counts.append(occurrences * (count / size))
             begin += size
         distinct, index = np.unique(np.concatenate(found), return_inverse=True)
-        totals = np.bincount(index, weights=np.concatenate(counts))
+        totals = np.bincount(index, weights=np.concatenate(counts)).astype(np.float64)
         return np.stack(keys.lengths(distinct), axis=1), totals
 
     def cost(self) -> EpochCost:
@@ -55,10 +55,12 @@ class BucketedBatches(UpdateBatches):
         for number, members in enumerate(self._members(self.state.epoch)):
             for batch in self._batches(members, self.state.epoch, number):
                 sides = np.stack(keys.lengths(keys.keys[batch].astype(np.int64)), axis=1)
-                used.append(shapes.holding(len(batch), *sides.max(axis=0).tolist()))
+                index = shapes.holding(len(batch), *sides.max(axis=0).tolist())
+                assert index is not None
+                used.append(index)
                 real += sides.sum(axis=0)
             order_bytes = max(order_bytes, members.nbytes)
-        slots = shapes.rows[used, None] * shapes.widths[used]
+        slots = shapes.rows[used][:, None] * shapes.widths[used]
         largest = used[int(slots[:, 1].argmax())]
         return EpochCost(
             updates=-(-len(used) // self._accumulation),

@@ -84,7 +84,6 @@ class DataParallel(ParallelStrategy):
         assert work is not None
         self._sent.append((sums, work))
 
-
     def _flags(self, like: Tensor, exists: tuple[bool, ...]) -> Tensor:
         """Return flags as numbers on the device; the host waits for a copy, so each is kept."""
         if exists not in self._known_flags:

@@ -10,12 +10,18 @@ import torch
 from recorded_graphs import RecordedGraphs
 from torch import Tensor
 
+from nmt.config.capturable import capture_obstacle
+from nmt.config.check_config import check_config
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
+from nmt.config.training_settings import DistillationConfig
 from nmt.data.encoded import EncodedCorpus
+from nmt.errors import UserError
 from nmt.kernels import dispatch
 from nmt.model.build import build_model
 from nmt.training import captured_passes, compilation
+from nmt.training.distillation import Teacher
+from nmt.training.objective import Objective
 from nmt.training.trainer import Trainer
 
 SIZE = 30
@@ -40,7 +46,7 @@ MODELS: dict[str, dict[str, Any]] = {
 def corpus(
     make_pairs: Callable[..., Any], corpus_of: Callable[[Any], EncodedCorpus]
 ) -> EncodedCorpus:
-    lengths = np.random.default_rng(3).integers(1, 9, (2, 120)).tolist()
+    lengths = np.random.default_rng(3).integers(1, 9, (2, 60)).tolist()
     return corpus_of(make_pairs(*lengths, SIZE, SIZE))
 
 
@@ -50,8 +56,13 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedGraphs]:
     backend = RecordedGraphs()
     monkeypatch.setattr(compilation, "graph_backend", lambda _: backend)
     # oneDNN's recurrent layer keeps state outside of its tensors; cuDNN's does not.
-    with dispatch.as_on_accelerator(), torch.backends.mkldnn.flags(enabled=False):
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    with dispatch.as_on_accelerator():
         yield backend
+
+
+def _is_validation(line: str) -> bool:
+    return "validation: perplexity" in line
 
 
 def trainer_of(
@@ -59,14 +70,15 @@ def trainer_of(
     corpus: EncodedCorpus,
     run: Recorder,
     compile: str = "auto",
-    **options: Any,
+    report: Callable[[str], None] = lambda _: None,
 ) -> Trainer:
     training = replace(config.training, compile=compile, batch_shapes="bucketed")
     logging = replace(config.logging, log_every=100)
     torch.manual_seed(1)
     model = build_model(config.model, SIZE, SIZE)
     config = replace(config, training=training, logging=logging)
-    return Trainer(model, corpus, config, run.services(), read_every=4, **options)
+    services = replace(run.services(), report=lambda line: _is_validation(line) or report(line))
+    return Trainer(model, corpus, config, services, read_every=4)
 
 
 def assert_same(found: Any, expected: Any, path: str = "") -> None:
@@ -96,19 +108,206 @@ def test_captured_passes_change_no_bit(
 ) -> None:
     config = run_config(
         tiny_config(**MODELS[name], dropout=0.3),
-        max_updates=24,
+        max_updates=12,
         accumulation=2,
         batch_tokens=128,
         ema_decay=0.9,
         clip_norm=0.5,
     )
-    saved, losses = [], []
+    saved, losses, lines = [], [], list[str]()
+    for choice in ("none", "auto"):
+        run = recorder()
+        trainer_of(config, corpus, run, choice, lines.append).train()
+        saved.append(run.saved)
+        losses.append(run.losses)
+    assert not lines, "a pass reads the host, or makes a tensor from its numbers"
+    assert graphs.replays > 10
+    assert 2 <= graphs.captures <= graphs.warm_ups
+    assert losses[1] == losses[0]
+    assert_same(saved[1], saved[0])
+
+
+@pytest.fixture
+def config(tiny_config: Callable[..., ModelConfig], run_config: Callable[..., Config]) -> Config:
+    """A Transformer with dropout, trained for 16 updates."""
+    model = tiny_config(**MODELS["t5"], dropout=0.3)
+    return run_config(model, max_updates=16, batch_tokens=64, max_skipped=20)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(r_drop=1.0),
+        dict(label_smoothing=0.0, coverage_loss=0.5),
+        dict(distillation=DistillationConfig(weight=0.5, attention_weight=0.1)),
+    ],
+    ids=["r-drop", "coverage", "distillation"],
+)
+def test_extra_losses_are_those_of_the_last_replay(
+    config: Config,
+    corpus: EncodedCorpus,
+    recorder: Recorder,
+    graphs: RecordedGraphs,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+) -> None:
+    config = replace(config, training=replace(config.training, accumulation=2, **changes))
+    found = []
+    for choice in ("none", "auto"):
+        trainer = trainer_of(config, corpus, recorder(), choice)
+        if "distillation" in changes:
+            teacher = Teacher(build_model(config.model, SIZE, SIZE), changes["distillation"])
+            trainer.updater._objective = Objective(config.training, teacher)
+        extra = []
+        count = trainer._window.add
+        monkeypatch.setattr(
+            trainer._window,
+            "add",
+            lambda *args, count=count, extra=extra: (extra.append(args[-1]), count(*args)),
+        )
+        trainer.train()
+        found.append(extra)
+    assert graphs.replays > 12
+    assert len(found[0]) == 16
+    assert all(found[0])
+    assert_same(found[1], found[0])
+
+
+def test_loss_scale_and_skipped_updates_are_inputs_of_the_graph(
+    config: Config, corpus: EncodedCorpus, recorder: Recorder, graphs: RecordedGraphs
+) -> None:
+    """A scale so large that gradients overflow is halved until they are finite."""
+    found = []
+    for choice in ("none", "auto"):
+        run = recorder()
+        trainer = trainer_of(config, corpus, run, choice)
+        precision = trainer.updater.precision
+        precision._scaled = True
+        precision._scale.fill_(2.0**127)
+        trainer.model.output.weight.register_hook(lambda gradient: gradient * 1000)
+        trainer.train()
+        found.append((run.saved, run.losses))
+    assert 3 < len(run.losses) < 15, "some updates should be skipped, and some not"
+    assert graphs.replays > 5
+    assert found[1][1] == found[0][1]
+    assert_same(found[1][0], found[0][0])
+
+
+def test_a_resumed_run_captures_at_other_updates_and_draws_the_same_numbers(
+    config: Config, corpus: EncodedCorpus, recorder: Recorder, graphs: RecordedGraphs
+) -> None:
+    whole, first, second = recorder(), recorder(stop_after=8), recorder()
+    trainer_of(config, corpus, whole, "none").train()
+    trainer_of(config, corpus, first).train()
+    captured = graphs.captures
+    resumed = trainer_of(config, corpus, second)
+    saved = first.saved["last.pt"]
+    resumed.resume(saved["weights"], saved["training"])
+    resumed.train()
+    assert captured
+    assert graphs.captures > captured
+    assert_same(second.saved, whole.saved)
+
+
+def test_a_failed_capture_is_reported_and_the_run_continues(
+    config: Config, corpus: EncodedCorpus, recorder: Recorder, graphs: RecordedGraphs
+) -> None:
+    config = replace(config, training=replace(config.training, accumulation=2, batch_tokens=128))
+    graphs.fails = True
+    saved, lines = [], list[str]()
+    for choice in ("none", "auto"):
+        run = recorder()
+        trainer_of(config, corpus, run, choice, lines.append).train()
+        saved.append(run.saved)
+    assert lines == [
+        "training.compile: a pass could not be captured as a CUDA graph (operation not permitted "
+        "when stream is capturing); the run continues without graphs"
+    ]
+    assert graphs.replays == 0
+    assert_same(saved[1], saved[0])
+
+
+def test_memory_that_runs_out_ends_capturing(
+    config: Config, corpus: EncodedCorpus, recorder: Recorder, graphs: RecordedGraphs
+) -> None:
+    lines: list[str] = []
+    trainer = trainer_of(config, corpus, recorder(), report=lines.append)
+    captured = trainer.updater._captured
+    assert captured is not None
+    replay, failures = graphs._replay, iter([False] * 2 + [True])
+
+    def limited(recording: Any, losses: Any) -> Any:
+        run = replay(recording, losses)
+
+        def once() -> Any:
+            if next(failures, False):
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return run()
+
+        return once
+
+    graphs._replay = limited  # type: ignore[method-assign]
+    trainer.train()
+    assert trainer.progress.update == 16
+    assert graphs.replays == 2
+    assert "memory ran out; passes are no longer captured as CUDA graphs" in lines[0]
+    assert "forward passes are halved" in lines[1]
+    assert trainer.progress.pass_limit is not None
+
+
+def test_shapes_beyond_the_limit_run_uncaptured(
+    config: Config,
+    corpus: EncodedCorpus,
+    recorder: Recorder,
+    graphs: RecordedGraphs,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(captured_passes, "MOST_GRAPHS", 1)
+    saved = []
     for choice in ("none", "auto"):
         run = recorder()
         trainer_of(config, corpus, run, choice).train()
         saved.append(run.saved)
-        losses.append(run.losses)
-    assert graphs.replays > 24
-    assert 2 <= graphs.captures <= graphs.warm_ups
-    assert losses[1] == losses[0]
+    assert graphs.captures == 1
+    assert 0 < graphs.replays < 12
     assert_same(saved[1], saved[0])
+
+
+def test_moved_weights_are_captured_again(
+    config: Config, corpus: EncodedCorpus, recorder: Recorder, graphs: RecordedGraphs
+) -> None:
+    """A graph reads the addresses of its recording, where stale weights would remain."""
+    saved = []
+    for choice in ("none", "auto"):
+        run = recorder(stop_after=8)
+        trainer = trainer_of(config, corpus, run, choice)
+        trainer.train()
+        for parameter in trainer.model.parameters():
+            parameter.data = parameter.data.clone()
+        run.stop_after = None
+        trainer.train()
+        saved.append(run.saved)
+    assert_same(saved[1], saved[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(gradient_checkpointing=True), "with training.gradient_checkpointing=true"),
+        (dict(kernels="plain"), "with training.kernels=plain"),
+    ],
+)
+def test_graphs_refuse_what_cannot_be_captured(
+    config: Config, changes: dict[str, Any], message: str
+) -> None:
+    training = replace(config.training, compile="graphs", **changes)
+    with pytest.raises(UserError, match=message):
+        check_config(replace(config, training=training))
+    assert capture_obstacle(config) is None
+
+
+def test_graphs_need_a_cuda_device(
+    config: Config, corpus: EncodedCorpus, recorder: Recorder
+) -> None:
+    with pytest.raises(UserError, match="needs a CUDA device, a single process"):
+        trainer_of(config, corpus, recorder(), "graphs")
