@@ -55,9 +55,8 @@ def shape_of(arrays: PaddedPairs) -> tuple[int, int, int]:
 
 
 def shapes_of(shapes: Shapes) -> set[tuple[int, ...]]:
-    return {
-        (rows, *w) for rows, w in zip(shapes.rows.tolist(), shapes.widths.tolist(), strict=True)
-    }
+    both = zip(shapes.rows.tolist(), shapes.widths.tolist(), strict=True)
+    return {(rows, *widths) for rows, widths in both}
 
 
 @pytest.mark.parametrize("buffer", [None, 300])

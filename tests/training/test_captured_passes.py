@@ -311,3 +311,38 @@ def test_graphs_need_a_cuda_device(
 ) -> None:
     with pytest.raises(UserError, match="needs a CUDA device, a single process"):
         trainer_of(config, corpus, recorder(), "graphs")
+
+
+def test_layers_are_compiled_for_training_alone(
+    config: Config, corpus: EncodedCorpus, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+
+    def compile_(function: Callable[..., Any], *, dynamic: bool) -> Callable[..., Any]:
+        assert dynamic, "one piece of code should serve all lengths"
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            compiled.append(function)
+            return function(*args, **kwargs)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    saved = []
+    for choice in ("none", "layers"):
+        run = recorder()
+        trainer = trainer_of(config, corpus, run, choice)
+        trainer.train()
+        saved.append(run.saved)
+    assert len(compiled) == 2 * config.training.max_updates
+    encoder = trainer.model.eval().encoder
+    encoder(torch.ones(1, 3, dtype=torch.long), torch.ones(1, 3, dtype=torch.bool))
+    assert len(compiled) == 2 * config.training.max_updates
+    assert_same(saved[1], saved[0])
+
+
+def test_compiled_layers_are_for_transformers(
+    tiny_config: Callable[..., ModelConfig], run_config: Callable[..., Config]
+) -> None:
+    with pytest.raises(UserError, match="is for Transformer layers"):
+        check_config(run_config(tiny_config(), compile="layers"))
