@@ -41,6 +41,7 @@ from nmt.run.run_summary import count_parameters, dtype_name, model_name, run_su
 from nmt.run.same_text import check_same_text, fingerprint
 from nmt.text.subword_sampling import SubwordSampler
 from nmt.training.bad_batches import BadBatches
+from nmt.training.batch_shapes import pick_batch_shapes
 from nmt.training.objective import AuxiliaryTargets
 from nmt.training.rehearsal import find_batch_tokens
 from nmt.training.services import Interrupted, TrainerServices, UpdateProfiler
@@ -207,7 +208,10 @@ def prepare(
     precision = runtime.pick_precision(training.precision, device)
     if not training.dry_run:
         console(f"run folder {folder.path}")
-    processes.first_here(lambda: corpora.append(prepare_corpus(config, console, interrupted)))
+    shapes = pick_batch_shapes(config, device)
+    processes.first_here(
+        lambda: corpora.append(prepare_corpus(config, console, interrupted, shapes))
+    )
     return PreparedRun(config, folder, console, device, precision, corpora[-1])
 
 
@@ -361,8 +365,9 @@ def _set_batch_tokens(prepared: PreparedRun, trainer: Trainer) -> None:
     """Find the batch size where ``training.batch_tokens`` leaves it open, once for a whole run."""
     if prepared.config.training.batch_tokens:
         return
+    train, config, device = prepared.corpus.train, prepared.config, prepared.device
     found = trainer.progress.batch_tokens or find_batch_tokens(
-        trainer.updater.attempt, prepared.corpus.train, prepared.config, prepared.device
+        trainer.updater.attempt, train, config, device, trainer.shapes
     )
     trainer.set_batch_tokens(found)
     prepared.console(f"training.batch_tokens=auto: {found:,} target tokens per update")

@@ -36,10 +36,13 @@ class Counts:
 
     @classmethod
     def of(cls, batch: Batch) -> "Counts":
-        """Count a batch."""
+        """Count a batch; the dummy sentences of a packed one are padding."""
+        if batch.packing is None:
+            lengths = batch.source_mask.sum(1), (batch.target_output_ids != PAD).sum(1)
+        else:
+            lengths = batch.packing.lengths()
         return cls.of_lengths(
-            batch.source_mask.sum(1),
-            (batch.target_output_ids != PAD).sum(1),
+            *lengths,
             source_places=batch.source_ids.numel(),
             target_places=batch.target_output_ids.numel(),
         )

@@ -10,8 +10,9 @@ from nmt.config.model import (
     TransformerDecoderConfig,
     TransformerStackConfig,
 )
+from nmt.config.packable import packing_obstacle
 from nmt.config.schema import Config
-from nmt.config.training_settings import Compile, Parallel
+from nmt.config.training_settings import BatchShapes, Compile, Parallel
 
 
 def check_training(config: Config) -> Iterator[str]:
@@ -21,6 +22,12 @@ def check_training(config: Config) -> Iterator[str]:
         yield (
             f"training.batch_tokens is {training.batch_tokens}; it must be at least "
             f"{training.accumulation}, the value of training.accumulation"
+        )
+    obstacle = packing_obstacle(config)
+    if training.batch_shapes == BatchShapes.PACKED and obstacle is not None:
+        yield (
+            f"training.batch_shapes=packed does not support {obstacle}: choose auto, which packs "
+            "where it can"
         )
     yield from _parallel(config)
     yield from _gradient_checkpointing(config)

@@ -1,6 +1,12 @@
 """Which runs can train on packed batches: all pairs of a pass in one row, without padding."""
 
-from nmt.config.model import Positions, TransformerDecoderConfig, TransformerEncoderConfig
+from nmt.config.model import (
+    DecoderConfig,
+    EncoderConfig,
+    Positions,
+    TransformerDecoderConfig,
+    TransformerEncoderConfig,
+)
 from nmt.config.schema import Config
 
 _PACKABLE_POSITIONS = (Positions.SINUSOIDAL, Positions.LEARNED, Positions.ROTARY)
@@ -16,8 +22,10 @@ def packing_obstacle(config: Config) -> str | None:
 
 
 def _obstacle_of_model(config: Config) -> str | None:
-    parts = {"encoder": config.model.encoder, "decoder": config.model.decoder}
-    for side, part in parts.items():
+    model = config.model
+    parts: list[tuple[str, EncoderConfig | DecoderConfig]]
+    parts = [("encoder", model.encoder), ("decoder", model.decoder)]
+    for side, part in parts:
         if not isinstance(part, TransformerEncoderConfig | TransformerDecoderConfig):
             return f"model/{side}={part.name}"
         if part.positions not in _PACKABLE_POSITIONS:

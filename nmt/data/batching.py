@@ -54,6 +54,7 @@ class EpochCost:
         target_padding_share: Share of PAD in the slots of the target side.
         largest_batch: Rows, and width of the wider side, of the batch with most target slots.
         order_bytes: Memory of the order of an epoch, without the lengths.
+        packed: Whether pairs follow each other in the rows.
     """
 
     updates: int
@@ -61,6 +62,14 @@ class EpochCost:
     target_padding_share: float
     largest_batch: tuple[int, int]
     order_bytes: int
+    packed: bool = False
+
+    def describe_largest(self) -> str:
+        """Describe the largest batch in words."""
+        rows, width = self.largest_batch
+        if self.packed:
+            return f"every batch packed in {rows} x {width:,} positions"
+        return f"the largest batch {rows:,} sentences of {width}"
 
 
 class UpdateBatches:

@@ -61,13 +61,11 @@ class PackedBatches(UpdateBatches):
     def cost(self) -> EpochCost:
         """Compute the cost of the current epoch from the lengths and their order alone."""
         shape, rows, order_bytes, real = self._both_shapes()[0], 0, 0, np.zeros(2, dtype=np.int64)
-        most = 0
         for number, members in enumerate(self._members(self.state.epoch)):
             order = self._order(members, self.state.epoch, number)
             sources, targets = self._lengths_of(order)
             ends = row_ends(sources, targets, shape)
             rows += len(ends)
-            most = max(most, *np.diff([0, *ends]).tolist())
             real += sources.sum(), targets.sum()
             order_bytes = max(order_bytes, members.nbytes)
         slots = rows * np.array([shape.source, shape.target])
@@ -77,6 +75,7 @@ class PackedBatches(UpdateBatches):
             target_padding_share=1 - float(real[1] / slots[1]),
             largest_batch=(1, max(shape.source, shape.target)),
             order_bytes=order_bytes,
+            packed=True,
         )
 
     def _epoch(self, epoch: int, skip: int) -> Iterator[Indices]:

@@ -52,7 +52,7 @@ class RowShape:
         return max(-(-source // self.longest_source), -(-target // self.longest_target))
 
     def can_fill(self, source: int, target: int, sentences: int) -> bool:
-        """Return whether at most so many dummy sentences fill a tail of these lengths."""
+        """Return whether at most N = ``sentences`` dummies fill a tail of these lengths."""
         return self.dummies(source, target) <= min(source, target, sentences)
 
     def part(self, world: int) -> "RowShape":

@@ -48,6 +48,14 @@ class KernelPath(StrEnum):
     TORCH = "torch"  # a fused kernel of torch
 
 
+class PackedPath(StrEnum):
+    """A formulation of attention within the sentences of a packed row."""
+
+    EXPLICIT = "explicit"  # a mask of all pairs of positions
+    FLASH = "flash"  # torch's flash attention, by sentence offsets
+    EFFICIENT = "efficient"  # torch's memory-efficient attention, by sentence offsets
+
+
 class Kernels(StrEnum):
     """Which paths may run."""
 
@@ -83,16 +91,16 @@ def _chosen(origin: str, choice: str) -> Kernels:
         raise UserError(f"{origin}={choice} is unknown: choose {known}") from None
 
 
-def only_plain() -> bool:
-    """Return whether `set_kernels` or the environment has ruled all fast paths out."""
+def kernels_in_force() -> Kernels:
+    """Return which paths may run in this process."""
     if _Selection.kernels is None:
         set_kernels(Kernels.AUTO)
-    return _Selection.kernels is Kernels.PLAIN
+    return _Selection.kernels or Kernels.AUTO
 
 
 def _may_fuse() -> bool:
     """Return whether fast paths are allowed; compiled code is fused by the compiler instead."""
-    return not torch.compiler.is_compiling() and not only_plain()
+    return not torch.compiler.is_compiling() and kernels_in_force() is Kernels.AUTO
 
 
 @contextmanager
@@ -170,6 +178,34 @@ def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | N
     return KernelPath.FUSED if possible and as_projected else KernelPath.PLAIN
 
 
+def packed_attention_path(query: Tensor, dtype: torch.dtype, dropout_p: float) -> PackedPath:
+    """Return the path of attention in packed rows, `nmt.kernels.packed_attention`.
+
+    The memory-efficient kernel drops other weights in its backward pass than in its forward pass
+    if it is given offsets: its offset of random numbers is a multiple of the number of keys, which
+    is 0 in the forward pass (pytorch issue 115590). It is used without dropout only.
+
+    Args:
+        query: [1, H, N, K].
+        dtype: Of the products.
+        dropout_p: Probability of dropping a weight.
+    """
+    if query.device.type not in ("cuda", "meta") or kernels_in_force() is Kernels.PLAIN:
+        return PackedPath.EXPLICIT
+    half, size = dtype in (torch.bfloat16, torch.float16), query.size(-1)
+    fits = half and size % 8 == 0 and size <= 256 and flash_by_offsets is not None
+    if fits and (query.device.type == "meta" or _has_flash(query.device)):
+        return PackedPath.FLASH
+    if dtype == torch.float64 or dropout_p or efficient_by_offsets is None:
+        return PackedPath.EXPLICIT
+    return PackedPath.EFFICIENT
+
+
+@cache
+def _has_flash(device: torch.device) -> bool:
+    return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 def _are_side_by_side(heads: Tensor) -> bool:
     """Return whether heads [B, H, T, K] are a view of rows [B, T, H · K], as a projection's are."""
     _, between_heads, between_rows, unit = heads.stride()
@@ -220,7 +256,8 @@ def repeated_linear_path() -> KernelPath:
 def product_dtype(inputs: Tensor) -> torch.dtype:
     """Return the dtype of a product with these inputs: that of autocast, where it is enabled."""
     device = inputs.device.type
-    if torch.is_autocast_enabled(device) and inputs.dtype != torch.float64:
+    can_cast = torch.amp.is_autocast_available(device) and inputs.dtype != torch.float64
+    if can_cast and torch.is_autocast_enabled(device):
         return torch.get_autocast_dtype(device)
     return inputs.dtype
 
@@ -283,6 +320,14 @@ threshold_backward_ = _find("ops.aten.threshold_backward.grad_input")
 softmax_backward = _find("_softmax_backward_data")
 """(g, y, dim, dtype) -> the gradient of the argument of y = softmax(argument)."""
 
+flash_by_offsets = _find("ops.aten._flash_attention_forward.default")
+"""(q, k, v, q offsets, k offsets, longest q, longest k, dropout, causal, False) -> (result, ...);
+rows [N, H, K] and [S, G, K], 16 bits wide; it has a gradient (torchgen's derivatives.yaml)."""
+
+efficient_by_offsets = _find("ops.aten._efficient_attention_forward.default")
+"""(q, k, v, None, q offsets, k offsets, longest q, longest k, dropout, mask type, True) ->
+(result, ...); rows [1, N, H, K] and [1, S, H, K]; it has a gradient."""
+
 _onednn_linear = _find("ops.mkldnn._linear_pointwise")
 _foreach_multiply_ = _find("_foreach_mul_")
 _foreach_lerp_ = _find("_foreach_lerp_")
@@ -294,6 +339,8 @@ PRIVATE_NAMES = (
     "tanh_backward",
     "threshold_backward_",
     "softmax_backward",
+    "flash_by_offsets",
+    "efficient_by_offsets",
     "_onednn_linear",
     "_foreach_multiply_",
     "_foreach_lerp_",

@@ -13,6 +13,8 @@ from typing import Self
 
 from torch import Tensor, nn
 
+from nmt.data.packing import Packing
+
 
 @dataclass(frozen=True)
 class EncoderOutput:
@@ -47,6 +49,14 @@ class Encoder(nn.Module, ABC):
             source_lengths: [B] int64 on the CPU, the real pieces of each sentence; None: an encoder
                 that needs them counts the mask, for which the host waits on a GPU.
         """
+
+    def read_packed(self, source_ids: Tensor, packing: Packing) -> Tensor:
+        """Read the sentences of a packed row [1, N] and return their states [1, N, D].
+
+        Raises:
+            ValueError: The encoder has no form for packed rows.
+        """
+        raise ValueError(f"{type(self).__name__} reads no packed rows")
 
 
 class DecoderState(ABC):
@@ -99,3 +109,16 @@ class Decoder(nn.Module, ABC):
         self, target_input_ids: Tensor, encoder_output: EncoderOutput, *, need_weights: bool
     ) -> DecoderOutput:
         """Read known targets [B, T] that begin with BOS; the same as T calls of `step`."""
+
+    def read_packed(self, target_input_ids: Tensor, states: Tensor, packing: Packing) -> Tensor:
+        """Read the known targets of a packed row [1, T] and return hidden vectors [1, T, O].
+
+        Args:
+            target_input_ids: [1, T].
+            states: [1, S, D], of the encoder.
+            packing: Where the sentences are.
+
+        Raises:
+            ValueError: The decoder has no form for packed rows.
+        """
+        raise ValueError(f"{type(self).__name__} reads no packed rows")

@@ -63,6 +63,7 @@ def sequence_loss(
         batch.target_input_ids,
         need_weights=needs_attention_weights(guided, coverage_weight),
         source_lengths=batch.source_lengths,
+        packing=batch.packing,
     )
     return output_loss(
         model, output, batch, label_smoothing, guided=guided, coverage_weight=coverage_weight

@@ -54,7 +54,34 @@ class PositionedEmbedding(nn.Module):
             return scaled + self.position_embedding(positions) * math.sqrt(size)
         if self.kind != Positions.SINUSOIDAL:
             return scaled
+        return scaled + self._table(end)[start:end]
+
+    def at(self, ids: Tensor, positions: Tensor, longest: int) -> Tensor:
+        """Embed ids [1, N] of a packed row at these positions of their sentences -> [1, N, D].
+
+        Args:
+            ids: The row.
+            positions: [1, N], all of them below ``longest``.
+            longest: Length of the longest sentence of the run; on the host.
+
+        Raises:
+            ValueError: Whole words are dropped, which depends on the other pieces of a sentence.
+        """
+        if self.word_dropout.probability:
+            raise ValueError("word dropout has no form for packed rows")
+        size = self.embedding.embedding_dim
+        scaled: Tensor = self.embedding(ids) * math.sqrt(size)
+        if self.kind == Positions.LEARNED:
+            positions = positions.clamp_max(LEARNED_POSITIONS - 1)
+            return scaled + self.position_embedding(positions) * math.sqrt(size)
+        if self.kind != Positions.SINUSOIDAL:
+            return scaled
+        return scaled + self._table(longest)[positions[0]]
+
+    def _table(self, end: int) -> Tensor:
+        """Return the encodings of the positions below ``end``, and perhaps of later ones."""
         table = self.table  # a constant; a longer one replaces it, also in other threads
         if end > len(table):
+            size = self.embedding.embedding_dim
             table = self.table = sinusoidal_positions(0, 2 * end, size).to(table)
-        return scaled + table[start:end]
+        return table

@@ -5,6 +5,7 @@ Legend: B batch, S source length, T target length, V target vocabulary, O decode
 
 from torch import Tensor, nn
 
+from nmt.data.packing import Packing
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
 
 
@@ -33,8 +34,18 @@ class TranslationModel(nn.Module):
         *,
         need_weights: bool = False,
         source_lengths: Tensor | None = None,
+        packing: Packing | None = None,
     ) -> DecoderOutput:
-        """Return the decoder's hidden vectors [B, T, O] for known targets; see `nmt.model.loss`."""
+        """Return the decoder's hidden vectors [B, T, O] for known targets; see `nmt.model.loss`.
+
+        Raises:
+            ValueError: The batch is packed, and the model has no form for it.
+        """
+        if packing is not None:
+            if need_weights:
+                raise ValueError("a packed batch has no attention weights")
+            states = self.encoder.read_packed(source_ids, packing)
+            return DecoderOutput(self.decoder.read_packed(target_input_ids, states, packing), None)
         encoded = self.encode(source_ids, source_mask, source_lengths)
         output: DecoderOutput = self.decoder(target_input_ids, encoded, need_weights=need_weights)
         return output

@@ -16,7 +16,9 @@ from nmt.config.model import (
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
+from nmt.data.packing import Packing
 from nmt.kernels.linear import shared_input
+from nmt.kernels.packed_attention import SentenceMask
 from nmt.model.attention.alibi import Alibi
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.multi_head import MultiHeadAttention
@@ -113,7 +115,9 @@ class TransformerEncoderLayer(nn.Module):
         self.feed_forward = FeedForward(config)
         self.residuals = Modules[Residual](Residual(config) for _ in range(2))
 
-    def forward(self, states: Tensor, mask: Tensor, positions: RelativePositions) -> Tensor:
+    def forward(
+        self, states: Tensor, mask: Tensor | SentenceMask, positions: RelativePositions
+    ) -> Tensor:
         """Transform states [B, S, D] under a mask broadcastable to [B, H, S, S]."""
         attention_residual, feed_residual = self.residuals
         inputs = attention_residual.before(states)
@@ -145,16 +149,30 @@ class TransformerEncoder(Encoder):
         self, source_ids: Tensor, source_mask: Tensor, source_lengths: Tensor | None = None
     ) -> EncoderOutput:
         """Read ids [B, S]; the summary is the mean of the states."""
-        states = self.dropout(self.positioned(source_ids))
         positions = self.relative(0, source_ids.size(1), source_ids.device)
+        embedded = self.positioned(source_ids)
+        states = self._run(embedded, source_mask[:, None, None, :], positions)
+        real = source_mask[:, :, None].type_as(states)
+        return EncoderOutput(states, source_mask, (states * real).sum(1) / real.sum(1))
+
+    def read_packed(self, source_ids: Tensor, packing: Packing) -> Tensor:
+        """Read the sentences of a packed row; see `Encoder.read_packed`."""
+        positions, longest = packing.source_positions, packing.longest_source
+        offsets = packing.source_offsets
+        embedded = self.positioned.at(source_ids, positions, longest)
+        mask = SentenceMask(offsets, offsets, longest, longest)
+        return self._run(embedded, mask, self.relative.at(positions))
+
+    def _run(
+        self, embedded: Tensor, mask: Tensor | SentenceMask, positions: RelativePositions
+    ) -> Tensor:
+        """Run all layers but those that LayerDrop skips."""
+        states = self.dropout(embedded)
         for layer in self.layers:
             if self.layer_drop():
                 continue
-            run = recomputed(layer, self.recompute)
-            states = run(states, source_mask[:, None, None, :], positions)
-        states = self.norm(states)
-        real = source_mask[:, :, None].type_as(states)
-        return EncoderOutput(states, source_mask, (states * real).sum(1) / real.sum(1))
+            states = recomputed(layer, self.recompute)(states, mask, positions)
+        return self.norm(states)
 
 
 class TransformerDecoderLayer(nn.Module):
@@ -172,7 +190,7 @@ class TransformerDecoderLayer(nn.Module):
         self,
         states: Tensor,
         past: AttentionMemory | None,
-        mask: Tensor | None,
+        mask: Tensor | SentenceMask | None,
         positions: RelativePositions,
         source: AttentionMemory,
         *,
@@ -183,7 +201,8 @@ class TransformerDecoderLayer(nn.Module):
         Args:
             states: Those of T target positions: all of them in training, one in search.
             past: Keys and values of earlier target positions, for self-attention in search.
-            mask: The causal mask [T, T] of self-attention; None when T is 1.
+            mask: The causal mask [T, T] of self-attention, or that of a packed row; None when T
+                is 1.
             positions: Of the T positions, and their distances to the earlier ones.
             source: Keys and values of the source, for cross-attention.
             need_weights: Whether to return the weights of cross-attention.
@@ -281,6 +300,23 @@ class TransformerDecoder(Decoder):
         state = self.start(encoder_output)
         skipped = {index for index in range(len(self.layers)) if self.layer_drop()}
         return self._run(target_input_ids, state, causal, skipped, need_weights=need_weights)[0]
+
+    def read_packed(self, target_input_ids: Tensor, states: Tensor, packing: Packing) -> Tensor:
+        """Read the known targets of a packed row; see `Decoder.read_packed`."""
+        source, target = packing.source_offsets, packing.target_offsets
+        longest = packing.longest_target
+        within = SentenceMask(target, target, longest, longest, causal=True)
+        across = SentenceMask(target, source, longest, packing.longest_source)
+        positions = self.relative.at(packing.target_positions)
+        embedded = self.positioned.at(target_input_ids, packing.target_positions, longest)
+        hidden = self.dropout(embedded)
+        for layer in self.layers:
+            if self.layer_drop():
+                continue
+            memory = layer.cross_attention.build_memory(states, across)
+            run = recomputed(layer, self.recompute)
+            hidden, *_ = run(hidden, None, within, positions, memory, need_weights=False)
+        return self.norm(hidden)
 
     def _run(
         self,

@@ -29,7 +29,8 @@ def rehearse_run(
     remedy = "set training.accumulation higher, or training.batch_tokens=auto"
     with memory_for("in the largest batch", remedy):
         step = partial(trainer.updater.attempt, step=True)
-        found = rehearse(step, corpus, trainer.config, model.output.weight.device)
+        device = model.output.weight.device
+        found = rehearse(step, corpus, trainer.config, device, trainer.shapes)
     model.eval()
     sources = valid.source[: greedy.decoding.batch_size]
     began = time.perf_counter()

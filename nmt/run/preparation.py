@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nmt.config.data import TokenizerConfig
 from nmt.config.schema import Config
+from nmt.config.training_settings import BatchShapes
 from nmt.data.batching import UpdateBatches
 from nmt.data.build_prepared import PreparationFeedback
 from nmt.data.corpus import source_tags
@@ -16,7 +17,10 @@ from nmt.reporting.console import Console
 
 
 def prepare_corpus(
-    config: Config, console: Console, interrupted: Callable[[], bool]
+    config: Config,
+    console: Console,
+    interrupted: Callable[[], bool],
+    shapes: BatchShapes = BatchShapes.PADDED,
 ) -> PreparedCorpus:
     """Read, check, filter and encode the corpus of a configuration, or load it from the cache.
 
@@ -24,6 +28,7 @@ def prepare_corpus(
         config: The sections data and tokenizer are used, and whether guided alignment is on.
         console: Prints the results.
         interrupted: Called after each part; returns whether to stop.
+        shapes: Of the batches in training, for the cost of an epoch.
 
     Raises:
         UserError: The corpus is at fault.
@@ -44,7 +49,7 @@ def prepare_corpus(
         with_links=config.training.guided_alignment.weight > 0,
         feedback=PreparationFeedback(progress, console),
     )
-    data, tokenizers = config.data, corpus.tokenizers
+    data = config.data
     tested = 0 if corpus.text.test is None else len(corpus.text.test)
     for line in corpus.describe():
         console(line)
@@ -53,18 +58,22 @@ def prepare_corpus(
         f"{len(corpus.train):,} training pairs, {len(corpus.text.valid):,} validation, "
         f"{tested:,} test"
     )
-    console(
-        f"tokenizer {config.tokenizer.model or config.tokenizer.name}, "
-        f"{len(tokenizers.source):,} pieces"
-        f"{'' if tokenizers.joint else f' and {len(tokenizers.target):,}'}; "
-        f"{'found prepared' if corpus.from_cache else 'prepared'} "
-        f"in {time.monotonic() - began:.1f} s"
-    )
+    console(f"{_tokenizer(config, corpus)} in {time.monotonic() - began:.1f} s")
     for line in _split_tags(config, corpus):
         console(line)
     if config.training.batch_tokens:  # auto is resolved later, by measuring
-        console(_cost(config, corpus))
+        console(_cost(config, corpus, shapes))
     return corpus
+
+
+def _tokenizer(config: Config, corpus: PreparedCorpus) -> str:
+    tokenizers = corpus.tokenizers
+    return (
+        f"tokenizer {config.tokenizer.model or config.tokenizer.name}, "
+        f"{len(tokenizers.source):,} pieces"
+        f"{'' if tokenizers.joint else f' and {len(tokenizers.target):,}'}; "
+        f"{'found prepared' if corpus.from_cache else 'prepared'}"
+    )
 
 
 def _check_models(tokenizer: TokenizerConfig) -> None:
@@ -100,11 +109,15 @@ def _split_tags(config: Config, corpus: PreparedCorpus) -> Iterator[str]:
             )
 
 
-def _cost(config: Config, corpus: PreparedCorpus) -> str:
+def _cost(config: Config, corpus: PreparedCorpus, shapes: BatchShapes) -> str:
     """Return the cost of an epoch in one line of text."""
-    cost = UpdateBatches.of_config(corpus.train, config).cost()
-    rows, width = cost.largest_batch
+    if shapes is BatchShapes.PADDED:
+        cost = UpdateBatches.of_config(corpus.train, config).cost()
+    else:
+        from nmt.training.batch_shapes import build_batches  # imported here: it loads torch
+
+        cost = build_batches(shapes, corpus.train, config).cost()
     return (
         f"an epoch: {cost.updates:,} updates of at most {config.training.batch_tokens:,} target "
-        f"tokens, {cost.padding_share:.1%} padding, the largest batch {rows:,} sentences of {width}"
+        f"tokens, {cost.padding_share:.1%} padding, {cost.describe_largest()}"
     )

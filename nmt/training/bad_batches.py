@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.data.batch import Batch
+from nmt.data.repack import unpacked
 from nmt.durable_file import atomic_write
 from nmt.text.special_tokens import EOS, PAD
 from nmt.training.guard import BadUpdate
@@ -53,6 +54,7 @@ class BadBatches:
         }
 
     def _pairs(self, batch: Batch) -> Iterator[dict[str, Any]]:
+        batch = batch if batch.packing is None else unpacked(batch)
         rows = zip(batch.source_ids.tolist(), batch.target_output_ids.tolist(), strict=True)
         for source, target in rows:
             source_ids, target_ids = _pieces(source), _pieces(target)

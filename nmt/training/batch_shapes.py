@@ -1,7 +1,11 @@
 """Decides on which shapes of batches a run trains, and builds their order."""
 
+from collections.abc import Callable
+
 import torch
 
+from nmt import processes
+from nmt.config.model import DecoderConfig, EncoderConfig, TransformerStackConfig
 from nmt.config.packable import packing_obstacle
 from nmt.config.schema import Config
 from nmt.config.training_settings import BatchShapes
@@ -9,6 +13,11 @@ from nmt.data.batching import UpdateBatches
 from nmt.data.bucketed_batches import BucketedBatches
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.packed_batches import PackedBatches
+from nmt.kernels import dispatch
+from nmt.kernels.packed_check import Heads, packed_attention_fault
+from nmt.training.services import Report
+
+Check = Callable[[Heads, torch.dtype, torch.device, float], str | None]
 
 
 def pick_batch_shapes(config: Config, device: torch.device) -> BatchShapes:
@@ -20,12 +29,61 @@ def pick_batch_shapes(config: Config, device: torch.device) -> BatchShapes:
     chosen = BatchShapes(config.training.batch_shapes)
     if chosen is not BatchShapes.AUTO:
         return chosen
-    if device.type != "cuda":
-        return BatchShapes.PADDED
-    if packing_obstacle(config) is None:
+    has_kernels = dispatch.kernels_in_force() is not dispatch.Kernels.PLAIN
+    if device.type == "cuda" and has_kernels and packing_obstacle(config) is None:
         return BatchShapes.PACKED
+    return shapes_without_packing(config, device)
+
+
+def shapes_without_packing(config: Config, device: torch.device) -> BatchShapes:
+    """Return the fastest shapes of the batches on a device besides packed ones."""
     # Sampled segmentations have other lengths in every epoch.
-    return BatchShapes.PADDED if config.tokenizer.sampling else BatchShapes.BUCKETED
+    few = device.type == "cuda" and not config.tokenizer.sampling
+    return BatchShapes.BUCKETED if few else BatchShapes.PADDED
+
+
+def settle_batch_shapes(
+    config: Config,
+    device: torch.device,
+    dtype: torch.dtype,
+    report: Report,
+    check: Check = packed_attention_fault,
+) -> BatchShapes:
+    """Return the shapes of the batches of a run, the same in all of its processes.
+
+    Packed batches on CUDA rely on kernels of torch, which are compared with the formula first. If
+    they differ in any process, one line is reported, and other shapes are used.
+
+    Args:
+        config: Of the run.
+        device: Where this process trains.
+        dtype: Of matrix products.
+        report: Prints a line.
+        check: Returns what is wrong with packed attention; see `packed_attention_fault`.
+    """
+    shapes = pick_batch_shapes(config, device)
+    if shapes is not BatchShapes.PACKED or device.type == "cpu":
+        return shapes
+    parts: list[EncoderConfig | DecoderConfig] = [config.model.encoder, config.model.decoder]
+    found = [_fault(part, dtype, device, check) for part in parts]
+    faults = [fault for both in processes.gather(found) for fault in both if fault is not None]
+    if not faults:
+        return shapes
+    shapes = shapes_without_packing(config, device)
+    report(
+        f"warning: attention in packed batches failed its check on {device}: {faults[0]}; "
+        f"the run uses {shapes} batches, which are slower"
+    )
+    return shapes
+
+
+def _fault(
+    part: EncoderConfig | DecoderConfig, dtype: torch.dtype, device: torch.device, check: Check
+) -> str | None:
+    assert isinstance(part, TransformerStackConfig)
+    size = part.hidden_size // part.num_heads
+    heads = Heads(part.num_heads, part.num_kv_heads or part.num_heads, size)
+    return check(heads, dtype, device, part.attention_dropout)
 
 
 def build_batches(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nmt import processes
 from nmt.data.batch import Batch
+from nmt.data.repack import split_packed, unpacked
 from nmt.errors import UserError
 from nmt.text.special_tokens import PAD
 from nmt.training.parallel_strategy import ParallelStrategy
@@ -64,9 +65,14 @@ def positions(batch: Batch) -> int:
     return batch.source_ids.size(0) * (batch.source_ids.size(1) + batch.target_input_ids.size(1))
 
 
+def pairs(batch: Batch) -> int:
+    """Return the number of pairs of a batch."""
+    return batch.source_ids.size(0) if batch.packing is None else batch.packing.sentences
+
+
 def describe(batch: Batch) -> str:
     """Describe the size of a batch in words."""
-    rows, source = batch.source_ids.shape
+    rows, source = pairs(batch), batch.source_ids.size(1)
     return (
         f"{rows:,} {'pair' if rows == 1 else 'pairs'} of {source} source and "
         f"{batch.target_input_ids.size(1)} target positions, {batch.num_tokens:,} target tokens"
@@ -74,10 +80,16 @@ def describe(batch: Batch) -> str:
 
 
 def split(batch: Batch, limit: int | None) -> list[Batch]:
-    """Split a batch into parts of at most ``limit`` positions, but at least one row."""
-    rows = batch.source_ids.size(0)
+    """Split a batch into parts of at most ``limit`` positions, but at least one pair.
+
+    The parts of a packed batch are packed, where the longest pair of the run fits in rows so small,
+    else padded.
+    """
+    rows = pairs(batch)
     if limit is None or rows == 1 or positions(batch) <= limit:
         return [batch]
+    if batch.packing is not None:
+        return split_packed(batch, limit) or split(unpacked(batch), limit)
     height = max(1, limit // (positions(batch) // rows))
     return [_rows(batch, slice(start, start + height)) for start in range(0, rows, height)]
 
@@ -189,7 +201,7 @@ class MemoryBudget:
         self, parts: list[Batch], failed: Batch | None, progress: TrainingProgress
     ) -> list[Batch]:
         """Return this process's parts for the next attempt, after memory ran out in any process."""
-        alone = failed is not None and failed.source_ids.size(0) == 1
+        alone = failed is not None and pairs(failed) == 1
         limit = math.inf if failed is None or alone else math.ceil(positions(failed) / 2)
         limit = -processes.largest(-limit)
         faults = processes.gather(None if failed is None else (describe(failed), alone))

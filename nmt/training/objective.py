@@ -58,6 +58,7 @@ class Objective:
             inputs.target_input_ids,
             need_weights=needs_weights or (teacher is not None and teacher.needs_weights),
             source_lengths=inputs.source_lengths,
+            packing=inputs.packing,
         )
         smoothing = training.label_smoothing
         loss = output_loss(

@@ -12,12 +12,16 @@ import torch
 
 from nmt import processes
 from nmt.config.schema import Config
+from nmt.config.training_settings import BatchShapes
 from nmt.data.batch import Batch
-from nmt.data.batching import UpdateBatches
+from nmt.data.batching import BatchingState, UpdateBatches
 from nmt.data.encoded import EncodedCorpus
+from nmt.data.loader_process import UpdateMaker
+from nmt.data.packed_batches import PackedBatches
 from nmt.errors import UserError
 from nmt.reporting.progress_line import format_duration
 from nmt.text.special_tokens import BOS, EOS
+from nmt.training.batch_shapes import build_batches
 from nmt.training.budget import is_out_of_memory
 
 SMALLEST, LARGEST = 512, 65_536
@@ -51,8 +55,18 @@ def longest_batch(corpus: EncodedCorpus, budget: int, *, aligned: bool) -> Batch
     return full_batch(rows, source, target, aligned=aligned)
 
 
+def _packed_batch(batches: UpdateBatches) -> Batch:
+    """Return the first packed batch; all have the same shape, so all need the same memory."""
+    updates = UpdateMaker(batches).updates(BatchingState())
+    return Batch.of_arrays(next(update.batches[0] for update in updates if update.batches))
+
+
 def find_batch_tokens(
-    attempt: Attempt, corpus: EncodedCorpus, config: Config, device: torch.device
+    attempt: Attempt,
+    corpus: EncodedCorpus,
+    config: Config,
+    device: torch.device,
+    shapes: BatchShapes = BatchShapes.PADDED,
 ) -> int:
     """Return the target tokens per update for ``training.batch_tokens=auto``.
 
@@ -64,6 +78,7 @@ def find_batch_tokens(
         corpus: The training pairs.
         config: Of the run.
         device: Whose memory is measured.
+        shapes: Of the batches.
 
     Raises:
         UserError: Not even the smallest batch fits.
@@ -74,7 +89,10 @@ def find_batch_tokens(
     found, budget = 0, SMALLEST
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         while budget <= most:
-            batch = longest_batch(corpus, budget, aligned=training.guided_alignment.weight > 0)
+            if shapes is BatchShapes.PACKED:
+                batch = _packed_batch(PackedBatches(corpus, budget, 1, config.seed))
+            else:
+                batch = longest_batch(corpus, budget, aligned=training.guided_alignment.weight > 0)
             if processes.any(not _fits(attempt, batch, allowed, device)):
                 break
             found, budget = budget, 2 * budget
@@ -125,16 +143,14 @@ class Rehearsal:
     """The measured cost of an update.
 
     Attributes:
-        rows: Pairs in the largest batch of a process.
-        width: Length of each of its sides.
+        largest_batch: The largest batch of a process, in words.
         tokens_per_second: Target tokens per second, over all processes.
         peak_memory: Bytes, gradients and optimizer state included.
         updates_per_epoch: Optimizer steps per epoch.
         seconds_per_update: For an update of mean size.
     """
 
-    rows: int
-    width: int
+    largest_batch: str
     tokens_per_second: float
     peak_memory: int
     updates_per_epoch: int
@@ -142,7 +158,11 @@ class Rehearsal:
 
 
 def rehearse(
-    step: Attempt, corpus: EncodedCorpus, config: Config, device: torch.device
+    step: Attempt,
+    corpus: EncodedCorpus,
+    config: Config,
+    device: torch.device,
+    shapes: BatchShapes = BatchShapes.PADDED,
 ) -> Rehearsal:
     """Train on a batch as large as the largest of an epoch, and time it.
 
@@ -151,10 +171,18 @@ def rehearse(
         corpus: The training pairs.
         config: Of the run.
         device: Where the model is.
+        shapes: Of the batches.
     """
-    cost, world = UpdateBatches.of_config(corpus, config).cost(), processes.world()
+    world = processes.world()
+    batches = build_batches(shapes, corpus, config, rank=processes.rank(), world=world)
+    cost = batches.cost()
     rows, width = -(-cost.largest_batch[0] // world), cost.largest_batch[1]
-    batch = full_batch(rows, width, width, aligned=config.training.guided_alignment.weight > 0)
+    if cost.packed:
+        batch = _packed_batch(batches)
+        largest = f"{batch.source_ids.size(1):,} + {batch.target_input_ids.size(1):,} positions"
+    else:
+        batch = full_batch(rows, width, width, aligned=config.training.guided_alignment.weight > 0)
+        largest = f"{rows:,} pairs of {width} positions"
     times: list[float] = []
     for _ in range(_ROUNDS):  # the first also allocates memory and the optimizer state
         began = time.perf_counter()
@@ -164,7 +192,7 @@ def rehearse(
         times.append(time.perf_counter() - began)
     speed = world * batch.num_tokens / max(1e-9, min(times))
     mean = (len(corpus.target.ids) + len(corpus)) / cost.updates
-    return Rehearsal(rows, width, speed, peak_memory(device), cost.updates, mean / speed)
+    return Rehearsal(largest, speed, peak_memory(device), cost.updates, mean / speed)
 
 
 def rehearsal_lines(found: Rehearsal, config: Config, search_seconds: float) -> list[str]:
@@ -181,7 +209,7 @@ def rehearsal_lines(found: Rehearsal, config: Config, search_seconds: float) -> 
     limit = training.max_minutes
     stopped = limit is not None and 60 * limit < seconds
     return [
-        f"largest batch {found.rows:,} pairs of {found.width} positions",
+        f"largest batch {found.largest_batch}",
         f"peak memory {found.peak_memory / 2**30:.2f} GiB, optimizer included",
         f"speed {found.tokens_per_second:,.0f} target tokens per second, on that batch",
         f"updates per epoch {found.updates_per_epoch:,}",

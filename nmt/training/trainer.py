@@ -11,13 +11,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from nmt import processes, runtime
 from nmt.checkpoint_names import BEST, LAST
 from nmt.config.schema import Config
-from nmt.config.training_settings import TrainingConfig
+from nmt.config.training_settings import BatchShapes, TrainingConfig
 from nmt.data.batch import Batch
 from nmt.data.batching import BatchingState
 from nmt.data.encoded import EncodedCorpus
@@ -26,7 +25,7 @@ from nmt.data.loader_process import Samplers
 from nmt.model.seq2seq import TranslationModel
 from nmt.reporting.progress_line import TrainingStatus
 from nmt.training import kept_checkpoints
-from nmt.training.batch_shapes import build_batches, pick_batch_shapes
+from nmt.training.batch_shapes import build_batches, settle_batch_shapes
 from nmt.training.guard import BadUpdate, DivergenceGuard, is_finite
 from nmt.training.metric_window import MetricWindow
 from nmt.training.objective import AuxiliaryTargets
@@ -53,6 +52,7 @@ class Trainer:
         config: The configuration.
         progress: How far the run has come.
         updater: Makes the updates.
+        shapes: Of the batches.
     """
 
     def __init__(
@@ -99,10 +99,17 @@ class Trainer:
         self._read_every = read_every if self.updater.checks_on_device else 1
         self.progress.precision = str(self.updater.precision.dtype).removeprefix("torch.")
         self._guard = DivergenceGuard(config, services.keep_bad_update, services.reload_checkpoint)
-        self._make_loader = partial(_loader, corpus, samplers, self._device)
+        self.shapes = self._settle_shapes()
+        self._make_loader = partial(_loader, corpus, samplers, self.shapes)
         self._loader = self._make_loader(config)
         self._window = MetricWindow()
         self._unread: list[StepResult] = []
+
+    def _settle_shapes(self) -> BatchShapes:
+        dtype, report = self.updater.precision.dtype, self._services.report
+        shapes = settle_batch_shapes(self.config, self._device, dtype, report)
+        self.progress.batch_shapes = shapes.value
+        return shapes
 
     def train(self) -> StopReason:
         """Train until the budget is spent, and return the reason for stopping.
@@ -249,8 +256,20 @@ class Trainer:
         """Continue from a checkpoint's weights and training state."""
         self.updater.resume(weights, state)
         self.progress.load(state["progress"])
-        self._loader.state = BatchingState(self.progress.epoch, self.progress.position)
+        self._loader.state = self._resumed_position()
         runtime.restore_random_state(state["random"], self._device)
+
+    def _resumed_position(self) -> BatchingState:
+        """Return where to continue: at the same pairs, if the batches have the same shapes."""
+        progress = self.progress
+        earlier, progress.batch_shapes = progress.batch_shapes, self.shapes.value
+        if earlier == self.shapes or not progress.position:
+            return BatchingState(progress.epoch, progress.position)
+        self._services.report(
+            f"the batches were {earlier} so far and are {self.shapes} now, in another order of the "
+            f"pairs: training continues with epoch {progress.epoch + 2}"
+        )
+        return BatchingState(progress.epoch + 1)
 
     def set_batch_tokens(self, batch_tokens: int) -> None:
         """Set the target tokens per update, where ``training.batch_tokens`` leaves them open."""
@@ -303,10 +322,9 @@ def _status(
 
 
 def _loader(
-    corpus: EncodedCorpus, samplers: Samplers | None, device: torch.device, config: Config
+    corpus: EncodedCorpus, samplers: Samplers | None, shapes: BatchShapes, config: Config
 ) -> UpdateLoader:
     rank, world, data = processes.rank(), processes.world(), config.data
-    shapes = pick_batch_shapes(config, device)
     batches = build_batches(shapes, corpus, config, rank=rank, world=world)
     return UpdateLoader(
         batches, workers=data.loader_workers, samplers=samplers, max_length=data.max_length

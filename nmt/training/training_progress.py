@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nmt.config.schema import ScheduleConfig
+from nmt.config.training_settings import BatchShapes
 from nmt.training.schedule import PlateauScheduleConfig
 
 
@@ -33,6 +34,7 @@ class TrainingProgress:
         pass_limit: Largest positions per forward pass since memory ran out; None: it never did.
         batch_tokens: The batch size found where ``training.batch_tokens`` is 0; else None.
         precision: Dtype of products, as in ``training.precision``; empty in old files.
+        batch_shapes: Shapes of the batches, as in ``training.batch_shapes``, never ``auto``.
         text: Fingerprint of the training pairs; empty in old files.
     """
 
@@ -56,6 +58,7 @@ class TrainingProgress:
     pass_limit: int | None = None
     batch_tokens: int | None = None
     precision: str = ""
+    batch_shapes: str = BatchShapes.PADDED.value
     text: str = ""
 
     @property

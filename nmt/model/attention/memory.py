@@ -9,6 +9,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from nmt.kernels import attention as sdpa
+from nmt.kernels.packed_attention import SentenceMask, packed_attention
+
+Mask = Tensor | SentenceMask | None
+"""Which keys a query may attend to: True in a bool tensor, those of its sentence, or all."""
+
 
 @dataclass(frozen=True)
 class AttentionMemory:
@@ -18,11 +24,37 @@ class AttentionMemory:
         keys: [B, ..., S, K], compared with the query.
         values: [B, ..., S, D], whose weighted mean is the context.
         mask: bool, broadcastable to scores [B, ..., T, S], True = may attend; None: all may.
+        sentences: In place of a mask, the sentences of a packed row, B = 1.
     """
 
     keys: Tensor
     values: Tensor
     mask: Tensor | None
+    sentences: SentenceMask | None = None
+
+    @classmethod
+    def of(cls, keys: Tensor, values: Tensor, mask: Mask) -> "AttentionMemory":
+        """Make a memory with a mask of either kind."""
+        if isinstance(mask, SentenceMask):
+            return cls(keys, values, None, mask)
+        return cls(keys, values, mask)
+
+    @property
+    def pair_mask(self) -> Tensor | None:
+        """The mask as a bool tensor, also that of a packed row, which is large; None: all may."""
+        return self.mask if self.sentences is None else self.sentences.explicit
+
+    def attend(self, query: Tensor, bias: Tensor | None, dropout_p: float) -> Tensor:
+        """Return the joined contexts of queries [B, H, T, K]; see `nmt.kernels.attention`.
+
+        Raises:
+            ValueError: A bias, which is for distances in one sentence, in a packed row.
+        """
+        if self.sentences is None:
+            return sdpa.attention(query, self.keys, self.values, self.mask, bias, dropout_p)
+        if bias is not None:
+            raise ValueError("attention in packed rows has no bias")
+        return packed_attention(query, self.keys, self.values, self.sentences, dropout_p)
 
     def select(self, rows: Tensor) -> "AttentionMemory":
         """Return the memory of the rows of the batch with these indices [R]; R replaces B."""

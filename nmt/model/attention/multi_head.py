@@ -8,7 +8,7 @@ multi-query (Shazeer 2019), between them grouped-query attention (Ainslie et al.
 from torch import Tensor, nn
 
 from nmt.kernels import attention as sdpa
-from nmt.model.attention.memory import AttentionMemory, AttentionOutput
+from nmt.model.attention.memory import AttentionMemory, AttentionOutput, Mask
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.attention.rotary import rotate
 from nmt.model.layers import Dropout, Linear, RmsNorm
@@ -51,15 +51,15 @@ class MultiHeadAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def build_memory(
-        self, states: Tensor, mask: Tensor | None, positions: RelativePositions = NO_POSITIONS
+        self, states: Tensor, mask: Mask, positions: RelativePositions = NO_POSITIONS
     ) -> AttentionMemory:
         """Project states [B, S, memory_size], at these positions, to keys and values [B, G, S, K].
 
-        The bool mask is broadcastable to [B, H, T, S], True = may attend; None: all may.
+        A bool mask is broadcastable to [B, H, T, S], True = may attend; None: all may.
         """
         keys, values = sdpa.split_keys_values(self.key_value_projection(states), self.num_kv_heads)
         keys = keys if self.key_norm is None else self.key_norm(keys)
-        return AttentionMemory(rotate(keys, positions.rotation), values, mask)
+        return AttentionMemory.of(rotate(keys, positions.rotation), values, mask)
 
     def queries(self, query: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
         """Project queries [B, T, D] to heads [B, H, T, K]."""
@@ -78,10 +78,10 @@ class MultiHeadAttention(nn.Module):
         """Attend from queries [B, T, D] -> context [B, T, D], weights [B, H, T, S] if needed."""
         heads, keys, values = self.queries(query, positions), memory.keys, memory.values
         if need_weights or not self.can_fuse:
-            weights = sdpa.masked_softmax(self.scores(heads, keys, positions), memory.mask)
+            weights = sdpa.masked_softmax(self.scores(heads, keys, positions), memory.pair_mask)
             context = self.context(self.dropout(weights), values, positions)
             return AttentionOutput(context, weights if need_weights else None)
-        joined = sdpa.attention(heads, keys, values, memory.mask, positions.bias, self.dropout.rate)
+        joined = memory.attend(heads, positions.bias, self.dropout.rate)
         return AttentionOutput(self.output_projection(joined), None)
 
     def scores(

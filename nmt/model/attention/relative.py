@@ -35,11 +35,23 @@ class RelativeScheme(nn.Module, ABC):
     def forward(self, start: int, length: int, device: torch.device) -> RelativePositions:
         """Describe ``length`` new positions from ``start`` on, and their distances to all keys."""
 
+    def at(self, positions: Tensor) -> RelativePositions:
+        """Describe pieces of a packed row at these positions of their sentences, [1, T].
+
+        Raises:
+            ValueError: The scheme needs the distances of all pairs.
+        """
+        raise ValueError(f"{type(self).__name__} has no positions for packed rows")
+
 
 class NoRelativePositions(RelativeScheme):
     """For models with absolute positions, or none."""
 
     def forward(self, start: int, length: int, device: torch.device) -> RelativePositions:
+        """Return `NO_POSITIONS`."""
+        return NO_POSITIONS
+
+    def at(self, positions: Tensor) -> RelativePositions:
         """Return `NO_POSITIONS`."""
         return NO_POSITIONS
 

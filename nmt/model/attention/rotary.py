@@ -26,7 +26,11 @@ class Rotary(RelativeScheme):
 
     def forward(self, start: int, length: int, device: torch.device) -> RelativePositions:
         """Return cosines and sines of the new positions, each [T, K / 2]."""
-        angles = torch.arange(start, start + length, device=device)[:, None] * self.rates
+        return self.at(torch.arange(start, start + length, device=device)[None])
+
+    def at(self, positions: Tensor) -> RelativePositions:
+        """Return cosines and sines of these positions [1, T], each [T, K / 2]."""
+        angles = positions[0, :, None] * self.rates
         return RelativePositions(rotation=(angles.cos(), angles.sin()))
 
 

@@ -1,0 +1,120 @@
+"""Attention within the sentences of a packed row, in three implementations.
+
+``explicit`` masks all other sentences: correct anywhere, but its scores grow with the square of the
+row. ``flash`` and ``efficient`` are torch's kernels for sentences of many lengths, given where each
+begins (Dao 2023; Rabe & Staats 2021). They read and write only the sentences, so every row has to
+belong to one, and every sentence with queries or keys needs both.
+
+Legend: N rows of queries, S rows of keys, R sentences, H heads, G heads of keys and values, K head
+size.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from nmt.kernels import dispatch
+from nmt.kernels.attention import attention
+from nmt.kernels.dispatch import PackedPath
+
+
+@dataclass(frozen=True)
+class SentenceMask:
+    """Allows attention within a sentence: to all of its keys, or (causal) to none that is later.
+
+    Attributes:
+        query_offsets: [R + 1] int32, where the queries of each sentence begin, and the last end.
+        key_offsets: [R + 1] int32, the same of the keys; with causal, equal to ``query_offsets``.
+        longest_query: No sentence has more queries; on the host.
+        longest_key: No sentence has more keys; on the host.
+        causal: Whether query t of a sentence attends to its keys 0 to t only.
+    """
+
+    query_offsets: Tensor
+    key_offsets: Tensor
+    longest_query: int
+    longest_key: int
+    causal: bool = False
+
+    @cached_property
+    def explicit(self) -> Tensor:
+        """The mask as a tensor, [N, S] bool, True = may attend; the host waits for N and S."""
+        rows, columns = (
+            torch.arange(int(offsets[-1]), device=offsets.device)
+            for offsets in (self.query_offsets, self.key_offsets)
+        )
+        ends = self.query_offsets[1:], self.key_offsets[1:]
+        of_rows = torch.searchsorted(ends[0], rows, right=True, out_int32=True)
+        of_columns = torch.searchsorted(ends[1], columns, right=True, out_int32=True)
+        allowed = of_rows[:, None] == of_columns
+        return allowed & (columns <= rows[:, None]) if self.causal else allowed
+
+
+def packed_attention(
+    query: Tensor, keys: Tensor, values: Tensor, mask: SentenceMask, dropout_p: float = 0.0
+) -> Tensor:
+    """Return softmax(Q K^T / sqrt(d_k)) V within each sentence, heads joined, [1, N, H · K].
+
+    Args:
+        query: Q, [1, H, N, K].
+        keys: K, [1, G, S, K]; G divides H.
+        values: V, [1, G, S, K].
+        mask: The sentences. Dropout of the kernels draws other numbers than that of ``explicit``.
+        dropout_p: Probability of dropping a weight; 0 outside of training.
+    """
+    dtype = dispatch.product_dtype(query)
+    path = dispatch.packed_attention_path(query, dtype, dropout_p)
+    if path is PackedPath.EXPLICIT:
+        return attention(query, keys, values, mask.explicit, None, dropout_p)
+    q, k, v = (part.to(dtype)[0].transpose(0, 1) for part in (query, keys, values))
+    kernel = flash_attention if path is PackedPath.FLASH else efficient_attention
+    return kernel(q, k, v, mask, dropout_p).flatten(1)[None]
+
+
+def flash_attention(
+    query: Tensor, keys: Tensor, values: Tensor, mask: SentenceMask, dropout_p: float
+) -> Tensor:
+    """Compute attention of queries [N, H, K] to keys and values [S, G, K] by flash's kernel."""
+    assert dispatch.flash_by_offsets is not None
+    context: Tensor = dispatch.flash_by_offsets(
+        query,
+        keys,
+        values,
+        mask.query_offsets,
+        mask.key_offsets,
+        mask.longest_query,
+        mask.longest_key,
+        dropout_p,
+        mask.causal,
+        False,
+        scale=query.size(-1) ** -0.5,
+    )[0]
+    return context
+
+
+def efficient_attention(
+    query: Tensor, keys: Tensor, values: Tensor, mask: SentenceMask, dropout_p: float
+) -> Tensor:
+    """Compute the same by the memory-efficient kernel, which has as many key heads as queries'."""
+    assert dispatch.efficient_by_offsets is not None
+    assert not dropout_p
+    groups = query.size(1) // keys.size(1)
+    if groups > 1:
+        keys, values = (part.repeat_interleave(groups, dim=1) for part in (keys, values))
+    context: Tensor = dispatch.efficient_by_offsets(
+        query[None],
+        keys[None],
+        values[None],
+        None,
+        mask.query_offsets,
+        mask.key_offsets,
+        mask.longest_query,
+        mask.longest_key,
+        0.0,
+        int(mask.causal),  # 1: causal, with the diagonal in the upper left corner
+        True,
+        scale=query.size(-1) ** -0.5,
+    )[0]
+    return context[0]

@@ -1,0 +1,133 @@
+"""A check of `packed_attention` on the device at hand, before a run relies on it.
+
+Kernels by sentence offsets differ between versions of torch and between GPUs. The check compares
+forward and backward pass with the formula in float64 on a few sentences: some of one piece, one
+that is longer than a kernel's block, and empty ones at the end.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nmt.kernels import dispatch
+from nmt.kernels.attention import naive_attention
+from nmt.kernels.dispatch import PackedPath
+from nmt.kernels.packed_attention import SentenceMask, packed_attention
+
+Attend = Callable[[Tensor, Tensor, Tensor, SentenceMask, float], Tensor]
+"""`packed_attention`, or another implementation of it."""
+
+_LONGEST = 192
+_QUERIES = 5, 1, 129, 2, 64, 17, 0, 0  # pieces of each sentence
+_KEYS = 3, 9, 65, 1, 128, 2, 0, 0
+_DROPOUT = 0.5
+
+
+@dataclass(frozen=True)
+class Heads:
+    """The heads of an attention: their number, that of the keys and values, and their size."""
+
+    queries: int
+    keys: int
+    size: int
+
+
+def packed_attention_fault(
+    heads: Heads,
+    dtype: torch.dtype,
+    device: torch.device,
+    dropout_p: float,
+    attend: Attend = packed_attention,
+) -> str | None:
+    """Return in a few words what is wrong with packed attention on a device; None: nothing.
+
+    Without dropout, results and gradients have to equal the formula within 8 roundings of the
+    largest value, or 1e-4 in float32: a product is rounded twice, weights and result, and a
+    gradient four times. With dropout, results are linear in the values V, so that <o, o> equals
+    <V, gradient of <o, c> by V> at c = o, if and only if both passes drop the same weights. If they
+    do not, the first exceeds the second by a factor of 1 / (1 - p), which is 2 here.
+
+    Args:
+        heads: Of the model.
+        dtype: Of products.
+        device: Where the model trains.
+        dropout_p: Dropout of attention weights; 0: its check is left out.
+        attend: What is checked.
+    """
+    tolerance = max(8 * torch.finfo(dtype).eps, 1e-4)
+    try:
+        for causal in (False, True):
+            inputs = _inputs(heads, dtype, device, causal)
+            path = dispatch.packed_attention_path(inputs[0], dtype, dropout_p)
+            if attend is packed_attention and path is PackedPath.EXPLICIT:
+                return f"no kernel for {dtype}, heads of {heads.size} and dropout of {dropout_p:g}"
+            mask = _mask(device, causal)
+            fault = _difference(attend, inputs, mask, tolerance)
+            if fault is None and dropout_p:
+                fault = _dropout_difference(attend, inputs, mask, tolerance)
+            if fault is not None:
+                return f"{fault}{' (causal)' if causal else ''}"
+    except Exception as error:  # of any type: the kernels of a device may fail in any way
+        reason = str(error).strip().split("\n")[0]
+        return f"{type(error).__name__}: {reason}"
+    return None
+
+
+def _inputs(
+    heads: Heads, dtype: torch.dtype, device: torch.device, causal: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return random queries, keys and values, without a change to the state of any generator."""
+    generator = torch.Generator().manual_seed(1)
+    queries, keys = sum(_QUERIES), sum(_QUERIES if causal else _KEYS)
+    shapes = (1, heads.queries, queries), (1, heads.keys, keys), (1, heads.keys, keys)
+    query, key, value = (
+        torch.randn(*shape, heads.size, generator=generator).to(device, dtype).requires_grad_()
+        for shape in shapes
+    )
+    return query, key, value
+
+
+def _mask(device: torch.device, causal: bool) -> SentenceMask:
+    queries, keys = (
+        torch.tensor([0, *torch.tensor(lengths).cumsum(0)], dtype=torch.int32, device=device)
+        for lengths in (_QUERIES, _QUERIES if causal else _KEYS)
+    )
+    return SentenceMask(queries, keys, _LONGEST, _LONGEST, causal)
+
+
+def _difference(
+    attend: Attend, inputs: Sequence[Tensor], mask: SentenceMask, tolerance: float
+) -> str | None:
+    """Compare results and gradients with those of the formula."""
+    query, keys, values = inputs
+    exact = [part.detach().double().requires_grad_() for part in inputs]
+    expected = naive_attention(exact[0], exact[1], exact[2], mask.explicit)
+    found = attend(query, keys, values, mask, 0.0)
+    weights = torch.cos(torch.arange(found.numel(), device=found.device)).view(found.shape)
+    gradients = torch.autograd.grad(found, inputs, weights.type_as(found))
+    exact_gradients = torch.autograd.grad(expected, exact, weights.type_as(found).double())
+    names = "result", "gradient of the queries", "gradient of the keys", "gradient of the values"
+    pairs = zip((found, *gradients), (expected, *exact_gradients), strict=True)
+    for name, (one, other) in zip(names, pairs, strict=True):
+        error = ((one.double() - other).abs().max() / other.abs().max()).item()
+        if not error <= tolerance:  # also if it is NaN
+            return f"the {name} differs by {error:.1g} of the largest value"
+    return None
+
+
+def _dropout_difference(
+    attend: Attend, inputs: Sequence[Tensor], mask: SentenceMask, tolerance: float
+) -> str | None:
+    """Compare the weights that the forward and the backward pass drop."""
+    query, keys, values = inputs
+    devices = [query.device] if query.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        found = attend(query, keys, values, mask, _DROPOUT)
+        (gradient,) = torch.autograd.grad(found, values, found.detach())
+    forward = found.detach().double().square().sum().item()
+    backward = (gradient.double() * values.detach().double()).sum().item()
+    if not abs(forward - backward) <= tolerance * forward:
+        return f"forward and backward pass drop other weights ({forward:.3g}, {backward:.3g})"
+    return None
