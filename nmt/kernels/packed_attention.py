@@ -41,10 +41,18 @@ class SentenceMask:
     @cached_property
     def explicit(self) -> Tensor:
         """The mask as a tensor, [N, S] bool, True = may attend; the host waits for N and S."""
-        rows, columns = (
-            torch.arange(int(offsets[-1]), device=offsets.device)
-            for offsets in (self.query_offsets, self.key_offsets)
-        )
+        return self.allowed(int(self.query_offsets[-1]), int(self.key_offsets[-1]))
+
+    def explicit_for(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Return the mask for queries [1, H, N, K] and keys [1, G, S, K], made once, no wait."""
+        if "explicit" not in vars(self):
+            vars(self)["explicit"] = self.allowed(queries.size(2), keys.size(2))
+        return self.explicit
+
+    def allowed(self, num_rows: int, num_columns: int) -> Tensor:
+        """Return the mask of N = ``num_rows`` queries and S = ``num_columns`` keys."""
+        device = self.query_offsets.device
+        rows, columns = (torch.arange(size, device=device) for size in (num_rows, num_columns))
         ends = self.query_offsets[1:], self.key_offsets[1:]
         of_rows = torch.searchsorted(ends[0], rows, right=True, out_int32=True)
         of_columns = torch.searchsorted(ends[1], columns, right=True, out_int32=True)
@@ -67,7 +75,7 @@ def packed_attention(
     dtype = dispatch.product_dtype(query)
     path = dispatch.packed_attention_path(query, dtype, dropout_p)
     if path is PackedPath.EXPLICIT:
-        return attention(query, keys, values, mask.explicit, None, dropout_p)
+        return attention(query, keys, values, mask.explicit_for(query, keys), None, dropout_p)
     q, k, v = (part.to(dtype)[0].transpose(0, 1) for part in (query, keys, values))
     kernel = flash_attention if path is PackedPath.FLASH else efficient_attention
     return kernel(q, k, v, mask, dropout_p).flatten(1)[None]

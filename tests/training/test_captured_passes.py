@@ -71,8 +71,9 @@ def trainer_of(
     run: Recorder,
     compile: str = "auto",
     report: Callable[[str], None] = lambda _: None,
+    shapes: str = "bucketed",
 ) -> Trainer:
-    training = replace(config.training, compile=compile, batch_shapes="bucketed")
+    training = replace(config.training, compile=compile, batch_shapes=shapes)
     logging = replace(config.logging, log_every=100)
     torch.manual_seed(1)
     model = build_model(config.model, SIZE, SIZE)
@@ -124,6 +125,26 @@ def test_captured_passes_change_no_bit(
     assert graphs.replays > 10
     assert 2 <= graphs.captures <= graphs.warm_ups
     assert losses[1] == losses[0]
+    assert_same(saved[1], saved[0])
+
+
+def test_packed_passes_are_one_graph(
+    tiny_config: Callable[..., ModelConfig],
+    run_config: Callable[..., Config],
+    corpus: EncodedCorpus,
+    recorder: Recorder,
+    graphs: RecordedGraphs,
+) -> None:
+    model = tiny_config(**MODELS["transformer"], dropout=0.3)
+    config = run_config(model, max_updates=8, batch_tokens=128, accumulation=2)
+    saved, lines = [], list[str]()
+    for choice in ("none", "auto"):
+        run = recorder()
+        trainer_of(config, corpus, run, choice, lines.append, "packed").train()
+        saved.append(run.saved)
+    assert not lines
+    assert graphs.warm_ups == graphs.captures == 1
+    assert graphs.replays > 8
     assert_same(saved[1], saved[0])
 
 
