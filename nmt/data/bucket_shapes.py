@@ -18,7 +18,7 @@ _SOURCE_ALLOWANCE = 2  # source pieces per batch, as a multiple of the target bu
 _EDGES = 28  # widths per side among which the shapes are chosen
 _MOST_SPLITS = 8  # source widths that share a target width
 _TOLERANCE = 0.02  # more slots that are accepted in exchange for fewer shapes
-_ROW_MULTIPLE, _MANY_ROWS = 8, 64  # from so many rows on, they are a multiple, as kernels prefer
+_ROW_MULTIPLE, _MANY_ROWS = 8, 64  # from the second number of rows on, they are a multiple of the first
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class _Candidates:
         return cls(sources, targets, grid.cumsum(axis=0).cumsum(axis=1))
 
     def best(self, most: int) -> Ints:
-        """Return the best widths of at most so many shapes, [K, 2], the largest included."""
+        """Return the best widths of at most ``most`` shapes, [K, 2], the largest included."""
         costs, cuts = self._bands(min(most, _MOST_SPLITS))
         count = len(self.targets)
         best = np.full((most + 1, count + 1), np.inf)
