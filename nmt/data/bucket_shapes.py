@@ -18,7 +18,7 @@ _SOURCE_ALLOWANCE = 2  # source pieces per batch, as a multiple of the target bu
 _EDGES = 28  # widths per side among which the shapes are chosen
 _MOST_SPLITS = 8  # source widths that share a target width
 _TOLERANCE = 0.02  # more slots that are accepted in exchange for fewer shapes
-_ROW_MULTIPLE, _MANY_ROWS = 8, 64  # from the second number of rows on, they are a multiple of the first
+_ROW_MULTIPLE, _MANY_ROWS = 8, 64  # from the second on, rows are a multiple of the first
 
 
 @dataclass(frozen=True)

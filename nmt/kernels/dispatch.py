@@ -10,7 +10,7 @@ out, e.g. to find out whether one of them causes a problem.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache, reduce
@@ -329,10 +329,12 @@ efficient_by_offsets = _find("ops.aten._efficient_attention_forward.default")
 (result, ...); rows [1, N, H, K] and [1, S, H, K]; it has a gradient."""
 
 _onednn_linear = _find("ops.mkldnn._linear_pointwise")
-_foreach_multiply_ = _find("_foreach_mul_")
-_foreach_lerp_ = _find("_foreach_lerp_")
-_foreach_zero_ = _find("_foreach_zero_")
-_foreach_add_ = _find("_foreach_add_")
+foreach_multiply_ = _find("_foreach_mul_")
+foreach_lerp_ = _find("_foreach_lerp_")
+foreach_copy_ = _find("_foreach_copy_")
+foreach_sub = _find("_foreach_sub")
+foreach_add_ = _find("_foreach_add_")
+foreach_zero_ = _find("_foreach_zero_")
 
 PRIVATE_NAMES = (
     "sigmoid_backward",
@@ -342,10 +344,12 @@ PRIVATE_NAMES = (
     "flash_by_offsets",
     "efficient_by_offsets",
     "_onednn_linear",
-    "_foreach_multiply_",
-    "_foreach_lerp_",
-    "_foreach_zero_",
-    "_foreach_add_",
+    "foreach_multiply_",
+    "foreach_lerp_",
+    "foreach_copy_",
+    "foreach_sub",
+    "foreach_add_",
+    "foreach_zero_",
 )
 """Variables of this module that are None where torch lacks what they refer to; for tests."""
 
@@ -388,48 +392,3 @@ def optimizer_reads_found_inf(optimizer: torch.optim.Optimizer) -> bool:
     decides about skipping: an unread flag would let a gradient of NaN through.
     """
     return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
-
-
-def multiply_all_(tensors: Iterable[Tensor], factor: float | Tensor) -> None:
-    """Multiply tensors by a factor in place, by one kernel for all of them where torch has it."""
-    tensors = list(tensors)
-    if _foreach_multiply_ is not None:
-        _foreach_multiply_(tensors, factor)
-        return
-    for tensor in tensors:
-        tensor.mul_(factor)
-
-
-def zero_all_(tensors: Iterable[Tensor]) -> None:
-    """Set tensors to zero in place, by one kernel for all of them where torch has it."""
-    tensors = list(tensors)
-    if _foreach_zero_ is not None and tensors:
-        _foreach_zero_(tensors)
-        return
-    for tensor in tensors:
-        tensor.zero_()
-
-
-def add_all_(tensors: Iterable[Tensor], others: Iterable[Tensor]) -> None:
-    """Add to each tensor its counterpart in place, by one kernel where torch has it."""
-    tensors, others = list(tensors), list(others)
-    if _foreach_add_ is not None and tensors:
-        _foreach_add_(tensors, others)
-        return
-    for tensor, other in zip(tensors, others, strict=True):
-        tensor.add_(other)
-
-
-def lerp_all_(
-    tensors: Iterable[Tensor], ends: Iterable[Tensor], weight: float | list[Tensor]
-) -> None:
-    """Compute x += weight · (end - x) in place for each tensor; a list has a weight per tensor."""
-    tensors, ends = list(tensors), list(ends)
-    if _foreach_lerp_ is not None:
-        _foreach_lerp_(tensors, ends, weight)
-        return
-    for index, (tensor, end) in enumerate(zip(tensors, ends, strict=True)):
-        if isinstance(weight, list):
-            tensor.lerp_(end, weight[index])
-        else:
-            tensor.lerp_(end, weight)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.data.batch import Batch
-from nmt.kernels import dispatch
+from nmt.kernels.tensor_lists import add_all_, zero_all_
 from nmt.training.budget import is_out_of_memory
 from nmt.training.services import Report
 
@@ -166,7 +166,7 @@ class CapturedPasses:
                 sums.append(earlier)
                 terms.append(parameter.grad)
             parameter.grad = earlier
-        dispatch.add_all_(sums, terms)
+        add_all_(sums, terms)
         return losses
 
     def _capture(self, shape: _Shape) -> None:
@@ -207,7 +207,7 @@ class CapturedPasses:
             else:
                 static.copy_(parameter.grad)
             parameter.grad = static
-        dispatch.zero_all_(empty)
+        zero_all_(empty)
 
 
 def _first_cause(error: BaseException) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt import runtime
-from nmt.kernels import dispatch
+from nmt.kernels.tensor_lists import multiply_all_
 
 _INITIAL_SCALE = 2.0**16
 _GROWTH_INTERVAL = 2000  # updates without overflow before the scale is doubled
@@ -52,7 +52,7 @@ class MixedPrecision:
         parameters = list(self._model.parameters())
         if self._scaled:
             gradients = [p.grad for p in parameters if p.grad is not None]
-            dispatch.multiply_all_(gradients, 1 / self._scale)
+            multiply_all_(gradients, 1 / self._scale)
         norm = nn.utils.clip_grad_norm_(parameters, math.inf if max_norm is None else max_norm)
         return norm.to(self._device)  # torch returns a CPU scalar where there is no gradient
 
