@@ -30,12 +30,11 @@ ROW_MULTIPLES = 128, 16
 number, or of the second where there are fewer rows than the first, to keep that cache small."""
 
 LOGITS_PER_CHUNK = {"cpu": 4_000_000}
-"""Logits in memory at a time, by device type; on a CPU, a chunk fits into the cache."""
+"""Logits in memory at a time on a CPU, so that a chunk fits into the cache."""
 
-DEFAULT_LOGITS_PER_CHUNK = 4_000_000
-
-_CUDNN_WITH_BFLOAT16 = 91_300
-"""The first version whose recurrent layers torch runs in bfloat16."""
+BYTES_PER_CHUNK = 2_000_000_000
+"""Memory of a chunk of logits and what is computed from them on other devices, but at most a
+sixteenth of the device: each chunk is a dozen launches, so one chunk is best."""
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float64)
 
@@ -46,14 +45,6 @@ class KernelPath(StrEnum):
     PLAIN = "plain"  # PyTorch operations, differentiated by autograd
     FUSED = "fused"  # one `torch.autograd.Function` of this package
     TORCH = "torch"  # a fused kernel of torch
-
-
-class PackedPath(StrEnum):
-    """A formulation of attention within the sentences of a packed row."""
-
-    EXPLICIT = "explicit"  # a mask of all pairs of positions
-    FLASH = "flash"  # torch's flash attention, by sentence offsets
-    EFFICIENT = "efficient"  # torch's memory-efficient attention, by sentence offsets
 
 
 class Kernels(StrEnum):
@@ -134,7 +125,14 @@ def linear_path(inputs: Tensor) -> KernelPath:
 
 def shared_input_path(inputs: Tensor) -> KernelPath:
     """Return whether the input of several linear layers is cast once (fused) or by each of them."""
-    return KernelPath.FUSED if _may_fuse_on_cpu(inputs) else KernelPath.PLAIN
+    return KernelPath.FUSED if inputs.dtype in _DTYPES and _may_fuse() else KernelPath.PLAIN
+
+
+def weight_casts_path(weight: Tensor) -> KernelPath:
+    """Return whether the weights of linear layers are cast together, `nmt.kernels.weight_casts`."""
+    if on_cpu(weight) or not torch.is_grad_enabled() or not _may_fuse():
+        return KernelPath.PLAIN
+    return KernelPath.PLAIN if product_dtype(weight) == weight.dtype else KernelPath.FUSED
 
 
 def feed_forward_path(states: Tensor) -> KernelPath:
@@ -176,34 +174,6 @@ def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | N
     as_projected = query.dtype in _DTYPES and all(_are_side_by_side(part) for part in heads)
     possible = bias is None and query.size(1) == keys.size(1) and softmax_backward is not None
     return KernelPath.FUSED if possible and as_projected else KernelPath.PLAIN
-
-
-def packed_attention_path(query: Tensor, dtype: torch.dtype, dropout_p: float) -> PackedPath:
-    """Return the path of attention in packed rows, `nmt.kernels.packed_attention`.
-
-    The memory-efficient kernel drops other weights in its backward pass than in its forward pass
-    if it is given offsets: its offset of random numbers is a multiple of the number of keys, which
-    is 0 in the forward pass (pytorch issue 115590). It is used without dropout only.
-
-    Args:
-        query: [1, H, N, K].
-        dtype: Of the products.
-        dropout_p: Probability of dropping a weight.
-    """
-    if query.device.type not in ("cuda", "meta") or kernels_in_force() is Kernels.PLAIN:
-        return PackedPath.EXPLICIT
-    half, size = dtype in (torch.bfloat16, torch.float16), query.size(-1)
-    fits = half and size % 8 == 0 and size <= 256 and flash_by_offsets is not None
-    if fits and (query.device.type == "meta" or _has_flash(query.device)):
-        return PackedPath.FLASH
-    if dtype == torch.float64 or dropout_p or efficient_by_offsets is None:
-        return PackedPath.EXPLICIT
-    return PackedPath.EFFICIENT
-
-
-@cache
-def _has_flash(device: torch.device) -> bool:
-    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def _are_side_by_side(heads: Tensor) -> bool:
@@ -262,23 +232,6 @@ def product_dtype(inputs: Tensor) -> torch.dtype:
     return inputs.dtype
 
 
-def recurrent_dtype(inputs: Tensor) -> torch.dtype:
-    """Return the dtype in which torch's recurrent kernels run.
-
-    It is that of a product, but cuDNN before version 9.13 has no bfloat16: torch would run step by
-    step, so its kernels run in float32.
-    """
-    dtype = product_dtype(inputs)
-    if dtype == torch.bfloat16 and inputs.is_cuda and not _cudnn_has_bfloat16():
-        return torch.float32
-    return dtype
-
-
-@cache
-def _cudnn_has_bfloat16() -> bool:
-    return (torch.backends.cudnn.version() or 0) >= _CUDNN_WITH_BFLOAT16
-
-
 def row_multiple(rows: Tensor, dtype: torch.dtype) -> int:
     """Return the multiple to which the rows [N, I] of a product in ``dtype`` are padded."""
     many, few = ROW_MULTIPLES
@@ -289,11 +242,58 @@ def row_multiple(rows: Tensor, dtype: torch.dtype) -> int:
     return many if len(rows) > many else few
 
 
-def logits_rows(vocab_size: int, rows: Tensor, *, multiple: int = 1) -> int:
-    """Return the number of rows per chunk of logits [rows, V], at least 1 and a multiple."""
-    device = rows.device.type if on_cpu(rows) or not rows.is_cpu else "cuda"
-    elements = LOGITS_PER_CHUNK.get(device, DEFAULT_LOGITS_PER_CHUNK)
+def logits_rows(
+    vocab_size: int, rows: Tensor, *, multiple: int = 1, bytes_per_logit: int = 4
+) -> int:
+    """Return the number of rows per chunk of logits [rows, V], at least 1 and a multiple.
+
+    Args:
+        vocab_size: V.
+        rows: What the logits are computed from; their device decides.
+        multiple: The number of rows is a multiple of this one.
+        bytes_per_logit: Memory that a chunk takes for each of its logits, intermediate results
+            included.
+    """
+    if on_cpu(rows):
+        elements = LOGITS_PER_CHUNK["cpu"]
+    else:
+        elements = _chunk_bytes(rows.device) // bytes_per_logit
     return max(1, elements // vocab_size // multiple) * multiple
+
+
+def _chunk_bytes(device: torch.device) -> int:
+    memory = _device_memory(device) if device.type == "cuda" else 16 * BYTES_PER_CHUNK
+    return min(BYTES_PER_CHUNK, memory // 16)
+
+
+@cache
+def _device_memory(device: torch.device) -> int:
+    return int(torch.cuda.get_device_properties(device).total_memory)
+
+
+def float32_product(first: Tensor, second: Tensor) -> Tensor:
+    """Return the product of two matrices in float32 at least.
+
+    cuBLAS sums in float32 and would round the result to the dtype of the factors; from torch 2.8 on
+    it can return the sums themselves.
+    """
+    if first.is_cuda and first.dtype != torch.float32 and _returns_sums(first.device, first.dtype):
+        return torch.mm(first, second, out_dtype=torch.float32)
+    product = first @ second
+    return product.to(torch.promote_types(product.dtype, torch.float32))
+
+
+@cache
+def _returns_sums(device: torch.device, dtype: torch.dtype) -> bool:
+    """Try a product whose factors are of low precision and whose result is float32."""
+    if dtype not in (torch.bfloat16, torch.float16):
+        return False
+    factor = torch.eye(16, device=device, dtype=dtype)
+    try:
+        product = torch.mm(factor, factor, out_dtype=torch.float32)
+    except (RuntimeError, TypeError):  # NotImplementedError is a RuntimeError
+        return False
+    return torch.equal(product, factor.float())
 
 
 # ------------------------------------------------------------------ private names of torch

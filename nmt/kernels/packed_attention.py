@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nmt.kernels import dispatch
 from nmt.kernels.attention import attention
-from nmt.kernels.dispatch import PackedPath
+from nmt.kernels.packed_path import PackedPath, packed_attention_path
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def packed_attention(
         dropout_p: Probability of dropping a weight; 0 outside of training.
     """
     dtype = dispatch.product_dtype(query)
-    path = dispatch.packed_attention_path(query, dtype, dropout_p)
+    path = packed_attention_path(query, dtype, dropout_p)
     if path is PackedPath.EXPLICIT:
         return attention(query, keys, values, mask.explicit_for(query, keys), None, dropout_p)
     q, k, v = (part.to(dtype)[0].transpose(0, 1) for part in (query, keys, values))

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nmt.kernels import dispatch
 from nmt.kernels.attention import naive_attention
-from nmt.kernels.dispatch import PackedPath
 from nmt.kernels.packed_attention import SentenceMask, packed_attention
+from nmt.kernels.packed_path import PackedPath, packed_attention_path
 
 Attend = Callable[[Tensor, Tensor, Tensor, SentenceMask, float], Tensor]
 """`packed_attention`, or another implementation of it."""
@@ -60,7 +59,7 @@ def packed_attention_fault(
     try:
         for causal in (False, True):
             inputs = _inputs(heads, dtype, device, causal)
-            path = dispatch.packed_attention_path(inputs[0], dtype, dropout_p)
+            path = packed_attention_path(inputs[0], dtype, dropout_p)
             if attend is packed_attention and path is PackedPath.EXPLICIT:
                 return f"no kernel for {dtype}, heads of {heads.size} and dropout of {dropout_p:g}"
             mask = _mask(device, causal)

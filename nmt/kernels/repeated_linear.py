@@ -108,7 +108,9 @@ class _Step(torch.autograd.Function):
         if needs_token:
             ctx.records[ctx.step] = inputs.flatten(0, -2), grad_output.flatten(0, -2)
         grad_input = grad_output @ weight if needs_input else None
-        grad_token = grad_output.new_zeros((), dtype=torch.float32) if needs_token else None
+        grad_token = None  # as good as a zero, which one step is enough to send
+        if needs_token and ctx.step == 0:
+            grad_token = grad_output.new_zeros((), dtype=torch.float32)
         return grad_input, grad_token, None, None, None, None
 
 

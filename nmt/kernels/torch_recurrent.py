@@ -7,11 +7,15 @@ Legend: B batch, T length, I input size, U units, G gates of a cell (3 of a GRU,
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from nmt.kernels import dispatch
+
+_CUDNN_WITH_BFLOAT16 = 91_300
+"""The first version whose recurrent layers torch runs in bfloat16."""
 
 TORCH_GATES = {"gru": (0, 1, 2), "lstm": (0, 1, 3, 2)}
 """torch's order of the gates, as indices into that of `nmt.model.recurrent_cells`."""
@@ -40,7 +44,7 @@ def torch_sequence(
     Returns:
         States h after each step, [B, T, U], in the dtype of products.
     """
-    result, dtype = dispatch.product_dtype(inputs), dispatch.recurrent_dtype(inputs)
+    result, dtype = dispatch.product_dtype(inputs), recurrent_dtype(inputs)
     with torch.autocast(inputs.device.type, enabled=False):
         first = state.to(dtype).contiguous()[None]
         arguments = _flat(weights, order, dtype), True, 1, 0.0, torch.is_grad_enabled(), False, True
@@ -63,3 +67,20 @@ def _flat(
     flat = torch.cat(parts).to(dtype)
     pieces = flat.split([weight.numel() for weight in weights])
     return [piece.view(weight.shape) for piece, weight in zip(pieces, weights, strict=True)]
+
+
+def recurrent_dtype(inputs: Tensor) -> torch.dtype:
+    """Return the dtype in which torch's recurrent kernels run.
+
+    It is that of a product, but cuDNN before version 9.13 has no bfloat16: torch would run step by
+    step, so its kernels run in float32.
+    """
+    dtype = dispatch.product_dtype(inputs)
+    if dtype == torch.bfloat16 and inputs.is_cuda and not _cudnn_has_bfloat16():
+        return torch.float32
+    return dtype
+
+
+@cache
+def _cudnn_has_bfloat16() -> bool:
+    return (torch.backends.cudnn.version() or 0) >= _CUDNN_WITH_BFLOAT16

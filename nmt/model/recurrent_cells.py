@@ -64,10 +64,11 @@ class GruCell(RecurrentCell):
     @staticmethod
     def step(gates: Tensor, state_gates: Tensor, state: Tensor) -> Tensor:
         """Return z · h + (1 - z) · tanh(W x + r · U h)."""
-        size = state.size(1)
-        sigmoids = (gates[:, : 2 * size] + state_gates[:, : 2 * size]).sigmoid()
-        reset, update = sigmoids.chunk(2, dim=1)
-        candidate = torch.addcmul(gates[:, 2 * size :], reset, state_gates[:, 2 * size :]).tanh()
+        sizes = [2 * state.size(1), state.size(1)]
+        of_sigmoids, of_candidate = gates.split(sizes, dim=1)
+        state_of_sigmoids, state_of_candidate = state_gates.split(sizes, dim=1)
+        reset, update = (of_sigmoids + state_of_sigmoids).sigmoid().chunk(2, dim=1)
+        candidate = torch.addcmul(of_candidate, reset, state_of_candidate).tanh()
         return torch.lerp(candidate, state.type_as(candidate), update)
 
 

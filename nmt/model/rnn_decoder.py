@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import Bridge, RnnDecoderConfig
+from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.repeated_linear import Project, loop_projection, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.coverage import Coverage, CoverageState
@@ -147,7 +148,8 @@ class RnnDecoder(Decoder):
     def _memory(self, encoder_output: EncoderOutput) -> AttentionMemory:
         if isinstance(self.attention, FixedContext):
             return self.attention.build_memory(encoder_output)
-        return self.attention.build_memory(encoder_output.states, encoder_output.mask)
+        memory = self.attention.build_memory(encoder_output.states, encoder_output.mask)
+        return replace(memory, mask=AttentionMask.of(memory.mask))  # all steps share its bias
 
     def _attend(
         self,

@@ -49,7 +49,7 @@ class LayerDrop(nn.Module):
         """Return whether to skip the next layer; the draw on the CPU waits for no other device."""
         if not self.training or not self.probability:
             return False
-        return torch.rand(()).item() < self.probability
+        return torch.rand((), device="cpu").item() < self.probability  # not the default device
 
     def extra_repr(self) -> str:
         """Show the probability."""

@@ -17,10 +17,11 @@ from nmt.config.model import (
     TransformerEncoderConfig,
 )
 from nmt.data.packing import Packing
+from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.linear import shared_input
 from nmt.kernels.packed_attention import SentenceMask
 from nmt.model.attention.alibi import Alibi
-from nmt.model.attention.memory import AttentionMemory
+from nmt.model.attention.memory import AttentionMemory, Mask
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.relative import NoRelativePositions, RelativePositions, RelativeScheme
 from nmt.model.attention.rotary import Rotary
@@ -115,9 +116,7 @@ class TransformerEncoderLayer(nn.Module):
         self.feed_forward = FeedForward(config)
         self.residuals = Modules[Residual](Residual(config) for _ in range(2))
 
-    def forward(
-        self, states: Tensor, mask: Tensor | SentenceMask, positions: RelativePositions
-    ) -> Tensor:
+    def forward(self, states: Tensor, mask: Mask, positions: RelativePositions) -> Tensor:
         """Transform states [B, S, D] under a mask broadcastable to [B, H, S, S]."""
         attention_residual, feed_residual = self.residuals
         inputs = attention_residual.before(states)
@@ -150,8 +149,8 @@ class TransformerEncoder(Encoder):
     ) -> EncoderOutput:
         """Read ids [B, S]; the summary is the mean of the states."""
         positions = self.relative(0, source_ids.size(1), source_ids.device)
-        embedded = self.positioned(source_ids)
-        states = self._run(embedded, source_mask[:, None, None, :], positions)
+        mask = AttentionMask(source_mask[:, None, None, :])
+        states = self._run(self.positioned(source_ids), mask, positions)
         real = source_mask[:, :, None].type_as(states)
         return EncoderOutput(states, source_mask, (states * real).sum(1) / real.sum(1))
 
@@ -163,9 +162,7 @@ class TransformerEncoder(Encoder):
         mask = SentenceMask(offsets, offsets, longest, longest)
         return self._run(embedded, mask, self.relative.at(positions))
 
-    def _run(
-        self, embedded: Tensor, mask: Tensor | SentenceMask, positions: RelativePositions
-    ) -> Tensor:
+    def _run(self, embedded: Tensor, mask: Mask, positions: RelativePositions) -> Tensor:
         """Run all layers but those that LayerDrop skips."""
         states = self.dropout(embedded)
         for layer in self.layers:
@@ -190,7 +187,7 @@ class TransformerDecoderLayer(nn.Module):
         self,
         states: Tensor,
         past: AttentionMemory | None,
-        mask: Tensor | SentenceMask | None,
+        mask: Mask,
         positions: RelativePositions,
         source: AttentionMemory,
         *,
@@ -275,7 +272,7 @@ class TransformerDecoder(Decoder):
 
     def start(self, encoder_output: EncoderOutput) -> TransformerState:
         """Compute the source's keys and values for the cross-attention of every layer."""
-        mask = encoder_output.mask[:, None, None, :]
+        mask = AttentionMask(encoder_output.mask[:, None, None, :])
         source = tuple(
             layer.cross_attention.build_memory(encoder_output.states, mask) for layer in self.layers
         )
@@ -294,9 +291,8 @@ class TransformerDecoder(Decoder):
         self, target_input_ids: Tensor, encoder_output: EncoderOutput, *, need_weights: bool
     ) -> DecoderOutput:
         """Read known targets at once; each position attends only to itself and previous ones."""
-        length = target_input_ids.size(1)
-        # The causal mask [T, T]: row t is True up to column t.
-        causal = torch.ones(length, length, dtype=torch.bool, device=target_input_ids.device).tril()
+        # It also hides pads from the real positions, as pads come last.
+        causal = AttentionMask.causal(target_input_ids.size(1), target_input_ids.device)
         state = self.start(encoder_output)
         skipped = {index for index in range(len(self.layers)) if self.layer_drop()}
         return self._run(target_input_ids, state, causal, skipped, need_weights=need_weights)[0]
@@ -322,7 +318,7 @@ class TransformerDecoder(Decoder):
         self,
         ids: Tensor,
         state: TransformerState,
-        mask: Tensor | None,
+        mask: AttentionMask | None,
         skipped: Collection[int] = (),
         *,
         need_weights: bool,

@@ -17,6 +17,9 @@ from torch import Tensor
 from nmt import processes, runtime
 from nmt.config.schema import Config
 from nmt.data.batch import Batch
+from nmt.data.device_copies import DeviceCopies
+from nmt.kernels.weight_casts import WeightCasts
+from nmt.model.layers import Linear
 from nmt.model.recompute import recompute_layers
 from nmt.model.seq2seq import TranslationModel
 from nmt.training.budget import Gradient, MemoryBudget
@@ -24,11 +27,17 @@ from nmt.training.captured_passes import PassLosses
 from nmt.training.compilation import captured_passes, compile_layers
 from nmt.training.mixed_precision import MixedPrecision
 from nmt.training.objective import AuxiliaryTargets, Objective
-from nmt.training.optimizer import build_optimizer, step_unless, supports_found_inf
+from nmt.training.optimizer import (
+    build_optimizer,
+    can_clip,
+    clip_divisor,
+    step_unless,
+    supports_found_inf,
+)
 from nmt.training.parallel import build_strategy, seed_update, sum_on_device
 from nmt.training.schedule import learning_rate_factor
 from nmt.training.services import Report, UpdateProfiler
-from nmt.training.step_results import StepResult
+from nmt.training.step_results import StepResult, are_finite
 from nmt.training.training_progress import TrainingProgress
 from nmt.training.weight_ema import WeightEma
 
@@ -82,6 +91,8 @@ class Updater:
         self.strategy = build_strategy(training.parallel, model)
         self._anchor = targets.anchor and targets.anchor.attach(model, self.strategy.shard)
         self._objective = Objective(training, targets.teacher)
+        self._copies = DeviceCopies(self._device)
+        self._weight_casts = WeightCasts(self._layers_to_cast())
         self.optimizer = build_optimizer(config.optimizer, model)
         self.checks_on_device = check_on_device and supports_found_inf(self.optimizer)
         decay = training.ema_decay
@@ -103,25 +114,37 @@ class Updater:
         if self._anchor is not None:
             penalty = self.strategy.gather(self._anchor.add_gradient(self.precision.scaled))
             self._add_extra({"anchor": penalty * gradient.tokens / processes.world()})
-        norm = self.strategy.gather(self.precision.clip(self._config.training.clip_norm))
+        max_norm = self._config.training.clip_norm
+        clips_in_step = self.checks_on_device and can_clip(self.optimizer)
+        norm = self.precision.norm() if clips_in_step else self.precision.clip(max_norm)
+        norm = self.strategy.gather(norm)
+        divisor = clip_divisor(norm, max_norm) if clips_in_step else None
         learning_rate = self._set_learning_rate()
         loss = gradient.loss
         if processes.world() > 1:
             loss = sum_on_device(loss.double())
-        result = self._apply(gradient, loss, norm, learning_rate)
+        result = self._apply(gradient, loss, norm, learning_rate, divisor)
         self.optimizer.zero_grad(set_to_none=True)
         return result
 
     def _apply(
-        self, gradient: Gradient, loss: Tensor, norm: Tensor, learning_rate: float
+        self,
+        gradient: Gradient,
+        loss: Tensor,
+        norm: Tensor,
+        learning_rate: float,
+        divisor: Tensor | None,
     ) -> StepResult:
-        """Make the optimizer step and move the average, if loss and gradient are finite."""
+        """Make the optimizer step and move the average, if loss and gradient are finite.
+
+        The step divides the gradient by the divisor, if there is one.
+        """
         progress, overflow = self._progress, None
         if gradient.tokens:
-            finite = loss.isfinite() & norm.isfinite()
+            finite = are_finite(loss, norm)
             overflow = self.precision.update_scale(loss, norm)
             if self.checks_on_device:
-                step_unless(self.optimizer, ~finite)
+                step_unless(self.optimizer, ~finite, divisor)
                 if self.average is not None:
                     self.average.update_if(finite, progress.update)
             elif finite.item():
@@ -172,13 +195,13 @@ class Updater:
         if self._captured is not None:  # one process, which replays a graph for every known shape
             losses = self._captured(batch, tokens)
         else:
-            losses = self._pass(batch.to(self._device), self._scalar(tokens), last)
+            losses = self._pass(self._copies(batch), self._scalar(tokens), last)
         self._add_extra(losses.extra)
         return losses.mean
 
     def _pass(self, batch: Batch, tokens: Tensor, last: bool = True) -> PassLosses:
         """Run forward and backward pass of a batch on the device; this is what is captured."""
-        with self.precision.autocast():
+        with self.precision.autocast(), self._weight_casts():
             loss = self.strategy.forward(lambda: self._objective(self.model, batch))
         mean = loss.smoothed / tokens
         if self._captured is None:
@@ -189,6 +212,16 @@ class Updater:
     def _scalar(self, number: int) -> Tensor:
         """Return a number on the device; unlike a copy, a fill waits for nothing."""
         return torch.full((), float(number), device=self._device)
+
+    def _layers_to_cast(self) -> list[Linear]:
+        """Return the layers whose weights are cast together; see `nmt.kernels.weight_casts`.
+
+        Several processes send gradients while the backward pass still runs, so each of them is cast
+        as soon as it is known.
+        """
+        if processes.world() > 1:
+            return []
+        return [module for module in self.model.modules() if isinstance(module, Linear)]
 
     def _add_extra(self, losses: Mapping[str, Tensor]) -> None:
         for name, loss in losses.items():

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.kernels.attention import masked_softmax
+from nmt.kernels.attention_mask import allowed
 from nmt.kernels.repeated_linear import Project, plain_project
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.window import Window
@@ -74,12 +75,13 @@ class Attention(nn.Module, ABC):
     ) -> Tensor:
         if self.window is None:
             return masked_softmax(scores, memory.mask)
-        assert memory.mask is not None  # [B, 1, S], multi-head [B, 1, 1, S]
-        lengths = memory.mask.flatten(1).sum(1)  # [B]
+        mask = allowed(memory.mask)  # [B, 1, S], multi-head [B, 1, 1, S]
+        assert mask is not None
+        lengths = mask.flatten(1).sum(1)  # [B]
         offsets = self.window.offsets(query, lengths, scores.size(-1), position)  # [B, T, S]
         if scores.dim() == 4:
             offsets = offsets[:, None]  # [B, 1, T, S]: the heads share the window
-        weights = masked_softmax(scores, memory.mask & (offsets.abs() <= self.window.size))
+        weights = masked_softmax(scores, mask & (offsets.abs() <= self.window.size))
         if self.window.has_gaussian:
             weights = weights * _gaussian(offsets, self.window.size)
         return weights

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from nmt.kernels import attention as sdpa
+from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.packed_attention import SentenceMask, packed_attention
 
-Mask = Tensor | SentenceMask | None
+Mask = Tensor | AttentionMask | SentenceMask | None
 """Which keys a query may attend to: True in a bool tensor, those of its sentence, or all."""
 
 
@@ -23,13 +24,13 @@ class AttentionMemory:
     Attributes:
         keys: [B, ..., S, K], compared with the query.
         values: [B, ..., S, D], whose weighted mean is the context.
-        mask: bool, broadcastable to scores [B, ..., T, S], True = may attend; None: all may.
+        mask: Broadcastable to scores [B, ..., T, S], True = may attend; None: all may.
         sentences: In place of a mask, the sentences of a packed row, B = 1.
     """
 
     keys: Tensor
     values: Tensor
-    mask: Tensor | None
+    mask: Tensor | AttentionMask | None
     sentences: SentenceMask | None = None
 
     @classmethod
@@ -40,8 +41,8 @@ class AttentionMemory:
         return cls(keys, values, mask)
 
     @property
-    def pair_mask(self) -> Tensor | None:
-        """The mask as a bool tensor, also that of a packed row, which is large; None: all may."""
+    def pair_mask(self) -> Tensor | AttentionMask | None:
+        """The mask of all pairs of positions, large in a packed row; None: all may."""
         return self.mask if self.sentences is None else self.sentences.explicit
 
     def attend(self, query: Tensor, bias: Tensor | None, dropout_p: float) -> Tensor:

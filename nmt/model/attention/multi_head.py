@@ -55,7 +55,7 @@ class MultiHeadAttention(nn.Module):
     ) -> AttentionMemory:
         """Project states [B, S, memory_size], at these positions, to keys and values [B, G, S, K].
 
-        A bool mask is broadcastable to [B, H, T, S], True = may attend; None: all may.
+        The mask is broadcastable to [B, H, T, S], True = may attend; None: all may.
         """
         keys, values = sdpa.split_keys_values(self.key_value_projection(states), self.num_kv_heads)
         keys = keys if self.key_norm is None else self.key_norm(keys)
