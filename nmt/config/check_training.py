@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from nmt.config.capturable import capture_obstacle
 from nmt.config.data import Corpus
 from nmt.config.model import (
     DecoderConfig,
@@ -11,7 +12,7 @@ from nmt.config.model import (
 )
 from nmt.config.packable import packing_obstacle
 from nmt.config.schema import Config
-from nmt.config.training_settings import BatchShapes, Parallel
+from nmt.config.training_settings import BatchShapes, Compile, Parallel
 
 
 def check_training(config: Config) -> Iterator[str]:
@@ -30,6 +31,7 @@ def check_training(config: Config) -> Iterator[str]:
         )
     yield from _parallel(config)
     yield from _gradient_checkpointing(config)
+    yield from _compile(config)
     yield from _attention_losses(config)
     yield from _guided_alignment(config)
 
@@ -45,13 +47,30 @@ def _parallel(config: Config) -> Iterator[str]:
 
 
 def _gradient_checkpointing(config: Config) -> Iterator[str]:
-    parts = config.model.encoder, config.model.decoder
-    has_layers = any(isinstance(part, TransformerStackConfig) for part in parts)
-    if config.training.gradient_checkpointing and not has_layers:
+    if config.training.gradient_checkpointing and not _has_transformer_layers(config):
         yield (
             "training.gradient_checkpointing=true is for Transformer layers, which this model does "
             "not have: set it to false, and raise training.accumulation if memory is short"
         )
+
+
+def _compile(config: Config) -> Iterator[str]:
+    chosen, obstacle = config.training.compile, capture_obstacle(config)
+    if chosen == Compile.GRAPHS and obstacle is not None:
+        yield (
+            f"training.compile=graphs cannot capture a pass with {obstacle}: choose "
+            "training.compile=auto, or change that setting"
+        )
+    if chosen == Compile.LAYERS and not _has_transformer_layers(config):
+        yield (
+            "training.compile=layers is for Transformer layers, which this model does not have: "
+            "choose auto"
+        )
+
+
+def _has_transformer_layers(config: Config) -> bool:
+    parts = config.model.encoder, config.model.decoder
+    return any(isinstance(part, TransformerStackConfig) for part in parts)
 
 
 def _attention_losses(config: Config) -> Iterator[str]:

@@ -30,6 +30,15 @@ class Kernels(StrEnum):
     PLAIN = "plain"
 
 
+class Compile(StrEnum):
+    """How the forward and backward passes of an update run."""
+
+    AUTO = "auto"
+    NONE = "none"  # each operation is launched by itself
+    GRAPHS = "graphs"  # one captured CUDA graph per shape
+    LAYERS = "layers"  # Transformer layers compiled by torch.compile
+
+
 class BatchShapes(StrEnum):
     """The shapes of the batches of a training."""
 
@@ -202,6 +211,15 @@ class TrainingConfig:
         "out a kernel as the cause of a problem.",
         choices=Kernels,
         neutral=Kernels.AUTO,
+        resumable=True,
+    )
+    compile: str = setting(
+        Compile.AUTO,
+        "How passes run: operation by operation (none), replayed as a CUDA graph per shape "
+        "(graphs), or with Transformer layers compiled by torch.compile (layers); auto: graphs on "
+        "a CUDA device with one process, else none.",
+        choices=Compile,
+        neutral=Compile.AUTO,
         resumable=True,
     )
     gradient_checkpointing: bool = setting(

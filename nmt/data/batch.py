@@ -83,6 +83,11 @@ class Batch:
             packing=None if packing is None else packing.map(function),
         )
 
+    def without_counts(self) -> "Batch":
+        """Return the batch without the numbers that differ between batches of the same shape."""
+        packing = self.packing and replace(self.packing, sentences=0)
+        return replace(self, num_tokens=0, source_lengths=None, packing=packing)
+
     def at_targets(self, values: Tensor) -> Tensor:
         """Return the rows of values [B, T, ...] that belong to pieces to predict, as [N, ...].
 
@@ -95,6 +100,10 @@ class Batch:
         """Return the target of each row of `at_targets`, [N]; `IGNORED` at a pad."""
         targets = self.at_targets(self.target_output_ids)
         return targets.masked_fill(targets == PAD, IGNORED) if self.fixed_shape else targets
+
+    def real_targets(self) -> Tensor | None:
+        """Return which rows of `at_targets` belong to a piece to predict, [N]; None: all do."""
+        return (self.target_output_ids != PAD).flatten() if self.fixed_shape else None
 
     def _positions(self) -> Tensor:
         if self.target_positions is not None:
@@ -112,7 +121,7 @@ class Batch:
             torch.from_numpy(arrays.target_output_ids),
             arrays.num_tokens,
             None if alignment is None else torch.from_numpy(alignment),
-            fixed_shape=layout is not None,
+            fixed_shape=arrays.fixed_shape or layout is not None,
             packing=None if layout is None else Packing.of_layout(layout),
         )
 

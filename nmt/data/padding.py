@@ -4,7 +4,8 @@ Legend: B batch, S source length, T target length.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +81,36 @@ class PaddedPairs:
     num_tokens: int
     alignment: npt.NDArray[np.float32] | None
     layout: RowLayout | None = None
+    fixed_shape: bool = False
+
+    def filled(self, rows: int, source: int, target: int) -> "PaddedPairs":
+        """Pad to a fixed shape [B, S] and [B, T].
+
+        An empty row has EOS as its source, because attention over no piece at all is undefined. It
+        has no target, so it adds nothing to a loss or a gradient.
+        """
+        count = len(self.source_ids)
+        filled = replace(
+            self,
+            source_ids=_grown(self.source_ids, (rows, source), PAD),
+            source_mask=_grown(self.source_mask, (rows, source), False),
+            target_input_ids=_grown(self.target_input_ids, (rows, target), PAD),
+            target_output_ids=_grown(self.target_output_ids, (rows, target), PAD),
+            alignment=self.alignment
+            if self.alignment is None
+            else _grown(self.alignment, (rows, target, source), 0),
+            fixed_shape=True,
+        )
+        filled.source_ids[count:, 0], filled.source_mask[count:, 0] = EOS, True
+        filled.target_input_ids[count:, 0] = BOS
+        return filled
+
+
+def _grown(array: npt.NDArray[Any], shape: tuple[int, ...], value: object) -> npt.NDArray[Any]:
+    """Return an array of a larger shape, with a value where the given one has none."""
+    grown = np.full(shape, value, dtype=array.dtype)
+    grown[tuple(slice(size) for size in array.shape)] = array
+    return grown
 
 
 def pad_pairs(

@@ -211,8 +211,23 @@ def recurrent_step_path(gates: Tensor) -> KernelPath:
 
 
 def recurrent_layer_path(states: Tensor) -> KernelPath:
-    """Return the path of an encoder's layer, `nmt.kernels.recurrent_layer`; cuDNN has its own."""
-    return KernelPath.FUSED if on_cpu(states) and _may_fuse() else KernelPath.PLAIN
+    """Return the path of an encoder's layer, `nmt.kernels.recurrent_layer`.
+
+    Packed sentences have shapes that depend on their lengths, so a pass over them cannot be
+    captured. torch's kernel therefore runs over padded sentences.
+    """
+    if not _may_fuse() or states.is_mps:
+        return KernelPath.PLAIN
+    return KernelPath.FUSED if on_cpu(states) else KernelPath.TORCH
+
+
+def projected_sequence_path(kind: str, inputs: Tensor) -> KernelPath:
+    """Return the path of a layer whose inputs are all known, `run_projected_sequence`.
+
+    A GPU runs torch's kernel for all steps; a CPU has `recurrent_path`.
+    """
+    fused = kind in ("gru", "lstm") and not on_cpu(inputs) and not inputs.is_mps and _may_fuse()
+    return KernelPath.TORCH if fused else KernelPath.PLAIN
 
 
 def cross_entropy_path() -> KernelPath:
@@ -344,6 +359,7 @@ foreach_lerp_ = _find("_foreach_lerp_")
 foreach_copy_ = _find("_foreach_copy_")
 foreach_sub = _find("_foreach_sub")
 foreach_add_ = _find("_foreach_add_")
+foreach_zero_ = _find("_foreach_zero_")
 
 PRIVATE_NAMES = (
     "sigmoid_backward",
@@ -358,6 +374,7 @@ PRIVATE_NAMES = (
     "foreach_copy_",
     "foreach_sub",
     "foreach_add_",
+    "foreach_zero_",
 )
 """Variables of this module that are None where torch lacks what they refer to; for tests."""
 

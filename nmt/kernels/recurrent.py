@@ -4,20 +4,21 @@ Autograd would compute a gradient of the weights at every step and sum these. Th
 backward pass of its own: one product over all steps computes that gradient, and the factors that
 its loop needs are computed for all steps before the loop.
 
-Legend: B batch, T length, U units, G gates of a cell (3 of a GRU, 4 of an LSTM).
+Legend: B batch, T length, I input size, U units, G gates of a cell (3 of a GRU, 4 of an LSTM).
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch
 from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.linear import weight_gradient
+from nmt.kernels.torch_recurrent import TORCH_GATES, torch_sequence
 
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]
 """A cell's formula: (input's gates [B, G · U], state's gates [B, G · U], state) -> next state."""
@@ -78,6 +79,36 @@ def run_sequence(
     with torch.autocast(gates.device.type, enabled=False):
         states: Tensor = function.apply(gates, state, weight, bias, padded, reverse)
     return states
+
+
+def run_projected_sequence(
+    kind: str,
+    step: Step,
+    projection: nn.Linear,
+    inputs: Tensor,
+    state: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+) -> Tensor:
+    """Run a recurrent layer over a sequence of inputs that are all known.
+
+    Args:
+        kind: ``gru`` or ``lstm``.
+        step: The cell's formula.
+        projection: Maps inputs to the gates.
+        inputs: [B, T, I].
+        state: [B, U] or, of an LSTM, [B, 2 · U], before the first step.
+        weight: [G · U, U], of the state's projection.
+        bias: [G · U], of the same.
+
+    Returns:
+        States h after each step, [B, T, U], in the dtype of the gates.
+    """
+    if dispatch.projected_sequence_path(kind, inputs) is KernelPath.TORCH:
+        weights = projection.weight, weight, projection.bias, bias
+        return torch_sequence(kind, inputs, state, weights, TORCH_GATES[kind])
+    gates = projection(inputs).transpose(0, 1)
+    return run_sequence(kind, step, gates, state, weight, bias).transpose(0, 1)
 
 
 def _steps(length: int, reverse: bool) -> range:

@@ -1,7 +1,8 @@
 """A layer of torch's GRU or LSTM over padded sentences.
 
-The plain path packs the sentences; on a GPU that is one call of cuDNN for all steps. On a CPU the
-fast path runs each direction with `nmt.kernels.recurrent`.
+The plain path packs the sentences, for which it needs their lengths on the host. On a CPU the fast
+path runs each direction with `nmt.kernels.recurrent`. On a GPU it runs each direction by torch's
+kernel over the padded sentences; the backward direction reads each sentence in reverse.
 
 Legend: B batch, S source length, E input size, D = units · directions.
 """
@@ -14,6 +15,7 @@ from nmt.kernels import dispatch
 from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.linear import linear
 from nmt.kernels.recurrent import Step, run_sequence
+from nmt.kernels.torch_recurrent import torch_sequence
 
 
 def plain_recurrent_layer(
@@ -26,6 +28,36 @@ def plain_recurrent_layer(
     final = last[0] if isinstance(last, tuple) else last  # [directions, B, hidden size]
     states, _ = pad_packed_sequence(packed, batch_first=True, total_length=states.size(1))
     return states, torch.cat(list(final), dim=1)
+
+
+def torch_recurrent_layer(layer: nn.RNNBase, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Run each direction by torch's kernel over padded sentences; see `recurrent_layer`.
+
+    Steps on pads compute states that nothing reads: the real pieces of a sentence come first.
+    """
+    size = layer.hidden_size * (2 if layer.mode == "LSTM" else 1)
+    first = states.new_zeros(len(states), size)
+    final = (mask.sum(1, keepdim=True) - 1).clamp_min(0)[:, :, None]  # [B, 1, 1]
+    directions, last = [], []
+    for suffix in ("", "_reverse")[: 1 + layer.bidirectional]:
+        weights = [
+            getattr(layer, f"{name}_l0{suffix}")
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        ]
+        inputs = reversed_sentences(states, mask) if suffix else states
+        hidden = torch_sequence(layer.mode.lower(), inputs, first, weights)
+        last.append(hidden.gather(1, final.expand(-1, -1, layer.hidden_size))[:, 0])
+        directions.append(reversed_sentences(hidden, mask) if suffix else hidden)
+    joined = torch.cat(directions, dim=2)
+    return joined.masked_fill(~mask[:, :, None], 0.0), torch.cat(last, dim=1)
+
+
+def reversed_sentences(states: Tensor, mask: Tensor) -> Tensor:
+    """Reverse the real part of each row of states [B, S, D]; pads stay at the end."""
+    positions = torch.arange(mask.size(1), device=mask.device)
+    mirrored = mask.sum(1, keepdim=True) - 1 - positions  # [B, S], negative on pads
+    order = torch.where(mask, mirrored, positions)
+    return states.gather(1, order[:, :, None].expand_as(states))
 
 
 def recurrent_layer(
@@ -48,8 +80,11 @@ def recurrent_layer(
     Returns:
         States [B, S, D], 0 on pads, and the final h of each direction, [B, D].
     """
-    if dispatch.recurrent_layer_path(states) is KernelPath.PLAIN:
-        return plain_recurrent_layer(layer, states, mask, lengths)
+    match dispatch.recurrent_layer_path(states):
+        case KernelPath.PLAIN:
+            return plain_recurrent_layer(layer, states, mask, lengths)
+        case KernelPath.TORCH:
+            return torch_recurrent_layer(layer, states, mask)
     steps = states.transpose(0, 1)
     full = bool(mask.all())
     directions, last = [], []

@@ -50,3 +50,21 @@ def copy_all_(tensors: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
         return
     for tensor, source in zip(tensors, sources, strict=True):
         tensor.copy_(source)
+
+
+def zero_all_(tensors: Sequence[Tensor]) -> None:
+    """Set tensors to zero in place."""
+    if dispatch.foreach_zero_ is not None and len(tensors):
+        dispatch.foreach_zero_(list(tensors))
+        return
+    for tensor in tensors:
+        tensor.zero_()
+
+
+def add_all_(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> None:
+    """Add to each tensor its counterpart in place."""
+    if dispatch.foreach_add_ is not None and len(tensors):
+        dispatch.foreach_add_(list(tensors), list(others))
+        return
+    for tensor, other in zip(tensors, others, strict=True):
+        tensor.add_(other)

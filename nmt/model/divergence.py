@@ -27,48 +27,65 @@ class Predictions:
     weight: Tensor
 
 
-def symmetric_divergence(one: Predictions, other: Predictions) -> Tensor:
-    """Return the sum over pieces of (KL(P || Q) + KL(Q || P)) / 2 (Liang et al. 2021, eq. 2)."""
+def symmetric_divergence(
+    one: Predictions, other: Predictions, real: Tensor | None = None
+) -> Tensor:
+    """Return the sum over pieces of (KL(P || Q) + KL(Q || P)) / 2 (Liang et al. 2021, eq. 2).
+
+    Args:
+        one: P.
+        other: Q.
+        real: [N] bool, False where a row is no piece and counts for nothing; None: all are pieces.
+    """
 
     def halves(first: Tensor, second: Tensor) -> Tensor:
-        return ((first.exp() - second.exp()) * (first - second)).sum() / 2
+        return (first.exp() - second.exp()) * (first - second)
 
-    return _summed(halves, one, other)
+    return _summed(halves, one, other, real) / 2
 
 
-def soft_cross_entropy(student: Predictions, teacher: Predictions, temperature: float) -> Tensor:
+def soft_cross_entropy(
+    student: Predictions, teacher: Predictions, temperature: float, real: Tensor | None = None
+) -> Tensor:
     """Return the sum over pieces of T^2 times the student's cross-entropy to the teacher.
 
     Kim & Rush 2016, section 3.1, with both distributions softened to softmax(logits / T). The
     square compensates for the smaller gradients of softened distributions (Hinton et al. 2015,
-    section 2). The teacher gets no gradient.
+    section 2). The teacher gets no gradient. ``real`` is that of `symmetric_divergence`.
     """
 
     def cross_entropy(log_probs: Tensor, teacher_log_probs: Tensor) -> Tensor:
-        return -(teacher_log_probs.detach().exp() * log_probs).sum()
+        return -(teacher_log_probs.detach().exp() * log_probs)
 
-    return temperature**2 * _summed(cross_entropy, student, teacher, temperature)
+    return temperature**2 * _summed(cross_entropy, student, teacher, real, temperature)
 
 
 def _summed(
     function: Callable[[Tensor, Tensor], Tensor],
     one: Predictions,
     other: Predictions,
+    real: Tensor | None,
     temperature: float = 1.0,
 ) -> Tensor:
-    """Sum a function of two models' log-probabilities [rows, V].
+    """Sum a function of two models' log-probabilities, [rows, V] -> [rows, V].
 
     Each chunk of rows is computed again in the backward pass, so that only one is in memory.
     """
 
-    def chunk(*tensors: Tensor) -> Tensor:
-        first, first_weight, second, second_weight = tensors
+    def chunk(
+        first: Tensor,
+        first_weight: Tensor,
+        second: Tensor,
+        second_weight: Tensor,
+        real: Tensor | None,
+    ) -> Tensor:
         log_probs = (
             ((hidden @ weight.type_as(hidden).T).float() / temperature).log_softmax(dim=-1)
             for hidden, weight in ((first, first_weight), (second, second_weight))
         )
         with without_autocast(first):
-            return function(*log_probs)
+            terms = function(*log_probs)
+            return (terms if real is None else terms.masked_fill(~real[:, None], 0.0)).sum()
 
     # A chunk and its gradient are some ten float32 numbers for each piece of the vocabulary.
     rows = dispatch.logits_rows(len(one.weight), one.hidden, bytes_per_logit=40)
@@ -76,5 +93,11 @@ def _summed(
     for start in range(0, len(one.hidden), rows):
         part = slice(start, start + rows)
         tensors = one.hidden[part], one.weight, other.hidden[part], other.weight
-        total = total + checkpoint(chunk, *tensors, use_reentrant=False, preserve_rng_state=False)
+        total = total + checkpoint(
+            chunk,
+            *tensors,
+            None if real is None else real[part],
+            use_reentrant=False,
+            preserve_rng_state=False,
+        )
     return total

@@ -1,10 +1,9 @@
 """RNN encoder. Legend: B batch, S source length, D = hidden size · directions."""
 
-import torch
 from torch import Tensor, nn
 
 from nmt.config.model import Cell, RnnEncoderConfig
-from nmt.kernels.recurrent_layer import recurrent_layer
+from nmt.kernels.recurrent_layer import recurrent_layer, reversed_sentences
 from nmt.model.interfaces import Encoder, EncoderOutput
 from nmt.model.layers import Dropout
 from nmt.model.modules import Modules
@@ -41,20 +40,12 @@ class RnnEncoder(Encoder):
     ) -> EncoderOutput:
         """Read ids [B, S]; the summary is the last layer's final h of each direction, [B, D]."""
         states = self.dropout(self.word_dropout(self.embedding(source_ids), source_ids))
-        states = _reversed(states, source_mask) if self.reverse else states
+        states = reversed_sentences(states, source_mask) if self.reverse else states
         summary = states
         for layer in self.layers:
             states, summary = recurrent_layer(
                 layer, self.cell.step, states, source_mask, source_lengths
             )
             states = self.dropout(states)
-        states = _reversed(states, source_mask) if self.reverse else states
+        states = reversed_sentences(states, source_mask) if self.reverse else states
         return EncoderOutput(states, source_mask, summary)
-
-
-def _reversed(states: Tensor, mask: Tensor) -> Tensor:
-    """Reverse the real part of each row of states [B, S, D]; pads stay at the end."""
-    positions = torch.arange(mask.size(1), device=mask.device)
-    mirrored = mask.sum(1, keepdim=True) - 1 - positions  # [B, S], negative on pads
-    order = torch.where(mask, mirrored, positions)
-    return states.gather(1, order[:, :, None].expand_as(states))

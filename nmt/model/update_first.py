@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import RnnDecoderConfig
-from nmt.kernels.recurrent import run_sequence
+from nmt.kernels.recurrent import run_projected_sequence
 from nmt.kernels.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.coverage import Coverage
@@ -64,21 +64,24 @@ class UpdateFirstDecoder(RnnDecoder):
     def _run_whole_target(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
         if self.input_feeding or self.coverage is not None:
             return super()._run_whole_target(embedded, state)
-        gates = self.embedding_gates(embedded)
-        hidden = self._run_layer(0, gates, state.layer_states)
+        hidden = self._run_layer(0, self.embedding_gates, embedded, state.layer_states)
         for index, linear in enumerate(self.layer_gates, start=1):
-            hidden = self._run_layer(index, linear(self.dropout(hidden)), state.layer_states)
+            hidden = self._run_layer(index, linear, self.dropout(hidden), state.layer_states)
         positions = step_positions(state, hidden.size(1))
         attended, _ = self._attend(hidden, state.memory, positions, None, plain_project)
         output = self._attentional_state(hidden, attended, plain_project)
         return DecoderOutput(output, stack_steps([attended.weights]))
 
-    def _run_layer(self, index: int, gates: Tensor, first_states: Sequence[Tensor]) -> Tensor:
-        """Run one layer from its first state over all steps' gates [B, T, G · U] -> h [B, T, U]."""
-        cell, steps = self.cells[index], gates.transpose(0, 1)
+    def _run_layer(
+        self, index: int, linear: nn.Linear, inputs: Tensor, first_states: Sequence[Tensor]
+    ) -> Tensor:
+        """Run one layer from its first state over all steps' inputs [B, T, E or U] -> [B, T, U].
+
+        The linear layer maps inputs to gates.
+        """
+        cell, state = self.cells[index], first_states[index]
         weight, bias = cell.state_projection.weight, cell.state_projection.bias
-        states = run_sequence(cell.kind, cell.step, steps, first_states[index], weight, bias)
-        return states.transpose(0, 1)
+        return run_projected_sequence(cell.kind, cell.step, linear, inputs, state, weight, bias)
 
     def _run_step_by_step(
         self, embedded: Tensor, state: RnnState, project: Project

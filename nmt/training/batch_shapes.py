@@ -10,6 +10,7 @@ from nmt.config.packable import packing_obstacle
 from nmt.config.schema import Config
 from nmt.config.training_settings import BatchShapes
 from nmt.data.batching import UpdateBatches
+from nmt.data.bucketed_batches import BucketedBatches
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.packed_batches import PackedBatches
 from nmt.kernels import dispatch
@@ -36,7 +37,9 @@ def pick_batch_shapes(config: Config, device: torch.device) -> BatchShapes:
 
 def shapes_without_packing(config: Config, device: torch.device) -> BatchShapes:
     """Return the fastest shapes of the batches on a device besides packed ones."""
-    return BatchShapes.PADDED
+    # Sampled segmentations have other lengths in every epoch.
+    few = device.type == "cuda" and not config.tokenizer.sampling
+    return BatchShapes.BUCKETED if few else BatchShapes.PADDED
 
 
 def settle_batch_shapes(
@@ -87,5 +90,6 @@ def build_batches(
     shapes: BatchShapes, corpus: EncodedCorpus, config: Config, *, rank: int = 0, world: int = 1
 ) -> UpdateBatches:
     """Return the stream of updates of a run, or the share of one process, in these shapes."""
-    kind = PackedBatches if shapes is BatchShapes.PACKED else UpdateBatches
+    kinds = {BatchShapes.PACKED: PackedBatches, BatchShapes.BUCKETED: BucketedBatches}
+    kind = kinds.get(shapes, UpdateBatches)
     return kind.of_config(corpus, config, rank=rank, world=world)

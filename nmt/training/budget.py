@@ -97,7 +97,7 @@ def split(batch: Batch, limit: int | None) -> list[Batch]:
 def _rows(batch: Batch, rows: slice) -> Batch:
     """Return some rows, trimmed to their longest: the batch's longest pair may be in other rows."""
     mask, real = batch.source_mask[rows], batch.target_output_ids[rows] != PAD
-    source, target = int(mask.sum(1).max()), int(real.sum(1).max())
+    source, target = int(mask.sum(1).max()), max(1, int(real.sum(1).max()))
     alignment = batch.alignment
     return replace(
         batch,
@@ -109,6 +109,7 @@ def _rows(batch: Batch, rows: slice) -> Batch:
         alignment=None if alignment is None else alignment[rows, :target, :source],
         target_positions=None,
         source_lengths=None,
+        fixed_shape=False,
     )
 
 
@@ -174,6 +175,7 @@ class MemoryBudget:
             self.strategy.finish()  # other processes wait for what a failed pass did not send
             if not processes.any(failed is not None):
                 return Gradient(loss, tokens, parts)
+            self.strategy.restart()
             self.model.zero_grad(set_to_none=True)
             parts = self._smaller(parts, None if failed is None else parts[failed], progress)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from nmt.model.structured_dropout import LayerDrop
 from nmt.training.parallel_strategy import ParallelStrategy
 
 _BUCKET_ELEMENTS = 6_000_000  # 24 MB in float32: large enough to use the link, small enough to wait
@@ -17,6 +18,9 @@ class DataParallel(ParallelStrategy):
     Buckets are filled in the order in which gradients become available and are sent in the same
     order by every process. A process without rows, or with fewer batches, therefore contributes
     zeros without a pass of its own. The sums are identical to the last bit in all processes.
+
+    The processes learn in the first update which parameters the loss does not depend on. Without
+    LayerDrop these stay the same, so that the host does not wait for the device in later updates.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -24,8 +28,12 @@ class DataParallel(ParallelStrategy):
         parameters = [p for p in model.parameters() if p.requires_grad]
         self._buckets = list(_buckets(parameters[::-1]))
         self._bucket_of = {p: i for i, bucket in enumerate(self._buckets) for p in bucket}
+        self._known_flags: dict[tuple[bool, ...], Tensor] = {}
         self._missing: list[int] = []  # gradients each bucket still lacks in the last pass
         self._sent: list[tuple[Tensor, dist.Work]] = []
+        drops = [m for m in model.modules() if isinstance(m, LayerDrop) and m.probability]
+        self._varies = bool(drops)  # LayerDrop gives other parameters a gradient in each update
+        self._absent: list[list[bool]] | None = None  # gradients that no process has, by bucket
         for parameter in self._bucket_of:
             parameter.register_post_accumulate_grad_hook(self._on_gradient)
 
@@ -39,15 +47,25 @@ class DataParallel(ParallelStrategy):
         """Send the remaining buckets and store the sums as gradients."""
         while len(self._sent) < len(self._buckets):
             self._send()
+        received = []
         for bucket, (sums, work) in zip(self._buckets, self._sent, strict=True):
             work.wait()
-            *parts, present = sums.split([*(p.numel() for p in bucket), len(bucket)])
-            absent = [p.grad is None for p in bucket]
-            if True in absent:  # a gradient that no process has stays None, as in a single process
-                absent = (present == 0).tolist()
-            for parameter, part, none in zip(bucket, parts, absent, strict=True):
+            received.append(sums.split([*(p.numel() for p in bucket), len(bucket)]))
+        if self._absent is None or self._varies:
+            self._absent = [
+                _without_gradient(bucket, parts[-1])
+                for bucket, parts in zip(self._buckets, received, strict=True)
+            ]
+        for bucket, parts, absent in zip(self._buckets, received, self._absent, strict=True):
+            for parameter, part, none in zip(bucket, parts, absent, strict=False):
+                if none and parameter.grad is not None:
+                    raise AssertionError("a parameter has a gradient that had none at first")
                 parameter.grad = None if none else part.view_as(parameter)
         self._sent = []
+
+    def restart(self) -> None:
+        """Forget which gradients exist: those of a failed pass are incomplete."""
+        self._absent = None
 
     def _on_gradient(self, parameter: Tensor) -> None:
         if not self._missing:
@@ -60,11 +78,27 @@ class DataParallel(ParallelStrategy):
         """Send the next bucket, followed by one flag per gradient: whether it exists here."""
         bucket = self._buckets[len(self._sent)]
         parts = [_flat(p) for p in bucket]
-        parts.append(parts[0].new_tensor([float(p.grad is not None) for p in bucket]))
+        parts.append(self._flags(parts[0], tuple(p.grad is not None for p in bucket)))
         sums = torch.cat(parts)
         work = dist.all_reduce(sums, async_op=True)
         assert work is not None
         self._sent.append((sums, work))
+
+    def _flags(self, like: Tensor, exists: tuple[bool, ...]) -> Tensor:
+        """Return flags as numbers on the device; the host waits for a copy, so each is kept."""
+        if exists not in self._known_flags:
+            self._known_flags[exists] = like.new_tensor([float(flag) for flag in exists])
+        return self._known_flags[exists]
+
+
+def _without_gradient(bucket: Sequence[Tensor], present: Tensor) -> list[bool]:
+    """Return for each parameter whether no process has its gradient, which then stays None.
+
+    The flags of all processes are on the device. The host waits for them only where a gradient is
+    missing in this process.
+    """
+    absent = [parameter.grad is None for parameter in bucket]
+    return [flag == 0 for flag in present.tolist()] if True in absent else absent
 
 
 def _flat(parameter: Tensor) -> Tensor:

@@ -67,6 +67,7 @@ class Teacher:
             Predictions(batch.at_targets(output.hidden), student.output.weight),
             Predictions(batch.at_targets(taught.hidden), self.model.output.weight),
             self.config.temperature,
+            batch.real_targets(),
         )
         loss = replace(loss, smoothed=(1 - share) * loss.smoothed)
         loss = loss.plus("distillation_loss", cost, share)

@@ -86,7 +86,7 @@ class MixedPrecision:
         count = torch.where(overflow, 0, self._finite_updates + finite.long())
         grows = count >= _GROWTH_INTERVAL
         factor = torch.where(overflow, 0.5, torch.where(grows, 2.0, 1.0))
-        self._scale = self._scale * factor
+        self._scale.mul_(factor)  # in place: a captured pass reads it at this address
         self._finite_updates = torch.where(grows, 0, count)
         return scale_too_large
 
@@ -103,5 +103,5 @@ class MixedPrecision:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Load a saved scale; a run in another dtype has none."""
         if state and self._scaled:
-            self._scale = torch.tensor(float(state["scale"]), device=self._device)
+            self._scale.fill_(float(state["scale"]))
             self._finite_updates = torch.tensor(int(state["good"]), device=self._device)

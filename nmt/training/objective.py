@@ -74,6 +74,7 @@ class Objective:
         divergence = symmetric_divergence(
             Predictions(batch.at_targets(first), model.output.weight),
             Predictions(batch.at_targets(second), model.output.weight),
+            batch.real_targets(),
         )
         return _halved(loss).plus("r_drop_loss", divergence, alpha / 2)
 
@@ -83,15 +84,16 @@ def _doubled(batch: Batch) -> Batch:
     alignment, positions, lengths = batch.alignment, batch.target_positions, batch.source_lengths
     if positions is not None:
         positions = torch.cat([positions, positions + batch.target_output_ids.numel()])
-    return Batch(
-        batch.source_ids.repeat(2, 1),
-        batch.source_mask.repeat(2, 1),
-        batch.target_input_ids.repeat(2, 1),
-        batch.target_output_ids.repeat(2, 1),
-        2 * batch.num_tokens,
-        None if alignment is None else alignment.repeat(2, 1, 1),
-        positions,
-        None if lengths is None else lengths.repeat(2),
+    return replace(
+        batch,
+        source_ids=batch.source_ids.repeat(2, 1),
+        source_mask=batch.source_mask.repeat(2, 1),
+        target_input_ids=batch.target_input_ids.repeat(2, 1),
+        target_output_ids=batch.target_output_ids.repeat(2, 1),
+        num_tokens=2 * batch.num_tokens,
+        alignment=None if alignment is None else alignment.repeat(2, 1, 1),
+        target_positions=positions,
+        source_lengths=None if lengths is None else lengths.repeat(2),
     )
 
 

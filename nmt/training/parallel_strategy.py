@@ -43,6 +43,9 @@ class ParallelStrategy:
         Called once per update, after the last batch, also in a process that has no batch.
         """
 
+    def restart(self) -> None:
+        """Called where an update is repeated, because memory has run out in a process."""
+
     def full_parameters(self) -> AbstractContextManager[None]:
         """Return a context in which every process can use the complete model independently."""
         return nullcontext()

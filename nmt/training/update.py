@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from nmt import processes, runtime
@@ -22,6 +23,8 @@ from nmt.model.layers import Linear
 from nmt.model.recompute import recompute_layers
 from nmt.model.seq2seq import TranslationModel
 from nmt.training.budget import Gradient, MemoryBudget
+from nmt.training.captured_passes import PassLosses
+from nmt.training.compilation import captured_passes, compile_layers
 from nmt.training.mixed_precision import MixedPrecision
 from nmt.training.objective import AuxiliaryTargets, Objective
 from nmt.training.optimizer import (
@@ -84,6 +87,7 @@ class Updater:
         dtype = runtime.pick_precision(training.precision, self._device)
         self.precision = MixedPrecision(model, dtype, self._device)
         recompute_layers(model, training.gradient_checkpointing)
+        compile_layers(model, training.compile)
         self.strategy = build_strategy(training.parallel, model)
         self._anchor = targets.anchor and targets.anchor.attach(model, self.strategy.shard)
         self._objective = Objective(training, targets.teacher)
@@ -94,6 +98,8 @@ class Updater:
         self._clips_in_step = self.checks_on_device and can_clip(self.optimizer)
         decay = training.ema_decay
         self.average = None if decay is None else WeightEma(model, decay)
+        modules = [model] if targets.teacher is None else [model, targets.teacher.model]
+        self._captured = captured_passes(self._pass, modules, config, self._device, report)
         self._extra: dict[str, Tensor] = {}
         self.memory = MemoryBudget(model, self.strategy, report, lambda: self._extra.clear())
 
@@ -168,7 +174,7 @@ class Updater:
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         try:
-            self._backward(batch, batch.num_tokens, last=step)
+            self._pass(batch.to(self._device), self._scalar(batch.num_tokens), last=step)
             if step:
                 self.strategy.finish()
                 self.precision.clip(self._config.training.clip_norm)
@@ -186,14 +192,26 @@ class Updater:
             last: Whether this is the last batch of the update.
         """
         self._profiler.phase("forward")
-        batch = self._copies(batch)
+        if self._captured is not None:  # one process, which replays a graph for every known shape
+            losses = self._captured(batch, tokens)
+        else:
+            losses = self._pass(self._copies(batch), self._scalar(tokens), last)
+        self._add_extra(losses.extra)
+        return losses.mean
+
+    def _pass(self, batch: Batch, tokens: Tensor, last: bool = True) -> PassLosses:
+        """Run forward and backward pass of a batch on the device; this is what is captured."""
         with self.precision.autocast(), self._weight_casts():
             loss = self.strategy.forward(lambda: self._objective(self.model, batch))
-        self._add_extra(loss.extra)
         mean = loss.smoothed / tokens
-        self._profiler.phase("backward")
+        if self._captured is None:
+            self._profiler.phase("backward")  # it may wait for the device
         self.strategy.backward(self.precision.scaled(mean), last=last)
-        return mean.detach()
+        return PassLosses(mean.detach(), loss.extra)
+
+    def _scalar(self, number: int) -> Tensor:
+        """Return a number on the device; unlike a copy, a fill waits for nothing."""
+        return torch.full((), float(number), device=self._device)
 
     def _layers_to_cast(self) -> list[Linear]:
         """Return the layers whose weights are cast together; see `nmt.kernels.weight_casts`.

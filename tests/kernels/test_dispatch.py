@@ -16,7 +16,7 @@ from nmt.data.batch import Batch
 from nmt.errors import UserError
 from nmt.kernels import dispatch
 from nmt.kernels.dispatch import KernelPath, set_kernels
-from nmt.kernels.tensor_lists import lerp_all_, multiply_all_
+from nmt.kernels.tensor_lists import add_all_, lerp_all_, multiply_all_, zero_all_
 from nmt.model.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
 
@@ -149,6 +149,10 @@ def test_operations_on_tensor_lists_work_without_private_names(
         lerp_all_(tensors, ends, 0.25)
         multiply_all_(tensors, 2.0)
         torch.testing.assert_close(tensors, [torch.full((2,), 1.5), torch.full((3,), 0.5)])
+        add_all_(tensors, ends)
+        torch.testing.assert_close(tensors, [torch.full((2,), 1.5), torch.full((3,), 1.5)])
+        zero_all_(tensors)
+        assert not torch.cat(tensors).any()
 
 
 PLUGIN = """

@@ -1,10 +1,13 @@
 """A recurrent layer over a sequence as one operation, compared with its cell step by step."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import Tensor
 
-from nmt.kernels.recurrent import plain_sequence, run_sequence
+from nmt.kernels import dispatch
+from nmt.kernels.recurrent import plain_sequence, run_projected_sequence, run_sequence
 from nmt.model.recurrent_cells import CELLS, RecurrentCell
 
 LENGTH, ROWS, UNITS = 6, 5, 4
@@ -62,3 +65,22 @@ def test_sequence_runs_in_the_dtype_of_its_gates_and_gradients_have_that_of_weig
     found.float().sum().backward()
     assert weight.grad is not None
     assert weight.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("kind", sorted(CELLS))
+def test_the_kernel_of_torch_equals_the_cell(kind: str) -> None:
+    """The order of its gates and its formulas; on a GPU it runs whole sequences."""
+    cell = CELLS[kind](UNITS).double()
+    weight, bias = cell.state_projection.weight, cell.state_projection.bias
+    projection = torch.nn.Linear(3, cell.gates_size).double()
+    inputs = torch.randn(ROWS, LENGTH, 3, dtype=torch.double, requires_grad=True)
+    state = torch.randn(ROWS, cell.state_size, dtype=torch.double, requires_grad=True)
+    leaves = [inputs, state, *projection.parameters(), weight, bias]
+    weighting = torch.randn(ROWS, LENGTH, UNITS, dtype=torch.double)
+    results = []
+    for choose in (nullcontext, dispatch.as_on_accelerator):
+        with choose():
+            found = run_projected_sequence(kind, cell.step, projection, inputs, state, weight, bias)
+        results.append([found, *torch.autograd.grad((found * weighting).sum(), leaves)])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)

@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from nmt.kernels import dispatch
+from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.recurrent_layer import plain_recurrent_layer, recurrent_layer
 from nmt.model.recurrent_cells import CELLS
 
@@ -28,6 +30,29 @@ def test_the_fast_layer_equals_the_packed_one(cell: str, bidirectional: bool) ->
     ]
     for plain, fast in zip(*results, strict=True):
         torch.testing.assert_close(plain, fast)
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_the_layer_over_padded_sentences_equals_the_packed_one(
+    cell: str, bidirectional: bool
+) -> None:
+    """As on a GPU, where no shape may depend on a length; gradients too."""
+    kind = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
+    layer = kind(E, U, batch_first=True, bidirectional=bidirectional).double()
+    states, mask, lengths = padded()
+    states = states.double().requires_grad_()
+    leaves = [states, *layer.parameters()]
+    with dispatch.as_on_accelerator():
+        assert dispatch.recurrent_layer_path(states) is KernelPath.TORCH
+        found = recurrent_layer(layer, CELLS[cell].step, states, mask)
+    results = []
+    for pair in (plain_recurrent_layer(layer, states, mask, lengths), found):
+        loss = sum((part * torch.arange(part.numel()).view(part.shape)).sum() for part in pair)
+        assert isinstance(loss, torch.Tensor)
+        results.append([*pair, *torch.autograd.grad(loss, leaves)])
+    for plain, fast in zip(*results, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=1e-10, atol=1e-10)
 
 
 def test_given_lengths_are_used_in_place_of_the_mask() -> None:

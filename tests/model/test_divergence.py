@@ -1,5 +1,7 @@
 """Divergences equal the papers' formulas over full distributions, in chunks or not."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
@@ -35,6 +37,21 @@ def test_symmetric_divergence_is_the_mean_of_both_directions(
     torch.testing.assert_close(
         torch.autograd.grad(found, inputs), torch.autograd.grad((forth + back) / 2, inputs)
     )
+
+
+def test_rows_that_are_no_pieces_count_for_nothing() -> None:
+    """As if they were absent, in the divergence, the cross-entropy and their gradients."""
+    real = torch.arange(N) % 3 > 0
+    one, other = words(5), words(5)
+    kept = [Predictions(part.hidden[real], part.weight) for part in (one, other)]
+    inputs = [one.hidden, one.weight]
+    for function in (symmetric_divergence, partial(soft_cross_entropy, temperature=2.0)):
+        found, expected = function(one, other, real=real), function(*kept)
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(
+            torch.autograd.grad(found, inputs),
+            torch.autograd.grad(expected, inputs, retain_graph=True),
+        )
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])

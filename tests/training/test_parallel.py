@@ -27,6 +27,7 @@ from nmt.data.batching import UpdateBatches
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.piece_links import PieceLinks
 from nmt.errors import UserError
+from nmt.model.structured_dropout import LayerDrop
 from nmt.training.data_parallel import DataParallel
 from nmt.training.parallel import build_strategy
 
@@ -363,8 +364,36 @@ def test_buckets_hold_every_gradient_and_none_where_there_is_none(
     assert [p.grad for p in unused.parameters()] == [None, None]
 
     layers.zero_grad()
-    passes.finish()  # an update without rows of this process
+    passes.finish()  # an update without rows of this process, which adds zeros
+    assert all(p.grad is not None and not p.grad.any() for p in layers.parameters())
+    assert [p.grad for p in unused.parameters()] == [None, None]
+
+    layers.zero_grad()
+    passes.restart()  # the update is repeated
+    passes.finish()
     assert all(p.grad is None for p in layers.parameters())
+
+
+@pytest.mark.usefixtures("group")
+@pytest.mark.parametrize("probability", [0.0, 0.5])
+def test_absent_gradients_are_read_once_unless_layers_are_dropped(
+    monkeypatch: pytest.MonkeyPatch, probability: float
+) -> None:
+    """A read waits for the device; LayerDrop gives other parameters a gradient each time."""
+    reads, tolist = [], Tensor.tolist
+    monkeypatch.setattr(Tensor, "tolist", lambda tensor: reads.append(1) or tolist(tensor))
+    used, unused = nn.Linear(2, 2), nn.Linear(3, 3)
+    passes = DataParallel(nn.ModuleList([unused, used, LayerDrop(probability)]))
+    found = []
+    for rows in (3, 3, 0, 3):
+        used.zero_grad()
+        if rows:
+            passes.backward(used(torch.ones(rows, 2)).sum(), last=True)
+        passes.finish()
+        found.append([p.grad is None for p in (*used.parameters(), *unused.parameters())])
+    assert len(reads) == (4 if probability else 1)
+    empty = [bool(probability)] * 2  # no process has rows, or the structure is known
+    assert found == [[False, False, True, True]] * 2 + [[*empty, True, True]] + found[:1]
 
 
 def test_a_single_process_communicates_with_none() -> None:

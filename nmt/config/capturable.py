@@ -1,0 +1,22 @@
+"""Which runs can capture a pass as a CUDA graph."""
+
+from nmt.config.schema import Config
+from nmt.config.training_settings import Kernels
+
+
+def capture_obstacle(config: Config) -> str | None:
+    """Return the setting because of which a pass cannot be captured; None: it can.
+
+    A captured pass launches the same operations whenever it is replayed. LayerDrop chooses other
+    layers each time, and gradient checkpointing reads the state of the random generator. Plain
+    kernels read the lengths of sentences on the host.
+    """
+    for side, part in (("encoder", config.model.encoder), ("decoder", config.model.decoder)):
+        layer_drop = getattr(part, "layer_drop", 0.0)
+        if layer_drop:
+            return f"model.{side}.layer_drop={layer_drop:g}"
+    if config.training.gradient_checkpointing:
+        return "training.gradient_checkpointing=true"
+    if config.training.kernels == Kernels.PLAIN:
+        return "training.kernels=plain"
+    return None

@@ -1,0 +1,86 @@
+"""torch's recurrent kernels over whole sequences; on a GPU they are cuDNN's.
+
+All sentences run to the end of the padding, so that no shape depends on a sentence's length and the
+host reads nothing.
+
+Legend: B batch, T length, I input size, U units, G gates of a cell (3 of a GRU, 4 of an LSTM).
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from nmt.kernels import dispatch
+
+_CUDNN_WITH_BFLOAT16 = 91_300
+"""The first version whose recurrent layers torch runs in bfloat16."""
+
+TORCH_GATES = {"gru": (0, 1, 2), "lstm": (0, 1, 3, 2)}
+"""torch's order of the gates, as indices into that of `nmt.model.recurrent_cells`."""
+
+
+def torch_sequence(
+    kind: str,
+    inputs: Tensor,
+    state: Tensor,
+    weights: Sequence[Tensor],
+    order: Sequence[int] | None = None,
+) -> Tensor:
+    """Run a layer of one direction over a whole sequence.
+
+    The formulas are those of `torch.nn.GRU` and `torch.nn.LSTM`. torch's autocast would compute
+    them in float16 whatever its dtype is, so the casts are made here.
+
+    Args:
+        kind: ``gru`` or ``lstm``.
+        inputs: [B, T, I].
+        state: [B, U] or, of an LSTM, [B, 2 · U], before the first step: h, then c.
+        weights: [G · U, I] and [G · U, U], of the inputs and of the state, then their biases, each
+            [G · U].
+        order: Where torch's gates are among the G of the weights; None: in this order.
+
+    Returns:
+        States h after each step, [B, T, U], in the dtype of products.
+    """
+    result, dtype = dispatch.product_dtype(inputs), recurrent_dtype(inputs)
+    with torch.autocast(inputs.device.type, enabled=False):
+        first = state.to(dtype).contiguous()[None]
+        arguments = _flat(weights, order, dtype), True, 1, 0.0, torch.is_grad_enabled(), False, True
+        if kind == "gru":
+            states, _ = torch.gru(inputs.to(dtype), first, *arguments)
+        else:
+            hidden, cell = (part.contiguous() for part in first.chunk(2, dim=2))
+            states, _, _ = torch.lstm(inputs.to(dtype), [hidden, cell], *arguments)
+    return states.to(result)
+
+
+def _flat(
+    weights: Sequence[Tensor], order: Sequence[int] | None, dtype: torch.dtype
+) -> list[Tensor]:
+    """Copy the weights into one buffer, as cuDNN needs them, and return views of it."""
+    parts: list[Tensor] = []
+    for weight in weights:
+        gates = [weight] if order is None else [weight.chunk(len(order))[i] for i in order]
+        parts.extend(gate.flatten() for gate in gates)
+    flat = torch.cat(parts).to(dtype)
+    pieces = flat.split([weight.numel() for weight in weights])
+    return [piece.view(weight.shape) for piece, weight in zip(pieces, weights, strict=True)]
+
+
+def recurrent_dtype(inputs: Tensor) -> torch.dtype:
+    """Return the dtype in which torch's recurrent kernels run.
+
+    It is that of a product, but cuDNN before version 9.13 has no bfloat16: torch would run step by
+    step, so its kernels run in float32.
+    """
+    dtype = dispatch.product_dtype(inputs)
+    if dtype == torch.bfloat16 and inputs.is_cuda and not _cudnn_has_bfloat16():
+        return torch.float32
+    return dtype
+
+
+@cache
+def _cudnn_has_bfloat16() -> bool:
+    return (torch.backends.cudnn.version() or 0) >= _CUDNN_WITH_BFLOAT16
