@@ -16,7 +16,7 @@ from nmt.kernels import dispatch
 from nmt.kernels.cross_entropy_chunk import add_gradients, exponentials_, put
 from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.linear import padded_rows
-from nmt.kernels.precision import at_least_float32
+from nmt.kernels.precision import at_least_float32, float32_product
 
 
 def plain_cross_entropy(
@@ -294,7 +294,7 @@ class _DeviceSums:
             difference = log_probs.expm1() + smoothing  # p - (1 - e)
             error.index_put_(at_targets, difference[:, 0].type_as(error))
             torch.mm(error, self._weight, out=self._grad_rows[chunk])
-            grad_weight = dispatch.float32_product(error.T, rows)
+            grad_weight = float32_product(error.T, rows)
             before = self._grad_weight
             self._grad_weight = grad_weight if before is None else before.add_(grad_weight)
         if self._ignored is not None:

@@ -1,6 +1,7 @@
 """Computations that must not run in a low precision."""
 
 from contextlib import AbstractContextManager
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -19,3 +20,28 @@ def without_autocast(values: Tensor) -> AbstractContextManager[object]:
 def tiny(values: Tensor) -> float:
     """Return the smallest positive normal number in the precision of the values."""
     return torch.finfo(values.dtype).tiny
+
+
+def float32_product(first: Tensor, second: Tensor) -> Tensor:
+    """Return the product of two matrices in float32 at least.
+
+    cuBLAS sums in float32 and would round the result to the dtype of the factors; from torch 2.8 on
+    it can return the sums themselves.
+    """
+    if first.is_cuda and first.dtype != torch.float32 and _returns_sums(first.device, first.dtype):
+        return torch.mm(first, second, out_dtype=torch.float32)
+    product = first @ second
+    return product.to(torch.promote_types(product.dtype, torch.float32))
+
+
+@cache
+def _returns_sums(device: torch.device, dtype: torch.dtype) -> bool:
+    """Try a product whose factors are of low precision and whose result is float32."""
+    if dtype not in (torch.bfloat16, torch.float16):
+        return False
+    factor = torch.eye(16, device=device, dtype=dtype)
+    try:
+        product = torch.mm(factor, factor, out_dtype=torch.float32)
+    except (RuntimeError, TypeError):  # NotImplementedError is a RuntimeError
+        return False
+    return torch.equal(product, factor.float())
