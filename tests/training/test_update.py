@@ -44,7 +44,7 @@ SELECTIONS = ("nonzero", "masked_select", "_unique2")
 """Operations whose output shape depends on values, so that the host waits for the device."""
 
 HOST_ONLY = {
-    "kernels/dropout.py:_draw",  # the seed comes from torch's CPU generator
+    "kernels/dropout.py:draw",  # the seed comes from torch's CPU generator
     "kernels/linear.py:_are_finite",  # before a fused ReLU of oneDNN
     "kernels/recurrent_layer.py:recurrent_layer",  # the fast path of a CPU
     "kernels/recurrent_layer.py:plain_recurrent_layer",  # packing reads the lengths, on the CPU
