@@ -226,6 +226,7 @@ class DataConfig:
         "Longest side of a training pair; longer pairs are left out and counted.",
         unit="pieces",
         at_least=1,
+        at_most=1_000_000,
     )
     on_doubt: str = setting(
         OnDoubt.STOP,
@@ -251,6 +252,7 @@ class DataConfig:
         "Processes and threads that prepare the corpus; null: one per CPU.",
         unit="workers",
         at_least=1,
+        at_most=1024,
         before=None,
         indifferent=True,
     )
@@ -259,6 +261,7 @@ class DataConfig:
         "Processes that make batches ahead of time; 0: batches are made when they are needed.",
         unit="processes",
         at_least=0,
+        at_most=1024,
         before=0,
         indifferent=True,
     )
@@ -328,6 +331,7 @@ class TokenizerConfig:
         "8,000 Multi30k, 32,000 millions of pairs.",
         unit="pieces",
         at_least=8,
+        at_most=10_000_000,
     )
     joint: bool = setting(True, "Whether both languages share one vocabulary.")
     byte_fallback: bool = setting(

@@ -78,7 +78,11 @@ class DecodingConfig:
     """The search of the final test, and the default search of ``nmt translate``."""
 
     beam_size: int = setting(
-        5, "Hypotheses that the search keeps; 1: greedy.", unit="hypotheses", at_least=1
+        5,
+        "Hypotheses that the search keeps; 1: greedy.",
+        unit="hypotheses",
+        at_least=1,
+        at_most=1000,
     )
     length_penalty: float = setting(
         1.0,
@@ -92,12 +96,13 @@ class DecodingConfig:
         "Longest translation: this ratio times the source pieces, plus max_length_extra.",
         unit="pieces per source piece",
         at_least=0,
+        at_most=1000,
     )
     max_length_extra: int = setting(
-        20, "Pieces added to the longest translation.", unit="pieces", at_least=1
+        20, "Pieces added to the longest translation.", unit="pieces", at_least=1, at_most=100_000
     )
     batch_size: int = setting(
-        64, "Sentences that are translated together.", unit="sentences", at_least=1
+        64, "Sentences that are translated together.", unit="sentences", at_least=1, at_most=100_000
     )
 
 
@@ -114,6 +119,7 @@ class LoggingConfig:
         "Validation sentences whose translations are shown and whose heatmaps are drawn.",
         unit="sentences",
         at_least=0,
+        at_most=10_000,
     )
     heatmap_layer: int = setting(
         -1, "Decoder layer of the heatmaps, counted from 0; negative: from the last."

@@ -49,7 +49,7 @@ class Bounds:
     def allow(self, value: float) -> bool:
         """Return whether a number is in the range; infinity and NaN never are."""
         return (
-            math.isfinite(value)
+            (isinstance(value, int) or math.isfinite(value))
             and (self.at_least is None or value >= self.at_least)
             and (self.above is None or value > self.above)
             and (self.at_most is None or value <= self.at_most)
