@@ -84,6 +84,7 @@ class Setting:
             ``before``.
         resumable: Whether it may change when an unfinished run is resumed.
         indifferent: Whether it has no effect on the trained model.
+        names_file: Whether it names a file whose content is compared when a run is resumed.
     """
 
     sentence: str
@@ -94,6 +95,7 @@ class Setting:
     in_names: bool = True
     resumable: bool = False
     indifferent: bool = False
+    names_file: bool = False
 
 
 def setting(
@@ -110,6 +112,7 @@ def setting(
     before: Any = ABSENT,
     resumable: bool = False,
     indifferent: bool = False,
+    names_file: bool = False,
 ) -> Any:
     """Return a dataclass field that declares a setting.
 
@@ -133,6 +136,8 @@ def setting(
         resumable: Whether it may change when an unfinished run is resumed.
         indifferent: Whether it has no effect on the trained model. Such a setting may change even
             when the run is finished, and is not part of a run folder's default name.
+        names_file: Whether it is the name of a file whose content is compared when an unfinished
+            run is resumed. The name may then change.
     """
     bounds = Bounds(at_least, above, at_most, below)
     known = Setting(
@@ -142,8 +147,9 @@ def setting(
         choices=tuple(choices) if choices else (),
         before=_plain(before if neutral is ABSENT else neutral),
         in_names=neutral is ABSENT,
-        resumable=resumable or indifferent,
+        resumable=resumable or indifferent or names_file,
         indifferent=indifferent,
+        names_file=names_file,
     )
     return _field(_plain(default), known)
 

@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import sentencepiece
@@ -15,6 +14,7 @@ from nmt.errors import UserError
 from nmt.text.import_model import import_model
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 from nmt.text.vocabulary import MAX_SENTENCE_BYTES, bounds_of_words, count_words
+from nmt.user_path import user_path
 
 _QUICK = 100_000  # distinct words up to which SentencePiece finds the exact limit quickly
 
@@ -26,7 +26,7 @@ def given_model(file: str, symbols: Sequence[str]) -> bytes:
         UserError: The file cannot be read, or is not a SentencePiece model.
     """
     try:
-        model = Path(file).expanduser().read_bytes()
+        model = user_path(file).read_bytes()
     except OSError as error:
         raise UserError(f"cannot read the tokenizer {file}: {error.strerror}") from error
     try:
