@@ -67,6 +67,31 @@ def _swept_keys(override: str) -> list[str]:
     return [re.split(r"[./]", key)[-1]] if parsed.is_sweep_override() else []
 
 
+def refuse_one_folder(overrides: Sequence[str]) -> None:
+    """Refuse a sweep whose jobs would all write to the same run folder.
+
+    Args:
+        overrides: The command line of the sweep.
+
+    Raises:
+        UserError: ``run.dir`` is a fixed text.
+    """
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key.lstrip("+") == "run.dir" and value != "null" and "${" not in value:
+            if _swept_keys(override):
+                continue
+            raise fixed_folder(value.strip("'"))
+
+
+def fixed_folder(folder: str) -> UserError:
+    """Return the error of a sweep whose jobs share a run folder."""
+    return UserError(
+        f"run.dir={folder} would be the folder of every job of this sweep: leave it out, or add "
+        "what differs between the jobs, e.g. 'run.dir=runs/mine-${seed}'"
+    )
+
+
 def refuse_single_run() -> None:
     """Refuse options that only a sweep can use if the current job is a single run.
 
