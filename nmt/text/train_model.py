@@ -16,7 +16,9 @@ from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 from nmt.text.vocabulary import MAX_SENTENCE_BYTES, bounds_of_words, count_words
 from nmt.user_path import user_path
 
-_QUICK = 100_000  # distinct words up to which SentencePiece finds the exact limit quickly
+_QUICK = {TokenizerKind.UNIGRAM: 2_000}
+"""Distinct words up to which SentencePiece finds the exact limit in about a second."""
+_QUICK_OTHERWISE = 20_000
 
 
 def given_model(file: str, symbols: Sequence[str]) -> bytes:
@@ -113,7 +115,8 @@ def _check_size(config: TokenizerConfig, words: Counter[str], what: str) -> None
     if config.vocab_size < least:
         raise _too_small(config, what, least)
     within = config.vocab_size <= most or _is_upper_bound(config)
-    if not within and len(words) > _QUICK:  # for fewer words SentencePiece reports the exact limit
+    quick = _QUICK.get(TokenizerKind(config.name), _QUICK_OTHERWISE)
+    if not within and len(words) > quick:  # for fewer words SentencePiece reports the exact limit
         raise _too_large(config, what, most)
 
 
