@@ -86,6 +86,6 @@ def quote_value(override: str) -> str:
 def _parses(override: str) -> bool:
     try:
         OverridesParser.create().parse_override(override)
-    except HydraException:
+    except (HydraException, ValueError):  # ValueError: an integer of more than 4,300 digits
         return False
     return True

@@ -62,7 +62,7 @@ def _swept_keys(override: str) -> list[str]:
         return [value]
     try:
         parsed = OverridesParser.create().parse_override(override)
-    except HydraException:
+    except (HydraException, ValueError):
         return []  # Hydra reports it later
     return [re.split(r"[./]", key)[-1]] if parsed.is_sweep_override() else []
 

@@ -4,6 +4,7 @@ import io
 from importlib import resources
 from pathlib import Path
 
+import yaml
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.core_plugins.importlib_resources_config_source import (
     ImportlibResourcesConfigSource,
@@ -62,8 +63,12 @@ def _kept(
     source: FileConfigSource | ImportlibResourcesConfigSource, text: str, file: str
 ) -> ConfigResult:
     kept = keep_yaml(text, file)
+    try:
+        config = OmegaConf.load(io.StringIO(kept))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
     return ConfigResult(
-        config=OmegaConf.load(io.StringIO(kept)),
+        config=config,
         path=f"{source.scheme()}://{source.path}",
         provider=source.provider,
         header=source._get_header_dict(text[:512]),
