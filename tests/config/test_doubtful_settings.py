@@ -56,7 +56,7 @@ def test_sizes_that_no_machine_holds_are_refused_by_a_stated_bound(
     override: str, config: Make
 ) -> None:
     key = override.partition("=")[0]
-    with pytest.raises(UserError, match=rf"{key} is .*it must be (from|at least)"):
+    with pytest.raises(UserError, match=rf"{key} is .*it must be (finite and )?(from|at least)"):
         check_config(config(override))
 
 

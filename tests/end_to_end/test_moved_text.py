@@ -28,7 +28,7 @@ def test_an_unfinished_run_resumes_with_moved_text_only(
     more = [*run, "training.max_updates=3"]
     moved = tmp_path / "moved"
     shutil.move(corpus, moved)
-    for name, change in (("train.de", "eins"), ("valid.en", "two")):
+    for name, change in (("train.de", "neun"), ("valid.en", "two")):
         before = (moved / name).read_text()
         first, rest = before.split("\n", 1)
         (moved / name).write_text(f"{' '.join([change] * len(first.split()))}\n{rest}")
