@@ -116,8 +116,7 @@ def setting(
 ) -> Any:
     """Return a dataclass field that declares a setting.
 
-    Values of ``choices`` are kept as plain text, for Hydra and for files; compare them with the
-    members of the enum, which equal their text.
+    Values of ``choices`` are kept as plain text, which equals the members of the enum.
 
     Args:
         default: Its default; `REQUIRED`: the user has to give a value.
@@ -136,14 +135,12 @@ def setting(
         resumable: Whether it may change when an unfinished run is resumed.
         indifferent: Whether it has no effect on the trained model. Such a setting may change even
             when the run is finished, and is not part of a run folder's default name.
-        names_file: Whether it is the name of a file whose content is compared when an unfinished
-            run is resumed. The name may then change.
+        names_file: Whether it names a file; if its content is the same, it may change on resuming.
     """
-    bounds = Bounds(at_least, above, at_most, below)
     known = Setting(
         sentence=sentence,
         unit=unit,
-        bounds=None if bounds == Bounds() else bounds,
+        bounds=_bounds(at_least, above, at_most, below),
         choices=tuple(choices) if choices else (),
         before=_plain(before if neutral is ABSENT else neutral),
         in_names=neutral is ABSENT,
@@ -203,6 +200,11 @@ def values_before(cls: type) -> dict[str, Any]:
         if known is not None and known.before is not ABSENT:
             found[field.name] = copy.deepcopy(known.before)
     return found
+
+
+def _bounds(*limits: float | None) -> Bounds | None:
+    """Return the range between these limits; None: there are none."""
+    return None if limits == (None,) * len(limits) else Bounds(*limits)
 
 
 def _plain(value: Any) -> Any:
