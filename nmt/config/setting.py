@@ -130,8 +130,7 @@ def setting(
         neutral: The value that changes nothing; every new setting has one. Files written before the
             setting existed are read with this value. A run folder's default name omits the setting
             while it has this value, so that adding a setting renames no folder.
-        before: In place of ``neutral``, for older settings, whose values have always been part of
-            the default names: the value with which files without the setting are read.
+        before: In place of ``neutral``, for older settings, which are always part of default names.
         resumable: Whether it may change when an unfinished run is resumed.
         indifferent: Whether it has no effect on the trained model. Such a setting may change even
             when the run is finished, and is not part of a run folder's default name.
