@@ -9,15 +9,22 @@ import hashlib
 import io
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nmt.checkpoint_archive import check_archive
+from nmt.checkpoint_content import (
+    check_shapes,
+    check_values,
+    checked_config,
+    checked_tokenizers,
+)
 from nmt.checkpoint_names import BEST, LAST
-from nmt.config.plain import from_mapping, to_mapping
+from nmt.config.plain import to_mapping
 from nmt.config.schema import Config
 from nmt.durable_file import DISK_IS_FULL, write_durably
 from nmt.errors import UserError
@@ -49,6 +56,7 @@ class Checkpoint:
         training: The state from which `nmt.training` resumes; None in a file with only a model.
         metrics: Validation scores of these weights; empty if they were not validated.
         update: Number of updates behind the weights; None in old files without it.
+        file: Where it was loaded from, for messages; None: it is not from a file.
     """
 
     config: Config
@@ -57,6 +65,7 @@ class Checkpoint:
     training: Mapping[str, Any] | None
     metrics: Mapping[str, float]
     update: int | None = None
+    file: Path | None = field(default=None, compare=False)
 
     def build_model(self) -> TranslationModel:
         """Build the model and load the weights.
@@ -64,15 +73,23 @@ class Checkpoint:
         Raises:
             UserError: The weights do not match the configuration.
         """
+        self.check_weights()
         sizes = len(self.tokenizers.source), len(self.tokenizers.target)
         model = build_model(self.config.model, *sizes)
-        try:
-            model.load_state_dict(dict(self.weights))
-        except RuntimeError as error:
-            raise UserError(
-                f"the checkpoint's weights do not match its configuration: {error}; use another one"
-            ) from error
+        model.load_state_dict(dict(self.weights))
         return model
+
+    def check_weights(self) -> None:
+        """Check the shapes of the weights, before memory for a model is taken.
+
+        Raises:
+            UserError: One line with the file and the first shapes that do not match.
+        """
+        try:
+            check_shapes(self.config, self.tokenizers, self.weights)
+        except UserError as error:
+            where = "the checkpoint" if self.file is None else self.file
+            raise UserError(f"{where} cannot be used: {error}; {_INSTEAD}") from error
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -150,14 +167,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if version > 1 and not has_checksum:
         raise DamagedCheckpointError(f"{path} is damaged: its checksum is missing; {_INSTEAD}")
     try:
-        return Checkpoint(
-            from_mapping(Config, content["config"]),
-            TokenizerPair.from_bytes(content["source_tokenizer"], content["target_tokenizer"]),
-            content["model"],
-            content["training"],
-            content["metrics"],
-            content["update"] if version > 1 else _update_of(content["training"]),
-        )
+        return _checked(content, version, path)
     except KeyError as missing:
         raise DamagedCheckpointError(
             f"{path} is damaged: {missing} is missing; {_INSTEAD}"
@@ -166,10 +176,27 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"{path} cannot be used: {error}") from error
 
 
+def _checked(content: Mapping[str, Any], version: int, path: Path) -> Checkpoint:
+    """Return the content of a file; the shapes of the weights are checked when they are used."""
+    training = content["training"]
+    update = content["update"] if version > 1 else _update_of(training)
+    check_values(content["model"], training, content["metrics"], update)
+    return Checkpoint(
+        checked_config(content["config"]),
+        checked_tokenizers(content["source_tokenizer"], content["target_tokenizer"]),
+        content["model"],
+        training,
+        content["metrics"],
+        update,
+        path,
+    )
+
+
 def _read(path: Path) -> tuple[Any, bool]:
     """Return the content of a file, and whether it has a checksum (which is then correct)."""
     try:
         has_checksum = _has_valid_checksum(path)
+        check_archive(path)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Detected pickle protocol")  # reported below
             return torch.load(path, map_location="cpu", weights_only=True), has_checksum
@@ -214,7 +241,10 @@ def _has_valid_checksum(path: Path) -> bool:
 
 def _update_of(training: Any) -> int | None:
     """Return the update of a file of format 1, which stores it only with a training state."""
-    return None if training is None else int(training["progress"]["update"])
+    try:
+        return None if training is None else int(training["progress"]["update"])
+    except (TypeError, ValueError, IndexError) as error:
+        raise UserError("its training state has no update") from error
 
 
 def find_checkpoint(model: Path) -> Path:

@@ -16,6 +16,7 @@ import torch
 
 from nmt import processes, runtime
 from nmt.config.check_config import check_config
+from nmt.config.doubtful_settings import doubtful_settings
 from nmt.config.schema import Config
 from nmt.config.training_settings import Precision
 from nmt.data.encoded import EncodedCorpus
@@ -33,12 +34,13 @@ from nmt.reporting.run_log import open_run_log
 from nmt.run.dry_run import rehearse_run
 from nmt.run.final_test import FinalTest
 from nmt.run.folder import RunFolder
+from nmt.run.memory_estimate import check_memory
 from nmt.run.metric_files import open_metric_log
 from nmt.run.model_setup import set_up_model
 from nmt.run.preparation import prepare_corpus
-from nmt.run.run_checkpoints import RunCheckpoints
+from nmt.run.run_checkpoints import RunCheckpoints, explained_state
 from nmt.run.run_summary import count_parameters, dtype_name, model_name, run_summary
-from nmt.run.same_text import check_same_text, fingerprint
+from nmt.run.same_text import check_same_text, text_fingerprint
 from nmt.text.subword_sampling import SubwordSampler
 from nmt.training.bad_batches import BadBatches
 from nmt.training.batch_shapes import pick_batch_shapes
@@ -155,6 +157,8 @@ def train(config: Config, config_yaml: str, interrupted: Interrupted) -> Outcome
     summary = folder.read_summary()
     if summary is not None:
         return Outcome(folder, summary, already_finished=True)
+    if processes.is_first():
+        folder.check_writable()
     with ExitStack() as stack:
         stack.enter_context(folder.disk_errors_explained())
         console = stack.enter_context(_console())
@@ -208,6 +212,9 @@ def prepare(
     precision = runtime.pick_precision(training.precision, device)
     if not training.dry_run:
         console(f"run folder {folder.path}")
+    check_memory(config, device)
+    for doubt in doubtful_settings(config):
+        console(f"warning: {doubt}")
     shapes = pick_batch_shapes(config, device)
     processes.first_here(
         lambda: corpora.append(prepare_corpus(config, console, interrupted, shapes))
@@ -267,8 +274,10 @@ def start(
     )
     trainer = _trainer(prepared, built, services)
     if resumed is not None and resumed.training is not None:
-        trainer.resume(resumed.weights, resumed.training)
-    trainer.progress.text = fingerprint(corpus.train)
+        resumed.check_weights()
+        with explained_state(resumed.file):
+            trainer.resume(resumed.weights, resumed.training)
+    trainer.progress.text = text_fingerprint(corpus)
     _set_batch_tokens(prepared, trainer)
     return StartedRun(prepared, trainer, checkpoints)
 

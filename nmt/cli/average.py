@@ -1,5 +1,7 @@
 """`nmt average`: averages the weights of several checkpoints into one model."""
 
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +17,11 @@ Output = Annotated[
 ]
 Files = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[FILE]...", help="Checkpoint files, instead of --model."),
+    typer.Argument(
+        metavar="[MODEL]...",
+        help="Run folders, each with its best checkpoint, or checkpoint files, instead of --model; "
+        "one run folder alone is the same as --model.",
+    ),
 ]
 Run = Annotated[
     Path | None, typer.Option("--model", help="A run folder, whose last checkpoints are averaged.")
@@ -31,11 +37,15 @@ def average(output: Output, files: Files = None, model: Run = None, last: Last =
     A run saves a checkpoint every training.save_every updates and keeps the last
     training.keep_last of them.
     """
-    from nmt.checkpoint import save_checkpoint
+    from nmt.checkpoint import find_checkpoint, save_checkpoint
     from nmt.run.checkpoint_averaging import average_files, average_run
 
     files = files or []
+    if model is None and len(files) == 1 and files[0].is_dir():
+        files, model = [], files[0]
     _check(files, model, last)
+    files = [find_checkpoint(file) for file in files]
+    _check_output(output, files)
     if model is None:
         averaged = average_files(files)
     else:
@@ -45,13 +55,26 @@ def average(output: Output, files: Files = None, model: Run = None, last: Last =
                 f"{model} has {len(averaged.files)} of {last} checkpoints: lower --last, or "
                 f"train with training.keep_last={last}"
             )
+    for one, other in averaged.repeated:
+        print(f"warning: {one} and {other} have the same weights; both count", file=sys.stderr)
     save_checkpoint(averaged.checkpoint, output)
     print(f"{output}: the average of {', '.join(file.name for file in averaged.files)}")
 
 
+def _check_output(output: Path, files: Sequence[Path]) -> None:
+    """Refuse an output that cannot be written, or would replace an input, before the work."""
+    if output.is_dir():
+        raise UserError(f"--output {output} is a folder; give the name of a file in it")
+    if any(output.exists() and file.exists() and output.samefile(file) for file in files):
+        raise UserError(f"--output {output} is one of the averaged files; choose another name")
+    folder = next(parent for parent in output.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f"--output {output}: cannot write to {folder}; choose another folder")
+
+
 def _check(files: Sequence[Path], model: Path | None, last: int | None) -> None:
     if (model is None) == (not files):
-        raise UserError("give either a run by --model RUN or checkpoint files")
+        raise UserError("give either a run by --model RUN, or run folders and checkpoint files")
     if model is None and last is not None:
         raise UserError(f"--last {last} counts the checkpoints of a run: give --model RUN")
     if last is not None and last < 1:

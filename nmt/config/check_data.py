@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 
-from nmt.config.check_ranges import check_ranges
+from nmt.config.check_ranges import check_ranges, shown
 from nmt.config.data import (
     SPLITS,
     Corpus,
@@ -16,6 +16,9 @@ from nmt.config.data import (
 )
 from nmt.config.plain import extra_sources
 from nmt.errors import UserError
+
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_@][A-Za-z0-9]+)*")  # BCP 47, or as in NLLB
+_LONGEST_CODE = 35  # characters (RFC 5646, section 4.4.1)
 
 
 def check_data(data: DataConfig) -> Iterator[str]:
@@ -34,6 +37,11 @@ def _languages(data: DataConfig) -> Iterator[str]:
     for name, language in zip(("source", "target"), languages, strict=True):
         if not language.strip():
             yield f"data.{name}_language is blank; give a code, e.g. de or pt-BR"
+        elif len(language) > _LONGEST_CODE or not _CODE.fullmatch(language):
+            yield (
+                f"data.{name}_language is {shown(language)}, which is not a language code: write "
+                "letters and digits, e.g. de or pt-BR"
+            )
     if data.name in (Corpus.PHRASEBOOK, Corpus.HUGGINGFACE) and languages[0] == languages[1]:
         yield (
             f"data.source_language and data.target_language are both {languages[0]!r}; "

@@ -1,11 +1,36 @@
 """Checks the value of each setting against its declaration, and the names of choices."""
 
 import dataclasses
+import reprlib
 from collections.abc import Iterator
 from typing import Any
 
 from nmt.config.choices import CHOICES, GROUPS
 from nmt.config.setting import Setting, declared
+
+_LARGEST_INTEGER = (1 << 63) - 1  # of files, arrays and tensors
+
+
+class _Short(reprlib.Repr):
+    """Shortens every value, whatever its size."""
+
+    def __init__(self) -> None:
+        """Set the lengths: characters of a text, and values of a list or mapping."""
+        super().__init__()
+        self.maxstring = self.maxother = 100
+        self.maxlist = self.maxdict = self.maxtuple = 20
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Shorten an integer, which Python refuses to write out from 4,300 digits on."""
+        return repr(x) if x.bit_length() <= 256 else f"an integer of {x.bit_length():,} bits"
+
+
+_short = _Short()
+
+
+def shown(value: Any) -> str:
+    """Return a value in a message: at most about 100 characters, whatever it is."""
+    return _short.repr(value)
 
 
 def check_ranges(section: Any, prefix: str = "") -> Iterator[str]:
@@ -25,11 +50,29 @@ def check_ranges(section: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _check_value(key: str, value: Any, known: Setting) -> Iterator[str]:
+    texts = value if isinstance(value, list) else [value]
+    if unusable := next(filter(None, map(_unusable, texts)), None):
+        yield f"{key} is {shown(value)}, which has {unusable}: write it without"
+        return
     if known.choices and value not in known.choices:
-        yield f"{key} is {value!r}; choose from {', '.join(known.choices)}"
-    if known.bounds is not None and not known.bounds.allow(value):
+        yield f"{key} is {shown(value)}; choose from {', '.join(known.choices)}"
+    if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
+        allowed = known.bounds or "an integer of 64 bits"
+        yield f"{key} is {shown(value)}; it must be {allowed}"
+    elif known.bounds is not None and not known.bounds.allow(value):
         finite = "" if isinstance(value, int) else "finite and "
         yield f"{key} is {value}; it must be {finite}{known.bounds}"
+
+
+def _unusable(text: Any) -> str | None:
+    """Return what makes a text unusable in files, names of files and messages; None: nothing."""
+    if not isinstance(text, str):
+        return None
+    if "\0" in text:
+        return "a NUL character"
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return "bytes that are not UTF-8"
+    return None
 
 
 def _check_name(section: Any, key: str) -> Iterator[str]:

@@ -72,13 +72,17 @@ class SourceConfig:
     """
 
     source: str | None = setting(
-        None, "File of source sentences; line i of both files is a pair.", before=None
+        None,
+        "File of source sentences; line i of both files is a pair.",
+        before=None,
+        names_file=True,
     )
-    target: str | None = setting(None, "File of target sentences.", before=None)
+    target: str | None = setting(None, "File of target sentences.", before=None, names_file=True)
     path: str | None = setting(
         None,
         "One file of both sides, or one file per language if the name contains {lang}.",
         before=None,
+        names_file=True,
     )
     dataset: str | None = setting(
         None,
@@ -138,10 +142,10 @@ class AlignmentFiles:
     """Word links of the splits in Pharaoh format, ``0-0 1-2``, one line per pair; null: none."""
 
     train: str | None = setting(
-        None, "Word links of the training pairs, for training.guided_alignment."
+        None, "Word links of the training pairs, for training.guided_alignment.", names_file=True
     )
-    valid: str | None = setting(None, "Word links of the validation pairs.")
-    test: str | None = setting(None, "Word links of the test pairs.")
+    valid: str | None = setting(None, "Word links of the validation pairs.", names_file=True)
+    test: str | None = setting(None, "Word links of the test pairs.", names_file=True)
 
 
 @dataclass(kw_only=True)
@@ -151,10 +155,10 @@ class GoldAlignments:
     Null files: the links of the test split, else those of the validation split, if there are any.
     """
 
-    source: str | None = setting(None, "File of source sentences.")
-    target: str | None = setting(None, "File of target sentences.")
+    source: str | None = setting(None, "File of source sentences.", names_file=True)
+    target: str | None = setting(None, "File of target sentences.", names_file=True)
     links: str | None = setting(
-        None, "Word links in Pharaoh format; 0p1 and 0?1 are possible links."
+        None, "Word links in Pharaoh format; 0p1 and 0?1 are possible links.", names_file=True
     )
     flip: bool = setting(False, "Whether a link is target word - source word.")
 
@@ -226,6 +230,7 @@ class DataConfig:
         "Longest side of a training pair; longer pairs are left out and counted.",
         unit="pieces",
         at_least=1,
+        at_most=1_000_000,
     )
     on_doubt: str = setting(
         OnDoubt.STOP,
@@ -251,6 +256,7 @@ class DataConfig:
         "Processes and threads that prepare the corpus; null: one per CPU.",
         unit="workers",
         at_least=1,
+        at_most=1024,
         before=None,
         indifferent=True,
     )
@@ -259,6 +265,7 @@ class DataConfig:
         "Processes that make batches ahead of time; 0: batches are made when they are needed.",
         unit="processes",
         at_least=0,
+        at_most=1024,
         before=0,
         indifferent=True,
     )
@@ -305,7 +312,9 @@ class HuggingFaceDataConfig(DataConfig):
     streaming: bool = setting(
         False, "Whether the dataset is read without a copy on the disk.", before=False
     )
-    root: str | None = setting(None, "Local folder that is read in place of the hub.")
+    root: str | None = setting(
+        None, "Local folder that is read in place of the hub.", names_file=True
+    )
     stems: SplitNames = section(
         SplitNames, "File names of the splits in root, without language and .gz."
     )
@@ -328,6 +337,7 @@ class TokenizerConfig:
         "8,000 Multi30k, 32,000 millions of pairs.",
         unit="pieces",
         at_least=8,
+        at_most=10_000_000,
     )
     joint: bool = setting(True, "Whether both languages share one vocabulary.")
     byte_fallback: bool = setting(
@@ -369,7 +379,11 @@ class TokenizerConfig:
         "Existing SentencePiece .model of the source side or of both, which sets the vocabulary "
         "size; null: a model is trained.",
         before=None,
+        names_file=True,
     )
     target_model: str | None = setting(
-        None, "Existing SentencePiece .model of the target side, if it has its own.", before=None
+        None,
+        "Existing SentencePiece .model of the target side, if it has its own.",
+        before=None,
+        names_file=True,
     )

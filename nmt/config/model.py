@@ -10,6 +10,9 @@ from typing import Any
 
 from nmt.config.setting import group, setting
 
+LARGEST_SIZE, MOST_LAYERS = 1 << 16, 1000
+"""Bounds that no machine of today exceeds: units of a layer, and layers of a stack."""
+
 LEARNED_POSITIONS = 1024
 """Number of positions that ``positions=learned`` has vectors for, EOS included."""
 
@@ -103,11 +106,19 @@ class RnnEncoderConfig(EncoderConfig):
 
     name: str = "rnn"
     cell: str = setting(Cell.GRU, "Recurrent cell of every layer.", choices=Cell)
-    embedding_size: int = setting(256, "Size of the source embeddings.", unit="units", at_least=1)
-    hidden_size: int = setting(
-        256, "Size of each layer's state, per direction.", unit="units", at_least=1
+    embedding_size: int = setting(
+        256, "Size of the source embeddings.", unit="units", at_least=1, at_most=LARGEST_SIZE
     )
-    num_layers: int = setting(1, "Number of layers.", unit="layers", at_least=1)
+    hidden_size: int = setting(
+        256,
+        "Size of each layer's state, per direction.",
+        unit="units",
+        at_least=1,
+        at_most=LARGEST_SIZE,
+    )
+    num_layers: int = setting(
+        1, "Number of layers.", unit="layers", at_least=1, at_most=MOST_LAYERS
+    )
     bidirectional: bool = setting(True, "Whether each layer reads in both directions.")
     reverse: bool = setting(
         False,
@@ -134,9 +145,15 @@ class RnnDecoderConfig(DecoderConfig):
 
     name: str = "rnn"
     cell: str = setting(Cell.GRU, "Recurrent cell of every layer.", choices=Cell)
-    embedding_size: int = setting(256, "Size of the target embeddings.", unit="units", at_least=1)
-    hidden_size: int = setting(256, "Size of each layer's state.", unit="units", at_least=1)
-    num_layers: int = setting(1, "Number of layers.", unit="layers", at_least=1)
+    embedding_size: int = setting(
+        256, "Size of the target embeddings.", unit="units", at_least=1, at_most=LARGEST_SIZE
+    )
+    hidden_size: int = setting(
+        256, "Size of each layer's state.", unit="units", at_least=1, at_most=LARGEST_SIZE
+    )
+    num_layers: int = setting(
+        1, "Number of layers.", unit="layers", at_least=1, at_most=MOST_LAYERS
+    )
     dropout: float = setting(
         0.2,
         "Dropout on embeddings, between layers and before the output layer.",
@@ -158,12 +175,22 @@ class TransformerStackConfig:
     """Settings of a stack of Transformer layers (Vaswani et al. 2017)."""
 
     hidden_size: int = setting(
-        256, "Size of embeddings and of each layer's output.", unit="units", at_least=1
+        256,
+        "Size of embeddings and of each layer's output.",
+        unit="units",
+        at_least=1,
+        at_most=LARGEST_SIZE,
     )
     feed_forward_size: int = setting(
-        1024, "Inner size of the feed-forward layers.", unit="units", at_least=1
+        1024,
+        "Inner size of the feed-forward layers.",
+        unit="units",
+        at_least=1,
+        at_most=4 * LARGEST_SIZE,
     )
-    num_layers: int = setting(2, "Number of layers.", unit="layers", at_least=1)
+    num_layers: int = setting(
+        2, "Number of layers.", unit="layers", at_least=1, at_most=MOST_LAYERS
+    )
     num_heads: int = setting(
         4, "Number of attention heads; it divides hidden_size.", unit="heads", at_least=1
     )

@@ -3,9 +3,10 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, TypeVar
 
+from nmt.config.check_ranges import shown
 from nmt.config.choices import CHOICES
 from nmt.config.data import DataConfig, SourceConfig
 from nmt.config.setting import declared, values_before
@@ -77,19 +78,23 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], path: str = "") -> T:
     """
     where = path or "the configuration"
     if not isinstance(mapping, Mapping):
-        raise UserError(f"{where} is {mapping!r}, not a mapping")
+        raise UserError(f"{where} is {shown(mapping)}, not a mapping")
     cls = _choose(cls, mapping, where)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     mapping = {**values_before(cls), **mapping}
     unknown, missing = set(mapping) - set(fields), set(fields) - set(mapping)
     if unknown or missing:
         raise UserError(
-            f"{where}: unknown keys {sorted(unknown)}, missing keys {sorted(missing)}; "
+            f"{where}: unknown keys {_names(unknown)}, missing keys {_names(missing)}; "
             "it was written by another version of nmt"
         )
     hints = typing.get_type_hints(cls)
     prefix = f"{path}." if path else ""
     return cls(**{key: _value(hints[key], mapping[key], f"{prefix}{key}") for key in fields})
+
+
+def _names(keys: Set[Any]) -> str:
+    return shown(sorted(map(str, keys)))
 
 
 def _choose(cls: type[T], mapping: Mapping[str, Any], where: str) -> type[T]:
@@ -98,7 +103,7 @@ def _choose(cls: type[T], mapping: Mapping[str, Any], where: str) -> type[T]:
         return cls
     name = mapping.get("name")
     if not isinstance(name, str) or name not in choices:
-        raise UserError(f"{where}.name is {name!r}; choose from {', '.join(choices)}")
+        raise UserError(f"{where}.name is {shown(name)}; choose from {', '.join(choices)}")
     return choices[name]
 
 
@@ -133,5 +138,5 @@ def _value(hint: Any, value: Any, path: str) -> Any:
         return float(value)
     if type(value) is not hint:
         expected = getattr(hint, "__name__", str(hint))
-        raise UserError(f"{path} is {value!r}, not of type {expected}")
+        raise UserError(f"{path} is {shown(value)}, not of type {expected}")
     return value

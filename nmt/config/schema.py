@@ -82,7 +82,11 @@ class DecodingConfig:
     """The search of the final test, and the default search of ``nmt translate``."""
 
     beam_size: int = setting(
-        5, "Hypotheses that the search keeps; 1: greedy.", unit="hypotheses", at_least=1
+        5,
+        "Hypotheses that the search keeps; 1: greedy.",
+        unit="hypotheses",
+        at_least=1,
+        at_most=1000,
     )
     length_penalty: float = setting(
         1.0,
@@ -96,15 +100,17 @@ class DecodingConfig:
         "Longest translation: this ratio times the source pieces, plus max_length_extra.",
         unit="pieces per source piece",
         at_least=0,
+        at_most=1000,
     )
     max_length_extra: int = setting(
-        20, "Pieces added to the longest translation.", unit="pieces", at_least=1
+        20, "Pieces added to the longest translation.", unit="pieces", at_least=1, at_most=100_000
     )
     batch_size: int = setting(
         DEFAULT_BATCH_SIZE,
         "Sentences that are translated together.",
         unit="sentences",
         at_least=1,
+        at_most=100_000,
     )
     batch_tokens: int | None = setting(
         None,
@@ -113,6 +119,7 @@ class DecodingConfig:
         "divided by beam_size.",
         unit="pieces",
         at_least=1,
+        at_most=100_000_000,
         neutral=None,
     )
 
@@ -130,6 +137,7 @@ class LoggingConfig:
         "Validation sentences whose translations are shown and whose heatmaps are drawn.",
         unit="sentences",
         at_least=0,
+        at_most=10_000,
     )
     heatmap_layer: int = setting(
         -1, "Decoder layer of the heatmaps, counted from 0; negative: from the last."

@@ -49,7 +49,7 @@ class Bounds:
     def allow(self, value: float) -> bool:
         """Return whether a number is in the range; infinity and NaN never are."""
         return (
-            math.isfinite(value)
+            (isinstance(value, int) or math.isfinite(value))
             and (self.at_least is None or value >= self.at_least)
             and (self.above is None or value > self.above)
             and (self.at_most is None or value <= self.at_most)
@@ -84,6 +84,7 @@ class Setting:
             ``before``.
         resumable: Whether it may change when an unfinished run is resumed.
         indifferent: Whether it has no effect on the trained model.
+        names_file: Whether it names a file whose content is compared when a run is resumed.
     """
 
     sentence: str
@@ -94,6 +95,7 @@ class Setting:
     in_names: bool = True
     resumable: bool = False
     indifferent: bool = False
+    names_file: bool = False
 
 
 def setting(
@@ -110,11 +112,11 @@ def setting(
     before: Any = ABSENT,
     resumable: bool = False,
     indifferent: bool = False,
+    names_file: bool = False,
 ) -> Any:
     """Return a dataclass field that declares a setting.
 
-    Values of ``choices`` are kept as plain text, for Hydra and for files; compare them with the
-    members of the enum, which equal their text.
+    Values of ``choices`` are kept as plain text, which equals the members of the enum.
 
     Args:
         default: Its default; `REQUIRED`: the user has to give a value.
@@ -128,22 +130,22 @@ def setting(
         neutral: The value that changes nothing; every new setting has one. Files written before the
             setting existed are read with this value. A run folder's default name omits the setting
             while it has this value, so that adding a setting renames no folder.
-        before: In place of ``neutral``, for older settings, whose values have always been part of
-            the default names: the value with which files without the setting are read.
+        before: In place of ``neutral``, for older settings, which are always part of default names.
         resumable: Whether it may change when an unfinished run is resumed.
         indifferent: Whether it has no effect on the trained model. Such a setting may change even
             when the run is finished, and is not part of a run folder's default name.
+        names_file: Whether it names a file; if its content is the same, it may change on resuming.
     """
-    bounds = Bounds(at_least, above, at_most, below)
     known = Setting(
         sentence=sentence,
         unit=unit,
-        bounds=None if bounds == Bounds() else bounds,
+        bounds=_bounds(at_least, above, at_most, below),
         choices=tuple(choices) if choices else (),
         before=_plain(before if neutral is ABSENT else neutral),
         in_names=neutral is ABSENT,
-        resumable=resumable or indifferent,
+        resumable=resumable or indifferent or names_file,
         indifferent=indifferent,
+        names_file=names_file,
     )
     return _field(_plain(default), known)
 
@@ -197,6 +199,11 @@ def values_before(cls: type) -> dict[str, Any]:
         if known is not None and known.before is not ABSENT:
             found[field.name] = copy.deepcopy(known.before)
     return found
+
+
+def _bounds(*limits: float | None) -> Bounds | None:
+    """Return the range between these limits; None: there are none."""
+    return None if limits == (None,) * len(limits) else Bounds(*limits)
 
 
 def _plain(value: Any) -> Any:

@@ -155,6 +155,7 @@ class TrainingConfig:
         "Target tokens per update, pads included; 0 or auto: as many as fit in memory.",
         unit="tokens",
         at_least=0,
+        at_most=100_000_000,
     )
     batch_shapes: str = setting(
         BatchShapes.AUTO,
@@ -251,7 +252,7 @@ class TrainingConfig:
         150, "Updates between two validations.", unit="updates", at_least=1
     )
     validation_beam_size: int = setting(
-        1, "Beam size of validation.", unit="hypotheses", at_least=1
+        1, "Beam size of validation.", unit="hypotheses", at_least=1, at_most=1000
     )
     save_every: int = setting(
         150,

@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from nmt.config.data import DataConfig
 from nmt.errors import UserError
+from nmt.user_path import user_path
 
 _PARTIAL = ".partial-"
 
@@ -17,7 +18,7 @@ _PARTIAL = ".partial-"
 def cache_directory(data: DataConfig) -> Path:
     """Return the cache folder: data.cache_dir, $NMT_CACHE, or the user's cache folder."""
     if data.cache_dir is not None:
-        return Path(data.cache_dir).expanduser()
+        return user_path(data.cache_dir)
     if "NMT_CACHE" in os.environ:
         return Path(os.environ["NMT_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nmt"

@@ -2,12 +2,12 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
 from nmt.config.data import DataConfig, TokenizerConfig
 from nmt.data.corpus import Corpus
 from nmt.data.encoded import content_hash
 from nmt.data.sources.fingerprint import fingerprint_files
+from nmt.user_path import user_path
 
 _FORMAT = "3"  # version of the cached files; a new one makes new entries
 
@@ -50,4 +50,4 @@ def cache_key(corpus: Corpus, data: DataConfig, tokenizer: TokenizerConfig) -> s
 
 
 def _file_hash(name: str | None) -> str:
-    return "" if name is None else fingerprint_files("", [Path(name).expanduser()])
+    return "" if name is None else fingerprint_files("", [user_path(name)])

@@ -23,6 +23,7 @@ from nmt.data.text_files import stream_lines
 from nmt.data.word_links import Links, check_links, parse_links
 from nmt.errors import UserError
 from nmt.text.tokenizer import split_words
+from nmt.user_path import user_path
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ def split_configs(data: DataConfig) -> dict[str, SourceConfig]:
                 for split in SPLITS
             }
         case HuggingFaceDataConfig():
-            return _local_files(data, Path(str(data.root)).expanduser())
+            return _local_files(data, user_path(str(data.root)))
     raise AssertionError(f"no reader for {type(data).__name__}")
 
 
@@ -269,8 +270,7 @@ def _link_files(data: DataConfig) -> dict[str, LinkFile | None]:
         return {split: LinkFile(folder / f"{split}.align", flip) for split in SPLITS}
     named = {split: getattr(data.alignments, split) for split in SPLITS}
     return {
-        split: None if file is None else LinkFile(Path(file).expanduser())
-        for split, file in named.items()
+        split: None if file is None else LinkFile(user_path(file)) for split, file in named.items()
     }
 
 
@@ -279,7 +279,7 @@ def _gold(gold: GoldAlignments) -> ParallelText | None:
         return None
     config = SourceConfig(source=gold.source, target=gold.target)
     source = open_source(config, ("source", "target"), "data.gold", "test")
-    return _read(source, LinkFile(Path(gold.links).expanduser(), gold.flip))
+    return _read(source, LinkFile(user_path(gold.links), gold.flip))
 
 
 def _read(source: PairSource, links: LinkFile | None) -> ParallelText:

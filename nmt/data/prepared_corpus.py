@@ -21,6 +21,7 @@ from nmt.data.judge_training_text import CHUNK
 from nmt.data.piece_links import PieceLinks
 from nmt.errors import UserError
 from nmt.text.tokenizer import TokenizerPair
+from nmt.user_path import user_path
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def prepare(
         UserError: The corpus is faulty, or the filters drop all of its pairs.
     """
     feedback = feedback or PreparationFeedback()
-    dropped = None if data.dropped is None else Path(data.dropped).expanduser()
+    dropped = None if data.dropped is None else user_path(data.dropped)
     if dropped is not None:
         check_dropped(dropped)
     corpus = _open(data, with_links=with_links)

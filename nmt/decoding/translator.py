@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ import torch
 from nmt import runtime
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nmt.config.schema import DecodingConfig
+from nmt.config.setting import declared
 from nmt.data.batch import source_batch
 from nmt.decoding.batches import batch_tokens, search_batches
 from nmt.decoding.hypothesis import Hypothesis
@@ -126,8 +127,8 @@ class Translator:
     ) -> "Translator":
         """Create a translator from a checkpoint in memory; see `from_checkpoint`."""
         decoding = checkpoint.config.decoding
-        decoding.beam_size = _at_least_one("beam size", beam_size, decoding.beam_size)
-        decoding.batch_size = _at_least_one("batch size", batch_size, decoding.batch_size)
+        decoding.beam_size = _in_range("beam_size", beam_size, decoding.beam_size)
+        decoding.batch_size = _in_range("batch_size", batch_size, decoding.batch_size)
         if length_penalty is not None:
             if not 0 <= length_penalty <= 10:
                 raise UserError(f"the length penalty is {length_penalty}; it must be from 0 to 10")
@@ -206,9 +207,12 @@ class Translator:
         return self.tokenizers.target.decode(hypothesis.ids)
 
 
-def _at_least_one(name: str, given: int | None, default: int) -> int:
+def _in_range(name: str, given: int | None, default: int) -> int:
     if given is None:
         return default
-    if given < 1:
-        raise UserError(f"the {name} is {given}; it must be at least 1")
+    known = declared(next(field for field in fields(DecodingConfig) if field.name == name))
+    assert known is not None
+    assert known.bounds is not None
+    if not known.bounds.allow(given):
+        raise UserError(f"the {name.replace('_', ' ')} is {given}; it must be {known.bounds}")
     return given

@@ -1,8 +1,12 @@
 """Checkpoint averaging (Vaswani et al. 2017, section 6.1): files in, one checkpoint out."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from nmt.checkpoint import Checkpoint, load_checkpoint
 from nmt.errors import UserError
@@ -17,14 +21,17 @@ class Averaged:
     """The mean of several checkpoints.
 
     Attributes:
-        checkpoint: A model without training state, with the settings of the first checkpoint.
+        checkpoint: A model without training state, with the settings of the first checkpoint and
+            the newest of the updates.
         files: The averaged files.
         updates: Their updates, where they are known.
+        repeated: Pairs of files with equal weights, which count twice.
     """
 
     checkpoint: Checkpoint
     files: list[Path]
     updates: list[int]
+    repeated: list[tuple[Path, Path]]
 
 
 def average_run(run: Path, last: int) -> Averaged:
@@ -54,22 +61,53 @@ def average_files(files: Sequence[Path], most: int | None = None) -> Averaged:
             updates.
 
     Raises:
-        UserError: A file cannot be read, or has another model or tokenizer than the first.
+        UserError: A file cannot be read, is given twice, or has another model or tokenizer than the
+            first, or weights that do not match its settings.
     """
+    if most is None:
+        _refuse_same_file(files)
     mean, first = CheckpointMean(), load_checkpoint(files[0])
     used: list[Path] = []
     updates: list[int] = []
+    digests: dict[bytes, Path] = {}
+    repeated: list[tuple[Path, Path]] = []
     for file in files:
         checkpoint = load_checkpoint(file) if used else first
         if most is not None and (len(used) == most or checkpoint.update in updates):
             continue
+        checkpoint.check_weights()
         _refuse_other(file, checkpoint, files[0], first, mean)
         mean.add(checkpoint.weights)
+        earlier = digests.setdefault(_digest(checkpoint.weights), file)
+        if earlier != file:
+            repeated.append((earlier, file))
         used.append(file)
         if checkpoint.update is not None:
             updates.append(checkpoint.update)
-    averaged = replace(first, weights=mean.mean(), training=None, metrics={})
-    return Averaged(averaged, used, updates)
+    newest = max(updates, default=None)
+    averaged = replace(first, weights=mean.mean(), training=None, metrics={}, update=newest)
+    return Averaged(averaged, used, updates, repeated)
+
+
+def _refuse_same_file(files: Sequence[Path]) -> None:
+    seen: dict[tuple[int, int], Path] = {}
+    for file in files:
+        if not file.exists():
+            continue  # loading it reports that
+        status = file.stat()
+        other = seen.setdefault((status.st_dev, status.st_ino), file)
+        if other is not file:
+            what = f"{file} is given twice" if other == file else f"{file} and {other} are one file"
+            raise UserError(f"{what}; each checkpoint counts once: leave one out")
+
+
+def _digest(weights: Mapping[str, Tensor]) -> bytes:
+    """Return a hash of weights, to find equal ones."""
+    found = hashlib.sha1(usedforsecurity=False)
+    for name in sorted(weights):
+        found.update(name.encode())
+        found.update(weights[name].to(torch.float32).contiguous().numpy().data)
+    return found.digest()
 
 
 def _refuse_other(

@@ -1,9 +1,11 @@
 """The run folder: its files, and whether a run is new, unfinished or finished."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -20,6 +22,10 @@ from nmt.config.schema import Config
 from nmt.data.encoded import content_hash
 from nmt.durable_file import DISK_FAILS, DISK_IS_FULL, write_durably
 from nmt.errors import UserError
+from nmt.user_path import user_path
+
+_EXTRA_FILE = re.compile(r"data\.extra\..+\.(source|target|path)")
+"""Names of files whose content is compared when a run is resumed; see ``names_file``."""
 
 
 class RunFolder:
@@ -46,7 +52,7 @@ class RunFolder:
     @classmethod
     def of(cls, config: Config) -> "RunFolder":
         """Return the folder of a configuration: ``run.dir``, or one named by the settings."""
-        return cls(Path(config.run.dir or f"runs/{_name(config)}"))
+        return cls(user_path(config.run.dir or f"runs/{_name(config)}"))
 
     def check(self, config: Config) -> None:
         """Check that the folder is unused, or contains a run of this configuration.
@@ -71,6 +77,32 @@ class RunFolder:
                 f"{self.path} exists and is not a run of nmt; choose another run.dir or empty it"
             )
 
+    def check_writable(self) -> None:
+        """Check that the folder can be written, before the long part of a run; leave no trace.
+
+        Raises:
+            UserError: It cannot.
+        """
+        made: list[Path] = []
+        try:
+            for folder in reversed([self.path, *self.path.parents]):
+                if not folder.exists():
+                    folder.mkdir()
+                    made.append(folder)
+            with TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        finally:
+            for folder in reversed(made):
+                folder.rmdir()
+
+    def _cannot_write(self, error: OSError) -> UserError:
+        return UserError(
+            f"cannot write the run folder {self.path}: {error.strerror}; fix that, or choose "
+            "another run.dir"
+        )
+
     def create(self, config: Config, config_yaml: str) -> None:
         """Create the folder, or store the current settings in that of an unfinished run.
 
@@ -83,10 +115,7 @@ class RunFolder:
             (self.path / "config.yaml").write_text(config_yaml, encoding="utf-8")
             self.checkpoints.mkdir(exist_ok=True)
         except OSError as error:
-            raise UserError(
-                f"cannot write the run folder {self.path}: {error.strerror}; fix that, or choose "
-                "another run.dir"
-            ) from error
+            raise self._cannot_write(error) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -149,6 +178,7 @@ class RunFolder:
             for key in sorted(before.keys() | now.keys())
             if before.get(key) != now.get(key)
             and not f"{key}.".startswith(free)
+            and (finished or not _EXTRA_FILE.fullmatch(key))
             and not isinstance(before.get(key, now.get(key)), Mapping)
         ]
         if changed:

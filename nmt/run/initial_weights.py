@@ -12,6 +12,7 @@ from nmt.model.seq2seq import TranslationModel
 from nmt.run.fisher_estimate import estimate_fisher
 from nmt.run.folder import RunFolder
 from nmt.run.referenced_runs import INITIAL, initial_checkpoint
+from nmt.run.run_checkpoints import explained_state
 from nmt.text.tokenizer import TokenizerPair
 from nmt.training.anchor import Anchor
 from nmt.training.warm_start import VocabularyTransfer, refuse_other_model, stiffness
@@ -44,10 +45,12 @@ def load_initial_weights(
         initial = _transfer(config, model, tokenizers, report)
         if processes.is_first() and not config.training.dry_run:
             save_checkpoint(initial, file)
+    initial.check_weights()
     model.load_state_dict(dict(initial.weights))
     if initial.training is None:
         return None
-    return Anchor(model, initial.weights, initial.training["stiffness"])
+    with explained_state(file):
+        return Anchor(model, initial.weights, initial.training["stiffness"])
 
 
 def _transfer(
@@ -60,6 +63,7 @@ def _transfer(
     training, old = config.training, load_checkpoint(initial_checkpoint(config))
     whose = f"training.init_from={training.init_from}"
     refuse_other_model(old.config.model, config.model, whose)
+    old.check_weights()
     transfer = VocabularyTransfer(old.tokenizers, tokenizers)
     fresh = {name: weight.cpu() for name, weight in model.state_dict().items()}
     weights = transfer.transfer(old.weights, fresh)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from nmt.config.data import TokenizerConfig
 from nmt.config.schema import Config
@@ -14,6 +13,7 @@ from nmt.data.prepared_corpus import PreparedCorpus, prepare
 from nmt.data_check.preparation_report import PreparationReporter
 from nmt.errors import UserError
 from nmt.reporting.console import Console
+from nmt.user_path import user_path
 
 
 def prepare_corpus(
@@ -79,7 +79,7 @@ def _tokenizer(config: Config, corpus: PreparedCorpus) -> str:
 def _check_models(tokenizer: TokenizerConfig) -> None:
     for key in ("model", "target_model"):
         name = getattr(tokenizer, key)
-        if name is not None and not Path(name).expanduser().is_file():
+        if name is not None and not user_path(name).is_file():
             raise UserError(
                 f"tokenizer.{key}: there is no file {name}; restore it, or name an existing "
                 "SentencePiece model"

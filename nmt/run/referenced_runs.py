@@ -6,6 +6,7 @@ from nmt.checkpoint import find_checkpoint
 from nmt.config.schema import Config
 from nmt.errors import UserError
 from nmt.run.folder import RunFolder
+from nmt.user_path import user_path
 
 INITIAL = "initial.pt"
 """In a run's ``checkpoints``: its initial weights, so that resuming needs no other run."""
@@ -34,7 +35,7 @@ def referenced_checkpoint(run: str, key: str) -> Path:
         UserError: There is no such checkpoint.
     """
     try:
-        return find_checkpoint(Path(run))
+        return find_checkpoint(user_path(run))
     except UserError as error:
         raise UserError(
             f"{key}: {error}; restore it, or give a run folder or a checkpoint file"

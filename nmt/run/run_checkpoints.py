@@ -4,7 +4,8 @@
 kept and what they are called.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,26 @@ from nmt.text.tokenizer import TokenizerPair
 from nmt.training import kept_checkpoints
 from nmt.training.guard import EarlierCheckpoint
 from nmt.training.kept_checkpoints import KeptCheckpoints
+
+
+@contextmanager
+def explained_state(file: Path | None) -> Iterator[None]:
+    """Turn the errors of a training state that does not fit into one line.
+
+    Args:
+        file: The checkpoint that contains the state.
+
+    Raises:
+        UserError: The state has other parts, types or shapes than this run.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
+        reason = " ".join(str(e).split())[:200]
+        raise UserError(
+            f"{file} cannot be used: its training state does not fit this run ({reason}); move it "
+            "away to resume from an earlier checkpoint"
+        ) from e
 
 
 class RunCheckpoints:

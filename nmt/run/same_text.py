@@ -1,6 +1,7 @@
 """Checks that a resumed run trains on the text and the pieces that it started with."""
 
 import zlib
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,14 @@ from nmt.data.prepared_corpus import PreparedCorpus
 from nmt.errors import UserError
 from nmt.run.folder import RunFolder
 from nmt.text.tokenizer import TokenizerPair
+
+_BLOCK = 1 << 22
+_CHANGES = (
+    "it has pairs of different lengths",
+    "it has other words",
+    "the validation or test text is another one",
+)
+"""What differs if a part of the fingerprint after the number of pairs does."""
 
 
 def differing_tokenizer(one: TokenizerPair, other: TokenizerPair) -> str | None:
@@ -31,6 +40,26 @@ def fingerprint(train: EncodedCorpus) -> str:
     return f"{len(train):,} pairs, {checksum:08x}"
 
 
+def text_fingerprint(corpus: PreparedCorpus) -> str:
+    """Return `fingerprint` with checksums of the training pairs' content and of the other texts.
+
+    It depends on the text alone, not on the names of its files.
+    """
+    train = corpus.train
+    arrays: list[Any] = [train.source.ids, train.target.ids]
+    if train.links is not None:
+        arrays += [train.links.links, train.links.offsets]
+    content = 0
+    for array in arrays:
+        for start in range(0, len(array), _BLOCK):
+            content = zlib.crc32(np.ascontiguousarray(array[start : start + _BLOCK]).data, content)
+    held_out = 0
+    for text in (corpus.text.valid, corpus.text.test):
+        for line in () if text is None else (*text.source, "", *text.target, ""):
+            held_out = zlib.crc32(f"{line}\n".encode(errors="surrogatepass"), held_out)
+    return f"{fingerprint(train)}, {content:08x}, {held_out:08x}"
+
+
 def check_same_text(resumed: Checkpoint, corpus: PreparedCorpus, folder: RunFolder) -> None:
     """Refuse to resume on text that does not match a run's weights or its position in the data.
 
@@ -46,11 +75,11 @@ def check_same_text(resumed: Checkpoint, corpus: PreparedCorpus, folder: RunFold
     if side is not None:
         raise _changed(folder, f"its tokenizer has different pieces on the {side} side")
     before = (resumed.training or {}).get("progress", {}).get("text", "")
-    if before not in ("", now := fingerprint(corpus.train)):
-        pairs_before, pairs_now = before.split(",")[0], now.split(",")[0]
-        same = pairs_before == pairs_now
-        what = "pairs of different lengths" if same else f"{pairs_now}, not {pairs_before}"
-        raise _changed(folder, f"it has {what}")
+    pairs = before.split(", "), text_fingerprint(corpus).split(", ")
+    what = (f"it has {pairs[1][0]}, not {pairs[0][0]}", *_CHANGES)
+    for then, now, change in zip(*pairs, what, strict=False):  # an old file has fewer parts
+        if then not in ("", now):
+            raise _changed(folder, change)
 
 
 def _changed(folder: RunFolder, how: str) -> UserError:

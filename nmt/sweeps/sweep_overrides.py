@@ -13,6 +13,7 @@ from nmt.data.encoded import content_hash
 from nmt.errors import UserError
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
+_QUOTED = re.compile(r"""'[^'"\\$]*'""")
 _SPECIAL = re.compile(r"""[,'"\\$()\[\]{}=]|[^ -~]""")
 _NOT_IN_NAME = (  # overrides that may change while the sweep stays the same
     "hydra.launcher",
@@ -39,6 +40,8 @@ def defer_to_jobs(override: str) -> str:
     key, _, value = override.partition("=")
     if key.startswith("hydra.") or key.lstrip("+") in group_choices():
         return override
+    if _QUOTED.fullmatch(value):
+        return f'{key}=choice("{value}")'  # which takes one pair of quotes off
     if value == "null" or _SPECIAL.search(value):
         return override  # Hydra would change such a value on its way to the jobs
     return f"{key}=choice({value if _PLAIN.fullmatch(value) else repr(value)})"
@@ -59,9 +62,34 @@ def _swept_keys(override: str) -> list[str]:
         return [value]
     try:
         parsed = OverridesParser.create().parse_override(override)
-    except HydraException:
+    except (HydraException, ValueError):
         return []  # Hydra reports it later
     return [re.split(r"[./]", key)[-1]] if parsed.is_sweep_override() else []
+
+
+def refuse_one_folder(overrides: Sequence[str]) -> None:
+    """Refuse a sweep whose jobs would all write to the same run folder.
+
+    Args:
+        overrides: The command line of the sweep.
+
+    Raises:
+        UserError: ``run.dir`` is a fixed text.
+    """
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key.lstrip("+") == "run.dir" and value != "null" and "${" not in value:
+            if _swept_keys(override):
+                continue
+            raise fixed_folder(value.strip("'"))
+
+
+def fixed_folder(folder: str) -> UserError:
+    """Return the error of a sweep whose jobs share a run folder."""
+    return UserError(
+        f"run.dir={folder} would be the folder of every job of this sweep: leave it out, or add "
+        "what differs between the jobs, e.g. 'run.dir=runs/mine-${seed}'"
+    )
 
 
 def refuse_single_run() -> None:

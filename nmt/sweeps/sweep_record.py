@@ -8,6 +8,9 @@ sweep reads these files at the end.
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,14 +20,16 @@ from typing import Any
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from nmt.errors import UserError
+from nmt.process_exit import ExitStatus, print_error
 from nmt.run.folder import write_json
 from nmt.sweeps.job_status import JobStatus
 from nmt.sweeps.results_table import SweepRow, best_line, markdown, plain, ranked
-from nmt.sweeps.sweep_overrides import is_sweep
+from nmt.sweeps.sweep_overrides import fixed_folder, is_sweep
 
+_HYDRAS_FILES = ("multirun.yaml", ".lock")
 _STUDY = "study"  # in place of a call's identifier, since a study continues over several calls
 
 
@@ -35,10 +40,12 @@ class _Launched:
     Attributes:
         folder: The folder of the sweep.
         study: Whether Optuna runs it.
+        missing: The folder and those of its parents that did not exist, the innermost first.
     """
 
     folder: Path
     study: bool
+    missing: tuple[Path, ...]
 
 
 _launched: list[_Launched] = []  # at most one
@@ -48,8 +55,22 @@ class SweepStart(Callback):
     """Hydra calls this in the process that launches a sweep; it keeps the sweep's folder."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Keep what the report at the end of the sweep needs."""
-        _launched[:] = [_Launched(Path(config.hydra.sweep.dir), _is_study(config.hydra))]
+        """Keep what the report at the end of the sweep needs; exit if all jobs have one folder."""
+        if shared := _fixed_folder(config):
+            print_error(fixed_folder(shared))  # Hydra would turn an exception into a warning
+            sys.exit(ExitStatus.USER_ERROR)
+        folder = Path(config.hydra.sweep.dir)
+        absolute = folder.absolute()
+        missing = tuple(path for path in (absolute, *absolute.parents) if not path.exists())
+        _launched[:] = [_Launched(folder, _is_study(config.hydra), missing)]
+
+
+def _fixed_folder(config: DictConfig) -> str | None:
+    """Return the run folder that a file sets for all jobs; None: the jobs may have their own."""
+    folder = OmegaConf.to_container(config.run, resolve=False)["dir"]  # type: ignore[index,call-overload]
+    given = (*sys.argv, *(f"{key}=" for key in config.hydra.sweeper.get("params") or ()))
+    own = any(argument.lstrip("+").startswith("run.dir=") for argument in given)
+    return None if own or folder is None or "${" in folder else str(folder)
 
 
 def _is_study(hydra: DictConfig | HydraConf) -> bool:
@@ -68,6 +89,7 @@ class SweepRecord:
         _launched.clear()
         self._call = uuid.uuid4().hex
         self._home = Path.cwd()
+        self._refused = False
 
     def start_job(self) -> None:
         """Record that the current job runs. If it is killed, the file keeps this status."""
@@ -82,6 +104,7 @@ class SweepRecord:
         score: float | None = None,
         metric: str | None = None,
         reason: str | None = None,
+        refused: bool = False,
     ) -> None:
         """Record the status of the current job.
 
@@ -92,6 +115,7 @@ class SweepRecord:
             score: The value that a search maximizes.
             metric: The name of that value.
             reason: Why the job failed.
+            refused: Whether it failed before it began, because of its settings.
 
         Raises:
             UserError: The file cannot be written.
@@ -103,11 +127,12 @@ class SweepRecord:
             "call": _STUDY if _is_study(job) else self._call,
             "number": job.job.num,
             "status": status,
-            "overrides": dict(override.split("=", 1) for override in job.overrides.task),
+            "overrides": dict(map(_key_and_value, job.overrides.task)),
             "folder": None if folder is None else str(folder),
             "score": score,
             "metric": metric,
             "reason": reason,
+            "refused": refused,
             "summary": summary,
         }
         file = self._job_file()
@@ -135,12 +160,34 @@ class SweepRecord:
             return []
         files = (self._home / _launched[0].folder / "jobs").glob("*.json")
         found = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+        for job in found:
+            job.pop("refused", None)
         call = _STUDY if _launched[0].study else self._call
         jobs = [job for job in found if job.pop("call") == call]
         return [_row(**job) for job in sorted(jobs, key=lambda job: job["number"])]
 
+    def remove_if_empty(self) -> None:
+        """Remove the folders that this sweep has made if none of its jobs began."""
+        missing = _launched[0].missing if _launched else ()
+        if not missing or (missing[0] / "study.db").exists() or self.rows():
+            return
+        for file in _HYDRAS_FILES:
+            (missing[0] / file).unlink(missing_ok=True)
+        try:
+            for folder in (missing[0] / "jobs", *missing):
+                if folder.exists():
+                    folder.rmdir()
+        except OSError:
+            return  # something else is in it
+
+    def _all_refused(self) -> bool:
+        files = (self._home / _launched[0].folder / "jobs").glob("*.json")
+        return all(json.loads(file.read_text(encoding="utf-8")).get("refused") for file in files)
+
     def failed(self) -> bool:
         """Return whether a job of a plain sweep failed; a study tolerates failed trials."""
+        if self._refused:
+            return True
         statuses = {row.status for row in self.rows()}
         return bool(statuses & {JobStatus.FAILED, JobStatus.KILLED}) and not _launched[0].study
 
@@ -156,6 +203,11 @@ class SweepRecord:
         folder, study = _launched[0].folder, _launched[0].study
         rows = ranked(rows) if study else rows
         table = markdown(rows, study=study)
+        if self._all_refused() and folder.absolute() in _launched[0].missing:
+            self._refused = True
+            shutil.rmtree(folder / "jobs")
+            print(f"\n{table}", flush=True)
+            return
         print(f"\n{table}\nsweep folder {folder}", flush=True)
         if study and rows[0].score is not None:
             print(best_line(rows[0]), flush=True)
@@ -167,6 +219,13 @@ class SweepRecord:
                 f"cannot write the table of the sweep to {folder}: {error.strerror}; "
                 "choose another hydra.sweep.dir"
             ) from error
+
+
+def _key_and_value(override: str) -> tuple[str, str]:
+    """Return the two sides of an override, the value as the user would write it."""
+    key, _, value = override.partition("=")
+    quoted = re.fullmatch(r"'([^'\\,]*)'", value)
+    return key, quoted[1] if quoted else value
 
 
 def _row(status: str, **job: Any) -> SweepRow:

@@ -32,6 +32,7 @@ from nmt.sweeps.registration import register_with_hydra
 from nmt.sweeps.sweep_overrides import (
     defer_to_jobs,
     is_sweep,
+    refuse_one_folder,
     refuse_single_run,
     sweep_name,
 )
@@ -85,6 +86,7 @@ def run_application(arguments: Sequence[str], train: Train) -> None:
         raise explain(error, arguments) from error
     finally:
         jobs.record.report()
+        jobs.record.remove_if_empty()
     if jobs.failed or jobs.record.failed():
         sys.exit(ExitStatus.USER_ERROR)
 
@@ -123,18 +125,19 @@ class _Jobs:
         self.record = SweepRecord()
         self.started = False
         self.failed = False
+        self._began = False
 
     def run(self, composed: DictConfig) -> float | None:
         """Train, record the result and return the score that a search maximizes."""
-        self.started = True
+        self.started, self._began = True, False
         self.record.start_job()
         try:
             with exit_together():  # inside the job, before Hydra handles its failure
-                outcome = _train_composed(composed, self._arguments, self._train)
+                outcome = _train_composed(composed, self._arguments, self._begin)
         except UserError as error:
             print_error(error)
             self.failed = not is_sweep()
-            self.record.note(JobStatus.FAILED, reason=_one_line(error))
+            self.record.note(JobStatus.FAILED, reason=_one_line(error), refused=not self._began)
             return None
         except KeyboardInterrupt:
             self.record.note(JobStatus.INTERRUPTED)
@@ -143,6 +146,11 @@ class _Jobs:
             self.record.note(JobStatus.FAILED, reason=_one_line(error))
             raise
         return _record_outcome(self.record, outcome, composed.training.best_metric)
+
+    def _begin(self, config: Config, config_yaml: str) -> "Outcome":
+        """Train a configuration that has been checked."""
+        self._began = True
+        return self._train(config, config_yaml)
 
 
 def _overrides_first(arguments: Sequence[str]) -> list[str]:
@@ -160,6 +168,7 @@ def _overrides_first(arguments: Sequence[str]) -> list[str]:
     overrides = list(map(quote_value, parsed.overrides))
     if not parsed.multirun:
         return [*overrides, *flags]
+    refuse_one_folder(overrides)
     named = any(override.startswith("hydra.job.name=") for override in overrides)
     name = [] if named else [f"hydra.job.name={sweep_name(overrides)}"]
     return [*map(defer_to_jobs, overrides), *name, *flags]

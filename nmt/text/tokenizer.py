@@ -39,7 +39,10 @@ class Tokenizer:
                 "train it with nmt, or give it as tokenizer.model"
             )
         self._model = model
-        self.kind, symbols = kind_and_symbols(model)
+        try:
+            self.kind, symbols = kind_and_symbols(model)
+        except ValueError as error:
+            raise UserError(f"the tokenizer is not a SentencePiece model: {error}") from error
         self._symbols = Symbols(symbols)
         self._user_defined = frozenset(symbols.values())
         self._hiding = (

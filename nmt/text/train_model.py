@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import sentencepiece
@@ -15,8 +14,11 @@ from nmt.errors import UserError
 from nmt.text.import_model import import_model
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 from nmt.text.vocabulary import MAX_SENTENCE_BYTES, bounds_of_words, count_words
+from nmt.user_path import user_path
 
-_QUICK = 100_000  # distinct words up to which SentencePiece finds the exact limit quickly
+_QUICK = {TokenizerKind.UNIGRAM: 2_000}
+"""Distinct words up to which SentencePiece finds the exact limit in about a second."""
+_QUICK_OTHERWISE = 20_000
 
 
 def given_model(file: str, symbols: Sequence[str]) -> bytes:
@@ -26,7 +28,7 @@ def given_model(file: str, symbols: Sequence[str]) -> bytes:
         UserError: The file cannot be read, or is not a SentencePiece model.
     """
     try:
-        model = Path(file).expanduser().read_bytes()
+        model = user_path(file).read_bytes()
     except OSError as error:
         raise UserError(f"cannot read the tokenizer {file}: {error.strerror}") from error
     try:
@@ -113,7 +115,8 @@ def _check_size(config: TokenizerConfig, words: Counter[str], what: str) -> None
     if config.vocab_size < least:
         raise _too_small(config, what, least)
     within = config.vocab_size <= most or _is_upper_bound(config)
-    if not within and len(words) > _QUICK:  # for fewer words SentencePiece reports the exact limit
+    quick = _QUICK.get(TokenizerKind(config.name), _QUICK_OTHERWISE)
+    if not within and len(words) > quick:  # for fewer words SentencePiece reports the exact limit
         raise _too_large(config, what, most)
 
 

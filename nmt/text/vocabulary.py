@@ -68,7 +68,8 @@ def bounds_of_words(config: TokenizerConfig, words: Mapping[str, int]) -> tuple[
         whole = (word for word in counted if characters.issuperset(word))
         return len(fixed), len(fixed) + sum(1 for _ in whole)
     least = len(fixed) + len(characters)
-    return least, least + _most_parts(config.name, counted, characters)
+    room = max(0, config.vocab_size - least)
+    return least, least + _most_parts(config.name, counted, characters, room)
 
 
 def _fixed_pieces(config: TokenizerConfig) -> list[str]:
@@ -116,12 +117,20 @@ def _required_characters(words: Mapping[str, int], coverage: float) -> set[str]:
     return required - {_BOUNDARY}
 
 
-def _most_parts(kind: str, words: Mapping[str, int], characters: set[str]) -> int:
-    """Return the maximum number of pieces with several characters.
+def _most_parts(kind: str, words: Mapping[str, int], characters: set[str], room: int) -> int:
+    """Return an upper bound on the number of pieces with several characters.
 
-    Every piece is a substring of a word, and a seed piece of unigram occurs at least twice.
+    Every piece is a substring of a word, and a seed piece of unigram occurs at least twice. The
+    substrings of more text are counted only where the wanted number is doubtful.
+
+    Args:
+        kind: The algorithm.
+        words: The words and their counts.
+        characters: Those that get a piece.
+        room: How many such pieces are wanted.
     """
-    if sum(map(len, words)) > _SMALL:
+    limit = _SMALL if 2 * room < len(words) else 4 * _SMALL
+    if sum(map(len, words)) > limit:
         parts = sum(_number_of_parts(len(word)) for word in words)
     else:
         counts: Counter[str] = Counter()

@@ -48,8 +48,9 @@ def test_the_last_of_a_run_by_update_each_once(
 
 
 def test_an_average_translates_like_any_model(nmt: Nmt, heads_model: Path, tmp_path: Path) -> None:
-    output = tmp_path / "average.pt"
-    assert nmt("average", heads_model, heads_model, "--output", output).status == 0
+    output, copy = tmp_path / "average.pt", tmp_path / "copy.pt"
+    shutil.copy(heads_model, copy)
+    assert nmt("average", heads_model, copy, "--output", output).status == 0
     one, other = (nmt("translate", "--model", model, "one two") for model in (heads_model, output))
     assert one.status == other.status == 0, other.err
     assert one.out == other.out
@@ -88,3 +89,63 @@ def test_checkpoints_of_different_models_are_refused_by_name(
     ):
         refused("average", *arguments)
     assert not output.exists()
+
+
+def test_run_folders_and_the_newest_update(
+    nmt: Nmt, several: Path, heads_model: Path, tmp_path: Path
+) -> None:
+    output, other = tmp_path / "average.pt", tmp_path / "other"
+    shutil.copytree(several, other)
+    first = load_checkpoint(heads_model)
+    for run, number, update in ((several, 4, 30), (other, 6, 20)):
+        weights = {key: torch.full_like(weight, number) for key, weight in first.weights.items()}
+        save_checkpoint(
+            replace(first, weights=weights, update=update), run / "checkpoints" / "best.pt"
+        )
+    result = nmt("average", several, other, "--output", output)
+    assert result.status == 0, result.err
+    assert all((weight == 5).all() for weight in load_checkpoint(output).weights.values())
+    assert load_checkpoint(output).update == 30
+    result = nmt("average", other, "--last", 3, "--output", output)
+    assert result.status == 0, result.err
+    assert all((weight == 7).all() for weight in load_checkpoint(output).weights.values())
+    files = [several / "checkpoints" / name for name in ("update-2.pt", "last.pt", "update-9.pt")]
+    assert nmt("average", *files, "--output", output).status == 0
+    assert load_checkpoint(output).update == 10
+
+
+def test_no_file_counts_twice_in_silence(
+    nmt: Nmt, refused: Callable[..., str], heads_model: Path, tmp_path: Path
+) -> None:
+    output, copy, link = tmp_path / "average.pt", tmp_path / "copy.pt", tmp_path / "link.pt"
+    shutil.copy(heads_model, copy)
+    link.symlink_to(heads_model)
+    assert "counts once" in refused("average", heads_model, heads_model, "--output", output)
+    assert "one file" in refused("average", heads_model, link, "--output", output)
+    result = nmt("average", heads_model, copy, "--output", output)
+    assert result.status == 0
+    assert f"{heads_model} and {copy} have the same weights" in result.err
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    refused: Callable[..., str], heads_model: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.pt"
+    shutil.copy(heads_model, copy)
+    before = copy.read_bytes()
+    none = tmp_path / "copy.pt"  # given twice, but the output is checked first
+    assert "is a folder" in refused("average", copy, none, "--output", tmp_path)
+    assert "averaged files" in refused("average", copy, heads_model, "--output", copy)
+    assert str(copy) in refused("average", copy, heads_model, "--output", copy / "x.pt")
+    assert copy.read_bytes() == before
+
+
+def test_weights_that_do_not_match_the_settings_are_named(
+    refused: Callable[..., str], heads_model: Path, tmp_path: Path
+) -> None:
+    first, wrong = load_checkpoint(heads_model), tmp_path / "wrong.pt"
+    name = "decoder.embedding.weight"
+    save_checkpoint(replace(first, weights={**first.weights, name: torch.zeros(3, 2)}), wrong)
+    message = refused("average", heads_model, wrong, "--output", tmp_path / "average.pt")
+    assert f"{wrong} cannot be used" in message
+    assert f"{name} is [3, 2], not" in message

@@ -1,3 +1,3 @@
-from command_line import corpus, nmt, run, tiny
+from command_line import corpus, nmt, refused, run, tiny
 
-__all__ = ["corpus", "nmt", "run", "tiny"]  # fixtures
+__all__ = ["corpus", "nmt", "refused", "run", "tiny"]  # fixtures

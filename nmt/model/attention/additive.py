@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from nmt.config.model import LARGEST_SIZE
 from nmt.config.setting import setting
 from nmt.kernels.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
@@ -70,7 +71,11 @@ class BahdanauAttentionConfig(WindowedAttentionConfig):
 
     name: str = "bahdanau"
     size: int = setting(
-        256, "Size of the hidden layer that computes the scores.", unit="units", at_least=1
+        256,
+        "Size of the hidden layer that computes the scores.",
+        unit="units",
+        at_least=1,
+        at_most=LARGEST_SIZE,
     )
     coverage: str = coverage_setting()
     maxout_size: int | None = setting(
@@ -78,6 +83,7 @@ class BahdanauAttentionConfig(WindowedAttentionConfig):
         "Size of RNNsearch's maxout read-out; null: the read-out is a tanh layer.",
         unit="units",
         at_least=1,
+        at_most=LARGEST_SIZE,
         before=None,
     )
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from nmt.config.model import LARGEST_SIZE
 from nmt.config.setting import setting
 from nmt.model.attention.additive import AdditiveAttention, additive_cost
 from nmt.model.attention.coverage import CoverageKind, build_coverage, coverage_setting
@@ -13,7 +14,9 @@ class ConcatAttentionConfig(LuongAttentionConfig):
     """score(h_t, h_s) = v · tanh(W [h_t; h_s]), which `AdditiveAttention` computes as a sum."""
 
     name: str = "luong_concat"
-    size: int = setting(256, "Size of the tanh layer.", unit="units", at_least=1)
+    size: int = setting(
+        256, "Size of the tanh layer.", unit="units", at_least=1, at_most=LARGEST_SIZE
+    )
     coverage: str = coverage_setting()
 
     def build(self, query_size: int, memory_size: int) -> BuiltAttention:

@@ -62,6 +62,7 @@ class LocationAttentionConfig(LuongAttentionConfig):
         "Source positions that have a score; later pieces are not attended to.",
         unit="pieces",
         at_least=1,
+        at_most=1_000_000,
     )
 
     def build(self, query_size: int, memory_size: int) -> BuiltAttention:

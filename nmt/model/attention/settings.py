@@ -77,6 +77,7 @@ class WindowedAttentionConfig(BuildableAttentionConfig):
         "D: the window reaches this far to each side of its center.",
         unit="source positions",
         at_least=1,
+        at_most=1_000_000,
         before=10,
     )
 

@@ -1,0 +1,52 @@
+"""The shapes of a model's weights, computed from its settings without memory for the weights."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from nmt.config.model import ModelConfig
+from nmt.model.build import build_model
+
+_RANDOM = (torch.Tensor.normal_, torch.Tensor.uniform_)
+
+
+class _NoRandomValues(TorchFunctionMode):
+    """Draws no random values and counts on the CPU.
+
+    On the meta device, torch loads 800 modules for either, which takes several seconds.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _RANDOM or getattr(func, "__module__", "") == nn.init.__name__:
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        if func is torch.arange:
+            return func(*args, **{**kwargs, "device": "cpu"})
+        return func(*args, **kwargs)
+
+
+def weight_shapes(
+    config: ModelConfig, source_size: int, target_size: int
+) -> tuple[dict[str, torch.Size], int]:
+    """Return the shape of each weight by its name, and the number of parameters.
+
+    A matrix that several layers share has several names and is counted once.
+
+    Args:
+        config: Settings that have been checked.
+        source_size: Pieces of the source vocabulary.
+        target_size: Pieces of the target vocabulary.
+    """
+    with torch.device("meta"), _NoRandomValues():
+        model = build_model(config, source_size, target_size)
+    shapes = {name: weight.shape for name, weight in model.state_dict().items()}
+    return shapes, sum(parameter.numel() for parameter in model.parameters())
