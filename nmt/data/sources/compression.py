@@ -13,6 +13,8 @@ from nmt.errors import UserError
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
+XZ_MEMORY = 1 << 28  # bytes of the dictionary of an .xz file; xz -9 needs 64 MiB
+
 BLOCK = 1 << 16  # bytes per read; larger blocks do not fit into the processor cache and are slower
 
 
@@ -47,7 +49,7 @@ def open_binary(path: Path) -> BinaryIO:
         case ".bz2":
             return cast(BinaryIO, io.BufferedReader(_Frames(file, bz2.BZ2Decompressor)))
         case ".xz":
-            return cast(BinaryIO, io.BufferedReader(_Frames(file, lzma.LZMADecompressor)))
+            return cast(BinaryIO, io.BufferedReader(_Frames(file, _xz_decompressor)))
         case ".zst":
             return _open_zstandard(file)
     return file
@@ -142,6 +144,10 @@ class _Frames(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+def _xz_decompressor() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(memlimit=XZ_MEMORY)
 
 
 def _open_zstandard(file: BinaryIO) -> BinaryIO:

@@ -18,7 +18,6 @@ from nmt.data.sources.po_catalogues import read_po
 from nmt.data.sources.records import FilePairs
 from nmt.data.sources.tables import read_csv, read_tsv
 from nmt.data.sources.tagged import TaggedPairs
-from nmt.data.sources.translate_toolkit import require_toolkit
 from nmt.data.sources.translation_memories import read_tmx, read_xliff
 from nmt.errors import UserError
 
@@ -164,7 +163,6 @@ def _open_files(
 ) -> PairSource:
     if form in MEMORIES:
         _refuse_idle(config, key, form, ("format",))
-        require_toolkit()
         read = partial(MEMORIES[form], languages=languages)
         return FilePairs(files, read, f"{form} {languages}")
     _refuse_idle(config, key, form, ("format", "source_column", "target_column"))
