@@ -94,6 +94,8 @@ def _messages(path: Path, on_fault: FaultSink) -> Iterator[_Message]:
         try:
             key, text = _string(line, keyword, key)
         except ValueError as error:
+            if message.is_complete and not line.startswith('"'):
+                yield message
             on_fault(fault_messages.malformed(path, number, KIND, str(error)))
             return
         if not message.parts and not message.size:
@@ -107,7 +109,9 @@ def _messages(path: Path, on_fault: FaultSink) -> Iterator[_Message]:
     if message.is_complete:
         yield message
     elif message.parts and not lines.is_broken:
-        on_fault(fault_messages.malformed(path, message.line, KIND, "its last message has no msgstr"))
+        on_fault(
+            fault_messages.malformed(path, message.line, KIND, "its last message has no msgstr")
+        )
 
 
 def _string(line: str, keyword: re.Match[str] | None, key: str) -> tuple[str, str]:
