@@ -33,5 +33,8 @@ def has_lines(file: str) -> bool:
 
 def _show(file: str, line: int) -> str:
     part = f"sed -n '{max(1, line - _CONTEXT)},{line + _CONTEXT}p'"
+    archive, inside, member = file.partition(".zip/")
+    if inside:
+        return f"unzip -p '{archive}.zip' '{member}' | {part}"
     decompress = _PRINT.get(Path(file).suffix.lower())
     return f"{part} '{file}'" if decompress is None else f"{decompress} '{file}' | {part}"

@@ -4,12 +4,16 @@ import bz2
 import gzip
 import io
 import lzma
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from nmt.errors import UserError
+
+READ_ERRORS = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+"""What reading a damaged file raises."""
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
@@ -30,7 +34,22 @@ def open_plain(path: Path) -> BinaryIO:
         raise UserError(f"there is no file {path}") from None
     except IsADirectoryError:
         raise UserError(f"cannot read {path}: it is a folder") from None
+    except NotADirectoryError:
+        return _open_member(path)
     except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+
+
+def _open_member(path: Path) -> BinaryIO:
+    """Open a file in a zip archive by its path ARCHIVE/NAME."""
+    archive = next((parent for parent in path.parents if parent.is_file()), path)
+    try:
+        member = path.relative_to(archive).as_posix()
+        return cast(BinaryIO, zipfile.ZipFile(archive).open(member))
+    except KeyError:
+        raise UserError(f"there is no file {member} in {archive}") from None
+    # RuntimeError: it is encrypted; NotImplementedError: an unknown compression.
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
         raise UserError(f"cannot read {path}: {error}") from error
 
 
@@ -68,7 +87,7 @@ def read_blocks(path: Path) -> Iterator[bytes]:
         while True:
             try:
                 block = cast(io.BufferedReader, file).read1(BLOCK)
-            except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+            except READ_ERRORS as error:
                 where = f", {done:,} bytes into its content" if done else ""
                 raise UserError(f"cannot read {path}: {error}{where}") from error
             if not block:

@@ -17,7 +17,8 @@ WIDTH = 40  # maximum number of characters per column
 
 def unreadable(path: Path, line: int | None, error: UserError) -> DataFault:
     """Return the fault of a missing, damaged or truncated file; reading ends there."""
-    rule = "unreadable" if os.path.exists(path) else "missing_file"
+    exists = os.path.exists(path) or any(os.path.isfile(parent) for parent in path.parents)
+    rule = "unreadable" if exists else "missing_file"
     where = f", after line {line - 1:,}" if line is not None and line > 1 else ""
     return DataFault(rule, str(path), line, f"{error}{where}")
 

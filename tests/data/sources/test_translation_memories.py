@@ -12,7 +12,6 @@ from nmt.config.data import SourceConfig
 from nmt.data.sources.open_source import open_source
 from nmt.data.sources.pair_source import DataFault
 
-
 ReadFile = Callable[..., Any]
 
 
