@@ -16,6 +16,7 @@ from nmt.config.folders import config_directory
 from nmt.config.schema import Config
 from nmt.errors import UserError
 from nmt.sweeps.composition_errors import explain
+from nmt.sweeps.kept_text import keep_override
 from nmt.sweeps.registration import register_with_hydra
 
 
@@ -66,10 +67,12 @@ def typed_config(composed: DictConfig) -> Config:
 def quote_value(override: str) -> str:
     """Rewrite an override that a user would write so that Hydra's grammar accepts it.
 
-    Values outside the grammar, e.g. a path with an umlaut, an = or {lang}, are quoted.
+    Values outside the grammar, e.g. a path with an umlaut, an = or {lang}, are quoted, and so are
+    texts that the grammar would read as a number or a boolean.
     ``data.extra.NAME`` adds a source, for which Hydra requires ``++``. ``batch_tokens=auto``
     becomes 0, since the setting is an integer.
     """
+    override = keep_override(override)
     key, _, value = override.partition("=")
     if override == "training.batch_tokens=auto":
         return f"{key}=0"

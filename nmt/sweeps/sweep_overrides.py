@@ -13,6 +13,7 @@ from nmt.data.encoded import content_hash
 from nmt.errors import UserError
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
+_QUOTED = re.compile(r"""'[^'"\\$]*'""")
 _SPECIAL = re.compile(r"""[,'"\\$()\[\]{}=]|[^ -~]""")
 _NOT_IN_NAME = (  # overrides that may change while the sweep stays the same
     "hydra.launcher",
@@ -39,6 +40,8 @@ def defer_to_jobs(override: str) -> str:
     key, _, value = override.partition("=")
     if key.startswith("hydra.") or key.lstrip("+") in group_choices():
         return override
+    if _QUOTED.fullmatch(value):
+        return f'{key}=choice("{value}")'  # which takes one pair of quotes off
     if value == "null" or _SPECIAL.search(value):
         return override  # Hydra would change such a value on its way to the jobs
     return f"{key}=choice({value if _PLAIN.fullmatch(value) else repr(value)})"

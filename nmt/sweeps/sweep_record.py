@@ -8,6 +8,7 @@ sweep reads these files at the end.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ class SweepRecord:
             "call": _STUDY if _is_study(job) else self._call,
             "number": job.job.num,
             "status": status,
-            "overrides": dict(override.split("=", 1) for override in job.overrides.task),
+            "overrides": dict(map(_key_and_value, job.overrides.task)),
             "folder": None if folder is None else str(folder),
             "score": score,
             "metric": metric,
@@ -167,6 +168,13 @@ class SweepRecord:
                 f"cannot write the table of the sweep to {folder}: {error.strerror}; "
                 "choose another hydra.sweep.dir"
             ) from error
+
+
+def _key_and_value(override: str) -> tuple[str, str]:
+    """Return the two sides of an override, the value as the user would write it."""
+    key, _, value = override.partition("=")
+    quoted = re.fullmatch(r"'([^'\\,]*)'", value)
+    return key, quoted[1] if quoted else value
 
 
 def _row(status: str, **job: Any) -> SweepRow:

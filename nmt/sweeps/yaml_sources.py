@@ -1,0 +1,70 @@
+"""Reads the YAML files of users so that text settings keep what is written there."""
+
+import io
+from importlib import resources
+from pathlib import Path
+
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins.importlib_resources_config_source import (
+    ImportlibResourcesConfigSource,
+)
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import OmegaConf
+
+from nmt.config.folders import config_directory
+from nmt.errors import UserError
+from nmt.sweeps.kept_text import keep_yaml
+
+
+class KeptFileSource(FileConfigSource):
+    """Folders of files: ``configs/``, and those of ``--config-dir`` and ``hydra.searchpath``."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Load a file; see `kept_text.keep_yaml`.
+
+        Raises:
+            UserError: It cannot be read, or is not valid YAML.
+        """
+        folder = Path(self.path)
+        if folder == config_directory():
+            return super().load_config(config_path)
+        file = folder / self._normalize_file_name(config_path)
+        if not file.is_file():
+            return super().load_config(config_path)  # which reports it
+        try:
+            return _kept(self, file.read_text(encoding="utf-8"), str(file))
+        except (OSError, UnicodeError) as error:
+            raise UserError(f"cannot read {file}: {error}; it must be UTF-8 text") from error
+
+
+class KeptPackageSource(ImportlibResourcesConfigSource):
+    """Files in Python packages, ``pkg://`` in ``hydra.searchpath``."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Load a file, as `KeptFileSource` does."""
+        name = self._normalize_file_name(config_path)
+        file = resources.files(self.path).joinpath(name)
+        if self.provider == "hydra" or not file.is_file():
+            return super().load_config(config_path)
+        return _kept(self, file.read_text(encoding="utf-8"), f"{self.path}: {name}")
+
+
+def register_sources() -> None:
+    """Let Hydra read files and packages with these classes; may be called more than once."""
+    Plugins.instance()  # registers Hydra's own sources on first use
+    types = SourcesRegistry.instance().types
+    types["file"], types["pkg"] = KeptFileSource, KeptPackageSource
+
+
+def _kept(
+    source: FileConfigSource | ImportlibResourcesConfigSource, text: str, file: str
+) -> ConfigResult:
+    kept = keep_yaml(text, file)
+    return ConfigResult(
+        config=OmegaConf.load(io.StringIO(kept)),
+        path=f"{source.scheme()}://{source.path}",
+        provider=source.provider,
+        header=source._get_header_dict(text[:512]),
+    )
