@@ -15,6 +15,7 @@ from nmt.config.data import (
 )
 from nmt.config.folders import corpora_directory
 from nmt.config.plain import extra_sources
+from nmt.data.held_out import with_parts
 from nmt.data.sources.hub import HubPairs
 from nmt.data.sources.open_source import open_source, read_all
 from nmt.data.sources.pair_source import PairSource
@@ -191,7 +192,7 @@ def split_sources(data: DataConfig) -> dict[str, PairSource]:
         if isinstance(data, HuggingFaceDataConfig) and isinstance(source, HubPairs):
             source = replace(source, local_setting="data.root=FOLDER")
         sources[split] = source
-    return sources
+    return with_parts(data, sources)
 
 
 def source_tags(data: DataConfig) -> set[str]:
@@ -201,7 +202,7 @@ def source_tags(data: DataConfig) -> set[str]:
 
 
 def split_configs(data: DataConfig) -> dict[str, SourceConfig]:
-    """Return the source settings of each split that a data section names.
+    """Return the source settings of each split that has text of its own.
 
     Raises:
         UserError: A folder is missing, or lacks a split.
@@ -212,7 +213,11 @@ def split_configs(data: DataConfig) -> dict[str, SourceConfig]:
             return {split: SourceConfig(path=str(folder / f"{split}.{{lang}}")) for split in SPLITS}
         case FilesDataConfig():
             named = {split: getattr(data, split) for split in SPLITS}
-            return {split: source for split, source in named.items() if source is not None}
+            return {
+                split: source
+                for split, source in named.items()
+                if source is not None and source.held_out is None
+            }
         case HuggingFaceDataConfig() if data.root is None:
             return {
                 split: SourceConfig(

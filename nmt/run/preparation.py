@@ -9,6 +9,7 @@ from nmt.config.schema import Config
 from nmt.data.batching import UpdateBatches
 from nmt.data.build_prepared import PreparationFeedback
 from nmt.data.corpus import source_tags
+from nmt.data.held_out import held_out_of
 from nmt.data.prepared_corpus import PreparedCorpus, prepare
 from nmt.data_check.preparation_report import PreparationReporter
 from nmt.errors import UserError
@@ -53,6 +54,20 @@ def prepare_corpus(
         f"{len(corpus.train):,} training pairs, {len(corpus.text.valid):,} validation, "
         f"{tested:,} test"
     )
+    held_out = held_out_of(data)
+    if held_out is not None:
+        parts = [
+            f"{len(text):,} {name}"
+            for name, size, text in (
+                ("validation", held_out.valid, corpus.text.valid),
+                ("test", held_out.test, corpus.text.test),
+            )
+            if size is not None and text is not None
+        ]
+        console(
+            f"{' and '.join(parts)} pairs are held out from the training text "
+            f"(data.split_seed={held_out.seed}); no sentence is in two parts"
+        )
     console(
         f"tokenizer {config.tokenizer.model or config.tokenizer.name}, "
         f"{len(tokenizers.source):,} pieces"
