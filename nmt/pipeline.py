@@ -22,6 +22,7 @@ from nmt.data.encoded import EncodedCorpus
 from nmt.data.loader_process import Samplers
 from nmt.data.prepared_corpus import PreparedCorpus
 from nmt.decoding.translator import Translator
+from nmt.evaluation.metrics import bleu_tokenizer
 from nmt.evaluation.validation import ValidationReport, evaluate_model
 from nmt.kernels import dispatch
 from nmt.model.build import build_model
@@ -203,6 +204,7 @@ def prepare(
     runtime.set_threads(training.threads)
     dispatch.set_kernels(training.kernels)
     runtime.set_cuda_numerics(tf32=training.tf32, deterministic=training.deterministic)
+    bleu_tokenizer(config.data.target_language, training.bleu_tokenizer)  # refused before any work
     device = runtime.pick_device(training.device)
     precision = runtime.pick_precision(training.precision, device)
     if not training.dry_run:
@@ -341,7 +343,8 @@ def _validation(
     encoded = EncodedCorpus.encode(tokenizers, text)
     search = replace(config.decoding, beam_size=config.training.validation_beam_size)
     translator = Translator(model, tokenizers, search, prepared.precision)
-    return translator, lambda: evaluate_model(translator, text, encoded, config.logging)
+    words = bleu_tokenizer(config.data.target_language, config.training.bleu_tokenizer)
+    return translator, lambda: evaluate_model(translator, text, encoded, config.logging, words)
 
 
 def _bad_batches(prepared: PreparedRun) -> BadBatches:
