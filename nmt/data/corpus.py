@@ -21,7 +21,7 @@ from nmt.data.sources.open_source import open_source, read_all
 from nmt.data.sources.pair_source import PairSource
 from nmt.data.sources.tagged import TaggedPairs
 from nmt.data.text_files import stream_lines
-from nmt.data.word_links import Links, check_links, parse_links
+from nmt.data.word_links import FirstWordCheck, Links, check_links, parse_links
 from nmt.errors import UserError
 from nmt.text.tokenizer import split_words
 
@@ -67,6 +67,7 @@ class LinkReader:
 
     def __init__(self, file: LinkFile) -> None:
         self._file, self._lines, self._pairs = file, stream_lines(file.path), 0
+        self._first_words = FirstWordCheck(str(file.path))
 
     def read(
         self, sources: Sequence[str], targets: Sequence[str], *, tagged: bool = False
@@ -94,10 +95,11 @@ class LinkReader:
         """Check that the file has no more lines.
 
         Raises:
-            UserError: The file continues after the last pair.
+            UserError: The file continues after the last pair, or counts words from 1.
         """
         if next(self._lines, None) is not None:
             raise self._unequal(f"continues after the last of {self._pairs:,} pairs")
+        self._first_words.finish()
 
     def _unequal(self, what: str) -> UserError:
         return UserError(
@@ -111,6 +113,7 @@ class LinkReader:
             links = parse_links(line)
         except ValueError as error:
             raise UserError(f"{where}: {error}") from None
+        self._first_words.add(links)
         if self._file.flip:
             links = links.flipped()
         if tagged and source.strip():

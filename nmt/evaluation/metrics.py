@@ -46,9 +46,7 @@ def bleu_tokenizer(language: str, choice: str = "auto") -> str:
     return name
 
 
-def bleu(
-    translations: Sequence[str], references: Sequence[str], tokenizer: str = "13a"
-) -> Score:
+def bleu(translations: Sequence[str], references: Sequence[str], tokenizer: str = "13a") -> Score:
     """Return BLEU (Papineni et al. 2002) of detokenized, cased text.
 
     Args:

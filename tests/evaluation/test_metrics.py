@@ -70,7 +70,14 @@ def test_different_numbers_of_texts_raise(metric: Metric) -> None:
 
 @pytest.mark.parametrize(
     ("language", "tokenizer"),
-    [("zh", "zh"), ("zh-Hant", "zh"), ("ZH_TW", "zh"), ("yue", "zh"), ("de", "13a"), ("zza", "13a")],
+    [
+        ("zh", "zh"),
+        ("zh-Hant", "zh"),
+        ("ZH_TW", "zh"),
+        ("yue", "zh"),
+        ("de", "13a"),
+        ("zza", "13a"),
+    ],
 )
 def test_the_words_of_bleu_follow_the_target_language(language: str, tokenizer: str) -> None:
     assert metrics.bleu_tokenizer(language) == tokenizer
