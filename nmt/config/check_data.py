@@ -17,7 +17,6 @@ from nmt.config.data import (
 from nmt.config.plain import extra_sources
 from nmt.errors import UserError
 
-
 _SPLIT_OFF = ("data.valid", "data.test")
 
 

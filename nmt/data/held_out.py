@@ -131,9 +131,8 @@ def _parts_of(source: PairSource, held_out: HeldOut) -> Parts:
     """Return the part of each pair; the result is kept, because each part needs it."""
     key = (source.fingerprint(), held_out)
     if key not in _computed:
-        hashes: list[tuple[Hashes, Hashes]] = []
-        for chunk in source.chunks(CHUNK, _ignore):
-            hashes.append((_hashes(chunk.sources), _hashes(chunk.targets)))
+        chunks = source.chunks(CHUNK, _ignore)
+        hashes = [(_hashes(chunk.sources), _hashes(chunk.targets)) for chunk in chunks]
         sides = [[one[side] for one in hashes] for side in (0, 1)]
         source_hashes, target_hashes = (
             np.concatenate([np.zeros(0, np.uint64), *side]) for side in sides
@@ -177,7 +176,7 @@ def divide(source: Hashes, target: Hashes, held_out: HeldOut) -> Parts:
         wanted = _count(getattr(held_out, part), len(used), part)
         left = wanted
         while left and (component := next(order, None)) is not None:
-            # A large group of pairs that share sentences is no sample of the text: it is trained on.
+            # A large group of pairs that share sentences is no sample of the text.
             if sizes[component] <= min(left, max(1, wanted // 10)):
                 part_of_component[component] = PARTS.index(part)
                 left -= int(sizes[component])

@@ -30,6 +30,16 @@ _MISREAD_LEADS = "ÃÅÄÐÑØÙÂâïàá"
 _SPACES = re.compile(r"^[ \t\xa0]+(?=\S)|(?<=\S)[ \t\xa0]+(?=[\r\n]*$)|(?<=\S)  +(?=\S)")
 
 
+def has_own_rule(character: str) -> bool:
+    """Return whether a rule of this file is about this character."""
+    return bool(
+        _CONTROL.match(character)
+        or _INVISIBLE.match(character)
+        or _BREAK.match(character)
+        or character in "\t\r\ufeff\ufffd"
+    )
+
+
 def faulty_texts(texts: Sequence[str], *, own_file: bool) -> Iterator[Found]:
     """Yield every rule about characters that some of the texts break.
 

@@ -183,6 +183,7 @@ ORDER = (
     "ratio",
     "copy",
     "duplicate",
+    "changed_characters",
     "unknown_pieces",
     "long_word",
     "many_words",

@@ -39,8 +39,9 @@ def bleu_tokenizer(language: str, choice: str = "auto") -> str:
     missing = [p for p in _PACKAGES.get(name, ()) if importlib.util.find_spec(p) is None]
     if missing:
         raise UserError(
-            f'BLEU of {language} text needs the tokenizer {name}: pip install "nmt[{_EXTRAS[name]}]"'
-            "; or count characters instead: training.bleu_tokenizer=char, and in nmt evaluate "
+            f"BLEU of {language} text needs the tokenizer {name}: "
+            f'pip install "nmt[{_EXTRAS[name]}]"; '
+            "or count characters instead: training.bleu_tokenizer=char, and in nmt evaluate "
             "--bleu-tokenizer char"
         )
     return name

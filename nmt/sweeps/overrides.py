@@ -19,7 +19,6 @@ from nmt.sweeps.composition_errors import explain
 from nmt.sweeps.kept_text import keep_override
 from nmt.sweeps.registration import register_with_hydra
 
-
 _SPLIT = re.compile(r"(data\.(?:valid|test))='?split(?::([0-9.]+))?'?")
 
 
