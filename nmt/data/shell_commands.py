@@ -31,6 +31,11 @@ def has_lines(file: str) -> bool:
     return form in _LINE_FORMATS and not Path(file).is_dir()
 
 
+def has_both_sides(file: str) -> bool:
+    """Return whether a file has both sides in each of its records, by its name."""
+    return format_suffix(Path(file)) in SUFFIXES
+
+
 def _show(file: str, line: int) -> str:
     part = f"sed -n '{max(1, line - _CONTEXT)},{line + _CONTEXT}p'"
     archive, inside, member = file.partition(".zip/")

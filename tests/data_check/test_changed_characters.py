@@ -47,9 +47,7 @@ def test_the_finding_names_characters_counts_and_the_setting() -> None:
     assert "U+00B2 ² SUPERSCRIPT TWO 1 x becomes 2; " in finding.message
     assert finding.message.endswith("; and 11 more kinds")
     assert "tokenizer.normalization=identity" in finding.remedy
-    tokenizer = _tokenizer(
-        byte_fallback=False, character_coverage=0.98, normalization="identity"
-    )
+    tokenizer = _tokenizer(byte_fallback=False, character_coverage=0.98, normalization="identity")
     found = list(changed_character_findings(tokenizer, {"犬": 3}, "zh"))
     assert "byte_fallback=true" in found[0].remedy
     lines = DataReport(

@@ -26,7 +26,7 @@ def read_tsv(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[Reco
     lines = _without_blank(numbered_lines(path, on_fault))
     separator, lines = _peek(lines, columns, "\t", quoted=False)
     rows = ((number, line.split(separator)) for number, line in lines)
-    return _pairs(rows, path, on_fault, columns, SEPARATORS[separator])
+    return _pairs(rows, path, on_fault, columns, SEPARATORS[separator], quoting=False)
 
 
 def read_csv(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[Record]:
@@ -136,7 +136,13 @@ def _csv_rows(lines: Lines, path: Path, on_fault: FaultSink, separator: str) -> 
 
 
 def _pairs(
-    rows: Iterator[Row], path: Path, on_fault: FaultSink, columns: Columns, separator: str
+    rows: Iterator[Row],
+    path: Path,
+    on_fault: FaultSink,
+    columns: Columns,
+    separator: str,
+    *,
+    quoting: bool = True,
 ) -> Iterator[Record]:
     """Select two columns; the first row is the header, unless columns are given as numbers."""
     if columns.positions is None:
@@ -160,7 +166,11 @@ def _pairs(
         if len(cells) == width:
             yield line, cells[source], cells[target]
         else:
-            on_fault(fault_messages.wrong_width(path, line, len(cells), width, separator))
+            quoted = not quoting and any(cell.startswith('"') for cell in cells)
+            fault = fault_messages.wrong_width(
+                path, line, len(cells), width, separator, quoted=quoted
+            )
+            on_fault(fault)
 
 
 def _usual_width(rows: list[Row]) -> int:

@@ -80,7 +80,7 @@ def _decoded(text: bytes, path: Path, count: int, on_fault: FaultSink) -> Iterat
         except UnicodeDecodeError as error:
             if good:
                 yield good
-            on_fault(fault_messages.not_utf8(path, number, line[error.start]))
+            on_fault(fault_messages.not_utf8(path, number, line[error.start], line))
             good = [line.decode("utf-8", errors="replace")]
     yield good
 
