@@ -54,9 +54,9 @@ def _pairs(source: Path, target: Path, size: int, on_fault: FaultSink) -> Iterat
     readers = LineReader(source, on_fault), LineReader(target, on_fault)
     done = 0
     while pairs := min(reader.fill(size) for reader in readers):
-        sides = [reader.take(pairs) for reader in readers]
+        sources, targets = (reader.take(pairs) for reader in readers)
         numbers = list(range(done + 1, done + pairs + 1))
-        yield PairChunk(str(source), str(target), numbers, *sides)
+        yield PairChunk(str(source), str(target), numbers, sources, targets)
         done += pairs
     for reader in readers:
         reader.drain()

@@ -32,11 +32,13 @@ class UnitHandler(Protocol):
 
     Attributes:
         found: Units and faults that are complete; the reader empties it.
-        unit_size: Characters of the unit that is not complete yet.
     """
 
     found: list[Record | DataFault]
-    unit_size: int
+
+    @property
+    def unit_size(self) -> int:
+        """Characters of the unit that is not complete yet."""
 
     def start(self, name: str, attributes: dict[str, str], line: int) -> None:
         """Take the start of an element, by its name without prefix."""
