@@ -50,9 +50,19 @@ def restore_random_state(state: Mapping[str, Tensor], device: torch.device) -> N
 def pick_device(name: str) -> torch.device:
     """Return the named device, or for ``auto`` the best one available.
 
+    Choosing a CUDA device turns cuDNN's attention off for the process: it builds a plan, for 0.1 s
+    and more, for every shape that it has not met, and torch prefers it on recent devices.
+
     Raises:
         UserError: The device does not exist on this machine.
     """
+    device = _find_device(name)
+    if device.type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)
+    return device
+
+
+def _find_device(name: str) -> torch.device:
     if processes.world() > 1:
         return _own_device(name)
     if name == "auto":
@@ -112,6 +122,25 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     else:
         native = device.type == "cpu" and _cpu_gains_by_bfloat16()
     return torch.float32 if processes.any(not native) else torch.bfloat16
+
+
+def pick_search_precision(name: str, device: torch.device) -> torch.dtype:
+    """Return the dtype of a trained model's products; ``auto`` is float32 except on CUDA.
+
+    Raises:
+        UserError: The name is unknown, or it is float16 on a device other than CUDA.
+    """
+    if name not in (*PRECISIONS, "auto"):
+        known = ", ".join(("auto", *PRECISIONS))
+        raise UserError(f"precision {name!r} is unknown: choose one of {known}")
+    if device.type != "cuda":
+        if name == "float16":
+            raise UserError(
+                f"precision float16 is for CUDA devices, and this one is {device.type}: choose "
+                "auto, bfloat16 or float32"
+            )
+        return PRECISIONS.get(name, torch.float32)
+    return pick_precision(name, device)
 
 
 @cache

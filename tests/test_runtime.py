@@ -60,3 +60,27 @@ def test_numerics_are_switched_on_and_off(monkeypatch: pytest.MonkeyPatch) -> No
     assert calls == [True], "it was called for a run that does not need it"
     assert torch.get_float32_matmul_precision() == "highest"
     assert not torch.backends.cudnn.allow_tf32
+
+
+def test_a_cuda_device_is_used_without_the_attention_of_cudnn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    try:
+        torch.backends.cuda.enable_cudnn_sdp(True)
+        assert runtime.pick_device("cpu") == CPU
+        assert torch.backends.cuda.cudnn_sdp_enabled()
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        assert runtime.pick_device("auto").type == "cuda"
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
+
+
+def test_a_search_computes_in_float32_except_on_cuda() -> None:
+    cpu = torch.device("cpu")
+    assert runtime.pick_search_precision("auto", cpu) == torch.float32
+    assert runtime.pick_search_precision("bfloat16", cpu) == torch.bfloat16
+    for name, match in (("float16", "float16 is for CUDA"), ("half", "'half' is unknown")):
+        with pytest.raises(UserError, match=match):
+            runtime.pick_search_precision(name, cpu)

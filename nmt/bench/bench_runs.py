@@ -5,7 +5,8 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 
 import nmt
+from nmt import processes
 from nmt.bench.contestant import Contestant
 from nmt.bench.decoding import bench_decoding
 from nmt.bench.text_report import (
@@ -52,8 +54,7 @@ def bench_train(
     _refuse_flags(overrides)
     config = compose_config(overrides, {})
     result: dict[str, Any]
-    with ProgressLine(sys.stderr) as line:
-        console = Console(line)
+    with _console() as console:
         if against is None:
             single = bench_training(config, overrides, plan, console)
             results = [single]
@@ -63,17 +64,27 @@ def bench_train(
             configs = config, compose_config(others, {})
             compared = compare_trainings(configs, (overrides, others), plan, console)
             results = [compared.first, compared.second]
+    if not processes.is_first():
+        return
     result = {"runs": [one.to_mapping() for one in results]}
     if against is None:
         print(training_table(results))
-        if single.operations:
-            print(f"\n{profile_table(single)}")
+        if single.profile is not None:
+            print(f"\n{profile_table(single.profile)}")
     else:
         print("\n".join(comparison_lines(compared)))
         result["ratio"] = asdict(compared.ratio)
     if unquiet(results):
         print("warning: other processes were busy the whole time, so these numbers are unreliable")
     _write(json_file, result)
+
+
+@contextmanager
+def _console() -> Iterator[Console]:
+    """Yield a console that prints in the first process and is silent in the others."""
+    with ExitStack() as stack:
+        stream = sys.stderr if processes.is_first() else stack.enter_context(open(os.devnull, "w"))
+        yield Console(stack.enter_context(ProgressLine(stream)))
 
 
 def _split(against: str) -> list[str]:
@@ -111,8 +122,7 @@ def bench_decode(options: DecodeOptions) -> None:
             f"{options.overrides[0]} configures a new model, and --model names a trained one: "
             "give only one of them"
         )
-    with ProgressLine(sys.stderr) as line:
-        console = Console(line)
+    with _console() as console:
         prepare = _trained_model if options.model else _new_model
         translator, text = prepare(options, console)
     sentences = text[: options.sentences]
@@ -133,6 +143,7 @@ def _trained_model(options: DecodeOptions, console: Console) -> tuple[Translator
         device=options.device,
         beam_size=options.beam_size,
         batch_size=options.batch_size,
+        precision="auto",
     )
     if options.source is not None:
         return translator, read_lines(options.source)
@@ -146,6 +157,7 @@ def _new_model(options: DecodeOptions, console: Console) -> tuple[Translator, Se
     bench = Contestant(config, console, planned=1).bench
     translator = bench.translator
     translator.decoding = _decoding_config(config.decoding, options)
+    translator.by_sentences = options.batch_size is not None
     text = bench.corpus.text.valid.source
     return translator, text if options.source is None else read_lines(options.source)
 
@@ -172,7 +184,17 @@ def _write(file: Path | None, result: Mapping[str, Any]) -> None:
     """
     if file is None:
         return
-    machine = {
+    try:
+        file.write_text(
+            json.dumps({"machine": describe_machine(), **result}, indent=2) + "\n", "utf-8"
+        )
+    except OSError as error:
+        raise UserError(f"cannot write {file}: {error.strerror}") from error
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return the versions and the hardware that figures depend on."""
+    return {
         "nmt": nmt.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -180,11 +202,9 @@ def _write(file: Path | None, result: Mapping[str, Any]) -> None:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "gpus": torch.cuda.device_count(),
+        "cuda": torch.version.cuda,
     }
-    try:
-        file.write_text(json.dumps({"machine": machine, **result}, indent=2) + "\n", "utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {file}: {error.strerror}") from error
 
 
 def _processor() -> str:

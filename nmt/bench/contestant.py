@@ -1,5 +1,6 @@
 """A training that is measured: blocks of updates, with the time and the token counts of each."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,25 +23,30 @@ PHASES = ("data", "forward", "backward", "optimizer")
 WINDOW = 5
 """Updates over which a speed is measured: a single one has batches of one length only."""
 
+BLOCK_ON_GPU = 20
+"""Updates between two waits for a GPU: the host runs ahead of it, as in a real training."""
+
 
 @dataclass(frozen=True)
 class Step:
-    """One update.
+    """One update; on a GPU a block of updates, at whose ends the host waits for the device.
 
     Attributes:
-        span: From the request for its data to the end of the update.
+        span: From the request for its data to the end of the last update.
         counts: Of its batches.
-        phases: Seconds of each part in `PHASES`.
+        phases: Seconds of each part in `PHASES`, per update.
+        updates: Number of updates.
     """
 
     span: Span
     counts: Counts
     phases: dict[str, float]
+    updates: int = 1
 
 
 @dataclass
 class _Stopwatch(UpdateProfiler):
-    """Measures the time of an update's parts.
+    """Measures the time of an update's parts, and keeps its batches.
 
     Work on a GPU is asynchronous. Its parts can be separated only by waiting for the device, which
     takes time itself; ``waits`` turns this on.
@@ -48,29 +54,36 @@ class _Stopwatch(UpdateProfiler):
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     waits: bool = False
-    batches: Sequence[Batch] = ()
+    batches: list[Batch] = field(default_factory=list)
     marks: list[tuple[str, float]] = field(default_factory=list)
+    updates: int = 0
 
     def begin(self, batches: Sequence[Batch]) -> None:
         """Record that the data of an update are loaded."""
-        self.batches = batches
+        self.updates += 1
+        self.batches += batches
         self.phase("forward")
 
     def phase(self, name: str) -> None:
         """Record the beginning of a part."""
         if self.waits:
             synchronise(self.device)
-        self.marks.append((name, Instant.now().wall))
+        self.marks.append((name, time.perf_counter()))
 
-    def read(self, span: Span) -> dict[str, float]:
-        """Return the seconds of each part of the update that just ended, and reset."""
+    def end_update(self) -> None:
+        """Record the beginning of the next update's data, within a block."""
+        self.marks.append(("data", time.perf_counter()))
+
+    def read(self, span: Span) -> Step:
+        """Return the update, or the block of updates, that just ended, and reset."""
         seconds = dict.fromkeys(PHASES, 0.0)
         marks = [("data", span.start.wall), *self.marks]
-        ends = [time for _, time in marks[1:]] + [span.end.wall]
+        ends = [start for _, start in marks[1:]] + [span.end.wall]
         for (name, start), end in zip(marks, ends, strict=True):
-            seconds[name] += end - start
-        self.marks = []
-        return seconds
+            seconds[name] += (end - start) / self.updates
+        step = Step(span, Counts.total(map(Counts.of, self.batches)), seconds, self.updates)
+        self.batches, self.marks, self.updates = [], [], 0
+        return step
 
 
 class Contestant:
@@ -79,6 +92,9 @@ class Contestant:
     Attributes:
         config: The configuration as given.
         bench: The parts of the run.
+        preparation: Seconds for the corpus and the model.
+        first_update: Seconds of the first update, the start of the loader and the capture of
+            graphs included; None before it.
         threads: CPU threads; if the settings leave them open, torch's current number.
         patience: Seconds left, in total, to wait for a quiet machine after a disturbed update.
     """
@@ -103,10 +119,14 @@ class Contestant:
         self.threads = config.training.threads or torch.get_num_threads()
         self._stopwatch = _Stopwatch()
         self._steps: list[Step] = []
-        self._warmup = self._wanted = 0
+        self._done = self._warmup = self._wanted = 0  # updates
         self._start: Instant | None = None
+        self.first_update: float | None = None
+        began = time.perf_counter()
         self.bench = workbench(_endless(config, planned), console, self._between, self._stopwatch)
         self._stopwatch.device = self.device
+        synchronise(self.device)
+        self.preparation = time.perf_counter() - began
 
     @property
     def device(self) -> torch.device:
@@ -122,8 +142,8 @@ class Contestant:
     def train(self, updates: int, *, warmup: int = 0, waits: bool = False) -> list[Step]:
         """Make updates and return those that count.
 
-        On a GPU only whole windows of `WINDOW` updates are timed exactly: the host waits for the
-        device at their ends, and otherwise runs ahead of it as in a real training.
+        On a GPU a step is a block of `BLOCK_ON_GPU` updates: the host waits for the device at its
+        ends, and otherwise runs ahead of it as in a real training.
 
         Args:
             updates: How many count, at least one.
@@ -134,28 +154,50 @@ class Contestant:
             UserError: Training ended earlier, or memory ran out.
         """
         self.apply_settings()
-        self._steps, self._warmup, self._wanted = [], warmup, warmup + updates
+        self._steps, self._done, self._warmup, self._wanted = [], 0, warmup, warmup + updates
         self._start = None
         self._stopwatch.waits = waits
         reason = self.bench.trainer.train()
-        if len(self._steps) < self._wanted:
-            raise UserError(f"training ended after {len(self._steps)} updates ({reason})")
-        return self._steps[warmup:]
+        if self._done < self._wanted:
+            raise UserError(f"training ended after {self._done} updates ({reason})")
+        return self._steps
 
     def _between(self) -> bool:
         """Record the end of an update and the start of the next; return whether it was the last."""
-        count = len(self._steps) + (self._start is not None)
-        at_end = count == self._wanted or (count - self._warmup) % WINDOW == 0
-        if at_end or self._stopwatch.waits or self._start is None:
+        if self._start is None:
             synchronise(self.device)
-        if self._start is not None:
-            span = Span(self._start, Instant.now())
-            counts = Counts.total(map(Counts.of, self._stopwatch.batches))
-            self._steps.append(Step(span, counts, self._stopwatch.read(span)))
-            if self.patience > 0 and not all(quiet([span])):
-                self.patience -= wait_for_quiet(self.patience)
-        self._start = Instant.now()
-        return len(self._steps) >= self._wanted
+            self._start = Instant.now()
+            return False
+        self._done += 1
+        if self._ends_step():
+            synchronise(self.device)
+            self._record(Span(self._start, Instant.now()))
+            self._start = Instant.now()
+        else:
+            self._stopwatch.end_update()
+        return self._done >= self._wanted
+
+    def _ends_step(self) -> bool:
+        """Return whether the host waits for the device after this update and takes the time."""
+        block = 1 if self._stopwatch.waits else updates_per_step(self.device)
+        if self.first_update is None or self._done == self._wanted:
+            return True
+        counted = self._done - self._warmup
+        return counted >= 0 and counted % block == 0 or block == 1
+
+    def _record(self, span: Span) -> None:
+        step = self._stopwatch.read(span)
+        if self.first_update is None:
+            self.first_update = span.seconds
+        if self._done > self._warmup:
+            self._steps.append(step)
+        if self.patience > 0 and not all(quiet([span])):
+            self.patience -= wait_for_quiet(self.patience)
+
+
+def updates_per_step(device: torch.device) -> int:
+    """Return the number of updates that are timed together."""
+    return 1 if device.type == "cpu" else BLOCK_ON_GPU
 
 
 def _endless(config: Config, planned: int) -> Config:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nmt.data.batch import Batch
-from nmt.text.special_tokens import PAD
+from nmt.text.special_tokens import EOS, PAD
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,15 @@ class Counts:
 
     @classmethod
     def of(cls, batch: Batch) -> "Counts":
-        """Count a batch."""
+        """Count a batch; its sentences may follow each other in one row.
+
+        A row without a target piece only completes the shape of the batch: it is padding.
+        """
+        used = (batch.target_output_ids != PAD).any(1)
+        targets, sources = batch.target_output_ids[used], batch.source_ids[used]
         return cls.of_lengths(
-            batch.source_mask.sum(1),
-            (batch.target_output_ids != PAD).sum(1),
+            _lengths(sources, batch.source_mask[used]),
+            _lengths(targets, targets != PAD),
             source_places=batch.source_ids.numel(),
             target_places=batch.target_output_ids.numel(),
         )
@@ -76,3 +81,10 @@ class Counts:
     def target_padding(self) -> float:
         """Share of padding among the target positions, from 0 to 1."""
         return 1 - self.target_tokens / max(1, self.target_places)
+
+
+def _lengths(ids: Tensor, mask: Tensor) -> Tensor:
+    """Return the lengths of the sentences in rows [B, S]; each ends with EOS or with its row."""
+    followed = torch.nn.functional.pad(mask[:, 1:], (0, 1))
+    ends = ((ids == EOS) | ~followed)[mask].nonzero()[:, 0] + 1
+    return torch.diff(ends, prepend=ends.new_zeros(1))

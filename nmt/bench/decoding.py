@@ -133,6 +133,8 @@ def _exact_length(translator: Translator, pieces: int | None) -> Iterator[Transl
     decoding = replace(translator.decoding, max_length_ratio=0.0, max_length_extra=pieces + 1)
     hook = translator.model.output.register_forward_hook(discourage)
     try:
-        yield Translator(translator.model, translator.tokenizers, decoding, translator.precision)
+        bound = Translator(translator.model, translator.tokenizers, decoding, translator.precision)
+        bound.by_sentences = translator.by_sentences
+        yield bound
     finally:
         hook.remove()

@@ -49,20 +49,32 @@ class Speed:
             for rows in _windows(list(zip(steps, trusted, strict=True)))
         ]
         return cls(
-            updates=len(steps),
-            quiet_updates=sum(calm),
+            updates=sum(step.updates for step in steps),
+            quiet_updates=sum(s.updates for s, good in zip(steps, calm, strict=True) if good),
             others=_others(steps),
             counts=Counts.total(step.counts for step in chosen),
             seconds=sum(step.span.seconds for step in chosen),
             tokens_per_second=statistics.median(
                 tokens_per_second(rows) for rows in windows if rows
             ),
-            phases={p: statistics.fmean(step.phases[p] for step in chosen) for p in PHASES},
+            phases=_mean_phases(chosen),
         )
 
 
 def _windows(rows: list[tuple[Step, bool]]) -> list[list[tuple[Step, bool]]]:
-    return [rows[start : start + WINDOW] for start in range(0, len(rows), WINDOW)]
+    """Group successive steps into windows of at least `WINDOW` updates; the last may be shorter."""
+    windows: list[list[tuple[Step, bool]]] = [[]]
+    for row in rows:
+        if sum(step.updates for step, _ in windows[-1]) >= WINDOW:
+            windows.append([])
+        windows[-1].append(row)
+    return windows
+
+
+def _mean_phases(steps: Sequence[Step]) -> dict[str, float]:
+    """Return the mean seconds of each part of an update."""
+    updates = sum(step.updates for step in steps)
+    return {p: sum(s.phases[p] * s.updates for s in steps) / updates for p in PHASES}
 
 
 def tokens_per_second(steps: Sequence[Step]) -> float:

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 
 from nmt.bench.contestant import PHASES
 from nmt.bench.decoding import Decoded
+from nmt.bench.profile import Profile
 from nmt.bench.training import Compared, Measured
 
 _GIGA, _GIB = 1e9, 2**30
 _OPERATIONS = 15  # shown of a profile
+_LONGEST_NAME = 90  # characters; the names of kernels contain their template arguments
 
 
 def training_table(results: Sequence[Measured]) -> str:
@@ -24,6 +26,9 @@ def _training_rows(result: Measured) -> dict[str, str]:
     rows = {
         "parameters": f"{result.parameters:,}",
         "products in": f"{result.precision}, on {result.device}, threads {result.threads}",
+        **_processes_row(result),
+        "first update": f"{result.first_update:.1f} s, after {result.preparation:.1f} s for the "
+        "corpus and the model",
         "updates": f"{speed.updates:,}, {speed.quiet_updates:,} of them quiet"
         + ("" if speed.others is None else f" (other processes used {speed.others:.2f} of a core)"),
         "target tokens/s": f"{speed.tokens_per_second:,.0f}  without padding, median of windows",
@@ -54,14 +59,29 @@ def _training_rows(result: Measured) -> dict[str, str]:
     }
 
 
-def profile_table(result: Measured) -> str:
-    """Return a table of the operations with the largest share of an update's time."""
-    shares = list(result.operations.items())
+def _processes_row(result: Measured) -> dict[str, str]:
+    """Return a row about the processes of torchrun; none for a single process."""
+    shares = result.token_shares
+    if len(shares) == 1:
+        return {}
+    each = ", ".join(f"{share:.1%}" for share in shares)
+    return {"processes": f"{len(shares)}, with {each} of the target tokens"}
+
+
+def profile_table(found: Profile) -> str:
+    """Return a table of the operations or kernels with the largest share of an update's time."""
+    on_gpu = found.kernels is not None
+    if on_gpu and not found.shares:
+        return "torch's profiler recorded no kernel: CUPTI is missing or not permitted here"
+    shares = list(found.shares.items())
     rest = shares[_OPERATIONS:]
-    rows = [(name, f"{share:6.1%}") for name, share in shares[:_OPERATIONS]]
+    rows = [(name[:_LONGEST_NAME], f"{share:6.1%}") for name, share in shares[:_OPERATIONS]]
     rows += [(f"{len(rest)} others", f"{sum(share for _, share in rest):6.1%}")] if rest else []
-    between = 1 - sum(share for _, share in shares)
-    return _aligned([("operation", "own time"), *rows, ("between them", f"{between:6.1%}")])
+    rows.append(("between them", f"{found.between:6.1%}"))
+    if on_gpu:
+        rows.append(("kernels and copies per update", f"{found.kernels:6,.0f}"))
+        rows.append(("launches by the host per update", f"{found.launches:6,.0f}"))
+    return _aligned([("kernel" if on_gpu else "operation", "own time"), *rows])
 
 
 def _measured_updates(result: Measured) -> int:

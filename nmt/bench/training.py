@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 
+from nmt import processes
 from nmt.bench import peak_memory
-from nmt.bench.ceiling import Ceiling, measure_ceiling
+from nmt.bench.all_processes import combine, total_ceiling
+from nmt.bench.ceiling import Ceiling, measure_ceiling, synchronise
 from nmt.bench.contestant import Contestant, Step
 from nmt.bench.flop import training_flop
-from nmt.bench.profile import profile
+from nmt.bench.profile import Profile, profile
 from nmt.bench.statistics import Ratio, Speed, ratio
 from nmt.config.schema import Config
 from nmt.errors import UserError
@@ -67,14 +69,18 @@ class Measured:
         precision: Dtype of matrix products.
         device: Of the model.
         threads: CPU threads.
-        speed: Of its updates.
+        token_shares: Share of each process in the target tokens, in the order of their ranks.
+        preparation: Seconds for the corpus and the model.
+        first_update: Seconds of the first update, the start of the loader and the capture of
+            graphs included.
+        speed: Of the updates of all processes together.
         flop_per_token: Floating-point operations per target token, including those of the source.
-        ceiling: The fastest matrix products of this machine in this dtype.
+        ceiling: The fastest matrix products in this dtype; of several processes, the sum.
         validation: None if it was not timed.
-        peak_memory: Bytes of the process, or on the CUDA device; None where two alternated.
+        peak_memory: Bytes of the process, or on the CUDA device; of several processes, the
+            largest; None where two configurations alternated.
         memory_before: The same before the first update; None if unknown.
-        operations: Share of each operation in an update's time (`nmt.bench.profile.profile`);
-            empty without profiling.
+        profile: Where the time of further updates went; None without profiling.
     """
 
     overrides: list[str]
@@ -82,13 +88,16 @@ class Measured:
     precision: str
     device: str
     threads: int
+    token_shares: list[float]
+    preparation: float
+    first_update: float
     speed: Speed
     flop_per_token: float
     ceiling: Ceiling
-    validation: Validation | None
-    peak_memory: int | None
-    memory_before: int | None
-    operations: dict[str, float] = field(default_factory=dict)
+    validation: Validation | None = None
+    peak_memory: int | None = None
+    memory_before: int | None = None
+    profile: Profile | None = None
 
     @property
     def ceiling_share(self) -> float:
@@ -107,6 +116,7 @@ class Measured:
             "source_padding": counts.source_padding,
             "target_padding": counts.target_padding,
         }
+        plain["operations"] = {} if self.profile is None else self.profile.shares
         plain["ceiling"]["flop_per_second"] = self.ceiling.flop_per_second
         return plain | {"ceiling_share": self.ceiling_share}
 
@@ -128,18 +138,19 @@ def bench_training(
     before = peak_memory.current(contestant.device)
     first = _ceiling(contestant)
     peak_memory.reset_peak(contestant.device)
-    steps = contestant.train(plan.updates, warmup=plan.warmup)
-    peak = peak_memory.peak(contestant.device)
+    steps, shares = combine(contestant.train(plan.updates, warmup=plan.warmup))
+    peak = int(processes.largest(peak_memory.peak(contestant.device)))
     speed = Speed.of(steps)
     if contestant.device.type != "cpu":
         phases = Speed.of(contestant.train(separate, warmup=1, waits=True)).phases
         speed = replace(speed, phases=phases)
     ceiling = _best(first, _ceiling(contestant))
     validation = _validation(contestant, speed) if plan.validate else None
-    measured = _measured(contestant, overrides, speed, ceiling, validation, (peak, before))
+    measured = _measured(contestant, overrides, speed, shares, ceiling)
+    measured = replace(measured, validation=validation, peak_memory=peak, memory_before=before)
     if plan.profiled:
-        shares = profile(lambda: contestant.train(plan.profiled), contestant.device)
-        measured = replace(measured, operations=shares)
+        found = profile(lambda: contestant.train(plan.profiled), contestant.device, plan.profiled)
+        measured = replace(measured, profile=found)
     return measured
 
 
@@ -193,20 +204,34 @@ def compare_trainings(
     for _ in range(blocks):
         for contestant, steps in zip((one, other), found, strict=True):
             steps.append(contestant.train(plan.block, warmup=1))
-    results = []
-    for contestant, own, steps, before in zip(
-        (one, other), overrides, found, ceilings, strict=True
-    ):
-        speed = Speed.of([step for block in steps for step in block])
-        ceiling = _best(before, _ceiling(contestant))
-        validation = _validation(contestant, speed) if plan.validate else None
-        results.append(_measured(contestant, own, speed, ceiling, validation, (None, None)))
-    return Compared(results[0], results[1], ratio(*found))
+    results = [
+        _compared(*parts)
+        for parts in zip((one, other), overrides, found, ceilings, (plan, plan), strict=True)
+    ]
+    combined = [[combine(block)[0] for block in blocks] for blocks in found]
+    return Compared(results[0], results[1], ratio(*combined))
+
+
+def _compared(
+    contestant: Contestant,
+    overrides: Sequence[str],
+    blocks: Sequence[Sequence[Step]],
+    before: Ceiling,
+    plan: Plan,
+) -> Measured:
+    steps, shares = combine([step for block in blocks for step in block])
+    speed = Speed.of(steps)
+    ceiling = _best(before, _ceiling(contestant))
+    measured = _measured(contestant, overrides, speed, shares, ceiling)
+    return replace(measured, validation=_validation(contestant, speed) if plan.validate else None)
 
 
 def _ceiling(contestant: Contestant) -> Ceiling:
+    """Measure the ceiling of all processes, at the same time."""
     contestant.apply_settings()
-    return measure_ceiling(contestant.bench.precision, contestant.device, _CEILING_SECONDS)
+    processes.barrier()
+    precision = contestant.bench.precision
+    return total_ceiling(measure_ceiling(precision, contestant.device, _CEILING_SECONDS))
 
 
 def _best(first: Ceiling, second: Ceiling) -> Ceiling:
@@ -216,15 +241,19 @@ def _best(first: Ceiling, second: Ceiling) -> Ceiling:
 
 
 def _validation(contestant: Contestant, speed: Speed) -> Validation:
-    seconds = _seconds(contestant.bench.validate)
+    with contestant.bench.trainer.updater.full_parameters():
+        seconds = seconds_of(contestant.bench.validate, contestant.device)
     every = contestant.config.training.validate_every
     training = every * speed.seconds / max(1, speed.quiet_updates or speed.updates)
     return Validation(seconds, every, seconds / (seconds + training))
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """Return the seconds that work on a device takes."""
+    synchronise(device)
     began = time.perf_counter()
     work()
+    synchronise(device)
     return time.perf_counter() - began
 
 
@@ -232,24 +261,24 @@ def _measured(
     contestant: Contestant,
     overrides: Sequence[str],
     speed: Speed,
+    shares: list[float],
     ceiling: Ceiling,
-    validation: Validation | None,
-    memory_use: tuple[int | None, int | None],
 ) -> Measured:
     model, corpus = contestant.bench.trainer.model, contestant.bench.corpus
     counts = speed.counts
     target_size = len(corpus.tokenizers.target)
     flop = training_flop(contestant.config.model, target_size, counts)
+    assert contestant.first_update is not None
     return Measured(
         overrides=list(overrides),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         precision=ceiling.precision,
         device=str(contestant.device),
         threads=contestant.threads,
+        token_shares=shares,
+        preparation=contestant.preparation,
+        first_update=contestant.first_update,
         speed=speed,
         flop_per_token=flop / counts.target_tokens,
         ceiling=ceiling,
-        validation=validation,
-        peak_memory=memory_use[0],
-        memory_before=memory_use[1],
     )

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from nmt.cli.common_options import Device
+from nmt.process_exit import exit_together, join_processes
 
 bench = typer.Typer(help="Measure speed on this machine.", rich_markup_mode=None)
 
@@ -85,13 +86,16 @@ def train(
     The report shows target tokens per second without padding, the share of padding, the time of
     each phase, peak memory, floating-point operations per token, and their share of the rate that
     matrix products reach on this machine. No run folder is written. An update counts only if other
-    processes used less than 0.15 of a core.
+    processes used less than 0.15 of a core. Under torchrun, the speed is that of all processes.
     """
-    from nmt.bench.bench_runs import bench_train
-    from nmt.bench.training import Plan
+    with exit_together():
+        join_processes()
 
-    plan = Plan(updates, warmup, block, wait, validate, profile)
-    bench_train(overrides or [], against, plan, json_file)
+        from nmt.bench.bench_runs import bench_train
+        from nmt.bench.training import Plan
+
+        plan = Plan(updates, warmup, block, wait, validate, profile)
+        bench_train(overrides or [], against, plan, json_file)
 
 
 @bench.command("decode", short_help="Measure how fast a model translates.")

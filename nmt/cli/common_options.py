@@ -21,5 +21,13 @@ LengthPenalty = Annotated[
 BatchSize = Annotated[
     int | None, typer.Option(help="Sentences that are translated together. [the run's setting]")
 ]
+SearchPrecision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        help="float32, bfloat16, float16, or auto: bfloat16 on a GPU that computes in it, else "
+        "float32.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli.common_options import BatchSize, BeamSize, Device, LengthPenalty, Model
+from nmt.cli.common_options import (
+    BatchSize,
+    BeamSize,
+    Device,
+    LengthPenalty,
+    Model,
+    SearchPrecision,
+)
 from nmt.cli.text_streams import chunked, read_sentences, utf8_stream
 from nmt.errors import UserError
 
@@ -100,6 +107,7 @@ def translate(
     top_k: TopK = None,
     seed: Seed = None,
     device: Device = "auto",
+    precision: SearchPrecision = "auto",
 ) -> None:
     """Translate sentences: one output line per input line; a blank line stays blank."""
     from nmt.decoding.translator import Translator
@@ -113,6 +121,7 @@ def translate(
         beam_size=beam_size,
         length_penalty=length_penalty,
         batch_size=batch_size,
+        precision="float32" if sample and precision == "auto" else precision,
     )
     if sampling is None and n_best > translator.decoding.beam_size:
         raise UserError(f"--n-best {n_best} exceeds the beam size: add --beam-size {n_best}")

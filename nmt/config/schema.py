@@ -73,6 +73,10 @@ class ScheduleConfig(ABC):
         """Return the factor of the peak rate at an update that is not in the warm-up."""
 
 
+DEFAULT_BATCH_SIZE = 64
+"""Sentences of a batch of search; on a GPU, any other number counts as chosen by the user."""
+
+
 @dataclass(kw_only=True)
 class DecodingConfig:
     """The search of the final test, and the default search of ``nmt translate``."""
@@ -97,7 +101,19 @@ class DecodingConfig:
         20, "Pieces added to the longest translation.", unit="pieces", at_least=1
     )
     batch_size: int = setting(
-        64, "Sentences that are translated together.", unit="sentences", at_least=1
+        DEFAULT_BATCH_SIZE,
+        "Sentences that are translated together.",
+        unit="sentences",
+        at_least=1,
+    )
+    batch_tokens: int | None = setting(
+        None,
+        "Source pieces that are translated together, pads included, in place of batch_size; null: "
+        "batch_size applies, but on a GPU its default of 64 sentences is replaced by 40,960 pieces "
+        "divided by beam_size.",
+        unit="pieces",
+        at_least=1,
+        neutral=None,
     )
 
 

@@ -1,19 +1,21 @@
 """Ancestral sampling: translations drawn from the model, for back-translation and inspection.
 
-Legend: B sentences, R rows still being written, V vocabulary, L layers with attention, H heads,
-T target length, S source length. Each sample of a sentence is a row of its own; the samples of a
-sentence are adjacent rows.
+Legend: B sentences, R rows in the search, V vocabulary, T greatest target length. Each sample is a
+row of its own, with one hypothesis; the samples of a sentence are adjacent rows.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nmt.config.schema import DecodingConfig
-from nmt.decoding.search import Hypothesis, length_penalty
+from nmt.decoding.history import Choices, History, WeightsHistory
+from nmt.decoding.hypothesis import Hypothesis
+from nmt.decoding.repeated_step import Graphs
+from nmt.decoding.search_loop import Live, Loop, Source
 from nmt.errors import UserError
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD
@@ -64,6 +66,7 @@ def sample(
     sampling: Sampling,
     *,
     need_weights: bool = False,
+    graphs: Graphs | None = None,
 ) -> list[list[Hypothesis]]:
     """Sample translations of a batch of sentences. EOS is forced at the maximum length.
 
@@ -75,28 +78,20 @@ def sample(
         options: The maximum length, and the length penalty of the scores.
         sampling: Temperature, top-k, seed and number of samples.
         need_weights: Whether to return attention weights.
+        graphs: Captures the steps on a GPU; None: they are not captured.
 
     Returns:
         The samples of each sentence in the order in which they were drawn. Their ``log_prob`` is
         that of the model's own distribution, whatever the temperature and top-k.
     """
-    source_lengths = source_mask.sum(1)
-    max_lengths = (source_lengths * options.max_length_ratio).long() + options.max_length_extra
-    samples = _Samples(
-        source_lengths,
-        max_lengths,
-        [sampling.first + position for position in positions],
-        options,
-        sampling,
-        need_weights=need_weights,
-    )
-    state = model.start(model.encode(source_ids, source_mask)).select(samples.initial_rows())
-    while samples.active:
-        logits, weights, state = model.step(samples.last_tokens(), state, need_weights=need_weights)
-        continuing = samples.append(logits, weights)
-        if continuing is not None:
-            state = state.select(continuing)
-    return samples.results()
+    source = Source.of(source_ids, source_mask, options, plain=need_weights)
+    loop = Loop(model, source, WeightsHistory() if need_weights else None, graphs)
+    live = _first(loop, positions, sampling)
+    samples = loop.hypotheses(loop.run(live), options.length_penalty, sampling.count)
+    return [
+        [hypothesis for (hypothesis,) in samples[start : start + sampling.count]]
+        for start in range(0, len(samples), sampling.count)
+    ]
 
 
 def draw(logits: Tensor, numbers: Tensor, temperature: float, top_k: int | None) -> Tensor:
@@ -115,7 +110,8 @@ def draw(logits: Tensor, numbers: Tensor, temperature: float, top_k: int | None)
         Piece ids [R].
     """
     logits = logits / temperature
-    logits[:, [PAD, BOS]] = float("-inf")
+    for excluded in (PAD, BOS):
+        logits[:, excluded] = float("-inf")
     if top_k is not None and top_k < logits.size(1):
         smallest = logits.topk(top_k, dim=1).values[:, -1:]
         logits = logits.masked_fill(logits < smallest, float("-inf"))
@@ -124,102 +120,78 @@ def draw(logits: Tensor, numbers: Tensor, temperature: float, top_k: int | None)
     return drawn[:, 0].clamp_max(logits.size(1) - 1)
 
 
-class _Samples:
-    """The samples of a batch: B · count rows, of which R are unfinished."""
+def _first(loop: Loop, positions: Sequence[int], sampling: Sampling) -> "_Samples":
+    """Return the rows before the first step, ``sampling.count`` for each sentence."""
+    source, model = loop.source, loop.model
+    device = source.ids.device
+    limits = source.padded_limits().repeat_interleave(sampling.count)
+    positions = [sampling.first + position for position in positions] + [0] * source.padding
+    dtype = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
+    numbers = _uniform_numbers(positions, source.steps, sampling).to(dtype).to(device)
+    rows = torch.arange(len(limits), device=device)
+    state = model.start(source.encode(model))
+    if sampling.count > 1:
+        state = state.select(rows // sampling.count)
+    log_probs = numbers.new_zeros(len(limits), 1)
+    return _Samples(
+        decoder=state,
+        pieces=torch.full((len(limits), 1), BOS, device=device),
+        log_probs=log_probs,
+        done=limits == 0,
+        limits=limits,
+        sentences=rows,
+        step=torch.zeros(1, dtype=torch.long, device=device),
+        history=History.empty(log_probs, source.steps, len(limits), 1),
+        numbers=numbers,
+        temperature=sampling.temperature,
+        top_k=sampling.top_k,
+    )
 
-    def __init__(
-        self,
-        source_lengths: Tensor,
-        max_lengths: Tensor,
-        positions: Sequence[int],
-        options: DecodingConfig,
-        sampling: Sampling,
-        *,
-        need_weights: bool,
-    ) -> None:
-        self._options, self._sampling = options, sampling
-        count, rows = sampling.count, len(source_lengths) * sampling.count
-        self._source_lengths = source_lengths.repeat_interleave(count)
-        self._max_lengths = max_lengths.repeat_interleave(count)
-        device = source_lengths.device
-        self._tokens = torch.full((rows, int(max_lengths.max()) + 1), BOS, device=device)
-        self._dtype = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
-        self._numbers = self._uniform_numbers(positions)
-        self._log_probs = torch.zeros(rows, dtype=self._dtype, device=device)
-        self._active = torch.arange(rows, device=device)  # [R]
-        self._length = 0
-        self._weights: list[list[Tensor]] | None = (
-            [[] for _ in range(rows)] if need_weights else None
+
+def _uniform_numbers(positions: Sequence[int], steps: int, sampling: Sampling) -> Tensor:
+    """Return one number in [0, 1) per row and step, [B · count, T], in float64.
+
+    Each row has a random generator of its own, seeded by the seed, the sentence's position and the
+    sample's number, so that a sample does not depend on the batch.
+    """
+    count = sampling.count
+    numbers = np.zeros((len(positions) * count, steps))
+    for row in range(len(numbers)):
+        entropy = (sampling.seed, positions[row // count], row % count)
+        generator = np.random.default_rng(np.random.SeedSequence(entropy))
+        numbers[row] = generator.random(steps)
+    return torch.from_numpy(numbers)
+
+
+@dataclass(frozen=True)
+class _Samples(Live):
+    """The samples that are still being written.
+
+    Attributes:
+        numbers: [B · count, T], uniform in [0, 1), for all rows of the batch.
+        temperature: Divisor of the logits.
+        top_k: Each piece is drawn from the K most probable ones; None: from all.
+    """
+
+    numbers: Tensor
+    temperature: float
+    top_k: int | None
+
+    def choose(self, logits: Tensor) -> "_Samples":
+        """Draw the next piece of every row; see `Live.choose`."""
+        logits = logits.to(self.numbers.dtype)
+        numbers = self.numbers[self.sentences, self.step]
+        drawn = draw(logits, numbers, self.temperature, self.top_k)
+        drawn = drawn.masked_fill(self.at_limit, EOS)[:, None]  # [R, 1]
+        log_probs = self.log_probs + logits.log_softmax(dim=1).gather(1, drawn)
+        ended = (drawn == EOS) & ~self.done[:, None]
+        no_beams = torch.zeros_like(drawn)
+        ends = log_probs.masked_fill(~ended, float("-inf"))
+        self.history.record(self.step, self.sentences, Choices(drawn, no_beams, ends, no_beams))
+        return replace(
+            self,
+            pieces=drawn,
+            log_probs=log_probs,
+            done=self.done | ended[:, 0],
+            step=self.step + 1,
         )
-
-    @property
-    def active(self) -> bool:
-        """Whether any row is unfinished."""
-        return len(self._active) > 0
-
-    def initial_rows(self) -> Tensor:
-        """Return the rows [B · count] that repeat each sentence once per sample."""
-        sentences = torch.arange(len(self._tokens) // self._sampling.count)
-        return sentences.repeat_interleave(self._sampling.count).to(self._tokens.device)
-
-    def last_tokens(self) -> Tensor:
-        """Return the last piece of each unfinished row, [R]."""
-        return self._tokens[self._active, self._length]
-
-    def append(self, logits: Tensor, weights: Tensor | None) -> Tensor | None:
-        """Draw the next piece of every unfinished row.
-
-        Args:
-            logits: [R, V].
-            weights: [R, L, H, S] attention weights of this step, or None.
-
-        Returns:
-            The positions, among the R rows, of those that continue; None if all do.
-        """
-        logits = logits.to(self._dtype)
-        numbers = self._numbers[self._active, self._length]
-        drawn = draw(logits, numbers, self._sampling.temperature, self._sampling.top_k)
-        self._length += 1
-        drawn = drawn.masked_fill(self._max_lengths[self._active] <= self._length, EOS)
-        log_probs = logits.log_softmax(dim=1).gather(1, drawn[:, None])[:, 0]
-        self._tokens[self._active, self._length] = drawn
-        self._log_probs[self._active] += log_probs
-        if self._weights is not None and weights is not None:
-            for row, step in zip(self._active.tolist(), weights, strict=True):
-                self._weights[row].append(step)
-        continuing = (drawn != EOS).nonzero()[:, 0]
-        if len(continuing) == len(self._active):
-            return None
-        self._active = self._active[continuing]
-        return continuing
-
-    def results(self) -> list[list[Hypothesis]]:
-        """Return the samples of each sentence."""
-        samples = [self._hypothesis(row) for row in range(len(self._tokens))]
-        count = self._sampling.count
-        return [samples[start : start + count] for start in range(0, len(samples), count)]
-
-    def _uniform_numbers(self, positions: Sequence[int]) -> Tensor:
-        """Return one number in [0, 1) per row and step, [B · count, maximum length + 1].
-
-        Each row has a random generator of its own, seeded by the seed, the sentence's position and
-        the sample's number, so that a sample does not depend on the batch.
-        """
-        count, (rows, width) = self._sampling.count, self._tokens.shape
-        numbers = np.zeros((rows, width))
-        for row in range(rows):
-            entropy = (self._sampling.seed, positions[row // count], row % count)
-            generator = np.random.default_rng(np.random.SeedSequence(entropy))
-            numbers[row] = generator.random(width)
-        return torch.from_numpy(numbers).to(self._dtype).to(self._tokens.device)
-
-    def _hypothesis(self, row: int) -> Hypothesis:
-        ids = self._tokens[row, 1:].tolist()
-        ids = ids[: ids.index(EOS)]
-        log_prob = float(self._log_probs[row])
-        penalty = length_penalty(len(ids) + 1, self._options.length_penalty)
-        weights = None
-        if self._weights is not None and self._weights[row]:
-            source_length = int(self._source_lengths[row])
-            weights = torch.stack(self._weights[row], dim=2)[..., :source_length]
-        return Hypothesis(ids, log_prob, log_prob / penalty, weights)

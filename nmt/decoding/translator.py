@@ -13,9 +13,13 @@ from nmt import runtime
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nmt.config.schema import DecodingConfig
 from nmt.data.batch import source_batch
+from nmt.decoding.batches import batch_tokens, search_batches
+from nmt.decoding.hypothesis import Hypothesis
+from nmt.decoding.repeated_step import CudaGraphs
 from nmt.decoding.sampling import Sampling, sample
-from nmt.decoding.search import Hypothesis, beam_search
+from nmt.decoding.search import beam_search
 from nmt.errors import UserError
+from nmt.kernels import dispatch
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair
 
@@ -52,6 +56,7 @@ class Translator:
         decoding: Settings of the search.
         precision: The dtype of autocast.
         heatmap_layer: The decoder layer whose attention is drawn; negative counts from the last.
+        by_sentences: Whether a batch has ``decoding.batch_size`` sentences on a GPU, too.
     """
 
     def __init__(
@@ -68,6 +73,9 @@ class Translator:
         self.decoding = decoding
         self.precision = precision
         self.heatmap_layer = heatmap_layer
+        self.by_sentences = False
+        on_cuda = model.output.weight.device.type == "cuda"
+        self._graphs = CudaGraphs() if on_cuda else None
 
     @classmethod
     def from_checkpoint(
@@ -78,10 +86,11 @@ class Translator:
         beam_size: int | None = None,
         length_penalty: float | None = None,
         batch_size: int | None = None,
+        precision: str = "float32",
     ) -> "Translator":
         """Load the best model of a run folder, or a checkpoint file.
 
-        The translator computes in float32, so that a translation does not depend on its batch.
+        In float32 a translation does not depend on its batch.
 
         Args:
             path: A run folder or a checkpoint file.
@@ -89,6 +98,8 @@ class Translator:
             beam_size: Hypotheses per sentence; None keeps the run's setting, as below.
             length_penalty: Alpha of `nmt.decoding.search.length_penalty`, from 0 to 10.
             batch_size: Sentences per batch.
+            precision: ``float32``, ``bfloat16``, ``float16``, or ``auto``: bfloat16 on a GPU that
+                computes in it, else float32.
 
         Raises:
             UserError: There is no such model, or a setting is out of range.
@@ -99,6 +110,7 @@ class Translator:
             beam_size=beam_size,
             length_penalty=length_penalty,
             batch_size=batch_size,
+            precision=precision,
         )
 
     @classmethod
@@ -110,6 +122,7 @@ class Translator:
         beam_size: int | None = None,
         length_penalty: float | None = None,
         batch_size: int | None = None,
+        precision: str = "float32",
     ) -> "Translator":
         """Create a translator from a checkpoint in memory; see `from_checkpoint`."""
         decoding = checkpoint.config.decoding
@@ -119,9 +132,13 @@ class Translator:
             if not 0 <= length_penalty <= 10:
                 raise UserError(f"the length penalty is {length_penalty}; it must be from 0 to 10")
             decoding.length_penalty = length_penalty
-        model = checkpoint.build_model().to(runtime.pick_device(device)).eval()
+        place = runtime.pick_device(device)
+        dtype = runtime.pick_search_precision(precision, place)
+        model = checkpoint.build_model().to(place).eval()
         layer = checkpoint.config.logging.heatmap_layer
-        return cls(model, checkpoint.tokenizers, decoding, heatmap_layer=layer)
+        translator = cls(model, checkpoint.tokenizers, decoding, dtype, layer)
+        translator.by_sentences = batch_size is not None
+        return translator
 
     def translate(
         self,
@@ -138,21 +155,26 @@ class Translator:
             sampling: How to sample translations; None searches for the best ones.
         """
         encoded = self.tokenizers.source.encode_all(sentences)
-        by_length = sorted(range(len(sentences)), key=lambda i: len(encoded[i]), reverse=True)
-        nonblank = [i for i in by_length if encoded[i]]
         hypotheses: list[list[Hypothesis]] = [[] for _ in sentences]
-        size = self.decoding.batch_size
-        for start in range(0, len(nonblank), size):
-            positions = nonblank[start : start + size]
-            found = self._decode(
-                [encoded[i] for i in positions], positions, sampling, need_weights=need_weights
-            )
+        tokens = self._batch_tokens(sampling, need_weights=need_weights)
+        lengths = [len(ids) + 1 for ids in encoded]
+        for positions in search_batches(lengths, self.decoding.batch_size, tokens):
+            sources = [encoded[i] for i in positions]
+            found = self._decode(sources, positions, sampling, need_weights=need_weights)
             for i, result in zip(positions, found, strict=True):
                 hypotheses[i] = result
         return [
             Translation(sentence, ids, found, [self._text(h) for h in found])
             for sentence, ids, found in zip(sentences, encoded, hypotheses, strict=True)
         ]
+
+    def _batch_tokens(self, sampling: Sampling | None, *, need_weights: bool) -> int | None:
+        """Return the source pieces of a batch; None: ``batch_size`` counts its sentences."""
+        if self.by_sentences:
+            return None
+        hypotheses = self.decoding.beam_size if sampling is None else sampling.count
+        on_gpu = dispatch.repeats_shapes(self.model.output.weight) and not need_weights
+        return batch_tokens(self.decoding, hypotheses, on_gpu=on_gpu)
 
     def _decode(
         self,
@@ -165,17 +187,19 @@ class Translator:
         """Search or sample one batch of piece ids; `positions` are those of the sentences."""
         device = self.model.output.weight.device
         ids, mask = (tensor.to(device) for tensor in source_batch(sources))
+        batch = self.model, ids, mask
         with runtime.autocast(device, self.precision):
             if sampling is None:
-                return beam_search(self.model, ids, mask, self.decoding, need_weights=need_weights)
+                return beam_search(
+                    *batch, self.decoding, need_weights=need_weights, graphs=self._graphs
+                )
             return sample(
-                self.model,
-                ids,
-                mask,
+                *batch,
                 positions,
                 self.decoding,
                 sampling,
                 need_weights=need_weights,
+                graphs=self._graphs,
             )
 
     def _text(self, hypothesis: Hypothesis) -> str:

@@ -18,19 +18,29 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch
+from nmt.kernels.attention_mask import AttentionMask, allowed
 from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.dropout import DiscreteRate, discrete_rate, dropout
 from nmt.kernels.precision import at_least_float32
 
+Mask = Tensor | AttentionMask
+"""A bool tensor, or the mask of a whole stack of layers."""
 
-def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
+
+def masked_softmax(scores: Tensor, mask: Mask | None) -> Tensor:
     """Normalise scores [..., T, S] over S, in float32 at least, exactly 0 where the mask is False.
 
-    A row in which every position is masked gets weights of 0, not NaN.
+    A row in which every position is masked gets weights of 0, not NaN. An `AttentionMask` has no
+    such row, nor has an additive mask, as that of `AttentionMask.bias`.
     """
     scores = at_least_float32(scores)
+    if isinstance(mask, AttentionMask) and not dispatch.on_cpu(scores):
+        return (scores + mask.bias(scores)).softmax(dim=-1)
+    mask = allowed(mask)
     if mask is None:
         return scores.softmax(dim=-1)
+    if mask.is_floating_point():
+        return (scores + mask).softmax(dim=-1)
     weights = scores.masked_fill(~mask, float("-inf")).softmax(dim=-1)
     return weights.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)
 
@@ -66,19 +76,44 @@ def torch_attention(
     query: Tensor,
     keys: Tensor,
     values: Tensor,
-    mask: Tensor | None,
+    mask: Mask | None,
     bias: Tensor | None = None,
     dropout_p: float = 0.0,
 ) -> Tensor:
     """Compute `attention` by torch's fused kernel."""
+    causal = False
     if bias is not None:
         bias = bias.type_as(query)[None]  # its kernels require all four axes
-        mask = bias if mask is None else torch.where(mask, bias, float("-inf"))
+        mask = bias if mask is None else _biased(mask, bias)
+    elif isinstance(mask, AttentionMask):
+        causal = mask.is_causal and not dispatch.on_cpu(query)
+        mask = _for_fused_kernel(mask, query)
     grouped = keys.size(1) < query.size(1)
     context = functional.scaled_dot_product_attention(
-        query, keys, values, attn_mask=mask, dropout_p=dropout_p, enable_gqa=grouped
+        query,
+        keys,
+        values,
+        attn_mask=mask,
+        dropout_p=dropout_p,
+        is_causal=causal,
+        enable_gqa=grouped,
     )
     return join_heads(context)
+
+
+def _biased(mask: Tensor | AttentionMask, bias: Tensor) -> Tensor:
+    """Return an additive mask: the bias [1, H, T, S] where a mask allows attention, else -inf."""
+    if isinstance(mask, Tensor) and mask.is_floating_point():
+        return mask + bias
+    may_attend = mask.allowed if isinstance(mask, AttentionMask) else mask
+    return torch.where(may_attend, bias, float("-inf"))
+
+
+def _for_fused_kernel(mask: AttentionMask, query: Tensor) -> Tensor | None:
+    """Return a mask as the kernels of a GPU read it; the flash kernel takes none besides causal."""
+    if dispatch.on_cpu(query):
+        return mask.allowed
+    return None if mask.is_causal else mask.bias(query)
 
 
 def cpu_attention(
@@ -96,7 +131,7 @@ def attention(
     query: Tensor,
     keys: Tensor,
     values: Tensor,
-    mask: Tensor | None,
+    mask: Mask | None,
     bias: Tensor | None = None,
     dropout_p: float = 0.0,
 ) -> Tensor:
@@ -106,16 +141,17 @@ def attention(
         query: Q, [B, H, T, K].
         keys: K, [B, G, S, K]; G divides H.
         values: V, [B, G, S, K].
-        mask: bool, broadcastable to [B, H, T, S], True = may attend; None: all may.
+        mask: broadcastable to [B, H, T, S], True = may attend; None: all may. In search it may be
+            additive, as that of `AttentionMask.bias`.
         bias: [H, T, S], or None.
         dropout_p: Probability of dropping a weight; 0 outside of training.
     """
     match dispatch.attention_path(query, keys, values, bias):
         case KernelPath.FUSED:
-            return cpu_attention(query, keys, values, mask, dropout_p)
+            return cpu_attention(query, keys, values, allowed(mask), dropout_p)
         case KernelPath.TORCH:
             return torch_attention(query, keys, values, mask, bias, dropout_p)
-    return naive_attention(query, keys, values, mask, bias, dropout_p)
+    return naive_attention(query, keys, values, allowed(mask), bias, dropout_p)
 
 
 def split_heads(joined: Tensor, num_heads: int) -> Tensor:

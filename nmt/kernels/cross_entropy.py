@@ -3,6 +3,7 @@
 Legend: N target pieces of a batch, O decoder output size, V vocabulary, R rows of a chunk.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch
+from nmt.kernels.cross_entropy_chunk import add_gradients, exponentials_, put
 from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.linear import padded_rows
 from nmt.kernels.precision import at_least_float32
@@ -57,14 +59,20 @@ def projected_cross_entropy(
         is above one half, 1 - p to 8 bits. Without a gradient, as in validation, both sums are
         computed from float32 logits. The factor that divides a sum reaches the gradient of the
         weight exactly, and that of the hidden vectors too if they are float32; if they are
-        bfloat16, it is rounded.
+        bfloat16, it is rounded. On a GPU, the gradient of the weight is summed in float32.
     """
-    if ignores or dispatch.cross_entropy_path() is KernelPath.PLAIN:
+    on_cpu = dispatch.on_cpu(hidden)
+    if dispatch.cross_entropy_path() is KernelPath.PLAIN or (ignores and on_cpu):
         return plain_cross_entropy(hidden, weight, targets, label_smoothing)
     needs_gradient = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     dtype = dispatch.product_dtype(hidden)
-    smoothed, exact = _ProjectedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden, weight, targets, label_smoothing, dtype, needs_gradient
+    if on_cpu:
+        smoothed, exact = _ProjectedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            hidden, weight, targets, label_smoothing, dtype, needs_gradient
+        )
+        return smoothed, exact
+    smoothed, exact = _FewLaunches.apply(  # type: ignore[no-untyped-call]
+        hidden, weight, targets, label_smoothing, dtype, needs_gradient, ignores
     )
     return smoothed, exact
 
@@ -85,7 +93,8 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         targets = functional.pad(targets, (0, len(rows) - count))
         sums = _Sums.zeros(rows, weight, needs_gradient)
         factor = weight.to(dtype)
-        mean = factor.mean(dim=0, dtype=torch.float32)  # h · mean is the mean of all logits of h
+        exact = torch.promote_types(dtype, torch.float32)
+        mean = factor.mean(dim=0, dtype=exact)  # h · mean is the mean of all logits of h
         multiple = dispatch.ROW_MULTIPLES[1]  # a chunk of such a size needs no padding
         size = dispatch.logits_rows(len(weight), rows, multiple=multiple)
         with torch.autocast(rows.device.type, enabled=False):
@@ -96,7 +105,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
                 )
             if smoothing and sums.grad_rows is not None and sums.grad_weight is not None:
                 sums.grad_rows -= (smoothing * mean).to(dtype)
-                total = rows.sum(dim=0, dtype=torch.float32)
+                total = rows.sum(dim=0, dtype=exact)
                 sums.grad_weight -= smoothing / len(weight) * total
         grad_hidden = None if sums.grad_rows is None else sums.grad_rows[:count]
         ctx.save_for_backward(grad_hidden, sums.grad_weight)
@@ -122,7 +131,8 @@ class _Sums:
 
     @classmethod
     def zeros(cls, rows: Tensor, weight: Tensor, needs_gradient: bool) -> "_Sums":
-        smoothed = torch.zeros((), dtype=torch.float32, device=rows.device)
+        exact = torch.promote_types(rows.dtype, torch.float32)
+        smoothed = torch.zeros((), dtype=exact, device=rows.device)
         grad_rows = torch.empty_like(rows) if needs_gradient else None
         grad_weight = torch.zeros_like(weight) if needs_gradient else None
         return cls(smoothed, torch.zeros_like(smoothed), grad_rows, grad_weight)
@@ -145,7 +155,7 @@ def _add_chunk(
         chunk: Its rows among all of them.
         rows: [R, O].
         weight: [V, O], in the dtype of the rows.
-        mean: [O], float32, of the weight's rows.
+        mean: [O], of the weight's rows, float32 at least.
         targets: [R, 1].
         smoothing: e.
         count: N; the rows after the first N are padding.
@@ -153,45 +163,170 @@ def _add_chunk(
     real = max(0, count - chunk.start)
     logits = rows @ weight.T
     if sums.grad_rows is None:
-        logits = logits.float()  # validation reports the likelihood without rounding
-    error = logits.softmax(dim=1)  # probabilities; below, the target distribution is subtracted
-    likeliest = error.amax(dim=1, keepdim=True)
-    _put(error, targets, error.new_zeros(len(targets), 1))
-    others = error.sum(dim=1, keepdim=True)
-    log_probs = _log_likelihood(logits, targets, likeliest, others)[:real]
-    normaliser = logits.gather(1, targets).float()[:real] - log_probs
-    uniform = (rows[:real].float() @ mean)[:, None] - normaliser
-    sums.smoothed -= (1 - smoothing) * log_probs.sum() + smoothing * uniform.sum()
-    sums.exact -= log_probs.sum()
+        logits = at_least_float32(logits)  # validation reports the likelihood without rounding
+    few_passes = logits.dtype == at_least_float32(logits[:0]).dtype
+    scores = at_least_float32(logits.gather(1, targets))
+    if few_passes:
+        log_probs, others, total = exponentials_(logits, targets[:, 0])
+        error, at_target = logits, smoothing * total - others
+    else:
+        error = logits.softmax(dim=1)  # probabilities; below, the target is subtracted
+        likeliest = error.amax(dim=1, keepdim=True)
+        put(error, targets[:, 0], error.new_zeros(len(targets)))
+        others, greatest = error.sum(dim=1, keepdim=True), logits.amax(dim=1, keepdim=True)
+        log_probs = _log_likelihood(scores, greatest, likeliest, others)
+        at_target, total = log_probs.exp() - (1 - smoothing), None
+    normaliser = (scores - log_probs)[:real]
+    uniform = (at_least_float32(rows[:real]) @ mean)[:, None] - normaliser
+    log_likelihood = log_probs[:real].sum()
+    sums.smoothed -= (1 - smoothing) * log_likelihood + smoothing * uniform.sum()
+    sums.exact -= log_likelihood
     if sums.grad_rows is not None and sums.grad_weight is not None:
-        _put(error[:real], targets[:real], (log_probs.exp() - (1 - smoothing)).type_as(error))
+        put(error[:real], targets[:real, 0], at_target[:real, 0].type_as(error))
         error[real:] = 0
-        torch.mm(error, weight, out=sums.grad_rows[chunk])
-        sums.grad_weight += error.T @ rows
+        add_gradients(error, rows, weight, total, sums.grad_rows[chunk], sums.grad_weight)
 
 
-def _log_likelihood(logits: Tensor, targets: Tensor, likeliest: Tensor, others: Tensor) -> Tensor:
-    """Return the log-probability of each row's target, [R, 1], float32.
+def _log_likelihood(scores: Tensor, greatest: Tensor, likeliest: Tensor, others: Tensor) -> Tensor:
+    """Return the log-probability of each row's target, [R, 1], in the dtype of the scores.
 
     In low precision p near 1 rounds to 1, so where p is above one half, this is log1p(-sum of the
     others). A small p may underflow, so it is computed from the logit's distance to the greatest
     logit, whose probability does not.
 
     Args:
-        logits: [R, V].
-        targets: [R, 1].
+        scores: [R, 1], the targets' logits, in float32 at least.
+        greatest: [R, 1], the greatest logit of all pieces.
         likeliest: [R, 1], the greatest probability of all pieces.
         others: [R, 1], the sum of the probabilities of all pieces but the target.
     """
-    distance = logits.gather(1, targets).float() - logits.amax(dim=1, keepdim=True).float()
-    near_one = torch.log1p(-others.float())
-    return torch.where(others < 0.5, near_one, distance + likeliest.float().log())
+    near_one = torch.log1p(-others.type_as(scores))
+    by_distance = scores - greatest.type_as(scores) + likeliest.type_as(scores).log()
+    return torch.where(others < 0.5, near_one, by_distance)
 
 
-def _put(values: Tensor, columns: Tensor, new: Tensor) -> None:
-    """Write new [R, 1] to one column [R, 1] of each row of values [R, V].
+# --------------------------------------------------- the same in few launches, for a GPU
 
-    `Tensor.scatter_` would copy all of the values, twice.
+
+class _FewLaunches(torch.autograd.Function):
+    """The sums where each operation is a launch, and memory allows one chunk or a few.
+
+    Let A be the sum of the targets' log-probabilities, L that of their logits, H that of the hidden
+    vectors, and m the mean of the weight's rows. Then the smoothed sum is -A + e · (L - H · m). A
+    row without a target has a hidden vector of zeros here, which adds nothing to L and H, nor to
+    the gradient of the weight.
     """
-    rows = torch.arange(len(columns), device=columns.device)
-    values[rows, columns[:, 0]] = new[:, 0]
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        smoothing: float,
+        dtype: torch.dtype,
+        needs_gradient: bool,
+        ignores: bool,
+    ) -> tuple[Tensor, Tensor]:
+        rows, factor, ignored = hidden.to(dtype), weight.to(dtype), None
+        if ignores:
+            ignored = targets[:, None] < 0
+            rows, targets = rows.masked_fill(ignored, 0), targets.clamp_min(0)
+        grad_rows = torch.empty_like(rows) if needs_gradient else None
+        sums = _DeviceSums(factor, targets[:, None], ignored, grad_rows)
+        size = dispatch.logits_rows(len(weight), rows, bytes_per_logit=2 * rows.element_size())
+        with torch.autocast(rows.device.type, enabled=False):
+            for start in range(0, max(1, len(rows)), size):
+                sums.add(rows, slice(start, start + size), smoothing)
+            ctx.save_for_backward(*sums.gradients(rows, smoothing))
+            smoothed, exact = sums.losses(rows, smoothing)
+        ctx.hidden_dtype = hidden.dtype
+        ctx.mark_non_differentiable(exact)
+        return smoothed, exact
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        grad_hidden, grad_weight = ctx.saved_tensors
+        # Two axes: a factor without axes would be rounded to the dtype of the other one.
+        grad_hidden = (grad_hidden * grad_output.view(1, 1)).to(ctx.hidden_dtype)
+        return grad_hidden, grad_weight * grad_output, None, None, None, None, None
+
+
+class _DeviceSums:
+    """Sums over chunks, in float32 at least; nothing is read by the host."""
+
+    def __init__(
+        self, weight: Tensor, targets: Tensor, ignored: Tensor | None, grad_rows: Tensor | None
+    ) -> None:
+        """Start from nothing.
+
+        Args:
+            weight: [V, O], in the dtype of the products.
+            targets: [N, 1]; any piece where there is no target.
+            ignored: [N, 1] bool, True where there is no target; None: there is one everywhere.
+            grad_rows: [N, O], which the gradient of the rows is written to; None: there is none.
+        """
+        self._weight, self._targets, self._ignored = weight, targets, ignored
+        self._grad_rows = grad_rows
+        self._grad_weight: Tensor | None = None
+        self._log_probs: list[Tensor] = []  # of the targets, a scalar for each chunk
+        self._scores: list[Tensor] = []  # their logits, likewise
+        dtype = torch.promote_types(weight.dtype, torch.float32)
+        self._mean = weight.mean(dim=0, dtype=dtype)
+        self._rows_total: Tensor | None = None
+
+    def add(self, rows: Tensor, chunk: slice, smoothing: float) -> None:
+        """Add a chunk of the rows [N, O]."""
+        rows, targets = rows[chunk], self._targets[chunk]
+        logits = rows @ self._weight.T
+        scores = at_least_float32(logits.gather(1, targets))
+        if self._grad_rows is None:
+            log_probs = logits.log_softmax(dim=1, dtype=scores.dtype).gather(1, targets)
+        else:
+            error = logits.softmax(dim=1)
+            numbers = torch.arange(len(rows), device=rows.device)
+            at_targets = numbers, targets[:, 0]
+            greatest, likeliest = logits.amax(dim=1, keepdim=True), error.amax(dim=1, keepdim=True)
+            error.index_put_(at_targets, error.new_zeros(()))
+            others = error.sum(dim=1, keepdim=True, dtype=scores.dtype)
+            log_probs = _log_likelihood(scores, greatest, likeliest, others)
+            difference = log_probs.expm1() + smoothing  # p - (1 - e)
+            error.index_put_(at_targets, difference[:, 0].type_as(error))
+            torch.mm(error, self._weight, out=self._grad_rows[chunk])
+            grad_weight = dispatch.float32_product(error.T, rows)
+            before = self._grad_weight
+            self._grad_weight = grad_weight if before is None else before.add_(grad_weight)
+        if self._ignored is not None:
+            log_probs.masked_fill_(self._ignored[chunk], 0)
+        self._log_probs.append(log_probs.sum())
+        self._scores.append(scores.sum())
+
+    def gradients(self, rows: Tensor, smoothing: float) -> tuple[Tensor | None, Tensor | None]:
+        """Return the gradients of the rows [N, O] and of the weight [V, O], smoothing included."""
+        grad_rows, grad_weight = self._grad_rows, self._grad_weight
+        if grad_rows is None or grad_weight is None:
+            return None, None
+        if smoothing:
+            grad_rows.sub_(self._mean, alpha=smoothing)
+            grad_weight.sub_(self._total(rows), alpha=smoothing / len(self._weight))
+        if self._ignored is not None:
+            grad_rows.masked_fill_(self._ignored, 0)
+        return grad_rows, grad_weight
+
+    def losses(self, rows: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+        """Return the smoothed sum and the exact one."""
+        exact = -_sum(self._log_probs)
+        if not smoothing:
+            return exact.clone(), exact
+        difference = _sum(self._scores) - torch.dot(self._total(rows), self._mean)
+        return torch.add(exact, difference, alpha=smoothing), exact
+
+    def _total(self, rows: Tensor) -> Tensor:
+        if self._rows_total is None:
+            self._rows_total = rows.sum(dim=0, dtype=self._mean.dtype)
+        return self._rows_total
+
+
+def _sum(scalars: Sequence[Tensor]) -> Tensor:
+    return scalars[0] if len(scalars) == 1 else torch.stack(list(scalars)).sum()

@@ -10,7 +10,7 @@ out, e.g. to find out whether one of them causes a problem.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache, reduce
@@ -30,9 +30,14 @@ ROW_MULTIPLES = 128, 16
 number, or of the second where there are fewer rows than the first, to keep that cache small."""
 
 LOGITS_PER_CHUNK = {"cpu": 4_000_000}
-"""Logits in memory at a time, by device type; on a CPU, a chunk fits into the cache."""
+"""Logits in memory at a time on a CPU, so that a chunk fits into the cache."""
 
-DEFAULT_LOGITS_PER_CHUNK = 4_000_000
+BYTES_IN_CACHE = 1_000_000
+"""What stays in the cache of a core of the CPU from one pass to the next."""
+
+BYTES_PER_CHUNK = 2_000_000_000
+"""Memory of a chunk of logits and what is computed from them on other devices, but at most a
+sixteenth of the device: each chunk is a dozen launches, so one chunk is best."""
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float64)
 
@@ -120,7 +125,14 @@ def linear_path(inputs: Tensor) -> KernelPath:
 
 def shared_input_path(inputs: Tensor) -> KernelPath:
     """Return whether the input of several linear layers is cast once (fused) or by each of them."""
-    return KernelPath.FUSED if _may_fuse_on_cpu(inputs) else KernelPath.PLAIN
+    return KernelPath.FUSED if inputs.dtype in _DTYPES and _may_fuse() else KernelPath.PLAIN
+
+
+def weight_casts_path(weight: Tensor) -> KernelPath:
+    """Return whether the weights of linear layers are cast together, `nmt.kernels.weight_casts`."""
+    if on_cpu(weight) or not torch.is_grad_enabled() or not _may_fuse():
+        return KernelPath.PLAIN
+    return KernelPath.PLAIN if product_dtype(weight) == weight.dtype else KernelPath.FUSED
 
 
 def feed_forward_path(states: Tensor) -> KernelPath:
@@ -131,6 +143,12 @@ def feed_forward_path(states: Tensor) -> KernelPath:
 def dropout_path(inputs: Tensor) -> KernelPath:
     """Return the path of dropout, `nmt.kernels.dropout`; only a CPU draws numbers slowly."""
     return KernelPath.FUSED if on_cpu(inputs) and _may_fuse() else KernelPath.PLAIN
+
+
+def add_dropped_path(states: Tensor, result: Tensor) -> KernelPath:
+    """Return the path of a residual connection with dropout, `nmt.kernels.dropout`."""
+    same = states.shape == result.shape and states.dtype == result.dtype != torch.bfloat16
+    return dropout_path(result) if same else KernelPath.PLAIN
 
 
 def split_path(projected: Tensor) -> KernelPath:
@@ -171,11 +189,22 @@ def _are_side_by_side(heads: Tensor) -> bool:
     return unit == 1 and between_heads == size and between_rows >= num_heads * size
 
 
+def repeats_shapes(inputs: Tensor) -> bool:
+    """Return whether a search keeps its shapes from step to step: only a CPU has cheap launches."""
+    return not on_cpu(inputs) and _may_fuse()
+
+
 def recurrent_path(kind: str) -> KernelPath:
     """Return the path of a recurrent layer over a whole sequence, `nmt.kernels.recurrent`."""
     has_backward = sigmoid_backward is not None and tanh_backward is not None
     known = kind in ("gru", "lstm") and has_backward
     return KernelPath.FUSED if known and _may_fuse() else KernelPath.PLAIN
+
+
+def recurrent_step_path(gates: Tensor) -> KernelPath:
+    """Return the path of one step of a GRU, `nmt.kernels.recurrent_step`."""
+    has_backward = sigmoid_backward is not None and tanh_backward is not None
+    return linear_path(gates) if has_backward else KernelPath.PLAIN
 
 
 def recurrent_layer_path(states: Tensor) -> KernelPath:
@@ -214,11 +243,63 @@ def row_multiple(rows: Tensor, dtype: torch.dtype) -> int:
     return many if len(rows) > many else few
 
 
-def logits_rows(vocab_size: int, rows: Tensor, *, multiple: int = 1) -> int:
-    """Return the number of rows per chunk of logits [rows, V], at least 1 and a multiple."""
-    device = rows.device.type if on_cpu(rows) or not rows.is_cpu else "cuda"
-    elements = LOGITS_PER_CHUNK.get(device, DEFAULT_LOGITS_PER_CHUNK)
+def logits_rows(
+    vocab_size: int, rows: Tensor, *, multiple: int = 1, bytes_per_logit: int = 4
+) -> int:
+    """Return the number of rows per chunk of logits [rows, V], at least 1 and a multiple.
+
+    Args:
+        vocab_size: V.
+        rows: What the logits are computed from; their device decides.
+        multiple: The number of rows is a multiple of this one.
+        bytes_per_logit: Memory that a chunk takes for each of its logits, intermediate results
+            included.
+    """
+    if on_cpu(rows):
+        elements = LOGITS_PER_CHUNK["cpu"]
+    else:
+        elements = _chunk_bytes(rows.device) // bytes_per_logit
     return max(1, elements // vocab_size // multiple) * multiple
+
+
+def rows_in_cache(values: Tensor) -> int:
+    """Return how many rows of values [R, V] several passes should cover at a time, at least 1."""
+    return max(1, BYTES_IN_CACHE // (values.size(1) * values.element_size()))
+
+
+def _chunk_bytes(device: torch.device) -> int:
+    memory = _device_memory(device) if device.type == "cuda" else 16 * BYTES_PER_CHUNK
+    return min(BYTES_PER_CHUNK, memory // 16)
+
+
+@cache
+def _device_memory(device: torch.device) -> int:
+    return int(torch.cuda.get_device_properties(device).total_memory)
+
+
+def float32_product(first: Tensor, second: Tensor) -> Tensor:
+    """Return the product of two matrices in float32 at least.
+
+    cuBLAS sums in float32 and would round the result to the dtype of the factors; from torch 2.8 on
+    it can return the sums themselves.
+    """
+    if first.is_cuda and first.dtype != torch.float32 and _returns_sums(first.device, first.dtype):
+        return torch.mm(first, second, out_dtype=torch.float32)
+    product = first @ second
+    return product.to(torch.promote_types(product.dtype, torch.float32))
+
+
+@cache
+def _returns_sums(device: torch.device, dtype: torch.dtype) -> bool:
+    """Try a product whose factors are of low precision and whose result is float32."""
+    if dtype not in (torch.bfloat16, torch.float16):
+        return False
+    factor = torch.eye(16, device=device, dtype=dtype)
+    try:
+        product = torch.mm(factor, factor, out_dtype=torch.float32)
+    except (RuntimeError, TypeError):  # NotImplementedError is a RuntimeError
+        return False
+    return torch.equal(product, factor.float())
 
 
 # ------------------------------------------------------------------ private names of torch
@@ -246,8 +327,11 @@ softmax_backward = _find("_softmax_backward_data")
 """(g, y, dim, dtype) -> the gradient of the argument of y = softmax(argument)."""
 
 _onednn_linear = _find("ops.mkldnn._linear_pointwise")
-_foreach_multiply_ = _find("_foreach_mul_")
-_foreach_lerp_ = _find("_foreach_lerp_")
+foreach_multiply_ = _find("_foreach_mul_")
+foreach_lerp_ = _find("_foreach_lerp_")
+foreach_copy_ = _find("_foreach_copy_")
+foreach_sub = _find("_foreach_sub")
+foreach_add_ = _find("_foreach_add_")
 
 PRIVATE_NAMES = (
     "sigmoid_backward",
@@ -255,8 +339,11 @@ PRIVATE_NAMES = (
     "threshold_backward_",
     "softmax_backward",
     "_onednn_linear",
-    "_foreach_multiply_",
-    "_foreach_lerp_",
+    "foreach_multiply_",
+    "foreach_lerp_",
+    "foreach_copy_",
+    "foreach_sub",
+    "foreach_add_",
 )
 """Variables of this module that are None where torch lacks what they refer to; for tests."""
 
@@ -299,28 +386,3 @@ def optimizer_reads_found_inf(optimizer: torch.optim.Optimizer) -> bool:
     decides about skipping: an unread flag would let a gradient of NaN through.
     """
     return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
-
-
-def multiply_all_(tensors: Iterable[Tensor], factor: float | Tensor) -> None:
-    """Multiply tensors by a factor in place, by one kernel for all of them where torch has it."""
-    tensors = list(tensors)
-    if _foreach_multiply_ is not None:
-        _foreach_multiply_(tensors, factor)
-        return
-    for tensor in tensors:
-        tensor.mul_(factor)
-
-
-def lerp_all_(
-    tensors: Iterable[Tensor], ends: Iterable[Tensor], weight: float | list[Tensor]
-) -> None:
-    """Compute x += weight · (end - x) in place for each tensor; a list has a weight per tensor."""
-    tensors, ends = list(tensors), list(ends)
-    if _foreach_lerp_ is not None:
-        _foreach_lerp_(tensors, ends, weight)
-        return
-    for index, (tensor, end) in enumerate(zip(tensors, ends, strict=True)):
-        if isinstance(weight, list):
-            tensor.lerp_(end, weight[index])
-        else:
-            tensor.lerp_(end, weight)

@@ -23,6 +23,11 @@ _NUM_SEEDS = 2**62
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by size in bytes
 
 
+def host_draw() -> float:
+    """Return a random number in [0, 1) of torch's CPU generator; it waits for no other device."""
+    return torch.rand((), device="cpu").item()  # not torch's default device
+
+
 def plain_dropout(inputs: Tensor, probability: float) -> Tensor:
     """Zero each element with a probability and divide the others by its complement."""
     return functional.dropout(inputs, probability)
@@ -55,11 +60,12 @@ class DiscreteRate:
         """
         if not self.threshold:
             return None
-        kept = self._draw(values)
+        kept = self.draw(values)
         apply_mask_(values, kept)
         return kept
 
-    def _draw(self, values: Tensor) -> Tensor:
+    def draw(self, values: Tensor) -> Tensor:
+        """Return a mask of bytes of the values' shape, 1 where an element is kept, else 0."""
         # numpy draws words faster; torch's generator provides the seed, so seeding torch suffices
         seed = int(torch.randint(_NUM_SEEDS, (), device="cpu"))  # not torch's default device
         size = 1 if self.levels == _BYTE else 2
@@ -102,6 +108,38 @@ class _Dropout(torch.autograd.Function):
         grad_input = grad_output * ctx.scale
         apply_mask_(grad_input, kept)
         return grad_input, None
+
+
+class _AddDropped(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, result: Tensor, rate: DiscreteRate) -> Tensor:
+        kept = rate.draw(result)
+        ctx.scale = rate.scale
+        ctx.save_for_backward(kept)
+        return torch.addcmul(states, result, kept.to(result.dtype), value=ctx.scale)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, Tensor, None]:
+        (kept,) = ctx.saved_tensors
+        return grad_output, kept.to(grad_output.dtype).mul_(ctx.scale).mul_(grad_output), None
+
+
+def plain_add_dropped(states: Tensor, result: Tensor, probability: float) -> Tensor:
+    """Return states + dropout(result)."""
+    return states + dropout(result, probability)
+
+
+def add_dropped(states: Tensor, result: Tensor, probability: float) -> Tensor:
+    """Return states + dropout(result), of one shape, as a residual connection needs it.
+
+    The random numbers are those of `dropout`. The fast path makes two passes fewer.
+    """
+    rate = discrete_rate(probability)
+    if dispatch.add_dropped_path(states, result) is KernelPath.PLAIN or not rate.threshold:
+        return plain_add_dropped(states, result, probability)
+    added: Tensor = _AddDropped.apply(states, result, rate)  # type: ignore[no-untyped-call]
+    return added
 
 
 def dropout(inputs: Tensor, probability: float) -> Tensor:

@@ -18,6 +18,7 @@ from torch.nn import functional
 from nmt.kernels import dispatch
 from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.linear import weight_gradient
+from nmt.kernels.repeated_product import MatricesInLoop, plain_product
 
 Project = Callable[[nn.Linear, Tensor], Tensor]
 """A way to apply a linear layer to inputs [..., I]."""
@@ -41,11 +42,31 @@ def loop_projection() -> Project:
     return _LoopProjection()
 
 
+def loop_product(
+    project: Project, rows: Tensor, matrices: Tensor, *, transposed: bool = False
+) -> Tensor:
+    """Return rows [B, T, X] times matrices [B, X, Y], or times the transposes of [B, Y, X].
+
+    ``project`` is the function of the loop; in a loop, ``matrices`` is the same tensor every time.
+    """
+    if isinstance(project, _LoopProjection):
+        return project.product(rows, matrices, transposed)
+    return plain_product(rows, matrices, transposed=transposed)
+
+
 class _LoopProjection:
     """Applies layers and records the inputs and output gradients of each, step by step."""
 
     def __init__(self) -> None:
         self._layers: dict[nn.Linear, _LayerInLoop] = {}
+        self._matrices: dict[tuple[int, bool], MatricesInLoop] = {}
+
+    def product(self, rows: Tensor, matrices: Tensor, transposed: bool) -> Tensor:
+        in_loop = self._matrices.get((id(matrices), transposed))  # they are kept: no id recurs
+        if in_loop is None:
+            in_loop = MatricesInLoop(matrices, transposed=transposed)
+            self._matrices[id(matrices), transposed] = in_loop
+        return in_loop(rows)
 
     def __call__(self, layer: nn.Linear, inputs: Tensor) -> Tensor:
         in_loop = self._layers.get(layer)
@@ -108,7 +129,9 @@ class _Step(torch.autograd.Function):
         if needs_token:
             ctx.records[ctx.step] = inputs.flatten(0, -2), grad_output.flatten(0, -2)
         grad_input = grad_output @ weight if needs_input else None
-        grad_token = grad_output.new_zeros((), dtype=torch.float32) if needs_token else None
+        grad_token = None  # as good as a zero, which one step is enough to send
+        if needs_token and ctx.step == 0:
+            grad_token = grad_output.new_zeros((), dtype=torch.float32)
         return grad_input, grad_token, None, None, None, None
 
 

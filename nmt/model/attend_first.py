@@ -1,7 +1,7 @@
 """An RNN decoder that attends first, then updates its state.
 
 Legend: B batch, T target length, E embedding size, U units of a layer, G gates of a cell, D context
-size, which is that of an encoder state.
+size, which is that of an encoder state. In search: A sentences, N beams of each.
 """
 
 from dataclasses import replace
@@ -16,7 +16,7 @@ from nmt.model.attention.coverage import Coverage
 from nmt.model.attention.none import FixedContext
 from nmt.model.interfaces import DecoderOutput
 from nmt.model.layers import Linear
-from nmt.model.rnn_decoder import RnnDecoder, RnnState, stack_steps
+from nmt.model.rnn_decoder import RnnDecoder, RnnState, stack_steps, step_positions
 
 
 class AttendFirstDecoder(RnnDecoder):
@@ -54,24 +54,29 @@ class AttendFirstDecoder(RnnDecoder):
     def _run_step_by_step(
         self, embedded: Tensor, state: RnnState, project: Project
     ) -> tuple[DecoderOutput, RnnState]:
-        layer_states, coverage, position = state.layer_states, state.coverage, state.position
-        previous, updated, contexts, weights = [], [], [], []  # one element per step, T' = 1
-        for gates in self.embedding_gates(embedded).unbind(1):  # [B, G · U] of each step
-            query = self._query(layer_states)  # [B, 1, U]
-            attended, coverage = self._attend(query, state.memory, position, coverage, project)
-            layer_states = self._update(gates, attended.context[:, 0], layer_states, project)
+        layer_states, coverage, memory = state.layer_states, state.coverage, state.memory
+        previous, updated, contexts, weights = [], [], [], []  # one element [A, N, ...] per step
+        positions = step_positions(state, embedded.size(1))
+        steps = self.embedding_gates(embedded).unbind(1)  # [A · N, G · U] of each step
+        for gates, position in zip(steps, positions.split(1), strict=True):
+            query = self._query(layer_states, memory)  # [A, N, U]
+            attended, coverage = self._attend(query, memory, position, coverage, project)
+            context = attended.context.flatten(0, 1)
+            layer_states = self._update(gates, context, layer_states, project)
             previous.append(query)
-            updated.append(self._query(layer_states))
+            updated.append(self._query(layer_states, memory))
             contexts.append(attended.context)
             weights.append(attended.weights)
-            position += 1
-        states = torch.cat(previous if self.maxout else updated, dim=1)  # [B, T, U]
+        states = torch.cat(previous if self.maxout else updated, dim=1)  # [A, T · N, U]
         output = self._read_out(states, torch.cat(contexts, dim=1), embedded)
-        state = replace(state, layer_states=layer_states, coverage=coverage, position=position)
+        state = replace(
+            state, layer_states=layer_states, coverage=coverage, position=positions[-1:] + 1
+        )
         return DecoderOutput(output, stack_steps(weights)), state
 
     def _read_out(self, states: Tensor, contexts: Tensor, embedded: Tensor) -> Tensor:
-        """Return hidden [B, T, output_size] from [B, T, U], [B, T, D] and [B, T, E]."""
+        """Return hidden [A, T · N, output_size] of [A, T · N, U], [A, T · N, D], [A · N, T, E]."""
+        embedded = embedded.reshape(*states.shape[:2], -1)  # T or N is 1
         joined = torch.cat([states, contexts.type_as(states), embedded.type_as(states)], dim=-1)
         output: Tensor = self.readout(joined)
         if self.maxout:

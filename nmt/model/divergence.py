@@ -70,7 +70,8 @@ def _summed(
         with without_autocast(first):
             return function(*log_probs)
 
-    rows = dispatch.logits_rows(len(one.weight), one.hidden)
+    # A chunk and its gradient are some ten float32 numbers for each piece of the vocabulary.
+    rows = dispatch.logits_rows(len(one.weight), one.hidden, bytes_per_logit=40)
     total = torch.zeros((), device=one.hidden.device)
     for start in range(0, len(one.hidden), rows):
         part = slice(start, start + rows)

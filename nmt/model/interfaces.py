@@ -4,7 +4,8 @@ A piece is a token of the tokenizer: a word or a part of one. Real pieces are th
 padding.
 
 Legend: B batch, S source length, T target length, D size of an encoder state, L layers with
-attention, H heads of each, O size of the decoder's output. In search, B counts hypotheses.
+attention, H heads of each, O size of the decoder's output. In search: A sentences, N beams of each;
+the rows A · N are hypotheses, and the beams of a sentence are adjacent.
 """
 
 from abc import ABC, abstractmethod
@@ -50,14 +51,35 @@ class Encoder(nn.Module, ABC):
 
 
 class DecoderState(ABC):
-    """The state of a decoder after some pieces, with one row per hypothesis."""
+    """The state of a decoder after some pieces: A sentences with N hypotheses each, N = 1 at first.
+
+    What depends on the source alone is stored once per sentence, and all of its beams read it. A
+    state is a frozen dataclass of tensors, None, numbers, tuples, and dataclasses of these.
+    """
 
     @abstractmethod
-    def select(self, rows: Tensor) -> Self:
-        """Return the state of R hypotheses: row i of it is row ``rows[i]`` of this one.
+    def select(self, sentences: Tensor) -> Self:
+        """Return the state of R sentences: sentence i of it is sentence ``sentences[i]`` of this.
 
-        Search repeats, reorders and drops hypotheses with the indices ``rows`` [R].
+        Search drops sentences with the indices ``sentences`` [R], and sampling repeats them.
         """
+
+    @abstractmethod
+    def reorder(self, parents: Tensor) -> Self:
+        """Return the state whose beam n of sentence a is beam ``parents[a, n]`` of that sentence.
+
+        ``parents`` [A, N] may have another number of beams than this state.
+        """
+
+    def reserve(self, steps: int) -> Self:
+        """Return the state with room for ``steps`` pieces in all, in tensors of fixed shapes.
+
+        Until then, a step's new state has the shapes of the old one, and no operation depends on a
+        value that the host would have to read. A step may write into tensors of the state that it
+        is given: only the newest state is valid. The state itself is returned where a step keeps
+        the shapes anyway and writes into nothing.
+        """
+        return self
 
 
 @dataclass(frozen=True)
@@ -65,9 +87,9 @@ class DecoderOutput:
     """The decoder's result, before the output layer.
 
     Attributes:
-        hidden: [B, T, O], or [B, O] of a single step.
-        weights: Attention over the source, [B, L, H, T, S], or [B, L, H, S] of a single step; None
-            if it was not requested, or if the decoder has no attention.
+        hidden: [B, T, O], or [A · N, O] of a single step.
+        weights: Attention over the source, [B, L, H, T, S], or [A · N, L, H, S] of a single step;
+            None if it was not requested, or if the decoder has no attention.
     """
 
     hidden: Tensor
@@ -89,9 +111,9 @@ class Decoder(nn.Module, ABC):
     def step(
         self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool
     ) -> tuple[DecoderOutput, DecoderState]:
-        """Read one piece per hypothesis, [B], and return the output from which the next follows.
+        """Read one piece per hypothesis, [A · N]; return the output from which the next follows.
 
-        Also returns the new state; the old one stays valid.
+        Also returns the new state. The old one stays valid, except after `DecoderState.reserve`.
         """
 
     @abstractmethod

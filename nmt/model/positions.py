@@ -44,17 +44,25 @@ class PositionedEmbedding(nn.Module):
         if kind == Positions.LEARNED:
             self.position_embedding = nn.Embedding(LEARNED_POSITIONS, size)
 
-    def forward(self, ids: Tensor, start: int = 0) -> Tensor:
-        """Embed ids [B, T] whose first column is at position ``start`` -> [B, T, D]."""
-        size, end = self.embedding.embedding_dim, start + ids.size(1)
+    def forward(self, ids: Tensor, position: Tensor | None = None, end: int = 0) -> Tensor:
+        """Embed ids [B, T] -> [B, T, D].
+
+        Args:
+            ids: The first column is at position 0, unless ``position`` is given.
+            position: [1], the position of all columns, as in a step of search.
+            end: An upper bound of ``position``, exclusive, which the host need not read.
+        """
+        size = self.embedding.embedding_dim
         scaled: Tensor = self.word_dropout(self.embedding(ids) * math.sqrt(size), ids)
         if self.kind == Positions.LEARNED:
-            positions = torch.arange(start, end, device=ids.device)
-            positions = positions.clamp_max(LEARNED_POSITIONS - 1)
+            if position is None:
+                position = torch.arange(ids.size(1), device=ids.device)
+            positions = position.clamp_max(LEARNED_POSITIONS - 1)
             return scaled + self.position_embedding(positions) * math.sqrt(size)
         if self.kind != Positions.SINUSOIDAL:
             return scaled
+        end = ids.size(1) if position is None else end
         table = self.table  # a constant; a longer one replaces it, also in other threads
         if end > len(table):
             table = self.table = sinusoidal_positions(0, 2 * end, size).to(table)
-        return scaled + table[start:end]
+        return scaled + (table[:end] if position is None else table.index_select(0, position))

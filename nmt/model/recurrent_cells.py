@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import Cell
+from nmt.kernels.recurrent_step import gru_step
 from nmt.kernels.repeated_linear import Project, plain_project
 
 
@@ -64,11 +65,7 @@ class GruCell(RecurrentCell):
     @staticmethod
     def step(gates: Tensor, state_gates: Tensor, state: Tensor) -> Tensor:
         """Return z · h + (1 - z) · tanh(W x + r · U h)."""
-        size = state.size(1)
-        sigmoids = (gates[:, : 2 * size] + state_gates[:, : 2 * size]).sigmoid()
-        reset, update = sigmoids.chunk(2, dim=1)
-        candidate = torch.addcmul(gates[:, 2 * size :], reset, state_gates[:, 2 * size :]).tanh()
-        return torch.lerp(candidate, state.type_as(candidate), update)
+        return gru_step(gates, state_gates, state)
 
 
 class LstmCell(RecurrentCell):

@@ -5,7 +5,8 @@ source. The subclasses differ in the order: attend with the previous state and t
 update the state and then attend with the new one.
 
 Legend: B batch, T target length, S source length, D size of an encoder state, E embedding size,
-U units of a layer, G gates of a cell (3 of a GRU, 4 of an LSTM), F size of the fed vector.
+U units of a layer, G gates of a cell (3 of a GRU, 4 of an LSTM), F size of the fed vector. In
+search: A sentences, N beams of each, A · N rows. In training N = 1 and A = B.
 """
 
 from abc import abstractmethod
@@ -16,11 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import Bridge, RnnDecoderConfig
+from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.repeated_linear import Project, loop_projection, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.coverage import Coverage, CoverageState
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.none import FixedContext
+from nmt.model.beams import parent_rows, sentence_rows
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, EncoderOutput
 from nmt.model.layers import Dropout, Linear
 from nmt.model.modules import Modules
@@ -33,28 +36,44 @@ class RnnState(DecoderState):
     """The states of all layers, the source, and what the next step needs besides them.
 
     Attributes:
-        layer_states: One [B, state_size] per layer; see `RecurrentCell`.
-        fed: [B, U], the attentional state of the previous step, which `UpdateFirstDecoder` feeds
-            into the next one; None without input feeding, and in `AttendFirstDecoder`.
-        memory: Keys and values of the source.
+        layer_states: One [A · N, state_size] per layer; see `RecurrentCell`.
+        fed: [A · N, U], the attentional state of the previous step, an input of the next one in
+            `UpdateFirstDecoder`; None without input feeding, and in `AttendFirstDecoder`.
+        memory: Keys and values of the source, of A sentences.
         coverage: The attention to each source piece so far; None if the score has no such term.
-        position: Number of target pieces so far.
+        position: [1], the number of target pieces so far.
     """
 
     layer_states: tuple[Tensor, ...]
     fed: Tensor | None
     memory: AttentionMemory
     coverage: CoverageState | None
-    position: int = 0
+    position: Tensor
 
-    def select(self, rows: Tensor) -> "RnnState":
-        """Return the state of the hypotheses with these indices [R], in this order."""
-        return RnnState(
-            tuple(layer.index_select(0, rows) for layer in self.layer_states),
-            None if self.fed is None else self.fed.index_select(0, rows),
-            self.memory.select(rows),
-            None if self.coverage is None else self.coverage.select(rows),
-            self.position,
+    def select(self, sentences: Tensor) -> "RnnState":
+        """Return the state of the sentences with these indices [R], in this order."""
+        state = replace(
+            self,
+            memory=self.memory.select(sentences),
+            coverage=None if self.coverage is None else self.coverage.select(sentences),
+        )
+        return state._with_rows(sentence_rows(sentences, self._beams))
+
+    def reorder(self, parents: Tensor) -> "RnnState":
+        """Return the state of the beams ``parents`` [A, N] of each sentence."""
+        coverage = None if self.coverage is None else self.coverage.reorder(parents)
+        rows = parent_rows(parents, self._beams)
+        return replace(self, coverage=coverage)._with_rows(rows)
+
+    @property
+    def _beams(self) -> int:
+        return len(self.layer_states[0]) // len(self.memory.values)
+
+    def _with_rows(self, rows: Tensor) -> "RnnState":
+        return replace(
+            self,
+            layer_states=tuple(layer.index_select(0, rows) for layer in self.layer_states),
+            fed=None if self.fed is None else self.fed.index_select(0, rows),
         )
 
 
@@ -111,7 +130,8 @@ class RnnDecoder(Decoder):
         if self.coverage is not None:
             coverage = self.coverage.start(encoder_output.states, encoder_output.mask)
         layer_states = self._first_states(encoder_output)
-        return RnnState(layer_states, None, self._memory(encoder_output), coverage)
+        position = encoder_output.mask.new_zeros(1, dtype=torch.long)
+        return RnnState(layer_states, None, self._memory(encoder_output), coverage, position)
 
     def step(
         self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool
@@ -120,10 +140,10 @@ class RnnDecoder(Decoder):
         assert isinstance(state, RnnState)
         embedded = self.dropout(self.embedding(previous_ids))
         steps, state = self._run_step_by_step(embedded[:, None], state, plain_project)
-        weights = None  # else of [B, L, H, T = 1, S], the only step
+        weights = None
         if need_weights and steps.weights is not None:
-            weights = steps.weights[:, :, :, 0]
-        return DecoderOutput(steps.hidden[:, 0], weights), state
+            weights = steps.weights.permute(0, 3, 1, 2, 4).flatten(0, 1)  # [A, L, H, N, S] before
+        return DecoderOutput(steps.hidden.flatten(0, 1), weights), state
 
     def forward(
         self, target_input_ids: Tensor, encoder_output: EncoderOutput, *, need_weights: bool
@@ -142,31 +162,36 @@ class RnnDecoder(Decoder):
     def _run_step_by_step(
         self, embedded: Tensor, state: RnnState, project: Project
     ) -> tuple[DecoderOutput, RnnState]:
-        """Run over embeddings [B, T, E] from a state, in a loop over T; return the new state."""
+        """Run over embeddings [A · N, T, E] from a state, in a loop over T; return the new state.
+
+        Either T or N is 1: in the result, hidden [A, T · N, O] and weights [A, L, H, T · N, S], the
+        beams of a step take the place of the steps.
+        """
 
     def _memory(self, encoder_output: EncoderOutput) -> AttentionMemory:
         if isinstance(self.attention, FixedContext):
             return self.attention.build_memory(encoder_output)
-        return self.attention.build_memory(encoder_output.states, encoder_output.mask)
+        memory = self.attention.build_memory(encoder_output.states, encoder_output.mask)
+        return replace(memory, mask=AttentionMask.of(memory.mask))  # all steps share its bias
 
     def _attend(
         self,
         query: Tensor,
         memory: AttentionMemory,
-        position: int,
+        positions: Tensor,
         coverage: CoverageState | None,
         project: Project,
     ) -> tuple[AttentionOutput, CoverageState | None]:
-        """Attend from a step's query [B, 1, U]; return the output and the new coverage.
+        """Attend from a step's query [A, N, U]; return the output and the new coverage.
 
-        Without coverage, the query may be that of T steps, [B, T, U].
+        Without coverage, the query may be that of T steps, [B, T, U], at ``positions`` [T].
         """
         if self.coverage is None or coverage is None:
-            return self.attention(query, memory, position, None, project), None
+            return self.attention(query, memory, positions, None, project), None
         term = self.coverage(coverage)
-        attended: AttentionOutput = self.attention(query, memory, position, term, project)
+        attended: AttentionOutput = self.attention(query, memory, positions, term, project)
         assert attended.weights is not None
-        return attended, self.coverage.advance(coverage, attended.weights[:, 0])
+        return attended, self.coverage.advance(coverage, attended.weights)
 
     def _first_states(self, encoder_output: EncoderOutput) -> tuple[Tensor, ...]:
         """Map the summary [B, D] to the first state of each layer, [B, state_size]."""
@@ -198,10 +223,17 @@ class RnnDecoder(Decoder):
             updated.append(cell(project(linear, below), state, project))
         return tuple(updated)
 
-    def _query(self, layer_states: Sequence[Tensor]) -> Tensor:
-        """Return the top layer's h, [B, 1, U], with which the decoder attends."""
+    def _query(self, layer_states: Sequence[Tensor], memory: AttentionMemory) -> Tensor:
+        """Return the top layer's h, [A, N, U], with which the decoder attends."""
         top: Tensor = self.cells[-1].hidden(layer_states[-1])
-        return top[:, None]
+        return top.unflatten(0, (len(memory.values), -1))
+
+
+def step_positions(state: RnnState, length: int) -> Tensor:
+    """Return the target positions [T] of ``length`` = T steps from a state."""
+    if length == 1:
+        return state.position
+    return state.position + torch.arange(length, device=state.position.device)
 
 
 def stack_steps(weights: list[Tensor | None]) -> Tensor | None:

@@ -1,6 +1,7 @@
 """The translation model: any encoder, any decoder, one output layer.
 
-Legend: B batch, S source length, T target length, V target vocabulary, O decoder output size.
+Legend: B batch, S source length, T target length, V target vocabulary, O decoder output size. In
+search: A sentences, N beams of each, L layers with attention, H heads.
 """
 
 from torch import Tensor, nn
@@ -51,6 +52,11 @@ class TranslationModel(nn.Module):
     def step(
         self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool = False
     ) -> tuple[Tensor, Tensor | None, DecoderState]:
-        """Advance by the previous pieces [B] -> logits [B, V], weights [B, L, H, S], state."""
+        """Advance by the previous pieces [A · N].
+
+        Returns:
+            Logits [A · N, V], attention weights [A · N, L, H, S] or None, and the new state; see
+            `nmt.model.interfaces.Decoder.step`.
+        """
         output, state = self.decoder.step(previous_ids, state, need_weights=need_weights)
         return self.logits(output.hidden), output.weights, state

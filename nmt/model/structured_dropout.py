@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from nmt.kernels.dropout import host_draw
+
 
 class WordDropout(nn.Module):
     """Zeroes the embeddings of whole pieces (Gal & Ghahramani 2016, section 4.2).
@@ -49,7 +51,7 @@ class LayerDrop(nn.Module):
         """Return whether to skip the next layer; the draw on the CPU waits for no other device."""
         if not self.training or not self.probability:
             return False
-        return torch.rand(()).item() < self.probability
+        return host_draw() < self.probability
 
     def extra_repr(self) -> str:
         """Show the probability."""

@@ -1,10 +1,12 @@
 """Transformer encoder and decoder (Vaswani et al. 2017).
 
-Legend: B batch, S source length, T target length, D model size, H heads, K head size, L layers.
+Legend: B batch, S source length, T target length, D model size, H heads, K head size, L layers. In
+search: A sentences, N beams of each.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,8 @@ from nmt.config.model import (
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
+from nmt.kernels.attention_mask import AttentionMask
+from nmt.kernels.dropout import add_dropped
 from nmt.kernels.linear import shared_input
 from nmt.model.attention.alibi import Alibi
 from nmt.model.attention.memory import AttentionMemory
@@ -31,6 +35,7 @@ from nmt.model.position_wise import FeedForward
 from nmt.model.positions import PositionedEmbedding
 from nmt.model.recompute import recomputed
 from nmt.model.structured_dropout import LayerDrop
+from nmt.model.target_memory import GrowingMemory, TargetMemory
 
 LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
@@ -81,7 +86,7 @@ class Residual(nn.Module):
 
     def after(self, states: Tensor, result: Tensor) -> Tensor:
         """Add the sublayer's result to the residual stream, [B, T, D]."""
-        added = states + self.dropout(result)
+        added = add_dropped(states, result, self.dropout.rate)
         return added if self.norm_first else self.norm(added)
 
 
@@ -113,7 +118,7 @@ class TransformerEncoderLayer(nn.Module):
         self.feed_forward = FeedForward(config)
         self.residuals = Modules[Residual](Residual(config) for _ in range(2))
 
-    def forward(self, states: Tensor, mask: Tensor, positions: RelativePositions) -> Tensor:
+    def forward(self, states: Tensor, mask: AttentionMask, positions: RelativePositions) -> Tensor:
         """Transform states [B, S, D] under a mask broadcastable to [B, H, S, S]."""
         attention_residual, feed_residual = self.residuals
         inputs = attention_residual.before(states)
@@ -146,15 +151,21 @@ class TransformerEncoder(Encoder):
     ) -> EncoderOutput:
         """Read ids [B, S]; the summary is the mean of the states."""
         states = self.dropout(self.positioned(source_ids))
-        positions = self.relative(0, source_ids.size(1), source_ids.device)
+        steps = torch.arange(source_ids.size(1), device=source_ids.device)
+        positions = self.relative(steps, steps)
+        mask = AttentionMask(source_mask[:, None, None, :])
         for layer in self.layers:
             if self.layer_drop():
                 continue
             run = recomputed(layer, self.recompute)
-            states = run(states, source_mask[:, None, None, :], positions)
+            states = run(states, mask, positions)
         states = self.norm(states)
         real = source_mask[:, :, None].type_as(states)
         return EncoderOutput(states, source_mask, (states * real).sum(1) / real.sum(1))
+
+
+Extend = Callable[[AttentionMemory], AttentionMemory]
+"""Adds new keys and values to those of earlier target positions."""
 
 
 class TransformerDecoderLayer(nn.Module):
@@ -171,63 +182,65 @@ class TransformerDecoderLayer(nn.Module):
     def forward(
         self,
         states: Tensor,
-        past: AttentionMemory | None,
-        mask: Tensor | None,
+        extend: Extend | None,
+        mask: AttentionMask | None,
         positions: RelativePositions,
         source: AttentionMemory,
         *,
         need_weights: bool,
-    ) -> tuple[Tensor, AttentionMemory, Tensor | None]:
-        """Transform states [B, T, D].
+    ) -> tuple[Tensor, Tensor | None]:
+        """Transform states [B, T, D], in search [A, N, D].
 
         Args:
-            states: Those of T target positions: all of them in training, one in search.
-            past: Keys and values of earlier target positions, for self-attention in search.
-            mask: The causal mask [T, T] of self-attention; None when T is 1.
-            positions: Of the T positions, and their distances to the earlier ones.
+            states: Those of T target positions in training, and of N beams at one position in
+                search.
+            extend: Adds keys and values to those of earlier target positions, in search.
+            mask: The causal mask [T, T] of self-attention in training.
+            positions: Of the queries, and their distances to the keys.
             source: Keys and values of the source, for cross-attention.
             need_weights: Whether to return the weights of cross-attention.
 
         Returns:
-            The new states; the memory of self-attention, which is ``past`` and the T positions; the
-            weights of cross-attention, [B, H, T, S], or None.
+            The new states; the weights of cross-attention, [B, H, T, S], or None.
         """
         self_residual, cross_residual, feed_residual = self.residuals
         inputs = self_residual.before(states)
         memory = self.self_attention.build_memory(inputs, mask, positions)
-        if past is not None:
-            memory = past.extended(memory.keys, memory.values)
+        if extend is not None:
+            memory = extend(memory)
         attended = self.self_attention(inputs, memory, need_weights=False, positions=positions)
         states = self_residual.after(states, attended.context)
         queries = cross_residual.before(states)
         attended = self.cross_attention(queries, source, need_weights=need_weights)
         states = cross_residual.after(states, attended.context)
         states = feed_residual.after(states, self.feed_forward(feed_residual.before(states)))
-        return states, memory, attended.weights
+        return states, attended.weights
 
 
 @dataclass(frozen=True)
 class TransformerState(DecoderState):
-    """The keys and values of every layer, cached for the next steps.
+    """The keys and values of every layer.
 
     Attributes:
-        target: Of the target pieces so far, for self-attention; None before the first piece.
-        source: Of the source, for cross-attention.
-        position: Number of target pieces so far.
+        source: Of the source, for cross-attention, once per sentence.
+        target: Of the target pieces so far, for self-attention.
     """
 
-    target: tuple[AttentionMemory, ...] | None
     source: tuple[AttentionMemory, ...]
-    position: int
+    target: TargetMemory
 
-    def select(self, rows: Tensor) -> "TransformerState":
-        """Return the state of the hypotheses with these indices [R], in this order."""
-        target = None if self.target is None else _select(self.target, rows)
-        return TransformerState(target, _select(self.source, rows), self.position)
+    def select(self, sentences: Tensor) -> "TransformerState":
+        """Return the state of the sentences with these indices [R], in this order."""
+        source = tuple(memory.select(sentences) for memory in self.source)
+        return TransformerState(source, self.target.select(sentences))
 
+    def reorder(self, parents: Tensor) -> "TransformerState":
+        """Return the state of the beams ``parents`` [A, N] of each sentence."""
+        return replace(self, target=self.target.reorder(parents))
 
-def _select(memories: Sequence[AttentionMemory], rows: Tensor) -> tuple[AttentionMemory, ...]:
-    return tuple(memory.select(rows) for memory in memories)
+    def reserve(self, steps: int) -> "TransformerState":
+        """Return the state in buffers with room for ``steps`` target pieces."""
+        return replace(self, target=self.target.reserve(steps))
 
 
 class TransformerDecoder(Decoder):
@@ -256,63 +269,63 @@ class TransformerDecoder(Decoder):
 
     def start(self, encoder_output: EncoderOutput) -> TransformerState:
         """Compute the source's keys and values for the cross-attention of every layer."""
-        mask = encoder_output.mask[:, None, None, :]
-        source = tuple(
-            layer.cross_attention.build_memory(encoder_output.states, mask) for layer in self.layers
-        )
-        return TransformerState(None, source, 0)
+        source = self._source(encoder_output)
+        # An additive mask, computed once for all steps and layers.
+        mask = AttentionMask(encoder_output.mask[:, None, None, :]).bias(source[0].keys)
+        source = tuple(replace(memory, mask=mask) for memory in source)
+        position = encoder_output.mask.new_zeros(1, dtype=torch.long)
+        return TransformerState(source, GrowingMemory.of(source, position))
 
     def step(
         self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool
     ) -> tuple[DecoderOutput, TransformerState]:
-        """Read one piece [B], attending to the cached ones; see `Decoder.step`."""
+        """Read one piece per hypothesis, attending to the earlier ones; see `Decoder.step`."""
         assert isinstance(state, TransformerState)
-        output, state = self._run(previous_ids[:, None], state, None, need_weights=need_weights)
-        weights = None if output.weights is None else output.weights[:, :, :, 0]
-        return DecoderOutput(output.hidden[:, 0], weights), state
+        target = state.target.open()
+        ids = previous_ids.unflatten(0, (len(state.source[0].keys), -1))  # [A, N]
+        states = self.dropout(self.positioned(ids, target.position, target.slots))
+        positions = self.relative(target.position, target.key_places)
+        weights = []
+        for index, (layer, source) in enumerate(zip(self.layers, state.source, strict=True)):
+            extend = partial(target.write, index)
+            states, layer_weights = layer(
+                states, extend, None, positions, source, need_weights=need_weights
+            )
+            weights.append(layer_weights)
+        hidden = self.norm(states).flatten(0, 1)
+        joined = None
+        if need_weights:  # from L times [A, H, N, S]
+            joined = torch.stack(weights, dim=1).permute(0, 3, 1, 2, 4).flatten(0, 1)
+        return DecoderOutput(hidden, joined), replace(state, target=target.close())
 
     def forward(
         self, target_input_ids: Tensor, encoder_output: EncoderOutput, *, need_weights: bool
     ) -> DecoderOutput:
         """Read known targets at once; each position attends only to itself and previous ones."""
-        length = target_input_ids.size(1)
-        # The causal mask [T, T]: row t is True up to column t.
-        causal = torch.ones(length, length, dtype=torch.bool, device=target_input_ids.device).tril()
-        state = self.start(encoder_output)
+        steps = torch.arange(target_input_ids.size(1), device=target_input_ids.device)
+        # It also hides pads from the real positions, as pads come last.
+        mask = AttentionMask.causal(len(steps), steps.device)
+        sources = self._source(encoder_output)
         skipped = {index for index in range(len(self.layers)) if self.layer_drop()}
-        return self._run(target_input_ids, state, causal, skipped, need_weights=need_weights)[0]
-
-    def _run(
-        self,
-        ids: Tensor,
-        state: TransformerState,
-        mask: Tensor | None,
-        skipped: Collection[int] = (),
-        *,
-        need_weights: bool,
-    ) -> tuple[DecoderOutput, TransformerState]:
-        """Run all layers but those ``skipped`` by LayerDrop over pieces [B, T] from a state."""
-        states = self.dropout(self.positioned(ids, state.position))
-        positions = self.relative(state.position, ids.size(1), ids.device)
-        target, weights = [], []
-        for index, layer in enumerate(self.layers):
+        states = self.dropout(self.positioned(target_input_ids))
+        positions = self.relative(steps, steps)
+        weights = []
+        for index, (layer, source) in enumerate(zip(self.layers, sources, strict=True)):
             if index in skipped:  # weights of 0 add nothing to a loss on attention
-                heads, length = layer.cross_attention.num_heads, state.source[index].keys.size(-2)
-                weights.append(states.new_zeros(len(ids), heads, ids.size(1), length))
+                shape = len(states), layer.cross_attention.num_heads, len(steps)
+                weights.append(states.new_zeros(*shape, source.keys.size(-2)))
                 continue
-            past = None if state.target is None else state.target[index]
             run = recomputed(layer, self.recompute)
-            states, memory, layer_weights = run(
-                states,
-                past,
-                mask,
-                positions,
-                state.source[index],
-                need_weights=need_weights,
+            states, layer_weights = run(
+                states, None, mask, positions, source, need_weights=need_weights
             )
-            target.append(memory)
             weights.append(layer_weights)
-        output = DecoderOutput(
+        return DecoderOutput(
             self.norm(states), torch.stack(weights, dim=1) if need_weights else None
         )
-        return output, TransformerState(tuple(target), state.source, state.position + ids.size(1))
+
+    def _source(self, encoder_output: EncoderOutput) -> tuple[AttentionMemory, ...]:
+        mask = AttentionMask(encoder_output.mask[:, None, None, :])
+        return tuple(
+            layer.cross_attention.build_memory(encoder_output.states, mask) for layer in self.layers
+        )

@@ -1,7 +1,7 @@
 """An RNN decoder that updates its state first, then attends.
 
 Legend: B batch, T target length, E embedding size, U units of a layer, G gates of a cell, D context
-size.
+size. In search: A sentences, N beams of each.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from nmt.model.attention.core import Attention
 from nmt.model.attention.coverage import Coverage
 from nmt.model.attention.memory import AttentionOutput
 from nmt.model.interfaces import DecoderOutput, EncoderOutput
-from nmt.model.rnn_decoder import RnnDecoder, RnnState, stack_steps
+from nmt.model.rnn_decoder import RnnDecoder, RnnState, stack_steps, step_positions
 
 
 class UpdateFirstDecoder(RnnDecoder):
@@ -58,8 +58,8 @@ class UpdateFirstDecoder(RnnDecoder):
         state = super().start(encoder_output)
         if not self.input_feeding:
             return state
-        top = self._query(state.layer_states)[:, 0]
-        return replace(state, fed=torch.zeros_like(top))
+        top = self._query(state.layer_states, state.memory)
+        return replace(state, fed=torch.zeros_like(top).flatten(0, 1))
 
     def _run_whole_target(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
         if self.input_feeding or self.coverage is not None:
@@ -68,7 +68,8 @@ class UpdateFirstDecoder(RnnDecoder):
         hidden = self._run_layer(0, gates, state.layer_states)
         for index, linear in enumerate(self.layer_gates, start=1):
             hidden = self._run_layer(index, linear(self.dropout(hidden)), state.layer_states)
-        attended, _ = self._attend(hidden, state.memory, 0, None, plain_project)
+        positions = step_positions(state, hidden.size(1))
+        attended, _ = self._attend(hidden, state.memory, positions, None, plain_project)
         output = self._attentional_state(hidden, attended, plain_project)
         return DecoderOutput(output, stack_steps([attended.weights]))
 
@@ -82,20 +83,24 @@ class UpdateFirstDecoder(RnnDecoder):
     def _run_step_by_step(
         self, embedded: Tensor, state: RnnState, project: Project
     ) -> tuple[DecoderOutput, RnnState]:
-        layer_states, fed = state.layer_states, state.fed
-        coverage, position = state.coverage, state.position
+        layer_states, fed, coverage = state.layer_states, state.fed, state.coverage
         outputs, weights = [], []
-        for gates in self.embedding_gates(embedded).unbind(1):  # [B, G · U] of each step
+        positions = step_positions(state, embedded.size(1))
+        steps = self.embedding_gates(embedded).unbind(1)  # [A · N, G · U] of each step
+        for gates, position in zip(steps, positions.split(1), strict=True):
             layer_states = self._update(gates, fed, layer_states, project)
-            top = self._query(layer_states)  # [B, 1, U]
+            top = self._query(layer_states, state.memory)  # [A, N, U]
             attended, coverage = self._attend(top, state.memory, position, coverage, project)
             output = self._attentional_state(top, attended, project)
-            fed = output[:, 0] if self.input_feeding else None
+            fed = output.flatten(0, 1) if self.input_feeding else None
             outputs.append(output)
             weights.append(attended.weights)
-            position += 1
         state = replace(
-            state, layer_states=layer_states, fed=fed, coverage=coverage, position=position
+            state,
+            layer_states=layer_states,
+            fed=fed,
+            coverage=coverage,
+            position=positions[-1:] + 1,
         )
         return DecoderOutput(torch.cat(outputs, dim=1), stack_steps(weights)), state
 

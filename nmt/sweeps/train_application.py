@@ -2,10 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
+from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -75,7 +77,8 @@ def run_application(arguments: Sequence[str], train: Train) -> None:
         version_base="1.3", config_path=str(config_directory()), config_name="train"
     )(job)
     try:
-        application()
+        with _mode_by_flag(arguments):
+            application()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if isinstance(error, ValueError) and (jobs.started or jobs.record.rows()):
             raise  # from a job, not from composing the configuration
@@ -84,6 +87,25 @@ def run_application(arguments: Sequence[str], train: Train) -> None:
         jobs.record.report()
     if jobs.failed or jobs.record.failed():
         sys.exit(ExitStatus.USER_ERROR)
+
+
+@contextmanager
+def _mode_by_flag(arguments: Sequence[str]) -> Iterator[None]:
+    """Let -m alone make a sweep, unless the command line can set ``hydra.mode``.
+
+    Hydra composes the whole configuration an additional time to read that setting.
+    """
+    if any(
+        argument.lstrip("+").startswith(("hydra.mode", "--config", "-c")) for argument in arguments
+    ):
+        yield
+        return
+    read_mode = Hydra.get_mode
+    Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Hydra.get_mode = read_mode  # type: ignore[method-assign]
 
 
 class _Jobs:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt import runtime
-from nmt.kernels import dispatch
+from nmt.kernels.tensor_lists import multiply_all_
 
 _INITIAL_SCALE = 2.0**16
 _GROWTH_INTERVAL = 2000  # updates without overflow before the scale is doubled
@@ -49,12 +49,21 @@ class MixedPrecision:
         Args:
             max_norm: The largest norm; None disables clipping.
         """
+        parameters = self._unscaled()
+        norm = nn.utils.clip_grad_norm_(parameters, math.inf if max_norm is None else max_norm)
+        return norm.to(self._device)  # torch returns a CPU scalar where there is no gradient
+
+    def norm(self) -> Tensor:
+        """Unscale the gradient and return its norm; see `nmt.training.optimizer.clip_divisor`."""
+        gradients = [p.grad for p in self._unscaled() if p.grad is not None]
+        return nn.utils.get_total_norm(gradients).to(self._device)
+
+    def _unscaled(self) -> list[nn.Parameter]:
         parameters = list(self._model.parameters())
         if self._scaled:
             gradients = [p.grad for p in parameters if p.grad is not None]
-            dispatch.multiply_all_(gradients, 1 / self._scale)
-        norm = nn.utils.clip_grad_norm_(parameters, math.inf if max_norm is None else max_norm)
-        return norm.to(self._device)  # torch returns a CPU scalar where there is no gradient
+            multiply_all_(gradients, 1 / self._scale)
+        return parameters
 
     def update_scale(self, loss: Tensor, norm: Tensor) -> Tensor | None:
         """Adapt the scale to an update.

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from nmt.config.schema import (
     AdadeltaConfig,
@@ -43,19 +44,46 @@ def supports_found_inf(optimizer: torch.optim.Optimizer) -> bool:
     return dispatch.optimizer_reads_found_inf(optimizer)
 
 
-def step_unless(optimizer: torch.optim.Optimizer, skip: Tensor) -> None:
+def can_clip(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether a step can divide the gradients, which saves a pass over them.
+
+    On a CPU they are clipped before the step; on a GPU each pass is a launch or more. Shards of a
+    gradient are clipped before the step too.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    plain = not any(isinstance(p, DTensor) or dispatch.on_cpu(p) for p in parameters)
+    return plain and supports_found_inf(optimizer)
+
+
+def clip_divisor(norm: Tensor, max_norm: float | None) -> Tensor | None:
+    """Return the number whose division clips a gradient as `torch.nn.utils.clip_grad_norm_` does.
+
+    Args:
+        norm: Of the gradient, a scalar on its device.
+        max_norm: The largest norm; None disables clipping.
+    """
+    if max_norm is None:
+        return None
+    return ((norm.float() + 1e-6) / max_norm).clamp_min(1)
+
+
+def step_unless(
+    optimizer: torch.optim.Optimizer, skip: Tensor, divisor: Tensor | None = None
+) -> None:
     """Make an optimizer step that changes nothing where ``skip`` is True, without a host read.
 
-    ``found_inf`` is the interface that `torch.amp.GradScaler` uses for the same purpose. A skipped
-    first step leaves an initial state of zeros, which is equivalent to no state.
+    ``found_inf`` and ``grad_scale`` are the interface that `torch.amp.GradScaler` uses for the same
+    purposes. A skipped first step leaves an initial state of zeros, which is equivalent to no
+    state.
 
     Args:
         optimizer: One for which `supports_found_inf` is True.
         skip: Bool scalar on the parameters' device.
+        divisor: Scalar by which the step divides the gradients; None: 1.
     """
     _init_momentum(optimizer)
     attributes = vars(optimizer)
-    attributes["grad_scale"], attributes["found_inf"] = None, skip.float()
+    attributes["grad_scale"], attributes["found_inf"] = divisor, skip.float()
     try:
         optimizer.step()
     finally:

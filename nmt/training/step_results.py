@@ -37,6 +37,11 @@ class StepResult:
     extra_losses: Mapping[str, Tensor]
 
 
+def are_finite(loss: Tensor, norm: Tensor) -> Tensor:
+    """Return whether both scalars are finite, a bool scalar; in fewer launches than `isfinite`."""
+    return (loss - loss) + (norm - norm) == 0  # a difference of infinities is not a number
+
+
 @dataclass(frozen=True)
 class StepNumbers:
     """The values of a `StepResult`, read by the host."""

@@ -16,16 +16,25 @@ from torch import Tensor
 from nmt import processes, runtime
 from nmt.config.schema import Config
 from nmt.data.batch import Batch
+from nmt.data.device_copies import DeviceCopies
+from nmt.kernels.weight_casts import WeightCasts
+from nmt.model.layers import Linear
 from nmt.model.recompute import recompute_layers
 from nmt.model.seq2seq import TranslationModel
 from nmt.training.budget import Gradient, MemoryBudget
 from nmt.training.mixed_precision import MixedPrecision
 from nmt.training.objective import AuxiliaryTargets, Objective
-from nmt.training.optimizer import build_optimizer, step_unless, supports_found_inf
+from nmt.training.optimizer import (
+    build_optimizer,
+    can_clip,
+    clip_divisor,
+    step_unless,
+    supports_found_inf,
+)
 from nmt.training.parallel import build_strategy, seed_update, sum_on_device
 from nmt.training.schedule import learning_rate_factor
 from nmt.training.services import Report, UpdateProfiler
-from nmt.training.step_results import StepResult
+from nmt.training.step_results import StepResult, are_finite
 from nmt.training.training_progress import TrainingProgress
 from nmt.training.weight_ema import WeightEma
 
@@ -78,8 +87,11 @@ class Updater:
         self.strategy = build_strategy(training.parallel, model)
         self._anchor = targets.anchor and targets.anchor.attach(model, self.strategy.shard)
         self._objective = Objective(training, targets.teacher)
+        self._copies = DeviceCopies(self._device)
+        self._weight_casts = WeightCasts(self._layers_to_cast())
         self.optimizer = build_optimizer(config.optimizer, model)
         self.checks_on_device = check_on_device and supports_found_inf(self.optimizer)
+        self._clips_in_step = self.checks_on_device and can_clip(self.optimizer)
         decay = training.ema_decay
         self.average = None if decay is None else WeightEma(model, decay)
         self._extra: dict[str, Tensor] = {}
@@ -97,25 +109,36 @@ class Updater:
         if self._anchor is not None:
             penalty = self.strategy.gather(self._anchor.add_gradient(self.precision.scaled))
             self._add_extra({"anchor": penalty * gradient.tokens / processes.world()})
-        norm = self.strategy.gather(self.precision.clip(self._config.training.clip_norm))
+        max_norm = self._config.training.clip_norm
+        norm = self.precision.norm() if self._clips_in_step else self.precision.clip(max_norm)
+        norm = self.strategy.gather(norm)
+        divisor = clip_divisor(norm, max_norm) if self._clips_in_step else None
         learning_rate = self._set_learning_rate()
         loss = gradient.loss
         if processes.world() > 1:
             loss = sum_on_device(loss.double())
-        result = self._apply(gradient, loss, norm, learning_rate)
+        result = self._apply(gradient, loss, norm, learning_rate, divisor)
         self.optimizer.zero_grad(set_to_none=True)
         return result
 
     def _apply(
-        self, gradient: Gradient, loss: Tensor, norm: Tensor, learning_rate: float
+        self,
+        gradient: Gradient,
+        loss: Tensor,
+        norm: Tensor,
+        learning_rate: float,
+        divisor: Tensor | None,
     ) -> StepResult:
-        """Make the optimizer step and move the average, if loss and gradient are finite."""
+        """Make the optimizer step and move the average, if loss and gradient are finite.
+
+        The step divides the gradient by the divisor, if there is one.
+        """
         progress, overflow = self._progress, None
         if gradient.tokens:
-            finite = loss.isfinite() & norm.isfinite()
+            finite = are_finite(loss, norm)
             overflow = self.precision.update_scale(loss, norm)
             if self.checks_on_device:
-                step_unless(self.optimizer, ~finite)
+                step_unless(self.optimizer, ~finite, divisor)
                 if self.average is not None:
                     self.average.update_if(finite, progress.update)
             elif finite.item():
@@ -163,14 +186,24 @@ class Updater:
             last: Whether this is the last batch of the update.
         """
         self._profiler.phase("forward")
-        batch = batch.to(self._device)
-        with self.precision.autocast():
+        batch = self._copies(batch)
+        with self.precision.autocast(), self._weight_casts():
             loss = self.strategy.forward(lambda: self._objective(self.model, batch))
         self._add_extra(loss.extra)
         mean = loss.smoothed / tokens
         self._profiler.phase("backward")
         self.strategy.backward(self.precision.scaled(mean), last=last)
         return mean.detach()
+
+    def _layers_to_cast(self) -> list[Linear]:
+        """Return the layers whose weights are cast together; see `nmt.kernels.weight_casts`.
+
+        Several processes send gradients while the backward pass still runs, so each of them is cast
+        as soon as it is known.
+        """
+        if processes.world() > 1:
+            return []
+        return [module for module in self.model.modules() if isinstance(module, Linear)]
 
     def _add_extra(self, losses: Mapping[str, Tensor]) -> None:
         for name, loss in losses.items():

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from nmt.kernels import dispatch
+from nmt.kernels.tensor_lists import lerp_all_
 
 
 class WeightEma:
@@ -29,14 +29,14 @@ class WeightEma:
     @torch.no_grad()
     def update(self, update: int) -> None:
         """Move the average toward the weights after the update of this number."""
-        dispatch.lerp_all_(self.average, self._parameters, self._weight(update))
+        lerp_all_(self.average, self._parameters, self._weight(update))
 
     @torch.no_grad()
     def update_if(self, applied: Tensor, update: int) -> None:
         """Do the same where ``applied``, a bool scalar on the device, is True; else nothing."""
         weight = applied.float() * self._weight(update)  # a weight of 0 changes no bit
         average, parameters = map(_local, self.average), map(_local, self._parameters)
-        dispatch.lerp_all_(list(average), list(parameters), [weight] * len(self.average))
+        lerp_all_(average, parameters, weight)
 
     def _weight(self, update: int) -> float:
         return 1 - min(self.decay, (1 + update) / (10 + update))

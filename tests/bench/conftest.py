@@ -7,6 +7,8 @@ from nmt.bench.clock import Instant, Span
 from nmt.bench.contestant import PHASES, Step
 from nmt.bench.counts import Counts
 
+pytest_plugins = ["command_line"]  # in tests/fixtures
+
 MakeStep = Callable[..., Step]
 
 

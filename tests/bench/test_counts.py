@@ -1,12 +1,14 @@
 """Pieces and pads of batches, counted by hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 
 from nmt.bench.counts import Counts
 from nmt.data.batch import Batch
+from nmt.text.special_tokens import EOS, PAD
 
 Pairs = list[tuple[list[int], list[int]]]
 
@@ -43,3 +45,19 @@ def test_the_padding_of_a_total_covers_all_batches(counts: Counts) -> None:
     both = Counts.total([counts, full])
     assert full.target_padding == 0
     assert both.target_padding == pytest.approx(2 / (8 + 6))
+
+
+def test_a_row_that_only_completes_the_shape_is_padding(
+    counts: Counts, batch_of: Callable[[Pairs], Batch]
+) -> None:
+    batch = batch_of([([5, 6], [7, 8, 9]), ([5, 6, 7, 8], [4]), ([], [])])
+    batch.target_output_ids[2] = PAD  # and the source is EOS alone
+    filled = Counts.of(batch)
+    assert filled == replace(counts, source_places=3 * 5, target_places=3 * 4)
+
+
+def test_sentences_in_one_row_count_as_in_rows_of_their_own(counts: Counts) -> None:
+    sources = torch.tensor([[5, 6, EOS, 5, 6, 7, 8, EOS, EOS]])
+    targets = torch.tensor([[7, 8, 9, EOS, 4, EOS, PAD, PAD]])
+    row = Batch(sources, torch.arange(9)[None] < 8, targets, targets, num_tokens=6)
+    assert Counts.of(row) == replace(counts, source_places=9, target_places=8)

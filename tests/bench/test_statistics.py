@@ -1,6 +1,7 @@
 """Speeds exclude updates that were not quiet; blocks are paired."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -64,3 +65,12 @@ def test_quartiles_lie_around_the_median() -> None:
     assert quartiles([3.0]) == (3.0, 3.0, 3.0)
     low, median, high = quartiles([5.0, 1.0, 2.0, 4.0, 3.0])
     assert (low, median, high) == (2.0, 3.0, 4.0)
+
+
+def test_a_block_of_updates_counts_as_its_updates(step: MakeStep) -> None:
+    blocks = [replace(step(400, seconds=2.0), updates=4), replace(step(50), updates=1)]
+    speed = Speed.of(blocks)
+    assert (speed.updates, speed.quiet_updates) == (5, 5)
+    assert speed.tokens_per_second == pytest.approx(450 / 3)  # one window of five updates
+    parts = sum(one.phases["data"] * one.updates for one in blocks)
+    assert speed.phases["data"] == pytest.approx(parts / 5)

@@ -79,6 +79,26 @@ def test_a_profile_reports_the_own_time_of_each_operation(
     assert "aten::bmm" in shares
 
 
+def test_blocks_of_updates_as_on_a_gpu_give_the_same_counts(
+    nmt: Nmt, settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = []
+    for updates_per_step in (1, 3):
+        monkeypatch.setattr(
+            "nmt.bench.contestant.updates_per_step", lambda _, n=updates_per_step: n
+        )
+        file = tmp_path / "numbers.json"
+        flags = ["--updates", 5, "--warmup", 2, "--no-validate", "--json", file]
+        result = nmt("bench", "train", *settings, *flags)
+        assert result.status == 0, result.err
+        run = json.loads(file.read_text())["runs"][0]
+        assert run["speed"]["updates"] == 5
+        assert run["first_update"] > 0
+        if run["speed"]["quiet_updates"] in (0, 5):
+            counts.append(run["speed"]["counts"])
+    assert all(one == counts[0] for one in counts)
+
+
 def test_two_configurations_alternate_on_the_same_batches(
     nmt: Nmt, settings: list[str], tmp_path: Path
 ) -> None:

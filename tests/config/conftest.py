@@ -4,6 +4,7 @@ from functools import cache
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
@@ -52,8 +53,25 @@ def sweep_jobs() -> Callable[[str], list[list[str]]]:
 
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
-    """Compose the configuration with these overrides, as `nmt train` does."""
-    return lambda *overrides: copy.deepcopy(_compose(overrides))
+    """Compose the configuration with these overrides, as `nmt train` does.
+
+    Choices of groups are composed once per module. Values are then set by the code that Hydra uses.
+    """
+
+    def make(*overrides: str) -> DictConfig:
+        values = [override for override in overrides if _sets_a_value(override)]
+        made = copy.deepcopy(_compose(tuple(o for o in overrides if o not in values)))
+        parsed = OverridesParser.create().parse_overrides(values)
+        ConfigLoaderImpl._apply_overrides_to_config(parsed, made)
+        return made
+
+    return make
+
+
+def _sets_a_value(override: str) -> bool:
+    """Return whether an override can be applied to a composed configuration."""
+    key = override.partition("=")[0]
+    return "." in key and not set("/@+~") & set(key) and not key.startswith("hydra.")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from torch import Tensor
 from nmt.config.schema import DecodingConfig
 from nmt.data.batch import Batch, source_batch
 from nmt.decoding.search import Hypothesis, beam_search, length_penalty
+from nmt.model.interfaces import DecoderState
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 
@@ -48,13 +49,17 @@ def teacher_forced(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tenso
 
 
 @dataclass(frozen=True)
-class FakeState:
-    """The state of a fake decoder: the sentence of each row and its prefix so far."""
+class FakeState(DecoderState):
+    """The state of a fake decoder: each sentence and the prefixes of its beams so far."""
 
-    rows: list[tuple[int, Prefix]]
+    sentences: list[tuple[int, list[Prefix]]]
 
-    def select(self, rows: Tensor) -> "FakeState":
-        return FakeState([self.rows[row] for row in rows.tolist()])
+    def select(self, sentences: Tensor) -> "FakeState":
+        return FakeState([self.sentences[place] for place in sentences.tolist()])
+
+    def reorder(self, parents: Tensor) -> "FakeState":
+        pairs = zip(self.sentences, parents.tolist(), strict=True)
+        return FakeState([(sentence, [of[beam] for beam in row]) for (sentence, of), row in pairs])
 
 
 class FakeModel:
@@ -63,22 +68,25 @@ class FakeModel:
     def __init__(self, log_probs: Callable[[int, Prefix], Tensor]) -> None:
         self.log_probs = log_probs
 
-    def encode(self, source_ids: Tensor, source_mask: Tensor) -> list[int]:
+    def encode(self, source_ids: Tensor, _mask: Tensor, _lengths: Tensor) -> list[int]:
         return source_ids[:, 0].tolist()  # the first piece identifies the sentence
 
     def start(self, sentences: list[int]) -> FakeState:
-        return FakeState([(sentence, ()) for sentence in sentences])
+        return FakeState([(sentence, [()]) for sentence in sentences])
 
     def step(
         self, previous_ids: Tensor, state: FakeState, *, need_weights: bool
     ) -> tuple[Tensor, None, FakeState]:
-        rows = [
-            (sentence, (*prefix, piece))
-            for (sentence, prefix), piece in zip(state.rows, previous_ids.tolist(), strict=True)
+        pieces = iter(previous_ids.tolist())
+        extended = [
+            (sentence, [(*prefix, next(pieces)) for prefix in prefixes])
+            for sentence, prefixes in state.sentences
         ]
+        rows = [(sentence, prefix) for sentence, prefixes in extended for prefix in prefixes]
+        assert len(rows) == len(previous_ids)
         assert all(prefix[0] == BOS for _, prefix in rows), "a translation does not begin with BOS"
         logits = torch.stack([self.log_probs(s, prefix[1:]) for s, prefix in rows])
-        return logits, None, FakeState(rows)
+        return logits, None, FakeState(extended)
 
 
 def random_log_probs(sentence: int, prefix: Prefix) -> Tensor:

@@ -10,6 +10,7 @@ from nmt.config.data import TokenizerConfig
 from nmt.config.model import ModelConfig
 from nmt.config.schema import DecodingConfig
 from nmt.decoding.translator import Translation, Translator
+from nmt.kernels import dispatch
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
 
@@ -75,6 +76,16 @@ def test_the_batch_size_changes_nothing(translator_of: Make) -> None:
     expected = texts(translator_of(batch_size=64).translate(given))
     for batch_size in (1, 3, 13):
         assert texts(translator_of(batch_size).translate(given)) == expected, batch_size
+
+
+def test_the_batches_of_a_gpu_change_nothing(translator_of: Make) -> None:
+    given = sentences(13, 4)
+    translator = translator_of(batch_size=64)
+    expected = texts(translator.translate(given))
+    with dispatch.as_on_accelerator():
+        assert texts(translator.translate(given)) == expected
+        translator.decoding.batch_tokens = 24
+        assert texts(translator.translate(given)) == expected
 
 
 def test_a_blank_sentence_stays_blank(translator_of: Make) -> None:

@@ -237,3 +237,36 @@ def test_errors_are_printed_once(torchrun: Torchrun, settings: Sequence[str]) ->
         ended = torchrun("train", *settings, wrong)
         assert ended.status != 0
         assert [said in line for line in mine(ended)] == [True], ended.err
+
+
+def test_a_measurement_counts_the_tokens_of_all_processes(
+    torchrun: Torchrun, settings: Sequence[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "numbers.json"
+    flags = ["--updates", 4, "--warmup", 1, "--json", file]
+    for parallel in ("ddp", "fsdp"):
+        ended = torchrun("bench", "train", *settings, f"training.parallel={parallel}", *flags)
+        assert ended.status == 0, ended.err
+        assert ended.out.count("target tokens/s") == 1
+        assert "processes" in ended.out
+        assert "run folder" not in ended.err
+        (run,) = json.loads(file.read_text())["runs"]
+        assert len(run["token_shares"]) == 2
+        assert all(0.2 < share < 0.8 for share in run["token_shares"])
+        assert sum(run["token_shares"]) == pytest.approx(1)
+        counts, updates = run["speed"]["counts"], run["speed"]["quiet_updates"] or 4
+        assert updates * 32 < counts["target_tokens"] <= updates * 64  # batch_tokens, of both
+        done = run["flop_per_token"] * run["speed"]["tokens_per_second"]
+        assert run["ceiling_share"] == pytest.approx(done / run["ceiling"]["flop_per_second"])
+
+
+def test_compared_configurations_alternate_in_all_processes(
+    torchrun: Torchrun, settings: Sequence[str]
+) -> None:
+    flags = ["--updates", 4, "--warmup", 1, "--block", 2, "--no-validate"]
+    ended = torchrun("bench", "train", *settings, "--against", "seed=2", *flags)
+    assert ended.status == 0, ended.err
+    assert ended.out.count("times as fast as B") == 1
+    ended = torchrun("bench", "train", *settings, "--against", "model=cnn", *flags)
+    assert ended.status != 0
+    assert len(mine(ended)) == 1

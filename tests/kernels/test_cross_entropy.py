@@ -1,7 +1,8 @@
 """The fused loss equals torch's cross-entropy of the full logits, in value and in gradient."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -16,6 +17,18 @@ FLOAT, BFLOAT = torch.float32, torch.bfloat16
 
 Agree = Callable[[Sequence[Tensor], Sequence[Tensor], torch.dtype], None]
 Autocast = Callable[[torch.dtype], torch.autocast]
+
+
+@pytest.fixture(params=["cpu", "accelerator"], autouse=True)
+def _device(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run every test by the formulation of a CPU and by that of a GPU."""
+    with dispatch.as_on_accelerator() if request.param == "accelerator" else nullcontext():
+        yield
+
+
+def set_rows_per_chunk(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.setitem(dispatch.LOGITS_PER_CHUNK, "cpu", rows * VOCABULARY)
+    monkeypatch.setattr(dispatch, "BYTES_PER_CHUNK", rows * VOCABULARY * 8)  # float32, twice
 
 
 def inputs() -> tuple[Tensor, Tensor, Tensor]:
@@ -35,7 +48,7 @@ def gradients(loss: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
 def test_value_and_gradients_equal_those_of_torch(
     monkeypatch: pytest.MonkeyPatch, smoothing: float, rows_per_chunk: int
 ) -> None:
-    monkeypatch.setitem(dispatch.LOGITS_PER_CHUNK, "cpu", rows_per_chunk * VOCABULARY)
+    set_rows_per_chunk(monkeypatch, rows_per_chunk)
     hidden, weight, targets = inputs()
     smoothed, exact = projected_cross_entropy(hidden, weight, targets, smoothing)
     logits = hidden @ weight.T
@@ -50,10 +63,43 @@ def test_value_and_gradients_equal_those_of_torch(
         torch.testing.assert_close(found, wanted, msg=lambda t, name=name: f"{name}: {t}")
 
 
+@pytest.mark.parametrize("rows_in_cache", [1, 3, 100])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_few_rows_at_a_time_give_the_same_loss_in_float64(
+    monkeypatch: pytest.MonkeyPatch, agree: Agree, smoothing: float, rows_in_cache: int
+) -> None:
+    monkeypatch.setattr(dispatch, "BYTES_IN_CACHE", rows_in_cache * VOCABULARY * 8)
+    hidden, weight, targets = inputs()
+    hidden, weight = (part.detach().double().requires_grad_() for part in (hidden, weight))
+    found = projected_cross_entropy(hidden, weight, targets, smoothing)
+    expected = plain_cross_entropy(hidden, weight, targets, smoothing)
+    agree(found, expected, torch.float64)
+    agree(
+        gradients(found[0], hidden, weight),
+        gradients(expected[0], hidden, weight),
+        torch.float64,
+    )
+
+
+@pytest.mark.parametrize("lead", [-300.0, 0.0, 5.0, 30.0, 300.0])
+def test_extreme_probabilities_keep_their_likelihood_and_gradient(lead: float) -> None:
+    hidden = torch.tensor([[lead]], requires_grad=True)  # logits (lead, 0, ..., 0)
+    weight = torch.zeros(VOCABULARY, 1)
+    weight[0] = 1
+    targets = torch.zeros(1, dtype=torch.long)
+    _, exact = projected_cross_entropy(hidden, weight, targets, 0.0)
+    likelihood = math.log1p((VOCABULARY - 1) * math.exp(-lead))
+    torch.testing.assert_close(exact, torch.tensor(likelihood))
+    smoothed, _ = projected_cross_entropy(hidden, weight, targets, 0.0)
+    (found,) = torch.autograd.grad(smoothed, hidden)
+    torch.testing.assert_close(found, torch.tensor([[math.expm1(-likelihood)]]))
+
+
 def test_a_chunk_smaller_than_the_vocabulary_makes_progress(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(dispatch.LOGITS_PER_CHUNK, "cpu", 1)
+    monkeypatch.setattr(dispatch, "BYTES_PER_CHUNK", 1)
     hidden, weight, targets = inputs()
     smoothed, _ = projected_cross_entropy(hidden, weight, targets, 0.1)
     expected = functional.cross_entropy(
@@ -169,7 +215,11 @@ def test_the_loss_is_its_plain_formulation(
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_ignored_targets_count_for_nothing(smoothing: float) -> None:
+@pytest.mark.parametrize("rows_per_chunk", [4, 100])
+def test_ignored_targets_count_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, smoothing: float, rows_per_chunk: int
+) -> None:
+    set_rows_per_chunk(monkeypatch, rows_per_chunk)
     hidden, weight, targets = inputs()
     real = torch.arange(N) % 3 != 0
     marked = targets.masked_fill(~real, -100)

@@ -16,6 +16,7 @@ from nmt.data.batch import Batch
 from nmt.errors import UserError
 from nmt.kernels import dispatch
 from nmt.kernels.dispatch import KernelPath, set_kernels
+from nmt.kernels.tensor_lists import lerp_all_, multiply_all_
 from nmt.model.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
 
@@ -145,8 +146,8 @@ def test_operations_on_tensor_lists_work_without_private_names(
             for private in dispatch.PRIVATE_NAMES:
                 monkeypatch.setattr(dispatch, private, None)
         tensors, ends = [torch.ones(2), torch.zeros(3)], [torch.zeros(2), torch.ones(3)]
-        dispatch.lerp_all_(tensors, ends, 0.25)
-        dispatch.multiply_all_(tensors, 2.0)
+        lerp_all_(tensors, ends, 0.25)
+        multiply_all_(tensors, 2.0)
         torch.testing.assert_close(tensors, [torch.full((2,), 1.5), torch.full((3,), 0.5)])
 
 

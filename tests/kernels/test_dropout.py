@@ -5,16 +5,19 @@ has the same draws.
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 from torch import Tensor
 
-from nmt.kernels.dropout import plain_dropout
+from nmt.kernels.dropout import add_dropped, plain_add_dropped, plain_dropout
 from nmt.model.layers import Dropout
 
 COUNT = 200_000
 SIGMAS = 5
+
+Agree = Callable[[Sequence[Tensor], Sequence[Tensor], torch.dtype], None]
 
 
 def drop(probability: float, inputs: Tensor) -> Tensor:
@@ -129,3 +132,19 @@ def test_a_cpu_tensor_draws_on_the_cpu_whatever_the_default_device_is() -> None:
     with torch.device("meta"):  # stands for a GPU
         outputs = drop(0.5, torch.ones(8, device="cpu"))
     assert set(outputs.tolist()) <= {0.0, 2.0}
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.1, 0.01])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_residual_connection_is_the_sum_with_the_dropped_result(
+    probability: float,
+    dtype: torch.dtype,
+    agree: Agree,
+    values_and_gradients: Callable[[Tensor, Sequence[Tensor]], list[Tensor]],
+) -> None:
+    leaves = [torch.randn(3, 5, 7, dtype=dtype, requires_grad=True) for _ in range(2)]
+    torch.manual_seed(1)
+    found = values_and_gradients(add_dropped(*leaves, probability), leaves)
+    torch.manual_seed(1)
+    expected = values_and_gradients(plain_add_dropped(*leaves, probability), leaves)
+    agree(found, expected, dtype)

@@ -138,15 +138,16 @@ def test_attention_equals_its_formula(kind: str, window: str, seed: int) -> None
     queries = torch.randn(3, 5, Q, dtype=torch.float64)
     states = torch.randn(3, 7, M, dtype=torch.float64)
     start = 2 * seed
+    positions = torch.arange(start, start + 5)
     with torch.no_grad():
         weights = weights_written_out(kind, attention, queries, states, mask, start)
         context = context_written_out(attention, weights, states)
-        found = attention(queries, attention.build_memory(states, mask), start)
+        found = attention(queries, attention.build_memory(states, mask), positions)
         torch.testing.assert_close(as_heads(found.weights), weights, rtol=0, atol=1e-6)
         torch.testing.assert_close(found.context, context, rtol=0, atol=1e-6)
         single = attention.float()
         memory = single.build_memory(states.float(), mask)
-        rough = single(queries.float(), memory, start)
+        rough = single(queries.float(), memory, positions)
     torch.testing.assert_close(as_heads(rough.weights).double(), weights, rtol=0, atol=1e-4)
     torch.testing.assert_close(rough.context.double(), context, rtol=0, atol=1e-4)
 
@@ -174,7 +175,9 @@ def test_scores_and_contexts_have_the_gradient_of_their_formula(kind: str, windo
     mask = prefix_mask([4, 2])
 
     def context(queries: Tensor, states: Tensor, *_: Tensor) -> Tensor:
-        return attention(queries, attention.build_memory(states, mask), 1).context
+        return attention(
+            queries, attention.build_memory(states, mask), 1 + torch.arange(queries.size(1))
+        ).context
 
     assert torch.autograd.gradcheck(context, (queries, states, *attention.parameters()))
 

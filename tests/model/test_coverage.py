@@ -41,11 +41,11 @@ def test_coverage_equals_its_formula(*, fertile: bool) -> None:
                         scores[i, s] = v @ torch.tanh(W @ query[i, 0] + U @ states[i, s] + b + told)
             weights = scores.softmax(dim=1)
             attended = attended + weights / phi
-            seen = attention(query, memory, 0, coverage(state))
+            seen = attention(query, memory, None, coverage(state))
             assert seen.weights is not None
-            state = coverage.advance(state, seen.weights[:, 0])
+            state = coverage.advance(state, seen.weights)
             torch.testing.assert_close(seen.weights[:, 0], weights, rtol=0, atol=1e-6)
-            torch.testing.assert_close(state.attended, attended, rtol=0, atol=1e-6)
+            torch.testing.assert_close(state.attended[:, 0], attended, rtol=0, atol=1e-6)
 
 
 def test_the_gradient_runs_through_all_steps() -> None:
@@ -59,9 +59,9 @@ def test_the_gradient_runs_through_all_steps() -> None:
         memory, state = attention.build_memory(states, mask), coverage.start(states, mask)
         seen = None
         for query in queries.split(1, dim=1):
-            seen = attention(query, memory, 0, coverage(state))
+            seen = attention(query, memory, None, coverage(state))
             assert seen.weights is not None
-            state = coverage.advance(state, seen.weights[:, 0])
+            state = coverage.advance(state, seen.weights)
         assert seen is not None
         return seen.context
 

@@ -32,8 +32,10 @@ def test_embeddings_are_scaled_and_get_positions() -> None:
     embedding = nn.Embedding(10, 6)
     positioned = PositionedEmbedding(embedding)
     ids = torch.randint(10, (2, 4))
-    expected = embedding.weight[ids] * 6**0.5 + sinusoidal_positions(3, 4, 6)
-    torch.testing.assert_close(positioned(ids, start=3), expected)
+    expected = embedding.weight[ids] * 6**0.5 + sinusoidal_positions(0, 4, 6)
+    torch.testing.assert_close(positioned(ids), expected)
+    expected = embedding.weight[ids] * 6**0.5 + sinusoidal_positions(3, 1, 6)
+    torch.testing.assert_close(positioned(ids, torch.tensor([3]), 4), expected)
 
 
 def test_the_table_grows_and_is_not_saved() -> None:
@@ -44,7 +46,7 @@ def test_the_table_grows_and_is_not_saved() -> None:
     ids = torch.zeros(1, 1, dtype=torch.long)
     plain = positioned.embedding(ids)[0] * 6**0.5
     for position in (0, 255, 256, 5000, 3):
-        found = positioned(ids, start=position)[0] - plain
+        found = positioned(ids, torch.tensor([position]), position + 1)[0] - plain
         expected = sinusoidal_positions(position, 1, 6)
         torch.testing.assert_close(found, expected, msg=f"position {position} is out of place")
 
@@ -62,13 +64,14 @@ def test_learned_positions_are_scaled_like_embeddings_and_the_last_one_repeats()
     ids = torch.zeros(1, 3, dtype=torch.long)
     plain = positioned.embedding(ids) * 6**0.5
     places = positioned.position_embedding.weight * 6**0.5
-    torch.testing.assert_close(positioned(ids, start=4) - plain, places[None, 4:7])
-    beyond = positioned(ids, start=LEARNED_POSITIONS - 1) - plain
-    torch.testing.assert_close(beyond, places[None, -1:].expand(1, 3, 6))
+    torch.testing.assert_close(positioned(ids) - plain, places[None, :3])
+    for position, place in ((4, 4), (LEARNED_POSITIONS + 1, -1)):
+        found = positioned(ids, torch.tensor([position]), position + 1) - plain
+        torch.testing.assert_close(found, places[place].expand(1, 3, 6))
 
 
 @pytest.mark.parametrize("kind", ["relative", "t5_bias", "rotary", "alibi"])
 def test_positions_inside_attention_do_not_change_the_embeddings(kind: str) -> None:
     positioned = PositionedEmbedding(nn.Embedding(10, 6), kind)
     ids = torch.randint(10, (2, 4))
-    assert torch.equal(positioned(ids, start=7), positioned.embedding(ids) * 6**0.5)
+    assert torch.equal(positioned(ids, torch.tensor([7]), 8), positioned.embedding(ids) * 6**0.5)

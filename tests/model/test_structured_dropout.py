@@ -115,3 +115,12 @@ def test_disabled_dropout_draws_no_random_number(
     before = torch.get_rng_state()
     sequence_loss(model, ragged_batch, 0.1)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_layer_drop_draws_on_the_cpu_whatever_the_default_device_is() -> None:
+    drop = LayerDrop(0.5).train()
+    torch.manual_seed(3)
+    expected = [drop() for _ in range(9)]
+    torch.manual_seed(3)
+    with torch.device("meta"):  # it stores no value that could be read
+        assert [drop() for _ in range(9)] == expected

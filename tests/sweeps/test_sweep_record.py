@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hydra._internal.core_plugins import basic_launcher
+from hydra._internal.hydra import Hydra
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 
@@ -233,6 +234,27 @@ def test_the_name_of_a_sweep_depends_only_on_what_is_trained() -> None:
         assert sweep_name([*given, same]) == name
     for other in ("seed=2", "hydra/sweeper=optuna", "hydra.sweeper.seed=3"):
         assert sweep_name([*given, other]) != name
+
+
+def test_a_single_run_is_composed_once_and_hydra_mode_still_makes_a_sweep(
+    nmt: Call,
+    corpus: Path,
+    tiny: Tiny,
+    ending: Call,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    composed, compose = [], Hydra.compose_config
+    monkeypatch.setattr(
+        Hydra, "compose_config", lambda *a, **k: composed.append(1) or compose(*a, **k)
+    )
+    monkeypatch.chdir(tmp_path)
+    ending()
+    nmt("train", *tiny(corpus), "run.dir=single")
+    assert len(composed) == 1
+    sweep = nmt("train", *tiny(corpus), "hydra.mode=MULTIRUN", "seed=1,2", "hydra.sweep.dir=table")
+    assert "sweep folder" in sweep.out
+    assert (tmp_path / "table").is_dir()
 
 
 def test_a_single_run_has_no_table(nmt: Call, run: Path, tiny: Tiny) -> None:

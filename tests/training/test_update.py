@@ -23,7 +23,14 @@ from nmt.kernels import dispatch
 from nmt.model.build import build_model
 from nmt.training.guard import BadUpdate
 from nmt.training.mixed_precision import MixedPrecision
-from nmt.training.optimizer import build_optimizer, step_unless, supports_found_inf
+from nmt.training.optimizer import (
+    build_optimizer,
+    can_clip,
+    clip_divisor,
+    step_unless,
+    supports_found_inf,
+)
+from nmt.training.step_results import are_finite
 from nmt.training.trainer import Trainer
 
 SIZE = 30
@@ -41,7 +48,7 @@ HOST_ONLY = {
     "kernels/linear.py:_are_finite",  # before a fused ReLU of oneDNN
     "kernels/recurrent_layer.py:recurrent_layer",  # the fast path of a CPU
     "kernels/recurrent_layer.py:plain_recurrent_layer",  # packing reads the lengths, on the CPU
-    "model/structured_dropout.py:forward",  # LayerDrop draws on the CPU
+    "kernels/dropout.py:host_draw",  # LayerDrop draws on the CPU
     "data/batch.py:_positions",  # `Batch.to` calls it before it copies the batch
 }
 """Functions that read values of CPU tensors only, where nothing has to be waited for."""
@@ -285,3 +292,37 @@ def test_the_norm_of_no_gradient_is_on_the_device_of_the_loss() -> None:
     device = torch.device("meta")  # stands for a GPU
     precision = MixedPrecision(torch.nn.Linear(2, 2, device=device), torch.float32, device)
     assert precision.clip(1.0).device == device, "losses and norms are read in one transfer"
+
+
+@pytest.mark.parametrize("max_norm", [None, 1e-3, 1e3])
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_a_step_that_divides_the_gradient_clips_it(name: str, max_norm: float | None) -> None:
+    results = []
+    for in_step in (False, True):
+        torch.manual_seed(1)
+        model = torch.nn.Linear(30, 20)
+        config: Any = SgdConfig(learning_rate=0.5, momentum=0.0, weight_decay=0.0)
+        if name == "adam":  # its large epsilon makes the step depend on the gradient's scale
+            config = AdamWConfig(
+                learning_rate=0.5, beta1=0.9, beta2=0.98, epsilon=1e-3, weight_decay=0.1
+            )
+        optimizer = build_optimizer(config, model)
+        with dispatch.as_on_accelerator():
+            assert can_clip(optimizer)
+        assert not can_clip(optimizer), "on a CPU, gradients are clipped before the step"
+        precision = MixedPrecision(model, torch.float32, torch.device("cpu"))
+        for _ in range(2):
+            for parameter in model.parameters():
+                parameter.grad = torch.randn_like(parameter)
+            norm = precision.norm() if in_step else precision.clip(max_norm)
+            divisor = clip_divisor(norm, max_norm) if in_step else None
+            step_unless(optimizer, torch.tensor(False), divisor)
+        results.append([norm, *(p.detach() for p in model.parameters())])
+    torch.testing.assert_close(*results, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("norm", [0.0, 3e38, math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("loss", [0.0, -3e38, math.inf, math.nan])
+def test_one_flag_covers_loss_and_norm(loss: float, norm: float) -> None:
+    finite = are_finite(torch.tensor(loss), torch.tensor(norm))
+    assert finite.item() is (math.isfinite(loss) and math.isfinite(norm))

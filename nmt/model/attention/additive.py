@@ -48,9 +48,9 @@ class AdditiveAttention(Attention):
         project: Project = plain_project,
     ) -> Tensor:
         """Return v · tanh(W query + keys + coverage), [B, T, S]."""
-        keys = keys if coverage is None else keys + coverage
+        keys = keys[:, None] if coverage is None else keys[:, None] + coverage  # [B, 1 or T, S, A]
         queries = project(self.query_projection, query)
-        hidden = queries[:, :, None, :] + keys[:, None, :, :]  # [B, T, S, A]
+        hidden = queries[:, :, None, :] + keys  # [B, T, S, A]
         scores: Tensor = self.score_vector(hidden.tanh())
         return scores.squeeze(-1)
 

@@ -20,7 +20,7 @@ class Alibi(RelativeScheme):
         powers = torch.arange(1, num_heads + 1) * (-8.0 / num_heads)
         self.register_buffer("slopes", torch.exp2(powers), persistent=False)
 
-    def forward(self, start: int, length: int, device: torch.device) -> RelativePositions:
+    def forward(self, queries: Tensor, keys: Tensor) -> RelativePositions:
         """Return the bias [H, T, S]."""
-        distances = key_distances(start, length, device).abs()
+        distances = key_distances(queries, keys).abs()
         return RelativePositions(bias=-self.slopes[:, None, None] * distances)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from nmt.kernels.attention import masked_softmax
-from nmt.kernels.repeated_linear import Project, plain_project
+from nmt.kernels.attention_mask import allowed
+from nmt.kernels.repeated_linear import Project, loop_product, plain_project
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.window import Window
 
@@ -43,7 +44,7 @@ class Attention(nn.Module, ABC):
         Args:
             query: [B, T, Q].
             keys: Those of `build_memory`.
-            coverage: [B, S, A], added inside the tanh; None for scores without coverage.
+            coverage: [B, T, S, A], added inside the tanh; None for scores without coverage.
             project: Called as ``project(layer, query)`` to apply a linear layer to the query.
                 `plain_project` does just that. The decoder's loop over time passes another one,
                 which computes the gradient of the layer's weight once, for all steps together.
@@ -53,33 +54,37 @@ class Attention(nn.Module, ABC):
         self,
         query: Tensor,
         memory: AttentionMemory,
-        position: int = 0,
+        positions: Tensor | None = None,
         coverage: Tensor | None = None,
         project: Project = plain_project,
     ) -> AttentionOutput:
-        """Attend from queries [B, T, Q] at the target positions from ``position`` on.
+        """Attend from queries [B, T, Q] at target positions [T], or [1] if all are the same.
 
-        The positions matter only to a window; the other arguments are those of `scores`.
+        The positions matter only to a window; None: from 0 on. The other arguments are those of
+        `scores`.
         """
         scores = self.scores(query, memory.keys, coverage, project)
-        weights = self._weights(scores, query, memory, position)
-        return AttentionOutput(self.context(weights, memory.values), weights)
+        weights = self._weights(scores, query, memory, positions)
+        return AttentionOutput(self.context(weights, memory.values, project), weights)
 
-    def context(self, weights: Tensor, values: Tensor) -> Tensor:
+    def context(self, weights: Tensor, values: Tensor, project: Project = plain_project) -> Tensor:
         """Return the weighted mean of values [B, S, M] by weights [B, T, S], [B, T, M]."""
-        return torch.bmm(weights.type_as(values), values)
+        return loop_product(project, weights.type_as(values), values)
 
     def _weights(
-        self, scores: Tensor, query: Tensor, memory: AttentionMemory, position: int
+        self, scores: Tensor, query: Tensor, memory: AttentionMemory, positions: Tensor | None
     ) -> Tensor:
         if self.window is None:
             return masked_softmax(scores, memory.mask)
-        assert memory.mask is not None  # [B, 1, S], multi-head [B, 1, 1, S]
-        lengths = memory.mask.flatten(1).sum(1)  # [B]
-        offsets = self.window.offsets(query, lengths, scores.size(-1), position)  # [B, T, S]
+        if positions is None:
+            positions = torch.arange(query.size(1), device=query.device)
+        mask = allowed(memory.mask)  # [B, 1, S], multi-head [B, 1, 1, S]
+        assert mask is not None
+        lengths = mask.flatten(1).sum(1)  # [B]
+        offsets = self.window.offsets(query, lengths, scores.size(-1), positions)  # [B, T, S]
         if scores.dim() == 4:
             offsets = offsets[:, None]  # [B, 1, T, S]: the heads share the window
-        weights = masked_softmax(scores, memory.mask & (offsets.abs() <= self.window.size))
+        weights = masked_softmax(scores, mask & (offsets.abs() <= self.window.size))
         if self.window.has_gaussian:
             weights = weights * _gaussian(offsets, self.window.size)
         return weights

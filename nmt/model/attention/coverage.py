@@ -1,6 +1,7 @@
 """Coverage: the sum of earlier attention weights, as an input of the scores.
 
-Legend: B batch, S source length, M size of an encoder state, A size of the score's tanh.
+Legend: B batch, T queries (1 in training, N beams in search), S source length, M size of an encoder
+state, A size of the score's tanh.
 """
 
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from nmt.config.setting import setting
 from nmt.kernels.precision import at_least_float32
+from nmt.model.beams import parent_rows
 
 GREATEST_FERTILITY = 2.0
 """N of Tu et al. 2016, section 3.1.1: no source piece yields more target pieces than this."""
@@ -40,17 +42,23 @@ class CoverageState:
     """The attention weights of all steps so far.
 
     Attributes:
-        attended: [B, S], their sum, divided by the fertility where there is one.
-        fertility: [B, S], expected number of target pieces per source piece; None: 1.
+        attended: [B, T, S], their sum, divided by the fertility where there is one.
+        fertility: [B, 1, S], expected number of target pieces per source piece; None: 1.
     """
 
     attended: Tensor
     fertility: Tensor | None
 
     def select(self, rows: Tensor) -> "CoverageState":
-        """Return the state of these rows."""
+        """Return the state of these sentences."""
         fertility = None if self.fertility is None else self.fertility.index_select(0, rows)
         return CoverageState(self.attended.index_select(0, rows), fertility)
+
+    def reorder(self, parents: Tensor) -> "CoverageState":
+        """Return the state of the beams ``parents`` [B, N] of each sentence."""
+        rows = parent_rows(parents, self.attended.size(1))
+        attended = self.attended.flatten(0, 1).index_select(0, rows)
+        return replace(self, attended=attended.unflatten(0, parents.shape))
 
 
 class Coverage(nn.Module):
@@ -69,19 +77,19 @@ class Coverage(nn.Module):
 
     def start(self, states: Tensor, mask: Tensor) -> CoverageState:
         """Return the state before the first step, for encoder states [B, S, M]."""
-        none = at_least_float32(states.new_zeros(mask.shape))
+        none = at_least_float32(states.new_zeros(len(mask), 1, mask.size(1)))
         if self.fertility is None:
             return CoverageState(none, None)
-        share: Tensor = self.fertility(states).squeeze(-1).type_as(none).sigmoid()
+        share: Tensor = self.fertility(states).transpose(1, 2).type_as(none).sigmoid()
         return CoverageState(none, GREATEST_FERTILITY * share)
 
     def forward(self, state: CoverageState) -> Tensor:
-        """Return the term [B, S, A] that is added to the keys inside the tanh."""
-        term: Tensor = self.projection(state.attended[:, :, None])
+        """Return the term [B, T, S, A] that is added to the keys inside the tanh."""
+        term: Tensor = self.projection(state.attended[..., None])
         return term
 
     def advance(self, state: CoverageState, weights: Tensor) -> CoverageState:
-        """Add the weights [B, S] of a step."""
+        """Add the weights [B, T, S] of a step."""
         weights = weights if state.fertility is None else weights / state.fertility
         return replace(state, attended=state.attended + weights)
 

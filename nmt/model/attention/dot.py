@@ -5,10 +5,9 @@ Legend: B batch, T target length, S source length.
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from nmt.kernels.repeated_linear import Project, plain_project
+from nmt.kernels.repeated_linear import Project, loop_product, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig, ScoreCost
@@ -52,7 +51,8 @@ class DotAttention(Attention):
     ) -> Tensor:
         """Return query · key, or query · key / sqrt(size), for all pairs, [B, T, S]."""
         assert coverage is None
-        return torch.bmm((query * self.scale).type_as(keys), keys.transpose(1, 2))
+        scaled = (query * self.scale).type_as(keys)
+        return loop_product(project, scaled, keys, transposed=True)
 
 
 def dot_cost(query_size: int, memory_size: int) -> ScoreCost:

@@ -5,10 +5,9 @@ Legend: B batch, T target length, S source length.
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from nmt.kernels.repeated_linear import Project, plain_project
+from nmt.kernels.repeated_linear import Project, loop_product, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig, ScoreCost
@@ -37,7 +36,7 @@ class GeneralAttention(Attention):
     ) -> Tensor:
         """Return query · key for all pairs, [B, T, S]."""
         assert coverage is None
-        return torch.bmm(query.type_as(keys), keys.transpose(1, 2))
+        return loop_product(project, query.type_as(keys), keys, transposed=True)
 
 
 @dataclass(kw_only=True)

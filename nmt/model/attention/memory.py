@@ -4,10 +4,11 @@ Legend: B batch, T queries, S keys and values, K size of a key, D size of a valu
 no axis in the single-headed attention of an RNN decoder, and H in multi-head attention.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
+
+from nmt.kernels.attention_mask import AttentionMask
 
 
 @dataclass(frozen=True)
@@ -17,26 +18,19 @@ class AttentionMemory:
     Attributes:
         keys: [B, ..., S, K], compared with the query.
         values: [B, ..., S, D], whose weighted mean is the context.
-        mask: bool, broadcastable to scores [B, ..., T, S], True = may attend; None: all may.
+        mask: Broadcastable to scores [B, ..., T, S], True = may attend; None: all may. In search it
+            may be additive, as that of `AttentionMask.bias`.
     """
 
     keys: Tensor
     values: Tensor
-    mask: Tensor | None
+    mask: Tensor | AttentionMask | None
 
     def select(self, rows: Tensor) -> "AttentionMemory":
         """Return the memory of the rows of the batch with these indices [R]; R replaces B."""
         mask = None if self.mask is None else self.mask.index_select(0, rows)
         return AttentionMemory(
             self.keys.index_select(0, rows), self.values.index_select(0, rows), mask
-        )
-
-    def extended(self, keys: Tensor, values: Tensor) -> "AttentionMemory":
-        """Append the keys and values of later positions; for self-attention while decoding."""
-        return replace(
-            self,
-            keys=torch.cat([self.keys, keys], dim=-2),
-            values=torch.cat([self.values, values], dim=-2),
         )
 
 

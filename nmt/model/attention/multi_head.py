@@ -51,11 +51,11 @@ class MultiHeadAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def build_memory(
-        self, states: Tensor, mask: Tensor | None, positions: RelativePositions = NO_POSITIONS
+        self, states: Tensor, mask: sdpa.Mask | None, positions: RelativePositions = NO_POSITIONS
     ) -> AttentionMemory:
         """Project states [B, S, memory_size], at these positions, to keys and values [B, G, S, K].
 
-        The bool mask is broadcastable to [B, H, T, S], True = may attend; None: all may.
+        The mask is broadcastable to [B, H, T, S], True = may attend; None: all may.
         """
         keys, values = sdpa.split_keys_values(self.key_value_projection(states), self.num_kv_heads)
         keys = keys if self.key_norm is None else self.key_norm(keys)

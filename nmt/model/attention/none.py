@@ -1,6 +1,6 @@
 """No attention: one vector represents the source (Sutskever et al. 2014, Cho et al. 2014).
 
-Legend: B batch, D size of an encoder state.
+Legend: B batch, T queries, D size of an encoder state.
 """
 
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ class FixedContext(nn.Module):
         self,
         query: Tensor,
         memory: AttentionMemory,
-        position: int = 0,
+        positions: Tensor | None = None,
         coverage: Tensor | None = None,
         project: Project = plain_project,
     ) -> AttentionOutput:
-        """Return the summary as context [B, 1, D]; there are no weights over the source."""
-        return AttentionOutput(memory.values, None)
+        """Return the summary as context [B, T, D]; there are no weights over the source."""
+        return AttentionOutput(memory.values.expand(-1, query.size(1), -1), None)
 
 
 @dataclass(kw_only=True)

@@ -41,7 +41,7 @@ class RecurrentMultiHeadAttention(Attention):
         assert coverage is None
         return self.heads.scores(self.heads.queries(query), keys)
 
-    def context(self, weights: Tensor, values: Tensor) -> Tensor:
+    def context(self, weights: Tensor, values: Tensor, project: Project = plain_project) -> Tensor:
         """Average each head's values and project them -> [B, T, query_size]."""
         return self.heads.context(weights, values)
 

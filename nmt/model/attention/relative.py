@@ -1,12 +1,11 @@
 """Positions that act inside self-attention; each scheme has a file of its own.
 
-Legend: B batch, H heads, T queries, S keys, K head size. Queries are the last T of S positions.
+Legend: B batch, H heads, T queries, S keys, K head size.
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 
@@ -32,22 +31,21 @@ class RelativeScheme(nn.Module, ABC):
     """Provides the positions for all self-attention layers of a stack."""
 
     @abstractmethod
-    def forward(self, start: int, length: int, device: torch.device) -> RelativePositions:
-        """Describe ``length`` new positions from ``start`` on, and their distances to all keys."""
+    def forward(self, queries: Tensor, keys: Tensor) -> RelativePositions:
+        """Describe queries at target positions [T], and their distances to keys at positions [S].
+
+        In search all beams are at one position, T = 1, and several keys have the same position.
+        """
 
 
 class NoRelativePositions(RelativeScheme):
     """For models with absolute positions, or none."""
 
-    def forward(self, start: int, length: int, device: torch.device) -> RelativePositions:
+    def forward(self, queries: Tensor, keys: Tensor) -> RelativePositions:
         """Return `NO_POSITIONS`."""
         return NO_POSITIONS
 
 
-def key_distances(start: int, length: int, device: torch.device) -> Tensor:
-    """Return key minus query position, [T, S], of the last ``length`` = T of S positions.
-
-    S is ``start + length``.
-    """
-    keys = torch.arange(start + length, device=device)
-    return keys[None, :] - keys[start:, None]
+def key_distances(queries: Tensor, keys: Tensor) -> Tensor:
+    """Return key minus query position, [T, S], of queries [T] and keys [S]."""
+    return keys[None, :] - queries[:, None]

@@ -24,9 +24,9 @@ class Rotary(RelativeScheme):
         steps = torch.arange(0, head_size, 2) / head_size
         self.register_buffer("rates", ROTARY_BASE**-steps, persistent=False)
 
-    def forward(self, start: int, length: int, device: torch.device) -> RelativePositions:
-        """Return cosines and sines of the new positions, each [T, K / 2]."""
-        angles = torch.arange(start, start + length, device=device)[:, None] * self.rates
+    def forward(self, queries: Tensor, keys: Tensor) -> RelativePositions:
+        """Return cosines and sines of the queries' positions, each [T, K / 2]."""
+        angles = queries[:, None] * self.rates
         return RelativePositions(rotation=(angles.cos(), angles.sin()))
 
 

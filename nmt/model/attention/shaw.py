@@ -25,9 +25,9 @@ SHAW_DISTANCE = 16
 class ShawDistances(RelativeScheme):
     """Clipped distances, for `ShawAttention` in every layer."""
 
-    def forward(self, start: int, length: int, device: torch.device) -> RelativePositions:
+    def forward(self, queries: Tensor, keys: Tensor) -> RelativePositions:
         """Return clip(key - query, -k, k) + k (section 3.2), [T, S]."""
-        distances = key_distances(start, length, device).clamp(-SHAW_DISTANCE, SHAW_DISTANCE)
+        distances = key_distances(queries, keys).clamp(-SHAW_DISTANCE, SHAW_DISTANCE)
         return RelativePositions(distances=distances + SHAW_DISTANCE)
 
 

@@ -25,9 +25,9 @@ class T5Bias(RelativeScheme):
         self.causal = causal
         self.bias_table = nn.Parameter(torch.zeros(T5_BUCKETS, num_heads))
 
-    def forward(self, start: int, length: int, device: torch.device) -> RelativePositions:
+    def forward(self, queries: Tensor, keys: Tensor) -> RelativePositions:
         """Return the bias [H, T, S]."""
-        buckets = self._buckets(key_distances(start, length, device))
+        buckets = self._buckets(key_distances(queries, keys))
         return RelativePositions(bias=self.bias_table[buckets].permute(2, 0, 1))
 
     def _buckets(self, distances: Tensor) -> Tensor:

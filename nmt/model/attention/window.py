@@ -34,17 +34,20 @@ class Window(nn.Module, ABC):
         self.size = size
 
     @abstractmethod
-    def centres(self, query: Tensor, lengths: Tensor, position: int) -> Tensor:
-        """Return p_t [B, T] of queries [B, T, Q], the first of them at target ``position``.
+    def centres(self, query: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
+        """Return p_t, [B, T] or broadcastable to it, of queries [B, T, Q] at target ``positions``.
 
-        Positions are counted from 0. ``lengths`` [B] are the numbers of source positions that may
-        be attended to, EOS included; they are the first ones of a sentence.
+        Positions, [T], or [1] if all are the same, are counted from 0. ``lengths`` [B] are the
+        numbers of source positions that may be attended to, EOS included; they are the first ones
+        of a sentence.
         """
 
-    def offsets(self, query: Tensor, lengths: Tensor, source_length: int, position: int) -> Tensor:
-        """Return s - p_t of all source positions s, [B, T, S]."""
+    def offsets(
+        self, query: Tensor, lengths: Tensor, source_length: int, positions: Tensor
+    ) -> Tensor:
+        """Return s - p_t of all source positions s, [B, T, S] or broadcastable to it."""
         sources = torch.arange(source_length, device=query.device)
-        return sources - self.centres(query, lengths, position)[:, :, None]
+        return sources - self.centres(query, lengths, positions)[:, :, None]
 
 
 class MonotonicWindow(Window):
@@ -56,10 +59,9 @@ class MonotonicWindow(Window):
 
     has_gaussian = False
 
-    def centres(self, query: Tensor, lengths: Tensor, position: int) -> Tensor:
+    def centres(self, query: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
         """Return min(t, length - 1)."""
-        steps = torch.arange(position, position + query.size(1), device=query.device)
-        return torch.minimum(steps[None, :], lengths[:, None] - 1)
+        return torch.minimum(positions[None, :], lengths[:, None] - 1)
 
 
 class PredictiveWindow(Window):
@@ -77,7 +79,7 @@ class PredictiveWindow(Window):
         self.centre_projection = nn.Linear(query_size, query_size, bias=False)
         self.centre_vector = nn.Linear(query_size, 1, bias=False)
 
-    def centres(self, query: Tensor, lengths: Tensor, position: int) -> Tensor:
+    def centres(self, query: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
         """Return S · sigmoid(v · tanh(W h_t)), which lies in (0, S)."""
         # In bfloat16 the center of a long sentence would be off by whole positions.
         with without_autocast(query):

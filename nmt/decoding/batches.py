@@ -1,0 +1,41 @@
+"""Which sentences are translated together. Sentences of similar length share a batch."""
+
+from collections.abc import Iterator, Sequence
+
+from nmt.config.schema import DEFAULT_BATCH_SIZE, DecodingConfig
+
+AUTOMATIC_TOKENS = 40_960
+"""On a GPU, source pieces of a batch, pads included, times the hypotheses of each sentence: a few
+thousand rows fill the device, and their logits and keys fit in a few gigabytes."""
+
+LENGTH_MULTIPLE, SIZE_MULTIPLE = 8, 8
+"""Lengths count as multiples of the first, and sizes are multiples of the second: few shapes."""
+
+
+def batch_tokens(decoding: DecodingConfig, hypotheses: int, *, on_gpu: bool) -> int | None:
+    """Return the source pieces of a batch; None: a batch has ``decoding.batch_size`` sentences."""
+    if decoding.batch_tokens is not None:
+        return decoding.batch_tokens
+    if not on_gpu or decoding.batch_size != DEFAULT_BATCH_SIZE:
+        return None
+    return max(1, AUTOMATIC_TOKENS // hypotheses)
+
+
+def search_batches(lengths: Sequence[int], size: int, tokens: int | None) -> Iterator[list[int]]:
+    """Yield the indices of the sentences of each batch, the longest sentences first.
+
+    Args:
+        lengths: Pieces of each sentence, EOS included. One of length 1 is blank and in no batch.
+        size: Sentences of a batch.
+        tokens: Source pieces of a batch, pads included; it replaces ``size``. None: there is none.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i], reverse=True)
+    order = [i for i in order if lengths[i] > 1]
+    start = 0
+    while start < len(order):
+        if tokens is not None:
+            longest = -(-lengths[order[start]] // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
+            size = max(1, tokens // longest)
+            size -= size % SIZE_MULTIPLE if size > SIZE_MULTIPLE else 0
+        yield order[start : start + size]
+        start += size

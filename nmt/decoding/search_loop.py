@@ -1,0 +1,249 @@
+"""The loop that beam search and sampling share: step by step until every sentence is done.
+
+On a CPU every step has the sentences and the pieces so far, and no others. On a GPU the shapes stay
+the same for many steps, the host seldom reads whether sentences are done, and the step can be
+captured as a graph.
+
+Legend: A sentences in the search, N beams, B sentences of the batch, V vocabulary, S source length.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nmt.config.schema import DecodingConfig
+from nmt.decoding.history import History, Path, WeightsHistory
+from nmt.decoding.hypothesis import Hypothesis
+from nmt.decoding.repeated_step import Graphs, RepeatedStep
+from nmt.kernels import dispatch
+from nmt.model.interfaces import DecoderState, EncoderOutput
+from nmt.model.seq2seq import TranslationModel
+from nmt.text.special_tokens import EOS, PAD
+
+STEPS_PER_READ = 4
+"""On a GPU, steps between two moments at which the host reads which sentences are done."""
+
+FIRST_ROOM = 32
+"""On a GPU, target pieces for which there is room at first; a full room is doubled."""
+
+SOURCE_MULTIPLE, SENTENCE_MULTIPLE = 8, 8
+"""On a GPU, source lengths and sentences of a batch are padded to multiples of these: there are few
+shapes, and masks are aligned as memory-efficient attention needs them."""
+
+DROPPED_SHARE = 1 / 8
+"""On a CPU, sentences that are done are dropped once they are this share: dropping copies all keys
+and values, and not dropping computes steps that nobody needs."""
+
+KEPT_SHARE, FEWEST_SENTENCES = 4, 32
+"""On a GPU, three of four sentences are dropped when so many are done, but not below a number: a
+step of fewer rows is hardly faster, and a new shape costs a new graph."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A batch of sentences to translate.
+
+    Attributes:
+        ids: [B, S] piece ids, EOS included.
+        mask: [B, S] bool, True at real pieces.
+        lengths: Number of real pieces of each sentence.
+        limits: [B], the greatest number of target pieces, EOS included, on the CPU.
+        steps: The greatest number of steps.
+        fixed: Whether the steps have fixed shapes. Then there may be sentences of only EOS at the
+            end, beyond those of ``lengths``.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    lengths: list[int]
+    limits: Tensor
+    steps: int
+    fixed: bool
+
+    @classmethod
+    def of(cls, ids: Tensor, mask: Tensor, options: DecodingConfig, *, plain: bool) -> "Source":
+        """Count the pieces, which the host reads once; pad the batch if shapes are to be fixed."""
+        lengths = mask.sum(1).cpu()
+        limits = (lengths * options.max_length_ratio).long() + options.max_length_extra
+        fixed = dispatch.repeats_shapes(ids) and not plain
+        if fixed:
+            rows, columns = -len(ids) % SENTENCE_MULTIPLE, -ids.size(1) % SOURCE_MULTIPLE
+            ids = functional.pad(ids, (0, columns, 0, rows), value=PAD)
+            mask = functional.pad(mask, (0, columns, 0, rows), value=False)
+            ids[len(lengths) :, 0] = EOS
+            mask[len(lengths) :, 0] = True
+        return cls(ids, mask, lengths.tolist(), limits, int(limits.max()), fixed)
+
+    @property
+    def padding(self) -> int:
+        """Number of sentences that were added."""
+        return len(self.ids) - len(self.lengths)
+
+    def encode(self, model: TranslationModel) -> EncoderOutput:
+        """Encode the sentences; an encoder that needs their lengths has them on the CPU."""
+        lengths = torch.tensor(self.lengths + [1] * self.padding)
+        return model.encode(self.ids, self.mask, lengths)
+
+    def padded_limits(self) -> Tensor:
+        """Return the limits on the device; those of added sentences are 0."""
+        return functional.pad(self.limits, (0, self.padding)).to(self.ids.device)
+
+
+@dataclass(frozen=True)
+class Live(ABC):
+    """The hypotheses of the sentences that are in the search.
+
+    Attributes:
+        decoder: The decoder's state.
+        pieces: [A, N], the last piece of each hypothesis.
+        log_probs: [A, N], of all its pieces.
+        done: [A] bool; a sentence that is done records nothing more.
+        limits: [A], the greatest number of pieces, EOS included.
+        sentences: [A], the index of each sentence in the batch.
+        step: [1], the number of steps so far.
+        history: What every step chose.
+    """
+
+    decoder: DecoderState
+    pieces: Tensor
+    log_probs: Tensor
+    done: Tensor
+    limits: Tensor
+    sentences: Tensor
+    step: Tensor
+    history: History
+
+    @abstractmethod
+    def choose(self, logits: Tensor) -> Self:
+        """Extend the hypotheses by the logits [A · N, V] of a step, and record the choices.
+
+        Everything happens on the device, and all shapes follow from those of the arguments.
+        """
+
+    def select(self, kept: Tensor) -> Self:
+        """Return only the sentences at these places [R]."""
+        return replace(
+            self,
+            decoder=self.decoder.select(kept),
+            pieces=self.pieces[kept],
+            log_probs=self.log_probs[kept],
+            done=self.done[kept],
+            limits=self.limits[kept],
+            sentences=self.sentences[kept],
+        )
+
+    @property
+    def at_limit(self) -> Tensor:
+        """Return which sentences write their last piece in this step, [A] bool."""
+        return self.limits <= self.step + 1
+
+
+@dataclass
+class Loop:
+    """Runs the steps of one batch.
+
+    Attributes:
+        model: The model, in evaluation mode.
+        source: The batch.
+        weights: Where attention weights are added; None: they are not requested.
+        graphs: Captures the steps of fixed shapes; None: they are not captured.
+    """
+
+    model: TranslationModel
+    source: Source
+    weights: WeightsHistory | None = None
+    graphs: Graphs | None = None
+
+    def run(self, live: Live) -> list[list[Path]]:
+        """Step until all are done; return the paths of each row of the batch, without padding."""
+        steps = self._run_fixed(live) if self.source.fixed else self._run_exact(live)
+        rows = len(live.sentences) // len(self.source.ids)  # per sentence of the batch
+        return live.history.read(steps)[: rows * len(self.source.lengths)]
+
+    def hypotheses(
+        self, paths: Sequence[Sequence[Path]], alpha: float, count: int = 1
+    ) -> list[list[Hypothesis]]:
+        """Return the hypotheses of paths, with their scores and attention weights.
+
+        Args:
+            paths: Those that `run` returned.
+            alpha: Strength of the length penalty.
+            count: Number of adjacent rows that belong to one sentence of the batch.
+        """
+        return [
+            [path.hypothesis(alpha, self._weights(row, path, count)) for path in found]
+            for row, found in enumerate(paths)
+        ]
+
+    def _weights(self, row: int, path: Path, count: int) -> Tensor | None:
+        if self.weights is None:
+            return None
+        return self.weights.of(row, path, self.source.lengths[row // count])
+
+    def _step(self, live: Live) -> Live:
+        logits, _, decoder = self.model.step(
+            live.pieces.flatten(), live.decoder, need_weights=False
+        )
+        return replace(live, decoder=decoder).choose(logits)
+
+    def _run_exact(self, live: Live) -> int:
+        """Run steps on the sentences that are not done; return the number of steps."""
+        sentences = live.sentences.tolist()
+        need_weights = self.weights is not None
+        for number in range(1, self.source.steps + 1):
+            logits, weights, decoder = self.model.step(
+                live.pieces.flatten(), live.decoder, need_weights=need_weights
+            )
+            if self.weights is not None:
+                self.weights.add(weights, sentences)
+            live = replace(live, decoder=decoder).choose(logits)
+            done = live.done.tolist()
+            kept = [place for place, is_done in enumerate(done) if not is_done]
+            if not kept:
+                return number
+            if len(done) - len(kept) >= DROPPED_SHARE * len(done):
+                sentences = [sentences[place] for place in kept]
+                live = live.select(torch.tensor(kept, device=live.done.device))
+        return self.source.steps
+
+    def _run_fixed(self, live: Live) -> int:
+        """Run steps of fixed shapes; return their number.
+
+        The first step has one row per sentence, the others N.
+        """
+        live, number, room = self._step(live), 1, 0
+        repeated: RepeatedStep[Live] | None = None
+        while number < self.source.steps:
+            if number >= room:
+                room = max(FIRST_ROOM, 2 * room)
+                decoder = live.decoder.reserve(room)
+                if decoder is not live.decoder:
+                    live, repeated = replace(live, decoder=decoder), None
+            if repeated is None:
+                repeated = RepeatedStep(self._step, live, self.graphs)
+            count = min(STEPS_PER_READ, self.source.steps - number, room - number)
+            for _ in range(count):
+                repeated()
+            live, number = repeated.state, number + count
+            done = live.done.tolist()
+            if all(done):
+                break
+            kept = _kept_in_blocks(done)
+            if len(kept) < len(done):
+                live, repeated = live.select(torch.tensor(kept, device=live.done.device)), None
+        return number
+
+
+def _kept_in_blocks(done: Sequence[bool]) -> list[int]:
+    """Return the places that stay: all, or a fourth as often as the sentences not done allow."""
+    size, active = len(done), len(done) - sum(done)
+    while active * KEPT_SHARE <= size and size // KEPT_SHARE >= FEWEST_SENTENCES:
+        size = -(-size // KEPT_SHARE)
+    if size == len(done):
+        return list(range(size))
+    return sorted(sorted(range(len(done)), key=done.__getitem__)[:size])

@@ -1,0 +1,52 @@
+"""Elementwise operations on lists of tensors, each in one kernel or a few where torch has them."""
+
+from collections.abc import Iterable, Sequence
+
+from torch import Tensor
+
+from nmt.kernels import dispatch
+
+
+def multiply_all_(tensors: Iterable[Tensor], factor: float | Tensor) -> None:
+    """Multiply tensors by a factor in place, by one kernel for all of them where torch has it."""
+    tensors = list(tensors)
+    if dispatch.foreach_multiply_ is not None:
+        dispatch.foreach_multiply_(tensors, factor)
+        return
+    for tensor in tensors:
+        tensor.mul_(factor)
+
+
+def lerp_all_(tensors: Iterable[Tensor], ends: Iterable[Tensor], weight: float | Tensor) -> None:
+    """Compute x += weight · (end - x) in place for each tensor; a tensor as weight is a scalar."""
+    tensors, ends = list(tensors), list(ends)
+    if isinstance(weight, Tensor) and not all(map(dispatch.on_cpu, tensors)):
+        _lerp_by_steps_(tensors, ends, weight)
+        return
+    if dispatch.foreach_lerp_ is not None:
+        weights = [weight] * len(tensors) if isinstance(weight, Tensor) else weight
+        dispatch.foreach_lerp_(tensors, ends, weights)
+        return
+    for tensor, end in zip(tensors, ends, strict=True):
+        tensor.lerp_(end, weight)
+
+
+def _lerp_by_steps_(tensors: list[Tensor], ends: list[Tensor], weight: Tensor) -> None:
+    """Do the same in three launches; given a tensor, torch's own function has one per tensor."""
+    subtract, add_ = dispatch.foreach_sub, dispatch.foreach_add_
+    if subtract is None or add_ is None:
+        for tensor, end in zip(tensors, ends, strict=True):
+            tensor.lerp_(end, weight)
+        return
+    differences = subtract(ends, tensors)
+    multiply_all_(differences, weight)
+    add_(tensors, differences)
+
+
+def copy_all_(tensors: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    """Copy each source to a tensor of its shape, and of any dtype."""
+    if dispatch.foreach_copy_ is not None and len(tensors):
+        dispatch.foreach_copy_(list(tensors), list(sources))
+        return
+    for tensor, source in zip(tensors, sources, strict=True):
+        tensor.copy_(source)

@@ -1,0 +1,73 @@
+"""The weights of linear layers in the dtype of their products, cast together.
+
+Autocast casts each weight where it is first read, and its gradient where that arrives: four
+launches for each layer with a bias. Here one operation casts all weights before a pass and another
+one all gradients after it. The numbers are those of autocast.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from nmt.kernels import dispatch
+from nmt.kernels.dispatch import KernelPath
+from nmt.kernels.tensor_lists import copy_all_
+
+
+class WeightCasts:
+    """Casts the weights and biases of some linear layers for the length of a forward pass."""
+
+    def __init__(self, layers: Iterable[nn.Linear]) -> None:
+        """Take the layers; a parameter that another kind of layer also reads must not be cast."""
+        self._places = [
+            (layer, name) for layer in layers for name, _ in layer.named_parameters(recurse=False)
+        ]
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Replace the layers' weights inside the block; enter it under autocast.
+
+        Backward passes may run after the block. Where autocast is off, and on a CPU, nothing is
+        replaced.
+        """
+        parameters = [getattr(layer, name) for layer, name in self._places]
+        if not parameters or dispatch.weight_casts_path(parameters[0]) is KernelPath.PLAIN:
+            yield
+            return
+        dtype = dispatch.product_dtype(parameters[0])
+        casts = _CastTogether.apply(dtype, *parameters)  # type: ignore[no-untyped-call]
+        for (layer, name), cast in zip(self._places, casts, strict=True):
+            vars(layer)[name] = cast  # an attribute of the object hides the parameter of that name
+        try:
+            yield
+        finally:
+            for layer, name in self._places:
+                del vars(layer)[name]
+
+
+class _CastTogether(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, dtype: torch.dtype, *weights: Tensor) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)  # a layer that did not run has no gradient
+        ctx.dtypes = [weight.dtype for weight in weights]
+        return tuple(_cast(weights, [dtype] * len(weights)))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        known = [index for index, grad in enumerate(grads) if grad is not None]
+        present = [grad for grad in grads if grad is not None]
+        results: list[Tensor | None] = [None] * len(grads)
+        for index, cast in zip(known, _cast(present, [ctx.dtypes[i] for i in known]), strict=True):
+            results[index] = cast
+        return None, *results
+
+
+def _cast(tensors: Sequence[Tensor], dtypes: Sequence[torch.dtype]) -> list[Tensor]:
+    casts = [torch.empty_like(t, dtype=dtype) for t, dtype in zip(tensors, dtypes, strict=True)]
+    copy_all_(casts, tensors)
+    return casts

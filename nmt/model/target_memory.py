@@ -1,0 +1,249 @@
+"""Keys and values of target pieces in search, which are appended once and never moved.
+
+The beams of a sentence share one buffer. A step writes the keys and values of its hypotheses into
+the next slot, one place per beam. When search reorders the beams, only an additive mask follows. It
+marks the places of each slot that belong to the past of a hypothesis.
+
+Legend: A sentences, N beams of each, P slots, one per step, W places of a slot, at least N, G heads
+of keys and values, K head size.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nmt.model.attention.memory import AttentionMemory
+from nmt.model.beams import parent_rows
+
+FIRST_SLOTS = 16
+"""Slots of a new buffer; a full one is replaced by one of twice as many."""
+
+Buffers = tuple[Tensor, ...]  # keys and values of each layer in turn, [A, G, P, W, K]
+
+
+@dataclass(frozen=True)
+class TargetMemory(ABC):
+    """Keys and values of all layers for the self-attention of a step.
+
+    Attributes:
+        buffers: Keys, then values, of each layer, [A, G, P, W, K]; 0 where nothing was written.
+        own: [N, W], the part of the mask that lets each hypothesis attend to its own new piece.
+        places: [P · W], the target position of each place.
+        position: [1], the number of pieces so far, which is the slot of the next one.
+    """
+
+    buffers: Buffers
+    own: Tensor
+    places: Tensor
+    position: Tensor
+
+    @property
+    def slots(self) -> int:
+        """P: there is no room for more pieces."""
+        return self.buffers[0].size(2)
+
+    @property
+    @abstractmethod
+    def key_places(self) -> Tensor:
+        """The target position of each place that a step attends to; call it after `open`."""
+
+    @abstractmethod
+    def open(self) -> Self:
+        """Return the memory with a slot for the next piece, which `write` fills layer by layer."""
+
+    def close(self) -> Self:
+        """Return the memory after all layers have written."""
+        return replace(self, position=self.position + 1)
+
+    @abstractmethod
+    def write(self, layer: int, memory: AttentionMemory) -> AttentionMemory:
+        """Write a layer's new keys and values [A, G, N, K], and return all that N queries may see.
+
+        Its keys and values are [A, G, P · W, K], and its mask is [A, 1, N, P · W].
+        """
+
+    @abstractmethod
+    def select(self, sentences: Tensor) -> Self:
+        """Return the memory of the sentences [R]."""
+
+    @abstractmethod
+    def reorder(self, parents: Tensor) -> Self:
+        """Return the memory of the beams ``parents`` [A, N] of each sentence."""
+
+    @abstractmethod
+    def reserve(self, steps: int) -> "FixedMemory":
+        """Return a memory of fixed shapes with ``steps`` slots, filled as this one is."""
+
+
+@dataclass(frozen=True)
+class GrowingMemory(TargetMemory):
+    """A memory whose steps attend to the slots so far; it grows.
+
+    Attributes:
+        filled: Number of pieces so far, the open slot's included.
+        seen: [A, N, P', W], the mask of the first P' slots, 0 and -inf; None: with one place per
+            slot, everything is seen.
+        written: The number of slots written, shared by all memories with the same buffers. A memory
+            with fewer pieces than that is continued a second time, and then copies its buffers.
+    """
+
+    filled: int
+    seen: Tensor | None
+    written: list[int] = field(compare=False)
+
+    @classmethod
+    def of(cls, source: Sequence[AttentionMemory], position: Tensor) -> "GrowingMemory":
+        """Return the empty memory of a decoder whose layers have these source memories."""
+        like = source[0].keys
+        batch, heads, _, size = like.shape
+        shape = batch, heads, FIRST_SLOTS, 1, size
+        buffers = tuple(like.new_zeros(shape) for _ in range(2 * len(source)))
+        places = torch.arange(FIRST_SLOTS, device=like.device)
+        return cls(buffers, _own(like, 1, 1), places, position, 0, None, [0])
+
+    @property
+    def key_places(self) -> Tensor:
+        """The positions of the slots so far, [P' · W]."""
+        return self.places[: self.filled * self.own.size(1)]
+
+    def open(self) -> "GrowingMemory":
+        """Return the memory with one more slot, in new buffers if these are full or continued."""
+        memory, filled = self, self.filled + 1
+        if self.filled == self.slots:
+            memory = self._with_shape(2 * self.slots, self.own.size(1))
+        elif self.written[0] > self.filled:
+            memory = self._with_shape(self.slots, self.own.size(1))
+        memory.written[0] = filled
+        seen = self.seen
+        if seen is not None:
+            seen = torch.cat([seen, self.own[:, None].expand(len(seen), -1, 1, -1)], dim=2)
+        return replace(memory, filled=filled, seen=seen)
+
+    def write(self, layer: int, memory: AttentionMemory) -> AttentionMemory:
+        """Write keys and values into the newest slot; see `TargetMemory.write`."""
+        slot, end = self.filled - 1, self.filled * self.own.size(1)
+        keys, values = self.buffers[2 * layer :][:2]
+        keys[:, :, slot, : memory.keys.size(2)] = memory.keys
+        values[:, :, slot, : memory.keys.size(2)] = memory.values
+        return AttentionMemory(
+            keys.flatten(2, 3)[:, :, :end],
+            values.flatten(2, 3)[:, :, :end],
+            None if self.seen is None else self.seen.flatten(2)[:, None],
+        )
+
+    def select(self, sentences: Tensor) -> "GrowingMemory":
+        """Return the memory of the sentences [R], in new buffers."""
+        buffers = tuple(buffer.index_select(0, sentences) for buffer in self.buffers)
+        seen = None if self.seen is None else self.seen.index_select(0, sentences)
+        return replace(self, buffers=buffers, seen=seen, written=[self.filled])
+
+    def reorder(self, parents: Tensor) -> "GrowingMemory":
+        """Return the memory of the beams ``parents`` [A, N]; more beams need wider slots."""
+        beams, width = parents.size(1), self.own.size(1)
+        if beams == width == 1:
+            return self
+        memory = self if beams <= width else self._with_shape(self.slots, beams)
+        seen = _reordered(self._seen(), parents)
+        seen = functional.pad(seen, (0, memory.own.size(1) - width), value=float("-inf"))
+        own = memory.own if len(memory.own) == beams else _own(self.own, beams, seen.size(3))
+        return replace(memory, seen=seen, own=own)
+
+    def reserve(self, steps: int) -> "FixedMemory":
+        """Return a memory of fixed shapes with ``steps`` slots, filled as this one is."""
+        memory = self._with_shape(steps, self.own.size(1))
+        seen = self._seen()
+        seen = functional.pad(seen, (0, 0, 0, steps - self.filled), value=float("-inf"))
+        return FixedMemory(memory.buffers, self.own, memory.places, self.position, seen)
+
+    def _seen(self) -> Tensor:
+        """Return the mask, [A, N, P', W]."""
+        if self.seen is not None:
+            return self.seen
+        return self.own.new_zeros(len(self.buffers[0]), 1, self.filled, 1)
+
+    def _with_shape(self, slots: int, width: int) -> "GrowingMemory":
+        buffers = _copied(self.buffers, self.filled, slots, width)
+        places = torch.arange(slots, device=self.places.device).repeat_interleave(width)
+        own = functional.pad(self.own, (0, width - self.own.size(1)), value=float("-inf"))
+        return replace(self, buffers=buffers, places=places, own=own, written=[self.filled])
+
+
+@dataclass(frozen=True)
+class FixedMemory(TargetMemory):
+    """A memory whose steps attend to all P slots; the mask excludes those without a piece.
+
+    A step writes into the buffers at the slot that ``position``, a value on the device, names.
+
+    Attributes:
+        seen: [A, N, P, W], the mask, 0 and -inf.
+    """
+
+    seen: Tensor
+
+    @property
+    def key_places(self) -> Tensor:
+        """The positions of all slots, [P · W]."""
+        return self.places
+
+    def open(self) -> "FixedMemory":
+        """Return the memory whose mask includes the next slot."""
+        batch, beams, _, width = self.seen.shape
+        own = self.own[None, :, None].expand(batch, beams, 1, width)
+        seen = self.seen.index_copy(2, self.position, own)
+        return replace(self, seen=seen)
+
+    def write(self, layer: int, memory: AttentionMemory) -> AttentionMemory:
+        """Write keys and values into the newest slot; see `TargetMemory.write`."""
+        keys, values = self.buffers[2 * layer :][:2]
+        keys.index_copy_(2, self.position, memory.keys[:, :, None])
+        values.index_copy_(2, self.position, memory.values[:, :, None])
+        return AttentionMemory(
+            keys.flatten(2, 3), values.flatten(2, 3), self.seen.flatten(2)[:, None]
+        )
+
+    def select(self, sentences: Tensor) -> "FixedMemory":
+        """Return the memory of the sentences [R]."""
+        buffers = tuple(buffer.index_select(0, sentences) for buffer in self.buffers)
+        return replace(self, buffers=buffers, seen=self.seen.index_select(0, sentences))
+
+    def reorder(self, parents: Tensor) -> "FixedMemory":
+        """Return the memory of the beams ``parents`` [A, N], as many as before."""
+        if parents.size(1) == 1:
+            return self
+        return replace(self, seen=_reordered(self.seen, parents))
+
+    def reserve(self, steps: int) -> "FixedMemory":
+        """Return a memory with ``steps`` slots, at least as many as there are."""
+        width = self.own.size(1)
+        places = torch.arange(steps, device=self.places.device).repeat_interleave(width)
+        more = (0, 0, 0, steps - self.slots)
+        seen = functional.pad(self.seen, more, value=float("-inf"))
+        buffers = _copied(self.buffers, self.slots, steps, width)
+        return replace(self, buffers=buffers, places=places, seen=seen)
+
+
+def _own(like: Tensor, beams: int, width: int) -> Tensor:
+    """Return [N, W], 0 on the diagonal and -inf elsewhere."""
+    return like.new_full((beams, width), float("-inf")).fill_diagonal_(0.0)
+
+
+def _reordered(seen: Tensor, parents: Tensor) -> Tensor:
+    """Return the masks [A, N, P, W] of the beams ``parents`` [A, N]."""
+    rows = seen.flatten(0, 1).index_select(0, parent_rows(parents, seen.size(1)))
+    return rows.unflatten(0, parents.shape)
+
+
+def _copied(buffers: Buffers, filled: int, slots: int, width: int) -> Buffers:
+    """Return buffers of these sizes with the first ``filled`` slots of others."""
+    copies = []
+    for buffer in buffers:
+        batch, heads, _, places, size = buffer.shape
+        copy = buffer.new_zeros(batch, heads, slots, width, size)
+        copy[:, :, :filled, :places] = buffer[:, :, :filled]
+        copies.append(copy)
+    return tuple(copies)
