@@ -8,7 +8,7 @@ from nmt.errors import UserError
 
 Link = tuple[int, int]
 
-LEAST_PAIRS = 10  # with links; so many pairs without a link of their first word are unlikely
+LEAST_PAIRS = 10  # with links; it is unlikely that none of them links a first word
 SUBTRACT_ONE = "subtract 1, e.g. with: perl -pe 's/\\d+/$&-1/ge' FILE"
 
 _LINK = re.compile(r"(\d+)([-p?])(\d+)")

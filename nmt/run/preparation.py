@@ -54,20 +54,6 @@ def prepare_corpus(
         f"{len(corpus.train):,} training pairs, {len(corpus.text.valid):,} validation, "
         f"{tested:,} test"
     )
-    held_out = held_out_of(data)
-    if held_out is not None:
-        parts = [
-            f"{len(text):,} {name}"
-            for name, size, text in (
-                ("validation", held_out.valid, corpus.text.valid),
-                ("test", held_out.test, corpus.text.test),
-            )
-            if size is not None and text is not None
-        ]
-        console(
-            f"{' and '.join(parts)} pairs are held out from the training text "
-            f"(data.split_seed={held_out.seed}); no sentence is in two parts"
-        )
     console(
         f"tokenizer {config.tokenizer.model or config.tokenizer.name}, "
         f"{len(tokenizers.source):,} pieces"
@@ -75,11 +61,29 @@ def prepare_corpus(
         f"{'found prepared' if corpus.from_cache else 'prepared'} "
         f"in {time.monotonic() - began:.1f} s"
     )
-    for line in _split_tags(config, corpus):
+    for line in (*_held_out(config, corpus), *_split_tags(config, corpus)):
         console(line)
     if config.training.batch_tokens:  # auto is resolved later, by measuring
         console(_cost(config, corpus))
     return corpus
+
+
+def _held_out(config: Config, corpus: PreparedCorpus) -> Iterator[str]:
+    """Yield how many pairs validation and test take from the training text."""
+    held_out = held_out_of(config.data)
+    if held_out is None:
+        return
+    sizes = {"validation": held_out.valid, "test": held_out.test}
+    texts = {"validation": corpus.text.valid, "test": corpus.text.test}
+    parts = [
+        f"{len(text):,} {name}"
+        for name, text in texts.items()
+        if text is not None and sizes[name] is not None
+    ]
+    yield (
+        f"{' and '.join(parts)} pairs are held out from the training text "
+        f"(data.split_seed={held_out.seed}); no sentence is in two parts"
+    )
 
 
 def _check_models(tokenizer: TokenizerConfig) -> None:
