@@ -105,9 +105,9 @@ def _source(key: str, source: SourceConfig, data: DataConfig) -> Iterator[str]:
     if len(kinds) != 1:
         found = f"both {' and '.join(kinds)}: keep" if kinds else "no text: give"
         ways = f"{key}.source with {key}.target, {key}.path, {key}.dataset"
-        ways += f", or {key}=split for a part of the training text" * (key in _SPLIT_OFF)
         none = ", or data.test=null" if key == "data.test" and not kinds else ""
-        yield f"{key} has {found} one of {ways}{none}"
+        part = f", or {key}=split for a part of the training text" if key in _SPLIT_OFF else ""
+        yield f"{key} has {found} one of {ways}{none}{part}"
         return
     for side, other in (("source", "target"), ("target", "source")):
         if kinds == ["source and target"] and getattr(source, side) is None:
