@@ -20,9 +20,9 @@ from nmt.config.doubtful_settings import doubtful_settings
 from nmt.config.schema import Config
 from nmt.config.training_settings import Precision
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.loader_process import Samplers
 from nmt.data.prepared_corpus import PreparedCorpus
 from nmt.decoding.translator import Translator
+from nmt.evaluation.metrics import bleu_tokenizer
 from nmt.evaluation.validation import ValidationReport, evaluate_model
 from nmt.kernels import dispatch
 from nmt.model.build import build_model
@@ -41,7 +41,7 @@ from nmt.run.preparation import prepare_corpus
 from nmt.run.run_checkpoints import RunCheckpoints, explained_state
 from nmt.run.run_summary import count_parameters, dtype_name, model_name, run_summary
 from nmt.run.same_text import check_same_text, text_fingerprint
-from nmt.text.subword_sampling import SubwordSampler
+from nmt.text.subword_sampling import subword_samplers
 from nmt.training.bad_batches import BadBatches
 from nmt.training.batch_shapes import pick_batch_shapes
 from nmt.training.objective import AuxiliaryTargets
@@ -208,6 +208,7 @@ def prepare(
     runtime.set_threads(training.threads)
     dispatch.set_kernels(training.kernels)
     runtime.set_cuda_numerics(tf32=training.tf32, deterministic=training.deterministic)
+    bleu_tokenizer(config.data.target_language, training.bleu_tokenizer)  # refused before any work
     device = runtime.pick_device(training.device)
     precision = runtime.pick_precision(training.precision, device)
     if not training.dry_run:
@@ -341,8 +342,9 @@ def _detached_trainer(
 
 
 def _trainer(prepared: PreparedRun, built: BuiltModel, services: TrainerServices) -> Trainer:
-    train, config, samplers = prepared.corpus.train, prepared.settled_config(), _samplers(prepared)
-    return Trainer(built.model, train, config, services, samplers, built.targets)
+    corpus, config = prepared.corpus, prepared.settled_config()
+    samplers = subword_samplers(corpus.tokenizers, config.tokenizer.sampling)
+    return Trainer(built.model, corpus.train, config, services, samplers, built.targets)
 
 
 def _validation(
@@ -354,7 +356,8 @@ def _validation(
     encoded = EncodedCorpus.encode(tokenizers, text)
     search = replace(config.decoding, beam_size=config.training.validation_beam_size)
     translator = Translator(model, tokenizers, search, prepared.precision)
-    return translator, lambda: evaluate_model(translator, text, encoded, config.logging)
+    words = bleu_tokenizer(config.data.target_language, config.training.bleu_tokenizer)
+    return translator, lambda: evaluate_model(translator, text, encoded, config.logging, words)
 
 
 def _bad_batches(prepared: PreparedRun) -> BadBatches:
@@ -380,17 +383,6 @@ def _set_batch_tokens(prepared: PreparedRun, trainer: Trainer) -> None:
     )
     trainer.set_batch_tokens(found)
     prepared.console(f"training.batch_tokens=auto: {found:,} target tokens per update")
-
-
-def _samplers(prepared: PreparedRun) -> Samplers | None:
-    """Return the subword samplers of both sides (BPE-dropout or unigram), if they are used."""
-    strength, tokenizers = prepared.config.tokenizer.sampling, prepared.corpus.tokenizers
-    if not strength:
-        return None
-    source = SubwordSampler(tokenizers.source, strength)
-    if tokenizers.joint:
-        return source, source
-    return source, SubwordSampler(tokenizers.target, strength)
 
 
 def _refuse_to_validate() -> ValidationReport:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import NoReturn
 
 from nmt.errors import UserError
+from nmt.printable import printable
 
 
 class ExitStatus(IntEnum):
@@ -27,8 +28,8 @@ class ExitStatus(IntEnum):
 
 
 def print_error(error: UserError) -> None:
-    """Print the message of an error as one line on stderr."""
-    print(f"nmt: {' '.join(str(error).split())}", file=sys.stderr)
+    """Print the message of an error as one line on stderr; control characters are escaped."""
+    print(f"nmt: {printable(' '.join(str(error).split()))}", file=sys.stderr)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """`nmt data check`: finds problems in a corpus before a training is spent on it."""
 
-import json
 import os
 import re
 import shlex
@@ -16,6 +15,7 @@ import typer
 from nmt.cli.common_options import JsonOutput
 from nmt.cli.text_streams import utf8_stream
 from nmt.errors import UserError
+from nmt.printable import printable_json
 
 _SETTING = re.compile(r"(?:data|tokenizer|training)[./][\w./]+=|tokenizer=")
 
@@ -138,7 +138,7 @@ def run_check(options: DataCheckOptions) -> int:
         _save_page(report.to_mapping(), options.html)
     out = utf8_stream(sys.stdout)
     if options.as_json:
-        print(json.dumps(report.to_mapping(), ensure_ascii=False), file=out)
+        print(printable_json(report.to_mapping()), file=out)
     else:
         out.write(report_table(report, shutil.get_terminal_size((100, 24)).columns))
     return report.exit_code

@@ -7,9 +7,17 @@ from typing import Annotated
 import typer
 
 from nmt.cli.common_options import BatchSize, BeamSize, Device, JsonOutput, LengthPenalty, Model
+from nmt.errors import UserError
 
 Source = Annotated[Path, typer.Option(help="Sentences to translate, one per line; may be .gz.")]
 Reference = Annotated[Path, typer.Option(help="Reference translations, line by line; may be .gz.")]
+BleuWords = Annotated[
+    str,
+    typer.Option(
+        help="Words of BLEU: auto (by the target language), 13a, intl, char, zh, ja-mecab, "
+        "ko-mecab, flores200."
+    ),
+]
 
 
 def evaluate(
@@ -20,16 +28,25 @@ def evaluate(
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = None,
     device: Device = "auto",
+    bleu_tokenizer: BleuWords = "auto",
     as_json: JsonOutput = False,
 ) -> None:
     """Translate a file and score it: BLEU, chrF and TER with their sacreBLEU signatures."""
+    from nmt.checkpoint import find_checkpoint, load_checkpoint
+    from nmt.config.training_settings import BleuTokenizer
     from nmt.data.text_files import read_pair
     from nmt.decoding.translator import Translator
     from nmt.evaluation import metrics
 
     sources, references = read_pair(source, reference)
-    translator = Translator.from_checkpoint(
-        model,
+    checkpoint = load_checkpoint(find_checkpoint(model))
+    if bleu_tokenizer not in list(BleuTokenizer):
+        raise UserError(
+            f"--bleu-tokenizer is {bleu_tokenizer}; choose from {', '.join(BleuTokenizer)}"
+        )
+    words = metrics.bleu_tokenizer(checkpoint.config.data.target_language, bleu_tokenizer)
+    translator = Translator.from_loaded_checkpoint(
+        checkpoint,
         device=device,
         beam_size=beam_size,
         length_penalty=length_penalty,
@@ -37,7 +54,7 @@ def evaluate(
     )
     translations = [translation.text for translation in translator.translate(sources)]
     scores = {
-        "bleu": metrics.bleu(translations, references),
+        "bleu": metrics.bleu(translations, references, words),
         "chrf": metrics.chrf(translations, references),
         "ter": metrics.ter(translations, references),
     }

@@ -19,6 +19,7 @@ from nmt.errors import UserError
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_@][A-Za-z0-9]+)*")  # BCP 47, or as in NLLB
 _LONGEST_CODE = 35  # characters (RFC 5646, section 4.4.1)
+_SPLIT_OFF = ("data.valid", "data.test")
 
 
 def check_data(data: DataConfig) -> Iterator[str]:
@@ -28,6 +29,7 @@ def check_data(data: DataConfig) -> Iterator[str]:
         yield f"data.dropped is {data.dropped}; the file's name must end in .tsv or .tsv.gz"
     yield from _splits(data)
     yield from _extra(data)
+    yield from _held_out(data)
     yield from _alignments(data)
     yield from _gold(data)
 
@@ -98,17 +100,21 @@ def _locations(source: SourceConfig) -> list[str]:
     """Return which of the three kinds of location a source gives; exactly one is right."""
     return [
         *(["source and target"] if (source.source, source.target) != (None, None) else []),
-        *(kind for kind in ("path", "dataset") if getattr(source, kind) is not None),
+        *(kind for kind in ("path", "dataset", "held_out") if getattr(source, kind) is not None),
     ]
 
 
 def _source(key: str, source: SourceConfig, data: DataConfig) -> Iterator[str]:
     kinds = _locations(source)
+    if source.held_out is not None and key not in ("data.valid", "data.test"):
+        yield f"{key}.held_out is for data.valid and data.test: remove it"
+        return
     if len(kinds) != 1:
         found = f"both {' and '.join(kinds)}: keep" if kinds else "no text: give"
         ways = f"{key}.source with {key}.target, {key}.path, {key}.dataset"
         none = ", or data.test=null" if key == "data.test" and not kinds else ""
-        yield f"{key} has {found} one of {ways}{none}"
+        part = f", or {key}=split for a part of the training text" if key in _SPLIT_OFF else ""
+        yield f"{key} has {found} one of {ways}{none}{part}"
         return
     for side, other in (("source", "target"), ("target", "source")):
         if kinds == ["source and target"] and getattr(source, side) is None:
@@ -119,6 +125,23 @@ def _source(key: str, source: SourceConfig, data: DataConfig) -> Iterator[str]:
     yield from _unused(key, source, kinds[0])
     if source.tag is not None and (not source.tag or re.search(r"\s", source.tag)):
         yield f"{key}.tag is {source.tag!r}; it must be tags without spaces, e.g. <2de>"
+
+
+def _held_out(data: DataConfig) -> Iterator[str]:
+    if not isinstance(data, FilesDataConfig):
+        return
+    held_out = [name for name in ("valid", "test") if _is_held_out(getattr(data, name))]
+    for name in SPLITS:
+        links = getattr(data.alignments, name)
+        if held_out and links is not None and name in ("train", *held_out):
+            yield (
+                f"data.alignments.{name} is {links}, one line per pair of a file, but "
+                f"data.{held_out[0]}=split divides the file: give a file of its own, or drop them"
+            )
+
+
+def _is_held_out(source: SourceConfig | None) -> bool:
+    return source is not None and source.held_out is not None
 
 
 def _format(key: str, source: SourceConfig, data: DataConfig) -> Iterator[str]:

@@ -119,6 +119,14 @@ class SourceConfig:
         "One or several tags that are put before every source sentence, e.g. <2de> or <bt>.",
         before=None,
     )
+    held_out: float | None = setting(
+        None,
+        "Pairs that are taken out of the training text in place of a file of their own: a number, "
+        "a share below 1, or 0 for 5 %, at most 2,000. For data.valid and data.test only.",
+        unit="pairs",
+        at_least=0,
+        neutral=None,
+    )
     weight: float = setting(
         1.0,
         "How often the pairs are used per epoch; for training text only.",
@@ -297,6 +305,9 @@ class FilesDataConfig(DataConfig):
     train: SourceConfig = section(SourceConfig, "Training text.")
     valid: SourceConfig = section(SourceConfig, "Validation text.")
     test: SourceConfig | None = section(SourceConfig, "Test text.", optional=True)
+    split_seed: int = setting(
+        1, "Seed by which pairs are held out; see data.valid.held_out.", at_least=0, neutral=1
+    )
 
 
 @dataclass(kw_only=True)

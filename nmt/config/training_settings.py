@@ -55,6 +55,21 @@ class BestMetric(StrEnum):
     PERPLEXITY = "perplexity"
 
 
+class BleuTokenizer(StrEnum):
+    """The tokenizer by which BLEU counts words."""
+
+    AUTO = "auto"
+    V13A = "13a"
+    INTL = "intl"
+    CHAR = "char"
+    ZH = "zh"
+    JA_MECAB = "ja-mecab"
+    KO_MECAB = "ko-mecab"
+    FLORES101 = "flores101"
+    FLORES200 = "flores200"
+    NONE = "none"
+
+
 class OnDivergence(StrEnum):
     """What happens after too many updates without a finite gradient."""
 
@@ -295,6 +310,13 @@ class TrainingConfig:
         BestMetric.BLEU,
         "Validation score that selects best.pt and decides on early stopping.",
         choices=BestMetric,
+    )
+    bleu_tokenizer: str = setting(
+        BleuTokenizer.AUTO,
+        "Words of BLEU: auto (zh for Chinese, ja-mecab for Japanese, ko-mecab for Korean, else "
+        "13a), or a tokenizer of sacreBLEU. flores200 is downloaded once.",
+        choices=BleuTokenizer,
+        neutral=BleuTokenizer.AUTO,
     )
     patience: int | None = setting(
         None,

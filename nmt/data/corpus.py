@@ -15,12 +15,13 @@ from nmt.config.data import (
 )
 from nmt.config.folders import corpora_directory
 from nmt.config.plain import extra_sources
+from nmt.data.held_out import with_parts
 from nmt.data.sources.hub import HubPairs
 from nmt.data.sources.open_source import open_source, read_all
 from nmt.data.sources.pair_source import PairSource
 from nmt.data.sources.tagged import TaggedPairs
 from nmt.data.text_files import stream_lines
-from nmt.data.word_links import Links, check_links, parse_links
+from nmt.data.word_links import FirstWordCheck, Links, check_links, parse_links
 from nmt.errors import UserError
 from nmt.text.tokenizer import split_words
 from nmt.user_path import user_path
@@ -67,6 +68,7 @@ class LinkReader:
 
     def __init__(self, file: LinkFile) -> None:
         self._file, self._lines, self._pairs = file, stream_lines(file.path), 0
+        self._first_words = FirstWordCheck(str(file.path))
 
     def read(
         self, sources: Sequence[str], targets: Sequence[str], *, tagged: bool = False
@@ -94,10 +96,11 @@ class LinkReader:
         """Check that the file has no more lines.
 
         Raises:
-            UserError: The file continues after the last pair.
+            UserError: The file continues after the last pair, or counts words from 1.
         """
         if next(self._lines, None) is not None:
             raise self._unequal(f"continues after the last of {self._pairs:,} pairs")
+        self._first_words.finish()
 
     def _unequal(self, what: str) -> UserError:
         return UserError(
@@ -111,6 +114,7 @@ class LinkReader:
             links = parse_links(line)
         except ValueError as error:
             raise UserError(f"{where}: {error}") from None
+        self._first_words.add(links)
         if self._file.flip:
             links = links.flipped()
         if tagged and source.strip():
@@ -192,7 +196,7 @@ def split_sources(data: DataConfig) -> dict[str, PairSource]:
         if isinstance(data, HuggingFaceDataConfig) and isinstance(source, HubPairs):
             source = replace(source, local_setting="data.root=FOLDER")
         sources[split] = source
-    return sources
+    return with_parts(data, sources)
 
 
 def source_tags(data: DataConfig) -> set[str]:
@@ -202,7 +206,7 @@ def source_tags(data: DataConfig) -> set[str]:
 
 
 def split_configs(data: DataConfig) -> dict[str, SourceConfig]:
-    """Return the source settings of each split that a data section names.
+    """Return the source settings of each split that has text of its own.
 
     Raises:
         UserError: A folder is missing, or lacks a split.
@@ -213,7 +217,11 @@ def split_configs(data: DataConfig) -> dict[str, SourceConfig]:
             return {split: SourceConfig(path=str(folder / f"{split}.{{lang}}")) for split in SPLITS}
         case FilesDataConfig():
             named = {split: getattr(data, split) for split in SPLITS}
-            return {split: source for split, source in named.items() if source is not None}
+            return {
+                split: source
+                for split, source in named.items()
+                if source is not None and source.held_out is None
+            }
         case HuggingFaceDataConfig() if data.root is None:
             return {
                 split: SourceConfig(

@@ -31,7 +31,15 @@ def has_lines(file: str) -> bool:
     return form in _LINE_FORMATS and not Path(file).is_dir()
 
 
+def has_both_sides(file: str) -> bool:
+    """Return whether a file has both sides in each of its records, by its name."""
+    return format_suffix(Path(file)) in SUFFIXES
+
+
 def _show(file: str, line: int) -> str:
     part = f"sed -n '{max(1, line - _CONTEXT)},{line + _CONTEXT}p'"
+    archive, inside, member = file.partition(".zip/")
+    if inside:
+        return f"unzip -p '{archive}.zip' '{member}' | {part}"
     decompress = _PRINT.get(Path(file).suffix.lower())
     return f"{part} '{file}'" if decompress is None else f"{decompress} '{file}' | {part}"

@@ -25,6 +25,9 @@ _NEIGHBOURS = 50  # on each side; their mean length is subtracted, as corpora ar
 _BLOCK = 128  # pairs scored together in a large corpus
 _CAP = 9.0  # limit of squared deviations: outliers carry no more information
 _LEAST_PAIRS = 16
+_LEAST_UNRELATED = 200  # pairs of which it can be told that they do not belong together
+_UNRELATED_BLOCK = 500  # pairs; two such blocks in a row are noticed
+_UNRELATED_FIT = -0.2  # nats per pair; blocks of intact corpora were above, reordered ones below
 _SAMPLE = 500_000  # pairs used to estimate how the two sides depend on each other
 _LEAST_INFORMATION = 0.03  # nats per pair; unrelated text stays below
 
@@ -73,6 +76,24 @@ def first_shift(source: SideOutline, target: SideOutline, *, unequal: bool = Fal
     end = block + int(later[0]) if len(later) else len(path)
     index = _boundary(fit, LAGS[state], (block - 2) * size, min(end, block + 2) * size)
     return Shift(index, LAGS[state])
+
+
+def first_unrelated(source: SideOutline, target: SideOutline) -> int | None:
+    """Return about the first pair from which the sides do not belong together, or None.
+
+    Rows that stand in another order on one side, because one column was sorted alone, fit no better
+    than chance, at any shift.
+    """
+    pairs = min(len(source), len(target))
+    if pairs < _LEAST_UNRELATED:
+        return None
+    fit = _Fit(source, target)
+    if not fit.is_informative:
+        return 0
+    means = _block_sums(fit.scores(0, 0, pairs), _UNRELATED_BLOCK)[:-1] / _UNRELATED_BLOCK
+    low = means < _UNRELATED_FIT
+    found = np.flatnonzero(low[1:] & low[:-1])
+    return int(found[0]) * _UNRELATED_BLOCK if len(found) else None
 
 
 def are_related(source: SideOutline, target: SideOutline) -> bool:

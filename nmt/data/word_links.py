@@ -8,6 +8,9 @@ from nmt.errors import UserError
 
 Link = tuple[int, int]
 
+LEAST_PAIRS = 10  # with links; it is unlikely that none of them links a first word
+SUBTRACT_ONE = "subtract 1, e.g. with: perl -pe 's/\\d+/$&-1/ge' FILE"
+
 _LINK = re.compile(r"(\d+)([-p?])(\d+)")
 
 
@@ -69,10 +72,47 @@ def check_links(links: Links, source_words: int, target_words: int, where: str) 
     """
     for source, target in sorted(links.possible):
         if source >= source_words or target >= target_words:
+            reasons = _reasons((source, target), (source_words, target_words))
             raise UserError(
                 f"{where}: the link {source}-{target} points outside its pair of "
-                f"{source_words} source and {target_words} target words, counted from 0; check "
-                "that the file aligns these sentences, in this direction"
+                f"{source_words} source and {target_words} target words, counted from 0; "
+                f"{'; or '.join(reasons)}"
+            )
+
+
+def _reasons(link: Link, words: tuple[int, int]) -> list[str]:
+    """Return the possible reasons for a link outside its pair, each with its remedy."""
+    reasons = []
+    if min(link) > 0 and link[0] <= words[0] and link[1] <= words[1]:
+        reasons.append(f"the file may count from 1: {SUBTRACT_ONE}")
+    if link[1] < words[0] and link[0] < words[1]:
+        reasons.append("it may name the target word first: exchange them (or add --flip-gold)")
+    reasons.append("it may align other sentences, or words that a tab or a space splits elsewhere")
+    return reasons
+
+
+class FirstWordCheck:
+    """Finds links that count words from 1, although all of them point into their pairs."""
+
+    def __init__(self, file: str) -> None:
+        """Check the links of this file."""
+        self._file, self._lines, self._zero = file, 0, False
+
+    def add(self, links: Links) -> None:
+        """Take the links of the next pair."""
+        self._lines += bool(links.possible)
+        self._zero = self._zero or any(0 in link for link in links.possible)
+
+    def finish(self) -> None:
+        """Check all links.
+
+        Raises:
+            UserError: No link of many pairs has a first word.
+        """
+        if self._lines >= LEAST_PAIRS and not self._zero:
+            raise UserError(
+                f"{self._file}: no link of {self._lines:,} pairs has word 0, so that words seem to "
+                f"be counted from 1; {SUBTRACT_ONE}"
             )
 
 

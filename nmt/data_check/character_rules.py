@@ -30,6 +30,38 @@ _MISREAD_LEADS = "ÃÅÄÐÑØÙÂâïàá"
 _SPACES = re.compile(r"^[ \t\xa0]+(?=\S)|(?<=\S)[ \t\xa0]+(?=[\r\n]*$)|(?<=\S)  +(?=\S)")
 
 
+_SHEET_ERROR = re.compile(
+    r"\s*(?:#[¡¿]?[A-ZÀ-Þ][A-ZÀ-Þ/0-9_]*[!?]|#(?:N/A|N/D|NV|N/V|DIV/0!|GETTING_DATA)|Err:[0-9]{3})\s*"
+)
+
+
+def _from_sheets(texts: Sequence[str], whole: str) -> Iterator[Found]:
+    """Yield the traces of spreadsheet programs: errors of formulas, and cells still in quotes."""
+    if "#" in whole or "Err:" in whole:
+        errors = [i for i, text in enumerate(texts) if _SHEET_ERROR.fullmatch(text)]
+        yield from _found("spreadsheet_error", errors, [0] * len(errors))
+    if '""' in whole:
+        quoted = [i for i, text in enumerate(texts) if _is_quoted_cell(text)]
+        yield from _found("quoted_cell", quoted, [0] * len(quoted))
+
+
+def _is_quoted_cell(text: str) -> bool:
+    text = text.strip()
+    inner = text[1:-1]
+    is_quoted = len(text) > 3 and text[0] == text[-1] == '"' and '""' in inner
+    return is_quoted and '"' not in inner.replace('""', "")
+
+
+def has_own_rule(character: str) -> bool:
+    """Return whether a rule of this file is about this character."""
+    return bool(
+        _CONTROL.match(character)
+        or _INVISIBLE.match(character)
+        or _BREAK.match(character)
+        or character in "\t\r\ufeff\ufffd"
+    )
+
+
 def faulty_texts(texts: Sequence[str], *, own_file: bool) -> Iterator[Found]:
     """Yield every rule about characters that some of the texts break.
 
@@ -41,6 +73,7 @@ def faulty_texts(texts: Sequence[str], *, own_file: bool) -> Iterator[Found]:
     plain = whole.replace("\n", " ").isprintable()
     if not plain or whole.count("\n") != len(texts) - 1:
         yield from _invisible(texts, whole, own_file=own_file)
+    yield from _from_sheets(texts, whole)
     if not whole.isascii():
         yield from _beyond_ascii(texts, whole)
     if ("&" in whole and ";" in whole) or ("<" in whole and ">" in whole):

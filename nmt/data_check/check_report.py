@@ -173,6 +173,9 @@ class DataReport:
             where = finding.split if first is None else f"first {first}"
             side = f" ({finding.side})" if finding.side else ""
             rule = finding.rule.replace("_", " ")
+            if finding.rule == "changed_characters":
+                yield f"  {finding.severity}: {finding.message}; {finding.remedy}"
+                continue
             yield f"  {finding.severity}: {rule}{side} {finding.count:,} x, {where}"
         if (more := len(self.findings) - _SHORT_FINDINGS) > 0:
             yield f"  and {more} more kinds; for all of them and their remedies: {_CHECK}"

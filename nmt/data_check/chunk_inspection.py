@@ -1,7 +1,7 @@
 """Inspects a chunk of pairs: counts, hashes and broken rules. Runs in worker processes."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import compress
 from operator import eq
 
@@ -12,6 +12,7 @@ from nmt.data.locations import SHOWN, Location, excerpt
 from nmt.data.sources.pair_source import PairChunk
 from nmt.data.text_hash import hash_pairs, hash_texts
 from nmt.data.writing_systems import LEAST_SHARE, expected_script, share_in_script
+from nmt.data_check.character_counts import count_characters
 from nmt.data_check.character_rules import faulty_texts
 from nmt.data_check.histograms import COUNT_EDGES, RATIO_EDGES, counted
 from nmt.data_check.occurrences import Occurrences
@@ -36,6 +37,7 @@ class SideInspection:
         characters: Total number of characters.
         longest_words: Number of words of the longest text.
         words_histogram: Number of texts by words, in the bins of `COUNT_EDGES`.
+        beyond_ascii: How often each character beyond ASCII occurs; empty for the source side.
     """
 
     hashes: npt.NDArray[np.uint64]
@@ -43,6 +45,7 @@ class SideInspection:
     characters: int
     longest_words: int
     words_histogram: npt.NDArray[np.int64]
+    beyond_ascii: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -164,6 +167,7 @@ class _ChunkSide:
             int(self.lengths.sum()),
             int(self._words.max(initial=0)),
             counted(self._words, COUNT_EDGES),
+            count_characters(self.texts) if self.name == "target" else {},
         )
 
 

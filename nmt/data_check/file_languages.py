@@ -51,7 +51,10 @@ def _guess(file: str) -> str | None:
 
 def _guess_pair(file: str) -> tuple[str | None, str | None]:
     """Return the two languages in the name of a file with both sides: train.en-de.tsv."""
-    parts = [part.split("-") for part in _stem(file).split(".")[1:]]
+    words = _stem(file).split(".")
+    if words[-1].lower() not in ("zip", "tmx"):  # OPUS names these after the languages alone
+        words = words[1:]
+    parts = [word.split("-") for word in words]
     pairs = [part for part in parts if len(part) == 2 and all(map(_LANGUAGE.fullmatch, part))]
     return (pairs[-1][0], pairs[-1][1]) if pairs else (None, None)
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from nmt.config.data import SPLITS
 from nmt.data.locations import Location
 from nmt.data.pair_outlines import SIDES
-from nmt.data.shell_commands import with_show_commands
-from nmt.data.shifted_sides import are_related, first_shift
+from nmt.data.shell_commands import has_both_sides, with_show_commands
+from nmt.data.shifted_sides import are_related, first_shift, first_unrelated
 from nmt.data.sources.pair_source import DataFault
 from nmt.data.split_problems import (
     SplitProblem,
@@ -22,7 +22,14 @@ from nmt.data_check.duplicates import Repeats, find_overlap
 from nmt.data_check.inspection import Inspection
 from nmt.data_check.occurrences import Occurrences
 from nmt.data_check.remedies import with_command
-from nmt.data_check.rule_texts import DEFAULT_REMEDY, FAULT_COMMANDS, FAULT_REMEDIES, ORDER, RULES
+from nmt.data_check.rule_texts import (
+    DEFAULT_REMEDY,
+    FAULT_COMMANDS,
+    FAULT_REMEDIES,
+    OF_RECORDS,
+    ORDER,
+    RULES,
+)
 
 _REMEDY_STARTS = ("; convert it", ": find the line")  # a fault's message repeats the remedy here
 
@@ -96,9 +103,32 @@ def problem_findings(
         shifted = shifted_sides_problem(split, outline)
         if shifted is not None:
             yield problem_finding(shifted, severity)
+        index = None if shifted else first_unrelated(*(outline.side(name) for name in SIDES))
+        if index is not None:
+            yield _unrelated_finding(split, inspection, index)
     swapped = swapped_sides_problem(split, outline, languages)
     if swapped is not None:
         yield problem_finding(swapped, severity)
+
+
+def _unrelated_finding(split: str, inspection: Inspection, index: int) -> Finding:
+    locations = shift_locations(inspection.outline, index)
+    return Finding(
+        "looks_reordered",
+        Severity.WARNING,
+        split,
+        None,
+        inspection.pairs - index,
+        locations,
+        f"from about {locations[0]} on, the two sides do not fit together: their lengths and final "
+        "punctuation agree no better than by chance, as if the rows of one side were in another "
+        "order",
+        with_show_commands(
+            "compare the two sides there; if one column of a sheet was sorted alone, export an "
+            "earlier version of it",
+            locations,
+        ),
+    )
 
 
 def problem_finding(problem: SplitProblem, severity: Severity = Severity.ERROR) -> Finding:
@@ -167,8 +197,12 @@ def rule_finding(
     of_side = f" of the {side} side ({languages[SIDES.index(side)]})" if side else ""
     first = f", {'at' if count == 1 else 'first'} {location}" if location else ""
     predicate = text.one if count == 1 else text.many
-    message = f"{number}{of_side} {predicate}{first}: {text.why}"
-    remedy = with_command(text.remedy, text.command, location.file if location else "FILE")
+    if rule in OF_RECORDS and location is not None and has_both_sides(location.file):
+        why, remedy = OF_RECORDS[rule]
+    else:
+        why = text.why
+        remedy = with_command(text.remedy, text.command, location.file if location else "FILE")
+    message = f"{number}{of_side} {predicate}{first}: {why}"
     return Finding(rule, Severity.WARNING, split, side, count, locations, message, remedy)
 
 

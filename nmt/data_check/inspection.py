@@ -1,5 +1,6 @@
 """The inspected chunks of a split, summed up."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -65,6 +66,7 @@ class Inspection:
             sum(side.characters for side in sides),
             max((side.longest_words for side in sides), default=0),
             histogram,
+            dict(sum((Counter(side.beyond_ascii) for side in sides), Counter())),
         )
 
     def pair_hashes(self) -> npt.NDArray[np.uint64]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from nmt.config.data import DataConfig, SourceConfig
 from nmt.config.plain import extra_sources
 from nmt.data.corpus import split_configs
+from nmt.data.held_out import with_parts
 from nmt.data.sources.open_source import open_source
 from nmt.data.sources.pair_source import DataFault, FaultSink, PairChunk, PairSource, refuse
 from nmt.errors import UserError
@@ -45,10 +46,13 @@ def open_splits(data: DataConfig) -> dict[str, list[PairSource]]:
     Raises:
         UserError: A folder is missing, or lacks a split.
     """
-    opened = {
-        split: [_open(config, data, f"data.{split}", split)]
+    sources = {
+        split: _open(config, data, f"data.{split}", split)
         for split, config in split_configs(data).items()
     }
+    if not isinstance(sources["train"], UnreadableSource):
+        sources = with_parts(data, sources)
+    opened = {split: [source] for split, source in sources.items()}
     for name, config in extra_sources(data).items():
         opened["train"].append(_open(config, data, f"data.extra.{name}", "train"))
     return opened

@@ -12,6 +12,7 @@ from nmt.data.corpus_reporter import Inspector, PreparedText
 from nmt.data.encoded import PieceSequences
 from nmt.data.pair_outlines import SIDES
 from nmt.data_check.build_report import build_report
+from nmt.data_check.changed_characters import changed_character_findings
 from nmt.data_check.check_report import DataReport
 from nmt.data_check.chunk_inspection import inspect_chunk
 from nmt.data_check.inspection import Inspection
@@ -56,6 +57,11 @@ class PreparationReporter:
             stop=self._data.on_doubt == OnDoubt.STOP,
             filters=prepared.dropped.to_mapping(),
             tokens=_tokens(folder, prepared, inspections["train"]),
+            extra=changed_character_findings(
+                prepared.tokenizers.target,
+                inspections["train"].side("target").beyond_ascii,
+                self._languages[1],
+            ),
         )
         (folder / _FILE).write_text(json.dumps(report.to_mapping()))
 

@@ -35,6 +35,10 @@ def with_command(words: str, command: str, file: str) -> str:
         return words
     if not has_lines(file):
         return f"{words}, in the program that wrote {file}"
+    archive, inside, member = file.partition(".zip/")
+    if inside:
+        unzip = f"unzip '{archive}.zip' '{member}'"
+        return f"{words}:\n{unzip}\n{command.replace('{file}', member)}"
     compression = _COMPRESSIONS.get(Path(file).suffix.lower())
     if compression is None:
         return f"{words}:\n{command.replace('{file}', file)}"

@@ -6,6 +6,7 @@ from typing import Any
 
 from nmt.data_check.check_report import DataReport, Finding, Severity, Status
 from nmt.data_check.even_sample import MOST_SAMPLED
+from nmt.printable import printable
 
 _STATUS = {
     Status.CLEAN: "Clean: no problems found.",
@@ -37,7 +38,7 @@ def report_table(report: DataReport, width: int = 100) -> str:
         block = list(part)
         if block:
             lines += ["", *(line[:width] for line in block)]
-    return "\n".join(lines) + "\n"
+    return printable("\n".join(lines), keep_breaks=True) + "\n"
 
 
 def _sizes(report: DataReport) -> Iterator[str]:

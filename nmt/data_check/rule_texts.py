@@ -108,6 +108,18 @@ RULES = {
         "nothing has to be done; to clean the file",
         "sed -i 's/  */ /g; s/^ //; s/ $//' '{file}'",
     ),
+    "spreadsheet_error": RuleText(
+        "is an error of a spreadsheet formula (#REF!, #N/A)",
+        "are errors of spreadsheet formulas (#REF!, #N/A)",
+        "the model would learn to write it",
+        "fix the formula in the sheet and export it again, or delete these rows",
+    ),
+    "quoted_cell": RuleText(
+        "is still in the quotation marks of a table, with those inside doubled",
+        "are still in the quotation marks of a table, with those inside doubled",
+        "the model would learn to write them",
+        "read the table with quotes: data.train.format=csv (the separator is found by itself)",
+    ),
     "blank": RuleText(
         "is blank where the other side has text",
         "are blank where the other side has text",
@@ -173,16 +185,34 @@ RULES = {
     ),
 }
 
+OF_RECORDS = {
+    "line_break_inside": (
+        "nmt reads it as a space",
+        "nothing has to be done; if one of these holds several sentences, split them",
+    ),
+    "blank": (
+        "a translation that is missing, or was lost when the file was written",
+        "training drops them; translate them where the file was made, and export it again",
+    ),
+    "crlf": ("nmt removes it", "nothing has to be done"),
+    "both_blank": ("there is nothing to learn", "training drops them"),
+}
+"""Reason and remedy of rules for files of both sides, where a missing line shifts nothing."""
+
 ORDER = (
+    "looks_reordered",
     "overlap",
     "source_overlap",
     "wrong_script",
     "mojibake",
+    "spreadsheet_error",
+    "quoted_cell",
     "replacement_character",
     "blank",
     "ratio",
     "copy",
     "duplicate",
+    "changed_characters",
     "unknown_pieces",
     "long_word",
     "many_words",
@@ -204,8 +234,8 @@ FAULT_REMEDIES = {
     "unreadable": "download or create the file again; a file named .gz, .bz2, .xz or .zst must "
     "have that format",
     "settings": "fix that setting, or give it after the files, and check again",
-    "not_utf8": "convert it, if its encoding is LATIN1",
-    "utf16": "convert it",
+    "not_utf8": "convert it, if its encoding is Windows-1252 (a sheet: save it as CSV UTF-8)",
+    "utf16": "convert it (a sheet: save it as CSV UTF-8)",
     "no_text": "give the file with the text; check whether a download or a command failed",
     "unequal_lines": "find the line that is missing or doubled, fix that file, and check again",
     "missing_column": "name them: data.train.source_column=NAME data.train.target_column=NAME",
@@ -217,7 +247,7 @@ FAULT_REMEDIES = {
 """Remedies for faults of the files; the messages of the faults name the position."""
 
 FAULT_COMMANDS = {
-    "not_utf8": "iconv -f LATIN1 -t UTF-8 '{file}' > FILE",
+    "not_utf8": "iconv -f WINDOWS-1252 -t UTF-8 '{file}' > FILE",
     "utf16": "iconv -f UTF-16 -t UTF-8 '{file}' > FILE",
 }
 """Shell commands for these remedies."""

@@ -10,6 +10,7 @@ import numpy as np
 from nmt.config.data import TokenizerConfig
 from nmt.data.locations import Location
 from nmt.data.pair_outlines import SIDES
+from nmt.data_check.changed_characters import changed_character_findings
 from nmt.data_check.check_report import Finding, Severity
 from nmt.data_check.check_settings import CheckSettings
 from nmt.data_check.even_sample import EvenSample
@@ -59,6 +60,10 @@ def estimate_training(splits: Mapping[str, ReadSplit], settings: CheckSettings) 
         unknown = counts.unknown_share if unknown is None else unknown
         tokens[side] = side_tokens(len(tokenizer), counts.lengths, words, unknown, scale=scale)
         lengths.append(counts.lengths)
+    target = splits["train"].inspection.side("target").beyond_ascii
+    estimate.findings += changed_character_findings(
+        tokenizers.target, target, settings.languages[1]
+    )
     fits = np.maximum(*lengths) <= settings.max_length
     estimate.tokens = tokens
     estimate.too_long = round(scale * int((~fits).sum()))
@@ -92,6 +97,9 @@ def _train_tokenizers(
     try:
         return train_tokenizers(config, *sides)
     except UserError as error:
+        most = re.search(r"set it to (\d+) or less", str(error))
+        if settings.any_vocabulary and most:
+            return train_tokenizers(replace(config, vocab_size=int(most[1])), *sides)
         if not settings.any_vocabulary:
             estimate.findings.append(_training_failed(str(error), config, files))
         return None

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nmt.data.text_files import stream_aligned
-from nmt.data.word_links import Links, check_links, parse_links
+from nmt.data.word_links import FirstWordCheck, Links, check_links, parse_links
 from nmt.errors import UserError
 from nmt.evaluation.aligner import Aligner
 from nmt.evaluation.alignment_error import AlignmentScore
@@ -40,6 +40,7 @@ def score_extractors(
     Raises:
         UserError: A file cannot be read, the files differ in length, or a gold link is invalid.
     """
+    first_words = FirstWordCheck(str(gold))
     pending: deque[Links] = deque()  # gold links of the pairs that the aligner has not yet returned
 
     def pairs() -> Iterator[tuple[str, str]]:
@@ -47,6 +48,7 @@ def score_extractors(
         for number, (source_line, target_line, gold_line) in enumerate(lines, start=1):
             place = f"{gold}, line {number:,}"
             pending.append(_parse_gold(gold_line, source_line, target_line, flip_gold, place))
+            first_words.add(pending[-1])
             yield source_line, target_line
 
     scores = [AlignmentScore()] * len(extractors)
@@ -55,6 +57,7 @@ def score_extractors(
     ):
         links = pending.popleft()
         scores = [score.with_pair(one, links) for score, one in zip(scores, found, strict=True)]
+    first_words.finish()
     if not scores[0].possible:
         raise UserError(f"{gold} contains no links, so there is nothing to compare with")
     scored = zip(extractors, scores, strict=True)

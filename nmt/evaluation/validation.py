@@ -118,9 +118,13 @@ def teacher_forced_report(
 
 
 def evaluate_model(
-    translator: Translator, text: ParallelText, encoded: EncodedCorpus, logging: LoggingConfig
+    translator: Translator,
+    text: ParallelText,
+    encoded: EncodedCorpus,
+    logging: LoggingConfig,
+    bleu_tokenizer: str = "13a",
 ) -> ValidationReport:
-    """Score a model on a split by teacher forcing and by beam search.
+    """Score a model on a split by teacher forcing and by beam search; BLEU by this tokenizer.
 
     The model is left in evaluation mode.
     """
@@ -133,7 +137,7 @@ def evaluate_model(
     shown = translator.translate([text.source[i] for i in sampled], need_weights=True)
     return ValidationReport(
         loss=forced.loss,
-        bleu=metrics.bleu(translations, text.target),
+        bleu=metrics.bleu(translations, text.target, bleu_tokenizer),
         chrf=metrics.chrf(translations, text.target),
         translations=translations,
         samples={

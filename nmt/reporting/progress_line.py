@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TextIO
 
+from nmt.printable import printable
+
 LINE_WIDTH = 80
 REDRAW_SECONDS = 0.1
 CLEAR_TO_END = "\x1b[K"
@@ -151,6 +153,7 @@ class ProgressLine:
 
         In a pipe, a message about an update therefore always follows the status of that update.
         """
+        text = printable(text, keep_breaks=True)
         if not self._live:
             self._show()
         if self._line:
@@ -195,7 +198,7 @@ class ProgressLine:
 def _format(status: TrainingStatus | StageStatus, width: int = LINE_WIDTH) -> str:
     """Format a status of training or of a stage."""
     if isinstance(status, StageStatus):
-        return format_stage(status, width)
+        return printable(format_stage(status, width))
     return format_status(status, width)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from nmt.printable import printable
+
 LOGGER_NAME = "nmt"
 LINE_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
@@ -53,12 +55,19 @@ def open_run_log(path: Path) -> RunLog:
     return RunLog(handler)
 
 
+class _PrintableFormatter(logging.Formatter):
+    """Escapes control characters in names and sentences."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), keep_breaks=True)
+
+
 class _RunLogHandler(logging.FileHandler):
     """A file handler that stores the logger's previous settings."""
 
     def __init__(self, path: Path, logger: logging.Logger) -> None:
         super().__init__(path, mode="a", encoding="utf-8")
-        self.setFormatter(logging.Formatter(LINE_FORMAT))
+        self.setFormatter(_PrintableFormatter(LINE_FORMAT))
         self.level_before = logger.level
         self.propagate_before = logger.propagate
 

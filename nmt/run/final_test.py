@@ -104,7 +104,11 @@ class FinalTest:
         text = getattr(self.corpus.text, split)
         encoded = EncodedCorpus.encode(self.corpus.tokenizers, text)
         began = time.monotonic()
-        report = evaluate_model(translator, text, encoded, replace(self.config.logging, samples=0))
+        words = metrics.bleu_tokenizer(
+            self.config.data.target_language, self.config.training.bleu_tokenizer
+        )
+        logging = replace(self.config.logging, samples=0)
+        report = evaluate_model(translator, text, encoded, logging, words)
         seconds = time.monotonic() - began
         edit_rate = metrics.ter(report.translations, text.target)
         if split == "test" and processes.is_first():

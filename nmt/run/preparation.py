@@ -9,6 +9,7 @@ from nmt.config.training_settings import BatchShapes
 from nmt.data.batching import UpdateBatches
 from nmt.data.build_prepared import PreparationFeedback
 from nmt.data.corpus import source_tags
+from nmt.data.held_out import held_out_of
 from nmt.data.prepared_corpus import PreparedCorpus, prepare
 from nmt.data_check.preparation_report import PreparationReporter
 from nmt.errors import UserError
@@ -59,7 +60,7 @@ def prepare_corpus(
         f"{tested:,} test"
     )
     console(f"{_tokenizer(config, corpus)} in {time.monotonic() - began:.1f} s")
-    for line in _split_tags(config, corpus):
+    for line in (*_held_out(config, corpus), *_split_tags(config, corpus)):
         console(line)
     if config.training.batch_tokens:  # auto is resolved later, by measuring
         console(_cost(config, corpus, shapes))
@@ -73,6 +74,24 @@ def _tokenizer(config: Config, corpus: PreparedCorpus) -> str:
         f"{len(tokenizers.source):,} pieces"
         f"{'' if tokenizers.joint else f' and {len(tokenizers.target):,}'}; "
         f"{'found prepared' if corpus.from_cache else 'prepared'}"
+    )
+
+
+def _held_out(config: Config, corpus: PreparedCorpus) -> Iterator[str]:
+    """Yield how many pairs validation and test take from the training text."""
+    held_out = held_out_of(config.data)
+    if held_out is None:
+        return
+    sizes = {"validation": held_out.valid, "test": held_out.test}
+    texts = {"validation": corpus.text.valid, "test": corpus.text.test}
+    parts = [
+        f"{len(text):,} {name}"
+        for name, text in texts.items()
+        if text is not None and sizes[name] is not None
+    ]
+    yield (
+        f"{' and '.join(parts)} pairs are held out from the training text "
+        f"(data.split_seed={held_out.seed}); no sentence is in two parts"
     )
 
 

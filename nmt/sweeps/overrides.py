@@ -19,6 +19,8 @@ from nmt.sweeps.composition_errors import explain
 from nmt.sweeps.kept_text import keep_override
 from nmt.sweeps.registration import register_with_hydra
 
+_SPLIT = re.compile(r"(data\.(?:valid|test))='?split(?::([0-9.]+))?'?")
+
 
 def compose_config(overrides: Sequence[str], settings: Mapping[str, Any]) -> Config:
     """Compose and check a configuration, as `nmt train` would, outside a Hydra application.
@@ -69,11 +71,15 @@ def quote_value(override: str) -> str:
 
     Values outside the grammar, e.g. a path with an umlaut, an = or {lang}, are quoted, and so are
     texts that the grammar would read as a number or a boolean.
+    ``data.valid=split`` takes validation out of the training text, ``split:500`` or ``split:0.1``
+    this many pairs or this share; likewise for ``data.test``.
     ``data.extra.NAME`` adds a source, for which Hydra requires ``++``. ``batch_tokens=auto``
     becomes 0, since the setting is an integer.
     """
     override = keep_override(override)
     key, _, value = override.partition("=")
+    if split := _SPLIT.fullmatch(override):
+        return f"{split[1]}.held_out={split[2] or 0}"
     if override == "training.batch_tokens=auto":
         return f"{key}=0"
     if not re.search(r"""['"]""", value) and ("{lang}" in value or not _parses(override)):

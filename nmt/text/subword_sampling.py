@@ -20,7 +20,7 @@ import numpy.typing as npt
 from nmt.config.data import TokenizerKind
 from nmt.errors import UserError
 from nmt.text.special_tokens import WORD_START
-from nmt.text.tokenizer import Tokenizer
+from nmt.text.tokenizer import Tokenizer, TokenizerPair
 
 SAMPLED_KINDS = ("unigram", "bpe")
 """The kinds of tokenizers with several segmentations of a word."""
@@ -180,3 +180,15 @@ class SubwordSampler:
     def _merged_score(self, left: str, right: str) -> float:
         piece = self._ids.get(left + right)
         return -math.inf if piece is None else self._scores[piece]
+
+
+def subword_samplers(
+    tokenizers: TokenizerPair, strength: float
+) -> tuple[SubwordSampler, SubwordSampler] | None:
+    """Return the samplers of source and target, which share one of a joint model; None: 0."""
+    if not strength:
+        return None
+    source = SubwordSampler(tokenizers.source, strength)
+    if tokenizers.joint:
+        return source, source
+    return source, SubwordSampler(tokenizers.target, strength)

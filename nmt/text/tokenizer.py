@@ -144,7 +144,7 @@ class Tokenizer:
     def encode_words(self, sentence: str) -> tuple[list[int], list[int]]:
         """Return the piece ids of a sentence, and the index of each piece's word, from 0.
 
-        Words are separated by spaces in the given sentence, as in Pharaoh alignments. A word whose
+        Words are separated by white space in the sentence, as in Pharaoh alignments. A word whose
         characters are all removed by the normalization has no piece.
         """
         tags, text = self._symbols.split_tags(sentence)
@@ -154,8 +154,9 @@ class Tokenizer:
 
     def _encode_text_words(self, text: str) -> tuple[list[int], list[int]]:
         ids = self._encode_text(text)
-        groups = word_groups(self.pieces(ids))
-        words = split_words(text)
+        pieces = self.pieces(ids)
+        groups = word_groups(pieces)
+        words = [word for word in text.split(" ") if word]
         plain = text.isprintable() and WORD_START not in text
         if plain and groups and groups[-1] + 1 == len(words):
             return ids, groups
@@ -163,7 +164,44 @@ class Tokenizer:
         parts = [_count_groups(self.pieces(self._encode_text(word))) for word in words]
         owners = [number for number, count in enumerate(parts) for _ in range(count)]
         last = len(words) - 1
-        return ids, [owners[group] if group < len(owners) else last for group in groups]
+        numbers = [owners[group] if group < len(owners) else last for group in groups]
+        return ids, self._split_further(ids, numbers, [split_words(word) for word in words])
+
+    def _split_further(
+        self, ids: Sequence[int], numbers: Sequence[int], parts: Sequence[Sequence[str]]
+    ) -> list[int]:
+        """Return the word of each piece, where white space other than spaces separates words.
+
+        Args:
+            ids: The pieces of a sentence.
+            numbers: For each piece, its part of the sentence between spaces.
+            parts: The words of each of these parts; none for white space alone.
+        """
+        if all(len(words) == 1 for words in parts):
+            return list(numbers)
+        found: list[int] = []
+        first = 0  # number of the first word of the part
+        for number, words in enumerate(parts):
+            mine = [i for i, part in zip(ids, numbers, strict=True) if part == number]
+            ends = np.cumsum([self._spelled(self._encode_text(word)) for word in words])
+            for index in range(len(mine)):
+                before = self._spelled(mine[:index])
+                inside = int(np.searchsorted(ends, before, side="right"))
+                found.append(max(0, first + min(inside, len(words) - 1)))
+            first += len(words)
+        return found
+
+    def _spelled(self, ids: Sequence[int]) -> int:
+        """Return the number of UTF-8 bytes of pieces without white space."""
+        raw = b"".join(
+            bytes([int(piece[3:5], 16)])
+            if self._processor.is_byte(int(i))
+            else piece.replace(WORD_START, " ").encode()
+            for i, piece in zip(ids, self.pieces(ids), strict=True)
+        )
+        whole = raw.decode("utf-8", errors="ignore")
+        incomplete = len(raw) - len(whole.encode())
+        return len("".join(whole.split()).encode()) + incomplete
 
 
 def _load(model: bytes) -> sentencepiece.SentencePieceProcessor:
@@ -181,8 +219,8 @@ def _with_placeholders(model: bytes, symbols: Symbols) -> bytes:
 
 
 def split_words(sentence: str) -> list[str]:
-    """Return the words of a sentence, which are separated by spaces."""
-    return [word for word in sentence.split(" ") if word]
+    """Return the words of a sentence, which are separated by white space of any kind."""
+    return sentence.split()
 
 
 def word_groups(pieces: Sequence[str]) -> list[int]:

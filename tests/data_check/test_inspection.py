@@ -6,14 +6,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from nmt.data.locations import SHOWN, excerpt
+from nmt.data.locations import SHOWN, Location, excerpt
 from nmt.data.pair_outlines import outline_chunk
 from nmt.data.sources.pair_source import PairChunk, clean_chunk
 from nmt.data_check.character_rules import faulty_texts
 from nmt.data_check.chunk_inspection import inspect_chunk
 from nmt.data_check.duplicates import find_overlap, find_repeats
+from nmt.data_check.findings import rule_finding
 from nmt.data_check.histograms import COUNT_EDGES, RATIO_EDGES, counted, rows_of_counts
 from nmt.data_check.inspection import Inspection
+from nmt.data_check.occurrences import Occurrences
 
 CLEAN = "Wir fahren am Montag nach Rom, nicht wahr?"
 
@@ -165,3 +167,36 @@ def test_an_excerpt_contains_the_faulty_character() -> None:
     assert "\\u200b" in excerpt(text, 500)
     assert len(excerpt(text, 500)) < 80
     assert excerpt("short") == "short"
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("#REF!", "spreadsheet_error"),
+        (" #N/A ", "spreadsheet_error"),
+        ("#NV", "spreadsheet_error"),
+        ("#BEZUG!", "spreadsheet_error"),
+        ("#¡REF!", "spreadsheet_error"),
+        ("#NAME?", "spreadsheet_error"),
+        ("Err:502", "spreadsheet_error"),
+        ('"He said ""hi"""', "quoted_cell"),
+        ("# REF!", None),
+        ("#hashtag!", None),
+        ('"He said "hi""', None),
+        ('"Hi"', None),
+    ],
+)
+def test_traces_of_spreadsheets_are_found(text: str, rule: str | None) -> None:
+    found = {name for name, *_ in faulty_texts(["a", text], own_file=False)}
+    assert found & {"spreadsheet_error", "quoted_cell"} == ({rule} if rule else set())
+
+
+def test_reasons_fit_files_of_records() -> None:
+    occurrences = Occurrences(1, [Location("m.tmx", 3, "")])
+    for rule in ("blank", "line_break_inside"):
+        finding = rule_finding(rule, "train", "target", occurrences, ("en", "de"))
+        assert "Macintosh" not in finding.remedy
+        assert "lost line" not in finding.message
+    occurrences = Occurrences(1, [Location("m.de", 3, "")])
+    finding = rule_finding("blank", "train", "target", occurrences, ("en", "de"))
+    assert "lost line" in finding.message

@@ -66,3 +66,38 @@ def test_case_and_order_matter() -> None:
 def test_different_numbers_of_texts_raise(metric: Metric) -> None:
     with pytest.raises(UserError, match="3 translations but 4 references"):
         metric(TRANSLATIONS[:3], REFERENCES)
+
+
+@pytest.mark.parametrize(
+    ("language", "tokenizer"),
+    [
+        ("zh", "zh"),
+        ("zh-Hant", "zh"),
+        ("ZH_TW", "zh"),
+        ("yue", "zh"),
+        ("de", "13a"),
+        ("zza", "13a"),
+    ],
+)
+def test_the_words_of_bleu_follow_the_target_language(language: str, tokenizer: str) -> None:
+    assert metrics.bleu_tokenizer(language) == tokenizer
+    assert metrics.bleu_tokenizer(language, "char") == "char"
+
+
+@pytest.mark.parametrize(("language", "extra"), [("ja", "ja"), ("ko-KR", "ko")])
+def test_a_missing_analyser_is_named_with_its_extra(
+    language: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=rf'needs the tokenizer {extra}-mecab: pip install "nmt\['):
+        metrics.bleu_tokenizer(language)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert metrics.bleu_tokenizer(language) == f"{extra}-mecab"
+
+
+def test_chinese_bleu_counts_characters_and_says_so_in_its_signature() -> None:
+    translation, reference = ["你好，世界！我在家里。"], ["你好，世界！我在学校里。"]
+    assert metrics.bleu(translation, reference).value == 0
+    score = metrics.bleu(translation, reference, "zh")
+    assert score.value > 30
+    assert "tok:zh" in score.signature

@@ -162,9 +162,9 @@ def test_every_piece_is_of_the_word_that_it_spells(
     assert numbers == sorted(numbers)
 
     def spelled(pieces: list[int]) -> str:
-        return tokenizer.decode(pieces).replace(" ", "")
+        return "".join(tokenizer.decode(pieces).split())
 
-    for number, word in enumerate(word for word in sentence.split(" ") if word):
+    for number, word in enumerate(sentence.split()):
         mine = [piece for piece, owner in zip(ids, numbers, strict=True) if owner == number]
         assert spelled(mine) == spelled(tokenizer.encode(word)), f"word {number}"
 

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,12 @@ from typing import Any, BinaryIO, Protocol, cast
 
 from nmt.errors import UserError
 
+READ_ERRORS = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+"""What reading a damaged file raises."""
+
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+
+XZ_MEMORY = 1 << 28  # bytes of the dictionary of an .xz file; xz -9 needs 64 MiB
 
 BLOCK = 1 << 16  # bytes per read; larger blocks do not fit into the processor cache and are slower
 
@@ -28,7 +34,22 @@ def open_plain(path: Path) -> BinaryIO:
         raise UserError(f"there is no file {path}") from None
     except IsADirectoryError:
         raise UserError(f"cannot read {path}: it is a folder") from None
+    except NotADirectoryError:
+        return _open_member(path)
     except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+
+
+def _open_member(path: Path) -> BinaryIO:
+    """Open a file in a zip archive by its path ARCHIVE/NAME."""
+    archive = next((parent for parent in path.parents if parent.is_file()), path)
+    try:
+        member = path.relative_to(archive).as_posix()
+        return cast(BinaryIO, zipfile.ZipFile(archive).open(member))
+    except KeyError:
+        raise UserError(f"there is no file {member} in {archive}") from None
+    # RuntimeError: it is encrypted; NotImplementedError: an unknown compression.
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
         raise UserError(f"cannot read {path}: {error}") from error
 
 
@@ -47,7 +68,7 @@ def open_binary(path: Path) -> BinaryIO:
         case ".bz2":
             return cast(BinaryIO, io.BufferedReader(_Frames(file, bz2.BZ2Decompressor)))
         case ".xz":
-            return cast(BinaryIO, io.BufferedReader(_Frames(file, lzma.LZMADecompressor)))
+            return cast(BinaryIO, io.BufferedReader(_Frames(file, _xz_decompressor)))
         case ".zst":
             return _open_zstandard(file)
     return file
@@ -66,7 +87,7 @@ def read_blocks(path: Path) -> Iterator[bytes]:
         while True:
             try:
                 block = cast(io.BufferedReader, file).read1(BLOCK)
-            except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+            except READ_ERRORS as error:
                 where = f", {done:,} bytes into its content" if done else ""
                 raise UserError(f"cannot read {path}: {error}{where}") from error
             if not block:
@@ -142,6 +163,10 @@ class _Frames(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+def _xz_decompressor() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(memlimit=XZ_MEMORY)
 
 
 def _open_zstandard(file: BinaryIO) -> BinaryIO:

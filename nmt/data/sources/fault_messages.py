@@ -17,19 +17,22 @@ WIDTH = 40  # maximum number of characters per column
 
 def unreadable(path: Path, line: int | None, error: UserError) -> DataFault:
     """Return the fault of a missing, damaged or truncated file; reading ends there."""
-    rule = "unreadable" if os.path.exists(path) else "missing_file"
+    exists = os.path.exists(path) or any(os.path.isfile(parent) for parent in path.parents)
+    rule = "unreadable" if exists else "missing_file"
     where = f", after line {line - 1:,}" if line is not None and line > 1 else ""
     return DataFault(rule, str(path), line, f"{error}{where}")
 
 
-def not_utf8(path: Path, line: int, byte: int) -> DataFault:
-    """Return the fault of a line that cannot be decoded."""
+def not_utf8(path: Path, line: int, byte: int, text: bytes = b"") -> DataFault:
+    """Return the fault of a line that cannot be decoded; the line shows its likely encoding."""
+    encoding, words = likely_encoding(text or bytes([byte]))
     return DataFault(
         "not_utf8",
         str(path),
         line,
-        f"{path} is not UTF-8: line {line} contains the byte 0x{byte:02x}; "
-        "convert it, for example with: iconv -f LATIN1 -t UTF-8",
+        f"{path} is not UTF-8: line {line} contains the byte 0x{byte:02x} and looks like {words}; "
+        f"convert it, for example with: iconv -f {encoding} -t UTF-8; or save the sheet as CSV "
+        "UTF-8",
     )
 
 
@@ -40,8 +43,19 @@ def wide(path: Path, encoding: str) -> DataFault:
         str(path),
         None,
         f"{path} is not UTF-8 but looks like {encoding}; "
-        f"convert it, for example with: iconv -f {encoding} -t UTF-8",
+        f"convert it, for example with: iconv -f {encoding} -t UTF-8; or save the sheet as CSV "
+        "UTF-8",
     )
+
+
+def likely_encoding(line: bytes) -> tuple[str, str]:
+    """Return the likely encoding of a line that is not UTF-8, for iconv and in words."""
+    high = [byte for byte in line if byte >= 0x80]
+    letters = sum(byte >= 0xC0 or chr(byte).isalpha() for byte in line if byte not in high)
+    if len(high) > 3 and len(high) > letters:  # words of nothing but accented letters
+        words = "an encoding of its script, e.g. WINDOWS-1251, SHIFT_JIS or GB18030"
+        return "WINDOWS-1251", words
+    return "WINDOWS-1252", "Windows-1252, which spreadsheet programs of Western Europe write"
 
 
 def long_line(path: Path, line: int, limit: int) -> DataFault:
@@ -95,11 +109,17 @@ def missing_translation(
     return DataFault("missing_column", str(origin), line, message)
 
 
-def wrong_width(path: Path, line: int, columns: int, expected: int, separator: str) -> DataFault:
-    """Return the fault of a record with more or fewer columns than the others."""
+def wrong_width(
+    path: Path, line: int, columns: int, expected: int, separator: str, *, quoted: bool = False
+) -> DataFault:
+    """Return the fault of a record with more or fewer columns than the others.
+
+    If a cell begins with a quotation mark in a table without quoting, the message names the format.
+    """
     message = (
         f"{path}, line {line:,} has {_counted(columns)}, but the other lines have {expected}: "
         f"look for a {'missing' if columns < expected else 'superfluous'} {separator}"
+        f"{', or read quoted cells by data.train.format=csv' if quoted else ''}"
     )
     rule = "too_few_columns" if columns < expected else "too_many_columns"
     return DataFault(rule, str(path), line, message)

@@ -3,6 +3,8 @@
 import glob
 import os
 import re
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from nmt.data.sources.compression import COMPRESSED
@@ -69,10 +71,11 @@ _Match = tuple[tuple[str, ...], Path]  # what the wildcards stand for, and the f
 
 
 def _matches(pattern: str, setting: str) -> list[_Match]:
+    check_name(pattern, setting)
     expanded = os.path.expanduser(pattern)
     if _WILDCARD.search(expanded) and not os.path.exists(expanded):
         shape = re.compile(_as_regex(expanded), re.DOTALL)
-        found = glob.glob(expanded, recursive=True)
+        found = sorted(set(_glob(expanded)))
         if not found:
             raise UserError(f"{setting}={pattern} matches no file")
         matches = [(shape.fullmatch(name), name) for name in found]
@@ -82,6 +85,57 @@ def _matches(pattern: str, setting: str) -> list[_Match]:
     for _, path in result:
         _check_file(path, f"{setting}={pattern}")
     return sorted(result)
+
+
+def check_name(name: str, setting: str) -> None:
+    """Check that a file can have a name.
+
+    Raises:
+        UserError: The name contains a NUL or a character that no file name can contain.
+    """
+    try:
+        if "\0" not in os.fsdecode(os.fsencode(name)):
+            return
+        found = "a NUL"
+    except UnicodeEncodeError as error:
+        found = f"U+{ord(name[error.start]):04X}"
+    raise UserError(f"{setting}={name} contains {found}, which no file name can contain: remove it")
+
+
+def _glob(pattern: str) -> Iterator[str]:
+    """Yield what a glob matches; ``**`` enters each folder once, so links may form a loop."""
+    parts = pattern.split(os.sep)
+    if "**" not in parts:
+        yield from glob.iglob(pattern)
+        return
+    at = parts.index("**")
+    start = os.sep.join(parts[:at]) + (os.sep if at else "")
+    rest = os.sep.join(parts[at:]).removeprefix("**")
+    while rest.startswith(f"{os.sep}**"):  # several in a row are one
+        rest = rest[3:]
+    seen: set[tuple[int, int]] = set()
+    for base in glob.iglob(start) if start else [""]:
+        for folder in _folders(base, seen):
+            inside = os.path.join(glob.escape(folder), rest.lstrip(os.sep) or "*")
+            found = _glob(inside)
+            yield from found if rest.strip(os.sep) else filter(os.path.isfile, found)
+
+
+def _folders(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """Yield a folder and all below it that are not hidden, each once, whatever links lead to it."""
+    waiting = [folder]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            status = os.stat(folder or os.curdir)
+            if (status.st_dev, status.st_ino) in seen or not stat.S_ISDIR(status.st_mode):
+                continue
+            names = sorted(entry.name for entry in os.scandir(folder or os.curdir))
+        except OSError:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        yield folder
+        waiting += [os.path.join(folder, name) for name in names[::-1] if name[0] != "."]
 
 
 def _check_file(path: Path, setting: str) -> None:

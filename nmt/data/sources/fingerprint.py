@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from nmt.data.sources.compression import open_plain
+from nmt.data.sources.compression import READ_ERRORS, open_plain
 from nmt.errors import UserError
 
 DIGEST = 20  # bytes
@@ -43,6 +43,6 @@ def _hash_file(path: Path) -> bytes:
         try:
             while block := file.read(BLOCK):
                 content.update(block)
-        except OSError as error:
+        except READ_ERRORS as error:
             raise UserError(f"cannot read {path}: {error}") from error
     return content.digest()

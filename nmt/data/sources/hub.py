@@ -14,7 +14,7 @@ from nmt.data.sources.pair_source import DataFault, FaultSink, PairChunk, refuse
 from nmt.data.sources.records import CountingSink, Record, pack_records
 from nmt.errors import UserError
 
-BATCH = 10_000  # rows in memory at once
+BATCH = 1_000  # rows in memory at once
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from nmt.data.sources import fault_messages
 from nmt.data.sources.fingerprint import fingerprint_files
 from nmt.data.sources.pair_source import DataFault, FaultSink, PairChunk, refuse
+from nmt.data.sources.records import CHUNK_CHARACTERS
 from nmt.data.sources.text_lines import has_text, line_batches
 
 
@@ -52,15 +53,11 @@ class LinePairs:
 def _pairs(source: Path, target: Path, size: int, on_fault: FaultSink) -> Iterator[PairChunk]:
     readers = LineReader(source, on_fault), LineReader(target, on_fault)
     done = 0
-    while True:
-        sides = [reader.take(size) for reader in readers]
-        pairs = min(map(len, sides))
-        if pairs:
-            numbers = list(range(done + 1, done + pairs + 1))
-            yield PairChunk(str(source), str(target), numbers, sides[0][:pairs], sides[1][:pairs])
-            done += pairs
-        if pairs < size:
-            break
+    while pairs := min(reader.fill(size) for reader in readers):
+        sources, targets = (reader.take(pairs) for reader in readers)
+        numbers = list(range(done + 1, done + pairs + 1))
+        yield PairChunk(str(source), str(target), numbers, sources, targets)
+        done += pairs
     for reader in readers:
         reader.drain()
     if any(reader.broken for reader in readers):
@@ -74,7 +71,7 @@ def _pairs(source: Path, target: Path, size: int, on_fault: FaultSink) -> Iterat
 
 
 class LineReader:
-    """Reads a requested number of lines from a file.
+    """Reads lines from a file; memory is bounded by their bytes.
 
     Attributes:
         path: The file.
@@ -92,12 +89,22 @@ class LineReader:
         self._on_fault = on_fault
         self._batches = line_batches(path, self._report)
         self._ready: list[str] = []
+        self._characters = 0  # of the lines that are ready
+
+    def fill(self, count: int) -> int:
+        """Return how many lines are ready: ``count``, fewer if they are long, 0 at the end."""
+        while len(self._ready) < count and self._characters < CHUNK_CHARACTERS:
+            batch = next(self._batches, None)
+            if batch is None:
+                break
+            self._ready += batch
+            self._characters += sum(map(len, batch))
+        return min(count, len(self._ready))
 
     def take(self, count: int) -> list[str]:
-        """Return the next lines; fewer than ``count`` only at the end of the file."""
-        while len(self._ready) < count and (batch := next(self._batches, None)) is not None:
-            self._ready += batch
+        """Return the next lines, which must be ready."""
         lines, self._ready = self._ready[:count], self._ready[count:]
+        self._characters -= sum(map(len, lines))
         self._count(lines)
         return lines
 

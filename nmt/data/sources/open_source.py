@@ -18,8 +18,8 @@ from nmt.data.sources.po_catalogues import read_po
 from nmt.data.sources.records import FilePairs
 from nmt.data.sources.tables import read_csv, read_tsv
 from nmt.data.sources.tagged import TaggedPairs
-from nmt.data.sources.translate_toolkit import require_toolkit
 from nmt.data.sources.translation_memories import read_tmx, read_xliff
+from nmt.data.sources.zip_archives import find_sides, find_table, is_archive
 from nmt.errors import UserError
 
 TABLES = {
@@ -125,6 +125,12 @@ def _open_path(config: SourceConfig, path: str, languages: Languages, key: str) 
             f"or set {key}.source and {key}.target"
         )
     files = find_files(path, f"{key}.path")
+    if files and all(map(is_archive, files)):
+        sides = find_sides(files, languages) if form is None else None
+        if sides is not None:
+            _refuse_idle(config, key, "two files", ("format",))
+            return LinePairs([source for source, _ in sides], [target for _, target in sides])
+        files = [find_table(file, SUFFIXES, languages) for file in files]
     forms = [form or _format_of(file, key) for file in files]
     if len(set(forms)) > 1:
         raise UserError(
@@ -164,7 +170,6 @@ def _open_files(
 ) -> PairSource:
     if form in MEMORIES:
         _refuse_idle(config, key, form, ("format",))
-        require_toolkit()
         read = partial(MEMORIES[form], languages=languages)
         return FilePairs(files, read, f"{form} {languages}")
     _refuse_idle(config, key, form, ("format", "source_column", "target_column"))

@@ -10,7 +10,10 @@ from nmt.data.sources.pair_source import FaultSink
 from nmt.data.sources.records import Record
 from nmt.errors import UserError
 
-BATCH = 20_000  # rows in memory at once
+BATCH = 1_000  # rows in memory at once
+BATCH_BYTES = 1 << 26  # of one side of these rows
+BUFFER = 1 << 20  # compressed bytes read at once
+LARGEST_CHUNK, LARGEST_RATIO = 1 << 28, 100  # bytes of a column chunk that expands this often
 
 
 def read_parquet(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[Record]:
@@ -20,16 +23,16 @@ def read_parquet(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[
 
     row = 1
     try:
-        file = ParquetFile(path)
+        file = ParquetFile(path, buffer_size=BUFFER)
         schema = file.schema_arrow
     except (OSError, pyarrow.ArrowException) as error:
         on_fault(fault_messages.unreadable(path, None, _explain(path, error)))
         return
     with file:
         paths = _choose(schema, path, on_fault, columns)
-        if paths is None:
+        if paths is None or _expands(file, path, on_fault):
             return
-        batches = file.iter_batches(BATCH, columns=sorted({".".join(names) for names in paths}))
+        batches = _batches(file, path, paths)
         while True:
             try:
                 batch = next(batches, None)
@@ -38,14 +41,73 @@ def read_parquet(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[
                 return
             if batch is None:
                 return
-            sides = [_texts(batch, names, path, row, on_fault) for names in paths]
-            for number, (source, target) in enumerate(zip(*sides, strict=True), start=row):
-                if source is None or target is None:
-                    side = 0 if source is None else 1
-                    on_fault(fault_messages.not_text(path, number, paths[side][-1], None))
-                else:
-                    yield number, source, target
+            yield from _pairs(batch, paths, path, row, on_fault)
             row += len(batch)
+
+
+def _batches(file: Any, path: Path, paths: "tuple[ColumnPath, ColumnPath]") -> Iterator[Any]:
+    columns = sorted({".".join(names) for names in paths})
+    for group, rows in enumerate(_rows_at_once(file, path, paths)):
+        yield from file.iter_batches(rows, row_groups=[group], columns=columns)
+
+
+def _pairs(
+    batch: Any, paths: "tuple[ColumnPath, ColumnPath]", path: Path, row: int, on_fault: FaultSink
+) -> Iterator[Record]:
+    sides = [_texts(batch, names, path, row, on_fault) for names in paths]
+    for number, (source, target) in enumerate(zip(*sides, strict=True), start=row):
+        if source is None or target is None:
+            side = 0 if source is None else 1
+            on_fault(fault_messages.not_text(path, number, paths[side][-1], None))
+        else:
+            yield number, source, target
+
+
+def _rows_at_once(file: Any, path: Path, paths: "tuple[ColumnPath, ColumnPath]") -> list[int]:
+    """Return for each row group how many rows take at most `BATCH_BYTES` per side.
+
+    A file can repeat a long text at no cost by its dictionary, so the longest text counts: that of
+    the dictionary, or of nested columns, whose dictionary cannot be read, the whole column chunk.
+    """
+    from pyarrow import compute
+    from pyarrow.parquet import ParquetFile
+
+    names = [".".join(names) for names in paths]
+    rows = []
+    with ParquetFile(path, read_dictionary=names, buffer_size=BUFFER) as dictionaries:
+        for number in range(file.metadata.num_row_groups):
+            group = file.metadata.row_group(number)
+            chunks = [group.column(i) for i in range(group.num_columns)]
+            sizes = [c.total_uncompressed_size for c in chunks if c.path_in_schema in names]
+            longest = max(sizes)
+            if len(paths[0]) == 1 and longest > BATCH_BYTES // BATCH:
+                first = dictionaries.iter_batches(1, row_groups=[number], columns=names)
+                batch = next(first, None)
+                texts = [] if batch is None else [column.dictionary for column in batch.columns]
+                found = [compute.max(compute.binary_length(t)).as_py() or 0 for t in texts]
+                longest = max([*found, longest // max(1, group.num_rows)])
+            rows.append(int(min(BATCH, max(1, BATCH_BYTES // max(1, longest)))))
+    return rows
+
+
+def _expands(file: Any, path: Path, on_fault: FaultSink) -> bool:
+    """Report a column chunk that is many times its compressed size, as text never is."""
+    for group in range(file.metadata.num_row_groups):
+        for column in range(file.metadata.num_columns):
+            chunk = file.metadata.row_group(group).column(column)
+            size, packed = chunk.total_uncompressed_size, max(1, chunk.total_compressed_size)
+            if size > LARGEST_CHUNK and size > LARGEST_RATIO * packed:
+                reason = f"row group {group + 1} expands from {packed:,} to {size:,} bytes"
+                on_fault(fault_messages.malformed(path, None, "a table of sentences", reason))
+                return True
+    return False
+
+
+def _column(batch: Any, names: "ColumnPath") -> Any:
+    from pyarrow import compute
+
+    column = batch.column(names[0])
+    return compute.struct_field(column, list(names[1:])) if len(names) > 1 else column
 
 
 ColumnPath = tuple[str, ...]  # a column, or one within another
@@ -94,17 +156,14 @@ def _texts(
 ) -> list[str | None]:
     """Return one side of a batch; bytes that are not UTF-8 are reported and replaced."""
     import pyarrow
-    from pyarrow import compute
 
-    column = batch.column(names[0])
-    if len(names) > 1:
-        column = compute.struct_field(column, list(names[1:]))
+    column = _column(batch, names)
+    if pyarrow.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
     try:
         return column.to_pylist()
     except UnicodeDecodeError:
         pass
-    if pyarrow.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
     texts: list[str | None] = []
     for number, value in enumerate(column.cast(pyarrow.large_binary()).to_pylist(), start=row):
         try:

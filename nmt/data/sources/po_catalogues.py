@@ -1,90 +1,203 @@
-"""Gettext catalogues (.po), read by translate-toolkit, which loads a whole file."""
+"""Gettext catalogues (.po), read message by message."""
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from nmt.data.sources import fault_messages
 from nmt.data.sources.language_tags import Languages, is_swapped
-from nmt.data.sources.pair_source import FaultSink
+from nmt.data.sources.pair_source import DataFault, FaultSink
 from nmt.data.sources.records import Record
-from nmt.data.sources.text_lines import wide_encoding
-from nmt.data.sources.translate_toolkit import parse, read_whole, require_toolkit
+from nmt.data.sources.text_lines import byte_batches
+from nmt.data.sources.xml_records import LONGEST_UNIT, SHORT_TEXT, text_decoder
 
 KIND = "a PO catalogue"
-CHARSET = re.compile(rb'"Content-Type:[^\n"]*?charset=\s*([\w.:-]+)')
+_CHARSET = re.compile(rb'"Content-Type:[^\n"]*?charset=\s*([\w.:-]+)')
+_LANGUAGE = re.compile(r"^Language:[ \t]*([\w@.-]+)", re.MULTILINE)
+_KEYWORD = re.compile(r"(msgctxt|msgid_plural|msgid|msgstr)\s*(?:\[(\d{1,3})\])?\s*(?=\")")
+_STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"')
+_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|(.))")
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
 
 def read_po(path: Path, on_fault: FaultSink, languages: Languages) -> Iterator[Record]:
     """Yield the translated messages of a catalogue: msgid is the source, msgstr the target.
 
     If ``Language:`` in the header is the source language, the two are swapped. Singular and plural
-    are separate pairs. Fuzzy, obsolete and untranslated messages are skipped.
+    are separate pairs. Fuzzy, obsolete and untranslated messages are skipped. Reading ends at a
+    line that is not part of a catalogue.
+    """
+    swapped: bool | None = False
+    for message in _messages(path, on_fault):
+        if message.is_header:
+            found = _LANGUAGE.search(message.form("msgstr0"))
+            language = found[1] if found else ""
+            swapped = is_swapped((None, language), languages)
+            if swapped is None:
+                on_fault(fault_messages.other_languages(path, 1, [language], languages))
+                return
+        elif not message.is_fuzzy:
+            for source, target in message.pairs():
+                pair = (target, source) if swapped else (source, target)
+                yield message.line, *pair
+
+
+@dataclass
+class _Message:
+    """One message: its strings by keyword, ``msgstr0`` for the first translation."""
+
+    line: int
+    is_fuzzy: bool = False
+    parts: dict[str, list[str]] = field(default_factory=dict)
+    size: int = 0
+
+    @property
+    def is_header(self) -> bool:
+        return "msgid" in self.parts and "msgctxt" not in self.parts and not self.form("msgid")
+
+    @property
+    def is_complete(self) -> bool:
+        return "msgstr0" in self.parts
+
+    def form(self, key: str) -> str:
+        return "".join(self.parts.get(key, ()))
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        for source, target in (("msgid", "msgstr0"), ("msgid_plural", "msgstr1")):
+            if (text := self.form(source)) and (translation := self.form(target)):
+                yield text, translation
+
+
+def _messages(path: Path, on_fault: FaultSink) -> Iterator[_Message]:
+    """Yield the messages that are not obsolete, up to the first fault."""
+    message, key = _Message(1), ""
+    lines = _Lines(path, on_fault)
+    for number, line in lines:
+        line = line.strip()
+        if line.startswith("#"):
+            if message.is_complete:
+                yield message
+                lines.leave_header(message)
+                message, key = _Message(number, size=1), ""
+            elif not message.parts and not message.size:
+                message.line, message.size = number, 1
+            message.is_fuzzy |= line.startswith("#,") and "fuzzy" in line
+            continue
+        if not line:
+            continue
+        keyword = _KEYWORD.match(line)
+        if keyword and keyword[1] in ("msgid", "msgctxt") and message.is_complete:
+            yield message
+            lines.leave_header(message)
+            message = _Message(number)
+        try:
+            key, text = _string(line, keyword, key)
+        except ValueError as error:
+            if message.is_complete and not line.startswith('"'):
+                yield message
+            on_fault(fault_messages.malformed(path, number, KIND, str(error)))
+            return
+        if not message.parts and not message.size:
+            message.line = number
+        message.parts.setdefault(key, []).append(text)
+        message.size += len(text) + SHORT_TEXT
+        if message.size > LONGEST_UNIT:
+            on_fault(fault_messages.long_line(path, message.line, LONGEST_UNIT))
+            return
+    lines.leave_header(message)
+    if message.is_complete:
+        yield message
+    elif message.parts and not lines.is_broken:
+        on_fault(
+            fault_messages.malformed(path, message.line, KIND, "its last message has no msgstr")
+        )
+
+
+def _string(line: str, keyword: re.Match[str] | None, key: str) -> tuple[str, str]:
+    """Return the key that a line belongs to, and the string in it.
 
     Raises:
-        UserError: translate-toolkit is not installed.
+        ValueError: The line is not part of a catalogue.
     """
-    require_toolkit()
-    raw = read_whole(path, on_fault)
-    if raw is None:
-        return
-    if encoding := wide_encoding(raw):
-        on_fault(fault_messages.wide(path, encoding))
-        return
-    text = parse(path, on_fault, KIND, lambda: _decoded(raw, path, on_fault))
-    loaded = None if text is None else parse(path, on_fault, KIND, lambda: _load(text))
-    if loaded is None:
-        return
-    language, messages = loaded
-    swapped = is_swapped((None, language), languages)
-    if swapped is None:
-        on_fault(fault_messages.other_languages(path, 1, [language], languages))
-        return
-    for line, message, translation in messages:
-        pair = (translation, message) if swapped else (message, translation)
-        yield line, *pair
+    if keyword is not None:
+        key = keyword[1] if keyword[1] != "msgstr" else f"msgstr{int(keyword[2] or 0)}"
+        line = line[keyword.end() :]
+    found = _STRING.fullmatch(line)
+    if found is None or not key:
+        raise ValueError(f"it is not a string in quotation marks, or has no keyword: {line[:40]!r}")
+    return key, _ESCAPE.sub(_unescape, found[1]) if "\\" in line else found[1]
 
 
-def _decoded(raw: bytes, path: Path, on_fault: FaultSink) -> str:
-    """Decode with the charset of the header; report the first byte that cannot be decoded."""
-    stated = CHARSET.search(raw)
-    charset = stated[1].decode() if stated and stated[1] != b"CHARSET" else "utf-8"
-    try:
-        return raw.decode(charset)
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        if charset.lower().replace("-", "") == "utf8":
-            on_fault(fault_messages.not_utf8(path, line, raw[error.start]))
-        else:
-            reason = f"it contains the byte 0x{raw[error.start]:02x}"
-            on_fault(
-                fault_messages.malformed(
-                    path, line, f"in {charset}, the charset of its header", reason
-                )
-            )
-        return raw.decode(charset, errors="replace")
+def _unescape(found: re.Match[str]) -> str:
+    if found[1] or found[2]:
+        return chr(int(found[1], 8) if found[1] else int(found[2], 16))
+    return _ESCAPED.get(found[3], found[3])
 
 
-def _load(text: str) -> tuple[str, list[Record]]:
-    """Return the language in the header, if any, and the translated messages."""
-    from translate.storage.pypo import pofile
+class _Lines:
+    """The lines of a catalogue with their numbers, decoded with the charset of its header.
 
-    reader: Any = pofile  # the library is only partly annotated
-    raw = CHARSET.sub(b'"Content-Type: text/plain; charset=UTF-8', text.encode("utf-8"), count=1)
-    units = reader.parsestring(raw).units
-    header = next((_forms(unit.target)[0] for unit in units if unit.isheader()), "")
-    found = re.search(r"^Language:[ \t]*([\w@.-]+)", header, re.MULTILINE)
-    messages = [
-        (unit._line_number or 1, message, translation)
-        for unit in units
-        if not (unit.isheader() or unit.isobsolete() or unit.isfuzzy())
-        for message, translation in zip(_forms(unit.source), _forms(unit.target), strict=False)
-        if message and translation
-    ]
-    return found[1] if found else "", messages
+    What cannot be decoded in the header does not matter: names of translators before its charset.
 
+    Attributes:
+        is_broken: Whether a fault was reported.
+    """
 
-def _forms(text: Any) -> list[str]:
-    """Return the singular and plural forms, or the only form."""
-    return [f"{form}" for form in getattr(text, "strings", [text])]
+    def __init__(self, path: Path, on_fault: FaultSink) -> None:
+        self._path, self._on_fault = path, on_fault
+        self._charset = "utf-8"
+        self._in_header = True
+        self._in_first: list[DataFault] = []  # faults of the first message
+        self.is_broken = False
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        number = 0
+        for batch in byte_batches(self._path, self._report):
+            for raw in batch.split(b"\n"):
+                number += 1
+                raw = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
+                if self._in_header and not self._find_charset(raw, number):
+                    return
+                yield number, self._decode(raw, number)
+
+    def leave_header(self, message: _Message) -> None:
+        """Take the first message, which may be the header; later calls have no effect."""
+        self._in_header = False
+        if not message.is_header:
+            for fault in self._in_first:
+                self._report(fault)
+        self._in_first = []
+
+    def _report(self, fault: DataFault) -> None:
+        self.is_broken = True
+        self._on_fault(fault)
+
+    def _find_charset(self, raw: bytes, number: int) -> bool:
+        stated = _CHARSET.search(raw)
+        if stated and stated[1] != b"CHARSET":
+            try:
+                text_decoder(stated[1].decode())
+            except ValueError as error:
+                self._report(fault_messages.malformed(self._path, number, KIND, str(error)))
+                return False
+            self._charset = stated[1].decode()
+        return True
+
+    def _decode(self, raw: bytes, number: int) -> str:
+        try:
+            return raw.decode(self._charset)
+        except UnicodeDecodeError as error:
+            fault = self._undecodable(raw[error.start], number)
+            if self._in_header:
+                self._in_first = self._in_first or [fault]
+            else:
+                self._report(fault)
+            return raw.decode(self._charset, errors="replace")
+
+    def _undecodable(self, byte: int, number: int) -> DataFault:
+        if self._charset.lower().replace("-", "") == "utf8":
+            return fault_messages.not_utf8(self._path, number, byte)
+        kind = f"in {self._charset}, the charset of its header"
+        reason = f"it contains the byte 0x{byte:02x}"
+        return fault_messages.malformed(self._path, number, kind, reason)

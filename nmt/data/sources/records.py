@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from nmt.data.sources import fault_messages
@@ -13,6 +12,8 @@ from nmt.data.sources.text_lines import has_text
 Record = tuple[int, str, str]  # line, row or unit number; source; target
 
 SIDES = ("source", "target")
+
+CHUNK_CHARACTERS = 1 << 24  # of both sides; a chunk with this many is not filled further
 
 RecordReader = Callable[[Path, FaultSink], Iterator[Record]]
 """Yields the records of one file in order; records that are not pairs go to the sink."""
@@ -80,7 +81,7 @@ def pack_records(
     """
     sides_with_text = [False, False]
     records = iter(records)
-    while part := list(islice(records, size)):
+    while part := _next_part(records, size):
         lines, sources, targets = map(list, zip(*part, strict=True))
         chunk = PairChunk(file, file, lines, sources, targets)
         if not _is_valid(chunk):
@@ -95,6 +96,18 @@ def pack_records(
             sink(fault_messages.no_text(file))
         elif blank:
             sink(fault_messages.no_text(file, f"any {blank[0]} sentence"))
+
+
+def _next_part(records: Iterator[Record], size: int) -> list[Record]:
+    """Return at most ``size`` records, and fewer if their texts are long."""
+    part: list[Record] = []
+    characters = 0
+    for record in records:
+        part.append(record)
+        characters += len(record[1]) + len(record[2])
+        if len(part) >= size or characters >= CHUNK_CHARACTERS:
+            break
+    return part
 
 
 def _is_valid(chunk: PairChunk) -> bool:

@@ -13,7 +13,7 @@ from nmt.data.sources.compression import read_blocks
 from nmt.data.sources.pair_source import FaultSink
 from nmt.errors import UserError
 
-LONGEST = 1 << 26  # bytes of a line; a file with longer lines is not text and would fill the memory
+LONGEST = 1 << 24  # bytes of a line; a file with longer lines is not text and would fill the memory
 
 WIDE_BYTES = 4096  # bytes examined to detect UTF-16
 WIDE_SHARE = 5  # one NUL in 5 bytes indicates UTF-16; Latin text in UTF-16 has one in 2
@@ -26,6 +26,15 @@ def line_batches(path: Path, on_fault: FaultSink) -> Iterator[list[str]]:
     is reported. A line that is not UTF-8 is yielded with U+FFFD; an unreadable file ends before its
     incomplete line.
     """
+    count = 0
+    for text in byte_batches(path, on_fault):
+        for lines in _decoded(text, path, count, on_fault):
+            count += len(lines)
+            yield lines
+
+
+def byte_batches(path: Path, on_fault: FaultSink) -> Iterator[bytes]:
+    """Yield a file as whole lines that are not decoded, without the last line feed of each part."""
     count = 0
     rest: list[bytes] = []  # of the line that is not complete yet
     length = 0
@@ -51,11 +60,10 @@ def line_batches(path: Path, on_fault: FaultSink) -> Iterator[list[str]]:
             continue
         text = b"".join((*rest, block[: end - 1]))
         rest, length = [block[end:]], len(block) - end
-        for lines in _decoded(text, path, count, on_fault):
-            count += len(lines)
-            yield lines
+        count += text.count(b"\n") + 1
+        yield text
     if last := b"".join(rest):
-        yield from _decoded(last, path, count, on_fault)
+        yield last
 
 
 def _decoded(text: bytes, path: Path, count: int, on_fault: FaultSink) -> Iterator[list[str]]:
@@ -72,7 +80,7 @@ def _decoded(text: bytes, path: Path, count: int, on_fault: FaultSink) -> Iterat
         except UnicodeDecodeError as error:
             if good:
                 yield good
-            on_fault(fault_messages.not_utf8(path, number, line[error.start]))
+            on_fault(fault_messages.not_utf8(path, number, line[error.start], line))
             good = [line.decode("utf-8", errors="replace")]
     yield good
 

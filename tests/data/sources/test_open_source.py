@@ -1,5 +1,6 @@
 """From settings to sources: exactly one existing source, or a message with the reason."""
 
+import glob
 import gzip
 import json
 import pickle
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from nmt.config.data import SourceConfig
+from nmt.data.sources.file_patterns import find_files
 from nmt.data.sources.open_source import open_source, read_all
 from nmt.errors import UserError
 
@@ -219,3 +221,37 @@ def test_several_files_of_one_format_follow_each_other(tmp_path: Path, read: Rea
     assert [chunk.source_file for chunk in source.chunks(9)] == [
         str(tmp_path / f"{n}.tsv") for n in range(3)
     ]
+
+
+@pytest.mark.parametrize("pattern", ["**/*.tsv", "./**/*.tsv", "**/**/*.tsv", "**", "a/../**"])
+def test_links_that_loop_are_followed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    (folder / "x.tsv").touch()
+    (tmp_path / "y.tsv").touch()
+    for name in range(5):
+        (folder / f"up{name}").symlink_to(tmp_path, target_is_directory=True)
+        (tmp_path / "a" / f"again{name}").symlink_to(folder, target_is_directory=True)
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    monkeypatch.chdir(tmp_path)
+    found = [path for path in find_files(pattern, "data.train.path") if path.suffix == ".tsv"]
+    assert sorted(path.resolve() for path in found) == [folder / "x.tsv", tmp_path / "y.tsv"]
+
+
+def test_two_stars_match_what_glob_matches(tmp_path: Path) -> None:
+    for name in ("x.en", "a/x.en", "a/b/x.en", "a/b/c.en/x.en", ".hidden/x.en", "a/.x.en"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for pattern in ("**/x.en", "a/**/x.en", "**/b/**/x.en", "**/b/*.en/*", "*/**/x.en"):
+        expected = sorted(set(glob.glob(f"{tmp_path}/{pattern}", recursive=True)))
+        assert sorted(map(str, find_files(f"{tmp_path}/{pattern}", "x"))) == expected
+
+
+@pytest.mark.parametrize("name", ["a\0b.tsv", "a\ud800b.tsv", "a\0*.tsv", "\ud800/**"])
+def test_names_that_no_file_can_have_are_refused(name: str) -> None:
+    with pytest.raises(UserError, match="which no file name can contain"):
+        open_source(SourceConfig(path=name), ("en", "de"), "data.train")
+    with pytest.raises(UserError, match="which no file name can contain"):
+        open_source(SourceConfig(source=name, target="x"), ("en", "de"), "data.train")

@@ -10,6 +10,7 @@ from pyarrow import parquet
 
 from nmt.config.data import SourceConfig
 from nmt.data.sources.open_source import open_source
+from nmt.errors import UserError
 
 Read = Callable[..., Any]
 
@@ -102,3 +103,44 @@ def test_a_damaged_part_ends_the_file(tmp_path: Path, read: Read) -> None:
     reading = read(open_source(SourceConfig(path=str(path)), ("en", "de"), "data.train"), 20_000)
     assert reading.rules == ["unreadable"]
     assert reading.pairs == [(text, text) for text in texts[: len(reading.pairs)]]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_repeated_long_text_is_read_in_bounded_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nested: bool
+) -> None:
+    texts = ["short"] * 10 + ["x" * 100_000] * 3000  # 300 MB of text in some kilobytes
+    indices = pyarrow.array([0] * 10 + [1] * 3000, pyarrow.int32())
+    column = pyarrow.DictionaryArray.from_arrays(indices, pyarrow.array(texts[:11][::10]))
+    column = column.dictionary_decode()
+    columns = {"en": column, "de": column}
+    if nested:
+        struct = pyarrow.StructArray.from_arrays([column, column], ["en", "de"])
+        columns = {"translation": struct}
+    path = tmp_path / "text.parquet"
+    parquet.write_table(pyarrow.table(columns), path)
+    del column, columns
+    monkeypatch.setattr("nmt.data.sources.parquet.BATCH_BYTES", 1 << 20)
+    monkeypatch.setattr("nmt.data.sources.records.CHUNK_CHARACTERS", 1 << 20)
+    source = open_source(SourceConfig(path=str(path)), ("en", "de"), "data.train")
+    before, count = pyarrow.total_allocated_bytes(), 0
+    for chunk in source.chunks(20_000):
+        count += len(chunk)
+        assert sum(map(len, chunk.sources + chunk.targets)) <= (1 << 20) + 200_000
+        if len(chunk.sources) > 1:
+            assert pyarrow.total_allocated_bytes() - before < 32 << 20
+    assert count == len(texts)
+
+
+def test_a_column_that_expands_as_text_never_does_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "text.parquet"
+    texts = [f"{n % 2}{'x' * 10_000}{n}" for n in range(100)]
+    parquet.write_table(
+        pyarrow.table({"en": texts, "de": texts}), path, compression="zstd", use_dictionary=False
+    )
+    monkeypatch.setattr("nmt.data.sources.parquet.LARGEST_CHUNK", 1 << 16)
+    source = open_source(SourceConfig(path=str(path)), ("en", "de"), "data.train")
+    with pytest.raises(UserError, match="row group 1 expands from"):
+        list(source.chunks(100))

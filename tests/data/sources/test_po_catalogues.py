@@ -1,9 +1,16 @@
 """PO: finished messages only, in the direction of the header."""
 
+import gzip
+import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from nmt.config.data import SourceConfig
+from nmt.data.sources.open_source import open_source
+from nmt.data.sources.pair_source import DataFault
 
 ReadFile = Callable[..., Any]
 
@@ -87,10 +94,38 @@ def test_a_file_that_is_not_a_catalogue_is_reported_with_its_line(
     read_file: ReadFile, broken: str
 ) -> None:
     reading = read_file("messages.po", _po(_message("a", "b")) + "\n" + broken)
-    assert reading.pairs == []
+    assert reading.pairs == [("a", "b")]
     assert reading.rules == ["malformed"]
+    assert reading.faults[0].line in (9, 10, 11)
     assert "is not a PO catalogue" in reading.faults[0].message
 
 
 def test_a_catalogue_without_translations_has_no_text(read_file: ReadFile) -> None:
     assert read_file("messages.po", _po(_message("a", ""))).rules == ["no_text"]
+
+
+def test_names_in_the_header_may_precede_its_charset(read_file: ReadFile) -> None:
+    header = 'msgid ""\nmsgstr ""\n"Last-Translator: Jürgen\\n"\n'
+    charset = '"Content-Type: text/plain; charset=ISO-8859-1\\n"\n\n'
+    content = header + charset + _message("bear", "Bär")
+    assert read_file("messages.po", content.encode("iso-8859-1")).pairs == [("bear", "Bär")]
+
+
+def test_a_first_message_that_is_no_header_is_checked(read_file: ReadFile) -> None:
+    content = 'msgid ""\n"Bär"\nmsgstr "bear"\n' + _message("a", "b")
+    reading = read_file("messages.po", content.encode("iso-8859-1"))
+    assert [(f.rule, f.line) for f in reading.faults] == [("not_utf8", 2)]
+
+
+def test_memory_is_bounded_by_bytes(tmp_path: Path) -> None:
+    string = f'"{"x" * 1000}"\n'
+    path = tmp_path / "messages.po.gz"
+    path.write_bytes(gzip.compress(f'msgid "a"\nmsgstr ""\n{string * 40_000}'.encode(), 1))
+    faults: list[DataFault] = []
+    source = open_source(SourceConfig(path=str(path)), ("en", "de"), "data.train")
+    tracemalloc.start()
+    assert not list(source.chunks(1000, faults.append))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 << 20
+    assert [(fault.rule, fault.line) for fault in faults] == [("long_line", 1)]

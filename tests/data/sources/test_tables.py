@@ -118,11 +118,64 @@ def test_reading_ends_at_a_quote_that_is_never_closed(read_file: ReadFile) -> No
     assert "does not end by line 53" in reading.faults[0].message
 
 
-def test_a_field_beyond_what_csv_takes_is_reported(read_file: ReadFile) -> None:
-    reading = read_file("text.csv", f"en,de\na,b\n{'x' * 200_000},y\nc,d\n")
-    assert reading.pairs == [("a", "b"), ("c", "d")]
-    assert [(f.rule, f.line) for f in reading.faults] == [("bad_quotes", 3)]
-    assert "131072" in reading.faults[0].message
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_long_field_is_read(read_file: ReadFile, quote: str) -> None:
+    long = "x" * 3_000_000
+    reading = read_file("text.csv", f"en,de\na,b\n{quote}{long}{quote},y\nc,d\n")
+    assert reading.pairs == [("a", "b"), (long, "y"), ("c", "d")]
+    assert not reading.faults
+
+
+@pytest.mark.parametrize("filler", ["x\n", 'x\n","', '\n","'])
+def test_a_record_without_end_is_bounded_by_its_bytes(
+    read_file: ReadFile, monkeypatch: pytest.MonkeyPatch, filler: str
+) -> None:
+    monkeypatch.setattr("nmt.data.sources.tables.LONGEST", 1 << 20)
+    reading = read_file("text.csv", f'en,de\na,b\n"{filler * 600_000}')
+    assert reading.pairs == [("a", "b")]
+    assert [(f.rule, f.line) for f in reading.faults] == [("long_line", 3)]
+
+
+def test_long_cells_make_small_chunks(read_file: ReadFile, monkeypatch: Any) -> None:
+    monkeypatch.setattr("nmt.data.sources.records.CHUNK_CHARACTERS", 1000)
+    rows = "".join(f"{'x' * 400},{'y' * 400}\n" for _ in range(10))
+    assert read_file("text.csv", f"en,de\n{rows}", size=100).sizes == [2] * 5
+
+
+@pytest.mark.parametrize("name", ["text.csv", "text.tsv", "text.tab"])
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_the_header_shows_the_separator(read_file: ReadFile, name: str, mark: str) -> None:
+    table = f"id{mark}en{mark}de\r\n1{mark}a dog{mark}ein Hund\r\n"
+    reading = read_file(name, table)
+    assert [(s, t.strip()) for s, t in reading.pairs] == [("a dog", "ein Hund")]
+    assert not reading.faults
+    by_number = {"source_column": "2", "target_column": "3"}
+    pairs = read_file(name, table, **by_number).pairs
+    assert [(s, t.strip()) for s, t in pairs] == [("en", "de"), ("a dog", "ein Hund")]
+
+
+def test_other_separators_in_a_quoted_header_do_not_count(read_file: ReadFile) -> None:
+    table = '"notes, remarks, and more";en;de\nx;"Hi; you, there";Hallo, du\n'
+    assert read_file("text.csv", table).pairs == [("Hi; you, there", "Hallo, du")]
+
+
+def test_a_wrong_width_names_the_separator(read_file: ReadFile) -> None:
+    reading = read_file("text.csv", "en;de\na;b;c\n")
+    assert "look for a superfluous semicolon" in reading.faults[0].message
+
+
+@pytest.mark.parametrize("mark", [";", ",", "\t"])
+def test_the_line_of_excel_that_names_the_separator_is_skipped(
+    read_file: ReadFile, mark: str
+) -> None:
+    reading = read_file("text.csv", f"\ufeffsep={mark}\r\nen{mark}de\r\na{mark}b\r\n")
+    assert (reading.pairs, reading.lines) == ([("a", "b")], [3])
+
+
+def test_a_quoted_table_with_tabs_is_read_as_csv(read_file: ReadFile) -> None:
+    table = 'en\tde\n"say ""hi""\tnow"\t"sag\nhallo"\n'
+    reading = read_file("text.tsv", table, format="csv")
+    assert reading.pairs == [('say "hi"\tnow', "sag\nhallo")]
 
 
 @pytest.mark.parametrize("name", ["text.tsv", "text.csv", "text.jsonl"])

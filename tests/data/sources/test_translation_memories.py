@@ -1,6 +1,7 @@
 """TMX and XLIFF: languages by their tags, text without markup, no downloads or expansion."""
 
-import sys
+import gzip
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from nmt.config.data import SourceConfig
 from nmt.data.sources.open_source import open_source
-from nmt.errors import UserError
+from nmt.data.sources.pair_source import DataFault
 
 ReadFile = Callable[..., Any]
 
@@ -68,12 +69,47 @@ def test_units_without_both_languages_are_skipped(read_file: ReadFile) -> None:
     assert "is in en | fr, not in en and de" in reading.faults[0].message
 
 
-def test_inline_tags_are_removed_and_their_text_is_kept(read_file: ReadFile) -> None:
-    source = 'Press <bpt i="1">[</bpt>OK<ept i="1">]</ept> &amp; <hi>wait</hi><ph x="1"/>.'
-    unit = _tuv("en", source) + _tuv("de", "&lt;OK&gt;<!-- nothing --> &#228;")
-    assert read_file("memory.tmx", _tmx(unit)).pairs == [("Press [OK] & wait.", "<OK> ä")]
+CODE = [
+    ('Click <bpt i="1">&lt;b&gt;</bpt>here<ept i="1">&lt;/b&gt;</ept>.', "Click here."),
+    ('See <ph x="1">&lt;img alt="<sub>the logo</sub>"&gt;</ph> above.', "See the logo above."),
+    ("and <hi>this <hi>nested</hi> one</hi>.", "and this nested one."),
+    ("Line <ut>{\\cf1 </ut>with ut<ut>}</ut> tags.", "Line with ut tags."),
+    ('an <it pos="begin">&lt;i&gt;</it>open one.', "an open one."),
+    ("a <ph>[<sub>b <ph>(<sub>c</sub>)</ph> d</sub>]</ph> e", "a b c d e"),
+    ("Two\n   lines \r\n here.\n", "Two lines here."),
+    ("Tom &amp; Jerry &lt;3 &#x20AC;5&#xA0;<![CDATA[<b>]]>", "Tom & Jerry <3 €5\u00a0<b>"),
+]
+
+
+@pytest.mark.parametrize(("inside", "text"), CODE)
+def test_inline_code_is_not_text(read_file: ReadFile, inside: str, text: str) -> None:
+    tmx = _tmx(_tuv("en", inside) + _tuv("de", "&lt;OK&gt;<!-- nothing --> &#228;"))
+    assert read_file("memory.tmx", tmx).pairs == [(text, "<OK> ä")]
+    inside = inside.replace("hi>", "mrk>")
+    unit = f"<source>A.</source><target>{inside}</target><note>n</note>"
+    assert read_file("memory.xlf", _xliff1(unit)).pairs == [("A.", text)]
+    segment = f"<segment><source>{inside}</source><target>A.</target></segment>"
+    assert read_file("memory.xlf", _xliff2(segment)).pairs == [(text, "A.")]
+
+
+def test_text_inside_spanning_tags_is_kept(read_file: ReadFile) -> None:
     inline = '<source>Press <g id="1">OK</g><x id="2"/>.</source><target>Drück OK.</target>'
     assert read_file("memory.xlf", _xliff1(inline)).pairs == [("Press OK.", "Drück OK.")]
+    inline = (
+        '<originalData><data id="d1">&lt;b&gt;</data></originalData><segment><source>Press '
+        '<pc id="1" dataRefStart="d1">OK</pc><ph id="2"/><sc id="3"/><mrk id="m">now</mrk>'
+        '<ec startRef="3"/><cp hex="001a"/>.</source><target>Drück OK.</target></segment>'
+        "<ignorable><source> </source><target> </target></ignorable>"
+    )
+    assert read_file("memory.xlf", _xliff2(inline)).pairs == [("Press OKnow.", "Drück OK.")]
+
+
+def test_a_source_split_into_marks_is_read_once(read_file: ReadFile) -> None:
+    unit = (
+        '<source>A. B.</source><seg-source><mrk mtype="seg" mid="1">A.</mrk></seg-source>'
+        '<target><mrk mtype="seg" mid="1">C.</mrk> <mrk mtype="seg" mid="2">D.</mrk></target>'
+    )
+    assert read_file("memory.xlf", _xliff1(unit)).pairs == [("A. B.", "C. D.")]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-1"])
@@ -150,6 +186,53 @@ def test_an_empty_file_has_no_text(read_file: ReadFile, name: str, content: str)
     assert read_file(name, content).rules == ["no_text"]
 
 
+def test_the_units_before_a_fault_are_read(read_file: ReadFile) -> None:
+    content = _tmx(_tuv("en", "a") + _tuv("de", "b")).replace("</body>", "<tu></body>")
+    reading = read_file("memory.tmx", content)
+    assert reading.pairs == [("a", "b")]
+    assert reading.rules == ["malformed"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"<tmx><body><tu><tuv xml:lang='en'><seg>{'x' * (1 << 25)}</seg></tuv></tu></body></tmx>",
+        f"<tmx><!-- {'x' * (1 << 25)} --></tmx>",
+        f"<tmx a='{'x' * (1 << 25)}'></tmx>",
+        f"<tmx>{'<a>' * 100_000}",
+        f"<tmx>{''.join(f'<a{n}/>' for n in range(100_000))}</tmx>",
+        f"<tmx><body><tu>{'<tuv><seg/></tuv>' * 1_000_000}</tu></body></tmx>",
+    ],
+    ids=["text", "comment", "attribute", "depth", "names", "variants"],
+)
+def test_memory_is_bounded_by_bytes(tmp_path: Path, content: str) -> None:
+    for root in ("tmx", "xliff"):
+        renamed = content.replace("tmx>", f"{root}>").replace("<tmx", f"<{root}")
+        path = tmp_path / f"memory.{root}.gz"
+        path.write_bytes(gzip.compress(renamed.encode(), 1))
+        source = open_source(SourceConfig(path=str(path)), ("en", "de"), "data.train")
+        faults: list[DataFault] = []
+        tracemalloc.start()
+        assert not list(source.chunks(1000, faults.append))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 150 << 20
+        if root == "tmx":
+            assert [fault.rule for fault in faults] == ["malformed"]
+
+
+@pytest.mark.parametrize("encoding", ["windows-1252", "gb18030", "shift_jis"])
+def test_any_text_encoding_that_includes_ascii_is_read(read_file: ReadFile, encoding: str) -> None:
+    text = {"windows-1252": "“ä”", "gb18030": "你好", "shift_jis": "こんにちは"}[encoding]
+    content = _tmx(_tuv("en", "a") + _tuv("de", text))
+    content = content.replace('version="1.0"', f'version="1.0" encoding="{encoding}"', 1)
+    assert read_file("memory.tmx", content.encode(encoding)).pairs == [("a", text)]
+    for codec in ("zip", "punycode", "nonsense", "utf-7"):
+        broken = content.replace(encoding, codec, 1).encode(encoding)
+        reading = read_file("memory.tmx", broken)
+        assert (reading.pairs, reading.rules) == ([], ["malformed"])
+
+
 BOMB = "".join(f'<!ENTITY x{n} "{f"&x{n - 1};" * 10}">' for n in range(1, 30))
 
 
@@ -183,15 +266,3 @@ def test_a_document_type_without_entities_is_accepted(read_file: ReadFile) -> No
     head = '<!DOCTYPE tmx SYSTEM "http://localhost:9/tmx14.dtd">\n'
     unit = _tuv("en", "a") + _tuv("de", "b")
     assert read_file("memory.tmx", _tmx(unit, head=head)).pairs == [("a", "b")]
-
-
-@pytest.mark.parametrize("name", ["memory.tmx", "memory.xlf", "memory.po"])
-def test_without_the_library_its_extra_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    (tmp_path / name).write_text("")
-    for module in [m for m in sys.modules if m.split(".")[0] == "translate"]:
-        monkeypatch.delitem(sys.modules, module)
-    monkeypatch.setitem(sys.modules, "translate", None)
-    with pytest.raises(UserError, match=r'pip install "nmt\[memories\]"'):
-        open_source(SourceConfig(path=str(tmp_path / name)), ("en", "de"), "data.train")

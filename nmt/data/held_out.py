@@ -1,0 +1,229 @@
+"""Takes validation and test out of the training text, so that one file is enough.
+
+No sentence occurs in two parts, on either side: pairs that share a source or a target sentence stay
+together. The parts depend on the set of pairs and on the seed alone, so that both directions of
+translation get the same parts.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.config.data import DataConfig, FilesDataConfig
+from nmt.data.sources.fingerprint import fingerprint_parts
+from nmt.data.sources.pair_source import FaultSink, PairChunk, PairSource, clean_text, refuse
+from nmt.data.text_hash import hash_texts
+from nmt.errors import UserError
+
+PARTS = ("train", "valid", "test")
+AUTO_SHARE, AUTO_MOST = 0.05, 2000  # the size of a part whose setting is 0
+CHUNK = 20_000  # pairs
+
+Hashes = npt.NDArray[np.uint64]
+Parts = npt.NDArray[np.int8]
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """How many pairs validation and test take.
+
+    Attributes:
+        valid: Number of pairs, a share below 1, or 0 for 5 %, at most 2,000; None: none.
+        test: The same for test.
+        seed: Seed of the choice.
+    """
+
+    valid: float | None
+    test: float | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class PartOfPairs:
+    """The pairs of a source that belong to one part.
+
+    Attributes:
+        pairs: The whole source.
+        held_out: How it is divided.
+        part: ``train``, ``valid`` or ``test``.
+    """
+
+    pairs: PairSource
+    held_out: HeldOut
+    part: str
+
+    @property
+    def name(self) -> str:
+        """The name of the whole source and of the part."""
+        return f"{self.pairs.name} ({self.part} part)"
+
+    def fingerprint(self) -> str:
+        """Return a hash of the source and of the division.
+
+        Raises:
+            UserError: A file cannot be read.
+        """
+        return fingerprint_parts(
+            self.pairs.fingerprint().encode(), repr(self.held_out).encode(), self.part.encode()
+        )
+
+    def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
+        """Yield the pairs of the part; only the training part reports the faults of the files.
+
+        Raises:
+            UserError: The text has too few pairs.
+        """
+        parts = _parts_of(self.pairs, self.held_out)
+        wanted = PARTS.index(self.part)
+        start = 0
+        for chunk in self.pairs.chunks(size, on_fault if wanted == 0 else _ignore):
+            chosen = np.flatnonzero(parts[start : start + len(chunk)] == wanted).tolist()
+            start += len(chunk)
+            if chosen:
+                yield PairChunk(
+                    chunk.source_file,
+                    chunk.target_file,
+                    [chunk.lines[i] for i in chosen],
+                    [chunk.sources[i] for i in chosen],
+                    [chunk.targets[i] for i in chosen],
+                    chunk.tag,
+                )
+
+
+def with_parts(data: DataConfig, sources: Mapping[str, PairSource]) -> dict[str, PairSource]:
+    """Return the source of each split, with those that the settings take out of training.
+
+    Args:
+        data: The settings of the corpus.
+        sources: The sources of all other splits.
+    """
+    held_out = held_out_of(data)
+    if held_out is None:
+        return dict(sources)
+    whole = sources["train"]
+    wanted = {"train": 0.0, "valid": held_out.valid, "test": held_out.test}
+    parts = {part: PartOfPairs(whole, held_out, part) for part in PARTS if wanted[part] is not None}
+    return {**sources, **parts}
+
+
+def held_out_of(data: DataConfig) -> HeldOut | None:
+    """Return what the settings take out of the training text; None: nothing."""
+    if not isinstance(data, FilesDataConfig):
+        return None
+    valid, test = (
+        None if config is None else config.held_out for config in (data.valid, data.test)
+    )
+    return None if valid is None and test is None else HeldOut(valid, test, data.split_seed)
+
+
+def _ignore(fault: object) -> None:
+    pass
+
+
+_computed: dict[tuple[str, HeldOut], Parts] = {}  # of the last source
+
+
+def _parts_of(source: PairSource, held_out: HeldOut) -> Parts:
+    """Return the part of each pair; the result is kept, because each part needs it."""
+    key = (source.fingerprint(), held_out)
+    if key not in _computed:
+        chunks = source.chunks(CHUNK, _ignore)
+        hashes = [(_hashes(chunk.sources), _hashes(chunk.targets)) for chunk in chunks]
+        sides = [[one[side] for one in hashes] for side in (0, 1)]
+        source_hashes, target_hashes = (
+            np.concatenate([np.zeros(0, np.uint64), *side]) for side in sides
+        )
+        _computed.clear()
+        _computed[key] = divide(source_hashes, target_hashes, held_out)
+    return _computed[key]
+
+
+def _hashes(texts: list[str]) -> Hashes:
+    """Return the hash of each text, ignoring case and surrounding spaces; 0 for a blank one."""
+    clean = [clean_text(text).strip().casefold() for text in texts]
+    hashes = hash_texts(clean)
+    hashes[np.array([not text for text in clean], dtype=bool)] = 0
+    return hashes
+
+
+def divide(source: Hashes, target: Hashes, held_out: HeldOut) -> Parts:
+    """Return the part of each pair, as an index into `PARTS`.
+
+    Args:
+        source: [pairs], the hash of each source sentence; 0 if it is blank.
+        target: [pairs], the hash of each target sentence; 0 if it is blank.
+        held_out: How many pairs each part takes. Pairs with a blank side stay in training.
+
+    Raises:
+        UserError: Fewer pairs than that are free of sentences of other pairs.
+    """
+    parts: Parts = np.zeros(len(source), dtype=np.int8)
+    used = np.flatnonzero((source != 0) & (target != 0))
+    if not len(used):
+        return parts
+    labels = _components(source[used], target[used])
+    keys = _keys(source[used], target[used], held_out.seed)
+    _, components, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    first = np.full(len(sizes), np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(first, components, keys)
+    part_of_component = np.zeros(len(sizes), dtype=np.int8)
+    order = iter(np.argsort(first, kind="stable").tolist())
+    for part in ("test", "valid"):
+        wanted = _count(getattr(held_out, part), len(used), part)
+        left = wanted
+        while left and (component := next(order, None)) is not None:
+            # A large group of pairs that share sentences is no sample of the text.
+            if sizes[component] <= min(left, max(1, wanted // 10)):
+                part_of_component[component] = PARTS.index(part)
+                left -= int(sizes[component])
+        if left:
+            raise UserError(
+                f"data.{part}: only {wanted - left:,} of {wanted:,} pairs can be split off the "
+                f"{len(used):,} training pairs without sharing a sentence with the rest: set "
+                f"data.{part}.held_out to fewer, or give a file of its own"
+            )
+    parts[used] = part_of_component[components]
+    return parts
+
+
+def _count(size: float | None, pairs: int, part: str) -> int:
+    if size is None:
+        return 0
+    if size == 0:
+        return max(1, min(AUTO_MOST, round(pairs * AUTO_SHARE)))
+    count = round(size * pairs) if size < 1 else int(size)
+    if not 0 < count <= pairs // 2:
+        raise UserError(
+            f"data.{part}.held_out={size:g} is {count:,} of {pairs:,} pairs; it must be at least "
+            "one pair and at most half of them"
+        )
+    return count
+
+
+def _components(source: Hashes, target: Hashes) -> npt.NDArray[np.int64]:
+    """Return equal labels for pairs that are connected by shared sentences."""
+    sides = [np.unique(side, return_inverse=True)[1].reshape(-1) for side in (source, target)]
+    labels = np.arange(len(source))
+    while True:
+        before = labels
+        for side in sides:
+            least = np.full(int(side.max()) + 1, len(source))
+            np.minimum.at(least, side, labels)
+            labels = least[side]
+        labels = labels[labels]  # halves the length of chains
+        if np.array_equal(labels, before):
+            return labels
+
+
+def _keys(source: Hashes, target: Hashes, seed: int) -> Hashes:
+    """Return a random key of each pair, the same for both directions."""
+    low, high = np.minimum(source, target), np.maximum(source, target)
+    offset = np.uint64(seed * int(_MIX) % (1 << 64))
+    key = low * _MIX ^ (high + offset)
+    for shift in (30, 27, 31):
+        key = (key ^ (key >> np.uint64(shift))) * np.uint64(0xBF58476D1CE4E5B9)
+    return key
