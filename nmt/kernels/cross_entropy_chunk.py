@@ -69,7 +69,7 @@ def add_gradients(
         grad_weight += errors.T @ rows
         return
     grad_rows.div_(total)
-    grad_weight.addmm_(errors.T, rows / total)
+    torch.addmm(grad_weight, errors.T, rows / total, out=grad_weight)
 
 
 def put(values: Tensor, columns: Tensor, new: Tensor) -> None:

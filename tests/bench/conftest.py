@@ -2,12 +2,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from command_line import corpus, nmt, refused, run, tiny
 
 from nmt.bench.clock import Instant, Span
 from nmt.bench.contestant import PHASES, Step
 from nmt.bench.counts import Counts
 
-pytest_plugins = ["command_line"]  # in tests/fixtures
+__all__ = ["corpus", "nmt", "refused", "run", "tiny"]  # fixtures
 
 MakeStep = Callable[..., Step]
 

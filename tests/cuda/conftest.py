@@ -9,13 +9,14 @@ from contextlib import ExitStack
 
 import pytest
 import torch
+from command_line import corpus, nmt, refused, run, tiny
 from tiny_models import KINDS
 
 from nmt import runtime
 from nmt.config.model import ModelConfig
 from nmt.kernels import dispatch
 
-pytest_plugins = ["command_line"]  # in tests/fixtures
+__all__ = ["corpus", "nmt", "refused", "run", "tiny"]  # fixtures
 
 # cuBLAS reads this once, before its first product; training.deterministic needs it.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
