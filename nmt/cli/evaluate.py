@@ -33,7 +33,7 @@ def evaluate(
 ) -> None:
     """Translate a file and score it: BLEU, chrF and TER with their sacreBLEU signatures."""
     from nmt.checkpoint import find_checkpoint, load_checkpoint
-    from nmt.config.training_settings import BleuTokenizer
+    from nmt.config.bleu_words import BleuTokenizer
     from nmt.data.text_files import read_pair
     from nmt.decoding.translator import Translator
     from nmt.evaluation import metrics

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from nmt.config.bleu_words import BleuTokenizer
 from nmt.config.setting import section, setting
 
 
@@ -53,21 +54,6 @@ class BestMetric(StrEnum):
 
     BLEU = "bleu"
     PERPLEXITY = "perplexity"
-
-
-class BleuTokenizer(StrEnum):
-    """The tokenizer by which BLEU counts words."""
-
-    AUTO = "auto"
-    V13A = "13a"
-    INTL = "intl"
-    CHAR = "char"
-    ZH = "zh"
-    JA_MECAB = "ja-mecab"
-    KO_MECAB = "ko-mecab"
-    FLORES101 = "flores101"
-    FLORES200 = "flores200"
-    NONE = "none"
 
 
 class OnDivergence(StrEnum):

@@ -76,12 +76,12 @@ def refuse_one_folder(overrides: Sequence[str]) -> None:
     Raises:
         UserError: ``run.dir`` is a fixed text.
     """
-    for override in overrides:
-        key, _, value = override.partition("=")
-        if key.lstrip("+") == "run.dir" and value != "null" and "${" not in value:
-            if _swept_keys(override):
-                continue
-            raise fixed_folder(value.strip("'"))
+    folders = [given for given in overrides if given.partition("=")[0].lstrip("+") == "run.dir"]
+    if not folders or _swept_keys(folders[-1]):  # as in any command, the last one counts
+        return
+    folder = folders[-1].partition("=")[2]
+    if folder != "null" and "${" not in folder:
+        raise fixed_folder(folder.strip("'"))
 
 
 def fixed_folder(folder: str) -> UserError:

@@ -107,7 +107,8 @@ def test_lines_that_sentencepiece_skips_do_not_count(tokenizer_config: Config) -
 def test_a_size_too_large_for_the_text_is_refused_before_training(
     name: str, tokenizer_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_model, "_QUICK", 1)
+    monkeypatch.setattr(train_model, "_QUICK", {})
+    monkeypatch.setattr(train_model, "_QUICK_OTHERWISE", 1)
     monkeypatch.setattr(train_model.sentencepiece, "SentencePieceTrainer", None)
     text = ["some words here", "and some there"]
     _, most = vocabulary_bounds(tokenizer_config(name=name), text)
