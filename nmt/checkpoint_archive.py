@@ -15,7 +15,7 @@ _MOST_ENTRIES = 200_000
 
 
 class ArchiveError(Exception):
-    """The file is no archive of `torch.save`, or would take more memory than its own size."""
+    """The file is not an archive of `torch.save`, or would take more memory than its own size."""
 
 
 def check_archive(path: Path) -> None:

@@ -14,9 +14,9 @@ _RANDOM = (torch.Tensor.normal_, torch.Tensor.uniform_)
 
 
 class _NoRandomValues(TorchFunctionMode):
-    """Draws no random values and counts on the CPU.
+    """Skips random initialisation, and runs `torch.arange` on the CPU.
 
-    On the meta device, torch loads 800 modules for either, which takes several seconds.
+    On the meta device, torch loads 800 modules for each of them, which takes several seconds.
     """
 
     def __torch_function__(

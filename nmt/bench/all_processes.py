@@ -1,4 +1,4 @@
-"""Figures of all processes of one training, as torchrun starts them."""
+"""Combines the figures of all processes that torchrun starts for one training."""
 
 import socket
 from collections.abc import Sequence

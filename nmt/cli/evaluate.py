@@ -14,8 +14,8 @@ Reference = Annotated[Path, typer.Option(help="Reference translations, line by l
 BleuWords = Annotated[
     str,
     typer.Option(
-        help="Words of BLEU: auto (by the target language), 13a, intl, char, zh, ja-mecab, "
-        "ko-mecab, flores200."
+        help="Tokenizer whose words BLEU counts: auto (by the target language), 13a, intl, char, "
+        "zh, ja-mecab, ko-mecab, flores101, flores200 or none."
     ),
 ]
 

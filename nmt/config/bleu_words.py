@@ -1,10 +1,10 @@
-"""The choices of the words that BLEU counts."""
+"""The tokenizers that can split text into the words that BLEU counts."""
 
 from enum import StrEnum
 
 
 class BleuTokenizer(StrEnum):
-    """The tokenizer by which BLEU counts words."""
+    """The tokenizer that splits text into the words that BLEU counts."""
 
     AUTO = "auto"
     V13A = "13a"

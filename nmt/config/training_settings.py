@@ -299,8 +299,8 @@ class TrainingConfig:
     )
     bleu_tokenizer: str = setting(
         BleuTokenizer.AUTO,
-        "Words of BLEU: auto (zh for Chinese, ja-mecab for Japanese, ko-mecab for Korean, else "
-        "13a), or a tokenizer of sacreBLEU. flores200 is downloaded once.",
+        "Tokenizer whose words BLEU counts: auto (zh for Chinese, ja-mecab for Japanese, ko-mecab "
+        "for Korean, else 13a), or one of sacreBLEU's. flores200 is downloaded once.",
         choices=BleuTokenizer,
         neutral=BleuTokenizer.AUTO,
     )

@@ -1,4 +1,4 @@
-"""Batches of few shapes: pairs of similar length, filled up with empty rows where pairs are short.
+"""Batches of few shapes, with pairs of similar length; empty rows take the place of missing pairs.
 
 Legend: n pairs, B rows, S source length, T target length.
 """

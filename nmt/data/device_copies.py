@@ -1,4 +1,4 @@
-"""Copies of batches to a GPU, beside the computation that still runs there."""
+"""Copies batches to a GPU while it computes the previous update."""
 
 import torch
 from torch import Tensor
@@ -10,8 +10,9 @@ class DeviceCopies:
     """Copies batches to a device without making it wait.
 
     The host launches an update faster than a GPU computes it. A copy in the same stream would run
-    after all that was launched before; in a stream of its own it runs at once, so the data of the
-    next update are there when its computation begins. On other devices this is `Batch.to`.
+    after all operations that were launched before it. In a stream of its own it runs at once, so
+    the data of the next update are there when its computation begins. On other devices, a copy is
+    `Batch.to`.
     """
 
     def __init__(self, device: torch.device) -> None:

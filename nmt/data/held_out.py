@@ -32,7 +32,7 @@ class HeldOut:
     """How many pairs validation and test take.
 
     Attributes:
-        valid: Number of pairs, a share below 1, or 0 for 5 %, at most 2,000; None: none.
+        valid: Number of pairs; a share below 1; or 0 for 5 %, at most 2,000. None: no such part.
         test: The same for test.
         seed: Seed of the choice.
     """

@@ -71,7 +71,7 @@ class RowShape:
 
 @dataclass(frozen=True)
 class LengthCounts:
-    """How often each pair of lengths occurs in an epoch.
+    """The number of occurrences of each pair of lengths in an epoch.
 
     Attributes:
         lengths: [L, 2], source and target lengths, EOS included.

@@ -1,4 +1,4 @@
-"""What a search chose at each step, from which its hypotheses are read once at the end.
+"""Records the choices of each step of a search; at the end, the hypotheses are read from them once.
 
 A hypothesis is the path from an end back to the first step: each piece names the beam from which it
 came. No step copies the pieces or the attention weights of earlier steps.
@@ -92,7 +92,7 @@ class Path:
     Attributes:
         ids: Its pieces, without BOS and EOS.
         log_prob: Its log-probability, EOS included.
-        beams: The beam that it extended in each step, the one of EOS included.
+        beams: The beam that it extended in each step, the step of EOS included.
     """
 
     ids: list[int]

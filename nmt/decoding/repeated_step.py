@@ -83,7 +83,8 @@ class CudaGraphs:
     """Captures CUDA graphs that share their memory.
 
     The graphs run one after the other, and nothing that is needed later is in that memory. The last
-    graph is kept, and the memory with it, so that the next search uses the same.
+    graph is kept, and the memory with it, so that the next search uses the same
+    memory.
     """
 
     def __init__(self, report: Callable[[str], None] | None = None) -> None:

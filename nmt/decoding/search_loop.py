@@ -1,8 +1,8 @@
 """The loop that beam search and sampling share: step by step until every sentence is done.
 
-On a CPU every step has the sentences and the pieces so far, and no others. On a GPU the shapes stay
-the same for many steps, the host seldom reads whether sentences are done, and the step can be
-captured as a graph.
+On a CPU, the tensors have no room for later pieces, and sentences that are done are soon removed.
+On a GPU, the shapes stay the same for many steps, the host seldom reads whether sentences are done,
+and the step can be captured as a graph.
 
 Legend: A sentences in the search, N beams, B sentences of the batch, V vocabulary, S source length.
 """

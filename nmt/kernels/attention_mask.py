@@ -13,10 +13,10 @@ _ALIGNMENT = 8  # elements; torch's memory-efficient kernel copies a bias with o
 
 @dataclass(frozen=True)
 class AttentionMask:
-    """Which keys each query may attend to, and the same as a bias of the scores.
+    """Which keys each query may attend to, as booleans and as a bias that is added to the scores.
 
-    Fused kernels add a bias; from a bool mask they would compute one in every layer. Each query may
-    attend to one key at least.
+    Fused kernels add a bias. From a bool mask they would compute the bias in every layer. Each
+    query may attend to at least one key.
 
     Attributes:
         allowed: bool, broadcastable to scores [B, H, T, S], True = may attend.

@@ -2,9 +2,10 @@
 
 Normalising all logits is a pass over them that is not needed. With m a row's greatest logit and x
 its logits, E = exp(x - m) is computed in place, and Z is the sum of E. The probabilities are E / Z.
-The gradient of the hidden vectors is computed from E and then divided by Z, and the gradient of the
-weight is computed from E and the hidden vectors divided by Z: both have O numbers per row, and the
-logits have V. The passes in between cover a few rows at a time, which stay in the nearest cache.
+The gradient of the hidden vectors is computed from E and then divided by Z. The gradient of the
+weight is computed from E and the hidden vectors divided by Z. Both divide O numbers per row; to
+normalise all logits would divide V. The passes in between cover a few rows at a time, which stay in
+the nearest cache.
 
 Legend: O decoder output size, V vocabulary, R rows of a chunk.
 """

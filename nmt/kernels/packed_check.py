@@ -1,8 +1,8 @@
 """A check of `packed_attention` on the device at hand, before a run relies on it.
 
-Kernels by sentence offsets differ between versions of torch and between GPUs. The check compares
-forward and backward pass with the formula in float64 on a few sentences: some of one piece, one
-that is longer than a kernel's block, and empty ones at the end.
+Kernels that take sentence offsets differ between versions of torch and between GPUs. The check
+compares forward and backward pass with the formula in float64 on a few sentences: some of one
+piece, one that is longer than a kernel's block, and empty ones at the end.
 """
 
 from collections.abc import Callable, Sequence

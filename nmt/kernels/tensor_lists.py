@@ -1,4 +1,4 @@
-"""Elementwise operations on lists of tensors, each in one kernel or a few where torch has them."""
+"""Elementwise operations on lists of tensors, where possible in a few multi-tensor kernels."""
 
 from collections.abc import Iterable, Sequence
 

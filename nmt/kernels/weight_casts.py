@@ -2,7 +2,7 @@
 
 Autocast casts each weight where it is first read, and its gradient where that arrives: four
 launches for each layer with a bias. Here one operation casts all weights before a pass and another
-one all gradients after it. The numbers are those of autocast.
+one all gradients after it. The results equal those of autocast.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,7 @@
 """Keys and values of target pieces in search, which are appended once and never moved.
 
 The beams of a sentence share one buffer. A step writes the keys and values of its hypotheses into
-the next slot, one place per beam. When search reorders the beams, only an additive mask follows. It
+the next slot, one place per beam. When search reorders the beams, only an additive mask changes. It
 marks the places of each slot that belong to the past of a hypothesis.
 
 Legend: A sentences, N beams of each, P slots, one per step, W places of a slot, at least N, G heads
@@ -88,8 +88,9 @@ class GrowingMemory(TargetMemory):
         filled: Number of pieces so far, the open slot's included.
         seen: [A, N, P', W], the mask of the first P' slots, 0 and -inf; None: with one place per
             slot, everything is seen.
-        written: The number of slots written, shared by all memories with the same buffers. A memory
-            with fewer pieces than that is continued a second time, and then copies its buffers.
+        written: The number of slots written, shared by all memories with the same buffers. If a
+            memory has fewer pieces than that, another one was continued from it; to continue it
+            again, its buffers are copied first.
     """
 
     filled: int

@@ -1,8 +1,8 @@
 """Keeps the values of text settings as they were written.
 
 Hydra's grammar and YAML read ``no``, ``true``, ``1e3`` or ``2026_11_27`` as values of other types,
-and OmegaConf then makes other texts of them. Such values are quoted before they are parsed: on the
-command line, in sweeps and lists (`keep_override`), and in YAML files (`keep_yaml`).
+and OmegaConf then converts them to a different text. Such values are quoted before they are parsed:
+on the command line, in sweeps and lists (`keep_override`), and in YAML files (`keep_yaml`).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Decides on which shapes of batches a run trains, and builds their order."""
+"""Chooses the shapes of a run's batches, and builds the stream of batches."""
 
 from collections.abc import Callable
 

@@ -2,7 +2,7 @@
 
 A GPU computes a small pass faster than the host launches its operations one by one. A graph records
 them once and launches them together. It reads and writes the same memory at every replay, so a pass
-to capture reads nothing from the host, takes no number of the host that may change, and accumulates
+to capture reads nothing from the host, uses no value of the host that may change, and accumulates
 into gradients whose memory stays the same.
 """
 
@@ -24,7 +24,7 @@ MOST_GRAPHS = 64
 
 @dataclass(frozen=True)
 class PassLosses:
-    """The losses of one pass, scalars on the device without a graph of autograd.
+    """The losses of one pass, scalars on the device, detached from autograd.
 
     Attributes:
         mean: The batch's share of the update's mean loss.
@@ -70,9 +70,9 @@ class _Shape:
 
     Attributes:
         batch: The inputs of the pass, on the device; each batch is copied into them.
-        parameters: Those that a pass gives a gradient.
+        parameters: Those that receive a gradient in a pass.
         replay: Launches the graph; None until it is captured.
-        addresses: Of the parameters when it was captured.
+        addresses: Memory addresses of the parameters when the graph was captured.
         constants: Tensors besides parameters that the graph reads, and that must stay in memory.
     """
 
@@ -92,8 +92,8 @@ class _Shape:
 class CapturedPasses:
     """Runs passes of one process: as a replayed graph where the shape of a batch repeats.
 
-    The first batch of a shape runs as any other; this warms up what is initialised lazily. The
-    second one is captured. A capture that fails ends capturing, not the run.
+    The first batch of a shape runs uncaptured, which initialises what is initialised lazily. The
+    second one is captured. If a capture fails, the run continues uncaptured.
     """
 
     def __init__(
