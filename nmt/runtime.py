@@ -179,6 +179,11 @@ def set_cuda_numerics(*, tf32: bool, deterministic: bool) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
+def set_exact_recurrence() -> None:
+    """Let cuDNN's recurrent layers compute float32 products in float32; torch's default is TF32."""
+    torch.backends.cudnn.allow_tf32 = False
+
+
 def keep_freed_memory() -> None:
     """Let glibc keep large freed blocks, which training allocates again at the next update.
 

@@ -15,7 +15,7 @@ from nmt.decoding.translator import Translation, Translator
 from nmt.errors import UserError
 from nmt.text.special_tokens import EOS
 
-_UNLIKELY = -1e9  # logit of EOS; finite, so that EOS can still be forced at the limit
+_UNLIKELY = -1e4  # logit of EOS; finite, also in float16, so that EOS can still be forced
 
 
 @dataclass(frozen=True)

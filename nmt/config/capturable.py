@@ -9,7 +9,7 @@ def capture_obstacle(config: Config) -> str | None:
 
     A captured pass launches the same operations whenever it is replayed. LayerDrop chooses other
     layers each time, and gradient checkpointing reads the state of the random generator. Plain
-    kernels read the lengths of sentences on the host.
+    kernels read the lengths of sentences on the host, and some deterministic ones check indices.
     """
     for side, part in (("encoder", config.model.encoder), ("decoder", config.model.decoder)):
         layer_drop = getattr(part, "layer_drop", 0.0)
@@ -17,6 +17,8 @@ def capture_obstacle(config: Config) -> str | None:
             return f"model.{side}.layer_drop={layer_drop:g}"
     if config.training.gradient_checkpointing:
         return "training.gradient_checkpointing=true"
+    if config.training.deterministic:
+        return "training.deterministic=true"
     if config.training.kernels == Kernels.PLAIN:
         return "training.kernels=plain"
     return None

@@ -4,14 +4,16 @@ A graph runs the kernels of a step without the host's work: it reads the state f
 each time, so the new state is copied over the old one at the end of the step.
 """
 
-import gc
 import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
+
+from nmt.kernels.graph_capture import undisturbed_capture
 
 State = TypeVar("State")
 
@@ -87,11 +89,11 @@ class CudaGraphs:
     memory.
     """
 
-    def __init__(self, report: Callable[[str], None] | None = None) -> None:
-        """Capture on the current device; ``report`` gets a line if that is impossible."""
-        self._report = report or _print_to_stderr
+    def __init__(self, device: torch.device, report: Callable[[str], None] | None = None) -> None:
+        """Capture on a CUDA device; ``report`` gets a line if that is impossible."""
+        self._device, self._report = device, report or _print_to_stderr
         self._last: torch.cuda.CUDAGraph | None = None
-        self._stream: torch.cuda.Stream | None = None
+        self._pool: Any = None
         self._possible = True
 
     def capture(self, function: Callable[[], None]) -> Graph | None:
@@ -107,27 +109,34 @@ class CudaGraphs:
             return None
         return cast("Graph", self._last)
 
+    def forget(self) -> None:
+        """Let go of the memory of the graphs; the next capture allocates its own."""
+        self._last = self._pool = None
+
     def _captured(self, function: Callable[[], None]) -> torch.cuda.CUDAGraph:
-        if self._stream is None:
-            self._stream = torch.cuda.Stream()
-        graph = torch.cuda.CUDAGraph()
-        pool = None if self._last is None else self._last.pool()
-        torch.cuda.synchronize()
-        collects = gc.isenabled()
-        gc.disable()  # freeing an object of CUDA is not allowed during a capture
-        try:
-            with torch.cuda.stream(self._stream):
+        stream, graph = _stream(self._device), torch.cuda.CUDAGraph()
+        pool = self._pool = self._pool or torch.cuda.graph_pool_handle()
+        torch.cuda.synchronize(self._device)
+        free, total = torch.cuda.mem_get_info(self._device)
+        if free < total // 8:  # during a capture, the allocator cannot give back what it caches
+            torch.cuda.empty_cache()
+        with undisturbed_capture(self._device, pool), torch.cuda.stream(stream):
+            # The generator's tensors must not be inference tensors: training captures them later.
+            with torch.inference_mode(False):
                 # Only this thread's calls are restricted: others may copy or save meanwhile.
                 graph.capture_begin(pool, capture_error_mode="thread_local")
-                try:
-                    function()
-                finally:
-                    graph.capture_end()
-        finally:
-            if collects:
-                gc.enable()
-        torch.cuda.current_stream().wait_stream(self._stream)
+            try:
+                function()
+            finally:
+                graph.capture_end()
+        torch.cuda.current_stream(self._device).wait_stream(stream)
         return graph
+
+
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream of all captures of a search; each stream keeps a workspace of cuBLAS."""
+    return torch.cuda.Stream(device)
 
 
 def _print_to_stderr(line: str) -> None:

@@ -75,8 +75,8 @@ class Translator:
         self.precision = precision
         self.heatmap_layer = heatmap_layer
         self.by_sentences = False
-        on_cuda = model.output.weight.device.type == "cuda"
-        self._graphs = CudaGraphs() if on_cuda else None
+        device = model.output.weight.device
+        self._graphs = CudaGraphs(device) if device.type == "cuda" else None
 
     @classmethod
     def from_checkpoint(
@@ -134,6 +134,7 @@ class Translator:
                 raise UserError(f"the length penalty is {length_penalty}; it must be from 0 to 10")
             decoding.length_penalty = length_penalty
         place = runtime.pick_device(device)
+        runtime.set_exact_recurrence()
         dtype = runtime.pick_search_precision(precision, place)
         model = checkpoint.build_model().to(place).eval()
         layer = checkpoint.config.logging.heatmap_layer
@@ -164,6 +165,8 @@ class Translator:
             found = self._decode(sources, positions, sampling, need_weights=need_weights)
             for i, result in zip(positions, found, strict=True):
                 hypotheses[i] = result
+        if self._graphs is not None:
+            self._graphs.forget()
         return [
             Translation(sentence, ids, found, [self._text(h) for h in found])
             for sentence, ids, found in zip(sentences, encoded, hypotheses, strict=True)

@@ -336,6 +336,10 @@ foreach_sub = _find("_foreach_sub")
 foreach_add_ = _find("_foreach_add_")
 foreach_zero_ = _find("_foreach_zero_")
 
+end_allocation = _find("_C._cuda_endAllocateToPool")
+release_pool = _find("_C._cuda_releasePool")
+"""Both (device number, pool): no more memory is taken from a pool; one graph less uses it."""
+
 PRIVATE_NAMES = (
     "sigmoid_backward",
     "tanh_backward",
@@ -350,6 +354,8 @@ PRIVATE_NAMES = (
     "foreach_sub",
     "foreach_add_",
     "foreach_zero_",
+    "end_allocation",
+    "release_pool",
 )
 """Variables of this module that are None where torch lacks what they refer to; for tests."""
 

@@ -5,6 +5,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def at_least_float32(values: Tensor) -> Tensor:
@@ -15,6 +16,19 @@ def at_least_float32(values: Tensor) -> Tensor:
 def without_autocast(values: Tensor) -> AbstractContextManager[object]:
     """Return a context in which products with these values keep their dtype."""
     return torch.autocast(values.device.type, enabled=False)
+
+
+def exclusive_sums(values: Tensor) -> Tensor:
+    """Return the sums over all earlier positions of the third axis, [B, L, T, S]; 0 for the first.
+
+    On a GPU torch has no deterministic cumulative sum, so a product with ones takes its place where
+    deterministic algorithms are required.
+    """
+    if not torch.are_deterministic_algorithms_enabled():
+        return functional.pad(values[:, :, :-1], (0, 0, 1, 0)).cumsum(dim=2)
+    earlier = torch.ones(values.size(2), values.size(2), dtype=values.dtype, device=values.device)
+    with without_autocast(values):
+        return earlier.tril(-1) @ values
 
 
 def tiny(values: Tensor) -> float:

@@ -10,7 +10,7 @@ from nmt.kernels import dispatch
 def multiply_all_(tensors: Iterable[Tensor], factor: float | Tensor) -> None:
     """Multiply tensors by a factor in place, by one kernel for all of them where torch has it."""
     tensors = list(tensors)
-    if dispatch.foreach_multiply_ is not None:
+    if dispatch.foreach_multiply_ is not None and tensors:
         dispatch.foreach_multiply_(tensors, factor)
         return
     for tensor in tensors:

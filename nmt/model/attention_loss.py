@@ -5,9 +5,8 @@ Legend: B batch, L layers with attention, H heads, T target length, S source len
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from nmt.kernels.precision import at_least_float32, tiny
+from nmt.kernels.precision import at_least_float32, exclusive_sums, tiny
 
 
 def guided_alignment_loss(
@@ -53,6 +52,6 @@ def coverage_loss(weights: Tensor, target_mask: Tensor) -> Tensor:
         The sum over the batch, in float32 at least.
     """
     attended = at_least_float32(weights).mean(dim=2)  # [B, L, T, S]
-    coverage = functional.pad(attended[:, :, :-1], (0, 0, 1, 0)).cumsum(dim=2)
+    coverage = exclusive_sums(attended)
     repeated = torch.minimum(attended, coverage).sum(dim=-1).mean(dim=1)  # [B, T]
     return (repeated * target_mask).sum()

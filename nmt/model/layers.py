@@ -26,7 +26,9 @@ class RmsNorm(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """Normalise states [..., size], in their precision."""
-        return functional.rms_norm(states, self.weight.shape, self.weight.type_as(states), 1e-6)
+        weight = self.weight.type_as(states)
+        normed = functional.rms_norm(states, weight.shape, weight, 1e-6)
+        return normed.type_as(states)  # CUDA's autocast computes in float32 from torch 2.12 on
 
 
 class Dropout(nn.Module):

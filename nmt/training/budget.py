@@ -143,12 +143,15 @@ class MemoryBudget:
         strategy: How processes share an update.
         report: Prints one line.
         begin: Called before each attempt at an update, to discard what a failed one counted.
+        has_freed: Returns whether a failed pass has freed memory of something else, so that the
+            same passes may fit now.
     """
 
     model: nn.Module
     strategy: ParallelStrategy
     report: Callable[[str], None]
     begin: Callable[[], None]
+    has_freed: Callable[[], bool] = lambda: False
 
     def gradient(
         self, batches: Iterable[Batch], progress: TrainingProgress, run: Pass, device: torch.device
@@ -177,6 +180,8 @@ class MemoryBudget:
                 return Gradient(loss, tokens, parts)
             self.strategy.restart()
             self.model.zero_grad(set_to_none=True)
+            if processes.any(self.has_freed()):
+                continue
             parts = self._smaller(parts, None if failed is None else parts[failed], progress)
 
     def _try(self, parts: list[Batch], tokens: int, run: Pass, loss: Tensor) -> int | None:

@@ -118,6 +118,12 @@ class CapturedPasses:
         self._gradients: dict[nn.Parameter, Tensor] = {}
         self._shapes: dict[Hashable, _Shape] = {}
         self._is_on = True
+        self._has_freed = False
+
+    def has_freed_memory(self) -> bool:
+        """Return, once, whether graphs were dropped because memory ran out."""
+        freed, self._has_freed = self._has_freed, False
+        return freed
 
     def __call__(self, batch: Batch, tokens: int) -> PassLosses:
         """Accumulate the gradient of a batch on the CPU, as a share of an update of ``tokens``."""
@@ -125,6 +131,7 @@ class CapturedPasses:
             return self._losses(batch, tokens)
         except (MemoryError, RuntimeError) as error:
             if is_out_of_memory(error) and self._is_on:
+                self._has_freed = any(shape.replay for shape in self._shapes.values())
                 self._stop("memory ran out; passes are no longer captured as CUDA graphs")
             raise
 

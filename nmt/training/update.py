@@ -101,7 +101,8 @@ class Updater:
         modules = [model] if targets.teacher is None else [model, targets.teacher.model]
         self._captured = captured_passes(self._pass, modules, config, self._device, report)
         self._extra: dict[str, Tensor] = {}
-        self.memory = MemoryBudget(model, self.strategy, report, lambda: self._extra.clear())
+        freed = (lambda: False) if self._captured is None else self._captured.has_freed_memory
+        self.memory = MemoryBudget(model, self.strategy, report, self._extra.clear, freed)
 
     def step(self, batches: Sequence[Batch]) -> StepResult:
         """Make one update; the loss is divided by the target tokens of all processes."""

@@ -32,7 +32,7 @@ def device(restored: None) -> Iterator[torch.device]:
     with ExitStack() as stack:
         if name == "cpu":
             stack.enter_context(dispatch.as_on_accelerator())
-        yield torch.device(name)
+        yield runtime.pick_device(name)
 
 
 @pytest.fixture

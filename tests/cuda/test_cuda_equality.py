@@ -12,6 +12,7 @@ from torch.nn import functional
 from nmt import runtime
 from nmt.config.schema import DecodingConfig
 from nmt.data.batch import Batch
+from nmt.decoding.repeated_step import CudaGraphs
 from nmt.decoding.search import Hypothesis, beam_search
 from nmt.kernels import dispatch
 from nmt.model.loss import sequence_loss
@@ -66,7 +67,8 @@ def test_loss_and_gradients_are_those_of_the_cpu(
 def search(model: TranslationModel, batch: Batch, device: torch.device) -> list[list[Hypothesis]]:
     options = DecodingConfig(beam_size=3, max_length_extra=8)
     ids, mask = batch.source_ids.to(device), batch.source_mask.to(device)
-    return beam_search(model.to(device).eval(), ids, mask, options)
+    graphs = CudaGraphs(device, report=pytest.fail) if device.type == "cuda" else None
+    return beam_search(model.to(device).eval(), ids, mask, options, graphs=graphs)
 
 
 def test_translations_are_those_of_the_cpu(

@@ -88,6 +88,27 @@ def test_an_update_in_smaller_passes_has_the_same_gradient(
     assert len(said) == before, "the limit was not kept"
 
 
+def test_passes_are_not_halved_where_memory_of_something_else_was_freed(
+    config: Any, corpus: EncodedCorpus, recorder: Recorder
+) -> None:
+    whole = gradients(trainer_of(config(), corpus, recorder(), None))
+    trainer = trainer_of(config(), corpus, recorder(), None)
+    backward, calls = trainer.updater._backward, 0
+
+    def fails_once(batch: Batch, tokens: int, last: bool) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise RuntimeError(FULL)
+        return backward(batch, tokens, last)
+
+    trainer.updater._backward = fails_once  # type: ignore[method-assign]
+    trainer.updater.memory.has_freed = lambda: calls == 1
+    for one, other in zip(whole, gradients(trainer), strict=True):
+        assert torch.equal(one, other)
+    assert trainer.progress.pass_limit is None
+
+
 def test_a_limit_is_saved_and_restored(
     config: Any, corpus: EncodedCorpus, recorder: Recorder
 ) -> None:
