@@ -1,6 +1,7 @@
 """Typed configuration <-> plain mapping, so that a saved config is data and never code."""
 
 import dataclasses
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping, Set
@@ -134,7 +135,7 @@ def _value(hint: Any, value: Any, path: str) -> Any:
     if typing.get_origin(hint) is list and isinstance(value, list):
         inner = typing.get_args(hint)[0]
         return [_value(inner, part, f"{path}[{i}]") for i, part in enumerate(value)]
-    if hint is float and type(value) is int:
+    if hint is float and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
     if type(value) is not hint:
         expected = getattr(hint, "__name__", str(hint))

@@ -13,7 +13,7 @@ from nmt.data.encoded import content_hash
 from nmt.errors import UserError
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
-_QUOTED = re.compile(r"""'[^'"\\$]*'""")
+_QUOTED = re.compile(r"""'[^'"\\$()\[\]{}:=,\s]*'""")  # without what Hydra would escape
 _SPECIAL = re.compile(r"""[,'"\\$()\[\]{}=]|[^ -~]""")
 _NOT_IN_NAME = (  # overrides that may change while the sweep stays the same
     "hydra.launcher",

@@ -52,6 +52,12 @@ class KeptPackageSource(ImportlibResourcesConfigSource):
         return _kept(self, file.read_text(encoding="utf-8"), f"{self.path}: {name}")
 
 
+# Launchers send the registry to their workers, which register Hydra's classes in it once more.
+# Hydra compares classes by this name.
+KeptFileSource.__name__ = FileConfigSource.__name__
+KeptPackageSource.__name__ = ImportlibResourcesConfigSource.__name__
+
+
 def register_sources() -> None:
     """Let Hydra read files and packages with these classes; may be called more than once."""
     Plugins.instance()  # registers Hydra's own sources on first use

@@ -24,7 +24,7 @@ from nmt.sweeps.overrides import compose_config
 
 COUNT = int(os.environ.get("NMT_FUZZ", "150"))
 SEED = int(os.environ.get("NMT_FUZZ_SEED", "1"))
-MOST_SECONDS = 2.0  # of processor time
+MOST_SECONDS = float(os.environ.get("NMT_FUZZ_SECONDS", "20"))  # of processor time: against hangs
 MOST_MEGABYTES = 500
 
 VALUES = [
