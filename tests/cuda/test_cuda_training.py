@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from torch import distributed as dist
 
 from nmt import runtime
 from nmt.config.schema import Config
-from nmt.config.training_settings import TrainingConfig
 from nmt.data.batch import Batch
 from nmt.data.encoded import EncodedCorpus
 from nmt.model.build import build_model
@@ -72,13 +70,6 @@ def trainer_on(
     return Trainer(model, corpus, config, services)
 
 
-def known(settings: dict[str, str]) -> dict[str, str]:
-    names = {field.name for field in fields(TrainingConfig)}
-    if missing := settings.keys() - names:
-        pytest.skip(f"there is no setting training.{' or '.join(sorted(missing))}")
-    return settings
-
-
 @pytest.mark.parametrize(
     ("name", "settings"), CASES, ids=[f"{n}-{'-'.join(s.values()) or 'auto'}" for n, s in CASES]
 )
@@ -92,11 +83,10 @@ def test_the_losses_of_a_run_are_those_of_the_cpu(
     settings: dict[str, str],
 ) -> None:
     """All batches of both runs have the shapes of the GPU's, so that their order is the same."""
-    settings = known(settings)
     if device.type == "cpu" and settings.get("compile") in ("graphs", "layers"):
         pytest.skip("compiled passes are for a GPU")
     shapes = settings.get("batch_shapes") or _shapes_of_a_gpu(name)
-    on_cpu = {"batch_shapes": shapes} if shapes else {}
+    on_cpu = {"batch_shapes": shapes}
     losses = []
     for where, own in (("cpu", on_cpu), (device, {**on_cpu, **settings})):
         run = recorder()
@@ -108,10 +98,8 @@ def test_the_losses_of_a_run_are_those_of_the_cpu(
     assert losses[1][0] == pytest.approx(losses[0][0], rel=1e-4)
 
 
-def _shapes_of_a_gpu(name: str) -> str | None:
-    """Return what batch_shapes=auto is on a GPU; None where there is no such setting."""
-    if "batch_shapes" not in {field.name for field in fields(TrainingConfig)}:
-        return None
+def _shapes_of_a_gpu(name: str) -> str:
+    """Return what batch_shapes=auto is on a GPU."""
     return "packed" if name in TRANSFORMERS else "bucketed"
 
 
@@ -147,7 +135,7 @@ def test_a_checkpoint_of_a_gpu_resumes_on_a_cpu(
     name: str,
 ) -> None:
     shapes = _shapes_of_a_gpu(name)
-    settings = {"ema_decay": 0.9} | ({"batch_shapes": shapes} if shapes else {})
+    settings = {"ema_decay": 0.9, "batch_shapes": shapes}
     config = run_config(kind(name), max_updates=2 * UPDATES, device=str(device), **settings)
     whole, first, second = recorder(), recorder(stop_after=UPDATES), recorder()
     trainer_on(device, config, corpus_of_pairs, whole.services()).train()
