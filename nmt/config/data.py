@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from nmt.config.link_files import AlignmentFiles, GoldAlignments
 from nmt.config.setting import REQUIRED, section, setting
 
 SPLITS = ("train", "valid", "test")
@@ -95,6 +96,12 @@ class SourceConfig:
         choices=Format,
         before=None,
     )
+    encoding: str | None = setting(
+        None,
+        "Encoding of text files, e.g. windows-1252, mac-roman or utf-16-le; null: UTF-8, or UTF-16 "
+        "by its byte-order mark.",
+        neutral=None,
+    )
     source_column: str | None = setting(
         None,
         "Column of the source sentences in a table: name, or number from 1; null: the source "
@@ -143,32 +150,6 @@ class SplitNames:
     train: str = setting("train", "Name of the training split, or of its files.")
     valid: str = setting("valid", "Name of the validation split, or of its files.")
     test: str = setting("test", "Name of the test split, or of its files.")
-
-
-@dataclass(kw_only=True)
-class AlignmentFiles:
-    """Word links of the splits in Pharaoh format, ``0-0 1-2``, one line per pair; null: none."""
-
-    train: str | None = setting(
-        None, "Word links of the training pairs, for training.guided_alignment.", names_file=True
-    )
-    valid: str | None = setting(None, "Word links of the validation pairs.", names_file=True)
-    test: str | None = setting(None, "Word links of the test pairs.", names_file=True)
-
-
-@dataclass(kw_only=True)
-class GoldAlignments:
-    """A separate hand-aligned set for the alignment error rate of the finished run.
-
-    Null files: the links of the test split, else those of the validation split, if there are any.
-    """
-
-    source: str | None = setting(None, "File of source sentences.", names_file=True)
-    target: str | None = setting(None, "File of target sentences.", names_file=True)
-    links: str | None = setting(
-        None, "Word links in Pharaoh format; 0p1 and 0?1 are possible links.", names_file=True
-    )
-    flip: bool = setting(False, "Whether a link is target word - source word.")
 
 
 @dataclass(kw_only=True)
@@ -245,6 +226,14 @@ class DataConfig:
         "What happens when the two sides seem to be shifted or swapped.",
         choices=OnDoubt,
         before=OnDoubt.STOP,
+    )
+    max_faulty: float = setting(
+        0.02,
+        "Largest share of faulty rows (wrong number of columns, an open quote, an error of a "
+        "formula, ...), which are left out and counted; with more, the text is refused.",
+        at_least=0,
+        at_most=1,
+        neutral=0.02,
     )
     dropped: str | None = setting(
         None,

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from nmt.config.data import (
-    AlignmentFiles,
     DataConfig,
     FilesDataConfig,
-    GoldAlignments,
     TokenizerConfig,
 )
+from nmt.config.link_files import AlignmentFiles, GoldAlignments
 from nmt.config.plain import from_mapping, to_mapping
 from nmt.data import prepared_corpus
 from nmt.data.corpus import ParallelText, open_corpus
