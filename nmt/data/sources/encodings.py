@@ -45,7 +45,8 @@ class Encoding:
 
     def remedy(self, codec: str) -> str:
         """Return how a file in another encoding is read or converted."""
-        convert = f"convert it, for example with: iconv -f {codec.upper()} -t UTF-8"
+        name = codec.upper().replace("-LE", "LE").replace("-BE", "BE")
+        convert = f"convert it, for example with: iconv -f {name} -t UTF-8"
         sheet = "or save the sheet as CSV UTF-8"
         if self.key is None:
             return f"{convert}; {sheet}"
@@ -53,16 +54,6 @@ class Encoding:
 
 
 UNSET = Encoding()
-
-
-def is_encoding(name: str) -> bool:
-    """Return whether Python can decode text of this encoding block by block."""
-    try:
-        codec = codecs.lookup(name)
-        text = codecs.getincrementaldecoder(name)(errors=_MARK).decode(b"a" * 8)
-    except (LookupError, ValueError, TypeError):
-        return False
-    return codec.name not in ("unicode_escape", "raw_unicode_escape", "utf-7") and bool(text)
 
 
 def marked_encoding(start: bytes) -> str | None:

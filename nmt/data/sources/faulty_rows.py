@@ -122,7 +122,8 @@ class _FaultyRows:
             fault = next(iter(self._first.values()))[0]
             message = f"{fault.message}; data.max_faulty={_share(rows)} leaves it out"
             return [replace(fault, message=message)]
-        examples = [faults[0].message for faults in self._first.values()][:_EXAMPLES]
+        kinds = sorted((faults[0] for faults in self._first.values()), key=lambda f: f.line or 0)
+        examples = [fault.message for fault in kinds[:_EXAMPLES]]
         return [fault_messages.too_many_faulty(name, faulty, rows, most, examples)]
 
 

@@ -1,6 +1,7 @@
 """Recognizes the separator of a table, and whether its cells are quoted, from its first lines."""
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, islice
 
@@ -50,10 +51,9 @@ def _separator(first: list[str], columns: Columns, usual: str, *, quoted: bool) 
     marks = dict.fromkeys([usual, *SEPARATORS])
     if columns.positions is not None:
         least = max(columns.positions) + 1
-        widths = {m: [len(_cells(line, m, quoted)) for line in first if line] for m in marks}
-        good = [m for m in marks if widths[m] and min(widths[m]) >= least]
-        same = [m for m in good if len(set(widths[m])) == 1]
-        return next(iter(same or good), usual)
+        widths = {mark: _widths(first, mark, quoted) for mark in marks}
+        good = [m for m in marks if widths[m] and widths[m].most_common(1)[0][0] >= least]
+        return min(good, key=lambda m: len(widths[m]), default=usual)
     header = first[0] if first else ""
     for mark in marks:
         names = [clean_text(name) for name in _cells(header, mark, quoted)]
@@ -61,6 +61,17 @@ def _separator(first: list[str], columns: Columns, usual: str, *, quoted: bool) 
             return mark
     counts = {mark: len(_cells(header, mark, quoted)) for mark in marks}
     return usual if counts[usual] > 1 else max(counts, key=lambda mark: counts[mark])
+
+
+def _widths(lines: list[str], separator: str, quoted: bool) -> "Counter[int]":
+    """Return how many records have each number of cells; a quoted cell may have several lines."""
+    if not quoted:
+        return Counter(len(line.split(separator)) for line in lines if line)
+    records = csv.reader((f"{line}\n" for line in lines), delimiter=separator)
+    try:
+        return Counter(len(cells) for cells in records if cells)
+    except csv.Error:
+        return Counter()
 
 
 def _cells(line: str, separator: str, quoted: bool) -> list[str]:

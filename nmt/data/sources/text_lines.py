@@ -75,14 +75,14 @@ def _blocks(path: Path, on_fault: FaultSink, encoding: Encoding) -> Iterator[byt
     """Yield a file in UTF-8; yield nothing if its first bytes show that it is no such text."""
     blocks = read_blocks(path)
     first = next(blocks, b"")
+    other = next((what for start, what in _OTHER_FILES.items() if first.startswith(start)), None)
+    if other is not None:
+        on_fault(fault_messages.other_file(path, other))
+        return
     if marked := marked_encoding(first):
         on_fault(fault_messages.read_as(path, marked))
     elif encoding.name is None and (wide := unmarked_wide(first)):
         on_fault(fault_messages.wide(path, wide, encoding))
-        return
-    other = next((what for start, what in _OTHER_FILES.items() if first.startswith(start)), None)
-    if other is not None:
-        on_fault(fault_messages.other_file(path, other))
         return
     yield from as_utf8(chain([first], blocks), encoding)
 
