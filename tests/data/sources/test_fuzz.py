@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nmt.config.data import SourceConfig
+from nmt.data.sources.encodings import marked_encoding, unmarked_wide
 from nmt.data.sources.open_source import open_source
 from nmt.data.sources.pair_source import DataFault, PairSource
-from nmt.data.sources.encodings import marked_encoding, unmarked_wide
 from nmt.errors import UserError
 
 Pairs = list[tuple[str, str]]

@@ -120,7 +120,7 @@ def test_utf_8_is_not_read_in_another_encoding(write: Write) -> None:
     with pytest.raises(UserError, match=r"it is UTF-8, but data.train.encoding is windows-1252"):
         _read(write(table, encoding="windows-1252"))
     with pytest.raises(UserError, match=r"row 4|line 4 contains bytes that cp1253 does not have"):
-        _read(write("de;en\na;b\n".encode() + b"c;d\n\xaa\xd2;e\n", encoding="cp1253", most=0.0))
+        _read(write(b"de;en\na;b\n" + b"c;d\n\xaa\xd2;e\n", encoding="cp1253", most=0.0))
 
 
 def test_a_sheet_of_an_old_mac_is_read(write: Write) -> None:
