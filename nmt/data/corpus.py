@@ -8,12 +8,12 @@ from nmt.config.data import (
     SPLITS,
     DataConfig,
     FilesDataConfig,
+    GoldAlignments,
     HuggingFaceDataConfig,
     PhrasebookDataConfig,
     SourceConfig,
 )
 from nmt.config.folders import corpora_directory
-from nmt.config.link_files import GoldAlignments
 from nmt.config.plain import extra_sources
 from nmt.data.held_out import with_parts
 from nmt.data.sources.faulty_rows import WithoutFaultyRows

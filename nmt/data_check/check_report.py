@@ -67,7 +67,7 @@ class Finding:
             [Location(**location) for location in mapping["places"]],
             mapping["message"],
             mapping["remedy"],
-            mapping["left_out"],
+            mapping.get("left_out", False),  # an older cache has no such rows
         )
 
     def to_mapping(self) -> dict[str, Any]:

@@ -128,7 +128,7 @@ class _FaultyRows:
 
 
 def _share(rows: int) -> str:
-    """Return a share of which one row of so many is no more."""
+    """Return a share that accepts one faulty row, rounded up."""
     return f"{math.ceil(10_000 / max(1, rows)) / 10_000:g}"
 
 
