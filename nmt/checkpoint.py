@@ -26,7 +26,7 @@ from nmt.checkpoint_content import (
 from nmt.checkpoint_names import BEST, LAST
 from nmt.config.plain import to_mapping
 from nmt.config.schema import Config
-from nmt.durable_file import DISK_IS_FULL, write_durably
+from nmt.durable_file import DISK_IS_FULL, make_folder, write_durably
 from nmt.errors import UserError
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
@@ -136,13 +136,14 @@ def write_checkpoint(content: memoryview, path: Path) -> None:
         UserError: It could not be written. The old file is unchanged.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write_durably(path, content)
     except OSError as error:
         remedy = "free some space" if error.errno in DISK_IS_FULL else "fix that"
+        earlier = "; the earlier file is intact" if path.exists() else ""
         raise UserError(
             f"cannot write the checkpoint {path}: {error.strerror or error}; {remedy} and "
-            "run the same command to resume: the previous checkpoint is intact"
+            f"run the same command again{earlier}"
         ) from error
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nmt.durable_file import atomic_write
+from nmt.durable_file import sync_folder, write_durably
 
 if TYPE_CHECKING:
     from nmt.reporting.heatmaps.heatmap import Heatmap
@@ -33,6 +34,9 @@ class MetricLog(Protocol):
     def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
         """Record an attention heatmap."""
 
+    def flush(self) -> None:
+        """Write what was recorded to the disk, where it survives a loss of power if possible."""
+
     def close(self) -> None:
         """Write buffered data and release the log."""
 
@@ -40,9 +44,10 @@ class MetricLog(Protocol):
 class JsonLinesLog:
     """JSON lines such as `{"step": 100, "time": 1700000000.0, "train/loss": 2.3}`.
 
-    Each line is flushed as it is appended, so a killed run loses at most the line that it was
-    writing. Every line is strict JSON: numbers that are not finite become the strings "nan",
-    "inf" and "-inf". `time` is in seconds since 1970. Texts and heatmaps are ignored.
+    Each line is written as it is appended, so a killed run loses at most the line that it was
+    writing; `flush` protects the lines from a loss of power, too. Every line is strict JSON:
+    numbers that are not finite become the strings "nan", "inf" and "-inf". `time` is in seconds
+    since 1970. Texts and heatmaps are ignored.
 
     Args:
         path: the file; it and its folder are created if missing.
@@ -58,9 +63,10 @@ class JsonLinesLog:
         self, path: Path, resume_step: int | None = None, clock: Callable[[], float] = time.time
     ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
+        self._is_new = not path.exists()
+        if not self._is_new:
             _rewrite(path, resume_step)
-        self._clock = clock
+        self._path, self._clock = path, clock
         self._file = path.open("a", encoding="utf-8")
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -83,6 +89,13 @@ class JsonLinesLog:
 
     def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
         """Ignore the heatmap."""
+
+    def flush(self) -> None:
+        """Flush the lines, and the name of a new file, to the disk."""
+        os.fsync(self._file.fileno())
+        if self._is_new:
+            sync_folder(self._path.parent)
+            self._is_new = False
 
     def close(self) -> None:
         """Close the file. Closing again has no effect."""
@@ -109,6 +122,11 @@ class MetricLogs:
         """Record a heatmap in every log."""
         for log in self._logs:
             log.heatmap(step, tag, heatmap)
+
+    def flush(self) -> None:
+        """Flush every log."""
+        for log in self._logs:
+            log.flush()
 
     def close(self) -> None:
         """Close every log. An error of one is raised after the others are closed."""
@@ -154,8 +172,7 @@ def _rewrite(path: Path, last_step: int | None) -> None:
     kept = [
         line for line, row in _read_lines(path) if last_step is None or row["step"] <= last_step
     ]
-    with atomic_write(path) as partial:
-        partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8", newline="\n")
+    write_durably(path, "".join(f"{line}\n" for line in kept).encode())
 
 
 def _strict(value: float) -> float | str:

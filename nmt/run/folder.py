@@ -1,9 +1,10 @@
 """The run folder: its files, and whether a run is new, unfinished or finished."""
 
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -20,7 +21,15 @@ from nmt.config.plain import (
 )
 from nmt.config.schema import Config
 from nmt.data.encoded import content_hash
-from nmt.durable_file import DISK_FAILS, DISK_IS_FULL, write_durably
+from nmt.durable_file import (
+    DISK_FAILS,
+    DISK_IS_FULL,
+    PARTIAL,
+    make_folder,
+    remove_partial_files,
+    sync_folder,
+    write_durably,
+)
 from nmt.errors import UserError
 from nmt.user_path import user_path
 
@@ -48,6 +57,7 @@ class RunFolder:
         self.summary = path / "summary.json"
         self.translations = path / "test.translations.txt"
         self._config = path / "config.json"
+        self._best_before = self.checkpoints / ".best.pt.before"
 
     @classmethod
     def of(cls, config: Config) -> "RunFolder":
@@ -89,13 +99,14 @@ class RunFolder:
                 if not folder.exists():
                     folder.mkdir()
                     made.append(folder)
-            with TemporaryFile(dir=self.path):
+            with TemporaryFile(dir=self.path, suffix=PARTIAL):
                 pass
         except OSError as error:
             raise self._cannot_write(error) from error
         finally:
-            for folder in reversed(made):
-                folder.rmdir()
+            with suppress(OSError):  # an empty folder that stays does not disturb
+                for folder in reversed(made):
+                    folder.rmdir()
 
     def _cannot_write(self, error: OSError) -> UserError:
         return UserError(
@@ -110,16 +121,16 @@ class RunFolder:
             UserError: The folder cannot be written.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             write_json(self._config, to_mapping(config))
-            (self.path / "config.yaml").write_text(config_yaml, encoding="utf-8")
-            self.checkpoints.mkdir(exist_ok=True)
+            write_durably(self.path / "config.yaml", config_yaml.encode())
+            make_folder(self.checkpoints)
         except OSError as error:
             raise self._cannot_write(error) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the folder, so that only one process trains in it.
+        """Lock the folder, so that only one process trains in it; remove unfinished files.
 
         Raises:
             UserError: Another process holds the lock.
@@ -133,6 +144,8 @@ class RunFolder:
                 "run.dir"
             ) from None
         try:
+            for folder in (self.path, self.attention):
+                remove_partial_files(folder)
             yield
         finally:
             lock.release()
@@ -164,9 +177,33 @@ class RunFolder:
         """
         return _read_json(self.summary) if self.summary.exists() else None
 
+    def keep_best(self) -> None:
+        """Keep best.pt under a second name before an average replaces it.
+
+        Until the run is finished, a call that was killed has to score both again.
+        """
+        self._best_before.unlink(missing_ok=True)
+        try:
+            os.link(self.best, self._best_before)
+        except OSError:  # no hard links here
+            write_durably(self._best_before, self.best.read_bytes())
+        sync_folder(self.checkpoints)
+
+    def restore_best(self) -> None:
+        """Return to the best.pt of the training, if a killed call had replaced it."""
+        if self._best_before.exists():
+            os.replace(self._best_before, self.best)
+            sync_folder(self.checkpoints)
+
+    def write_translations(self, translations: Iterable[str]) -> None:
+        """Write the translations of the test text, one per line."""
+        text = "".join(f"{translation}\n" for translation in translations)
+        write_durably(self.translations, text.encode(errors="surrogatepass"))
+
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write the summary, which marks the run as finished."""
         write_json(self.summary, summary)
+        self._best_before.unlink(missing_ok=True)
 
     def _refuse_changes(self, config: Config) -> None:
         before = flatten(self._settings())
@@ -200,7 +237,7 @@ class RunFolder:
 
 def _is_foreign(file: Path) -> bool:
     """Return whether a file is not a partial one, which a killed write of nmt leaves behind."""
-    return not file.name.endswith(".partial")
+    return not file.name.endswith(PARTIAL)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
