@@ -156,6 +156,7 @@ def train(config: Config, config_yaml: str, interrupted: Interrupted) -> Outcome
     folder.check(config)
     summary = folder.read_summary()
     if summary is not None:
+        folder.forget_best()  # if a call was killed immediately before this
         return Outcome(folder, summary, already_finished=True)
     if processes.is_first():
         folder.check_writable()

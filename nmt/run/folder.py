@@ -160,7 +160,8 @@ class RunFolder:
         try:
             yield
         except OSError as error:
-            in_folder = error.filename is None or self.path in Path(str(error.filename)).parents
+            name = error.filename
+            in_folder = name is None or Path(str(name)).is_relative_to(self.path)
             if error.errno not in DISK_IS_FULL and not (in_folder and error.errno in DISK_FAILS):
                 raise
             remedy = "free some space" if error.errno in DISK_IS_FULL else "fix that"
@@ -203,7 +204,12 @@ class RunFolder:
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write the summary, which marks the run as finished."""
         write_json(self.summary, summary)
-        self._best_before.unlink(missing_ok=True)
+        self.forget_best()
+
+    def forget_best(self) -> None:
+        """Remove what `keep_best` kept; a finished run does not need it."""
+        with suppress(OSError):  # the run is finished, whether it can be removed or not
+            self._best_before.unlink(missing_ok=True)
 
     def _refuse_changes(self, config: Config) -> None:
         before = flatten(self._settings())
