@@ -16,9 +16,11 @@ DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers that more space fixes: a full disk, an exhausted quota, a file size limit."""
 DISK_FAILS = (
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENODEV, errno.ENXIO),
-    *(errno.ESTALE, errno.ENOENT, errno.ENOTDIR, errno.ENOTCONN),
+    *(errno.ESTALE, errno.ENOENT, errno.ENOTDIR, errno.ENOTCONN, errno.EISDIR, errno.EEXIST),
+    *(errno.ELOOP, errno.ENAMETOOLONG),
 )
-"""Error numbers of a disk that is read-only, not permitted, broken or disconnected."""
+"""Error numbers of a disk that is read-only, not permitted, broken or disconnected, and of a file
+where a folder has to be or the reverse."""
 
 PARTIAL = ".partial"
 """The end of the names of unfinished files."""

@@ -7,11 +7,12 @@ A log is a resource: the code that opens it closes it, in `finally` or with `con
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +21,9 @@ from nmt.durable_file import sync_folder, write_durably
 
 if TYPE_CHECKING:
     from nmt.reporting.heatmaps.heatmap import Heatmap
+
+
+_LONGEST_LINE = 1 << 20  # bytes; usual ones have a few hundred
 
 
 class MetricLog(Protocol):
@@ -146,18 +150,21 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     return [{name: float(value) for name, value in row.items()} for _, row in _read_lines(path)]
 
 
-def _read_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Return every complete line, as text and parsed."""
-    lines = path.read_bytes().split(b"\n")
-    finished = lines[:-1]  # the last part is empty or an incomplete line
-    return [_parse(path, number, line) for number, line in enumerate(finished, start=1)]
+def _read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every complete line, as text and parsed."""
+    with path.open("rb") as file:
+        for number in itertools.count(1):
+            line = file.readline(_LONGEST_LINE)
+            if len(line) < _LONGEST_LINE and not line.endswith(b"\n"):
+                return  # the end of the file, or an incomplete last line
+            yield _parse(path, number, line.removesuffix(b"\n"))
 
 
 def _parse(path: Path, number: int, line: bytes) -> tuple[str, dict[str, Any]]:
     try:
         text = line.decode("utf-8")
         row = json.loads(text)
-    except ValueError:  # raised for undecodable bytes and for broken JSON
+    except (ValueError, RecursionError):  # undecodable bytes, broken JSON, or nested too deeply
         row = None
     if not isinstance(row, dict) or not isinstance(row.get("step"), int):
         raise ValueError(

@@ -36,6 +36,8 @@ from nmt.user_path import user_path
 _EXTRA_FILE = re.compile(r"data\.extra\..+\.(source|target|path)")
 """Names of files whose content is compared when a run is resumed; see ``names_file``."""
 
+_LARGEST_JSON = 1 << 24  # bytes; the files have a few thousand
+
 
 class RunFolder:
     """The files of one run.
@@ -176,7 +178,17 @@ class RunFolder:
         Raises:
             UserError: The file is damaged.
         """
-        return _read_json(self.summary) if self.summary.exists() else None
+        if not self.summary.exists():
+            return None
+        summary = _read_json(self.summary)
+        for split in ("valid", *({"test"} & summary.keys())):
+            scores = summary.get(split)
+            if not isinstance(scores, dict) or not _are_scores(scores):
+                raise UserError(
+                    f"{self.summary} has no scores of the {split} text; restore the file, or "
+                    "remove it to test the model again"
+                )
+        return summary
 
     def keep_best(self) -> None:
         """Keep best.pt under a second name before an average replaces it.
@@ -246,9 +258,23 @@ def _is_foreign(file: Path) -> bool:
     return not file.name.endswith(PARTIAL)
 
 
+def _are_scores(scores: Mapping[str, Any]) -> bool:
+    numbers = [scores.get(name) for name in ("loss", "perplexity", "bleu", "chrf")]
+    texts = [scores.get(name) for name in ("signature", "chrf_signature")]
+    return all(isinstance(n, int | float) for n in numbers) and all(
+        isinstance(text, str) for text in texts
+    )
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
+        if path.stat().st_size > _LARGEST_JSON:
+            raise ValueError(f"it has {path.stat().st_size:,} bytes")
         content = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise UserError(
+            f"cannot read {path}: it is nested too deeply; fix it, or choose another run.dir"
+        ) from None
     except (OSError, ValueError) as error:
         raise UserError(
             f"cannot read {path}: {error}; fix it, or choose another run.dir"

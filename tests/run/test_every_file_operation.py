@@ -36,6 +36,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names of descri
 
 ERRORS = [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES, errno.EDQUOT]
 UPDATES, BEST_AT = 2, 1
+SCORES = {"loss": 1.0, "perplexity": 2.0, "bleu": 3.0, "chrf": 4.0}
+SCORES |= {"signature": "a", "chrf_signature": "b"}  # type: ignore[dict-item]
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Saving:
         folder.keep_best()
         save_checkpoint(self._checkpoint(100), folder.best)
         folder.write_translations(["eins", "zwei"])
-        folder.write_summary({"end": True})
+        folder.write_summary({"valid": SCORES})
 
     def _checkpoint(self, update: int) -> Checkpoint:
         return Checkpoint(self.config, self.tokenizers, self._weights(update), None, {}, update)
