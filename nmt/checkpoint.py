@@ -7,6 +7,7 @@ a run keeps is decided in `nmt.training.kept_checkpoints`.
 
 import hashlib
 import io
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -98,7 +99,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     Raises:
         UserError: It could not be written. The old file is unchanged.
     """
-    write_checkpoint(encode_checkpoint(checkpoint), path)
+    write_checkpoint(encode_checkpoint(checkpoint), path, purpose="again")
 
 
 def encode_checkpoint(checkpoint: Checkpoint) -> memoryview:
@@ -129,8 +130,13 @@ def sealed(content: Mapping[str, Any]) -> memoryview:
     return file.getbuffer()
 
 
-def write_checkpoint(content: memoryview, path: Path) -> None:
+def write_checkpoint(content: memoryview, path: Path, *, purpose: str = "to resume") -> None:
     """Write an encoded checkpoint so that the file is either the old or the complete new one.
+
+    Args:
+        content: Of `encode_checkpoint`.
+        path: The file.
+        purpose: Why the same command is run after an error; the end of the message.
 
     Raises:
         UserError: It could not be written. The old file is unchanged.
@@ -140,10 +146,10 @@ def write_checkpoint(content: memoryview, path: Path) -> None:
         write_durably(path, content)
     except OSError as error:
         remedy = "free some space" if error.errno in DISK_IS_FULL else "fix that"
-        earlier = "; the earlier file is intact" if path.exists() else ""
+        earlier = ": the previous checkpoint is intact" if os.path.exists(path) else ""
         raise UserError(
             f"cannot write the checkpoint {path}: {error.strerror or error}; {remedy} and "
-            f"run the same command again{earlier}"
+            f"run the same command {purpose}{earlier}"
         ) from error
 
 

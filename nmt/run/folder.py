@@ -167,9 +167,10 @@ class RunFolder:
             if error.errno not in DISK_IS_FULL and not (in_folder and error.errno in DISK_FAILS):
                 raise
             remedy = "free some space" if error.errno in DISK_IS_FULL else "fix that"
+            saved = ": the last checkpoint is intact" if os.path.exists(self.last) else ""
             raise UserError(
                 f"cannot write to {error.filename or self.path}: {error.strerror}; {remedy} and "
-                "run the same command to resume: the last checkpoint is intact"
+                f"run the same command to resume{saved}"
             ) from error
 
     def read_summary(self) -> dict[str, Any] | None:
