@@ -10,6 +10,7 @@ import numpy as np
 
 from nmt.config.data import DataConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
+from nmt.data.array_file import ArrayWriter
 from nmt.data.chunk_workers import available_cpus
 from nmt.data.corpus import Corpus, TrainingSource, split_sources
 from nmt.data.corpus_reporter import CorpusReporter, PreparedText
@@ -24,6 +25,7 @@ from nmt.data.judge_training_text import (
     judge_training_text,
 )
 from nmt.data.pair_outlines import TextOutline, outline_chunk
+from nmt.data.prepared_checksums import write_checksums
 from nmt.data.sources.pair_source import DataFault, FaultSink, PairChunk, clean_chunk, refuse
 from nmt.data.split_problems import refuse_unusable
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
@@ -66,12 +68,14 @@ def build_prepared(
     encoder = TrainingEncoder(tokenizers, data.max_length, data.workers or available_cpus())
     sections = encoder.encode(folder, corpus.train, judged, progress)
     _save_models(folder, tokenizers)
-    np.save(folder / VERDICTS, np.concatenate(judged.verdicts))
+    with ArrayWriter(folder / VERDICTS, np.uint8) as verdicts:
+        verdicts.append(np.concatenate(judged.verdicts))
     (folder / SECTIONS).write_text(json.dumps(sections))
     dropped = _drop_table(judged)  # now with the pairs that have too many pieces
     refuse_unusable(data, outlines, dropped)
     held_out = [text for text in (corpus.valid, corpus.test) if text is not None]
     reporter.write(folder, PreparedText(outlines, dropped, tokenizers, held_out))
+    write_checksums(folder)
 
 
 def _judge(
