@@ -1,4 +1,4 @@
-"""Refuses an option that is given twice where one value counts; parsers keep the last in silence."""
+"""Refuses an option that is given twice where one value counts; parsers keep the last one."""
 
 from typing import Any
 

@@ -1,7 +1,8 @@
 """Standard input, output and error of the process, whatever the caller has made of them.
 
 A shell may close them (``<&-``, ``>&-``), or connect them to a full disk or to a pipe that does not
-block. Every failure of standard output becomes one line, and none of standard error stops a command.
+block. Every failure of standard output becomes one line. A failure of standard error stops no
+command.
 """
 
 import contextlib
@@ -56,7 +57,7 @@ def _flush_or_discard() -> None:
 
 
 def discard_output() -> None:
-    """Connect standard output to /dev/null, so that the flush at the interpreter's exit succeeds."""
+    """Connect standard output to /dev/null, so that the flush at the end of Python succeeds."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
