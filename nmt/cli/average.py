@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
 
 _LAST = 5
@@ -58,7 +59,7 @@ def average(output: Output, files: Files = None, model: Run = None, last: Last =
     for one, other in averaged.repeated:
         print(f"warning: {one} and {other} have the same weights; both count", file=sys.stderr)
     save_checkpoint(averaged.checkpoint, output)
-    print(f"{output}: the average of {', '.join(file.name for file in averaged.files)}")
+    print_safely(f"{output}: the average of {', '.join(file.name for file in averaged.files)}")
 
 
 def _check_output(output: Path, files: Sequence[Path]) -> None:

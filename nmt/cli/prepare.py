@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
 
 _HELP = """nmt prepare: check, filter and encode a corpus, so that nmt train can start immediately.
@@ -36,4 +37,4 @@ def prepare(context: typer.Context) -> None:
     config = compose_config(arguments, {})
     with ProgressLine(sys.stderr) as line:
         corpus = prepare_corpus(config, Console(line), lambda: False)
-    print(corpus.folder)
+    print_safely(str(corpus.folder))
