@@ -84,7 +84,7 @@ def align(
     from nmt.evaluation.aligner import Aligner
     from nmt.evaluation.alignment_extractor import all_extractors
 
-    checkpoint = load_checkpoint(find_checkpoint(model))
+    checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
     translator = Translator.from_loaded_checkpoint(checkpoint, device=device, batch_size=batch_size)
     aligner = Aligner(translator.model, translator.tokenizers, translator.decoding.batch_size)
     if compare:

@@ -103,7 +103,7 @@ def attention(
     from nmt.evaluation.attention_view import forced_views, hypothesis_views
 
     check_outputs(options.outputs, len(sources), grid=grid)
-    checkpoint = load_checkpoint(find_checkpoint(model))
+    checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
     translator = Translator.from_loaded_checkpoint(
         checkpoint, device=device, beam_size=beam_size, batch_size=batch_size
     )

@@ -39,7 +39,7 @@ def evaluate(
     from nmt.evaluation import metrics
 
     sources, references = read_pair(source, reference)
-    checkpoint = load_checkpoint(find_checkpoint(model))
+    checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
     if bleu_tokenizer not in list(BleuTokenizer):
         raise UserError(
             f"--bleu-tokenizer is {bleu_tokenizer}; choose from {', '.join(BleuTokenizer)}"

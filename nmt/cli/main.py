@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import nmt
+from nmt.cli import collector
 from nmt.cli.align import align
 from nmt.cli.attention import attention
 from nmt.cli.average import average
@@ -76,6 +77,7 @@ data.command("check", short_help="Find problems in a corpus, with their remedies
 def main() -> None:
     """Run the command line; an error of the user is one line and exit status 2."""
     with exit_on_error():
+        collector.pause()  # a command turns it on again when it has loaded what it needs
         status = _run_command(sys.argv[1:] or ["--help"])
         sys.stdout.flush()  # raises here, not at interpreter exit, if the reader has closed stdout
         sys.exit(status)

@@ -106,7 +106,7 @@ class Translator:
             UserError: There is no such model, or a setting is out of range.
         """
         return cls.from_loaded_checkpoint(
-            load_checkpoint(find_checkpoint(path)),
+            load_checkpoint(find_checkpoint(path), mapped=True),
             device=device,
             beam_size=beam_size,
             length_penalty=length_penalty,
@@ -136,7 +136,7 @@ class Translator:
         place = runtime.pick_device(device)
         runtime.set_exact_recurrence()
         dtype = runtime.pick_search_precision(precision, place)
-        model = checkpoint.build_model().to(place).eval()
+        model = checkpoint.trained_model().to(place)
         layer = checkpoint.config.logging.heatmap_layer
         translator = cls(model, checkpoint.tokenizers, decoding, dtype, layer)
         translator.by_sentences = batch_size is not None
