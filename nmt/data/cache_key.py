@@ -4,8 +4,8 @@ import dataclasses
 import json
 
 from nmt.config.data import DataConfig, TokenizerConfig
-from nmt.data.corpus import Corpus
 from nmt.data.content_hash import content_hash
+from nmt.data.corpus import Corpus
 from nmt.data.sources.fingerprint import fingerprint_files
 from nmt.user_path import user_path
 
