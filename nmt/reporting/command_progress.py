@@ -38,6 +38,11 @@ class CommandProgress:
         self._line = ProgressLine(stream, clock=clock) if shown else None
         self._clock = clock
 
+    @property
+    def shown(self) -> bool:
+        """Whether anything is shown."""
+        return self._line is not None
+
     def show(self, verb: str, name: object = "") -> None:
         """Show at once what the command does, e.g. "loading" and the path of a model."""
         if self._line is not None:
@@ -56,7 +61,7 @@ class CommandProgress:
         line = self._line
 
         def advance(done: int, share: float | None = None) -> None:
-            if line is not None:
+            if line is not None and self._line is not None:
                 seconds = self._clock() - began
                 line.update(StageStatus(name, done, total, seconds, unit, share))
 
@@ -69,6 +74,11 @@ class CommandProgress:
         """Erase the line before other text is written; the next progress shows it again."""
         if self._line is not None:
             self._line.clear()
+
+    def close(self) -> None:
+        """Erase the line and show nothing more: from now on other output shows the progress."""
+        self.clear()
+        self._line = None
 
     def __enter__(self) -> Self:
         return self

@@ -174,6 +174,8 @@ class ProgressLine:
         self._shown_at: float | None = None
         self._pending: Status | None = None  # not shown yet
         self._line = ""  # what the terminal shows now
+        self._shown: Status | None = None
+        self._stays: Status | None = None  # what it shows again after the message of a stage
 
     @property
     def live(self) -> bool:
@@ -193,7 +195,9 @@ class ProgressLine:
         In a pipe, a message about an update therefore always follows the status of that update.
         """
         text = printable(text, keep_breaks=True)
-        if not self._live:
+        if self._live:
+            self._end_stage()
+        else:
             self._show()
         if self._line:
             self._stream.write(f"\r{CLEAR_TO_END}{text}\n{self._line}")
@@ -217,13 +221,29 @@ class ProgressLine:
             self._line = ""
         self._stream.flush()
 
+    def _end_stage(self) -> None:
+        """Replace the status of a stage by that of training, if there was one."""
+        if isinstance(self._pending, StageStatus):
+            self._pending = None
+        if isinstance(self._shown, StageStatus):
+            self._shown = self._stays
+            self._line = "" if self._stays is None else self._fitted(self._stays)
+            if not self._line:
+                self._stream.write(f"\r{CLEAR_TO_END}")
+
+    def _fitted(self, status: Status) -> str:
+        # Leave the last column empty, because some terminals wrap as soon as it is filled.
+        return _format(status, min(LINE_WIDTH, _columns(self._stream) - 1))
+
     def _show(self) -> None:
         if self._pending is None:
             return
+        self._shown = self._pending
+        if isinstance(self._pending, TrainingStatus):
+            self._stays = self._pending
         self._shown_at = self._clock()
         if self._live:
-            # Leave the last column empty, because some terminals wrap as soon as it is filled.
-            self._line = _format(self._pending, min(LINE_WIDTH, _columns(self._stream) - 1))
+            self._line = self._fitted(self._pending)
             self._stream.write(f"\r{self._line}{CLEAR_TO_END}")
         else:
             self._stream.write(f"{_format(self._pending)}\n")
