@@ -13,7 +13,6 @@ from nmt.errors import UserError
 from nmt.text.model_file import ModelFile, kind_and_symbols
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK, WORD_START
 from nmt.text.symbols import Symbols
-from nmt.text.train_model import given_model, train_model
 
 
 class Tokenizer:
@@ -100,6 +99,11 @@ class Tokenizer:
         lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
         ids = np.fromiter(chain.from_iterable(encoded), np.int32, int(lengths.sum()))
         return ids, lengths
+
+    def split_tags(self, sentence: str) -> tuple[str, str]:
+        """Return the symbols at the beginning of a sentence, with their spaces, and the rest."""
+        _, rest = self._symbols.split_tags(sentence)
+        return sentence[: len(sentence) - len(rest)], rest
 
     def _prepare(self, sentences: Sequence[str]) -> tuple[dict[int, list[int]], list[str]]:
         """Return the ids of tags by sentence, and the texts that SentencePiece segments."""
@@ -286,6 +290,8 @@ def train_tokenizers(
 def _train_or_load(
     config: TokenizerConfig, given: str | None, sides: Sequence[Iterable[str]], what: str
 ) -> Tokenizer:
+    from nmt.text.train_model import given_model, train_model  # few commands train
+
     if given is not None:
         tokenizer = Tokenizer(given_model(given, config.symbols))
         if config.sampling and tokenizer.kind in (TokenizerKind.CHAR, TokenizerKind.WORD):
