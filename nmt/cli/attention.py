@@ -11,7 +11,7 @@ import typer
 from nmt.cli import collector
 from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
 from nmt.cli.common_options import BatchSize, BeamSize, Device, Model
-from nmt.cli.text_streams import utf8_stream
+from nmt.cli.text_streams import safe_line, utf8_stream
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
 
@@ -150,7 +150,7 @@ def _show(
         output.writelines(f"{line}\n" for line in links)
         return
     if options.reference is None:
-        output.writelines(f"{view.target_text}\n" for view in views)
+        output.writelines(f"{safe_line(view.target_text, output)}\n" for view in views)
         output.flush()
     prepared = [view.prepared(extractor, pieces=options.pieces, eos=options.eos) for view in views]
     files = count_files(options.outputs, len(views), grid=options.grid)

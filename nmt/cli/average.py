@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt.cli import collector
+from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
 
@@ -58,7 +59,7 @@ def average(output: Output, files: Files = None, model: Run = None, last: Last =
             print(f"warning: {one} and {other} have the same weights; both count", file=sys.stderr)
         progress.show("writing", output)
         save_checkpoint(averaged.checkpoint, output)
-    print(f"{output}: the average of {', '.join(file.name for file in averaged.files)}")
+    print_safely(f"{output}: the average of {', '.join(file.name for file in averaged.files)}")
 
 
 def _averaged(

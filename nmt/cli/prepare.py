@@ -5,6 +5,7 @@ import sys
 import typer
 
 from nmt.cli import collector
+from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
 from nmt.reporting import start_line
 
@@ -42,4 +43,4 @@ def prepare(context: typer.Context) -> None:
         start_line.end()
     with ProgressLine(sys.stderr) as line:
         corpus = prepare_corpus(config, Console(line), lambda: False)
-    print(corpus.folder)
+    print_safely(str(corpus.folder))

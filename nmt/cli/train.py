@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nmt.cli import collector
+from nmt.cli.text_streams import print_safely
 from nmt.process_exit import exit_together, is_printing_process, join_processes
 from nmt.reporting import start_line
 
@@ -63,10 +64,12 @@ def train_config(config: "Config", config_yaml: str) -> "Outcome":
 
 def _print_scores(path: Path, summary: Mapping[str, Any], *, already_finished: bool) -> None:
     if already_finished:
-        print(f"{path} is finished; nothing was changed. For another run, choose another run.dir.")
+        print_safely(
+            f"{path} is finished; nothing was changed. For another run, choose another run.dir."
+        )
     split = "test" if "test" in summary else "valid"
     scores = summary[split]
     print(f"{split} BLEU {scores['bleu']:.2f}  {scores['signature']}")
     print(f"{split} chrF {scores['chrf']:.2f}  {scores['chrf_signature']}")
-    print(f"run folder {path}")
-    print(f'translate with: nmt translate --model {path} "..."')
+    print_safely(f"run folder {path}")
+    print_safely(f'translate with: nmt translate --model {path} "..."')

@@ -75,7 +75,7 @@ def hypothesis_views(
     Args:
         translator: Translates.
         sources: The sentences.
-        rank: Which hypothesis of the beam to view; the best is 0.
+        rank: Which hypothesis of the beam to view, of those with different texts; the best is 0.
         advance: Called after each batch; see `Translator.translate`.
 
     Raises:
@@ -91,16 +91,23 @@ def hypothesis_views(
                 f"{translation.source!r} is empty after normalization, so there is no attention "
                 "to show"
             )
-        if rank >= len(translation.hypotheses):
+        different = _first_places(translation.texts)
+        if rank >= len(different):
             raise UserError(
-                f"there are {len(translation.hypotheses)} translations of {translation.source!r}, "
-                f"so none has rank {rank + 1}"
+                f"the beam has {len(different)} different translations of {translation.source!r}, "
+                f"so none has rank {rank + 1}: raise --beam-size"
             )
-        log_prob = translation.hypotheses[rank].log_prob
+        place = different[rank]
+        log_prob = translation.hypotheses[place].log_prob
         title = f"translation {rank + 1} of a beam of {beam_size}, log-probability {log_prob:.2f}"
-        attention = hypothesis_map(translation, translator.tokenizers, rank)
-        views.append(AttentionView(attention, translation.source, translation.texts[rank], title))
+        attention = hypothesis_map(translation, translator.tokenizers, place)
+        views.append(AttentionView(attention, translation.source, translation.texts[place], title))
     return views
+
+
+def _first_places(texts: Sequence[str]) -> list[int]:
+    """Return where each different text occurs first, as in the N-best lists of `nmt translate`."""
+    return [place for place, text in enumerate(texts) if text not in texts[:place]]
 
 
 def forced_views(
