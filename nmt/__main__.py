@@ -1,10 +1,15 @@
 """Entry point of `nmt`, `python -m nmt` and `torchrun -m nmt`."""
 
+import signal
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback of the imports below
+
 from nmt.process_exit import exit_on_error, exit_quickly
 
 
 def main() -> None:
-    """Run the command line and end the process; Ctrl-C is one line, even while commands load."""
+    """Run the command line and end the process."""
     with exit_quickly(), exit_on_error():
         from nmt.cli.main import main as run_command_line
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli import collector
+from nmt import loading_phase
 from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
 from nmt.cli.common_options import Device, Model
 from nmt.cli.text_streams import utf8_stream
@@ -93,7 +93,7 @@ def align(
             checkpoint, device=device, batch_size=batch_size
         )
         aligner = Aligner(translator.model, translator.tokenizers, translator.decoding.batch_size)
-        collector.resume()
+        loading_phase.end()
         if compare:
             extractors = all_extractors(aligner.layers, aligner.heads)
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli import collector
+from nmt import loading_phase
 from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
 from nmt.cli.common_options import BatchSize, BeamSize, Device, Model
 from nmt.cli.text_streams import safe_line, utf8_stream
@@ -124,7 +124,7 @@ def _view(
     )
     aligner = Aligner(translator.model, translator.tokenizers, translator.decoding.batch_size)
     extractor = options.alignment.resolve(checkpoint.config, aligner.layers, aligner.heads)
-    collector.resume()
+    loading_phase.end()
     if references is None:
         advance = progress.stage("translating", len(sources))
         views = hypothesis_views(translator, sources, (options.rank or 1) - 1, advance)

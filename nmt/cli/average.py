@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli import collector
+from nmt import loading_phase
 from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
@@ -67,7 +67,7 @@ def _averaged(
 ) -> "Averaged":
     from nmt.run.checkpoint_averaging import average_files, average_run
 
-    collector.resume()
+    loading_phase.end()
     if model is None:
         return average_files(files, None, progress.stage("averaging", len(files), "checkpoints"))
     wanted = _LAST if last is None else last

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from nmt import loading_phase
 from nmt.cli.common_options import Device
 from nmt.process_exit import exit_together, join_processes
+from nmt.reporting.command_progress import CommandProgress
 
 bench = typer.Typer(help="Measure speed on this machine.", rich_markup_mode=None)
 
@@ -91,9 +93,12 @@ def train(
     with exit_together():
         join_processes()
 
-        from nmt.bench.bench_runs import bench_train
-        from nmt.bench.training import Plan
+        with CommandProgress() as progress:
+            progress.show("loading", "PyTorch")
+            from nmt.bench.bench_runs import bench_train
+            from nmt.bench.training import Plan
 
+            loading_phase.end()
         plan = Plan(updates, warmup, block, wait, validate, profile)
         bench_train(overrides or [], against, plan, json_file)
 
@@ -112,8 +117,11 @@ def decode(
     json_file: JsonFile = None,
 ) -> None:
     """Translate and report sentences and output tokens per second, the median of the rounds."""
-    from nmt.bench.bench_runs import DecodeOptions, bench_decode
+    with CommandProgress() as progress:
+        progress.show("loading", "PyTorch" if model is None else model)
+        from nmt.bench.bench_runs import DecodeOptions, bench_decode
 
+        loading_phase.end()
     bench_decode(
         DecodeOptions(
             overrides=overrides or [],

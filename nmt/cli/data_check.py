@@ -8,15 +8,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nmt import loading_phase
 from nmt.cli.common_options import JsonOutput
 from nmt.cli.text_streams import utf8_stream
 from nmt.errors import UserError
 from nmt.printable import printable_json
+from nmt.reporting.command_progress import Advance, CommandProgress
 from nmt.written_file import written_file
+
+if TYPE_CHECKING:
+    from nmt.data_check.check_report import DataReport
 
 _SETTING = re.compile(r"(?:data|tokenizer|training)[./][\w./]+=|tokenizer=")
 
@@ -116,25 +121,11 @@ def run_check(options: DataCheckOptions) -> int:
     Raises:
         UserError: The command line is at fault. Problems of the data are in the report.
     """
-    from nmt.data_check.configured_check import check_configured_corpus
+    with CommandProgress() as progress:
+        progress.show("reading the configuration")
+        report = _report(options, progress)
     from nmt.data_check.report_table import report_table
-    from nmt.sweeps.overrides import compose_config
 
-    of_files = options.data is None
-    if of_files:
-        config = compose_config(_file_overrides(options), _file_settings(options))
-    else:
-        config = compose_config(_data_overrides(options), {})
-    counter = _PairCounter()
-    report = check_configured_corpus(
-        config,
-        counter,
-        name=" and ".join(_split_arguments(options.arguments)[0]) if of_files else None,
-        # A configuration requires a validation set; without one it was given the training files.
-        has_valid=not of_files or options.valid is not None,
-        any_vocabulary=of_files and options.vocab_size is None,
-    )
-    counter.clear()
     if options.html is not None:
         _save_page(report.to_mapping(), options.html)
     out = utf8_stream(sys.stdout)
@@ -153,19 +144,48 @@ def _save_page(report: dict[str, Any], path: Path) -> None:
     print(f"wrote {path}", file=sys.stderr)
 
 
-class _PairCounter:
-    """Shows on stderr how many pairs have been read, if it is a terminal."""
+def _report(options: DataCheckOptions, progress: CommandProgress) -> "DataReport":
+    from nmt.data_check.configured_check import check_configured_corpus
+    from nmt.sweeps.overrides import compose_config
 
-    def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty()
+    of_files = options.data is None
+    if of_files:
+        config = compose_config(_file_overrides(options), _file_settings(options))
+    else:
+        config = compose_config(_data_overrides(options), {})
+    loading_phase.end()
+    return check_configured_corpus(
+        config,
+        _ReadPairs(options, progress),
+        name=" and ".join(_split_arguments(options.arguments)[0]) if of_files else None,
+        # A configuration requires a validation set; without one it was given the training files.
+        has_valid=not of_files or options.valid is not None,
+        any_vocabulary=of_files and options.vocab_size is None,
+    )
+
+
+class _ReadPairs:
+    """Shows how many pairs have been read; of two plain files also the share and the time left."""
+
+    def __init__(self, options: DataCheckOptions, progress: CommandProgress) -> None:
+        files = _split_arguments(options.arguments)[0] if options.data is None else []
+        self._files = {"train": files, "valid": options.valid or (), "test": options.test or ()}
+        self._progress = progress
+        self._advance: dict[str, Advance] = {}
 
     def __call__(self, split: str, pairs: int) -> None:
-        if self._is_terminal:
-            print(f"\r{split}: {pairs:,} pairs read", end="\x1b[K", file=sys.stderr, flush=True)
+        """Show that this many pairs of a split have been read; 0 at its beginning."""
+        if split not in self._advance:
+            self._advance[split] = self._progress.stage(
+                f"reading {split}", self._total(split), "pairs"
+            )
+        self._advance[split](pairs)
 
-    def clear(self) -> None:
-        if self._is_terminal:
-            print("\r", end="\x1b[K", file=sys.stderr, flush=True)
+    def _total(self, split: str) -> int | None:
+        from nmt.data.text_files import count_lines
+
+        files = self._files[split]
+        return count_lines(Path(files[0])) if len(files) == 2 and self._progress.shown else None
 
 
 def _data_overrides(options: DataCheckOptions) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli import collector
+from nmt import loading_phase
 from nmt.cli.common_options import BatchSize, BeamSize, Device, JsonOutput, LengthPenalty, Model
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
@@ -92,7 +92,7 @@ def _score(options: _Options, progress: CommandProgress) -> tuple[int, dict[str,
         length_penalty=options.length_penalty,
         batch_size=options.batch_size,
     )
-    collector.resume()
+    loading_phase.end()
     advance = progress.stage("translating", len(sources))
     translations = [found.text for found in translator.translate(sources, advance=advance)]
     progress.show("scoring")

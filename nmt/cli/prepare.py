@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from nmt.cli import collector
+from nmt import loading_phase
 from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
 from nmt.reporting import start_line
@@ -38,7 +38,7 @@ def prepare(context: typer.Context) -> None:
         from nmt.sweeps.overrides import compose_config
 
         config = compose_config(arguments, {})
-        collector.resume()
+        loading_phase.end()
         start_line.show("reading", f"the corpus {config.data.name}")
         start_line.end()
     with ProgressLine(sys.stderr) as line:

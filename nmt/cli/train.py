@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from nmt.cli import collector
+from nmt import loading_phase
 from nmt.cli.text_streams import print_safely
 from nmt.process_exit import exit_together, is_printing_process, join_processes
 from nmt.reporting import start_line
@@ -51,7 +51,7 @@ def train_config(config: "Config", config_yaml: str) -> "Outcome":
         start_line.show("loading", "PyTorch")
     from nmt import pipeline  # imported late because it loads torch
 
-    collector.resume()
+    loading_phase.end()
     start_line.end()
     with collect_stop_signals() as received:
         outcome = pipeline.train(config, config_yaml, lambda: bool(received))

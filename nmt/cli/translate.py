@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli import collector
+from nmt import loading_phase
 from nmt.cli.common_options import (
     BatchSize,
     BeamSize,
@@ -136,7 +136,8 @@ def translate(
                 batch_size=batch_size,
                 precision="float32" if sample and precision == "auto" else precision,
             )
-            collector.resume()
+            loading_phase.end()
+            progress.clear()
             return checkpoint, translator
 
         translate_text(text, search, load, progress)

@@ -43,10 +43,11 @@ def read_split(
         split: Name of the split.
         sources: The sources.
         languages: Codes of the source and the target language.
-        progress: Called after each chunk.
+        progress: Called at the beginning and after each chunk.
         keep: Returns the indices of the pairs of a cleaned chunk that training would keep.
     """
     result = ReadSplit()
+    progress(split, 0)
     for source in sources:
         try:
             for chunk in source.chunks(_CHUNK, result.faults):

@@ -22,6 +22,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from nmt import loading_phase
 from nmt.errors import UserError
 from nmt.process_exit import ExitStatus, print_error
 from nmt.reporting import start_line
@@ -58,6 +59,7 @@ class SweepStart(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Keep what the report at the end of the sweep needs; exit if all jobs have one folder."""
         start_line.end()
+        loading_phase.end()
         if shared := _fixed_folder(config):
             print_error(fixed_folder(shared))  # Hydra would turn an exception into a warning
             sys.exit(ExitStatus.USER_ERROR)
