@@ -144,7 +144,7 @@ def evaluate_model(
             f"sample/{n}": _sample_text(text, i, t)
             for n, (i, t) in enumerate(zip(sampled, shown, strict=True), 1)
         },
-        heatmaps=_heatmaps(translator, shown, logging.heatmap_layer),
+        heatmaps=_heatmaps(translator, shown),
         attention=forced.attention,
     )
 
@@ -164,13 +164,14 @@ def _sample_text(text: ParallelText, index: int, translation: Translation) -> st
     )
 
 
-def _heatmaps(
-    translator: Translator, translations: Sequence[Translation], layer: int
-) -> dict[str, Heatmap]:
+def _heatmaps(translator: Translator, translations: Sequence[Translation]) -> dict[str, Heatmap]:
+    layer, head = translator.drawn
     if not translator.model.decoder.attends:
         return {}
     return {
-        f"attention/sample-{n}": translation_heatmap(translation, translator.tokenizers, layer)
+        f"attention/sample-{n}": translation_heatmap(
+            translation, translator.tokenizers, layer, head=head
+        )
         for n, translation in enumerate(translations, start=1)
         if translation.hypotheses
     }
