@@ -158,7 +158,7 @@ class _PairCounter:
     """Shows on stderr how many pairs have been read, if it is a terminal."""
 
     def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty()
+        self._is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
     def __call__(self, split: str, pairs: int) -> None:
         if self._is_terminal:

@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from nmt.cli.setting_flags import refuse_setting_flags
 from nmt.errors import UserError
 
 _HELP = """nmt prepare: check, filter and encode a corpus, so that nmt train can start immediately.
@@ -26,6 +27,7 @@ def prepare(context: typer.Context) -> None:
     if {"--help", "-h"} & set(arguments):
         print(_HELP)
         return
+    refuse_setting_flags("prepare", arguments)
     if flags := [argument for argument in arguments if argument.startswith("-")]:
         raise UserError(f"nmt prepare has no option {flags[0]}; see nmt prepare --help")
     from nmt.reporting.console import Console

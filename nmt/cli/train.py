@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+import nmt
+from nmt.cli.setting_flags import refuse_setting_flags
 from nmt.process_exit import exit_together, is_printing_process, join_processes
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ def train(context: typer.Context) -> None:
 
     with exit_together():
         join_processes()
+        refuse_setting_flags("train", context.args)
+        if "--version" in context.args:
+            print(f"nmt {nmt.__version__}")
+            return
         run_application(context.args, train_config)
 
 
