@@ -260,7 +260,7 @@ def start(
     if resumed is not None and resumed.training is not None:
         prepared = _with_precision_of(resumed.training["progress"].get("precision", ""), prepared)
     tensorboard = config.logging.tensorboard
-    log = open_metric_log(prepared.folder, update, tensorboard=tensorboard)
+    log = open_metric_log(prepared.folder, update, console, tensorboard=tensorboard)
     stack.callback(log.close)
     first = processes.is_first()
     services = TrainerServices(

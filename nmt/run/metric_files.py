@@ -1,5 +1,7 @@
 """The metric logs of a run folder: metrics.jsonl, heatmaps and TensorBoard."""
 
+from collections.abc import Callable
+
 from nmt import processes
 from nmt.errors import UserError
 from nmt.reporting.metric_log import JsonLinesLog, MetricLog, MetricLogs
@@ -7,13 +9,20 @@ from nmt.reporting.picture_log import PictureLog
 from nmt.run.folder import RunFolder
 
 
-def open_metric_log(folder: RunFolder, resume_step: int | None, *, tensorboard: bool) -> MetricLog:
+def open_metric_log(
+    folder: RunFolder,
+    resume_step: int | None,
+    report: Callable[[str], None],
+    *,
+    tensorboard: bool,
+) -> MetricLog:
     """Open the metric logs of a run; only the first process writes.
 
     Args:
         folder: Of the run.
         resume_step: The update that the run resumes after; later entries are dropped. None: it is
             a new run.
+        report: Prints one line.
         tensorboard: Whether TensorBoard events are written, too.
 
     Raises:
@@ -25,7 +34,7 @@ def open_metric_log(folder: RunFolder, resume_step: int | None, *, tensorboard: 
         numbers = JsonLinesLog(folder.metrics, 0 if resume_step is None else resume_step)
     except ValueError as error:
         raise UserError(str(error)) from error
-    logs: list[MetricLog] = [numbers, PictureLog(folder.attention)]
+    logs: list[MetricLog] = [numbers, PictureLog(folder.attention, report)]
     if tensorboard:
         from nmt.reporting.tensorboard import TensorBoardLog
 
