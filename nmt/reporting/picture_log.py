@@ -31,5 +31,11 @@ class PictureLog:
         if warning := missing_glyphs_warning(new):
             self._report(f"warning: {warning}")
 
+    def best(self, step: int, scores: Mapping[str, float]) -> None:
+        """Ignore numbers."""
+
+    def finished(self, step: int, scores: Mapping[str, float]) -> None:
+        """Ignore numbers."""
+
     def close(self) -> None:
         """Do nothing, because no file stays open."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 from nmt import processes
+from nmt.config.plain import flatten, to_naming_mapping
+from nmt.config.schema import Config
 from nmt.errors import UserError
 from nmt.reporting.metric_log import JsonLinesLog, MetricLog, MetricLogs
 from nmt.reporting.picture_log import PictureLog
@@ -10,20 +12,16 @@ from nmt.run.folder import RunFolder
 
 
 def open_metric_log(
-    folder: RunFolder,
-    resume_step: int | None,
-    report: Callable[[str], None],
-    *,
-    tensorboard: bool,
+    folder: RunFolder, config: Config, resume_step: int | None, report: Callable[[str], None]
 ) -> MetricLog:
     """Open the metric logs of a run; only the first process writes.
 
     Args:
         folder: Of the run.
+        config: Of the run; says whether TensorBoard events are written, too.
         resume_step: The update that the run resumes after; later entries are dropped. None: it is
             a new run.
         report: Prints one line.
-        tensorboard: Whether TensorBoard events are written, too.
 
     Raises:
         UserError: metrics.jsonl is damaged.
@@ -35,8 +33,9 @@ def open_metric_log(
     except ValueError as error:
         raise UserError(str(error)) from error
     logs: list[MetricLog] = [numbers, PictureLog(folder.attention, report)]
-    if tensorboard:
+    if config.logging.tensorboard:
         from nmt.reporting.tensorboard import TensorBoardLog
 
-        logs.append(TensorBoardLog(folder.tensorboard, resume_step))
+        settings = flatten(to_naming_mapping(config))
+        logs.append(TensorBoardLog(folder.tensorboard, resume_step, settings))
     return MetricLogs(logs)
