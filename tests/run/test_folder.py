@@ -206,7 +206,7 @@ def test_json_is_written_completely_or_not_at_all(
     assert json.loads(path.read_text(encoding="utf-8")) == {"ä": 1}
 
 
-def test_tensorboard_shows_the_run_folder_and_an_earlier_run_keeps_its_curve(
+def test_tensorboard_shows_the_run_folder_and_earlier_runs_keep_theirs(
     tmp_path: Path,
 ) -> None:
     folder = RunFolder(tmp_path / "run")
