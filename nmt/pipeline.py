@@ -17,6 +17,7 @@ import torch
 from nmt import processes, runtime
 from nmt.config.check_config import check_config
 from nmt.config.doubtful_settings import doubtful_settings
+from nmt.config.numbering import drawn_layer_head
 from nmt.config.schema import Config
 from nmt.config.training_settings import Precision
 from nmt.data.encoded import EncodedCorpus
@@ -355,7 +356,7 @@ def _validation(
     text, tokenizers = corpus.text.valid, corpus.tokenizers
     encoded = EncodedCorpus.encode(tokenizers, text)
     search = replace(config.decoding, beam_size=config.training.validation_beam_size)
-    translator = Translator(model, tokenizers, search, prepared.precision)
+    translator = Translator(model, tokenizers, search, prepared.precision, drawn_layer_head(config))
     words = bleu_tokenizer(config.data.target_language, config.training.bleu_tokenizer)
     return translator, lambda: evaluate_model(translator, text, encoded, config.logging, words)
 

@@ -185,7 +185,8 @@ def _draw_attention(translation: "Translation", translator: "Translator", path: 
 
     if not translation.hypotheses:
         raise UserError("--attention: the sentence is blank, so there is nothing to draw")
-    heatmap = translation_heatmap(translation, translator.tokenizers, translator.heatmap_layer)
+    layer, head = translator.drawn
+    heatmap = translation_heatmap(translation, translator.tokenizers, layer, head=head)
     try:
         save_heatmap(heatmap, path)
     except (ValueError, OSError) as error:

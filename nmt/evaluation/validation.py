@@ -142,7 +142,7 @@ def evaluate_model(
         chrf=metrics.chrf(translations, text.target),
         translations=translations,
         samples=_samples(text, sampled, shown),
-        heatmaps=_heatmaps(translator, shown, logging.heatmap_layer),
+        heatmaps=_heatmaps(translator, shown),
         attention=forced.attention,
     )
 
@@ -165,14 +165,15 @@ def _samples(
     return {"valid/samples": sample_table(rows)} if rows else {}
 
 
-def _heatmaps(
-    translator: Translator, translations: Sequence[Translation], layer: int
-) -> dict[str, Heatmap]:
+def _heatmaps(translator: Translator, translations: Sequence[Translation]) -> dict[str, Heatmap]:
+    layer, head = translator.drawn
     if not translator.model.decoder.attends:
         return {}
     # TensorBoard sorts by tag, so this one puts pictures behind the curves of ``valid``.
     return {
-        f"valid_attention/sample-{n}": translation_heatmap(shown, translator.tokenizers, layer)
+        f"valid_attention/sample-{n}": translation_heatmap(
+            shown, translator.tokenizers, layer, head=head
+        )
         for n, shown in enumerate(translations, start=1)
         if shown.hypotheses
     }

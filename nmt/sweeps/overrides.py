@@ -62,7 +62,11 @@ def typed_config(composed: DictConfig) -> Config:
             f"{missing[0]}=..."
         )
     config = OmegaConf.to_object(composed)
-    assert isinstance(config, Config)
+    if not isinstance(config, Config):
+        raise UserError(
+            "the configuration of --config-name lacks the defaults of nmt train; begin it with "
+            "'defaults: [train, _self_]', or choose it as experiment=NAME with --config-dir"
+        )
     return config
 
 

@@ -53,7 +53,7 @@ def test_settings_that_change_the_result_change_the_name(config: Config) -> None
 
 
 def test_settings_that_do_not_change_the_result_keep_the_name(config: Config) -> None:
-    logging = LoggingConfig(log_every=99, tensorboard=True, samples=9, heatmap_layer=0)
+    logging = LoggingConfig(log_every=99, tensorboard=True, samples=9, heatmap_layer=1)
     others = [
         replace(config, logging=logging),
         replace(config, data=replace(config.data, cache_dir="elsewhere")),
@@ -103,7 +103,7 @@ def test_an_unfinished_run_may_change_its_limits_and_logging(
 ) -> None:
     folder.create(config, "")
     before = _content(folder)
-    logging = LoggingConfig(log_every=99, tensorboard=True, samples=9, heatmap_layer=0)
+    logging = LoggingConfig(log_every=99, tensorboard=True, samples=9, heatmap_layer=1)
     folder.check(replace(config, logging=logging))
     folder.check(_with_training(config, max_updates=99, max_minutes=5.0))
     folder.check(replace(config, data=replace(config.data, cache_dir="elsewhere")))
