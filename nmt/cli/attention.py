@@ -131,7 +131,9 @@ def _show(
         output.writelines(f"{view.target_text}\n" for view in views)
         output.flush()
     prepared = [view.prepared(extractor, pieces=options.pieces, eos=options.eos) for view in views]
-    write_outputs(options.outputs, prepared, links, extractor, grid=options.grid)
+    warning = write_outputs(options.outputs, prepared, links, extractor, grid=options.grid)
+    if warning is not None:
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def _check(options: _Options) -> None:

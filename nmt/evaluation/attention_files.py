@@ -10,6 +10,7 @@ from nmt.evaluation.alignment_extractor import AlignmentExtractor
 from nmt.evaluation.attention_heatmap import map_heatmap
 from nmt.evaluation.attention_view import AttentionView
 from nmt.reporting.heatmaps.rendering import FORMATS, save_heatmap, save_heatmap_grid
+from nmt.reporting.heatmaps.scripts import missing_glyphs_warning
 
 _PICTURES = tuple(f".{name}" for name in FORMATS)
 _SUFFIXES = (*_PICTURES, ".html", ".json", ".align")
@@ -49,7 +50,7 @@ def write_outputs(
     extractor: AlignmentExtractor,
     *,
     grid: bool,
-) -> None:
+) -> str | None:
     """Write every file.
 
     Args:
@@ -59,14 +60,19 @@ def write_outputs(
         extractor: The layer and head that pictures show.
         grid: Whether pictures show all layers and heads.
 
+    Returns:
+        A warning if a picture shows boxes for characters that no installed font has.
+
     Raises:
         UserError: A file cannot be written.
     """
+    missing = set[str]()
     for path in paths:
         try:
-            _write(path, views, links, extractor, grid=grid)
+            missing |= _write(path, views, links, extractor, grid=grid)
         except OSError as error:
             raise UserError(f"--output {path}: {error}") from error
+    return missing_glyphs_warning(missing)
 
 
 def _write(
@@ -76,7 +82,8 @@ def _write(
     extractor: AlignmentExtractor,
     *,
     grid: bool,
-) -> None:
+) -> frozenset[str]:
+    """Write one file; return the characters that a picture shows as boxes."""
     match path.suffix.lower():
         case ".html":
             from nmt.reporting.pages.attention_page import save_attention_page
@@ -91,14 +98,17 @@ def _write(
             with atomic_write(path) as partial:
                 partial.write_text("".join(f"{line}\n" for line in links), encoding="utf-8")
         case _ if grid:
-            save_heatmap_grid(views[0].record(), path)
+            return save_heatmap_grid(views[0].record(), path)
         case _:
+            missing = frozenset[str]()
             for number, view in enumerate(views, start=1):
                 name = path.name if len(views) == 1 else f"{path.stem}-{number}{path.suffix}"
-                _draw(view, extractor, path.with_name(name))
+                missing |= _draw(view, extractor, path.with_name(name))
+            return missing
+    return frozenset()
 
 
-def _draw(view: AttentionView, extractor: AlignmentExtractor, path: Path) -> None:
+def _draw(view: AttentionView, extractor: AlignmentExtractor, path: Path) -> frozenset[str]:
     heatmap = map_heatmap(view.attention, extractor.layer, extractor.head)
     suffix = ", read one step later" if extractor.shift else ""
-    save_heatmap(replace(heatmap, title=f"{heatmap.title}{suffix}"), path)
+    return save_heatmap(replace(heatmap, title=f"{heatmap.title}{suffix}"), path)

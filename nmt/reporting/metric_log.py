@@ -33,6 +33,12 @@ class MetricLog(Protocol):
     def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
         """Record an attention heatmap."""
 
+    def best(self, step: int, scores: Mapping[str, float]) -> None:
+        """Record the scores of the best model so far, by name, e.g. "valid/bleu"."""
+
+    def finished(self, step: int, scores: Mapping[str, float]) -> None:
+        """Record the scores of the final test; nothing follows."""
+
     def close(self) -> None:
         """Write buffered data and release the log."""
 
@@ -84,6 +90,12 @@ class JsonLinesLog:
     def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
         """Ignore the heatmap."""
 
+    def best(self, step: int, scores: Mapping[str, float]) -> None:
+        """Ignore the scores, which `scalars` has recorded."""
+
+    def finished(self, step: int, scores: Mapping[str, float]) -> None:
+        """Ignore the scores, which are part of the run's summary."""
+
     def close(self) -> None:
         """Close the file. Closing again has no effect."""
         self._file.close()
@@ -109,6 +121,16 @@ class MetricLogs:
         """Record a heatmap in every log."""
         for log in self._logs:
             log.heatmap(step, tag, heatmap)
+
+    def best(self, step: int, scores: Mapping[str, float]) -> None:
+        """Record the best model's scores in every log."""
+        for log in self._logs:
+            log.best(step, scores)
+
+    def finished(self, step: int, scores: Mapping[str, float]) -> None:
+        """Record the final scores in every log."""
+        for log in self._logs:
+            log.finished(step, scores)
 
     def close(self) -> None:
         """Close every log. An error of one is raised after the others are closed."""

@@ -204,3 +204,12 @@ def test_json_is_written_completely_or_not_at_all(
     with pytest.raises(KeyboardInterrupt):
         write_json(path, {"ä": 2})
     assert json.loads(path.read_text(encoding="utf-8")) == {"ä": 1}
+
+
+def test_tensorboard_shows_the_run_folder_and_earlier_runs_keep_theirs(
+    tmp_path: Path,
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert folder.tensorboard == folder.path
+    (folder.path / "tensorboard").mkdir(parents=True)
+    assert folder.tensorboard == folder.path / "tensorboard"
