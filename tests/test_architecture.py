@@ -60,6 +60,7 @@ FORBIDDEN = {  # a part of nmt, and the parts that it must not import
     "checkpoint_archive": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "checkpoint_content": ("training", "decoding", "evaluation", "reporting"),
     "model_shapes": ("text", "data", "training", "decoding", "evaluation", "checkpoint"),
+    "run_search": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "user_path": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "errors": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "printable": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
