@@ -32,6 +32,7 @@ from nmt.errors import UserError
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
 from nmt.model_shapes import model_without_values
+from nmt.run_search import run_hint
 from nmt.text.tokenizer import TokenizerPair
 
 FORMAT_VERSION = 2
@@ -282,9 +283,11 @@ def find_checkpoint(model: Path) -> Path:
     if not model.is_dir():
         if model.exists():
             return model
-        raise UserError(f"there is no run or checkpoint {model}")
+        raise UserError(f"there is no run or checkpoint {model}{run_hint(model)}")
     for name in (BEST, LAST):
         path = model / "checkpoints" / name
         if path.exists():
             return path
-    raise UserError(f"{model} has no checkpoints/{BEST} or {LAST}; is it a run folder?")
+    raise UserError(
+        f"{model} has no checkpoints/{BEST} or {LAST}{run_hint(model) or '; is it a run folder?'}"
+    )

@@ -17,6 +17,7 @@ import torch
 from nmt import processes, runtime
 from nmt.config.check_config import check_config
 from nmt.config.doubtful_settings import doubtful_settings
+from nmt.config.numbering import drawn_layer_head
 from nmt.config.schema import Config
 from nmt.config.training_settings import Precision
 from nmt.data.encoded import EncodedCorpus
@@ -39,7 +40,7 @@ from nmt.run.metric_files import after_curves, open_metric_log
 from nmt.run.model_setup import set_up_model
 from nmt.run.preparation import prepare_corpus
 from nmt.run.run_checkpoints import RunCheckpoints, explained_state
-from nmt.run.run_summary import count_parameters, dtype_name, model_name, run_summary
+from nmt.run.run_summary import count_parameters, dtype_name, final_scores, model_name, run_summary
 from nmt.run.same_text import check_same_text, text_fingerprint
 from nmt.text.subword_sampling import subword_samplers
 from nmt.training.bad_batches import BadBatches
@@ -260,8 +261,7 @@ def start(
         console(f"resuming after update {update:,}")
     if resumed is not None and resumed.training is not None:
         prepared = _with_precision_of(resumed.training["progress"].get("precision", ""), prepared)
-    tensorboard = config.logging.tensorboard
-    log = open_metric_log(prepared.folder, update, tensorboard=tensorboard)
+    log = open_metric_log(prepared.folder, config, update, console)
     stack.callback(log.close)
     first = processes.is_first()
     services = TrainerServices(
@@ -310,6 +310,7 @@ def finish(started: StartedRun, reason: StopReason) -> Mapping[str, Any]:
     summary = run_summary(config, trainer.model, progress, prepared.precision, reason)
     test = FinalTest(config, prepared.folder, prepared.corpus, prepared.device, prepared.console)
     summary |= test.run(started.checkpoints.best())
+    trainer.log_final_scores(final_scores(summary))
     if processes.is_first():
         prepared.folder.write_summary(summary)
     return summary
@@ -356,7 +357,7 @@ def _validation(
     text, tokenizers = corpus.text.valid, corpus.tokenizers
     encoded = EncodedCorpus.encode(tokenizers, text)
     search = replace(config.decoding, beam_size=config.training.validation_beam_size)
-    translator = Translator(model, tokenizers, search, prepared.precision)
+    translator = Translator(model, tokenizers, search, prepared.precision, drawn_layer_head(config))
     words = bleu_tokenizer(config.data.target_language, config.training.bleu_tokenizer)
     logging, stage = config.logging, prepared.console.stage
     return translator, lambda: evaluate_model(translator, text, encoded, logging, words, stage)

@@ -182,7 +182,7 @@ def _json_row(extractor: "AlignmentExtractor", score: "AlignmentScore") -> dict[
         "aer": score.error_rate,
         "precision": score.precision,
         "recall": score.recall,
-        "reading": asdict(extractor),
+        "reading": extractor.numbered(),
         **asdict(score),
     }
 
@@ -191,19 +191,25 @@ def _print_score(extractor: "AlignmentExtractor", score: "AlignmentScore") -> No
     print(f"AER       {100 * score.error_rate:6.2f} %")
     print(f"precision {100 * score.precision:6.2f} %  {score.found:,} links found")
     print(f"recall    {100 * score.recall:6.2f} %  {score.sure:,} sure links")
-    head = "mean" if extractor.head is None else extractor.head
+    layer, head = _numbers(extractor)
     shift = "--shift" if extractor.shift else "--no-shift"
-    options = f"--layer {extractor.layer} --head {head} {shift} --threshold {extractor.threshold}"
+    options = f"--layer {layer} --head {head} {shift} --threshold {extractor.threshold}"
     print(f"read with {options}", file=sys.stderr)
+
+
+def _numbers(extractor: "AlignmentExtractor") -> tuple[int, int | str]:
+    """Return the values of --layer and --head."""
+    numbered = extractor.numbered()
+    return numbered["layer"], "mean" if numbered["head"] is None else numbered["head"]
 
 
 def _print_table(scored: Sequence["ScoredExtractor"]) -> None:
     """Print a line per layer, head and shift; its first three columns are values of the options."""
     print("--layer  --head  shift    AER %  precision %  recall %")
     for extractor, score in scored:
-        head = "mean" if extractor.head is None else extractor.head
+        layer, head = _numbers(extractor)
         shift = "yes" if extractor.shift else "no"
         print(
-            f"{extractor.layer:>7}  {head:>6}  {shift:>5}  {100 * score.error_rate:7.2f}  "
+            f"{layer:>7}  {head:>6}  {shift:>5}  {100 * score.error_rate:7.2f}  "
             f"{100 * score.precision:11.2f}  {100 * score.recall:8.2f}"
         )

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 Layer = Annotated[
     int | None,
     typer.Option(
-        help="Decoder layer to read, from 0; a negative number counts from the last. "
+        help="Decoder layer to read, from 1; a negative number counts from the last. "
         "[the guided layer, else the last but one]"
     ),
 ]
 Head = Annotated[
     str | None,
     typer.Option(
-        help="Attention head of that layer, from 0, or 'mean' for the average of all. "
+        help="Attention head of that layer, from 1, or 'mean' for the average of all. "
         "[the guided head, else mean]"
     ),
 ]
@@ -72,13 +72,19 @@ class AlignmentOptions:
         Raises:
             UserError: The layer or the head does not exist.
         """
+        from nmt.config.numbering import index_of
         from nmt.evaluation.alignment_extractor import default_extractor
+        from nmt.evaluation.attention_map import check_number
 
         extractor = default_extractor(config, layers)
         if self.layer is not None:
-            extractor = replace(extractor, layer=self.layer)
+            check_number("layer", self.layer, layers)
+            extractor = replace(extractor, layer=index_of(self.layer))
         if self.head is not None:
-            extractor = replace(extractor, head=self._head_number())
+            head = self._head_number()
+            if head is not None:
+                check_number("head", head, heads)
+            extractor = replace(extractor, head=None if head is None else index_of(head))
         if self.shift is not None:
             extractor = replace(extractor, shift=self.shift)
         if self.threshold is not None:
@@ -92,6 +98,6 @@ class AlignmentOptions:
             return int(self.head)
         except ValueError:
             raise UserError(
-                f"--head {self.head}: it must be a number from 0, or 'mean' for the average of the "
+                f"--head {self.head}: it must be a number from 1, or 'mean' for the average of the "
                 "layer's heads"
             ) from None

@@ -155,7 +155,12 @@ def _show(
     prepared = [view.prepared(extractor, pieces=options.pieces, eos=options.eos) for view in views]
     files = count_files(options.outputs, len(views), grid=options.grid)
     advance = progress.stage("drawing", files, "files")
-    write_outputs(options.outputs, prepared, links, extractor, grid=options.grid, advance=advance)
+    warning = write_outputs(
+        options.outputs, prepared, links, extractor, grid=options.grid, advance=advance
+    )
+    if warning is not None:
+        progress.clear()
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def _check(options: _Options) -> None:

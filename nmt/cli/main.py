@@ -19,19 +19,22 @@ from nmt.cli.data_check import data_check
 from nmt.cli.evaluate import evaluate
 from nmt.cli.prepare import prepare
 from nmt.cli.repeated_options import refuse_repeated_options
+from nmt.cli.shell_completion import completion
 from nmt.cli.standard_streams import standard_streams
 from nmt.cli.train import train
 from nmt.cli.translate import translate
-from nmt.errors import UserError
+from nmt.cli.usage import explain_usage, usual_arguments
 from nmt.process_exit import exit_on_error
 
 # Typer's class of usage errors; depending on its release it comes from click or a copy of it.
 _UsageError: Any = typer.BadParameter.__mro__[1]
+_HELP: Any = {"help_option_names": ["--help", "-h"]}
 _HYDRA = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 """Passes all arguments, --help included, on to commands that take Hydra's overrides."""
 
 app = typer.Typer(
     help="Train, evaluate and inspect translation models.",
+    context_settings=_HELP,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -50,7 +53,11 @@ def _common(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Show the version and exit.", callback=_print_version, is_eager=True
+            "--version",
+            "-V",
+            help="Show the version and exit.",
+            callback=_print_version,
+            is_eager=True,
         ),
     ] = False,
 ) -> None:
@@ -73,6 +80,7 @@ app.command(short_help="Align the words of a translated text, or score alignment
 app.command(short_help="Show a model's attention: pictures, a page, numbers, links.")(attention)
 app.add_typer(bench, name="bench", short_help="Measure the speed of training and translation.")
 app.add_typer(data, name="data", short_help="Find problems in training text before training.")
+app.command(short_help="Print the code that completes words in bash, zsh or fish.")(completion)
 data.command("check", short_help="Find problems in a corpus, with their remedies.")(data_check)
 
 
@@ -80,7 +88,7 @@ def main() -> None:
     """Run the command line; an error of the user is one line and exit status 2."""
     with exit_on_error(), standard_streams():
         loading_phase.begin()  # a command ends it when it has loaded what it needs
-        sys.exit(_run_command(sys.argv[1:] or ["--help"]))
+        sys.exit(_run_command(usual_arguments(sys.argv[1:])))
 
 
 def _run_command(arguments: list[str]) -> int:
@@ -93,6 +101,5 @@ def _run_command(arguments: list[str]) -> int:
     except typer.Exit as ending:
         return ending.exit_code
     except _UsageError as error:
-        path = error.ctx.command_path if error.ctx else "nmt"
-        raise UserError(f"{error.format_message().rstrip('.')}; see {path} --help") from error
+        raise explain_usage(error, arguments) from error
     return 0

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from nmt import loading_phase
+from nmt.cli.setting_flags import refuse_setting_flags
 from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
 from nmt.reporting import start_line
@@ -29,6 +30,7 @@ def prepare(context: typer.Context) -> None:
     if {"--help", "-h"} & set(arguments):
         print(_HELP)
         return
+    refuse_setting_flags("prepare", arguments)
     if flags := [argument for argument in arguments if argument.startswith("-")]:
         raise UserError(f"nmt prepare has no option {flags[0]}; see nmt prepare --help")
     with start_line.started("nmt prepare"):

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+import nmt
 from nmt import loading_phase
+from nmt.cli.setting_flags import refuse_setting_flags
 from nmt.cli.text_streams import print_safely
 from nmt.process_exit import exit_together, is_printing_process, join_processes
 from nmt.reporting import start_line
@@ -36,6 +38,10 @@ def train(context: typer.Context) -> None:
 
         stack.enter_context(exit_together())
         join_processes()
+        refuse_setting_flags("train", context.args)
+        if "--version" in context.args:
+            print(f"nmt {nmt.__version__}")
+            return
         run_application(context.args, train_config)
 
 

@@ -145,13 +145,15 @@ def _translate_and_draw(lines: LineTranslation, sentence: str, path: Path) -> No
     """Translate one sentence, and draw the attention of its translation."""
     from nmt.evaluation.attention_heatmap import translation_heatmap
     from nmt.reporting.heatmaps.rendering import save_heatmap
+    from nmt.reporting.heatmaps.scripts import missing_glyphs_warning
 
     translator = lines.answerer.translator
     [answer] = lines.translate(_arguments([sentence]), need_weights=True)
     if not answer.translation.hypotheses:
         raise UserError("--attention: the sentence is blank, so there is nothing to draw")
-    heatmap = translation_heatmap(
-        answer.translation, translator.tokenizers, translator.heatmap_layer
-    )
+    layer, head = translator.drawn
+    heatmap = translation_heatmap(answer.translation, translator.tokenizers, layer, head=head)
     with written_file(f"--attention {path}", path):
-        save_heatmap(heatmap, path)
+        warning = missing_glyphs_warning(save_heatmap(heatmap, path))
+    if warning is not None:
+        print(f"warning: {warning}", file=sys.stderr)

@@ -8,7 +8,8 @@ from nmt.config.check_ranges import check_ranges
 from nmt.config.check_recipes import check_recipes
 from nmt.config.check_tokenizer import check_tokenizer
 from nmt.config.check_training import check_training
-from nmt.config.model import LEARNED_POSITIONS, Positions, TransformerDecoderConfig
+from nmt.config.model import LEARNED_POSITIONS, Positions
+from nmt.config.numbering import attention_layers, number_fault
 from nmt.config.schema import Config
 from nmt.errors import UserError
 
@@ -47,10 +48,9 @@ def _learned_positions(config: Config) -> Iterator[str]:
 
 
 def _heatmap_layer(config: Config) -> Iterator[str]:
-    decoder, layer = config.model.decoder, config.logging.heatmap_layer
-    layers = decoder.num_layers if isinstance(decoder, TransformerDecoderConfig) else 1
-    if not -layers <= layer < layers:
-        yield (
-            f"logging.heatmap_layer is {layer}, but the decoder attends in {layers} "
-            f"{'layer' if layers == 1 else 'layers'}: choose from {-layers} to {layers - 1}"
-        )
+    layers, _ = attention_layers(config.model.decoder)
+    layer = config.logging.heatmap_layer
+    if layer is not None and (
+        fault := number_fault("logging.heatmap_layer", layer, max(layers, 1))
+    ):
+        yield fault

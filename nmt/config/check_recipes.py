@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from nmt.config.check_training import attention_layers
+from nmt.config.numbering import attention_layers, number_fault
 from nmt.config.schema import Config
 
 
@@ -36,8 +36,5 @@ def _distillation(config: Config) -> Iterator[str]:
             "attention, but model.decoder.attention is none: choose another attention, or set it "
             "to 0"
         )
-    elif not -layers <= distillation.attention_layer < layers:
-        yield (
-            f"{key}.attention_layer is {distillation.attention_layer}, "
-            f"but the decoder attends in {layers} {'layer' if layers == 1 else 'layers'}"
-        )
+    elif fault := number_fault(f"{key}.attention_layer", distillation.attention_layer, layers):
+        yield fault

@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from nmt.config.capturable import capture_obstacle
 from nmt.config.data import Corpus
 from nmt.config.model import (
-    DecoderConfig,
-    RnnDecoderConfig,
-    TransformerDecoderConfig,
     TransformerStackConfig,
 )
+from nmt.config.numbering import attention_layers, counted, exists, number_fault, number_range
 from nmt.config.packable import packing_obstacle
 from nmt.config.schema import Config
 from nmt.config.training_settings import BatchShapes, Compile, Parallel
@@ -100,21 +98,11 @@ def _guided_alignment(config: Config) -> Iterator[str]:
     layers, heads = attention_layers(config.model.decoder)
     if not layers:
         return
-    if guided.layer is not None and not -layers <= guided.layer < layers:
+    key = "training.guided_alignment"
+    if guided.layer is not None and (fault := number_fault(f"{key}.layer", guided.layer, layers)):
+        yield fault
+    if not exists(guided.head, heads):
         yield (
-            f"training.guided_alignment.layer is {guided.layer}, "
-            f"but the decoder attends in {layers} {'layer' if layers == 1 else 'layers'}"
+            f"{key}.head is {guided.head}, but the decoder's attention has "
+            f"{counted(heads, 'head')}: {number_range(heads)}"
         )
-    if not 0 <= guided.head < heads:
-        yield (
-            f"training.guided_alignment.head is {guided.head}, but the decoder's attention "
-            f"has {heads} {'head' if heads == 1 else 'heads'}, counted from 0"
-        )
-
-
-def attention_layers(decoder: DecoderConfig) -> tuple[int, int]:
-    """Return the number of decoder layers that attend to the source, and of heads in each."""
-    if isinstance(decoder, TransformerDecoderConfig):
-        return decoder.num_layers, decoder.num_heads
-    assert isinstance(decoder, RnnDecoderConfig)
-    return int(decoder.attention.attends), getattr(decoder.attention, "num_heads", 1)

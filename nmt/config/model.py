@@ -253,6 +253,15 @@ class TransformerDecoderConfig(TransformerStackConfig, DecoderConfig):
     name: str = "transformer"
 
 
+def attention_kind(decoder: DecoderConfig) -> str:
+    """Return the kind of a decoder's attention as titles show it, such as ``bahdanau``."""
+    attention = getattr(decoder, "attention", None)
+    if attention is None:
+        return "multi-head"
+    window = getattr(attention, "window", "global")
+    return attention.name if window == "global" else f"{attention.name} {window}"
+
+
 @dataclass(kw_only=True)
 class ModelConfig:
     """Any encoder with any decoder."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from nmt.config.check_ranges import shown
 from nmt.config.choices import CHOICES
 from nmt.config.data import DataConfig, SourceConfig
+from nmt.config.numbering import counted_from_1, index_of
 from nmt.config.setting import declared, values_before
 from nmt.errors import UserError
 
@@ -31,6 +32,8 @@ def to_naming_mapping(config: Any) -> dict[str, Any]:
         value, known = getattr(config, field.name), declared(field)
         if known and (known.indifferent or (not known.in_names and value == known.before)):
             continue
+        if known and known.numbered and value is not None:
+            value = index_of(value)  # as older versions wrote it, so that folders keep their names
         is_section = dataclasses.is_dataclass(value)
         mapping[field.name] = to_naming_mapping(value) if is_section else value
     return mapping
@@ -82,7 +85,10 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], path: str = "") -> T:
         raise UserError(f"{where} is {shown(mapping)}, not a mapping")
     cls = _choose(cls, mapping, where)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    mapping = {**values_before(cls), **mapping}
+    before = values_before(cls)
+    if "count_from" in before and "count_from" not in mapping:
+        mapping = counted_from_1(mapping)
+    mapping = {**before, **mapping}
     unknown, missing = set(mapping) - set(fields), set(fields) - set(mapping)
     if unknown or missing:
         raise UserError(

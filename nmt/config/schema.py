@@ -140,8 +140,11 @@ class LoggingConfig:
         at_least=0,
         at_most=10_000,
     )
-    heatmap_layer: int = setting(
-        -1, "Decoder layer of the heatmaps, counted from 0; negative: from the last."
+    heatmap_layer: int | None = setting(
+        None,
+        "Decoder layer of the heatmaps, counted from 1, negative: from the last; null: the layer "
+        "and head that nmt attention shows.",
+        numbered=True,
     )
 
 
@@ -164,6 +167,15 @@ class Config:
         "Seed of all random numbers; the same seed on the same machine gives the same run.",
         at_least=0,
         below=2**63,
+    )
+    count_from: int = setting(
+        1,
+        "Number of the first layer and of the first head in settings. Files without it are older, "
+        "counted from 0, and are converted.",
+        at_least=1,
+        at_most=1,
+        neutral=1,
+        indifferent=True,
     )
     run: RunConfig = section(RunConfig, "The location of the run.", indifferent=True)
     data: DataConfig = group("The corpus.")

@@ -85,6 +85,7 @@ class Setting:
         resumable: Whether it may change when an unfinished run is resumed.
         indifferent: Whether it has no effect on the trained model.
         names_file: Whether it names a file whose content is compared when a run is resumed.
+        numbered: Whether it is the number of a layer or head; see `nmt.config.numbering`.
     """
 
     sentence: str
@@ -96,6 +97,7 @@ class Setting:
     resumable: bool = False
     indifferent: bool = False
     names_file: bool = False
+    numbered: bool = False
 
 
 def setting(
@@ -113,6 +115,7 @@ def setting(
     resumable: bool = False,
     indifferent: bool = False,
     names_file: bool = False,
+    numbered: bool = False,
 ) -> Any:
     """Return a dataclass field that declares a setting.
 
@@ -123,10 +126,7 @@ def setting(
         sentence: What it does, in one sentence; null and 0 are explained where they are special.
         unit: Unit of the number.
         choices: The enum of the allowed values.
-        at_least: Smallest allowed value.
-        above: All allowed values are larger.
-        at_most: Largest allowed value.
-        below: All allowed values are smaller.
+        at_least, above, at_most, below: The range of allowed numbers; see `Bounds`.
         neutral: The value that changes nothing; every new setting has one. Files written before the
             setting existed are read with this value. A run folder's default name omits the setting
             while it has this value, so that adding a setting renames no folder.
@@ -135,6 +135,7 @@ def setting(
         indifferent: Whether it has no effect on the trained model. Such a setting may change even
             when the run is finished, and is not part of a run folder's default name.
         names_file: Whether it names a file; if its content is the same, it may change on resuming.
+        numbered: Whether it is the number of a layer or head; see `nmt.config.numbering`.
     """
     known = Setting(
         sentence=sentence,
@@ -146,6 +147,7 @@ def setting(
         resumable=resumable or indifferent or names_file,
         indifferent=indifferent,
         names_file=names_file,
+        numbered=numbered,
     )
     return _field(_plain(default), known)
 

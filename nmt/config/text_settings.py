@@ -18,6 +18,9 @@ _OF_HYDRA = (
 )
 """Hydra's own text settings that users of `nmt` set."""
 
+_NUMBERS = ("seed", "count_from")
+"""The settings without a section; all other keys without a dot are config groups."""
+
 _EXTRA = "data.extra."
 
 
@@ -29,7 +32,7 @@ def is_text(key: str) -> bool:
     """
     if key.startswith(_EXTRA):
         return key.removeprefix(_EXTRA).partition(".")[2] in _texts(SourceConfig)
-    return key in text_settings() or ("." not in key and key != "seed")
+    return key in text_settings() or ("." not in key and key not in _NUMBERS)
 
 
 def ends_text_setting(path: str) -> bool:

@@ -89,10 +89,13 @@ class GuidedAlignmentConfig:
     )
     layer: int | None = setting(
         None,
-        "Decoder layer, counted from 0, negative: from the last; null: the last but one, or the "
+        "Decoder layer, counted from 1, negative: from the last; null: the last but one, or the "
         "only one.",
+        numbered=True,
     )
-    head: int = setting(0, "Head of that layer, counted from 0.")
+    head: int = setting(
+        1, "Head of that layer, counted from 1, negative: from the last.", numbered=True
+    )
     shift: bool = setting(
         False,
         "Whether row t + 1 is trained on the links of target piece t, which is then the decoder's "
@@ -125,8 +128,9 @@ class DistillationConfig:
     )
     attention_layer: int = setting(
         -1,
-        "Decoder layer whose attention is compared, in student and teacher, counted from 0; "
+        "Decoder layer whose attention is compared, in student and teacher, counted from 1; "
         "negative: from the last.",
+        numbered=True,
     )
     attention_measure: str = setting(
         AttentionMeasure.KL, "Distance between attention weights.", choices=AttentionMeasure

@@ -23,6 +23,11 @@ _COMPRESSIONS = {
 }
 
 
+def _inside_quotes(file: str) -> str:
+    """Return a file name as it is written between the single quotes of a shell."""
+    return file.replace("'", r"'\''")
+
+
 def with_command(words: str, command: str, file: str) -> str:
     """Return a remedy, with a command that fixes the file if the shell can fix it.
 
@@ -35,6 +40,7 @@ def with_command(words: str, command: str, file: str) -> str:
         return words
     if not has_lines(file):
         return f"{words}, in the program that wrote {file}"
+    file = _inside_quotes(file)
     archive, inside, member = file.partition(".zip/")
     if inside:
         unzip = f"unzip '{archive}.zip' '{member}'"

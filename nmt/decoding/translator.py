@@ -12,6 +12,7 @@ import torch
 
 from nmt import runtime
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from nmt.config.numbering import drawn_layer_head
 from nmt.config.schema import DecodingConfig
 from nmt.config.setting import declared
 from nmt.data.batch import source_batch
@@ -57,7 +58,8 @@ class Translator:
         tokenizers: Those of the source and the target.
         decoding: Settings of the search.
         precision: The dtype of autocast.
-        heatmap_layer: The decoder layer whose attention is drawn; negative counts from the last.
+        drawn: Indices of the decoder layer and the head whose attention is drawn; negative: from
+            the last; None as head: the mean of the layer's heads.
         by_sentences: Whether a batch has ``decoding.batch_size`` sentences on a GPU, too.
     """
 
@@ -67,14 +69,14 @@ class Translator:
         tokenizers: TokenizerPair,
         decoding: DecodingConfig,
         precision: torch.dtype = torch.float32,
-        heatmap_layer: int = -1,
+        drawn: tuple[int, int | None] = (-1, None),
     ) -> None:
         """Create a translator. The model stays on its device."""
         self.model = model
         self.tokenizers = tokenizers
         self.decoding = decoding
         self.precision = precision
-        self.heatmap_layer = heatmap_layer
+        self.drawn = drawn
         self.by_sentences = False
         device = model.output.weight.device
         self._graphs = CudaGraphs(device) if device.type == "cuda" else None
@@ -138,8 +140,8 @@ class Translator:
         runtime.set_exact_recurrence()
         dtype = runtime.pick_search_precision(precision, place)
         model = checkpoint.trained_model().to(place)
-        layer = checkpoint.config.logging.heatmap_layer
-        translator = cls(model, checkpoint.tokenizers, decoding, dtype, layer)
+        drawn = drawn_layer_head(checkpoint.config)
+        translator = cls(model, checkpoint.tokenizers, decoding, dtype, drawn)
         translator.by_sentences = batch_size is not None
         return translator
 

@@ -1,8 +1,10 @@
 """Word alignments extracted from attention: by which layer, which head and at which step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
+from nmt.config.numbering import default_layer_head, number_of
 from nmt.config.schema import Config
 from nmt.data.word_links import Link
 from nmt.evaluation.attention_map import AttentionMap, check_layer_head
@@ -16,9 +18,8 @@ class AlignmentExtractor:
     """A rule that turns an attention map into word links.
 
     Attributes:
-        layer: The decoder layer, counted from 0 among those that attend; negative numbers count
-            from the last.
-        head: The head, counted likewise; None is the mean of the layer's heads.
+        layer: Index of the decoder layer among those that attend; negative: from the last.
+        head: Index of the head, likewise; None is the mean of the layer's heads.
         shift: Whether a target piece takes its weights from the next step, where it is the
             decoder's input (Chen et al. 2020, section 3).
         threshold: A target word is linked to the source word with the greatest weight, and to all
@@ -31,7 +32,7 @@ class AlignmentExtractor:
     threshold: float = 1.0
 
     def resolved(self, layers: int, heads: int) -> "AlignmentExtractor":
-        """Return the rule for a model of this size, with layer and head counted from 0.
+        """Return the rule for a model of this size, without negative indices.
 
         Raises:
             UserError: There is no such layer or head.
@@ -39,6 +40,11 @@ class AlignmentExtractor:
         check_layer_head(self.layer, self.head, layers, heads)
         head = None if self.head is None else self.head % heads
         return replace(self, layer=self.layer % layers, head=head)
+
+    def numbered(self) -> dict[str, Any]:
+        """Return the rule as the user gives it, with layer and head counted from 1."""
+        head = None if self.head is None else number_of(self.head)
+        return {**asdict(self), "layer": number_of(self.layer), "head": head}
 
     def links(self, attention: AttentionMap) -> frozenset[Link]:
         """Return the links of a sentence pair, given the attention map of its pieces."""
@@ -60,18 +66,16 @@ def links_by_extractor(
 
 
 def default_extractor(config: Config, layers: int) -> AlignmentExtractor:
-    """Return a run's extractor: its guided head, or the mean of the penultimate layer's heads.
+    """Return a run's extractor, of the layer and head of `default_layer_head`.
 
     A guided head was trained to distribute its weight over all source words that a target word is
-    linked to, so a threshold applies. In a Transformer trained only for translation, the
-    penultimate layer has the best alignments (Garg et al. 2019, section 4.1).
+    linked to, so a threshold applies.
     """
+    layer, head = default_layer_head(config, layers)
     guided = config.training.guided_alignment
-    penultimate = max(layers - 2, 0)
     if guided.weight > 0:
-        layer = penultimate if guided.layer is None else guided.layer
-        return AlignmentExtractor(layer, guided.head, guided.shift, GUIDED_THRESHOLD)
-    return AlignmentExtractor(penultimate, None, shift=False)
+        return AlignmentExtractor(layer, head, guided.shift, GUIDED_THRESHOLD)
+    return AlignmentExtractor(layer, head, shift=False)
 
 
 def all_extractors(layers: int, heads: int) -> list[AlignmentExtractor]:

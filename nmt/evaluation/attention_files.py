@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 from nmt.durable_file import atomic_write
@@ -11,6 +10,7 @@ from nmt.evaluation.alignment_extractor import AlignmentExtractor
 from nmt.evaluation.attention_heatmap import map_heatmap
 from nmt.evaluation.attention_view import AttentionView
 from nmt.reporting.heatmaps.rendering import FORMATS, save_heatmap, save_heatmap_grid
+from nmt.reporting.heatmaps.scripts import missing_glyphs_warning
 from nmt.written_file import written_file
 
 _PICTURES = tuple(f".{name}" for name in FORMATS)
@@ -52,7 +52,7 @@ def write_outputs(
     *,
     grid: bool,
     advance: Callable[[int], None] = lambda done: None,
-) -> None:
+) -> str | None:
     """Write every file.
 
     Args:
@@ -63,14 +63,20 @@ def write_outputs(
         grid: Whether pictures show all layers and heads.
         advance: Called after each file with the number of files so far.
 
+    Returns:
+        A warning if a picture shows boxes for characters that no installed font has.
+
     Raises:
         UserError: A file cannot be written.
     """
-    done = count(1)
+    missing, done = set[str](), 0
     for path in paths:
         with written_file(f"--output {path}", path):
-            for _ in _written(path, views, links, extractor, grid=grid):
-                advance(next(done))
+            for found in _written(path, views, links, extractor, grid=grid):
+                missing |= found
+                done += 1
+                advance(done)
+    return missing_glyphs_warning(missing)
 
 
 def count_files(paths: Sequence[Path], sentences: int, *, grid: bool) -> int:
@@ -86,8 +92,8 @@ def _written(
     extractor: AlignmentExtractor,
     *,
     grid: bool,
-) -> Iterator[None]:
-    """Write the files of one path, and yield after each."""
+) -> Iterator[frozenset[str]]:
+    """Write the files of one path; after each, yield the characters that it shows as boxes."""
     match path.suffix.lower():
         case ".html":
             from nmt.reporting.pages.attention_page import save_attention_page
@@ -102,17 +108,17 @@ def _written(
             with atomic_write(path) as partial:
                 partial.write_text("".join(f"{line}\n" for line in links), encoding="utf-8")
         case _ if grid:
-            save_heatmap_grid(views[0].record(), path)
+            yield save_heatmap_grid(views[0].record(), path)
+            return
         case _:
             for number, view in enumerate(views, start=1):
                 name = path.name if len(views) == 1 else f"{path.stem}-{number}{path.suffix}"
-                _draw(view, extractor, path.with_name(name))
-                yield
+                yield _draw(view, extractor, path.with_name(name))
             return
-    yield
+    yield frozenset()
 
 
-def _draw(view: AttentionView, extractor: AlignmentExtractor, path: Path) -> None:
+def _draw(view: AttentionView, extractor: AlignmentExtractor, path: Path) -> frozenset[str]:
     heatmap = map_heatmap(view.attention, extractor.layer, extractor.head)
     suffix = ", read one step later" if extractor.shift else ""
-    save_heatmap(replace(heatmap, title=f"{heatmap.title}{suffix}"), path)
+    return save_heatmap(replace(heatmap, title=f"{heatmap.title}{suffix}"), path)

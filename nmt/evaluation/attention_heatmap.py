@@ -7,20 +7,25 @@ from nmt.text.tokenizer import TokenizerPair
 
 
 def translation_heatmap(
-    translation: Translation, tokenizers: TokenizerPair, layer: int, rank: int = 0
+    translation: Translation,
+    tokenizers: TokenizerPair,
+    layer: int,
+    rank: int = 0,
+    head: int | None = None,
 ) -> Heatmap:
-    """Return a heatmap of a hypothesis: the mean of one layer's heads, with pieces as labels.
+    """Return a heatmap of a hypothesis, with pieces as labels.
 
     Args:
         translation: A translation made with ``need_weights``.
         tokenizers: The tokenizers of its model.
-        layer: The decoder layer, from 0; negative numbers count from the last.
+        layer: Index of the decoder layer; negative: from the last.
         rank: The rank of the hypothesis; 0 is the best.
+        head: Index of the head; None: the mean of the layer's heads.
 
     Raises:
         UserError: The model has no attention, or the layer does not exist.
     """
-    return map_heatmap(hypothesis_map(translation, tokenizers, rank), layer, None)
+    return map_heatmap(hypothesis_map(translation, tokenizers, rank), layer, head)
 
 
 def map_heatmap(attention: AttentionMap, layer: int, head: int | None) -> Heatmap:

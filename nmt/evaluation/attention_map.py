@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nmt.config.numbering import counted, exists, number_of, number_range
 from nmt.data.word_links import Link
 from nmt.decoding.translator import Translation
 from nmt.errors import UserError
@@ -119,7 +120,7 @@ class AttentionMap:
     def layer_head(self, layer: int, head: int | None) -> Weights:
         """Return the weights [T, S] of a head, or the mean of a layer's heads if ``head`` is None.
 
-        Layers and heads are counted from 0; negative numbers count from the last.
+        Both are indices; negative ones count from the last.
 
         Raises:
             UserError: The layer or head does not exist.
@@ -160,18 +161,26 @@ class AttentionMap:
 
 
 def check_layer_head(layer: int, head: int | None, layers: int, heads: int) -> None:
-    """Check that a layer and a head exist; ``layers`` and ``heads`` are their numbers.
+    """Check that there is a layer and a head of these indices among `layers` and `heads`.
 
     Raises:
-        UserError: One of them does not exist; the message gives the valid range.
+        UserError: One of them does not exist; the message gives the valid range of numbers.
     """
-    for name, number, count in (("layer", layer, layers), ("head", head or 0, heads)):
-        if not -count <= number < count:
-            plural = name if count == 1 else f"{name}s"
-            raise UserError(
-                f"{name} {number} does not exist: the model's attention has {count} {plural}, "
-                f"numbered from 0 to {count - 1}, or from -{count} to -1"
-            )
+    check_number("layer", number_of(layer), layers)
+    check_number("head", number_of(head or 0), heads)
+
+
+def check_number(noun: str, number: int, count: int) -> None:
+    """Check that a layer or head of this number exists among ``count``.
+
+    Raises:
+        UserError: It does not; the message gives the valid range.
+    """
+    if not exists(number, count):
+        raise UserError(
+            f"{noun} {number} does not exist: the model's attention has {counted(count, noun)}; "
+            f"{number_range(count)}"
+        )
 
 
 def hypothesis_map(

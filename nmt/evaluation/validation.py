@@ -22,6 +22,7 @@ from nmt.evaluation.layer_errors import LayerErrors, joined_scores
 from nmt.evaluation.metrics import Score
 from nmt.model.loss import target_loss
 from nmt.reporting.heatmaps.heatmap import Heatmap
+from nmt.reporting.sample_table import sample_table
 from nmt.text.special_tokens import PAD
 
 _BATCH_TOKENS = 4096
@@ -44,7 +45,7 @@ class ValidationReport:
         bleu: BLEU with its signature.
         chrf: chrF with its signature.
         translations: The translation of every source, in order.
-        samples: Source, reference and translation as text, by tag.
+        samples: Tables of source, reference and translation in Markdown, by tag.
         heatmaps: Attention of the samples, by tag; empty for a model without attention.
         attention: Statistics of each layer's attention, by name; see `TeacherForcedReport`.
     """
@@ -153,11 +154,8 @@ def evaluate_model(
         bleu=metrics.bleu(translations, text.target, bleu_tokenizer),
         chrf=metrics.chrf(translations, text.target),
         translations=translations,
-        samples={
-            f"sample/{n}": _sample_text(text, i, t)
-            for n, (i, t) in enumerate(zip(sampled, shown, strict=True), 1)
-        },
-        heatmaps=_heatmaps(translator, shown, logging.heatmap_layer),
+        samples=_samples(text, sampled, shown),
+        heatmaps=_heatmaps(translator, shown),
         attention=forced.attention,
     )
 
@@ -169,21 +167,26 @@ def _evenly_spaced(text: ParallelText, count: int) -> list[int]:
     return [nonblank[(2 * n + 1) * len(nonblank) // (2 * count)] for n in range(count)]
 
 
-def _sample_text(text: ParallelText, index: int, translation: Translation) -> str:
-    return (
-        f"source:      {text.source[index]}\n"
-        f"reference:   {text.target[index]}\n"
-        f"translation: {translation.text}"
-    )
+def _samples(
+    text: ParallelText, indices: Sequence[int], translations: Sequence[Translation]
+) -> dict[str, str]:
+    """Return a table of the samples by its tag; empty without samples."""
+    rows = [
+        (text.source[i], text.target[i], translation.text)
+        for i, translation in zip(indices, translations, strict=True)
+    ]
+    return {"valid/samples": sample_table(rows)} if rows else {}
 
 
-def _heatmaps(
-    translator: Translator, translations: Sequence[Translation], layer: int
-) -> dict[str, Heatmap]:
+def _heatmaps(translator: Translator, translations: Sequence[Translation]) -> dict[str, Heatmap]:
+    layer, head = translator.drawn
     if not translator.model.decoder.attends:
         return {}
+    # TensorBoard sorts by tag, so this one puts pictures behind the curves of ``valid``.
     return {
-        f"attention/sample-{n}": translation_heatmap(translation, translator.tokenizers, layer)
-        for n, translation in enumerate(translations, start=1)
-        if translation.hypotheses
+        f"valid_attention/sample-{n}": translation_heatmap(
+            shown, translator.tokenizers, layer, head=head
+        )
+        for n, shown in enumerate(translations, start=1)
+        if shown.hypotheses
     }

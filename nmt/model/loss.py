@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
+from nmt.config.numbering import index_of
 from nmt.config.training_settings import GuidedAlignmentConfig
 from nmt.data.batch import Batch
 from nmt.kernels.cross_entropy import projected_cross_entropy
@@ -93,8 +94,8 @@ def output_loss(
         cost = guided_alignment_loss(
             output.weights,
             batch.alignment,
-            layer=guided.layer,
-            head=guided.head,
+            layer=None if guided.layer is None else index_of(guided.layer),
+            head=index_of(guided.head),
             shift=guided.shift,
         )
         loss = loss.plus("guided_alignment_loss", cost, guided.weight)

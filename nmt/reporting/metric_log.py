@@ -41,6 +41,12 @@ class MetricLog(Protocol):
     def flush(self) -> None:
         """Write what was recorded to the disk, where it survives a loss of power if possible."""
 
+    def best(self, step: int, scores: Mapping[str, float]) -> None:
+        """Record the scores of the best model so far, by name, e.g. "valid/bleu"."""
+
+    def finished(self, step: int, scores: Mapping[str, float]) -> None:
+        """Record the scores of the final test; nothing follows."""
+
     def close(self) -> None:
         """Write buffered data and release the log."""
 
@@ -101,6 +107,12 @@ class JsonLinesLog:
             sync_folder(self._path.parent)
             self._is_new = False
 
+    def best(self, step: int, scores: Mapping[str, float]) -> None:
+        """Ignore the scores, which `scalars` has recorded."""
+
+    def finished(self, step: int, scores: Mapping[str, float]) -> None:
+        """Ignore the scores, which are part of the run's summary."""
+
     def close(self) -> None:
         """Close the file. Closing again has no effect."""
         self._file.close()
@@ -131,6 +143,16 @@ class MetricLogs:
         """Flush every log."""
         for log in self._logs:
             log.flush()
+
+    def best(self, step: int, scores: Mapping[str, float]) -> None:
+        """Record the best model's scores in every log."""
+        for log in self._logs:
+            log.best(step, scores)
+
+    def finished(self, step: int, scores: Mapping[str, float]) -> None:
+        """Record the final scores in every log."""
+        for log in self._logs:
+            log.finished(step, scores)
 
     def close(self) -> None:
         """Close every log. An error of one is raised after the others are closed."""

@@ -1,18 +1,21 @@
 """A metric log that writes the latest heatmap of each tag as a PNG file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.heatmaps.rendering import save_heatmap
+from nmt.reporting.heatmaps.scripts import missing_glyphs_warning, script_of
 
 
 class PictureLog:
     """A `MetricLog` of heatmaps only. A file is named ``<last part of the tag>.png``."""
 
-    def __init__(self, directory: Path) -> None:
-        """Write to this folder."""
+    def __init__(self, directory: Path, report: Callable[[str], None]) -> None:
+        """Write to this folder, and report each script that no installed font has, once."""
         self._directory = directory
+        self._report = report
+        self._warned: set[str] = set()
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Ignore numbers."""
@@ -22,7 +25,17 @@ class PictureLog:
 
     def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
         """Write a heatmap, replacing that of an earlier step."""
-        save_heatmap(heatmap, self._directory / f"{tag.rsplit('/', 1)[-1]}.png")
+        missing = save_heatmap(heatmap, self._directory / f"{tag.rsplit('/', 1)[-1]}.png")
+        new = {character for character in missing if script_of(character) not in self._warned}
+        self._warned |= set(map(script_of, new))
+        if warning := missing_glyphs_warning(new):
+            self._report(f"warning: {warning}")
+
+    def best(self, step: int, scores: Mapping[str, float]) -> None:
+        """Ignore numbers."""
+
+    def finished(self, step: int, scores: Mapping[str, float]) -> None:
+        """Ignore numbers."""
 
     def flush(self) -> None:
         """Do nothing, because no file stays open."""

@@ -1,11 +1,13 @@
-"""Metrics, sample translations and heatmaps in TensorBoard."""
+"""Metrics, settings, sample translations and heatmaps in TensorBoard."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams, text
 
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.heatmaps.rendering import heatmap_image
@@ -16,27 +18,53 @@ FLUSH_SECONDS = 20
 class TensorBoardLog:
     """A `MetricLog` that writes TensorBoard event files.
 
+    Its page *HParams* lists runs by their settings and scores. The page finds out by itself which
+    settings differ between runs and puts them first, so all settings are written. It lists scores
+    in the order of their names, so those of the best model, ``best/...``, are in front.
+
     Args:
         directory: the folder of the event files; created if missing.
         resume_step: the step of the checkpoint that training resumes from. TensorBoard then hides
             what an earlier run recorded after it. None hides nothing.
+        settings: the settings of the run by full key. Those that are None are left out; lists are
+            written as text.
     """
 
-    def __init__(self, directory: Path, resume_step: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        resume_step: int | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self._writer = SummaryWriter(
             log_dir=str(directory),
             purge_step=None if resume_step is None else resume_step + 1,
             flush_secs=FLUSH_SECONDS,
         )
+        # An experiment would fix which settings the page lists, for all runs of a folder.
+        _, start, self._end = hparams(_comparable(settings or {}), {})
+        if settings:
+            self._add(start)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Add a point to the curve of each name."""
         for name, value in values.items():
             self._writer.add_scalar(name, float(value), step)
 
-    def text(self, step: int, tag: str, text: str) -> None:
+    def best(self, step: int, scores: Mapping[str, float]) -> None:
+        """Add a point to the curve of each score of the best model, ``best/...``."""
+        self.scalars(step, {f"best/{name.replace('/', '_')}": v for name, v in scores.items()})
+
+    def finished(self, step: int, scores: Mapping[str, float]) -> None:
+        """Record the final scores of the best model, and that the run is finished."""
+        self.best(step, scores)
+        self._add(self._end)
+
+    def text(self, step: int, tag: str, text_: str) -> None:
         """Add a text, which TensorBoard renders as Markdown."""
-        self._writer.add_text(tag, text, step)
+        summary = text(tag, text_)
+        summary.value[0].tag = tag  # without the suffix that PyTorch adds
+        self._add(summary, step)
 
     def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
         """Add the heatmap as an image."""
@@ -49,3 +77,20 @@ class TensorBoardLog:
     def close(self) -> None:
         """Write buffered data and close the event file. Closing again has no effect."""
         self._writer.close()
+
+    def _add(self, summary: Any, step: int | None = None) -> None:
+        file_writer: Any = self._writer.file_writer  # not annotated; None after closing
+        file_writer.add_summary(summary, step)
+
+
+def _comparable(settings: Mapping[str, Any]) -> dict[str, float | str]:
+    """Return numbers and texts: the page can sort and filter by them."""
+    comparable: dict[str, float | str] = {}
+    for key, value in settings.items():
+        if isinstance(value, bool):  # the page would show True as 1
+            comparable[key] = str(value).lower()
+        elif isinstance(value, (int, float)):
+            comparable[key] = value
+        elif value is not None and not isinstance(value, Mapping):
+            comparable[key] = str(value)
+    return comparable

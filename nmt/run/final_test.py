@@ -1,13 +1,14 @@
 """The final test: scores of the best model on validation and test text, and its alignments."""
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from nmt import processes
 from nmt.checkpoint import Checkpoint, save_checkpoint
+from nmt.config.numbering import number_of
 from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.prepared_corpus import PreparedCorpus
@@ -148,11 +149,12 @@ class FinalTest:
             ),
         )
         score = score_links(found, text.alignment)
-        head = "mean of heads" if reading.head is None else f"head {reading.head}"
+        layer = number_of(reading.layer)
+        head = "mean of heads" if reading.head is None else f"head {number_of(reading.head)}"
         self.report(
             f"alignment of {name}: AER {100 * score.error_rate:.2f} %, "
             f"precision {100 * score.precision:.2f} %, recall {100 * score.recall:.2f} %  "
-            f"(layer {reading.layer}, {head}{', shifted by one step' if reading.shift else ''})"
+            f"(layer {layer}, {head}{', shifted by one step' if reading.shift else ''})"
         )
         return {
             "set": name,
@@ -160,5 +162,5 @@ class FinalTest:
             "aer": score.error_rate,
             "precision": score.precision,
             "recall": score.recall,
-            "reading": asdict(reading),
+            "reading": reading.numbered(),
         }

@@ -52,7 +52,6 @@ class RunFolder:
         self.last = self.checkpoints / LAST
         self.best = self.checkpoints / BEST
         self.averaged = self.checkpoints / AVERAGED
-        self.tensorboard = path / "tensorboard"
         self.attention = path / "attention"
         self.metrics = path / "metrics.jsonl"
         self.log = path / "train.log"
@@ -60,6 +59,15 @@ class RunFolder:
         self.translations = path / "test.translations.txt"
         self._config = path / "config.json"
         self._best_before = self.checkpoints / ".best.pt.before"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's files: the run folder, whose name TensorBoard shows.
+
+        Earlier versions made a folder inside; their runs keep it, so that a curve stays one curve.
+        """
+        earlier = self.path / "tensorboard"
+        return earlier if earlier.exists() else self.path
 
     @classmethod
     def of(cls, config: Config) -> "RunFolder":

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from nmt.checkpoint import load_checkpoint
-from nmt.config.check_training import attention_layers
+from nmt.config.numbering import attention_layers, counted, exists, number_range
 from nmt.config.schema import Config
 from nmt.errors import UserError
 from nmt.run.referenced_runs import referenced_checkpoint
@@ -43,10 +43,11 @@ def load_teacher(
         )
     layers, _ = attention_layers(checkpoint.config.model.decoder)
     layer = settings.attention_layer
-    if settings.attention_weight and not -layers <= layer < layers:
+    if settings.attention_weight and not exists(layer, layers):
+        remedy = f"{number_range(layers)}; or set" if layers else "set"
         raise UserError(
-            f"{whose} has attention in {layers} {'layer' if layers == 1 else 'layers'}, and "
-            f"training.distillation.attention_layer is {layer}: choose another, or set "
+            f"{whose} has attention in {counted(layers, 'layer')}, and "
+            f"training.distillation.attention_layer is {layer}: {remedy} "
             "training.distillation.attention_weight=0"
         )
     teacher = Teacher(checkpoint.build_model().to(device), settings)

@@ -1,6 +1,7 @@
 """What a finished run reports about itself: the part of summary.json that needs no test."""
 
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -49,6 +50,20 @@ def run_summary(
         "rewinds": progress.rewinds,
         "precision": dtype_name(precision),
         "beam_size": config.decoding.beam_size,
+    }
+
+
+def final_scores(summary: Mapping[str, Any]) -> dict[str, float]:
+    """Return the main scores of a summary's final test, such as ``test/bleu``.
+
+    They are as many as TensorBoard's page *HParams* shows at first.
+    """
+    shown = {"valid": ("bleu", "chrf", "loss"), "test": ("bleu", "chrf")}
+    return {
+        f"{split}/{name}": summary[split][name]
+        for split, names in shown.items()
+        for name in names
+        if split in summary
     }
 
 

@@ -73,6 +73,8 @@ def _keep_entry(section: str, entry: str) -> str:
 
 
 def _is_other_type(text: str) -> bool:
+    if text.startswith("~"):  # which is outside of the grammar
+        return not set(text) & {"'", '"'}
     if text == "null" or not _OTHER_TYPE.match(text):
         return False
     try:

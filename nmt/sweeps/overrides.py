@@ -17,7 +17,9 @@ from nmt.errors import UserError
 from nmt.sweeps.composition_errors import explain
 from nmt.sweeps.kept_text import keep_override
 from nmt.sweeps.registration import register_with_hydra
+from nmt.user_path import user_path
 
+_HOME = re.compile(r"^(\+*hydra\.(?:sweep|run)\.dir=)(~.*)$")
 _SPLIT = re.compile(r"(data\.(?:valid|test))='?split(?::([0-9.]+))?'?")
 
 
@@ -63,7 +65,11 @@ def typed_config(composed: DictConfig) -> Config:
             f"{missing[0]}=..."
         )
     config = OmegaConf.to_object(composed)
-    assert isinstance(config, Config)
+    if not isinstance(config, Config):
+        raise UserError(
+            "the configuration of --config-name lacks the defaults of nmt train; begin it with "
+            "'defaults: [train, _self_]', or choose it as experiment=NAME with --config-dir"
+        )
     return config
 
 
@@ -72,12 +78,13 @@ def quote_value(override: str) -> str:
 
     Values outside the grammar, e.g. a path with an umlaut, an = or {lang}, are quoted, and so are
     texts that the grammar would read as a number or a boolean.
+    ``~`` in Hydra's own folders is the home folder.
     ``data.valid=split`` takes validation out of the training text, ``split:500`` or ``split:0.1``
     this many pairs or this share; likewise for ``data.test``.
     ``data.extra.NAME`` adds a source, for which Hydra requires ``++``. ``batch_tokens=auto``
     becomes 0, since the setting is an integer.
     """
-    override = keep_override(override)
+    override = keep_override(_HOME.sub(lambda found: f"{found[1]}{user_path(found[2])}", override))
     key, _, value = override.partition("=")
     if split := _SPLIT.fullmatch(override):
         return f"{split[1]}.held_out={split[2] or 0}"

@@ -3,6 +3,7 @@
 import io
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
@@ -15,6 +16,7 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
 from nmt.config.folders import config_directory
+from nmt.config.numbering import counted_from_1
 from nmt.errors import UserError
 from nmt.sweeps.kept_text import keep_yaml
 
@@ -73,9 +75,21 @@ def _kept(
         config = OmegaConf.load(io.StringIO(kept))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
+    if OmegaConf.is_dict(config) and _counts_from_0(config):
+        config = OmegaConf.create(
+            counted_from_1(OmegaConf.to_container(config))  # type: ignore[arg-type]
+        )
     return ConfigResult(
         config=config,
         path=f"{source.scheme()}://{source.path}",
         provider=source.provider,
         header=source._get_header_dict(text[:512]),
     )
+
+
+def _counts_from_0(config: Any) -> bool:
+    """Return whether this is the ``config.yaml`` of a run that counted layers and heads from 0."""
+    if "count_from" in config or not OmegaConf.is_dict(config.get("training")):
+        return False
+    guided = OmegaConf.to_container(config.training).get("guided_alignment")  # type: ignore[union-attr]
+    return isinstance(guided, dict) and {"weight", "layer", "head", "shift"} <= guided.keys()

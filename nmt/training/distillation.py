@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from nmt.config.numbering import index_of
 from nmt.config.training_settings import AttentionMeasure, DistillationConfig
 from nmt.data.batch import Batch
 from nmt.model.divergence import Predictions, soft_cross_entropy
@@ -73,7 +74,7 @@ class Teacher:
         loss = loss.plus("distillation_loss", cost, share)
         if output.weights is None or taught.weights is None or not self.needs_weights:
             return loss
-        layer, real = self.config.attention_layer, batch.target_output_ids != PAD
+        layer, real = index_of(self.config.attention_layer), batch.target_output_ids != PAD
         cost = attention_distance(
             output.weights[:, layer], taught.weights[:, layer], real, self.config.attention_measure
         )

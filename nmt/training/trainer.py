@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nmt import processes, runtime
 from nmt.checkpoint_names import BEST, LAST
+from nmt.config.model import attention_kind
 from nmt.config.schema import Config
 from nmt.config.training_settings import BatchShapes, TrainingConfig
 from nmt.data.batch import Batch
@@ -35,6 +36,9 @@ from nmt.training.step_results import StepNumbers, StepResult, read_results
 from nmt.training.stopping import StopReason, seconds_left, stop_reason
 from nmt.training.training_progress import TrainingProgress
 from nmt.training.update import Updater
+
+BEST_SCORES = ("bleu", "chrf", "loss")
+"""The scores of the best model so far that logs record apart from the curves."""
 
 _MAX_UNREAD = 100  # updates; their batches stay in memory until their results are read
 
@@ -219,9 +223,32 @@ class Trainer:
             progress.validation_seconds += time.monotonic() - began
             self._rewind(f"the validation loss of update {progress.update} is {report.loss}")
             return
-        _log_validation(self._services, progress.update, report, is_best, time.monotonic() - began)
+        self._log_validation(report, is_best, time.monotonic() - began)
         progress.validation_seconds += time.monotonic() - began
         self._window = MetricWindow()  # the training speed excludes validations
+
+    def _log_validation(self, scores: ValidationScores, is_best: bool, seconds: float) -> None:
+        """Log scores, samples and heatmaps, and report the scores in one line."""
+        update, scalars, log = self.progress.update, scores.scalars(), self._services.metric_log
+        named = {f"valid/{name}": value for name, value in scalars.items()}
+        log.scalars(update, named)
+        if is_best:
+            log.best(update, {f"valid/{name}": scalars[name] for name in BEST_SCORES})
+        for tag, text in scores.samples.items():
+            log.text(update, tag, text)
+        kind = attention_kind(self.config.model.decoder)
+        for tag, heatmap in scores.heatmaps.items():
+            title = f"{kind} {heatmap.title}, update {update:,}"
+            log.heatmap(update, tag, replace(heatmap, title=title))
+        self._services.report(
+            f"update {update:,}  validation: perplexity {scalars['perplexity']:.2f}, "
+            f"BLEU {scalars['bleu']:.2f}, chrF {scalars['chrf']:.2f}"
+            f"{'  best so far' if is_best else ''}  ({seconds:.0f} s)"
+        )
+
+    def log_final_scores(self, scores: Mapping[str, float]) -> None:
+        """Log the scores of the final test of the best model."""
+        self._services.metric_log.finished(self.progress.update, scores)
 
     def _save_if_good(self, scalars: Mapping[str, float]) -> bool:
         """Save validated weights if they may be among the best; return whether they are best."""
@@ -282,27 +309,6 @@ class Trainer:
 
     def _stop_reason(self) -> StopReason | None:
         return stop_reason(self.config.training, self.progress, self._services.interrupted)
-
-
-def _log_validation(
-    services: TrainerServices,
-    update: int,
-    scores: ValidationScores,
-    is_best: bool,
-    seconds: float,
-) -> None:
-    """Log scores, samples and heatmaps of a validation, and report the scores in one line."""
-    scalars, log = scores.scalars(), services.metric_log
-    log.scalars(update, {f"valid/{name}": value for name, value in scalars.items()})
-    for tag, text in scores.samples.items():
-        log.text(update, tag, text)
-    for tag, heatmap in scores.heatmaps.items():
-        log.heatmap(update, tag, heatmap)
-    services.report(
-        f"update {update:,}  validation: perplexity {scalars['perplexity']:.2f}, "
-        f"BLEU {scalars['bleu']:.2f}, chrF {scalars['chrf']:.2f}"
-        f"{'  best so far' if is_best else ''}  ({seconds:.0f} s)"
-    )
 
 
 def _status(

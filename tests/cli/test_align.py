@@ -94,7 +94,7 @@ def test_scores_refer_to_the_printed_links(align: Callable[..., str], tmp_path: 
     assert scores["recall"] == 1
     assert scores["aer"] == pytest.approx(5 / 9)
     assert scores["reading"] == {
-        "layer": 0,
+        "layer": 1,
         "head": None,
         "shift": False,
         "threshold": 1.0,
@@ -109,12 +109,12 @@ def test_a_comparison_lists_every_reading_with_its_score_best_first(
     align: Callable[..., str], tmp_path: Path
 ) -> None:
     gold = tmp_path / "gold.align"
-    gold.write_text(align("--layer", 1, "--head", 2, "--shift"))
+    gold.write_text(align("--layer", 2, "--head", 3, "--shift"))
     rows = json.loads(align("--gold", gold, "--compare", "--json"))
     assert len(rows) == 2 * (1 + 4) * 2
     assert len({tuple(row["reading"].values()) for row in rows}) == len(rows)
     assert [row["aer"] for row in rows] == sorted(row["aer"] for row in rows)
-    assert {"layer": 1, "head": 2, "shift": True, "threshold": 1.0} in [
+    assert {"layer": 2, "head": 3, "shift": True, "threshold": 1.0} in [
         row["reading"] for row in rows if row["aer"] == 0
     ]
     assert rows[-1]["aer"] > 0
@@ -143,8 +143,10 @@ def test_a_recurrent_model_has_one_layer_and_one_head_to_compare(
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["--layer", 2], ["layer 2 does not exist", "2 layers", "0 to 1"]),
-        (["--head", 4], ["head 4 does not exist", "4 heads"]),
+        (["--layer", 3], ["layer 3 does not exist", "2 layers", "from 1 to 2", "from -2 to -1"]),
+        (["--layer", 0], ["layer 0 does not exist", "2 layers", "from 1 to 2"]),
+        (["--head", 5], ["head 5 does not exist", "4 heads"]),
+        (["--head", 0], ["head 0 does not exist", "4 heads", "from 1 to 4"]),
         (["--head", "first"], ["--head first", "mean"]),
         (["--compare"], ["--compare", "--gold"]),
         (["--flip-gold"], ["--flip-gold", "--gold"]),

@@ -111,7 +111,7 @@ def test_words_or_pieces_with_or_without_eos_forced(
 def test_forced_links_are_those_of_align(
     attention: Callable[..., str], nmt: Nmt, heads_model: Path, source: Path, reference: Path
 ) -> None:
-    flags = ["--layer", 1, "--head", 0, "--shift"]
+    flags = ["--layer", 2, "--head", 1, "--shift"]
     files = ["--model", heads_model, "--source", source, "--target", reference]
     out = attention("--source", source, "--reference", reference, *flags)
     assert out == nmt("align", *files, *flags).out

@@ -123,9 +123,10 @@ RULES = [  # common overrides, a key, a value that is refused, a value that pass
     ([], "decoding.max_length_ratio", math.inf, 0),
     ([], "logging.log_every", 0, 1),
     ([], "logging.samples", -1, 0),
-    (["model.decoder.num_layers=2"], "logging.heatmap_layer", 2, 1),
+    (["model.decoder.num_layers=2"], "logging.heatmap_layer", 3, 2),
+    (["model.decoder.num_layers=2"], "logging.heatmap_layer", 0, None),
     (["model.decoder.num_layers=2"], "logging.heatmap_layer", -3, -2),
-    ([RNN, "model.decoder.num_layers=2"], "logging.heatmap_layer", 1, 0),
+    ([RNN, "model.decoder.num_layers=2"], "logging.heatmap_layer", 2, 1),
 ]
 NAMED_AS = {  # keys whose problems are part of another message
     ("data.target_language", "fr"): "data=phrasebook has en and de",

@@ -28,8 +28,8 @@ D = f"{T}.distillation"
         ([f"{D}.temperature=0"], "training.distillation.temperature is 0.0"),
         ([f"{D}.attention_measure=cosine"], "choose from kl, mse"),
         (
-            [f"{D}.teacher=a", f"{D}.attention_weight=1", f"{D}.attention_layer=2"],
-            "attention_layer is 2, but the decoder attends in 2 layers",
+            [f"{D}.teacher=a", f"{D}.attention_weight=1", f"{D}.attention_layer=3"],
+            "attention_layer is 3, but the decoder attends in 2 layers",
         ),
         (
             [

@@ -76,7 +76,7 @@ def _assert_same_run(one: Path, other: Path, names: Sequence[str] = ("last.pt", 
 
 def _curves(run: Path) -> dict[str, list[int]]:
     """Return the steps that TensorBoard displays."""
-    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    events = EventAccumulator(str(run)).Reload()
     return {tag: [e.step for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 

@@ -127,7 +127,7 @@ def test_the_default_layer_is_the_penultimate_one(
     assert default_extractor(config, layers) == AlignmentExtractor(layer, None, shift=False)
 
 
-@pytest.mark.parametrize(("layer", "resolved"), [(None, 4), (1, 1), (-1, 5)])
+@pytest.mark.parametrize(("layer", "resolved"), [(None, 4), (2, 1), (-1, 5)])
 def test_a_guided_run_uses_its_guided_head(
     layer: int | None,
     resolved: int,
@@ -135,7 +135,7 @@ def test_a_guided_run_uses_its_guided_head(
     tiny_config: TinyConfig,
 ) -> None:
     config = run_config(tiny_config())
-    guided = GuidedAlignmentConfig(weight=0.05, layer=layer, head=2, shift=True)
+    guided = GuidedAlignmentConfig(weight=0.05, layer=layer, head=3, shift=True)
     config.training = replace(config.training, guided_alignment=guided)
     extractor = default_extractor(config, 6).resolved(6, 4)
     assert extractor == AlignmentExtractor(resolved, 2, shift=True, threshold=GUIDED_THRESHOLD)

@@ -52,14 +52,14 @@ def test_a_transformer_shows_the_mean_of_the_heads_of_the_given_layer(
     assert heatmap.title == f"cross-attention, decoder layer {row + 1} of 2, mean of 4 heads"
 
 
-@pytest.mark.parametrize("layer", [2, -3])
+@pytest.mark.parametrize(("layer", "number"), [(2, 3), (-3, -3)])
 def test_a_layer_that_does_not_exist_raises(
-    translator_of: TranslatorOf, tiny_config: TinyConfig, layer: int
+    translator_of: TranslatorOf, tiny_config: TinyConfig, layer: int, number: int
 ) -> None:
     translator = translator_of(tiny_config("transformer", "transformer", num_layers=2))
     (translation,) = translator.translate([SENTENCE], need_weights=True)
     with pytest.raises(
-        UserError, match=f"layer {layer} does not exist: the model's attention has 2 layers"
+        UserError, match=f"layer {number} does not exist: the model's attention has 2 layers"
     ):
         translation_heatmap(translation, translator.tokenizers, layer)
 

@@ -149,10 +149,10 @@ def test_no_head_means_the_mean_of_all() -> None:
         (
             2,
             None,
-            "layer 2 does not exist: the model's attention has 2 layers, numbered from 0 to 1",
+            "layer 3 does not exist: the model's attention has 2 layers; choose from 1 to 2",
         ),
         (-3, 0, "layer -3 does not exist"),
-        (0, 3, "head 3 does not exist: the model's attention has 3 heads"),
+        (0, 3, "head 4 does not exist: the model's attention has 3 heads"),
         (0, -4, "head -4 does not exist"),
     ],
 )

@@ -1,5 +1,6 @@
 """Validation: the loss over all tokens, translations in order, samples and their heatmaps."""
 
+import html
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -149,15 +150,30 @@ def test_samples_are_spread_over_nonblank_sentences(
 ) -> None:
     encoded = EncodedCorpus.encode(translator.tokenizers, text)
     report = evaluate_model(translator, text, encoded, _logging(wanted))
-    assert list(report.samples) == [f"sample/{n}" for n in range(1, shown + 1)]
-    assert list(report.heatmaps) == [f"attention/sample-{n}" for n in range(1, shown + 1)]
-    sources = [sample.splitlines()[0].split(maxsplit=1)[1] for sample in report.samples.values()]
-    assert len(set(sources)) == shown
-    for sample in report.samples.values():
-        source, reference, translation = (line.split(":")[1] for line in sample.splitlines())
-        row = text.source.index(source.strip())
-        assert reference.strip() == text.target[row]
-        assert translation.strip() == report.translations[row]
+    assert list(report.samples) == (["valid/samples"] if shown else [])
+    assert list(report.heatmaps) == [f"valid_attention/sample-{n}" for n in range(1, shown + 1)]
+    for table in report.samples.values():
+        rows = [
+            [html.unescape(cell.strip()) for cell in line.strip("|").split("|")]
+            for line in table.splitlines()[2:]
+        ]
+        assert len({source for source, _, _ in rows}) == shown
+        for source, reference, translation in rows:
+            row = text.source.index(source)
+            assert reference == text.target[row]
+            assert translation == report.translations[row]
+
+
+def test_tensorboard_shows_the_curves_of_a_validation_before_its_pictures(
+    translator_of: TranslatorOf, tiny_config: TinyConfig, text: ParallelText
+) -> None:
+    translator = translator_of(tiny_config())
+    encoded = EncodedCorpus.encode(translator.tokenizers, text)
+    report = evaluate_model(translator, text, encoded, _logging(1))
+    curves = {"train", *(f"valid/{name}".split("/")[0] for name in report.scalars())}
+    pictures = {tag.split("/")[0] for tag in report.heatmaps}
+    assert pictures, "nothing is drawn"
+    assert max(curves) < min(pictures)
 
 
 def test_a_model_without_attention_has_samples_but_no_heatmaps(
@@ -166,7 +182,7 @@ def test_a_model_without_attention_has_samples_but_no_heatmaps(
     translator = translator_of(tiny_config(attention="none"))
     encoded = EncodedCorpus.encode(translator.tokenizers, text)
     report = evaluate_model(translator, text, encoded, _logging(2))
-    assert len(report.samples) == 2
+    assert report.samples["valid/samples"].count("\n") == 2 + 2
     assert report.heatmaps == {}
     assert report.attention == {}
 

@@ -126,6 +126,12 @@ class RecordingLog:
     def heatmap(self, step, tag, heatmap):
         self.calls.append(("heatmap", step, tag, heatmap))
 
+    def best(self, step, scores):
+        self.calls.append(("best", step, scores))
+
+    def finished(self, step, scores):
+        self.calls.append(("finished", step, scores))
+
     def close(self):
         self.calls.append(("close",))
         if self.failure:
@@ -139,11 +145,15 @@ def test_all_logs_receive_the_same():
     both.scalars(1, {"loss": 2.0})
     both.text(2, "sample", "Hallo")
     both.heatmap(3, "attention", heatmap)
+    both.best(3, {"valid/bleu": 1.0})
+    both.finished(4, {"test/bleu": 2.0})
     both.close()
     expected = [
         ("scalars", 1, {"loss": 2.0}),
         ("text", 2, "sample", "Hallo"),
         ("heatmap", 3, "attention", heatmap),
+        ("best", 3, {"valid/bleu": 1.0}),
+        ("finished", 4, {"test/bleu": 2.0}),
         ("close",),
     ]
     assert [log.calls for log in logs] == [expected, expected]

@@ -4,13 +4,23 @@ import time
 import warnings
 from io import BytesIO
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugin_util import markdown_to_safe_html
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams import api_pb2, list_session_groups
+from tensorboard.plugins.hparams.backend_context import Context
 
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.heatmaps.rendering import heatmap_image
+from nmt.reporting.sample_table import sample_table
 from nmt.reporting.tensorboard import TensorBoardLog
 
 HEATMAP = Heatmap(np.eye(2), ["▁weiß", "</s>"], ["▁white", "</s>"])
@@ -38,7 +48,7 @@ def test_scalars_texts_and_images_are_read_back_with_their_steps(tmp_path: Path)
     assert picture.step == 2
     pixels = np.asarray(Image.open(BytesIO(picture.encoded_image_string)))
     np.testing.assert_array_equal(pixels, heatmap_image(HEATMAP))
-    (text,) = events.Tensors("samples/text_summary")
+    (text,) = events.Tensors("samples")
     assert text.tensor_proto.string_val[0].decode() == "Männer"
 
 
@@ -64,3 +74,91 @@ def test_a_resumed_run_hides_events_after_its_checkpoint(tmp_path: Path):
         (50, 50.5),
     ]
     assert [e.step for e in events.Images("attention")] == [10, 20]
+
+
+def test_the_hparams_page_finds_settings_and_scores_of_every_run(tmp_path: Path):
+    runs = {
+        "rnn": {"model.name": "rnn", "rate": 0.1, "tied": True, "none": None, "model": {"a": 1}},
+        "long-name": {"model.name": "transformer", "rate": 0.1, "tied": False, "heads": 4},
+    }
+    for bleu, (name, settings) in enumerate(runs.items(), start=20):
+        log = TensorBoardLog(tmp_path / name, settings=settings)
+        log.scalars(1, {"train/loss": 3.0, "valid/bleu": 1.0})
+        log.best(1, {"valid/bleu": 1.0})
+        log.finished(2, {"valid/bleu": 2.0, "test/bleu": bleu})
+        log.close()
+    experiment, sessions = read_hparams(tmp_path)
+
+    infos = {info.name: info for info in experiment.hparam_infos}
+    assert infos.keys() == {"model.name", "rate", "tied", "heads"}
+    assert {name for name, info in infos.items() if info.differs} == {"model.name", "tied"}
+    assert [info.name for info in experiment.hparam_infos][:2] == ["model.name", "tied"]
+    tied = infos["tied"].domain_discrete.values
+    assert {value.string_value for value in tied} == {"true", "false"}
+    metrics = [info.name.tag for info in experiment.metric_infos]
+    assert metrics[:2] == ["best/test_bleu", "best/valid_bleu"]  # before all curves
+    status = {group.sessions[0].name: group.sessions[0].status for group in sessions}
+    assert status == dict.fromkeys(runs, api_pb2.STATUS_SUCCESS)
+    last = {
+        group.sessions[0].name: {v.name.tag: v.value for v in group.metric_values}
+        for group in sessions
+    }
+    assert last["rnn"]["best/test_bleu"] == 20
+    assert last["long-name"]["best/test_bleu"] == 21
+    assert last["rnn"]["best/valid_bleu"] == 2
+
+
+def read_hparams(folder: Path):
+    """Return the experiment and the session groups that TensorBoard's own page would show."""
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(folder)).Reload()
+    context = TBContext(data_provider=MultiplexerDataProvider(multiplexer, str(folder)))
+    backend, request = Context(context), RequestContext()
+    metadata = backend.hparams_metadata(request, "")
+    found = backend.hparams_from_data_provider(request, "", limit=None)
+    experiment = backend.experiment_from_metadata(request, "", True, metadata, found)
+    wanted = api_pb2.ListSessionGroupsRequest(
+        allowed_statuses=[api_pb2.STATUS_SUCCESS, api_pb2.STATUS_UNKNOWN],
+        col_params=[
+            api_pb2.ColParams(metric=info.name, include_in_result=True)
+            for info in experiment.metric_infos
+        ],
+        slice_size=9,
+        include_metrics=True,
+    )
+    handler = list_session_groups.Handler(request, backend, "", wanted)
+    return experiment, handler.run().session_groups
+
+
+def test_an_unfinished_run_is_not_shown_as_finished(tmp_path: Path):
+    log = TensorBoardLog(tmp_path / "run", settings={"rate": 0.1})
+    log.best(1, {"valid/bleu": 1.0})
+    log.close()
+    _, (group,) = read_hparams(tmp_path)
+    assert group.sessions[0].status == api_pb2.STATUS_UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a | b",
+        "*no* _emphasis_ `code` ~~x~~",
+        "<script>alert(1)</script> &amp; &#124;",
+        "[link](http://example.org) ![](x) <http://example.org>",
+        "# heading",
+        "1. one",
+        "\\| \\\\",
+        "---",
+        "$x_1^2$",
+        "نحن نطير",
+    ],
+)
+def test_a_sample_table_shows_every_character_as_itself(text):
+    table = sample_table([(text, "plain", text)])
+    page = ElementTree.fromstring(f"<div>{markdown_to_safe_html(table.encode())}</div>")
+    cells = [[cell.text for cell in row] for row in page.iter("tr")]
+    assert cells == [["source", "reference", "translation"], [text, "plain", text]]
+    assert not [element.tag for element in page.iter() if element.tag in ("a", "em", "img", "code")]
+
+
+def test_control_characters_of_a_sample_are_escaped():
+    assert sample_table([("a\nb", "\x1b[1m", "c")]).count("\n") == 3

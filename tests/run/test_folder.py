@@ -53,7 +53,7 @@ def test_settings_that_change_the_result_change_the_name(config: Config) -> None
 
 
 def test_settings_that_do_not_change_the_result_keep_the_name(config: Config) -> None:
-    logging = LoggingConfig(log_every=99, tensorboard=True, samples=9, heatmap_layer=0)
+    logging = LoggingConfig(log_every=99, tensorboard=True, samples=9, heatmap_layer=1)
     others = [
         replace(config, logging=logging),
         replace(config, data=replace(config.data, cache_dir="elsewhere")),
@@ -103,7 +103,7 @@ def test_an_unfinished_run_may_change_its_limits_and_logging(
 ) -> None:
     folder.create(config, "")
     before = _content(folder)
-    logging = LoggingConfig(log_every=99, tensorboard=True, samples=9, heatmap_layer=0)
+    logging = LoggingConfig(log_every=99, tensorboard=True, samples=9, heatmap_layer=1)
     folder.check(replace(config, logging=logging))
     folder.check(_with_training(config, max_updates=99, max_minutes=5.0))
     folder.check(replace(config, data=replace(config.data, cache_dir="elsewhere")))
@@ -206,3 +206,12 @@ def test_json_is_written_completely_or_not_at_all(
     with pytest.raises(KeyboardInterrupt):
         write_json(path, {"ä": 2})
     assert json.loads(path.read_text(encoding="utf-8")) == {"ä": 1}
+
+
+def test_tensorboard_shows_the_run_folder_and_earlier_runs_keep_theirs(
+    tmp_path: Path,
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert folder.tensorboard == folder.path
+    (folder.path / "tensorboard").mkdir(parents=True)
+    assert folder.tensorboard == folder.path / "tensorboard"

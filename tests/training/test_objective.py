@@ -114,7 +114,7 @@ def test_r_drop_combines_with_attention_losses(
     links = torch.zeros(*ragged_batch.target_output_ids.shape, ragged_batch.source_ids.size(1))
     links[:, 0, 0] = 1
     batch = replace(ragged_batch, alignment=links)
-    guided = GuidedAlignmentConfig(weight=0.5, layer=None, head=0, shift=False)
+    guided = GuidedAlignmentConfig(weight=0.5, layer=None, head=1, shift=False)
     config = run_config(tiny_config(), r_drop=1.0, guided_alignment=guided, coverage_loss=0.2)
     model = fresh(config.model).train()
     plain = Objective(replace(config.training, r_drop=0.0))(model, batch)
@@ -175,7 +175,7 @@ def test_a_student_equal_to_its_teacher_has_no_distillation_gradient(
         torch.testing.assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("layer", [-1, 0])
+@pytest.mark.parametrize("layer", [-1, 1])
 def test_the_student_learns_the_attention_of_its_teacher(
     tiny_config: Configs, run_config: RunConfigs, ragged_batch: Batch, layer: int
 ) -> None:

@@ -184,7 +184,7 @@ def test_every_recipe_trains_the_same_model_as_one_process(
 
     attention = dict(attention_weight=0.3, attention_layer=-1, attention_measure="kl")
     taught = DistillationConfig(teacher=None, weight=0.5, temperature=2.0, **attention)
-    guided = GuidedAlignmentConfig(weight=0.5, layer=None, head=0, shift=False)
+    guided = GuidedAlignmentConfig(weight=0.5, layer=None, head=1, shift=False)
     jobs = {
         "r_drop": job(dict(r_drop=5.0)),
         "distilled": job(dict(distillation=taught), taught=True),

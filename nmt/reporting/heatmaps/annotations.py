@@ -6,6 +6,7 @@ Lengths are inches unless a name says points.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from functools import cache
 
@@ -15,16 +16,12 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
 from nmt.reporting.heatmaps.colors import MISSING, WHITE_TO_NAVY
+from nmt.reporting.heatmaps.fonts import POINTS_PER_INCH, PictureFonts
 from nmt.reporting.heatmaps.sizes import LABEL_GAP, MARGIN
-from nmt.reporting.heatmaps.typesetting import (
-    POINTS_PER_INCH,
-    TITLE_POINTS,
-    text_font,
-    text_width,
-    title_line_height,
-)
+from nmt.reporting.heatmaps.typesetting import TITLE_POINTS, title_line_height
 
 INK, FAINT, GRID = "#1f2933", "#93a1b0", "#e3e8ed"  # text, secondary marks, lines between cells
 
@@ -41,39 +38,46 @@ def color_map() -> Colormap:
 
 
 def draw_source_label(
-    axes: Axes, edge: tuple[float, float], token: str, points: float, rotation: float
+    axes: Axes,
+    edge: tuple[float, float],
+    token: str,
+    fonts: PictureFonts,
+    points: float,
+    rotation: float,
 ) -> None:
     """Write a token upwards from `edge`, the upper edge of its column; `rotation` in degrees."""
     angle = math.radians(rotation)
-    mark, rest = _split_mark(token)
     # Rotated text leans to the right of its anchor. Start to the left to compensate.
-    start = np.array([-0.3 * points * math.cos(angle), LABEL_GAP * POINTS_PER_INCH])
-    along = _mark_length(mark, points) * np.array([math.cos(angle), math.sin(angle)])
-    for text, color, offset in ((mark, FAINT, start), (rest, INK, start + along)):
-        _write(axes, text, edge, offset, color, points, rotation=rotation)
+    offset = np.array([-0.3 * points * math.cos(angle), LABEL_GAP * POINTS_PER_INCH])
+    for text, color in _parts(token):
+        _write(axes, text, edge, offset, color, fonts.sized(points), rotation=rotation)
+        along = fonts.width(text, points) * POINTS_PER_INCH + MARK_GAP * points
+        offset = offset + along * np.array([math.cos(angle), math.sin(angle)])
 
 
-def draw_target_label(axes: Axes, edge: tuple[float, float], token: str, points: float) -> None:
+def draw_target_label(
+    axes: Axes, edge: tuple[float, float], token: str, fonts: PictureFonts, points: float
+) -> None:
     """Write a token that ends at `edge`, the left edge of its row."""
-    mark, rest = _split_mark(token)
-    start = -LABEL_GAP * POINTS_PER_INCH
-    rest_length = text_width(rest, points) * POINTS_PER_INCH
-    before = start - rest_length - (MARK_GAP * points if rest else 0)
-    for text, color, offset in ((rest, INK, start), (mark, FAINT, before)):
-        _write(axes, text, edge, (offset, 0), color, points, ha="right")
+    offset = -LABEL_GAP * POINTS_PER_INCH
+    for text, color in reversed(_parts(token)):
+        _write(axes, text, edge, (offset, 0), color, fonts.sized(points), ha="right")
+        offset -= fonts.width(text, points) * POINTS_PER_INCH + MARK_GAP * points
 
 
-def draw_color_bar(figure: Figure, box: tuple[float, float, float, float]) -> None:
+def draw_color_bar(
+    figure: Figure, box: tuple[float, float, float, float], fonts: PictureFonts
+) -> None:
     """Draw the color bar in `box`: left, bottom, width, height in fractions of the figure."""
     axes = figure.add_axes(box)
     mappable = ScalarMappable(Normalize(0, 1), color_map())
     bar = figure.colorbar(mappable, cax=axes, ticks=[0, 0.5, 1])
-    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"], fontproperties=text_font(7), color=INK)
+    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"], fontproperties=fonts.sized(7), color=INK)
     axes.tick_params(length=2, width=0.5, color=FAINT, pad=2)
     bar.outline.set(edgecolor=FAINT, linewidth=0.5)
 
 
-def draw_title(figure: Figure, lines: Sequence[str]) -> None:
+def draw_title(figure: Figure, lines: Sequence[str], fonts: PictureFonts) -> None:
     """Write the lines of the title in the upper left corner of the figure."""
     width, height = figure.get_size_inches()
     for number, text in enumerate(lines):
@@ -84,7 +88,7 @@ def draw_title(figure: Figure, lines: Sequence[str]) -> None:
             ha="left",
             va="top",
             color=INK,
-            fontproperties=text_font(TITLE_POINTS, bold=True),
+            fontproperties=fonts.sized(TITLE_POINTS, bold=True),
             parse_math=False,
         )
 
@@ -95,7 +99,7 @@ def _write(
     edge: tuple[float, float],
     offset_points: Sequence[float] | npt.NDArray[np.float64],
     color: str,
-    points: float,
+    font: FontProperties,
     rotation: float = 0,
     ha: str = "left",
 ) -> None:
@@ -110,18 +114,17 @@ def _write(
             ha=ha,
             va="center_baseline",
             color=color,
-            fontproperties=text_font(points),
+            fontproperties=font,
             parse_math=False,
             annotation_clip=False,
         )
 
 
-def _split_mark(token: str) -> tuple[str, str]:
-    """Split a token into its word-start mark, which is drawn in a fainter color, and the rest."""
+def _parts(token: str) -> list[tuple[str, str]]:
+    """Return a token's word-start mark and its rest, each with its color, from left to right."""
     rest = token.lstrip(WORD_START)
-    return token[: len(token) - len(rest)], rest
-
-
-def _mark_length(mark: str, points: float) -> float:
-    """Return the distance in points from the mark's beginning to the rest of its token."""
-    return text_width(mark, points) * POINTS_PER_INCH + MARK_GAP * points if mark else 0.0
+    parts = [(token[: len(token) - len(rest)], FAINT), (rest, INK)]
+    directions = (unicodedata.bidirectional(character) for character in rest)
+    first = next((direction for direction in directions if direction in ("L", "R", "AL")), "L")
+    ordered = parts if first == "L" else reversed(parts)
+    return [(text, color) for text, color in ordered if text]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from nmt.reporting.heatmaps.annotations import (
     draw_target_label,
     draw_title,
 )
+from nmt.reporting.heatmaps.fonts import POINTS_PER_INCH, PictureFonts, fonts_for
 from nmt.reporting.heatmaps.sizes import (
     BAR_GAP,
     BAR_LABELS,
@@ -39,10 +41,8 @@ from nmt.reporting.heatmaps.sizes import (
     cell_size,
 )
 from nmt.reporting.heatmaps.typesetting import (
-    POINTS_PER_INCH,
-    ignore_missing_glyphs,
-    text_font,
-    text_width,
+    own_warnings_only,
+    shown_texts,
     title_line_height,
     token_label,
     wrap_title,
@@ -75,7 +75,7 @@ class _Layout:
         return self.corner[0] + head * self.pitch[0], self.corner[1] + layer * self.pitch[1]
 
 
-@ignore_missing_glyphs()
+@own_warnings_only()
 def draw_heatmap_grid(record: AttentionRecord) -> Figure:
     """Draw L rows of H heatmaps on the color scale [0, 1], with token labels at the outer edges.
 
@@ -84,7 +84,8 @@ def draw_heatmap_grid(record: AttentionRecord) -> Figure:
     """
     source = [token_label(token) for token in record.source]
     target = [token_label(token) for token in record.target]
-    layout = _plan(source, target, record)
+    fonts = grid_fonts(record)
+    layout = _plan(source, target, record, fonts)
     width, height = layout.size
     figure = Figure(figsize=layout.size, dpi=SCREEN_DPI, facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))
@@ -94,17 +95,24 @@ def draw_heatmap_grid(record: AttentionRecord) -> Figure:
         for head in range(record.heads):
             _draw_panel(axes, weights[layer, head], layout.panel_corner(layer, head), layout)
     axes.set(aspect="auto", xlim=(0, width), ylim=(height, 0))  # imshow changed the limits
-    _draw_tokens(axes, source, target, record, layout)
-    _draw_names(axes, record, layout)
+    _draw_tokens(axes, source, target, record, layout, fonts)
+    _draw_names(axes, record, layout, fonts)
     left, bar_height = layout.bar
     bottom = height - layout.corner[1] - bar_height
     box = (left / width, bottom / height, BAR_WIDTH / width, bar_height / height)
-    draw_color_bar(figure, box)
-    draw_title(figure, layout.title)
+    draw_color_bar(figure, box, fonts)
+    draw_title(figure, layout.title, fonts)
     return figure
 
 
-def _plan(source: list[str], target: list[str], record: AttentionRecord) -> _Layout:
+def grid_fonts(record: AttentionRecord) -> PictureFonts:
+    """Return the fonts of the grid of a record."""
+    return fonts_for(shown_texts(record.source, record.target, record.title))
+
+
+def _plan(
+    source: list[str], target: list[str], record: AttentionRecord, fonts: PictureFonts
+) -> _Layout:
     rows, columns = max(len(target), 1), max(len(source), 1)
     cell = _cell(rows, columns, record.layers, record.heads)
     points = min(9.5, max(5.5, 0.58 * cell * POINTS_PER_INCH))
@@ -112,26 +120,26 @@ def _plan(source: list[str], target: list[str], record: AttentionRecord) -> _Lay
     rotation = 50.0 if cell * math.sin(math.radians(50)) >= line else 90.0
     sine, cosine = math.sin(math.radians(rotation)), math.cos(math.radians(rotation))
     panel = (columns * cell, rows * cell)
-    named = [text_width(name, NAME_POINTS, bold=True) + 0.1 for name in ("head 99", "layer 99")]
+    named = [fonts.width(name, NAME_POINTS, bold=True) + 0.1 for name in ("head 99", "layer 99")]
     pitch = (
         max(panel[0] + PANEL_GAP, named[0] if record.heads > 1 else 0),
         max(panel[1] + PANEL_GAP, named[1] if record.layers > 1 else 0),
     )
     all_width = (record.heads - 1) * pitch[0] + panel[0]
     all_height = (record.layers - 1) * pitch[1] + panel[1]
-    widths = [text_width(token, points) for token in source]
+    widths = [fonts.width(token, points) for token in source]
     ends = [
         (column + 0.5) * cell + (width + LABEL_GAP) * cosine + line / 2
         for column, width in enumerate(widths)
     ]
-    left = MARGIN + max((text_width(token, points) for token in target), default=0)
+    left = MARGIN + max((fonts.width(token, points) for token in target), default=0)
     left += 2 * LABEL_GAP + (NAME_SPACE if record.layers > 1 else 0)
     bar_left = left + all_width + max(BAR_GAP, NAME_SPACE / 2)
     right = max(
         bar_left + BAR_WIDTH + BAR_LABELS, left + all_width - panel[0] + max(ends, default=0)
     )
     width = max(right + MARGIN, MINIMUM_WIDTH if record.title else 0)
-    title = wrap_title(record.title, width - 2 * MARGIN)
+    title = wrap_title(record.title, width - 2 * MARGIN, fonts)
     top = MARGIN + (len(title) * title_line_height() + 0.1 if title else 0)
     top += NAME_SPACE if record.heads > 1 else 0
     top += max(widths, default=0) * sine + line * cosine + LABEL_GAP
@@ -184,7 +192,12 @@ def _draw_panel(
 
 
 def _draw_tokens(
-    axes: Axes, source: list[str], target: list[str], record: AttentionRecord, layout: _Layout
+    axes: Axes,
+    source: list[str],
+    target: list[str],
+    record: AttentionRecord,
+    layout: _Layout,
+    fonts: PictureFonts,
 ) -> None:
     """Write source tokens above the top panels and target tokens left of the first panels."""
     points = layout.label_points
@@ -192,30 +205,27 @@ def _draw_tokens(
         left, top = layout.panel_corner(0, head)
         for column in range(0, len(source), layout.label_stride):
             edge = (left + (column + 0.5) * layout.cell, top)
-            draw_source_label(axes, edge, source[column], points, layout.rotation)
+            draw_source_label(axes, edge, source[column], fonts, points, layout.rotation)
     for layer in range(record.layers):
         left, top = layout.panel_corner(layer, 0)
         for row in range(0, len(target), layout.label_stride):
             edge = (left, top + (row + 0.5) * layout.cell)
-            draw_target_label(axes, edge, target[row], points)
+            draw_target_label(axes, edge, target[row], fonts, points)
 
 
-def _draw_names(axes: Axes, record: AttentionRecord, layout: _Layout) -> None:
+def _draw_names(axes: Axes, record: AttentionRecord, layout: _Layout, fonts: PictureFonts) -> None:
     """Write "layer 1" down the left if there are several layers, likewise "head 1" on top."""
     width, height = layout.panel
     titles = len(layout.title) * title_line_height() + 0.1 if layout.title else 0
-    if record.heads > 1:
-        for head in range(record.heads):
-            middle = layout.panel_corner(0, head)[0] + width / 2
-            _write_name(axes, middle, MARGIN + titles + NAME_SPACE / 3, f"head {head + 1}", 0)
-    if record.layers > 1:
-        for layer in range(record.layers):
-            middle = layout.panel_corner(layer, 0)[1] + height / 2
-            _write_name(axes, MARGIN + NAME_SPACE / 3, middle, f"layer {layer + 1}", 90)
-
-
-def _write_name(axes: Axes, x: float, y: float, name: str, rotation: float) -> None:
-    font = text_font(NAME_POINTS, bold=True)
-    axes.text(
-        x, y, name, rotation=rotation, ha="center", va="center", color=INK, fontproperties=font
+    style: dict[str, Any] = dict(
+        ha="center",
+        va="center",
+        color=INK,
+        fontproperties=fonts.sized(NAME_POINTS, bold=True),
     )
+    for head in range(record.heads) if record.heads > 1 else ():
+        middle = layout.panel_corner(0, head)[0] + width / 2
+        axes.text(middle, MARGIN + titles + NAME_SPACE / 3, f"head {head + 1}", **style)
+    for layer in range(record.layers) if record.layers > 1 else ():
+        middle = layout.panel_corner(layer, 0)[1] + height / 2
+        axes.text(MARGIN + NAME_SPACE / 3, middle, f"layer {layer + 1}", rotation=90, **style)

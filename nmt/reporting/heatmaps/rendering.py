@@ -20,39 +20,44 @@ from nmt.reporting.heatmaps.heatmap import Heatmap
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from nmt.reporting.heatmaps.fonts import PictureFonts
+
 FILE_DPI = 200
 FORMATS = ("pdf", "png", "svg")
 
 
-def save_heatmap(heatmap: Heatmap, path: Path) -> None:
+def save_heatmap(heatmap: Heatmap, path: Path) -> frozenset[str]:
     """Write a heatmap to `path` in the format that its suffix names.
 
     Missing folders are created. The file appears complete or not at all.
+
+    Returns:
+        The characters that are drawn as boxes because no installed font has them.
 
     Raises:
         ValueError: the suffix is none of .pdf, .png, .svg. Nothing is drawn then.
     """
 
-    def draw() -> Figure:
-        from nmt.reporting.heatmaps.single_figure import draw_heatmap
+    def draw() -> tuple[Figure, PictureFonts]:
+        from nmt.reporting.heatmaps.single_figure import draw_heatmap, heatmap_fonts
 
-        return draw_heatmap(heatmap)
+        return draw_heatmap(heatmap), heatmap_fonts(heatmap)
 
-    _save(draw, path)
+    return _save(draw, path)
 
 
-def save_heatmap_grid(record: AttentionRecord, path: Path) -> None:
+def save_heatmap_grid(record: AttentionRecord, path: Path) -> frozenset[str]:
     """Write the heatmaps of all layers and heads, as one picture, to `path`.
 
-    The format, the folders and the errors are those of `save_heatmap`.
+    The format, the folders, the result and the errors are those of `save_heatmap`.
     """
 
-    def draw() -> Figure:
-        from nmt.reporting.heatmaps.grid_figure import draw_heatmap_grid
+    def draw() -> tuple[Figure, PictureFonts]:
+        from nmt.reporting.heatmaps.grid_figure import draw_heatmap_grid, grid_fonts
 
-        return draw_heatmap_grid(record)
+        return draw_heatmap_grid(record), grid_fonts(record)
 
-    _save(draw, path)
+    return _save(draw, path)
 
 
 def heatmap_image(heatmap: Heatmap) -> npt.NDArray[np.uint8]:
@@ -60,16 +65,16 @@ def heatmap_image(heatmap: Heatmap) -> npt.NDArray[np.uint8]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     from nmt.reporting.heatmaps.single_figure import draw_heatmap
-    from nmt.reporting.heatmaps.typesetting import ignore_missing_glyphs
+    from nmt.reporting.heatmaps.typesetting import own_warnings_only
 
     canvas = FigureCanvasAgg(draw_heatmap(heatmap))
-    with ignore_missing_glyphs():
+    with own_warnings_only():
         canvas.draw()  # type: ignore[no-untyped-call]
         pixels = np.array(canvas.buffer_rgba(), dtype=np.uint8)  # type: ignore[no-untyped-call]
     return pixels[:, :, :3]
 
 
-def _save(draw: Callable[[], Figure], path: Path) -> None:
+def _save(draw: Callable[[], tuple[Figure, PictureFonts]], path: Path) -> frozenset[str]:
     """Write the figure that `draw` returns; the suffix is checked before anything is drawn."""
     file_format = path.suffix.lower().removeprefix(".")
     if file_format not in FORMATS:
@@ -78,10 +83,18 @@ def _save(draw: Callable[[], Figure], path: Path) -> None:
             f"cannot save a heatmap as {path.name!r}: its suffix is {path.suffix!r}, "
             f"but it must be one of {allowed}"
         )
-    from nmt.reporting.heatmaps.typesetting import ignore_missing_glyphs
+    from matplotlib import rc_context
 
-    with ignore_missing_glyphs():
-        content = io.BytesIO()  # matplotlib does not end cleanly if it writes to a full disk
-        draw().savefig(content, format=file_format, dpi=FILE_DPI)
+    from nmt.reporting.heatmaps.typesetting import own_warnings_only
+
+    content = io.BytesIO()  # matplotlib does not end cleanly if it writes to a full disk
+    with own_warnings_only():
+        figure, fonts = draw()
+        # Publishers refuse PDF files with fonts of Type 3. As Type 42, some viewers warn about the
+        # fonts of Chinese, Japanese and Korean, whose outlines are not those of TrueType.
+        font_type = 42 if len(fonts.families) == 1 else 3
+        with rc_context({"pdf.fonttype": font_type}):
+            figure.savefig(content, format=file_format, dpi=FILE_DPI)
     with atomic_write(path) as partial:
         partial.write_bytes(content.getbuffer())
+    return fonts.missing

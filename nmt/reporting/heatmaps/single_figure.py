@@ -25,6 +25,7 @@ from nmt.reporting.heatmaps.annotations import (
     draw_target_label,
     draw_title,
 )
+from nmt.reporting.heatmaps.fonts import POINTS_PER_INCH, PictureFonts, fonts_for
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.heatmaps.sizes import (
     BAR_GAP,
@@ -38,9 +39,8 @@ from nmt.reporting.heatmaps.sizes import (
     cell_size,
 )
 from nmt.reporting.heatmaps.typesetting import (
-    POINTS_PER_INCH,
-    ignore_missing_glyphs,
-    text_width,
+    own_warnings_only,
+    shown_texts,
     title_line_height,
     token_label,
     wrap_title,
@@ -88,7 +88,7 @@ class _Layout:
         return left / self.width, bottom / self.height, width / self.width, height / self.height
 
 
-@ignore_missing_glyphs()
+@own_warnings_only()
 def draw_heatmap(heatmap: Heatmap) -> Figure:
     """Draw source tokens across the top, target tokens down the side, weight 0 white and 1 navy.
 
@@ -97,39 +97,45 @@ def draw_heatmap(heatmap: Heatmap) -> Figure:
     """
     source = [token_label(token) for token in heatmap.source]
     target = [token_label(token) for token in heatmap.target]
-    layout = _plan(source, target, heatmap.title)
+    fonts = heatmap_fonts(heatmap)
+    layout = _plan(source, target, heatmap.title, fonts)
     points = layout.label_points
     figure = Figure(figsize=(layout.width, layout.height), dpi=SCREEN_DPI, facecolor="white")
     axes = figure.add_axes(layout.box(layout.left, layout.matrix_width, layout.matrix_height))
     _draw_cells(axes, np.asarray(heatmap.weights, dtype=np.float64), layout)
     for column in range(0, len(source), layout.label_stride):
-        draw_source_label(axes, (column, -0.5), source[column], points, layout.rotation)
+        draw_source_label(axes, (column, -0.5), source[column], fonts, points, layout.rotation)
     for row in range(0, len(target), layout.label_stride):
-        draw_target_label(axes, (-0.5, row), target[row], points)
+        draw_target_label(axes, (-0.5, row), target[row], fonts, points)
     left = layout.left + layout.matrix_width + BAR_GAP
-    draw_color_bar(figure, layout.box(left, BAR_WIDTH, layout.bar_height))
-    draw_title(figure, layout.title)
+    draw_color_bar(figure, layout.box(left, BAR_WIDTH, layout.bar_height), fonts)
+    draw_title(figure, layout.title, fonts)
     return figure
 
 
-def _plan(source: Sequence[str], target: Sequence[str], title: str) -> _Layout:
+def heatmap_fonts(heatmap: Heatmap) -> PictureFonts:
+    """Return the fonts of the picture of a heatmap."""
+    return fonts_for(shown_texts(heatmap.source, heatmap.target, heatmap.title))
+
+
+def _plan(source: Sequence[str], target: Sequence[str], title: str, fonts: PictureFonts) -> _Layout:
     rows, columns = max(len(target), 1), max(len(source), 1)
     cell = cell_size(max(rows, columns))
     points = min(9.5, max(6.5, 0.58 * cell * POINTS_PER_INCH))
     line = 1.15 * points / POINTS_PER_INCH
     rotation = 50.0 if cell * math.sin(math.radians(50)) >= line else 90.0
     sine, cosine = math.sin(math.radians(rotation)), math.cos(math.radians(rotation))
-    source_widths = [text_width(token, points) for token in source]
+    source_widths = [fonts.width(token, points) for token in source]
     ends = [
         (column + 0.5) * cell + (width + LABEL_GAP) * cosine + line / 2
         for column, width in enumerate(source_widths)
     ]
     bar_height = min(1.3, max(0.6, rows * cell))
-    left = MARGIN + max((text_width(token, points) for token in target), default=0) + LABEL_GAP
+    left = MARGIN + max((fonts.width(token, points) for token in target), default=0) + LABEL_GAP
     right = max(BAR_GAP + BAR_WIDTH + BAR_LABELS, max(ends, default=0) - columns * cell) + MARGIN
     if title:
         right = max(right, MINIMUM_WIDTH - left - columns * cell)
-    title_lines = wrap_title(title, left + columns * cell + right - 2 * MARGIN)
+    title_lines = wrap_title(title, left + columns * cell + right - 2 * MARGIN, fonts)
     top = MARGIN + (len(title_lines) * title_line_height() + 0.1 if title_lines else 0)
     top += max(source_widths, default=0) * sine + line * cosine + LABEL_GAP
     return _Layout(

@@ -4,8 +4,11 @@
   const LARGEST = 65534; // the code of weight 1
 
   const page = JSON.parse(element("data").textContent);
-  const ramp = page.colors.map((color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)));
-  const missing = [242, 185, 185];
+  const parse = (color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+  const scales = { light: page.colors.map(parse), dark: page.darkColors.map(parse) };
+  const missingColors = { light: [242, 185, 185], dark: [138, 52, 52] };
+  const darkScheme = matchMedia("(prefers-color-scheme: dark)");
+  let scheme = "light"; // of the colors of weights; "light" on paper
   const state = { sentence: 0, layer: page.layer, head: page.head }; // head -1 is the mean of the heads
   let record; // the record of the chosen sentence
   let codes; // its weights, [L, H, T, S] flattened
@@ -54,7 +57,8 @@
   }
 
   function color(weight) {
-    if (Number.isNaN(weight)) return missing;
+    if (Number.isNaN(weight)) return missingColors[scheme];
+    const ramp = scales[scheme];
     const position = Math.min(Math.max(weight, 0), 1) * (ramp.length - 1);
     const stop = Math.min(Math.floor(position), ramp.length - 2);
     return ramp[stop].map((from, part) => Math.round(from + (position - stop) * (ramp[stop + 1][part] - from)));
@@ -62,6 +66,12 @@
 
   function css(weight) {
     return `rgb(${color(weight).join(",")})`;
+  }
+
+  /* Black or white, whichever has the higher contrast (WCAG 2.2): at least 4.5 on any color. */
+  function inkOn(rgb) {
+    const [red, green, blue] = rgb.map((part) => (part <= 10 ? part / 3294.6 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000000" : "#ffffff";
   }
 
   function format(weight) {
@@ -131,9 +141,8 @@
     targetPieces[row].classList.add("chosen");
     sourcePieces.forEach((piece, column) => {
       const weight = shown[row * record.source.length + column];
-      const [red, green, blue] = color(weight);
       piece.style.backgroundColor = css(weight);
-      piece.style.color = 0.299 * red + 0.587 * green + 0.114 * blue < 140 ? "#ffffff" : "#1f2933";
+      piece.style.color = inkOn(color(weight));
       piece.dataset.share = weight >= 0.005 ? `${Math.round(100 * weight)}%` : "";
     });
     const piece = make("bdi", "", visible(record.target[row]));
@@ -294,7 +303,6 @@
   }
 
   function panel(layer, head) {
-    const [height, width] = [record.target.length, record.source.length];
     const result = make("button");
     result.type = "button";
     result.dataset.layer = layer;
@@ -302,6 +310,13 @@
     result.setAttribute("aria-label", nameOf(layer, head));
     result.title = nameOf(layer, head);
     const canvas = make("canvas");
+    paintPanel(canvas, layer, head);
+    result.append(canvas);
+    return result;
+  }
+
+  function paintPanel(canvas, layer, head) {
+    const [height, width] = [record.target.length, record.source.length];
     canvas.width = Math.max(width, 1);
     canvas.height = Math.max(height, 1);
     canvas.style.aspectRatio = `${Math.min(Math.max(width / Math.max(height, 1), 0.5), 2)}`;
@@ -311,8 +326,27 @@
       weightsOf(layer, head).forEach((weight, n) => image.data.set([...color(weight), 255], 4 * n));
       context.putImageData(image, 0, 0);
     }
-    result.append(canvas);
-    return result;
+  }
+
+  /* The color scheme: that of the browser, and the light one on paper */
+
+  function useScheme(name) {
+    scheme = name;
+    const colors = scales[name].map((rgb) => `rgb(${rgb.join(",")})`);
+    element("ramp").style.backgroundImage = `linear-gradient(to right, ${colors.join(", ")})`;
+    clearHighlights();
+    paintMatrix();
+    for (const button of element("overview").querySelectorAll("button")) {
+      paintPanel(button.firstChild, +button.dataset.layer, +button.dataset.head);
+    }
+  }
+
+  function followScheme() {
+    const current = () => (darkScheme.matches ? "dark" : "light");
+    darkScheme.addEventListener("change", () => useScheme(current()));
+    window.addEventListener("beforeprint", () => useScheme("light"));
+    window.addEventListener("afterprint", () => useScheme(current()));
+    useScheme(current());
   }
 
   function markChosen() {
@@ -388,10 +422,10 @@
     element("next").addEventListener("click", () => openSentence(state.sentence + 1));
     element("layer").addEventListener("change", (event) => choose(+event.target.value, state.head));
     element("head").addEventListener("change", (event) => choose(state.layer, +event.target.value));
-    element("ramp").style.backgroundImage = `linear-gradient(to right, ${page.colors.join(", ")})`;
     listenToMatrix();
     listenToOverview();
     openSentence(0);
+    followScheme();
   }
 
   start();

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from nmt.durable_file import atomic_write
 from nmt.reporting.attention_record import AttentionRecord
-from nmt.reporting.heatmaps.colors import WHITE_TO_NAVY
+from nmt.reporting.heatmaps.colors import DARK_TO_WHITE, WHITE_TO_NAVY
 from nmt.reporting.pages.self_contained import fill_page, printable
 
 LARGEST_CODE = 65534  # for weight 1; rounding errors are at most half of 1 / 65534
@@ -58,6 +58,7 @@ def save_attention_page(
         "layer": layer % records[0].layers,
         "head": MEAN_OF_HEADS if head is None else head % records[0].heads,
         "colors": WHITE_TO_NAVY,
+        "darkColors": DARK_TO_WHITE,
         "records": [_plain(record) for record in records],
     }
     page = _fill(title, data)

@@ -1,6 +1,7 @@
 "use strict";
 (() => {
   const tip = document.getElementById("tip");
+  const status = document.getElementById("status");
 
   // Browsers show <title> with a delay and not for keyboard focus, so the page has its own tooltip.
   for (const bin of document.querySelectorAll(".bin")) {
@@ -16,6 +17,26 @@
   }
   document.addEventListener("scroll", hide, { passive: true });
   document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
+
+  for (const button of document.querySelectorAll(".copy")) {
+    button.addEventListener("click", () => copy(button));
+  }
+
+  // Commands are copied exactly as they are shown. Where the browser has no clipboard for files, as
+  // some do, the old way is used; where that fails, too, the command is left selected.
+  async function copy(button) {
+    const code = button.parentElement.querySelector("code");
+    let copied = true;
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+    } catch {
+      getSelection().selectAllChildren(code);
+      copied = document.execCommand("copy");
+    }
+    status.textContent = copied ? "Copied" : "Press Ctrl+C to copy";
+    button.textContent = copied ? "Copied" : "Selected";
+    setTimeout(() => { button.textContent = "Copy"; status.textContent = ""; }, 2000);
+  }
 
   function show(bin, text) {
     tip.textContent = text;

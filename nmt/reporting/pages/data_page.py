@@ -5,6 +5,7 @@ that `nmt data check --json` prints.
 """
 
 import html
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ _STATUS = {
     "refused": ("Refused.", "Training would not start. Fix the errors below first."),
 }
 _SEVERITIES = ("error", "warning")
+_SETTING_AT_END = re.compile(r"(.*:) ([a-z_]+(?:\.[a-z_]+)+=\S+)")
 _NOTE = (
     '<p class="note">A bar covers the values from the number below it up to the next number.</p>'
 )
@@ -84,13 +86,30 @@ def _findings(findings: Sequence[Row]) -> str:
 def _finding(finding: Row) -> str:
     severity = _SEVERITIES[_SEVERITIES.index(finding["severity"])]
     where = ", ".join(filter(None, (finding["split"], finding["side"])))
-    remedy = "\n".join(map(_text, finding["remedy"].split("\n")))  # the style keeps line breaks
     return (
         f'<li class="finding {severity}"><h3><span class="badge">{severity}</span>'
         f"<span>{_text(finding['rule'].replace('_', ' '))}</span>"
         f'<span class="where">{_text(where)} · {finding["count"]:,} ×</span></h3>\n'
-        f'<p>{_text(finding["message"])}</p>\n<p class="remedy">{remedy}</p>\n'
+        f"<p>{_text(finding['message'])}</p>\n{_remedy(finding['remedy'])}"
         f"{_places(finding['places'])}</li>\n"
+    )
+
+
+def _remedy(remedy: str) -> str:
+    """Return the words, and the commands below them in a box with a button that copies them.
+
+    A setting at the end of the words, such as ``data.filters.copies=true``, has a box, too.
+    """
+    words, _, commands = remedy.partition("\n")
+    if found := _SETTING_AT_END.fullmatch(words):
+        words, commands = found[1], found[2]
+    html_words = f'<p class="remedy">{_text(words)}</p>\n'
+    if not commands:
+        return html_words
+    lines = "\n".join(map(_text, commands.split("\n")))  # a line break is no control character here
+    return (
+        f'{html_words}<div class="command"><pre tabindex="0" role="region" aria-label="Command">'
+        f'<code>{lines}</code></pre><button type="button" class="copy">Copy</button></div>\n'
     )
 
 
@@ -123,7 +142,7 @@ def _sizes(splits: Sequence[Row], sides: Mapping[str, str]) -> str:
                 f"{size['characters']:,}",
             ]
             rows.append((cells, "first" if number == 0 else ""))
-    return _table(head, rows, names=(0, 2))
+    return _table("Sizes", head, rows, names=(0, 2))
 
 
 def _charts(split: Row, sides: Mapping[str, str], tokens: Mapping[str, Row] | None) -> str:
@@ -179,8 +198,10 @@ def _drops(filters: Row) -> str:
         f'<td class="share">{bar}</td></tr>\n'
         for rule, count, share, bar in rows
     )
-    head = '<tr><th class="name">rule</th><th>pairs</th><th>of all</th><th></th></tr>'
-    return f'{kept}\n<div class="scroll"><table class="numbers">{head}\n{body}</table></div>'
+    names = ("rule", "pairs", "of all", "")
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    head = f"<tr>{head}</tr>"
+    return f"{kept}\n{_scrolled(f'{head}{chr(10)}{body}', 'Removed by filters')}"
 
 
 def _tokens(tokens: Mapping[str, Row], sides: Mapping[str, str]) -> str:
@@ -198,7 +219,7 @@ def _tokens(tokens: Mapping[str, Row], sides: Mapping[str, str]) -> str:
         )
         for side, row in tokens.items()
     ]
-    return _table(head, rows, names=(0,))
+    return _table("Pieces", head, rows, names=(0,))
 
 
 def _cost(cost: Row) -> str:
@@ -216,18 +237,23 @@ def _cost(cost: Row) -> str:
 
 
 def _table(
-    head: Sequence[str], rows: Sequence[tuple[Sequence[str], str]], names: Sequence[int]
+    label: str,
+    head: Sequence[str],
+    rows: Sequence[tuple[Sequence[str], str]],
+    names: Sequence[int],
 ) -> str:
     """Return a table of texts.
 
     Args:
+        label: What the table shows, for screen readers.
         head: The heading of each column.
         rows: The cells and the class of each row.
         names: The columns that are names rather than numbers.
     """
     classes = ['class="name"' if column in names else "" for column in range(len(head))]
     cells = "".join(
-        f"<th {name}>{_text(cell)}</th>" for name, cell in zip(classes, head, strict=True)
+        f'<th scope="col" {name}>{_text(cell)}</th>'
+        for name, cell in zip(classes, head, strict=True)
     )
     body = "".join(
         f'<tr class="{row_class}">'
@@ -235,7 +261,15 @@ def _table(
         + "</tr>\n"
         for row, row_class in rows
     )
-    return f'<div class="scroll"><table class="numbers"><tr>{cells}</tr>\n{body}</table></div>'
+    return _scrolled(f"<tr>{cells}</tr>\n{body}", label)
+
+
+def _scrolled(rows: str, label: str) -> str:
+    """Return a table that scrolls, also with the arrow keys, where it is wider than the page."""
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{_text(label)}">'
+        f'<table class="numbers">{rows}</table></div>'
+    )
 
 
 def _bytes(count: float) -> str:

@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from nmt.reporting.heatmaps.colors import WHITE_TO_NAVY
+from nmt.reporting.heatmaps.colors import DARK_TO_WHITE, WHITE_TO_NAVY
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.heatmaps.rendering import heatmap_image, save_heatmap
 from nmt.reporting.heatmaps.single_figure import draw_heatmap
@@ -84,12 +84,13 @@ def test_the_scale_is_fixed_so_that_pictures_can_be_compared():
     np.testing.assert_array_equal(pixel(faint, 0, 0), pixel(strong, 0, 0))
 
 
-def test_lightness_falls_evenly_with_weight():
-    linear = np.array([to_rgb(color) for color in WHITE_TO_NAVY])
+@pytest.mark.parametrize(("scale", "step"), [(WHITE_TO_NAVY, -8.6), (DARK_TO_WHITE, 8.9)])
+def test_lightness_changes_evenly_with_weight(scale, step):
+    linear = np.array([to_rgb(color) for color in scale])
     linear = np.where(linear <= 0.04045, linear / 12.92, ((linear + 0.055) / 1.055) ** 2.4)
     luminance = linear @ [0.2126, 0.7152, 0.0722]
-    lightness = 116 * np.cbrt(luminance) - 16  # CIELAB, for luminances above 0.009
-    np.testing.assert_allclose(np.diff(lightness), -8.6, atol=0.4)
+    lightness = 116 * np.cbrt(luminance) - 16  # CIELAB, for luminances above 0.008
+    np.testing.assert_allclose(np.diff(lightness), step, atol=0.4)
 
 
 def test_numbers_outside_the_scale_are_clipped_and_nan_differs_from_zero():

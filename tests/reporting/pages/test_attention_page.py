@@ -12,7 +12,7 @@ from shutil import which
 import numpy as np
 import pytest
 
-from nmt.reporting.heatmaps.colors import WHITE_TO_NAVY
+from nmt.reporting.heatmaps.colors import DARK_TO_WHITE, WHITE_TO_NAVY
 from nmt.reporting.pages.attention_page import save_attention_page
 
 ATTACKS = [
@@ -123,6 +123,15 @@ def test_the_page_opens_with_the_given_layer_and_head(save, make_record):
 
 def test_colors_are_those_of_the_pictures(save, make_record):
     assert save([make_record()]).data["colors"] == WHITE_TO_NAVY
+
+
+def test_the_dark_scale_begins_with_the_color_of_a_dark_page(save, make_record):
+    page = save([make_record()])
+    dark = page.source[page.source.index("prefers-color-scheme: dark") :]
+    paper = re.search(r"--paper: (#[0-9a-f]{6})", dark)
+    assert page.data["darkColors"] == DARK_TO_WHITE
+    assert paper is not None
+    assert paper[1] == DARK_TO_WHITE[0]
 
 
 def test_tokens_and_texts_are_kept_exactly_and_change_only_the_data(save, make_record):

@@ -133,10 +133,39 @@ def test_findings_have_locations_and_errors_come_first(save, report):
     assert page.text("code") == ["seltsam", "seltsam"]
 
 
-def test_a_remedy_of_several_lines_keeps_its_line_breaks(save, report):
-    remedy = "clean the file:\nsed -i 's/  */ /g' web/train.de"
-    report["findings"] = [finding("spaces", "warning", remedy=remedy)]
-    assert remedy in save(report).text("p")
+@pytest.mark.parametrize(
+    "commands",
+    ["sed -i 's/  */ /g' 'web/train.de'", "unzip 'a.zip' 'b'\ntr -d '\\000' < 'b' > FILE"],
+)
+def test_the_commands_of_a_remedy_are_in_a_box_exactly_as_they_are_to_be_copied(
+    save, report, commands
+):
+    remedy = f"clean the file:\n{commands}"
+    report["findings"] = [finding("spaces", "warning", remedy=remedy) | {"places": []}]
+    page = save(report)
+    assert page.text("code") == [commands]
+    assert "clean the file:" in page.text("p")
+    assert page.text("button") == ["Copy"]
+    assert "\ufffd" not in page.source
+
+
+def test_a_setting_at_the_end_of_a_remedy_is_in_a_box(save, report):
+    remedy = "check them; or drop them: data.filters.max_ratio=5"
+    report["findings"] = [finding("ratio", "warning", remedy=remedy) | {"places": []}]
+    page = save(report)
+    assert page.text("code") == ["data.filters.max_ratio=5"]
+    assert "check them; or drop them:" in page.text("p")
+
+
+def test_a_remedy_without_a_command_has_no_box(save, report):
+    report["findings"] = [finding("spaces", "warning") | {"places": []}]
+    assert save(report).text("button") == []
+
+
+def test_wide_tables_scroll_by_keyboard_and_have_names(save, report):
+    scrolled = [a for tag, a in save(report).elements if a.get("class") == "scroll"]
+    assert [a["aria-label"] for a in scrolled] == ["Sizes", "Removed by filters", "Pieces"]
+    assert all((a["tabindex"], a["role"]) == ("0", "region") for a in scrolled)
 
 
 @pytest.mark.parametrize("status", ["clean", "warnings", "refused"])
