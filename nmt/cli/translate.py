@@ -55,6 +55,13 @@ TopK = Annotated[
     int | None,
     typer.Option(help="With --sample: draw only from the K most likely pieces. [all pieces]"),
 ]
+TopP = Annotated[
+    float | None,
+    typer.Option(
+        help="With --sample: draw only from the most likely pieces with this probability in total, "
+        "after --temperature and --top-k. [1: all pieces]"
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option(help="With --sample: the same seed gives the same translations. [1]"),
@@ -70,6 +77,7 @@ class _Search:
     sample: bool
     temperature: float | None
     top_k: int | None
+    top_p: float | None
     seed: int | None
 
     def sampling(self) -> "Sampling | None":
@@ -80,7 +88,12 @@ class _Search:
         """
         from nmt.decoding.sampling import Sampling
 
-        given = {"temperature": self.temperature, "top-k": self.top_k, "seed": self.seed}
+        given = {
+            "temperature": self.temperature,
+            "top-k": self.top_k,
+            "top-p": self.top_p,
+            "seed": self.seed,
+        }
         if not self.sample:
             for name, value in given.items():
                 if value is not None:
@@ -89,6 +102,7 @@ class _Search:
         return Sampling(
             temperature=1.0 if self.temperature is None else self.temperature,
             top_k=self.top_k,
+            top_p=1.0 if self.top_p is None else self.top_p,
             seed=1 if self.seed is None else self.seed,
             count=self.n_best,
         ).checked()
@@ -105,6 +119,7 @@ def translate(
     sample: Sample = False,
     temperature: Temperature = None,
     top_k: TopK = None,
+    top_p: TopP = None,
     seed: Seed = None,
     device: Device = "auto",
     precision: SearchPrecision = "auto",
@@ -112,7 +127,7 @@ def translate(
     """Translate sentences: one output line per input line; a blank line stays blank."""
     from nmt.decoding.translator import Translator
 
-    search = _Search(beam_size, n_best, sample, temperature, top_k, seed)
+    search = _Search(beam_size, n_best, sample, temperature, top_k, top_p, seed)
     _check(sentences or [], search, attention)
     sampling = search.sampling()
     translator = Translator.from_checkpoint(
