@@ -17,15 +17,24 @@ from nmt.kernels.attention_mask import allowed
 from nmt.kernels.repeated_linear import Project, loop_product, plain_project
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.window import Window
+from nmt.model.layers import Dropout
 
 
 class Attention(nn.Module, ABC):
-    """Attention of an RNN decoder's state over encoder states; subclasses define the scores."""
+    """Attention of an RNN decoder's state over encoder states; subclasses define the scores.
+
+    Attributes:
+        window: Limits the positions that are attended to; None: it does not.
+        dropout: Zeroes weights of the context while training and scales the others, as fairseq
+            does. The weights that are returned, and those that coverage adds up, are those before
+            it. The decoder sets its probability.
+    """
 
     def __init__(self, window: Window | None = None) -> None:
         """Attend to all positions, or within a window."""
         super().__init__()
         self.window = window
+        self.dropout = Dropout(0.0)
 
     @abstractmethod
     def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
@@ -65,7 +74,8 @@ class Attention(nn.Module, ABC):
         """
         scores = self.scores(query, memory.keys, coverage, project)
         weights = self._weights(scores, query, memory, positions)
-        return AttentionOutput(self.context(weights, memory.values, project), weights)
+        context = self.context(self.dropout(weights), memory.values, project)
+        return AttentionOutput(context, weights)
 
     def context(self, weights: Tensor, values: Tensor, project: Project = plain_project) -> Tensor:
         """Return the weighted mean of values [B, S, M] by weights [B, T, S], [B, T, M]."""
