@@ -17,7 +17,7 @@ from nmt.config.check_config import check_config
 from nmt.config.folders import config_directory
 from nmt.config.plain import flatten, to_mapping
 from nmt.config.schema import Config
-from nmt.errors import UserError
+from nmt.errors import CombinationError, UserError
 from nmt.process_exit import (
     ExitStatus,
     exit_together,
@@ -34,6 +34,7 @@ from nmt.sweeps.sweep_overrides import (
     is_sweep,
     refuse_one_folder,
     refuse_single_run,
+    rename_compare,
     sweep_name,
 )
 from nmt.sweeps.sweep_record import SweepRecord
@@ -137,7 +138,9 @@ class _Jobs:
         except UserError as error:
             print_error(error)
             self.failed = not is_sweep()
-            self.record.note(JobStatus.FAILED, reason=_one_line(error), refused=not self._began)
+            impossible = isinstance(error, CombinationError) and not self._began
+            status = JobStatus.SKIPPED if impossible else JobStatus.FAILED
+            self.record.note(status, reason=_one_line(error), refused=not self._began)
             return None
         except KeyboardInterrupt:
             self.record.note(JobStatus.INTERRUPTED)
@@ -165,13 +168,13 @@ def _overrides_first(arguments: Sequence[str]) -> list[str]:
     if parsed.multirun and under_torchrun():
         raise UserError("torchrun starts the processes of one training; start a sweep without it")
     flags = [argument for argument in arguments if argument not in parsed.overrides]
-    overrides = list(map(quote_value, parsed.overrides))
+    overrides = list(map(quote_value, map(rename_compare, parsed.overrides)))
     if not parsed.multirun:
         return [*overrides, *flags]
     refuse_one_folder(overrides)
     named = any(override.startswith("hydra.job.name=") for override in overrides)
     name = [] if named else [f"hydra.job.name={sweep_name(overrides)}"]
-    return [*map(defer_to_jobs, overrides), *name, *flags]
+    return [*defer_to_jobs(overrides), *name, *flags]
 
 
 def _train_composed(composed: DictConfig, arguments: Sequence[str], train: Train) -> "Outcome":
