@@ -214,7 +214,7 @@ def prepare(
     if not training.dry_run:
         console(f"run folder {folder.path}")
     check_memory(config, device)
-    for doubt in doubtful_settings(config):
+    for doubt in (*folder.doubts(config), *doubtful_settings(config)):
         console(f"warning: {doubt}")
     shapes = pick_batch_shapes(config, device)
     processes.first_here(

@@ -18,9 +18,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config.data import PhrasebookDataConfig, TokenizerConfig
+from nmt.config.data import PhrasebookDataConfig
 from nmt.config.model import ModelConfig
 from nmt.config.schema import AdamConfig, Config, DecodingConfig, LoggingConfig
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.config.training_settings import TrainingConfig
 from nmt.data.batch import Batch, collate
 from nmt.data.encoded import EncodedCorpus, PieceSequences

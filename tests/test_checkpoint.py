@@ -25,9 +25,9 @@ from nmt.checkpoint import (
     save_checkpoint,
     sealed,
 )
-from nmt.config.data import TokenizerConfig
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.model.build import build_model

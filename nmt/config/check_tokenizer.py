@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from nmt.config.data import SPECIAL_PIECES, TokenizerConfig, TokenizerKind
+from nmt.config.tokenizer_settings import SPECIAL_PIECES, TokenizerConfig, TokenizerKind
 
 _BYTES = {f"<0x{byte:02X}>" for byte in range(256)}
 _WORD_START = "\u2581"  # SentencePiece's mark of a space

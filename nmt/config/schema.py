@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from nmt.config.data import DataConfig, TokenizerConfig
+from nmt.config.data import DataConfig
 from nmt.config.model import ModelConfig
 from nmt.config.setting import group, section, setting
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.config.training_settings import TrainingConfig
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nmt.config.data import DataConfig, TokenizerConfig
+from nmt.config.data import DataConfig
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.data.chunk_workers import available_cpus
 from nmt.data.corpus import Corpus, TrainingSource, split_sources
 from nmt.data.corpus_reporter import CorpusReporter, PreparedText

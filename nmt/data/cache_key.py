@@ -3,7 +3,8 @@
 import dataclasses
 import json
 
-from nmt.config.data import DataConfig, TokenizerConfig
+from nmt.config.data import DataConfig
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.data.corpus import Corpus
 from nmt.data.encoded import content_hash
 from nmt.data.sources.fingerprint import fingerprint_files

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nmt.config.data import DataConfig, TokenizerConfig
+from nmt.config.data import DataConfig
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.data.array_file import open_array
 from nmt.data.build_prepared import SECTIONS, VERDICTS, PreparationFeedback, build_prepared
 from nmt.data.cache import cache_directory, made_once

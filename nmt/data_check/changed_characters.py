@@ -79,6 +79,6 @@ def changed_character_findings(
         f"be written by the model, because the tokenizer changes them: {kinds}",
         "set tokenizer.byte_fallback=true to keep them"
         if unknown
-        else "set tokenizer.normalization=identity to keep them; nothing has to be done if these "
+        else "set tokenizer.normalization=nfc to keep them; nothing has to be done if these "
         "changes are welcome",
     )

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from nmt.config.data import FiltersConfig, TokenizerConfig
+from nmt.config.data import FiltersConfig
+from nmt.config.tokenizer_settings import TokenizerConfig
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ RULES = {
         "has letters and accents as separate characters (Unicode not in NFC)",
         "have letters and accents as separate characters (Unicode not in NFC)",
         "the same word would be spelled in two ways",
-        "keep tokenizer.normalization=nmt_nfkc, which composes them; or compose them in the file",
+        "keep tokenizer.normalization=nfc, which composes them; or compose them in the file",
         "uconv -x any-nfc '{file}' > FILE",
     ),
     "markup": RuleText(
@@ -104,7 +104,7 @@ RULES = {
     "spaces": RuleText(
         "has spaces at its beginning or end, or two in a row",
         "have spaces at their beginning or end, or two in a row",
-        "harmless with the usual tokenizer.normalization; identity keeps the spaces",
+        "harmless: the tokenizer leaves out such spaces",
         "nothing has to be done; to clean the file",
         "sed -i 's/  */ /g; s/^ //; s/ $//' '{file}'",
     ),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt.config.data import TokenizerConfig
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.data.locations import Location
 from nmt.data.pair_outlines import SIDES
 from nmt.data_check.changed_characters import changed_character_findings

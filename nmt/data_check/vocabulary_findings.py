@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from nmt.config.data import TokenizerConfig
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.data.locations import Location
 from nmt.data_check.check_report import Finding, Severity
 from nmt.data_check.token_statistics import PieceCounts

@@ -1,5 +1,6 @@
 """The run folder: its files, and whether a run is new, unfinished or finished."""
 
+import copy
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from nmt.config.plain import (
     to_naming_mapping,
 )
 from nmt.config.schema import Config
+from nmt.config.tokenizer_settings import Normalization
 from nmt.data.encoded import content_hash
 from nmt.durable_file import DISK_FAILS, DISK_IS_FULL, write_durably
 from nmt.errors import UserError
@@ -76,6 +78,23 @@ class RunFolder:
             raise UserError(
                 f"{self.path} exists and is not a run of nmt; choose another run.dir or empty it"
             )
+
+    def doubts(self, config: Config) -> list[str]:
+        """Return what is doubtful about a new run: it may be meant to continue one of version 0.1.
+
+        That version had another default of ``tokenizer.normalization``, so it named the folder of
+        the same command differently.
+        """
+        earlier = copy.deepcopy(config)
+        earlier.tokenizer.normalization = Normalization.NMT_NFKC.value
+        other = RunFolder.of(earlier)
+        is_default = config.tokenizer.normalization == Normalization.NFC
+        if not is_default or self._config.exists() or not other._config.exists():
+            return []
+        return [
+            f"{other.path} has these settings except tokenizer.normalization=nmt_nfkc, the default "
+            "of version 0.1; add it to continue that run"
+        ]
 
     def check_writable(self) -> None:
         """Check that the folder can be written, before the long part of a run; leave no trace.

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from nmt import processes
-from nmt.config.data import TokenizerKind
 from nmt.config.schema import Config
+from nmt.config.tokenizer_settings import TokenizerKind
 from nmt.config.training_settings import Parallel
 from nmt.errors import UserError
 from nmt.model_shapes import weight_shapes

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable, Iterator
 
-from nmt.config.data import TokenizerConfig
 from nmt.config.schema import Config
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.config.training_settings import BatchShapes
 from nmt.data.batching import UpdateBatches
 from nmt.data.build_prepared import PreparationFeedback

@@ -3,8 +3,8 @@
 from dataclasses import fields, replace
 
 from nmt.checkpoint import Checkpoint, load_checkpoint
-from nmt.config.data import TokenizerConfig
 from nmt.config.schema import Config
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.config.training_settings import InitVocabulary
 from nmt.data.cache import cache_directory
 from nmt.data.encoded import content_hash

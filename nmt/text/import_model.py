@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nmt.config.data import SPECIAL_PIECES, TokenizerKind
+from nmt.config.tokenizer_settings import SPECIAL_PIECES, TokenizerKind
 from nmt.errors import UserError
 from nmt.text.model_file import (
     BYTE,

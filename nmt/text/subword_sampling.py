@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nmt.config.data import TokenizerKind
+from nmt.config.tokenizer_settings import TokenizerKind
 from nmt.errors import UserError
 from nmt.text.special_tokens import WORD_START
 from nmt.text.tokenizer import Tokenizer, TokenizerPair

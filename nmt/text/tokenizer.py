@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import sentencepiece
 
-from nmt.config.data import TokenizerConfig, TokenizerKind
+from nmt.config.tokenizer_settings import TokenizerConfig, TokenizerKind
 from nmt.errors import UserError
 from nmt.text.model_file import ModelFile, kind_and_symbols
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK, WORD_START

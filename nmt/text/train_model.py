@@ -9,9 +9,10 @@ from typing import Any
 
 import sentencepiece
 
-from nmt.config.data import Normalization, TokenizerConfig, TokenizerKind
+from nmt.config.tokenizer_settings import Normalization, TokenizerConfig, TokenizerKind
 from nmt.errors import UserError
 from nmt.text.import_model import import_model
+from nmt.text.normalization import normalization_rule
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 from nmt.text.vocabulary import MAX_SENTENCE_BYTES, bounds_of_words, count_words
 from nmt.user_path import user_path
@@ -56,25 +57,26 @@ def train_model(config: TokenizerConfig, sides: Sequence[Collection[str]], what:
         symbols["user_defined_symbols"] = list(config.symbols)
     lines, form = _training_lines(config, sides, words)
     try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(lines),
-            input_format=form,
-            model_writer=model,
-            model_type=config.name,
-            vocab_size=config.vocab_size,
-            hard_vocab_limit=not _is_upper_bound(config),
-            character_coverage=config.character_coverage,
-            byte_fallback=config.byte_fallback,
-            normalization_rule_name=config.normalization,
-            pad_id=PAD,
-            unk_id=UNK,
-            bos_id=BOS,
-            eos_id=EOS,
-            max_sentence_length=MAX_SENTENCE_BYTES,
-            num_threads=1,  # a fixed order of summation, so that the same text gives the same model
-            minloglevel=2,
-            **symbols,
-        )
+        with normalization_rule(config.normalization) as rule:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(lines),
+                input_format=form,
+                model_writer=model,
+                model_type=config.name,
+                vocab_size=config.vocab_size,
+                hard_vocab_limit=not _is_upper_bound(config),
+                character_coverage=config.character_coverage,
+                byte_fallback=config.byte_fallback,
+                **{f"normalization_{key}": value for key, value in rule.items()},
+                pad_id=PAD,
+                unk_id=UNK,
+                bos_id=BOS,
+                eos_id=EOS,
+                max_sentence_length=MAX_SENTENCE_BYTES,
+                num_threads=1,  # the same text gives the same model
+                minloglevel=2,
+                **symbols,
+            )
     except RuntimeError as error:
         raise _explain(error, config, what) from error
     return model.getvalue()

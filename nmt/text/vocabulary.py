@@ -8,7 +8,8 @@ from itertools import islice
 import numpy as np
 import sentencepiece
 
-from nmt.config.data import SPECIAL_PIECES, TokenizerConfig, TokenizerKind
+from nmt.config.tokenizer_settings import SPECIAL_PIECES, TokenizerConfig, TokenizerKind
+from nmt.text.normalization import normalization_rule
 from nmt.text.special_tokens import WORD_START
 
 MAX_SENTENCE_BYTES = 1 << 16
@@ -82,12 +83,13 @@ def _fixed_pieces(config: TokenizerConfig) -> list[str]:
 
 def _normalized(words: Mapping[str, int], rule: str, fixed: list[str]) -> Counter[str]:
     """Count words as SentencePiece does: normalized, with ``▁``, without fixed pieces."""
-    normalizer = sentencepiece.SentencePieceNormalizer(
-        rule_name=rule,
-        add_dummy_prefix=True,
-        remove_extra_whitespaces=True,
-        escape_whitespaces=True,
-    )
+    with normalization_rule(rule) as argument:
+        normalizer = sentencepiece.SentencePieceNormalizer(
+            **argument,
+            add_dummy_prefix=True,
+            remove_extra_whitespaces=True,
+            escape_whitespaces=True,
+        )
     taken = re.compile("|".join(map(re.escape, sorted(fixed, key=len, reverse=True))))
     counted: Counter[str] = Counter()
     for word, count in zip(normalizer.Normalize(list(words)), words.values(), strict=True):

@@ -23,7 +23,7 @@ RULES = [  # common overrides, a key, a value that is refused, a value that pass
     ([], "tokenizer.vocab_size", 7, 8),
     ([], "tokenizer.character_coverage", 0.97, 0.98),
     ([], "tokenizer.character_coverage", 1.01, 1),
-    ([], "tokenizer.normalization", "nfc", "identity"),
+    ([], "tokenizer.normalization", "nfd", "identity"),
     ([], "model.tying", "both", "decoder"),
     (["tokenizer.joint=false"], "model.tying", "three_way", "decoder"),
     ([], "model.encoder.hidden_size", 128, 256),

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.config.data import FilesDataConfig, SourceConfig, TokenizerConfig
+from nmt.config.data import FilesDataConfig, SourceConfig
 from nmt.config.plain import from_mapping
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.data import build_prepared, prepared_corpus
 from nmt.data import encode_training_text as encoding
 from nmt.data.corpus import TrainingSource

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.config.data import FilesDataConfig, SourceConfig, TokenizerConfig
+from nmt.config.data import FilesDataConfig, SourceConfig
 from nmt.config.plain import from_mapping
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.data import prepared_corpus
 from nmt.data.cache_key import TOKENIZER_SETTINGS
 from nmt.data.encode_training_text import TrainingEncoder

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nmt.cli.data_check import DataCheckOptions, run_check
-from nmt.config.data import TokenizerConfig
+from nmt.config.tokenizer_settings import Normalization, TokenizerConfig
 from nmt.data_check.changed_characters import changed_character_findings, changed_characters
 from nmt.data_check.character_counts import count_characters
 from nmt.data_check.check_report import DataReport
@@ -26,14 +26,14 @@ def _tokenizer(**changes: object) -> Tokenizer:
     return train_tokenizers(config, TEXTS, TEXTS).target
 
 
-@pytest.mark.parametrize("normalization", ["nmt_nfkc", "nfkc", "identity"])
+@pytest.mark.parametrize("normalization", [*Normalization])
 def test_exactly_the_characters_that_do_not_come_back_are_found(normalization: str) -> None:
     tokenizer = _tokenizer(normalization=normalization)
     found = {one.character for one in changed_characters(tokenizer, count_characters(TEXTS))}
     for text in TEXTS:
         back = tokenizer.decode(tokenizer.encode(text))
         assert bool(found & set(text)) == (back != text)
-    if normalization == "identity":
+    if normalization in ("nfc", "identity"):
         assert not found
     if normalization == "nmt_nfkc":
         assert found == set("\u200c，！（）？²½…ﬁ™①ｶﾀﾅ\u00a0")
@@ -41,12 +41,12 @@ def test_exactly_the_characters_that_do_not_come_back_are_found(normalization: s
 
 def test_the_finding_names_characters_counts_and_the_setting() -> None:
     counts = count_characters([*TEXTS, TEXTS[0]])
-    (finding,) = changed_character_findings(_tokenizer(), counts, "fa")
+    (finding,) = changed_character_findings(_tokenizer(normalization="nmt_nfkc"), counts, "fa")
     assert finding.message.startswith("20 characters of the target side (fa) can never be written")
     assert "U+200C ZERO WIDTH NON-JOINER 4 x becomes a space; " in finding.message
     assert "U+00B2 ² SUPERSCRIPT TWO 1 x becomes 2; " in finding.message
     assert finding.message.endswith("; and 11 more kinds")
-    assert "tokenizer.normalization=identity" in finding.remedy
+    assert "tokenizer.normalization=nfc" in finding.remedy
     tokenizer = _tokenizer(byte_fallback=False, character_coverage=0.98, normalization="identity")
     found = list(changed_character_findings(tokenizer, {"犬": 3}, "zh"))
     assert "byte_fallback=true" in found[0].remedy
@@ -62,6 +62,9 @@ def test_the_check_reports_them_even_for_a_small_file(
 ) -> None:
     (tmp_path / "x.en").write_text("I read the books.\nThey run.\n")
     (tmp_path / "x.fa").write_text(f"{TEXTS[0]}\nمی\u200cدوند.\n")
-    run_check(DataCheckOptions([str(tmp_path / "x.en"), str(tmp_path / "x.fa")], as_json=True))
-    printed = capsys.readouterr().out
-    assert "3 characters of the target side (fa) can never be written" in printed
+    files = [str(tmp_path / "x.en"), str(tmp_path / "x.fa")]
+    message = "3 characters of the target side (fa) can never be written"
+    run_check(DataCheckOptions([*files, "tokenizer.normalization=nmt_nfkc"], as_json=True))
+    assert message in capsys.readouterr().out
+    run_check(DataCheckOptions(files, as_json=True))  # the default keeps them
+    assert message not in capsys.readouterr().out

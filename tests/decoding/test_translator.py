@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from nmt.config.data import TokenizerConfig
 from nmt.config.model import ModelConfig
 from nmt.config.schema import DecodingConfig
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.decoding.translator import Translation, Translator
 from nmt.kernels import dispatch
 from nmt.model.seq2seq import TranslationModel

@@ -107,4 +107,23 @@ def test_a_command_without_run_dir_finds_the_folder_that_version_0_1_made(
 ) -> None:
     from nmt.sweeps.overrides import compose_config
 
-    assert RunFolder.of(compose_config(overrides, {})).path == Path("runs") / name
+    earlier = compose_config([*overrides, "tokenizer.normalization=nmt_nfkc"], {})
+    assert RunFolder.of(earlier).path == Path("runs") / name
+
+
+def test_a_new_run_names_the_run_of_the_earlier_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nmt.sweeps.overrides import compose_config
+
+    monkeypatch.chdir(tmp_path)
+    config = compose_config([], {})
+    assert not RunFolder.of(config).doubts(config)
+    earlier = Path("runs/phrasebook-transformer-s1-c880b7")
+    earlier.mkdir(parents=True)
+    (earlier / "config.json").write_text("{}")
+    (doubt,) = RunFolder.of(config).doubts(config)
+    assert str(earlier) in doubt
+    assert "tokenizer.normalization=nmt_nfkc" in doubt
+    same = compose_config(["tokenizer.normalization=nmt_nfkc"], {})
+    assert not RunFolder.of(same).doubts(same)

@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from nmt.config.data import TokenizerConfig
 from nmt.config.model import ModelConfig
 from nmt.config.schema import DecodingConfig
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.data.corpus import ParallelText
 from nmt.decoding.translator import Translator
 from nmt.model.seq2seq import TranslationModel

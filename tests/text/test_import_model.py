@@ -9,7 +9,7 @@ import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.config.data import TokenizerConfig
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.errors import UserError
 from nmt.text.import_model import import_model
 from nmt.text.model_file import USER_DEFINED, ModelFile

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.config.data import TokenizerConfig
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.errors import UserError
 from nmt.text.model_file import ModelFile
 from nmt.text.subword_sampling import SubwordSampler, position_random

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.config.data import TokenizerConfig
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.text.model_file import NORMAL, ModelFile, Piece
 from nmt.text.symbols import Symbols
 from nmt.text.tokenizer import Tokenizer, train_tokenizers

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from nmt.config.data import TokenizerConfig
+from nmt.config.tokenizer_settings import Normalization, TokenizerConfig
 from nmt.errors import UserError
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 from nmt.text.tokenizer import Tokenizer, TokenizerPair, train_tokenizers, word_groups
@@ -151,7 +151,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("normalization", ["nmt_nfkc", "nfkc", "identity"])
+@pytest.mark.parametrize("normalization", [*Normalization])
 @pytest.mark.parametrize("sentence", HOSTILE)
 def test_every_piece_is_of_the_word_that_it_spells(
     train: Train, normalization: str, sentence: str

@@ -1,16 +1,20 @@
 """The bounds of the vocabulary are exact: SentencePiece accepts no size outside."""
 
+import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.config.data import TokenizerConfig
+from nmt.config.tokenizer_settings import Normalization, TokenizerConfig
 from nmt.errors import UserError
 from nmt.text import train_model
 from nmt.text.model_file import ModelFile
+from nmt.text.normalization import composition_table
 from nmt.text.tokenizer import train_tokenizers
 from nmt.text.vocabulary import vocabulary_bounds
 
@@ -19,7 +23,7 @@ Config = Callable[..., TokenizerConfig]
 
 LETTERS = "aaabbc<2de>éß漢字 \u2581\u00a0\u200b\ufb01\t\x1f\u0301\u0600"
 CORPORA = st.lists(st.text(st.sampled_from(LETTERS), max_size=12), min_size=1, max_size=8)
-NORMALIZATIONS = st.sampled_from(["identity", "nfkc", "nmt_nfkc"])
+NORMALIZATIONS = st.sampled_from([*Normalization])
 
 
 def _size(model: bytes) -> int:
@@ -32,10 +36,18 @@ def _settings(config: TokenizerConfig) -> dict[str, Any]:
         model_type=config.name,
         byte_fallback=config.byte_fallback,
         character_coverage=config.character_coverage,
-        normalization_rule_name=config.normalization,
+        **_normalization(config),
         hard_vocab_limit=config.name in ("bpe", "unigram"),
         **symbols,
     )
+
+
+def _normalization(config: TokenizerConfig) -> dict[str, str]:
+    if config.normalization != "nfc":
+        return {"normalization_rule_name": config.normalization}
+    file = Path(tempfile.gettempdir()) / f"nfc-{os.getpid()}.tsv"
+    file.write_text(composition_table(), encoding="utf-8")
+    return {"normalization_rule_tsv": str(file)}
 
 
 @pytest.mark.parametrize("name", ["unigram", "bpe", "char", "word"])

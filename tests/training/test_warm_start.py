@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.config.data import TokenizerConfig
 from nmt.config.model import ModelConfig
+from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.errors import UserError
 from nmt.model.build import build_model
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
