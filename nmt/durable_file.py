@@ -26,7 +26,9 @@ _PARTIAL = ".partial"
 def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; it replaces ``path`` when the block succeeds.
 
-    After an exception the temporary file is removed and ``path`` is unchanged.
+    After an exception the temporary file is removed and ``path`` is unchanged. If ``path`` is a
+    link, the file to which it points is replaced. If it is a device or a pipe, it is written
+    directly.
 
     Args:
         path: The file to write. Missing folders are created, except with ``durable``: there, a
@@ -38,6 +40,11 @@ def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
     Raises:
         OSError: The file could not be written.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path  # a device or a pipe, as /dev/stdout, cannot be replaced
+        return
+    if not durable and path.is_symlink():
+        path = path.resolve()  # the link stays
     unique = "" if durable else f".{os.getpid()}-{uuid.uuid4().hex[:8]}"
     partial = path.with_name(f".{path.name}{unique}{_PARTIAL}")
     if not durable:

@@ -29,11 +29,13 @@ from nmt.checkpoint import find_checkpoint, load_checkpoint
 from nmt.config.schema import DecodingConfig
 from nmt.data.text_files import read_lines
 from nmt.decoding.translator import Translator
+from nmt.durable_file import atomic_write
 from nmt.errors import UserError
 from nmt.reporting.console import Console
 from nmt.reporting.progress_line import ProgressLine
 from nmt.run.preparation import prepare_corpus
 from nmt.sweeps.overrides import compose_config
+from nmt.written_file import written_file
 
 
 def bench_train(
@@ -184,12 +186,9 @@ def _write(file: Path | None, result: Mapping[str, Any]) -> None:
     """
     if file is None:
         return
-    try:
-        file.write_text(
-            json.dumps({"machine": describe_machine(), **result}, indent=2) + "\n", "utf-8"
-        )
-    except OSError as error:
-        raise UserError(f"cannot write {file}: {error.strerror}") from error
+    content = json.dumps({"machine": describe_machine(), **result}, indent=2) + "\n"
+    with written_file(f"--json {file}", file), atomic_write(file) as partial:
+        partial.write_text(content, encoding="utf-8", newline="\n")
 
 
 def describe_machine() -> dict[str, Any]:

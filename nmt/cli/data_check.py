@@ -16,6 +16,7 @@ from nmt.cli.common_options import JsonOutput
 from nmt.cli.text_streams import utf8_stream
 from nmt.errors import UserError
 from nmt.printable import printable_json
+from nmt.written_file import written_file
 
 _SETTING = re.compile(r"(?:data|tokenizer|training)[./][\w./]+=|tokenizer=")
 
@@ -147,10 +148,8 @@ def run_check(options: DataCheckOptions) -> int:
 def _save_page(report: dict[str, Any], path: Path) -> None:
     from nmt.reporting.pages.data_page import save_data_page
 
-    try:
+    with written_file(f"--html {path}", path):
         save_data_page(report, path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
     print(f"wrote {path}", file=sys.stderr)
 
 

@@ -17,6 +17,8 @@ from nmt.cli.bench import bench
 from nmt.cli.data_check import data_check
 from nmt.cli.evaluate import evaluate
 from nmt.cli.prepare import prepare
+from nmt.cli.repeated_options import refuse_repeated_options
+from nmt.cli.standard_streams import standard_streams
 from nmt.cli.train import train
 from nmt.cli.translate import translate
 from nmt.errors import UserError
@@ -75,15 +77,14 @@ data.command("check", short_help="Find problems in a corpus, with their remedies
 
 def main() -> None:
     """Run the command line; an error of the user is one line and exit status 2."""
-    with exit_on_error():
-        status = _run_command(sys.argv[1:] or ["--help"])
-        sys.stdout.flush()  # raises here, not at interpreter exit, if the reader has closed stdout
-        sys.exit(status)
+    with exit_on_error(), standard_streams():
+        sys.exit(_run_command(sys.argv[1:] or ["--help"]))
 
 
 def _run_command(arguments: list[str]) -> int:
     """Run a command as typer would, but pass all errors to the caller; return the exit status."""
     command = typer.main.get_command(app)
+    refuse_repeated_options(command)
     try:
         with command.make_context("nmt", list(arguments)) as context:
             command.invoke(context)

@@ -36,6 +36,8 @@ class Sampling:
             not on the batch.
         count: Samples per sentence.
         first: Position in the text of the first sentence that is given, from 0.
+        first_sample: Number of the first sample of each sentence, from 0: later numbers are further
+            samples.
     """
 
     temperature: float = 1.0
@@ -44,6 +46,7 @@ class Sampling:
     seed: int = 1
     count: int = 1
     first: int = 0
+    first_sample: int = 0
 
     def checked(self) -> "Sampling":
         """Return the object itself after checking its values.
@@ -185,7 +188,7 @@ def _uniform_numbers(positions: Sequence[int], steps: int, sampling: Sampling) -
     count = sampling.count
     numbers = np.zeros((len(positions) * count, steps))
     for row in range(len(numbers)):
-        entropy = (sampling.seed, positions[row // count], row % count)
+        entropy = (sampling.seed, positions[row // count], sampling.first_sample + row % count)
         generator = np.random.default_rng(np.random.SeedSequence(entropy))
         numbers[row] = generator.random(steps)
     return torch.from_numpy(numbers)

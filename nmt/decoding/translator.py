@@ -4,7 +4,8 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from copy import copy
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -148,6 +149,7 @@ class Translator:
         *,
         need_weights: bool = False,
         sampling: Sampling | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> list[Translation]:
         """Translate sentences. Sentences of similar length share a batch.
 
@@ -155,6 +157,8 @@ class Translator:
             sentences: In any order; the result has the same order.
             need_weights: Whether the hypotheses have attention weights.
             sampling: How to sample translations; None searches for the best ones.
+            numbers: A number of each sentence, on which its samples depend, from 0; None: its
+                position.
         """
         encoded = self.tokenizers.source.encode_all(sentences)
         hypotheses: list[list[Hypothesis]] = [[] for _ in sentences]
@@ -162,7 +166,8 @@ class Translator:
         lengths = [len(ids) + 1 for ids in encoded]
         for positions in search_batches(lengths, self.decoding.batch_size, tokens):
             sources = [encoded[i] for i in positions]
-            found = self._decode(sources, positions, sampling, need_weights=need_weights)
+            mine = positions if numbers is None else [numbers[i] for i in positions]
+            found = self._decode(sources, mine, sampling, need_weights=need_weights)
             for i, result in zip(positions, found, strict=True):
                 hypotheses[i] = result
         if self._graphs is not None:
@@ -188,7 +193,7 @@ class Translator:
         *,
         need_weights: bool,
     ) -> list[list[Hypothesis]]:
-        """Search or sample one batch of piece ids; `positions` are those of the sentences."""
+        """Search or sample one batch of piece ids; samples depend on `positions`."""
         device = self.model.output.weight.device
         ids, mask = (tensor.to(device) for tensor in source_batch(sources))
         batch = self.model, ids, mask
@@ -205,6 +210,12 @@ class Translator:
                 need_weights=need_weights,
                 graphs=self._graphs,
             )
+
+    def with_beam(self, size: int) -> "Translator":
+        """Return a translator with the same model and another beam size."""
+        other = copy(self)
+        other.decoding = replace(self.decoding, beam_size=size)
+        return other
 
     def _text(self, hypothesis: Hypothesis) -> str:
         return self.tokenizers.target.decode(hypothesis.ids)

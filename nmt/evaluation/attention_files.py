@@ -10,6 +10,7 @@ from nmt.evaluation.alignment_extractor import AlignmentExtractor
 from nmt.evaluation.attention_heatmap import map_heatmap
 from nmt.evaluation.attention_view import AttentionView
 from nmt.reporting.heatmaps.rendering import FORMATS, save_heatmap, save_heatmap_grid
+from nmt.written_file import written_file
 
 _PICTURES = tuple(f".{name}" for name in FORMATS)
 _SUFFIXES = (*_PICTURES, ".html", ".json", ".align")
@@ -63,10 +64,8 @@ def write_outputs(
         UserError: A file cannot be written.
     """
     for path in paths:
-        try:
+        with written_file(f"--output {path}", path):
             _write(path, views, links, extractor, grid=grid)
-        except OSError as error:
-            raise UserError(f"--output {path}: {error}") from error
 
 
 def _write(

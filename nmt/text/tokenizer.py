@@ -101,6 +101,11 @@ class Tokenizer:
         ids = np.fromiter(chain.from_iterable(encoded), np.int32, int(lengths.sum()))
         return ids, lengths
 
+    def split_tags(self, sentence: str) -> tuple[str, str]:
+        """Return the symbols at the beginning of a sentence, with their spaces, and the rest."""
+        _, rest = self._symbols.split_tags(sentence)
+        return sentence[: len(sentence) - len(rest)], rest
+
     def _prepare(self, sentences: Sequence[str]) -> tuple[dict[int, list[int]], list[str]]:
         """Return the ids of tags by sentence, and the texts that SentencePiece segments."""
         texts, tags = list(sentences), {}

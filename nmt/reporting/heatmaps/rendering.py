@@ -5,6 +5,7 @@ The functions import matplotlib when they are called: it loads slowly, and most 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,6 +81,7 @@ def _save(draw: Callable[[], Figure], path: Path) -> None:
     from nmt.reporting.heatmaps.typesetting import ignore_missing_glyphs
 
     with ignore_missing_glyphs():
-        figure = draw()
-        with atomic_write(path) as partial:
-            figure.savefig(partial, format=file_format, dpi=FILE_DPI)
+        content = io.BytesIO()  # matplotlib does not end cleanly if it writes to a full disk
+        draw().savefig(content, format=file_format, dpi=FILE_DPI)
+    with atomic_write(path) as partial:
+        partial.write_bytes(content.getbuffer())

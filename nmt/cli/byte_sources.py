@@ -1,0 +1,160 @@
+"""Where the lines of `nmt translate` come from: a descriptor, a stream, or a compressed file.
+
+A source gives what has arrived, and it can be asked whether more is at hand, so that a caller that
+waits for an answer gets it before it sends the next line.
+"""
+
+import contextlib
+import io
+import os
+import select
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol, cast
+
+from nmt.data.sources.compression import COMPRESSED, open_plain, read_blocks
+from nmt.errors import UserError
+
+BLOCK = 1 << 18  # bytes per read
+STANDARD_INPUT = "standard input"
+
+
+class ByteSource(Protocol):
+    """Bytes that arrive over time.
+
+    Attributes:
+        name: The name in messages.
+        size: Bytes of the whole input; None: it is not known.
+    """
+
+    name: str
+    size: int | None
+
+    def read(self) -> bytes:
+        """Wait for bytes and return those that have arrived; empty at the end.
+
+        Raises:
+            UserError: They cannot be read.
+        """
+
+    def ready(self, seconds: float) -> bool:
+        """Return whether bytes, or the end, are at hand or arrive within some seconds."""
+
+    def is_terminal(self) -> bool:
+        """Return whether someone types the bytes."""
+
+
+class DescriptorSource:
+    """A file, pipe, socket or terminal by its file descriptor."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        """Read a descriptor, which stays open.
+
+        Raises:
+            UserError: It is a folder.
+        """
+        self.name = name
+        self._descriptor = descriptor
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise UserError(f"cannot read {name}: it is a folder")
+        self.size = status.st_size if stat.S_ISREG(status.st_mode) else None
+
+    def read(self) -> bytes:
+        """See `ByteSource`."""
+        while True:
+            try:
+                return os.read(self._descriptor, BLOCK)
+            except BlockingIOError:  # the caller has set it so; wait until there is something
+                select.select([self._descriptor], [], [])
+            except OSError as error:
+                raise UserError(f"cannot read {self.name}: {error.strerror or error}") from error
+
+    def ready(self, seconds: float) -> bool:
+        """See `ByteSource`; without `select.poll`, as on Windows, nothing is at hand in advance."""
+        if self.size is not None:
+            return True
+        if not hasattr(select, "poll"):
+            return False
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    def is_terminal(self) -> bool:
+        """See `ByteSource`."""
+        return os.isatty(self._descriptor)
+
+
+class StreamSource:
+    """A binary stream without a file descriptor."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        """Read a stream, which stays open."""
+        self.name = name
+        self.size: int | None = None
+        self._stream = stream
+
+    def read(self) -> bytes:
+        """See `ByteSource`."""
+        return self._stream.read(BLOCK)
+
+    def ready(self, seconds: float) -> bool:
+        """See `ByteSource`; everything is at hand."""
+        return True
+
+    def is_terminal(self) -> bool:
+        """See `ByteSource`."""
+        return False
+
+
+class BlockSource:
+    """A file that is decompressed block by block."""
+
+    def __init__(self, path: Path) -> None:
+        """Decompress a file while it is read."""
+        self.name = str(path)
+        self.size: int | None = None
+        self._blocks: Iterator[bytes] = read_blocks(path)
+
+    def read(self) -> bytes:
+        """See `ByteSource`."""
+        return next(self._blocks, b"")
+
+    def ready(self, seconds: float) -> bool:
+        """See `ByteSource`; everything is at hand."""
+        return True
+
+    def is_terminal(self) -> bool:
+        """See `ByteSource`."""
+        return False
+
+
+@contextlib.contextmanager
+def open_source(path: Path | None) -> Iterator[ByteSource]:
+    """Open a file, which may be compressed, or standard input for None and ``-``.
+
+    Raises:
+        UserError: It does not exist, is closed, or is a folder.
+    """
+    if path is None or str(path) == "-":
+        yield _standard_input()
+    elif path.suffix.lower() in COMPRESSED:
+        yield BlockSource(path)
+    else:
+        with open_plain(path) as file:
+            try:
+                source: ByteSource = DescriptorSource(file.fileno(), str(path))
+            except io.UnsupportedOperation:  # a member of a zip archive
+                source = StreamSource(file, str(path))
+            yield source
+
+
+def _standard_input() -> ByteSource:
+    if sys.stdin is None:
+        raise UserError("standard input is closed; give sentences as arguments, or --input FILE")
+    try:
+        return DescriptorSource(sys.stdin.fileno(), STANDARD_INPUT)
+    except (io.UnsupportedOperation, AttributeError):
+        return StreamSource(cast(BinaryIO, sys.stdin.buffer), STANDARD_INPUT)

@@ -1,0 +1,129 @@
+"""Reads lines as they arrive: those at hand come together, and none waits for the next.
+
+Only LF ends a line; a CR before it is removed. Every other character is part of a line. A
+byte-order mark at the beginning of the input is removed.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nmt.cli.byte_sources import ByteSource
+
+LONGEST = 1 << 20  # bytes of a line; the rest of a longer one is skipped, not held in memory
+MOST_BYTES = 1 << 20  # bytes of the lines that are read together, beyond which no line is added
+PATIENCE = 0.02  # seconds after the first line in which lines that follow closely join it
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class RawLine:
+    """A line of the input as bytes.
+
+    Attributes:
+        number: From 1.
+        content: Without its end; None: it is longer than the limit.
+        size: Its number of bytes.
+    """
+
+    number: int
+    content: bytes | None
+    size: int
+
+
+class LineReader:
+    """Splits a source into lines.
+
+    Attributes:
+        source: Where the bytes come from.
+        bytes_read: Bytes so far.
+    """
+
+    def __init__(
+        self,
+        source: ByteSource,
+        *,
+        longest: int = LONGEST,
+        patience: float = PATIENCE,
+        before_wait: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Read from a source.
+
+        Args:
+            source: Bytes.
+            longest: Bytes of the longest line that is kept.
+            patience: Seconds in which further lines are awaited after the first one.
+            before_wait: Called before each wait for a first line, e.g. to show a prompt.
+        """
+        self.source = source
+        self.bytes_read = 0
+        self._longest = longest
+        self._patience = patience
+        self._before_wait = before_wait
+        self._whole: deque[RawLine] = deque()
+        self._number = 0
+        self._partial: list[bytes] = []
+        self._partial_size = 0
+        self._ended = False
+
+    def read(self, most: int) -> list[RawLine]:
+        """Wait for a line, and return it with those at hand behind it; empty at the end.
+
+        Args:
+            most: Lines to return at most.
+
+        Raises:
+            UserError: The source cannot be read.
+        """
+        lines: list[RawLine] = []
+        size = 0
+        deadline = None
+        while len(lines) < most and size < MOST_BYTES:
+            if self._whole:
+                lines.append(self._whole.popleft())
+                size += lines[-1].size
+            elif self._ended or (lines and not self._at_hand(deadline)):
+                break
+            else:
+                if not lines:
+                    self._before_wait()
+                self._receive(self.source.read())
+                deadline = deadline or (time.monotonic() + self._patience if self._whole else None)
+        return lines
+
+    def _at_hand(self, deadline: float | None) -> bool:
+        left = self._patience if deadline is None else deadline - time.monotonic()
+        return self.source.ready(max(0.0, left))
+
+    def _receive(self, block: bytes) -> None:
+        self.bytes_read += len(block)
+        if not block:
+            self._ended = True
+            if self._partial_size:
+                self._finish(b"")
+            return
+        *ends, rest = block.split(b"\n")
+        for end in ends:
+            self._finish(end)
+        self._extend(rest)
+
+    def _extend(self, part: bytes) -> None:
+        self._partial_size += len(part)
+        if self._partial_size <= self._longest:
+            self._partial.append(part)
+        else:
+            self._partial.clear()
+
+    def _finish(self, end: bytes) -> None:
+        """Complete the line that is being read."""
+        self._extend(end)
+        self._number += 1
+        content = None
+        if self._partial_size <= self._longest:
+            content = b"".join(self._partial).removesuffix(b"\r")
+            if self._number == 1:
+                content = content.removeprefix(_BYTE_ORDER_MARK)
+        self._whole.append(RawLine(self._number, content, self._partial_size))
+        self._partial, self._partial_size = [], 0

@@ -1,0 +1,136 @@
+"""Standard input, output and error of the process, whatever the caller has made of them.
+
+A shell may close them (``<&-``, ``>&-``), or connect them to a full disk or to a pipe that does not
+block. Every failure of standard output becomes one line. A failure of standard error stops no
+command.
+"""
+
+import contextlib
+import io
+import os
+import select
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from nmt.errors import UserError
+
+_INPUT, _OUTPUT, _ERROR = 0, 1, 2
+
+
+@contextmanager
+def standard_streams() -> Iterator[None]:
+    """Replace `sys.stdout` and `sys.stderr` by streams whose failures are handled, and flush them.
+
+    Streams that are not those of the process, as in a test, stay.
+
+    Raises:
+        UserError: Standard output is closed, or could not be written.
+        BrokenPipeError: The reader of standard output has closed the pipe.
+    """
+    closed = _reserve_descriptors()
+    if sys.stderr is None or _is_standard(sys.stderr, _ERROR):
+        sys.stderr = _text_stream(_StandardError(_ERROR, "w", closefd=False), sys.stderr)
+    if sys.stdout is None or (_OUTPUT in closed and _is_standard(sys.stdout, _OUTPUT)):
+        raise UserError("standard output is closed; to discard the output, add > /dev/null")
+    if _is_standard(sys.stdout, _OUTPUT):
+        sys.stdout = _text_stream(_StandardOutput(_OUTPUT, "w", closefd=False), sys.stdout)
+    try:
+        yield
+        _flush_or_discard()
+    except SystemExit:
+        _flush_or_discard()
+        raise
+    except BaseException:
+        with contextlib.suppress(OSError, UserError):  # the first error is the one to report
+            _flush_or_discard()
+        raise
+
+
+def _flush_or_discard() -> None:
+    try:
+        sys.stdout.flush()
+    except (OSError, UserError):
+        discard_output()
+        raise
+
+
+def discard_output() -> None:
+    """Connect standard output to /dev/null, so that the flush at the end of Python succeeds."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+
+
+def _reserve_descriptors() -> list[int]:
+    """Open /dev/null in place of closed standard streams, and return which were closed.
+
+    The next file that a command opens would take the place of standard output otherwise.
+    """
+    closed = []
+    for descriptor in (_INPUT, _OUTPUT, _ERROR):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            closed.append(descriptor)
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+    return closed
+
+
+def _is_standard(stream: Any, descriptor: int) -> bool:
+    try:
+        return type(stream) is io.TextIOWrapper and stream.fileno() == descriptor
+    except (OSError, ValueError):
+        return False
+
+
+def _text_stream(raw: io.FileIO, like: TextIO | None) -> TextIO:
+    """Return a text stream; what its encoding lacks is written as an escape."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=getattr(like, "encoding", None) or "utf-8",
+        errors="backslashreplace",
+        newline="\n" if os.name != "nt" else None,
+        line_buffering=raw.isatty() or raw.fileno() == _ERROR,
+    )
+
+
+class _StandardStream(io.FileIO):
+    """A file descriptor that also works if it does not block, as some callers leave it."""
+
+    def write(self, data: Any, /) -> int:
+        while True:
+            written: int | None = super().write(data)
+            if written is not None:
+                return written
+            select.select([], [self], [])
+
+
+class _StandardOutput(_StandardStream):
+    """Standard output. A full disk and the like are an error of the user."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise UserError(
+                f"cannot write standard output: {error.strerror or error}; the output is incomplete"
+            ) from error
+
+
+class _StandardError(_StandardStream):
+    """Standard error. A message that cannot be written is lost, and the work continues."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return len(data)

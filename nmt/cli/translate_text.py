@@ -1,0 +1,129 @@
+"""Joins the parts of `nmt translate`: input, model, output, warnings and progress."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from nmt.checkpoint import Checkpoint
+from nmt.cli.answer_output import AnswerOutput, check_output, open_output
+from nmt.cli.byte_sources import ByteSource, open_source
+from nmt.cli.input_lines import LineReader, RawLine
+from nmt.cli.line_faults import LineFaults, Warnings
+from nmt.cli.line_translation import LineTranslation
+from nmt.cli.translate_options import SearchOptions, TextOptions
+from nmt.decoding.answers import Answerer
+from nmt.decoding.long_lines import MOST_PIECES, trained_pieces
+from nmt.decoding.translator import Translator
+from nmt.errors import UserError
+from nmt.printable import printable
+from nmt.written_file import written_file
+
+_CHUNK_BATCHES = 16  # batches of lines read ahead, so that sentences of similar length share one
+
+
+def translate_text(
+    text: TextOptions,
+    search: SearchOptions,
+    load: Callable[[], tuple[Checkpoint, Translator]],
+) -> None:
+    """Translate what the options name.
+
+    Args:
+        text: Input and output.
+        search: Search or sampling.
+        load: Loads the model, after the input has been opened and before the output is.
+
+    Raises:
+        UserError: An option is wrong, the input is faulty, or the output cannot be written.
+    """
+    _check(text)
+    sampling = search.sampling()
+    with ExitStack() as opened:
+        source = None if text.sentences else opened.enter_context(open_source(text.source))
+        checkpoint, translator = load()
+        search.check_beam(translator.decoding.beam_size)
+        output = opened.enter_context(open_output(text.output, text.source))
+        config = checkpoint.config
+        lines = LineTranslation(
+            Answerer(translator, search.n_best, sampling, config.data.target_language),
+            output,
+            LineFaults(text.errors, _places(source), Warnings(_warn)),
+            search.n_best,
+            text.long_lines,
+            text.max_length or trained_pieces(config),
+        )
+        if source is not None:
+            with _saved_lines_named(output):
+                lines.run(_chunks(source, translator.decoding.batch_size), lambda chunk: None)
+        elif text.attention is None:
+            lines.run([_arguments(text.sentences)], lambda chunk: None)
+        else:
+            _translate_and_draw(lines, text.sentences[0], text.attention)
+
+
+def _check(text: TextOptions) -> None:
+    if text.max_length is not None and not 1 <= text.max_length <= MOST_PIECES:
+        raise UserError(f"--max-length is {text.max_length}; it must be from 1 to {MOST_PIECES:,}")
+    if text.output is not None:
+        check_output(text.output, text.source)
+
+
+def _places(source: ByteSource | None) -> Callable[[int], str]:
+    """Return a function that names a line in messages."""
+    if source is None:
+        return lambda number: f"argument {number}"
+    return lambda number: f"{source.name}, line {number:,}"
+
+
+def _arguments(sentences: Sequence[str]) -> list[RawLine]:
+    """Return arguments as lines; a byte that the shell passed undecoded is as in a file."""
+    encoded = [sentence.encode("utf-8", "surrogateescape") for sentence in sentences]
+    return [RawLine(number, line, len(line)) for number, line in enumerate(encoded, start=1)]
+
+
+def _chunks(source: ByteSource, batch_size: int) -> Iterator[list[RawLine]]:
+    """Yield lists of lines: from a terminal each line alone, else those that are at hand."""
+    at_terminal = source.is_terminal()
+    if at_terminal:
+        print("One sentence per line; Ctrl-D ends.", file=sys.stderr)
+    reader = LineReader(source, before_wait=_prompt if at_terminal else lambda: None)
+    while lines := reader.read(1 if at_terminal else _CHUNK_BATCHES * batch_size):
+        yield lines
+    if at_terminal:
+        print(file=sys.stderr)
+
+
+def _prompt() -> None:
+    print("> ", end="", file=sys.stderr, flush=True)
+
+
+def _warn(message: str) -> None:
+    print(f"nmt: {printable(message)}", file=sys.stderr)
+
+
+@contextmanager
+def _saved_lines_named(output: AnswerOutput) -> Iterator[None]:
+    """After Ctrl-C, print how far an output file reaches."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if output.path is not None:
+            _warn(f"{output.path} has the answers to the first {output.answers:,} lines")
+        raise
+
+
+def _translate_and_draw(lines: LineTranslation, sentence: str, path: Path) -> None:
+    """Translate one sentence, and draw the attention of its translation."""
+    from nmt.evaluation.attention_heatmap import translation_heatmap
+    from nmt.reporting.heatmaps.rendering import save_heatmap
+
+    translator = lines.answerer.translator
+    [answer] = lines.translate(_arguments([sentence]), need_weights=True)
+    if not answer.translation.hypotheses:
+        raise UserError("--attention: the sentence is blank, so there is nothing to draw")
+    heatmap = translation_heatmap(
+        answer.translation, translator.tokenizers, translator.heatmap_layer
+    )
+    with written_file(f"--attention {path}", path):
+        save_heatmap(heatmap, path)

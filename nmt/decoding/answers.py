@@ -1,0 +1,158 @@
+"""The answers to lines: the translations of each line, which differ in their text, best first.
+
+A line may consist of several parts that are translated separately.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from nmt.decoding.sampling import Sampling
+from nmt.decoding.translator import Translation, Translator
+
+MORE_ROUNDS = 3
+"""Further searches or draws for a sentence that has fewer different texts than are asked for."""
+
+_PART_STEP = 1 << 48  # between the numbers of a line's parts, on which samples depend
+_LARGEST_BEAM = 1000
+_NOT_SPACED = ("zh", "yue", "ja")  # languages without a space between sentences
+
+
+@dataclass(frozen=True)
+class ScoredText:
+    """A translation and its score.
+
+    Attributes:
+        score: Of the hypothesis; of a line with several parts, the sum of theirs.
+        text: One line of text.
+    """
+
+    score: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is known about one line.
+
+    Attributes:
+        texts: The translations, all different, best first, or in the order in which they were
+            drawn. A blank line has one, which is empty and has the score 0.
+        translation: That of the first part.
+    """
+
+    texts: list[ScoredText]
+    translation: Translation
+
+
+class Answerer:
+    """Translates lines that may have several parts.
+
+    Attributes:
+        translator: Translates the parts.
+    """
+
+    def __init__(
+        self, translator: Translator, n_best: int, sampling: Sampling | None, target_language: str
+    ) -> None:
+        """Return at most ``n_best`` texts per line, from a search, or from samples if given."""
+        self.translator = translator
+        self._n_best = n_best
+        self._sampling = sampling
+        language = target_language.replace("_", "-").split("-")[0].lower()
+        self._space = "" if language in _NOT_SPACED else " "
+
+    def answer(
+        self, lines: Sequence[Sequence[str]], numbers: Sequence[int], *, need_weights: bool = False
+    ) -> list[Answer]:
+        """Translate lines.
+
+        Args:
+            lines: The parts of each line, at least one.
+            numbers: The number of each line in the input, from 0, on which samples depend.
+            need_weights: Whether the translations have attention weights.
+        """
+        parts = [part for line in lines for part in line]
+        places = [
+            number + index * _PART_STEP
+            for number, line in zip(numbers, lines, strict=True)
+            for index in range(len(line))
+        ]
+        found = self.translator.translate(
+            parts, need_weights=need_weights, sampling=self._sampling, numbers=places
+        )
+        texts = self._different_texts(parts, places, found)
+        answers = []
+        start = 0
+        for line in lines:
+            mine = slice(start, start + len(line))
+            answers.append(Answer(self._joined(texts[mine]), found[start]))
+            start += len(line)
+        return answers
+
+    def _joined(self, parts: Sequence[Sequence[ScoredText]]) -> list[ScoredText]:
+        """Join the first texts of all parts, then the second ones; a part repeats its last one."""
+        if len(parts) == 1:
+            return list(parts[0])
+        joined = []
+        for rank in range(max(map(len, parts))):
+            chosen = [part[min(rank, len(part) - 1)] for part in parts]
+            text = self._space.join(one.text for one in chosen if one.text)
+            joined.append(ScoredText(sum(one.score for one in chosen), text))
+        return _different(joined)
+
+    def _different_texts(
+        self, parts: Sequence[str], places: Sequence[int], found: Sequence[Translation]
+    ) -> list[list[ScoredText]]:
+        """Return N different texts of each part, or as many as a few more attempts find."""
+        texts = [self._texts(translation) for translation in found]
+        lacking = [i for i, t in enumerate(found) if t.hypotheses and len(texts[i]) < self._n_best]
+        for attempt in range(1, MORE_ROUNDS + 1):
+            if not lacking:
+                break
+            sentences, numbers = [parts[i] for i in lacking], [places[i] for i in lacking]
+            more = self._attempt(attempt, sentences, numbers)
+            still_lacking = []
+            for i, translation in zip(lacking, more, strict=True):
+                before = len(texts[i])
+                texts[i] = self._merged(texts[i], self._texts(translation))
+                grew = len(texts[i]) > before
+                if len(texts[i]) < self._n_best and (grew or self._sampling is None):
+                    still_lacking.append(i)
+            lacking = still_lacking
+        return [some[: self._n_best] for some in texts]
+
+    def _attempt(
+        self, attempt: int, sentences: Sequence[str], numbers: Sequence[int]
+    ) -> list[Translation]:
+        """Draw further samples, or search with a wider beam."""
+        if self._sampling is not None:
+            further = replace(self._sampling, first_sample=attempt * self._sampling.count)
+            return self.translator.translate(sentences, sampling=further, numbers=numbers)
+        size = min(_LARGEST_BEAM, self.translator.decoding.beam_size << attempt)
+        return self.translator.with_beam(size).translate(sentences)
+
+    def _texts(self, translation: Translation) -> list[ScoredText]:
+        """Return the different texts; a tab would add a column to an N-best list."""
+        if not translation.hypotheses:
+            return [ScoredText(0.0, "")]
+        texts = translation.texts
+        if self._n_best > 1:
+            texts = [text.replace("\t", " ") for text in texts]
+        pairs = zip(translation.hypotheses, texts, strict=True)
+        return _different([ScoredText(hypothesis.score, text) for hypothesis, text in pairs])
+
+    def _merged(self, texts: list[ScoredText], more: Sequence[ScoredText]) -> list[ScoredText]:
+        """Add other texts; of a search, only worse ones than the best, which stays the first."""
+        if self._sampling is not None:
+            return _different([*texts, *more])
+        others = [text for text in more if text.score <= texts[0].score]
+        merged = sorted([*texts, *others], key=lambda text: text.score, reverse=True)
+        return _different(merged)
+
+
+def _different(texts: Sequence[ScoredText]) -> list[ScoredText]:
+    """Return the first of all texts that are equal."""
+    first: dict[str, ScoredText] = {}
+    for text in texts:
+        first.setdefault(text.text, text)
+    return list(first.values())

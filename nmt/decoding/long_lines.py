@@ -1,0 +1,34 @@
+"""Lines that are longer than training sentences: a model would translate only a part of them."""
+
+from collections.abc import Sequence
+
+from nmt.config.schema import Config
+from nmt.text.sentence_parts import split_text
+from nmt.text.tokenizer import Tokenizer
+
+MOST_PIECES = 10_000
+"""Pieces that are translated together at most, in any case: attention needs their square."""
+
+
+def trained_pieces(config: Config) -> int:
+    """Return the longest source sentence, in pieces, that training included."""
+    attention = getattr(config.model.decoder, "attention", None)
+    positions = getattr(attention, "max_source_length", None)  # one of them is of EOS
+    longest = [config.data.max_length, MOST_PIECES]
+    return min(longest if positions is None else [*longest, max(1, positions - 1)])
+
+
+def source_lengths(tokenizer: Tokenizer, lines: Sequence[str]) -> list[int]:
+    """Return the number of pieces of each line."""
+    return [len(ids) for ids in tokenizer.encode_all(lines)]
+
+
+def split_line(tokenizer: Tokenizer, line: str, limit: int) -> list[str]:
+    """Cut a line into parts of at most ``limit`` pieces; see `split_text`.
+
+    Every part begins with the tags of the line.
+    """
+    tags, text = tokenizer.split_tags(line)
+    room = max(1, limit - source_lengths(tokenizer, [tags])[0]) if tags else limit
+    parts = split_text(text, room, lambda texts: source_lengths(tokenizer, texts))
+    return [tags + part for part in parts] or [line]

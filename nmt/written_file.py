@@ -1,0 +1,30 @@
+"""Files that the user has named and a command writes: one message when they cannot be written."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nmt.durable_file import DISK_IS_FULL
+from nmt.errors import UserError
+
+
+@contextmanager
+def written_file(name: str, path: Path) -> Iterator[None]:
+    """Report a failure to write a file; the block writes it by `nmt.durable_file.atomic_write`.
+
+    Args:
+        name: The file as the user gave it, e.g. ``--html report.html``.
+        path: The file.
+
+    Raises:
+        UserError: It could not be written.
+    """
+    existed = path.is_file()
+    try:
+        yield
+    except OSError as error:
+        remedy = "; free some space" if error.errno in DISK_IS_FULL else ""
+        earlier = "; the earlier file is unchanged" if existed and path.is_file() else ""
+        raise UserError(
+            f"cannot write {name}: {error.strerror or error}{remedy}{earlier}"
+        ) from error
