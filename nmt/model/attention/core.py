@@ -23,11 +23,8 @@ from nmt.model.layers import Dropout
 class Attention(nn.Module, ABC):
     """Attention of an RNN decoder's state over encoder states; subclasses define the scores.
 
-    Attributes:
-        window: Limits the positions that are attended to; None: it does not.
-        dropout: Zeroes weights of the context while training and scales the others, as fairseq
-            does. The weights that are returned, and those that coverage adds up, are those before
-            it. The decoder sets its probability.
+    While training, ``dropout``, whose probability the decoder sets, zeroes weights of the context
+    and scales the others. The weights returned, which coverage adds up, are those before it.
     """
 
     def __init__(self, window: Window | None = None) -> None:
@@ -96,13 +93,6 @@ class Attention(nn.Module, ABC):
             offsets = offsets[:, None]  # [B, 1, T, S]: the heads share the window
         weights = masked_softmax(scores, mask & (offsets.abs() <= self.window.size))
         if self.window.has_gaussian:
-            weights = weights * _gaussian(offsets, self.window.size)
+            # Luong et al. 2015, eq. 10: exp(-offset² / 2σ²) with σ = D / 2
+            weights = weights * torch.exp(-2.0 * (offsets / self.window.size) ** 2)
         return weights
-
-
-def _gaussian(offsets: Tensor, size: int) -> Tensor:
-    """Return exp(-offset² / 2σ²) with σ = D / 2, which is exp(-2 (offset / D)²); D is the size.
-
-    Luong et al. 2015, eq. 10.
-    """
-    return torch.exp(-2.0 * (offsets / size) ** 2)
