@@ -29,7 +29,7 @@ def save_sweep_curves(rows: Sequence[SweepRow], home: Path, path: Path) -> bool:
     curves = [curve for row, name in pairs if (curve := _curve(row, name, home))]
     if len(curves) < 2:
         return False
-    save_curves(curves, "validation BLEU", path)
+    save_curves(curves, "validation BLEU while training", path)
     return True
 
 
