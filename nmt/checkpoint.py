@@ -30,6 +30,7 @@ from nmt.durable_file import DISK_IS_FULL, write_durably
 from nmt.errors import UserError
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
+from nmt.model_shapes import model_without_values
 from nmt.text.tokenizer import TokenizerPair
 
 FORMAT_VERSION = 2
@@ -78,6 +79,18 @@ class Checkpoint:
         model = build_model(self.config.model, *sizes)
         model.load_state_dict(dict(self.weights))
         return model
+
+    def trained_model(self) -> TranslationModel:
+        """Build the model for use, in evaluation mode; no random numbers are drawn.
+
+        Raises:
+            UserError: The weights do not match the configuration.
+        """
+        self.check_weights()
+        sizes = len(self.tokenizers.source), len(self.tokenizers.target)
+        model = model_without_values(self.config.model, *sizes)
+        model.load_state_dict(dict(self.weights))
+        return model.eval()
 
     def check_weights(self) -> None:
         """Check the shapes of the weights, before memory for a model is taken.
@@ -146,14 +159,19 @@ def write_checkpoint(content: memoryview, path: Path) -> None:
         ) from error
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, *, mapped: bool = False) -> Checkpoint:
     """Load a checkpoint file onto the CPU.
+
+    Args:
+        path: The file.
+        mapped: Whether to map the weights from the file, which must then stay as it is, instead of
+            copying them.
 
     Raises:
         DamagedCheckpointError: The file was changed, or is not a checkpoint.
         UserError: There is no such file, or another program or version wrote it.
     """
-    content, has_checksum = _read(path)
+    content, has_checksum = _read(path, mapped=mapped)
     if not isinstance(content, dict) or "format_version" not in content:
         raise DamagedCheckpointError(
             f"{path} is not an nmt model; give a file from a run's checkpoints/"
@@ -192,14 +210,15 @@ def _checked(content: Mapping[str, Any], version: int, path: Path) -> Checkpoint
     )
 
 
-def _read(path: Path) -> tuple[Any, bool]:
+def _read(path: Path, *, mapped: bool) -> tuple[Any, bool]:
     """Return the content of a file, and whether it has a checksum (which is then correct)."""
     try:
         has_checksum = _has_valid_checksum(path)
         check_archive(path)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Detected pickle protocol")  # reported below
-            return torch.load(path, map_location="cpu", weights_only=True), has_checksum
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+            return content, has_checksum
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
     except PermissionError as error:

@@ -1,4 +1,4 @@
-"""The shapes of a model's weights, computed from its settings without memory for the weights."""
+"""Models without values: the shapes of their weights, and models that are about to be loaded."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +9,13 @@ from torch.overrides import TorchFunctionMode
 
 from nmt.config.model import ModelConfig
 from nmt.model.build import build_model
+from nmt.model.seq2seq import TranslationModel
 
 _RANDOM = (torch.Tensor.normal_, torch.Tensor.uniform_)
 
 
 class _NoRandomValues(TorchFunctionMode):
-    """Skips random initialisation, and runs `torch.arange` on the CPU.
+    """Skips the random initialisation of layers, and runs `torch.arange` on the CPU.
 
     On the meta device, torch loads 800 modules for each of them, which takes several seconds.
     """
@@ -34,6 +35,22 @@ class _NoRandomValues(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+def model_without_values(
+    config: ModelConfig, source_size: int, target_size: int
+) -> TranslationModel:
+    """Build a model whose weights are about to be loaded; the random generator is left unchanged.
+
+    Random initialisation takes seconds for a large model.
+
+    Args:
+        config: Settings that have been checked.
+        source_size: Pieces of the source vocabulary.
+        target_size: Pieces of the target vocabulary.
+    """
+    with _NoRandomValues():
+        return build_model(config, source_size, target_size, initialise=False)
+
+
 def weight_shapes(
     config: ModelConfig, source_size: int, target_size: int
 ) -> tuple[dict[str, torch.Size], int]:
@@ -46,7 +63,7 @@ def weight_shapes(
         source_size: Pieces of the source vocabulary.
         target_size: Pieces of the target vocabulary.
     """
-    with torch.device("meta"), _NoRandomValues():
-        model = build_model(config, source_size, target_size)
+    with torch.device("meta"):
+        model = model_without_values(config, source_size, target_size)
     shapes = {name: weight.shape for name, weight in model.state_dict().items()}
     return shapes, sum(parameter.numel() for parameter in model.parameters())

@@ -357,7 +357,8 @@ def _validation(
     search = replace(config.decoding, beam_size=config.training.validation_beam_size)
     translator = Translator(model, tokenizers, search, prepared.precision)
     words = bleu_tokenizer(config.data.target_language, config.training.bleu_tokenizer)
-    return translator, lambda: evaluate_model(translator, text, encoded, config.logging, words)
+    logging, stage = config.logging, prepared.console.stage
+    return translator, lambda: evaluate_model(translator, text, encoded, logging, words, stage)
 
 
 def _bad_batches(prepared: PreparedRun) -> BadBatches:

@@ -1,7 +1,10 @@
 """How a command exits: its status, its error line, and all processes of torchrun together."""
 
+import atexit
+import contextlib
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,6 +50,25 @@ def exit_on_error() -> Iterator[None]:
     except KeyboardInterrupt:
         print("nmt: interrupted", file=sys.stderr)
         sys.exit(ExitStatus.INTERRUPTED)
+
+
+@contextmanager
+def exit_quickly() -> Iterator[None]:
+    """End the process on `SystemExit`, after all handlers of `atexit`, without freeing its memory.
+
+    Freeing the modules of torch one by one takes longer than a short translation. If a thread still
+    runs, Python exits as usual.
+    """
+    try:
+        yield
+    except SystemExit as ending:
+        if threading.active_count() > 1 or not isinstance(ending.code, int | None):
+            raise
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(ending.code or 0)
 
 
 def under_torchrun() -> bool:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmt.cli import collector
 from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
 from nmt.cli.common_options import Device, Model
 from nmt.cli.text_streams import utf8_stream
 from nmt.errors import UserError
+from nmt.reporting.command_progress import CommandProgress
 
 if TYPE_CHECKING:
-    from nmt.evaluation.aligner import Aligner
+    from nmt.evaluation.aligner import Advance, Aligner
     from nmt.evaluation.alignment_error import AlignmentScore
     from nmt.evaluation.alignment_extractor import AlignmentExtractor
     from nmt.evaluation.gold_alignment import ScoredExtractor
@@ -79,22 +81,27 @@ def align(
     alignment = AlignmentOptions(layer, head, shift, threshold)
     options = _Options(source, target, gold, flip_gold, alignment, compare, as_json)
     _check(options)
-    from nmt.checkpoint import find_checkpoint, load_checkpoint
-    from nmt.decoding.translator import Translator
-    from nmt.evaluation.aligner import Aligner
-    from nmt.evaluation.alignment_extractor import all_extractors
+    with CommandProgress() as progress:
+        progress.show("loading", model)
+        from nmt.checkpoint import find_checkpoint, load_checkpoint
+        from nmt.decoding.translator import Translator
+        from nmt.evaluation.aligner import Aligner
+        from nmt.evaluation.alignment_extractor import all_extractors
 
-    checkpoint = load_checkpoint(find_checkpoint(model))
-    translator = Translator.from_loaded_checkpoint(checkpoint, device=device, batch_size=batch_size)
-    aligner = Aligner(translator.model, translator.tokenizers, translator.decoding.batch_size)
-    if compare:
-        extractors = all_extractors(aligner.layers, aligner.heads)
-    else:
-        extractors = [alignment.resolve(checkpoint.config, aligner.layers, aligner.heads)]
-    if gold is None:
-        _print_links(aligner, options, extractors[0])
-    else:
-        _print_scores(aligner, options, gold, extractors)
+        checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
+        translator = Translator.from_loaded_checkpoint(
+            checkpoint, device=device, batch_size=batch_size
+        )
+        aligner = Aligner(translator.model, translator.tokenizers, translator.decoding.batch_size)
+        collector.resume()
+        if compare:
+            extractors = all_extractors(aligner.layers, aligner.heads)
+        else:
+            extractors = [alignment.resolve(checkpoint.config, aligner.layers, aligner.heads)]
+        if gold is None:
+            _print_links(aligner, options, extractors[0], progress)
+        else:
+            _print_scores(aligner, options, gold, extractors, progress)
 
 
 def _check(options: _Options) -> None:
@@ -117,24 +124,50 @@ def _check(options: _Options) -> None:
             raise UserError(f"there is no file {path}")
 
 
-def _print_links(aligner: "Aligner", options: _Options, extractor: "AlignmentExtractor") -> None:
+def _print_links(
+    aligner: "Aligner",
+    options: _Options,
+    extractor: "AlignmentExtractor",
+    progress: CommandProgress,
+) -> None:
     from nmt.data.text_files import stream_aligned
     from nmt.data.word_links import format_links
 
     output = utf8_stream(sys.stdout)
     pairs = ((s, t) for s, t in stream_aligned(options.source, options.target))
-    for links in aligner.links(pairs, extractor):
+    advance = _aligning(options, progress)
+    for links in aligner.links(pairs, extractor, advance):
+        if output.isatty():  # the links themselves show how far the command is
+            progress.close()
         print(format_links(links), file=output)
 
 
+def _aligning(options: _Options, progress: CommandProgress) -> "Advance":
+    """Begin to show how many pairs are aligned."""
+    from nmt.data.text_files import count_lines
+
+    return progress.stage("aligning", count_lines(options.source) if progress.shown else None)
+
+
 def _print_scores(
-    aligner: "Aligner", options: _Options, gold: Path, extractors: Sequence["AlignmentExtractor"]
+    aligner: "Aligner",
+    options: _Options,
+    gold: Path,
+    extractors: Sequence["AlignmentExtractor"],
+    progress: CommandProgress,
 ) -> None:
     from nmt.evaluation.gold_alignment import score_extractors
 
     scored = score_extractors(
-        aligner, extractors, options.source, options.target, gold, flip_gold=options.flip_gold
+        aligner,
+        extractors,
+        options.source,
+        options.target,
+        gold,
+        flip_gold=options.flip_gold,
+        advance=_aligning(options, progress),
     )
+    progress.close()
     if options.as_json:
         rows = [_json_row(extractor, score) for extractor, score in scored]
         print(json.dumps(rows if options.compare else rows[0]))

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmt.cli import collector
 from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
 from nmt.cli.common_options import BatchSize, BeamSize, Device, Model
-from nmt.cli.text_streams import utf8_stream
+from nmt.cli.text_streams import safe_line, utf8_stream
 from nmt.errors import UserError
+from nmt.reporting.command_progress import CommandProgress
 
 if TYPE_CHECKING:
     from nmt.evaluation.alignment_extractor import AlignmentExtractor
@@ -95,6 +97,19 @@ def attention(
         sentence, source, reference, output or [], beam_size, rank, alignment, grid, pieces, eos
     )
     _check(options)
+    with CommandProgress() as progress:
+        progress.show("loading", model)
+        _view(model, options, batch_size, device, progress)
+
+
+def _view(
+    model: Path,
+    options: _Options,
+    batch_size: int | None,
+    device: str,
+    progress: CommandProgress,
+) -> None:
+    """Load the model, and view the attention of each sentence."""
     sources, references = _read_texts(options)
     from nmt.checkpoint import find_checkpoint, load_checkpoint
     from nmt.decoding.translator import Translator
@@ -102,36 +117,45 @@ def attention(
     from nmt.evaluation.attention_files import check_outputs
     from nmt.evaluation.attention_view import forced_views, hypothesis_views
 
-    check_outputs(options.outputs, len(sources), grid=grid)
-    checkpoint = load_checkpoint(find_checkpoint(model))
+    check_outputs(options.outputs, len(sources), grid=options.grid)
+    checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
     translator = Translator.from_loaded_checkpoint(
-        checkpoint, device=device, beam_size=beam_size, batch_size=batch_size
+        checkpoint, device=device, beam_size=options.beam_size, batch_size=batch_size
     )
     aligner = Aligner(translator.model, translator.tokenizers, translator.decoding.batch_size)
-    extractor = alignment.resolve(checkpoint.config, aligner.layers, aligner.heads)
+    extractor = options.alignment.resolve(checkpoint.config, aligner.layers, aligner.heads)
+    collector.resume()
     if references is None:
-        views = hypothesis_views(translator, sources, (rank or 1) - 1)
+        advance = progress.stage("translating", len(sources))
+        views = hypothesis_views(translator, sources, (options.rank or 1) - 1, advance)
     else:
-        views = forced_views(aligner, sources, references)
-    _show(views, extractor, options)
+        advance = progress.stage("aligning", len(sources))
+        views = forced_views(aligner, sources, references, advance)
+    _show(views, extractor, options, progress)
 
 
 def _show(
-    views: Sequence["AttentionView"], extractor: "AlignmentExtractor", options: _Options
+    views: Sequence["AttentionView"],
+    extractor: "AlignmentExtractor",
+    options: _Options,
+    progress: CommandProgress,
 ) -> None:
     from nmt.data.word_links import format_links
-    from nmt.evaluation.attention_files import write_outputs
+    from nmt.evaluation.attention_files import count_files, write_outputs
 
     output = utf8_stream(sys.stdout)
     links = [format_links(extractor.links(view.attention)) for view in views]
+    progress.clear()
     if not options.outputs:
         output.writelines(f"{line}\n" for line in links)
         return
     if options.reference is None:
-        output.writelines(f"{view.target_text}\n" for view in views)
+        output.writelines(f"{safe_line(view.target_text, output)}\n" for view in views)
         output.flush()
     prepared = [view.prepared(extractor, pieces=options.pieces, eos=options.eos) for view in views]
-    write_outputs(options.outputs, prepared, links, extractor, grid=options.grid)
+    files = count_files(options.outputs, len(views), grid=options.grid)
+    advance = progress.stage("drawing", files, "files")
+    write_outputs(options.outputs, prepared, links, extractor, grid=options.grid, advance=advance)
 
 
 def _check(options: _Options) -> None:

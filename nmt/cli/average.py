@@ -4,11 +4,17 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmt.cli import collector
+from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
+from nmt.reporting.command_progress import CommandProgress
+
+if TYPE_CHECKING:
+    from nmt.run.checkpoint_averaging import Averaged
 
 _LAST = 5
 
@@ -37,28 +43,41 @@ def average(output: Output, files: Files = None, model: Run = None, last: Last =
     A run saves a checkpoint every training.save_every updates and keeps the last
     training.keep_last of them.
     """
-    from nmt.checkpoint import find_checkpoint, save_checkpoint
+    with CommandProgress() as progress:
+        progress.show("loading", model or ", ".join(map(str, files or [])))
+        from nmt.checkpoint import find_checkpoint, save_checkpoint
+
+        files = files or []
+        if model is None and len(files) == 1 and files[0].is_dir():
+            files, model = [], files[0]
+        _check(files, model, last)
+        files = [find_checkpoint(file) for file in files]
+        _check_output(output, files)
+        averaged = _averaged(files, model, last, progress)
+        progress.clear()
+        for one, other in averaged.repeated:
+            print(f"warning: {one} and {other} have the same weights; both count", file=sys.stderr)
+        progress.show("writing", output)
+        save_checkpoint(averaged.checkpoint, output)
+    print_safely(f"{output}: the average of {', '.join(file.name for file in averaged.files)}")
+
+
+def _averaged(
+    files: Sequence[Path], model: Path | None, last: int | None, progress: CommandProgress
+) -> "Averaged":
     from nmt.run.checkpoint_averaging import average_files, average_run
 
-    files = files or []
-    if model is None and len(files) == 1 and files[0].is_dir():
-        files, model = [], files[0]
-    _check(files, model, last)
-    files = [find_checkpoint(file) for file in files]
-    _check_output(output, files)
+    collector.resume()
     if model is None:
-        averaged = average_files(files)
-    else:
-        averaged = average_run(model, _LAST if last is None else last)
-        if last is not None and len(averaged.files) < last:
-            raise UserError(
-                f"{model} has {len(averaged.files)} of {last} checkpoints: lower --last, or "
-                f"train with training.keep_last={last}"
-            )
-    for one, other in averaged.repeated:
-        print(f"warning: {one} and {other} have the same weights; both count", file=sys.stderr)
-    save_checkpoint(averaged.checkpoint, output)
-    print(f"{output}: the average of {', '.join(file.name for file in averaged.files)}")
+        return average_files(files, None, progress.stage("averaging", len(files), "checkpoints"))
+    wanted = _LAST if last is None else last
+    averaged = average_run(model, wanted, progress.stage("averaging", wanted, "checkpoints"))
+    if last is not None and len(averaged.files) < last:
+        raise UserError(
+            f"{model} has {len(averaged.files)} of {last} checkpoints: lower --last, or "
+            f"train with training.keep_last={last}"
+        )
+    return averaged
 
 
 def _check_output(output: Path, files: Sequence[Path]) -> None:

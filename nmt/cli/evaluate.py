@@ -1,13 +1,19 @@
 """`nmt evaluate`: translates a file and scores the translations."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmt.cli import collector
 from nmt.cli.common_options import BatchSize, BeamSize, Device, JsonOutput, LengthPenalty, Model
 from nmt.errors import UserError
+from nmt.reporting.command_progress import CommandProgress
+
+if TYPE_CHECKING:
+    from nmt.evaluation.metrics import Score
 
 Source = Annotated[Path, typer.Option(help="Sentences to translate, one per line; may be .gz.")]
 Reference = Annotated[Path, typer.Option(help="Reference translations, line by line; may be .gz.")]
@@ -18,6 +24,20 @@ BleuWords = Annotated[
         "zh, ja-mecab, ko-mecab, flores101, flores200 or none."
     ),
 ]
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The options of the command; None selects the run's setting."""
+
+    model: Path
+    source: Path
+    reference: Path
+    beam_size: int | None
+    length_penalty: float | None
+    batch_size: int | None
+    device: str
+    bleu_tokenizer: str
 
 
 def evaluate(
@@ -32,34 +52,14 @@ def evaluate(
     as_json: JsonOutput = False,
 ) -> None:
     """Translate a file and score it: BLEU, chrF and TER with their sacreBLEU signatures."""
-    from nmt.checkpoint import find_checkpoint, load_checkpoint
-    from nmt.config.bleu_words import BleuTokenizer
-    from nmt.data.text_files import read_pair
-    from nmt.decoding.translator import Translator
-    from nmt.evaluation import metrics
-
-    sources, references = read_pair(source, reference)
-    checkpoint = load_checkpoint(find_checkpoint(model))
-    if bleu_tokenizer not in list(BleuTokenizer):
-        raise UserError(
-            f"--bleu-tokenizer is {bleu_tokenizer}; choose from {', '.join(BleuTokenizer)}"
-        )
-    words = metrics.bleu_tokenizer(checkpoint.config.data.target_language, bleu_tokenizer)
-    translator = Translator.from_loaded_checkpoint(
-        checkpoint,
-        device=device,
-        beam_size=beam_size,
-        length_penalty=length_penalty,
-        batch_size=batch_size,
+    options = _Options(
+        model, source, reference, beam_size, length_penalty, batch_size, device, bleu_tokenizer
     )
-    translations = [translation.text for translation in translator.translate(sources)]
-    scores = {
-        "bleu": metrics.bleu(translations, references, words),
-        "chrf": metrics.chrf(translations, references),
-        "ter": metrics.ter(translations, references),
-    }
+    with CommandProgress() as progress:
+        progress.show("loading", model)
+        sentences, scores = _score(options, progress)
     if as_json:
-        result: dict[str, object] = {"sentences": len(sources)}
+        result: dict[str, object] = {"sentences": sentences}
         for name, score in scores.items():
             result |= {name: score.value, f"{name}_signature": score.signature}
         print(json.dumps(result))
@@ -67,3 +67,37 @@ def evaluate(
     labels = {"bleu": "BLEU", "chrf": "chrF2", "ter": "TER"}
     for name, score in scores.items():
         print(f"{labels[name]:<5} {score.value:6.2f}  {score.signature}")
+
+
+def _score(options: _Options, progress: CommandProgress) -> tuple[int, dict[str, "Score"]]:
+    """Return the number of sentences, and the scores of their translations by name."""
+    from nmt.checkpoint import find_checkpoint, load_checkpoint
+    from nmt.config.bleu_words import BleuTokenizer
+    from nmt.data.text_files import read_pair
+    from nmt.decoding.translator import Translator
+    from nmt.evaluation import metrics
+
+    sources, references = read_pair(options.source, options.reference)
+    checkpoint = load_checkpoint(find_checkpoint(options.model), mapped=True)
+    if options.bleu_tokenizer not in list(BleuTokenizer):
+        raise UserError(
+            f"--bleu-tokenizer is {options.bleu_tokenizer}; choose from {', '.join(BleuTokenizer)}"
+        )
+    language = checkpoint.config.data.target_language
+    words = metrics.bleu_tokenizer(language, options.bleu_tokenizer)
+    translator = Translator.from_loaded_checkpoint(
+        checkpoint,
+        device=options.device,
+        beam_size=options.beam_size,
+        length_penalty=options.length_penalty,
+        batch_size=options.batch_size,
+    )
+    collector.resume()
+    advance = progress.stage("translating", len(sources))
+    translations = [found.text for found in translator.translate(sources, advance=advance)]
+    progress.show("scoring")
+    return len(sources), {
+        "bleu": metrics.bleu(translations, references, words),
+        "chrf": metrics.chrf(translations, references),
+        "ter": metrics.ter(translations, references),
+    }

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import nmt
+from nmt.cli import collector
 from nmt.cli.align import align
 from nmt.cli.attention import attention
 from nmt.cli.average import average
@@ -78,6 +79,7 @@ data.command("check", short_help="Find problems in a corpus, with their remedies
 def main() -> None:
     """Run the command line; an error of the user is one line and exit status 2."""
     with exit_on_error(), standard_streams():
+        collector.pause()  # a command turns it on again when it has loaded what it needs
         sys.exit(_run_command(sys.argv[1:] or ["--help"]))
 
 

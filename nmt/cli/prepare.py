@@ -4,7 +4,10 @@ import sys
 
 import typer
 
+from nmt.cli import collector
+from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
+from nmt.reporting import start_line
 
 _HELP = """nmt prepare: check, filter and encode a corpus, so that nmt train can start immediately.
 
@@ -28,12 +31,16 @@ def prepare(context: typer.Context) -> None:
         return
     if flags := [argument for argument in arguments if argument.startswith("-")]:
         raise UserError(f"nmt prepare has no option {flags[0]}; see nmt prepare --help")
-    from nmt.reporting.console import Console
-    from nmt.reporting.progress_line import ProgressLine
-    from nmt.run.preparation import prepare_corpus
-    from nmt.sweeps.overrides import compose_config
+    with start_line.started("nmt prepare"):
+        from nmt.reporting.console import Console
+        from nmt.reporting.progress_line import ProgressLine
+        from nmt.run.preparation import prepare_corpus
+        from nmt.sweeps.overrides import compose_config
 
-    config = compose_config(arguments, {})
+        config = compose_config(arguments, {})
+        collector.resume()
+        start_line.show("reading", f"the corpus {config.data.name}")
+        start_line.end()
     with ProgressLine(sys.stderr) as line:
         corpus = prepare_corpus(config, Console(line), lambda: False)
-    print(corpus.folder)
+    print_safely(str(corpus.folder))

@@ -1,6 +1,7 @@
 """Text on standard output: UTF-8, whatever the locale, and harmless on a terminal."""
 
 import io
+import sys
 from typing import TextIO
 
 from nmt.printable import printable
@@ -19,3 +20,8 @@ def safe_line(line: str, stream: TextIO) -> str:
     Text of a model or a corpus may contain ESC and BEL, which a terminal would obey. A tab stays.
     """
     return printable(line, keep_breaks=True) if stream.isatty() else line
+
+
+def print_safely(line: str) -> None:
+    """Print a line that contains the name of a file; see `safe_line`."""
+    print(safe_line(line, sys.stdout))

@@ -1,23 +1,40 @@
 """`nmt train`: trains, tests and reports; its options are Hydra's."""
 
+import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from nmt.cli import collector
+from nmt.cli.text_streams import print_safely
 from nmt.process_exit import exit_together, is_printing_process, join_processes
+from nmt.reporting import start_line
 
 if TYPE_CHECKING:
     from nmt.config.schema import Config
     from nmt.pipeline import Outcome
 
 
+_ANSWERS = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i"}
+"""Flags that print an answer instead of training."""
+
+
 def train(context: typer.Context) -> None:
     """Train a model, test it and report the scores; see nmt train --help."""
-    from nmt.sweeps.train_application import run_application
+    with ExitStack() as stack:
+        if not _ANSWERS & {argument.partition("=")[0] for argument in context.args}:
+            stack.enter_context(start_line.started("nmt train"))
+        if {"--help", "-h"} & set(context.args):
+            from nmt.sweeps.train_help import print_help
 
-    with exit_together():
+            print_help(context.args)
+            return
+        from nmt.sweeps.train_application import run_application
+
+        stack.enter_context(exit_together())
         join_processes()
         run_application(context.args, train_config)
 
@@ -28,9 +45,14 @@ def train_config(config: "Config", config_yaml: str) -> "Outcome":
     Raises:
         UserError: The configuration, the corpus or the run folder is at fault.
     """
-    from nmt import pipeline  # imported late because it loads torch
     from nmt.cli.stop_signals import collect_stop_signals
 
+    if "torch" not in sys.modules:
+        start_line.show("loading", "PyTorch")
+    from nmt import pipeline  # imported late because it loads torch
+
+    collector.resume()
+    start_line.end()
     with collect_stop_signals() as received:
         outcome = pipeline.train(config, config_yaml, lambda: bool(received))
     if outcome.summary is not None and is_printing_process():
@@ -42,10 +64,12 @@ def train_config(config: "Config", config_yaml: str) -> "Outcome":
 
 def _print_scores(path: Path, summary: Mapping[str, Any], *, already_finished: bool) -> None:
     if already_finished:
-        print(f"{path} is finished; nothing was changed. For another run, choose another run.dir.")
+        print_safely(
+            f"{path} is finished; nothing was changed. For another run, choose another run.dir."
+        )
     split = "test" if "test" in summary else "valid"
     scores = summary[split]
     print(f"{split} BLEU {scores['bleu']:.2f}  {scores['signature']}")
     print(f"{split} chrF {scores['chrf']:.2f}  {scores['chrf_signature']}")
-    print(f"run folder {path}")
-    print(f'translate with: nmt translate --model {path} "..."')
+    print_safely(f"run folder {path}")
+    print_safely(f'translate with: nmt translate --model {path} "..."')

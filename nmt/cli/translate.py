@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmt.cli import collector
 from nmt.cli.common_options import (
     BatchSize,
     BeamSize,
@@ -15,6 +16,7 @@ from nmt.cli.common_options import (
 )
 from nmt.cli.line_choices import LineErrors, LongLines
 from nmt.cli.translate_options import SearchOptions, TextOptions
+from nmt.reporting.command_progress import CommandProgress
 
 if TYPE_CHECKING:
     from nmt.checkpoint import Checkpoint
@@ -126,19 +128,23 @@ def translate(
     search = SearchOptions(beam_size, n_best, sample, temperature, top_k, top_p, seed)
     text.check()
     search.check()
-    from nmt.checkpoint import find_checkpoint, load_checkpoint
-    from nmt.cli.translate_text import translate_text
-    from nmt.decoding.translator import Translator
+    with CommandProgress() as progress:
+        progress.show("loading", model)
+        from nmt.checkpoint import find_checkpoint, load_checkpoint
+        from nmt.cli.translate_text import translate_text
+        from nmt.decoding.translator import Translator
 
-    def load() -> "tuple[Checkpoint, Translator]":
-        checkpoint = load_checkpoint(find_checkpoint(model))
-        return checkpoint, Translator.from_loaded_checkpoint(
-            checkpoint,
-            device=device,
-            beam_size=beam_size,
-            length_penalty=length_penalty,
-            batch_size=batch_size,
-            precision="float32" if sample and precision == "auto" else precision,
-        )
+        def load() -> "tuple[Checkpoint, Translator]":
+            checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
+            translator = Translator.from_loaded_checkpoint(
+                checkpoint,
+                device=device,
+                beam_size=beam_size,
+                length_penalty=length_penalty,
+                batch_size=batch_size,
+                precision="float32" if sample and precision == "auto" else precision,
+            )
+            collector.resume()
+            return checkpoint, translator
 
-    translate_text(text, search, load)
+        translate_text(text, search, load, progress)

@@ -5,8 +5,8 @@ import json
 
 from nmt.config.data import DataConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
+from nmt.data.content_hash import content_hash
 from nmt.data.corpus import Corpus
-from nmt.data.encoded import content_hash
 from nmt.data.sources.fingerprint import fingerprint_files
 from nmt.user_path import user_path
 

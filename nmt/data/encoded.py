@@ -1,18 +1,19 @@
 """Piece ids of a corpus in two flat arrays per side, memory-mapped if they are in the cache."""
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nmt.data.array_file import RaggedWriter, open_array
-from nmt.data.corpus import ParallelText
 from nmt.data.piece_links import PieceLinks
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
+
+if TYPE_CHECKING:  # it loads the readers of all formats
+    from nmt.data.corpus import ParallelText
 
 Ids = npt.NDArray[np.uint16] | npt.NDArray[np.int32]
 
@@ -124,26 +125,13 @@ class EncodedCorpus:
 
     @classmethod
     def encode(
-        cls, tokenizers: TokenizerPair, text: ParallelText, threads: int = 1
+        cls, tokenizers: TokenizerPair, text: "ParallelText", threads: int = 1
     ) -> "EncodedCorpus":
         """Encode both sides of every pair."""
         return cls(
             PieceSequences.encode(tokenizers.source, text.source, threads),
             PieceSequences.encode(tokenizers.target, text.target, threads),
         )
-
-
-def content_hash(parts: Iterable[str]) -> str:
-    """Return a 32-digit hash of a list of texts.
-
-    Each text is prefixed by its length, so lists that only join to the same text differ.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        encoded = part.encode()
-        digest.update(len(encoded).to_bytes(8, "little"))
-        digest.update(encoded)
-    return digest.hexdigest()
 
 
 def _offsets(lengths: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

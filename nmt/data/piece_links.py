@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nmt.data.array_file import RaggedWriter, open_array
-from nmt.data.corpus import ParallelText
 from nmt.data.word_links import Links
 from nmt.text.tokenizer import TokenizerPair
+
+if TYPE_CHECKING:  # it loads the readers of all formats
+    from nmt.data.corpus import ParallelText
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class PieceLinks:
         return self.links[self.offsets[index] : self.offsets[index + 1]]
 
     @classmethod
-    def of_text(cls, tokenizers: TokenizerPair, text: ParallelText) -> "PieceLinks":
+    def of_text(cls, tokenizers: TokenizerPair, text: "ParallelText") -> "PieceLinks":
         """Project the sure word links of a text onto the pieces of its words."""
         assert text.alignment is not None
         pairs = zip(text.source, text.target, text.alignment, strict=True)

@@ -5,9 +5,12 @@ from itertools import zip_longest
 from pathlib import Path
 
 from nmt.data.sources import fault_messages
+from nmt.data.sources.compression import COMPRESSED
 from nmt.data.sources.pair_source import refuse
 from nmt.data.sources.text_lines import has_text, numbered_lines
 from nmt.errors import UserError
+
+_BLOCK = 1 << 20  # bytes
 
 
 def read_lines(path: Path) -> list[str]:
@@ -29,6 +32,24 @@ def stream_lines(path: Path) -> Iterator[str]:
     """
     for _, line in numbered_lines(path, refuse):
         yield line.removesuffix("\r")
+
+
+def count_lines(path: Path) -> int | None:
+    """Return the number of lines of a plain file; None: it is compressed, or can be read once only.
+
+    A gigabyte takes about a second.
+    """
+    if not path.is_file() or path.suffix.lower() in COMPRESSED:
+        return None
+    lines, last = 0, b""
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                lines += block.count(b"\n")
+                last = block[-1:]
+    except OSError:
+        return None  # reading the lines reports it
+    return lines + (last not in (b"", b"\n"))
 
 
 def stream_aligned(*paths: Path) -> Iterator[tuple[str, ...]]:

@@ -1,8 +1,11 @@
 """Which sentences are translated together. Sentences of similar length share a batch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from nmt.config.schema import DEFAULT_BATCH_SIZE, DecodingConfig
+
+Advance = Callable[[int, float], None]
+"""Called after each batch with the number of sentences so far and the share of the work."""
 
 AUTOMATIC_TOKENS = 40_960
 """On a GPU, source pieces of a batch, pads included, times the hypotheses of each sentence: a few
@@ -39,3 +42,20 @@ def search_batches(lengths: Sequence[int], size: int, tokens: int | None) -> Ite
             size -= size % SIZE_MULTIPLE if size > SIZE_MULTIPLE else 0
         yield order[start : start + size]
         start += size
+
+
+class WorkDone:
+    """Counts the sentences and pieces of finished batches; a long sentence is more work."""
+
+    def __init__(self, lengths: Sequence[int], advance: Advance) -> None:
+        """Count batches of sentences of these lengths; a sentence of length 1 is blank."""
+        self._lengths = lengths
+        self._advance = advance
+        self._sentences = sum(length <= 1 for length in lengths)
+        self._pieces, self._all = 0, max(1, sum(length for length in lengths if length > 1))
+
+    def add(self, positions: Sequence[int]) -> None:
+        """Add a finished batch, given by the positions of its sentences."""
+        self._sentences += len(positions)
+        self._pieces += sum(self._lengths[i] for i in positions)
+        self._advance(self._sentences, self._pieces / self._all)

@@ -15,7 +15,7 @@ from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nmt.config.schema import DecodingConfig
 from nmt.config.setting import declared
 from nmt.data.batch import source_batch
-from nmt.decoding.batches import batch_tokens, search_batches
+from nmt.decoding.batches import Advance, WorkDone, batch_tokens, search_batches
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.repeated_step import CudaGraphs
 from nmt.decoding.sampling import Sampling, sample
@@ -107,7 +107,7 @@ class Translator:
             UserError: There is no such model, or a setting is out of range.
         """
         return cls.from_loaded_checkpoint(
-            load_checkpoint(find_checkpoint(path)),
+            load_checkpoint(find_checkpoint(path), mapped=True),
             device=device,
             beam_size=beam_size,
             length_penalty=length_penalty,
@@ -137,7 +137,7 @@ class Translator:
         place = runtime.pick_device(device)
         runtime.set_exact_recurrence()
         dtype = runtime.pick_search_precision(precision, place)
-        model = checkpoint.build_model().to(place).eval()
+        model = checkpoint.trained_model().to(place)
         layer = checkpoint.config.logging.heatmap_layer
         translator = cls(model, checkpoint.tokenizers, decoding, dtype, layer)
         translator.by_sentences = batch_size is not None
@@ -150,6 +150,7 @@ class Translator:
         need_weights: bool = False,
         sampling: Sampling | None = None,
         numbers: Sequence[int] | None = None,
+        advance: Advance = lambda done, share: None,
     ) -> list[Translation]:
         """Translate sentences. Sentences of similar length share a batch.
 
@@ -159,17 +160,21 @@ class Translator:
             sampling: How to sample translations; None searches for the best ones.
             numbers: A number of each sentence, on which its samples depend, from 0; None: its
                 position.
+            advance: Called after each batch with the number of sentences translated so far, and
+                their share of the work.
         """
         encoded = self.tokenizers.source.encode_all(sentences)
         hypotheses: list[list[Hypothesis]] = [[] for _ in sentences]
         tokens = self._batch_tokens(sampling, need_weights=need_weights)
         lengths = [len(ids) + 1 for ids in encoded]
+        work = WorkDone(lengths, advance)
         for positions in search_batches(lengths, self.decoding.batch_size, tokens):
             sources = [encoded[i] for i in positions]
             mine = positions if numbers is None else [numbers[i] for i in positions]
             found = self._decode(sources, mine, sampling, need_weights=need_weights)
             for i, result in zip(positions, found, strict=True):
                 hypotheses[i] = result
+            work.add(positions)
         if self._graphs is not None:
             self._graphs.forget()
         return [

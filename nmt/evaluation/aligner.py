@@ -4,6 +4,7 @@ Legend: B batch, L layers, H heads, T target, S source length.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -23,6 +24,17 @@ _CHUNK_BATCHES = 16  # batches of pairs read ahead, so that pairs of similar len
 _BATCH_TOKENS = 4096  # limits the memory of the weights of long sentences
 
 Result = TypeVar("Result")
+
+Advance = Callable[[int], None]
+"""Called with the number of pairs so far."""
+
+
+def _add(advance: Advance, before: int, done: int) -> None:
+    advance(before + done)
+
+
+def _silent(done: int) -> None:
+    """Show nothing."""
 
 
 class Aligner:
@@ -51,30 +63,40 @@ class Aligner:
         self._batch_size = batch_size
         self.layers, self.heads = self.teacher_forced_weights([[]], [[]])[0].shape[:2]
 
-    def attention_maps(self, pairs: Iterable[tuple[str, str]]) -> Iterator[AttentionMap]:
+    def attention_maps(
+        self, pairs: Iterable[tuple[str, str]], advance: Advance = _silent
+    ) -> Iterator[AttentionMap]:
         """Yield the attention map of each (source, target) pair, with the pieces as its labels.
 
         Words are numbered as spaces separate them.
         """
-        return self.apply(pairs, lambda attention: attention)
+        return self.apply(pairs, lambda attention: attention, advance)
 
     def links(
-        self, pairs: Iterable[tuple[str, str]], extractor: AlignmentExtractor
+        self,
+        pairs: Iterable[tuple[str, str]],
+        extractor: AlignmentExtractor,
+        advance: Advance = _silent,
     ) -> Iterator[frozenset[Link]]:
         """Yield the word links of each pair. A pair with a blank side has none."""
-        return self.apply(pairs, extractor.links)
+        return self.apply(pairs, extractor.links, advance)
 
     def apply(
-        self, pairs: Iterable[tuple[str, str]], function: Callable[[AttentionMap], Result]
+        self,
+        pairs: Iterable[tuple[str, str]],
+        function: Callable[[AttentionMap], Result],
+        advance: Advance = _silent,
     ) -> Iterator[Result]:
         """Yield the function's result for the attention map of each pair, in order.
 
         Pairs are consumed in chunks, and each map is dropped after the call, so memory use does not
-        depend on the number of pairs.
+        depend on the number of pairs. `advance` is called after each batch with the number of pairs
+        so far.
         """
-        stream = iter(pairs)
+        stream, done = iter(pairs), 0
         while chunk := list(islice(stream, _CHUNK_BATCHES * self._batch_size)):
-            yield from self._apply_to_chunk(chunk, function)
+            yield from self._apply_to_chunk(chunk, function, partial(_add, advance, done))
+            done += len(chunk)
 
     def teacher_forced_weights(
         self, sources: Sequence[list[int]], targets: Sequence[list[int]]
@@ -95,7 +117,10 @@ class Aligner:
         ]
 
     def _apply_to_chunk(
-        self, pairs: Sequence[tuple[str, str]], function: Callable[[AttentionMap], Result]
+        self,
+        pairs: Sequence[tuple[str, str]],
+        function: Callable[[AttentionMap], Result],
+        advance: Advance,
     ) -> list[Result]:
         sources = [self._tokenizers.source.encode_words(source) for source, _ in pairs]
         targets = [self._tokenizers.target.encode_words(target) for _, target in pairs]
@@ -105,6 +130,7 @@ class Aligner:
             for i, weights in zip(rows, self.teacher_forced_weights(*batch), strict=True):
                 attention = piece_map(weights, self._tokenizers, sources[i], targets[i])
                 results[i] = function(attention)
+            advance(len(results))
         return [results[i] for i in range(len(pairs))]
 
     def _batches(

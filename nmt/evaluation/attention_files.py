@@ -1,7 +1,8 @@
 """Writes views of attention to files; the suffix of a path selects the format."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from nmt.durable_file import atomic_write
@@ -50,6 +51,7 @@ def write_outputs(
     extractor: AlignmentExtractor,
     *,
     grid: bool,
+    advance: Callable[[int], None] = lambda done: None,
 ) -> None:
     """Write every file.
 
@@ -59,23 +61,33 @@ def write_outputs(
         links: The word links of each sentence, for ``.align`` files.
         extractor: The layer and head that pictures show.
         grid: Whether pictures show all layers and heads.
+        advance: Called after each file with the number of files so far.
 
     Raises:
         UserError: A file cannot be written.
     """
+    done = count(1)
     for path in paths:
         with written_file(f"--output {path}", path):
-            _write(path, views, links, extractor, grid=grid)
+            for _ in _written(path, views, links, extractor, grid=grid):
+                advance(next(done))
 
 
-def _write(
+def count_files(paths: Sequence[Path], sentences: int, *, grid: bool) -> int:
+    """Return how many files `write_outputs` writes for this many sentences."""
+    many = [path for path in paths if path.suffix.lower() in _PICTURES and not grid]
+    return len(paths) + len(many) * (sentences - 1)
+
+
+def _written(
     path: Path,
     views: Sequence[AttentionView],
     links: Sequence[str],
     extractor: AlignmentExtractor,
     *,
     grid: bool,
-) -> None:
+) -> Iterator[None]:
+    """Write the files of one path, and yield after each."""
     match path.suffix.lower():
         case ".html":
             from nmt.reporting.pages.attention_page import save_attention_page
@@ -95,6 +107,9 @@ def _write(
             for number, view in enumerate(views, start=1):
                 name = path.name if len(views) == 1 else f"{path.stem}-{number}{path.suffix}"
                 _draw(view, extractor, path.with_name(name))
+                yield
+            return
+    yield
 
 
 def _draw(view: AttentionView, extractor: AlignmentExtractor, path: Path) -> None:

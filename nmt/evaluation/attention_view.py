@@ -1,8 +1,9 @@
 """Views of attention: the map of one sentence pair with the text and title to show with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from nmt.decoding.batches import Advance
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.aligner import Aligner
@@ -64,14 +65,18 @@ class AttentionView:
 
 
 def hypothesis_views(
-    translator: Translator, sources: Sequence[str], rank: int
+    translator: Translator,
+    sources: Sequence[str],
+    rank: int,
+    advance: Advance = lambda done, share: None,
 ) -> list[AttentionView]:
     """Translate sentences and view the attention of one hypothesis of each.
 
     Args:
         translator: Translates.
         sources: The sentences.
-        rank: Which hypothesis of the beam to view; the best is 0.
+        rank: Which hypothesis of the beam to view, of those with different texts; the best is 0.
+        advance: Called after each batch; see `Translator.translate`.
 
     Raises:
         UserError: The beam has too few hypotheses, or a sentence is empty once normalized.
@@ -80,30 +85,44 @@ def hypothesis_views(
     if rank >= beam_size:
         raise UserError(f"--rank {rank + 1} exceeds the beam size: add --beam-size {rank + 1}")
     views = []
-    for translation in translator.translate(sources, need_weights=True):
+    for translation in translator.translate(sources, need_weights=True, advance=advance):
         if not translation.hypotheses:
             raise UserError(
                 f"{translation.source!r} is empty after normalization, so there is no attention "
                 "to show"
             )
-        if rank >= len(translation.hypotheses):
+        different = _first_places(translation.texts)
+        if rank >= len(different):
             raise UserError(
-                f"there are {len(translation.hypotheses)} translations of {translation.source!r}, "
-                f"so none has rank {rank + 1}"
+                f"the beam has {len(different)} different translations of {translation.source!r}, "
+                f"so none has rank {rank + 1}: raise --beam-size"
             )
-        log_prob = translation.hypotheses[rank].log_prob
+        place = different[rank]
+        log_prob = translation.hypotheses[place].log_prob
         title = f"translation {rank + 1} of a beam of {beam_size}, log-probability {log_prob:.2f}"
-        attention = hypothesis_map(translation, translator.tokenizers, rank)
-        views.append(AttentionView(attention, translation.source, translation.texts[rank], title))
+        attention = hypothesis_map(translation, translator.tokenizers, place)
+        views.append(AttentionView(attention, translation.source, translation.texts[place], title))
     return views
 
 
+def _first_places(texts: Sequence[str]) -> list[int]:
+    """Return where each different text occurs first, as in the N-best lists of `nmt translate`."""
+    return [place for place, text in enumerate(texts) if text not in texts[:place]]
+
+
 def forced_views(
-    aligner: Aligner, sources: Sequence[str], references: Sequence[str]
+    aligner: Aligner,
+    sources: Sequence[str],
+    references: Sequence[str],
+    advance: Callable[[int], None] = lambda done: None,
 ) -> list[AttentionView]:
-    """Force the model to produce reference translations and view its attention."""
+    """Force the model to produce reference translations and view its attention.
+
+    `advance` is called after each batch with the number of sentences so far.
+    """
     pairs = list(zip(sources, references, strict=True))
+    maps = aligner.attention_maps(pairs, advance)
     return [
         AttentionView(attention, source, target, "forced onto the reference")
-        for attention, (source, target) in zip(aligner.attention_maps(pairs), pairs, strict=True)
+        for attention, (source, target) in zip(maps, pairs, strict=True)
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from nmt.data.text_files import stream_aligned
 from nmt.data.word_links import FirstWordCheck, Links, check_links, parse_links
 from nmt.errors import UserError
-from nmt.evaluation.aligner import Aligner
+from nmt.evaluation.aligner import Advance, Aligner
 from nmt.evaluation.alignment_error import AlignmentScore
 from nmt.evaluation.alignment_extractor import AlignmentExtractor, links_by_extractor
 from nmt.text.tokenizer import split_words
@@ -23,6 +23,7 @@ def score_extractors(
     gold: Path,
     *,
     flip_gold: bool,
+    advance: Advance = lambda done: None,
 ) -> list[ScoredExtractor]:
     """Score several ways to extract links from a model's attention, in one pass over a text.
 
@@ -33,6 +34,7 @@ def score_extractors(
         target: Their translations, line by line.
         gold: Gold links, line by line.
         flip_gold: Whether the gold links name the target word first.
+        advance: Called after each batch with the number of pairs so far.
 
     Returns:
         The extractors with their scores, the lowest error rate first; ties keep their order.
@@ -53,7 +55,7 @@ def score_extractors(
 
     scores = [AlignmentScore()] * len(extractors)
     for found in aligner.apply(
-        pairs(), lambda attention: links_by_extractor(extractors, attention)
+        pairs(), lambda attention: links_by_extractor(extractors, attention), advance
     ):
         links = pending.popleft()
         scores = [score.with_pair(one, links) for score, one in zip(scores, found, strict=True)]

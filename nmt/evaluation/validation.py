@@ -1,7 +1,7 @@
 """Validation: the teacher-forced loss, scores of beam search, sample translations and heatmaps."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,7 @@ from nmt.data.batch import collate_pairs
 from nmt.data.corpus import ParallelText
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.length_batches import batches_by_length
+from nmt.decoding.batches import Advance
 from nmt.decoding.translator import Translation, Translator
 from nmt.evaluation import metrics
 from nmt.evaluation.attention_heatmap import translation_heatmap
@@ -24,6 +25,14 @@ from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.text.special_tokens import PAD
 
 _BATCH_TOKENS = 4096
+
+Stage = Callable[[str, int], Advance]
+"""Begins a stage, given its name and its number of sentences."""
+
+
+def silent_stage(name: str, total: int) -> Advance:
+    """Begin a stage whose progress is not shown."""
+    return lambda done, share: None
 
 
 @dataclass(frozen=True)
@@ -123,15 +132,19 @@ def evaluate_model(
     encoded: EncodedCorpus,
     logging: LoggingConfig,
     bleu_tokenizer: str = "13a",
+    stage: Stage = silent_stage,
 ) -> ValidationReport:
     """Score a model on a split by teacher forcing and by beam search; BLEU by this tokenizer.
 
-    The model is left in evaluation mode.
+    The model is left in evaluation mode. `stage` shows the progress of the search.
     """
     translator.model.eval()
     forced = teacher_forced_report(translator, encoded, text)
     translations = processes.share_out(
-        text.source, lambda part: [t.text for t in translator.translate(part)]
+        text.source,
+        lambda part: [
+            t.text for t in translator.translate(part, advance=stage("validating", len(part)))
+        ],
     )
     sampled = _evenly_spaced(text, logging.samples)
     shown = translator.translate([text.source[i] for i in sampled], need_weights=True)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.random import SFC64
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
@@ -69,7 +68,7 @@ class DiscreteRate:
         # numpy draws words faster; torch's generator provides the seed, so seeding torch suffices
         seed = int(torch.randint(_NUM_SEEDS, (), device="cpu"))  # not torch's default device
         size = 1 if self.levels == _BYTE else 2
-        words = np.asarray(SFC64(seed).random_raw((size * values.numel() + 7) // 8))
+        words = np.asarray(np.random.SFC64(seed).random_raw((size * values.numel() + 7) // 8))
         if size == 1:
             noise = torch.from_numpy(words.view(np.uint8))[: values.numel()]
             return noise.view(values.shape).ge_(self.threshold)

@@ -23,12 +23,22 @@ from nmt.model.transformer import TransformerDecoder, TransformerEncoder
 from nmt.model.update_first import UpdateFirstDecoder
 
 
-def build_model(config: ModelConfig, source_size: int, target_size: int) -> TranslationModel:
-    """Build a newly initialised model for vocabularies of these sizes."""
+def build_model(
+    config: ModelConfig, source_size: int, target_size: int, *, initialise: bool = True
+) -> TranslationModel:
+    """Build a model for vocabularies of these sizes.
+
+    Args:
+        config: Settings that have been checked.
+        source_size: Pieces of the source vocabulary.
+        target_size: Pieces of the target vocabulary.
+        initialise: Whether to initialise the weights as for training.
+    """
     encoder = _encoder(config, source_size)
     decoder = _decoder(config, target_size, encoder.output_size)
     model = TranslationModel(encoder, decoder, target_size)
-    _initialise(model, Initialization(config.initialization))
+    if initialise:
+        _initialise(model, Initialization(config.initialization))
     if config.tying != Tying.NONE:
         model.output.weight = decoder.embedding.weight
     if config.tying == Tying.THREE_WAY:

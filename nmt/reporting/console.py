@@ -3,6 +3,7 @@
 import logging
 import time
 
+from nmt.reporting.command_progress import Advance
 from nmt.reporting.progress_line import ProgressLine, StageStatus
 
 _STAGE_DELAY = 2.0  # seconds before a stage shows progress; most stages are shorter
@@ -42,3 +43,18 @@ class Console:
             self._stage, self._began = stage, now
         if now - self._began >= _STAGE_DELAY:
             self.line.update(StageStatus(stage, done, total, now - self._began))
+
+    def stage(self, name: str, total: int, unit: str = "sentences") -> Advance:
+        """Begin a stage of a run, e.g. "validating"; return the function that shows its progress.
+
+        Only a terminal shows it, once the stage has run for more than two seconds. The next message
+        ends it.
+        """
+        began = time.monotonic()
+
+        def advance(done: int, share: float | None = None) -> None:
+            seconds = time.monotonic() - began
+            if self.line.live and seconds >= _STAGE_DELAY:
+                self.line.update(StageStatus(name, done, total, seconds, unit, share))
+
+        return advance

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from nmt.printable import printable
+from nmt.reporting.text_width import cut, cut_start, text_width
 
 LINE_WIDTH = 80
 REDRAW_SECONDS = 0.1
@@ -69,35 +70,69 @@ def format_status(status: TrainingStatus, width: int = LINE_WIDTH) -> str:
 
 @dataclass(frozen=True)
 class StageStatus:
-    """The progress of a stage before training.
+    """The progress of a stage, such as the preparation of a corpus or a validation.
 
     Args:
         stage: its name, e.g. "encoding".
         done: number of pairs so far.
         total: number of all pairs, None if unknown.
         seconds: time spent on the stage so far.
+        unit: what is counted.
+        share: share of the work that is done, from 0 to 1, if items differ in their cost; None:
+            `done` of `total`.
     """
 
     stage: str
     done: int
     total: int | None
     seconds: float
+    unit: str = "pairs"
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class TextStatus:
+    """What a command does now, e.g. "loading", and with which file; "" if there is none."""
+
+    verb: str
+    name: str = ""
+
+
+Status = TrainingStatus | StageStatus | TextStatus
 
 
 def format_stage(status: StageStatus, width: int = LINE_WIDTH) -> str:
-    """Format a stage as a line of at most `width` characters, with a bar if `total` is known."""
+    """Format a stage as a line of at most `width` columns, with a bar if `total` is known.
+
+    If the line is too long, parts are removed in this order: bar, speed, counts, time left.
+    """
     speed = status.done / max(status.seconds, 1e-9)
-    rate = f"{_short(speed)} pairs/s"
-    if not status.total:
-        return f"{status.stage:<9}{status.done:>13,} pairs  {rate}"[:width]
-    share = min(1.0, status.done / status.total)
-    left = format_duration((status.total - status.done) / speed) if speed else "?"
-    bar = "#" * int(share * _BAR)
-    text = (
-        f"{status.stage:<9}[{bar:<{_BAR}}] {share:>4.0%}  "
-        f"{status.done:,}/{status.total:,}  {rate}  ETA {left}"
-    )
-    return text[:width]
+    rate = f"{_short(speed)} {status.unit}/s" if status.done else ""
+    stage = f"{status.stage:<9}"
+    if not status.total and status.share is None:
+        return cut(f"{stage}{status.done:>13,} {status.unit}  {rate}".rstrip(), width)
+    share = status.done / status.total if status.share is None and status.total else status.share
+    share = min(1.0, max(0.0, share or 0.0))
+    left = format_duration(status.seconds * (1 - share) / share) if share else "?"
+    parts = {
+        "bar": f"[{'#' * int(share * _BAR):<{_BAR}}]",
+        "share": f"{share:>4.0%}",
+        "counts": f" {status.done:,}{f'/{status.total:,}' if status.total else ''}",
+        "speed": f" {rate}",
+        "left": f" ETA {left}",
+    }
+    for name in ("", "bar", "speed", "counts", "left"):
+        parts.pop(name, None)
+        line = " ".join([stage, *(part for part in parts.values() if part.strip())])
+        if text_width(line) <= width:
+            break
+    return cut(line, width)
+
+
+def format_text(status: TextStatus, width: int = LINE_WIDTH) -> str:
+    """Format what a command does in at most `width` columns; a long path loses its beginning."""
+    name = cut_start(printable(status.name), width - len(status.verb) - len("  ..."))
+    return cut(f"{status.verb} {name} ..." if name else f"{status.verb} ...", width)
 
 
 def format_duration(seconds: float) -> str:
@@ -138,10 +173,17 @@ class ProgressLine:
         self._interval = REDRAW_SECONDS if self._live else every_seconds
         self._clock = clock
         self._shown_at: float | None = None
-        self._pending: TrainingStatus | StageStatus | None = None  # not shown yet
+        self._pending: Status | None = None  # not shown yet
         self._line = ""  # what the terminal shows now
+        self._shown: Status | None = None
+        self._stays: Status | None = None  # what it shows again after the message of a stage
 
-    def update(self, status: TrainingStatus | StageStatus) -> None:
+    @property
+    def live(self) -> bool:
+        """Whether one line is rewritten in place."""
+        return self._live
+
+    def update(self, status: Status) -> None:
         """Show `status` now, or later if the line was updated a moment ago."""
         self._pending = status
         now = self._clock()
@@ -154,13 +196,23 @@ class ProgressLine:
         In a pipe, a message about an update therefore always follows the status of that update.
         """
         text = printable(text, keep_breaks=True)
-        if not self._live:
+        if self._live:
+            self._end_stage()
+        else:
             self._show()
         if self._line:
             self._stream.write(f"\r{CLEAR_TO_END}{text}\n{self._line}")
         else:
             self._stream.write(f"{text}\n")
         self._stream.flush()
+
+    def clear(self) -> None:
+        """Erase the live line, so that other text can be written; a pipe keeps its lines."""
+        self._pending = self._shown_at = None
+        if self._line:
+            self._stream.write(f"\r{CLEAR_TO_END}")
+            self._line = ""
+            self._stream.flush()
 
     def close(self) -> None:
         """Show the last status if it was not shown yet, and move the cursor to a new line."""
@@ -170,13 +222,29 @@ class ProgressLine:
             self._line = ""
         self._stream.flush()
 
+    def _end_stage(self) -> None:
+        """Replace the status of a stage by that of training, if there was one."""
+        if isinstance(self._pending, StageStatus):
+            self._pending = None
+        if isinstance(self._shown, StageStatus):
+            self._shown = self._stays
+            self._line = "" if self._stays is None else self._fitted(self._stays)
+            if not self._line:
+                self._stream.write(f"\r{CLEAR_TO_END}")
+
+    def _fitted(self, status: Status) -> str:
+        # Leave the last column empty, because some terminals wrap as soon as it is filled.
+        return _format(status, min(LINE_WIDTH, _columns(self._stream) - 1))
+
     def _show(self) -> None:
         if self._pending is None:
             return
+        self._shown = self._pending
+        if isinstance(self._pending, TrainingStatus):
+            self._stays = self._pending
         self._shown_at = self._clock()
         if self._live:
-            # Leave the last column empty, because some terminals wrap as soon as it is filled.
-            self._line = _format(self._pending, min(LINE_WIDTH, _columns(self._stream) - 1))
+            self._line = self._fitted(self._pending)
             self._stream.write(f"\r{self._line}{CLEAR_TO_END}")
         else:
             self._stream.write(f"{_format(self._pending)}\n")
@@ -195,10 +263,12 @@ class ProgressLine:
         self.close()
 
 
-def _format(status: TrainingStatus | StageStatus, width: int = LINE_WIDTH) -> str:
-    """Format a status of training or of a stage."""
+def _format(status: Status, width: int = LINE_WIDTH) -> str:
+    """Format a status of training, of a stage or of a command."""
     if isinstance(status, StageStatus):
         return printable(format_stage(status, width))
+    if isinstance(status, TextStatus):
+        return printable(format_text(status, width))
     return format_status(status, width)
 
 

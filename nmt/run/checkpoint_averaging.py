@@ -1,7 +1,7 @@
 """Checkpoint averaging (Vaswani et al. 2017, section 6.1): files in, one checkpoint out."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from nmt.run.same_text import differing_tokenizer
 from nmt.training.checkpoint_mean import CheckpointMean
 from nmt.training.kept_checkpoints import resumable
 from nmt.training.warm_start import model_differences
+
+Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Averaged:
     repeated: list[tuple[Path, Path]]
 
 
-def average_run(run: Path, last: int) -> Averaged:
+def average_run(run: Path, last: int, advance: Advance = lambda done: None) -> Averaged:
     """Average the last checkpoints of a run folder: last.pt and the newest update-N.pt.
 
     Two files of the same update count once.
@@ -42,6 +44,7 @@ def average_run(run: Path, last: int) -> Averaged:
     Args:
         run: The folder.
         last: How many checkpoints; all, if there are fewer.
+        advance: Called after each file with the number of files read so far.
 
     Raises:
         UserError: There are none, or they do not belong together.
@@ -49,16 +52,19 @@ def average_run(run: Path, last: int) -> Averaged:
     files = resumable(run / "checkpoints")
     if not files:
         raise UserError(f"{run} has no checkpoints/last.pt or update-N.pt; is it a run folder?")
-    return average_files(files, last)
+    return average_files(files, last, advance)
 
 
-def average_files(files: Sequence[Path], most: int | None = None) -> Averaged:
+def average_files(
+    files: Sequence[Path], most: int | None = None, advance: Advance = lambda done: None
+) -> Averaged:
     """Average checkpoint files, with one in memory at a time.
 
     Args:
         files: At least one; the settings of the first are kept.
         most: Stop after this many files of different updates. None: use all files, whatever their
             updates.
+        advance: Called after each file with the number of files read so far.
 
     Raises:
         UserError: A file cannot be read, is given twice, or has another model or tokenizer than the
@@ -71,7 +77,8 @@ def average_files(files: Sequence[Path], most: int | None = None) -> Averaged:
     updates: list[int] = []
     digests: dict[bytes, Path] = {}
     repeated: list[tuple[Path, Path]] = []
-    for file in files:
+    for number, file in enumerate(files):
+        advance(number)
         checkpoint = load_checkpoint(file) if used else first
         if most is not None and (len(used) == most or checkpoint.update in updates):
             continue

@@ -1,7 +1,6 @@
 """The final test: scores of the best model on validation and test text, and its alignments."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -18,6 +17,7 @@ from nmt.evaluation.aligner import Aligner
 from nmt.evaluation.alignment_error import score_links
 from nmt.evaluation.alignment_extractor import default_extractor
 from nmt.evaluation.validation import evaluate_model
+from nmt.reporting.console import Console
 from nmt.run import checkpoint_averaging
 from nmt.run.folder import RunFolder
 from nmt.training.kept_checkpoints import score as validation_score
@@ -32,7 +32,7 @@ class FinalTest:
         folder: RunFolder,
         corpus: PreparedCorpus,
         device: torch.device,
-        report: Callable[[str], None],
+        report: Console,
     ) -> None:
         """Test the models of a run on its corpus and report the scores.
 
@@ -41,7 +41,7 @@ class FinalTest:
             folder: Its folder; the translations are written there.
             corpus: Its training, validation and test text.
             device: Where the models run.
-            report: Prints one line.
+            report: Prints lines, and shows the progress.
         """
         self.config = config
         self.folder = folder
@@ -108,7 +108,7 @@ class FinalTest:
             self.config.data.target_language, self.config.training.bleu_tokenizer
         )
         logging = replace(self.config.logging, samples=0)
-        report = evaluate_model(translator, text, encoded, logging, words)
+        report = evaluate_model(translator, text, encoded, logging, words, self.report.stage)
         seconds = time.monotonic() - began
         edit_rate = metrics.ter(report.translations, text.target)
         if split == "test" and processes.is_first():
@@ -141,7 +141,12 @@ class FinalTest:
         reading = default_extractor(self.config, aligner.layers)
         reading = reading.resolved(aligner.layers, aligner.heads)
         pairs = list(zip(text.source, text.target, strict=True))
-        found = processes.share_out(pairs, lambda part: list(aligner.links(part, reading)))
+        found = processes.share_out(
+            pairs,
+            lambda part: list(
+                aligner.links(part, reading, self.report.stage("aligning", len(part)))
+            ),
+        )
         score = score_links(found, text.alignment)
         head = "mean of heads" if reading.head is None else f"head {reading.head}"
         self.report(

@@ -9,8 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from nmt.checkpoint_names import AVERAGED, BEST, LAST
 from nmt.config.plain import (
     changeable_settings,
@@ -21,7 +19,7 @@ from nmt.config.plain import (
 )
 from nmt.config.schema import Config
 from nmt.config.tokenizer_settings import Normalization
-from nmt.data.encoded import content_hash
+from nmt.data.content_hash import content_hash
 from nmt.durable_file import DISK_FAILS, DISK_IS_FULL, write_durably
 from nmt.errors import UserError
 from nmt.user_path import user_path
@@ -143,6 +141,8 @@ class RunFolder:
         Raises:
             UserError: Another process holds the lock.
         """
+        from filelock import FileLock, Timeout  # few commands need it
+
         lock = FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=0)

@@ -7,7 +7,7 @@ from nmt.config.schema import Config
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.config.training_settings import InitVocabulary
 from nmt.data.cache import cache_directory
-from nmt.data.encoded import content_hash
+from nmt.data.content_hash import content_hash
 from nmt.durable_file import atomic_write
 from nmt.errors import UserError
 from nmt.run.referenced_runs import initial_checkpoint, referenced_checkpoint

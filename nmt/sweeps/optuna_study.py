@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from nmt.errors import UserError
 from nmt.sweeps.search_space import SearchSpace
 
@@ -29,6 +27,8 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         UserError: Another process holds the lock, or the folder cannot be written.
     """
+    from filelock import FileLock, Timeout  # few commands need it
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")

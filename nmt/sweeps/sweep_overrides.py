@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 
 from nmt.config.store import group_choices
-from nmt.data.encoded import content_hash
+from nmt.data.content_hash import content_hash
 from nmt.errors import UserError
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")

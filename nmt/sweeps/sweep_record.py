@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nmt.errors import UserError
 from nmt.process_exit import ExitStatus, print_error
+from nmt.reporting import start_line
 from nmt.run.folder import write_json
 from nmt.sweeps.job_status import JobStatus
 from nmt.sweeps.results_table import SweepRow, best_line, markdown, plain, ranked
@@ -59,6 +60,7 @@ class SweepStart(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Keep what the report at the end of the sweep needs; exit if all jobs have one folder."""
+        start_line.end()
         if shared := _fixed_folder(config):
             print_error(fixed_folder(shared))  # Hydra would turn an exception into a warning
             sys.exit(ExitStatus.USER_ERROR)

@@ -4,11 +4,10 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra._internal.hydra import Hydra
-from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -23,22 +22,15 @@ from nmt.process_exit import (
     exit_together,
     is_printing_process,
     print_error,
-    under_torchrun,
 )
+from nmt.reporting import start_line
 from nmt.sweeps.composition_errors import explain, setting_paths
 from nmt.sweeps.job_status import JobStatus
-from nmt.sweeps.overrides import quote_value, typed_config
+from nmt.sweeps.overrides import typed_config
 from nmt.sweeps.registration import register_with_hydra
-from nmt.sweeps.sweep_overrides import (
-    defer_to_jobs,
-    is_sweep,
-    refuse_one_folder,
-    refuse_single_run,
-    rename_compare,
-    sweep_name,
-)
+from nmt.sweeps.sweep_overrides import is_sweep, refuse_single_run
 from nmt.sweeps.sweep_record import SweepRecord
-from nmt.sweeps.train_help import help_text
+from nmt.sweeps.train_arguments import overrides_first
 
 if TYPE_CHECKING:
     from nmt.pipeline import Outcome
@@ -61,11 +53,8 @@ def run_application(arguments: Sequence[str], train: Train) -> None:
     Raises:
         UserError: The configuration cannot be composed.
     """
-    arguments = _overrides_first(arguments)
+    arguments = overrides_first(arguments)
     register_with_hydra()
-    if {"--help", "-h"} & set(arguments):
-        print(help_text([a for a in arguments if not a.startswith("-")]))
-        return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises exceptions instead of printing them
     sys.argv = ["nmt train", *arguments]
     jobs = _Jobs(arguments, train)
@@ -131,6 +120,7 @@ class _Jobs:
     def run(self, composed: DictConfig) -> float | None:
         """Train, record the result and return the score that a search maximizes."""
         self.started, self._began = True, False
+        start_line.end()
         self.record.start_job()
         try:
             with exit_together():  # inside the job, before Hydra handles its failure
@@ -154,27 +144,6 @@ class _Jobs:
         """Train a configuration that has been checked."""
         self._began = True
         return self._train(config, config_yaml)
-
-
-def _overrides_first(arguments: Sequence[str]) -> list[str]:
-    """Move flags after the overrides, as Hydra requires; refuse unknown flags."""
-
-    def refuse(message: str) -> NoReturn:
-        raise UserError(f"{message}; see nmt train --help")
-
-    parser = get_args_parser()
-    parser.error = refuse  # type: ignore[method-assign]
-    parsed = parser.parse_intermixed_args(arguments)
-    if parsed.multirun and under_torchrun():
-        raise UserError("torchrun starts the processes of one training; start a sweep without it")
-    flags = [argument for argument in arguments if argument not in parsed.overrides]
-    overrides = list(map(quote_value, map(rename_compare, parsed.overrides)))
-    if not parsed.multirun:
-        return [*overrides, *flags]
-    refuse_one_folder(overrides)
-    named = any(override.startswith("hydra.job.name=") for override in overrides)
-    name = [] if named else [f"hydra.job.name={sweep_name(overrides)}"]
-    return [*defer_to_jobs(overrides), *name, *flags]
 
 
 def _train_composed(composed: DictConfig, arguments: Sequence[str], train: Train) -> "Outcome":

@@ -15,6 +15,9 @@ from nmt.config.folders import config_directory
 from nmt.config.schema import Config
 from nmt.config.store import SECTIONS, group_choices
 from nmt.sweeps.composition_errors import explain
+from nmt.sweeps.overrides import quote_value
+from nmt.sweeps.registration import register_with_hydra
+from nmt.sweeps.train_arguments import parse_arguments
 
 WIDTH = 100
 
@@ -37,6 +40,17 @@ Flags:
   --info defaults    print the files that it is composed of
   --config-dir DIR   add a folder with groups of your own
   --hydra-help       print all flags of Hydra"""
+
+
+def print_help(arguments: Sequence[str]) -> None:
+    """Print the help for a command line that contains ``--help``.
+
+    Raises:
+        UserError: A flag is unknown, or the configuration cannot be composed.
+    """
+    overrides = parse_arguments(arguments).overrides
+    register_with_hydra()
+    print(help_text(list(map(quote_value, overrides))))
 
 
 def help_text(overrides: Sequence[str]) -> str:

@@ -13,7 +13,6 @@ from nmt.errors import UserError
 from nmt.text.model_file import ModelFile, kind_and_symbols
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK, WORD_START
 from nmt.text.symbols import Symbols
-from nmt.text.train_model import given_model, train_model
 
 
 class Tokenizer:
@@ -291,6 +290,8 @@ def train_tokenizers(
 def _train_or_load(
     config: TokenizerConfig, given: str | None, sides: Sequence[Iterable[str]], what: str
 ) -> Tokenizer:
+    from nmt.text.train_model import given_model, train_model  # few commands train
+
     if given is not None:
         tokenizer = Tokenizer(given_model(given, config.symbols))
         if config.sampling and tokenizer.kind in (TokenizerKind.CHAR, TokenizerKind.WORD):

@@ -145,7 +145,8 @@ def test_a_picture_that_cannot_be_written(refused: Refused, run: Path, tmp_path:
 
 
 def test_standard_input_that_is_not_utf_8(refused: Refused, run: Path) -> None:
-    message = refused("translate", "--model", run, stdin="one\nfünf\n".encode("latin-1"))
+    text = "fünf\none\n".encode("latin-1")
+    message = refused("translate", "--model", run, stdin=text)
     assert "not UTF-8" in message
 
 

@@ -76,9 +76,9 @@ def test_n_best_shows_scores_and_always_as_many_lines(translate: Callable[..., s
         group = lines[3 * number : 3 * number + 3]
         assert all(len(line) == 2 for line in group)
         assert group[0][1] == best[number]
-        scores = [float(score) for score, _ in group if score]
+        scores = [float(score) for score, _ in group]
         assert scores == sorted(scores, reverse=True)
-        assert bool(scores) == bool(sentence.strip())
+        assert (scores[0] == 0) == (not sentence.strip())
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from nmt.reporting.progress_line import (
     format_stage,
     format_status,
 )
+from tests.fixtures.terminal import FakeClock, FakeTerminal
 
 STATUS = TrainingStatus(
     update=1250,
@@ -37,38 +38,6 @@ HUGE = TrainingStatus(
     tokens_per_second=9.9e20,
     seconds_left=9e9,
 )
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class FakeTerminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-    def screen(self) -> list[str]:
-        """Return the lines that a terminal shows after everything was written."""
-        lines, column = [""], 0
-        text = self.getvalue()
-        while text:
-            if text.startswith("\x1b[K"):
-                lines[-1], text = lines[-1][:column], text[3:]
-                continue
-            letter, text = text[0], text[1:]
-            if letter == "\n":
-                lines.append("")
-                column = 0
-            elif letter == "\r":
-                column = 0
-            else:
-                lines[-1] = lines[-1][:column] + letter + lines[-1][column + 1 :]
-                column += 1
-        return lines
 
 
 @pytest.fixture(autouse=True)
