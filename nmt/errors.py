@@ -1,4 +1,4 @@
-"""The exception for errors that the user can fix."""
+"""The exceptions for errors that the user can fix."""
 
 
 class UserError(Exception):
@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The command line prints the message without a traceback and exits with status 2.
     """
+
+
+class CombinationError(UserError):
+    """Settings that exclude each other, though each is allowed; a sweep skips such a job."""

@@ -47,7 +47,7 @@ from nmt.training.optimizer import build_optimizer
 from nmt.training.schedule import learning_rate_factor
 
 config = composed(
-    "model=rnn", "model/decoder/attention=cosine", "model.decoder.attention.temperature=0.2",
+    "model=rnn", "model/decoder/attention=distance", "model.decoder.attention.temperature=0.2",
     "training.activation_penalty=0.5", "schedule=linear", "schedule.warmup=0",
 )
 assert config.model.decoder.attention.temperature == 0.2
@@ -77,7 +77,7 @@ assert learning_rate_factor(config.schedule, 300, 600) == 0.5
 assert length_ratio(["a b"], ["a b c d"]).value == 50
 
 try:
-    composed("training.activation_penalty=-1", "model=rnn", "model/decoder/attention=cosine",
+    composed("training.activation_penalty=-1", "model=rnn", "model/decoder/attention=distance",
              "model.decoder.attention.temperature=0")
 except Exception as error:
     print(error)
@@ -133,14 +133,14 @@ def test_the_list_of_all_settings_has_them(extended: Path) -> None:
     _run(extended, "scripts/settings")
     settings = (extended / "docs" / "settings.md").read_text(encoding="utf-8")
     assert "| `training.activation_penalty` | number, at least 0 | `0.0` |" in settings
-    assert "### `model/decoder/attention=cosine`" in settings
+    assert "### `model/decoder/attention=distance`" in settings
     assert "| `model.decoder.attention.temperature` | number, above 0 | `0.1` |" in settings
     assert "bars" in settings
 
 
 def test_the_help_of_train_shows_the_choice_and_its_settings(extended: Path) -> None:
     shown = _run(
-        extended, "-m", "nmt", "train", "model=rnn", "model/decoder/attention=cosine", "--help"
+        extended, "-m", "nmt", "train", "model=rnn", "model/decoder/attention=distance", "--help"
     )
     assert "model.decoder.attention.temperature=0.1" in shown
     assert "training.activation_penalty=0.0" in shown

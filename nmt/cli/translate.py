@@ -85,6 +85,13 @@ TopK = Annotated[
     int | None,
     typer.Option(help="With --sample: draw only from the K most likely pieces. [all pieces]"),
 ]
+TopP = Annotated[
+    float | None,
+    typer.Option(
+        help="With --sample: draw only from the most likely pieces with this probability in total, "
+        "after --temperature and --top-k. [1: all pieces]"
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option(help="With --sample: the same seed gives the same translations. [1]"),
@@ -107,6 +114,7 @@ def translate(
     sample: Sample = False,
     temperature: Temperature = None,
     top_k: TopK = None,
+    top_p: TopP = None,
     seed: Seed = None,
     device: Device = "auto",
     precision: SearchPrecision = "auto",
@@ -117,7 +125,7 @@ def translate(
     together.
     """
     text = TextOptions(sentences or [], source, output, errors, long_lines, max_length, attention)
-    search = SearchOptions(beam_size, n_best, sample, temperature, top_k, seed)
+    search = SearchOptions(beam_size, n_best, sample, temperature, top_k, top_p, seed)
     text.check()
     search.check()
     with CommandProgress() as progress:

@@ -64,6 +64,7 @@ class SearchOptions:
     sample: bool
     temperature: float | None
     top_k: int | None
+    top_p: float | None
     seed: int | None
 
     def check(self) -> None:
@@ -76,7 +77,12 @@ class SearchOptions:
             raise UserError(f"--n-best is {self.n_best}; it must be at least 1")
         if self.sample and self.beam_size is not None:
             raise UserError("--sample does not use a beam: leave out --beam-size")
-        given = {"temperature": self.temperature, "top-k": self.top_k, "seed": self.seed}
+        given = {
+            "temperature": self.temperature,
+            "top-k": self.top_k,
+            "top-p": self.top_p,
+            "seed": self.seed,
+        }
         for name, value in given.items():
             if value is not None and not self.sample:
                 raise UserError(f"--{name} {value} applies only to sampling: add --sample")
@@ -94,6 +100,7 @@ class SearchOptions:
         return Sampling(
             temperature=1.0 if self.temperature is None else self.temperature,
             top_k=self.top_k,
+            top_p=1.0 if self.top_p is None else self.top_p,
             seed=1 if self.seed is None else self.seed,
             count=self.n_best,
         ).checked()

@@ -11,7 +11,7 @@ from nmt.config.check_training import check_training
 from nmt.config.model import LEARNED_POSITIONS, Positions
 from nmt.config.numbering import attention_layers, number_fault
 from nmt.config.schema import Config
-from nmt.errors import UserError
+from nmt.errors import CombinationError, UserError
 
 
 def check_config(config: Config) -> None:
@@ -19,11 +19,12 @@ def check_config(config: Config) -> None:
 
     Raises:
         UserError: One line that names each key with a problem, its value, what is allowed, and the
-            remedy.
+            remedy; a `CombinationError` if each value alone is allowed.
     """
+    ranges = list(check_ranges(config))
     guided = config.training.guided_alignment.weight > 0
     problems = [
-        *check_ranges(config),
+        *ranges,
         *check_data(config.data),
         *check_tokenizer(config.tokenizer, guided_alignment=guided),
         *check_model(config.model, joint=config.tokenizer.joint),
@@ -33,7 +34,7 @@ def check_config(config: Config) -> None:
         *_heatmap_layer(config),
     ]
     if problems:
-        raise UserError("; ".join(problems))
+        raise (UserError if ranges else CombinationError)("; ".join(problems))
 
 
 def _learned_positions(config: Config) -> Iterator[str]:

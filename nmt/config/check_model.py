@@ -76,6 +76,12 @@ def _decoder(decoder: DecoderConfig) -> Iterator[str]:
                 "model.decoder.bridge=zero with attention=none gives the decoder no access to the "
                 "source: use bridge=tanh"
             )
+        if not decoder.attention.attends and decoder.attention_dropout:
+            yield (
+                f"model.decoder.attention_dropout={decoder.attention_dropout:g} has no effect with "
+                "model/decoder/attention=none, which has no attention weights: set it to 0 or "
+                "choose an attention"
+            )
         heads = getattr(decoder.attention, "num_heads", 1)
         yield from _heads("model.decoder.attention", heads, "model.decoder", decoder.hidden_size)
     if isinstance(decoder, TransformerStackConfig):

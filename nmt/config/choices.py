@@ -53,6 +53,7 @@ CHOICES: dict[type, Choices] = {
         luong_concat="nmt.model.attention.concat:ConcatAttentionConfig",
         luong_location="nmt.model.attention.location:LocationAttentionConfig",
         scaled_dot="nmt.model.attention.scaled_dot:ScaledDotAttentionConfig",
+        cosine="nmt.model.attention.cosine:CosineAttentionConfig",
         multi_head="nmt.model.attention.recurrent_multi_head:MultiHeadAttentionConfig",
         none="nmt.model.attention.none:NoAttentionConfig",
     ),

@@ -24,6 +24,13 @@ class Cell(StrEnum):
     LSTM = "lstm"
 
 
+class Initialization(StrEnum):
+    """The distribution of new weight matrices other than embeddings and recurrences."""
+
+    GLOROT = "glorot"
+    HE = "he"
+
+
 class Bridge(StrEnum):
     """How the RNN decoder's first state is made from the encoder's summary."""
 
@@ -160,6 +167,13 @@ class RnnDecoderConfig(DecoderConfig):
         at_least=0,
         below=1,
     )
+    attention_dropout: float = setting(
+        0.0,
+        "Dropout on attention weights, which are then scaled; they no longer sum to 1.",
+        at_least=0,
+        below=1,
+        neutral=0.0,
+    )
     word_dropout: float = _word_dropout()
     bridge: str = setting(
         Bridge.TANH,
@@ -273,4 +287,12 @@ class ModelConfig:
         "Which matrices are shared: none, target embedding and output layer (decoder), or these "
         "and the source embedding (three_way).",
         choices=Tying,
+    )
+    initialization: str = setting(
+        Initialization.GLOROT,
+        "Distribution of new weight matrices: uniform (glorot, Glorot & Bengio 2010, eq. 16), or "
+        "normal with variance 2 / inputs (he, He et al. 2015, eq. 10), which is meant for ReLU; "
+        "embeddings and recurrent matrices have their own, and biases are 0.",
+        choices=Initialization,
+        neutral=Initialization.GLOROT,
     )

@@ -29,6 +29,9 @@ class Sampling:
         temperature: Divisor of the logits; 1 is the model's own distribution.
         top_k: Sample each piece from the K most probable ones (Fan et al. 2018, section 5.2); None
             samples from all.
+        top_p: Sample each piece from the nucleus, the smallest set of the most probable pieces
+            whose probabilities add up to at least P (Holtzman et al. 2020, section 3.1); 1 samples
+            from all.
         seed: Random seed. A sample depends on it and on the sentence's position in the text, but
             not on the batch.
         count: Samples per sentence.
@@ -39,6 +42,7 @@ class Sampling:
 
     temperature: float = 1.0
     top_k: int | None = None
+    top_p: float = 1.0
     seed: int = 1
     count: int = 1
     first: int = 0
@@ -54,6 +58,8 @@ class Sampling:
             raise UserError(f"the temperature is {self.temperature}; it must be a number above 0")
         if self.top_k is not None and self.top_k < 1:
             raise UserError(f"top-k is {self.top_k}; it must be at least 1")
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"top-p is {self.top_p}; it must be above 0 and at most 1")
         if not 0 <= self.seed < 2**63:
             raise UserError(f"the seed is {self.seed}; it must be at least 0 and below 2^63")
         return self
@@ -79,13 +85,13 @@ def sample(
         source_mask: [B, S] bool, True at real pieces.
         positions: The position of each sentence, from 0; `Sampling.first` is added to it.
         options: The maximum length, and the length penalty of the scores.
-        sampling: Temperature, top-k, seed and number of samples.
+        sampling: Temperature, top-k, top-p, seed and number of samples.
         need_weights: Whether to return attention weights.
         graphs: Captures the steps on a GPU; None: they are not captured.
 
     Returns:
         The samples of each sentence in the order in which they were drawn. Their ``log_prob`` is
-        that of the model's own distribution, whatever the temperature and top-k.
+        that of the model's own distribution, whatever the temperature, top-k and top-p.
     """
     source = Source.of(source_ids, source_mask, options, plain=need_weights)
     loop = Loop(model, source, WeightsHistory() if need_weights else None, graphs)
@@ -97,10 +103,14 @@ def sample(
     ]
 
 
-def draw(logits: Tensor, numbers: Tensor, temperature: float, top_k: int | None) -> Tensor:
+def draw(
+    logits: Tensor, numbers: Tensor, temperature: float, top_k: int | None, top_p: float = 1.0
+) -> Tensor:
     """Draw a piece per row by inverting the cumulative distribution of the logits.
 
-    PAD and BOS are never drawn.
+    PAD and BOS are never drawn. The temperature comes first, then top-k, then top-p, which adds up
+    the probabilities that the K pieces have among themselves. Pieces as probable as the last one
+    that is kept are kept, too.
 
     Args:
         logits: [R, V]. In float64 where the device has it, rounding that depends on the batch
@@ -108,6 +118,8 @@ def draw(logits: Tensor, numbers: Tensor, temperature: float, top_k: int | None)
         numbers: [R], uniform in [0, 1).
         temperature: Divisor of the logits, above 0.
         top_k: Draw from the K most probable pieces, K at least 1; None draws from all.
+        top_p: Draw from the smallest set of the most probable pieces with this probability in
+            total; 1 draws from all.
 
     Returns:
         Piece ids [R].
@@ -118,9 +130,24 @@ def draw(logits: Tensor, numbers: Tensor, temperature: float, top_k: int | None)
     if top_k is not None and top_k < logits.size(1):
         smallest = logits.topk(top_k, dim=1).values[:, -1:]
         logits = logits.masked_fill(logits < smallest, float("-inf"))
-    cumulative = logits.softmax(dim=1).cumsum(dim=1)
+    shares = logits.softmax(dim=1)
+    if top_p < 1:
+        shares = shares.masked_fill(shares < _smallest_in_nucleus(shares, top_p), 0)
+    cumulative = shares.cumsum(dim=1)
     drawn = torch.searchsorted(cumulative, numbers[:, None] * cumulative[:, -1:], right=True)
     return drawn[:, 0].clamp_max(logits.size(1) - 1)
+
+
+def _smallest_in_nucleus(shares: Tensor, top_p: float) -> Tensor:
+    """Return the smallest probability in the nucleus of each row [R, V], [R, 1].
+
+    Holtzman et al. 2020, eq. 2: V^(p) is the smallest set with sum over V^(p) of P(x) >= p. A piece
+    belongs to it if the more probable ones add up to less than p.
+    """
+    descending = shares.sort(dim=1, descending=True).values
+    before = descending.cumsum(dim=1) - descending
+    last = (before < top_p).sum(dim=1, keepdim=True) - 1
+    return descending.gather(1, last)
 
 
 def _first(loop: Loop, positions: Sequence[int], sampling: Sampling) -> "_Samples":
@@ -148,6 +175,7 @@ def _first(loop: Loop, positions: Sequence[int], sampling: Sampling) -> "_Sample
         numbers=numbers,
         temperature=sampling.temperature,
         top_k=sampling.top_k,
+        top_p=sampling.top_p,
     )
 
 
@@ -174,17 +202,19 @@ class _Samples(Live):
         numbers: [B · count, T], uniform in [0, 1), for all rows of the batch.
         temperature: Divisor of the logits.
         top_k: Each piece is drawn from the K most probable ones; None: from all.
+        top_p: Each piece is drawn from the nucleus of this probability; 1: from all.
     """
 
     numbers: Tensor
     temperature: float
     top_k: int | None
+    top_p: float
 
     def choose(self, logits: Tensor) -> "_Samples":
         """Draw the next piece of every row; see `Live.choose`."""
         logits = logits.to(self.numbers.dtype)
         numbers = self.numbers[self.sentences, self.step]
-        drawn = draw(logits, numbers, self.temperature, self.top_k)
+        drawn = draw(logits, numbers, self.temperature, self.top_k, self.top_p)
         drawn = drawn.masked_fill(self.at_limit, EOS)[:, None]  # [R, 1]
         log_probs = self.log_probs + logits.log_softmax(dim=1).gather(1, drawn)
         ended = (drawn == EOS) & ~self.done[:, None]

@@ -2,9 +2,10 @@
 
 import math
 
-from torch import nn
+from torch import Tensor, nn
 
 from nmt.config.model import (
+    Initialization,
     ModelConfig,
     RnnDecoderConfig,
     RnnEncoderConfig,
@@ -37,7 +38,7 @@ def build_model(
     decoder = _decoder(config, target_size, encoder.output_size)
     model = TranslationModel(encoder, decoder, target_size)
     if initialise:
-        _initialise(model)
+        _initialise(model, Initialization(config.initialization))
     if config.tying != Tying.NONE:
         model.output.weight = decoder.embedding.weight
     if config.tying == Tying.THREE_WAY:
@@ -87,8 +88,14 @@ def _rnn_decoder(config: RnnDecoderConfig, vocab_size: int, memory_size: int) ->
     )
 
 
-def _initialise(model: TranslationModel) -> None:
-    """Initialise: Glorot & Bengio 2010, orthogonal recurrences, embeddings from N(0, 1/size)."""
+def _initialise(model: TranslationModel, initialization: Initialization) -> None:
+    """Initialise all parameters of a new model.
+
+    Weight matrices are those of Glorot & Bengio 2010, eq. 16, or of He et al. 2015, eq. 10: normal
+    with variance 2 / inputs, gates included. Recurrent matrices are orthogonal, gate by gate;
+    embeddings are from N(0, 1/size), and biases are 0.
+    """
+    draw = _he if initialization == Initialization.HE else nn.init.xavier_uniform_
     for name, parameter in model.named_parameters():
         if parameter.dim() < 2:
             continue
@@ -98,13 +105,18 @@ def _initialise(model: TranslationModel) -> None:
                 nn.init.orthogonal_(gate)
         elif "key_value_projection" in name or "gated_projection" in name:  # two matrices in one
             for half in parameter.data.chunk(2):
-                nn.init.xavier_uniform_(half)
+                draw(half)
         elif "bias_table" in name:
             nn.init.normal_(parameter, std=0.02)
         elif "embedding" in name and "gates" not in name:
             nn.init.normal_(parameter, std=1 / math.sqrt(parameter.size(1)))
         else:
-            nn.init.xavier_uniform_(parameter)
+            draw(parameter)
     for name, parameter in model.named_parameters():
         if parameter.dim() == 1 and "norm" not in name:
             nn.init.zeros_(parameter)
+
+
+def _he(matrix: Tensor) -> Tensor:
+    """Fill a matrix [O, I] from N(0, 2 / I) (He et al. 2015, eq. 10)."""
+    return nn.init.kaiming_normal_(matrix, mode="fan_in", nonlinearity="relu")

@@ -109,6 +109,8 @@ class RnnDecoder(Decoder):
         self.attends = isinstance(attention, Attention)
         self.embedding = nn.Embedding(vocab_size, config.embedding_size)
         self.attention = attention
+        if isinstance(attention, Attention):
+            attention.dropout.probability = config.attention_dropout
         self.coverage = coverage
         self.word_dropout = WordDropout(config.word_dropout)
         self.dropout = Dropout(config.dropout)

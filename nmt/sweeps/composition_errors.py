@@ -12,12 +12,14 @@ from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from nmt.config.folders import config_directory
-from nmt.errors import UserError
+from nmt.errors import CombinationError, UserError
 from nmt.sweeps.misplaced_settings import explain_misplaced
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> UserError:
     """Return an error that names the wrong override and the most similar valid one.
+
+    It is a `CombinationError` if the override is valid under another choice of a group.
 
     Args:
         error: What Hydra or OmegaConf raised.
@@ -99,10 +101,10 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> UserError:
             for file in sorted((config_directory() / parent).glob("*.yaml"))
             if f"- {leaf}:" in file.read_text(encoding="utf-8")
         ]
-        return UserError(f"{key} belongs to {' or '.join(owners)}; choose that too")
+        return CombinationError(f"{key} belongs to {' or '.join(owners)}; choose that too")
     choices, several = _choices(arguments)
     if misplaced := explain_misplaced(key, choices, _composed, several_jobs=several):
-        return UserError(misplaced)
+        return CombinationError(misplaced)
     keys = list(setting_paths(_composed(choices)))
     if nearest := difflib.get_close_matches(key, keys, n=1, cutoff=0.6):
         return UserError(f"there is no setting {key}; did you mean {nearest[0]}?")

@@ -9,6 +9,8 @@ class JobStatus(StrEnum):
     RUNNING = "running"
     FINISHED = "finished"
     FAILED = "failed"
+    SKIPPED = "skipped"
+    """Impossible: its settings exclude each other."""
     INTERRUPTED = "interrupted"
     """Stopped by a signal, and saved where possible."""
     KILLED = "killed"

@@ -1,10 +1,11 @@
-"""Registers everything of `nmt` with Hydra: schemas, resolvers, launchers, the sweeper
+"""Registers everything of `nmt` with Hydra: schemas, resolvers, launchers, the sweepers
 and the reader of YAML files.
 """
 
 from omegaconf import OmegaConf
 
 from nmt.config.store import register_schemas
+from nmt.sweeps.grid_sweeper import register_grid_sweeper
 from nmt.sweeps.launchers import forget_settings_of_plugins, plugin_class
 from nmt.sweeps.optuna_sweeper import register_sweeper
 from nmt.sweeps.yaml_sources import register_sources
@@ -19,4 +20,5 @@ def register_with_hydra() -> None:
     OmegaConf.register_new_resolver("plugin", plugin_class, replace=True)
     forget_settings_of_plugins()
     register_sweeper()
+    register_grid_sweeper()
     register_sources()

@@ -10,8 +10,16 @@ from typing import Any
 
 from nmt.sweeps.job_status import JobStatus
 
-SCORES = ("perplexity", "bleu", "chrf", "aer", "parameters", "tokens_per_second", "minutes")
-HEADINGS = ("perplexity", "BLEU", "chrF", "AER", "parameters", "tokens/s", "minutes")
+FIGURES = {  # the name in JSON: heading and format
+    "perplexity": ("perplexity", "{:.2f}"),
+    "valid_bleu": ("valid BLEU", "{:.2f}"),
+    "bleu": ("BLEU", "{:.2f}"),
+    "chrf": ("chrF", "{:.2f}"),
+    "aer": ("AER", "{:.1f}"),
+    "parameters": ("parameters", "{:,}"),
+    "tokens_per_second": ("tokens/s", "{:,.0f}"),
+    "minutes": ("minutes", "{:.1f}"),
+}
 ABSENT = "-"
 _SPLITS = {"test": "test", "valid": "validation"}
 
@@ -65,9 +73,9 @@ def varying_keys(rows: Sequence[SweepRow]) -> list[str]:
 def row_values(row: SweepRow) -> dict[str, Any]:
     """Return the figures of a finished run, on the test set or else on the validation set.
 
-    ``aer`` is in percent. ``tokens_per_second`` counts target pieces of training and excludes the
-    time of validations; ``minutes`` is the training time including validations. Figures that the
-    summary lacks are None.
+    ``valid_bleu`` is always that of the validation set. ``aer`` is in percent.
+    ``tokens_per_second`` counts target pieces of training and excludes the time of validations;
+    ``minutes`` is the training time including validations. Figures that the summary lacks are None.
     """
     summary = row.summary or {}
     split = "test" if "test" in summary else "valid"
@@ -77,6 +85,7 @@ def row_values(row: SweepRow) -> dict[str, Any]:
     return {
         "split": split if scores else None,
         "perplexity": scores.get("perplexity"),
+        "valid_bleu": (summary.get("valid") or {}).get("bleu"),
         "bleu": scores.get("bleu"),
         "chrf": scores.get("chrf"),
         "aer": None if aer is None else 100 * aer,
@@ -107,7 +116,7 @@ def markdown(rows: Sequence[SweepRow], *, study: bool = False) -> str:
         for row, value in zip(rows, values, strict=True)
     ]
     objective = ["trial", _objective(rows)] if study else []
-    head = [*objective, *(keys or ["run"]), *HEADINGS]
+    head = [*objective, *(keys or ["run"]), *(heading for heading, _ in FIGURES.values())]
     left = len(objective) + (len(keys) or 1)
     notes = [*_reasons(rows), *_notes(values)]
     return "\n".join([*_aligned(head, cells, left), "", *notes, ""])
@@ -158,16 +167,15 @@ def _reasons(rows: Sequence[SweepRow]) -> Iterator[str]:
     """Yield why jobs failed, since errors of jobs on other machines have not been printed here."""
     for number, row in enumerate(rows, start=1):
         if row.reason is not None:
-            yield f"row {number} failed: {row.reason}"
+            yield f"row {number} {row.status}: {row.reason}"
 
 
 def _figures(row: SweepRow, value: Mapping[str, Any]) -> list[str]:
     if row.status != JobStatus.FINISHED:
-        return [row.status, *[ABSENT] * (len(SCORES) - 1)]
-    formats = ("{:.2f}", "{:.2f}", "{:.2f}", "{:.1f}", "{:,}", "{:,.0f}", "{:.1f}")
+        return [row.status, *[ABSENT] * (len(FIGURES) - 1)]
     return [
         ABSENT if value[name] is None else form.format(value[name])
-        for name, form in zip(SCORES, formats, strict=True)
+        for name, (_, form) in FIGURES.items()
     ]
 
 

@@ -30,15 +30,30 @@ def is_sweep() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def defer_to_jobs(override: str) -> str:
-    """Rewrite a simple override as a sweep over its one value; return others unchanged.
+def rename_compare(override: str) -> str:
+    """Return ``sweep=NAME`` for ``compare=NAME``, its other spelling; others are unchanged."""
+    key, equals, value = override.partition("=")
+    return f"sweep={value}" if key == "compare" and equals else override
+
+
+def defer_to_jobs(overrides: Sequence[str]) -> list[str]:
+    """Rewrite simple overrides as sweeps over their one value; return others unchanged.
 
     Before the jobs, Hydra composes a configuration without the swept settings. That configuration
     may lack a setting that every job has, e.g. ``data.root`` where the swept experiments choose the
-    data. Hydra applies swept overrides only in the jobs.
+    data. Hydra applies swept overrides only in the jobs. Choices of a group are rewritten only
+    below a swept group, as ``model/decoder/attention=luong_dot`` with ``model=rnn,transformer``.
     """
+    swept = [override.partition("=")[0] for override in overrides if _swept_keys(override)]
+    return [_defer(override, swept) for override in overrides]
+
+
+def _defer(override: str, swept: Sequence[str]) -> str:
     key, _, value = override.partition("=")
-    if key.startswith("hydra.") or key.lstrip("+") in group_choices():
+    is_group = key.lstrip("+") in group_choices()
+    if key.startswith("hydra.") or (
+        is_group and not any(key.startswith(f"{group}/") for group in swept)
+    ):
         return override
     if _QUOTED.fullmatch(value):
         return f'{key}=choice("{value}")'  # which takes one pair of quotes off

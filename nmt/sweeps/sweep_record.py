@@ -12,8 +12,8 @@ import re
 import shutil
 import sys
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from nmt.reporting import start_line
 from nmt.run.folder import write_json
 from nmt.sweeps.job_status import JobStatus
 from nmt.sweeps.results_table import SweepRow, best_line, markdown, plain, ranked
+from nmt.sweeps.sweep_curves import save_sweep_curves
 from nmt.sweeps.sweep_overrides import fixed_folder, is_sweep
 
 _HYDRAS_FILES = ("multirun.yaml", ".lock")
@@ -43,11 +44,13 @@ class _Launched:
         folder: The folder of the sweep.
         study: Whether Optuna runs it.
         missing: The folder and those of its parents that did not exist, the innermost first.
+        skipped: The impossible jobs that were not started, by their place in the grid.
     """
 
     folder: Path
     study: bool
     missing: tuple[Path, ...]
+    skipped: dict[int, SweepRow] = field(default_factory=dict)
 
 
 _launched: list[_Launched] = []  # at most one
@@ -67,6 +70,13 @@ class SweepStart(Callback):
         absolute = folder.absolute()
         missing = tuple(path for path in (absolute, *absolute.parents) if not path.exists())
         _launched[:] = [_Launched(folder, _is_study(config.hydra), missing)]
+
+
+def record_skipped_job(place: int, overrides: Sequence[str], reason: str) -> None:
+    """Keep for the table that a job of the grid, the one at this place, is impossible."""
+    if _launched:
+        given = dict(map(_key_and_value, overrides))
+        _launched[0].skipped[place] = SweepRow(given, JobStatus.SKIPPED, reason=reason)
 
 
 def _fixed_folder(config: DictConfig) -> str | None:
@@ -205,7 +215,7 @@ class SweepRecord:
         if not rows:
             return
         folder, study = _launched[0].folder, _launched[0].study
-        rows = ranked(rows) if study else rows
+        rows = ranked(rows) if study else _with_skipped(rows, _launched[0].skipped)
         table = markdown(rows, study=study)
         if self._all_refused() and folder.absolute() in _launched[0].missing:
             self._refused = True
@@ -218,10 +228,13 @@ class SweepRecord:
         try:
             (folder / "table.md").write_text(table, encoding="utf-8")
             write_json(folder / "table.json", plain(rows, study=study))
+            picture = folder / "curves.png"
+            if save_sweep_curves(rows, self._home, picture):
+                print(f"validation BLEU of all runs: {picture}", flush=True)
         except OSError as error:
             raise UserError(
-                f"cannot write the table of the sweep to {folder}: {error.strerror}; "
-                "choose another hydra.sweep.dir"
+                f"cannot write the table or the curves of the sweep to {folder}: "
+                f"{error.strerror or error}; choose another hydra.sweep.dir"
             ) from error
 
 
@@ -230,6 +243,14 @@ def _key_and_value(override: str) -> tuple[str, str]:
     key, _, value = override.partition("=")
     quoted = re.fullmatch(r"'([^'\\,]*)'", value)
     return key, quoted[1] if quoted else value
+
+
+def _with_skipped(rows: Sequence[SweepRow], skipped: Mapping[int, SweepRow]) -> list[SweepRow]:
+    """Return all rows in the order of the grid."""
+    merged = list(rows)
+    for place in sorted(skipped):
+        merged.insert(place, skipped[place])
+    return merged
 
 
 def _row(status: str, **job: Any) -> SweepRow:

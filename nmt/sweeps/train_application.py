@@ -16,7 +16,7 @@ from nmt.config.check_config import check_config
 from nmt.config.folders import config_directory
 from nmt.config.plain import flatten, to_mapping
 from nmt.config.schema import Config
-from nmt.errors import UserError
+from nmt.errors import CombinationError, UserError
 from nmt.process_exit import (
     ExitStatus,
     exit_together,
@@ -131,7 +131,9 @@ class _Jobs:
         except UserError as error:
             print_error(error)
             self.failed = not is_sweep()
-            self.record.note(JobStatus.FAILED, reason=_one_line(error), refused=not self._began)
+            impossible = isinstance(error, CombinationError) and not self._began
+            status = JobStatus.SKIPPED if impossible else JobStatus.FAILED
+            self.record.note(status, reason=_one_line(error), refused=not self._began)
             return None
         except KeyboardInterrupt:
             self.record.note(JobStatus.INTERRUPTED)

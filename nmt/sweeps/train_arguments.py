@@ -9,7 +9,12 @@ from hydra._internal.utils import get_args_parser
 from nmt.errors import UserError
 from nmt.process_exit import under_torchrun
 from nmt.sweeps.overrides import quote_value
-from nmt.sweeps.sweep_overrides import defer_to_jobs, refuse_one_folder, sweep_name
+from nmt.sweeps.sweep_overrides import (
+    defer_to_jobs,
+    refuse_one_folder,
+    rename_compare,
+    sweep_name,
+)
 
 
 def parse_arguments(arguments: Sequence[str]) -> Namespace:
@@ -37,10 +42,10 @@ def overrides_first(arguments: Sequence[str]) -> list[str]:
     if parsed.multirun and under_torchrun():
         raise UserError("torchrun starts the processes of one training; start a sweep without it")
     flags = [argument for argument in arguments if argument not in parsed.overrides]
-    overrides = list(map(quote_value, parsed.overrides))
+    overrides = list(map(quote_value, map(rename_compare, parsed.overrides)))
     if not parsed.multirun:
         return [*overrides, *flags]
     refuse_one_folder(overrides)
     named = any(override.startswith("hydra.job.name=") for override in overrides)
     name = [] if named else [f"hydra.job.name={sweep_name(overrides)}"]
-    return [*map(defer_to_jobs, overrides), *name, *flags]
+    return [*defer_to_jobs(overrides), *name, *flags]

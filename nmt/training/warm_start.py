@@ -22,6 +22,7 @@ _WITHOUT_WEIGHTS = (
     "feed_forward_dropout",
     "word_dropout",
     "layer_drop",
+    "initialization",
 )
 """Model settings that may differ: they change the training, not the meaning of the weights."""
 

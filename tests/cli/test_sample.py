@@ -26,6 +26,7 @@ def test_draws_depend_only_on_the_seed_and_the_line(nmt: Nmt, heads_model: Path)
     several = nmt(*sample, "--n-best", 2, "one two three").out.splitlines()
     assert [line.split("\t")[1] for line in several][0] == lines[0]
     one = nmt(*sample, "--top-k", 1, "one two").out
+    assert one == nmt(*sample, "--top-p", "1e-9", "one two").out
     assert one == nmt("translate", "--model", heads_model, "--beam-size", 1, "one two").out
 
 
@@ -34,9 +35,11 @@ def test_draws_depend_only_on_the_seed_and_the_line(nmt: Nmt, heads_model: Path)
     [
         (["--temperature", "2"], "add --sample"),
         (["--top-k", "2"], "add --sample"),
+        (["--top-p", "0.9"], "add --sample"),
         (["--seed", "2"], "add --sample"),
         (["--sample", "--temperature", "0"], "temperature is 0.0"),
         (["--sample", "--top-k", "0"], "top-k is 0"),
+        (["--sample", "--top-p", "0"], "top-p is 0.0"),
         (["--sample", "--seed", "-1"], "seed is -1"),
         (["--sample", "--beam-size", "2"], "leave out --beam-size"),
     ],

@@ -46,12 +46,19 @@ def assert_as_frequent(pieces: Tensor, expected: Tensor) -> None:
     assert statistic < freedom + 4 * (2 * freedom) ** 0.5 + 8, statistic
 
 
-@pytest.mark.parametrize(("temperature", "top_k"), [(1.0, None), (0.5, None), (2.0, 5), (1.0, 1)])
+@pytest.mark.parametrize(
+    ("temperature", "top_k", "top_p"),
+    [
+        *((1.0, None, 1.0), (0.5, None, 1.0), (2.0, 5, 1.0), (1.0, 1, 1.0)),
+        *((1.0, None, 0.6), (0.7, 9, 0.8), (2.0, None, 1e-9)),
+    ],
+)
 def test_first_pieces_are_as_frequent_as_their_probabilities(
     tiny_model: Callable[..., TranslationModel],
     tiny_config: Callable[..., Any],
     temperature: float,
     top_k: int | None,
+    top_p: float,
 ) -> None:
     model = tiny_model(tiny_config())
     ids, mask = source_batch(SOURCES[:1])
@@ -60,13 +67,80 @@ def test_first_pieces_are_as_frequent_as_their_probabilities(
     with torch.no_grad():
         model.output.weight.mul_(3)  # away from the uniform distribution
     count = 3000
-    (found,) = samples_of(model, SOURCES[:1], temperature=temperature, top_k=top_k, count=count)
+    (found,) = samples_of(
+        model, SOURCES[:1], temperature=temperature, top_k=top_k, top_p=top_p, count=count
+    )
     first = torch.tensor([(hypothesis.ids or [EOS])[0] for hypothesis in found])
     logits[:, [PAD, BOS]] = float("-inf")
     expected = (logits / temperature).softmax(1)[0]
     if top_k is not None:
         expected[expected < expected.topk(top_k).values[-1]] = 0
+    nucleus = nucleus_of((expected / expected.sum()).tolist(), top_p)
+    expected[[piece for piece in range(len(expected)) if piece not in nucleus]] = 0
     assert_as_frequent(first, expected / expected.sum())
+
+
+def nucleus_of(shares: list[float], top_p: float) -> set[int]:
+    """The pieces of the smallest set that has the probability, one by one."""
+    nucleus: set[int] = set()
+    total = 0.0
+    for piece in sorted(range(len(shares)), key=lambda piece: -shares[piece]):
+        if total >= top_p:
+            break
+        nucleus.add(piece)
+        total += shares[piece]
+    return nucleus
+
+
+def drawable(shares: list[float], **options: Any) -> set[int]:
+    """The indices of the shares that some number draws."""
+    order = [piece for piece in range(len(shares) + 2) if piece not in (PAD, BOS)]
+    logits = torch.zeros(len(order) + 2, dtype=torch.float64)
+    logits[order] = torch.tensor(shares, dtype=torch.float64).log()
+    numbers = torch.arange(1000, dtype=torch.float64) / 1000
+    drawn = draw(logits.repeat(1000, 1), numbers, 1.0, **{"top_k": None, **options})
+    return {order.index(piece) for piece in drawn.tolist()}
+
+
+@pytest.mark.parametrize(
+    ("top_p", "kept"),
+    [
+        (0.05, {2}),  # the most probable piece alone, however small P is
+        (0.49, {2}),
+        (0.51, {2, 0}),
+        (0.74, {2, 0}),
+        (0.8, {2, 0, 1, 3}),  # a tie at the border: both pieces
+        (1.0, {0, 1, 2, 3}),
+    ],
+)
+def test_the_nucleus_is_the_smallest_set_that_has_the_probability(
+    top_p: float, kept: set[int]
+) -> None:
+    assert drawable([0.25, 0.125, 0.5, 0.125], top_p=top_p) == kept
+
+
+def test_top_p_adds_up_what_top_k_leaves() -> None:
+    shares = [0.4, 0.2, 0.2, 0.1, 0.1]
+    # Among the first three pieces, the shares are 1/2, 1/4 and 1/4.
+    assert drawable(shares, top_k=3, top_p=0.49) == {0}
+    assert drawable(shares, top_p=0.49) == {0, 1, 2}
+
+
+def test_a_nucleus_of_everything_changes_no_bit(
+    model: TranslationModel,
+) -> None:
+    plain = samples_of(model, SOURCES, temperature=1.3, count=2)
+    nucleus = samples_of(model, SOURCES, temperature=1.3, count=2, top_p=1.0)
+    assert [[(h.ids, h.score) for h in row] for row in plain] == [
+        [(h.ids, h.score) for h in row] for row in nucleus
+    ]
+
+
+def test_a_nucleus_does_not_depend_on_the_batch(model: TranslationModel) -> None:
+    together = samples_of(model, SOURCES, count=2, top_p=0.7)
+    for position in (2, 0):
+        (alone,) = samples_of(model, [SOURCES[position]], [position], count=2, top_p=0.7)
+        assert [h.ids for h in alone] == [h.ids for h in together[position]]
 
 
 def test_a_number_selects_the_piece_whose_interval_contains_it() -> None:
@@ -156,6 +230,7 @@ def test_eos_is_forced_at_the_maximum_length(
         (dict(temperature=0.0), "temperature is 0.0"),
         (dict(temperature=float("nan")), "temperature is nan"),
         (dict(top_k=0), "top-k is 0"),
+        *((dict(top_p=p), f"top-p is {p}") for p in (0.0, -0.1, 1.0001, float("nan"))),
         (dict(seed=-1), "seed is -1"),
     ],
 )

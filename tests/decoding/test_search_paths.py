@@ -93,9 +93,8 @@ def test_all_ways_find_the_hypotheses_of_the_plain_search(
 def test_samples_are_the_same_in_all_ways(
     model: TranslationModel, batch: tuple[Tensor, Tensor], count: int
 ) -> None:
-    draw = functools.partial(
-        sample, model, *batch, range(len(LENGTHS)), options(1), Sampling(count=count, top_k=7)
-    )
+    sampling = Sampling(count=count, top_k=7, top_p=0.9)
+    draw = functools.partial(sample, model, *batch, range(len(LENGTHS)), options(1), sampling)
     expected = draw()
     with dispatch.as_on_accelerator():
         assert_same(draw(), expected, "fixed shapes")

@@ -50,6 +50,7 @@ BUDGETS = {  # updates
     "luong_concat": 500,
     "luong_location": 500,
     "scaled_dot": 500,
+    "cosine": 500,
     "multi_head": 500,
 }
 MEANT_TO_BE_SHARP = ("bahdanau", "luong_dot", "luong_general", "luong_concat")

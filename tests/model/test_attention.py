@@ -13,6 +13,7 @@ from torch import Tensor
 from nmt.kernels.attention import masked_softmax
 from nmt.model.attention.additive import AdditiveAttention
 from nmt.model.attention.core import Attention
+from nmt.model.attention.cosine import CosineAttention
 from nmt.model.attention.dot import DotAttention
 from nmt.model.attention.general import GeneralAttention
 from nmt.model.attention.location import LocationAttention
@@ -22,7 +23,10 @@ from nmt.model.attention.window import MonotonicWindow, PredictiveWindow, Window
 
 A, P, HEADS = 5, 4, 2
 SIZES = {"dot": (6, 6), "dot_resized": (6, 9), "scaled_dot": (6, 6)}
-KINDS = ["additive", "general", "dot", "dot_resized", "scaled_dot", "location", "multi_head"]
+KINDS = [
+    *("additive", "general", "dot", "dot_resized", "scaled_dot", "cosine", "location"),
+    "multi_head",
+]
 WINDOWS = ["global", "local_m", "local_p"]
 
 
@@ -41,6 +45,7 @@ def build(kind: str, window: str = "global", size: int = 2) -> Attention:
         "dot": lambda: DotAttention(Q, M, around),
         "dot_resized": lambda: DotAttention(Q, M, around),
         "scaled_dot": lambda: DotAttention(Q, M, around, scaled=True),
+        "cosine": lambda: CosineAttention(Q, M, around),
         "location": lambda: LocationAttention(Q, P, around),
         "multi_head": lambda: RecurrentMultiHeadAttention(Q, M, HEADS, around),
     }
@@ -64,6 +69,10 @@ def score(
             return query @ attention.key_projection.weight @ state
         case DotAttention():
             return torch.dot(query, attention.resize(state)) * (math.sqrt(6) ** -1 if scaled else 1)
+        case CosineAttention():
+            strength = torch.log(1 + torch.exp(attention.key_strength(query)))[0]
+            key = attention.key_projection.weight @ state
+            return strength * (query @ key) / (query.norm() * key.norm())
         case LocationAttention():
             return attention.position_scores.weight[s] @ query if s < P else None
         case RecurrentMultiHeadAttention():
@@ -152,7 +161,9 @@ def test_attention_equals_its_formula(kind: str, window: str, seed: int) -> None
     torch.testing.assert_close(rough.context.double(), context, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["additive", "general", "dot", "scaled_dot", "multi_head"])
+@pytest.mark.parametrize(
+    "kind", ["additive", "general", "dot", "scaled_dot", "cosine", "multi_head"]
+)
 def test_a_mask_may_have_holes(kind: str) -> None:
     attention = build(kind)
     Q, M = SIZES.get(kind, (6, 9))
@@ -184,6 +195,24 @@ def test_scores_and_contexts_have_the_gradient_of_their_formula(kind: str, windo
 
 def test_dot_attention_of_equal_sizes_has_no_parameters() -> None:
     assert not list(DotAttention(6, 6).parameters())
+
+
+def test_the_cosine_ignores_the_lengths_of_vectors_and_stands_zeros() -> None:
+    attention = build("cosine")
+    attention.key_strength.weight.data.zero_()
+    queries = torch.randn(1, 2, 6, dtype=torch.float64)
+    states = torch.randn(1, 4, 9, dtype=torch.float64)
+    mask = prefix_mask([4])
+    with torch.no_grad():
+        weights = attention(queries, attention.build_memory(states, mask)).weights
+        scaled = attention(1e3 * queries, attention.build_memory(1e3 * states, mask)).weights
+    torch.testing.assert_close(scaled, weights)
+    zeros = torch.zeros(1, 4, 9, dtype=torch.float64, requires_grad=True)
+    found = attention(0 * queries, attention.build_memory(zeros, mask))
+    torch.testing.assert_close(found.weights, torch.full_like(weights, 0.25))
+    found.context.sum().backward()
+    assert zeros.grad is not None
+    assert zeros.grad.isfinite().all()
 
 
 # --------------------------------------------------------------------- windows

@@ -1,5 +1,6 @@
 """Models built from configurations: every combination, its tied weights and initial values."""
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from itertools import product
 
@@ -112,11 +113,32 @@ def test_embeddings_start_with_a_variance_of_one_over_their_size(tiny_config: Co
             assert abs(values.std() * SIZE**0.5 - 1) < bound, f"{name}: {values.std():.4f}"
 
 
+def test_he_changes_the_matrices_that_glorot_draws_and_no_others(tiny_config: Configs) -> None:
+    parts = (dict(encoder="rnn", decoder="rnn", attention="multi_head"), dict(activation="swiglu"))
+    for kinds in (parts[0], {"encoder": "transformer", "decoder": "transformer", **parts[1]}):
+        config = tiny_config(size=64, positions="t5_bias", **kinds)
+        he = dataclasses.replace(config, initialization="he")
+        model = build_model(he, VOCABULARY, VOCABULARY)
+        for path, parameter in model.named_parameters():
+            values = parameter.detach()
+            kept = ("bias_table", "state_projection", "weight_hh", "embedding.weight")
+            if values.dim() < 2 or any(part in path for part in kept):
+                continue
+            # He et al. 2015, eq. 10: deviation sqrt(2 / inputs); n draws estimate it to within
+            # 1 / sqrt(2 n), of which 5 are allowed.
+            ratio = values.std(correction=0) / (2 / values.size(1)) ** 0.5
+            assert abs(ratio - 1) < 5 / (2 * values.numel()) ** 0.5, f"{path}: {ratio:.3f}"
+
+
 def test_vectors_start_at_zero_norms_at_one_and_recurrences_orthogonal(
     tiny_config: Configs,
 ) -> None:
-    for name, norm_type in (("rnn", "layer"), ("transformer", "layer"), ("transformer", "rms")):
+    for name, norm_type, initialization in (
+        *(("rnn", "layer", "glorot"), ("rnn", "layer", "he")),
+        *(("transformer", "layer", "glorot"), ("transformer", "rms", "he")),
+    ):
         config = tiny_config(name, name, size=SIZE, norm_type=norm_type, qk_norm=True)
+        config = dataclasses.replace(config, initialization=initialization)
         model = build_model(config, VOCABULARY, VOCABULARY)
         norms = {
             f"{path}.weight"

@@ -24,9 +24,12 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (["seed=1,2", "run.dir=fixed"], ["run.dir=fixed", "${seed}"]),
         (["seed=1,2", "run.dir=2026_11_27"], ["run.dir=2026_11_27"]),
-        (["optimizer=sgd,adam", "optimizer.beta1=0.8"], ["optimizer.beta1"]),
+        (["optimizer=sgd,adadelta", "optimizer.beta1=0.8"], ["optimizer.beta1 belongs to"]),
+        (["model=transformer", "model/decoder/attention=none,bahdanau"], ["model/decoder=rnn"]),
         (["seed=1,2", "training.max_update=3"], ["did you mean training.max_updates"]),
         (["optimizer=sgd,none"], ["optimizer=none"]),
+        (["sweep=attentions"], ["did you mean attention?"]),
+        (["compare=attentions"], ["did you mean attention?"]),
     ],
 )
 def test_a_refused_sweep_leaves_nothing(

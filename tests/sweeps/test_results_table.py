@@ -7,6 +7,7 @@ import pytest
 
 from nmt.sweeps.job_status import JobStatus
 from nmt.sweeps.results_table import SweepRow, markdown, plain, varying_keys
+from nmt.sweeps.sweep_curves import row_names
 
 SCORES = {"perplexity": 7.125, "bleu": 18.25, "chrf": 40.5, "signature": "tok:13a"}
 SUMMARY = {
@@ -39,10 +40,10 @@ def lines(*rows: SweepRow) -> list[list[str]]:
 def test_a_row_shows_the_figures_of_the_test_set() -> None:
     head, first, _ = lines(finished("dot"), finished("none"))
     assert head == [
-        *("experiment", "perplexity", "BLEU", "chrF", "AER"),
+        *("experiment", "perplexity", "valid BLEU", "BLEU", "chrF", "AER"),
         *("parameters", "tokens/s", "minutes"),
     ]
-    assert first == ["dot", "7.12", "18.25", "40.50", "34.6", "1,234,567", "150", "1.5"]
+    assert first == ["dot", "7.12", "99.00", "18.25", "40.50", "34.6", "1,234,567", "150", "1.5"]
 
 
 def test_only_overrides_that_vary_are_shown_in_order() -> None:
@@ -63,16 +64,16 @@ def test_a_single_job_is_named_by_its_folder() -> None:
 
 def test_a_missing_figure_is_a_dash() -> None:
     row = lines(finished("dot", alignment=None), finished("none"))[1]
-    assert row[4] == "-"
+    assert row[5] == "-"
     older = {key: value for key, value in SUMMARY.items() if key not in ("tokens_per_second",)}
     row = lines(SweepRow({"a": "1"}, JobStatus.FINISHED, "r", older), finished("x"))[1]
     assert "133" in row, "12,000 tokens in 90 seconds"
 
 
-@pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.INTERRUPTED])
+@pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.INTERRUPTED, JobStatus.SKIPPED])
 def test_a_job_without_a_summary_shows_its_status(status: JobStatus) -> None:
     rows = (finished("dot"), SweepRow({"experiment": "none", "data.root": "corpus"}, status))
-    assert lines(*rows)[2] == ["none", status, *["-"] * 6]
+    assert lines(*rows)[2] == ["none", status, *["-"] * 7]
     assert plain(rows)["rows"][1]["status"] == status
 
 
@@ -108,6 +109,19 @@ def test_plain_values_are_unrounded_and_valid_json() -> None:
     assert row["aer"] == pytest.approx(34.56)
     assert row["minutes"] == 1.5
     assert row["signature"] == "tok:13a"
+
+
+def test_the_names_of_curves_are_what_varies() -> None:
+    assert row_names([finished("luong_dot"), finished("luong_concat")]) == ["dot", "concat"]
+    grid = [
+        SweepRow({"seed": seed, "model": model, "a.b": "1"}, JobStatus.FINISHED)
+        for seed in ("1", "2")
+        for model in ("rnn", "transformer")
+    ]
+    assert row_names(grid) == ["seed 1, rnn", "seed 1, transformer", "seed 2, rnn"] + [
+        "seed 2, transformer"
+    ]
+    assert row_names([finished("dot")]) == ["dot"]
 
 
 def test_a_bar_in_a_value_does_not_split_its_cell() -> None:

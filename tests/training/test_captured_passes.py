@@ -35,6 +35,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "bahdanau-lstm": dict(attention="bahdanau", cell="lstm"),
     "luong-fed-gru": dict(attention="luong_general", cell="gru"),
     "luong-fed-lstm": dict(attention="luong_general", cell="lstm", num_layers=2),
+    "cosine-dropped": dict(attention="cosine", cell="gru", attention_dropout=0.3),
     "luong-unfed-gru": dict(attention="luong_general", cell="gru", input_feeding=False),
     "luong-unfed-lstm": dict(
         attention="luong_general", cell="lstm", input_feeding=False, num_layers=2

@@ -99,7 +99,8 @@ def model_of(kind: str, tiny: Callable[..., ModelConfig]) -> ModelConfig:
             kind, kind, num_layers=3, size=16, tying="all", dropout=0.1, attention_dropout=0
         )
     attention = "bahdanau" if kind == "bahdanau" else "luong_general"
-    return tiny(attention=attention, input_feeding=kind != "luong unfed", size=16, dropout=0.1)
+    fed = kind != "luong unfed"
+    return tiny(attention=attention, input_feeding=fed, size=16, dropout=0.1, attention_dropout=0)
 
 
 def update_of(config: Config) -> tuple[Updater, Batch]:

@@ -17,15 +17,21 @@ from nmt.kernels.attention_mask import allowed
 from nmt.kernels.repeated_linear import Project, loop_product, plain_project
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.window import Window
+from nmt.model.layers import Dropout
 
 
 class Attention(nn.Module, ABC):
-    """Attention of an RNN decoder's state over encoder states; subclasses define the scores."""
+    """Attention of an RNN decoder's state over encoder states; subclasses define the scores.
+
+    While training, ``dropout``, whose probability the decoder sets, zeroes weights of the context
+    and scales the others. The weights returned, which coverage adds up, are those before it.
+    """
 
     def __init__(self, window: Window | None = None) -> None:
         """Attend to all positions, or within a window."""
         super().__init__()
         self.window = window
+        self.dropout = Dropout(0.0)
 
     @abstractmethod
     def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
@@ -65,7 +71,8 @@ class Attention(nn.Module, ABC):
         """
         scores = self.scores(query, memory.keys, coverage, project)
         weights = self._weights(scores, query, memory, positions)
-        return AttentionOutput(self.context(weights, memory.values, project), weights)
+        context = self.context(self.dropout(weights), memory.values, project)
+        return AttentionOutput(context, weights)
 
     def context(self, weights: Tensor, values: Tensor, project: Project = plain_project) -> Tensor:
         """Return the weighted mean of values [B, S, M] by weights [B, T, S], [B, T, M]."""
@@ -86,13 +93,6 @@ class Attention(nn.Module, ABC):
             offsets = offsets[:, None]  # [B, 1, T, S]: the heads share the window
         weights = masked_softmax(scores, mask & (offsets.abs() <= self.window.size))
         if self.window.has_gaussian:
-            weights = weights * _gaussian(offsets, self.window.size)
+            # Luong et al. 2015, eq. 10: exp(-offset² / 2σ²) with σ = D / 2
+            weights = weights * torch.exp(-2.0 * (offsets / self.window.size) ** 2)
         return weights
-
-
-def _gaussian(offsets: Tensor, size: int) -> Tensor:
-    """Return exp(-offset² / 2σ²) with σ = D / 2, which is exp(-2 (offset / D)²); D is the size.
-
-    Luong et al. 2015, eq. 10.
-    """
-    return torch.exp(-2.0 * (offsets / size) ** 2)

@@ -50,7 +50,7 @@ class ScoreCost:
 
 @dataclass(kw_only=True)
 class BuildableAttentionConfig(AttentionConfig, ABC):
-    """Settings of an attention kind, which build it."""
+    """Settings of an attention kind, which build it; dropout on weights is the decoder's."""
 
     @abstractmethod
     def build(self, query_size: int, memory_size: int) -> BuiltAttention:

@@ -1,0 +1,74 @@
+"""The cosine score of the Neural Turing Machine (Graves et al. 2014) in Luong's decoder.
+
+Legend: B batch, T target length, S source length.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nmt.kernels.precision import at_least_float32
+from nmt.kernels.repeated_linear import Project, loop_product, plain_project
+from nmt.model.attention.core import Attention
+from nmt.model.attention.memory import AttentionMemory
+from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig, ScoreCost
+from nmt.model.attention.window import Window
+from nmt.model.layers import Linear
+
+SMALLEST_NORM = 1e-6
+"""Vectors are divided by at least this, so that a vector of zeros has a cosine of 0."""
+
+
+class CosineAttention(Attention):
+    """score(h_t, h_s) = β_t · cos(h_t, W h_s), with key strength β_t = softplus(v · h_t + b) > 0.
+
+    Graves et al. 2014, section 3.3.1: weights are the softmax of β_t K[k_t, M(s)] (eq. 5) for the
+    cosine similarity K (eq. 6). The state is the key k_t, and the rows of memory are W h_s. The
+    cosine alone lies in [-1, 1], so that a softmax of it is nearly uniform; β_t sharpens it.
+    """
+
+    def __init__(self, query_size: int, memory_size: int, window: Window | None = None) -> None:
+        """Score queries of ``query_size`` against states of ``memory_size``."""
+        super().__init__(window)
+        self.key_projection = Linear(memory_size, query_size, bias=False)
+        self.key_strength = nn.Linear(query_size, 1)
+
+    def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
+        """Compute the keys W h_s / |W h_s| once; the values are the states themselves."""
+        keys = self.key_projection(states)
+        return AttentionMemory(_unit(keys).type_as(keys), states, mask[:, None, :])
+
+    def scores(
+        self,
+        query: Tensor,
+        keys: Tensor,
+        coverage: Tensor | None = None,
+        project: Project = plain_project,
+    ) -> Tensor:
+        """Return β_t times the cosines of all pairs, [B, T, S]."""
+        assert coverage is None
+        strength = functional.softplus(at_least_float32(project(self.key_strength, query)))
+        cosines = loop_product(project, _unit(query).type_as(keys), keys, transposed=True)
+        return strength * cosines
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Return vectors [..., K] divided by their norms, in float32 at least."""
+    return functional.normalize(at_least_float32(vectors), dim=-1, eps=SMALLEST_NORM)
+
+
+@dataclass(kw_only=True)
+class CosineAttentionConfig(LuongAttentionConfig):
+    """score(h_t, h_s) = β_t · cos(h_t, W h_s), with β_t = softplus(v · h_t + b)."""
+
+    name: str = "cosine"
+
+    def build(self, query_size: int, memory_size: int) -> BuiltAttention:
+        """Build the attention, whose contexts are averages of encoder states."""
+        attention = CosineAttention(query_size, memory_size, self.build_window(query_size))
+        return BuiltAttention(attention, memory_size)
+
+    def score_cost(self, query_size: int, memory_size: int) -> ScoreCost:
+        """Return the multiply-adds of the score's products; norms are not counted."""
+        return ScoreCost(memory_size * query_size, per_target=query_size, per_pair=query_size)
