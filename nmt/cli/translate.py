@@ -182,12 +182,15 @@ def _output_lines(translation: "Translation", n_best: int) -> list[str]:
 def _draw_attention(translation: "Translation", translator: "Translator", path: Path) -> None:
     from nmt.evaluation.attention_heatmap import translation_heatmap
     from nmt.reporting.heatmaps.rendering import save_heatmap
+    from nmt.reporting.heatmaps.scripts import missing_glyphs_warning
 
     if not translation.hypotheses:
         raise UserError("--attention: the sentence is blank, so there is nothing to draw")
     layer, head = translator.drawn
     heatmap = translation_heatmap(translation, translator.tokenizers, layer, head=head)
     try:
-        save_heatmap(heatmap, path)
+        missing = save_heatmap(heatmap, path)
     except (ValueError, OSError) as error:
         raise UserError(f"--attention {path}: {error}") from error
+    if warning := missing_glyphs_warning(missing):
+        print(f"warning: {warning}", file=sys.stderr)
