@@ -36,8 +36,14 @@ def has_both_sides(file: str) -> bool:
     return format_suffix(Path(file)) in SUFFIXES
 
 
+def inside_quotes(file: str) -> str:
+    """Return a file name as it is written between the single quotes of a shell."""
+    return file.replace("'", r"'\''")
+
+
 def _show(file: str, line: int) -> str:
     part = f"sed -n '{max(1, line - _CONTEXT)},{line + _CONTEXT}p'"
+    file = inside_quotes(file)
     archive, inside, member = file.partition(".zip/")
     if inside:
         return f"unzip -p '{archive}.zip' '{member}' | {part}"

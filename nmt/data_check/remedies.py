@@ -6,7 +6,7 @@ A compressed file is unpacked first. Each command of a remedy is on a line of it
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt.data.shell_commands import has_lines
+from nmt.data.shell_commands import has_lines, inside_quotes
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,6 @@ _COMPRESSIONS = {
 }
 
 
-def _inside_quotes(file: str) -> str:
-    """Return a file name as it is written between the single quotes of a shell."""
-    return file.replace("'", r"'\''")
-
-
 def with_command(words: str, command: str, file: str) -> str:
     """Return a remedy, with a command that fixes the file if the shell can fix it.
 
@@ -40,7 +35,7 @@ def with_command(words: str, command: str, file: str) -> str:
         return words
     if not has_lines(file):
         return f"{words}, in the program that wrote {file}"
-    file = _inside_quotes(file)
+    file = inside_quotes(file)
     archive, inside, member = file.partition(".zip/")
     if inside:
         unzip = f"unzip '{archive}.zip' '{member}'"

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nmt.reporting.heatmaps import fonts
+
 Nmt = Callable[..., Any]
 Refused = Callable[..., str]
 
@@ -201,3 +203,33 @@ def test_files_that_do_not_fit_are_refused(
 
 def test_a_model_without_attention_is_refused(refused: Refused, blind_model: Path) -> None:
     assert "no attention" in refused("attention", "--model", blind_model, SENTENCE)
+
+
+@pytest.mark.parametrize("command", ["attention", "translate"])
+def test_boxes_in_pictures_are_one_warning_that_names_script_package_and_page(
+    nmt: Nmt,
+    heads_model: Path,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    monkeypatch.setattr(fonts, "_has", lambda _, character: character != "w")
+    fonts._families.cache_clear()
+    arguments = (
+        "--source",
+        source,
+        "--output",
+        tmp_path / "map.png",
+        "--output",
+        tmp_path / "m.svg",
+    )
+    if command == "translate":
+        arguments = ("--attention", tmp_path / "map.png", SENTENCE)
+    result = nmt(command, "--model", heads_model, *arguments)
+    fonts._families.cache_clear()
+    assert result.status == 0
+    (warning,) = result.err.splitlines()
+    assert warning.startswith("warning: no installed font has these characters")
+    for part in ("Latin (w)", "fonts-noto-core", "--output map.html"):
+        assert part in warning

@@ -26,7 +26,7 @@ def _typed(lines: list[str], folder: Path) -> str:
 
 
 @needs_shell
-@pytest.mark.parametrize("name", ["a b.de", "a b.de.gz"])
+@pytest.mark.parametrize("name", ["a b.de", "a b.de.gz", "it's a $b.de", "it's.de.gz"])
 def test_the_command_removes_only_invisible_characters(name: str, tmp_path: Path) -> None:
     path, packed = tmp_path / name, name.endswith(".gz")
     data = FAULTY.encode()
@@ -41,10 +41,10 @@ def test_the_command_removes_only_invisible_characters(name: str, tmp_path: Path
 @needs_shell
 def test_the_lines_around_a_location_are_shown(tmp_path: Path) -> None:
     text = "".join(f"{line}\n" for line in range(1, 21)).encode()
-    (tmp_path / "a").write_bytes(text)
+    (tmp_path / "it's").write_bytes(text)
     (tmp_path / "b.gz").write_bytes(gzip.compress(text))
     for line, shown in ((10, range(7, 14)), (1, range(1, 5))):
-        for file in ("a", "b.gz"):
+        for file in ("it's", "b.gz"):
             printed = _typed(show_commands([Location(file, line)]), tmp_path)
             assert [int(number) for number in printed.split()] == list(shown)
 
