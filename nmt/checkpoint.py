@@ -7,6 +7,7 @@ a run keeps is decided in `nmt.training.kept_checkpoints`.
 
 import hashlib
 import io
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from nmt.checkpoint_content import (
 from nmt.checkpoint_names import BEST, LAST
 from nmt.config.plain import to_mapping
 from nmt.config.schema import Config
-from nmt.durable_file import DISK_IS_FULL, write_durably
+from nmt.durable_file import DISK_IS_FULL, make_folder, write_durably
 from nmt.errors import UserError
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
@@ -111,7 +112,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     Raises:
         UserError: It could not be written. The old file is unchanged.
     """
-    write_checkpoint(encode_checkpoint(checkpoint), path)
+    write_checkpoint(encode_checkpoint(checkpoint), path, purpose="again")
 
 
 def encode_checkpoint(checkpoint: Checkpoint) -> memoryview:
@@ -142,20 +143,26 @@ def sealed(content: Mapping[str, Any]) -> memoryview:
     return file.getbuffer()
 
 
-def write_checkpoint(content: memoryview, path: Path) -> None:
+def write_checkpoint(content: memoryview, path: Path, *, purpose: str = "to resume") -> None:
     """Write an encoded checkpoint so that the file is either the old or the complete new one.
+
+    Args:
+        content: Of `encode_checkpoint`.
+        path: The file.
+        purpose: Why the same command is run after an error; the end of the message.
 
     Raises:
         UserError: It could not be written. The old file is unchanged.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write_durably(path, content)
     except OSError as error:
         remedy = "free some space" if error.errno in DISK_IS_FULL else "fix that"
+        earlier = ": the previous checkpoint is intact" if os.path.exists(path) else ""
         raise UserError(
             f"cannot write the checkpoint {path}: {error.strerror or error}; {remedy} and "
-            "run the same command to resume: the previous checkpoint is intact"
+            f"run the same command {purpose}{earlier}"
         ) from error
 
 

@@ -1,25 +1,32 @@
 """Files that are always complete: a write replaces the old file only after it has succeeded.
 
-`atomic_write` protects readers from half-written files. With ``durable=True`` the file also
-survives a power failure, because it is flushed to the disk before it replaces the old one.
+`atomic_write` protects readers from half-written files, also after a power failure, because the
+content is flushed to the disk before it replaces the old file. With ``durable=True`` the new name
+is flushed too: the file is there when the write returns, and stays.
 """
 
 import errno
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers that more space fixes: a full disk, an exhausted quota, a file size limit."""
 DISK_FAILS = (
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENODEV, errno.ENXIO),
-    *(errno.ESTALE, errno.ENOENT, errno.ENOTDIR, errno.ENOTCONN),
+    *(errno.ESTALE, errno.ENOENT, errno.ENOTDIR, errno.ENOTCONN, errno.EISDIR, errno.EEXIST),
+    *(errno.ELOOP, errno.ENAMETOOLONG),
 )
-"""Error numbers of a disk that is read-only, not permitted, broken or disconnected."""
+"""Error numbers of a disk that is read-only, not permitted, broken or disconnected, and of a file
+where a folder has to be or the reverse."""
 
-_PARTIAL = ".partial"
+PARTIAL = ".partial"
+"""The end of the names of unfinished files."""
+
+_NO_FOLDER_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+"""Error numbers of file systems that cannot flush a folder."""
 
 
 @contextmanager
@@ -33,8 +40,8 @@ def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
     Args:
         path: The file to write. Missing folders are created, except with ``durable``: there, a
             folder that has disappeared is an error.
-        durable: Flush the content and the new name to the disk. Such a file has one writer, so its
-            temporary name is fixed, and a later write overwrites what a killed one left behind.
+        durable: Flush the new name to the disk, too. Such a file has one writer, so its temporary
+            name is fixed, and a later write overwrites what a killed one left behind.
             `remove_partial_files` cleans a whole folder.
 
     Raises:
@@ -46,17 +53,18 @@ def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
     if not durable and path.is_symlink():
         path = path.resolve()  # the link stays
     unique = "" if durable else f".{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    partial = path.with_name(f".{path.name}{unique}{_PARTIAL}")
+    partial = path.with_name(f".{path.name}{unique}{PARTIAL}")
     if not durable:
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial
-        if durable:
-            with partial.open("rb+") as file:
-                os.fsync(file.fileno())
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
         os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)  # after a failure it may be what fills the disk
+    except BaseException:
+        with suppress(OSError):  # the first error is the one to report
+            partial.unlink(missing_ok=True)  # it may be what fills the disk
+        raise
     if durable:
         sync_folder(path.parent)
 
@@ -72,18 +80,51 @@ def write_durably(path: Path, *parts: bytes | memoryview) -> None:
             file.write(part)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and its missing parents durably: their names are flushed to the disk.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+    if not missing:
+        folder.mkdir(exist_ok=True)  # raises if it is a file
+
+
 def sync_folder(folder: Path) -> None:
-    """Flush the names in a folder to the disk, where the operating system supports it."""
+    """Flush the names in a folder to the disk, where operating system and disk support it.
+
+    Raises:
+        OSError: They could not be flushed.
+    """
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_FLUSH:
+            raise
     finally:
         os.close(descriptor)
 
 
+def sync_files(folder: Path) -> None:
+    """Flush the files in a folder, and their names, to the disk.
+
+    Raises:
+        OSError: They could not be flushed.
+    """
+    for path in sorted(folder.iterdir()):
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+    sync_folder(folder)
+
+
 def remove_partial_files(folder: Path) -> None:
     """Remove what killed writes left in a folder that no other process writes to."""
-    for partial in folder.glob(f".*{_PARTIAL}"):
+    for partial in folder.glob(f".*{PARTIAL}"):
         partial.unlink(missing_ok=True)

@@ -35,7 +35,7 @@ from nmt.run.dry_run import rehearse_run
 from nmt.run.final_test import FinalTest
 from nmt.run.folder import RunFolder
 from nmt.run.memory_estimate import check_memory
-from nmt.run.metric_files import open_metric_log
+from nmt.run.metric_files import after_curves, open_metric_log
 from nmt.run.model_setup import set_up_model
 from nmt.run.preparation import prepare_corpus
 from nmt.run.run_checkpoints import RunCheckpoints, explained_state
@@ -156,6 +156,7 @@ def train(config: Config, config_yaml: str, interrupted: Interrupted) -> Outcome
     folder.check(config)
     summary = folder.read_summary()
     if summary is not None:
+        folder.forget_best()  # if a call was killed immediately before this
         return Outcome(folder, summary, already_finished=True)
     if processes.is_first():
         folder.check_writable()
@@ -265,7 +266,7 @@ def start(
     first = processes.is_first()
     services = TrainerServices(
         validate=_validation(prepared, built.model)[1],
-        save=checkpoints.save if first else _save_nothing,
+        save=after_curves(checkpoints.save, log) if first else _save_nothing,
         metric_log=log,
         progress_line=console.line,
         report=console,

@@ -74,6 +74,7 @@ FORBIDDEN = {  # a part of nmt, and the parts that it must not import
         "reporting",
     ),
     "process_exit": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
+    "written_file": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "processes": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "runtime": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
 }

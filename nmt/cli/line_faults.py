@@ -90,8 +90,7 @@ class LineFaults:
         return ""
 
     def _undecodable(self, number: int, content: bytes, error: UnicodeDecodeError) -> str:
-        from nmt.data.sources.fault_messages import likely_encoding
-        from nmt.data.sources.text_lines import wide_encoding
+        from nmt.data.sources.encodings import likely_encoding, marked_encoding, unmarked_wide
 
         byte = content[error.start]
         problem = f"is not UTF-8: it contains the byte 0x{byte:02x}"
@@ -102,8 +101,8 @@ class LineFaults:
             )
             return content.decode("utf-8", errors="replace")
         encoding, words = likely_encoding(content)
-        if number == 1 and (wide := wide_encoding(content)):
-            encoding = words = wide
+        if number == 1 and (wide := marked_encoding(content) or unmarked_wide(content)):
+            encoding = words = wide.upper()
         return self.skipped(
             number,
             f"{problem} and looks like {words}",

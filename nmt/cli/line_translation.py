@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from nmt.cli.answer_output import AnswerOutput
 from nmt.cli.input_lines import RawLine
@@ -9,6 +10,8 @@ from nmt.cli.line_choices import LongLines
 from nmt.cli.line_faults import LineFaultError, LineFaults
 from nmt.decoding.answers import Answer, Answerer
 from nmt.decoding.long_lines import MOST_PIECES, source_lengths, split_line
+
+Advance = Callable[[Sequence[RawLine], float], None]
 
 NO_SCORE = "-inf"
 """Printed in place of a score, with an empty text, where there are fewer than N different texts."""
@@ -35,28 +38,36 @@ class LineTranslation:
     max_length: int
 
     def run(
-        self, chunks: Iterable[list[RawLine]], advance: Callable[[Sequence[RawLine]], None]
+        self, chunks: Iterable[list[RawLine]], advance: Advance = lambda lines, share: None
     ) -> None:
         """Translate lists of lines, each of which shares batches.
 
         Args:
             chunks: The lines.
-            advance: Called with each list after its answers have been written.
+            advance: Called with each list and the share of it that is done.
 
         Raises:
             UserError: A line is faulty and `LineErrors.STRICT` was chosen: all lines before it are
                 translated. Or the output cannot be written.
         """
         for chunk in chunks:
-            self.translate(chunk)
-            advance(chunk)
+            self.translate(chunk, advance=partial(advance, chunk))
+            advance(chunk, 1.0)
         self.faults.warnings.close()
 
-    def translate(self, lines: Sequence[RawLine], *, need_weights: bool = False) -> list[Answer]:
+    def translate(
+        self,
+        lines: Sequence[RawLine],
+        *,
+        need_weights: bool = False,
+        advance: Callable[[float], None] = lambda share: None,
+    ) -> list[Answer]:
         """Translate some lines together and write their answers; see `run`."""
         parts, fault = self._prepare(lines)
         numbers = [line.number - 1 for line in lines[: len(parts)]]
-        answers = self.answerer.answer(parts, numbers, need_weights=need_weights)
+        answers = self.answerer.answer(
+            parts, numbers, need_weights=need_weights, advance=lambda share: advance(0.99 * share)
+        )
         self.output.write([self._output_lines(answer) for answer in answers])
         if fault is None:
             return answers

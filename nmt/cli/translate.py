@@ -140,4 +140,4 @@ def translate(
             progress.clear()
             return checkpoint, translator
 
-        translate_text(text, search, load)
+        translate_text(text, search, load, progress)

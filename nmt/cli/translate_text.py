@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from nmt.checkpoint import Checkpoint
@@ -17,6 +18,7 @@ from nmt.decoding.long_lines import MOST_PIECES, trained_pieces
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.printable import printable
+from nmt.reporting.command_progress import CommandProgress
 from nmt.written_file import written_file
 
 _CHUNK_BATCHES = 16  # batches of lines read ahead, so that sentences of similar length share one
@@ -26,6 +28,7 @@ def translate_text(
     text: TextOptions,
     search: SearchOptions,
     load: Callable[[], tuple[Checkpoint, Translator]],
+    progress: CommandProgress,
 ) -> None:
     """Translate what the options name.
 
@@ -33,6 +36,7 @@ def translate_text(
         text: Input and output.
         search: Search or sampling.
         load: Loads the model, after the input has been opened and before the output is.
+        progress: Shows how many sentences are translated, unless a terminal shows their answers.
 
     Raises:
         UserError: An option is wrong, the input is faulty, or the output cannot be written.
@@ -48,16 +52,19 @@ def translate_text(
         lines = LineTranslation(
             Answerer(translator, search.n_best, sampling, config.data.target_language),
             output,
-            LineFaults(text.errors, _places(source), Warnings(_warn)),
+            LineFaults(text.errors, _places(source), Warnings(partial(_warn, progress))),
             search.n_best,
             text.long_lines,
             text.max_length or trained_pieces(config),
         )
+        if source is None or source.is_terminal() or output.on_terminal:
+            progress.close()
         if source is not None:
+            chunks = _chunks(source, translator.decoding.batch_size)
             with _saved_lines_named(output):
-                lines.run(_chunks(source, translator.decoding.batch_size), lambda chunk: None)
+                lines.run(chunks, _LineProgress(progress, source))
         elif text.attention is None:
-            lines.run([_arguments(text.sentences)], lambda chunk: None)
+            lines.run([_arguments(text.sentences)])
         else:
             _translate_and_draw(lines, text.sentences[0], text.attention)
 
@@ -94,11 +101,31 @@ def _chunks(source: ByteSource, batch_size: int) -> Iterator[list[RawLine]]:
         print(file=sys.stderr)
 
 
+class _LineProgress:
+    """Shows the number of lines, and their share of a file by bytes.
+
+    It is called after each list of lines, and within a list with the share of it that is done.
+    """
+
+    def __init__(self, progress: CommandProgress, source: ByteSource) -> None:
+        self._advance = progress.stage("translating", None)
+        self._size = source.size
+        self._lines = self._bytes = 0
+
+    def __call__(self, lines: Sequence[RawLine], share: float = 1.0) -> None:
+        done = self._lines + round(share * len(lines))
+        read = self._bytes + share * sum(line.size + 1 for line in lines)
+        self._advance(done, min(1.0, read / self._size) if self._size else None)
+        if share == 1.0:
+            self._lines, self._bytes = done, round(read)
+
+
 def _prompt() -> None:
     print("> ", end="", file=sys.stderr, flush=True)
 
 
-def _warn(message: str) -> None:
+def _warn(progress: CommandProgress, message: str) -> None:
+    progress.clear()
     print(f"nmt: {printable(message)}", file=sys.stderr)
 
 
@@ -109,7 +136,8 @@ def _saved_lines_named(output: AnswerOutput) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if output.path is not None:
-            _warn(f"{output.path} has the answers to the first {output.answers:,} lines")
+            message = f"{output.path} has the answers to the first {output.answers:,} lines"
+            print(f"\nnmt: {printable(message)}", file=sys.stderr)
         raise
 
 

@@ -14,6 +14,8 @@ from nmt.config.data import (
     PhrasebookDataConfig,
     SourceConfig,
 )
+from nmt.config.encoding_names import is_encoding
+from nmt.config.language_names import code_of_name
 from nmt.config.plain import extra_sources
 from nmt.errors import UserError
 
@@ -39,6 +41,8 @@ def _languages(data: DataConfig) -> Iterator[str]:
     for name, language in zip(("source", "target"), languages, strict=True):
         if not language.strip():
             yield f"data.{name}_language is blank; give a code, e.g. de or pt-BR"
+        elif (code := code_of_name(language)) is not None:
+            yield f"data.{name}_language is {shown(language)}: write its code, {code}"
         elif len(language) > _LONGEST_CODE or not _CODE.fullmatch(language):
             yield (
                 f"data.{name}_language is {shown(language)}, which is not a language code: write "
@@ -122,6 +126,11 @@ def _source(key: str, source: SourceConfig, data: DataConfig) -> Iterator[str]:
     if source.source is not None and source.source == source.target:
         yield f"{key}.source and {key}.target are the same file, {source.source}"
     yield from _format(key, source, data)
+    if source.encoding is not None and not is_encoding(source.encoding):
+        yield (
+            f"{key}.encoding is {shown(source.encoding)}, which is not an encoding that Python has "
+            "for text: write e.g. windows-1252, windows-1250, mac-roman or utf-16"
+        )
     yield from _unused(key, source, kinds[0])
     if source.tag is not None and (not source.tag or re.search(r"\s", source.tag)):
         yield f"{key}.tag is {source.tag!r}; it must be tags without spaces, e.g. <2de>"
@@ -163,6 +172,7 @@ def _unused(key: str, source: SourceConfig, kind: str) -> Iterator[str]:
     """Refuse settings that have no effect on this kind of location."""
     readers = {
         "format": ("path",),
+        "encoding": ("path", "source and target"),
         "source_column": ("path", "dataset"),
         "target_column": ("path", "dataset"),
         "subset": ("dataset",),

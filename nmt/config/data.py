@@ -78,6 +78,12 @@ class SourceConfig:
         choices=Format,
         before=None,
     )
+    encoding: str | None = setting(
+        None,
+        "Encoding of text files, e.g. windows-1252, mac-roman or utf-16-le; null: UTF-8, or UTF-16 "
+        "by its byte-order mark.",
+        neutral=None,
+    )
     source_column: str | None = setting(
         None,
         "Column of the source sentences in a table: name, or number from 1; null: the source "
@@ -228,6 +234,14 @@ class DataConfig:
         "What happens when the two sides seem to be shifted or swapped.",
         choices=OnDoubt,
         before=OnDoubt.STOP,
+    )
+    max_faulty: float = setting(
+        0.02,
+        "Largest share of faulty rows (wrong number of columns, an open quote, an error of a "
+        "formula, ...), which are left out and counted; with more, the text is refused.",
+        at_least=0,
+        at_most=1,
+        neutral=0.02,
     )
     dropped: str | None = setting(
         None,

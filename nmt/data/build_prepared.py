@@ -10,6 +10,7 @@ import numpy as np
 
 from nmt.config.data import DataConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
+from nmt.data.array_file import ArrayWriter
 from nmt.data.chunk_workers import available_cpus
 from nmt.data.corpus import Corpus, TrainingSource, split_sources
 from nmt.data.corpus_reporter import CorpusReporter, PreparedText
@@ -24,7 +25,8 @@ from nmt.data.judge_training_text import (
     judge_training_text,
 )
 from nmt.data.pair_outlines import TextOutline, outline_chunk
-from nmt.data.sources.pair_source import PairChunk, clean_chunk
+from nmt.data.prepared_checksums import write_checksums
+from nmt.data.sources.pair_source import DataFault, FaultSink, PairChunk, clean_chunk, refuse
 from nmt.data.split_problems import refuse_unusable
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
 
@@ -66,12 +68,14 @@ def build_prepared(
     encoder = TrainingEncoder(tokenizers, data.max_length, data.workers or available_cpus())
     sections = encoder.encode(folder, corpus.train, judged, progress)
     _save_models(folder, tokenizers)
-    np.save(folder / VERDICTS, np.concatenate(judged.verdicts))
+    with ArrayWriter(folder / VERDICTS, np.uint8) as verdicts:
+        verdicts.append(np.concatenate(judged.verdicts))
     (folder / SECTIONS).write_text(json.dumps(sections))
     dropped = _drop_table(judged)  # now with the pairs that have too many pieces
     refuse_unusable(data, outlines, dropped)
     held_out = [text for text in (corpus.valid, corpus.test) if text is not None]
     reporter.write(folder, PreparedText(outlines, dropped, tokenizers, held_out))
+    write_checksums(folder)
 
 
 def _judge(
@@ -91,12 +95,13 @@ def _judge(
         data.workers,
         progress,
         collect=lambda inspected: reporter.collect("train", inspected),
+        on_fault=_refuse_or_note("train", reporter),
     )
 
 
 def _outline_held_out(data: DataConfig, reporter: CorpusReporter) -> dict[str, TextOutline]:
     outlines = {}
-    for split, chunks in _held_out_chunks(data):
+    for split, chunks in _held_out_chunks(data, reporter):
         outlines[split] = TextOutline()
         for chunk in chunks:
             clean = clean_chunk(chunk)
@@ -105,11 +110,24 @@ def _outline_held_out(data: DataConfig, reporter: CorpusReporter) -> dict[str, T
     return outlines
 
 
-def _held_out_chunks(data: DataConfig) -> Iterator[tuple[str, Iterator[PairChunk]]]:
+def _held_out_chunks(
+    data: DataConfig, reporter: CorpusReporter | None = None
+) -> Iterator[tuple[str, Iterator[PairChunk]]]:
     """Yield validation and test with their chunks; tags are not part of their texts."""
     for split, source in split_sources(data).items():
         if split != "train":
-            yield split, source.chunks(CHUNK)
+            on_fault = refuse if reporter is None else _refuse_or_note(split, reporter)
+            yield split, source.chunks(CHUNK, on_fault)
+
+
+def _refuse_or_note(split: str, reporter: CorpusReporter) -> FaultSink:
+    """Return a sink that refuses faults as training does, and reports the others."""
+
+    def sink(fault: DataFault) -> None:
+        refuse(fault)
+        reporter.note(split, fault)
+
+    return sink
 
 
 def _drop_table(judged: JudgedText) -> DropTable:

@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from nmt.config.data import DataConfig
+from nmt.durable_file import make_folder, sync_files, sync_folder
 from nmt.errors import UserError
 from nmt.user_path import user_path
 
@@ -42,7 +43,7 @@ def made_once(folder: Path, on_wait: Callable[[], None]) -> Iterator[Path | None
         yield None
         return
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
         lock = _lock(folder.parent, folder.name)
         _acquire(lock, on_wait)
     except OSError as error:
@@ -57,7 +58,9 @@ def made_once(folder: Path, on_wait: Callable[[], None]) -> Iterator[Path | None
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             yield partial
+            sync_files(partial)  # a loss of power must not leave a complete name without content
             partial.rename(folder)
+            sync_folder(folder.parent)
         except OSError as error:
             raise _cannot_write(folder.parent, error) from error
         finally:

@@ -16,6 +16,7 @@ from nmt.config.data import (
 from nmt.config.folders import corpora_directory
 from nmt.config.plain import extra_sources
 from nmt.data.held_out import with_parts
+from nmt.data.sources.faulty_rows import WithoutFaultyRows
 from nmt.data.sources.hub import HubPairs
 from nmt.data.sources.open_source import open_source, read_all
 from nmt.data.sources.pair_source import PairSource
@@ -176,7 +177,8 @@ def open_corpus(data: DataConfig) -> Corpus:
     languages = (data.source_language, data.target_language)
     for name, config in extra_sources(data).items():
         key = f"data.extra.{name}"
-        train.append(TrainingSource(key, open_source(config, languages, key)))
+        source = WithoutFaultyRows(open_source(config, languages, key), data.max_faulty)
+        train.append(TrainingSource(key, source))
     valid = _read(sources["valid"], links["valid"])
     test = _read(sources["test"], links["test"]) if "test" in sources else None
     return Corpus(tuple(train), valid, test, _gold(data.gold))
@@ -195,8 +197,14 @@ def split_sources(data: DataConfig) -> dict[str, PairSource]:
         source = open_source(config, languages, f"data.{split}", name)
         if isinstance(data, HuggingFaceDataConfig) and isinstance(source, HubPairs):
             source = replace(source, local_setting="data.root=FOLDER")
-        sources[split] = source
+        sources[split] = without_faulty_rows(data, split, source)
     return with_parts(data, sources)
+
+
+def without_faulty_rows(data: DataConfig, split: str, source: PairSource) -> PairSource:
+    """Return the source of a split without faulty rows; with word links, one line per row, all."""
+    linked = isinstance(data, PhrasebookDataConfig) or getattr(data.alignments, split)
+    return source if linked else WithoutFaultyRows(source, data.max_faulty)
 
 
 def source_tags(data: DataConfig) -> set[str]:

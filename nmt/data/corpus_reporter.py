@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from nmt.data.corpus import ParallelText
 from nmt.data.dropped_pairs import DropTable
 from nmt.data.pair_outlines import TextOutline
-from nmt.data.sources.pair_source import PairChunk
+from nmt.data.sources.pair_source import DataFault, PairChunk
 from nmt.text.tokenizer import TokenizerPair
 
 Inspector = Callable[[PairChunk, PairChunk], Any]
@@ -48,6 +48,9 @@ class CorpusReporter(Protocol):
 
     def collect(self, split: str, inspected: Any) -> None:
         """Take the inspector's result for the next chunk of a split."""
+
+    def note(self, split: str, fault: DataFault) -> None:
+        """Take a fault of a split that is not refused."""
 
     def write(self, folder: Path, prepared: PreparedText) -> None:
         """Write the report into the folder of the prepared data."""

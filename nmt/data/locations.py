@@ -1,11 +1,15 @@
 """Where in the files of a corpus something is, and a short excerpt of the text there."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from nmt.data.sources.file_patterns import format_suffix
 
 SHOWN = 5
 """Number of locations that a report keeps per rule."""
 
 _EXCERPT = 60  # characters
+_TABLES = (".csv", ".tsv", ".tab")
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,12 @@ class Location:
     text: str = ""
 
     def __str__(self) -> str:
-        return self.file if self.line is None else f"{self.file}, line {self.line:,}"
+        return self.file if self.line is None else f"{self.file}, {self.unit} {self.line:,}"
+
+    @property
+    def unit(self) -> str:
+        """What the number counts: rows of a table, which may have several lines, or lines."""
+        return "row" if format_suffix(Path(self.file)) in _TABLES else "line"
 
 
 def excerpt(text: str, around: int = 0) -> str:

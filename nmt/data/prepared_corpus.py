@@ -20,6 +20,7 @@ from nmt.data.encoded import EncodedCorpus, PieceSequences
 from nmt.data.filters import KEPT, RULES
 from nmt.data.judge_training_text import CHUNK
 from nmt.data.piece_links import PieceLinks
+from nmt.data.prepared_checksums import check_checksums
 from nmt.errors import UserError
 from nmt.text.tokenizer import TokenizerPair
 from nmt.user_path import user_path
@@ -114,6 +115,7 @@ def _load(
     folder: Path, corpus: Corpus, reporter: CorpusReporter, *, from_cache: bool
 ) -> PreparedCorpus:
     try:
+        checked = check_checksums(folder)
         tokenizers = TokenizerPair.from_bytes(
             (folder / "source.model").read_bytes(), (folder / "target.model").read_bytes()
         )
@@ -124,12 +126,21 @@ def _load(
             PieceLinks.load(folder / "train") if with_links else None,
             tuple(json.loads((folder / SECTIONS).read_text())),
         )
+        if not checked:
+            _check_ids(train, tokenizers)
         report = reporter.read(folder)
         dropped = DropTable()
         dropped.count(open_array(folder / VERDICTS))
     except (OSError, ValueError, TypeError, KeyError, EOFError, UserError) as error:
         raise UserError(f"the cache {folder} is damaged ({error}); delete that folder") from error
     return PreparedCorpus(corpus, tokenizers, train, dropped, report, folder, from_cache)
+
+
+def _check_ids(train: EncodedCorpus, tokenizers: TokenizerPair) -> None:
+    for side in ("source", "target"):
+        ids, pieces = getattr(train, side).ids, len(getattr(tokenizers, side))
+        if len(ids) and not 0 <= ids.min() <= ids.max() < pieces:
+            raise ValueError(f"a {side} piece is not one of {pieces:,}")
 
 
 def _write_dropped(prepared: PreparedCorpus, path: Path) -> None:

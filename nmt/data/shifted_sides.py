@@ -26,8 +26,8 @@ _BLOCK = 128  # pairs scored together in a large corpus
 _CAP = 9.0  # limit of squared deviations: outliers carry no more information
 _LEAST_PAIRS = 16
 _LEAST_UNRELATED = 200  # pairs of which it can be told that they do not belong together
-_UNRELATED_BLOCK = 500  # pairs; two such blocks in a row are noticed
-_UNRELATED_FIT = -0.2  # nats per pair; blocks of intact corpora were above, reordered ones below
+_LEAST_UNRELATED_RUN = 50  # of them in a row
+_UNRELATED_FIT = -0.1  # nats per pair; intact corpora were above on average, reordered ones below
 _SAMPLE = 500_000  # pairs used to estimate how the two sides depend on each other
 _LEAST_INFORMATION = 0.03  # nats per pair; unrelated text stays below
 
@@ -82,7 +82,8 @@ def first_unrelated(source: SideOutline, target: SideOutline) -> int | None:
     """Return about the first pair from which the sides do not belong together, or None.
 
     Rows that stand in another order on one side, because one column was sorted alone, fit no better
-    than chance, at any shift.
+    than chance, at any shift. The run of pairs whose fit is lowest in total is found, wherever it
+    begins and ends; it counts if that total exceeds the penalty of a change.
     """
     pairs = min(len(source), len(target))
     if pairs < _LEAST_UNRELATED:
@@ -90,10 +91,13 @@ def first_unrelated(source: SideOutline, target: SideOutline) -> int | None:
     fit = _Fit(source, target)
     if not fit.is_informative:
         return 0
-    means = _block_sums(fit.scores(0, 0, pairs), _UNRELATED_BLOCK)[:-1] / _UNRELATED_BLOCK
-    low = means < _UNRELATED_FIT
-    found = np.flatnonzero(low[1:] & low[:-1])
-    return int(found[0]) * _UNRELATED_BLOCK if len(found) else None
+    losses = _UNRELATED_FIT - fit.scores(0, 0, pairs).astype(np.float64)
+    sums = np.concatenate([[0.0], np.cumsum(losses)])
+    gains = sums - np.minimum.accumulate(sums)
+    end = int(gains.argmax())
+    start = int(sums[: end + 1].argmin())
+    enough = gains[end] > _change_penalty(pairs, unequal=False)
+    return start if enough and end - start >= _LEAST_UNRELATED_RUN else None
 
 
 def are_related(source: SideOutline, target: SideOutline) -> bool:

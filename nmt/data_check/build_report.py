@@ -39,7 +39,7 @@ def build_report(
     languages = corpus["source_language"], corpus["target_language"]
     found, splits = list(extra), []
     for split, inspection in inspections.items():
-        of_files = faults.get(split) or CollectedFaults()
+        of_files = faults.get(split, CollectedFaults())
         found += found_in.fault_findings(split, of_files, inspection)
         found += found_in.problem_findings(split, inspection, of_files, languages, stop=stop)
         found += found_in.rule_findings(split, inspection, languages, faults=of_files)

@@ -7,6 +7,9 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+from nmt.data.sources.spreadsheet_errors import is_spreadsheet_error, may_have_errors
+from nmt.data.sources.table_shape import is_quoted_cell
+
 Found = tuple[str, list[int], list[int]]
 """A rule, the indices of the texts that break it, and the faulty character in each text."""
 
@@ -30,26 +33,14 @@ _MISREAD_LEADS = "ÃÅÄÐÑØÙÂâïàá"
 _SPACES = re.compile(r"^[ \t\xa0]+(?=\S)|(?<=\S)[ \t\xa0]+(?=[\r\n]*$)|(?<=\S)  +(?=\S)")
 
 
-_SHEET_ERROR = re.compile(
-    r"\s*(?:#[¡¿]?[A-ZÀ-Þ][A-ZÀ-Þ/0-9_]*[!?]|#(?:N/A|N/D|NV|N/V|DIV/0!|GETTING_DATA)|Err:[0-9]{3})\s*"
-)
-
-
 def _from_sheets(texts: Sequence[str], whole: str) -> Iterator[Found]:
     """Yield the traces of spreadsheet programs: errors of formulas, and cells still in quotes."""
-    if "#" in whole or "Err:" in whole:
-        errors = [i for i, text in enumerate(texts) if _SHEET_ERROR.fullmatch(text)]
+    if may_have_errors(whole):
+        errors = [i for i, text in enumerate(texts) if is_spreadsheet_error(text)]
         yield from _found("spreadsheet_error", errors, [0] * len(errors))
     if '""' in whole:
-        quoted = [i for i, text in enumerate(texts) if _is_quoted_cell(text)]
+        quoted = [i for i, text in enumerate(texts) if is_quoted_cell(text)]
         yield from _found("quoted_cell", quoted, [0] * len(quoted))
-
-
-def _is_quoted_cell(text: str) -> bool:
-    text = text.strip()
-    inner = text[1:-1]
-    is_quoted = len(text) > 3 and text[0] == text[-1] == '"' and '""' in inner
-    return is_quoted and '"' not in inner.replace('""', "")
 
 
 def has_own_rule(character: str) -> bool:

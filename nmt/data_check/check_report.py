@@ -10,6 +10,8 @@ from nmt.data.locations import Location
 
 _CHECK = "nmt data check --data, followed by these settings"
 _SHORT_FINDINGS = 6  # findings in the short report
+_IN_FULL = ("changed_characters", "read_as", "read_with_quotes", "looks_reordered")
+"""Rules whose message the short report contains as it is."""
 
 
 class Severity(StrEnum):
@@ -40,6 +42,7 @@ class Finding:
         locations: The first of them.
         message: What is wrong, where it begins and why it is harmful.
         remedy: What to do; commands follow on lines of their own.
+        left_out: Whether these rows are left out of the corpus, since there are few of them.
     """
 
     rule: str
@@ -50,6 +53,7 @@ class Finding:
     locations: Sequence[Location]
     message: str
     remedy: str
+    left_out: bool = False
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "Finding":
@@ -63,6 +67,7 @@ class Finding:
             [Location(**location) for location in mapping["places"]],
             mapping["message"],
             mapping["remedy"],
+            mapping.get("left_out", False),  # an older cache has no such rows
         )
 
     def to_mapping(self) -> dict[str, Any]:
@@ -77,6 +82,7 @@ class Finding:
             "places": places,
             "message": self.message,
             "remedy": self.remedy,
+            "left_out": self.left_out,
         }
 
 
@@ -152,11 +158,24 @@ class DataReport:
         }
 
     def short_lines(self) -> list[str]:
-        """Return at most 8 lines for the head of a training log, the most important first."""
+        """Return at most 9 lines for the head of a training log, the most important first."""
         corpus = self.corpus
         pairs = ", ".join(f"{split['name']} {split['pairs']:,} pairs" for split in self.splits)
         name = f"{corpus['source_language']}-{corpus['target_language']}"
-        return [f"data {name}: {pairs}; {self._summary()}", *self._short_findings()]
+        first = f"data {name}: {pairs}; {self._summary()}"
+        return [first, *self._left_out(), *self._short_findings()]
+
+    def _left_out(self) -> Iterator[str]:
+        """Yield how many faulty rows are left out, and where the first of each kind are."""
+        kinds = [finding for finding in self.findings if finding.left_out]
+        if not kinds:
+            return
+        total = sum(finding.count for finding in kinds)
+        parts = [
+            f"{finding.count:,} x {finding.rule.replace('_', ' ')} ({_rows(finding)})"
+            for finding in kinds
+        ]
+        yield f"  left out: {total:,} faulty row{'' if total == 1 else 's'}: {', '.join(parts)}"
 
     def _summary(self) -> str:
         if not self.findings:
@@ -168,16 +187,25 @@ class DataReport:
         )
 
     def _short_findings(self) -> Iterator[str]:
-        for finding in self.findings[:_SHORT_FINDINGS]:
+        others = [finding for finding in self.findings if not finding.left_out]
+        for finding in others[:_SHORT_FINDINGS]:
             first = finding.locations[0] if finding.locations else None
             where = finding.split if first is None else f"first {first}"
             side = f" ({finding.side})" if finding.side else ""
             rule = finding.rule.replace("_", " ")
-            if finding.rule == "changed_characters":
+            if finding.rule in _IN_FULL:
                 yield f"  {finding.severity}: {finding.message}; {finding.remedy}"
                 continue
             yield f"  {finding.severity}: {rule}{side} {finding.count:,} x, {where}"
-        if (more := len(self.findings) - _SHORT_FINDINGS) > 0:
+        if (more := len(others) - _SHORT_FINDINGS) > 0:
             yield f"  and {more} more kinds; for all of them and their remedies: {_CHECK}"
         elif self.findings:
             yield f"  for the remedies: {_CHECK}"
+
+
+def _rows(finding: Finding) -> str:
+    """Return the numbers of the first rows of a finding, and the file of the first."""
+    lines = [f"{location.line:,}" for location in finding.locations if location.line is not None]
+    more = ", …" if finding.count > len(lines) else ""
+    file = finding.locations[0].file if finding.locations else finding.split
+    return f"{file}, row{'s' if finding.count > 1 else ''} {', '.join(lines)}{more}"

@@ -19,7 +19,7 @@ class CollectedFaults:
 
     def __call__(self, fault: DataFault) -> None:
         """Count a fault."""
-        self.counts[fault.rule] = self.counts.get(fault.rule, 0) + 1
+        self.counts[fault.rule] = self.counts.get(fault.rule, 0) + fault.count
         kept = self.first.setdefault(fault.rule, [])
         if len(kept) < SHOWN:
             kept.append(fault)
@@ -29,5 +29,5 @@ class CollectedFaults:
         self(DataFault(rule, file, None, message))
 
     def __bool__(self) -> bool:
-        """Return whether there are any faults."""
-        return bool(self.counts)
+        """Return whether there are any faults that are refused."""
+        return any(fault.is_refused for first in self.first.values() for fault in first)

@@ -7,7 +7,7 @@ from nmt.data.locations import Location
 from nmt.data.pair_outlines import SIDES
 from nmt.data.shell_commands import has_both_sides, with_show_commands
 from nmt.data.shifted_sides import are_related, first_shift, first_unrelated
-from nmt.data.sources.pair_source import DataFault
+from nmt.data.sources.pair_source import DataFault, FaultKind
 from nmt.data.split_problems import (
     SplitProblem,
     describe_shift,
@@ -24,14 +24,18 @@ from nmt.data_check.occurrences import Occurrences
 from nmt.data_check.remedies import with_command
 from nmt.data_check.rule_texts import (
     DEFAULT_REMEDY,
-    FAULT_COMMANDS,
     FAULT_REMEDIES,
     OF_RECORDS,
     ORDER,
+    OWN_REMEDY,
     RULES,
 )
 
-_REMEDY_STARTS = ("; convert it", ": find the line")  # a fault's message repeats the remedy here
+_REMEDY_STARTS = (
+    "; if that is right",
+    "; convert it",
+    ": find the line",
+)  # a fault's message repeats the remedy here
 
 
 def fault_findings(
@@ -40,17 +44,22 @@ def fault_findings(
     """Yield the faults of the files of a split; for unequal files, with the likely position."""
     for rule, first in faults.first.items():
         locations = [Location(fault.file, fault.line) for fault in first]
-        words = FAULT_REMEDIES.get(rule, DEFAULT_REMEDY)
-        remedy = with_command(words, FAULT_COMMANDS.get(rule, ""), first[0].file)
+        remedy = FAULT_REMEDIES.get(rule, DEFAULT_REMEDY)
         message = first[0].message
         for start in _REMEDY_STARTS:
-            message = message.partition(start)[0]
+            message, found, rest = message.partition(start)
+            remedy = f"{start.removeprefix('; ')}{rest}" if found and rule in OWN_REMEDY else remedy
         if rule == "unequal_lines":
             suspects, explanation = _where_unequal(first[0], inspection)
             locations, message = [*suspects, *locations], f"{message}. {explanation}"
             remedy = with_show_commands(remedy, suspects)
         count = faults.counts[rule]
-        yield Finding(rule, Severity.ERROR, split, None, count, locations, message, remedy)
+        refused = any(fault.is_refused for fault in first)
+        severity = Severity.ERROR if refused else Severity.WARNING
+        left_out = not refused and first[0].kind == FaultKind.LEFT_OUT
+        if left_out:
+            message = f"{count:,} row{' is' if count == 1 else 's are'} left out: {message}"
+        yield Finding(rule, severity, split, None, count, locations, message, remedy, left_out)
 
 
 def _where_unequal(fault: DataFault, inspection: Inspection) -> tuple[list[Location], str]:

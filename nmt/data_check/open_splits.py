@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from nmt.config.data import DataConfig, SourceConfig
 from nmt.config.plain import extra_sources
-from nmt.data.corpus import split_configs
+from nmt.data.corpus import split_configs, without_faulty_rows
 from nmt.data.held_out import with_parts
+from nmt.data.sources.faulty_rows import WithoutFaultyRows
 from nmt.data.sources.open_source import open_source
 from nmt.data.sources.pair_source import DataFault, FaultSink, PairChunk, PairSource, refuse
 from nmt.errors import UserError
@@ -47,15 +48,21 @@ def open_splits(data: DataConfig) -> dict[str, list[PairSource]]:
         UserError: A folder is missing, or lacks a split.
     """
     sources = {
-        split: _open(config, data, f"data.{split}", split)
+        split: _without_faulty_rows(data, split, _open(config, data, f"data.{split}", split))
         for split, config in split_configs(data).items()
     }
     if not isinstance(sources["train"], UnreadableSource):
         sources = with_parts(data, sources)
     opened = {split: [source] for split, source in sources.items()}
     for name, config in extra_sources(data).items():
-        opened["train"].append(_open(config, data, f"data.extra.{name}", "train"))
+        source = _open(config, data, f"data.extra.{name}", "train")
+        opened["train"].append(WithoutFaultyRows(source, data.max_faulty))
     return opened
+
+
+def _without_faulty_rows(data: DataConfig, split: str, source: PairSource) -> PairSource:
+    unreadable = isinstance(source, UnreadableSource)
+    return source if unreadable else without_faulty_rows(data, split, source)
 
 
 def _open(config: SourceConfig, data: DataConfig, key: str, split: str) -> PairSource:

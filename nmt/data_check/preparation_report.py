@@ -11,10 +11,12 @@ from nmt.config.data import DataConfig, OnDoubt
 from nmt.data.corpus_reporter import Inspector, PreparedText
 from nmt.data.encoded import PieceSequences
 from nmt.data.pair_outlines import SIDES
+from nmt.data.sources.pair_source import DataFault
 from nmt.data_check.build_report import build_report
 from nmt.data_check.changed_characters import changed_character_findings
 from nmt.data_check.check_report import DataReport
 from nmt.data_check.chunk_inspection import inspect_chunk
+from nmt.data_check.collected_faults import CollectedFaults
 from nmt.data_check.inspection import Inspection
 from nmt.data_check.token_statistics import count_pieces, side_tokens
 from nmt.text.tokenizer import Tokenizer
@@ -30,6 +32,7 @@ class PreparationReporter:
         self._data = data
         self._languages = (data.source_language, data.target_language)
         self._inspections: dict[str, Inspection] = {}
+        self._faults: dict[str, CollectedFaults] = {}
 
     @property
     def inspector(self) -> Inspector:
@@ -39,6 +42,10 @@ class PreparationReporter:
     def collect(self, split: str, inspected: Any) -> None:
         """Add the inspection of the next chunk of a split."""
         self._inspections.setdefault(split, Inspection()).absorb(inspected)
+
+    def note(self, split: str, fault: DataFault) -> None:
+        """Add a fault of a split that is not refused, e.g. a row that is left out."""
+        self._faults.setdefault(split, CollectedFaults())(fault)
 
     def write(self, folder: Path, prepared: PreparedText) -> None:
         """Write the report into the folder of the prepared data."""
@@ -53,7 +60,7 @@ class PreparationReporter:
                 "target_language": self._languages[1],
             },
             inspections,
-            {},
+            self._faults,
             stop=self._data.on_doubt == OnDoubt.STOP,
             filters=prepared.dropped.to_mapping(),
             tokens=_tokens(folder, prepared, inspections["train"]),

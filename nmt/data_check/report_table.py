@@ -70,7 +70,7 @@ def _finding(finding: Finding, width: int) -> Iterator[str]:
     yield from _wrapped(f"{mark} {finding.split}: {finding.message}", width, indent=8)
     for location in [p for p in finding.locations if p.text][:_SHOWN_LOCATIONS]:
         same = finding.locations[0].file == location.file and location.line is not None
-        line = f"{f'line {location.line:,}' if same else location}: {location.text}"
+        line = f"{f'{location.unit} {location.line:,}' if same else location}: {location.text}"
         room = width - 8
         yield f"        {line if len(line) <= room else line[: room - 1] + '…'}"
     words, *commands = finding.remedy.splitlines() or [""]

@@ -234,22 +234,23 @@ FAULT_REMEDIES = {
     "unreadable": "download or create the file again; a file named .gz, .bz2, .xz or .zst must "
     "have that format",
     "settings": "fix that setting, or give it after the files, and check again",
-    "not_utf8": "convert it, if its encoding is Windows-1252 (a sheet: save it as CSV UTF-8)",
-    "utf16": "convert it (a sheet: save it as CSV UTF-8)",
+    "read_as": "nothing has to be done",
+    "read_with_quotes": "if the quotation marks are part of the text: data.train.format=tsv",
+    "too_many_faulty": "fix them in the sheet; or leave them out, by data.max_faulty",
+    "spreadsheet_error": "fix the formula in the sheet and export it again, or delete these rows",
+    "other_file": "open it in its program and save it as CSV UTF-8",
     "no_text": "give the file with the text; check whether a download or a command failed",
     "unequal_lines": "find the line that is missing or doubled, fix that file, and check again",
+    "not_text": "give it a text, or remove the row",
     "missing_column": "name them: data.train.source_column=NAME data.train.target_column=NAME",
-    "too_few_columns": "fix that line: it must contain both sides, one in each column",
-    "too_many_columns": "fix that line: remove the separator inside a text, or quote the text",
+    "too_few_columns": "fix that row: it must contain both sides, one in each column",
+    "too_many_columns": "fix that row: remove the separator inside a text, or quote the text",
     "bad_quotes": "close the quote; inside a quoted field, a quote is written twice",
     "not_json": "fix or delete that line; every line is one JSON object",
 }
 """Remedies for faults of the files; the messages of the faults name the position."""
 
-FAULT_COMMANDS = {
-    "not_utf8": "iconv -f WINDOWS-1252 -t UTF-8 '{file}' > FILE",
-    "utf16": "iconv -f UTF-16 -t UTF-8 '{file}' > FILE",
-}
-"""Shell commands for these remedies."""
+OWN_REMEDY = ("not_utf8", "utf16")
+"""Faults whose message contains a better remedy, with the encoding."""
 
 DEFAULT_REMEDY = "fix the file at that position, then check again"

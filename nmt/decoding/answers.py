@@ -3,7 +3,7 @@
 A line may consist of several parts that are translated separately.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from nmt.decoding.sampling import Sampling
@@ -62,7 +62,12 @@ class Answerer:
         self._space = "" if language in _NOT_SPACED else " "
 
     def answer(
-        self, lines: Sequence[Sequence[str]], numbers: Sequence[int], *, need_weights: bool = False
+        self,
+        lines: Sequence[Sequence[str]],
+        numbers: Sequence[int],
+        *,
+        need_weights: bool = False,
+        advance: Callable[[float], None] = lambda share: None,
     ) -> list[Answer]:
         """Translate lines.
 
@@ -70,6 +75,7 @@ class Answerer:
             lines: The parts of each line, at least one.
             numbers: The number of each line in the input, from 0, on which samples depend.
             need_weights: Whether the translations have attention weights.
+            advance: Called after each batch with the share of the parts that are translated.
         """
         parts = [part for line in lines for part in line]
         places = [
@@ -78,7 +84,11 @@ class Answerer:
             for index in range(len(line))
         ]
         found = self.translator.translate(
-            parts, need_weights=need_weights, sampling=self._sampling, numbers=places
+            parts,
+            need_weights=need_weights,
+            sampling=self._sampling,
+            numbers=places,
+            advance=lambda done, share: advance(share),
         )
         texts = self._different_texts(parts, places, found)
         answers = []

@@ -7,18 +7,23 @@ A log is a resource: the code that opens it closes it, in `finally` or with `con
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nmt.durable_file import atomic_write
+from nmt.durable_file import sync_folder, write_durably
 
 if TYPE_CHECKING:
     from nmt.reporting.heatmaps.heatmap import Heatmap
+
+
+_LONGEST_LINE = 1 << 20  # bytes; usual ones have a few hundred
 
 
 class MetricLog(Protocol):
@@ -33,6 +38,9 @@ class MetricLog(Protocol):
     def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
         """Record an attention heatmap."""
 
+    def flush(self) -> None:
+        """Write what was recorded to the disk, where it survives a loss of power if possible."""
+
     def close(self) -> None:
         """Write buffered data and release the log."""
 
@@ -40,9 +48,10 @@ class MetricLog(Protocol):
 class JsonLinesLog:
     """JSON lines such as `{"step": 100, "time": 1700000000.0, "train/loss": 2.3}`.
 
-    Each line is flushed as it is appended, so a killed run loses at most the line that it was
-    writing. Every line is strict JSON: numbers that are not finite become the strings "nan",
-    "inf" and "-inf". `time` is in seconds since 1970. Texts and heatmaps are ignored.
+    Each line is written as it is appended, so a killed run loses at most the line that it was
+    writing; `flush` protects the lines from a loss of power, too. Every line is strict JSON:
+    numbers that are not finite become the strings "nan", "inf" and "-inf". `time` is in seconds
+    since 1970. Texts and heatmaps are ignored.
 
     Args:
         path: the file; it and its folder are created if missing.
@@ -58,9 +67,10 @@ class JsonLinesLog:
         self, path: Path, resume_step: int | None = None, clock: Callable[[], float] = time.time
     ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
+        self._is_new = not path.exists()
+        if not self._is_new:
             _rewrite(path, resume_step)
-        self._clock = clock
+        self._path, self._clock = path, clock
         self._file = path.open("a", encoding="utf-8")
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -83,6 +93,13 @@ class JsonLinesLog:
 
     def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
         """Ignore the heatmap."""
+
+    def flush(self) -> None:
+        """Flush the lines, and the name of a new file, to the disk."""
+        os.fsync(self._file.fileno())
+        if self._is_new:
+            sync_folder(self._path.parent)
+            self._is_new = False
 
     def close(self) -> None:
         """Close the file. Closing again has no effect."""
@@ -110,6 +127,11 @@ class MetricLogs:
         for log in self._logs:
             log.heatmap(step, tag, heatmap)
 
+    def flush(self) -> None:
+        """Flush every log."""
+        for log in self._logs:
+            log.flush()
+
     def close(self) -> None:
         """Close every log. An error of one is raised after the others are closed."""
         with ExitStack() as stack:
@@ -128,18 +150,21 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     return [{name: float(value) for name, value in row.items()} for _, row in _read_lines(path)]
 
 
-def _read_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Return every complete line, as text and parsed."""
-    lines = path.read_bytes().split(b"\n")
-    finished = lines[:-1]  # the last part is empty or an incomplete line
-    return [_parse(path, number, line) for number, line in enumerate(finished, start=1)]
+def _read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every complete line, as text and parsed."""
+    with path.open("rb") as file:
+        for number in itertools.count(1):
+            line = file.readline(_LONGEST_LINE)
+            if len(line) < _LONGEST_LINE and not line.endswith(b"\n"):
+                return  # the end of the file, or an incomplete last line
+            yield _parse(path, number, line.removesuffix(b"\n"))
 
 
 def _parse(path: Path, number: int, line: bytes) -> tuple[str, dict[str, Any]]:
     try:
         text = line.decode("utf-8")
         row = json.loads(text)
-    except ValueError:  # raised for undecodable bytes and for broken JSON
+    except (ValueError, RecursionError):  # undecodable bytes, broken JSON, or nested too deeply
         row = None
     if not isinstance(row, dict) or not isinstance(row.get("step"), int):
         raise ValueError(
@@ -154,8 +179,7 @@ def _rewrite(path: Path, last_step: int | None) -> None:
     kept = [
         line for line, row in _read_lines(path) if last_step is None or row["step"] <= last_step
     ]
-    with atomic_write(path) as partial:
-        partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8", newline="\n")
+    write_durably(path, "".join(f"{line}\n" for line in kept).encode())
 
 
 def _strict(value: float) -> float | str:

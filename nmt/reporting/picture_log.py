@@ -24,5 +24,8 @@ class PictureLog:
         """Write a heatmap, replacing that of an earlier step."""
         save_heatmap(heatmap, self._directory / f"{tag.rsplit('/', 1)[-1]}.png")
 
+    def flush(self) -> None:
+        """Do nothing, because no file stays open."""
+
     def close(self) -> None:
         """Do nothing, because no file stays open."""

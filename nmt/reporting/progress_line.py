@@ -109,14 +109,15 @@ def format_stage(status: StageStatus, width: int = LINE_WIDTH) -> str:
     speed = status.done / max(status.seconds, 1e-9)
     rate = f"{_short(speed)} {status.unit}/s" if status.done else ""
     stage = f"{status.stage:<9}"
-    if not status.total:
+    if not status.total and status.share is None:
         return cut(f"{stage}{status.done:>13,} {status.unit}  {rate}".rstrip(), width)
-    share = min(1.0, max(0.0, status.done / status.total if status.share is None else status.share))
+    share = status.done / status.total if status.share is None and status.total else status.share
+    share = min(1.0, max(0.0, share or 0.0))
     left = format_duration(status.seconds * (1 - share) / share) if share else "?"
     parts = {
         "bar": f"[{'#' * int(share * _BAR):<{_BAR}}]",
         "share": f"{share:>4.0%}",
-        "counts": f" {status.done:,}/{status.total:,}",
+        "counts": f" {status.done:,}{f'/{status.total:,}' if status.total else ''}",
         "speed": f" {rate}",
         "left": f" ETA {left}",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -70,6 +71,12 @@ class _RunLogHandler(logging.FileHandler):
         self.setFormatter(_PrintableFormatter(LINE_FORMAT))
         self.level_before = logger.level
         self.propagate_before = logger.propagate
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Raise the error of a write; logging would print its traceback."""
+        error = sys.exc_info()[1]
+        assert error is not None
+        raise error
 
 
 def _detach(logger: logging.Logger, handler: _RunLogHandler) -> None:

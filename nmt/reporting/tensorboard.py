@@ -42,6 +42,10 @@ class TensorBoardLog:
         """Add the heatmap as an image."""
         self._writer.add_image(tag, heatmap_image(heatmap), step, dataformats="HWC")
 
+    def flush(self) -> None:
+        """Write buffered data, so that a killed run keeps it."""
+        self._writer.flush()
+
     def close(self) -> None:
         """Write buffered data and close the event file. Closing again has no effect."""
         self._writer.close()

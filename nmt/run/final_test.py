@@ -93,6 +93,7 @@ class FinalTest:
             kept = replace(averaged.checkpoint, metrics=numbers)
             save_checkpoint(kept, self.folder.averaged)
             if used:
+                self.folder.keep_best()
                 save_checkpoint(kept, self.folder.best)
         summary["averaged"] = {"updates": sorted(averaged.updates), "used": used, "valid": scores}
         if used:
@@ -112,8 +113,7 @@ class FinalTest:
         seconds = time.monotonic() - began
         edit_rate = metrics.ter(report.translations, text.target)
         if split == "test" and processes.is_first():
-            lines = "".join(f"{translation}\n" for translation in report.translations)
-            self.folder.translations.write_text(lines, encoding="utf-8")
+            self.folder.write_translations(report.translations)
         self.report(
             f"{split}: BLEU {report.bleu.value:.2f}, chrF {report.chrf.value:.2f}, "
             f"TER {edit_rate.value:.2f}, perplexity {report.perplexity:.2f}  "

@@ -2,9 +2,10 @@
 
 import copy
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -20,12 +21,22 @@ from nmt.config.plain import (
 from nmt.config.schema import Config
 from nmt.config.tokenizer_settings import Normalization
 from nmt.data.content_hash import content_hash
-from nmt.durable_file import DISK_FAILS, DISK_IS_FULL, write_durably
+from nmt.durable_file import (
+    DISK_FAILS,
+    DISK_IS_FULL,
+    PARTIAL,
+    make_folder,
+    remove_partial_files,
+    sync_folder,
+    write_durably,
+)
 from nmt.errors import UserError
 from nmt.user_path import user_path
 
 _EXTRA_FILE = re.compile(r"data\.extra\..+\.(source|target|path)")
 """Names of files whose content is compared when a run is resumed; see ``names_file``."""
+
+_LARGEST_JSON = 1 << 24  # bytes; the files have a few thousand
 
 
 class RunFolder:
@@ -48,6 +59,7 @@ class RunFolder:
         self.summary = path / "summary.json"
         self.translations = path / "test.translations.txt"
         self._config = path / "config.json"
+        self._best_before = self.checkpoints / ".best.pt.before"
 
     @classmethod
     def of(cls, config: Config) -> "RunFolder":
@@ -106,13 +118,14 @@ class RunFolder:
                 if not folder.exists():
                     folder.mkdir()
                     made.append(folder)
-            with TemporaryFile(dir=self.path):
+            with TemporaryFile(dir=self.path, suffix=PARTIAL):
                 pass
         except OSError as error:
             raise self._cannot_write(error) from error
         finally:
-            for folder in reversed(made):
-                folder.rmdir()
+            with suppress(OSError):  # an empty folder that stays does not disturb
+                for folder in reversed(made):
+                    folder.rmdir()
 
     def _cannot_write(self, error: OSError) -> UserError:
         return UserError(
@@ -127,16 +140,16 @@ class RunFolder:
             UserError: The folder cannot be written.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             write_json(self._config, to_mapping(config))
-            (self.path / "config.yaml").write_text(config_yaml, encoding="utf-8")
-            self.checkpoints.mkdir(exist_ok=True)
+            write_durably(self.path / "config.yaml", config_yaml.encode())
+            make_folder(self.checkpoints)
         except OSError as error:
             raise self._cannot_write(error) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the folder, so that only one process trains in it.
+        """Lock the folder, so that only one process trains in it; remove unfinished files.
 
         Raises:
             UserError: Another process holds the lock.
@@ -152,6 +165,8 @@ class RunFolder:
                 "run.dir"
             ) from None
         try:
+            for folder in (self.path, self.attention):
+                remove_partial_files(folder)
             yield
         finally:
             lock.release()
@@ -166,13 +181,15 @@ class RunFolder:
         try:
             yield
         except OSError as error:
-            in_folder = error.filename is None or self.path in Path(str(error.filename)).parents
+            name = error.filename
+            in_folder = name is None or Path(str(name)).is_relative_to(self.path)
             if error.errno not in DISK_IS_FULL and not (in_folder and error.errno in DISK_FAILS):
                 raise
             remedy = "free some space" if error.errno in DISK_IS_FULL else "fix that"
+            saved = ": the last checkpoint is intact" if os.path.exists(self.last) else ""
             raise UserError(
                 f"cannot write to {error.filename or self.path}: {error.strerror}; {remedy} and "
-                "run the same command to resume: the last checkpoint is intact"
+                f"run the same command to resume{saved}"
             ) from error
 
     def read_summary(self) -> dict[str, Any] | None:
@@ -181,11 +198,50 @@ class RunFolder:
         Raises:
             UserError: The file is damaged.
         """
-        return _read_json(self.summary) if self.summary.exists() else None
+        if not self.summary.exists():
+            return None
+        summary = _read_json(self.summary)
+        for split in ("valid", *({"test"} & summary.keys())):
+            scores = summary.get(split)
+            if not isinstance(scores, dict) or not _are_scores(scores):
+                raise UserError(
+                    f"{self.summary} has no scores of the {split} text; restore the file, or "
+                    "remove it to test the model again"
+                )
+        return summary
+
+    def keep_best(self) -> None:
+        """Keep best.pt under a second name before an average replaces it.
+
+        Until the run is finished, a call that was killed has to score both again.
+        """
+        self._best_before.unlink(missing_ok=True)
+        try:
+            os.link(self.best, self._best_before)
+        except OSError:  # no hard links here
+            write_durably(self._best_before, self.best.read_bytes())
+        sync_folder(self.checkpoints)
+
+    def restore_best(self) -> None:
+        """Return to the best.pt of the training, if a killed call had replaced it."""
+        if self._best_before.exists():
+            os.replace(self._best_before, self.best)
+            sync_folder(self.checkpoints)
+
+    def write_translations(self, translations: Iterable[str]) -> None:
+        """Write the translations of the test text, one per line."""
+        text = "".join(f"{translation}\n" for translation in translations)
+        write_durably(self.translations, text.encode(errors="surrogatepass"))
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write the summary, which marks the run as finished."""
         write_json(self.summary, summary)
+        self.forget_best()
+
+    def forget_best(self) -> None:
+        """Remove what `keep_best` kept; a finished run does not need it."""
+        with suppress(OSError):  # the run is finished, whether it can be removed or not
+            self._best_before.unlink(missing_ok=True)
 
     def _refuse_changes(self, config: Config) -> None:
         before = flatten(self._settings())
@@ -219,12 +275,26 @@ class RunFolder:
 
 def _is_foreign(file: Path) -> bool:
     """Return whether a file is not a partial one, which a killed write of nmt leaves behind."""
-    return not file.name.endswith(".partial")
+    return not file.name.endswith(PARTIAL)
+
+
+def _are_scores(scores: Mapping[str, Any]) -> bool:
+    numbers = [scores.get(name) for name in ("loss", "perplexity", "bleu", "chrf")]
+    texts = [scores.get(name) for name in ("signature", "chrf_signature")]
+    return all(isinstance(n, int | float) for n in numbers) and all(
+        isinstance(text, str) for text in texts
+    )
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
+        if path.stat().st_size > _LARGEST_JSON:
+            raise ValueError(f"it has {path.stat().st_size:,} bytes")
         content = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise UserError(
+            f"cannot read {path}: it is nested too deeply; fix it, or choose another run.dir"
+        ) from None
     except (OSError, ValueError) as error:
         raise UserError(
             f"cannot read {path}: {error}; fix it, or choose another run.dir"

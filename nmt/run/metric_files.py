@@ -1,10 +1,13 @@
 """The metric logs of a run folder: metrics.jsonl, heatmaps and TensorBoard."""
 
+from typing import Any
+
 from nmt import processes
 from nmt.errors import UserError
 from nmt.reporting.metric_log import JsonLinesLog, MetricLog, MetricLogs
 from nmt.reporting.picture_log import PictureLog
 from nmt.run.folder import RunFolder
+from nmt.training.services import Save
 
 
 def open_metric_log(folder: RunFolder, resume_step: int | None, *, tensorboard: bool) -> MetricLog:
@@ -31,3 +34,20 @@ def open_metric_log(folder: RunFolder, resume_step: int | None, *, tensorboard: 
 
         logs.append(TensorBoardLog(folder.tensorboard, resume_step))
     return MetricLogs(logs)
+
+
+def after_curves(save: Save, log: MetricLog) -> Save:
+    """Return a function that saves after the curves up to the checkpoint have reached the disk.
+
+    A run that is resumed from the checkpoint then has them all, even after a loss of power.
+
+    Args:
+        save: Saves a checkpoint.
+        log: Of the run.
+    """
+
+    def flush_and_save(name: str, *content: Any, **more: Any) -> None:
+        log.flush()
+        save(name, *content, **more)
+
+    return flush_and_save

@@ -89,9 +89,13 @@ class RunCheckpoints:
         Raises:
             UserError: All files are damaged, or the newest cannot be read or has another version.
         """
+        if processes.is_first():
+            self._folder.restore_best()
+        processes.barrier()
         found, damaged = self._first_intact(kept_checkpoints.resumable(self._folder.checkpoints))
         if found is not None:
-            self._kept.resume(None if self._folder.last in damaged else found.update)
+            if processes.is_first():
+                self._kept.resume(None if self._folder.last in damaged else found.update)
             self._note_best()
         elif damaged:
             raise UserError(

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -31,6 +32,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError:
         for key, _, value in (argument.partition("=") for argument in arguments):
             if key in groups and not (config_directory() / key / f"{value}.yaml").exists():
                 return _unknown_choice(f"{key}/{value}")
+    if isinstance(error, OSError):
+        return UserError(f"the settings cannot be read: {_system_message(error)}")
     message = str(error)
     cause = error.__cause__ or error.__context__
     if found := re.search(r"Could not override '([^']+)'", message):
@@ -41,7 +44,13 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError:
         if reason := _whole_section(found[1]):
             return UserError(reason)
         return UserError(f"{found[1]}: {_one_line(str(cause).split('full_key')[0])}")
-    return UserError(_one_line(message))
+    return UserError(_one_line(message) or f"the settings cannot be read: {type(error).__name__}")
+
+
+def _system_message(error: OSError) -> str:
+    """Return the message of the operating system, with the first part of a long name."""
+    name = "" if error.filename is None else f": {Path(str(error.filename)).name[:60]}"
+    return f"{error.strerror or error}{name}"
 
 
 def _user_error_behind(error: BaseException | None) -> UserError | None:

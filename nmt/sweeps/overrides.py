@@ -9,7 +9,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from nmt.config.check_config import check_config
 from nmt.config.folders import config_directory
@@ -40,7 +39,9 @@ def compose_config(overrides: Sequence[str], settings: Mapping[str, Any]) -> Con
         for key, value in settings.items():
             OmegaConf.update(composed, key, value)
         config = typed_config(composed)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # on other values Hydra raises OSError, TypeError, ...
         raise explain(error, overrides) from error
     finally:
         GlobalHydra.instance().clear()

@@ -70,8 +70,11 @@ def run_application(arguments: Sequence[str], train: Train) -> None:
     try:
         with _mode_by_flag(arguments):
             application()
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        if isinstance(error, ValueError) and (jobs.started or jobs.record.rows()):
+    except UserError:
+        raise
+    except Exception as error:  # on other values Hydra raises OSError, TypeError, ...
+        ours = isinstance(error, HydraException | OmegaConfBaseException)
+        if not ours and (jobs.started or jobs.record.rows()):
             raise  # from a job, not from composing the configuration
         raise explain(error, arguments) from error
     finally:

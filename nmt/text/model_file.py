@@ -17,6 +17,9 @@ KINDS = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 Value = int | bytes
 Field = tuple[int, int, Value]  # number, wire type, value
 
+MOST_PIECES = 1 << 20
+"""Pieces of a model file; the largest published vocabularies have about 260,000."""
+
 _VARINT, _EIGHT_BYTES, _STRING, _FOUR_BYTES = 0, 1, 2, 5
 _PIECES, _TRAINER = 1, 2  # fields of a model
 _SURFACE, _SCORE, _TYPE = 1, 2, 3  # fields of a piece
@@ -66,6 +69,10 @@ class ModelFile:
             number, _, value = entry
             if number == _PIECES and isinstance(value, bytes):
                 parts.pieces.append(_piece(value))
+                if not parts.pieces[-1].surface:
+                    raise ValueError(f"its piece {len(parts.pieces) - 1:,} is empty")
+                if len(parts.pieces) > MOST_PIECES:
+                    raise ValueError(f"it has more than {MOST_PIECES:,} pieces")
             elif number == _TRAINER and isinstance(value, bytes):
                 parts.trainer += _fields(value)
             else:

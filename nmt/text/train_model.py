@@ -17,6 +17,7 @@ from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 from nmt.text.vocabulary import MAX_SENTENCE_BYTES, bounds_of_words, count_words
 from nmt.user_path import user_path
 
+_LARGEST_MODEL = 1 << 26  # bytes; the largest published models have about 5 million
 _QUICK = {TokenizerKind.UNIGRAM: 2_000}
 """Distinct words up to which SentencePiece finds the exact limit in about a second."""
 _QUICK_OTHERWISE = 20_000
@@ -28,14 +29,22 @@ def given_model(file: str, symbols: Sequence[str]) -> bytes:
     Raises:
         UserError: The file cannot be read, or is not a SentencePiece model.
     """
+    path = user_path(file)
     try:
-        model = user_path(file).read_bytes()
+        if path.stat().st_size > _LARGEST_MODEL:
+            raise UserError(f"{file} has {path.stat().st_size:,} bytes, too many for a tokenizer")
+        model = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read the tokenizer {file}: {error.strerror}") from error
     try:
-        return import_model(model, symbols)
+        imported = import_model(model, symbols)
+        sentencepiece.SentencePieceProcessor(model_proto=imported)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
+    except (RuntimeError, OSError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{file} is not a SentencePiece model: {reason}") from error
+    return imported
 
 
 def train_model(config: TokenizerConfig, sides: Sequence[Collection[str]], what: str) -> bytes:

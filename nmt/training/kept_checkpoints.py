@@ -91,8 +91,13 @@ class KeptCheckpoints:
                 self._writer.shutdown()
 
     def resume(self, last_update: int | None) -> None:
-        """Register the update of the existing ``last.pt``; None: the file is damaged."""
+        """Register the update of the existing ``last.pt``; None: the file is damaged.
+
+        Older files that a killed call should have removed are removed now.
+        """
         self._last_update = last_update
+        if last_update is not None and (self._folder / LAST).exists():
+            self._remove_older(last_update)
 
     def note_best(self, path: Path, update: int, value: float) -> None:
         """Register a best model that an earlier call has kept, with its update and score."""
@@ -156,6 +161,10 @@ class KeptCheckpoints:
             _link(last, self._folder / f"update-{self._last_update}.pt")
         self._write(content, last)
         self._last_update = update
+        self._remove_older(update)
+
+    def _remove_older(self, update: int) -> None:
+        """Remove the files of earlier updates that are not kept beside ``last.pt``."""
         every = self._training.keep_every
         earlier = _by_update(self._folder, _EARLIER)
         newest = sorted(number for number in earlier if number < update)

@@ -192,6 +192,26 @@ def test_a_damaged_cache_is_named(data: FilesDataConfig, name: str) -> None:
         prepare(data, TOKENIZER)
 
 
+def test_every_flipped_bit_and_every_cut_of_the_cache_is_recognised(data: FilesDataConfig) -> None:
+    prepare(data, TOKENIZER)
+    (entry,) = _entries(data)
+    folder = Path(data.cache_dir or "") / entry
+    files = sorted(path for path in folder.iterdir() if path.name != "checksums.json")
+    assert len(files) > 6
+    for path in files:
+        whole = path.read_bytes()
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+        for damaged in (flipped, whole[:-1], whole[:middle], b""):
+            path.write_bytes(damaged)
+            with pytest.raises(UserError, match=f"{path.name}.*delete that folder"):
+                prepare(data, TOKENIZER)
+        path.write_bytes(whole)
+    assert prepare(data, TOKENIZER).from_cache
+    (folder / "checksums.json").unlink()  # as an earlier version wrote it
+    assert prepare(data, TOKENIZER).from_cache
+
+
 def test_dropping_every_pair_is_refused_with_the_reasons(data: FilesDataConfig) -> None:
     with pytest.raises(
         UserError, match=r"no training pair .* is left.*blank 2, too_long 4|too_long 4, blank 2"

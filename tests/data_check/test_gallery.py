@@ -40,6 +40,7 @@ WARNINGS = {
     "unicode_line_break": ("line_break_inside", "train.en", 5, "join the parts"),
     "valid_overlap": ("overlap", "valid.de", 2, "data.filters.test_overlap=true"),
     "wrong_script": ("wrong_script", "train.de", 14, "data.filters.scripts=true"),
+    "utf16": ("read_as", "train.de", None, "nothing has to be done"),
     "zero_width": ("invisible_character", "train.de", 10, "remove them"),
 }
 ERRORS = {
@@ -52,8 +53,7 @@ ERRORS = {
     "not_utf8": ("not_utf8", "train.de", 12, "iconv"),
     "old_mac": ("unequal_lines", "train.de", 1, "missing or doubled"),
     "truncated_gzip": ("unreadable", "train.de.gz", 53, "download or create the file again"),
-    "tsv_column": ("too_few_columns", "train.en-de.tsv", 6, "fix that line"),
-    "utf16": ("utf16", "train.de", None, "iconv -f UTF-16"),
+    "tsv_column": ("too_few_columns", "train.en-de.tsv", 6, "fix that row"),
     "whitespace_only": ("no_text", "train.de", None, "give the file"),
 }
 SHIFTED = {  # the rule, and the approximate line where the shift begins

@@ -149,9 +149,11 @@ def test_another_kind_of_model_is_refused_by_name(
 
 def test_a_finished_run_is_recognized(config: Config, folder: RunFolder) -> None:
     folder.create(config, "")
-    folder.write_summary({"test": {"bleu": 1.0}})
+    numbers = {"loss": 1.0, "perplexity": 2.7, "bleu": 1.0, "chrf": 9.0}
+    summary = {"valid": {**numbers, "signature": "a", "chrf_signature": "b"}}
+    folder.write_summary(summary)
     folder.check(config)
-    assert folder.read_summary() == {"test": {"bleu": 1.0}}
+    assert folder.read_summary() == summary
     with pytest.raises(
         UserError, match=r"finished run with different settings: training\.max_updates"
     ):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sentencepiece
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.errors import UserError
+from nmt.text import model_file
 from nmt.text.import_model import import_model
 from nmt.text.model_file import USER_DEFINED, ModelFile
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
@@ -162,3 +164,27 @@ def test_a_given_model_with_one_segmentation_cannot_be_sampled(
     config = tokenizer_config(model=str(file), joint=True, sampling=0.1)
     with pytest.raises(UserError, match="tokenizer.sampling=0.1 .* of kind char"):
         train_tokenizers(config, [], [])
+
+
+def test_empty_pieces_and_too_many_are_refused_with_the_file(
+    tokenizer_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models: Any
+) -> None:
+    file = tmp_path / "mine.model"
+    file.write_bytes(b"\x0a\x00" * 100_000)
+    config = tokenizer_config(model=str(file))
+    with pytest.raises(UserError, match=r"mine\.model.*piece 0 is empty"):
+        train_tokenizers(config, CORPUS, CORPUS)
+    monkeypatch.setattr(model_file, "MOST_PIECES", 20)
+    file.write_bytes(models("bpe", "nmt"))
+    with pytest.raises(UserError, match=r"mine\.model.*more than 20 pieces"):
+        train_tokenizers(config, CORPUS, CORPUS)
+
+
+def test_a_model_that_only_sentencepiece_refuses_is_named(
+    tokenizer_config: Config, tmp_path: Path, models: Any
+) -> None:
+    parts = ModelFile.parse(models("bpe", "nmt"))
+    parts.pieces.append(parts.pieces[-1])  # twice the same piece
+    (tmp_path / "mine.model").write_bytes(parts.to_bytes())
+    with pytest.raises(UserError, match=r"mine\.model is not a SentencePiece model"):
+        train_tokenizers(tokenizer_config(model=str(tmp_path / "mine.model")), CORPUS, CORPUS)

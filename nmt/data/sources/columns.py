@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nmt.config.language_names import same_language
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -38,11 +40,18 @@ class Columns:
         return None
 
     def find(self, columns: Sequence[str]) -> tuple[int | None, int | None]:
-        """Return the indices of both sides in a list of columns; upper and lower case are equal."""
+        """Return the indices of both sides in a list of columns; upper and lower case are equal.
+
+        A column is also found by the name of its language, as German or Deutsch for ``de``.
+        """
         if self.positions is not None:
             first, second = (at if 0 <= at < len(columns) else None for at in self.positions)
         else:
-            first, second = (_find(name, columns) for name in self.names)
+            given = (self.source, self.target)
+            first, second = (
+                _find(name, columns, is_language=column is None)
+                for name, column in zip(self.names, given, strict=True)
+            )
         return first, second
 
     @property
@@ -51,7 +60,10 @@ class Columns:
         languages = "set data.source_language and data.target_language to two of them"
         if self.key is None:
             return languages
-        return f"{languages}, or name them by {self.key}.source_column and .target_column"
+        return (
+            f"{languages}, or name them, e.g. {self.key}.source_column=NAME "
+            f"{self.key}.target_column=NAME"
+        )
 
     @property
     def remedy_by_number(self) -> str:
@@ -65,8 +77,11 @@ def is_number(column: str | None) -> bool:
     return column is not None and column.isascii() and column.isdigit()
 
 
-def _find(name: str, columns: Sequence[str]) -> int | None:
-    if name in columns:
+def _find(name: str, columns: Sequence[str], *, is_language: bool) -> int | None:
+    if columns.count(name) == 1:
         return columns.index(name)
     folded = [column.strip().casefold() for column in columns]
-    return folded.index(name.casefold()) if folded.count(name.casefold()) == 1 else None
+    if name.casefold() in folded:
+        return folded.index(name.casefold()) if folded.count(name.casefold()) == 1 else None
+    found = [i for i, column in enumerate(columns) if is_language and same_language(name, column)]
+    return found[0] if len(found) == 1 else None

@@ -1,11 +1,13 @@
 """The faults of files with sentence pairs; each message is one line with a remedy."""
 
+import math
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from nmt.data.sources.pair_source import DataFault
+from nmt.data.sources.encodings import UNSET, Encoding, likely_encoding
+from nmt.data.sources.pair_source import DataFault, FaultKind
 from nmt.errors import UserError
 
 Origin = Path | str
@@ -23,39 +25,49 @@ def unreadable(path: Path, line: int | None, error: UserError) -> DataFault:
     return DataFault(rule, str(path), line, f"{error}{where}")
 
 
-def not_utf8(path: Path, line: int, byte: int, text: bytes = b"") -> DataFault:
+def not_utf8(
+    path: Path, line: int, byte: int, text: bytes = b"", encoding: Encoding = UNSET
+) -> DataFault:
     """Return the fault of a line that cannot be decoded; the line shows its likely encoding."""
-    encoding, words = likely_encoding(text or bytes([byte]))
-    return DataFault(
-        "not_utf8",
-        str(path),
-        line,
+    if encoding.name is not None:
+        message = (
+            f"{path}, line {line:,} contains bytes that {encoding.name} does not have: set "
+            f"{encoding.key}.encoding to the encoding of the file, or save the sheet as CSV UTF-8"
+        )
+        return DataFault("not_utf8", str(path), line, message, FaultKind.ROW)
+    codec, words = likely_encoding(text or bytes([byte]))
+    message = (
         f"{path} is not UTF-8: line {line} contains the byte 0x{byte:02x} and looks like {words}; "
-        f"convert it, for example with: iconv -f {encoding} -t UTF-8; or save the sheet as CSV "
-        "UTF-8",
+        f"{encoding.remedy(codec)}"
     )
+    return DataFault("not_utf8", str(path), line, message, FaultKind.ROW)
 
 
-def wide(path: Path, encoding: str) -> DataFault:
-    """Return the fault of a file in an encoding with two or four bytes per character."""
-    return DataFault(
-        "utf16",
-        str(path),
-        None,
-        f"{path} is not UTF-8 but looks like {encoding}; "
-        f"convert it, for example with: iconv -f {encoding} -t UTF-8; or save the sheet as CSV "
-        "UTF-8",
+def wide(path: Path, codec: str, encoding: Encoding = UNSET) -> DataFault:
+    """Return the fault of a file in an encoding with two bytes per character, without its mark."""
+    message = f"{path} is not UTF-8 but looks like {codec.upper()}; {encoding.remedy(codec)}"
+    return DataFault("utf16", str(path), None, message)
+
+
+def read_as(path: Path, codec: str) -> DataFault:
+    """Return the note that a file is read in the encoding that its byte-order mark names."""
+    message = f"{path} is {codec.upper()}, by its byte-order mark, and is read as such"
+    return DataFault("read_as", str(path), None, message, FaultKind.NOTE)
+
+
+def read_with_quotes(path: Path) -> DataFault:
+    """Return the note that quotation marks around the cells of a table are not part of the text."""
+    message = (
+        f"the cells of {path} are quoted as spreadsheet programs write them, and are read as such "
+        "(data.train.format=csv)"
     )
+    return DataFault("read_with_quotes", str(path), None, message, FaultKind.NOTE)
 
 
-def likely_encoding(line: bytes) -> tuple[str, str]:
-    """Return the likely encoding of a line that is not UTF-8, for iconv and in words."""
-    high = [byte for byte in line if byte >= 0x80]
-    letters = sum(byte >= 0xC0 or chr(byte).isalpha() for byte in line if byte not in high)
-    if len(high) > 3 and len(high) > letters:  # words of nothing but accented letters
-        words = "an encoding of its script, e.g. WINDOWS-1251, SHIFT_JIS or GB18030"
-        return "WINDOWS-1251", words
-    return "WINDOWS-1252", "Windows-1252, which spreadsheet programs of Western Europe write"
+def other_file(path: Path, what: str) -> DataFault:
+    """Return the fault of a file that is no text, whatever its name."""
+    message = f"{path} is {what}, not text: open it in its program and save it as CSV UTF-8"
+    return DataFault("other_file", str(path), None, message)
 
 
 def long_line(path: Path, line: int, limit: int) -> DataFault:
@@ -94,7 +106,8 @@ def missing_column(
     """Return the fault of a table or a record without a column; it lists the existing ones."""
     where = str(origin) if line is None else f"{origin}, row {line:,}"
     message = f"{where} has no column {name!r}; its columns are {_listed(columns)}: {remedy}"
-    return DataFault("missing_column", str(origin), line, message)
+    kind = FaultKind.FILE if line is None else FaultKind.ROW
+    return DataFault("missing_column", str(origin), line, message, kind)
 
 
 def missing_translation(
@@ -106,38 +119,75 @@ def missing_translation(
         f"{where} has no pairs of {languages[0]} and {languages[1]}; its translation has "
         f"{_listed(keys)}: set data.source_language and data.target_language to two of them"
     )
-    return DataFault("missing_column", str(origin), line, message)
+    kind = FaultKind.FILE if line is None else FaultKind.ROW
+    return DataFault("missing_column", str(origin), line, message, kind)
 
 
 def wrong_width(
-    path: Path, line: int, columns: int, expected: int, separator: str, *, quoted: bool = False
+    path: Path, row: int, columns: int, expected: int, separator: str, *, quoted: bool = False
 ) -> DataFault:
     """Return the fault of a record with more or fewer columns than the others.
 
     If a cell begins with a quotation mark in a table without quoting, the message names the format.
     """
     message = (
-        f"{path}, line {line:,} has {_counted(columns)}, but the other lines have {expected}: "
+        f"{path}, row {row:,} has {_counted(columns)}, but the other rows have {expected}: "
         f"look for a {'missing' if columns < expected else 'superfluous'} {separator}"
         f"{', or read quoted cells by data.train.format=csv' if quoted else ''}"
     )
     rule = "too_few_columns" if columns < expected else "too_many_columns"
-    return DataFault(rule, str(path), line, message)
+    return DataFault(rule, str(path), row, message, FaultKind.ROW)
 
 
 def _counted(columns: int) -> str:
     return f"{columns} column{'' if columns == 1 else 's'}"
 
 
-def bad_quotes(path: Path, first: int, last: int, reason: str) -> DataFault:
-    """Return the fault of a CSV record that cannot be parsed."""
-    if last > first:
+def bad_quotes(
+    path: Path, row: int, lines: tuple[int, int], reason: str, *, only_row: bool
+) -> DataFault:
+    """Return the fault of a CSV record that cannot be parsed.
+
+    Args:
+        path: The file.
+        row: Number of the record.
+        lines: Its first line, and the line where parsing failed.
+        reason: Why it failed.
+        only_row: Whether reading continues after its first line.
+    """
+    first, last = lines
+    if last > first and only_row:
+        reason = f"its quote does not end by line {last:,}"
+    elif last > first:
         reason = f"it does not end by line {last:,}, and no later line can be trusted"
     message = (
-        f"{path}, line {first:,} is not a CSV record: {reason}; look for a quote that is not "
-        "closed, or not doubled inside a field"
+        f"{path}, row {row:,} is not a CSV record: {reason}; look for a quote that is not closed, "
+        "or not doubled inside a field; a table without quoted cells is read by "
+        "data.train.format=tsv, whatever its separator"
     )
-    return DataFault("bad_quotes", str(path), first, message)
+    kind = FaultKind.ROW if only_row else FaultKind.FILE
+    return DataFault("bad_quotes", str(path), row, message, kind)
+
+
+def spreadsheet_error(path: str, row: int, cell: str) -> DataFault:
+    """Return the fault of a cell with the error of a formula in place of a text."""
+    message = (
+        f"{path}, row {row:,} contains {cell.strip()}, the error of a formula, in place of a text: "
+        "fix the formula in the sheet and export it again, or delete the row"
+    )
+    return DataFault("spreadsheet_error", path, row, message, FaultKind.ROW)
+
+
+def too_many_faulty(
+    name: str, faulty: int, rows: int, most: float, examples: Sequence[str]
+) -> DataFault:
+    """Return the fault of a source of which more records are faulty than the settings accept."""
+    message = (
+        f"{faulty:,} of {rows:,} rows of {name} are faulty, more than data.max_faulty={most:g} "
+        f"accepts: {'; '.join(examples)}; fix them, or leave them out by "
+        f"data.max_faulty={math.ceil(100 * faulty / rows) / 100:g}"
+    )
+    return DataFault("too_many_faulty", name, None, message)
 
 
 def not_json(path: Path, line: int, reason: str) -> DataFault:
@@ -146,7 +196,7 @@ def not_json(path: Path, line: int, reason: str) -> DataFault:
         f"{path}, line {line:,} is not a JSON object: {reason}; "
         'every line must be one, e.g. {"en": "...", "de": "..."}'
     )
-    return DataFault("not_json", str(path), line, message)
+    return DataFault("not_json", str(path), line, message, FaultKind.ROW)
 
 
 def not_text(origin: Origin, line: int, column: str, value: object) -> DataFault:
@@ -156,7 +206,7 @@ def not_text(origin: Origin, line: int, column: str, value: object) -> DataFault
         f"{origin}, row {line:,} is not a pair of texts: its {column!r} is {what}; "
         "give it a text, or remove the row"
     )
-    return DataFault("not_text", str(origin), line, message)
+    return DataFault("not_text", str(origin), line, message, FaultKind.ROW)
 
 
 def forbidden(origin: Origin, line: int, text: str) -> DataFault:
@@ -164,7 +214,7 @@ def forbidden(origin: Origin, line: int, text: str) -> DataFault:
     found = re.search("[\0\ud800-\udfff]", text)
     code = f"U+{ord(found[0]):04X}" if found else "a character"
     message = f"{origin}, line {line:,} contains {code}, which is not allowed in text: remove it"
-    return DataFault("forbidden_character", str(origin), line, message)
+    return DataFault("forbidden_character", str(origin), line, message, FaultKind.ROW)
 
 
 def malformed(path: Path, line: int | None, kind: str, reason: str) -> DataFault:

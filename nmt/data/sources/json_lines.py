@@ -7,14 +7,17 @@ from typing import Any
 
 from nmt.data.sources import fault_messages
 from nmt.data.sources.columns import Columns
+from nmt.data.sources.encodings import UNSET, Encoding
 from nmt.data.sources.pair_source import DataFault, FaultSink
 from nmt.data.sources.records import Record
 from nmt.data.sources.text_lines import numbered_lines
 
 
-def read_json_lines(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[Record]:
+def read_json_lines(
+    path: Path, on_fault: FaultSink, columns: Columns, encoding: Encoding = UNSET
+) -> Iterator[Record]:
     """Yield the pairs of a file of JSON lines; blank lines are skipped."""
-    for number, line in numbered_lines(path, on_fault):
+    for number, line in numbered_lines(path, on_fault, encoding):
         if not line.strip():
             continue
         try:

@@ -5,8 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nmt.data.sources import fault_messages
+from nmt.data.sources.encodings import UNSET, Encoding
 from nmt.data.sources.fingerprint import fingerprint_files
-from nmt.data.sources.pair_source import DataFault, FaultSink, PairChunk, refuse
+from nmt.data.sources.pair_source import (
+    DataFault,
+    FaultKind,
+    FaultSink,
+    PairChunk,
+    refuse,
+)
 from nmt.data.sources.records import CHUNK_CHARACTERS
 from nmt.data.sources.text_lines import has_text, line_batches
 
@@ -18,10 +25,12 @@ class LinePairs:
     Attributes:
         sources: The files of the source side, in order.
         targets: The files of the target side, in the same order.
+        encoding: Their encoding.
     """
 
     sources: Sequence[Path]
     targets: Sequence[Path]
+    encoding: Encoding = UNSET
 
     def __post_init__(self) -> None:
         assert len(self.sources) == len(self.targets) > 0
@@ -39,7 +48,8 @@ class LinePairs:
         Raises:
             UserError: A file cannot be read.
         """
-        return fingerprint_files("lines", [*self.sources, *self.targets])
+        reading = f"lines {self.encoding.name}" if self.encoding.name else "lines"
+        return fingerprint_files(reading, [*self.sources, *self.targets])
 
     def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
         """Yield line i of both files together, at most ``size`` pairs per chunk.
@@ -47,11 +57,13 @@ class LinePairs:
         A difference in length is reported after the last pair of the shorter file.
         """
         for source, target in zip(self.sources, self.targets, strict=True):
-            yield from _pairs(source, target, size, on_fault)
+            yield from _pairs(source, target, size, on_fault, self.encoding)
 
 
-def _pairs(source: Path, target: Path, size: int, on_fault: FaultSink) -> Iterator[PairChunk]:
-    readers = LineReader(source, on_fault), LineReader(target, on_fault)
+def _pairs(
+    source: Path, target: Path, size: int, on_fault: FaultSink, encoding: Encoding
+) -> Iterator[PairChunk]:
+    readers = LineReader(source, on_fault, encoding), LineReader(target, on_fault, encoding)
     done = 0
     while pairs := min(reader.fill(size) for reader in readers):
         sources, targets = (reader.take(pairs) for reader in readers)
@@ -80,14 +92,14 @@ class LineReader:
         broken: Whether the file ended early because of a reported fault.
     """
 
-    def __init__(self, path: Path, on_fault: FaultSink) -> None:
+    def __init__(self, path: Path, on_fault: FaultSink, encoding: Encoding = UNSET) -> None:
         """Open the file lazily; faults go to ``on_fault``."""
         self.path = path
         self.taken = 0
         self.has_text = False
         self.broken = False
         self._on_fault = on_fault
-        self._batches = line_batches(path, self._report)
+        self._batches = line_batches(path, self._report, encoding)
         self._ready: list[str] = []
         self._characters = 0  # of the lines that are ready
 
@@ -121,4 +133,4 @@ class LineReader:
 
     def _report(self, fault: DataFault) -> None:
         self._on_fault(fault)
-        self.broken = self.broken or fault.rule != "not_utf8"
+        self.broken = self.broken or fault.kind == FaultKind.FILE

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nmt.config.data import Format, SourceConfig
 from nmt.data.sources.columns import Columns, is_number
+from nmt.data.sources.encodings import Encoding
 from nmt.data.sources.file_patterns import find_files, find_pairs, format_suffix
 from nmt.data.sources.hub import HubPairs
 from nmt.data.sources.json_lines import read_json_lines
@@ -22,12 +23,7 @@ from nmt.data.sources.translation_memories import read_tmx, read_xliff
 from nmt.data.sources.zip_archives import find_sides, find_table, is_archive
 from nmt.errors import UserError
 
-TABLES = {
-    Format.TSV: read_tsv,
-    Format.CSV: read_csv,
-    Format.JSONL: read_json_lines,
-    Format.PARQUET: read_parquet,
-}
+TEXT_TABLES = {Format.TSV: read_tsv, Format.CSV: read_csv, Format.JSONL: read_json_lines}
 MEMORIES = {Format.TMX: read_tmx, Format.XLIFF: read_xliff, Format.PO: read_po}
 SUFFIXES = {
     ".tsv": Format.TSV,
@@ -40,6 +36,13 @@ SUFFIXES = {
     ".xlf": Format.XLIFF,
     ".xliff": Format.XLIFF,
     ".po": Format.PO,
+}
+
+WORKBOOKS = {
+    **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls"), "Excel"),
+    **dict.fromkeys((".ods", ".fods"), "LibreOffice"),
+    ".numbers": "Numbers",
+    ".gsheet": "Google Sheets",
 }
 
 CHUNK = 20_000  # pairs per chunk when a whole source is read into memory
@@ -109,8 +112,9 @@ def _open_two(config: SourceConfig, key: str) -> PairSource:
         raise UserError(f"{key}.{missing} is null: a pair of files needs both sides")
     if config.format not in (None, Format.LINES):
         raise UserError(f"{key}.format={config.format} is the format of one file: set {key}.path")
-    _refuse_idle(config, key, "two files", ("format",))
-    return LinePairs(*find_pairs(config.source, config.target, (f"{key}.source", f"{key}.target")))
+    _refuse_idle(config, key, "two files", ("format", "encoding"))
+    sides = find_pairs(config.source, config.target, (f"{key}.source", f"{key}.target"))
+    return LinePairs(*sides, Encoding(config.encoding, key))
 
 
 def _open_path(config: SourceConfig, path: str, languages: Languages, key: str) -> PairSource:
@@ -128,8 +132,9 @@ def _open_path(config: SourceConfig, path: str, languages: Languages, key: str) 
     if files and all(map(is_archive, files)):
         sides = find_sides(files, languages) if form is None else None
         if sides is not None:
-            _refuse_idle(config, key, "two files", ("format",))
-            return LinePairs([source for source, _ in sides], [target for _, target in sides])
+            _refuse_idle(config, key, "two files", ("format", "encoding"))
+            both = [source for source, _ in sides], [target for _, target in sides]
+            return LinePairs(*both, Encoding(config.encoding, key))
         files = [find_table(file, SUFFIXES, languages) for file in files]
     forms = [form or _format_of(file, key) for file in files]
     if len(set(forms)) > 1:
@@ -149,19 +154,25 @@ def _open_by_language(
             f"{key}.path={path} names one text file per language, but {config.format or found} has "
             f"both sides in one file: remove {{lang}}, or set {key}.format=lines"
         )
-    _refuse_idle(config, key, "two files", ("format",))
+    _refuse_idle(config, key, "two files", ("format", "encoding"))
     source, target = (path.replace("{lang}", language) for language in languages)
-    return LinePairs(*find_pairs(source, target, (f"{key}.path", f"{key}.path")))
+    sides = find_pairs(source, target, (f"{key}.path", f"{key}.path"))
+    return LinePairs(*sides, Encoding(config.encoding, key))
 
 
 def _format_of(file: Path, key: str) -> Format:
     suffix = format_suffix(file)
     if suffix in SUFFIXES:
         return SUFFIXES[suffix]
+    if suffix in WORKBOOKS:
+        raise UserError(
+            f"{key}.path: {file} is a workbook of {WORKBOOKS[suffix]}, which is not read: open it "
+            "and save the sheet as CSV UTF-8"
+        )
     found = f"the suffix {suffix}" if suffix else "no suffix"
     raise UserError(
         f"{key}.path: {file} has {found}, so its format is unknown: "
-        f"set {key}.format to one of {', '.join((*TABLES, *MEMORIES))}"
+        f"set {key}.format to one of {', '.join((*TEXT_TABLES, Format.PARQUET, *MEMORIES))}"
     )
 
 
@@ -172,7 +183,8 @@ def _open_files(
         _refuse_idle(config, key, form, ("format",))
         read = partial(MEMORIES[form], languages=languages)
         return FilePairs(files, read, f"{form} {languages}")
-    _refuse_idle(config, key, form, ("format", "source_column", "target_column"))
+    used = ("format", "source_column", "target_column")
+    _refuse_idle(config, key, form, used if form == Format.PARQUET else (*used, "encoding"))
     packed = next((file for file in files if file.suffix.lower() != format_suffix(file)), None)
     if form == Format.PARQUET and packed is not None:
         raise UserError(f"{key}.path: {packed} is compressed twice: decompress it to plain Parquet")
@@ -181,8 +193,12 @@ def _open_files(
         raise UserError(
             f"{key}.source_column={config.source_column}: JSON keys have names, not numbers"
         )
-    read_table = partial(TABLES[form], columns=columns)
-    return FilePairs(files, read_table, f"{form} {columns.names} {columns.given}")
+    reading = f"{form} {columns.names} {columns.given}"
+    if form == Format.PARQUET:
+        return FilePairs(files, partial(read_parquet, columns=columns), reading)
+    encoding = Encoding(config.encoding, key)
+    reading += f" {encoding.name}" if encoding.name else ""
+    return FilePairs(files, partial(TEXT_TABLES[form], columns=columns, encoding=encoding), reading)
 
 
 def _open_dataset(
@@ -218,7 +234,8 @@ def _columns(config: SourceConfig, languages: Languages, key: str) -> Columns:
 
 def _refuse_idle(config: SourceConfig, key: str, what: str, used: Collection[str]) -> None:
     """Refuse a setting that would have no effect."""
-    options = ("format", "source_column", "target_column", "subset", "split", "streaming")
+    columns = ("source_column", "target_column")
+    options = ("format", "encoding", *columns, "subset", "split", "streaming")
     for name in options:
         value = getattr(config, name)
         if name not in used and value not in (None, False):

@@ -2,9 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Protocol
 
 from nmt.errors import UserError
+
+
+class FaultKind(StrEnum):
+    """How much of a file a fault concerns, and whether training accepts it."""
+
+    FILE = "file"  # the whole file, or all that follows: refused
+    ROW = "row"  # one record, which is not a pair; the others are intact: refused
+    LEFT_OUT = "left_out"  # one record; there are few such records, so the others are trained on
+    NOTE = "note"  # no fault; something about reading the file that the user should see
 
 
 @dataclass(frozen=True)
@@ -16,12 +26,21 @@ class DataFault:
         file: The file.
         line: Line, row or unit number, from 1; None for the file as a whole.
         message: One line that names the fault, its location and the remedy.
+        kind: What the fault concerns.
+        count: How many faults of this rule it stands for; the others are not reported.
     """
 
     rule: str
     file: str
     line: int | None
     message: str
+    kind: FaultKind = FaultKind.FILE
+    count: int = 1
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether training refuses the file."""
+        return self.kind in (FaultKind.FILE, FaultKind.ROW)
 
 
 FaultSink = Callable[[DataFault], None]
@@ -29,12 +48,13 @@ FaultSink = Callable[[DataFault], None]
 
 
 def refuse(fault: DataFault) -> None:
-    """Stop at the first fault, as training does.
+    """Stop at the first fault that training does not accept.
 
     Raises:
-        UserError: Always, with the message of the fault.
+        UserError: The fault is not one of few records; with the message of the fault.
     """
-    raise UserError(fault.message)
+    if fault.is_refused:
+        raise UserError(fault.message)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nmt.data.sources import fault_messages
 from nmt.data.sources.fingerprint import fingerprint_files
-from nmt.data.sources.pair_source import DataFault, FaultSink, PairChunk, refuse
+from nmt.data.sources.pair_source import DataFault, FaultKind, FaultSink, PairChunk, refuse
 from nmt.data.sources.text_lines import has_text
 
 Record = tuple[int, str, str]  # line, row or unit number; source; target
@@ -67,8 +67,8 @@ class CountingSink:
         self.count = 0
 
     def __call__(self, fault: DataFault) -> None:
-        """Count a fault and pass it on."""
-        self.count += 1
+        """Count a fault and pass it on; notes are not counted."""
+        self.count += fault.kind != FaultKind.NOTE
         self._on_fault(fault)
 
 

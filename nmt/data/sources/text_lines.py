@@ -1,55 +1,60 @@
-"""Reads the lines of a UTF-8 file in batches; faults are reported with their line.
+"""Reads the lines of a text file in batches; faults are reported with their line.
 
 Only a line feed ends a line. Other Unicode separators stay inside a line, so that both sides of a
 corpus are split consistently.
 """
 
-import codecs
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from nmt.data.sources import fault_messages
 from nmt.data.sources.compression import read_blocks
+from nmt.data.sources.encodings import UNSET, Encoding, as_utf8, marked_encoding, unmarked_wide
 from nmt.data.sources.pair_source import FaultSink
 from nmt.errors import UserError
 
 LONGEST = 1 << 24  # bytes of a line; a file with longer lines is not text and would fill the memory
 
-WIDE_BYTES = 4096  # bytes examined to detect UTF-16
-WIDE_SHARE = 5  # one NUL in 5 bytes indicates UTF-16; Latin text in UTF-16 has one in 2
+_OTHER_FILES = {
+    b"PK\x03\x04": "an Excel or LibreOffice workbook, or another zip archive",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"%PDF-": "a PDF",
+    b"{\\rtf": "a document of a word processor",
+}
+"""How files begin that are no text, whatever their name."""
 
 
-def line_batches(path: Path, on_fault: FaultSink) -> Iterator[list[str]]:
+def line_batches(
+    path: Path, on_fault: FaultSink, encoding: Encoding = UNSET
+) -> Iterator[list[str]]:
     """Yield the lines of a file without line feeds, some thousands per batch.
 
     Carriage returns and a byte-order mark are kept. The lines before a fault are yielded before it
-    is reported. A line that is not UTF-8 is yielded with U+FFFD; an unreadable file ends before its
-    incomplete line.
+    is reported. A line that cannot be decoded is yielded with U+FFFD; an unreadable file ends
+    before its incomplete line.
     """
     count = 0
-    for text in byte_batches(path, on_fault):
-        for lines in _decoded(text, path, count, on_fault):
+    for text in byte_batches(path, on_fault, encoding):
+        for lines in _decoded(text, path, count, on_fault, encoding):
             count += len(lines)
             yield lines
 
 
-def byte_batches(path: Path, on_fault: FaultSink) -> Iterator[bytes]:
-    """Yield a file as whole lines that are not decoded, without the last line feed of each part."""
+def byte_batches(path: Path, on_fault: FaultSink, encoding: Encoding = UNSET) -> Iterator[bytes]:
+    """Yield a file as whole lines in UTF-8, without the last line feed of each part."""
     count = 0
     rest: list[bytes] = []  # of the line that is not complete yet
     length = 0
-    blocks = read_blocks(path)
+    blocks = _blocks(path, on_fault, encoding)
     while True:
         try:
-            block = next(blocks, b"")
+            block = next(blocks, None)
         except UserError as error:
             on_fault(fault_messages.unreadable(path, count + 1, error))
             return
-        if not block:
+        if block is None:
             break
-        if not count and not rest and (encoding := wide_encoding(block)):
-            on_fault(fault_messages.wide(path, encoding))
-            return
         end = block.rfind(b"\n") + 1
         if not end:
             rest.append(block)
@@ -66,7 +71,25 @@ def byte_batches(path: Path, on_fault: FaultSink) -> Iterator[bytes]:
         yield last
 
 
-def _decoded(text: bytes, path: Path, count: int, on_fault: FaultSink) -> Iterator[list[str]]:
+def _blocks(path: Path, on_fault: FaultSink, encoding: Encoding) -> Iterator[bytes]:
+    """Yield a file in UTF-8; yield nothing if its first bytes show that it is no such text."""
+    blocks = read_blocks(path)
+    first = next(blocks, b"")
+    other = next((what for start, what in _OTHER_FILES.items() if first.startswith(start)), None)
+    if other is not None:
+        on_fault(fault_messages.other_file(path, other))
+        return
+    if marked := marked_encoding(first):
+        on_fault(fault_messages.read_as(path, marked))
+    elif encoding.name is None and (wide := unmarked_wide(first)):
+        on_fault(fault_messages.wide(path, wide, encoding))
+        return
+    yield from as_utf8(chain([first], blocks), encoding)
+
+
+def _decoded(
+    text: bytes, path: Path, count: int, on_fault: FaultSink, encoding: Encoding
+) -> Iterator[list[str]]:
     """Yield the lines of a part of the file; ``count`` is the number of lines before it."""
     try:
         yield text.decode("utf-8").split("\n")
@@ -80,25 +103,17 @@ def _decoded(text: bytes, path: Path, count: int, on_fault: FaultSink) -> Iterat
         except UnicodeDecodeError as error:
             if good:
                 yield good
-            on_fault(fault_messages.not_utf8(path, number, line[error.start], line))
+            on_fault(fault_messages.not_utf8(path, number, line[error.start], line, encoding))
             good = [line.decode("utf-8", errors="replace")]
     yield good
 
 
-def wide_encoding(start: bytes) -> str | None:
-    """Return UTF-16 or UTF-32 if the first bytes of a file look like it, else None."""
-    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return "UTF-32"
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "UTF-16"
-    start = start[:WIDE_BYTES]
-    return "UTF-16" if start.count(0) > 1 and start.count(0) * WIDE_SHARE >= len(start) else None
-
-
-def numbered_lines(path: Path, on_fault: FaultSink) -> Iterator[tuple[int, str]]:
+def numbered_lines(
+    path: Path, on_fault: FaultSink, encoding: Encoding = UNSET
+) -> Iterator[tuple[int, str]]:
     """Yield each line with its number, from 1; a byte-order mark at the beginning is removed."""
     number = 0
-    for lines in line_batches(path, on_fault):
+    for lines in line_batches(path, on_fault, encoding):
         if not number:
             lines[0] = lines[0].removeprefix("\ufeff")
         for line in lines:

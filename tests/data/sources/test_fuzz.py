@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nmt.config.data import SourceConfig
+from nmt.data.sources.encodings import marked_encoding, unmarked_wide
 from nmt.data.sources.open_source import open_source
 from nmt.data.sources.pair_source import DataFault, PairSource
-from nmt.data.sources.text_lines import wide_encoding
 from nmt.errors import UserError
 
 Pairs = list[tuple[str, str]]
@@ -198,7 +198,7 @@ def _check_neighbours(folder: Path, form: str, pairs: Pairs, at: int, line: byte
     if form == "csv":  # a quote may include the records after it
         lines[at + first - 1] = lines[at + first - 1].replace(b'"', b"")
     content = b"\n".join(lines)
-    if wide_encoding(content):
+    if marked_encoding(content) or unmarked_wide(content):
         return
     found, _ = _read(_source(folder, form, content, other), 3)
     del whole[at + first]

@@ -87,16 +87,26 @@ def test_a_side_without_text_is_reported(
     assert both.rules == ["no_text", "no_text"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_utf_16_is_reported_once(
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_byte_order_mark_names_the_encoding(
+    pairs_of: Callable[..., LinePairs], read: Read, encoding: str
+) -> None:
+    lines = [f"Grüße {n}" for n in range(9)]
+    reading = read(pairs_of(b"a\n" * 9, "\n".join(lines).encode(encoding)))
+    assert [target.strip("\ufeff") for _, target in reading.pairs] == lines
+    assert [(fault.rule, fault.kind) for fault in reading.faults] == [("read_as", "note")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_mark_is_reported_once(
     pairs_of: Callable[..., LinePairs], read: Read, encoding: str
 ) -> None:
     reading = read(pairs_of(b"a\n" * 9, ("Wie geht es?\n" * 9).encode(encoding)))
     assert reading.pairs == []
     assert reading.rules == ["utf16"]
-    name = encoding.upper()[:6]
-    assert f"looks like {name}" in reading.faults[0].message
-    assert f"iconv -f {name} -t UTF-8" in reading.faults[0].message
+    assert f"looks like {encoding.upper()}" in reading.faults[0].message
+    iconv = encoding.upper().replace("6-", "6")
+    assert f"iconv -f {iconv} -t UTF-8" in reading.faults[0].message
 
 
 def test_a_file_that_is_truncated_ends_with_its_last_complete_line(

@@ -71,7 +71,7 @@ def test_records_of_another_width_are_skipped(
         ("too_few_columns", 3),
         ("too_many_columns", 4),
     ]
-    assert "line 3 has 1 column, but the other lines have 2" in reading.faults[0].message
+    assert "row 3 has 1 column, but the other rows have 2" in reading.faults[0].message
 
 
 @pytest.mark.parametrize("name", ["text.tsv", "text.csv"])
@@ -96,7 +96,7 @@ def test_csv_reads_quotes_and_line_breaks_within_them(read_file: ReadFile) -> No
     table = 'id,en,de\r\n1,"Hi, ""you""","Hallo,\nDu"\r\n\r\n2,b,c\r\n'
     reading = read_file("text.csv", table)
     assert reading.pairs == [('Hi, "you"', "Hallo,\nDu"), ("b", "c")]
-    assert reading.lines == [2, 5]
+    assert reading.lines == [2, 4]  # as a spreadsheet numbers them: a blank line is a row
     assert not reading.faults
 
 
@@ -110,12 +110,24 @@ def test_a_bad_quote_leaves_its_record_out(read_file: ReadFile) -> None:
     assert [(f.rule, f.line) for f in reading.faults] == [("bad_quotes", 3)]
 
 
-def test_reading_ends_at_a_quote_that_is_never_closed(read_file: ReadFile) -> None:
-    rows = ["en,de", "a,b", '"c,d', *(f"{n},{n}" for n in range(50))]
+@pytest.mark.parametrize("end", ["", '"e","f"\n', '"e;","f"\n1,2\n', 'x",y\n'])
+def test_a_quote_that_is_never_closed_costs_its_own_row(read_file: ReadFile, end: str) -> None:
+    rows = ["en,de", "a,b", '"c,d', *(f"{n},{n}" for n in range(50)), end]
     reading = read_file("text.csv", "\n".join(rows))
-    assert reading.pairs == [("a", "b")]
+    later = [tuple(row.replace('"', "").split(",")) for row in end.splitlines() if row[0] != "x"]
+    expected = [("a", "b"), *((str(n), str(n)) for n in range(50)), *later]
+    stray = [('x"', "y")] if end.startswith("x") else []
+    assert reading.pairs == expected + stray
     assert [(f.rule, f.line) for f in reading.faults] == [("bad_quotes", 3)]
-    assert "does not end by line 53" in reading.faults[0].message
+
+
+def test_a_file_whose_records_cannot_be_read_again_ends_there(
+    read_file: ReadFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt.data.sources.csv_records._SPARE", 1000)
+    reading = read_file("text.csv", "en,de\na,b\n" + 'a","\n' * 2000)
+    assert reading.pairs == [("a", "b")]
+    assert "no later line can be trusted" in reading.faults[-1].message
 
 
 @pytest.mark.parametrize("quote", ["", '"'])
@@ -130,7 +142,7 @@ def test_a_long_field_is_read(read_file: ReadFile, quote: str) -> None:
 def test_a_record_without_end_is_bounded_by_its_bytes(
     read_file: ReadFile, monkeypatch: pytest.MonkeyPatch, filler: str
 ) -> None:
-    monkeypatch.setattr("nmt.data.sources.tables.LONGEST", 1 << 20)
+    monkeypatch.setattr("nmt.data.sources.csv_records.LONGEST", 1 << 20)
     reading = read_file("text.csv", f'en,de\na,b\n"{filler * 600_000}')
     assert reading.pairs == [("a", "b")]
     assert [(f.rule, f.line) for f in reading.faults] == [("long_line", 3)]
@@ -169,7 +181,7 @@ def test_the_line_of_excel_that_names_the_separator_is_skipped(
     read_file: ReadFile, mark: str
 ) -> None:
     reading = read_file("text.csv", f"\ufeffsep={mark}\r\nen{mark}de\r\na{mark}b\r\n")
-    assert (reading.pairs, reading.lines) == ([("a", "b")], [3])
+    assert (reading.pairs, reading.lines) == ([("a", "b")], [2])  # Excel hides that line
 
 
 def test_a_quoted_table_with_tabs_is_read_as_csv(read_file: ReadFile) -> None:
@@ -196,5 +208,5 @@ def test_a_blank_side_is_reported(read_file: ReadFile) -> None:
 
 @pytest.mark.parametrize("name", ["text.tsv", "text.csv", "text.jsonl", "text.po"])
 def test_utf_16_is_reported_once_in_every_format(read_file: ReadFile, name: str) -> None:
-    content = "en\tde\nHello there\tHallo\n".encode("utf-16")
+    content = "en\tde\nHello there\tHallo\n".encode("utf-16-le")
     assert read_file(name, content).rules == ["utf16"]

@@ -1,0 +1,128 @@
+"""The encoding of a text file: UTF-8, UTF-16 by its first bytes, or the one that is set."""
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from nmt.errors import UserError
+
+_WIDE_BYTES = 4096  # bytes examined to detect UTF-16
+_WIDE_SHARE = 5  # one NUL in 5 bytes indicates UTF-16; Latin text in UTF-16 has one in 2
+_WORD_SHOWN = 30  # characters
+_MARK = "nmt-undecodable"
+"""Error handler that puts a lone surrogate in place of bytes that cannot be decoded."""
+
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark is its beginning
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_CANDIDATES = {
+    "windows-1252": "Windows-1252, which spreadsheet programs of Western Europe write",
+    "mac-roman": "Mac Roman, which older programs on a Mac write",
+    "cp850": "code page 850, which Excel calls MS-DOS",
+}
+_USUAL = frozenset("äöüßéèêëàáâãåæçñóòôõøúùûíìîïœÄÖÜÉÈÀÁÅÆÇÑÓØÚ¿¡«»“”‘’„–—…€ ")
+_WORD = re.compile(rb"[^\s;,|\"]*[\x80-\xff][^\s;,|\"]*")
+
+codecs.register_error(_MARK, lambda error: ("\ud800", getattr(error, "end", 0)))
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The encoding of a text file in the settings.
+
+    Attributes:
+        name: A codec of Python; None: UTF-8, or UTF-16 and UTF-32 by their byte-order mark.
+        key: Path of the settings for messages, e.g. ``data.train``; None if it cannot be set.
+    """
+
+    name: str | None = None
+    key: str | None = None
+
+    def remedy(self, codec: str) -> str:
+        """Return how a file in another encoding is read or converted."""
+        name = codec.upper().replace("-LE", "LE").replace("-BE", "BE")
+        convert = f"convert it, for example with: iconv -f {name} -t UTF-8"
+        sheet = "or save the sheet as CSV UTF-8"
+        if self.key is None:
+            return f"{convert}; {sheet}"
+        return f"if that is right, set {self.key}.encoding={codec}; otherwise {convert}; {sheet}"
+
+
+UNSET = Encoding()
+
+
+def marked_encoding(start: bytes) -> str | None:
+    """Return the encoding that the byte-order mark at the beginning of a file names, else None."""
+    return next((name for mark, name in _BYTE_ORDER_MARKS.items() if start.startswith(mark)), None)
+
+
+def unmarked_wide(start: bytes) -> str | None:
+    """Return UTF-16 without mark if the first bytes of a file look like it, else None."""
+    start = start[:_WIDE_BYTES]
+    if not (start.count(0) > 1 and start.count(0) * _WIDE_SHARE >= len(start)):
+        return None
+    return "utf-16-le" if start[1::2].count(0) >= start[::2].count(0) else "utf-16-be"
+
+
+def as_utf8(blocks: Iterator[bytes], encoding: Encoding) -> Iterator[bytes]:
+    """Yield the content of a file in UTF-8.
+
+    Bytes that cannot be decoded become bytes that are not UTF-8, so that their line is found.
+
+    Raises:
+        UserError: The settings name an encoding, but the file is UTF-8.
+    """
+    first = next(blocks, b"")
+    codec = marked_encoding(first)
+    if codec is None and encoding.name is not None:
+        wide = codecs.lookup(encoding.name).name == "utf-16"
+        codec = unmarked_wide(first) if wide else encoding.name
+        codec = codec or encoding.name
+    blocks = chain([first], blocks)
+    if codec is None or codecs.lookup(codec).name == "utf-8":
+        yield from blocks
+        return
+    decoder = codecs.getincrementaldecoder(codec)(errors=_MARK)
+    checked = codecs.lookup(codec).name.startswith("utf")
+    for block in blocks:
+        if not checked and not block.isascii():
+            _refuse_utf8(block, encoding)
+            checked = True
+        yield decoder.decode(block).encode("utf-8", "surrogatepass")
+    yield decoder.decode(b"", True).encode("utf-8", "surrogatepass")
+
+
+def _refuse_utf8(block: bytes, encoding: Encoding) -> None:
+    """Refuse UTF-8 that another encoding would turn into other characters without an error."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(block)
+    except UnicodeDecodeError:
+        return
+    key = f"{encoding.key}.encoding" if encoding.key else "the encoding"
+    raise UserError(f"it is UTF-8, but {key} is {encoding.name}: remove that setting")
+
+
+def likely_encoding(line: bytes) -> tuple[str, str]:
+    """Return the likely encoding of a line that is not UTF-8, as a codec and in words.
+
+    Encodings of 8 bits cannot be told apart with certainty; a word of the line shows the result.
+    """
+    high = [byte for byte in line if byte >= 0x80]
+    letters = sum(chr(byte).isalpha() for byte in line if byte < 0x80)
+    if len(high) > 3 and len(high) > letters:  # words of nothing but accented letters
+        codec, words = "windows-1251", "an encoding of its script, e.g. WINDOWS-1251, SHIFT_JIS"
+    else:
+        codec = max(_CANDIDATES, key=lambda name: _usual_letters(bytes(high), name))
+        words = _CANDIDATES[codec]
+    found = _WORD.search(line)
+    word = found[0].decode(codec, "replace")[:_WORD_SHOWN] if found else ""
+    return codec, f"{words}, in which a word there is {word!r}"
+
+
+def _usual_letters(high: bytes, codec: str) -> int:
+    return sum(1 if c in _USUAL else -1 for c in high.decode(codec, "replace"))
