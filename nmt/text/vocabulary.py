@@ -10,7 +10,6 @@ import sentencepiece
 
 from nmt.config.tokenizer_settings import SPECIAL_PIECES, TokenizerConfig, TokenizerKind
 from nmt.text.normalization import normalization_rule
-from nmt.text.reachable_pieces import count_repeats
 from nmt.text.special_tokens import WORD_START
 
 MAX_SENTENCE_BYTES = 1 << 16
@@ -142,9 +141,7 @@ def _most_parts(kind: str, words: Mapping[str, int], characters: set[str], room:
                 counts[part] += count
         often = 2 if kind == TokenizerKind.UNIGRAM else 1
         parts = sum(count >= often for count in counts.values())
-    if kind != TokenizerKind.UNIGRAM or room > parts:
-        return parts
-    return min(parts, _SEEDS, count_repeats(words))
+    return min(parts, _SEEDS) if kind == TokenizerKind.UNIGRAM else parts
 
 
 def _number_of_parts(length: int) -> int:

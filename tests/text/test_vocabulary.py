@@ -15,7 +15,6 @@ from nmt.errors import UserError
 from nmt.text import train_model
 from nmt.text.model_file import ModelFile
 from nmt.text.normalization import composition_table
-from nmt.text.reachable_pieces import count_repeats
 from nmt.text.tokenizer import train_tokenizers
 from nmt.text.vocabulary import vocabulary_bounds
 
@@ -141,11 +140,3 @@ def test_text_is_read_only_once(tokenizer_config: Config) -> None:
     config = tokenizer_config(name="word", joint=True)
     once = train_tokenizers(config, iter(text), iter(text))
     assert once.source.to_bytes() == train_tokenizers(config, text, text).source.to_bytes()
-
-
-def test_repeats_are_the_inner_nodes_of_the_suffix_tree() -> None:
-    """Every repeated substring that can be continued in two ways, or that ends a word, counts."""
-    words = ["abab", "abcab", "cabx"]
-    assert count_repeats(words) >= 2  # "ab" and "cab"
-    assert count_repeats(["abc", "def"]) == 0
-    assert count_repeats(["xabc", "yabd"]) == 1  # "ab", but not "a" or "b"
