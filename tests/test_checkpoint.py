@@ -84,6 +84,22 @@ def test_a_loaded_checkpoint_builds_the_same_model(checkpoint: Checkpoint, tmp_p
     assert model.output.weight is model.decoder.embedding.weight  # tied weights are still tied
 
 
+def test_a_trained_model_equals_a_built_one_and_draws_no_random_numbers(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    save_checkpoint(checkpoint, tmp_path / "last.pt")
+    built = load_checkpoint(tmp_path / "last.pt").build_model()
+    before = torch.get_rng_state()
+    trained = load_checkpoint(tmp_path / "last.pt", mapped=True).trained_model()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not trained.training
+    for one, other in zip(trained.state_dict().values(), built.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+    for one, other in zip(trained.buffers(), built.buffers(), strict=True):
+        assert torch.equal(one, other)  # positions too, which the file does not contain
+    assert trained.output.weight is trained.decoder.embedding.weight
+
+
 class _Payload:
     """If it is unpickled as code, it creates the folder that it names."""
 

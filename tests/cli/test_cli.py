@@ -51,7 +51,7 @@ def test_train_answers_without_torch(flag: str) -> None:
     arguments = [flag] if flag == "--help" else [flag, "job"]
     loaded = _loaded_after("from nmt.cli.main import main; main()", "train", *arguments)
     assert "hydra" in loaded
-    assert not loaded & {"torch", "matplotlib", "sacrebleu", "datasets"}
+    assert not loaded & {"torch", "matplotlib", "sacrebleu", "datasets", "numpy", "filelock"}
 
 
 def test_translating_loads_neither_hydra_nor_the_trainer(heads_model: Path) -> None:
@@ -59,6 +59,8 @@ def test_translating_loads_neither_hydra_nor_the_trainer(heads_model: Path) -> N
     loaded = _loaded_after("from nmt.cli.main import main; main()", *arguments)
     assert "torch" in loaded
     assert not loaded & {"hydra", "omegaconf", "nmt.training.trainer", "nmt.pipeline"}
+    assert not loaded & {"datasets", "matplotlib", "pandas", "pyarrow", "sacrebleu", "sympy"}
+    assert not loaded & {"torch._dynamo", "torch._inductor", "nmt.data.corpus", "numpy.random"}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], []])
