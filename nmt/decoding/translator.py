@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -141,6 +141,22 @@ class Translator:
         translator = cls(model, checkpoint.tokenizers, decoding, dtype, layer)
         translator.by_sentences = batch_size is not None
         return translator
+
+    def with_beam_size(self, beam_size: int) -> "Translator":
+        """Return a translator of the same model with this beam size.
+
+        Raises:
+            UserError: It is out of range.
+        """
+        if beam_size == self.decoding.beam_size:
+            return self
+        checked = _in_range("beam_size", beam_size, self.decoding.beam_size)
+        decoding = replace(self.decoding, beam_size=checked)
+        other = Translator(
+            self.model, self.tokenizers, decoding, self.precision, self.heatmap_layer
+        )
+        other.by_sentences = self.by_sentences
+        return other
 
     def translate(
         self,
