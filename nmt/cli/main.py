@@ -19,6 +19,7 @@ from nmt.cli.data_check import data_check
 from nmt.cli.evaluate import evaluate
 from nmt.cli.prepare import prepare
 from nmt.cli.repeated_options import refuse_repeated_options
+from nmt.cli.score import score
 from nmt.cli.shell_completion import completion
 from nmt.cli.standard_streams import standard_streams
 from nmt.cli.train import train
@@ -76,6 +77,7 @@ app.command(context_settings=_HYDRA, short_help="Check, filter and encode a corp
 app.command(short_help="Translate sentences, one per line.")(translate)
 app.command(short_help="Average checkpoints into one model.")(average)
 app.command(short_help="Score a model on a file, with sacreBLEU signatures.")(evaluate)
+app.command(short_help="Print the log-probability of given translations.")(score)
 app.command(short_help="Align the words of a translated text, or score alignments.")(align)
 app.command(short_help="Show a model's attention: pictures, a page, numbers, links.")(attention)
 app.add_typer(bench, name="bench", short_help="Measure the speed of training and translation.")

@@ -219,9 +219,16 @@ class Translator:
             )
 
     def with_beam(self, size: int) -> "Translator":
-        """Return a translator with the same model and another beam size."""
+        """Return a translator with the same model and this beam size.
+
+        Raises:
+            UserError: It is out of range.
+        """
+        if size == self.decoding.beam_size:
+            return self
+        checked = _in_range("beam_size", size, self.decoding.beam_size)
         other = copy(self)
-        other.decoding = replace(self.decoding, beam_size=size)
+        other.decoding = replace(self.decoding, beam_size=checked)
         return other
 
     def _text(self, hypothesis: Hypothesis) -> str:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nmt.config.check_config import check_config
 from nmt.config.folders import config_directory
+from nmt.config.plain import to_mapping
 from nmt.config.schema import Config
 from nmt.errors import UserError
 from nmt.sweeps.composition_errors import explain
@@ -49,6 +50,11 @@ def compose_config(overrides: Sequence[str], settings: Mapping[str, Any]) -> Con
         GlobalHydra.instance().clear()
     check_config(config)
     return config
+
+
+def to_yaml(config: Config) -> str:
+    """Return a configuration as the YAML text that a run folder keeps."""
+    return OmegaConf.to_yaml(OmegaConf.create(to_mapping(config)))
 
 
 def typed_config(composed: DictConfig) -> Config:

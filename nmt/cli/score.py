@@ -1,0 +1,180 @@
+"""`nmt score`: the log-probability of given translations under a model."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nmt.cli.common_options import BatchSize, Device, LengthPenalty, Model, SearchPrecision
+from nmt.cli.text_streams import utf8_stream
+from nmt.errors import UserError
+
+if TYPE_CHECKING:
+    from nmt.decoding.scoring import ScoredTranslation
+    from nmt.decoding.translator import Translator
+
+
+class Normalize(StrEnum):
+    """By what a log-probability is divided."""
+
+    NONE = "none"
+    MEAN = "mean"
+    LENGTH_PENALTY = "length_penalty"
+
+
+Source = Annotated[Path, typer.Option(help="Sentences, one per line; may be .gz.")]
+Targets = Annotated[
+    list[Path],
+    typer.Option(
+        "--target",
+        metavar="<path>",
+        help="Their translations, line by line; may be .gz. If it is repeated, each line has one "
+        "column per file.",
+    ),
+]
+By = Annotated[
+    Normalize,
+    typer.Option(
+        help="none: the log-probability; mean: per piece; length_penalty: the score by which "
+        "search ranks."
+    ),
+]
+Tokens = Annotated[
+    bool, typer.Option("--tokens", help="Also print each piece with its log-probability.")
+]
+Contrastive = Annotated[
+    bool,
+    typer.Option(
+        "--contrastive",
+        help="Print only how often the first --target has a higher score than all others.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object per line.")]
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How the scores are printed."""
+
+    normalize: Normalize
+    alpha: float
+    tokens: bool
+
+    def value(self, scored: "ScoredTranslation") -> float:
+        """Return the number of a translation, in nats."""
+        if self.normalize == Normalize.NONE:
+            return scored.log_prob
+        if self.normalize == Normalize.MEAN:
+            return scored.log_prob / len(scored.log_probs)
+        return scored.score(self.alpha)
+
+    def column(self, scored: "ScoredTranslation") -> str:
+        """Return a translation's column of a line."""
+        value = f"{self.value(scored):.4f}"
+        if not self.tokens:
+            return value
+        pairs = zip(scored.pieces, scored.log_probs, strict=True)
+        return " ".join([value, *(f"{piece}={log_prob:.4f}" for piece, log_prob in pairs)])
+
+    def record(self, scored: "ScoredTranslation") -> dict[str, object]:
+        """Return a translation's JSON."""
+        record: dict[str, object] = {"target": scored.target, "score": self.value(scored)}
+        if self.tokens:
+            record |= {"pieces": scored.pieces, "log_probs": scored.log_probs}
+        return record
+
+
+def score(
+    model: Model,
+    source: Source,
+    target: Targets,
+    normalize: By = Normalize.NONE,
+    length_penalty: LengthPenalty = None,
+    tokens: Tokens = False,
+    contrastive: Contrastive = False,
+    as_json: AsJson = False,
+    batch_size: BatchSize = None,
+    device: Device = "auto",
+    precision: SearchPrecision = "float32",
+) -> None:
+    """Print the natural logarithm of the probability of translations, one line per sentence."""
+    _check(source, target, normalize, length_penalty, contrastive=contrastive, tokens=tokens)
+    from nmt.decoding.translator import Translator
+
+    translator = Translator.from_checkpoint(
+        model,
+        device=device,
+        length_penalty=length_penalty,
+        batch_size=batch_size,
+        precision=precision,
+    )
+    form = _Form(normalize, translator.decoding.length_penalty, tokens)
+    rows = _score_rows(translator, source, target)
+    if contrastive:
+        _print_accuracy(rows, form, as_json=as_json)
+        return
+    output = utf8_stream(sys.stdout)
+    for row in rows:
+        if as_json:
+            record = {"source": row[0].source, "targets": [form.record(one) for one in row]}
+            print(json.dumps(record, ensure_ascii=False), file=output)
+        else:
+            print("\t".join(map(form.column, row)), file=output)
+
+
+def _check(
+    source: Path,
+    targets: Sequence[Path],
+    normalize: Normalize,
+    length_penalty: float | None,
+    *,
+    contrastive: bool,
+    tokens: bool,
+) -> None:
+    for path in (source, *targets):
+        if not path.exists():
+            raise UserError(f"there is no file {path}")
+    if length_penalty is not None and normalize != Normalize.LENGTH_PENALTY:
+        raise UserError("--length-penalty applies only with --normalize length_penalty")
+    if contrastive and len(targets) < 2:
+        raise UserError(
+            "--contrastive compares translations: give the right ones as the first --target, and "
+            "at least one file of wrong ones as another --target"
+        )
+    if contrastive and tokens:
+        raise UserError("--contrastive prints only totals: leave out --tokens")
+
+
+def _score_rows(
+    translator: "Translator", source: Path, targets: Sequence[Path]
+) -> Iterator[list["ScoredTranslation"]]:
+    """Yield the scored translations of each sentence, in the order of the files."""
+    from nmt.data.text_files import stream_aligned
+    from nmt.decoding.scoring import score_translations
+
+    pairs = (
+        (sentence, translation)
+        for sentence, *translations in stream_aligned(source, *targets)
+        for translation in translations
+    )
+    scored = score_translations(translator, pairs)
+    yield from (list(row) for row in zip(*[scored] * len(targets), strict=True))
+
+
+def _print_accuracy(
+    rows: Iterator[list["ScoredTranslation"]], form: _Form, *, as_json: bool
+) -> None:
+    right = total = 0
+    for first, *others in rows:
+        right += all(form.value(first) > form.value(other) for other in others)
+        total += 1
+    accuracy = right / total if total else 0.0
+    if as_json:
+        print(json.dumps({"sentences": total, "right": right, "accuracy": accuracy}))
+    else:
+        print(f"accuracy {accuracy:.2%}  the first translation is best in {right:,} of {total:,}")

@@ -1,0 +1,114 @@
+"""The log-probability of given translations, piece by piece, by teacher forcing.
+
+Legend: B batch, T target length, EOS included, N target pieces of a batch, V vocabulary, O decoder
+output size.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nmt import runtime
+from nmt.data.batch import Batch, collate
+from nmt.data.length_batches import batches_by_length
+from nmt.decoding.hypothesis import length_penalty
+from nmt.decoding.translator import Translator
+from nmt.model.seq2seq import TranslationModel
+
+_CHUNK_BATCHES = 16  # batches of pairs read ahead, so that pairs of similar length share one
+_BATCH_TOKENS = 4096  # target pieces of a batch
+_LOGITS = 1 << 25  # logits that are computed together
+
+
+@dataclass(frozen=True)
+class ScoredTranslation:
+    """A given translation and its probability under a model.
+
+    Attributes:
+        source: The sentence.
+        target: Its translation.
+        pieces: The target's pieces as text, EOS last.
+        log_probs: For each piece, the natural logarithm of its probability given the source and the
+            pieces before it.
+    """
+
+    source: str
+    target: str
+    pieces: list[str]
+    log_probs: list[float]
+
+    @property
+    def log_prob(self) -> float:
+        """Natural logarithm of the translation's probability, EOS included."""
+        return sum(self.log_probs)
+
+    def score(self, alpha: float) -> float:
+        """Return the log-probability divided by the length penalty, as search ranks by it."""
+        return self.log_prob / length_penalty(len(self.log_probs), alpha)
+
+
+def score_translations(
+    translator: Translator, pairs: Iterable[tuple[str, str]]
+) -> Iterator[ScoredTranslation]:
+    """Yield the score of each (source, translation), in order.
+
+    Pairs are read in chunks, so memory use does not depend on their number. A translation is
+    segmented by the tokenizer; the probability is that of this segmentation.
+    """
+    stream = iter(pairs)
+    while chunk := list(islice(stream, _CHUNK_BATCHES * translator.decoding.batch_size)):
+        yield from _score_chunk(translator, chunk)
+
+
+def _score_chunk(
+    translator: Translator, pairs: Sequence[tuple[str, str]]
+) -> Iterator[ScoredTranslation]:
+    target_tokenizer = translator.tokenizers.target
+    sources = translator.tokenizers.source.encode_all([source for source, _ in pairs])
+    targets = target_tokenizer.encode_all([target for _, target in pairs])
+    device = translator.model.output.weight.device
+    source_lengths, target_lengths = (
+        np.array([len(ids) for ids in side]) for side in (sources, targets)
+    )
+    order = np.arange(len(pairs))
+    found: dict[int, list[float]] = {}
+    size = translator.decoding.batch_size
+    for group in batches_by_length(source_lengths, target_lengths, order, _BATCH_TOKENS):
+        for start in range(0, len(group), size):
+            rows = group[start : start + size].tolist()
+            batch = collate([sources[i] for i in rows], [targets[i] for i in rows]).to(device)
+            with runtime.autocast(device, translator.precision):
+                log_probs = piece_log_probs(translator.model, batch).tolist()
+            first = 0
+            for i in rows:
+                found[i] = log_probs[first : first + len(targets[i]) + 1]
+                first += len(targets[i]) + 1
+    for i, (source, target) in enumerate(pairs):
+        pieces = [*target_tokenizer.pieces(targets[i]), "</s>"]
+        yield ScoredTranslation(source, target, pieces, found[i])
+
+
+@torch.inference_mode()
+def piece_log_probs(model: TranslationModel, batch: Batch) -> Tensor:
+    """Return the log-probabilities [N] of all target pieces of a batch, sentence after sentence.
+
+    The sum over a sentence is log p(y | x) = sum over t of log p(y_t | y_<t, x) (Bahdanau et al.
+    2015, eq. 2). Search computes the same numbers step by step.
+
+    Args:
+        model: In evaluation mode, on the batch's device.
+        batch: Padded, not packed.
+    """
+    output = model(batch.source_ids, batch.source_mask, batch.target_input_ids)
+    hidden, targets = batch.at_targets(output.hidden), batch.targets()  # [N, O], [N]
+    rows = max(1, _LOGITS // model.output.out_features)
+    parts = [
+        functional.cross_entropy(model.logits(some).float(), ids, reduction="none")
+        for some, ids in zip(hidden.split(rows), targets.split(rows), strict=True)
+    ]
+    return -torch.cat(parts)

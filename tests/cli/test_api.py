@@ -1,0 +1,167 @@
+"""`import nmt`: what the Python interface returns is what the commands print."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nmt
+from nmt.config.model import ModelConfig
+from nmt.decoding.translator import Translator
+from nmt.reporting.heatmaps.heatmap import Heatmap
+from nmt.reporting.pages.heatmap_table import heatmap_table
+
+SENTENCES = ["one two three", "", "four", "five six seven eight nine", "ten one"]
+
+
+@pytest.fixture
+def path(
+    model_file: Callable[[ModelConfig], Path], tiny_config: Callable[..., ModelConfig]
+) -> Path:
+    return model_file(tiny_config("transformer", "transformer", num_layers=2))
+
+
+def test_a_sentence_a_list_and_a_generator_give_the_same(path: Path) -> None:
+    model = nmt.load(str(path))
+    expected = [t.text for t in Translator.from_checkpoint(path).translate(SENTENCES)]
+    assert model.translate(SENTENCES) == expected
+    assert [model.translate(sentence) for sentence in SENTENCES] == expected
+    assert list(model.translate(sentence for sentence in SENTENCES)) == expected
+    assert expected[1] == ""
+
+
+def test_a_generator_is_read_a_few_batches_ahead(path: Path) -> None:
+    model = nmt.load(path)
+    read = []
+
+    def endless() -> Iterator[str]:
+        while True:
+            read.append(len(read))
+            yield "one two"
+
+    translations = model.translate(endless())
+    assert next(translations) == model.translate("one two")
+    assert len(read) <= 16 * model.config.decoding.batch_size
+
+
+def test_threads_get_their_own_results(path: Path) -> None:
+    model = nmt.load(path)
+    alone = model.translate(SENTENCES)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(model.translate, SENTENCES * 5)) == alone * 5
+
+
+def test_candidates_are_ranked_and_scored_as_given_translations_are(path: Path) -> None:
+    model = nmt.load(path)
+    blank, *found = model.search(["", *SENTENCES[2:]], n_best=3, beam_size=3)
+    assert (blank.text, blank.candidates) == ("", [])
+    for translation in found:
+        scores = [candidate.score for candidate in translation.candidates]
+        assert scores == sorted(scores, reverse=True)
+        assert len(scores) == 3
+        assert (
+            translation.text
+            == translation.candidates[0].text
+            == model.translate(translation.source, beam_size=3)
+        )
+    assert len(model.search(["one"], beam_size=1)[0].candidates) == 1
+    drawn = model.search(SENTENCES, sampling=nmt.Sampling(seed=5), n_best=2)
+    again = model.search(SENTENCES, sampling=nmt.Sampling(seed=5), n_best=2)
+    assert drawn == again
+    scored = model.score(SENTENCES, SENTENCES)
+    assert [one.log_prob for one in scored] == pytest.approx(
+        [model.score(text, text).log_prob for text in SENTENCES], abs=1e-4
+    )
+
+
+def test_attention_of_a_candidate_is_that_of_the_forced_translation(path: Path) -> None:
+    model = nmt.load(path)
+    (found,) = model.search(["four"], attention=True)
+    shown = found.candidates[0].attention
+    assert shown is not None
+    assert shown.map.weights.sum(3) == pytest.approx(1, abs=1e-4)
+    own = model.attention("four")
+    assert own.map.weights == pytest.approx(shown.map.weights, abs=1e-5)
+    forced = model.attention("one two", "eins zwei drei")
+    assert forced.map.source == ["one", "two", "</s>"]
+    assert all(source < 2 and target < 3 for source, target in forced.links)
+    assert forced._repr_html_().count("<tr>") == 1 + len(forced.map.target)
+
+
+def test_a_heatmap_as_a_table_has_no_markup_of_the_text() -> None:
+    page = heatmap_table(Heatmap(np.array([[0.0, 1.0, np.nan]]), ["a", "&", "\x1b"], ["<b>"]))
+    assert "&lt;b&gt;" in page
+    assert "&amp;" in page
+    assert page.count("<td ") == 3
+    assert not any(unwanted in page for unwanted in ("<b>", "http", "<script", "\x1b"))
+
+
+def test_wrong_use_is_refused(path: Path, tmp_path: Path) -> None:
+    model = nmt.load(path)
+    for call, message in (
+        (lambda: nmt.load(tmp_path / "missing"), "there is no run"),
+        (lambda: model.search(["one"], n_best=0), "at least 1"),
+        (lambda: model.search(["one"], n_best=3, beam_size=2), "at most the beam size"),
+        (lambda: model.translate("one", beam_size=0), "beam size is 0"),
+        (lambda: model.score(["one"], []), "1 sentences do not fit 0"),
+        (lambda: model.attention(" "), "blank"),
+    ):
+        with pytest.raises(nmt.UserError, match=message):
+            call()
+
+
+def test_a_model_without_attention_translates_and_refuses_to_show_it(
+    model_file: Callable[[ModelConfig], Path], tiny_config: Callable[..., ModelConfig]
+) -> None:
+    model = nmt.load(model_file(tiny_config(attention="none")))
+    assert model.search(["one"], attention=True)[0].candidates[0].attention is None
+    with pytest.raises(nmt.UserError, match="no attention"):
+        model.attention("one")
+
+
+def test_importing_the_package_loads_neither_torch_nor_hydra() -> None:
+    code = (
+        "import nmt, sys; nmt.__version__; assert 'load' in dir(nmt); "
+        "print([m for m in ('torch', 'hydra', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = nmt.nothing
+
+
+def test_the_examples_of_the_page_run(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last example trains, which tests of the command cover."""
+    page = Path(__file__).resolve().parents[2] / "docs" / "python.md"
+    examples = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(path, "demo.pt")
+    (tmp_path / "sentences.en").write_text("one two\n\nthree\n", encoding="utf-8")
+    names: dict[str, object] = {}
+    for example in examples[:-1]:
+        exec(example.replace("runs/demo", "demo.pt"), names)
+    assert (tmp_path / "picture.png").stat().st_size > 0
+    assert "nmt.train(" in examples[-1]
+
+
+def test_train_gives_the_run_of_the_command(
+    tmp_path: Path, corpus: Path, tiny: Callable[[Path], list[str]]
+) -> None:
+    settings = [*tiny(corpus), f"run.dir={tmp_path / 'run'}"]
+    outcome = nmt.train(settings)
+    assert outcome.summary is not None
+    again = nmt.train(settings)
+    assert again.already_finished
+    assert again.summary == outcome.summary
+    assert nmt.load(tmp_path / "run").translate([""]) == [""]
