@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmt import loading_phase
 from nmt.cli.common_options import BatchSize, Device, LengthPenalty, Model, SearchPrecision
-from nmt.cli.text_streams import utf8_stream
+from nmt.cli.text_streams import safe_line, utf8_stream
 from nmt.errors import UserError
+from nmt.printable import printable_json
+from nmt.reporting.command_progress import CommandProgress
 
 if TYPE_CHECKING:
     from nmt.decoding.scoring import ScoredTranslation
@@ -104,27 +107,25 @@ def score(
 ) -> None:
     """Print the natural logarithm of the probability of translations, one line per sentence."""
     _check(source, target, normalize, length_penalty, contrastive=contrastive, tokens=tokens)
-    from nmt.decoding.translator import Translator
+    with CommandProgress() as progress:
+        progress.show("loading", model)
+        from nmt.checkpoint import find_checkpoint, load_checkpoint
+        from nmt.decoding.translator import Translator
 
-    translator = Translator.from_checkpoint(
-        model,
-        device=device,
-        length_penalty=length_penalty,
-        batch_size=batch_size,
-        precision=precision,
-    )
-    form = _Form(normalize, translator.decoding.length_penalty, tokens)
-    rows = _score_rows(translator, source, target)
-    if contrastive:
-        _print_accuracy(rows, form, as_json=as_json)
-        return
-    output = utf8_stream(sys.stdout)
-    for row in rows:
-        if as_json:
-            record = {"source": row[0].source, "targets": [form.record(one) for one in row]}
-            print(json.dumps(record, ensure_ascii=False), file=output)
+        translator = Translator.from_loaded_checkpoint(
+            load_checkpoint(find_checkpoint(model), mapped=True),
+            device=device,
+            length_penalty=length_penalty,
+            batch_size=batch_size,
+            precision=precision,
+        )
+        loading_phase.end()
+        form = _Form(normalize, translator.decoding.length_penalty, tokens)
+        rows = _score_rows(translator, source, target, progress)
+        if contrastive:
+            _print_accuracy(rows, form, progress, as_json=as_json)
         else:
-            print("\t".join(map(form.column, row)), file=output)
+            _print_rows(rows, form, progress, as_json=as_json)
 
 
 def _check(
@@ -151,10 +152,10 @@ def _check(
 
 
 def _score_rows(
-    translator: "Translator", source: Path, targets: Sequence[Path]
+    translator: "Translator", source: Path, targets: Sequence[Path], progress: CommandProgress
 ) -> Iterator[list["ScoredTranslation"]]:
     """Yield the scored translations of each sentence, in the order of the files."""
-    from nmt.data.text_files import stream_aligned
+    from nmt.data.text_files import count_lines, stream_aligned
     from nmt.decoding.scoring import score_translations
 
     pairs = (
@@ -163,16 +164,42 @@ def _score_rows(
         for translation in translations
     )
     scored = score_translations(translator, pairs)
-    yield from (list(row) for row in zip(*[scored] * len(targets), strict=True))
+    advance = progress.stage("scoring", count_lines(source) if progress.shown else None)
+    for number, row in enumerate(zip(*[scored] * len(targets), strict=True), start=1):
+        advance(number)
+        yield list(row)
+
+
+def _print_rows(
+    rows: Iterator[list["ScoredTranslation"]],
+    form: _Form,
+    progress: CommandProgress,
+    *,
+    as_json: bool,
+) -> None:
+    output = utf8_stream(sys.stdout)
+    for row in rows:
+        if output.isatty():  # the lines themselves show how far the command is
+            progress.close()
+        if as_json:
+            record = {"source": row[0].source, "targets": [form.record(one) for one in row]}
+            print(printable_json(record), file=output)
+        else:
+            print(safe_line("\t".join(map(form.column, row)), output), file=output)
 
 
 def _print_accuracy(
-    rows: Iterator[list["ScoredTranslation"]], form: _Form, *, as_json: bool
+    rows: Iterator[list["ScoredTranslation"]],
+    form: _Form,
+    progress: CommandProgress,
+    *,
+    as_json: bool,
 ) -> None:
     right = total = 0
     for first, *others in rows:
         right += all(form.value(first) > form.value(other) for other in others)
         total += 1
+    progress.close()
     accuracy = right / total if total else 0.0
     if as_json:
         print(json.dumps({"sentences": total, "right": right, "accuracy": accuracy}))

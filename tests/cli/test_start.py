@@ -11,11 +11,13 @@ import pytest
 
 pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
 
+TEXTS = ("--source", __file__, "--target", __file__)
 FIRST = {
     ("train",): "reading the configuration ...",
     ("prepare",): "reading the configuration ...",
     ("translate", "--model", "no/run", "one"): "loading no/run ...",
     ("attention", "--model", "no/run", "one"): "loading no/run ...",
+    ("score", "--model", "no/run", *TEXTS): "loading no/run ...",
     ("average", "--output", "out.pt", "--model", "no/run"): "loading no/run ...",
 }
 PRESS = """
@@ -84,13 +86,24 @@ def test_ctrl_c_during_an_import_is_never_swallowed(module: str, tmp_path: Path)
     assert "Traceback" not in written
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("translate", "one"),
+        ("score", *TEXTS),
+        pytest.param(("align", *TEXTS), marks=pytest.mark.slow),
+        pytest.param(("attention", "one"), marks=pytest.mark.slow),
+    ],
+    ids=lambda arguments: arguments[0],
+)
 def test_work_begins_with_the_collector_and_an_ordinary_ctrl_c(
-    heads_model: Path, tmp_path: Path
+    arguments: tuple[str, ...], heads_model: Path, tmp_path: Path
 ) -> None:
+    name, *rest = arguments
     code = (
         "import gc, signal, sys\n"
         "import nmt.cli.main as command\n"
-        f"sys.argv = ['nmt', 'translate', '--model', {str(heads_model)!r}, 'one']\n"
+        f"sys.argv = ['nmt', {name!r}, '--model', {str(heads_model)!r}, *{rest!r}]\n"
         "try:\n    command.main()\nexcept SystemExit:\n    pass\n"
         "assert gc.isenabled()\n"
         "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"

@@ -25,6 +25,8 @@ _CANDIDATES = {
     "mac-roman": "Mac Roman, which older programs on a Mac write",
     "cp850": "code page 850, which Excel calls MS-DOS",
 }
+_ICONV = {"mac-roman": "MACINTOSH", "utf-16-le": "UTF-16LE", "utf-16-be": "UTF-16BE"}
+"""Names of ``iconv`` where they differ from those of Python."""
 _USUAL = frozenset("äöüßéèêëàáâãåæçñóòôõøúùûíìîïœÄÖÜÉÈÀÁÅÆÇÑÓØÚ¿¡«»“”‘’„–—…€ ")
 _WORD = re.compile(rb"[^\s;,|\"]*[\x80-\xff][^\s;,|\"]*")
 
@@ -45,8 +47,7 @@ class Encoding:
 
     def remedy(self, codec: str) -> str:
         """Return how a file in another encoding is read or converted."""
-        name = codec.upper().replace("-LE", "LE").replace("-BE", "BE")
-        convert = f"convert it, for example with: iconv -f {name} -t UTF-8"
+        convert = f"convert it, for example with: {conversion(codec)}"
         sheet = "or save the sheet as CSV UTF-8"
         if self.key is None:
             return f"{convert}; {sheet}"
@@ -54,6 +55,12 @@ class Encoding:
 
 
 UNSET = Encoding()
+
+
+def conversion(codec: str) -> str:
+    """Return the shell command that converts a codec of Python to UTF-8."""
+    name = _ICONV.get(codec, codec.upper())
+    return f"iconv -f {name} -t UTF-8"
 
 
 def marked_encoding(start: bytes) -> str | None:
