@@ -51,8 +51,8 @@ class Attention:
     A notebook shows it as a heatmap of one layer and head.
 
     Attributes:
-        map: The weights [L, H, T, S] of T target and S source words, with the words as labels; both
-            sides end with EOS.
+        map: The weights [L, H, T, S] of T target and S source words, with the words as labels. The
+            last column is EOS, and so is the last row, unless the extractor shifts.
         links: The word links that are read off it, as (source, target) counted from 0.
         extractor: The layer and head of the heatmap and the links, as indices of the weights.
     """
@@ -122,10 +122,14 @@ class Model:
         config: The settings of its run.
     """
 
-    def __init__(self, translator: Translator, config: Config) -> None:
-        """Wrap a translator; `load` makes one from a run."""
+    def __init__(
+        self, translator: Translator, config: Config, exact: Translator | None = None
+    ) -> None:
+        """Wrap a translator; `load` makes one from a run. ``exact`` scores and samples."""
         self.config = config
         self._translator = translator
+        self._exact = translator if exact is None else exact
+        self._reader: tuple[Aligner, AlignmentExtractor] | None = None
         self._lock = Lock()
 
     @overload
@@ -152,6 +156,7 @@ class Model:
             return self.search([text], beam_size=beam_size)[0].text
         if isinstance(text, list | tuple):
             return [found.text for found in self.search(text, beam_size=beam_size)]
+        self._with_beam(beam_size, 1)  # refused here, and not when the first text is read
         return self._stream(iter(text), beam_size)
 
     def search(
@@ -173,17 +178,21 @@ class Model:
             sampling: Draws ``n_best`` samples instead of searching.
 
         Raises:
-            UserError: A number is out of range.
+            UserError: A number is out of range, or ``sentences`` is one text.
         """
+        if isinstance(sentences, str):
+            raise UserError("search takes a list of sentences: put the sentence into a list")
         if n_best < 1:
             raise UserError(f"n_best is {n_best}; it must be at least 1")
-        if sampling is not None:
-            sampling = replace(sampling, count=n_best).checked()
         translator = self._with_beam(beam_size, n_best if sampling is None else 1)
+        if sampling is not None:
+            if sampling.count not in (1, n_best):
+                raise UserError(f"count is {sampling.count}, but n_best is {n_best}: leave it out")
+            sampling, translator = replace(sampling, count=n_best).checked(), self._exact
         attends = attention and translator.model.decoder.attends
+        extractor = self._reading()[1] if attends else None
         with self._lock:
             found = translator.translate(sentences, need_weights=attends, sampling=sampling)
-        extractor = self._extractor() if attends else None
         return [self._record(result, n_best, extractor) for result in found]
 
     @overload
@@ -202,7 +211,7 @@ class Model:
         if len(sources) != len(targets):
             raise UserError(f"{len(sources):,} sentences do not fit {len(targets):,} translations")
         with self._lock:
-            scored = list(score_translations(self._translator, zip(sources, targets, strict=True)))
+            scored = list(score_translations(self._exact, zip(sources, targets, strict=True)))
         return scored[0] if isinstance(source, str) else scored
 
     def attention(self, source: str, target: str | None = None) -> Attention:
@@ -217,7 +226,7 @@ class Model:
         """
         if not source.strip() or (target is not None and not target.strip()):
             raise UserError("a blank sentence has no attention")
-        aligner = Aligner(self._translator.model, self._translator.tokenizers)
+        aligner, extractor = self._reading()
         if target is None:
             found = self.search([source], attention=True)[0].candidates
             if not found or found[0].attention is None:
@@ -225,7 +234,7 @@ class Model:
             return found[0].attention
         with self._lock:
             (attention,) = aligner.attention_maps([(source, target)])
-        return _attention(attention, self._extractor())
+        return _attention(attention, extractor)
 
     def _stream(self, sentences: Iterator[str], beam_size: int | None) -> Iterator[str]:
         size = _CHUNK_BATCHES * self._translator.decoding.batch_size
@@ -242,10 +251,18 @@ class Model:
             raise UserError(f"n_best is {n_best}; it must be at most the beam size, {beam_size}")
         return translator
 
-    def _extractor(self) -> AlignmentExtractor:
-        aligner = Aligner(self._translator.model, self._translator.tokenizers)
-        extractor = default_extractor(self.config, aligner.layers)
-        return extractor.resolved(aligner.layers, aligner.heads)
+    def _reading(self) -> tuple[Aligner, AlignmentExtractor]:
+        """Return what obtains the attention of given translations, and how it is read.
+
+        Raises:
+            UserError: The model has no attention.
+        """
+        with self._lock:
+            if self._reader is None:
+                aligner = Aligner(self._translator.model, self._translator.tokenizers)
+                extractor = default_extractor(self.config, aligner.layers)
+                self._reader = aligner, extractor.resolved(aligner.layers, aligner.heads)
+            return self._reader
 
     def _record(
         self, result: SearchResult, n_best: int, extractor: AlignmentExtractor | None
@@ -274,8 +291,8 @@ def load(
     Args:
         model: The run folder or the file.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        precision: ``float32``, ``bfloat16``, ``float16``, or ``auto``: bfloat16 on a GPU that
-            computes in it, else float32.
+        precision: ``float32``, ``bfloat16``, ``float16``, or ``auto``: to search, bfloat16 on a GPU
+            that computes in it, else float32; to score and to sample, float32.
         threads: CPU threads of this process; None leaves PyTorch's setting.
 
     Raises:
@@ -285,26 +302,36 @@ def load(
         runtime.set_threads(threads)
     checkpoint = load_checkpoint(find_checkpoint(user_path(str(model))))
     translator = Translator.from_loaded_checkpoint(checkpoint, device=device, precision=precision)
-    return Model(translator, checkpoint.config)
+    return Model(
+        translator, checkpoint.config, translator.in_float32() if precision == "auto" else None
+    )
 
 
 def train(overrides: Sequence[str] = ()) -> "Outcome":
     """Train a configuration as `nmt train` does, in this process.
 
+    Progress and messages go to standard error; nothing is printed to standard output. In the main
+    thread, Ctrl-C stops the training after an update, and the same call resumes it.
+
     Args:
         overrides: The arguments of `nmt train`, e.g. ``["model=rnn", "run.dir=runs/rnn"]``.
 
     Returns:
-        The `nmt.pipeline.Outcome`: the run folder and the summary with the scores.
+        The `nmt.pipeline.Outcome`: the run folder and the summary with the scores, which is None if
+        the training was stopped.
 
     Raises:
         UserError: The configuration, the corpus or the run folder is at fault.
     """
-    from nmt.cli.train import train_config
+    from nmt import pipeline
+    from nmt.cli.stop_signals import collect_stop_signals
     from nmt.sweeps.overrides import compose_config, to_yaml
 
+    if isinstance(overrides, str):
+        raise UserError("train takes a list of settings: put the text into a list")
     config = compose_config(list(overrides), {})
-    return train_config(config, to_yaml(config))
+    with collect_stop_signals() as received:
+        return pipeline.train(config, to_yaml(config), lambda: bool(received))
 
 
 def _listed(text: str | Sentences) -> list[str]:

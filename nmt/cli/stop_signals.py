@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -20,8 +21,13 @@ def collect_stop_signals() -> Iterator[list[int]]:
 
     Under torchrun no signal ends the process at once, and the handlers stay until it exits:
     torchrun forwards Ctrl-C a second time, and signals the processes that exit last.
+
+    Only the main thread can handle signals; in any other, the list stays empty.
     """
     received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
 
     def note(number: int, frame: FrameType | None) -> None:
         if received and number == signal.SIGINT and not under_torchrun():

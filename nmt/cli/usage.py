@@ -11,7 +11,8 @@ from nmt.errors import UserError
 
 _COMMANDS = {
     "translate": "predict decode infer generate inference interactive sample test_model trans",
-    "evaluate": "eval test score bleu validate",
+    "evaluate": "eval test bleu validate",
+    "score": "logprob log_prob perplexity ppl rescore force_decode",
     "train": "fit training run learn finetune resume",
     "prepare": "preprocess build_vocab tokenize binarize",
     "data check": "check lint validate_data",

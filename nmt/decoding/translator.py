@@ -231,6 +231,12 @@ class Translator:
         other.decoding = replace(self.decoding, beam_size=checked)
         return other
 
+    def in_float32(self) -> "Translator":
+        """Return a translator with the same model whose products are in float32."""
+        other = copy(self)
+        other.precision = torch.float32
+        return other
+
     def _text(self, hypothesis: Hypothesis) -> str:
         return self.tokenizers.target.decode(hypothesis.ids)
 

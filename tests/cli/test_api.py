@@ -4,14 +4,18 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import nmt
+from nmt import runtime
 from nmt.config.model import ModelConfig
 from nmt.decoding.translator import Translator
 from nmt.reporting.heatmaps.heatmap import Heatmap
@@ -55,6 +59,44 @@ def test_threads_get_their_own_results(path: Path) -> None:
     alone = model.translate(SENTENCES)
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(model.translate, SENTENCES * 5)) == alone * 5
+
+
+def test_one_call_computes_at_a_time(path: Path) -> None:
+    model = nmt.load(path)
+    computing, most = set[int](), list[int]()
+
+    def watch(*_: object) -> None:
+        computing.add(threading.get_ident())
+        time.sleep(0.001)
+        most.append(len(computing))
+
+    network = model._translator.model
+    network.register_forward_pre_hook(watch)
+    network.encoder.register_forward_pre_hook(watch)
+    network.encoder.register_forward_hook(lambda *_: computing.discard(threading.get_ident()))
+    with ThreadPoolExecutor(4) as pool:
+        calls = [
+            pool.submit(call, "one two")
+            for call in (model.attention, model.translate, model.attention) * 3
+        ]
+        assert all(call.result() for call in calls)
+    assert set(most) == {1}
+
+
+def test_scores_and_samples_are_exact_where_a_search_is_not(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = nmt.load(path, precision="float32")
+    monkeypatch.setattr(runtime, "pick_search_precision", lambda *_: torch.bfloat16)
+    model = nmt.load(path)
+    assert model._translator.precision == torch.bfloat16
+    assert model.score("one two", "eins") == exact.score("one two", "eins")
+    sampling = nmt.Sampling(seed=5)
+    assert model.search(["one two"], sampling=sampling) == exact.search(
+        ["one two"], sampling=sampling
+    )
+    rough = nmt.load(path, precision="bfloat16")
+    assert rough.score("one two", "eins") != exact.score("one two", "eins")
 
 
 def test_candidates_are_ranked_and_scored_as_given_translations_are(path: Path) -> None:
@@ -111,6 +153,10 @@ def test_wrong_use_is_refused(path: Path, tmp_path: Path) -> None:
         (lambda: model.translate("one", beam_size=0), "beam size is 0"),
         (lambda: model.score(["one"], []), "1 sentences do not fit 0"),
         (lambda: model.attention(" "), "blank"),
+        (lambda: model.translate(iter(["one"]), beam_size=0), "beam size is 0"),
+        (lambda: model.search("one two"), "into a list"),
+        (lambda: model.search(["one"], sampling=nmt.Sampling(count=3)), "n_best is 1"),
+        (lambda: nmt.train("model=rnn"), "into a list"),
     ):
         with pytest.raises(nmt.UserError, match=message):
             call()
@@ -156,10 +202,15 @@ def test_the_examples_of_the_page_run(
 
 
 def test_train_gives_the_run_of_the_command(
-    tmp_path: Path, corpus: Path, tiny: Callable[[Path], list[str]]
+    tmp_path: Path,
+    corpus: Path,
+    tiny: Callable[[Path], list[str]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     settings = [*tiny(corpus), f"run.dir={tmp_path / 'run'}"]
-    outcome = nmt.train(settings)
+    with ThreadPoolExecutor(1) as pool:  # as a notebook or a server may call it
+        outcome = pool.submit(nmt.train, settings).result()
+    assert capsys.readouterr().out == ""
     assert outcome.summary is not None
     again = nmt.train(settings)
     assert again.already_finished
