@@ -3,6 +3,7 @@
 A file is written directly, so that what was translated before an error, Ctrl-C or a crash is in it.
 """
 
+import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -45,15 +46,24 @@ class AnswerOutput:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise self._failure(error) from error
+            complete = f"the answers to the first {self.answers:,} lines are complete"
+            raise self._failure(error, complete) from error
         self.answers += len(answers)
 
-    def _failure(self, error: OSError) -> UserError:
+    def close(self) -> None:
+        """Close the stream; some disks report only now that it could not be written.
+
+        Raises:
+            UserError: It could not be written.
+        """
+        try:
+            self._stream.close()
+        except OSError as error:
+            raise self._failure(error, "it may be incomplete") from error
+
+    def _failure(self, error: OSError, consequence: str) -> UserError:
         place = "standard output" if self.path is None else f"--output {self.path}"
-        return UserError(
-            f"cannot write {place}: {error.strerror or error}; the answers to the first "
-            f"{self.answers:,} lines are complete"
-        )
+        return UserError(f"cannot write {place}: {error.strerror or error}; {consequence}")
 
 
 @contextmanager
@@ -79,12 +89,11 @@ def open_output(path: Path | None, source: Path | None) -> Iterator[AnswerOutput
     output = AnswerOutput(file, path)
     try:
         yield output
-    finally:
-        try:
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first error is the one to report
             file.close()
-        except OSError:
-            if sys.exception() is None:
-                raise
+        raise
+    output.close()
 
 
 def check_output(path: Path, source: Path | None) -> None:

@@ -130,7 +130,5 @@ class _StandardError(_StandardStream):
     def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
-        except BrokenPipeError:
-            raise
         except OSError:
             return len(data)

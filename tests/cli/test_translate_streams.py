@@ -1,5 +1,6 @@
 """`nmt translate` as a part of a pipe: streaming, faulty and long lines, files, broken streams."""
 
+import errno
 import io
 import os
 import pty
@@ -12,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from nmt.cli.answer_output import AnswerOutput
+from nmt.cli.answer_output import AnswerOutput, open_output
+from nmt.errors import UserError
 
 Nmt = Callable[..., Any]
 Refused = Callable[..., str]
@@ -297,7 +299,7 @@ def test_a_closed_stream_is_one_line(line: str, message: bytes, heads_model: Pat
     assert err.count(b"\n") == 1
 
 
-@pytest.mark.parametrize("stream", ["2>&-", "2>/dev/full"])
+@pytest.mark.parametrize("stream", ["2>&-", "2>/dev/full", "2> >(true)"])
 def test_lost_messages_do_not_stop_a_translation(stream: str, heads_model: Path) -> None:
     if "full" in stream and not FULL.exists():
         pytest.skip("this system has no /dev/full")
@@ -318,6 +320,23 @@ def test_a_full_disk_behind_an_output_file_is_one_line(
     )
     assert message == f"cannot write --output {output}: No space left on device; free some space"
     assert FULL.is_char_device()
+
+
+def test_a_failure_to_close_an_output_file_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class LateDisk(io.StringIO):
+        """A file whose disk reports a failure at the end, as a network disk does."""
+
+        def close(self) -> None:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(Path, "open", lambda *_, **__: LateDisk())
+    with (
+        pytest.raises(UserError, match="out: Disk quota exceeded; it may be incomplete"),
+        open_output(tmp_path / "out", None),
+    ):
+        pass
 
 
 @needs_full
