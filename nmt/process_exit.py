@@ -44,12 +44,21 @@ def exit_on_error() -> Iterator[None]:
         print_error(error)
         sys.exit(ExitStatus.USER_ERROR)
     except BrokenPipeError:  # the reader has closed its end, as in `nmt translate | head`
-        # The interpreter flushes stdout at exit; send that to /dev/null, or it raises again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         sys.exit(ExitStatus.BROKEN_PIPE)
     except KeyboardInterrupt:
         print("nmt: interrupted", file=sys.stderr)
         sys.exit(ExitStatus.INTERRUPTED)
+
+
+def discard_output() -> None:
+    """Connect standard output to /dev/null, so that the flush at the end of Python succeeds."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
 
 
 @contextmanager

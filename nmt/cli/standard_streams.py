@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from nmt.errors import UserError
+from nmt.process_exit import discard_output
 
 _INPUT, _OUTPUT, _ERROR = 0, 1, 2
 
@@ -54,16 +55,6 @@ def _flush_or_discard() -> None:
     except (OSError, UserError):
         discard_output()
         raise
-
-
-def discard_output() -> None:
-    """Connect standard output to /dev/null, so that the flush at the end of Python succeeds."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stdout.flush()
 
 
 def _reserve_descriptors() -> list[int]:

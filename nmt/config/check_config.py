@@ -19,13 +19,13 @@ def check_config(config: Config) -> None:
 
     Raises:
         UserError: One line that names each key with a problem, its value, what is allowed, and the
-            remedy; a `CombinationError` if each value alone is allowed.
+            remedy; a `CombinationError` if each value alone is allowed and the text is not at
+            fault.
     """
-    ranges = list(check_ranges(config))
+    mistakes = [*check_ranges(config), *check_data(config.data)]
     guided = config.training.guided_alignment.weight > 0
     problems = [
-        *ranges,
-        *check_data(config.data),
+        *mistakes,
         *check_tokenizer(config.tokenizer, guided_alignment=guided),
         *check_model(config.model, joint=config.tokenizer.joint),
         *_learned_positions(config),
@@ -34,7 +34,7 @@ def check_config(config: Config) -> None:
         *_heatmap_layer(config),
     ]
     if problems:
-        raise (UserError if ranges else CombinationError)("; ".join(problems))
+        raise (UserError if mistakes else CombinationError)("; ".join(problems))
 
 
 def _learned_positions(config: Config) -> Iterator[str]:

@@ -67,6 +67,10 @@ def register_sources() -> None:
     types["file"], types["pkg"] = KeptFileSource, KeptPackageSource
 
 
+_SECTIONS = {"seed", "run", "data", "tokenizer", "model", "training", "decoding", "logging"}
+"""What ``config.yaml`` of every run has, and no file that a user writes."""
+
+
 def _kept(
     source: FileConfigSource | ImportlibResourcesConfigSource, text: str, file: str
 ) -> ConfigResult:
@@ -89,7 +93,4 @@ def _kept(
 
 def _counts_from_0(config: Any) -> bool:
     """Return whether this is the ``config.yaml`` of a run that counted layers and heads from 0."""
-    if "count_from" in config or not OmegaConf.is_dict(config.get("training")):
-        return False
-    guided = OmegaConf.to_container(config.training).get("guided_alignment")  # type: ignore[union-attr]
-    return isinstance(guided, dict) and {"weight", "layer", "head", "shift"} <= guided.keys()
+    return "count_from" not in config and config.keys() >= _SECTIONS

@@ -1,6 +1,6 @@
 """The rules by which a tokenizer rewrites characters, as SentencePiece takes them.
 
-The rule `nfc` is made here: letters and their accents are composed, all else is kept. calls
+The rule `nfc` is made here: letters and their accents are composed, all else is kept. Unicode calls
 two spellings canonically equivalent if they are the same text, such as "é" and "e" with a combining
 accent (Unicode Standard Annex #15, section 1.1). The rule replaces each spelling of a composed
 character by the character itself. SentencePiece stores the rule in the model as a table, so that

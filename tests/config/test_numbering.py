@@ -78,9 +78,15 @@ def test_the_setting_chooses_another_layer_for_heatmaps(config: Make) -> None:
     assert default_layer_head(made, 3) == (1, None)
 
 
-@pytest.mark.parametrize(("marked", "number"), [("", 3), ("count_from: 1\n", 2)])
-def test_the_whole_configuration_of_an_older_run_is_converted_as_an_experiment(
-    marked: str, number: int, tmp_path: Path
+SECTIONS = ("run", "data", "tokenizer", "model", "decoding", "logging")
+WHOLE = "seed: 2\n" + "".join(f"{name}: {{}}\n" for name in SECTIONS)
+
+
+@pytest.mark.parametrize(
+    ("others", "number"), [(WHOLE, 3), (f"count_from: 1\n{WHOLE}", 2), ("", 2)]
+)
+def test_only_the_whole_configuration_of_an_older_run_is_converted_as_an_experiment(
+    others: str, number: int, tmp_path: Path
 ) -> None:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
@@ -89,7 +95,7 @@ def test_the_whole_configuration_of_an_older_run_is_converted_as_an_experiment(
     from nmt.sweeps.registration import register_with_hydra
 
     section = "{weight: 1, layer: 2, head: 2, shift: false}"
-    text = f"# @package _global_\n{marked}training:\n  guided_alignment: {section}\n"
+    text = f"# @package _global_\n{others}training:\n  guided_alignment: {section}\n"
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "old.yaml").write_text(text)
     register_with_hydra()

@@ -94,6 +94,8 @@ def test_settings_that_exclude_each_other_are_skipped_and_bad_values_fail(
     assert "row 2 skipped: model.decoder.bridge=zero with attention=none" in result.out
     assert sweep(nmt, "training.max_updates=0,5").status == 2
     assert [row["status"] for row in table(tmp_path / "table")] == ["failed", "finished"]
+    assert sweep(nmt, "data.source_language=German,en").status == 2
+    assert [row["status"] for row in table(tmp_path / "table")] == ["failed", "finished"]
 
 
 @pytest.mark.usefixtures("trained")
