@@ -30,6 +30,7 @@ from nmt.errors import UserError
 from nmt.evaluation.aligner import Aligner
 from nmt.evaluation.alignment_extractor import AlignmentExtractor, default_extractor
 from nmt.evaluation.attention_map import AttentionMap, hypothesis_map
+from nmt.text.valid_text import check_texts
 from nmt.user_path import user_path
 
 if TYPE_CHECKING:
@@ -178,12 +179,14 @@ class Model:
             sampling: Draws ``n_best`` samples instead of searching.
 
         Raises:
-            UserError: A number is out of range, or ``sentences`` is one text.
+            UserError: A number is out of range, ``sentences`` is one text, or a sentence has a
+                lone surrogate.
         """
         if isinstance(sentences, str):
             raise UserError("search takes a list of sentences: put the sentence into a list")
         if n_best < 1:
             raise UserError(f"n_best is {n_best}; it must be at least 1")
+        check_texts(sentences)
         translator = self._with_beam(beam_size, n_best if sampling is None else 1)
         if sampling is not None:
             if sampling.count not in (1, n_best):
@@ -210,6 +213,7 @@ class Model:
         sources, targets = _listed(source), _listed(target)
         if len(sources) != len(targets):
             raise UserError(f"{len(sources):,} sentences do not fit {len(targets):,} translations")
+        check_texts([*sources, *targets])
         with self._lock:
             scored = list(score_translations(self._exact, zip(sources, targets, strict=True)))
         return scored[0] if isinstance(source, str) else scored
@@ -226,6 +230,7 @@ class Model:
         """
         if not source.strip() or (target is not None and not target.strip()):
             raise UserError("a blank sentence has no attention")
+        check_texts([source, target or ""])
         aligner, extractor = self._reading()
         if target is None:
             found = self.search([source], attention=True)[0].candidates
@@ -299,6 +304,8 @@ def load(
         UserError: There is no such model, or it does not fit this machine.
     """
     if threads is not None:
+        if threads < 1:
+            raise UserError(f"threads is {threads}; it must be at least 1")
         runtime.set_threads(threads)
     checkpoint = load_checkpoint(find_checkpoint(user_path(str(model))))
     translator = Translator.from_loaded_checkpoint(checkpoint, device=device, precision=precision)
@@ -314,7 +321,8 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
     thread, Ctrl-C stops the training after an update, and the same call resumes it.
 
     Args:
-        overrides: The arguments of `nmt train`, e.g. ``["model=rnn", "run.dir=runs/rnn"]``.
+        overrides: The settings as `nmt train` takes them, e.g. ``["model=rnn"]``; one training,
+            no sweep.
 
     Returns:
         The `nmt.pipeline.Outcome`: the run folder and the summary with the scores, which is None if
@@ -329,6 +337,8 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
 
     if isinstance(overrides, str):
         raise UserError("train takes a list of settings: put the text into a list")
+    if flags := [override for override in overrides if override.startswith("-")]:
+        raise UserError(f"train takes settings, but {flags[0]} is an option of the command")
     config = compose_config(list(overrides), {})
     with collect_stop_signals() as received:
         return pipeline.train(config, to_yaml(config), lambda: bool(received))

@@ -189,6 +189,7 @@ def _read_texts(options: _Options) -> tuple[list[str], list[str] | None]:
         UserError: A file cannot be read, a sentence is blank, or the lengths differ.
     """
     from nmt.data.text_files import read_lines, read_pair
+    from nmt.text.valid_text import check_texts
 
     references: list[str] | None = None
     if options.source is not None and options.reference is not None:
@@ -202,6 +203,7 @@ def _read_texts(options: _Options) -> tuple[list[str], list[str] | None]:
         sources = [options.sentence]
         if "\n" in options.sentence:
             raise UserError("the sentence contains a line break; give several by --source FILE")
+        check_texts(sources)
         if options.reference is not None:
             references = read_lines(options.reference)
             if len(references) != 1:

@@ -200,7 +200,9 @@ def _print_accuracy(
         right += all(form.value(first) > form.value(other) for other in others)
         total += 1
     progress.close()
-    accuracy = right / total if total else 0.0
+    if not total:
+        raise UserError("--contrastive: the files are empty, so there is nothing to compare")
+    accuracy = right / total
     if as_json:
         print(json.dumps({"sentences": total, "right": right, "accuracy": accuracy}))
     else:

@@ -157,6 +157,11 @@ def test_wrong_use_is_refused(path: Path, tmp_path: Path) -> None:
         (lambda: model.search("one two"), "into a list"),
         (lambda: model.search(["one"], sampling=nmt.Sampling(count=3)), "n_best is 1"),
         (lambda: nmt.train("model=rnn"), "into a list"),
+        (lambda: nmt.train(["-m", "seed=1,2"]), "-m is an option"),
+        (lambda: nmt.load(path, threads=0), "threads is 0"),
+        (lambda: model.translate("a \udcff"), "character 3 is a byte that is not UTF-8"),
+        (lambda: model.score("a", "\ud800"), "not valid text"),
+        (lambda: model.attention("a", "\ud800"), "not valid text"),
     ):
         with pytest.raises(nmt.UserError, match=message):
             call()

@@ -147,6 +147,7 @@ def test_a_rank_is_a_position_in_the_beam(
         ([SENTENCE, "--source", "x.en"], ["not both"]),
         ([" "], ["the sentence is blank"]),
         (["one\ntwo"], ["line break"]),
+        (["one \udcff"], ["character 5 is a byte that is not UTF-8"]),
         ([SENTENCE, "--output", "map.gif"], ["map.gif", ".png", ".html", ".align"]),
         ([SENTENCE, "--output", "map"], ["--output map", "suffix"]),
         ([SENTENCE, "--output", "a.png", "--output", "a.png"], ["a.png is given twice"]),

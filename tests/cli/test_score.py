@@ -84,6 +84,14 @@ def test_options_that_do_not_fit_are_refused(
     assert result.err.count("\n") == 1
 
 
+def test_nothing_is_no_accuracy(nmt: Nmt, heads_model: Path, tmp_path: Path) -> None:
+    empty = _write(tmp_path / "empty", [])
+    texts = ("--source", empty, "--target", empty, "--target", empty)
+    result = nmt("score", "--model", heads_model, *texts, "--contrastive")
+    assert (result.status, result.out) == (2, "")
+    assert "the files are empty" in result.err
+
+
 def test_files_of_different_lengths_are_refused(
     nmt: Nmt, heads_model: Path, files: Callable[..., list[object]]
 ) -> None:
