@@ -83,8 +83,8 @@ def test_help_of_train_shows_groups_choices_and_examples(nmt: Callable[..., Any]
     for part in (
         "nmt train model=rnn model/decoder/attention=luong_general",
         "nmt train -m seed=1,2",
-        "model/decoder/attention: bahdanau, luong_concat, luong_dot, luong_general,",
-        "experiment: bench_rnn, bench_transformer, distillation, fine_tuning, ",
+        "model/decoder/attention: bahdanau, cosine, luong_concat, luong_dot, luong_general,",
+        "experiment: attention_bahdanau, attention_cosine, ",
         "sweep: luong2015_table4",
         "data: files, huggingface, multi30k, phrasebook",
         "--cfg job",
