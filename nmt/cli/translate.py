@@ -99,6 +99,12 @@ Seed = Annotated[
 ]
 
 
+def _begin(progress: CommandProgress) -> None:
+    """Begin to translate: Ctrl-C becomes an exception, and the progress line is erased."""
+    loading_phase.end()
+    progress.clear()
+
+
 def translate(
     model: Model,
     sentences: Sentences = None,
@@ -144,8 +150,7 @@ def translate(
                 batch_size=batch_size,
                 precision="float32" if sample and precision == "auto" else precision,
             )
-            loading_phase.end()
-            progress.clear()
+            _begin(progress)
             return checkpoint, translator
 
         translate_text(text, search, load, progress)

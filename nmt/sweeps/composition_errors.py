@@ -34,14 +34,14 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError:
         for key, _, value in (argument.partition("=") for argument in arguments):
             if key in groups and not (config_directory() / key / f"{value}.yaml").exists():
                 return _unknown_choice(f"{key}/{value}")
-    if isinstance(error, OSError):
-        return UserError(f"the settings cannot be read: {_system_message(error)}")
     message = str(error)
     cause = error.__cause__ or error.__context__
     if found := re.search(r"Could not override '([^']+)'", message):
         return _unknown_key(found[1], arguments)
     if found := re.search(r"Could not find '([^']+)'", message):
         return _unknown_choice(found[1])
+    if isinstance(error, OSError):  # of which Hydra's error for a missing choice is one
+        return UserError(f"the settings cannot be read: {_system_message(error)}")
     if found := re.search(r"[Ee]rror merging override (\S+)", message):
         if reason := _whole_section(found[1]):
             return UserError(reason)

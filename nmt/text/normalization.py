@@ -17,7 +17,11 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+import sentencepiece
+
 from nmt.config.tokenizer_settings import Normalization
+
+_ERRORS = 2  # SentencePiece's level of messages about errors only
 
 
 @contextmanager
@@ -32,6 +36,7 @@ def normalization_rule(name: str) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "nfc.tsv"
         file.write_text(composition_table(), encoding="utf-8")
+        sentencepiece.SetMinLogLevel(_ERRORS)  # it reports every file that it reads
         yield {"rule_tsv": str(file)}
 
 

@@ -1,5 +1,7 @@
 """The rule nfc composes letters and accents; every other character comes back as it was."""
 
+import subprocess
+import sys
 import unicodedata
 
 import pytest
@@ -63,6 +65,16 @@ def test_characters_that_nfkc_replaces_come_back(text: str, tokenizer: Tokenizer
     assert _round_trip(tokenizer, text) == text
     config = TokenizerConfig(name="char", vocab_size=300, normalization="nmt_nfkc")
     assert _round_trip(train_tokenizers(config, TEXT, TEXT).target, text) != text
+
+
+def test_reading_the_rule_prints_nothing() -> None:
+    code = (
+        "from nmt.config.tokenizer_settings import TokenizerConfig; "
+        "from nmt.text.vocabulary import vocabulary_bounds; "
+        "vocabulary_bounds(TokenizerConfig(name='char'), ['a text'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_the_rule_is_part_of_the_model(tokenizer: Tokenizer) -> None:
