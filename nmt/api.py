@@ -200,7 +200,10 @@ class Model:
         """
         sources, targets = _listed(source), _listed(target)
         if len(sources) != len(targets):
-            raise UserError(f"{len(sources):,} sentences do not fit {len(targets):,} translations")
+            raise UserError(
+                f"the number of sentences is {len(sources):,}, but that of translations is "
+                f"{len(targets):,}"
+            )
         with self._lock:
             scored = list(score_translations(self._translator, zip(sources, targets, strict=True)))
         return scored[0] if isinstance(source, str) else scored
@@ -292,7 +295,8 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
     """Train a configuration as `nmt train` does, in this process.
 
     Args:
-        overrides: The arguments of `nmt train`, e.g. ``["model=rnn", "run.dir=runs/rnn"]``.
+        overrides: Settings and choices of `nmt train`, without its flags, e.g.
+            ``["model=rnn", "run.dir=runs/rnn"]``.
 
     Returns:
         The `nmt.pipeline.Outcome`: the run folder and the summary with the scores.

@@ -1,4 +1,4 @@
-"""What happens to an input line that cannot be translated: it costs only itself."""
+"""Decodes input lines, and treats those that cannot be translated; others are not affected."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -64,7 +64,7 @@ class LineFaults:
         if line.content is None:
             return self.skipped(
                 line.number,
-                f"has {line.size:,} bytes, more than the {LONGEST >> 20} MiB of a line",
+                f"has {line.size:,} bytes, more than the limit of {LONGEST >> 20} MiB",
                 "end each sentence with a line feed, or",
             )
         try:
@@ -90,7 +90,12 @@ class LineFaults:
         return ""
 
     def _undecodable(self, number: int, content: bytes, error: UnicodeDecodeError) -> str:
-        from nmt.data.sources.encodings import likely_encoding, marked_encoding, unmarked_wide
+        from nmt.data.sources.encodings import (
+            iconv_name,
+            likely_encoding,
+            marked_encoding,
+            unmarked_wide,
+        )
 
         byte = content[error.start]
         problem = f"is not UTF-8: it contains the byte 0x{byte:02x}"
@@ -100,12 +105,12 @@ class LineFaults:
                 f"{self.place(number)} {problem}, which U+FFFD replaces",
             )
             return content.decode("utf-8", errors="replace")
-        encoding, words = likely_encoding(content)
+        codec, words = likely_encoding(content)
         if number == 1 and (wide := marked_encoding(content) or unmarked_wide(content)):
-            encoding = words = wide.upper()
+            codec, words = wide, wide.upper()
         return self.skipped(
             number,
             f"{problem} and looks like {words}",
-            f"convert it, for example with: iconv -f {encoding} -t UTF-8; or add --errors replace "
-            "to put U+FFFD in its place; or",
+            f"convert it, for example with: iconv -f {iconv_name(codec)} -t UTF-8; or add --errors "
+            "replace to put U+FFFD in its place; or",
         )

@@ -45,8 +45,7 @@ class Encoding:
 
     def remedy(self, codec: str) -> str:
         """Return how a file in another encoding is read or converted."""
-        name = codec.upper().replace("-LE", "LE").replace("-BE", "BE")
-        convert = f"convert it, for example with: iconv -f {name} -t UTF-8"
+        convert = f"convert it, for example with: iconv -f {iconv_name(codec)} -t UTF-8"
         sheet = "or save the sheet as CSV UTF-8"
         if self.key is None:
             return f"{convert}; {sheet}"
@@ -54,6 +53,12 @@ class Encoding:
 
 
 UNSET = Encoding()
+
+
+def iconv_name(codec: str) -> str:
+    """Return the name by which the command iconv accepts a codec of Python."""
+    name = codec.upper().replace("-LE", "LE").replace("-BE", "BE")
+    return "MACINTOSH" if name == "MAC-ROMAN" else name
 
 
 def marked_encoding(start: bytes) -> str | None:
@@ -121,7 +126,7 @@ def likely_encoding(line: bytes) -> tuple[str, str]:
         words = _CANDIDATES[codec]
     found = _WORD.search(line)
     word = found[0].decode(codec, "replace")[:_WORD_SHOWN] if found else ""
-    return codec, f"{words}, in which a word there is {word!r}"
+    return codec, f"{words}; a word of that line is then {word!r}"
 
 
 def _usual_letters(high: bytes, codec: str) -> int:

@@ -1,5 +1,9 @@
 """Sheets as spreadsheet programs export them: read right, or refused with the remedy."""
 
+import re
+import shlex
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,6 +117,11 @@ def test_other_encodings_are_named_with_one_word_to_add(write: Write, encoding: 
         _read(write(table))
     assert "Grüße" in str(caught.value) or encoding == "utf-16-le"
     assert _read(write(table, encoding=encoding))[0][0] == PAIRS[0]
+    command = re.search(r"iconv -f \S+ -t UTF-8", str(caught.value))
+    assert command is not None
+    if shutil.which("iconv"):
+        converted = subprocess.run(shlex.split(command[0]), input=table, capture_output=True)
+        assert converted.stdout.decode() == table.decode(encoding)
 
 
 def test_utf_8_is_not_read_in_another_encoding(write: Write) -> None:
