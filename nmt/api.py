@@ -212,7 +212,10 @@ class Model:
         """
         sources, targets = _listed(source), _listed(target)
         if len(sources) != len(targets):
-            raise UserError(f"{len(sources):,} sentences do not fit {len(targets):,} translations")
+            raise UserError(
+                f"the number of sentences is {len(sources):,}, but that of translations is "
+                f"{len(targets):,}"
+            )
         check_texts([*sources, *targets])
         with self._lock:
             scored = list(score_translations(self._exact, zip(sources, targets, strict=True)))
@@ -321,7 +324,8 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
     thread, Ctrl-C stops the training after an update, and the same call resumes it.
 
     Args:
-        overrides: The settings as `nmt train` takes them, e.g. ``["model=rnn"]``; one training,
+        overrides: Settings and choices of `nmt train`, without its flags, e.g.
+            ``["model=rnn", "run.dir=runs/rnn"]``; one training,
             no sweep.
 
     Returns:

@@ -17,8 +17,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from nmt.cli.main import app
+from nmt.cli.setting_flags import refuse_setting_flags
 from nmt.config.folders import config_directory
 from nmt.config.store import register_schemas
+from nmt.errors import UserError
 from nmt.sweeps.overrides import compose_config
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,12 +30,14 @@ INDENTED = re.compile(r"(?<=\n\n)(?: {4}.*\n)+")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 EXAMPLES = {  # what docs/extending.md adds; tests/test_extending.py performs it
     "model.decoder.attention.temperature",
-    "nmt/model/attention/cosine.py",
-    "configs/model/decoder/attention/cosine.yaml",
+    "nmt/model/attention/distance.py",
+    "configs/model/decoder/attention/distance.yaml",
     "configs/schedule/linear.yaml",
     "nmt/data/sources/bar_separated.py",
 }
 HYDRA_COMMANDS = {"train", "prepare"}
+REFUSED = ["train", "--max-updates", "10"]
+"""An example of what is refused; the message names the setting."""
 
 
 def code_blocks(text: str) -> list[str]:
@@ -120,8 +124,12 @@ def test_commands_are_found() -> None:
 @pytest.mark.parametrize("command", page_commands())
 def test_commands_exist_with_their_options_and_settings(command: list[str]) -> None:
     node, words = typer.main.get_command(app), list(command)
-    if command == ["bench"]:
-        return  # sentences may name the group
+    if command == ["bench"] or command[0] == "help":
+        return  # sentences may name the group; `nmt help` is another spelling of --help
+    if command == REFUSED:
+        with pytest.raises(UserError, match=r"training\.max_updates=10"):
+            refuse_setting_flags(command[0], command[1:])
+        return
     while hasattr(node, "commands"):
         assert words, "a group of commands is given without a command"
         assert words[0] in node.commands, f"nmt has no command {words[0]!r}"

@@ -1,7 +1,7 @@
 """Where the lines of `nmt translate` come from: a descriptor, a stream, or a compressed file.
 
-A source gives what has arrived, and it can be asked whether more is at hand, so that a caller that
-waits for an answer gets it before it sends the next line.
+A source returns the bytes that have arrived, and whether more have arrived since. So a line can be
+answered before the next one is sent.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Reads lines as they arrive: those at hand come together, and none waits for the next.
+"""Reads lines as they arrive: lines that have arrived are returned together.
 
 Only LF ends a line; a CR before it is removed. Every other character is part of a line. A
 byte-order mark at the beginning of the input is removed.

@@ -1,4 +1,4 @@
-"""What happens to an input line that cannot be translated: it costs only itself."""
+"""Decodes input lines, and treats those that cannot be translated; others are not affected."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -64,7 +64,7 @@ class LineFaults:
         if line.content is None:
             return self.skipped(
                 line.number,
-                f"has {line.size:,} bytes, more than the {LONGEST >> 20} MiB of a line",
+                f"has {line.size:,} bytes, more than the limit of {LONGEST >> 20} MiB",
                 "end each sentence with a line feed, or",
             )
         try:
@@ -91,7 +91,7 @@ class LineFaults:
 
     def _undecodable(self, number: int, content: bytes, error: UnicodeDecodeError) -> str:
         from nmt.data.sources.encodings import (
-            conversion,
+            iconv_name,
             likely_encoding,
             marked_encoding,
             unmarked_wide,
@@ -111,6 +111,6 @@ class LineFaults:
         return self.skipped(
             number,
             f"{problem} and looks like {words}",
-            f"convert it, for example with: {conversion(codec)}; or add --errors replace to put "
-            "U+FFFD in its place; or",
+            f"convert it, for example with: iconv -f {iconv_name(codec)} -t UTF-8; or add --errors "
+            "replace to put U+FFFD in its place; or",
         )

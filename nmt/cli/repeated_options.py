@@ -1,4 +1,4 @@
-"""Refuses an option that is given twice where one value counts; parsers keep the last one."""
+"""Refuses an option with one value that is given twice; parsers would keep the last value."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def _check(given: list[Any]) -> None:
     for parameter in given:
         if parameter in seen and _has_one_value(parameter):
             names = "/".join((parameter.opts[-1], *parameter.secondary_opts))
-            raise UserError(f"{names} is given twice, but only one value counts: remove the others")
+            raise UserError(f"{names} is given more than once, but has one value: give it once")
         seen.append(parameter)
 
 

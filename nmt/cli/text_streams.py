@@ -17,7 +17,8 @@ def utf8_stream(stream: TextIO) -> TextIO:
 def safe_line(line: str, stream: TextIO) -> str:
     """Return a line as it is, or for a terminal with control characters as escapes.
 
-    Text of a model or a corpus may contain ESC and BEL, which a terminal would obey. A tab stays.
+    Text of a model or a corpus may contain ESC and BEL, which a terminal would execute. A tab is
+    not changed.
     """
     return printable(line, keep_breaks=True) if stream.isatty() else line
 

@@ -43,27 +43,28 @@ Output = Annotated[
 Errors = Annotated[
     LineErrors,
     typer.Option(
-        help="At a line that is not UTF-8: stop after the lines before it; put U+FFFD in place of "
-        "its faulty bytes; or leave its output line empty."
+        help="If a line is not UTF-8: stop after the lines before it; put U+FFFD in place of its "
+        "faulty bytes; or leave its output line empty."
     ),
 ]
 LongLine = Annotated[
     LongLines,
     typer.Option(
         help="A line longer than --max-length: cut it at sentence ends and join the translations; "
-        "treat it by --errors; or translate it whole, which often loses text."
+        "apply --errors to it; or translate it whole, which often loses text."
     ),
 ]
 MaxLength = Annotated[
     int | None,
     typer.Option(
-        help="Pieces of the longest line that is not cut. [data.max_length of the run]",
+        help="A line with more pieces than this is long; see --long-lines. [data.max_length of the "
+        "run]",
     ),
 ]
 NBest = Annotated[
     int,
     typer.Option(
-        help="Different translations to print per sentence; above 1 each is a line "
+        help="Number of different translations per sentence; above 1, each is printed as a line "
         "score<TAB>translation."
     ),
 ]
@@ -127,8 +128,7 @@ def translate(
 ) -> None:
     """Translate sentences: one output line per input line; a blank line stays blank.
 
-    A line is answered as soon as no more input is at hand. Lines that are at hand are translated
-    together.
+    Lines that have arrived are translated together, and their translations are written at once.
     """
     text = TextOptions(sentences or [], source, output, errors, long_lines, max_length, attention)
     search = SearchOptions(beam_size, n_best, sample, temperature, top_k, top_p, seed)

@@ -45,7 +45,9 @@ class TextOptions:
             raise UserError("give either sentences or --input FILE, not both")
         for sentence in self.sentences:
             if "\n" in sentence:
-                raise UserError("a sentence contains a line break; give each one as an argument")
+                raise UserError(
+                    "a sentence contains a line break; give each line as an argument of its own"
+                )
             if os.path.isfile(sentence):
                 raise UserError(
                     f"{sentence} is a file; to translate its lines: --input {sentence}; to "

@@ -81,7 +81,7 @@ class SourceConfig:
     encoding: str | None = setting(
         None,
         "Encoding of text files, e.g. windows-1252, mac-roman or utf-16-le; null: UTF-8, or UTF-16 "
-        "by its byte-order mark.",
+        "or UTF-32 if the file begins with a byte-order mark.",
         neutral=None,
     )
     source_column: str | None = setting(
@@ -238,7 +238,8 @@ class DataConfig:
     max_faulty: float = setting(
         0.02,
         "Largest share of faulty rows (wrong number of columns, an open quote, an error of a "
-        "formula, ...), which are left out and counted; with more, the text is refused.",
+        "formula, ...) that is accepted: these rows are left out and counted; if there are more, "
+        "the text is refused.",
         at_least=0,
         at_most=1,
         neutral=0.02,

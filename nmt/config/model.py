@@ -169,7 +169,8 @@ class RnnDecoderConfig(DecoderConfig):
     )
     attention_dropout: float = setting(
         0.0,
-        "Dropout on attention weights, which are then scaled; they no longer sum to 1.",
+        "Share of attention weights that training sets to 0 at random; the others are divided by 1 "
+        "minus this share.",
         at_least=0,
         below=1,
         neutral=0.0,
@@ -292,7 +293,7 @@ class ModelConfig:
         Initialization.GLOROT,
         "Distribution of new weight matrices: uniform (glorot, Glorot & Bengio 2010, eq. 16), or "
         "normal with variance 2 / inputs (he, He et al. 2015, eq. 10), which is meant for ReLU; "
-        "embeddings and recurrent matrices have their own, and biases are 0.",
+        "embeddings and recurrent matrices have other distributions, and biases are 0.",
         choices=Initialization,
         neutral=Initialization.GLOROT,
     )

@@ -170,8 +170,8 @@ class Config:
     )
     count_from: int = setting(
         1,
-        "Number of the first layer and of the first head in settings. Files without it are older, "
-        "counted from 0, and are converted.",
+        "Number of the first layer and of the first head in settings. Files of earlier versions "
+        "lack this setting and count from 0; they are converted when they are read.",
         at_least=1,
         at_most=1,
         neutral=1,

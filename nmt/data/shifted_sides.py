@@ -81,7 +81,7 @@ def first_shift(source: SideOutline, target: SideOutline, *, unequal: bool = Fal
 def first_unrelated(source: SideOutline, target: SideOutline) -> int | None:
     """Return about the first pair from which the sides do not belong together, or None.
 
-    Rows that stand in another order on one side, because one column was sorted alone, fit no better
+    Rows that are in another order on one side, because one column was sorted alone, fit no better
     than chance, at any shift. The run of pairs whose fit is lowest in total is found, wherever it
     begins and ends; it counts if that total exceeds the penalty of a change.
     """

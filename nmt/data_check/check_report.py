@@ -175,7 +175,9 @@ class DataReport:
             f"{finding.count:,} x {finding.rule.replace('_', ' ')} ({_rows(finding)})"
             for finding in kinds
         ]
-        yield f"  left out: {total:,} faulty row{'' if total == 1 else 's'}: {', '.join(parts)}"
+        units = {location.unit for finding in kinds for location in finding.locations}
+        unit = units.pop() if len(units) == 1 else "row"
+        yield f"  left out: {total:,} faulty {unit}{'' if total == 1 else 's'}: {', '.join(parts)}"
 
     def _summary(self) -> str:
         if not self.findings:
@@ -204,8 +206,11 @@ class DataReport:
 
 
 def _rows(finding: Finding) -> str:
-    """Return the numbers of the first rows of a finding, and the file of the first."""
+    """Return the numbers of the first rows or lines of a finding, and the file of the first."""
     lines = [f"{location.line:,}" for location in finding.locations if location.line is not None]
     more = ", …" if finding.count > len(lines) else ""
-    file = finding.locations[0].file if finding.locations else finding.split
-    return f"{file}, row{'s' if finding.count > 1 else ''} {', '.join(lines)}{more}"
+    if not lines:
+        return finding.split
+    first = finding.locations[0]
+    unit = f"{first.unit}{'s' if finding.count > 1 else ''}"
+    return f"{first.file}, {unit} {', '.join(lines)}{more}"

@@ -58,7 +58,8 @@ def fault_findings(
         severity = Severity.ERROR if refused else Severity.WARNING
         left_out = not refused and first[0].kind == FaultKind.LEFT_OUT
         if left_out:
-            message = f"{count:,} row{' is' if count == 1 else 's are'} left out: {message}"
+            unit = locations[0].unit
+            message = f"{count:,} {unit}{' is' if count == 1 else 's are'} left out: {message}"
         yield Finding(rule, severity, split, None, count, locations, message, remedy, left_out)
 
 

@@ -235,8 +235,9 @@ FAULT_REMEDIES = {
     "have that format",
     "settings": "fix that setting, or give it after the files, and check again",
     "read_as": "nothing has to be done",
-    "read_with_quotes": "if the quotation marks are part of the text: data.train.format=tsv",
-    "too_many_faulty": "fix them in the sheet; or leave them out, by data.max_faulty",
+    "read_with_quotes": "nothing has to be done; if the quotation marks are part of the text, "
+    "export the table as CSV",
+    "too_many_faulty": "fix them in the sheet, or raise data.max_faulty to leave them out",
     "spreadsheet_error": "fix the formula in the sheet and export it again, or delete these rows",
     "other_file": "open it in its program and save it as CSV UTF-8",
     "no_text": "give the file with the text; check whether a download or a command failed",

@@ -32,7 +32,7 @@ class ScoredText:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is known about one line.
+    """The answer to one line.
 
     Attributes:
         texts: The translations, all different, best first, or in the order in which they were

@@ -34,7 +34,7 @@ class Curve:
     """The scores of one run.
 
     Attributes:
-        name: Stands at the end of the curve.
+        name: Shown at the end of the curve.
         updates: When they were measured.
         minutes: The same in minutes of training.
         scores: One for each; at least one.

@@ -1,4 +1,4 @@
-"""What `nmt train` and `nmt prepare` do before their first message, which is seconds away.
+"""Shows what `nmt train` and `nmt prepare` do in the seconds before their first message.
 
 A terminal shows it in one line that is replaced. Other streams get one plain line, once the
 configuration is known to be correct, so that an error of the configuration stays one line.

@@ -18,8 +18,8 @@ FLUSH_SECONDS = 20
 class TensorBoardLog:
     """A `MetricLog` that writes TensorBoard event files.
 
-    Its page *HParams* lists runs by their settings and scores. The page finds out by itself which
-    settings differ between runs and puts them first, so all settings are written. It lists scores
+    Its page *HParams* lists runs by their settings and scores. The page puts the settings
+    that differ between runs first, so all settings are written. It lists scores
     in the order of their names, so those of the best model, ``best/...``, are in front.
 
     Args:

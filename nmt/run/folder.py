@@ -64,7 +64,8 @@ class RunFolder:
     def tensorboard(self) -> Path:
         """The folder of TensorBoard's files: the run folder, whose name TensorBoard shows.
 
-        Earlier versions made a folder inside; their runs keep it, so that a curve stays one curve.
+        Runs of earlier versions have a folder of their own for these files and keep it, so that all
+        points of a curve are in one folder.
         """
         earlier = self.path / "tensorboard"
         return earlier if earlier.exists() else self.path
@@ -98,10 +99,10 @@ class RunFolder:
             )
 
     def doubts(self, config: Config) -> list[str]:
-        """Return what is doubtful about a new run: it may be meant to continue one of version 0.1.
+        """Return what is doubtful about a new run: the user may want to continue an earlier one.
 
-        That version had another default of ``tokenizer.normalization``, so it named the folder of
-        the same command differently.
+        ``tokenizer.normalization`` had another default earlier, so the same command had another run
+        folder.
         """
         earlier = copy.deepcopy(config)
         earlier.tokenizer.normalization = Normalization.NMT_NFKC.value
@@ -110,8 +111,9 @@ class RunFolder:
         if not is_default or self._config.exists() or not other._config.exists():
             return []
         return [
-            f"{other.path} has these settings except tokenizer.normalization=nmt_nfkc, the default "
-            "of version 0.1; add it to continue that run"
+            f"{other.path} contains a run with the same settings except "
+            "tokenizer.normalization=nmt_nfkc, the earlier default; to continue that run, add "
+            "tokenizer.normalization=nmt_nfkc"
         ]
 
     def check_writable(self) -> None:

@@ -20,7 +20,7 @@ def open_metric_log(
 
     Args:
         folder: Of the run.
-        config: Of the run; says whether TensorBoard events are written, too.
+        config: Of the run; determines whether TensorBoard events are written, too.
         resume_step: The update that the run resumes after; later entries are dropped. None: it is
             a new run.
         report: Prints one line.

@@ -79,7 +79,7 @@ class GridSweeper(Sweeper):
         if impossible and len(impossible) == len(jobs):
             raise CombinationError(impossible[0])
         for reason in dict.fromkeys(impossible.values()):
-            print_error(UserError(f"skipped what is impossible: {reason}"))
+            print_error(UserError(f"skipped impossible jobs: {reason}"))
         for place, reason in impossible.items():
             record_skipped_job(place, jobs[place], reason)
         possible = [job for place, job in enumerate(jobs) if place not in impossible]

@@ -230,7 +230,7 @@ class SweepRecord:
             write_json(folder / "table.json", plain(rows, study=study))
             picture = folder / "curves.png"
             if save_sweep_curves(rows, self._home, picture):
-                print(f"validation BLEU of all runs: {picture}", flush=True)
+                print(f"validation BLEU of the finished runs: {picture}", flush=True)
         except OSError as error:
             raise UserError(
                 f"cannot write the table or the curves of the sweep to {folder}: "

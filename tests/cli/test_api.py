@@ -151,7 +151,10 @@ def test_wrong_use_is_refused(path: Path, tmp_path: Path) -> None:
         (lambda: model.search(["one"], n_best=0), "at least 1"),
         (lambda: model.search(["one"], n_best=3, beam_size=2), "at most the beam size"),
         (lambda: model.translate("one", beam_size=0), "beam size is 0"),
-        (lambda: model.score(["one"], []), "1 sentences do not fit 0"),
+        (
+            lambda: model.score(["one"], []),
+            "the number of sentences is 1, but that of translations is 0",
+        ),
         (lambda: model.attention(" "), "blank"),
         (lambda: model.translate(iter(["one"]), beam_size=0), "beam size is 0"),
         (lambda: model.search("one two"), "into a list"),

@@ -104,11 +104,6 @@ def test_the_suggested_key_belongs_to_the_chosen_model(refused: Refused) -> None
             "this configuration has model/decoder=transformer: "
             "add model=rnn model/decoder/attention=multi_head or drop it",
         ),
-        (
-            "-m optimizer=sgd,adam optimizer.beta1=0.8",
-            "optimizer.beta1 belongs to optimizer=adam or adamw, "
-            "which some jobs of this sweep do not use",
-        ),
         ("optimizer=sgd optimizer.momentun=0.9", "did you mean optimizer.momentum?"),
         ("optimizer.name=sgd", "optimizer.name cannot be set; choose with optimizer=..."),
         ("sweep=luong2015_table4", "sweep=luong2015_table4 trains several models: add -m"),
@@ -188,12 +183,18 @@ def test_a_split_without_text_is_refused(
     assert f"{corpus / split}.en contains no text" in message
 
 
-def test_text_that_is_not_utf_8_names_the_line(refused: Refused, corpus: Path, tiny: Tiny) -> None:
+def test_text_that_is_not_utf_8_names_the_line(
+    nmt: Callable[..., Any], refused: Refused, corpus: Path, tiny: Tiny
+) -> None:
     lines = (corpus / "train.de").read_bytes().split(b"\n")
     lines[2] = "fünf".encode("latin-1")
     (corpus / "train.de").write_bytes(b"\n".join(lines))
-    message = refused("train", *tiny(corpus), after_progress=True)
+    message = refused("train", *tiny(corpus), "data.max_faulty=0", after_progress=True)
     assert f"{corpus / 'train.de'} is not UTF-8: line 3" in message
+    left_out = nmt("train", *tiny(corpus), f"run.dir={corpus / 'run'}")
+    assert left_out.status == 0
+    place = f"{corpus / 'train.de'}, line 3"
+    assert f"left out: 1 faulty line: 1 x not utf8 ({place})" in left_out.err
 
 
 def test_a_folder_in_place_of_a_file(refused: Refused, corpus: Path, tiny: Tiny) -> None:

@@ -1,4 +1,4 @@
-"""The records of a CSV file. A quote that is not closed costs its own row, not those after it."""
+"""The records of a CSV file. If a quote is not closed, only its own row is faulty."""
 
 import csv
 from collections import deque

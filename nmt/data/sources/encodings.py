@@ -25,8 +25,6 @@ _CANDIDATES = {
     "mac-roman": "Mac Roman, which older programs on a Mac write",
     "cp850": "code page 850, which Excel calls MS-DOS",
 }
-_ICONV = {"mac-roman": "MACINTOSH", "utf-16-le": "UTF-16LE", "utf-16-be": "UTF-16BE"}
-"""Names of ``iconv`` where they differ from those of Python."""
 _USUAL = frozenset("äöüßéèêëàáâãåæçñóòôõøúùûíìîïœÄÖÜÉÈÀÁÅÆÇÑÓØÚ¿¡«»“”‘’„–—…€ ")
 _WORD = re.compile(rb"[^\s;,|\"]*[\x80-\xff][^\s;,|\"]*")
 
@@ -47,7 +45,7 @@ class Encoding:
 
     def remedy(self, codec: str) -> str:
         """Return how a file in another encoding is read or converted."""
-        convert = f"convert it, for example with: {conversion(codec)}"
+        convert = f"convert it, for example with: iconv -f {iconv_name(codec)} -t UTF-8"
         sheet = "or save the sheet as CSV UTF-8"
         if self.key is None:
             return f"{convert}; {sheet}"
@@ -57,10 +55,10 @@ class Encoding:
 UNSET = Encoding()
 
 
-def conversion(codec: str) -> str:
-    """Return the shell command that converts a codec of Python to UTF-8."""
-    name = _ICONV.get(codec, codec.upper())
-    return f"iconv -f {name} -t UTF-8"
+def iconv_name(codec: str) -> str:
+    """Return the name by which the command iconv accepts a codec of Python."""
+    name = codec.upper().replace("-LE", "LE").replace("-BE", "BE")
+    return "MACINTOSH" if name == "MAC-ROMAN" else name
 
 
 def marked_encoding(start: bytes) -> str | None:
@@ -128,7 +126,7 @@ def likely_encoding(line: bytes) -> tuple[str, str]:
         words = _CANDIDATES[codec]
     found = _WORD.search(line)
     word = found[0].decode(codec, "replace")[:_WORD_SHOWN] if found else ""
-    return codec, f"{words}, in which a word there is {word!r}"
+    return codec, f"{words}; a word of that line is then {word!r}"
 
 
 def _usual_letters(high: bytes, codec: str) -> int:

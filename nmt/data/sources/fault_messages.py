@@ -51,15 +51,17 @@ def wide(path: Path, codec: str, encoding: Encoding = UNSET) -> DataFault:
 
 def read_as(path: Path, codec: str) -> DataFault:
     """Return the note that a file is read in the encoding that its byte-order mark names."""
-    message = f"{path} is {codec.upper()}, by its byte-order mark, and is read as such"
+    message = (
+        f"{path} begins with the byte-order mark of {codec.upper()}, and is read as {codec.upper()}"
+    )
     return DataFault("read_as", str(path), None, message, FaultKind.NOTE)
 
 
 def read_with_quotes(path: Path) -> DataFault:
     """Return the note that quotation marks around the cells of a table are not part of the text."""
     message = (
-        f"the cells of {path} are quoted as spreadsheet programs write them, and are read as such "
-        "(data.train.format=csv)"
+        f"the cells of {path} are quoted as spreadsheet programs write them; they are read without "
+        "these quotation marks, as by data.train.format=csv"
     )
     return DataFault("read_with_quotes", str(path), None, message, FaultKind.NOTE)
 
@@ -159,7 +161,7 @@ def bad_quotes(
     if last > first and only_row:
         reason = f"its quote does not end by line {last:,}"
     elif last > first:
-        reason = f"it does not end by line {last:,}, and no later line can be trusted"
+        reason = f"it does not end by line {last:,}, so the rows after it cannot be read"
     message = (
         f"{path}, row {row:,} is not a CSV record: {reason}; look for a quote that is not closed, "
         "or not doubled inside a field; a table without quoted cells is read by "

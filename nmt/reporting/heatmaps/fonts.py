@@ -2,7 +2,7 @@
 
 matplotlib ships DejaVu Sans, which has the Latin, Greek, Cyrillic, Arabic, Hebrew, Armenian and
 Georgian scripts. A character that it lacks is looked up in the installed fonts, script by script.
-matplotlib shapes text, so letters join and marks stand where each script has them.
+matplotlib shapes text: it joins letters and places marks as each script requires.
 """
 
 from __future__ import annotations

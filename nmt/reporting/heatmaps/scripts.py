@@ -63,13 +63,13 @@ def missing_glyphs_warning(missing: Collection[str]) -> str | None:
     return (
         f"no installed font has these characters, which pictures show as boxes: {scripts}. "
         f"Install fonts: apt install {debian} (Debian, Ubuntu), dnf install {fedora} (Fedora), "
-        f"or a font file in ~/.local/share/fonts{color}. Or write the page, which a browser "
+        f"or put a font file into ~/.local/share/fonts{color}. Or write the page, which a browser "
         "draws: nmt attention ... --output map.html"
     )
 
 
 def _examples(characters: list[str]) -> str:
-    """Return three characters; a mark stands on a circle."""
+    """Return three characters; a mark is shown on a circle."""
     marks = {c: f"\u25cc{c}" for c in characters if unicodedata.category(c)[0] == "M"}
     return " ".join(marks.get(c, c) for c in characters[:3])
 

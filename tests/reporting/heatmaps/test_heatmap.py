@@ -200,7 +200,7 @@ def test_a_failed_save_keeps_the_previous_picture(tmp_path: Path, monkeypatch):
     path.write_bytes(b"old")
 
     def fail_halfway(self, target, **_):
-        Path(target).write_bytes(b"half")
+        target.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(Figure, "savefig", fail_halfway)
