@@ -324,9 +324,8 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
     thread, Ctrl-C stops the training after an update, and the same call resumes it.
 
     Args:
-        overrides: Settings and choices of `nmt train`, without its flags, e.g.
-            ``["model=rnn", "run.dir=runs/rnn"]``; one training,
-            no sweep.
+        overrides: Settings and choices of one training, without flags, as `nmt train` takes them,
+            e.g. ``["model=rnn", "run.dir=runs/rnn"]``.
 
     Returns:
         The `nmt.pipeline.Outcome`: the run folder and the summary with the scores, which is None if

@@ -38,7 +38,6 @@ class LineReader:
 
     Attributes:
         source: Where the bytes come from.
-        bytes_read: Bytes so far.
     """
 
     def __init__(
@@ -58,7 +57,6 @@ class LineReader:
             before_wait: Called before each wait for a first line, e.g. to show a prompt.
         """
         self.source = source
-        self.bytes_read = 0
         self._longest = longest
         self._patience = patience
         self._before_wait = before_wait
@@ -98,7 +96,6 @@ class LineReader:
         return self.source.ready(max(0.0, left))
 
     def _receive(self, block: bytes) -> None:
-        self.bytes_read += len(block)
         if not block:
             self._ended = True
             if self._partial_size:
