@@ -35,6 +35,7 @@ def compose_config(overrides: Sequence[str], settings: Mapping[str, Any]) -> Con
         UserError: It cannot be composed, or a value is not allowed; the message names the setting.
     """
     register_with_hydra()
+    of_caller = GlobalHydra.instance().hydra  # a program that uses Hydra itself may call this
     try:
         GlobalHydra.instance().clear()
         with initialize_config_dir(str(config_directory()), version_base="1.3"):
@@ -47,7 +48,7 @@ def compose_config(overrides: Sequence[str], settings: Mapping[str, Any]) -> Con
     except Exception as error:  # on other values Hydra raises OSError, TypeError, ...
         raise explain(error, overrides) from error
     finally:
-        GlobalHydra.instance().clear()
+        GlobalHydra.instance().hydra = of_caller
     check_config(config)
     return config
 

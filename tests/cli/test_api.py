@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import hydra
 import numpy as np
 import pytest
 import torch
@@ -224,3 +225,11 @@ def test_train_gives_the_run_of_the_command(
     assert again.already_finished
     assert again.summary == outcome.summary
     assert nmt.load(tmp_path / "run").translate([""]) == [""]
+
+
+def test_a_program_that_uses_hydra_itself_can_train(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("answer: 42\n", encoding="utf-8")
+    with hydra.initialize_config_dir(str(tmp_path), version_base="1.3"):
+        with pytest.raises(nmt.UserError, match="adem"):
+            nmt.train(["optimizer=adem"])
+        assert hydra.compose("own").answer == 42
