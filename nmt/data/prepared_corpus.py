@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from nmt.config.data import DataConfig
+from nmt.config.data import DataConfig, PhrasebookDataConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.data.array_file import open_array
 from nmt.data.build_prepared import SECTIONS, VERDICTS, PreparationFeedback, build_prepared
 from nmt.data.cache import cache_directory, made_once
 from nmt.data.cache_key import cache_key
-from nmt.data.corpus import Corpus, open_corpus
+from nmt.data.corpus import Corpus, TrainingSource, open_corpus
 from nmt.data.corpus_reporter import CorpusReport, CorpusReporter
 from nmt.data.dropped_pairs import DropTable, check_dropped, dropped_pairs_file
 from nmt.data.encoded import EncodedCorpus, PieceSequences
@@ -21,6 +21,7 @@ from nmt.data.filters import KEPT, RULES
 from nmt.data.judge_training_text import CHUNK
 from nmt.data.piece_links import PieceLinks
 from nmt.data.prepared_checksums import check_checksums
+from nmt.data.sources.faulty_rows import WithoutFaultyRows
 from nmt.errors import UserError
 from nmt.text.tokenizer import TokenizerPair
 from nmt.user_path import user_path
@@ -107,8 +108,16 @@ def _open(data: DataConfig, *, with_links: bool) -> Corpus:
         )
     if with_links:
         return corpus
-    without = tuple(dataclasses.replace(source, links=None) for source in corpus.train)
+    without = tuple(_without_links(source, data) for source in corpus.train)
     return dataclasses.replace(corpus, train=without)
+
+
+def _without_links(source: TrainingSource, data: DataConfig) -> TrainingSource:
+    """Return the source without its links; faulty rows are left out as if there were none."""
+    if source.links is None or isinstance(data, PhrasebookDataConfig):
+        return dataclasses.replace(source, links=None)
+    pairs = WithoutFaultyRows(source.pairs, data.max_faulty)
+    return dataclasses.replace(source, links=None, pairs=pairs)
 
 
 def _load(

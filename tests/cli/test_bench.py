@@ -167,7 +167,8 @@ def test_errors_are_one_line(refused: Refused, arguments: list[str], message: st
 def test_a_file_that_cannot_be_written_is_named(
     nmt: Nmt, settings: list[str], tmp_path: Path
 ) -> None:
-    file = tmp_path / "nowhere" / "numbers.json"
+    (tmp_path / "taken").write_text("a file in place of the folder")
+    file = tmp_path / "taken" / "numbers.json"
     result = nmt("bench", "train", *settings, "--updates", 1, *SHORT, "--json", file)
     assert result.status == 2
-    assert f"cannot write {file}" in result.err.splitlines()[-1]
+    assert f"cannot write --json {file}" in result.err.splitlines()[-1]

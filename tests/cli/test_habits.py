@@ -61,7 +61,7 @@ def test_an_option_of_train_names_the_setting(
     [
         (["trian"], "did you mean nmt train?"),
         (["predict"], "did you mean nmt translate?"),
-        (["score"], "did you mean nmt evaluate?"),
+        (["scores"], "did you mean nmt score?"),
         (["preprocess"], "did you mean nmt prepare?"),
         (["version"], "did you mean nmt --version?"),
         (["bench", "trin"], "did you mean nmt bench train?"),

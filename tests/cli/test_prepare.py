@@ -58,7 +58,10 @@ def test_filtered_pairs_are_reported_and_written(
 
 def test_flags_of_training_are_refused(refused: Refused) -> None:
     message = refused("prepare", "-m", "seed=1,2")
-    assert message == "nmt prepare has no option -m; see nmt prepare --help"
+    assert (
+        message
+        == "nmt prepare has no option -m; settings are written KEY=VALUE, see nmt prepare --help"
+    )
 
 
 def test_help_describes_the_command(nmt: Nmt) -> None:

@@ -139,7 +139,7 @@ def test_half_precision_is_summed_in_float32() -> None:
 
 # ------------------------------------------------------------------- in a model
 
-GUIDED = GuidedAlignmentConfig(weight=0.3, layer=None, head=0, shift=False)
+GUIDED = GuidedAlignmentConfig(weight=0.3, layer=None, head=1, shift=False)
 KINDS = {
     "transformer": dict(encoder="transformer", decoder="transformer", num_layers=2),
     "bahdanau": dict(attention="bahdanau"),
@@ -186,7 +186,7 @@ def test_attention_weights_are_requested_only_if_a_loss_needs_them(ragged_batch:
         asked.append(need_weights)
         raise InterruptedError
 
-    off = GuidedAlignmentConfig(weight=0.0, layer=None, head=0, shift=False)
+    off = GuidedAlignmentConfig(weight=0.0, layer=None, head=1, shift=False)
     for settings in ({}, {"guided": off}, {"guided": GUIDED}, {"coverage_weight": 1.0}):
         with pytest.raises(InterruptedError):
             sequence_loss(spy, ragged_batch, 0.1, **settings)  # type: ignore[arg-type]
@@ -203,7 +203,7 @@ def test_halves_of_a_batch_add_up_to_its_gradient(
     shift: bool,
 ) -> None:
     model = tiny_model(tiny_config(**KINDS[kind]))
-    guided = GuidedAlignmentConfig(weight=0.3, layer=None, head=0, shift=shift)
+    guided = GuidedAlignmentConfig(weight=0.3, layer=None, head=1, shift=shift)
 
     def gradient(batches: list[Batch]) -> list[Tensor]:
         model.zero_grad()
@@ -227,7 +227,7 @@ def test_a_few_updates_align_only_the_guided_head(
     config = tiny_config("transformer", "transformer", num_layers=2, size=16)
     model = build_model(config, 12, 12)
     batch = diagonal(make_pairs([5] * 16, [5] * 16, 12, 12))
-    guided = GuidedAlignmentConfig(weight=1.0, layer=-1, head=1, shift=shift)
+    guided = GuidedAlignmentConfig(weight=1.0, layer=-1, head=2, shift=shift)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(60):
         optimizer.zero_grad()

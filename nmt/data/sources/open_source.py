@@ -23,7 +23,11 @@ from nmt.data.sources.translation_memories import read_tmx, read_xliff
 from nmt.data.sources.zip_archives import find_sides, find_table, is_archive
 from nmt.errors import UserError
 
-TEXT_TABLES = {Format.TSV: read_tsv, Format.CSV: read_csv, Format.JSONL: read_json_lines}
+TEXT_TABLES = {
+    Format.TSV: read_tsv,
+    Format.CSV: read_csv,
+    Format.JSONL: read_json_lines,
+}
 MEMORIES = {Format.TMX: read_tmx, Format.XLIFF: read_xliff, Format.PO: read_po}
 SUFFIXES = {
     ".tsv": Format.TSV,
