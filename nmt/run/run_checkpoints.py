@@ -206,3 +206,5 @@ class RunCheckpoints:
             if best.update is not None:
                 value = kept_checkpoints.score(best.metrics, self._config.training.best_metric)
                 self._kept.note_best(file, best.update, value)
+        if processes.is_first():
+            self._kept.remove_beaten()

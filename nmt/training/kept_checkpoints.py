@@ -105,6 +105,14 @@ class KeptCheckpoints:
         if path.name == BEST:
             self._best_update = update
 
+    def remove_beaten(self) -> None:
+        """Remove models that are no longer among the best, which an earlier call left behind.
+
+        Nothing is removed unless ``best.pt`` is registered.
+        """
+        if self._best_update is not None:
+            self._remove_beaten(self._ranked()[1:])
+
     def save_last(self, update: int, encode: Encode) -> None:
         """Write ``last.pt``; the previous file is renamed to its update.
 

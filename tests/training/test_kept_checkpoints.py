@@ -148,6 +148,23 @@ def test_repeated_validations_after_a_fallback_keep_the_same_files(
     assert _content(tmp_path) == {"best.pt": 6, "best-update-4.pt": 4}
 
 
+def test_models_that_an_earlier_call_left_behind_are_removed(
+    settings: TrainingConfig, tmp_path: Path
+) -> None:
+    scores = {2: 5.0, 4: 6.0, 6: 7.0}
+    files = {"best.pt": 6, "best-update-4.pt": 4, "best-update-2.pt": 2}
+    for name, update in files.items():
+        (tmp_path / name).write_bytes(_encode(update)())
+    with KeptCheckpoints(tmp_path, replace(settings, keep_best=2), _write) as kept:
+        for name, update in list(files.items())[1:]:
+            kept.note_best(tmp_path / name, update, scores[update])
+        kept.remove_beaten()
+        assert _content(tmp_path) == files  # best.pt is damaged or unknown
+        kept.note_best(tmp_path / "best.pt", 6, scores[6])
+        kept.remove_beaten()
+    assert _content(tmp_path) == {"best.pt": 6, "best-update-4.pt": 4}
+
+
 def test_no_file_is_removed_before_the_new_one_is_safe(
     settings: TrainingConfig, tmp_path: Path
 ) -> None:
