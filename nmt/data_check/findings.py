@@ -35,6 +35,7 @@ _REMEDY_STARTS = (
     "; if that is right",
     "; convert it",
     ": find the line",
+    ": fix the formula",
 )  # a fault's message repeats the remedy here
 
 
