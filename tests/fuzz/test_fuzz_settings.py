@@ -161,7 +161,7 @@ def _changed(content: dict[str, Any], random: Random) -> dict[str, Any]:
     made = {**content, "config": copy.deepcopy(content["config"]), "model": dict(content["model"])}
     for _ in range(random.randint(1, 3)):
         kind = random.randrange(6)
-        if kind == 0:
+        if kind == 0 and isinstance(made["model"], dict) and made["model"]:
             name = random.choice([*made["model"]])
             shape = random.choice([(0,), (1,), (1 << 40,), (1 << 20, 1 << 20), (3, 5)])
             made["model"][name] = torch.zeros(()).expand(shape)
