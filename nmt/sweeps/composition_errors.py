@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,21 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
+import nmt
 from nmt.config.folders import config_directory
 from nmt.errors import CombinationError, UserError
 from nmt.sweeps.misplaced_settings import explain_misplaced
+
+
+def is_defect(error: Exception) -> bool:
+    """Return whether nmt's own code raised an error that is not meant for users.
+
+    Hydra and OmegaConf raise errors of any type on faulty settings, so every other error is taken
+    as one of the settings. A defect keeps its traceback.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    package = str(Path(nmt.__file__).parent)
+    return bool(frames) and frames[-1].filename.startswith(package)
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> UserError:

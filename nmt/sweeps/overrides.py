@@ -15,7 +15,7 @@ from nmt.config.folders import config_directory
 from nmt.config.plain import to_mapping
 from nmt.config.schema import Config
 from nmt.errors import UserError
-from nmt.sweeps.composition_errors import explain
+from nmt.sweeps.composition_errors import explain, is_defect
 from nmt.sweeps.kept_text import keep_override
 from nmt.sweeps.registration import register_with_hydra
 from nmt.user_path import user_path
@@ -46,6 +46,8 @@ def compose_config(overrides: Sequence[str], settings: Mapping[str, Any]) -> Con
     except UserError:
         raise
     except Exception as error:  # on other values Hydra raises OSError, TypeError, ...
+        if is_defect(error):
+            raise
         raise explain(error, overrides) from error
     finally:
         GlobalHydra.instance().hydra = of_caller

@@ -24,7 +24,7 @@ from nmt.process_exit import (
     print_error,
 )
 from nmt.reporting import start_line
-from nmt.sweeps.composition_errors import explain, setting_paths
+from nmt.sweeps.composition_errors import explain, is_defect, setting_paths
 from nmt.sweeps.job_status import JobStatus
 from nmt.sweeps.overrides import typed_config
 from nmt.sweeps.registration import register_with_hydra
@@ -74,8 +74,8 @@ def run_application(arguments: Sequence[str], train: Train) -> None:
         raise
     except Exception as error:  # on other values Hydra raises OSError, TypeError, ...
         ours = isinstance(error, HydraException | OmegaConfBaseException)
-        if not ours and (jobs.started or jobs.record.rows()):
-            raise  # from a job, not from composing the configuration
+        if not ours and (is_defect(error) or jobs.started or jobs.record.rows()):
+            raise  # a defect, or from a job instead of composing the configuration
         raise explain(error, arguments) from error
     finally:
         jobs.record.report()

@@ -133,8 +133,9 @@ def _list_new_fonts() -> bool:
     listed = {entry.fname for entry in manager.ttflist}
     for path in font_manager.findSystemFonts():
         if path not in listed:
+            # Raised on damaged, unreadable and bitmap fonts; the picture uses the other fonts.
             with contextlib.suppress(OSError, RuntimeError, ValueError, NotImplementedError):
-                manager.addfont(path)  # bitmap fonts are refused here
+                manager.addfont(path)
     return len({entry.fname for entry in manager.ttflist}) > len(listed)
 
 
