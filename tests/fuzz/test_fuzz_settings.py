@@ -92,7 +92,7 @@ def _overrides(random: Random, keys: list[str]) -> list[str]:
 @pytest.mark.usefixtures("no_corpus")
 def test_random_command_lines(nmt: Callable[..., Any], keys: list[str]) -> None:
     nmt("train")  # loads the modules
-    faults = Faults()
+    faults = Faults("command lines of nmt train")
     for number, random in draws():
         arguments = _overrides(random, keys)
         faults.try_call(lambda a=arguments: nmt("train", *a), f"{number}: {arguments}")
@@ -140,7 +140,7 @@ def test_random_files(nmt: Callable[..., Any], keys: list[str], tmp_path: Path) 
     nmt("train")
     file = tmp_path / "conf" / "experiment" / "mine.yaml"
     file.parent.mkdir(parents=True)
-    faults = Faults()
+    faults = Faults("settings files")
     for number, random in draws():
         text = _yaml(random, keys)
         file.write_text(text, encoding="utf-8")
@@ -189,7 +189,7 @@ def test_random_checkpoints(nmt: Callable[..., Any], run: Path, tmp_path: Path) 
     nmt("translate", "--model", run, "one")
     file = tmp_path / "model.pt"
     whole = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
-    faults = Faults()
+    faults = Faults("checkpoints")
     for number, random in draws():
         content = _changed(whole, random)
         try:
@@ -208,7 +208,7 @@ def test_random_bytes_in_a_checkpoint(nmt: Callable[..., Any], run: Path, tmp_pa
     buffer = io.BytesIO()
     torch.save({**content, "format_version": 1}, buffer)  # format 1 has no checksum
     whole = buffer.getvalue()
-    faults = Faults()
+    faults = Faults("bytes of a checkpoint")
     for number, random in draws():
         damaged = bytearray(whole)
         for _ in range(random.randint(1, 20)):
