@@ -220,6 +220,9 @@ def _checked(content: Mapping[str, Any], version: int, path: Path) -> Checkpoint
 
 def _read(path: Path, *, mapped: bool) -> tuple[Any, bool]:
     """Return the content of a file, and whether it has a checksum (which is then correct)."""
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "a device or a pipe"
+        raise UserError(f"{path} is {what}; give a run folder or a file from its checkpoints/")
     try:
         has_checksum = _has_valid_checksum(path)
         check_archive(path)

@@ -53,13 +53,15 @@ class DescriptorSource:
         """Read a descriptor, which stays open.
 
         Raises:
-            UserError: It is a folder.
+            UserError: It is a folder, or a device without end, such as /dev/zero.
         """
         self.name = name
         self._descriptor = descriptor
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             raise UserError(f"cannot read {name}: it is a folder")
+        if _is_device(descriptor, status):
+            raise UserError(f"cannot read {name}: it is a device; give a file, or a pipe")
         self.size = status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def read(self) -> bytes:
@@ -85,6 +87,13 @@ class DescriptorSource:
     def is_terminal(self) -> bool:
         """See `ByteSource`."""
         return os.isatty(self._descriptor)
+
+
+def _is_device(descriptor: int, status: os.stat_result) -> bool:
+    """Return whether this is a device other than a terminal and /dev/null."""
+    if not (stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)):
+        return False
+    return not os.isatty(descriptor) and not os.path.samestat(status, os.stat(os.devnull))
 
 
 class StreamSource:

@@ -17,6 +17,7 @@ from nmt.cli.average import average
 from nmt.cli.bench import bench
 from nmt.cli.data_check import data_check
 from nmt.cli.evaluate import evaluate
+from nmt.cli.path_arguments import refuse_impossible_paths
 from nmt.cli.prepare import prepare
 from nmt.cli.repeated_options import refuse_repeated_options
 from nmt.cli.score import score
@@ -84,6 +85,8 @@ app.add_typer(bench, name="bench", short_help="Measure the speed of training and
 app.add_typer(data, name="data", short_help="Find problems in training text before training.")
 app.command(short_help="Print the code that completes words in bash, zsh or fish.")(completion)
 data.command("check", short_help="Find problems in a corpus, with their remedies.")(data_check)
+for group in (app, bench, data):
+    refuse_impossible_paths(group)
 
 
 def main() -> None:

@@ -33,6 +33,8 @@ def given_model(file: str, symbols: Sequence[str]) -> bytes:
     try:
         if path.stat().st_size > _LARGEST_MODEL:
             raise UserError(f"{file} has {path.stat().st_size:,} bytes, too many for a tokenizer")
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise UserError(f"{file} is a device or a pipe, not the file of a tokenizer")
         model = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read the tokenizer {file}: {error.strerror}") from error

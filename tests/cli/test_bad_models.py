@@ -1,6 +1,7 @@
 """`nmt translate` and `nmt evaluate` with invalid models, files and options."""
 
 import io
+import os
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -166,3 +167,46 @@ def test_evaluate_refuses_files_that_do_not_belong_together(
     assert f"{three} has 3" in message
     assert f"{tmp_path / 'none'}" in refused(*evaluate, tmp_path / "none")
     assert f"{tmp_path}" in refused(*evaluate, tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("command", ["translate", "average"])
+def test_a_model_that_is_a_pipe_or_a_device_is_refused_without_waiting(
+    command: str, refused: Refused, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    output = ["--output", tmp_path / "out.pt"] if command == "average" else []
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        model = [path] if command == "average" else ["--model", path, "one"]
+        assert refused(command, *output, *model).startswith(f"{path} is a device or a pipe; give")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["translate", "--model", "{}", "one"],
+        ["translate", "--model", "m", "--input", "{}"],
+        ["translate", "--model", "m", "--output", "{}", "one"],
+        ["score", "--model", "m", "--source", "{}", "--target", "t"],
+        ["evaluate", "--model", "m", "--source", "s", "--reference", "{}"],
+        ["align", "--model", "m", "--source", "s", "--target", "t", "--gold", "{}"],
+        ["attention", "--model", "m", "--output", "{}", "one"],
+        ["average", "--output", "{}", "a", "b"],
+        ["average", "--output", "o", "a", "{}"],
+        ["data", "check", "a", "b", "--html", "{}"],
+        ["bench", "decode", "--model", "{}"],
+        ["bench", "train", "--json", "{}"],
+    ],
+)
+@pytest.mark.parametrize("name", ["a" * 5000, "loop"])
+def test_a_path_that_no_file_can_have(
+    arguments: list[str],
+    name: str,
+    refused: Refused,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    message = refused(*(argument.format(name) for argument in arguments), after_progress=True)
+    assert ("name too long" if len(name) > 10 else "symbolic links") in message
