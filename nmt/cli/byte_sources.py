@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 from nmt.data.sources.compression import COMPRESSED, open_plain, read_blocks
+from nmt.data.sources.text_lines import other_kind
 from nmt.errors import UserError
 
 BLOCK = 1 << 18  # bytes per read
@@ -153,11 +154,24 @@ def open_source(path: Path | None) -> Iterator[ByteSource]:
         yield BlockSource(path)
     else:
         with open_plain(path) as file:
+            _refuse_other_files(path)
             try:
                 source: ByteSource = DescriptorSource(file.fileno(), str(path))
             except io.UnsupportedOperation:  # a member of a zip archive
                 source = StreamSource(file, str(path))
             yield source
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Refuse a file that is no text, such as a workbook or a zip archive.
+
+    Raises:
+        UserError: Its first bytes show it.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            if (kind := other_kind(file.read(16))) is not None:
+                raise UserError(f"cannot read {path}: it is {kind}, not text; save it as text")
 
 
 def _standard_input() -> ByteSource:

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -107,7 +108,7 @@ def check_dropped(path: Path) -> None:
     Raises:
         UserError: The file exists and is not a table of dropped pairs.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         return
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:

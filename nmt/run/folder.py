@@ -68,7 +68,7 @@ class RunFolder:
         points of a curve are in one folder.
         """
         earlier = self.path / "tensorboard"
-        return earlier if earlier.exists() else self.path
+        return earlier if os.path.exists(earlier) else self.path
 
     @classmethod
     def of(cls, config: Config) -> "RunFolder":

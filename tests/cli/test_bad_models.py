@@ -210,3 +210,16 @@ def test_a_path_that_no_file_can_have(
     Path("loop").symlink_to("loop")
     message = refused(*(argument.format(name) for argument in arguments), after_progress=True)
     assert ("name too long" if len(name) > 10 else "symbolic links") in message
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["tokenizer.model", "training.init_from", "data.root", "data.dropped", "run.dir", "model"],
+)
+def test_a_setting_with_a_path_that_no_file_can_have(
+    setting: str, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    others = ["data=multi30k"] if setting == "data.root" else []
+    message = refused("train", *others, f"{setting}={'a' * 5000}", after_progress=True)
+    assert "aaaa" in message

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer
 from fuzzing import VALUES, Faults, draws
-from hostile_files import special_paths
+from hostile_archives import special_paths
 
 from nmt import pipeline
 from nmt.bench import bench_runs
@@ -73,11 +73,11 @@ def _commands() -> Iterator[tuple[list[str], Any]]:
 
 def _value(random: Random, name: str, run: Path, special: list[str]) -> str:
     chance = random.random()
-    if name in ("--model", "files") and chance < 0.7:
-        return str(run if chance < 0.5 else run / "checkpoints" / "last.pt")
-    if chance < 0.6 or name in ENDLESS:
+    if name in ("--model", "files") and chance < 0.9:
+        return str(run if chance < 0.6 else run / "checkpoints" / "last.pt")
+    if chance < 0.75 or name in ENDLESS:
         return random.choice(GOOD.get(name, ["1", "2"]))
-    if (name in FILES or name in ("--model", "files")) and chance < 0.85:
+    if (name in FILES or name in ("--model", "files")) and chance < 0.9:
         return random.choice(special)
     return random.choice(VALUES)
 
@@ -86,7 +86,7 @@ def _arguments(random: Random, command: Any, run: Path, special: list[str]) -> l
     made: list[str] = []
     for parameter in command.params:
         required = parameter.required or parameter.opts[0] == "--model"
-        if random.random() > (0.95 if required else 0.25):
+        if random.random() > (0.97 if required else 0.15):
             continue
         is_option = parameter.opts[0].startswith("-")
         name = parameter.opts[0] if is_option else parameter.name

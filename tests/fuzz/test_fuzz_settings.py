@@ -5,6 +5,7 @@ See `fuzzing` for the number of inputs.
 
 import copy
 import io
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
@@ -88,6 +89,13 @@ def _overrides(random: Random, keys: list[str]) -> list[str]:
     return made
 
 
+def _jobs(arguments: list[str]) -> int:
+    """Return how many jobs a sweep may have; 1 for a training."""
+    if not {"-m", "--multirun", "hydra.mode=multirun"} & set(arguments):
+        return 1
+    return math.prod(max(2, a.count(",") + 1) for a in arguments if "," in a or "(" in a)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_corpus")
 def test_random_command_lines(nmt: Callable[..., Any], keys: list[str]) -> None:
@@ -95,7 +103,8 @@ def test_random_command_lines(nmt: Callable[..., Any], keys: list[str]) -> None:
     faults = Faults("command lines of nmt train")
     for number, random in draws():
         arguments = _overrides(random, keys)
-        faults.try_call(lambda a=arguments: nmt("train", *a), f"{number}: {arguments}")
+        call = lambda a=arguments: nmt("train", *a)  # noqa: E731
+        faults.try_call(call, f"{number}: {arguments}", work=_jobs(arguments))
     assert faults.report() == ""
 
 

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -47,7 +48,7 @@ def open_plain(path: Path) -> BinaryIO:
 
 def _open_member(path: Path) -> BinaryIO:
     """Open a file in a zip archive by its path ARCHIVE/NAME."""
-    archive = next((parent for parent in path.parents if parent.is_file()), path)
+    archive = next((parent for parent in path.parents if os.path.isfile(parent)), path)
     try:
         member = path.relative_to(archive).as_posix()
         opened = zipfile.ZipFile(archive)

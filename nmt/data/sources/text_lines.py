@@ -25,6 +25,11 @@ _OTHER_FILES = {
 """How files begin that are no text, whatever their name."""
 
 
+def other_kind(first: bytes) -> str | None:
+    """Return what a file is that is no text, by its first bytes; None: it may be text."""
+    return next((what for start, what in _OTHER_FILES.items() if first.startswith(start)), None)
+
+
 def line_batches(
     path: Path, on_fault: FaultSink, encoding: Encoding = UNSET
 ) -> Iterator[list[str]]:
@@ -75,7 +80,7 @@ def _blocks(path: Path, on_fault: FaultSink, encoding: Encoding) -> Iterator[byt
     """Yield a file in UTF-8; yield nothing if its first bytes show that it is no such text."""
     blocks = read_blocks(path)
     first = next(blocks, b"")
-    other = next((what for start, what in _OTHER_FILES.items() if first.startswith(start)), None)
+    other = other_kind(first)
     if other is not None:
         on_fault(fault_messages.other_file(path, other))
         return
