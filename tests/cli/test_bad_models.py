@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import resource
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -223,3 +224,41 @@ def test_a_setting_with_a_path_that_no_file_can_have(
     others = ["data=multi30k"] if setting == "data.root" else []
     message = refused("train", *others, f"{setting}={'a' * 5000}", after_progress=True)
     assert "aaaa" in message
+
+
+def _global(name: str) -> bytes:
+    return b"c" + name.replace(" ", "\n").encode() + b"\n"
+
+
+LARGE = b"J" + (1 << 30).to_bytes(4, "little")
+HOSTILE_INDEXES = {
+    "bytearray": _global("builtins bytearray") + LARGE + b"\x85R",
+    "storage": _global("torch.storage UntypedStorage") + LARGE + b"\x85R",
+    "tensor": _global("torch FloatTensor") + LARGE + b"\x85R",
+    "meta": _global("torch._utils _rebuild_meta_tensor_no_storage") + b")R",
+    "counter": _global("collections Counter") + b"]\x85R",
+    "system": _global("os system") + b"X\x01\x00\x00\x00x\x85R",
+    "bytes": b"]("
+    + b"X\x00\x00\x10\x00"
+    + b"a" * (1 << 20)
+    + b"q\x01X\x06\x00\x00\x00latin1q\x02"
+    + _global("_codecs encode")
+    + b"q\x03"
+    + b"h\x01h\x02\x86R"
+    + b"h\x03h\x01h\x02\x86R" * 2000
+    + b"e",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_INDEXES)
+def test_the_index_of_a_checkpoint_calls_nothing_else(
+    name: str, refused: Refused, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + HOSTILE_INDEXES[name] + b".")
+        archive.writestr("archive/byteorder", b"little")
+        archive.writestr("archive/version", b"3\n")
+    began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert "not a checkpoint of nmt, or is damaged" in refused("translate", "--model", path, "one")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - began < 100 << 10  # kilobytes
