@@ -4,8 +4,10 @@ See `fuzzing` for the number of inputs.
 """
 
 import copy
+import hashlib
 import io
 import math
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from fuzzing import VALUES, Faults, draws
+from hostile_corpora import damaged
 
 from nmt import pipeline
 from nmt.checkpoint import sealed
@@ -224,4 +227,41 @@ def test_random_bytes_in_a_checkpoint(nmt: Callable[..., Any], run: Path, tmp_pa
             damaged[random.randrange(len(damaged))] = random.randrange(256)
         file.write_bytes(damaged)
         faults.try_call(lambda: nmt("translate", "--model", file, "one two"), f"{number}")
+    assert faults.report() == ""
+
+
+def _entries_changed(whole: bytes, random: Random) -> bytes:
+    """Return a checkpoint with hostile entries in its archive, and a checksum that is correct."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(file, "w") as new:
+        names = old.namelist()
+        chosen = random.sample(names, random.randint(1, 2))
+        for name in names:
+            content = old.read(name)
+            if name in chosen:
+                content = random.choice(
+                    [damaged(random, content), content * 2, content[:-1], b"", b"\xff" * 8]
+                )
+            kept = random.random() > 0.02
+            for _ in range(random.choice([1] * 50 + [2]) if kept else 0):
+                new.writestr(name.replace("data", random.choice(["data"] * 99 + ["x"])), content)
+        if random.random() < 0.1:
+            new.writestr(random.choice(["../x", "archive/code/x.py", "archive/data/999"]), b"x")
+    digest = hashlib.sha256(file.getbuffer()).hexdigest()
+    return file.getvalue() + f"\nnmt sha256 {digest}\n".encode()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_random_entries_of_a_checkpoint(nmt: Callable[..., Any], run: Path, tmp_path: Path) -> None:
+    nmt("translate", "--model", run, "one")
+    file, output = tmp_path / "model.pt", tmp_path / "average.pt"
+    whole = (run / "checkpoints" / "best.pt").read_bytes()
+    faults = Faults("entries of checkpoints")
+    for number, random in draws():
+        file.write_bytes(_entries_changed(whole, random))
+        arguments = random.choice(
+            [["translate", "--model", file, "one two"], ["average", "--output", output, file, run]]
+        )
+        faults.try_call(lambda a=arguments: nmt(*a), f"{number}: {arguments[0]}")
     assert faults.report() == ""
