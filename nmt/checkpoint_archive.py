@@ -70,9 +70,10 @@ def _check_operations(content: bytes) -> None:
         if count > _MOST_OPERATIONS:
             raise ArchiveError("its index has too many values")
         if operation.name.endswith("PUT"):
-            known = known | {argument} if is_encode else known - {argument}
+            slot = {int(argument or 0)}
+            known = known | slot if is_encode else known - slot
             continue
-        if operation.name == "GLOBAL" and not _FUNCTIONS.fullmatch(argument):
+        if operation.name == "GLOBAL" and not _FUNCTIONS.fullmatch(str(argument)):
             raise ArchiveError(f"its index refers to {argument}")
         is_encode = argument == _ENCODE if operation.name == "GLOBAL" else False
         is_encode = is_encode or (operation.name.endswith("GET") and argument in known)
