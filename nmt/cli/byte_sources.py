@@ -166,12 +166,17 @@ def _refuse_other_files(path: Path) -> None:
     """Refuse a file that is no text, such as a workbook or a zip archive.
 
     Raises:
-        UserError: Its first bytes show it.
+        UserError: Its first bytes show it, or cannot be read.
     """
-    if path.is_file():
+    if not path.is_file():
+        return
+    try:
         with path.open("rb") as file:
-            if (kind := other_kind(file.read(16))) is not None:
-                raise UserError(f"cannot read {path}: it is {kind}, not text; save it as text")
+            first = file.read(16)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    if (kind := other_kind(first)) is not None:
+        raise UserError(f"cannot read {path}: it is {kind}, not text; save it as text")
 
 
 def _standard_input() -> ByteSource:

@@ -251,6 +251,8 @@ def test_wrong_files_are_refused(refused: Refused, heads_model: Path, tmp_path: 
     assert "there is no file" in refused(*call, "--input", tmp_path / "nowhere")
     assert "must be from 1" in refused(*call, "--max-length", 0, "one")
     assert "/dev/zero: it is a device" in refused(*call, "--input", "/dev/zero")
+    if os.path.exists("/proc/self/mem"):  # its first byte cannot be read
+        assert "cannot read /proc/self/mem" in refused(*call, "--input", "/proc/self/mem")
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a.en", "one\n")
     message = refused(*call, "--input", tmp_path / "a.zip", "--errors", "replace")
