@@ -37,7 +37,7 @@ from nmt.run.final_test import FinalTest
 from nmt.run.folder import RunFolder
 from nmt.run.memory_estimate import check_memory
 from nmt.run.metric_files import after_curves, open_metric_log
-from nmt.run.model_setup import set_up_model
+from nmt.run.model_setup import check_models, check_text_of_models, set_up_model
 from nmt.run.preparation import prepare_corpus
 from nmt.run.run_checkpoints import RunCheckpoints, explained_state
 from nmt.run.run_summary import count_parameters, dtype_name, final_scores, model_name, run_summary
@@ -216,12 +216,14 @@ def prepare(
     if not training.dry_run:
         console(f"run folder {folder.path}")
     check_memory(config, device)
+    check_models(config)
     for doubt in (*folder.doubts(config), *doubtful_settings(config)):
         console(f"warning: {doubt}")
     shapes = pick_batch_shapes(config, device)
     processes.first_here(
         lambda: corpora.append(prepare_corpus(config, console, interrupted, shapes))
     )
+    check_text_of_models(config, corpora[-1].tokenizers)
     return PreparedRun(config, folder, console, device, precision, corpora[-1])
 
 
@@ -365,8 +367,8 @@ def _validation(
 
 def _bad_batches(prepared: PreparedRun) -> BadBatches:
     tokenizers = prepared.corpus.tokenizers
-    folder = prepared.folder.path / "bad_batches"
-    return BadBatches(folder, tokenizers.source.decode, tokenizers.target.decode)
+    folder, source, target = prepared.folder.path, tokenizers.source, tokenizers.target
+    return BadBatches(folder / "bad_batches", source.decode, target.decode)
 
 
 def _with_precision_of(earlier: str, prepared: PreparedRun) -> PreparedRun:
