@@ -47,7 +47,13 @@ from nmt.training.bad_batches import BadBatches
 from nmt.training.batch_shapes import pick_batch_shapes
 from nmt.training.objective import AuxiliaryTargets
 from nmt.training.rehearsal import find_batch_tokens
-from nmt.training.services import Interrupted, TrainerServices, UpdateProfiler
+from nmt.training.services import (
+    Interrupted,
+    TrainerServices,
+    UpdateProfiler,
+    keep_nothing,
+    save_nothing,
+)
 from nmt.training.stopping import StopReason
 from nmt.training.trainer import Trainer
 
@@ -268,12 +274,12 @@ def start(
     first = processes.is_first()
     services = TrainerServices(
         validate=_validation(prepared, built.model)[1],
-        save=after_curves(checkpoints.save, log) if first else _save_nothing,
+        save=after_curves(checkpoints.save, log) if first else save_nothing,
         metric_log=log,
         progress_line=console.line,
         report=console,
         interrupted=interrupted,
-        keep_bad_update=_bad_batches(prepared) if first else _keep_nothing,
+        keep_bad_update=_bad_batches(prepared) if first else keep_nothing,
         reload_checkpoint=checkpoints.reload,
     )
     trainer = _trainer(prepared, built, services)
@@ -333,7 +339,7 @@ def _detached_trainer(
     """Return a trainer of a new model that neither validates nor saves."""
     services = TrainerServices(
         validate=_refuse_to_validate,
-        save=_save_nothing,
+        save=save_nothing,
         metric_log=MetricLogs([]),
         progress_line=prepared.console.line,
         report=prepared.console,
@@ -392,11 +398,3 @@ def _set_batch_tokens(prepared: PreparedRun, trainer: Trainer) -> None:
 
 def _refuse_to_validate() -> ValidationReport:
     raise AssertionError("a trainer without a run does not validate")
-
-
-def _keep_nothing(_: object) -> None:
-    """Keep no bad batches: only the first process writes files."""
-
-
-def _save_nothing(*_: Any, **__: Any) -> None:
-    """Save nothing: only the first process of a run writes checkpoints."""

@@ -13,7 +13,6 @@ from nmt.run.same_text import differing_tokenizer
 from nmt.text.tokenizer import TokenizerPair
 from nmt.training.distillation import Teacher
 
-
 _KEY = "training.distillation.teacher"
 
 

@@ -20,6 +20,7 @@ from nmt.training.objective import AuxiliaryTargets
 
 _ANY_SIZE = 8  # of a vocabulary
 
+
 def check_models(config: Config) -> None:
     """Check the models that a run builds on, before the corpus is prepared.
 
