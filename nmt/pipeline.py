@@ -258,7 +258,7 @@ def start(
         interrupted: Called after each update; returns whether to save and stop.
     """
     config, corpus, console = prepared.config, prepared.corpus, prepared.console
-    checkpoints = RunCheckpoints(prepared.folder, config, corpus.tokenizers, console)
+    checkpoints = RunCheckpoints(prepared.folder, config, corpus.tokenizers, console, built.model)
     stack.enter_context(checkpoints)
     resumed = checkpoints.newest()
     update = None if resumed is None else resumed.update
@@ -284,7 +284,6 @@ def start(
     )
     trainer = _trainer(prepared, built, services)
     if resumed is not None and resumed.training is not None:
-        resumed.check_weights()
         with explained_state(resumed.file):
             trainer.resume(resumed.weights, resumed.training)
     trainer.progress.text = text_fingerprint(corpus)

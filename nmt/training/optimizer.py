@@ -1,5 +1,8 @@
 """The optimizer: its construction from the settings, and a step that the device can suppress."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
@@ -37,6 +40,32 @@ def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Op
                 groups, lr=learning_rate, rho=rho, eps=epsilon, foreach=True
             )
     raise AssertionError(f"no optimizer for {config}")
+
+
+def state_names(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
+    """Return the names of the values that an optimizer keeps for each parameter."""
+    if isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW):
+        return "step", "exp_avg", "exp_avg_sq"
+    if isinstance(optimizer, torch.optim.Adadelta):
+        return "step", "square_avg", "acc_delta"
+    return ("momentum_buffer",)
+
+
+def with_own_settings(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a saved state with the settings of this optimizer, which are those of the run.
+
+    Args:
+        optimizer: Of the same parameters.
+        saved: Of `torch.optim.Optimizer.state_dict`, checked by `nmt.training.saved_state`.
+    """
+    state = {
+        number: {
+            name: value.contiguous() if isinstance(value, Tensor) else value
+            for name, value in values.items()
+        }
+        for number, values in saved["state"].items()
+    }
+    return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
 
 
 def supports_found_inf(optimizer: torch.optim.Optimizer) -> bool:

@@ -33,6 +33,7 @@ from nmt.training.optimizer import (
     clip_divisor,
     step_unless,
     supports_found_inf,
+    with_own_settings,
 )
 from nmt.training.parallel import build_strategy, seed_update, sum_on_device
 from nmt.training.schedule import learning_rate_factor
@@ -276,6 +277,7 @@ class Updater:
     def restore(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Load what an optimizer step changes: weights, optimizer state and moving average."""
         self.strategy.load_weights(self.model, weights)
-        self.strategy.load_optimizer(self.optimizer, state["optimizer"])
+        saved = with_own_settings(self.optimizer, state["optimizer"])
+        self.strategy.load_optimizer(self.optimizer, saved)
         if self.average is not None and state["average"] is not None:
             self.average.load(self.strategy.shard(state["average"], self.average.average))
