@@ -58,10 +58,12 @@ def with_own_settings(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]
         optimizer: Of the same parameters.
         saved: Of `torch.optim.Optimizer.state_dict`, checked by `nmt.training.saved_state`.
     """
+    names = state_names(optimizer)
     state = {
         number: {
             name: value.contiguous() if isinstance(value, Tensor) else value
             for name, value in values.items()
+            if name in names
         }
         for number, values in saved["state"].items()
     }

@@ -187,7 +187,9 @@ def _check_optimizer(saved: Mapping[str, Any], own: torch.optim.Optimizer) -> No
 
 
 def _as_list(value: Any) -> Any:
-    return list(value) if isinstance(value, list | tuple) else value
+    """Return a sequence of whole numbers as a list, and anything else as None."""
+    whole = isinstance(value, list | tuple) and all(type(number) is int for number in value)
+    return list(value) if whole else None
 
 
 def _check_entry(entry: str, name: str, value: Any, parameter: Tensor) -> None:
