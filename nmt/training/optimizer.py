@@ -98,6 +98,16 @@ def clip_divisor(norm: Tensor, max_norm: float | None) -> Tensor | None:
     return ((norm.float() + 1e-6) / max_norm).clamp_min(1)
 
 
+def make_step(optimizer: torch.optim.Optimizer) -> None:
+    """Make an optimizer step.
+
+    Torch's fused SGD refuses parameters of which some have momentum and others none yet, as with
+    layers that were dropped in the first update.
+    """
+    _init_momentum(optimizer)
+    optimizer.step()
+
+
 def step_unless(
     optimizer: torch.optim.Optimizer, skip: Tensor, divisor: Tensor | None = None
 ) -> None:

@@ -31,6 +31,7 @@ from nmt.training.optimizer import (
     build_optimizer,
     can_clip,
     clip_divisor,
+    make_step,
     step_unless,
     supports_found_inf,
     with_own_settings,
@@ -150,7 +151,7 @@ class Updater:
                 if self.average is not None:
                     self.average.update_if(finite, progress.update)
             elif finite.item():
-                self.optimizer.step()
+                make_step(self.optimizer)
                 if self.average is not None:
                     self.average.update(progress.update)
         extra = dict(self._extra)
@@ -180,7 +181,7 @@ class Updater:
             if step:
                 self.strategy.finish()
                 self.precision.clip(self._config.training.clip_norm)
-                self.optimizer.step()
+                make_step(self.optimizer)
         finally:
             self.optimizer.zero_grad(set_to_none=True)
             self._extra.clear()
