@@ -28,6 +28,7 @@ from nmt.config.model import (
 )
 from nmt.config.schema import Config
 from nmt.export.extras import required
+from nmt.export.parity import Ids, Scorer
 from nmt.export.unsupported import refuse, transformer_stacks
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.rotary import ROTARY_BASE
@@ -43,6 +44,8 @@ from nmt.model.transformer import (
     TransformerEncoderLayer,
 )
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
+
+EXTRA = "ctranslate2"
 
 LONGEST = 4096
 """Positions in the file. CTranslate2 refuses longer sentences."""
@@ -67,7 +70,6 @@ def save_ctranslate2(checkpoint: Checkpoint, folder: Path, quantization: Quantiz
             installed.
     """
     check_form(checkpoint.config)
-    required("ctranslate2", "ctranslate2")
     specification = _specification(checkpoint)
     for side, tokenizer in _sides(checkpoint.tokenizers):
         register = getattr(specification, f"register_{side}_vocabulary")
@@ -108,8 +110,7 @@ def _missing_forms(
 
 
 def _specification(checkpoint: Checkpoint) -> Any:
-    from ctranslate2.specs import transformer_spec
-
+    transformer_spec = required("ctranslate2.specs.transformer_spec", EXTRA)
     model = checkpoint.trained_model()
     settings = checkpoint.config.model
     encoder, decoder = model.encoder, model.decoder
@@ -129,17 +130,16 @@ def _specification(checkpoint: Checkpoint) -> Any:
     _set_embeddings(reader.embeddings[0], encoder.positioned)
     _set_embeddings(writer.embeddings, decoder.positioned)
     writer.projection.weight = _array(model.output.weight)
-    for part, layer in zip(reader.layer, encoder.layers, strict=True):
-        _set_encoder_layer(part, layer)
-    for part, layer in zip(writer.layer, decoder.layers, strict=True):
-        _set_decoder_layer(part, layer)
+    for part, reads in zip(reader.layer, encoder.layers, strict=True):
+        _set_encoder_layer(part, reads)
+    for part, writes in zip(writer.layer, decoder.layers, strict=True):
+        _set_decoder_layer(part, writes)
     return transformer_spec.TransformerSpec(reader, writer)
 
 
 def _options(stack: TransformerStackConfig) -> dict[str, Any]:
     """Return the arguments that the specifications of both stacks share."""
-    from ctranslate2.specs import common_spec
-
+    common_spec = required("ctranslate2.specs.common_spec", EXTRA)
     activations = {
         Activation.RELU: common_spec.Activation.RELU,
         Activation.GELU: common_spec.Activation.GELU,
@@ -210,10 +210,11 @@ def _set_norm(part: Any, norm: nn.Module) -> None:
 
 def _set_linear(part: Any, *layers: nn.Linear) -> None:
     """Set one linear layer, or several of the same input as one."""
-    part.weight = _array(torch.cat([layer.weight for layer in layers]))
-    biases = [layer.bias for layer in layers if layer.bias is not None]
-    if biases:
-        part.bias = _array(torch.cat(biases))
+    part.weight = _array(torch.cat([layer.get_parameter("weight") for layer in layers]))
+    biases: list[Tensor | None] = [layer.bias for layer in layers]
+    present = [bias for bias in biases if bias is not None]
+    if present:
+        part.bias = _array(torch.cat(present))
 
 
 def _set_attention(part: Any, attention: MultiHeadAttention, residual: Residual) -> None:
@@ -254,3 +255,17 @@ def _set_decoder_layer(part: Any, layer: TransformerDecoderLayer) -> None:
     _set_attention(part.self_attention, layer.self_attention, attention)
     _set_attention(part.attention, layer.cross_attention, cross)
     _set_feed_forward(part.ffn, layer.feed_forward, feed)
+
+
+def scorer(folder: Path, tokenizers: TokenizerPair) -> Scorer:
+    """Return a function that scores translations with the model of a folder, on the CPU."""
+    engine = required("ctranslate2", EXTRA).Translator(str(folder), device="cpu")
+
+    def score(sources: Ids, targets: Ids) -> list[list[float]]:
+        scored = engine.score_batch(
+            [tokenizers.source.pieces(ids) for ids in sources],
+            [tokenizers.target.pieces(ids) for ids in targets],
+        )
+        return [list(one.log_probs) for one in scored]
+
+    return score

@@ -19,6 +19,5 @@ def required(library: str, extra: str) -> Any:
     try:
         return import_module(library)
     except ImportError as error:
-        raise UserError(
-            f"{library} is not installed: pip install 'nmt[{extra}]' (or pip install {library})"
-        ) from error
+        name = library.partition(".")[0]
+        raise UserError(f"{name} is not installed: pip install 'nmt[{extra}]'") from error

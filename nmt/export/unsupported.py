@@ -33,15 +33,9 @@ def transformer_stacks(
         UserError: The encoder or the decoder is no Transformer.
     """
     encoder, decoder = config.model.encoder, config.model.decoder
-    sides = {"encoder": encoder, "decoder": decoder}
-    refuse(
-        target,
-        (
-            f"model.{side}.name={stack.name}"
-            for side, stack in sides.items()
-            if stack.name != "transformer"
-        ),
-    )
+    names = {"encoder": encoder.name, "decoder": decoder.name}
+    wrong = (f"model.{side}.name={name}" for side, name in names.items() if name != "transformer")
+    refuse(target, wrong)
     assert isinstance(encoder, TransformerEncoderConfig)
     assert isinstance(decoder, TransformerDecoderConfig)
     return encoder, decoder

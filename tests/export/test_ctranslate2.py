@@ -125,7 +125,5 @@ def test_alibi_slopes_of_other_numbers_of_heads_are_refused(
 ) -> None:
     model = tiny_config("transformer", "transformer", size=12)
     model.decoder = replace(model.decoder, positions="alibi", num_heads=6)
-    with pytest.raises(
-        UserError, match="positions=alibi with num_heads=6 .a power"
-    ):
+    with pytest.raises(UserError, match="positions=alibi with num_heads=6 .a power"):
         check_form(run_config(model))
