@@ -21,6 +21,7 @@ class Layout(StrEnum):
     CTRANSLATE2 = "ctranslate2"
     SAFETENSORS = "safetensors"
     HUGGING_FACE = "huggingface"
+    ONNX = "onnx"
 
 
 class Weights(StrEnum):
@@ -61,7 +62,7 @@ def export(
     weights: WeightType = Weights.FLOAT32,
     sentences: SentenceFile = None,
 ) -> None:
-    """Write a model as a folder for CTranslate2, safetensors or Hugging Face's transformers.
+    """Write a model as a folder for CTranslate2, Hugging Face's transformers, ONNX or safetensors.
 
     The folder has the SentencePiece models and a page about the model, README.md. An option of the
     model that the other program has no form for is refused by its name.

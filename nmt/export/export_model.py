@@ -11,7 +11,13 @@ import torch
 from nmt.checkpoint import Checkpoint
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.export import ctranslate2_model, hugging_face, safetensors_folder
+from nmt.export import (
+    ctranslate2_model,
+    hugging_face,
+    onnx_graphs,
+    safetensors_folder,
+    usage,
+)
 from nmt.export.ctranslate2_model import Quantization
 from nmt.export.exported_folder import (
     DESCRIPTION,
@@ -32,6 +38,7 @@ class ExportFormat(StrEnum):
     CTRANSLATE2 = "ctranslate2"
     SAFETENSORS = "safetensors"
     HUGGING_FACE = "huggingface"
+    ONNX = "onnx"
 
 
 @dataclass(frozen=True)
@@ -70,20 +77,21 @@ class Export:
             return None if scorer is None else self._compared(scorer)
 
     def _write_model(self, folder: Path) -> Scorer | None:
+        """Write the files of the layout; return how they score, None: they are the weights."""
         if self.format is ExportFormat.SAFETENSORS:
             dtype = getattr(torch, self._plain_dtype())
             safetensors_folder.save_safetensors(self.checkpoint, folder, dtype)
             return None
-        if self.format is ExportFormat.HUGGING_FACE:
-            if self.quantization is not Quantization.FLOAT32:
-                raise UserError(
-                    "--to huggingface writes float32: leave out --weights; the program that loads "
-                    "the folder chooses its precision"
-                )
-            model = hugging_face.save_hugging_face(self.checkpoint, folder)
-            return lambda *pieces: hugging_face.piece_log_probs(model, *pieces)
-        ctranslate2_model.save_ctranslate2(self.checkpoint, folder, self.quantization)
-        return ctranslate2_model.scorer(folder, self.checkpoint.tokenizers)
+        if self.format is ExportFormat.CTRANSLATE2:
+            ctranslate2_model.save_ctranslate2(self.checkpoint, folder, self.quantization)
+            return ctranslate2_model.scorer(folder, self.checkpoint.tokenizers)
+        if self.quantization is not Quantization.FLOAT32:
+            raise UserError(f"--to {self.format} writes float32: leave out --weights")
+        if self.format is ExportFormat.ONNX:
+            onnx_graphs.save_onnx(self.checkpoint, folder)
+            return onnx_graphs.scorer(folder)
+        model = hugging_face.save_hugging_face(self.checkpoint, folder)
+        return lambda *pieces: hugging_face.piece_log_probs(model, *pieces)
 
     def _plain_dtype(self) -> str:
         """Return the type of the weights where the layout has no int8 matrices."""
@@ -106,37 +114,12 @@ class Export:
 
     def _write_card(self, folder: Path) -> None:
         parameters = sum(w.numel() for w in self.checkpoint.trained_model().parameters())
-        usage = _USAGE[self.format]
-        card = model_card(self.checkpoint.config, self.summary, parameters, usage, DESCRIPTION)
+        code = _usage(self.format)
+        card = model_card(self.checkpoint.config, self.summary, parameters, code, DESCRIPTION)
         (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-_USAGE = {
-    ExportFormat.CTRANSLATE2: (
-        "import ctranslate2, sentencepiece\n"
-        'source, target = (sentencepiece.SentencePieceProcessor(f"{side}.spm")\n'
-        '                  for side in ("source", "target"))\n'
-        'translator = ctranslate2.Translator(".")\n'
-        'pieces = source.encode("A sentence.", out_type=str)\n'
-        "print(target.decode(translator.translate_batch([pieces])[0].hypotheses[0]))"
-    ),
-    ExportFormat.SAFETENSORS: (
-        "import json\n"
-        "from nmt.config.plain import from_mapping\n"
-        "from nmt.config.schema import Config\n"
-        "from nmt.model.build import build_model\n"
-        "from safetensors.torch import load_file\n"
-        'content = json.load(open("nmt.json", encoding="utf-8"))\n'
-        'config = from_mapping(Config, content["config"])\n'
-        'model = build_model(config.model, content["source_pieces"], content["target_pieces"])\n'
-        "# Tied matrices are in the file once, under their first name.\n"
-        'model.load_state_dict(load_file("model.safetensors"), strict=False)'
-    ),
-    ExportFormat.HUGGING_FACE: (
-        "from transformers import AutoModelForSeq2SeqLM, AutoTokenizer\n"
-        'model = AutoModelForSeq2SeqLM.from_pretrained(".")\n'
-        'tokenizer = AutoTokenizer.from_pretrained(".")\n'
-        'pieces = tokenizer("A sentence.", return_tensors="pt")\n'
-        "print(tokenizer.decode(model.generate(**pieces)[0], skip_special_tokens=True))"
-    ),
-}
+def _usage(layout: ExportFormat) -> str:
+    """Return Python code that uses a folder of this layout, in which it is run."""
+    code = Path(usage.__path__[0], f"{layout}.txt").read_text(encoding="utf-8")
+    return code.strip()

@@ -82,7 +82,8 @@ def test_the_exported_files_can_be_read_by_others(
 
 
 @pytest.mark.parametrize(
-    ("to", "library"), [("ctranslate2", "ctranslate2"), ("huggingface", "transformers")]
+    ("to", "library"),
+    [("ctranslate2", "ctranslate2"), ("huggingface", "transformers"), ("onnx", "onnxscript")],
 )
 def test_the_code_of_the_page_translates(
     to: str,
