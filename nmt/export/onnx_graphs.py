@@ -21,7 +21,6 @@ from nmt.config.schema import Config
 from nmt.export.extras import required
 from nmt.export.parity import Ids, Scorer
 from nmt.export.unsupported import transformer_stacks
-from nmt.kernels import dispatch
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.positions import sinusoidal_positions
 from nmt.model.seq2seq import TranslationModel
@@ -124,8 +123,7 @@ def save_onnx(checkpoint: Checkpoint, folder: Path) -> None:
     """
     check_form(checkpoint.config)
     required("onnxscript", EXTRA)
-    with dispatch.plain_kernels():
-        _write_graphs(_model(checkpoint), folder)
+    _write_graphs(_model(checkpoint), folder)
 
 
 def _write_graphs(model: TranslationModel, folder: Path) -> None:

@@ -77,17 +77,6 @@ def set_kernels(choice: str) -> None:
         _Selection.kernels = _chosen(ENVIRONMENT_VARIABLE, os.environ[ENVIRONMENT_VARIABLE])
 
 
-@contextmanager
-def plain_kernels() -> Iterator[None]:
-    """Use the plain paths alone in the block, for programs that only have standard operations."""
-    before = _Selection.kernels
-    _Selection.kernels = Kernels.PLAIN
-    try:
-        yield
-    finally:
-        _Selection.kernels = before
-
-
 def _chosen(origin: str, choice: str) -> Kernels:
     try:
         return Kernels(choice)
