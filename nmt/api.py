@@ -343,8 +343,8 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
     if flags := [override for override in overrides if override.startswith("-")]:
         raise UserError(f"train takes settings, but {flags[0]} is an option of the command")
     config = compose_config(list(overrides), {})
-    with collect_stop_signals() as received:
-        return pipeline.train(config, to_yaml(config), lambda: bool(received))
+    with collect_stop_signals() as requests:
+        return pipeline.train(config, to_yaml(config), requests, requests.saved)
 
 
 def _listed(text: str | Sentences) -> list[str]:

@@ -8,7 +8,7 @@ checkpoints, new or resumed) → training → `finish` (final test and summary).
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -137,13 +137,19 @@ class Workbench:
     validate: Callable[[], ValidationReport]
 
 
-def train(config: Config, config_yaml: str, interrupted: Interrupted) -> Outcome:
+def train(
+    config: Config,
+    config_yaml: str,
+    interrupted: Interrupted,
+    saved: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Outcome:
     """Run a configuration to its end, from where an earlier call left it.
 
     Args:
         config: What to run.
         config_yaml: The same as YAML; it is stored in the run folder.
         interrupted: Called after each update; returns whether to save and stop.
+        saved: Returns a context that is open while the trainer runs: an interruption then saves.
 
     Raises:
         UserError: The configuration, the corpus or the run folder is at fault.
@@ -170,7 +176,8 @@ def train(config: Config, config_yaml: str, interrupted: Interrupted) -> Outcome
             stack.enter_context(folder.locked())
             console.keep(stack.enter_context(open_run_log(folder.log)).logger)
         processes.barrier()
-        return Outcome(folder, _execute(prepared, stack, interrupted), already_finished=False)
+        scores = _execute(prepared, stack, interrupted, saved)
+        return Outcome(folder, scores, already_finished=False)
 
 
 def workbench(
@@ -263,17 +270,17 @@ def start(
         prepared = _with_precision_of(resumed.training["progress"].get("precision", ""), prepared)
     log = open_metric_log(prepared.folder, config, update, console)
     stack.callback(log.close)
-    first = processes.is_first()
     services = TrainerServices(
         validate=_validation(prepared, built.model)[1],
-        save=after_curves(checkpoints.save, log) if first else _save_nothing,
         metric_log=log,
         progress_line=console.line,
         report=console,
         interrupted=interrupted,
-        keep_bad_update=_bad_batches(prepared) if first else _keep_nothing,
         reload_checkpoint=checkpoints.reload,
     )
+    if processes.is_first():  # the others write no files
+        save, keep = after_curves(checkpoints.save, log), _bad_batches(prepared)
+        services = replace(services, save=save, keep_bad_update=keep)
     trainer = _trainer(prepared, built, services)
     if resumed is not None and resumed.training is not None:
         resumed.check_weights()
@@ -285,12 +292,16 @@ def start(
 
 
 def _execute(
-    prepared: PreparedRun, stack: ExitStack, interrupted: Interrupted
+    prepared: PreparedRun,
+    stack: ExitStack,
+    interrupted: Interrupted,
+    saved: Callable[[], AbstractContextManager[None]],
 ) -> Mapping[str, Any] | None:
     """Train and test; return the summary, or None if the run was interrupted."""
     started = start(prepared, build(prepared), stack, interrupted)
-    reason = started.trainer.train()
-    started.checkpoints.wait()
+    with saved():
+        reason = started.trainer.train()
+        started.checkpoints.wait()
     processes.barrier()  # no process may exit, or read a file, before all files are written
     progress, console = started.trainer.progress, prepared.console
     if reason is StopReason.INTERRUPTED:
@@ -330,8 +341,6 @@ def _detached_trainer(
 ) -> Trainer:
     """Return a trainer of a new model that neither validates nor saves."""
     services = TrainerServices(
-        validate=_refuse_to_validate,
-        save=_save_nothing,
         metric_log=MetricLogs([]),
         progress_line=prepared.console.line,
         report=prepared.console,
@@ -386,15 +395,3 @@ def _set_batch_tokens(prepared: PreparedRun, trainer: Trainer) -> None:
     )
     trainer.set_batch_tokens(found)
     prepared.console(f"training.batch_tokens=auto: {found:,} target tokens per update")
-
-
-def _refuse_to_validate() -> ValidationReport:
-    raise AssertionError("a trainer without a run does not validate")
-
-
-def _keep_nothing(_: object) -> None:
-    """Keep no bad batches: only the first process writes files."""
-
-
-def _save_nothing(*_: Any, **__: Any) -> None:
-    """Save nothing: only the first process of a run writes checkpoints."""
