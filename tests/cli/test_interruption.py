@@ -95,10 +95,10 @@ def test_outside_training_ctrl_c_raises_and_inside_it_first_asks() -> None:
 def test_ctrl_c_while_a_command_exits_prints_nothing() -> None:
     code = (
         "import atexit, os, signal, sys\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
         "sys.argv, sys.modules['torch'] = ['nmt', '--version'], None  # as after loading\n"
         "from nmt.__main__ import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "main()\n"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
