@@ -57,11 +57,12 @@ def read_as(path: Path, codec: str) -> DataFault:
     return DataFault("read_as", str(path), None, message, FaultKind.NOTE)
 
 
-def read_with_quotes(path: Path) -> DataFault:
+def read_with_quotes(path: Path, key: str | None) -> DataFault:
     """Return the note that quotation marks around the cells of a table are not part of the text."""
     message = (
         f"the cells of {path} are quoted as spreadsheet programs write them; they are read without "
-        "these quotation marks, as by data.train.format=csv"
+        f"these quotation marks; if they are part of the text, set {key or 'data.train'}.quotes="
+        "literal"
     )
     return DataFault("read_with_quotes", str(path), None, message, FaultKind.NOTE)
 
