@@ -259,6 +259,8 @@ def start(
     config, corpus, console = prepared.config, prepared.corpus, prepared.console
     checkpoints = RunCheckpoints(prepared.folder, config, corpus.tokenizers, console)
     stack.enter_context(checkpoints)
+    if prepared.folder.last.exists():
+        console.show("loading", prepared.folder.last)
     resumed = checkpoints.newest()
     update = None if resumed is None else resumed.update
     processes.check_same(update, f"checkpoints in {prepared.folder.path}")

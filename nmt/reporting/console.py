@@ -46,6 +46,15 @@ class Console:
             counted = StageStatus(stage, done, total, now - self._began)
             self.line.update(counted if done or total else TextStatus(stage))
 
+    def show(self, verb: str, name: object = "") -> None:
+        """Show at once what a run does, e.g. "loading" and the path of a model, on a terminal only.
+
+        The next message or progress replaces it.
+        """
+        if self.line.live:
+            self.line.clear()
+            self.line.update(TextStatus(verb, str(name)))
+
     def stage(self, name: str, total: int, unit: str = "sentences") -> Advance:
         """Begin a stage of a run, e.g. "validating"; return the function that shows its progress.
 

@@ -28,6 +28,7 @@ from nmt.sweeps.composition_errors import explain, is_defect, setting_paths
 from nmt.sweeps.job_status import JobStatus
 from nmt.sweeps.overrides import typed_config
 from nmt.sweeps.registration import register_with_hydra
+from nmt.sweeps.repeated_overrides import warn_of_repeated
 from nmt.sweeps.sweep_overrides import is_sweep, refuse_single_run
 from nmt.sweeps.sweep_record import SweepRecord
 from nmt.sweeps.train_arguments import overrides_first
@@ -122,8 +123,10 @@ class _Jobs:
 
     def run(self, composed: DictConfig) -> float | None:
         """Train, record the result and return the score that a search maximizes."""
-        self.started, self._began = True, False
+        first, self.started, self._began = not self.started, True, False
         start_line.end()
+        if first:
+            warn_of_repeated(self._arguments)
         self.record.start_job()
         try:
             with exit_together():  # inside the job, before Hydra handles its failure
