@@ -119,14 +119,12 @@ class _Jobs:
         self.record = SweepRecord()
         self.started = False
         self.failed = False
-        self._began = False
+        self._began = self._warned = False
 
     def run(self, composed: DictConfig) -> float | None:
         """Train, record the result and return the score that a search maximizes."""
-        first, self.started, self._began = not self.started, True, False
+        self.started, self._began = True, False
         start_line.end()
-        if first:
-            warn_of_repeated(self._arguments)
         self.record.start_job()
         try:
             with exit_together():  # inside the job, before Hydra handles its failure
@@ -149,6 +147,9 @@ class _Jobs:
     def _begin(self, config: Config, config_yaml: str) -> "Outcome":
         """Train a configuration that has been checked."""
         self._began = True
+        if not self._warned:
+            self._warned = True
+            warn_of_repeated(self._arguments)
         return self._train(config, config_yaml)
 
 
