@@ -136,7 +136,7 @@ def wrong_width(
     message = (
         f"{path}, row {row:,} has {_counted(columns)}, but the other rows have {expected}: "
         f"look for a {'missing' if columns < expected else 'superfluous'} {separator}"
-        f"{', or read quoted cells by data.train.format=csv' if quoted else ''}"
+        f"{', or read quoted cells by data.train.quotes=cells' if quoted else ''}"
     )
     rule = "too_few_columns" if columns < expected else "too_many_columns"
     return DataFault(rule, str(path), row, message, FaultKind.ROW)
@@ -165,8 +165,8 @@ def bad_quotes(
         reason = f"it does not end by line {last:,}, so the rows after it cannot be read"
     message = (
         f"{path}, row {row:,} is not a CSV record: {reason}; look for a quote that is not closed, "
-        "or not doubled inside a field; a table without quoted cells is read by "
-        "data.train.format=tsv, whatever its separator"
+        "or not doubled inside a field; if the quotation marks of the table are text: "
+        "data.train.quotes=literal"
     )
     kind = FaultKind.ROW if only_row else FaultKind.FILE
     return DataFault("bad_quotes", str(path), row, message, kind)
