@@ -180,9 +180,8 @@ class Model:
             beam_size: Hypotheses per sentence; None is the run's setting, at least ``n_best``.
             attention: Whether each candidate has its attention.
             sampling: Draws ``n_best`` samples instead of searching.
-            long_lines: What happens to a sentence of more than ``max_length`` pieces: ``split``
-                cuts it at sentence ends and joins the translations of its parts, without attention;
-                ``refuse``; or ``whole``, which often loses text.
+            long_lines: A sentence of more than ``max_length`` pieces: ``split`` cuts it and joins
+                the translations, without attention; ``refuse``; ``whole`` often loses text.
             max_length: None: the longest sentence that training included.
 
         Raises:
@@ -190,7 +189,7 @@ class Model:
                 surrogate, or it is too long.
         """
         if isinstance(sentences, str):
-            raise UserError("search takes a list of sentences: put the sentence into a list")
+            raise UserError("search takes a list: put the sentence into a list")
         if n_best < 1:
             raise UserError(f"n_best is {n_best}; it must be at least 1")
         check_texts(sentences)
@@ -209,12 +208,9 @@ class Model:
                 sampling=sampling,
                 numbers=part_numbers(parts, range(len(parts))),
             )
-        records = iter([self._record(result, n_best, extractor) for result in found])
-        space = part_separator(self.config.data.target_language)
-        return [
-            _joined(sentence, list(islice(records, len(line))), space)
-            for sentence, line in zip(sentences, parts, strict=True)
-        ]
+        records = (self._record(result, n_best, extractor) for result in found)
+        of_lines = (list(islice(records, len(line))) for line in parts)
+        return list(map(self._joined, sentences, of_lines))
 
     @overload
     def score(self, source: str, target: str) -> ScoredTranslation: ...
@@ -262,6 +258,21 @@ class Model:
         with self._lock:
             (attention,) = aligner.attention_maps([(source, target)])
         return _attention(attention, extractor)
+
+    def _joined(self, sentence: str, parts: Sequence[Translation]) -> Translation:
+        """Return the translation of a sentence from those of its parts."""
+        if len(parts) == 1:
+            return parts[0]
+        space = part_separator(self.config.data.target_language)
+        candidates = [
+            Candidate(
+                space.join(one.text for one in chosen if one.text),
+                sum(one.log_prob for one in chosen),
+                sum(one.score for one in chosen),
+            )
+            for chosen in same_ranks([part.candidates for part in parts if part.candidates])
+        ]
+        return Translation(sentence, candidates)
 
     def _cutter(self, long_lines: str, max_length: int | None) -> SentenceCutter:
         limit = trained_pieces(self.config) if max_length is None else max_length
@@ -374,21 +385,6 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
         warn_of_repeated(overrides)
         with collect_stop_signals() as requests:
             return pipeline.train(config, to_yaml(config), requests, requests.saved)
-
-
-def _joined(sentence: str, parts: Sequence[Translation], space: str) -> Translation:
-    """Return the translation of a sentence from those of its parts."""
-    if len(parts) == 1:
-        return replace(parts[0], source=sentence)
-    candidates = [
-        Candidate(
-            space.join(one.text for one in chosen if one.text),
-            sum(one.log_prob for one in chosen),
-            sum(one.score for one in chosen),
-        )
-        for chosen in same_ranks([part.candidates for part in parts if part.candidates])
-    ]
-    return Translation(sentence, candidates)
 
 
 def _listed(text: str | Sentences) -> list[str]:

@@ -72,7 +72,9 @@ class Finding:
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the finding as plain values."""
-        places = [{"file": p.file, "line": p.line, "text": p.text} for p in self.locations]
+        places = [
+            {"file": p.file, "unit": p.unit, "line": p.line, "text": p.text} for p in self.locations
+        ]
         return {
             "rule": self.rule,
             "severity": self.severity.value,

@@ -163,7 +163,7 @@ def _most_pairs(words: Mapping[str, int]) -> int:
 def count_parts(words: Mapping[str, int], characters: Collection[str], often: int) -> int:
     """Return the number of distinct substrings of the words, of 2 to 16 characters.
 
-    Substrings of n + 1 characters are told apart by two numbers: which of the substrings of n
+    Two numbers distinguish substrings of n + 1 characters: which of the substrings of n
     characters begins there, and the next character. A substring that occurs at one position only is
     not followed further, because all of its extensions are distinct.
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nmt.data.locations import Location
 from nmt.durable_file import atomic_write
 from nmt.reporting.pages.bar_chart import histogram
 from nmt.reporting.pages.self_contained import fill_page, printable
@@ -118,8 +117,9 @@ def _places(places: Sequence[Row]) -> str:
     if not places:
         return ""
     rows = (
-        f'<tr><td class="line">{_text(str(Location(place["file"], place["line"])))}'
-        f'</td><td class="text"><code dir="auto">{_text(place["text"])}</code></td></tr>\n'
+        f'<tr><td class="line">{_text(place["file"])}'
+        + (f", {place['unit']} {place['line']:,}" if place["line"] is not None else "")
+        + f'</td><td class="text"><code dir="auto">{_text(place["text"])}</code></td></tr>\n'
         for place in places
     )
     return f'<table class="places">\n{"".join(rows)}</table>\n'
