@@ -64,7 +64,7 @@ class Finding:
             mapping["split"],
             mapping["side"],
             mapping["count"],
-            [Location(**location) for location in mapping["places"]],
+            [Location(at["file"], at["line"], at["text"]) for at in mapping["places"]],
             mapping["message"],
             mapping["remedy"],
             mapping.get("left_out", False),  # an older cache has no such rows
