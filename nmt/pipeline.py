@@ -37,7 +37,7 @@ from nmt.run.final_test import FinalTest
 from nmt.run.folder import RunFolder
 from nmt.run.memory_estimate import check_memory
 from nmt.run.metric_files import after_curves, open_metric_log
-from nmt.run.model_setup import set_up_model
+from nmt.run.model_setup import check_models, check_text_of_models, set_up_model
 from nmt.run.preparation import prepare_corpus
 from nmt.run.run_checkpoints import RunCheckpoints, explained_state
 from nmt.run.run_summary import count_parameters, dtype_name, final_scores, model_name, run_summary
@@ -223,12 +223,14 @@ def prepare(
     if not training.dry_run:
         console(f"run folder {folder.path}")
     check_memory(config, device)
+    check_models(config)
     for doubt in (*folder.doubts(config), *doubtful_settings(config)):
         console(f"warning: {doubt}")
     shapes = pick_batch_shapes(config, device)
     processes.first_here(
         lambda: corpora.append(prepare_corpus(config, console, interrupted, shapes))
     )
+    check_text_of_models(config, corpora[-1].tokenizers)
     return PreparedRun(config, folder, console, device, precision, corpora[-1])
 
 
@@ -257,7 +259,7 @@ def start(
         interrupted: Called after each update; returns whether to save and stop.
     """
     config, corpus, console = prepared.config, prepared.corpus, prepared.console
-    checkpoints = RunCheckpoints(prepared.folder, config, corpus.tokenizers, console)
+    checkpoints = RunCheckpoints(prepared.folder, config, corpus.tokenizers, console, built.model)
     stack.enter_context(checkpoints)
     if prepared.folder.last.exists():
         console.show("loading", prepared.folder.last)
@@ -285,7 +287,6 @@ def start(
         services = replace(services, save=save, keep_bad_update=keep)
     trainer = _trainer(prepared, built, services)
     if resumed is not None and resumed.training is not None:
-        resumed.check_weights()
         with explained_state(resumed.file):
             trainer.resume(resumed.weights, resumed.training)
     trainer.progress.text = text_fingerprint(corpus)
@@ -376,8 +377,8 @@ def _validation(
 
 def _bad_batches(prepared: PreparedRun) -> BadBatches:
     tokenizers = prepared.corpus.tokenizers
-    folder = prepared.folder.path / "bad_batches"
-    return BadBatches(folder, tokenizers.source.decode, tokenizers.target.decode)
+    folder, source, target = prepared.folder.path, tokenizers.source, tokenizers.target
+    return BadBatches(folder / "bad_batches", source.decode, target.decode)
 
 
 def _with_precision_of(earlier: str, prepared: PreparedRun) -> PreparedRun:

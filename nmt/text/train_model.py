@@ -12,6 +12,7 @@ import sentencepiece
 from nmt.config.tokenizer_settings import Normalization, TokenizerConfig, TokenizerKind
 from nmt.errors import UserError
 from nmt.text.import_model import import_model
+from nmt.text.model_file import without_rule_file
 from nmt.text.normalization import normalization_rule
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 from nmt.text.trainer_process import train_here, train_in_process
@@ -74,8 +75,8 @@ def train_model(
         with normalization_rule(config.normalization) as rule:
             settings = _settings(config, rule) | {"input_format": form}
             if _characters(config, sides, words) <= _SHORT or not sys.executable:
-                return train_here(lines, settings)
-            return train_in_process(lines, settings, waiting)
+                return without_rule_file(train_here(lines, settings))
+            return without_rule_file(train_in_process(lines, settings, waiting))
     except RuntimeError as error:
         raise _explain(error, config, what) from error
 
