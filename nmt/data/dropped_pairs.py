@@ -25,6 +25,7 @@ _IN_WORDS = {
     FilterRule.LANGUAGE: "a side is surely in another language",
     FilterRule.TEST_OVERLAP: "a side is in validation or test",
     FilterRule.DUPLICATE: "repeats an earlier pair",
+    FilterRule.NUMBER: "a side is only a number, and the other has words without it",
 }
 
 
