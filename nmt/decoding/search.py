@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from nmt.config.schema import DecodingConfig
 from nmt.decoding.history import Choices, History, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis, length_penalty
 from nmt.decoding.repeated_step import Graphs
 from nmt.decoding.search_loop import Live, Loop, Source
+from nmt.kernels.candidates import Continuations, best_continuations
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD
 
@@ -80,32 +80,6 @@ def _first(loop: Loop, size: int) -> "_Beams":
 
 
 @dataclass(frozen=True)
-class _Candidates:
-    """The C best continuations of each sentence, best first, all tensors [A, C].
-
-    Attributes:
-        log_probs: Of the whole hypothesis, the new piece included.
-        beams: The beam that each candidate extends.
-        pieces: The piece that it appends.
-    """
-
-    log_probs: Tensor
-    beams: Tensor
-    pieces: Tensor
-
-    def padded(self, missing: int) -> "_Candidates":
-        """Return as many more candidates of -inf, where a sentence has too few continuations."""
-        if not missing:
-            return self
-        padding = 0, missing
-        return _Candidates(
-            functional.pad(self.log_probs, padding, value=float("-inf")),
-            functional.pad(self.beams, padding),
-            functional.pad(self.pieces, padding),
-        )
-
-
-@dataclass(frozen=True)
 class _Beams(Live):
     """The beams of the sentences in the search.
 
@@ -145,23 +119,11 @@ class _Beams(Live):
         """Return only the sentences at these places [R]."""
         return replace(super().select(kept), found=self.found[kept])
 
-    def _candidates(self, logits: Tensor, at_limit: Tensor) -> _Candidates:
-        """Return the best continuations by the logits [A · M, V].
+    def _candidates(self, logits: Tensor, at_limit: Tensor) -> Continuations:
+        """Return the 2 N best continuations by the logits [A · M, V].
 
         PAD and BOS are excluded. At the maximum length only EOS is allowed.
         """
-        log_probs = logits.log_softmax(dim=1, dtype=torch.float32)
-        for excluded in (PAD, BOS):
-            log_probs[:, excluded] = float("-inf")
-        # The best of a sentence are among the best of its beams.
-        best, pieces = log_probs.topk(min(2 * self.size, log_probs.size(1)))  # [A · M, C]
-        count = best.size(1)
-        only_eos = functional.pad(log_probs[:, EOS, None], (0, count - 1), value=float("-inf"))
-        shape = *self.log_probs.shape, count
-        at_limit = at_limit[:, None, None]
-        best = torch.where(at_limit, only_eos.view(shape), best.view(shape))
-        pieces = pieces.view(shape).masked_fill(at_limit, EOS).flatten(1)
-        best = (best + self.log_probs[:, :, None]).flatten(1)  # [A, M · C]
-        best, order = best.topk(min(2 * self.size, best.size(1)))
-        found = _Candidates(best, order // count, pieces.gather(1, order))
-        return found.padded(2 * self.size - best.size(1))
+        return best_continuations(
+            logits, self.log_probs, 2 * self.size, excluded=(PAD, BOS), only=(at_limit, EOS)
+        )
