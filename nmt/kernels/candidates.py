@@ -162,9 +162,7 @@ def top_k(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """
     width = values.size(1)
     size = int((width / count) ** 0.5)  # W / E groups, and E members of each of k groups
-    few = dispatch.top_k_path(values) is KernelPath.PLAIN or width < 2 * (
-        width / size + size * count
-    )
+    sorts_few = 2 * (width / size + size * count) < width if size else False
     if dispatch.top_k_path(values) is KernelPath.PLAIN or not sorts_few:
         best = values.topk(count)
         return best.values, best.indices
