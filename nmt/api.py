@@ -195,7 +195,9 @@ class Model:
         attends = attention and translator.model.decoder.attends
         extractor = self._reading()[1] if attends else None
         with self._lock:
-            found = translator.translate(sentences, need_weights=attends, sampling=sampling)
+            found = translator.translate(
+                sentences, need_weights=attends, sampling=sampling, wanted=n_best
+            )
         return [self._record(result, n_best, extractor) for result in found]
 
     @overload

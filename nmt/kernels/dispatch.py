@@ -122,6 +122,25 @@ def linear_path(inputs: Tensor) -> KernelPath:
     return KernelPath.PLAIN
 
 
+def multiplies_by_onednn(inputs: Tensor) -> bool:
+    """Return whether oneDNN computes a product without a graph, as in search on some processors."""
+    if torch.is_grad_enabled() or not _may_fuse_on_cpu(inputs):
+        return False
+    uncast = product_dtype(inputs) == inputs.dtype == torch.float32
+    return uncast and onednn_linear(inputs) is not None
+
+
+def works_in_place(inputs: Tensor) -> bool:
+    """Return whether a result may be overwritten by the next one, as without gradients."""
+    return not torch.is_grad_enabled() and on_cpu(inputs) and _may_fuse()
+
+
+def weight_layout_path(weight: Tensor) -> KernelPath:
+    """Return the layout of weights in search, `nmt.kernels.weight_layout`."""
+    fits = weight.dim() == 2 and weight.dtype in (torch.float32, torch.bfloat16)
+    return KernelPath.FUSED if fits and on_cpu(weight) and _may_fuse() else KernelPath.PLAIN
+
+
 def shared_input_path(inputs: Tensor) -> KernelPath:
     """Return whether the input of several linear layers is cast once (fused) or by each of them."""
     return KernelPath.FUSED if inputs.dtype in _DTYPES and _may_fuse() else KernelPath.PLAIN
