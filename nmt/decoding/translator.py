@@ -142,11 +142,19 @@ class Translator:
         runtime.set_exact_recurrence()
         dtype = runtime.pick_search_precision(precision, place)
         model = checkpoint.trained_model().to(place)
-        lay_out_for_search(layer for layer in model.modules() if isinstance(layer, nn.Linear))
         drawn = drawn_layer_head(checkpoint.config)
         translator = cls(model, checkpoint.tokenizers, decoding, dtype, drawn)
         translator.by_sentences = batch_size is not None
+        translator.lay_out_weights()
         return translator
+
+    def lay_out_weights(self) -> None:
+        """Store the model's weights as a step of search reads them fastest; do not train it then.
+
+        Names, shapes and values stay; weights that an embedding shares become copies.
+        """
+        modules = self.model.modules()
+        lay_out_for_search(layer for layer in modules if isinstance(layer, nn.Linear))
 
     def translate(
         self,

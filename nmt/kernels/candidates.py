@@ -111,13 +111,14 @@ def grouped_best_continuations(
     result = _padded(result, count)
     if only is None or not bool(only[0].any()):
         return result
-    alone = logits[:, only[1]].float().view(sentences, beams) - normalizer + before
-    alone, order = alone.topk(min(count, beams))
-    alone = _padded(Continuations(alone, order, torch.full_like(order, only[1])), count)
+    where, piece = only[0][:, None], only[1]
+    totals = logits[:, piece].float().view(sentences, beams) - normalizer + before
+    totals, order = totals.topk(min(count, beams))
+    alone = _padded(Continuations(totals, order, torch.full_like(order, piece)), count)
     return Continuations(
-        torch.where(only[0][:, None], alone.log_probs, result.log_probs),
-        torch.where(only[0][:, None], alone.beams, result.beams),
-        torch.where(only[0][:, None], alone.pieces, result.pieces),
+        torch.where(where, alone.log_probs, result.log_probs),
+        torch.where(where, alone.beams, result.beams),
+        torch.where(where, alone.pieces, result.pieces),
     )
 
 
@@ -172,8 +173,8 @@ def top_k(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     found = values.gather(1, members.clamp_max(width - 1))
     if greatest.size(1) * size > width:
         found = found.masked_fill(members >= width, float("-inf"))
-    best, order = found.topk(count)
-    return best, members.gather(1, order).clamp_max(width - 1)
+    chosen, order = found.topk(count)
+    return chosen, members.gather(1, order).clamp_max(width - 1)
 
 
 def _greatest_of_groups(values: Tensor, size: int) -> Tensor:

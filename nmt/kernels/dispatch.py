@@ -124,10 +124,11 @@ def linear_path(inputs: Tensor) -> KernelPath:
 
 def multiplies_by_onednn(inputs: Tensor) -> bool:
     """Return whether oneDNN computes a product without a graph, as in search on some processors."""
+    if inputs.dtype != torch.float32 or not _onednn_is_faster(torch.float32):
+        return False
     if torch.is_grad_enabled() or not _may_fuse_on_cpu(inputs):
         return False
-    uncast = product_dtype(inputs) == inputs.dtype == torch.float32
-    return uncast and onednn_linear(inputs) is not None
+    return product_dtype(inputs) == torch.float32 and onednn_linear(inputs) is not None
 
 
 def works_in_place(inputs: Tensor) -> bool:
