@@ -145,7 +145,8 @@ class Translator:
         drawn = drawn_layer_head(checkpoint.config)
         translator = cls(model, checkpoint.tokenizers, decoding, dtype, drawn)
         translator.by_sentences = batch_size is not None
-        translator.lay_out_weights()
+        if dtype == torch.float32:  # products in bfloat16 read rows
+            translator.lay_out_weights()
         return translator
 
     def lay_out_weights(self) -> None:
