@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from nmt.config.schema import DecodingConfig, EarlyStopping
+from nmt.decoding.early_stopping import BestFinished
 from nmt.decoding.history import Choices, History, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis, length_penalty
 from nmt.decoding.repeated_step import Graphs
 from nmt.decoding.search_loop import Live, Loop, Source
-from nmt.decoding.stopping import BestFinished
-from nmt.kernels.candidates import Continuations, best_continuations
+from nmt.kernels.best_continuations import Continuations, best_continuations
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD
 
@@ -43,7 +43,7 @@ def beam_search(
     A hypothesis finishes when its continuation with EOS is among the N best of that step. The
     search of a sentence ends when N hypotheses are finished, or at the maximum length, where EOS is
     forced. It ends earlier once the ``wanted`` best hypotheses are certain, or likely, as
-    ``options.early_stopping`` says; see `nmt.decoding.stopping`.
+    ``options.early_stopping`` says; see `nmt.decoding.early_stopping`.
 
     Args:
         model: A model in evaluation mode, on the device of the ids.

@@ -124,9 +124,7 @@ def linear_path(inputs: Tensor) -> KernelPath:
 
 def multiplies_by_onednn(inputs: Tensor) -> bool:
     """Return whether oneDNN computes a product without a graph, as in search on some processors."""
-    if inputs.dtype != torch.float32 or not _onednn_is_faster(torch.float32):
-        return False
-    if torch.is_grad_enabled() or not _may_fuse_on_cpu(inputs):
+    if torch.is_grad_enabled() or inputs.dtype != torch.float32 or not _may_fuse_on_cpu(inputs):
         return False
     return product_dtype(inputs) == torch.float32 and onednn_linear(inputs) is not None
 
@@ -252,7 +250,7 @@ def cross_entropy_path() -> KernelPath:
 
 
 def candidates_path(logits: Tensor) -> KernelPath:
-    """Return the path of the best continuations, `nmt.kernels.candidates`.
+    """Return the path of the best continuations, `nmt.kernels.best_continuations`.
 
     The fast path has more operations, each of which reads or writes less.
     """
@@ -364,9 +362,9 @@ def onednn_linear(rows: Tensor) -> Callable[..., Tensor] | None:
     It adds the bias while the product is still in the cache, and in float32 uses wider vectors than
     torch's own choice on processors that are not Intel's.
     """
-    if _onednn_linear is None or not len(rows) or not _onednn_is_enabled():
+    if _onednn_linear is None or not _onednn_is_faster(rows.dtype) or not rows.numel():
         return None
-    return _onednn_linear if _onednn_is_faster(rows.dtype) else None
+    return _onednn_linear if _onednn_is_enabled() else None
 
 
 def _onednn_is_enabled() -> bool:

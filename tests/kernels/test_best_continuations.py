@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.kernels import candidates, dispatch
-from nmt.kernels.candidates import (
+from nmt.kernels import chunk_sizes, dispatch
+from nmt.kernels.best_continuations import (
     best_continuations,
     grouped_best_continuations,
     log_normalizer,
@@ -69,9 +69,7 @@ def test_the_normalizer_is_logsumexp(
     logits = (torch.randn(7, 40) * 50).to(dtype)
     logits[2] = float("-inf")
     logits[3, 5] = 1e30  # e^x is infinite
-    monkeypatch.setattr(
-        candidates.chunk_sizes, "BYTES_IN_CACHE", rows_in_cache * 40 * logits.element_size()
-    )
+    monkeypatch.setattr(chunk_sizes, "BYTES_IN_CACHE", rows_in_cache * 40 * logits.element_size())
     torch.testing.assert_close(log_normalizer(logits), logits.float().logsumexp(dim=1))
 
 

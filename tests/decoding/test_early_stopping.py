@@ -10,8 +10,8 @@ from torch import Tensor
 
 from nmt.config.schema import DecodingConfig, EarlyStopping
 from nmt.data.batch import source_batch
+from nmt.decoding.early_stopping import BestFinished
 from nmt.decoding.search import beam_search
-from nmt.decoding.stopping import BestFinished
 from nmt.kernels import dispatch
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import EOS
