@@ -1,5 +1,6 @@
 """Weights that are stored for search have the same shapes, values and results."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -34,8 +35,12 @@ def test_weights_of_a_gpu_and_of_plain_kernels_stay() -> None:
     assert layer.weight.is_contiguous()
 
 
+@pytest.mark.parametrize("by_onednn", [False, True])
 @torch.inference_mode()
-def test_layers_without_gradients_agree_with_the_plain_ones() -> None:
+def test_layers_without_gradients_agree_with_the_plain_ones(
+    monkeypatch: pytest.MonkeyPatch, *, by_onednn: bool
+) -> None:
+    monkeypatch.setattr(dispatch, "_onednn_is_faster", lambda dtype: by_onednn)
     states = torch.randn(2, 3, 8)
     first, second = nn.Linear(8, 40), nn.Linear(40, 8)
     lay_out_for_search([first, second])
