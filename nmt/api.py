@@ -206,6 +206,7 @@ class Model:
                 [part for line in parts for part in line],
                 need_weights=attends,
                 sampling=sampling,
+                wanted=n_best,
                 numbers=part_numbers(parts, range(len(parts))),
             )
         records = (self._record(result, n_best, extractor) for result in found)

@@ -17,9 +17,11 @@ import nmt
 from nmt import processes
 from nmt.bench.contestant import Contestant
 from nmt.bench.decoding import bench_decoding
+from nmt.bench.length_cost import length_cost
 from nmt.bench.text_report import (
     comparison_lines,
     decoding_table,
+    length_cost_table,
     profile_table,
     training_table,
     unquiet,
@@ -107,6 +109,7 @@ class DecodeOptions:
     beam_size: int | None
     batch_size: int | None
     exact: int | None
+    longer: int | None
     rounds: int
     device: str
     json_file: Path | None
@@ -124,6 +127,8 @@ def bench_decode(options: DecodeOptions) -> None:
             f"{options.overrides[0]} configures a new model, and --model names a trained one: "
             "give only one of them"
         )
+    if options.longer is not None and options.exact is None:
+        raise UserError("--longer compares with the length of --exact: give both")
     with _console() as console:
         prepare = _trained_model if options.model else _new_model
         translator, text = prepare(options, console)
@@ -133,7 +138,13 @@ def bench_decode(options: DecodeOptions) -> None:
     print(decoding_table(result))
     if not result.quiet_rounds:
         print("warning: other processes were busy the whole time, so these numbers are unreliable")
-    _write(options.json_file, {"decoding": result.to_mapping()})
+    figures = {"decoding": result.to_mapping()}
+    if options.longer is not None and options.exact is not None:
+        lengths = options.exact, options.longer
+        cost = length_cost(translator, sentences, lengths, options.rounds)
+        print(length_cost_table(cost))
+        figures["length_cost"] = cost.to_mapping()
+    _write(options.json_file, figures)
 
 
 def _trained_model(options: DecodeOptions, console: Console) -> tuple[Translator, Sequence[str]]:
@@ -158,6 +169,8 @@ def _new_model(options: DecodeOptions, console: Console) -> tuple[Translator, Se
     config = compose_config(options.overrides, settings)
     bench = Contestant(config, console, planned=1).bench
     translator = bench.translator
+    if translator.precision == torch.float32:
+        translator.lay_out_weights()
     translator.decoding = _decoding_config(config.decoding, options)
     translator.by_sentences = options.batch_size is not None
     text = bench.corpus.text.valid.source

@@ -78,7 +78,7 @@ def bench_decoding(
     device = translator.model.output.weight.device
     translator.model.eval()
     peak_memory.reset_peak(device)
-    with _exact_length(translator, exact) as bound:
+    with exact_length(translator, exact) as bound:
         bound.translate(nonblank[: bound.decoding.batch_size])
         found, spans = [], []
         for _ in range(rounds):
@@ -118,7 +118,7 @@ def _pieces(found: Sequence[Translation], exact: int | None) -> int:
 
 
 @contextmanager
-def _exact_length(translator: Translator, pieces: int | None) -> Iterator[Translator]:
+def exact_length(translator: Translator, pieces: int | None) -> Iterator[Translator]:
     """Yield a translator whose translations all have exactly this many pieces before EOS.
 
     EOS is made so unlikely that only the length limit can produce it.

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from nmt.bench.contestant import PHASES
 from nmt.bench.decoding import Decoded
+from nmt.bench.length_cost import LengthCost
 from nmt.bench.profile import Profile
 from nmt.bench.training import Compared, Measured
 
@@ -132,6 +133,18 @@ def decoding_table(result: Decoded) -> str:
             ("output tokens/s", f"{result.tokens_per_second:,.0f}"),
             ("mean length", f"{result.mean_length:.1f} pieces, EOS included"),
             ("peak memory", f"{result.peak_memory / _GIB:.2f} GiB"),
+        ]
+    )
+
+
+def length_cost_table(cost: LengthCost) -> str:
+    """Return a table of the time per piece at two lengths."""
+    short, long = cost.pieces
+    return _aligned(
+        [
+            (f"a step of {short} pieces", f"{cost.milliseconds[0]:.2f} ms of {cost.clock} time"),
+            (f"a step of {long} pieces", f"{cost.milliseconds[1]:.2f} ms"),
+            ("ratio", f"{cost.ratio:.2f}, from {cost.low:.2f} to {cost.high:.2f}"),
         ]
     )
 

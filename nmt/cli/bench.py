@@ -63,6 +63,14 @@ Exact = Annotated[
         min=1, help="Make every translation N pieces long, so that all models do equal work."
     ),
 ]
+Longer = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="With --exact: also translate one batch to N pieces, in turns, and compare the time "
+        "per piece.",
+    ),
+]
 Rounds = Annotated[int, typer.Option(min=1, help="How often the whole text is translated.")]
 
 
@@ -112,6 +120,7 @@ def decode(
     beam_size: BeamSize = None,
     batch_size: BatchSize = None,
     exact: Exact = None,
+    longer: Longer = None,
     rounds: Rounds = 3,
     device: Device = "auto",
     json_file: JsonFile = None,
@@ -131,6 +140,7 @@ def decode(
             beam_size=beam_size,
             batch_size=batch_size,
             exact=exact,
+            longer=longer,
             rounds=rounds,
             device=device,
             json_file=json_file,

@@ -94,7 +94,9 @@ def _score(options: _Options, progress: CommandProgress) -> tuple[int, dict[str,
     )
     loading_phase.end()
     advance = progress.stage("translating", len(sources))
-    translations = [found.text for found in translator.translate(sources, advance=advance)]
+    translations = [
+        found.text for found in translator.translate(sources, wanted=1, advance=advance)
+    ]
     progress.show("scoring")
     return len(sources), {
         "bleu": metrics.bleu(translations, references, words),

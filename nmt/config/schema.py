@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from enum import StrEnum
 
 from nmt.config.data import DataConfig
 from nmt.config.model import ModelConfig
@@ -78,6 +79,17 @@ DEFAULT_BATCH_SIZE = 64
 """Sentences of a batch of search; on a GPU, any other number counts as chosen by the user."""
 
 
+class EarlyStopping(StrEnum):
+    """When the search of a sentence ends before ``beam_size`` hypotheses are finished."""
+
+    FULL = "full"
+    """Never."""
+    CERTAIN = "certain"
+    """When no other hypothesis can become better than those that are wanted."""
+    LIKELY = "likely"
+    """When no other one would be better if it ended with its next piece."""
+
+
 @dataclass(kw_only=True)
 class DecodingConfig:
     """The search of the final test, and the default search of ``nmt translate``."""
@@ -95,6 +107,14 @@ class DecodingConfig:
         "translations, 0: none.",
         at_least=0,
         at_most=10,
+    )
+    early_stopping: str = setting(
+        EarlyStopping.CERTAIN,
+        "When the search for the best translation ends before beam_size hypotheses are finished: "
+        "full: never; certain: when no other hypothesis can become better; likely: when no other "
+        "one would be better if it ended with its next piece, which is faster.",
+        choices=EarlyStopping,
+        neutral=EarlyStopping.CERTAIN,
     )
     max_length_ratio: float = setting(
         2.0,

@@ -112,6 +112,7 @@ class Answerer:
             need_weights=need_weights,
             sampling=self._sampling,
             numbers=places,
+            wanted=1 if self._n_best == 1 else None,  # several may have the same text
             advance=lambda done, share: advance(share),
         )
         texts = self._different_texts(parts, places, found)

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from nmt.config.schema import DecodingConfig
+from nmt.config.schema import DecodingConfig, EarlyStopping
+from nmt.decoding.early_stopping import BestFinished
 from nmt.decoding.history import Choices, History, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis, length_penalty
 from nmt.decoding.repeated_step import Graphs
 from nmt.decoding.search_loop import Live, Loop, Source
+from nmt.kernels.best_continuations import Continuations, best_continuations
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD
 
@@ -34,13 +35,15 @@ def beam_search(
     options: DecodingConfig,
     *,
     need_weights: bool = False,
+    wanted: int | None = None,
     graphs: Graphs | None = None,
 ) -> list[list[Hypothesis]]:
     """Translate a batch of sentences.
 
     A hypothesis finishes when its continuation with EOS is among the N best of that step. The
     search of a sentence ends when N hypotheses are finished, or at the maximum length, where EOS is
-    forced.
+    forced. It ends earlier once the ``wanted`` best hypotheses are certain, or likely, as
+    ``options.early_stopping`` says; see `nmt.decoding.early_stopping`.
 
     Args:
         model: A model in evaluation mode, on the device of the ids.
@@ -48,6 +51,7 @@ def beam_search(
         source_mask: [B, S] bool, True at real pieces.
         options: Beam size, length penalty and maximum length.
         need_weights: Whether to return attention weights.
+        wanted: The number of hypotheses that must be those of the whole search; None: all N.
         graphs: Captures the steps on a GPU; None: they are not captured.
 
     Returns:
@@ -55,16 +59,22 @@ def beam_search(
     """
     source = Source.of(source_ids, source_mask, options, plain=need_weights)
     loop = Loop(model, source, WeightsHistory() if need_weights else None, graphs)
-    found = loop.hypotheses(loop.run(_first(loop, options.beam_size)), options.length_penalty)
+    found = loop.hypotheses(loop.run(_first(loop, options, wanted)), options.length_penalty)
     ranked = (sorted(hypotheses, key=lambda h: h.score, reverse=True) for hypotheses in found)
     return [hypotheses[: options.beam_size] for hypotheses in ranked]
 
 
-def _first(loop: Loop, size: int) -> "_Beams":
+def _first(loop: Loop, options: DecodingConfig, wanted: int | None) -> "_Beams":
     """Return the beams before the first step: one hypothesis per sentence, BOS."""
     source, model = loop.source, loop.model
     limits = source.padded_limits()
     log_probs = torch.zeros(len(limits), 1, device=limits.device)
+    size, best = options.beam_size, None
+    if wanted is not None and wanted < size and options.early_stopping != EarlyStopping.FULL:
+        likely = options.early_stopping == EarlyStopping.LIKELY
+        best = BestFinished.empty(
+            limits, source.steps, options.length_penalty, wanted, likely=likely
+        )
     return _Beams(
         decoder=model.start(source.encode(model)),
         pieces=torch.full((len(limits), 1), BOS, device=limits.device),
@@ -76,33 +86,8 @@ def _first(loop: Loop, size: int) -> "_Beams":
         history=History.empty(log_probs, source.steps, len(limits), size),
         found=torch.zeros_like(limits),
         size=size,
+        best=best,
     )
-
-
-@dataclass(frozen=True)
-class _Candidates:
-    """The C best continuations of each sentence, best first, all tensors [A, C].
-
-    Attributes:
-        log_probs: Of the whole hypothesis, the new piece included.
-        beams: The beam that each candidate extends.
-        pieces: The piece that it appends.
-    """
-
-    log_probs: Tensor
-    beams: Tensor
-    pieces: Tensor
-
-    def padded(self, missing: int) -> "_Candidates":
-        """Return as many more candidates of -inf, where a sentence has too few continuations."""
-        if not missing:
-            return self
-        padding = 0, missing
-        return _Candidates(
-            functional.pad(self.log_probs, padding, value=float("-inf")),
-            functional.pad(self.beams, padding),
-            functional.pad(self.pieces, padding),
-        )
 
 
 @dataclass(frozen=True)
@@ -112,10 +97,12 @@ class _Beams(Live):
     Attributes:
         found: [A], the number of finished hypotheses.
         size: N.
+        best: The best finished hypotheses, if the search may end when they are certain.
     """
 
     found: Tensor
     size: int
+    best: BestFinished | None
 
     def choose(self, logits: Tensor) -> "_Beams":
         """Make the N best unfinished candidates the new beams; see `Live.choose`."""
@@ -131,37 +118,31 @@ class _Beams(Live):
         ends = torch.where(ended, candidates.log_probs[:, : self.size], float("-inf"))
         choices = Choices(pieces, parents, ends, candidates.beams[:, : self.size])
         self.history.record(self.step, self.sentences, choices)
+        done = self.done | (found >= self.size) | at_limit
+        best = None if self.best is None else self.best.with_ended(ends, self.step)
+        if best is not None:
+            done = done | best.are_best(log_probs, self.step)
         return replace(
             self,
             decoder=self.decoder if self.size == 1 else self.decoder.reorder(parents),
             pieces=pieces,
             log_probs=log_probs,
-            done=self.done | (found >= self.size) | at_limit,
+            done=done,
             found=found,
+            best=best,
             step=self.step + 1,
         )
 
     def select(self, kept: Tensor) -> "_Beams":
         """Return only the sentences at these places [R]."""
-        return replace(super().select(kept), found=self.found[kept])
+        best = None if self.best is None else self.best.select(kept)
+        return replace(super().select(kept), found=self.found[kept], best=best)
 
-    def _candidates(self, logits: Tensor, at_limit: Tensor) -> _Candidates:
-        """Return the best continuations by the logits [A · M, V].
+    def _candidates(self, logits: Tensor, at_limit: Tensor) -> Continuations:
+        """Return the 2 N best continuations by the logits [A · M, V].
 
         PAD and BOS are excluded. At the maximum length only EOS is allowed.
         """
-        log_probs = logits.log_softmax(dim=1, dtype=torch.float32)
-        for excluded in (PAD, BOS):
-            log_probs[:, excluded] = float("-inf")
-        # The best of a sentence are among the best of its beams.
-        best, pieces = log_probs.topk(min(2 * self.size, log_probs.size(1)))  # [A · M, C]
-        count = best.size(1)
-        only_eos = functional.pad(log_probs[:, EOS, None], (0, count - 1), value=float("-inf"))
-        shape = *self.log_probs.shape, count
-        at_limit = at_limit[:, None, None]
-        best = torch.where(at_limit, only_eos.view(shape), best.view(shape))
-        pieces = pieces.view(shape).masked_fill(at_limit, EOS).flatten(1)
-        best = (best + self.log_probs[:, :, None]).flatten(1)  # [A, M · C]
-        best, order = best.topk(min(2 * self.size, best.size(1)))
-        found = _Candidates(best, order // count, pieces.gather(1, order))
-        return found.padded(2 * self.size - best.size(1))
+        return best_continuations(
+            logits, self.log_probs, 2 * self.size, excluded=(PAD, BOS), only=(at_limit, EOS)
+        )

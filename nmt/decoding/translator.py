@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from nmt import runtime
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
@@ -23,6 +24,7 @@ from nmt.decoding.sampling import Sampling, sample
 from nmt.decoding.search import beam_search
 from nmt.errors import UserError
 from nmt.kernels import dispatch
+from nmt.kernels.weight_layout import lay_out_for_search
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair
 
@@ -143,7 +145,17 @@ class Translator:
         drawn = drawn_layer_head(checkpoint.config)
         translator = cls(model, checkpoint.tokenizers, decoding, dtype, drawn)
         translator.by_sentences = batch_size is not None
+        if dtype == torch.float32:  # products in bfloat16 read rows
+            translator.lay_out_weights()
         return translator
+
+    def lay_out_weights(self) -> None:
+        """Store the model's weights as a step of search reads them fastest; do not train it then.
+
+        Names, shapes and values stay; weights that an embedding shares become copies.
+        """
+        modules = self.model.modules()
+        lay_out_for_search(layer for layer in modules if isinstance(layer, nn.Linear))
 
     def translate(
         self,
@@ -152,6 +164,7 @@ class Translator:
         need_weights: bool = False,
         sampling: Sampling | None = None,
         numbers: Sequence[int] | None = None,
+        wanted: int | None = None,
         advance: Advance = lambda done, share: None,
     ) -> list[Translation]:
         """Translate sentences. Sentences of similar length share a batch.
@@ -162,6 +175,8 @@ class Translator:
             sampling: How to sample translations; None searches for the best ones.
             numbers: A number of each sentence, on which its samples depend, from 0; None: its
                 position.
+            wanted: The number of hypotheses of each sentence that must be the best ones of the
+                search, which may then end earlier; None: as many as there are beams.
             advance: Called after each batch with the number of sentences translated so far, and
                 their share of the work.
         """
@@ -173,7 +188,7 @@ class Translator:
         for positions in search_batches(lengths, self.decoding.batch_size, tokens):
             sources = [encoded[i] for i in positions]
             mine = positions if numbers is None else [numbers[i] for i in positions]
-            found = self._decode(sources, mine, sampling, need_weights=need_weights)
+            found = self._decode(sources, mine, sampling, wanted, need_weights=need_weights)
             for i, result in zip(positions, found, strict=True):
                 hypotheses[i] = result
             work.add(positions)
@@ -197,6 +212,7 @@ class Translator:
         sources: Sequence[Sequence[int]],
         positions: Sequence[int],
         sampling: Sampling | None,
+        wanted: int | None,
         *,
         need_weights: bool,
     ) -> list[list[Hypothesis]]:
@@ -207,7 +223,11 @@ class Translator:
         with runtime.autocast(device, self.precision):
             if sampling is None:
                 return beam_search(
-                    *batch, self.decoding, need_weights=need_weights, graphs=self._graphs
+                    *batch,
+                    self.decoding,
+                    need_weights=need_weights,
+                    wanted=wanted,
+                    graphs=self._graphs,
                 )
             return sample(
                 *batch,

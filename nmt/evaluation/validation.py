@@ -144,7 +144,8 @@ def evaluate_model(
     translations = processes.share_out(
         text.source,
         lambda part: [
-            t.text for t in translator.translate(part, advance=stage("validating", len(part)))
+            t.text
+            for t in translator.translate(part, wanted=1, advance=stage("validating", len(part)))
         ],
     )
     sampled = _evenly_spaced(text, logging.samples)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from nmt.kernels import dispatch
+from nmt.kernels import chunk_sizes, dispatch
 from nmt.kernels.cross_entropy_chunk import add_gradients, exponentials_, put
 from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.linear import padded_rows
@@ -96,7 +96,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         exact = torch.promote_types(dtype, torch.float32)
         mean = factor.mean(dim=0, dtype=exact)  # h · mean is the mean of all logits of h
         multiple = dispatch.ROW_MULTIPLES[1]  # a chunk of such a size needs no padding
-        size = dispatch.logits_rows(len(weight), rows, multiple=multiple)
+        size = chunk_sizes.logits_rows(len(weight), rows, multiple=multiple)
         with torch.autocast(rows.device.type, enabled=False):
             for start in range(0, len(rows), size):
                 chunk = slice(start, start + size)
@@ -234,7 +234,7 @@ class _FewLaunches(torch.autograd.Function):
             rows, targets = rows.masked_fill(ignored, 0), targets.clamp_min(0)
         grad_rows = torch.empty_like(rows) if needs_gradient else None
         sums = _DeviceSums(factor, targets[:, None], ignored, grad_rows)
-        size = dispatch.logits_rows(len(weight), rows, bytes_per_logit=2 * rows.element_size())
+        size = chunk_sizes.logits_rows(len(weight), rows, bytes_per_logit=2 * rows.element_size())
         with torch.autocast(rows.device.type, enabled=False):
             for start in range(0, max(1, len(rows)), size):
                 sums.add(rows, slice(start, start + size), smoothing)

@@ -13,7 +13,7 @@ Legend: O decoder output size, V vocabulary, R rows of a chunk.
 import torch
 from torch import Tensor
 
-from nmt.kernels import dispatch
+from nmt.kernels import chunk_sizes
 
 
 def exponentials_(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -30,7 +30,7 @@ def exponentials_(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tens
     columns = targets[:, None]
     scores = logits.gather(1, columns)
     greatest, others = torch.empty_like(scores), torch.empty_like(scores)
-    size = dispatch.rows_in_cache(logits)
+    size = chunk_sizes.rows_in_cache(logits)
     for start in range(0, len(logits), size):
         rows = slice(start, start + size)
         block, largest = logits[rows], greatest[rows]

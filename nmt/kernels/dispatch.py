@@ -29,15 +29,11 @@ ROW_MULTIPLES = 128, 16
 """oneDNN compiles and caches a kernel per row count; rows are padded to multiples of the first
 number, or of the second where there are fewer rows than the first, to keep that cache small."""
 
-LOGITS_PER_CHUNK = {"cpu": 4_000_000}
-"""Logits in memory at a time on a CPU, so that a chunk fits into the cache."""
+FEWEST_GROUPED = 100_000
+"""Logits of a step from which on the best ones are found by groups: fewer are sorted soon."""
 
-BYTES_IN_CACHE = 1_000_000
-"""What stays in the cache of a core of the CPU from one pass to the next."""
-
-BYTES_PER_CHUNK = 2_000_000_000
-"""Memory of a chunk of logits and what is computed from them on other devices, but at most a
-sixteenth of the device: each chunk is a dozen launches, so one chunk is best."""
+FEWEST_SORTED = 5_000
+"""Numbers from which on the greatest ones are found by groups."""
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float64)
 
@@ -124,6 +120,24 @@ def linear_path(inputs: Tensor) -> KernelPath:
     if torch.is_grad_enabled() and _may_fuse_on_cpu(inputs):
         return KernelPath.FUSED
     return KernelPath.PLAIN
+
+
+def multiplies_by_onednn(inputs: Tensor) -> bool:
+    """Return whether oneDNN computes a product without a graph, as in search on some processors."""
+    if torch.is_grad_enabled() or inputs.dtype != torch.float32 or not _may_fuse_on_cpu(inputs):
+        return False
+    return product_dtype(inputs) == torch.float32 and onednn_linear(inputs) is not None
+
+
+def works_in_place(inputs: Tensor) -> bool:
+    """Return whether a result may be overwritten by the next one, as without gradients."""
+    return not torch.is_grad_enabled() and on_cpu(inputs) and _may_fuse()
+
+
+def weight_layout_path(weight: Tensor) -> KernelPath:
+    """Return the layout of weights in search, `nmt.kernels.weight_layout`."""
+    fits = weight.dim() == 2 and weight.dtype in (torch.float32, torch.bfloat16)
+    return KernelPath.FUSED if fits and on_cpu(weight) and _may_fuse() else KernelPath.PLAIN
 
 
 def shared_input_path(inputs: Tensor) -> KernelPath:
@@ -235,6 +249,22 @@ def cross_entropy_path() -> KernelPath:
     return KernelPath.FUSED if _may_fuse() else KernelPath.PLAIN
 
 
+def candidates_path(logits: Tensor) -> KernelPath:
+    """Return the path of the best continuations, `nmt.kernels.best_continuations`.
+
+    The fast path has more operations, each of which reads or writes less.
+    """
+    large = logits.numel() >= FEWEST_GROUPED and logits.dtype in (torch.float32, torch.bfloat16)
+    fast = large and on_cpu(logits) and _may_fuse() and not torch.is_grad_enabled()
+    return KernelPath.FUSED if fast else KernelPath.PLAIN
+
+
+def top_k_path(values: Tensor) -> KernelPath:
+    """Return the path of finding the greatest numbers of rows; only a CPU sorts slowly."""
+    fast = values.numel() >= FEWEST_SORTED and on_cpu(values) and _may_fuse()
+    return KernelPath.FUSED if fast else KernelPath.PLAIN
+
+
 def repeated_linear_path() -> KernelPath:
     """Return the path of linear layers in a loop over time, `nmt.kernels.repeated_linear`."""
     return KernelPath.FUSED if torch.is_grad_enabled() and _may_fuse() else KernelPath.PLAIN
@@ -260,40 +290,6 @@ def row_multiple(rows: Tensor, dtype: torch.dtype) -> int:
     if dtype != torch.bfloat16 and (_onednn_linear is None or not _onednn_is_faster(dtype)):
         return 1
     return many if len(rows) > many else few
-
-
-def logits_rows(
-    vocab_size: int, rows: Tensor, *, multiple: int = 1, bytes_per_logit: int = 4
-) -> int:
-    """Return the number of rows per chunk of logits [rows, V], at least 1 and a multiple.
-
-    Args:
-        vocab_size: V.
-        rows: What the logits are computed from; their device decides.
-        multiple: The number of rows is a multiple of this one.
-        bytes_per_logit: Memory that a chunk takes for each of its logits, intermediate results
-            included.
-    """
-    if on_cpu(rows):
-        elements = LOGITS_PER_CHUNK["cpu"]
-    else:
-        elements = _chunk_bytes(rows.device) // bytes_per_logit
-    return max(1, elements // vocab_size // multiple) * multiple
-
-
-def rows_in_cache(values: Tensor) -> int:
-    """Return how many rows of values [R, V] several passes should cover at a time, at least 1."""
-    return max(1, BYTES_IN_CACHE // (values.size(1) * values.element_size()))
-
-
-def _chunk_bytes(device: torch.device) -> int:
-    memory = _device_memory(device) if device.type == "cuda" else 16 * BYTES_PER_CHUNK
-    return min(BYTES_PER_CHUNK, memory // 16)
-
-
-@cache
-def _device_memory(device: torch.device) -> int:
-    return int(torch.cuda.get_device_properties(device).total_memory)
 
 
 # ------------------------------------------------------------------ private names of torch
@@ -366,9 +362,9 @@ def onednn_linear(rows: Tensor) -> Callable[..., Tensor] | None:
     It adds the bias while the product is still in the cache, and in float32 uses wider vectors than
     torch's own choice on processors that are not Intel's.
     """
-    if _onednn_linear is None or not len(rows) or not _onednn_is_enabled():
+    if _onednn_linear is None or not _onednn_is_faster(rows.dtype) or not rows.numel():
         return None
-    return _onednn_linear if _onednn_is_faster(rows.dtype) else None
+    return _onednn_linear if _onednn_is_enabled() else None
 
 
 def _onednn_is_enabled() -> bool:

@@ -16,7 +16,7 @@ from torch.nn import functional
 from nmt.kernels import dispatch
 from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.dropout import DiscreteRate, discrete_rate, dropout
-from nmt.kernels.linear import padded_rows, product, weight_gradient
+from nmt.kernels.linear import linear, padded_rows, product, weight_gradient
 
 
 def plain_feed_forward(
@@ -88,6 +88,8 @@ def feed_forward(
         bias_2: [D].
         dropout_p: Probability of dropping a hidden unit; 0 outside of training.
     """
+    if dispatch.works_in_place(states) and not dropout_p:
+        return linear(linear(states, weight_1, bias_1).relu_(), weight_2, bias_2)
     if dispatch.feed_forward_path(states) is KernelPath.PLAIN:
         return plain_feed_forward(states, weight_1, bias_1, weight_2, bias_2, dropout_p)
     dtype = dispatch.product_dtype(states)

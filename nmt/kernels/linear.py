@@ -52,9 +52,18 @@ class _Linear(torch.autograd.Function):
         )
 
 
+def _without_graph(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Compute `linear` without a graph, as `_Linear` does."""
+    flat = inputs.reshape(-1, inputs.size(-1))
+    result = product(padded_rows(flat, flat.dtype), weight, bias)
+    return result[: len(flat)].view(*inputs.shape[:-1], len(weight))
+
+
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return x W^T + b of inputs [..., I], weight [O, I] and bias [O], in the autocast dtype."""
     if dispatch.linear_path(inputs) is KernelPath.PLAIN:
+        if dispatch.multiplies_by_onednn(inputs):
+            return _without_graph(inputs, weight, bias)
         return plain_linear(inputs, weight, bias)
     dtype = dispatch.product_dtype(inputs)
     with torch.autocast("cpu", enabled=False):

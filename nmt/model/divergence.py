@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from nmt.kernels import dispatch
+from nmt.kernels import chunk_sizes
 from nmt.kernels.precision import without_autocast
 
 
@@ -88,7 +88,7 @@ def _summed(
             return (terms if real is None else terms.masked_fill(~real[:, None], 0.0)).sum()
 
     # A chunk and its gradient are some ten float32 numbers for each piece of the vocabulary.
-    rows = dispatch.logits_rows(len(one.weight), one.hidden, bytes_per_logit=40)
+    rows = chunk_sizes.logits_rows(len(one.weight), one.hidden, bytes_per_logit=40)
     total = torch.zeros((), device=one.hidden.device)
     for start in range(0, len(one.hidden), rows):
         part = slice(start, start + rows)

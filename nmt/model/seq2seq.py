@@ -7,7 +7,16 @@ search: A sentences, N beams of each, L layers with attention, H heads.
 from torch import Tensor, nn
 
 from nmt.data.packing import Packing
+from nmt.kernels.linear import linear
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
+
+
+class OutputLayer(nn.Linear):
+    """Maps hidden vectors to logits; the weight may be that of the target embedding."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Map [..., O] to [..., V]."""
+        return linear(hidden, self.weight, self.bias)
 
 
 class TranslationModel(nn.Module):
@@ -18,7 +27,7 @@ class TranslationModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.output = nn.Linear(decoder.output_size, vocab_size, bias=False)
+        self.output = OutputLayer(decoder.output_size, vocab_size, bias=False)
 
     def encode(
         self, source_ids: Tensor, source_mask: Tensor, source_lengths: Tensor | None = None

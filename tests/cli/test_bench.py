@@ -124,10 +124,14 @@ def test_a_model_with_random_weights_translates_to_an_exact_length(
     nmt: Nmt, settings: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "numbers.json"
-    flags = ["--exact", 4, "--rounds", 1, "--sentences", 3, "--json", file]
+    flags = ["--exact", 4, "--longer", 9, "--rounds", 2, "--sentences", 3, "--json", file]
     result = nmt("bench", "decode", *settings, *flags)
     assert result.status == 0, result.err
-    found = json.loads(file.read_text())["decoding"]
+    figures = json.loads(file.read_text())
+    found, cost = figures["decoding"], figures["length_cost"]
+    assert cost["pieces"] == [4, 9]
+    assert 0 < cost["low"] <= cost["ratio"] <= cost["high"]
+    assert f"{cost['ratio']:.2f}, from" in result.out
     assert found["sentences"] == 3
     assert found["mean_length"] == 5
     assert found["tokens_per_second"] == pytest.approx(5 * found["sentences_per_second"])
@@ -157,6 +161,7 @@ def test_a_run_translates_its_validation_text_or_a_given_text(
         (["train", "--against", "'open"], "--against"),
         (["train", "--against", "seed=2", "--profile", "1"], "use it without --against"),
         (["decode", "--model", "nowhere", "seed=2"], "give only one of them"),
+        (["decode", "--model", "nowhere", "--longer", "9"], "--exact: give both"),
         (["decode", "--model", "nowhere"], "nowhere"),
     ],
 )

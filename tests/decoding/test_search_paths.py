@@ -12,7 +12,7 @@ import pytest
 import torch
 from plain_search import plain_beam_search
 from recorded_graphs import FailingGraphs, RecordedGraphs
-from torch import Tensor
+from torch import Tensor, nn
 
 from nmt.config.schema import DecodingConfig
 from nmt.data.batch import source_batch
@@ -21,6 +21,7 @@ from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.sampling import Sampling, sample
 from nmt.decoding.search import beam_search
 from nmt.kernels import dispatch
+from nmt.kernels.weight_layout import lay_out_for_search
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import EOS
 
@@ -86,6 +87,48 @@ def test_all_ways_find_the_hypotheses_of_the_plain_search(
         assert graphs.graphs, "nothing was captured"
         shown = beam_search(model, *batch, settings, need_weights=True)
         assert_same(shown, expected, "with weights")
+
+
+@pytest.fixture
+def _everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "FEWEST_GROUPED", 1)
+    monkeypatch.setattr(dispatch, "FEWEST_SORTED", 1)
+
+
+def lay_out(model: TranslationModel) -> None:
+    lay_out_for_search(layer for layer in model.modules() if isinstance(layer, nn.Linear))
+
+
+@pytest.mark.usefixtures("_many_shapes", "_everything_is_large")
+def test_sorting_by_groups_and_weights_by_columns_change_no_hypothesis(
+    model: TranslationModel, batch: tuple[Tensor, Tensor]
+) -> None:
+    settings = options(4)
+    with torch.no_grad():
+        model.output.weight.mul_(5)
+    expected = plain_beam_search(model, *batch, settings)
+    lay_out(model)
+    assert_same(beam_search(model, *batch, settings), expected, "together")
+    ids, mask = (part[[7, 2, 0]] for part in batch)
+    some = [expected[place] for place in (7, 2, 0)]
+    assert_same(beam_search(model, ids, mask, settings), some, "fewer, in another order")
+
+
+@pytest.mark.usefixtures("_many_shapes", "_everything_is_large")
+def test_two_threads_find_the_hypotheses_of_one(
+    tiny_model: Callable[..., TranslationModel],
+    tiny_config: Callable[..., Any],
+    batch: tuple[Tensor, Tensor],
+) -> None:
+    model = tiny_model(tiny_config("transformer", "transformer"))
+    lay_out(model)
+    expected = beam_search(model, *batch, options(4))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert_same(beam_search(model, *batch, options(4)), expected, "two threads")
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("_many_shapes")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig
 from nmt.data.batch import Batch
-from nmt.kernels import dispatch
+from nmt.kernels import chunk_sizes, dispatch
 from nmt.kernels.attention import naive_attention, torch_attention
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.cross_entropy import projected_cross_entropy
@@ -147,8 +147,8 @@ def test_a_weight_on_the_device_moves_an_average_as_lerp_does(
 def test_logits_of_an_update_are_one_chunk_where_memory_allows(size: int) -> None:
     rows = torch.empty(25_000, 1, dtype=BFLOAT)
     with dispatch.as_on_accelerator():
-        chunk = dispatch.logits_rows(size, rows, bytes_per_logit=4)
-    assert chunk * size * 4 <= dispatch.BYTES_PER_CHUNK < (chunk + 1) * size * 4
+        chunk = chunk_sizes.logits_rows(size, rows, bytes_per_logit=4)
+    assert chunk * size * 4 <= chunk_sizes.BYTES_PER_CHUNK < (chunk + 1) * size * 4
     assert (chunk >= len(rows)) == (size < 20_000)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nmt.kernels import dispatch
+from nmt.kernels import chunk_sizes, dispatch
 from nmt.kernels.cross_entropy import plain_cross_entropy, projected_cross_entropy
 
 N, SIZE, VOCABULARY = 11, 6, 13
@@ -27,8 +27,8 @@ def _device(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def set_rows_per_chunk(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    monkeypatch.setitem(dispatch.LOGITS_PER_CHUNK, "cpu", rows * VOCABULARY)
-    monkeypatch.setattr(dispatch, "BYTES_PER_CHUNK", rows * VOCABULARY * 8)  # float32, twice
+    monkeypatch.setitem(chunk_sizes.LOGITS_PER_CHUNK, "cpu", rows * VOCABULARY)
+    monkeypatch.setattr(chunk_sizes, "BYTES_PER_CHUNK", rows * VOCABULARY * 8)  # float32, twice
 
 
 def inputs() -> tuple[Tensor, Tensor, Tensor]:
@@ -68,7 +68,7 @@ def test_value_and_gradients_equal_those_of_torch(
 def test_a_few_rows_at_a_time_give_the_same_loss_in_float64(
     monkeypatch: pytest.MonkeyPatch, agree: Agree, smoothing: float, rows_in_cache: int
 ) -> None:
-    monkeypatch.setattr(dispatch, "BYTES_IN_CACHE", rows_in_cache * VOCABULARY * 8)
+    monkeypatch.setattr(chunk_sizes, "BYTES_IN_CACHE", rows_in_cache * VOCABULARY * 8)
     hidden, weight, targets = inputs()
     hidden, weight = (part.detach().double().requires_grad_() for part in (hidden, weight))
     found = projected_cross_entropy(hidden, weight, targets, smoothing)
@@ -98,8 +98,8 @@ def test_extreme_probabilities_keep_their_likelihood_and_gradient(lead: float) -
 def test_a_chunk_smaller_than_the_vocabulary_makes_progress(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(dispatch.LOGITS_PER_CHUNK, "cpu", 1)
-    monkeypatch.setattr(dispatch, "BYTES_PER_CHUNK", 1)
+    monkeypatch.setitem(chunk_sizes.LOGITS_PER_CHUNK, "cpu", 1)
+    monkeypatch.setattr(chunk_sizes, "BYTES_PER_CHUNK", 1)
     hidden, weight, targets = inputs()
     smoothed, _ = projected_cross_entropy(hidden, weight, targets, 0.1)
     expected = functional.cross_entropy(

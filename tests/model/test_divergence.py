@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.kernels import dispatch
+from nmt.kernels import chunk_sizes
 from nmt.model.divergence import Predictions, soft_cross_entropy, symmetric_divergence
 
 N, V = 7, 11
@@ -26,7 +26,7 @@ def log_probs(said: Predictions, temperature: float = 1.0) -> Tensor:
 def test_symmetric_divergence_is_the_mean_of_both_directions(
     chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(dispatch.LOGITS_PER_CHUNK, "cpu", chunk)
+    monkeypatch.setitem(chunk_sizes.LOGITS_PER_CHUNK, "cpu", chunk)
     one, other = words(5), words(5)
     found = symmetric_divergence(one, other)
     p, q = log_probs(one), log_probs(other)
@@ -59,7 +59,7 @@ def test_rows_that_are_no_pieces_count_for_nothing() -> None:
 def test_soft_cross_entropy_uses_the_softened_teacher_without_gradient(
     temperature: float, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(dispatch.LOGITS_PER_CHUNK, "cpu", chunk)
+    monkeypatch.setitem(chunk_sizes.LOGITS_PER_CHUNK, "cpu", chunk)
     student, teacher = words(5), words(3)  # of different sizes
     found = soft_cross_entropy(student, teacher, temperature)
     q = log_probs(teacher, temperature).exp().detach()

@@ -1,0 +1,224 @@
+"""The best continuations of hypotheses: log-softmax over the vocabulary, then the best of a beam.
+
+The plain path normalises all logits and sorts each row. The fast path reads the logits a few times
+and normalises only those that are among the best. It rests on one fact: the k greatest of some
+numbers lie in the k groups with the greatest maxima, however the numbers are divided into groups.
+
+Legend: A sentences, M beams of each, rows R = A · M, V vocabulary, C candidates of a sentence, W
+numbers of a row, G groups of a row, E members of a group.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nmt.kernels import chunk_sizes, dispatch
+from nmt.kernels.dispatch import KernelPath
+
+PIECES_PER_GROUP = 16
+"""E of the pieces of a vocabulary: a sixteenth of the logits is sorted."""
+
+
+@dataclass(frozen=True)
+class Continuations:
+    """The C best continuations of each sentence, best first, all tensors [A, C].
+
+    Attributes:
+        log_probs: Of the whole hypothesis, the new piece included; -inf: no continuation.
+        beams: The beam that each of them extends.
+        pieces: The piece that it appends.
+    """
+
+    log_probs: Tensor
+    beams: Tensor
+    pieces: Tensor
+
+
+Only = tuple[Tensor, int]
+"""[A] bool, sentences whose hypotheses can only be continued by one piece, and that piece."""
+
+
+def best_continuations(
+    logits: Tensor,
+    before: Tensor,
+    count: int,
+    *,
+    excluded: Sequence[int] = (),
+    only: Only | None = None,
+) -> Continuations:
+    """Return the C = ``count`` best continuations of all beams of each sentence.
+
+    Args:
+        logits: [A · M, V], the beams of a sentence adjacent.
+        before: [A, M], float32, the log-probabilities of the hypotheses so far.
+        count: C; where there are fewer continuations, the last ones have -inf.
+        excluded: Pieces that are never appended; they count in the normalization.
+        only: Where all other pieces are excluded; None: in no sentence.
+    """
+    function = plain_best_continuations
+    if dispatch.candidates_path(logits) is KernelPath.FUSED:
+        function = grouped_best_continuations
+    return function(logits, before, count, excluded, only)
+
+
+def plain_best_continuations(
+    logits: Tensor, before: Tensor, count: int, excluded: Sequence[int], only: Only | None
+) -> Continuations:
+    """Compute `best_continuations` from the log-softmax of all logits."""
+    log_probs = logits.log_softmax(dim=1, dtype=torch.float32)
+    for piece in excluded:
+        log_probs[:, piece] = float("-inf")
+    # The best of a sentence are among the best of its beams.
+    best, pieces = log_probs.topk(min(count, log_probs.size(1)))  # [A · M, C]
+    each = best.size(1)
+    shape = *before.shape, each
+    best, pieces = best.view(shape), pieces.view(shape)
+    if only is not None:
+        where, piece = only[0][:, None, None], only[1]
+        alone = functional.pad(log_probs[:, piece, None], (0, each - 1), value=float("-inf"))
+        best = torch.where(where, alone.view(shape), best)
+        pieces = pieces.masked_fill(where, piece)
+    totals = (best + before[:, :, None]).flatten(1)  # [A, M · C]
+    totals, order = totals.topk(min(count, totals.size(1)))
+    return _padded(Continuations(totals, order // each, pieces.flatten(1).gather(1, order)), count)
+
+
+def grouped_best_continuations(
+    logits: Tensor, before: Tensor, count: int, excluded: Sequence[int], only: Only | None
+) -> Continuations:
+    """Compute `best_continuations` from the greatest logits of groups of pieces."""
+    sentences, beams = before.shape
+    vocabulary = logits.size(1)
+    greatest = _greatest_of_groups(logits, PIECES_PER_GROUP)  # [A · M, G]
+    groups = greatest.size(1)
+    normalizer = log_normalizer(logits, greatest).view(sentences, beams)
+    _exclude(greatest, logits, excluded)
+    totals = greatest.float().view(sentences, beams, groups) - normalizer[:, :, None]
+    totals = (totals + before[:, :, None]).flatten(1)  # [A, M · G], of the best of each group
+    best = top_k(totals, min(count, totals.size(1)))[1]
+    members = _members(best % groups, groups, PIECES_PER_GROUP)  # [A, C · E]
+    owners = (best // groups).repeat_interleave(PIECES_PER_GROUP, dim=1)
+    pieces = members.clamp_max(vocabulary - 1)
+    found = logits.view(sentences, -1).gather(1, owners * vocabulary + pieces).float()
+    totals = (found - normalizer.gather(1, owners)) + before.gather(1, owners)
+    possible = _possible(vocabulary, PIECES_PER_GROUP * groups, tuple(excluded), logits.device)
+    totals, order = top_k(totals + possible[members], min(count, totals.size(1)))
+    result = Continuations(totals, owners.gather(1, order), pieces.gather(1, order))
+    result = _padded(result, count)
+    if only is None or not bool(only[0].any()):
+        return result
+    where, piece = only[0][:, None], only[1]
+    totals = logits[:, piece].float().view(sentences, beams) - normalizer + before
+    totals, order = totals.topk(min(count, beams))
+    alone = _padded(Continuations(totals, order, torch.full_like(order, piece)), count)
+    return Continuations(
+        torch.where(where, alone.log_probs, result.log_probs),
+        torch.where(where, alone.beams, result.beams),
+        torch.where(where, alone.pieces, result.pieces),
+    )
+
+
+def _padded(found: Continuations, count: int) -> Continuations:
+    """Return continuations with more of -inf where there are fewer than ``count``."""
+    missing = count - found.pieces.size(1)
+    if not missing:
+        return found
+    return Continuations(
+        functional.pad(found.log_probs, (0, missing), value=float("-inf")),
+        functional.pad(found.beams, (0, missing)),
+        functional.pad(found.pieces, (0, missing)),
+    )
+
+
+def log_normalizer(logits: Tensor, greatest: Tensor | None = None) -> Tensor:
+    """Return log(sum of e^x) of the rows x of logits [R, V], [R] in float32.
+
+    Args:
+        logits: [R, V].
+        greatest: [R, ...], of which the maximum of each row is that of its logits; None: unknown.
+    """
+    if dispatch.candidates_path(logits) is KernelPath.PLAIN:
+        return logits.float().logsumexp(dim=1)
+    largest = (logits if greatest is None else greatest).amax(dim=1, keepdim=True).float()
+    largest = largest.clamp_min(torch.finfo(torch.float32).min)  # a row of -inf only
+    sums = torch.empty_like(largest)
+    count = chunk_sizes.rows_in_cache(logits)
+    shifted = torch.empty(min(count, len(logits)), logits.size(1), device=logits.device)
+    for start in range(0, len(logits), count):  # several passes over what stays in the cache
+        rows = slice(start, start + count)
+        part = shifted[: len(logits[rows])]
+        torch.sub(logits[rows], largest[rows], out=part)
+        torch.sum(part.exp_(), dim=1, keepdim=True, out=sums[rows])
+    return (sums.log_() + largest).squeeze(1)
+
+
+def top_k(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the greatest numbers of each row [R, W], and their indices, as `Tensor.topk` does.
+
+    Among equal numbers, any may be returned. An index of -inf may occur twice.
+    """
+    width = values.size(1)
+    size = int((width / count) ** 0.5)  # W / E groups, and E members of each of k groups
+    sorts_few = 2 * (width / size + size * count) < width if size else False
+    if dispatch.top_k_path(values) is KernelPath.PLAIN or not sorts_few:
+        best = values.topk(count)
+        return best.values, best.indices
+    greatest = _greatest_of_groups(values, size)
+    groups = top_k(greatest, count)[1]
+    members = _members(groups, greatest.size(1), size)
+    found = values.gather(1, members.clamp_max(width - 1))
+    if greatest.size(1) * size > width:
+        found = found.masked_fill(members >= width, float("-inf"))
+    chosen, order = found.topk(count)
+    return chosen, members.gather(1, order).clamp_max(width - 1)
+
+
+def _greatest_of_groups(values: Tensor, size: int) -> Tensor:
+    """Return the greatest number of each group of a row [R, W], [R, G] with G = ceil(W / E).
+
+    Group g has the numbers g, g + G, g + 2 G, ..., so that adjacent numbers are in different
+    groups, and whole vectors of them are compared at once.
+    """
+    width = values.size(1)
+    groups = -(-width // size)
+    full = width // groups
+    greatest = values[:, : full * groups].unflatten(1, (full, groups)).amax(dim=1)
+    rest = width - full * groups
+    if rest:
+        torch.maximum(greatest[:, :rest], values[:, -rest:], out=greatest[:, :rest])
+    return greatest
+
+
+def _exclude(greatest: Tensor, logits: Tensor, excluded: Sequence[int]) -> None:
+    """Replace, in place, the greatest logits of groups that have excluded pieces."""
+    groups = greatest.size(1)
+    for group in {piece % groups for piece in excluded}:
+        members = range(group, logits.size(1), groups)
+        kept = [piece for piece in members if piece not in excluded]
+        others = logits[:, kept].amax(dim=1) if kept else logits.new_tensor(float("-inf"))
+        greatest[:, group] = others
+
+
+def _members(groups: Tensor, count: int, size: int) -> Tensor:
+    """Return the places of the members of groups [A, K] among ``count`` groups, [A, K · E].
+
+    The places of the last members may be beyond the end of the row.
+    """
+    steps = torch.arange(0, size * count, count, device=groups.device)
+    return (groups[:, :, None] + steps).flatten(1)
+
+
+@lru_cache(maxsize=16)
+def _possible(
+    vocabulary: int, length: int, excluded: tuple[int, ...], device: torch.device
+) -> Tensor:
+    """Return [length], 0 at pieces, -inf at excluded ones and beyond the vocabulary."""
+    with torch.inference_mode(False):  # it outlasts this search
+        values = torch.full((length,), float("-inf"))
+        values[:vocabulary] = 0.0
+        values[list(excluded)] = float("-inf")
+        return values.to(device)
