@@ -96,7 +96,7 @@ def sample(
     source = Source.of(source_ids, source_mask, options, plain=need_weights)
     loop = Loop(model, source, WeightsHistory() if need_weights else None, graphs)
     live = _first(loop, positions, sampling)
-    samples = loop.hypotheses(loop.run(live), options.length_penalty, sampling.count)
+    samples = loop.hypotheses(loop.run(live), options, sampling.count)
     return [
         [hypothesis for (hypothesis,) in samples[start : start + sampling.count]]
         for start in range(0, len(samples), sampling.count)

@@ -2,13 +2,15 @@
 
 At every step each live hypothesis is extended by every piece of the vocabulary, and the N best
 continuations of a sentence become its new beam. A continuation that ends with EOS is finished.
-Greedy search is the case N = 1.
+Greedy search is the case N = 1. Score adjusters change which pieces may follow, and how likely they
+count. Diverse beam search divides the beam into groups that choose one after the other.
 
 Legend: A sentences in the search, N beams, M beams before a step (1 before the first, then N),
-V vocabulary, C candidates per sentence, 2 N. The decoder's rows are A · M: the beams of a sentence
-are adjacent.
+V vocabulary, G groups of K = N / G beams, C candidates per sentence or group, 2 N or 2 K. The
+decoder's rows are A · M: the beams of a sentence are adjacent.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,6 +21,7 @@ from nmt.config.schema import DecodingConfig
 from nmt.decoding.history import Choices, History, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis, length_penalty
 from nmt.decoding.repeated_step import Graphs
+from nmt.decoding.score_adjusters import NEVER, Adjusters, adjusted, adjusters_of
 from nmt.decoding.search_loop import Live, Loop, Source
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD
@@ -46,25 +49,36 @@ def beam_search(
         model: A model in evaluation mode, on the device of the ids.
         source_ids: [B, S] piece ids, EOS included.
         source_mask: [B, S] bool, True at real pieces.
-        options: Beam size, length penalty and maximum length.
+        options: Beam size, penalties and lengths.
         need_weights: Whether to return attention weights.
         graphs: Captures the steps on a GPU; None: they are not captured.
 
     Returns:
-        The finished hypotheses of each sentence, best score first, at most N.
+        The finished hypotheses of each sentence, best score first, at most N, all different.
     """
-    source = Source.of(source_ids, source_mask, options, plain=need_weights)
-    loop = Loop(model, source, WeightsHistory() if need_weights else None, graphs)
-    found = loop.hypotheses(loop.run(_first(loop, options.beam_size)), options.length_penalty)
+    weighed = need_weights or options.coverage_penalty > 0
+    source = Source.of(source_ids, source_mask, options, plain=weighed)
+    loop = Loop(model, source, WeightsHistory() if weighed else None, graphs)
+    found = loop.hypotheses(loop.run(_first(loop, options)), options)
     ranked = (sorted(hypotheses, key=lambda h: h.score, reverse=True) for hypotheses in found)
-    return [hypotheses[: options.beam_size] for hypotheses in ranked]
+    kept = [_different(hypotheses)[: options.beam_size] for hypotheses in ranked]
+    if weighed and not need_weights:
+        kept = [[replace(h, weights=None) for h in hypotheses] for hypotheses in kept]
+    return kept
 
 
-def _first(loop: Loop, size: int) -> "_Beams":
+def _different(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+    """Return the first of equal hypotheses, which groups of beams may have."""
+    return list({tuple(h.ids): h for h in reversed(hypotheses)}.values())[::-1]
+
+
+def _first(loop: Loop, options: DecodingConfig) -> "_Beams":
     """Return the beams before the first step: one hypothesis per sentence, BOS."""
     source, model = loop.source, loop.model
     limits = source.padded_limits()
     log_probs = torch.zeros(len(limits), 1, device=limits.device)
+    lengths = functional.pad(torch.tensor(source.lengths), (0, source.padding)).to(limits.device)
+    penalized = options.repetition_penalty != 1
     return _Beams(
         decoder=model.start(source.encode(model)),
         pieces=torch.full((len(limits), 1), BOS, device=limits.device),
@@ -73,23 +87,28 @@ def _first(loop: Loop, size: int) -> "_Beams":
         limits=limits,
         sentences=torch.arange(len(limits), device=limits.device),
         step=torch.zeros(1, dtype=torch.long, device=limits.device),
-        history=History.empty(log_probs, source.steps, len(limits), size),
-        found=torch.zeros_like(limits),
-        size=size,
+        history=History.empty(
+            log_probs, source.steps, len(limits), options.beam_size, penalties=penalized
+        ),
+        found=limits.new_zeros(len(limits), options.beam_groups),
+        size=options.beam_size,
+        diversity=options.diversity_strength,
+        adjusters=adjusters_of(options, lengths, limits, source.steps),
+        penalties=torch.zeros_like(log_probs) if penalized else None,
     )
 
 
 @dataclass(frozen=True)
 class _Candidates:
-    """The C best continuations of each sentence, best first, all tensors [A, C].
+    """Continuations of each sentence, in the order in which they are chosen, all tensors [A, C].
 
     Attributes:
-        log_probs: Of the whole hypothesis, the new piece included.
+        scores: Of the whole hypothesis, the new piece included: its log-probability and penalties.
         beams: The beam that each candidate extends.
         pieces: The piece that it appends.
     """
 
-    log_probs: Tensor
+    scores: Tensor
     beams: Tensor
     pieces: Tensor
 
@@ -99,10 +118,14 @@ class _Candidates:
             return self
         padding = 0, missing
         return _Candidates(
-            functional.pad(self.log_probs, padding, value=float("-inf")),
+            functional.pad(self.scores, padding, value=NEVER),
             functional.pad(self.beams, padding),
             functional.pad(self.pieces, padding),
         )
+
+
+_Parts = tuple[_Candidates, _Candidates, Tensor]
+"""Live beams, ended hypotheses and how many ended; see `_split`."""
 
 
 @dataclass(frozen=True)
@@ -110,58 +133,179 @@ class _Beams(Live):
     """The beams of the sentences in the search.
 
     Attributes:
-        found: [A], the number of finished hypotheses.
+        found: [A, G], the number of finished hypotheses.
         size: N.
+        diversity: Strength of the diversity among groups.
+        adjusters: What changes the scores of the next pieces.
+        penalties: [A, N], what the scores have besides the log-probabilities; None: nothing.
     """
 
     found: Tensor
     size: int
+    diversity: float
+    adjusters: Adjusters
+    penalties: Tensor | None
 
     def choose(self, logits: Tensor) -> "_Beams":
         """Make the N best unfinished candidates the new beams; see `Live.choose`."""
+        log_probs = self._log_probs(logits)
+        scores = adjusted(self.adjusters, log_probs, self.step)
         at_limit = self.at_limit
-        candidates = self._candidates(logits, at_limit)
-        # A candidate of -inf is no translation: its beam is unused or its piece is excluded.
-        is_end = (candidates.pieces == EOS) & (candidates.log_probs > float("-inf"))
-        ended = is_end[:, : self.size] & ~self.done[:, None]
-        found = self.found + ended.sum(1)
-        # At least N of the 2 N best are unfinished: each beam has one continuation with EOS.
-        log_probs, order = candidates.log_probs.masked_fill(is_end, float("-inf")).topk(self.size)
-        pieces, parents = (of.gather(1, order) for of in (candidates.pieces, candidates.beams))
-        ends = torch.where(ended, candidates.log_probs[:, : self.size], float("-inf"))
-        choices = Choices(pieces, parents, ends, candidates.beams[:, : self.size])
-        self.history.record(self.step, self.sentences, choices)
+        live, ended, found = self._chosen(log_probs, scores, at_limit)
+        history, penalties = self.history, None
+        live_log_probs, ended_log_probs, ended_penalties = live.scores, ended.scores, None
+        if self.penalties is not None:
+            live_log_probs, penalties = self._separated(live, log_probs)
+            ended_log_probs, ended_penalties = self._separated(ended, log_probs)
+        history.record(
+            self.step,
+            self.sentences,
+            Choices(live.pieces, live.beams, ended_log_probs, ended.beams, ended_penalties),
+        )
         return replace(
             self,
-            decoder=self.decoder if self.size == 1 else self.decoder.reorder(parents),
-            pieces=pieces,
-            log_probs=log_probs,
-            done=self.done | (found >= self.size) | at_limit,
+            decoder=self.decoder if self.size == 1 else self.decoder.reorder(live.beams),
+            pieces=live.pieces,
+            log_probs=live_log_probs,
+            penalties=penalties,
+            adjusters=tuple(one.extended(live.beams, live.pieces) for one in self.adjusters),
+            done=self.done | (found >= self.size // found.size(1)).all(1) | at_limit,
             found=found,
             step=self.step + 1,
         )
 
     def select(self, kept: Tensor) -> "_Beams":
         """Return only the sentences at these places [R]."""
-        return replace(super().select(kept), found=self.found[kept])
+        return replace(
+            super().select(kept),
+            found=self.found[kept],
+            adjusters=tuple(adjuster.select(kept) for adjuster in self.adjusters),
+            penalties=None if self.penalties is None else self.penalties[kept],
+        )
 
-    def _candidates(self, logits: Tensor, at_limit: Tensor) -> _Candidates:
-        """Return the best continuations by the logits [A · M, V].
-
-        PAD and BOS are excluded. At the maximum length only EOS is allowed.
-        """
+    def _log_probs(self, logits: Tensor) -> Tensor:
+        """Return the log-probabilities [A, M, V] by logits [A · M, V]; PAD and BOS have none."""
         log_probs = logits.log_softmax(dim=1, dtype=torch.float32)
         for excluded in (PAD, BOS):
-            log_probs[:, excluded] = float("-inf")
+            log_probs[:, excluded] = NEVER
+        return log_probs.view(*self.log_probs.shape, -1)
+
+    def _chosen(
+        self, log_probs: Tensor, scores: Tensor, at_limit: Tensor
+    ) -> tuple[_Candidates, _Candidates, Tensor]:
+        """Let the groups choose, one after the other.
+
+        The score of a piece falls by the strength of the diversity for each time that an earlier
+        group chose it in this step (Vijayakumar et al. 2018, Hamming diversity). This decides what
+        a group chooses; it is no part of the scores.
+
+        Returns:
+            The N live beams, the N places for ended hypotheses, -inf where none ended, and the
+            number of hypotheses of each group that have ended, [A, G].
+        """
+        groups = self.found.size(1)
+        if groups == 1:
+            candidates = self._candidates(log_probs, scores, self._totals(), at_limit, self.size)
+            live, ended, number = _split(candidates, self.size, ~self.done)
+            return live, ended, self.found + number
+        size = self.size // groups
+        first = scores.size(1) == 1  # all groups extend the one beam
+        counts = scores.new_zeros(len(scores), scores.size(2))  # [A, V]
+        parts: list[_Parts] = []
+        for group in range(groups):
+            begin = 0 if first else group * size
+            mine = slice(begin, begin + (1 if first else size))
+            of_group = log_probs[:, mine], scores[:, mine], self._totals()[:, mine]
+            candidates = self._candidates(*of_group, at_limit, size, counts)
+            candidates = replace(candidates, beams=candidates.beams + begin)
+            active = ~self.done & (self.found[:, group] < size)
+            parts.append(_split(candidates, size, active, by_score=False))
+            chosen = candidates.scores[:, :size] > NEVER
+            once = (chosen & active[:, None]).to(counts.dtype)
+            counts = counts.scatter_add(1, candidates.pieces[:, :size], once)
+        lives, ends, numbers = zip(*parts, strict=True)
+        return _joined(lives), _joined(ends), self.found + torch.cat(numbers, dim=1)
+
+    def _candidates(
+        self,
+        log_probs: Tensor,
+        scores: Tensor,
+        totals: Tensor,
+        at_limit: Tensor,
+        size: int,
+        counts: Tensor | None = None,
+    ) -> _Candidates:
+        """Return the 2 K best continuations of some beams.
+
+        At the maximum length only EOS is allowed.
+
+        Args:
+            log_probs: [A, M, V], of the model.
+            scores: [A, M, V], adjusted.
+            totals: [A, M], the scores of the beams before the step.
+            at_limit: [A] bool.
+            size: K.
+            counts: [A, V], how often earlier groups chose each piece; None: there is none.
+        """
+        ranks = scores if counts is None else scores - self.diversity * counts[:, None]
         # The best of a sentence are among the best of its beams.
-        best, pieces = log_probs.topk(min(2 * self.size, log_probs.size(1)))  # [A · M, C]
-        count = best.size(1)
-        only_eos = functional.pad(log_probs[:, EOS, None], (0, count - 1), value=float("-inf"))
-        shape = *self.log_probs.shape, count
+        best, pieces = ranks.topk(min(2 * size, ranks.size(2)), dim=2)  # [A, M, C]
+        count = best.size(2)
         at_limit = at_limit[:, None, None]
-        best = torch.where(at_limit, only_eos.view(shape), best.view(shape))
-        pieces = pieces.view(shape).masked_fill(at_limit, EOS).flatten(1)
-        best = (best + self.log_probs[:, :, None]).flatten(1)  # [A, M · C]
-        best, order = best.topk(min(2 * self.size, best.size(1)))
-        found = _Candidates(best, order // count, pieces.gather(1, order))
-        return found.padded(2 * self.size - best.size(1))
+        only_eos = functional.pad(log_probs[:, :, EOS, None], (0, count - 1), value=NEVER)
+        ranks = torch.where(at_limit, only_eos, best) + totals[:, :, None]
+        ranked, order = ranks.flatten(1).topk(min(2 * size, ranks[0].numel()))
+        if counts is not None:  # the scores do not contain the diversity
+            values = torch.where(at_limit, only_eos, scores.gather(2, pieces)) + totals[:, :, None]
+            ranked = values.flatten(1).gather(1, order)
+        pieces = pieces.masked_fill(at_limit, EOS).flatten(1)
+        found = _Candidates(ranked, order // count, pieces.gather(1, order))
+        return found.padded(2 * size - ranked.size(1))
+
+    def _totals(self) -> Tensor:
+        """Return the scores of the hypotheses before the step, [A, M]."""
+        return self.log_probs if self.penalties is None else self.log_probs + self.penalties
+
+    def _separated(self, candidates: _Candidates, log_probs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the log-probabilities of candidates [A, C], and what their scores have besides."""
+        places = candidates.beams * log_probs.size(2) + candidates.pieces
+        of_pieces = log_probs.flatten(1).gather(1, places)
+        exists = candidates.scores > NEVER
+        total = self.log_probs.gather(1, candidates.beams) + of_pieces
+        total = total.masked_fill(~exists, NEVER)
+        return total, (candidates.scores - total).masked_fill(~exists, 0.0)
+
+
+def _split(
+    candidates: _Candidates, size: int, active: Tensor, *, by_score: bool = True
+) -> "_Parts":
+    """Return the K best unfinished candidates, those of the K best that ended, and their number.
+
+    Args:
+        candidates: At least 2 K, so that K of them are unfinished: each beam has one with EOS.
+        size: K.
+        active: [A] bool, whether hypotheses still end.
+        by_score: Whether the order of the candidates is that of their scores.
+    """
+    # A candidate of -inf is no translation: its beam is unused or its piece is excluded.
+    is_end = (candidates.pieces == EOS) & (candidates.scores > NEVER)
+    ends = is_end[:, :size] & active[:, None]
+    unfinished = candidates.scores.masked_fill(is_end, NEVER)
+    if by_score:
+        scores, order = unfinished.topk(size)
+    else:
+        order = is_end.to(torch.uint8).argsort(dim=1, stable=True)[:, :size]
+        scores = unfinished.gather(1, order)
+    pieces, beams = (of.gather(1, order) for of in (candidates.pieces, candidates.beams))
+    end_scores = torch.where(ends, candidates.scores[:, :size], NEVER)
+    ended = _Candidates(end_scores, candidates.beams[:, :size], candidates.pieces[:, :size])
+    return _Candidates(scores, beams, pieces), ended, ends.sum(1, keepdim=True)
+
+
+def _joined(parts: Sequence[_Candidates]) -> _Candidates:
+    """Return the candidates of all groups, [A, G · K]."""
+    return _Candidates(
+        torch.cat([part.scores for part in parts], dim=1),
+        torch.cat([part.beams for part in parts], dim=1),
+        torch.cat([part.pieces for part in parts], dim=1),
+    )

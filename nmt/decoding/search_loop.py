@@ -166,17 +166,17 @@ class Loop:
         return live.history.read(steps)[: rows * len(self.source.lengths)]
 
     def hypotheses(
-        self, paths: Sequence[Sequence[Path]], alpha: float, count: int = 1
+        self, paths: Sequence[Sequence[Path]], options: DecodingConfig, count: int = 1
     ) -> list[list[Hypothesis]]:
         """Return the hypotheses of paths, with their scores and attention weights.
 
         Args:
             paths: Those that `run` returned.
-            alpha: Strength of the length penalty.
+            options: The penalties of the scores.
             count: Number of adjacent rows that belong to one sentence of the batch.
         """
         return [
-            [path.hypothesis(alpha, self._weights(row, path, count)) for path in found]
+            [path.hypothesis(options, self._weights(row, path, count)) for path in found]
             for row, found in enumerate(paths)
         ]
 
