@@ -138,7 +138,9 @@ class Answerer:
         if self._sampling is not None:
             further = replace(self._sampling, first_sample=attempt * self._sampling.count)
             return self.translator.translate(sentences, sampling=further, numbers=numbers)
-        size = min(_LARGEST_BEAM, self.translator.decoding.beam_size << attempt)
+        decoding = self.translator.decoding
+        size = min(_LARGEST_BEAM, decoding.beam_size << attempt)
+        size -= size % decoding.beam_groups
         return self.translator.with_beam(size).translate(sentences)
 
     def _texts(self, translation: Translation) -> list[ScoredText]:

@@ -10,18 +10,22 @@ V vocabulary, G groups of K = N / G beams, C candidates per sentence or group, 2
 decoder's rows are A · M: the beams of a sentence are adjacent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from nmt.config.schema import DecodingConfig
+from nmt.decoding.candidates import Candidates
+from nmt.decoding.constraints import BatchConstraints
 from nmt.decoding.history import Choices, History, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis, length_penalty
 from nmt.decoding.repeated_step import Graphs
-from nmt.decoding.score_adjusters import NEVER, Adjusters, adjusted, adjusters_of
+from nmt.decoding.required_phrases import RequiredPhrases
+from nmt.decoding.score_adjusters import NEVER, Adjusters, ScoreAdjuster, adjusted, adjusters_of
 from nmt.decoding.search_loop import Live, Loop, Source
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD
@@ -36,6 +40,7 @@ def beam_search(
     source_mask: Tensor,
     options: DecodingConfig,
     *,
+    constraints: BatchConstraints | None = None,
     need_weights: bool = False,
     graphs: Graphs | None = None,
 ) -> list[list[Hypothesis]]:
@@ -50,6 +55,8 @@ def beam_search(
         source_ids: [B, S] piece ids, EOS included.
         source_mask: [B, S] bool, True at real pieces.
         options: Beam size, penalties and lengths.
+        constraints: What the translations must have; None: nothing. If a required phrase fits into
+            no hypothesis, the sentence has hypotheses without it.
         need_weights: Whether to return attention weights.
         graphs: Captures the steps on a GPU; None: they are not captured.
 
@@ -58,8 +65,10 @@ def beam_search(
     """
     weighed = need_weights or options.coverage_penalty > 0
     source = Source.of(source_ids, source_mask, options, plain=weighed)
+    if constraints is not None:
+        source = with_room(source, constraints)
     loop = Loop(model, source, WeightsHistory() if weighed else None, graphs)
-    found = loop.hypotheses(loop.run(_first(loop, options)), options)
+    found = loop.hypotheses(loop.run(_first(loop, options, constraints)), options)
     ranked = (sorted(hypotheses, key=lambda h: h.score, reverse=True) for hypotheses in found)
     kept = [_different(hypotheses)[: options.beam_size] for hypotheses in ranked]
     if weighed and not need_weights:
@@ -72,9 +81,16 @@ def _different(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
     return list({tuple(h.ids): h for h in reversed(hypotheses)}.values())[::-1]
 
 
-def _first(loop: Loop, options: DecodingConfig) -> "_Beams":
+def with_room(source: Source, constraints: BatchConstraints) -> Source:
+    """Return the batch with room for the pieces that the constraints need."""
+    limits = source.limits + constraints.room
+    return replace(source, limits=limits, steps=int(limits.max()))
+
+
+def _first(loop: Loop, options: DecodingConfig, constraints: BatchConstraints | None) -> "_Beams":
     """Return the beams before the first step: one hypothesis per sentence, BOS."""
     source, model = loop.source, loop.model
+    mine = None if constraints is None else constraints.padded(source.padding)
     limits = source.padded_limits()
     log_probs = torch.zeros(len(limits), 1, device=limits.device)
     lengths = functional.pad(torch.tensor(source.lengths), (0, source.padding)).to(limits.device)
@@ -93,38 +109,14 @@ def _first(loop: Loop, options: DecodingConfig) -> "_Beams":
         found=limits.new_zeros(len(limits), options.beam_groups),
         size=options.beam_size,
         diversity=options.diversity_strength,
-        adjusters=adjusters_of(options, lengths, limits, source.steps),
+        preferences=adjusters_of(options, lengths, limits, source.steps),
+        rules=() if mine is None else mine.adjusters,
+        required=None if mine is None else mine.required,
         penalties=torch.zeros_like(log_probs) if penalized else None,
     )
 
 
-@dataclass(frozen=True)
-class _Candidates:
-    """Continuations of each sentence, in the order in which they are chosen, all tensors [A, C].
-
-    Attributes:
-        scores: Of the whole hypothesis, the new piece included: its log-probability and penalties.
-        beams: The beam that each candidate extends.
-        pieces: The piece that it appends.
-    """
-
-    scores: Tensor
-    beams: Tensor
-    pieces: Tensor
-
-    def padded(self, missing: int) -> "_Candidates":
-        """Return as many more candidates of -inf, where a sentence has too few continuations."""
-        if not missing:
-            return self
-        padding = 0, missing
-        return _Candidates(
-            functional.pad(self.scores, padding, value=NEVER),
-            functional.pad(self.beams, padding),
-            functional.pad(self.pieces, padding),
-        )
-
-
-_Parts = tuple[_Candidates, _Candidates, Tensor]
+_Parts = tuple[Candidates, Candidates, Tensor]
 """Live beams, ended hypotheses and how many ended; see `_split`."""
 
 
@@ -136,20 +128,24 @@ class _Beams(Live):
         found: [A, G], the number of finished hypotheses.
         size: N.
         diversity: Strength of the diversity among groups.
-        adjusters: What changes the scores of the next pieces.
+        preferences: What the settings change in the scores of the next pieces.
+        rules: What constraints exclude, whatever the preferences are.
+        required: The phrases that translations must have; None: there are none.
         penalties: [A, N], what the scores have besides the log-probabilities; None: nothing.
     """
 
     found: Tensor
     size: int
     diversity: float
-    adjusters: Adjusters
+    preferences: Adjusters
+    rules: Adjusters
+    required: RequiredPhrases | None
     penalties: Tensor | None
 
     def choose(self, logits: Tensor) -> "_Beams":
         """Make the N best unfinished candidates the new beams; see `Live.choose`."""
         log_probs = self._log_probs(logits)
-        scores = adjusted(self.adjusters, log_probs, self.step)
+        scores = adjusted((*self.preferences, *self.rules), log_probs, self.step)
         at_limit = self.at_limit
         live, ended, found = self._chosen(log_probs, scores, at_limit)
         history, penalties = self.history, None
@@ -168,7 +164,7 @@ class _Beams(Live):
             pieces=live.pieces,
             log_probs=live_log_probs,
             penalties=penalties,
-            adjusters=tuple(one.extended(live.beams, live.pieces) for one in self.adjusters),
+            **self._adjusters(lambda adjuster: adjuster.extended(live.beams, live.pieces)),
             done=self.done | (found >= self.size // found.size(1)).all(1) | at_limit,
             found=found,
             step=self.step + 1,
@@ -179,9 +175,17 @@ class _Beams(Live):
         return replace(
             super().select(kept),
             found=self.found[kept],
-            adjusters=tuple(adjuster.select(kept) for adjuster in self.adjusters),
             penalties=None if self.penalties is None else self.penalties[kept],
+            **self._adjusters(lambda adjuster: adjuster.select(kept)),
         )
+
+    def _adjusters(self, change: Callable[[ScoreAdjuster], ScoreAdjuster]) -> dict[str, Any]:
+        """Return the fields of adjusters, each of which is changed."""
+        return {
+            "preferences": tuple(map(change, self.preferences)),
+            "rules": tuple(map(change, self.rules)),
+            "required": None if self.required is None else change(self.required),
+        }
 
     def _log_probs(self, logits: Tensor) -> Tensor:
         """Return the log-probabilities [A, M, V] by logits [A · M, V]; PAD and BOS have none."""
@@ -192,7 +196,7 @@ class _Beams(Live):
 
     def _chosen(
         self, log_probs: Tensor, scores: Tensor, at_limit: Tensor
-    ) -> tuple[_Candidates, _Candidates, Tensor]:
+    ) -> tuple[Candidates, Candidates, Tensor]:
         """Let the groups choose, one after the other.
 
         The score of a piece falls by the strength of the diversity for each time that an earlier
@@ -205,8 +209,14 @@ class _Beams(Live):
         """
         groups = self.found.size(1)
         if groups == 1:
-            candidates = self._candidates(log_probs, scores, self._totals(), at_limit, self.size)
-            live, ended, number = _split(candidates, self.size, ~self.done)
+            if self.required is None:
+                candidates = self._candidates(
+                    log_probs, scores, self._totals(), at_limit, self.size
+                )
+            else:
+                candidates = self._allocated(self.required, log_probs, scores, at_limit)
+            by_score = self.required is None
+            live, ended, number = _split(candidates, self.size, ~self.done, by_score=by_score)
             return live, ended, self.found + number
         size = self.size // groups
         first = scores.size(1) == 1  # all groups extend the one beam
@@ -234,7 +244,7 @@ class _Beams(Live):
         at_limit: Tensor,
         size: int,
         counts: Tensor | None = None,
-    ) -> _Candidates:
+    ) -> Candidates:
         """Return the 2 K best continuations of some beams.
 
         At the maximum length only EOS is allowed.
@@ -259,14 +269,24 @@ class _Beams(Live):
             values = torch.where(at_limit, only_eos, scores.gather(2, pieces)) + totals[:, :, None]
             ranked = values.flatten(1).gather(1, order)
         pieces = pieces.masked_fill(at_limit, EOS).flatten(1)
-        found = _Candidates(ranked, order // count, pieces.gather(1, order))
+        found = Candidates(ranked, order // count, pieces.gather(1, order))
         return found.padded(2 * size - ranked.size(1))
+
+    def _allocated(
+        self, required: RequiredPhrases, log_probs: Tensor, scores: Tensor, at_limit: Tensor
+    ) -> Candidates:
+        """Return the candidates among which the beam is allocated to required phrases."""
+        firm = adjusted(self.rules, log_probs, self.step)
+        scores, firm = (required.adjust(of, log_probs, self.step) for of in (scores, firm))
+        return required.candidates(
+            scores, firm, log_probs, self._totals(), at_limit, self.found[:, 0] == 0, self.size
+        )
 
     def _totals(self) -> Tensor:
         """Return the scores of the hypotheses before the step, [A, M]."""
         return self.log_probs if self.penalties is None else self.log_probs + self.penalties
 
-    def _separated(self, candidates: _Candidates, log_probs: Tensor) -> tuple[Tensor, Tensor]:
+    def _separated(self, candidates: Candidates, log_probs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the log-probabilities of candidates [A, C], and what their scores have besides."""
         places = candidates.beams * log_probs.size(2) + candidates.pieces
         of_pieces = log_probs.flatten(1).gather(1, places)
@@ -276,9 +296,7 @@ class _Beams(Live):
         return total, (candidates.scores - total).masked_fill(~exists, 0.0)
 
 
-def _split(
-    candidates: _Candidates, size: int, active: Tensor, *, by_score: bool = True
-) -> "_Parts":
+def _split(candidates: Candidates, size: int, active: Tensor, *, by_score: bool = True) -> "_Parts":
     """Return the K best unfinished candidates, those of the K best that ended, and their number.
 
     Args:
@@ -298,13 +316,13 @@ def _split(
         scores = unfinished.gather(1, order)
     pieces, beams = (of.gather(1, order) for of in (candidates.pieces, candidates.beams))
     end_scores = torch.where(ends, candidates.scores[:, :size], NEVER)
-    ended = _Candidates(end_scores, candidates.beams[:, :size], candidates.pieces[:, :size])
-    return _Candidates(scores, beams, pieces), ended, ends.sum(1, keepdim=True)
+    ended = Candidates(end_scores, candidates.beams[:, :size], candidates.pieces[:, :size])
+    return Candidates(scores, beams, pieces), ended, ends.sum(1, keepdim=True)
 
 
-def _joined(parts: Sequence[_Candidates]) -> _Candidates:
+def _joined(parts: Sequence[Candidates]) -> Candidates:
     """Return the candidates of all groups, [A, G · K]."""
-    return _Candidates(
+    return Candidates(
         torch.cat([part.scores for part in parts], dim=1),
         torch.cat([part.beams for part in parts], dim=1),
         torch.cat([part.pieces for part in parts], dim=1),

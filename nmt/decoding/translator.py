@@ -3,25 +3,24 @@
 `nmt translate`, validation and the final test all translate with it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from nmt import runtime
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from nmt.config.numbering import drawn_layer_head
+from nmt.config.numbering import attention_layers, drawn_layer_head
 from nmt.config.schema import DecodingConfig
-from nmt.config.setting import declared
 from nmt.data.batch import source_batch
 from nmt.decoding.batches import Advance, WorkDone, batch_tokens, search_batches
+from nmt.decoding.changed_settings import changed_settings
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.repeated_step import CudaGraphs
 from nmt.decoding.sampling import Sampling, sample
 from nmt.decoding.search import beam_search
-from nmt.errors import UserError
 from nmt.kernels import dispatch
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair
@@ -91,6 +90,7 @@ class Translator:
         length_penalty: float | None = None,
         batch_size: int | None = None,
         precision: str = "float32",
+        changes: Mapping[str, object] | None = None,
     ) -> "Translator":
         """Load the best model of a run folder, or a checkpoint file.
 
@@ -104,6 +104,7 @@ class Translator:
             batch_size: Sentences per batch.
             precision: ``float32``, ``bfloat16``, ``float16``, or ``auto``: bfloat16 on a GPU that
                 computes in it, else float32.
+            changes: Further settings of ``decoding`` by their names.
 
         Raises:
             UserError: There is no such model, or a setting is out of range.
@@ -115,6 +116,7 @@ class Translator:
             length_penalty=length_penalty,
             batch_size=batch_size,
             precision=precision,
+            changes=changes,
         )
 
     @classmethod
@@ -127,15 +129,18 @@ class Translator:
         length_penalty: float | None = None,
         batch_size: int | None = None,
         precision: str = "float32",
+        changes: Mapping[str, object] | None = None,
     ) -> "Translator":
         """Create a translator from a checkpoint in memory; see `from_checkpoint`."""
-        decoding = checkpoint.config.decoding
-        decoding.beam_size = _in_range("beam_size", beam_size, decoding.beam_size)
-        decoding.batch_size = _in_range("batch_size", batch_size, decoding.batch_size)
-        if length_penalty is not None:
-            if not 0 <= length_penalty <= 10:
-                raise UserError(f"the length penalty is {length_penalty}; it must be from 0 to 10")
-            decoding.length_penalty = length_penalty
+        given = {
+            "beam_size": beam_size,
+            "length_penalty": length_penalty,
+            "batch_size": batch_size,
+            **(changes or {}),
+        }
+        attends = attention_layers(checkpoint.config.model.decoder)[0] > 0
+        decoding = changed_settings(checkpoint.config.decoding, given, attends=attends)
+        checkpoint.config.decoding = decoding
         place = runtime.pick_device(device)
         runtime.set_exact_recurrence()
         dtype = runtime.pick_search_precision(precision, place)
@@ -224,12 +229,21 @@ class Translator:
         Raises:
             UserError: It is out of range.
         """
-        if size == self.decoding.beam_size:
-            return self
-        checked = _in_range("beam_size", size, self.decoding.beam_size)
+        return self.with_settings({"beam_size": size})
+
+    def with_settings(self, changes: Mapping[str, object]) -> "Translator":
+        """Return a translator with the same model and other settings of search.
+
+        Args:
+            changes: Settings of ``decoding`` by their names; None leaves one as it is.
+
+        Raises:
+            UserError: A value is not allowed.
+        """
+        attends = self.model.decoder.attends
         other = copy(self)
-        other.decoding = replace(self.decoding, beam_size=checked)
-        return other
+        other.decoding = changed_settings(self.decoding, changes, attends=attends)
+        return self if other.decoding == self.decoding else other
 
     def in_float32(self) -> "Translator":
         """Return a translator with the same model whose products are in float32."""
@@ -239,14 +253,3 @@ class Translator:
 
     def _text(self, hypothesis: Hypothesis) -> str:
         return self.tokenizers.target.decode(hypothesis.ids)
-
-
-def _in_range(name: str, given: int | None, default: int) -> int:
-    if given is None:
-        return default
-    known = declared(next(field for field in fields(DecodingConfig) if field.name == name))
-    assert known is not None
-    assert known.bounds is not None
-    if not known.bounds.allow(given):
-        raise UserError(f"the {name.replace('_', ' ')} is {given}; it must be {known.bounds}")
-    return given
