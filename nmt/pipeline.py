@@ -319,7 +319,7 @@ def finish(started: StartedRun, reason: StopReason) -> Mapping[str, Any]:
 def rehearse(prepared: PreparedRun) -> list[str]:
     """Try each part of a run once, and return its expected cost in lines of text."""
     trainer = _detached_trainer(prepared, lambda: False, UpdateProfiler())
-    decoding = replace(prepared.config.decoding, beam_size=1)
+    decoding = replace(prepared.config.decoding, beam_size=1, beam_groups=1)
     tokenizers, text = prepared.corpus.tokenizers, prepared.corpus.text
     greedy = Translator(trainer.model, tokenizers, decoding, prepared.precision)
     return rehearse_run(trainer, prepared.corpus.train, greedy, text.valid)

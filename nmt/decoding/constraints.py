@@ -4,7 +4,7 @@ Legend: B sentences of a batch.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from nmt.decoding.forced_prefix import ForcedPrefix
 from nmt.decoding.phrase_matcher import PhraseMatcher, in_word
 from nmt.decoding.required_phrases import RequiredPhrases
 from nmt.decoding.score_adjusters import Adjusters, ScoreAdjuster
+from nmt.decoding.search_loop import Source
 from nmt.decoding.target_pieces import TargetPieces
 from nmt.errors import UserError
 from nmt.text.tokenizer import Tokenizer
@@ -36,6 +37,10 @@ class Constraints:
     prefix: str = ""
     required: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is any constraint."""
+        return bool(self.prefix or self.required or self.forbidden)
 
     def and_(self, other: "Constraints") -> "Constraints":
         """Return both; a prefix of the other one replaces this one's."""
@@ -83,6 +88,11 @@ class BatchConstraints:
     adjusters: Adjusters
     required: RequiredPhrases | None
     room: Tensor
+
+    def with_room(self, source: Source) -> Source:
+        """Return the batch with room for the pieces that the constraints need."""
+        limits = source.limits + self.room
+        return replace(source, limits=limits, steps=int(limits.max()))
 
     def padded(self, padding: int) -> "BatchConstraints":
         """Return the constraints with those of the first sentence repeated at the end."""

@@ -66,7 +66,7 @@ def beam_search(
     weighed = need_weights or options.coverage_penalty > 0
     source = Source.of(source_ids, source_mask, options, plain=weighed)
     if constraints is not None:
-        source = with_room(source, constraints)
+        source = constraints.with_room(source)
     loop = Loop(model, source, WeightsHistory() if weighed else None, graphs)
     found = loop.hypotheses(loop.run(_first(loop, options, constraints)), options)
     ranked = (sorted(hypotheses, key=lambda h: h.score, reverse=True) for hypotheses in found)
@@ -81,19 +81,12 @@ def _different(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
     return list({tuple(h.ids): h for h in reversed(hypotheses)}.values())[::-1]
 
 
-def with_room(source: Source, constraints: BatchConstraints) -> Source:
-    """Return the batch with room for the pieces that the constraints need."""
-    limits = source.limits + constraints.room
-    return replace(source, limits=limits, steps=int(limits.max()))
-
-
 def _first(loop: Loop, options: DecodingConfig, constraints: BatchConstraints | None) -> "_Beams":
     """Return the beams before the first step: one hypothesis per sentence, BOS."""
     source, model = loop.source, loop.model
     mine = None if constraints is None else constraints.padded(source.padding)
     limits = source.padded_limits()
     log_probs = torch.zeros(len(limits), 1, device=limits.device)
-    lengths = functional.pad(torch.tensor(source.lengths), (0, source.padding)).to(limits.device)
     penalized = options.repetition_penalty != 1
     return _Beams(
         decoder=model.start(source.encode(model)),
@@ -109,7 +102,7 @@ def _first(loop: Loop, options: DecodingConfig, constraints: BatchConstraints | 
         found=limits.new_zeros(len(limits), options.beam_groups),
         size=options.beam_size,
         diversity=options.diversity_strength,
-        preferences=adjusters_of(options, lengths, limits, source.steps),
+        preferences=adjusters_of(options, source.padded_lengths(), limits, source.steps),
         rules=() if mine is None else mine.adjusters,
         required=None if mine is None else mine.required,
         penalties=torch.zeros_like(log_probs) if penalized else None,

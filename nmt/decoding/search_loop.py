@@ -89,6 +89,11 @@ class Source:
         lengths = torch.tensor(self.lengths + [1] * self.padding)
         return model.encode(self.ids, self.mask, lengths)
 
+    def padded_lengths(self) -> Tensor:
+        """Return the lengths on the device; those of added sentences are 0."""
+        lengths = torch.tensor(self.lengths + [0] * self.padding)
+        return lengths.to(self.ids.device)
+
     def padded_limits(self) -> Tensor:
         """Return the limits on the device; those of added sentences are 0."""
         return functional.pad(self.limits, (0, self.padding)).to(self.ids.device)

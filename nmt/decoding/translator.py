@@ -17,10 +17,12 @@ from nmt.config.schema import DecodingConfig
 from nmt.data.batch import source_batch
 from nmt.decoding.batches import Advance, WorkDone, batch_tokens, search_batches
 from nmt.decoding.changed_settings import changed_settings
+from nmt.decoding.constraints import ConstraintEncoder, Constraints, PieceConstraints
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.repeated_step import CudaGraphs
 from nmt.decoding.sampling import Sampling, sample
 from nmt.decoding.search import beam_search
+from nmt.errors import UserError
 from nmt.kernels import dispatch
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair
@@ -59,6 +61,7 @@ class Translator:
         precision: The dtype of autocast.
         drawn: Indices of the decoder layer and the head whose attention is drawn; negative: from
             the last; None as head: the mean of the layer's heads.
+        constraints: Turns constraints into pieces of the target.
         by_sentences: Whether a batch has ``decoding.batch_size`` sentences on a GPU, too.
     """
 
@@ -76,6 +79,7 @@ class Translator:
         self.decoding = decoding
         self.precision = precision
         self.drawn = drawn
+        self.constraints = ConstraintEncoder(tokenizers.target)
         self.by_sentences = False
         device = model.output.weight.device
         self._graphs = CudaGraphs(device) if device.type == "cuda" else None
@@ -157,6 +161,7 @@ class Translator:
         need_weights: bool = False,
         sampling: Sampling | None = None,
         numbers: Sequence[int] | None = None,
+        constraints: Sequence[Constraints] | None = None,
         advance: Advance = lambda done, share: None,
     ) -> list[Translation]:
         """Translate sentences. Sentences of similar length share a batch.
@@ -167,9 +172,14 @@ class Translator:
             sampling: How to sample translations; None searches for the best ones.
             numbers: A number of each sentence, on which its samples depend, from 0; None: its
                 position.
+            constraints: What the translation of each sentence must have; None: nothing.
             advance: Called after each batch with the number of sentences translated so far, and
                 their share of the work.
+
+        Raises:
+            UserError: Constraints contradict each other, the vocabulary or the settings.
         """
+        wanted = self._wanted(constraints, sampling)
         encoded = self.tokenizers.source.encode_all(sentences)
         hypotheses: list[list[Hypothesis]] = [[] for _ in sentences]
         tokens = self._batch_tokens(sampling, need_weights=need_weights)
@@ -178,7 +188,8 @@ class Translator:
         for positions in search_batches(lengths, self.decoding.batch_size, tokens):
             sources = [encoded[i] for i in positions]
             mine = positions if numbers is None else [numbers[i] for i in positions]
-            found = self._decode(sources, mine, sampling, need_weights=need_weights)
+            batch = [wanted[i] for i in positions] if wanted is not None else []
+            found = self._decode(sources, mine, sampling, batch, need_weights=need_weights)
             for i, result in zip(positions, found, strict=True):
                 hypotheses[i] = result
             work.add(positions)
@@ -202,26 +213,51 @@ class Translator:
         sources: Sequence[Sequence[int]],
         positions: Sequence[int],
         sampling: Sampling | None,
+        wanted: Sequence[PieceConstraints],
         *,
         need_weights: bool,
     ) -> list[list[Hypothesis]]:
         """Search or sample one batch of piece ids; samples depend on `positions`."""
         device = self.model.output.weight.device
+        constraints = self.constraints.batch(wanted, device)
         ids, mask = (tensor.to(device) for tensor in source_batch(sources))
         batch = self.model, ids, mask
         with runtime.autocast(device, self.precision):
             if sampling is None:
                 return beam_search(
-                    *batch, self.decoding, need_weights=need_weights, graphs=self._graphs
+                    *batch,
+                    self.decoding,
+                    constraints=constraints,
+                    need_weights=need_weights,
+                    graphs=self._graphs,
                 )
             return sample(
                 *batch,
                 positions,
                 self.decoding,
                 sampling,
+                constraints=constraints,
                 need_weights=need_weights,
                 graphs=self._graphs,
             )
+
+    def _wanted(
+        self, constraints: Sequence[Constraints] | None, sampling: Sampling | None
+    ) -> list[PieceConstraints] | None:
+        """Return the constraints in pieces; None: there are none.
+
+        Raises:
+            UserError: They contradict each other, the vocabulary or the settings.
+        """
+        if constraints is None or not any(constraints):
+            return None
+        if any(one.required for one in constraints):
+            if sampling is not None:
+                raise UserError("required phrases need a search: samples cannot have them")
+            if self.decoding.beam_groups > 1:
+                raise UserError("required phrases need one beam: set beam_groups to 1")
+        encoded = {one: self.constraints.encode(one) for one in dict.fromkeys(constraints)}
+        return [encoded[one] for one in constraints]
 
     def with_beam(self, size: int) -> "Translator":
         """Return a translator with the same model and this beam size.
