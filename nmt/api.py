@@ -10,110 +10,48 @@ Example::
 All names here are also attributes of the package `nmt`, which loads them when they are first used.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from os import PathLike
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, overload
 
 from nmt import runtime
-from nmt.checkpoint import find_checkpoint, load_checkpoint
+from nmt.api_records import Attention, Candidate, RecordForm, Translation, attention_of
+from nmt.config.ensemble_mean import Mean
 from nmt.config.schema import Config
-from nmt.data.word_links import Link
+from nmt.decoding.constraints import Constraints
+from nmt.decoding.ensemble import load_models
+from nmt.decoding.minimum_risk import MOST_SAMPLES
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.scoring import ScoredTranslation, score_translations
-from nmt.decoding.translator import Translation as SearchResult
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.aligner import Aligner
 from nmt.evaluation.alignment_extractor import AlignmentExtractor, default_extractor
-from nmt.evaluation.attention_map import AttentionMap, hypothesis_map
 from nmt.text.valid_text import check_texts
 from nmt.user_path import user_path
 
 if TYPE_CHECKING:
     from nmt.pipeline import Outcome
 
-__all__ = ["Attention", "Candidate", "Model", "ScoredTranslation", "Translation", "load", "train"]
+__all__ = [
+    "Attention",
+    "Candidate",
+    "Constraints",
+    "Model",
+    "ScoredTranslation",
+    "Translation",
+    "load",
+    "train",
+]
 
 Sentences = list[str] | tuple[str, ...]
 
 _CHUNK_BATCHES = (
     16  # batches of sentences read ahead, so that sentences of similar length share one
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Attention:
-    """The attention of one sentence pair, by words.
-
-    A notebook shows it as a heatmap of one layer and head.
-
-    Attributes:
-        map: The weights [L, H, T, S] of T target and S source words, with the words as labels. The
-            last column is EOS, and so is the last row, unless the extractor shifts.
-        links: The word links that are read off it, as (source, target) counted from 0.
-        extractor: The layer and head of the heatmap and the links, as indices of the weights.
-    """
-
-    map: AttentionMap
-    links: frozenset[Link]
-    extractor: AlignmentExtractor
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Draw the heatmap to a .png, .svg or .pdf file.
-
-        Raises:
-            ValueError: The suffix is none of these.
-        """
-        from nmt.evaluation.attention_heatmap import map_heatmap
-        from nmt.reporting.heatmaps.rendering import save_heatmap
-
-        save_heatmap(map_heatmap(self.map, self.extractor.layer, self.extractor.head), Path(path))
-
-    def _repr_html_(self) -> str:
-        from nmt.evaluation.attention_heatmap import map_heatmap
-        from nmt.reporting.pages.heatmap_table import heatmap_table
-
-        return heatmap_table(map_heatmap(self.map, self.extractor.layer, self.extractor.head))
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One translation of a sentence.
-
-    Attributes:
-        text: The translation.
-        log_prob: Natural logarithm of its probability, its end included.
-        score: The log-probability divided by the length penalty, by which search ranks.
-        attention: Its attention if it was requested and the model attends; else None.
-    """
-
-    text: str
-    log_prob: float
-    score: float
-    attention: Attention | None = None
-
-
-@dataclass(frozen=True)
-class Translation:
-    """A sentence with its translations.
-
-    Attributes:
-        source: The sentence.
-        candidates: The translations, best first; samples are in the order in which they were drawn.
-            A blank sentence has none.
-    """
-
-    source: str
-    candidates: list[Candidate]
-
-    @property
-    def text(self) -> str:
-        """The best translation; empty for a blank sentence."""
-        return self.candidates[0].text if self.candidates else ""
 
 
 class Model:
@@ -134,13 +72,39 @@ class Model:
         self._lock = Lock()
 
     @overload
-    def translate(self, text: str, *, beam_size: int | None = None) -> str: ...
-    @overload
-    def translate(self, text: Sentences, *, beam_size: int | None = None) -> list[str]: ...
-    @overload
-    def translate(self, text: Iterator[str], *, beam_size: int | None = None) -> Iterator[str]: ...
     def translate(
-        self, text: str | Sentences | Iterator[str], *, beam_size: int | None = None
+        self,
+        text: str,
+        *,
+        beam_size: int | None = None,
+        constraints: Constraints | None = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> str: ...
+    @overload
+    def translate(
+        self,
+        text: Sentences,
+        *,
+        beam_size: int | None = None,
+        constraints: Constraints | None = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> list[str]: ...
+    @overload
+    def translate(
+        self,
+        text: Iterator[str],
+        *,
+        beam_size: int | None = None,
+        constraints: Constraints | None = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> Iterator[str]: ...
+    def translate(
+        self,
+        text: str | Sentences | Iterator[str],
+        *,
+        beam_size: int | None = None,
+        constraints: Constraints | None = None,
+        settings: Mapping[str, object] | None = None,
     ) -> str | list[str] | Iterator[str]:
         """Translate a sentence, a list of sentences, or the sentences of a generator.
 
@@ -149,16 +113,20 @@ class Model:
                 iterator, which gives an iterator that reads a few batches ahead. A blank sentence
                 gives an empty one.
             beam_size: Hypotheses per sentence; None is the run's setting, 1 is greedy.
+            constraints: What every translation must have.
+            settings: Other settings of ``decoding`` by their names; see `search`.
 
         Raises:
-            UserError: The beam size is out of range.
+            UserError: The beam size or a setting is out of range, or a constraint is impossible.
         """
         if isinstance(text, str):
-            return self.search([text], beam_size=beam_size)[0].text
+            text = [text]
+            return self._texts(text, beam_size, constraints, settings)[0]
         if isinstance(text, list | tuple):
-            return [found.text for found in self.search(text, beam_size=beam_size)]
-        self._with_beam(beam_size, 1)  # refused here, and not when the first text is read
-        return self._stream(iter(text), beam_size)
+            return self._texts(text, beam_size, constraints, settings)
+        # Refused here, and not when the first text is read.
+        self._with_beam(beam_size, 1, settings).check_constraints([constraints or Constraints()])
+        return self._stream(iter(text), beam_size, constraints, settings)
 
     def search(
         self,
@@ -168,6 +136,9 @@ class Model:
         beam_size: int | None = None,
         attention: bool = False,
         sampling: Sampling | None = None,
+        constraints: Constraints | Sequence[Constraints] | None = None,
+        settings: Mapping[str, object] | None = None,
+        minimum_risk: int | None = None,
     ) -> list[Translation]:
         """Translate sentences, with scores.
 
@@ -177,26 +148,43 @@ class Model:
             beam_size: Hypotheses per sentence; None is the run's setting, at least ``n_best``.
             attention: Whether each candidate has its attention.
             sampling: Draws ``n_best`` samples instead of searching.
+            constraints: What all translations must have, or those of each sentence.
+            settings: Other settings of ``decoding`` by their names, as ``{"coverage_penalty":
+                0.2}``; the run's settings are the default.
+            minimum_risk: Draws this number of samples for each sentence, and returns the different
+                ones of the greatest expected chrF, at most ``n_best``.
 
         Raises:
-            UserError: A number is out of range, ``sentences`` is one text, or a sentence has a
-                lone surrogate.
+            UserError: A number is out of range, ``sentences`` is one text, a sentence has a lone
+                surrogate, or constraints are impossible.
         """
         if isinstance(sentences, str):
             raise UserError("search takes a list of sentences: put the sentence into a list")
         if n_best < 1:
             raise UserError(f"n_best is {n_best}; it must be at least 1")
         check_texts(sentences)
-        translator = self._with_beam(beam_size, n_best if sampling is None else 1)
+        if minimum_risk is not None:
+            sampling = _of_minimum_risk(minimum_risk, n_best, sampling)
+        translator = self._with_beam(beam_size, n_best if sampling is None else 1, settings)
         if sampling is not None:
-            if sampling.count not in (1, n_best):
+            count = n_best if minimum_risk is None else minimum_risk
+            if sampling.count not in (1, count):
                 raise UserError(f"count is {sampling.count}, but n_best is {n_best}: leave it out")
-            sampling, translator = replace(sampling, count=n_best).checked(), self._exact
+            sampling = replace(sampling, count=count).checked()
+            translator = self._exact.with_settings(settings or {})
         attends = attention and translator.model.decoder.attends
         extractor = self._reading()[1] if attends else None
         with self._lock:
-            found = translator.translate(sentences, need_weights=attends, sampling=sampling)
-        return [self._record(result, n_best, extractor) for result in found]
+            found = translator.translate(
+                sentences,
+                need_weights=attends,
+                sampling=sampling,
+                constraints=_for_each(constraints, sentences),
+            )
+        form = RecordForm(
+            n_best, self._translator.tokenizers, extractor, by_risk=minimum_risk is not None
+        )
+        return [form.record(result) for result in found]
 
     @overload
     def score(self, source: str, target: str) -> ScoredTranslation: ...
@@ -242,21 +230,42 @@ class Model:
             return found[0].attention
         with self._lock:
             (attention,) = aligner.attention_maps([(source, target)])
-        return _attention(attention, extractor)
+        return attention_of(attention, extractor)
 
-    def _stream(self, sentences: Iterator[str], beam_size: int | None) -> Iterator[str]:
+    def _texts(
+        self,
+        sentences: Sequence[str],
+        beam_size: int | None,
+        constraints: Constraints | None,
+        settings: Mapping[str, object] | None,
+    ) -> list[str]:
+        found = self.search(
+            sentences, beam_size=beam_size, constraints=constraints, settings=settings
+        )
+        return [one.text for one in found]
+
+    def _stream(
+        self,
+        sentences: Iterator[str],
+        beam_size: int | None,
+        constraints: Constraints | None,
+        settings: Mapping[str, object] | None,
+    ) -> Iterator[str]:
         size = _CHUNK_BATCHES * self._translator.decoding.batch_size
         while chunk := list(islice(sentences, size)):
-            yield from (found.text for found in self.search(chunk, beam_size=beam_size))
+            yield from self._texts(chunk, beam_size, constraints, settings)
 
-    def _with_beam(self, beam_size: int | None, n_best: int) -> Translator:
-        """Return a translator with this beam size, or with the run's if it is not smaller."""
-        decoding = self._translator.decoding
-        if beam_size is None:
-            beam_size = max(decoding.beam_size, n_best)
-        translator = self._translator.with_beam(beam_size)
-        if beam_size < n_best:
-            raise UserError(f"n_best is {n_best}; it must be at most the beam size, {beam_size}")
+    def _with_beam(
+        self, beam_size: int | None, n_best: int, settings: Mapping[str, object] | None = None
+    ) -> Translator:
+        """Return a translator with these settings; the beam is the run's if it is not smaller."""
+        changes = dict(settings or {})
+        size = changes.pop("beam_size", None) if beam_size is None else beam_size
+        if size is None:
+            size = max(self._translator.decoding.beam_size, n_best)
+        translator = self._translator.with_settings({**changes, "beam_size": size})
+        if translator.decoding.beam_size < n_best:
+            raise UserError(f"n_best is {n_best}; it must be at most the beam size, {size}")
         return translator
 
     def _reading(self) -> tuple[Aligner, AlignmentExtractor]:
@@ -272,24 +281,11 @@ class Model:
                 self._reader = aligner, extractor.resolved(aligner.layers, aligner.heads)
             return self._reader
 
-    def _record(
-        self, result: SearchResult, n_best: int, extractor: AlignmentExtractor | None
-    ) -> Translation:
-        candidates = []
-        for rank, hypothesis in enumerate(result.hypotheses[:n_best]):
-            shown = None
-            if extractor is not None:
-                shown = _attention(
-                    hypothesis_map(result, self._translator.tokenizers, rank), extractor
-                )
-            text = result.texts[rank]
-            candidates.append(Candidate(text, hypothesis.log_prob, hypothesis.score, shown))
-        return Translation(result.source, candidates)
-
 
 def load(
-    model: str | PathLike[str],
+    model: str | PathLike[str] | Sequence[str | PathLike[str]],
     *,
+    ensemble: str = Mean.LOG_PROBS,
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
@@ -297,7 +293,10 @@ def load(
     """Load the best model of a run folder, or a checkpoint file.
 
     Args:
-        model: The run folder or the file.
+        model: The run folder or the file; a list of them is an ensemble, whose models have the
+            same vocabularies. Its tokenizers, settings and attention are those of the first.
+        ensemble: ``log_probs`` averages the logarithms of the models' probabilities, ``probs`` the
+            probabilities.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``float32``, ``bfloat16``, ``float16``, or ``auto``: to search, bfloat16 on a GPU
             that computes in it, else float32; to score and to sample, float32.
@@ -310,11 +309,17 @@ def load(
         if threads < 1:
             raise UserError(f"threads is {threads}; it must be at least 1")
         runtime.set_threads(threads)
-    checkpoint = load_checkpoint(find_checkpoint(user_path(str(model))))
-    translator = Translator.from_loaded_checkpoint(checkpoint, device=device, precision=precision)
-    return Model(
-        translator, checkpoint.config, translator.in_float32() if precision == "auto" else None
+    if ensemble not in list(Mean):
+        raise UserError(f"ensemble is {ensemble}; choose from {', '.join(Mean)}")
+    models = [model] if isinstance(model, str | PathLike) else list(model)
+    if not models:
+        raise UserError("load takes a model, or a list of at least one")
+    paths = [user_path(str(one)) for one in models]
+    checkpoints, translator = load_models(
+        paths, mean=Mean(ensemble), device=device, precision=precision
     )
+    exact = translator.in_float32() if precision == "auto" else None
+    return Model(translator, checkpoints[0].config, exact)
 
 
 def train(overrides: Sequence[str] = ()) -> "Outcome":
@@ -347,10 +352,38 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
         return pipeline.train(config, to_yaml(config), lambda: bool(received))
 
 
+def _for_each(
+    constraints: Constraints | Sequence[Constraints] | None, sentences: Sequence[str]
+) -> list[Constraints] | None:
+    """Return the constraints of each sentence.
+
+    Raises:
+        UserError: Their number is another one than that of the sentences.
+    """
+    if constraints is None:
+        return None
+    if isinstance(constraints, Constraints):
+        return [constraints] * len(sentences)
+    if len(constraints) != len(sentences):
+        raise UserError(
+            f"the number of sentences is {len(sentences):,}, but that of constraints is "
+            f"{len(constraints):,}"
+        )
+    return list(constraints)
+
+
+def _of_minimum_risk(count: int, n_best: int, sampling: Sampling | None) -> Sampling:
+    """Return how the samples are drawn from which the best ones are chosen.
+
+    Raises:
+        UserError: There are too few or too many.
+    """
+    if not 1 <= count <= MOST_SAMPLES:
+        raise UserError(f"minimum_risk is {count}; it must be from 1 to {MOST_SAMPLES:,}")
+    if n_best > count:
+        raise UserError(f"n_best is {n_best}; it must be at most minimum_risk, {count}")
+    return sampling or Sampling()
+
+
 def _listed(text: str | Sentences) -> list[str]:
     return [text] if isinstance(text, str) else list(text)
-
-
-def _attention(pieces: AttentionMap, extractor: AlignmentExtractor) -> Attention:
-    shown = pieces.shifted() if extractor.shift else pieces
-    return Attention(shown.merged(), extractor.links(pieces), extractor)

@@ -356,7 +356,8 @@ def _validation(
     config, corpus = prepared.config, prepared.corpus
     text, tokenizers = corpus.text.valid, corpus.tokenizers
     encoded = EncodedCorpus.encode(tokenizers, text)
-    search = replace(config.decoding, beam_size=config.training.validation_beam_size)
+    size = config.training.validation_beam_size
+    search = replace(config.decoding, beam_size=size, beam_groups=1)
     translator = Translator(model, tokenizers, search, prepared.precision, drawn_layer_head(config))
     words = bleu_tokenizer(config.data.target_language, config.training.bleu_tokenizer)
     logging, stage = config.logging, prepared.console.stage

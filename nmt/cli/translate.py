@@ -10,12 +10,17 @@ from nmt.cli.common_options import (
     BatchSize,
     BeamSize,
     Device,
+    EnsembleMean,
     LengthPenalty,
-    Model,
+    Models,
     SearchPrecision,
 )
+from nmt.cli.constraint_options import ConstraintOptions
 from nmt.cli.line_choices import LineErrors, LongLines
+from nmt.cli.option_groups import with_groups
+from nmt.cli.search_settings import SearchSettings
 from nmt.cli.translate_options import SearchOptions, TextOptions
+from nmt.config.ensemble_mean import Mean
 from nmt.reporting.command_progress import CommandProgress
 
 if TYPE_CHECKING:
@@ -98,6 +103,14 @@ Seed = Annotated[
     typer.Option(help="With --sample: the same seed gives the same translations. [1]"),
 ]
 
+Mbr = Annotated[
+    int | None,
+    typer.Option(
+        help="Draw N samples, and print the one with the greatest mean chrF against all of them; "
+        "--temperature, --top-k, --top-p and --seed apply. [no sampling]"
+    ),
+]
+
 
 def _begin(progress: CommandProgress) -> None:
     """Begin to translate: Ctrl-C becomes an exception, and the progress line is erased."""
@@ -105,8 +118,9 @@ def _begin(progress: CommandProgress) -> None:
     progress.clear()
 
 
+@with_groups
 def translate(
-    model: Model,
+    model: Models,
     sentences: Sentences = None,
     source: Input = None,
     output: Output = None,
@@ -123,6 +137,10 @@ def translate(
     top_k: TopK = None,
     top_p: TopP = None,
     seed: Seed = None,
+    mbr: Mbr = None,
+    settings: SearchSettings = SearchSettings(),  # noqa: B008
+    asked: ConstraintOptions = ConstraintOptions(),  # noqa: B008
+    ensemble: EnsembleMean = Mean.LOG_PROBS,
     device: Device = "auto",
     precision: SearchPrecision = "auto",
 ) -> None:
@@ -131,26 +149,27 @@ def translate(
     Lines that have arrived are translated together, and their translations are written at once.
     """
     text = TextOptions(sentences or [], source, output, errors, long_lines, max_length, attention)
-    search = SearchOptions(beam_size, n_best, sample, temperature, top_k, top_p, seed)
+    search = SearchOptions(beam_size, n_best, sample, temperature, top_k, top_p, seed, mbr)
     text.check()
     search.check()
+    asked.check(samples=search.samples)
     with CommandProgress() as progress:
-        progress.show("loading", model)
-        from nmt.checkpoint import find_checkpoint, load_checkpoint
+        progress.show("loading", model[0])
         from nmt.cli.translate_text import translate_text
-        from nmt.decoding.translator import Translator
+        from nmt.decoding.ensemble import load_models
 
-        def load() -> "tuple[Checkpoint, Translator]":
-            checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
-            translator = Translator.from_loaded_checkpoint(
-                checkpoint,
+        def load() -> "tuple[list[Checkpoint], Translator]":
+            loaded = load_models(
+                model,
+                mean=ensemble,
                 device=device,
                 beam_size=beam_size,
                 length_penalty=length_penalty,
                 batch_size=batch_size,
-                precision="float32" if sample and precision == "auto" else precision,
+                precision="float32" if search.samples and precision == "auto" else precision,
+                changes=settings.changes(),
             )
             _begin(progress)
-            return checkpoint, translator
+            return loaded
 
-        translate_text(text, search, load, progress)
+        translate_text(text, search, asked, load, progress)

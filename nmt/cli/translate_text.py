@@ -9,6 +9,7 @@ from pathlib import Path
 from nmt.checkpoint import Checkpoint
 from nmt.cli.answer_output import AnswerOutput, check_output, open_output
 from nmt.cli.byte_sources import ByteSource, open_source
+from nmt.cli.constraint_options import ConstraintOptions, LineConstraints
 from nmt.cli.input_lines import LineReader, RawLine
 from nmt.cli.line_faults import LineFaults, Warnings
 from nmt.cli.line_translation import LineTranslation
@@ -27,7 +28,8 @@ _CHUNK_BATCHES = 16  # batches of lines read ahead, so that sentences of similar
 def translate_text(
     text: TextOptions,
     search: SearchOptions,
-    load: Callable[[], tuple[Checkpoint, Translator]],
+    asked: ConstraintOptions,
+    load: Callable[[], tuple[Sequence[Checkpoint], Translator]],
     progress: CommandProgress,
 ) -> None:
     """Translate what the options name.
@@ -35,7 +37,8 @@ def translate_text(
     Args:
         text: Input and output.
         search: Search or sampling.
-        load: Loads the model, after the input has been opened and before the output is.
+        asked: What the translations must have.
+        load: Loads the models, after the input has been opened and before the output is.
         progress: Shows how many sentences are translated, unless a terminal shows their answers.
 
     Raises:
@@ -45,17 +48,27 @@ def translate_text(
     sampling = search.sampling()
     with ExitStack() as opened:
         source = None if text.sentences else opened.enter_context(open_source(text.source))
-        checkpoint, translator = load()
+        constraints = LineConstraints(asked, opened) if asked.given else None
+        checkpoints, translator = load()
         search.check_beam(translator.decoding.beam_size)
+        if constraints is not None:
+            translator.constraints.encode(constraints.of_all)
         output = opened.enter_context(open_output(text.output, text.source))
-        config = checkpoint.config
+        config = checkpoints[0].config
         lines = LineTranslation(
-            Answerer(translator, search.n_best, sampling, config.data.target_language),
+            Answerer(
+                translator,
+                search.n_best,
+                sampling,
+                config.data.target_language,
+                minimum_risk=search.mbr is not None,
+            ),
             output,
             LineFaults(text.errors, _places(source), Warnings(partial(_warn, progress))),
             search.n_best,
             text.long_lines,
-            text.max_length or trained_pieces(config),
+            text.max_length or min(trained_pieces(one.config) for one in checkpoints),
+            constraints,
         )
         if source is None or source.is_terminal() or output.on_terminal:
             progress.close()

@@ -7,28 +7,19 @@ models' decoder output sizes.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from nmt.config.ensemble_mean import Mean
 from nmt.data.packing import Packing
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.model.interfaces import DecoderOutput, DecoderState, EncoderOutput
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import Tokenizer
-
-
-class Mean(StrEnum):
-    """How the distributions of the models become one."""
-
-    LOG_PROBS = "log_probs"
-    """p is proportional to the geometric mean of the models' probabilities."""
-    PROBS = "probs"
-    """p is the arithmetic mean of the models' probabilities."""
 
 
 @dataclass(frozen=True)

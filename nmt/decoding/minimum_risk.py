@@ -13,6 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+MOST_SAMPLES = 1000
+"""Samples of a sentence of which all pairs are compared."""
+
 _ORDER, _BETA = 6, 2
 
 Array = npt.NDArray[np.float64]

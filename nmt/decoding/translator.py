@@ -241,6 +241,14 @@ class Translator:
                 graphs=self._graphs,
             )
 
+    def check_constraints(self, constraints: Sequence[Constraints]) -> None:
+        """Check constraints before there is a sentence.
+
+        Raises:
+            UserError: They contradict each other, the vocabulary or the settings.
+        """
+        self._wanted(constraints, None)
+
     def _wanted(
         self, constraints: Sequence[Constraints] | None, sampling: Sampling | None
     ) -> list[PieceConstraints] | None:
