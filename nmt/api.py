@@ -163,23 +163,16 @@ class Model:
         if n_best < 1:
             raise UserError(f"n_best is {n_best}; it must be at least 1")
         check_texts(sentences)
-        if minimum_risk is not None:
-            sampling = _of_minimum_risk(minimum_risk, n_best, sampling)
+        sampling = _drawn(sampling, n_best, minimum_risk)
         translator = self._with_beam(beam_size, n_best if sampling is None else 1, settings)
         if sampling is not None:
-            count = n_best if minimum_risk is None else minimum_risk
-            if sampling.count not in (1, count):
-                raise UserError(f"count is {sampling.count}, but n_best is {n_best}: leave it out")
-            sampling = replace(sampling, count=count).checked()
             translator = self._exact.with_settings(settings or {})
         attends = attention and translator.model.decoder.attends
         extractor = self._reading()[1] if attends else None
+        asked = _for_each(constraints, sentences)
         with self._lock:
             found = translator.translate(
-                sentences,
-                need_weights=attends,
-                sampling=sampling,
-                constraints=_for_each(constraints, sentences),
+                sentences, need_weights=attends, sampling=sampling, constraints=asked
             )
         form = RecordForm(
             n_best, self._translator.tokenizers, extractor, by_risk=minimum_risk is not None
@@ -372,17 +365,24 @@ def _for_each(
     return list(constraints)
 
 
-def _of_minimum_risk(count: int, n_best: int, sampling: Sampling | None) -> Sampling:
-    """Return how the samples are drawn from which the best ones are chosen.
+def _drawn(sampling: Sampling | None, n_best: int, minimum_risk: int | None) -> Sampling | None:
+    """Return how samples are drawn, with their number; None: search.
 
     Raises:
-        UserError: There are too few or too many.
+        UserError: A number is out of range.
     """
-    if not 1 <= count <= MOST_SAMPLES:
-        raise UserError(f"minimum_risk is {count}; it must be from 1 to {MOST_SAMPLES:,}")
-    if n_best > count:
-        raise UserError(f"n_best is {n_best}; it must be at most minimum_risk, {count}")
-    return sampling or Sampling()
+    count = n_best if minimum_risk is None else minimum_risk
+    if minimum_risk is not None:
+        if not 1 <= count <= MOST_SAMPLES:
+            raise UserError(f"minimum_risk is {count}; it must be from 1 to {MOST_SAMPLES:,}")
+        if n_best > count:
+            raise UserError(f"n_best is {n_best}; it must be at most minimum_risk, {count}")
+        sampling = sampling or Sampling()
+    if sampling is None:
+        return None
+    if sampling.count not in (1, count):
+        raise UserError(f"count is {sampling.count}, but n_best is {n_best}: leave it out")
+    return replace(sampling, count=count).checked()
 
 
 def _listed(text: str | Sentences) -> list[str]:

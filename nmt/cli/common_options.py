@@ -15,6 +15,7 @@ Models = Annotated[
     list[Path],
     typer.Option(
         "--model",
+        metavar="<path>",
         help="A run folder, or a checkpoint file in it. If it is repeated, the models of these "
         "runs translate together; their vocabularies must be the same.",
         show_default=False,

@@ -31,11 +31,17 @@ class ConstraintOptions:
     ] = None
     require: Annotated[
         list[str] | None,
-        typer.Option(help="A word or phrase that every translation has; may be repeated. [none]"),
+        typer.Option(
+            metavar="<phrase>",
+            help="A word or phrase that every translation has; may be repeated. [none]",
+        ),
     ] = None
     forbid: Annotated[
         list[str] | None,
-        typer.Option(help="A word or phrase that no translation has; may be repeated. [none]"),
+        typer.Option(
+            metavar="<phrase>",
+            help="A word or phrase that no translation has; may be repeated. [none]",
+        ),
     ] = None
     constraints: Annotated[
         Path | None,

@@ -8,7 +8,6 @@ import typer
 from nmt import loading_phase
 from nmt.cli.common_options import (
     BatchSize,
-    BeamSize,
     Device,
     EnsembleMean,
     LengthPenalty,
@@ -66,49 +65,9 @@ MaxLength = Annotated[
         "run]",
     ),
 ]
-NBest = Annotated[
-    int,
-    typer.Option(
-        help="Number of different translations per sentence; above 1, each is printed as a line "
-        "score<TAB>translation."
-    ),
-]
 AttentionFile = Annotated[
     Path | None,
     typer.Option(help="Also draw the attention of one sentence to this .png, .svg or .pdf file."),
-]
-Sample = Annotated[
-    bool,
-    typer.Option(
-        "--sample", help="Sample translations from the model instead of searching for the best."
-    ),
-]
-Temperature = Annotated[
-    float | None,
-    typer.Option(help="With --sample: below 1 favors likely words, above 1 unlikely ones. [1]"),
-]
-TopK = Annotated[
-    int | None,
-    typer.Option(help="With --sample: draw only from the K most likely pieces. [all pieces]"),
-]
-TopP = Annotated[
-    float | None,
-    typer.Option(
-        help="With --sample: draw only from the most likely pieces with this probability in total, "
-        "after --temperature and --top-k. [1: all pieces]"
-    ),
-]
-Seed = Annotated[
-    int | None,
-    typer.Option(help="With --sample: the same seed gives the same translations. [1]"),
-]
-
-Mbr = Annotated[
-    int | None,
-    typer.Option(
-        help="Draw N samples, and print the one with the greatest mean chrF against all of them; "
-        "--temperature, --top-k, --top-p and --seed apply. [no sampling]"
-    ),
 ]
 
 
@@ -127,17 +86,10 @@ def translate(
     errors: Errors = LineErrors.STRICT,
     long_lines: LongLine = LongLines.SPLIT,
     max_length: MaxLength = None,
-    beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = None,
-    n_best: NBest = 1,
+    search: SearchOptions = SearchOptions(),  # noqa: B008
     attention: AttentionFile = None,
-    sample: Sample = False,
-    temperature: Temperature = None,
-    top_k: TopK = None,
-    top_p: TopP = None,
-    seed: Seed = None,
-    mbr: Mbr = None,
     settings: SearchSettings = SearchSettings(),  # noqa: B008
     asked: ConstraintOptions = ConstraintOptions(),  # noqa: B008
     ensemble: EnsembleMean = Mean.LOG_PROBS,
@@ -149,7 +101,6 @@ def translate(
     Lines that have arrived are translated together, and their translations are written at once.
     """
     text = TextOptions(sentences or [], source, output, errors, long_lines, max_length, attention)
-    search = SearchOptions(beam_size, n_best, sample, temperature, top_k, top_p, seed, mbr)
     text.check()
     search.check()
     asked.check(samples=search.samples)
@@ -163,7 +114,7 @@ def translate(
                 model,
                 mean=ensemble,
                 device=device,
-                beam_size=beam_size,
+                beam_size=search.beam_size,
                 length_penalty=length_penalty,
                 batch_size=batch_size,
                 precision="float32" if search.samples and precision == "auto" else precision,

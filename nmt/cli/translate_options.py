@@ -4,8 +4,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from nmt.cli.common_options import BeamSize
 from nmt.cli.line_choices import LineErrors, LongLines
 from nmt.errors import UserError
 
@@ -64,14 +67,50 @@ class TextOptions:
 class SearchOptions:
     """The options of search and sampling; None selects the default."""
 
-    beam_size: int | None
-    n_best: int
-    sample: bool
-    temperature: float | None
-    top_k: int | None
-    top_p: float | None
-    seed: int | None
-    mbr: int | None = None
+    beam_size: BeamSize = None
+    n_best: Annotated[
+        int,
+        typer.Option(
+            help="Number of different translations per sentence; above 1, each is printed as a "
+            "line score<TAB>translation."
+        ),
+    ] = 1
+    sample: Annotated[
+        bool,
+        typer.Option(
+            "--sample", help="Sample translations from the model instead of searching for the best."
+        ),
+    ] = False
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            help="With --sample or --mbr: below 1 favors likely words, above 1 unlikely ones. [1]"
+        ),
+    ] = None
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            help="With --sample or --mbr: draw only from the K most likely pieces. [all pieces]"
+        ),
+    ] = None
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            help="With --sample or --mbr: draw only from the most likely pieces with this "
+            "probability in total, after --temperature and --top-k. [1: all pieces]"
+        ),
+    ] = None
+    seed: Annotated[
+        int | None,
+        typer.Option(help="With --sample or --mbr: the same seed gives the same translations. [1]"),
+    ] = None
+    mbr: Annotated[
+        int | None,
+        typer.Option(
+            help="Draw N samples, and print the one with the greatest mean chrF against all of "
+            "them; --temperature, --top-k, --top-p and --seed apply. [no sampling]"
+        ),
+    ] = None
 
     @property
     def samples(self) -> bool:

@@ -16,6 +16,7 @@ from nmt.cli.line_translation import LineTranslation
 from nmt.cli.translate_options import SearchOptions, TextOptions
 from nmt.decoding.answers import Answerer
 from nmt.decoding.long_lines import MOST_PIECES, trained_pieces
+from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.printable import printable
@@ -52,17 +53,10 @@ def translate_text(
         checkpoints, translator = load()
         search.check_beam(translator.decoding.beam_size)
         if constraints is not None:
-            translator.constraints.encode(constraints.of_all)
+            translator.check_constraints([constraints.of_all])
         output = opened.enter_context(open_output(text.output, text.source))
-        config = checkpoints[0].config
         lines = LineTranslation(
-            Answerer(
-                translator,
-                search.n_best,
-                sampling,
-                config.data.target_language,
-                minimum_risk=search.mbr is not None,
-            ),
+            _answerer(checkpoints[0], translator, search, sampling),
             output,
             LineFaults(text.errors, _places(source), Warnings(partial(_warn, progress))),
             search.n_best,
@@ -80,6 +74,17 @@ def translate_text(
             lines.run([_arguments(text.sentences)])
         else:
             _translate_and_draw(lines, text.sentences[0], text.attention)
+
+
+def _answerer(
+    checkpoint: Checkpoint,
+    translator: Translator,
+    search: SearchOptions,
+    sampling: Sampling | None,
+) -> Answerer:
+    language = checkpoint.config.data.target_language
+    by_risk = search.mbr is not None
+    return Answerer(translator, search.n_best, sampling, language, minimum_risk=by_risk)
 
 
 def _check(text: TextOptions) -> None:

@@ -1,7 +1,7 @@
 """The whole configuration of a run, and its smaller sections."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from nmt.config.data import DataConfig
@@ -200,6 +200,10 @@ class DecodingConfig:
         at_most=100,
         neutral=0.5,
     )
+
+    def with_beam(self, size: int) -> "DecodingConfig":
+        """Return the settings with one group of ``size`` beams."""
+        return replace(self, beam_size=size, beam_groups=1)
 
 
 @dataclass(kw_only=True)

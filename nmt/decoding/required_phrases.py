@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nmt.decoding.candidates import Candidates
+from nmt.decoding.beam_candidates import Candidates
 from nmt.decoding.score_adjusters import NEVER, ScoreAdjuster
 from nmt.text.special_tokens import EOS
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.config.schema import DecodingConfig
-from nmt.decoding.candidates import Candidates
+from nmt.decoding.beam_candidates import Candidates
 from nmt.decoding.constraints import BatchConstraints
 from nmt.decoding.history import Choices, History, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis, length_penalty
