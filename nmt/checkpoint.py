@@ -27,7 +27,7 @@ from nmt.checkpoint_content import (
 from nmt.checkpoint_names import BEST, LAST
 from nmt.config.plain import to_mapping
 from nmt.config.schema import Config
-from nmt.durable_file import DISK_IS_FULL, make_folder, write_durably
+from nmt.durable_file import make_folder, remedy, write_durably
 from nmt.errors import UserError
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
@@ -159,10 +159,9 @@ def write_checkpoint(content: memoryview, path: Path, *, purpose: str = "to resu
         make_folder(path.parent)
         write_durably(path, content)
     except OSError as error:
-        remedy = "free some space" if error.errno in DISK_IS_FULL else "fix that"
         earlier = ": the previous checkpoint is intact" if os.path.exists(path) else ""
         raise UserError(
-            f"cannot write the checkpoint {path}: {error.strerror or error}; {remedy} and "
+            f"cannot write the checkpoint {path}: {error.strerror or error}; {remedy(error)} and "
             f"run the same command {purpose}{earlier}"
         ) from error
 

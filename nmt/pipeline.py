@@ -37,7 +37,7 @@ from nmt.run.final_test import FinalTest
 from nmt.run.folder import RunFolder
 from nmt.run.memory_estimate import check_memory
 from nmt.run.metric_files import after_curves, open_metric_log
-from nmt.run.model_setup import set_up_model
+from nmt.run.model_setup import check_models, check_text_of_models, set_up_model
 from nmt.run.preparation import prepare_corpus
 from nmt.run.run_checkpoints import RunCheckpoints, explained_state
 from nmt.run.run_summary import count_parameters, dtype_name, final_scores, model_name, run_summary
@@ -47,7 +47,13 @@ from nmt.training.bad_batches import BadBatches
 from nmt.training.batch_shapes import pick_batch_shapes
 from nmt.training.objective import AuxiliaryTargets
 from nmt.training.rehearsal import find_batch_tokens
-from nmt.training.services import Interrupted, TrainerServices, UpdateProfiler
+from nmt.training.services import (
+    Interrupted,
+    TrainerServices,
+    UpdateProfiler,
+    keep_nothing,
+    save_nothing,
+)
 from nmt.training.stopping import StopReason
 from nmt.training.trainer import Trainer
 
@@ -216,12 +222,14 @@ def prepare(
     if not training.dry_run:
         console(f"run folder {folder.path}")
     check_memory(config, device)
+    check_models(config)
     for doubt in (*folder.doubts(config), *doubtful_settings(config)):
         console(f"warning: {doubt}")
     shapes = pick_batch_shapes(config, device)
     processes.first_here(
         lambda: corpora.append(prepare_corpus(config, console, interrupted, shapes))
     )
+    check_text_of_models(config, corpora[-1].tokenizers)
     return PreparedRun(config, folder, console, device, precision, corpora[-1])
 
 
@@ -250,7 +258,7 @@ def start(
         interrupted: Called after each update; returns whether to save and stop.
     """
     config, corpus, console = prepared.config, prepared.corpus, prepared.console
-    checkpoints = RunCheckpoints(prepared.folder, config, corpus.tokenizers, console)
+    checkpoints = RunCheckpoints(prepared.folder, config, corpus.tokenizers, console, built.model)
     stack.enter_context(checkpoints)
     resumed = checkpoints.newest()
     update = None if resumed is None else resumed.update
@@ -266,17 +274,16 @@ def start(
     first = processes.is_first()
     services = TrainerServices(
         validate=_validation(prepared, built.model)[1],
-        save=after_curves(checkpoints.save, log) if first else _save_nothing,
+        save=after_curves(checkpoints.save, log) if first else save_nothing,
         metric_log=log,
         progress_line=console.line,
         report=console,
         interrupted=interrupted,
-        keep_bad_update=_bad_batches(prepared) if first else _keep_nothing,
+        keep_bad_update=_bad_batches(prepared) if first else keep_nothing,
         reload_checkpoint=checkpoints.reload,
     )
     trainer = _trainer(prepared, built, services)
     if resumed is not None and resumed.training is not None:
-        resumed.check_weights()
         with explained_state(resumed.file):
             trainer.resume(resumed.weights, resumed.training)
     trainer.progress.text = text_fingerprint(corpus)
@@ -331,7 +338,7 @@ def _detached_trainer(
     """Return a trainer of a new model that neither validates nor saves."""
     services = TrainerServices(
         validate=_refuse_to_validate,
-        save=_save_nothing,
+        save=save_nothing,
         metric_log=MetricLogs([]),
         progress_line=prepared.console.line,
         report=prepared.console,
@@ -365,8 +372,8 @@ def _validation(
 
 def _bad_batches(prepared: PreparedRun) -> BadBatches:
     tokenizers = prepared.corpus.tokenizers
-    folder = prepared.folder.path / "bad_batches"
-    return BadBatches(folder, tokenizers.source.decode, tokenizers.target.decode)
+    folder, source, target = prepared.folder.path, tokenizers.source, tokenizers.target
+    return BadBatches(folder / "bad_batches", source.decode, target.decode)
 
 
 def _with_precision_of(earlier: str, prepared: PreparedRun) -> PreparedRun:
@@ -390,11 +397,3 @@ def _set_batch_tokens(prepared: PreparedRun, trainer: Trainer) -> None:
 
 def _refuse_to_validate() -> ValidationReport:
     raise AssertionError("a trainer without a run does not validate")
-
-
-def _keep_nothing(_: object) -> None:
-    """Keep no bad batches: only the first process writes files."""
-
-
-def _save_nothing(*_: Any, **__: Any) -> None:
-    """Save nothing: only the first process of a run writes checkpoints."""

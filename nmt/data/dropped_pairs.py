@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TextIO, cast
 import numpy as np
 
 from nmt.data.filters import KEPT, RULES, FilterRule, Verdicts
-from nmt.durable_file import atomic_write
+from nmt.durable_file import atomic_write, remedy
 from nmt.errors import UserError
 
 _IN_WORDS = {
@@ -141,7 +141,8 @@ def dropped_pairs_file(path: Path) -> Iterator[DroppedPairs]:
             yield DroppedPairs(text)
     except OSError as error:
         raise UserError(
-            f"data.dropped={path} cannot be written: {error.strerror or error}"
+            f"data.dropped={path} cannot be written: {error.strerror or error}; {remedy(error)}, "
+            "or choose another file"
         ) from error
 
 

@@ -26,6 +26,7 @@ from nmt.durable_file import (
     DISK_IS_FULL,
     PARTIAL,
     make_folder,
+    remedy,
     remove_partial_files,
     sync_folder,
     write_durably,
@@ -139,8 +140,8 @@ class RunFolder:
 
     def _cannot_write(self, error: OSError) -> UserError:
         return UserError(
-            f"cannot write the run folder {self.path}: {error.strerror}; fix that, or choose "
-            "another run.dir"
+            f"cannot write the run folder {self.path}: {error.strerror}; {remedy(error)}, or "
+            "choose another run.dir"
         )
 
     def create(self, config: Config, config_yaml: str) -> None:
@@ -195,11 +196,10 @@ class RunFolder:
             in_folder = name is None or Path(str(name)).is_relative_to(self.path)
             if error.errno not in DISK_IS_FULL and not (in_folder and error.errno in DISK_FAILS):
                 raise
-            remedy = "free some space" if error.errno in DISK_IS_FULL else "fix that"
             saved = ": the last checkpoint is intact" if os.path.exists(self.last) else ""
             raise UserError(
-                f"cannot write to {error.filename or self.path}: {error.strerror}; {remedy} and "
-                f"run the same command to resume{saved}"
+                f"cannot write to {error.filename or self.path}: {error.strerror}; {remedy(error)} "
+                f"and run the same command to resume{saved}"
             ) from error
 
     def read_summary(self) -> dict[str, Any] | None:

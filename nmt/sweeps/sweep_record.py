@@ -23,6 +23,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from nmt import loading_phase
+from nmt.durable_file import remedy
 from nmt.errors import UserError
 from nmt.process_exit import ExitStatus, print_error
 from nmt.reporting import start_line
@@ -155,7 +156,7 @@ class SweepRecord:
             write_json(file, content)
         except OSError as error:
             raise UserError(
-                f"cannot write {file}: {error.strerror}; fix that, or choose another "
+                f"cannot write {file}: {error.strerror}; {remedy(error)}, or choose another "
                 "hydra.sweep.dir"
             ) from error
 
@@ -234,7 +235,7 @@ class SweepRecord:
         except OSError as error:
             raise UserError(
                 f"cannot write the table or the curves of the sweep to {folder}: "
-                f"{error.strerror or error}; choose another hydra.sweep.dir"
+                f"{error.strerror or error}; {remedy(error)}, or choose another hydra.sweep.dir"
             ) from error
 
 

@@ -12,6 +12,7 @@ import sentencepiece
 from nmt.config.tokenizer_settings import Normalization, TokenizerConfig, TokenizerKind
 from nmt.errors import UserError
 from nmt.text.import_model import import_model
+from nmt.text.model_file import without_rule_file
 from nmt.text.normalization import normalization_rule
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 from nmt.text.vocabulary import MAX_SENTENCE_BYTES, bounds_of_words, count_words
@@ -88,7 +89,7 @@ def train_model(config: TokenizerConfig, sides: Sequence[Collection[str]], what:
             )
     except RuntimeError as error:
         raise _explain(error, config, what) from error
-    return model.getvalue()
+    return without_rule_file(model.getvalue())
 
 
 def _is_upper_bound(config: TokenizerConfig) -> bool:

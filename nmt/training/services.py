@@ -77,8 +77,12 @@ class UpdateProfiler:
         """Called when the ``forward``, ``backward`` or ``optimizer`` part begins."""
 
 
-def _keep_nothing(_: object) -> None:
+def keep_nothing(_: object) -> None:
     """Keep no record of a skipped update."""
+
+
+def save_nothing(*_: Any, **__: Any) -> None:
+    """Save nothing: only the first process of a run writes checkpoints."""
 
 
 def _no_checkpoint(_: int) -> None:
@@ -107,6 +111,6 @@ class TrainerServices:
     progress_line: ProgressLine
     report: Report
     interrupted: Interrupted
-    keep_bad_update: KeepBadUpdate = _keep_nothing
+    keep_bad_update: KeepBadUpdate = keep_nothing
     reload_checkpoint: ReloadCheckpoint = _no_checkpoint
     profiler: UpdateProfiler = UpdateProfiler()
