@@ -2,18 +2,22 @@
 
 import re
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
+from recorded_graphs import RecordedGraphs
 
 from nmt.config.model import ModelConfig
 from nmt.config.schema import DecodingConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.decoding.constraints import Constraints
 from nmt.decoding.ensemble import Ensemble
+from nmt.decoding.repeated_step import CudaGraphs
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translation, Translator
+from nmt.kernels import dispatch
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
 
@@ -130,3 +134,38 @@ def test_samples_keep_the_constraints_of_many_sentences(translator_of: Make) -> 
     assert_kept(found, asked)
     alone = translator.translate(given[:5], constraints=asked[:5], sampling=sampling)
     assert [t.texts for t in alone] == [t.texts for t in found[:5]]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"no_repeat_ngram": 2, "min_length_ratio": 0.7},
+        {"repetition_penalty": 1.5, "length_normalization": "average"},
+    ],
+    ids=["plain", "n-grams", "repetition"],
+)
+def test_fixed_shapes_and_graphs_change_nothing(
+    translator_of: Make, changes: dict[str, object]
+) -> None:
+    given, asked = sentences(9, 12), demands(9, 13)
+    translator = translator_of().with_settings(changes)
+    expected = translator.translate(given, constraints=asked)
+    with dispatch.as_on_accelerator():
+        fixed = translator.translate(given, constraints=asked)
+        graphs = RecordedGraphs()
+        translator._graphs = cast("CudaGraphs", graphs)
+        graphs.forget = lambda: None  # type: ignore[attr-defined]
+        captured = translator.translate(given, constraints=asked)
+    assert graphs.graphs, "nothing was captured"
+    for found in (fixed, captured):
+        assert [t.texts for t in found] == [t.texts for t in expected]
+
+
+def test_groups_in_fixed_shapes_change_nothing(translator_of: Make) -> None:
+    given = sentences(9, 14)
+    translator = translator_of().with_settings({"beam_groups": 2, "diversity_strength": 1.0})
+    expected = translator.translate(given)
+    with dispatch.as_on_accelerator():
+        found = translator.translate(given)
+    assert [t.texts for t in found] == [t.texts for t in expected]
