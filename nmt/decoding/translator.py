@@ -179,7 +179,7 @@ class Translator:
         Raises:
             UserError: Constraints contradict each other, the vocabulary or the settings.
         """
-        wanted = self._wanted(constraints, sampling)
+        asked = self._asked(constraints, sampling)
         encoded = self.tokenizers.source.encode_all(sentences)
         hypotheses: list[list[Hypothesis]] = [[] for _ in sentences]
         tokens = self._batch_tokens(sampling, need_weights=need_weights)
@@ -188,7 +188,7 @@ class Translator:
         for positions in search_batches(lengths, self.decoding.batch_size, tokens):
             sources = [encoded[i] for i in positions]
             mine = positions if numbers is None else [numbers[i] for i in positions]
-            batch = [wanted[i] for i in positions] if wanted is not None else []
+            batch = [asked[i] for i in positions] if asked is not None else []
             found = self._decode(sources, mine, sampling, batch, need_weights=need_weights)
             for i, result in zip(positions, found, strict=True):
                 hypotheses[i] = result
@@ -213,13 +213,13 @@ class Translator:
         sources: Sequence[Sequence[int]],
         positions: Sequence[int],
         sampling: Sampling | None,
-        wanted: Sequence[PieceConstraints],
+        asked: Sequence[PieceConstraints],
         *,
         need_weights: bool,
     ) -> list[list[Hypothesis]]:
         """Search or sample one batch of piece ids; samples depend on `positions`."""
         device = self.model.output.weight.device
-        constraints = self.constraints.batch(wanted, device)
+        constraints = self.constraints.batch(asked, device)
         ids, mask = (tensor.to(device) for tensor in source_batch(sources))
         batch = self.model, ids, mask
         with runtime.autocast(device, self.precision):
@@ -247,9 +247,9 @@ class Translator:
         Raises:
             UserError: They contradict each other, the vocabulary or the settings.
         """
-        self._wanted(constraints, None)
+        self._asked(constraints, None)
 
-    def _wanted(
+    def _asked(
         self, constraints: Sequence[Constraints] | None, sampling: Sampling | None
     ) -> list[PieceConstraints] | None:
         """Return the constraints in pieces; None: there are none.
