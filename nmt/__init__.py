@@ -13,6 +13,7 @@ _LATE = {
         ("Attention", "Candidate", "Model", "ScoredTranslation", "Translation", "load", "train"),
         "nmt.api",
     ),
+    "Constraints": "nmt.decoding.constraints",
     "Sampling": "nmt.decoding.sampling",
     "UserError": "nmt.errors",
 }

@@ -10,111 +10,56 @@ Example::
 All names here are also attributes of the package `nmt`, which loads them when they are first used.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from os import PathLike
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Unpack, overload
 
 from nmt import runtime
-from nmt.checkpoint import find_checkpoint, load_checkpoint
+from nmt.api_records import (
+    Attention,
+    Candidate,
+    RecordForm,
+    SearchOptions,
+    Translation,
+    attention_of,
+)
+from nmt.config.ensemble_mean import Mean
 from nmt.config.schema import Config
-from nmt.data.word_links import Link
-from nmt.decoding.answers import part_numbers, part_separator, same_ranks
-from nmt.decoding.line_lengths import LongLines, SearchOptions
+from nmt.decoding.answers import constraints_of_parts, part_numbers, part_separator, same_ranks
+from nmt.decoding.constraints import Constraints
+from nmt.decoding.ensemble import load_models
+from nmt.decoding.line_lengths import LongLines
 from nmt.decoding.long_lines import SentenceCutter, trained_pieces
+from nmt.decoding.minimum_risk import MOST_SAMPLES
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.scoring import ScoredTranslation, score_translations
-from nmt.decoding.translator import Translation as SearchResult
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.aligner import Aligner
 from nmt.evaluation.alignment_extractor import AlignmentExtractor, default_extractor
-from nmt.evaluation.attention_map import AttentionMap, hypothesis_map
 from nmt.text.valid_text import check_texts
 from nmt.user_path import user_path
 
 if TYPE_CHECKING:
     from nmt.pipeline import Outcome
 
-__all__ = ["Attention", "Candidate", "Model", "ScoredTranslation", "Translation", "load", "train"]
+__all__ = [
+    "Attention",
+    "Candidate",
+    "Constraints",
+    "Model",
+    "ScoredTranslation",
+    "Translation",
+    "load",
+    "train",
+]
 
 Sentences = list[str] | tuple[str, ...]
 
 _CHUNK_BATCHES = 16  # read ahead, so that sentences of similar length share a batch
-
-
-@dataclass(frozen=True, eq=False)
-class Attention:
-    """The attention of one sentence pair, by words.
-
-    A notebook shows it as a heatmap of one layer and head.
-
-    Attributes:
-        map: The weights [L, H, T, S] of T target and S source words, with the words as labels. The
-            last column is EOS, and so is the last row, unless the extractor shifts.
-        links: The word links that are read off it, as (source, target) counted from 0.
-        extractor: The layer and head of the heatmap and the links, as indices of the weights.
-    """
-
-    map: AttentionMap
-    links: frozenset[Link]
-    extractor: AlignmentExtractor
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Draw the heatmap to a .png, .svg or .pdf file.
-
-        Raises:
-            ValueError: The suffix is none of these.
-        """
-        from nmt.evaluation.attention_heatmap import map_heatmap
-        from nmt.reporting.heatmaps.rendering import save_heatmap
-
-        save_heatmap(map_heatmap(self.map, self.extractor.layer, self.extractor.head), Path(path))
-
-    def _repr_html_(self) -> str:
-        from nmt.evaluation.attention_heatmap import map_heatmap
-        from nmt.reporting.pages.heatmap_table import heatmap_table
-
-        return heatmap_table(map_heatmap(self.map, self.extractor.layer, self.extractor.head))
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One translation of a sentence.
-
-    Attributes:
-        text: The translation.
-        log_prob: Natural logarithm of its probability, its end included.
-        score: The log-probability divided by the length penalty, by which search ranks.
-        attention: Its attention if it was requested and the model attends; else None.
-    """
-
-    text: str
-    log_prob: float
-    score: float
-    attention: Attention | None = None
-
-
-@dataclass(frozen=True)
-class Translation:
-    """A sentence with its translations.
-
-    Attributes:
-        source: The sentence.
-        candidates: The translations, best first; samples are in the order in which they were drawn.
-            A blank sentence has none.
-    """
-
-    source: str
-    candidates: list[Candidate]
-
-    @property
-    def text(self) -> str:
-        """The best translation; empty for a blank sentence."""
-        return self.candidates[0].text if self.candidates else ""
 
 
 class Model:
@@ -149,16 +94,19 @@ class Model:
             text: A sentence, which gives a text; a list or tuple, which gives a list; or an
                 iterator, which gives an iterator that reads a few batches ahead. A blank sentence
                 gives an empty one.
-            options: ``beam_size``, ``long_lines`` and ``max_length``; see `search`.
+            options: ``beam_size``, ``long_lines``, ``max_length``, ``constraints`` of every
+                translation, and ``settings``; see `search`.
 
         Raises:
-            UserError: An option is out of range, or a sentence is too long.
+            UserError: An option is out of range, a sentence is too long, or a constraint is
+                impossible.
         """
         if isinstance(text, str):
             return self.search([text], **options)[0].text
         if isinstance(text, list | tuple):
             return [found.text for found in self.search(text, **options)]
         self.search([], **options)  # refuses options here, and not when the first text is read
+        self._translator.check_constraints([options.get("constraints") or Constraints()])
         return self._stream(iter(text), options)
 
     def search(
@@ -171,6 +119,9 @@ class Model:
         sampling: Sampling | None = None,
         long_lines: str = LongLines.SPLIT,
         max_length: int | None = None,
+        constraints: Constraints | Sequence[Constraints] | None = None,
+        settings: Mapping[str, object] | None = None,
+        minimum_risk: int | None = None,
     ) -> list[Translation]:
         """Translate sentences, with scores.
 
@@ -183,10 +134,15 @@ class Model:
             long_lines: A sentence of more than ``max_length`` pieces: ``split`` cuts it and joins
                 the translations, without attention; ``refuse``; ``whole`` often loses text.
             max_length: None: the longest sentence that training included.
+            constraints: What all translations must have, or those of each sentence.
+            settings: Other settings of ``decoding`` by their names, as ``{"coverage_penalty":
+                0.2}``; the run's settings are the default.
+            minimum_risk: Draws this number of samples for each sentence, and returns the different
+                ones of the greatest expected chrF, at most ``n_best``.
 
         Raises:
             UserError: A number is out of range, ``sentences`` is one text, a sentence has a lone
-                surrogate, or it is too long.
+                surrogate or is too long, or constraints are impossible.
         """
         if isinstance(sentences, str):
             raise UserError("search takes a list: put the sentence into a list")
@@ -194,22 +150,26 @@ class Model:
             raise UserError(f"n_best is {n_best}; it must be at least 1")
         check_texts(sentences)
         parts = self._cutter(long_lines, max_length).cut(sentences)
-        translator = self._with_beam(beam_size, n_best if sampling is None else 1)
+        sampling = _drawn(sampling, n_best, minimum_risk)
+        translator = self._with_beam(beam_size, n_best if sampling is None else 1, settings)
         if sampling is not None:
-            if sampling.count not in (1, n_best):
-                raise UserError(f"count is {sampling.count}, but n_best is {n_best}: leave it out")
-            sampling, translator = replace(sampling, count=n_best).checked(), self._exact
+            translator = self._exact.with_settings(settings or {})
         attends = attention and translator.model.decoder.attends
         extractor = self._reading()[1] if attends else None
+        asked = _for_each(constraints, sentences)
         with self._lock:
             found = translator.translate(
                 [part for line in parts for part in line],
                 need_weights=attends,
                 sampling=sampling,
+                constraints=constraints_of_parts(parts, asked),
                 wanted=n_best,
                 numbers=part_numbers(parts, range(len(parts))),
             )
-        records = (self._record(result, n_best, extractor) for result in found)
+        form = RecordForm(
+            n_best, self._translator.tokenizers, extractor, by_risk=minimum_risk is not None
+        )
+        records = map(form.record, found)
         of_lines = (list(islice(records, len(line))) for line in parts)
         return list(map(self._joined, sentences, of_lines))
 
@@ -258,7 +218,7 @@ class Model:
             return found[0].attention
         with self._lock:
             (attention,) = aligner.attention_maps([(source, target)])
-        return _attention(attention, extractor)
+        return attention_of(attention, extractor)
 
     def _joined(self, sentence: str, parts: Sequence[Translation]) -> Translation:
         """Return the translation of a sentence from those of its parts."""
@@ -284,14 +244,17 @@ class Model:
         while chunk := list(islice(sentences, size)):
             yield from (found.text for found in self.search(chunk, **options))
 
-    def _with_beam(self, beam_size: int | None, n_best: int) -> Translator:
-        """Return a translator with this beam size, or with the run's if it is not smaller."""
-        decoding = self._translator.decoding
-        if beam_size is None:
-            beam_size = max(decoding.beam_size, n_best)
-        translator = self._translator.with_beam(beam_size)
-        if beam_size < n_best:
-            raise UserError(f"n_best is {n_best}; it must be at most the beam size, {beam_size}")
+    def _with_beam(
+        self, beam_size: int | None, n_best: int, settings: Mapping[str, object] | None = None
+    ) -> Translator:
+        """Return a translator with these settings; the beam is the run's if it is not smaller."""
+        changes = dict(settings or {})
+        size = changes.pop("beam_size", None) if beam_size is None else beam_size
+        if size is None:
+            size = max(self._translator.decoding.beam_size, n_best)
+        translator = self._translator.with_settings({**changes, "beam_size": size})
+        if translator.decoding.beam_size < n_best:
+            raise UserError(f"n_best is {n_best}; it must be at most the beam size, {size}")
         return translator
 
     def _reading(self) -> tuple[Aligner, AlignmentExtractor]:
@@ -307,24 +270,11 @@ class Model:
                 self._reader = aligner, extractor.resolved(aligner.layers, aligner.heads)
             return self._reader
 
-    def _record(
-        self, result: SearchResult, n_best: int, extractor: AlignmentExtractor | None
-    ) -> Translation:
-        candidates = []
-        for rank, hypothesis in enumerate(result.hypotheses[:n_best]):
-            shown = None
-            if extractor is not None:
-                shown = _attention(
-                    hypothesis_map(result, self._translator.tokenizers, rank), extractor
-                )
-            text = result.texts[rank]
-            candidates.append(Candidate(text, hypothesis.log_prob, hypothesis.score, shown))
-        return Translation(result.source, candidates)
-
 
 def load(
-    model: str | PathLike[str],
+    model: str | PathLike[str] | Sequence[str | PathLike[str]],
     *,
+    ensemble: str = Mean.LOG_PROBS,
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
@@ -332,7 +282,10 @@ def load(
     """Load the best model of a run folder, or a checkpoint file.
 
     Args:
-        model: The run folder or the file.
+        model: The run folder or the file; a list of them is an ensemble, whose models have the
+            same vocabularies. Its tokenizers, settings and attention are those of the first.
+        ensemble: ``log_probs`` averages the logarithms of the models' probabilities, ``probs`` the
+            probabilities.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``float32``, ``bfloat16``, ``float16``, or ``auto``: to search, bfloat16 on a GPU
             that computes in it, else float32; to score and to sample, float32.
@@ -345,11 +298,17 @@ def load(
         if threads < 1:
             raise UserError(f"threads is {threads}; it must be at least 1")
         runtime.set_threads(threads)
-    checkpoint = load_checkpoint(find_checkpoint(user_path(str(model))))
-    translator = Translator.from_loaded_checkpoint(checkpoint, device=device, precision=precision)
-    return Model(
-        translator, checkpoint.config, translator.in_float32() if precision == "auto" else None
+    if ensemble not in list(Mean):
+        raise UserError(f"ensemble is {ensemble}; choose from {', '.join(Mean)}")
+    models = [model] if isinstance(model, str | PathLike) else list(model)
+    if not models:
+        raise UserError("load takes a model, or a list of at least one")
+    paths = [user_path(str(one)) for one in models]
+    checkpoints, translator = load_models(
+        paths, mean=Mean(ensemble), device=device, precision=precision
     )
+    exact = translator.in_float32() if precision == "auto" else None
+    return Model(translator, checkpoints[0].config, exact)
 
 
 def train(overrides: Sequence[str] = ()) -> "Outcome":
@@ -388,10 +347,45 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
             return pipeline.train(config, to_yaml(config), requests, requests.saved)
 
 
+def _for_each(
+    constraints: Constraints | Sequence[Constraints] | None, sentences: Sequence[str]
+) -> list[Constraints] | None:
+    """Return the constraints of each sentence.
+
+    Raises:
+        UserError: Their number is another one than that of the sentences.
+    """
+    if constraints is None:
+        return None
+    if isinstance(constraints, Constraints):
+        return [constraints] * len(sentences)
+    if len(constraints) != len(sentences):
+        raise UserError(
+            f"the number of sentences is {len(sentences):,}, but that of constraints is "
+            f"{len(constraints):,}"
+        )
+    return list(constraints)
+
+
+def _drawn(sampling: Sampling | None, n_best: int, minimum_risk: int | None) -> Sampling | None:
+    """Return how samples are drawn, with their number; None: search.
+
+    Raises:
+        UserError: A number is out of range.
+    """
+    count = n_best if minimum_risk is None else minimum_risk
+    if minimum_risk is not None:
+        if not 1 <= count <= MOST_SAMPLES:
+            raise UserError(f"minimum_risk is {count}; it must be from 1 to {MOST_SAMPLES:,}")
+        if n_best > count:
+            raise UserError(f"n_best is {n_best}; it must be at most minimum_risk, {count}")
+        sampling = sampling or Sampling()
+    if sampling is None:
+        return None
+    if sampling.count not in (1, count):
+        raise UserError(f"count is {sampling.count}, but n_best is {n_best}: leave it out")
+    return replace(sampling, count=count).checked()
+
+
 def _listed(text: str | Sentences) -> list[str]:
     return [text] if isinstance(text, str) else list(text)
-
-
-def _attention(pieces: AttentionMap, extractor: AlignmentExtractor) -> Attention:
-    shown = pieces.shifted() if extractor.shift else pieces
-    return Attention(shown.merged(), extractor.links(pieces), extractor)

@@ -333,7 +333,7 @@ def finish(started: StartedRun, reason: StopReason) -> Mapping[str, Any]:
 def rehearse(prepared: PreparedRun) -> list[str]:
     """Try each part of a run once, and return its expected cost in lines of text."""
     trainer = _detached_trainer(prepared, lambda: False, UpdateProfiler())
-    decoding = replace(prepared.config.decoding, beam_size=1)
+    decoding = prepared.config.decoding.with_beam(1)
     tokenizers, text = prepared.corpus.tokenizers, prepared.corpus.text
     greedy = Translator(trainer.model, tokenizers, decoding, prepared.precision)
     return rehearse_run(trainer, prepared.corpus.train, greedy, text.valid)
@@ -368,7 +368,7 @@ def _validation(
     config, corpus = prepared.config, prepared.corpus
     text, tokenizers = corpus.text.valid, corpus.tokenizers
     encoded = EncodedCorpus.encode(tokenizers, text)
-    search = replace(config.decoding, beam_size=config.training.validation_beam_size)
+    search = config.decoding.with_beam(config.training.validation_beam_size)
     translator = Translator(model, tokenizers, search, prepared.precision, drawn_layer_head(config))
     words = bleu_tokenizer(config.data.target_language, config.training.bleu_tokenizer)
     logging, stage = config.logging, prepared.console.stage

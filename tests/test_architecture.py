@@ -82,6 +82,7 @@ FORBIDDEN = {  # a part of nmt, and the parts that it must not import
 TOP = (  # imported by none of the parts above
     "__main__",
     "api",
+    "api_records",
     "bench",
     "cli",
     "export",

@@ -5,9 +5,29 @@ from typing import Annotated
 
 import typer
 
+from nmt.config.ensemble_mean import Mean
+
 Model = Annotated[
     Path,
     typer.Option("--model", help="A run folder, or a checkpoint file in it.", show_default=False),
+]
+Models = Annotated[
+    list[Path],
+    typer.Option(
+        "--model",
+        metavar="<path>",
+        help="A run folder, or a checkpoint file in it. If it is repeated, the models of these "
+        "runs translate together; their vocabularies must be the same.",
+        show_default=False,
+    ),
+]
+EnsembleMean = Annotated[
+    Mean,
+    typer.Option(
+        "--ensemble",
+        help="With several --model: average the logarithms of their probabilities, or the "
+        "probabilities.",
+    ),
 ]
 BeamSize = Annotated[
     int | None, typer.Option(help="Beam size of the search; 1 is greedy. [the run's setting]")

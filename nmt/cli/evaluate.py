@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt import loading_phase
-from nmt.cli.common_options import BatchSize, BeamSize, Device, JsonOutput, LengthPenalty, Model
+from nmt.cli.common_options import (
+    BatchSize,
+    BeamSize,
+    Device,
+    EnsembleMean,
+    JsonOutput,
+    LengthPenalty,
+    Models,
+)
+from nmt.cli.option_groups import with_groups
+from nmt.cli.search_settings import SearchSettings
+from nmt.config.ensemble_mean import Mean
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
 
@@ -30,7 +41,7 @@ BleuWords = Annotated[
 class _Options:
     """The options of the command; None selects the run's setting."""
 
-    model: Path
+    models: list[Path]
     source: Path
     reference: Path
     beam_size: int | None
@@ -38,25 +49,29 @@ class _Options:
     batch_size: int | None
     device: str
     bleu_tokenizer: str
+    settings: SearchSettings
+    mean: Mean
 
 
+@with_groups
 def evaluate(
-    model: Model,
+    model: Models,
     source: Source,
     reference: Reference,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = None,
+    settings: SearchSettings = SearchSettings(),  # noqa: B008
+    ensemble: EnsembleMean = Mean.LOG_PROBS,
     device: Device = "auto",
     bleu_tokenizer: BleuWords = "auto",
     as_json: JsonOutput = False,
 ) -> None:
     """Translate a file and score it: BLEU, chrF and TER with their sacreBLEU signatures."""
-    options = _Options(
-        model, source, reference, beam_size, length_penalty, batch_size, device, bleu_tokenizer
-    )
+    searched = beam_size, length_penalty, batch_size, device, bleu_tokenizer, settings, ensemble
+    options = _Options(model, source, reference, *searched)
     with CommandProgress() as progress:
-        progress.show("loading", model)
+        progress.show("loading", model[0])
         sentences, scores = _score(options, progress)
     if as_json:
         result: dict[str, object] = {"sentences": sentences}
@@ -71,27 +86,27 @@ def evaluate(
 
 def _score(options: _Options, progress: CommandProgress) -> tuple[int, dict[str, "Score"]]:
     """Return the number of sentences, and the scores of their translations by name."""
-    from nmt.checkpoint import find_checkpoint, load_checkpoint
     from nmt.config.bleu_words import BleuTokenizer
     from nmt.data.text_files import read_pair
-    from nmt.decoding.translator import Translator
+    from nmt.decoding.ensemble import load_models
     from nmt.evaluation import metrics
 
     sources, references = read_pair(options.source, options.reference)
-    checkpoint = load_checkpoint(find_checkpoint(options.model), mapped=True)
     if options.bleu_tokenizer not in list(BleuTokenizer):
         raise UserError(
             f"--bleu-tokenizer is {options.bleu_tokenizer}; choose from {', '.join(BleuTokenizer)}"
         )
-    language = checkpoint.config.data.target_language
-    words = metrics.bleu_tokenizer(language, options.bleu_tokenizer)
-    translator = Translator.from_loaded_checkpoint(
-        checkpoint,
+    checkpoints, translator = load_models(
+        options.models,
+        mean=options.mean,
         device=options.device,
         beam_size=options.beam_size,
         length_penalty=options.length_penalty,
         batch_size=options.batch_size,
+        changes=options.settings.changes(),
     )
+    language = checkpoints[0].config.data.target_language
+    words = metrics.bleu_tokenizer(language, options.bleu_tokenizer)
     loading_phase.end()
     advance = progress.stage("translating", len(sources))
     translations = [

@@ -11,13 +11,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt import loading_phase
-from nmt.cli.common_options import BatchSize, Device, LengthPenalty, Model, SearchPrecision
+from nmt.cli.common_options import (
+    BatchSize,
+    Device,
+    EnsembleMean,
+    LengthPenalty,
+    Models,
+    SearchPrecision,
+)
 from nmt.cli.text_streams import safe_line, utf8_stream
+from nmt.config.ensemble_mean import Mean
 from nmt.errors import UserError
 from nmt.printable import printable_json
 from nmt.reporting.command_progress import CommandProgress
 
 if TYPE_CHECKING:
+    from nmt.config.schema import DecodingConfig
     from nmt.decoding.scoring import ScoredTranslation
     from nmt.decoding.translator import Translator
 
@@ -65,7 +74,7 @@ class _Form:
     """How the scores are printed."""
 
     normalize: Normalize
-    alpha: float
+    decoding: "DecodingConfig"
     tokens: bool
 
     def value(self, scored: "ScoredTranslation") -> float:
@@ -74,7 +83,8 @@ class _Form:
             return scored.log_prob
         if self.normalize == Normalize.MEAN:
             return scored.log_prob / len(scored.log_probs)
-        return scored.score(self.alpha)
+        kind = self.decoding.length_normalization
+        return scored.score(self.decoding.length_penalty, kind)
 
     def column(self, scored: "ScoredTranslation") -> str:
         """Return a translation's column of a line."""
@@ -93,7 +103,7 @@ class _Form:
 
 
 def score(
-    model: Model,
+    model: Models,
     source: Source,
     target: Targets,
     normalize: By = Normalize.NONE,
@@ -102,25 +112,26 @@ def score(
     contrastive: Contrastive = False,
     as_json: AsJson = False,
     batch_size: BatchSize = None,
+    ensemble: EnsembleMean = Mean.LOG_PROBS,
     device: Device = "auto",
     precision: SearchPrecision = "float32",
 ) -> None:
     """Print the natural logarithm of the probability of translations, one line per sentence."""
     _check(source, target, normalize, length_penalty, contrastive=contrastive, tokens=tokens)
     with CommandProgress() as progress:
-        progress.show("loading", model)
-        from nmt.checkpoint import find_checkpoint, load_checkpoint
-        from nmt.decoding.translator import Translator
+        progress.show("loading", model[0])
+        from nmt.decoding.ensemble import load_models
 
-        translator = Translator.from_loaded_checkpoint(
-            load_checkpoint(find_checkpoint(model), mapped=True),
+        _, translator = load_models(
+            model,
+            mean=ensemble,
             device=device,
             length_penalty=length_penalty,
             batch_size=batch_size,
             precision=precision,
         )
         loading_phase.end()
-        form = _Form(normalize, translator.decoding.length_penalty, tokens)
+        form = _Form(normalize, translator.decoding, tokens)
         rows = _score_rows(translator, source, target, progress)
         if contrastive:
             _print_accuracy(rows, form, progress, as_json=as_json)

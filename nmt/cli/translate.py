@@ -8,14 +8,18 @@ import typer
 from nmt import loading_phase
 from nmt.cli.common_options import (
     BatchSize,
-    BeamSize,
     Device,
+    EnsembleMean,
     LengthPenalty,
-    Model,
+    Models,
     SearchPrecision,
 )
+from nmt.cli.constraint_options import ConstraintOptions
 from nmt.cli.line_choices import LineErrors
+from nmt.cli.option_groups import with_groups
+from nmt.cli.search_settings import SearchSettings
 from nmt.cli.translate_options import SearchOptions, TextOptions
+from nmt.config.ensemble_mean import Mean
 from nmt.decoding.line_lengths import LongLines
 from nmt.reporting.command_progress import CommandProgress
 
@@ -62,41 +66,9 @@ MaxLength = Annotated[
         "run]",
     ),
 ]
-NBest = Annotated[
-    int,
-    typer.Option(
-        help="Number of different translations per sentence; above 1, each is printed as a line "
-        "score<TAB>translation."
-    ),
-]
 AttentionFile = Annotated[
     Path | None,
     typer.Option(help="Also draw the attention of one sentence to this .png, .svg or .pdf file."),
-]
-Sample = Annotated[
-    bool,
-    typer.Option(
-        "--sample", help="Sample translations from the model instead of searching for the best."
-    ),
-]
-Temperature = Annotated[
-    float | None,
-    typer.Option(help="With --sample: below 1 favors likely words, above 1 unlikely ones. [1]"),
-]
-TopK = Annotated[
-    int | None,
-    typer.Option(help="With --sample: draw only from the K most likely pieces. [all pieces]"),
-]
-TopP = Annotated[
-    float | None,
-    typer.Option(
-        help="With --sample: draw only from the most likely pieces with this probability in total, "
-        "after --temperature and --top-k. [1: all pieces]"
-    ),
-]
-Seed = Annotated[
-    int | None,
-    typer.Option(help="With --sample: the same seed gives the same translations. [1]"),
 ]
 
 
@@ -106,24 +78,22 @@ def _begin(progress: CommandProgress) -> None:
     progress.clear()
 
 
+@with_groups
 def translate(
-    model: Model,
+    model: Models,
     sentences: Sentences = None,
     source: Input = None,
     output: Output = None,
     errors: Errors = LineErrors.STRICT,
     long_lines: LongLine = LongLines.SPLIT,
     max_length: MaxLength = None,
-    beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = None,
-    n_best: NBest = 1,
+    search: SearchOptions = SearchOptions(),  # noqa: B008
     attention: AttentionFile = None,
-    sample: Sample = False,
-    temperature: Temperature = None,
-    top_k: TopK = None,
-    top_p: TopP = None,
-    seed: Seed = None,
+    settings: SearchSettings = SearchSettings(),  # noqa: B008
+    asked: ConstraintOptions = ConstraintOptions(),  # noqa: B008
+    ensemble: EnsembleMean = Mean.LOG_PROBS,
     device: Device = "auto",
     precision: SearchPrecision = "auto",
 ) -> None:
@@ -132,26 +102,26 @@ def translate(
     Lines that have arrived are translated together, and their translations are written at once.
     """
     text = TextOptions(sentences or [], source, output, errors, long_lines, max_length, attention)
-    search = SearchOptions(beam_size, n_best, sample, temperature, top_k, top_p, seed)
     text.check()
     search.check()
+    asked.check(samples=search.samples)
     with CommandProgress() as progress:
-        progress.show("loading", model)
-        from nmt.checkpoint import find_checkpoint, load_checkpoint
+        progress.show("loading", model[0])
         from nmt.cli.translate_text import translate_text
-        from nmt.decoding.translator import Translator
+        from nmt.decoding.ensemble import load_models
 
-        def load() -> "tuple[Checkpoint, Translator]":
-            checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
-            translator = Translator.from_loaded_checkpoint(
-                checkpoint,
+        def load() -> "tuple[list[Checkpoint], Translator]":
+            loaded = load_models(
+                model,
+                mean=ensemble,
                 device=device,
-                beam_size=beam_size,
+                beam_size=search.beam_size,
                 length_penalty=length_penalty,
                 batch_size=batch_size,
-                precision="float32" if sample and precision == "auto" else precision,
+                precision="float32" if search.samples and precision == "auto" else precision,
+                changes=settings.changes(),
             )
             _begin(progress)
-            return checkpoint, translator
+            return loaded
 
-        translate_text(text, search, load, progress)
+        translate_text(text, search, asked, load, progress)

@@ -4,14 +4,20 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from nmt.cli.common_options import BeamSize
 from nmt.cli.line_choices import LineErrors
 from nmt.decoding.line_lengths import LongLines
 from nmt.errors import UserError
 
 if TYPE_CHECKING:
     from nmt.decoding.sampling import Sampling
+
+MOST_SAMPLES = 1000
+"""Samples from which --mbr chooses; their pairs are compared."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +68,55 @@ class TextOptions:
 class SearchOptions:
     """The options of search and sampling; None selects the default."""
 
-    beam_size: int | None
-    n_best: int
-    sample: bool
-    temperature: float | None
-    top_k: int | None
-    top_p: float | None
-    seed: int | None
+    beam_size: BeamSize = None
+    n_best: Annotated[
+        int,
+        typer.Option(
+            help="Number of different translations per sentence; above 1, each is printed as a "
+            "line score<TAB>translation."
+        ),
+    ] = 1
+    sample: Annotated[
+        bool,
+        typer.Option(
+            "--sample", help="Sample translations from the model instead of searching for the best."
+        ),
+    ] = False
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            help="With --sample or --mbr: below 1 favors likely words, above 1 unlikely ones. [1]"
+        ),
+    ] = None
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            help="With --sample or --mbr: draw only from the K most likely pieces. [all pieces]"
+        ),
+    ] = None
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            help="With --sample or --mbr: draw only from the most likely pieces with this "
+            "probability in total, after --temperature and --top-k. [1: all pieces]"
+        ),
+    ] = None
+    seed: Annotated[
+        int | None,
+        typer.Option(help="With --sample or --mbr: the same seed gives the same translations. [1]"),
+    ] = None
+    mbr: Annotated[
+        int | None,
+        typer.Option(
+            help="Draw N samples, and print the one with the greatest mean chrF against all of "
+            "them; --temperature, --top-k, --top-p and --seed apply. [no sampling]"
+        ),
+    ] = None
+
+    @property
+    def samples(self) -> bool:
+        """Whether translations are samples, or chosen from samples."""
+        return self.sample or self.mbr is not None
 
     def check(self) -> None:
         """Check what needs no model.
@@ -78,8 +126,11 @@ class SearchOptions:
         """
         if self.n_best < 1:
             raise UserError(f"--n-best is {self.n_best}; it must be at least 1")
-        if self.sample and self.beam_size is not None:
-            raise UserError("--sample does not use a beam: leave out --beam-size")
+        if self.samples and self.beam_size is not None:
+            option = "--sample" if self.sample else "--mbr"
+            raise UserError(f"{option} does not use a beam: leave out --beam-size")
+        if self.mbr is not None:
+            self._check_mbr(self.mbr)
         given = {
             "temperature": self.temperature,
             "top-k": self.top_k,
@@ -87,8 +138,16 @@ class SearchOptions:
             "seed": self.seed,
         }
         for name, value in given.items():
-            if value is not None and not self.sample:
+            if value is not None and not self.samples:
                 raise UserError(f"--{name} {value} applies only to sampling: add --sample")
+
+    def _check_mbr(self, samples: int) -> None:
+        if not 1 <= samples <= MOST_SAMPLES:
+            raise UserError(f"--mbr is {samples}; it must be from 1 to {MOST_SAMPLES:,}")
+        if self.sample:
+            raise UserError("--mbr draws the samples itself: leave out --sample")
+        if self.n_best > samples:
+            raise UserError(f"--n-best {self.n_best} exceeds the samples: add --mbr {self.n_best}")
 
     def sampling(self) -> "Sampling | None":
         """Return how to sample; None: search.
@@ -98,14 +157,14 @@ class SearchOptions:
         """
         from nmt.decoding.sampling import Sampling
 
-        if not self.sample:
+        if not self.samples:
             return None
         return Sampling(
             temperature=1.0 if self.temperature is None else self.temperature,
             top_k=self.top_k,
             top_p=1.0 if self.top_p is None else self.top_p,
             seed=1 if self.seed is None else self.seed,
-            count=self.n_best,
+            count=self.n_best if self.mbr is None else self.mbr,
         ).checked()
 
     def check_beam(self, beam_size: int) -> None:
@@ -114,7 +173,7 @@ class SearchOptions:
         Raises:
             UserError: It is.
         """
-        if not self.sample and self.n_best > beam_size:
+        if not self.samples and self.n_best > beam_size:
             raise UserError(
                 f"--n-best {self.n_best} exceeds the beam size: add --beam-size {self.n_best}"
             )

@@ -9,12 +9,14 @@ from pathlib import Path
 from nmt.checkpoint import Checkpoint
 from nmt.cli.answer_output import AnswerOutput, check_output, open_output
 from nmt.cli.byte_sources import ByteSource, open_source
+from nmt.cli.constraint_options import ConstraintOptions, LineConstraints
 from nmt.cli.input_lines import LineReader, RawLine
 from nmt.cli.line_faults import LineFaults, Warnings
 from nmt.cli.line_translation import LineTranslation
 from nmt.cli.translate_options import SearchOptions, TextOptions
 from nmt.decoding.answers import Answerer
 from nmt.decoding.long_lines import MOST_PIECES, trained_pieces
+from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.printable import printable
@@ -27,7 +29,8 @@ _CHUNK_BATCHES = 16  # batches of lines read ahead, so that sentences of similar
 def translate_text(
     text: TextOptions,
     search: SearchOptions,
-    load: Callable[[], tuple[Checkpoint, Translator]],
+    asked: ConstraintOptions,
+    load: Callable[[], tuple[Sequence[Checkpoint], Translator]],
     progress: CommandProgress,
 ) -> None:
     """Translate what the options name.
@@ -35,7 +38,8 @@ def translate_text(
     Args:
         text: Input and output.
         search: Search or sampling.
-        load: Loads the model, after the input has been opened and before the output is.
+        asked: What the translations must have.
+        load: Loads the models, after the input has been opened and before the output is.
         progress: Shows how many sentences are translated, unless a terminal shows their answers.
 
     Raises:
@@ -45,17 +49,20 @@ def translate_text(
     sampling = search.sampling()
     with ExitStack() as opened:
         source = None if text.sentences else opened.enter_context(open_source(text.source))
-        checkpoint, translator = load()
+        constraints = LineConstraints(asked, opened) if asked.given else None
+        checkpoints, translator = load()
         search.check_beam(translator.decoding.beam_size)
+        if constraints is not None:
+            translator.check_constraints([constraints.of_all])
         output = opened.enter_context(open_output(text.output, text.source))
-        config = checkpoint.config
         lines = LineTranslation(
-            Answerer(translator, search.n_best, sampling, config.data.target_language),
+            _answerer(checkpoints[0], translator, search, sampling),
             output,
             LineFaults(text.errors, _places(source), Warnings(partial(_warn, progress))),
             search.n_best,
             text.long_lines,
-            text.max_length or trained_pieces(config),
+            text.max_length or min(trained_pieces(one.config) for one in checkpoints),
+            constraints,
         )
         if source is None or source.is_terminal() or output.on_terminal:
             progress.close()
@@ -67,6 +74,17 @@ def translate_text(
             lines.run([_arguments(text.sentences)])
         else:
             _translate_and_draw(lines, text.sentences[0], text.attention)
+
+
+def _answerer(
+    checkpoint: Checkpoint,
+    translator: Translator,
+    search: SearchOptions,
+    sampling: Sampling | None,
+) -> Answerer:
+    language = checkpoint.config.data.target_language
+    by_risk = search.mbr is not None
+    return Answerer(translator, search.n_best, sampling, language, minimum_risk=by_risk)
 
 
 def _check(text: TextOptions) -> None:

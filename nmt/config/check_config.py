@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from nmt.config.check_data import check_data
+from nmt.config.check_decoding import check_decoding
 from nmt.config.check_model import check_model
 from nmt.config.check_ranges import check_ranges
 from nmt.config.check_recipes import check_recipes
@@ -31,6 +32,7 @@ def check_config(config: Config) -> None:
         *_learned_positions(config),
         *check_training(config),
         *check_recipes(config),
+        *_decoding(config),
         *_heatmap_layer(config),
     ]
     if problems:
@@ -55,3 +57,9 @@ def _heatmap_layer(config: Config) -> Iterator[str]:
         fault := number_fault("logging.heatmap_layer", layer, max(layers, 1))
     ):
         yield fault
+
+
+def _decoding(config: Config) -> Iterator[str]:
+    layers, _ = attention_layers(config.model.decoder)
+    for fault in check_decoding(config.decoding, attends=layers > 0):
+        yield f"decoding.{fault}"

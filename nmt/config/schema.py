@@ -1,7 +1,7 @@
 """The whole configuration of a run, and its smaller sections."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from nmt.config.data import DataConfig
@@ -90,6 +90,17 @@ class EarlyStopping(StrEnum):
     """When no other one would be better if it ended with its next piece."""
 
 
+class LengthNormalization(StrEnum):
+    """By what the log-probability of a translation of T pieces is divided to give its score."""
+
+    GNMT = "gnmt"
+    """((5 + T) / 6) ^ length_penalty (Wu et al. 2016, eq. 14)."""
+    AVERAGE = "average"
+    """T."""
+    NONE = "none"
+    """1."""
+
+
 @dataclass(kw_only=True)
 class DecodingConfig:
     """The search of the final test, and the default search of ``nmt translate``."""
@@ -115,6 +126,38 @@ class DecodingConfig:
         "one would be better if it ended with its next piece, which is faster.",
         choices=EarlyStopping,
         neutral=EarlyStopping.CERTAIN,
+    )
+    length_normalization: str = setting(
+        LengthNormalization.GNMT,
+        "By what the log-probability of T pieces is divided to rank translations: gnmt: ((5 + T) / "
+        "6) ^ length_penalty; average: T; none: 1.",
+        choices=LengthNormalization,
+        neutral=LengthNormalization.GNMT,
+    )
+    coverage_penalty: float = setting(
+        0.0,
+        "Beta of the coverage penalty (Wu et al. 2016, eq. 14); higher favors translations that "
+        "attend to every source piece, 0: none.",
+        at_least=0,
+        at_most=100,
+        neutral=0.0,
+    )
+    min_length_ratio: float = setting(
+        0.0,
+        "Shortest translation: this ratio times the source pieces, plus min_length_extra, at most "
+        "the longest translation.",
+        unit="pieces per source piece",
+        at_least=0,
+        at_most=1000,
+        neutral=0.0,
+    )
+    min_length_extra: int = setting(
+        0,
+        "Pieces added to the shortest translation.",
+        unit="pieces",
+        at_least=0,
+        at_most=100_000,
+        neutral=0,
     )
     max_length_ratio: float = setting(
         2.0,
@@ -143,6 +186,43 @@ class DecodingConfig:
         at_most=100_000_000,
         neutral=None,
     )
+    no_repeat_ngram: int = setting(
+        0,
+        "No translation has the same sequence of this number of pieces twice; 0: any may.",
+        unit="pieces",
+        at_least=0,
+        at_most=1000,
+        neutral=0,
+    )
+    repetition_penalty: float = setting(
+        1.0,
+        "Factor of the log-probability of a piece that the translation already has (Keskar et al. "
+        "2019, section 4.1); 1: none.",
+        at_least=1,
+        at_most=100,
+        neutral=1.0,
+    )
+    beam_groups: int = setting(
+        1,
+        "Groups of diverse beam search (Vijayakumar et al. 2018), a divisor of beam_size; 1: plain "
+        "beam search.",
+        unit="groups",
+        at_least=1,
+        at_most=1000,
+        neutral=1,
+    )
+    diversity_strength: float = setting(
+        0.5,
+        "With several beam_groups: subtracted from the score of a piece for each time that an "
+        "earlier group chose it in the same step.",
+        at_least=0,
+        at_most=100,
+        neutral=0.5,
+    )
+
+    def with_beam(self, size: int) -> "DecodingConfig":
+        """Return the settings with one group of ``size`` beams."""
+        return replace(self, beam_size=size, beam_groups=1)
 
 
 @dataclass(kw_only=True)

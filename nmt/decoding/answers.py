@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from nmt.decoding.constraints import Constraints
+from nmt.decoding.minimum_risk import expected_chrf
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translation, Translator
 
@@ -25,7 +27,8 @@ class ScoredText:
     """A translation and its score.
 
     Attributes:
-        score: Of the hypothesis; of a line with several parts, the sum of theirs.
+        score: Of the hypothesis, or its expected chrF; of a line with several parts, the sum of
+            theirs.
         text: One line of text.
     """
 
@@ -81,12 +84,22 @@ class Answerer:
     """
 
     def __init__(
-        self, translator: Translator, n_best: int, sampling: Sampling | None, target_language: str
+        self,
+        translator: Translator,
+        n_best: int,
+        sampling: Sampling | None,
+        target_language: str,
+        *,
+        minimum_risk: bool = False,
     ) -> None:
-        """Return at most ``n_best`` texts per line, from a search, or from samples if given."""
+        """Return at most ``n_best`` texts per line, from a search, or from samples if given.
+
+        With ``minimum_risk``, they are the samples of the greatest expected chrF.
+        """
         self.translator = translator
         self._n_best = n_best
         self._sampling = sampling
+        self._minimum_risk = minimum_risk
         self._space = part_separator(target_language)
 
     def answer(
@@ -94,6 +107,7 @@ class Answerer:
         lines: Sequence[Sequence[str]],
         numbers: Sequence[int],
         *,
+        constraints: Sequence[Constraints] | None = None,
         need_weights: bool = False,
         advance: Callable[[float], None] = lambda share: None,
     ) -> list[Answer]:
@@ -102,20 +116,27 @@ class Answerer:
         Args:
             lines: The parts of each line, at least one.
             numbers: The number of each line in the input, from 0, on which samples depend.
+            constraints: Those of each line; None: there are none. A prefix is that of the first
+                part, and the last part has the required phrases; give such lines as one part.
             need_weights: Whether the translations have attention weights.
             advance: Called after each batch with the share of the parts that are translated.
         """
         parts = [part for line in lines for part in line]
         places = part_numbers(lines, numbers)
+        asked = constraints_of_parts(lines, constraints)
         found = self.translator.translate(
             parts,
+            constraints=asked,
             need_weights=need_weights,
             sampling=self._sampling,
             numbers=places,
             wanted=1 if self._n_best == 1 else None,  # several may have the same text
             advance=lambda done, share: advance(share),
         )
-        texts = self._different_texts(parts, places, found)
+        if self._minimum_risk:
+            texts = [self._of_least_risk(translation) for translation in found]
+        else:
+            texts = self._different_texts(parts, places, asked, found)
         answers = []
         start = 0
         for line in lines:
@@ -134,8 +155,21 @@ class Answerer:
             joined.append(ScoredText(sum(one.score for one in chosen), text))
         return _different(joined)
 
+    def _of_least_risk(self, translation: Translation) -> list[ScoredText]:
+        """Return the samples of the greatest expected chrF, best first."""
+        if not translation.hypotheses:
+            return [ScoredText(0.0, "")]
+        ranked = [
+            ScoredText(value, text) for text, value in expected_chrf(translation.texts).items()
+        ]
+        return ranked[: self._n_best]
+
     def _different_texts(
-        self, parts: Sequence[str], places: Sequence[int], found: Sequence[Translation]
+        self,
+        parts: Sequence[str],
+        places: Sequence[int],
+        asked: Sequence[Constraints] | None,
+        found: Sequence[Translation],
     ) -> list[list[ScoredText]]:
         """Return N different texts of each part, or as many as a few more attempts find."""
         texts = [self._texts(translation) for translation in found]
@@ -144,7 +178,8 @@ class Answerer:
             if not lacking:
                 break
             sentences, numbers = [parts[i] for i in lacking], [places[i] for i in lacking]
-            more = self._attempt(attempt, sentences, numbers)
+            mine = None if asked is None else [asked[i] for i in lacking]
+            more = self._attempt(attempt, sentences, numbers, mine)
             still_lacking = []
             for i, translation in zip(lacking, more, strict=True):
                 before = len(texts[i])
@@ -156,14 +191,22 @@ class Answerer:
         return [some[: self._n_best] for some in texts]
 
     def _attempt(
-        self, attempt: int, sentences: Sequence[str], numbers: Sequence[int]
+        self,
+        attempt: int,
+        sentences: Sequence[str],
+        numbers: Sequence[int],
+        asked: Sequence[Constraints] | None,
     ) -> list[Translation]:
         """Draw further samples, or search with a wider beam."""
         if self._sampling is not None:
             further = replace(self._sampling, first_sample=attempt * self._sampling.count)
-            return self.translator.translate(sentences, sampling=further, numbers=numbers)
-        size = min(_LARGEST_BEAM, self.translator.decoding.beam_size << attempt)
-        return self.translator.with_beam(size).translate(sentences)
+            return self.translator.translate(
+                sentences, sampling=further, numbers=numbers, constraints=asked
+            )
+        decoding = self.translator.decoding
+        size = min(_LARGEST_BEAM, decoding.beam_size << attempt)
+        size -= size % decoding.beam_groups
+        return self.translator.with_beam(size).translate(sentences, constraints=asked)
 
     def _texts(self, translation: Translation) -> list[ScoredText]:
         """Return the different texts; a tab would add a column to an N-best list."""
@@ -182,6 +225,26 @@ class Answerer:
         others = [text for text in more if text.score <= texts[0].score]
         merged = sorted([*texts, *others], key=lambda text: text.score, reverse=True)
         return _different(merged)
+
+
+def constraints_of_parts(
+    lines: Sequence[Sequence[str]], constraints: Sequence[Constraints] | None
+) -> list[Constraints] | None:
+    """Return the constraints of every part of every line."""
+    if constraints is None:
+        return None
+    found = []
+    for line, asked in zip(lines, constraints, strict=True):
+        for index in range(len(line)):
+            first, last = index == 0, index == len(line) - 1
+            found.append(
+                Constraints(
+                    asked.prefix if first else "",
+                    asked.required if last else (),
+                    asked.forbidden,
+                )
+            )
+    return found
 
 
 def _different(texts: Sequence[ScoredText]) -> list[ScoredText]:

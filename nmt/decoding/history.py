@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nmt.decoding.hypothesis import Hypothesis, length_penalty
+from nmt.config.schema import DecodingConfig
+from nmt.decoding.hypothesis import Hypothesis, ranking_score
 
 _PIECE, _PARENT, _ENDED_BEAM = range(3)
 
@@ -29,12 +30,14 @@ class Choices:
         ended: Log-probability of each hypothesis that ended in this step, EOS included; -inf where
             none did.
         ended_beams: The beam, before the step, that it extends.
+        ended_penalties: What its score has besides the log-probability; None: nothing.
     """
 
     pieces: Tensor
     parents: Tensor
     ended: Tensor
     ended_beams: Tensor
+    ended_penalties: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -44,31 +47,42 @@ class History:
     Attributes:
         links: [T, B, N, 3], pieces, parents and ended beams; see `Choices`.
         ended: [T, B, N], -inf where no hypothesis ended.
+        penalties: [T, B, N], of the hypotheses that ended; None: there are none.
     """
 
     links: Tensor
     ended: Tensor
+    penalties: Tensor | None = None
 
     @classmethod
-    def empty(cls, like: Tensor, steps: int, batch: int, beams: int) -> "History":
+    def empty(
+        cls, like: Tensor, steps: int, batch: int, beams: int, *, penalties: bool = False
+    ) -> "History":
         """Return room for T = ``steps``, with the log-probabilities in the dtype of ``like``."""
         shape = steps, batch, beams
         links = torch.zeros(*shape, 3, dtype=torch.long, device=like.device)
-        return cls(links, like.new_full(shape, float("-inf")))
+        ended = like.new_full(shape, float("-inf"))
+        return cls(links, ended, like.new_zeros(shape) if penalties else None)
 
     def record(self, step: Tensor, sentences: Tensor, choices: Choices) -> None:
         """Write the choices of a step, [1], for the sentences [A] of the batch, in place."""
         links = torch.stack([choices.pieces, choices.parents, choices.ended_beams], dim=-1)
         self.links.index_put_((step, sentences), links)
         self.ended.index_put_((step, sentences), choices.ended)
+        if self.penalties is not None and choices.ended_penalties is not None:
+            self.penalties.index_put_((step, sentences), choices.ended_penalties)
 
     def read(self, steps: int) -> list[list["Path"]]:
         """Return the ended hypotheses of each sentence in the order in which they ended.
 
-        The host reads the device twice, for all of the first ``steps`` steps.
+        The host reads the device twice, for all of the first ``steps`` steps; a third time if there
+        are penalties.
         """
         links = self.links[:steps].cpu().numpy()
         ended = self.ended[:steps].cpu().numpy()
+        penalties = (
+            np.zeros_like(ended) if self.penalties is None else self.penalties[:steps].cpu().numpy()
+        )
         sentences, ends, ranks = np.nonzero(ended.transpose(1, 0, 2) > float("-inf"))
         beams = links[ends, sentences, ranks, _ENDED_BEAM]
         pieces = np.zeros((len(ends), steps), dtype=np.int64)
@@ -79,9 +93,10 @@ class History:
             beams = rows[:, step] = np.where(step < ends, chosen[:, _PARENT], beams)
         paths: list[list[Path]] = [[] for _ in range(ended.shape[1])]
         for index, (sentence, end) in enumerate(zip(sentences, ends, strict=True)):
-            log_prob = float(ended[end, sentence, ranks[index]])
-            ids = pieces[index, :end].tolist()
-            paths[sentence].append(Path(ids, log_prob, rows[index, : end + 1].tolist()))
+            place = end, sentence, ranks[index]
+            ids, beams_of_path = pieces[index, :end].tolist(), rows[index, : end + 1].tolist()
+            path = Path(ids, float(ended[place]), beams_of_path, float(penalties[place]))
+            paths[sentence].append(path)
         return paths
 
 
@@ -93,16 +108,19 @@ class Path:
         ids: Its pieces, without BOS and EOS.
         log_prob: Its log-probability, EOS included.
         beams: The beam that it extended in each step, the step of EOS included.
+        penalty: What its score has besides the log-probability.
     """
 
     ids: list[int]
     log_prob: float
     beams: list[int]
+    penalty: float = 0.0
 
-    def hypothesis(self, alpha: float, weights: Tensor | None) -> Hypothesis:
-        """Return the hypothesis, scored with a length penalty of ``alpha``."""
-        score = self.log_prob / length_penalty(len(self.ids) + 1, alpha)
-        return Hypothesis(self.ids, self.log_prob, score, weights)
+    def hypothesis(self, options: DecodingConfig, weights: Tensor | None) -> Hypothesis:
+        """Return the hypothesis with its score by the penalties of the options."""
+        total = self.log_prob + self.penalty
+        value = ranking_score(total, len(self.ids) + 1, weights, options)
+        return Hypothesis(self.ids, self.log_prob, value, weights)
 
 
 @dataclass

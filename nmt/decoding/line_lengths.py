@@ -1,7 +1,6 @@
 """What happens to lines that are longer than the sentences of training."""
 
 from enum import StrEnum
-from typing import TypedDict
 
 
 class LongLines(StrEnum):
@@ -13,11 +12,3 @@ class LongLines(StrEnum):
     """It is a line that cannot be translated; see `LineErrors`."""
     WHOLE = "whole"
     """It is translated as it is."""
-
-
-class SearchOptions(TypedDict, total=False):
-    """Options of `nmt.Model.translate`, with the meaning and defaults of `nmt.Model.search`."""
-
-    beam_size: int | None
-    long_lines: str
-    max_length: int | None

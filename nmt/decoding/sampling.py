@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from nmt.config.schema import DecodingConfig
+from nmt.decoding.constraints import BatchConstraints
 from nmt.decoding.history import Choices, History, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.repeated_step import Graphs
+from nmt.decoding.score_adjusters import NEVER, Adjusters, adjusted, adjusters_of
 from nmt.decoding.search_loop import Live, Loop, Source
 from nmt.errors import UserError
 from nmt.model.seq2seq import TranslationModel
@@ -74,6 +76,7 @@ def sample(
     options: DecodingConfig,
     sampling: Sampling,
     *,
+    constraints: BatchConstraints | None = None,
     need_weights: bool = False,
     graphs: Graphs | None = None,
 ) -> list[list[Hypothesis]]:
@@ -84,8 +87,9 @@ def sample(
         source_ids: [B, S] piece ids, EOS included.
         source_mask: [B, S] bool, True at real pieces.
         positions: The position of each sentence, from 0; `Sampling.first` is added to it.
-        options: The maximum length, and the length penalty of the scores.
+        options: Lengths, repetitions, and the penalties of the scores.
         sampling: Temperature, top-k, top-p, seed and number of samples.
+        constraints: What the translations must have; none of them is a required phrase.
         need_weights: Whether to return attention weights.
         graphs: Captures the steps on a GPU; None: they are not captured.
 
@@ -93,10 +97,15 @@ def sample(
         The samples of each sentence in the order in which they were drawn. Their ``log_prob`` is
         that of the model's own distribution, whatever the temperature, top-k and top-p.
     """
-    source = Source.of(source_ids, source_mask, options, plain=need_weights)
-    loop = Loop(model, source, WeightsHistory() if need_weights else None, graphs)
-    live = _first(loop, positions, sampling)
-    samples = loop.hypotheses(loop.run(live), options.length_penalty, sampling.count)
+    weighed = need_weights or options.coverage_penalty > 0
+    source = Source.of(source_ids, source_mask, options, plain=weighed)
+    if constraints is not None:
+        source = constraints.with_room(source)
+    loop = Loop(model, source, WeightsHistory() if weighed else None, graphs)
+    live = _first(loop, positions, sampling, options, constraints)
+    samples = loop.hypotheses(loop.run(live), options, sampling.count)
+    if not need_weights:
+        samples = [[replace(one, weights=None) for one in of_row] for of_row in samples]
     return [
         [hypothesis for (hypothesis,) in samples[start : start + sampling.count]]
         for start in range(0, len(samples), sampling.count)
@@ -150,7 +159,13 @@ def _smallest_in_nucleus(shares: Tensor, top_p: float) -> Tensor:
     return descending.gather(1, last)
 
 
-def _first(loop: Loop, positions: Sequence[int], sampling: Sampling) -> "_Samples":
+def _first(
+    loop: Loop,
+    positions: Sequence[int],
+    sampling: Sampling,
+    options: DecodingConfig,
+    constraints: BatchConstraints | None,
+) -> "_Samples":
     """Return the rows before the first step, ``sampling.count`` for each sentence."""
     source, model = loop.source, loop.model
     device = source.ids.device
@@ -163,6 +178,11 @@ def _first(loop: Loop, positions: Sequence[int], sampling: Sampling) -> "_Sample
     if sampling.count > 1:
         state = state.select(rows // sampling.count)
     log_probs = numbers.new_zeros(len(limits), 1)
+    lengths = source.padded_lengths().repeat_interleave(sampling.count)
+    adjusters = adjusters_of(options, lengths, limits, source.steps)
+    if constraints is not None:
+        mine = constraints.padded(source.padding).adjusters
+        adjusters += tuple(one.select(rows // sampling.count) for one in mine)
     return _Samples(
         decoder=state,
         pieces=torch.full((len(limits), 1), BOS, device=device),
@@ -176,6 +196,7 @@ def _first(loop: Loop, positions: Sequence[int], sampling: Sampling) -> "_Sample
         temperature=sampling.temperature,
         top_k=sampling.top_k,
         top_p=sampling.top_p,
+        adjusters=adjusters,
     )
 
 
@@ -203,20 +224,27 @@ class _Samples(Live):
         temperature: Divisor of the logits.
         top_k: Each piece is drawn from the K most probable ones; None: from all.
         top_p: Each piece is drawn from the nucleus of this probability; 1: from all.
+        adjusters: What changes the distribution before it is drawn from.
     """
 
     numbers: Tensor
     temperature: float
     top_k: int | None
     top_p: float
+    adjusters: Adjusters
 
     def choose(self, logits: Tensor) -> "_Samples":
         """Draw the next piece of every row; see `Live.choose`."""
         logits = logits.to(self.numbers.dtype)
         numbers = self.numbers[self.sentences, self.step]
+        of_model = logits.log_softmax(dim=1)
+        if self.adjusters:
+            allowed = of_model.clone()
+            allowed[:, PAD] = allowed[:, BOS] = NEVER
+            logits = adjusted(self.adjusters, allowed[:, None], self.step).squeeze(1)
         drawn = draw(logits, numbers, self.temperature, self.top_k, self.top_p)
         drawn = drawn.masked_fill(self.at_limit, EOS)[:, None]  # [R, 1]
-        log_probs = self.log_probs + logits.log_softmax(dim=1).gather(1, drawn)
+        log_probs = self.log_probs + of_model.gather(1, drawn)
         ended = (drawn == EOS) & ~self.done[:, None]
         no_beams = torch.zeros_like(drawn)
         ends = log_probs.masked_fill(~ended, float("-inf"))
@@ -227,4 +255,10 @@ class _Samples(Live):
             log_probs=log_probs,
             done=self.done | ended[:, 0],
             step=self.step + 1,
+            adjusters=tuple(one.extended(no_beams, drawn) for one in self.adjusters),
         )
+
+    def select(self, kept: Tensor) -> "_Samples":
+        """Return only the rows at these places [R]."""
+        adjusters = tuple(one.select(kept) for one in self.adjusters)
+        return replace(super().select(kept), adjusters=adjusters)

@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt import runtime
+from nmt.config.schema import LengthNormalization
 from nmt.data.batch import Batch, collate
 from nmt.data.length_batches import batches_by_length
-from nmt.decoding.hypothesis import length_penalty
+from nmt.decoding.hypothesis import length_divisor
 from nmt.decoding.translator import Translator
 from nmt.model.seq2seq import TranslationModel
 
@@ -47,9 +48,9 @@ class ScoredTranslation:
         """Natural logarithm of the translation's probability, EOS included."""
         return sum(self.log_probs)
 
-    def score(self, alpha: float) -> float:
+    def score(self, alpha: float, normalization: str = LengthNormalization.GNMT) -> float:
         """Return the log-probability divided by the length penalty, as search ranks by it."""
-        return self.log_prob / length_penalty(len(self.log_probs), alpha)
+        return self.log_prob / length_divisor(len(self.log_probs), alpha, normalization)
 
 
 def score_translations(

@@ -2,25 +2,33 @@
 
 At every step each live hypothesis is extended by every piece of the vocabulary, and the N best
 continuations of a sentence become its new beam. A continuation that ends with EOS is finished.
-Greedy search is the case N = 1.
+Greedy search is the case N = 1. Score adjusters change which pieces may follow, and how likely they
+count. Diverse beam search divides the beam into groups that choose one after the other.
 
 Legend: A sentences in the search, N beams, M beams before a step (1 before the first, then N),
-V vocabulary, C candidates per sentence, 2 N. The decoder's rows are A · M: the beams of a sentence
-are adjacent.
+V vocabulary, G groups of K = N / G beams, C candidates per sentence or group, 2 N or 2 K. The
+decoder's rows are A · M: the beams of a sentence are adjacent.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from nmt.config.schema import DecodingConfig, EarlyStopping
+from nmt.config.schema import DecodingConfig, EarlyStopping, LengthNormalization
+from nmt.decoding.beam_candidates import Candidates
+from nmt.decoding.constraints import BatchConstraints
 from nmt.decoding.early_stopping import BestFinished
 from nmt.decoding.history import Choices, History, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis, length_penalty
 from nmt.decoding.repeated_step import Graphs
+from nmt.decoding.required_phrases import RequiredPhrases
+from nmt.decoding.score_adjusters import NEVER, Adjusters, ScoreAdjuster, adjusted, adjusters_of
 from nmt.decoding.search_loop import Live, Loop, Source
-from nmt.kernels.best_continuations import Continuations, best_continuations
+from nmt.kernels.best_continuations import best_continuations
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD
 
@@ -34,6 +42,7 @@ def beam_search(
     source_mask: Tensor,
     options: DecodingConfig,
     *,
+    constraints: BatchConstraints | None = None,
     need_weights: bool = False,
     wanted: int | None = None,
     graphs: Graphs | None = None,
@@ -42,39 +51,52 @@ def beam_search(
 
     A hypothesis finishes when its continuation with EOS is among the N best of that step. The
     search of a sentence ends when N hypotheses are finished, or at the maximum length, where EOS is
-    forced. It ends earlier once the ``wanted`` best hypotheses are certain, or likely, as
-    ``options.early_stopping`` says; see `nmt.decoding.early_stopping`.
+    forced.
 
     Args:
         model: A model in evaluation mode, on the device of the ids.
         source_ids: [B, S] piece ids, EOS included.
         source_mask: [B, S] bool, True at real pieces.
-        options: Beam size, length penalty and maximum length.
+        options: Beam size, penalties and lengths.
+        constraints: What the translations must have; None: nothing. If a required phrase fits into
+            no hypothesis, the sentence has hypotheses without it.
         need_weights: Whether to return attention weights.
         wanted: The number of hypotheses that must be those of the whole search; None: all N.
         graphs: Captures the steps on a GPU; None: they are not captured.
 
     Returns:
-        The finished hypotheses of each sentence, best score first, at most N.
+        The finished hypotheses of each sentence, best score first, at most N, all different.
     """
-    source = Source.of(source_ids, source_mask, options, plain=need_weights)
-    loop = Loop(model, source, WeightsHistory() if need_weights else None, graphs)
-    found = loop.hypotheses(loop.run(_first(loop, options, wanted)), options.length_penalty)
+    weighed = need_weights or options.coverage_penalty > 0
+    source = Source.of(source_ids, source_mask, options, plain=weighed)
+    if constraints is not None:
+        source = constraints.with_room(source)
+    loop = Loop(model, source, WeightsHistory() if weighed else None, graphs)
+    found = loop.hypotheses(loop.run(_first(loop, options, constraints, wanted)), options)
     ranked = (sorted(hypotheses, key=lambda h: h.score, reverse=True) for hypotheses in found)
-    return [hypotheses[: options.beam_size] for hypotheses in ranked]
+    kept = [_different(hypotheses)[: options.beam_size] for hypotheses in ranked]
+    if weighed and not need_weights:
+        kept = [[replace(h, weights=None) for h in hypotheses] for hypotheses in kept]
+    return kept
 
 
-def _first(loop: Loop, options: DecodingConfig, wanted: int | None) -> "_Beams":
+def _different(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+    """Return the first of equal hypotheses, which groups of beams may have."""
+    return list({tuple(h.ids): h for h in reversed(hypotheses)}.values())[::-1]
+
+
+def _first(
+    loop: Loop,
+    options: DecodingConfig,
+    constraints: BatchConstraints | None,
+    wanted: int | None,
+) -> "_Beams":
     """Return the beams before the first step: one hypothesis per sentence, BOS."""
     source, model = loop.source, loop.model
+    mine = None if constraints is None else constraints.padded(source.padding)
     limits = source.padded_limits()
     log_probs = torch.zeros(len(limits), 1, device=limits.device)
-    size, best = options.beam_size, None
-    if wanted is not None and wanted < size and options.early_stopping != EarlyStopping.FULL:
-        likely = options.early_stopping == EarlyStopping.LIKELY
-        best = BestFinished.empty(
-            limits, source.steps, options.length_penalty, wanted, likely=likely
-        )
+    penalized = options.repetition_penalty != 1
     return _Beams(
         decoder=model.start(source.encode(model)),
         pieces=torch.full((len(limits), 1), BOS, device=limits.device),
@@ -83,11 +105,48 @@ def _first(loop: Loop, options: DecodingConfig, wanted: int | None) -> "_Beams":
         limits=limits,
         sentences=torch.arange(len(limits), device=limits.device),
         step=torch.zeros(1, dtype=torch.long, device=limits.device),
-        history=History.empty(log_probs, source.steps, len(limits), size),
-        found=torch.zeros_like(limits),
-        size=size,
-        best=best,
+        history=History.empty(
+            log_probs, source.steps, len(limits), options.beam_size, penalties=penalized
+        ),
+        found=limits.new_zeros(len(limits), options.beam_groups),
+        size=options.beam_size,
+        diversity=options.diversity_strength,
+        preferences=adjusters_of(options, source.padded_lengths(), limits, source.steps),
+        rules=() if mine is None else mine.adjusters,
+        required=None if mine is None else mine.required,
+        penalties=torch.zeros_like(log_probs) if penalized else None,
+        best=_best_finished(source, limits, options, constraints, wanted),
     )
+
+
+def _best_finished(
+    source: Source,
+    limits: Tensor,
+    options: DecodingConfig,
+    constraints: BatchConstraints | None,
+    wanted: int | None,
+) -> BestFinished | None:
+    """Return what ends a search early; None: it ends when N hypotheses are finished.
+
+    The bound holds for scores of log-probability and length alone, with one group of beams.
+    """
+    only_length = (
+        options.length_normalization == LengthNormalization.GNMT
+        and not options.coverage_penalty
+        and options.repetition_penalty == 1
+        and options.beam_groups == 1
+        and constraints is None
+    )
+    early = wanted is not None and wanted < options.beam_size
+    if not (early and only_length) or options.early_stopping == EarlyStopping.FULL:
+        return None
+    assert wanted is not None
+    likely = options.early_stopping == EarlyStopping.LIKELY
+    return BestFinished.empty(limits, source.steps, options.length_penalty, wanted, likely=likely)
+
+
+_Parts = tuple[Candidates, Candidates, Tensor]
+"""Live beams, ended hypotheses and how many ended; see `_split`."""
 
 
 @dataclass(frozen=True)
@@ -95,54 +154,245 @@ class _Beams(Live):
     """The beams of the sentences in the search.
 
     Attributes:
-        found: [A], the number of finished hypotheses.
+        found: [A, G], the number of finished hypotheses.
         size: N.
+        diversity: Strength of the diversity among groups.
+        preferences: What the settings change in the scores of the next pieces.
+        rules: What constraints exclude, whatever the preferences are.
+        required: The phrases that translations must have; None: there are none.
+        penalties: [A, N], what the scores have besides the log-probabilities; None: nothing.
         best: The best finished hypotheses, if the search may end when they are certain.
     """
 
     found: Tensor
     size: int
+    diversity: float
+    preferences: Adjusters
+    rules: Adjusters
+    required: RequiredPhrases | None
+    penalties: Tensor | None
     best: BestFinished | None
 
     def choose(self, logits: Tensor) -> "_Beams":
         """Make the N best unfinished candidates the new beams; see `Live.choose`."""
-        at_limit = self.at_limit
-        candidates = self._candidates(logits, at_limit)
-        # A candidate of -inf is no translation: its beam is unused or its piece is excluded.
-        is_end = (candidates.pieces == EOS) & (candidates.log_probs > float("-inf"))
-        ended = is_end[:, : self.size] & ~self.done[:, None]
-        found = self.found + ended.sum(1)
-        # At least N of the 2 N best are unfinished: each beam has one continuation with EOS.
-        log_probs, order = candidates.log_probs.masked_fill(is_end, float("-inf")).topk(self.size)
-        pieces, parents = (of.gather(1, order) for of in (candidates.pieces, candidates.beams))
-        ends = torch.where(ended, candidates.log_probs[:, : self.size], float("-inf"))
-        choices = Choices(pieces, parents, ends, candidates.beams[:, : self.size])
+        if self._ranks_by_probability:
+            return self._continued(*self._best(logits))
+        log_probs = self._log_probs(logits)
+        scores = adjusted((*self.preferences, *self.rules), log_probs, self.step)
+        live, ended, found = self._chosen(log_probs, scores, self.at_limit)
+        if self.penalties is None:
+            return self._continued(live, ended, found)
+        of_live, penalties = self._separated(live, log_probs)
+        of_ended, ended_penalties = self._separated(ended, log_probs)
+        live, ended = replace(live, scores=of_live), replace(ended, scores=of_ended)
+        return self._continued(live, ended, found, penalties, ended_penalties)
+
+    def _continued(
+        self,
+        live: Candidates,
+        ended: Candidates,
+        found: Tensor,
+        penalties: Tensor | None = None,
+        ended_penalties: Tensor | None = None,
+    ) -> "_Beams":
+        """Record a step and return the new beams.
+
+        Args:
+            live: The N new beams; their scores are log-probabilities.
+            ended: The N places for ended hypotheses, -inf where none ended.
+            found: [A, G], the number of hypotheses of each group that have ended.
+            penalties: [A, N], what the scores of the new beams have besides.
+            ended_penalties: [A, N], likewise of those that ended.
+        """
+        choices = Choices(live.pieces, live.beams, ended.scores, ended.beams, ended_penalties)
         self.history.record(self.step, self.sentences, choices)
-        done = self.done | (found >= self.size) | at_limit
-        best = None if self.best is None else self.best.with_ended(ends, self.step)
+        done = self.done | (found >= self.size // found.size(1)).all(1) | self.at_limit
+        best = None if self.best is None else self.best.with_ended(ended.scores, self.step)
         if best is not None:
-            done = done | best.are_best(log_probs, self.step)
+            done = done | best.are_best(live.scores, self.step)
         return replace(
             self,
-            decoder=self.decoder if self.size == 1 else self.decoder.reorder(parents),
-            pieces=pieces,
-            log_probs=log_probs,
+            decoder=self.decoder if self.size == 1 else self.decoder.reorder(live.beams),
+            pieces=live.pieces,
+            log_probs=live.scores,
+            penalties=penalties,
+            **self._adjusters(lambda adjuster: adjuster.extended(live.beams, live.pieces)),
             done=done,
             found=found,
             best=best,
             step=self.step + 1,
         )
 
+    @property
+    def _ranks_by_probability(self) -> bool:
+        """Whether the next pieces are ranked by their log-probabilities alone, in one group."""
+        changed = (*self.preferences, *self.rules, self.required, self.penalties)
+        return all(change is None for change in changed) and self.found.size(1) == 1
+
+    def _best(self, logits: Tensor) -> _Parts:
+        """Return what `_chosen` returns, where hypotheses are ranked by log-probability alone."""
+        best = best_continuations(
+            logits, self.log_probs, 2 * self.size, excluded=(PAD, BOS), only=(self.at_limit, EOS)
+        )
+        candidates = Candidates(best.log_probs, best.beams, best.pieces)
+        live, ended, number = _split(candidates, self.size, ~self.done)
+        return live, ended, self.found + number
+
     def select(self, kept: Tensor) -> "_Beams":
         """Return only the sentences at these places [R]."""
-        best = None if self.best is None else self.best.select(kept)
-        return replace(super().select(kept), found=self.found[kept], best=best)
-
-    def _candidates(self, logits: Tensor, at_limit: Tensor) -> Continuations:
-        """Return the 2 N best continuations by the logits [A · M, V].
-
-        PAD and BOS are excluded. At the maximum length only EOS is allowed.
-        """
-        return best_continuations(
-            logits, self.log_probs, 2 * self.size, excluded=(PAD, BOS), only=(at_limit, EOS)
+        return replace(
+            super().select(kept),
+            found=self.found[kept],
+            penalties=None if self.penalties is None else self.penalties[kept],
+            best=None if self.best is None else self.best.select(kept),
+            **self._adjusters(lambda adjuster: adjuster.select(kept)),
         )
+
+    def _adjusters(self, change: Callable[[ScoreAdjuster], ScoreAdjuster]) -> dict[str, Any]:
+        """Return the fields of adjusters, each of which is changed."""
+        return {
+            "preferences": tuple(map(change, self.preferences)),
+            "rules": tuple(map(change, self.rules)),
+            "required": None if self.required is None else change(self.required),
+        }
+
+    def _log_probs(self, logits: Tensor) -> Tensor:
+        """Return the log-probabilities [A, M, V] by logits [A · M, V]; PAD and BOS have none."""
+        log_probs = logits.log_softmax(dim=1, dtype=torch.float32)
+        for excluded in (PAD, BOS):
+            log_probs[:, excluded] = NEVER
+        return log_probs.view(*self.log_probs.shape, -1)
+
+    def _chosen(
+        self, log_probs: Tensor, scores: Tensor, at_limit: Tensor
+    ) -> tuple[Candidates, Candidates, Tensor]:
+        """Let the groups choose, one after the other.
+
+        The score of a piece falls by the strength of the diversity for each time that an earlier
+        group chose it in this step (Vijayakumar et al. 2018, Hamming diversity). This decides what
+        a group chooses; it is no part of the scores.
+
+        Returns:
+            The N live beams, the N places for ended hypotheses, -inf where none ended, and the
+            number of hypotheses of each group that have ended, [A, G].
+        """
+        groups = self.found.size(1)
+        if groups == 1:
+            if self.required is None:
+                candidates = self._candidates(
+                    log_probs, scores, self._totals(), at_limit, self.size
+                )
+            else:
+                candidates = self._allocated(self.required, log_probs, scores, at_limit)
+            by_score = self.required is None
+            live, ended, number = _split(candidates, self.size, ~self.done, by_score=by_score)
+            return live, ended, self.found + number
+        size = self.size // groups
+        first = scores.size(1) == 1  # all groups extend the one beam
+        counts = scores.new_zeros(len(scores), scores.size(2))  # [A, V]
+        parts: list[_Parts] = []
+        for group in range(groups):
+            begin = 0 if first else group * size
+            mine = slice(begin, begin + (1 if first else size))
+            of_group = log_probs[:, mine], scores[:, mine], self._totals()[:, mine]
+            candidates = self._candidates(*of_group, at_limit, size, counts)
+            candidates = replace(candidates, beams=candidates.beams + begin)
+            active = ~self.done & (self.found[:, group] < size)
+            parts.append(_split(candidates, size, active, by_score=False))
+            chosen = candidates.scores[:, :size] > NEVER
+            once = (chosen & active[:, None]).to(counts.dtype)
+            counts = counts.scatter_add(1, candidates.pieces[:, :size], once)
+        lives, ends, numbers = zip(*parts, strict=True)
+        return _joined(lives), _joined(ends), self.found + torch.cat(numbers, dim=1)
+
+    def _candidates(
+        self,
+        log_probs: Tensor,
+        scores: Tensor,
+        totals: Tensor,
+        at_limit: Tensor,
+        size: int,
+        counts: Tensor | None = None,
+    ) -> Candidates:
+        """Return the 2 K best continuations of some beams.
+
+        At the maximum length only EOS is allowed.
+
+        Args:
+            log_probs: [A, M, V], of the model.
+            scores: [A, M, V], adjusted.
+            totals: [A, M], the scores of the beams before the step.
+            at_limit: [A] bool.
+            size: K.
+            counts: [A, V], how often earlier groups chose each piece; None: there is none.
+        """
+        ranks = scores if counts is None else scores - self.diversity * counts[:, None]
+        # The best of a sentence are among the best of its beams.
+        best, pieces = ranks.topk(min(2 * size, ranks.size(2)), dim=2)  # [A, M, C]
+        count = best.size(2)
+        at_limit = at_limit[:, None, None]
+        only_eos = functional.pad(log_probs[:, :, EOS, None], (0, count - 1), value=NEVER)
+        ranks = torch.where(at_limit, only_eos, best) + totals[:, :, None]
+        ranked, order = ranks.flatten(1).topk(min(2 * size, ranks[0].numel()))
+        if counts is not None:  # the scores do not contain the diversity
+            values = torch.where(at_limit, only_eos, scores.gather(2, pieces)) + totals[:, :, None]
+            ranked = values.flatten(1).gather(1, order)
+        pieces = pieces.masked_fill(at_limit, EOS).flatten(1)
+        found = Candidates(ranked, order // count, pieces.gather(1, order))
+        return found.padded(2 * size - ranked.size(1))
+
+    def _allocated(
+        self, required: RequiredPhrases, log_probs: Tensor, scores: Tensor, at_limit: Tensor
+    ) -> Candidates:
+        """Return the candidates among which the beam is allocated to required phrases."""
+        firm = adjusted(self.rules, log_probs, self.step)
+        scores, firm = (required.adjust(of, log_probs, self.step) for of in (scores, firm))
+        return required.candidates(
+            scores, firm, log_probs, self._totals(), at_limit, self.found[:, 0] == 0, self.size
+        )
+
+    def _totals(self) -> Tensor:
+        """Return the scores of the hypotheses before the step, [A, M]."""
+        return self.log_probs if self.penalties is None else self.log_probs + self.penalties
+
+    def _separated(self, candidates: Candidates, log_probs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the log-probabilities of candidates [A, C], and what their scores have besides."""
+        places = candidates.beams * log_probs.size(2) + candidates.pieces
+        of_pieces = log_probs.flatten(1).gather(1, places)
+        exists = candidates.scores > NEVER
+        total = self.log_probs.gather(1, candidates.beams) + of_pieces
+        total = total.masked_fill(~exists, NEVER)
+        return total, (candidates.scores - total).masked_fill(~exists, 0.0)
+
+
+def _split(candidates: Candidates, size: int, active: Tensor, *, by_score: bool = True) -> "_Parts":
+    """Return the K best unfinished candidates, those of the K best that ended, and their number.
+
+    Args:
+        candidates: At least 2 K, so that K of them are unfinished: each beam has one with EOS.
+        size: K.
+        active: [A] bool, whether hypotheses still end.
+        by_score: Whether the order of the candidates is that of their scores.
+    """
+    # A candidate of -inf is no translation: its beam is unused or its piece is excluded.
+    is_end = (candidates.pieces == EOS) & (candidates.scores > NEVER)
+    ends = is_end[:, :size] & active[:, None]
+    unfinished = candidates.scores.masked_fill(is_end, NEVER)
+    if by_score:
+        scores, order = unfinished.topk(size)
+    else:
+        order = is_end.to(torch.uint8).argsort(dim=1, stable=True)[:, :size]
+        scores = unfinished.gather(1, order)
+    pieces, beams = (of.gather(1, order) for of in (candidates.pieces, candidates.beams))
+    end_scores = torch.where(ends, candidates.scores[:, :size], NEVER)
+    ended = Candidates(end_scores, candidates.beams[:, :size], candidates.pieces[:, :size])
+    return Candidates(scores, beams, pieces), ended, ends.sum(1, keepdim=True)
+
+
+def _joined(parts: Sequence[Candidates]) -> Candidates:
+    """Return the candidates of all groups, [A, G · K]."""
+    return Candidates(
+        torch.cat([part.scores for part in parts], dim=1),
+        torch.cat([part.beams for part in parts], dim=1),
+        torch.cat([part.pieces for part in parts], dim=1),
+    )

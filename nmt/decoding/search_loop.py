@@ -89,6 +89,11 @@ class Source:
         lengths = torch.tensor(self.lengths + [1] * self.padding)
         return model.encode(self.ids, self.mask, lengths)
 
+    def padded_lengths(self) -> Tensor:
+        """Return the lengths on the device; those of added sentences are 0."""
+        lengths = torch.tensor(self.lengths + [0] * self.padding)
+        return lengths.to(self.ids.device)
+
     def padded_limits(self) -> Tensor:
         """Return the limits on the device; those of added sentences are 0."""
         return functional.pad(self.limits, (0, self.padding)).to(self.ids.device)
@@ -166,17 +171,17 @@ class Loop:
         return live.history.read(steps)[: rows * len(self.source.lengths)]
 
     def hypotheses(
-        self, paths: Sequence[Sequence[Path]], alpha: float, count: int = 1
+        self, paths: Sequence[Sequence[Path]], options: DecodingConfig, count: int = 1
     ) -> list[list[Hypothesis]]:
         """Return the hypotheses of paths, with their scores and attention weights.
 
         Args:
             paths: Those that `run` returned.
-            alpha: Strength of the length penalty.
+            options: The penalties of the scores.
             count: Number of adjacent rows that belong to one sentence of the batch.
         """
         return [
-            [path.hypothesis(alpha, self._weights(row, path, count)) for path in found]
+            [path.hypothesis(options, self._weights(row, path, count)) for path in found]
             for row, found in enumerate(paths)
         ]
 

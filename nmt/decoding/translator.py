@@ -3,9 +3,9 @@
 `nmt translate`, validation and the final test all translate with it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,11 +13,12 @@ from torch import nn
 
 from nmt import runtime
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from nmt.config.numbering import drawn_layer_head
+from nmt.config.numbering import attention_layers, drawn_layer_head
 from nmt.config.schema import DecodingConfig
-from nmt.config.setting import declared
 from nmt.data.batch import source_batch
 from nmt.decoding.batches import Advance, WorkDone, batch_tokens, search_batches
+from nmt.decoding.changed_settings import changed_settings
+from nmt.decoding.constraints import ConstraintEncoder, Constraints, PieceConstraints
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.repeated_step import CudaGraphs
 from nmt.decoding.sampling import Sampling, sample
@@ -62,6 +63,7 @@ class Translator:
         precision: The dtype of autocast.
         drawn: Indices of the decoder layer and the head whose attention is drawn; negative: from
             the last; None as head: the mean of the layer's heads.
+        constraints: Turns constraints into pieces of the target.
         by_sentences: Whether a batch has ``decoding.batch_size`` sentences on a GPU, too.
     """
 
@@ -79,6 +81,7 @@ class Translator:
         self.decoding = decoding
         self.precision = precision
         self.drawn = drawn
+        self.constraints = ConstraintEncoder(tokenizers.target)
         self.by_sentences = False
         device = model.output.weight.device
         self._graphs = CudaGraphs(device) if device.type == "cuda" else None
@@ -93,6 +96,7 @@ class Translator:
         length_penalty: float | None = None,
         batch_size: int | None = None,
         precision: str = "float32",
+        changes: Mapping[str, object] | None = None,
     ) -> "Translator":
         """Load the best model of a run folder, or a checkpoint file.
 
@@ -106,6 +110,7 @@ class Translator:
             batch_size: Sentences per batch.
             precision: ``float32``, ``bfloat16``, ``float16``, or ``auto``: bfloat16 on a GPU that
                 computes in it, else float32.
+            changes: Further settings of ``decoding`` by their names.
 
         Raises:
             UserError: There is no such model, or a setting is out of range.
@@ -117,6 +122,7 @@ class Translator:
             length_penalty=length_penalty,
             batch_size=batch_size,
             precision=precision,
+            changes=changes,
         )
 
     @classmethod
@@ -129,15 +135,18 @@ class Translator:
         length_penalty: float | None = None,
         batch_size: int | None = None,
         precision: str = "float32",
+        changes: Mapping[str, object] | None = None,
     ) -> "Translator":
         """Create a translator from a checkpoint in memory; see `from_checkpoint`."""
-        decoding = checkpoint.config.decoding
-        decoding.beam_size = _in_range("beam_size", beam_size, decoding.beam_size)
-        decoding.batch_size = _in_range("batch_size", batch_size, decoding.batch_size)
-        if length_penalty is not None:
-            if not 0 <= length_penalty <= 10:
-                raise UserError(f"the length penalty is {length_penalty}; it must be from 0 to 10")
-            decoding.length_penalty = length_penalty
+        given = {
+            "beam_size": beam_size,
+            "length_penalty": length_penalty,
+            "batch_size": batch_size,
+            **(changes or {}),
+        }
+        attends = attention_layers(checkpoint.config.model.decoder)[0] > 0
+        decoding = changed_settings(checkpoint.config.decoding, given, attends=attends)
+        checkpoint.config.decoding = decoding
         place = runtime.pick_device(device)
         runtime.set_exact_recurrence()
         dtype = runtime.pick_search_precision(precision, place)
@@ -165,6 +174,7 @@ class Translator:
         sampling: Sampling | None = None,
         numbers: Sequence[int] | None = None,
         wanted: int | None = None,
+        constraints: Sequence[Constraints] | None = None,
         advance: Advance = lambda done, share: None,
     ) -> list[Translation]:
         """Translate sentences. Sentences of similar length share a batch.
@@ -177,9 +187,14 @@ class Translator:
                 position.
             wanted: The number of hypotheses of each sentence that must be the best ones of the
                 search, which may then end earlier; None: as many as there are beams.
+            constraints: What the translation of each sentence must have; None: nothing.
             advance: Called after each batch with the number of sentences translated so far, and
                 their share of the work.
+
+        Raises:
+            UserError: Constraints contradict each other, the vocabulary or the settings.
         """
+        asked = self._asked(constraints, sampling)
         encoded = self.tokenizers.source.encode_all(sentences)
         hypotheses: list[list[Hypothesis]] = [[] for _ in sentences]
         tokens = self._batch_tokens(sampling, need_weights=need_weights)
@@ -188,7 +203,8 @@ class Translator:
         for positions in search_batches(lengths, self.decoding.batch_size, tokens):
             sources = [encoded[i] for i in positions]
             mine = positions if numbers is None else [numbers[i] for i in positions]
-            found = self._decode(sources, mine, sampling, wanted, need_weights=need_weights)
+            batch = [asked[i] for i in positions] if asked is not None else []
+            found = self._decode(sources, mine, sampling, batch, wanted, need_weights=need_weights)
             for i, result in zip(positions, found, strict=True):
                 hypotheses[i] = result
             work.add(positions)
@@ -212,12 +228,14 @@ class Translator:
         sources: Sequence[Sequence[int]],
         positions: Sequence[int],
         sampling: Sampling | None,
+        asked: Sequence[PieceConstraints],
         wanted: int | None,
         *,
         need_weights: bool,
     ) -> list[list[Hypothesis]]:
         """Search or sample one batch of piece ids; samples depend on `positions`."""
         device = self.model.output.weight.device
+        constraints = self.constraints.batch(asked, device)
         ids, mask = (tensor.to(device) for tensor in source_batch(sources))
         batch = self.model, ids, mask
         with runtime.autocast(device, self.precision):
@@ -225,6 +243,7 @@ class Translator:
                 return beam_search(
                     *batch,
                     self.decoding,
+                    constraints=constraints,
                     need_weights=need_weights,
                     wanted=wanted,
                     graphs=self._graphs,
@@ -234,9 +253,36 @@ class Translator:
                 positions,
                 self.decoding,
                 sampling,
+                constraints=constraints,
                 need_weights=need_weights,
                 graphs=self._graphs,
             )
+
+    def check_constraints(self, constraints: Sequence[Constraints]) -> None:
+        """Check constraints before there is a sentence.
+
+        Raises:
+            UserError: They contradict each other, the vocabulary or the settings.
+        """
+        self._asked(constraints, None)
+
+    def _asked(
+        self, constraints: Sequence[Constraints] | None, sampling: Sampling | None
+    ) -> list[PieceConstraints] | None:
+        """Return the constraints in pieces; None: there are none.
+
+        Raises:
+            UserError: They contradict each other, the vocabulary or the settings.
+        """
+        if constraints is None or not any(constraints):
+            return None
+        if any(one.required for one in constraints):
+            if sampling is not None:
+                raise UserError("required phrases need a search: samples cannot have them")
+            if self.decoding.beam_groups > 1:
+                raise UserError("required phrases need one beam: set beam_groups to 1")
+        encoded = {one: self.constraints.encode(one) for one in dict.fromkeys(constraints)}
+        return [encoded[one] for one in constraints]
 
     def with_beam(self, size: int) -> "Translator":
         """Return a translator with the same model and this beam size.
@@ -244,12 +290,21 @@ class Translator:
         Raises:
             UserError: It is out of range.
         """
-        if size == self.decoding.beam_size:
-            return self
-        checked = _in_range("beam_size", size, self.decoding.beam_size)
+        return self.with_settings({"beam_size": size})
+
+    def with_settings(self, changes: Mapping[str, object]) -> "Translator":
+        """Return a translator with the same model and other settings of search.
+
+        Args:
+            changes: Settings of ``decoding`` by their names; None leaves one as it is.
+
+        Raises:
+            UserError: A value is not allowed.
+        """
+        attends = self.model.decoder.attends
         other = copy(self)
-        other.decoding = replace(self.decoding, beam_size=checked)
-        return other
+        other.decoding = changed_settings(self.decoding, changes, attends=attends)
+        return self if other.decoding == self.decoding else other
 
     def in_float32(self) -> "Translator":
         """Return a translator with the same model whose products are in float32."""
@@ -259,14 +314,3 @@ class Translator:
 
     def _text(self, hypothesis: Hypothesis) -> str:
         return self.tokenizers.target.decode(hypothesis.ids)
-
-
-def _in_range(name: str, given: int | None, default: int) -> int:
-    if given is None:
-        return default
-    known = declared(next(field for field in fields(DecodingConfig) if field.name == name))
-    assert known is not None
-    assert known.bounds is not None
-    if not known.bounds.allow(given):
-        raise UserError(f"the {name.replace('_', ' ')} is {given}; it must be {known.bounds}")
-    return given

@@ -391,7 +391,7 @@ def test_a_terminal_is_asked_line_by_line(heads_model: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["translate", "--model", "a", "--model", "b", "one"],
+        ["attention", "--model", "a", "--model", "b", "one"],
         ["translate", "--model", "a", "--beam-size", "3", "--beam-size", "3", "one"],
         ["evaluate", "--model", "a", "--source", "x", "--reference", "y", "--source", "z"],
         ["align", "--model", "a", "--source", "x", "--target", "y", "--shift", "--no-shift"],

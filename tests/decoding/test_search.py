@@ -5,25 +5,22 @@ Legend: B sentences, V vocabulary, L layers with attention, H heads, T target, S
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import product
 from typing import Any, cast
 
 import pytest
 import torch
+from invented_model import FakeModel, Prefix, V, random_log_probs
 from torch import Tensor
 
 from nmt.config.schema import DecodingConfig
 from nmt.data.batch import Batch, source_batch
 from nmt.decoding.search import Hypothesis, beam_search, length_penalty
-from nmt.model.interfaces import DecoderState
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 
 Collate = Callable[[list[Any]], Batch]
-Prefix = tuple[int, ...]
 A, B, C = 4, 5, 6  # pieces
-V = 7
 
 
 def options(
@@ -46,53 +43,6 @@ def teacher_forced(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tenso
     log_probs = model.logits(output.hidden).log_softmax(dim=-1)
     chosen = log_probs.gather(2, batch.target_output_ids[:, :, None]).squeeze(2)
     return chosen.masked_fill(batch.target_output_ids == PAD, 0.0).sum(1), output.weights
-
-
-@dataclass(frozen=True)
-class FakeState(DecoderState):
-    """The state of a fake decoder: each sentence and the prefixes of its beams so far."""
-
-    sentences: list[tuple[int, list[Prefix]]]
-
-    def select(self, sentences: Tensor) -> "FakeState":
-        return FakeState([self.sentences[place] for place in sentences.tolist()])
-
-    def reorder(self, parents: Tensor) -> "FakeState":
-        pairs = zip(self.sentences, parents.tolist(), strict=True)
-        return FakeState([(sentence, [of[beam] for beam in row]) for (sentence, of), row in pairs])
-
-
-class FakeModel:
-    """A model whose log-probabilities are a known function of the sentence and the prefix."""
-
-    def __init__(self, log_probs: Callable[[int, Prefix], Tensor]) -> None:
-        self.log_probs = log_probs
-
-    def encode(self, source_ids: Tensor, _mask: Tensor, _lengths: Tensor) -> list[int]:
-        return source_ids[:, 0].tolist()  # the first piece identifies the sentence
-
-    def start(self, sentences: list[int]) -> FakeState:
-        return FakeState([(sentence, [()]) for sentence in sentences])
-
-    def step(
-        self, previous_ids: Tensor, state: FakeState, *, need_weights: bool
-    ) -> tuple[Tensor, None, FakeState]:
-        pieces = iter(previous_ids.tolist())
-        extended = [
-            (sentence, [(*prefix, next(pieces)) for prefix in prefixes])
-            for sentence, prefixes in state.sentences
-        ]
-        rows = [(sentence, prefix) for sentence, prefixes in extended for prefix in prefixes]
-        assert len(rows) == len(previous_ids)
-        assert all(prefix[0] == BOS for _, prefix in rows), "a translation does not begin with BOS"
-        logits = torch.stack([self.log_probs(s, prefix[1:]) for s, prefix in rows])
-        return logits, None, FakeState(extended)
-
-
-def random_log_probs(sentence: int, prefix: Prefix) -> Tensor:
-    """Reproducible log-probabilities that differ by sentence and prefix; EOS is likely at times."""
-    generator = torch.Generator().manual_seed(hash((sentence, *prefix)) % 2**31)
-    return (2 * torch.randn(V, generator=generator)).log_softmax(0)
 
 
 def search(

@@ -1,0 +1,208 @@
+"""What the translation of a sentence must have, as text and as pieces.
+
+Legend: B sentences of a batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from nmt.decoding.forbidden_phrases import ForbiddenPhrases, PhraseAutomaton, automaton_of
+from nmt.decoding.forced_prefix import ForcedPrefix
+from nmt.decoding.phrase_matcher import PhraseMatcher, in_word
+from nmt.decoding.required_phrases import RequiredPhrases
+from nmt.decoding.score_adjusters import Adjusters, ScoreAdjuster
+from nmt.decoding.search_loop import Source
+from nmt.decoding.target_pieces import TargetPieces
+from nmt.errors import UserError
+from nmt.text.tokenizer import Tokenizer
+
+_MOST_AUTOMATA = 1000  # sets of forbidden phrases whose transitions are kept
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What the translation of a sentence must have and must not have.
+
+    Attributes:
+        prefix: Its beginning. If a space is at the end, a new word follows; else the last word may
+            continue.
+        required: Phrases that it has, as whole words, in any order.
+        forbidden: Phrases that it does not have as whole words, nor with pieces after them that
+            continue the word.
+    """
+
+    prefix: str = ""
+    required: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is any constraint."""
+        return bool(self.prefix or self.required or self.forbidden)
+
+    def and_(self, other: "Constraints") -> "Constraints":
+        """Return both; a prefix of the other one replaces this one's."""
+        return Constraints(
+            other.prefix or self.prefix,
+            (*self.required, *other.required),
+            (*self.forbidden, *other.forbidden),
+        )
+
+
+@dataclass(frozen=True)
+class PieceConstraints:
+    """The constraints of a sentence in pieces.
+
+    Attributes:
+        prefix: Its first pieces.
+        closed: Whether a word ends with the prefix.
+        required: The pieces of each phrase.
+        closing: Whether a word ends with each of them.
+        forbidden: Excludes pieces; None: none is excluded.
+    """
+
+    prefix: tuple[int, ...]
+    closed: bool
+    required: tuple[tuple[int, ...], ...]
+    closing: tuple[bool, ...]
+    forbidden: PhraseAutomaton | None
+
+    @property
+    def room(self) -> int:
+        """The pieces that the constraints need."""
+        return len(self.prefix) + sum(map(len, self.required))
+
+
+@dataclass(frozen=True)
+class BatchConstraints:
+    """The constraints of a batch on the device of the search.
+
+    Attributes:
+        adjusters: For the prefixes and the forbidden phrases.
+        required: For the required phrases; None: no sentence has one.
+        room: [B], on the CPU: pieces by which the longest translation grows.
+    """
+
+    adjusters: Adjusters
+    required: RequiredPhrases | None
+    room: Tensor
+
+    def with_room(self, source: Source) -> Source:
+        """Return the batch with room for the pieces that the constraints need."""
+        limits = source.limits + self.room
+        return replace(source, limits=limits, steps=int(limits.max()))
+
+    def padded(self, padding: int) -> "BatchConstraints":
+        """Return the constraints with those of the first sentence repeated at the end."""
+        if not padding:
+            return self
+        count = len(self.room)
+        places = torch.tensor([*range(count), *[0] * padding])
+        return BatchConstraints(
+            tuple(one.select(_beside(one, places)) for one in self.adjusters),
+            None if self.required is None else self.required.select(_beside(self.required, places)),
+            self.room[places],
+        )
+
+
+def _beside(adjuster: ScoreAdjuster, places: Tensor) -> Tensor:
+    """Return places on the device of an adjuster."""
+    tensors = [part for part in vars(adjuster).values() if isinstance(part, Tensor)]
+    return places.to(tensors[0].device)
+
+
+class ConstraintEncoder:
+    """Turns constraints into pieces of a vocabulary."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """Use the target's tokenizer."""
+        self._tokenizer = tokenizer
+        self._pieces: TargetPieces | None = None
+        self._automata: dict[tuple[str, ...], PhraseAutomaton] = {}
+
+    @property
+    def pieces(self) -> TargetPieces:
+        """The vocabulary, which is read when it is first used."""
+        if self._pieces is None:
+            self._pieces = TargetPieces(self._tokenizer)
+        return self._pieces
+
+    def encode(self, constraints: Constraints) -> PieceConstraints:
+        """Return the constraints of a sentence in pieces.
+
+        Raises:
+            UserError: A text is blank, has a character that the vocabulary lacks, or contradicts
+                another one.
+        """
+        prefix: list[int] = []
+        if constraints.prefix:
+            prefix = self.pieces.ids(constraints.prefix)
+        required: dict[tuple[int, ...], bool] = {}
+        for phrase in constraints.required:
+            ids = self.pieces.phrase_ids(phrase)
+            last = next(text for i in reversed(ids) if (text := self.pieces.surfaces[i]))
+            required[tuple(ids)] = in_word(last[-1])
+        forbidden = self._forbidden(constraints)
+        return PieceConstraints(
+            tuple(prefix),
+            constraints.prefix != constraints.prefix.rstrip(),
+            tuple(required),
+            tuple(required.values()),
+            forbidden,
+        )
+
+    def batch(
+        self, constraints: Sequence[PieceConstraints], device: torch.device
+    ) -> BatchConstraints | None:
+        """Return the constraints of a batch; None: there are none."""
+        adjusters: list[ScoreAdjuster] = []
+        if any(one.forbidden for one in constraints):
+            none = self._automaton(())
+            automata = [one.forbidden or none for one in constraints]
+            adjusters.append(ForbiddenPhrases.of(automata, device))
+        if any(one.prefix for one in constraints):
+            prefixes, closed = [one.prefix for one in constraints], [c.closed for c in constraints]
+            continues = self.pieces.continues_word
+            adjusters.append(ForcedPrefix.of(prefixes, closed, continues, device))
+        required = None
+        if any(one.required for one in constraints):
+            phrases, closing = (
+                [one.required for one in constraints],
+                [c.closing for c in constraints],
+            )
+            required = RequiredPhrases.of(phrases, closing, self.pieces.continues_word, device)
+        if not adjusters and required is None:
+            return None
+        room = torch.tensor([one.room for one in constraints])
+        return BatchConstraints(tuple(adjusters), required, room)
+
+    def missing(self, constraints: Constraints, text: str) -> list[str]:
+        """Return the required phrases that a translation does not have."""
+        spelled = self.pieces.spelled(text)
+        return [
+            phrase
+            for phrase in constraints.required
+            if not PhraseMatcher([self.pieces.spelled(phrase)]).found_in(spelled)
+        ]
+
+    def _forbidden(self, constraints: Constraints) -> PhraseAutomaton | None:
+        spelled = []
+        for phrase in constraints.forbidden:
+            if not phrase.strip():
+                raise UserError(f"{phrase!r} is blank: a forbidden phrase has at least a character")
+            text = self.pieces.spelled(phrase)
+            for wanted in (constraints.prefix, *constraints.required):
+                if text and wanted and PhraseMatcher([text]).found_in(self.pieces.spelled(wanted)):
+                    raise UserError(f"{wanted!r} is required, but has the forbidden {phrase!r}")
+            if text:  # else it has a character that no translation has
+                spelled.append(text)
+        return self._automaton(tuple(sorted(set(spelled)))) if spelled else None
+
+    def _automaton(self, phrases: tuple[str, ...]) -> PhraseAutomaton:
+        if phrases not in self._automata:
+            if len(self._automata) >= _MOST_AUTOMATA:
+                self._automata.clear()
+            self._automata[phrases] = automaton_of(self.pieces, phrases)
+        return self._automata[phrases]

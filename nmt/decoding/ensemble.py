@@ -1,0 +1,205 @@
+"""Several models that translate as one.
+
+Legend: B sentences, A sentences in the search, N beams, T target length, V vocabulary, O sum of the
+models' decoder output sizes.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from nmt.config.ensemble_mean import Mean
+from nmt.data.packing import Packing
+from nmt.decoding.translator import Translator
+from nmt.errors import UserError
+from nmt.model.interfaces import DecoderOutput, DecoderState, EncoderOutput
+from nmt.model.seq2seq import TranslationModel
+from nmt.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class _Encoded(EncoderOutput):
+    """The outputs of all encoders; its own fields are those of the first.
+
+    Attributes:
+        parts: One per model.
+    """
+
+    parts: tuple[EncoderOutput, ...]
+
+
+@dataclass(frozen=True)
+class _States(DecoderState):
+    """The states of all decoders.
+
+    Attributes:
+        parts: One per model.
+    """
+
+    parts: tuple[DecoderState, ...]
+
+    def select(self, sentences: Tensor) -> "_States":
+        """See `DecoderState.select`."""
+        return _States(tuple(part.select(sentences) for part in self.parts))
+
+    def reorder(self, parents: Tensor) -> "_States":
+        """See `DecoderState.reorder`."""
+        return _States(tuple(part.reorder(parents) for part in self.parts))
+
+    def reserve(self, steps: int) -> "_States":
+        """See `DecoderState.reserve`."""
+        parts = tuple(part.reserve(steps) for part in self.parts)
+        same = all(new is old for new, old in zip(parts, self.parts, strict=True))
+        return self if same else _States(parts)
+
+
+class Ensemble(TranslationModel):
+    """Models whose next-piece distributions are averaged; attention weights are the first model's.
+
+    With `Mean.LOG_PROBS`, log p(y_t) = 1/M sum over m of log p_m(y_t) - log Z_t, where Z_t makes
+    the probabilities of the vocabulary sum to 1. With `Mean.PROBS`, p(y_t) = 1/M sum of p_m(y_t).
+    """
+
+    def __init__(self, models: Sequence[TranslationModel], mean: Mean = Mean.LOG_PROBS) -> None:
+        """Join models of the same vocabularies, on the same device."""
+        nn.Module.__init__(self)
+        first = models[0]
+        self.encoder, self.decoder, self.output = first.encoder, first.decoder, first.output
+        self.models = nn.ModuleList(models)
+        self.mean = mean
+        self._models = tuple(models)
+
+    def encode(
+        self, source_ids: Tensor, source_mask: Tensor, source_lengths: Tensor | None = None
+    ) -> EncoderOutput:
+        """Read sources with every encoder."""
+        parts = tuple(
+            model.encode(source_ids, source_mask, source_lengths) for model in self._models
+        )
+        first = parts[0]
+        return _Encoded(first.states, first.mask, first.summary, parts)
+
+    def start(self, encoder_output: EncoderOutput) -> DecoderState:
+        """Return the states of all decoders before the first piece."""
+        assert isinstance(encoder_output, _Encoded)
+        pairs = zip(self._models, encoder_output.parts, strict=True)
+        return _States(tuple(model.start(part) for model, part in pairs))
+
+    def step(
+        self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor | None, DecoderState]:
+        """Advance all models; the weights are those of the first."""
+        assert isinstance(state, _States)
+        results = [
+            model.step(previous_ids, part, need_weights=need_weights and number == 0)
+            for number, (model, part) in enumerate(zip(self._models, state.parts, strict=True))
+        ]
+        logits = self._averaged([result[0] for result in results])
+        return logits, results[0][1], _States(tuple(result[2] for result in results))
+
+    def forward(
+        self,
+        source_ids: Tensor,
+        source_mask: Tensor,
+        target_input_ids: Tensor,
+        *,
+        need_weights: bool = False,
+        source_lengths: Tensor | None = None,
+        packing: Packing | None = None,
+    ) -> DecoderOutput:
+        """Return the hidden vectors [B, T, O] of all models, joined, for known targets.
+
+        Raises:
+            ValueError: The batch is packed.
+        """
+        if packing is not None:
+            raise ValueError("an ensemble reads no packed rows")
+        outputs = [
+            model(
+                source_ids,
+                source_mask,
+                target_input_ids,
+                need_weights=need_weights and number == 0,
+                source_lengths=source_lengths,
+            )
+            for number, model in enumerate(self._models)
+        ]
+        return DecoderOutput(torch.cat([o.hidden for o in outputs], dim=-1), outputs[0].weights)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return the averaged log-probabilities [..., V] of joined hidden vectors [..., O]."""
+        sizes = [model.decoder.output_size for model in self._models]
+        parts = zip(self._models, hidden.split(sizes, dim=-1), strict=True)
+        return self._averaged([model.logits(part) for model, part in parts])
+
+    def _averaged(self, logits: Sequence[Tensor]) -> Tensor:
+        log_probs = torch.stack([part.log_softmax(-1, dtype=torch.float32) for part in logits])
+        if self.mean == Mean.PROBS:
+            return log_probs.logsumexp(0) - math.log(len(logits))
+        return log_probs.mean(0).log_softmax(-1)
+
+
+def load_models(
+    paths: Sequence[Path],
+    *,
+    mean: Mean = Mean.LOG_PROBS,
+    device: str = "auto",
+    beam_size: int | None = None,
+    length_penalty: float | None = None,
+    batch_size: int | None = None,
+    precision: str = "float32",
+    changes: Mapping[str, object] | None = None,
+) -> tuple[list[Checkpoint], Translator]:
+    """Load a model, or an ensemble with the tokenizers and the settings of its first model.
+
+    Args:
+        paths: Run folders or checkpoint files, at least one.
+        mean: How the distributions are averaged.
+        device, beam_size, length_penalty, batch_size, precision, changes: See
+            `Translator.from_checkpoint`.
+
+    Raises:
+        UserError: There is no such model, the vocabularies differ, or a setting is out of range.
+    """
+    checkpoints = [load_checkpoint(find_checkpoint(path), mapped=True) for path in paths]
+    for path, checkpoint in zip(paths[1:], checkpoints[1:], strict=True):
+        _check_vocabularies(paths[0], checkpoints[0], path, checkpoint)
+    translator = Translator.from_loaded_checkpoint(
+        checkpoints[0],
+        device=device,
+        beam_size=beam_size,
+        length_penalty=length_penalty,
+        batch_size=batch_size,
+        precision=precision,
+        changes=changes,
+    )
+    if len(checkpoints) > 1:
+        place = translator.model.output.weight.device
+        others = [checkpoint.trained_model().to(place) for checkpoint in checkpoints[1:]]
+        translator.model = Ensemble([translator.model, *others], mean).eval()
+    return checkpoints, translator
+
+
+def _check_vocabularies(
+    first: Path, expected: Checkpoint, path: Path, checkpoint: Checkpoint
+) -> None:
+    for side in ("target", "source"):
+        known, other = (getattr(one.tokenizers, side) for one in (expected, checkpoint))
+        if not _same_pieces(known, other):
+            raise UserError(
+                f"{path} has another {side} vocabulary than {first} ({len(other):,} and "
+                f"{len(known):,} pieces): the models of an ensemble have the same pieces; train "
+                "them with the same tokenizer.model"
+            )
+
+
+def _same_pieces(one: Tokenizer, other: Tokenizer) -> bool:
+    if len(one) != len(other):
+        return False
+    ids = range(len(one))
+    return one.pieces(ids) == other.pieces(ids)

@@ -1,0 +1,176 @@
+"""Phrases that translations must not have, whatever pieces spell them.
+
+A finite automaton reads the characters of the pieces. Its transitions by pieces are computed once
+for the vocabulary: most pieces lead from every state to the same one, and only the others are
+stored for each state.
+
+Legend: A sentences in the search, N beams, M beams before a step, V vocabulary, R rows of
+transitions, two for each set of phrases, S states of all automata, K exceptional pieces of a state.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from nmt.decoding.phrase_matcher import PhraseMatcher, State
+from nmt.decoding.score_adjusters import NEVER, ScoreAdjuster
+from nmt.decoding.target_pieces import TargetPieces, Trie
+
+_INSIDE, _BETWEEN = 0, 1  # the states without a phrase begun: after a letter, and elsewhere
+_BANNED = -1
+
+
+@dataclass
+class PhraseAutomaton:
+    """The transitions of one set of phrases.
+
+    Attributes:
+        rows: For both states without a phrase begun, the next state of each piece, -1 if the piece
+            would complete a phrase.
+        row_of: For each state, which of the two rows it uses.
+        exceptions: For each state, the pieces that lead elsewhere, and where.
+    """
+
+    rows: tuple[list[int], list[int]]
+    row_of: list[int] = field(default_factory=list)
+    exceptions: list[dict[int, int]] = field(default_factory=list)
+
+
+def automaton_of(pieces: TargetPieces, phrases: Sequence[str]) -> PhraseAutomaton:
+    """Compute the transitions of phrases, spelled as `TargetPieces.spelled` does."""
+    return _Builder(pieces, PhraseMatcher(phrases)).build()
+
+
+class _Builder:
+    def __init__(self, pieces: TargetPieces, matcher: PhraseMatcher) -> None:
+        self._pieces, self._matcher = pieces, matcher
+        self._states: list[State] = [(False, frozenset()), (True, frozenset())]
+        self._numbers = {state: number for number, state in enumerate(self._states)}
+
+    def build(self) -> PhraseAutomaton:
+        rows = self._row(_INSIDE), self._row(_BETWEEN)
+        found = PhraseAutomaton(rows)
+        for state in self._states:  # the list grows
+            base = _BETWEEN if state[0] else _INSIDE
+            exceptions: dict[int, int] = {}
+            if state[1]:
+                self._walk(self._pieces.trie, state, self._states[base], exceptions)
+            found.row_of.append(base)
+            found.exceptions.append(exceptions)
+        return found
+
+    def _row(self, base: int) -> list[int]:
+        """Return the next state of every piece after a state without a phrase begun."""
+        row = [_INSIDE if inside else _BETWEEN for inside in self._pieces.ends_in_word]
+        some: set[int] = set()
+        for character, at_word in self._matcher.firsts():
+            kinds = ["after space"] if at_word else ["anywhere"]
+            for kind in [*kinds, "at start"]:
+                some.update(self._pieces.places.get((character, kind), ()))
+        for piece in some:
+            row[piece] = self._after(self._states[base], self._pieces.surfaces[piece])
+        return row
+
+    def _after(self, state: State, text: str) -> int:
+        for character in text:
+            state, found = self._matcher.read(state, character)
+            if found:
+                return _BANNED
+        return _BANNED if self._matcher.complete(state) else self._number(state)
+
+    def _walk(self, trie: Trie, state: State, base: State, exceptions: dict[int, int]) -> None:
+        """Add the pieces after which a state and its base state differ."""
+        for character, (following, ends) in trie.items():
+            after, found = self._matcher.read(state, character)
+            after_base, _ = self._matcher.read(base, character)
+            if found:
+                exceptions.update(dict.fromkeys(_all_pieces(following, ends), _BANNED))
+            elif after != after_base:
+                banned = self._matcher.complete(after)
+                number = _BANNED if banned or not ends else self._number(after)
+                exceptions.update(dict.fromkeys(ends, number))
+                self._walk(following, after, after_base, exceptions)
+
+    def _number(self, state: State) -> int:
+        if state not in self._numbers:
+            self._numbers[state] = len(self._states)
+            self._states.append(state)
+        return self._numbers[state]
+
+
+def _all_pieces(trie: Trie, ends: Sequence[int]) -> list[int]:
+    found = list(ends)
+    for following, more in trie.values():
+        found += _all_pieces(following, more)
+    return found
+
+
+@dataclass(frozen=True)
+class ForbiddenPhrases(ScoreAdjuster):
+    """Excludes the pieces that would complete a phrase.
+
+    Attributes:
+        rows: [R, V], the next state of each piece; -1: it is excluded.
+        row_of: [S], the row of each state.
+        exceptions: [S, K], pieces that lead elsewhere; -1: no piece.
+        following: [S, K], where they lead; -1: they are excluded.
+        states: [A, M], of the hypotheses.
+    """
+
+    rows: Tensor
+    row_of: Tensor
+    exceptions: Tensor
+    following: Tensor
+    states: Tensor
+
+    @classmethod
+    def of(cls, automata: Sequence[PhraseAutomaton], device: torch.device) -> "ForbiddenPhrases":
+        """Begin with one hypothesis for each sentence, each of which has an automaton."""
+        distinct = list({id(automaton): automaton for automaton in automata}.values())
+        rows: list[Tensor] = []
+        row_of: list[int] = []
+        pieces: list[Tensor] = []
+        following: list[Tensor] = []
+        starts: dict[int, int] = {}
+        for number, automaton in enumerate(distinct):
+            first = starts[id(automaton)] = len(row_of)
+            for row in automaton.rows:
+                states = torch.tensor(row)
+                rows.append(torch.where(states == _BANNED, _BANNED, states + first))
+            row_of += [2 * number + base for base in automaton.row_of]
+            for exceptions in automaton.exceptions:
+                pieces.append(torch.tensor(list(exceptions), dtype=torch.long))
+                states = torch.tensor(list(exceptions.values()), dtype=torch.long)
+                following.append(torch.where(states == _BANNED, _BANNED, states + first))
+        none = torch.full((1,), -1)  # at least one column
+        tables = [
+            pad_sequence([none, *of], batch_first=True, padding_value=-1)[1:]
+            for of in (pieces, following)
+        ]
+        begin = torch.tensor([[starts[id(automaton)] + _BETWEEN] for automaton in automata])
+        parts = torch.stack(rows), torch.tensor(row_of), *tables, begin
+        return cls(*(part.to(device) for part in parts))
+
+    def adjust(self, scores: Tensor, log_probs: Tensor, step: Tensor) -> Tensor:
+        """Exclude pieces."""
+        scores = scores.masked_fill(self.rows[self.row_of[self.states]] == _BANNED, NEVER)
+        pieces = self.exceptions[self.states]  # [A, M, K]
+        excluded = (pieces >= 0) & (self.following[self.states] == _BANNED)
+        # Where there is no exception, this excludes PAD, which is excluded anyway.
+        return scores.scatter(2, pieces.masked_fill(~excluded, 0), NEVER)
+
+    def extended(self, parents: Tensor, pieces: Tensor) -> "ForbiddenPhrases":
+        """Read the new pieces."""
+        before = self.states.gather(1, parents)  # [A, N]
+        after = self.rows[self.row_of[before], pieces]
+        same = self.exceptions[before] == pieces[:, :, None]  # [A, N, K]
+        elsewhere = self.following[before].masked_fill(~same, _BANNED).amax(2)
+        after = torch.where(same.any(2), elsewhere, after)
+        return replace(self, states=after.clamp_min(0))  # an unused beam may have read any piece
+
+    def select(self, sentences: Tensor) -> "ForbiddenPhrases":
+        """Return only some sentences."""
+        return replace(self, states=self.states[sentences])
