@@ -84,6 +84,7 @@ TOP = (  # imported by none of the parts above
     "api",
     "bench",
     "cli",
+    "export",
     "pipeline",
     "run",
     "sweeps",

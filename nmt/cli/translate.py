@@ -14,8 +14,9 @@ from nmt.cli.common_options import (
     Model,
     SearchPrecision,
 )
-from nmt.cli.line_choices import LineErrors, LongLines
+from nmt.cli.line_choices import LineErrors
 from nmt.cli.translate_options import SearchOptions, TextOptions
+from nmt.decoding.line_lengths import LongLines
 from nmt.reporting.command_progress import CommandProgress
 
 if TYPE_CHECKING:
