@@ -201,13 +201,10 @@ class Model:
             sampling, translator = replace(sampling, count=n_best).checked(), self._exact
         attends = attention and translator.model.decoder.attends
         extractor = self._reading()[1] if attends else None
+        texts, numbers = [p for line in parts for p in line], part_numbers(parts, range(len(parts)))
         with self._lock:
             found = translator.translate(
-                [part for line in parts for part in line],
-                need_weights=attends,
-                sampling=sampling,
-                numbers=part_numbers(parts, range(len(parts))),
-                wanted=n_best,
+                texts, need_weights=attends, sampling=sampling, numbers=numbers, wanted=n_best
             )
         records = (self._record(result, n_best, extractor) for result in found)
         of_lines = (list(islice(records, len(line))) for line in parts)
