@@ -144,11 +144,7 @@ class Model:
             UserError: A number is out of range, ``sentences`` is one text, a sentence has a lone
                 surrogate or is too long, or constraints are impossible.
         """
-        if isinstance(sentences, str):
-            raise UserError("search takes a list: put the sentence into a list")
-        if n_best < 1:
-            raise UserError(f"n_best is {n_best}; it must be at least 1")
-        check_texts(sentences)
+        _check_list(sentences, n_best)
         parts = self._cutter(long_lines, max_length).cut(sentences)
         sampling = _drawn(sampling, n_best, minimum_risk)
         translator = self._with_beam(beam_size, n_best if sampling is None else 1, settings)
@@ -345,6 +341,14 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
         warn_of_repeated(overrides)
         with collect_stop_signals() as requests:
             return pipeline.train(config, to_yaml(config), requests, requests.saved)
+
+
+def _check_list(sentences: Sequence[str], n_best: int) -> None:
+    if isinstance(sentences, str):
+        raise UserError("search takes a list: put the sentence into a list")
+    if n_best < 1:
+        raise UserError(f"n_best is {n_best}; it must be at least 1")
+    check_texts(sentences)
 
 
 def _for_each(
