@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from nmt.cli.answer_output import AnswerOutput
+from nmt.cli.answer_writing import AnswerWriting
 from nmt.cli.input_lines import RawLine
 from nmt.cli.line_choices import LongLines
 from nmt.cli.line_faults import LineFaultError, LineFaults
@@ -12,9 +13,6 @@ from nmt.decoding.answers import Answer, Answerer
 from nmt.decoding.long_lines import MOST_PIECES, source_lengths, split_line
 
 Advance = Callable[[Sequence[RawLine], float], None]
-
-NO_SCORE = "-inf"
-"""Printed in place of a score, with an empty text, where there are fewer than N different texts."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class LineTranslation:
         answerer: Translates.
         output: Receives the answers.
         faults: Decodes lines, and treats faulty ones.
-        n_best: Texts to write for each line; above 1 with scores.
+        writing: How an answer is written.
         long_lines: What happens to lines with more than ``max_length`` pieces.
         max_length: The longest line, in pieces, that is translated as it is.
     """
@@ -33,7 +31,7 @@ class LineTranslation:
     answerer: Answerer
     output: AnswerOutput
     faults: LineFaults
-    n_best: int
+    writing: AnswerWriting
     long_lines: LongLines
     max_length: int
 
@@ -66,9 +64,17 @@ class LineTranslation:
         parts, fault = self._prepare(lines)
         numbers = [line.number - 1 for line in lines[: len(parts)]]
         answers = self.answerer.answer(
-            parts, numbers, need_weights=need_weights, advance=lambda share: advance(0.99 * share)
+            parts,
+            numbers,
+            need_weights=need_weights or self.writing.needs_weights,
+            advance=lambda share: advance(0.99 * share),
         )
-        self.output.write([self._output_lines(answer) for answer in answers])
+        self.output.write(
+            [
+                self.writing.lines(number, " ".join(line), answer)
+                for number, line, answer in zip(numbers, parts, answers, strict=True)
+            ]
+        )
         if fault is None:
             return answers
         raise LineFaultError(f"{fault}; lines translated before it: {self.output.answers:,}")
@@ -108,10 +114,3 @@ class LineTranslation:
             f"{self.faults.place(number)} {problem}; it is translated in {len(parts):,} parts",
         )
         return parts
-
-    def _output_lines(self, answer: Answer) -> list[str]:
-        """Return one line of text, or for N-best always N lines ``score<TAB>text``."""
-        if self.n_best == 1:
-            return [answer.texts[0].text]
-        lines = [f"{found.score:.4f}\t{found.text}" for found in answer.texts]
-        return lines + [f"{NO_SCORE}\t"] * (self.n_best - len(lines))

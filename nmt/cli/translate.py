@@ -14,6 +14,18 @@ from nmt.cli.common_options import (
     Model,
     SearchPrecision,
 )
+from nmt.cli.document_flags import (
+    Column,
+    DocumentFlags,
+    Format,
+    Header,
+    Into,
+    OutputFormat,
+    Outputs,
+    Protect,
+    Retranslate,
+    WithAttention,
+)
 from nmt.cli.line_choices import LineErrors, LongLines
 from nmt.cli.translate_options import SearchOptions, TextOptions
 from nmt.reporting.command_progress import CommandProgress
@@ -125,18 +137,33 @@ def translate(
     seed: Seed = None,
     device: Device = "auto",
     precision: SearchPrecision = "auto",
+    format: Format = None,
+    column: Column = None,
+    into: Into = None,
+    header: Header = False,
+    retranslate: Retranslate = False,
+    protect: Protect = None,
+    output_format: Outputs = OutputFormat.TEXT,
+    with_attention: WithAttention = False,
 ) -> None:
     """Translate sentences: one output line per input line; a blank line stays blank.
 
     Lines that have arrived are translated together, and their translations are written at once.
+
+    Documents keep their structure: .tsv, .jsonl, .tmx, .xliff, .po, .srt, .vtt, .md and .html.
     """
     text = TextOptions(sentences or [], source, output, errors, long_lines, max_length, attention)
     search = SearchOptions(beam_size, n_best, sample, temperature, top_k, top_p, seed)
+    document = DocumentFlags(
+        format, column, into, header, retranslate, protect, output_format, with_attention
+    )
     text.check()
     search.check()
+    document.check(text, search)
     with CommandProgress() as progress:
         progress.show("loading", model)
         from nmt.checkpoint import find_checkpoint, load_checkpoint
+        from nmt.cli.translate_document import translate_document
         from nmt.cli.translate_text import translate_text
         from nmt.decoding.translator import Translator
 
@@ -153,4 +180,7 @@ def translate(
             _begin(progress)
             return checkpoint, translator
 
-        translate_text(text, search, load, progress)
+        if document.uses_documents(source):
+            translate_document(text, document, load, progress)
+        else:
+            translate_text(text, search, load, progress, document)

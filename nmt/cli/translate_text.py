@@ -8,13 +8,15 @@ from pathlib import Path
 
 from nmt.checkpoint import Checkpoint
 from nmt.cli.answer_output import AnswerOutput, check_output, open_output
+from nmt.cli.answer_writing import AnswerWriting
 from nmt.cli.byte_sources import ByteSource, open_source
+from nmt.cli.document_flags import DocumentFlags
 from nmt.cli.input_lines import LineReader, RawLine
 from nmt.cli.line_faults import LineFaults, Warnings
 from nmt.cli.line_translation import LineTranslation
 from nmt.cli.translate_options import SearchOptions, TextOptions
 from nmt.decoding.answers import Answerer
-from nmt.decoding.long_lines import MOST_PIECES, trained_pieces
+from nmt.decoding.long_lines import check_max_length, trained_pieces
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.printable import printable
@@ -29,6 +31,7 @@ def translate_text(
     search: SearchOptions,
     load: Callable[[], tuple[Checkpoint, Translator]],
     progress: CommandProgress,
+    flags: DocumentFlags,
 ) -> None:
     """Translate what the options name.
 
@@ -37,6 +40,7 @@ def translate_text(
         search: Search or sampling.
         load: Loads the model, after the input has been opened and before the output is.
         progress: Shows how many sentences are translated, unless a terminal shows their answers.
+        flags: How the answers are written.
 
     Raises:
         UserError: An option is wrong, the input is faulty, or the output cannot be written.
@@ -53,7 +57,7 @@ def translate_text(
             Answerer(translator, search.n_best, sampling, config.data.target_language),
             output,
             LineFaults(text.errors, _places(source), Warnings(partial(_warn, progress))),
-            search.n_best,
+            AnswerWriting(flags, search.n_best, translator, config),
             text.long_lines,
             text.max_length or trained_pieces(config),
         )
@@ -70,8 +74,8 @@ def translate_text(
 
 
 def _check(text: TextOptions) -> None:
-    if text.max_length is not None and not 1 <= text.max_length <= MOST_PIECES:
-        raise UserError(f"--max-length is {text.max_length}; it must be from 1 to {MOST_PIECES:,}")
+    if text.max_length is not None:
+        check_max_length(text.max_length)
     if text.output is not None:
         check_output(text.output, text.source)
 

@@ -4,7 +4,7 @@ A line may consist of several parts that are translated separately.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translation, Translator
@@ -24,10 +24,13 @@ class ScoredText:
     Attributes:
         score: Of the hypothesis; of a line with several parts, the sum of theirs.
         text: One line of text.
+        parts: For each part of the line, its translations and which of them the text is; none for a
+            blank part.
     """
 
     score: float
     text: str
+    parts: tuple[tuple[Translation, int], ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Answerer:
             numbers=places,
             advance=lambda done, share: advance(share),
         )
-        texts = self._different_texts(parts, places, found)
+        texts = self._different_texts(parts, places, found, need_weights=need_weights)
         answers = []
         start = 0
         for line in lines:
@@ -107,11 +110,17 @@ class Answerer:
         for rank in range(max(map(len, parts))):
             chosen = [part[min(rank, len(part) - 1)] for part in parts]
             text = self._space.join(one.text for one in chosen if one.text)
-            joined.append(ScoredText(sum(one.score for one in chosen), text))
+            found = tuple(part for one in chosen for part in one.parts)
+            joined.append(ScoredText(sum(one.score for one in chosen), text, found))
         return _different(joined)
 
     def _different_texts(
-        self, parts: Sequence[str], places: Sequence[int], found: Sequence[Translation]
+        self,
+        parts: Sequence[str],
+        places: Sequence[int],
+        found: Sequence[Translation],
+        *,
+        need_weights: bool,
     ) -> list[list[ScoredText]]:
         """Return N different texts of each part, or as many as a few more attempts find."""
         texts = [self._texts(translation) for translation in found]
@@ -120,7 +129,7 @@ class Answerer:
             if not lacking:
                 break
             sentences, numbers = [parts[i] for i in lacking], [places[i] for i in lacking]
-            more = self._attempt(attempt, sentences, numbers)
+            more = self._attempt(attempt, sentences, numbers, need_weights=need_weights)
             still_lacking = []
             for i, translation in zip(lacking, more, strict=True):
                 before = len(texts[i])
@@ -132,14 +141,17 @@ class Answerer:
         return [some[: self._n_best] for some in texts]
 
     def _attempt(
-        self, attempt: int, sentences: Sequence[str], numbers: Sequence[int]
+        self, attempt: int, sentences: Sequence[str], numbers: Sequence[int], *, need_weights: bool
     ) -> list[Translation]:
         """Draw further samples, or search with a wider beam."""
         if self._sampling is not None:
             further = replace(self._sampling, first_sample=attempt * self._sampling.count)
-            return self.translator.translate(sentences, sampling=further, numbers=numbers)
+            return self.translator.translate(
+                sentences, need_weights=need_weights, sampling=further, numbers=numbers
+            )
         size = min(_LARGEST_BEAM, self.translator.decoding.beam_size << attempt)
-        return self.translator.with_beam(size).translate(sentences)
+        wider = self.translator.with_beam(size)
+        return wider.translate(sentences, need_weights=need_weights)
 
     def _texts(self, translation: Translation) -> list[ScoredText]:
         """Return the different texts; a tab would add a column to an N-best list."""
@@ -149,7 +161,12 @@ class Answerer:
         if self._n_best > 1:
             texts = [text.replace("\t", " ") for text in texts]
         pairs = zip(translation.hypotheses, texts, strict=True)
-        return _different([ScoredText(hypothesis.score, text) for hypothesis, text in pairs])
+        return _different(
+            [
+                ScoredText(hypothesis.score, text, ((translation, rank),))
+                for rank, (hypothesis, text) in enumerate(pairs)
+            ]
+        )
 
     def _merged(self, texts: list[ScoredText], more: Sequence[ScoredText]) -> list[ScoredText]:
         """Add other texts; of a search, only worse ones than the best, which stays the first."""

@@ -3,11 +3,22 @@
 from collections.abc import Sequence
 
 from nmt.config.schema import Config
+from nmt.errors import UserError
 from nmt.text.sentence_parts import split_text
 from nmt.text.tokenizer import Tokenizer
 
 MOST_PIECES = 10_000
 """Pieces that are translated together at most, in any case: attention needs their square."""
+
+
+def check_max_length(pieces: int) -> None:
+    """Check ``--max-length``.
+
+    Raises:
+        UserError: It is out of range.
+    """
+    if not 1 <= pieces <= MOST_PIECES:
+        raise UserError(f"--max-length is {pieces}; it must be from 1 to {MOST_PIECES:,}")
 
 
 def trained_pieces(config: Config) -> int:
