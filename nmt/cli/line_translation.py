@@ -61,7 +61,7 @@ class LineTranslation:
         advance: Callable[[float], None] = lambda share: None,
     ) -> list[Answer]:
         """Translate some lines together and write their answers; see `run`."""
-        parts, fault = self._prepare(lines)
+        parts, texts, fault = self._prepare(lines)
         numbers = [line.number - 1 for line in lines[: len(parts)]]
         answers = self.answerer.answer(
             parts,
@@ -71,16 +71,18 @@ class LineTranslation:
         )
         self.output.write(
             [
-                self.writing.lines(number, " ".join(line), answer)
-                for number, line, answer in zip(numbers, parts, answers, strict=True)
+                self.writing.lines(number, text, answer)
+                for number, text, answer in zip(numbers, texts, answers, strict=False)
             ]
         )
         if fault is None:
             return answers
         raise LineFaultError(f"{fault}; lines translated before it: {self.output.answers:,}")
 
-    def _prepare(self, lines: Sequence[RawLine]) -> tuple[list[list[str]], LineFaultError | None]:
-        """Return the parts of each line up to a fault, and the fault."""
+    def _prepare(
+        self, lines: Sequence[RawLine]
+    ) -> tuple[list[list[str]], list[str], LineFaultError | None]:
+        """Return the parts and the text of each line up to a fault, and the fault."""
         texts: list[str] = []
         fault: LineFaultError | None = None
         for line in lines:
@@ -95,8 +97,8 @@ class LineTranslation:
             try:
                 parts.append(self._parts(line.number, text, length))
             except LineFaultError as error:
-                return parts, error
-        return parts, fault
+                return parts, texts, error
+        return parts, texts, fault
 
     def _parts(self, number: int, text: str, length: int) -> list[str]:
         """Return the parts of a line that has ``length`` pieces."""

@@ -4,7 +4,7 @@ The words of the translation are aligned with positions in the text: by the link
 attention, or, without links, in proportion to their positions. A pair of tags encloses the words
 that are aligned with the words it encloses in the text; where they are not adjacent, the range in
 which words from inside most outnumber words from outside. A single tag stands where the fewest
-words are on the wrong side of it. Ranges are nested as in the text, and ranges beside each other do
+words are on the wrong side of it, of which those beside it in the text count most. Ranges are nested as in the text, and ranges beside each other do
 not overlap. So every tag occurs once, and every pair is closed in the right order.
 """
 
@@ -24,6 +24,8 @@ _NOT_SPACED = (
 )
 _LETTERS = rf"[^\W{_NOT_SPACED}]+"
 _WORD = re.compile(rf"{_LETTERS}(?:['’\-.]{_LETTERS})*|\S")
+_SIGN_SHARE = 0.2  # of a word's weight
+_NEAR = 5.0  # characters, about a word
 _MOST_NODES_TIMES_WORDS = 1 << 22
 
 
@@ -51,7 +53,7 @@ def placed_tags(nodes: Sequence[Node], text: str, translation: AlignedText) -> l
     words = word_spans(translation.text)
     if not words or len(words) * _count(nodes) > _MOST_NODES_TIMES_WORDS:
         return [translation.text, *_in_order(nodes)]
-    placement = _Placement(translation.text, words, _sources(words, text, translation))
+    placement = _Placement(translation.text, words, _sources(words, text, translation), text)
     children = placement.placed(nodes, 0, len(words))
     tokens = list(placement.emitted(children, 0, len(translation.text)))
     placed = [token for token in tokens if isinstance(token, Tag)]
@@ -114,11 +116,13 @@ class _Placement:
     """Finds the ranges of tags in a translation of some words."""
 
     def __init__(
-        self, text: str, words: Sequence[Span], sources: Sequence[Sequence[float]]
+        self, text: str, words: Sequence[Span], sources: Sequence[Sequence[float]], source: str
     ) -> None:
         self._text = text
         self._words = words
         self._sources = sources
+        self._source = source
+        self._is_sign = [not text[start:end].strip("_")[:1].isalnum() for start, end in words]
 
     def placed(self, nodes: Sequence[Node], low: int, high: int) -> list[_Placed]:
         """Place nodes beside each other within a range of words."""
@@ -148,14 +152,24 @@ class _Placement:
                     lowest, highest = least + 1, high - breaks
                     breaks -= 1
                 allowed = [k for k in borders if lowest <= k <= highest]
-                first = last = self._border(node.start, allowed or [high], low, high)
+                near = None if kept else _NEAR
+                if node.opening.kind == TagKind.BREAK:
+                    allowed = [k for k in allowed if not self._is_joined(k)] or allowed
+                first = last = self._border(node.start, allowed or [high], low, high, near)
                 least = first if kept else least
             found.append(_Placed(node, first, last, self.placed(node.children, first, last)))
         return found
 
+    def _is_joined(self, border: int) -> bool:
+        """Return whether a sign that belongs to the previous word follows."""
+        if not 0 < border < len(self._words) or not self._is_sign[border]:
+            return False
+        return self._words[border][0] == self._words[border - 1][1]
+
     def _nearest(self, node: Node, free: Sequence[Span], low: int, high: int) -> Span | None:
         """Return the free word that is nearest to a pair none of whose words is aligned."""
         words = [k for first, last in free for k in range(first, last)]
+        words = [k for k in words if not self._is_sign[k]] or words
         if not words:
             return None
         border = self._border((node.start + node.end) // 2, range(low, high + 1), low, high)
@@ -163,20 +177,47 @@ class _Placement:
         return chosen, chosen + 1
 
     def _values(self, node: Node) -> list[float]:
-        """Return for each word whether it is aligned with the inside of a pair: from -1 to 1."""
+        """Return for each word whether it is aligned with the inside of a pair: from -1 to 1.
+
+        Attention to signs is vague, so that a sign counts little unless the pair encloses signs
+        alone.
+        """
         values = []
-        for positions in self._sources:
+        inner = self._source[node.start : node.end]
+        of_signs = not any(character.isalnum() for character in inner)
+        for positions, is_sign in zip(self._sources, self._is_sign, strict=True):
             inside = sum(node.start < position < node.end for position in positions)
-            values.append(2 * inside / len(positions) - 1 if positions else 0.0)
+            value = 2 * inside / len(positions) - 1 if positions else 0.0
+            values.append(value * _SIGN_SHARE if is_sign != of_signs else value)
         return values
 
-    def _border(self, position: int, borders: Sequence[int], low: int, high: int) -> int:
-        """Return the border with the fewest words on its wrong side."""
-        wrong = float(sum(s < position for p in self._sources[low:high] for s in p))
+    def _border(
+        self,
+        position: int,
+        borders: Sequence[int],
+        low: int,
+        high: int,
+        near: float | None = None,
+    ) -> int:
+        """Return the border with the fewest words on its wrong side.
+
+        Args:
+            position: Of the tag in the text.
+            borders: The borders that are allowed.
+            low: The first border of the range.
+            high: The last one.
+            near: Characters at which a word counts half as much as beside the tag; None: all
+                words count the same.
+        """
+
+        def weight(source: float) -> float:
+            return 1.0 if near is None else 1 / (1 + (abs(source - position) / near) ** 2)
+
+        wrong = sum(weight(s) for p in self._sources[low:high] for s in p if s < position)
         costs = {low: wrong}
         for index in range(low, high):
             for source in self._sources[index]:
-                wrong += -1 if source < position else 1
+                wrong += -weight(source) if source < position else weight(source)
             costs[index + 1] = wrong
         return min(borders, key=lambda k: costs[min(max(k, low), high)])
 
