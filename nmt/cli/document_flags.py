@@ -9,7 +9,7 @@ import typer
 
 from nmt.cli.line_choices import LineErrors, LongLines
 from nmt.cli.translate_options import SearchOptions, TextOptions
-from nmt.documents.document_formats import DocumentFormat, format_by_suffix
+from nmt.documents.document_kinds import DocumentFormat, format_by_suffix
 from nmt.documents.protection import Protected
 from nmt.errors import UserError
 
@@ -82,14 +82,14 @@ WithAttention = Annotated[
 class DocumentFlags:
     """What is translated in a document; see the options."""
 
-    format: DocumentFormat | None = None
-    column: str | None = None
-    into: str | None = None
-    header: bool = False
-    retranslate: bool = False
-    protect: str | None = None
-    output_format: OutputFormat = OutputFormat.TEXT
-    with_attention: bool = False
+    format: Format = None
+    column: Column = None
+    into: Into = None
+    header: Header = False
+    retranslate: Retranslate = False
+    protect: Protect = None
+    output_format: Outputs = OutputFormat.TEXT
+    with_attention: WithAttention = False
 
     def format_of(self, source: Path | None) -> DocumentFormat:
         """Return the format of the input."""

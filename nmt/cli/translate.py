@@ -14,19 +14,9 @@ from nmt.cli.common_options import (
     Model,
     SearchPrecision,
 )
-from nmt.cli.document_flags import (
-    Column,
-    DocumentFlags,
-    Format,
-    Header,
-    Into,
-    OutputFormat,
-    Outputs,
-    Protect,
-    Retranslate,
-    WithAttention,
-)
+from nmt.cli.document_flags import DocumentFlags
 from nmt.cli.line_choices import LineErrors, LongLines
+from nmt.cli.option_groups import with_groups
 from nmt.cli.translate_options import SearchOptions, TextOptions
 from nmt.reporting.command_progress import CommandProgress
 
@@ -117,6 +107,7 @@ def _begin(progress: CommandProgress) -> None:
     progress.clear()
 
 
+@with_groups
 def translate(
     model: Model,
     sentences: Sentences = None,
@@ -137,14 +128,7 @@ def translate(
     seed: Seed = None,
     device: Device = "auto",
     precision: SearchPrecision = "auto",
-    format: Format = None,
-    column: Column = None,
-    into: Into = None,
-    header: Header = False,
-    retranslate: Retranslate = False,
-    protect: Protect = None,
-    output_format: Outputs = OutputFormat.TEXT,
-    with_attention: WithAttention = False,
+    document: DocumentFlags = DocumentFlags(),  # noqa: B008
 ) -> None:
     """Translate sentences: one output line per input line; a blank line stays blank.
 
@@ -154,9 +138,6 @@ def translate(
     """
     text = TextOptions(sentences or [], source, output, errors, long_lines, max_length, attention)
     search = SearchOptions(beam_size, n_best, sample, temperature, top_k, top_p, seed)
-    document = DocumentFlags(
-        format, column, into, header, retranslate, protect, output_format, with_attention
-    )
     text.check()
     search.check()
     document.check(text, search)

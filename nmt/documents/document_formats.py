@@ -1,13 +1,11 @@
-"""The formats of documents: by which suffix they are recognized and how they are read."""
+"""Reads documents of all formats, translates their segments, and gives their bytes back."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
-from nmt.data.sources.compression import COMPRESSED
 from nmt.documents.document_encoding import DocumentEncoding
+from nmt.documents.document_kinds import DocumentFormat
 from nmt.documents.document_options import DocumentOptions
 from nmt.documents.html_documents import read_html
 from nmt.documents.line_documents import read_json_line_documents, read_lines, read_table
@@ -24,52 +22,6 @@ MOST_BYTES = 1 << 28
 """Bytes of a document that is read as a whole."""
 
 _SNIFFED_BYTES = 4096
-
-
-class DocumentFormat(StrEnum):
-    """A format of documents."""
-
-    TEXT = "text"
-    """Each line is a sentence."""
-    TSV = "tsv"
-    """Rows with columns that tabs separate."""
-    JSONL = "jsonl"
-    """A JSON object per line."""
-    TMX = "tmx"
-    """A translation memory."""
-    XLIFF = "xliff"
-    """XLIFF 1.2 or 2.x."""
-    PO = "po"
-    """A gettext catalogue."""
-    SRT = "srt"
-    """SubRip subtitles."""
-    VTT = "vtt"
-    """WebVTT subtitles."""
-    MARKDOWN = "markdown"
-    """CommonMark with tables, footnotes and front matter."""
-    HTML = "html"
-    """A page or a part of one."""
-
-
-SUFFIXES = {
-    ".tsv": DocumentFormat.TSV,
-    ".tab": DocumentFormat.TSV,
-    ".jsonl": DocumentFormat.JSONL,
-    ".ndjson": DocumentFormat.JSONL,
-    ".tmx": DocumentFormat.TMX,
-    ".xlf": DocumentFormat.XLIFF,
-    ".xliff": DocumentFormat.XLIFF,
-    ".po": DocumentFormat.PO,
-    ".pot": DocumentFormat.PO,
-    ".srt": DocumentFormat.SRT,
-    ".vtt": DocumentFormat.VTT,
-    ".md": DocumentFormat.MARKDOWN,
-    ".markdown": DocumentFormat.MARKDOWN,
-    ".html": DocumentFormat.HTML,
-    ".htm": DocumentFormat.HTML,
-    ".xhtml": DocumentFormat.HTML,
-}
-"""The format of a file by its suffix in lower case."""
 
 
 @dataclass(frozen=True)
@@ -101,16 +53,6 @@ _READINGS = {
     DocumentFormat.MARKDOWN: _Reading(read_markdown),
     DocumentFormat.HTML: _Reading(read_html, declaration="html"),
 }
-
-
-def format_by_suffix(path: Path) -> DocumentFormat | None:
-    """Return the format of a file by its suffix; None: it is none of a document.
-
-    The suffix of a compressed file does not count.
-    """
-    if path.suffix.lower() in COMPRESSED:
-        path = path.with_suffix("")
-    return SUFFIXES.get(path.suffix.lower())
 
 
 def grows(format: DocumentFormat) -> bool:

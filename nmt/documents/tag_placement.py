@@ -4,8 +4,9 @@ The words of the translation are aligned with positions in the text: by the link
 attention, or, without links, in proportion to their positions. A pair of tags encloses the words
 that are aligned with the words it encloses in the text; where they are not adjacent, the range in
 which words from inside most outnumber words from outside. A single tag stands where the fewest
-words are on the wrong side of it, of which those beside it in the text count most. Ranges are nested as in the text, and ranges beside each other do
-not overlap. So every tag occurs once, and every pair is closed in the right order.
+words are on the wrong side of it; those that are beside it in the text count most. Ranges are
+nested as in the text, and ranges beside each other do not overlap. So every tag occurs once, and
+every pair is closed in the right order.
 """
 
 import re
