@@ -123,11 +123,13 @@ class DocumentFlags:
         return self.format_of(source) != DocumentFormat.TEXT or bool(self.protected(source))
 
     def check(self, text: TextOptions, search: SearchOptions) -> None:
-        """Check what needs no model.
+        """Check the options of the command that need no model.
 
         Raises:
-            UserError: Options contradict each other.
+            UserError: Options contradict each other, or have no effect.
         """
+        text.check()
+        search.check()
         format = self.format_of(text.source)
         if text.sentences and format != DocumentFormat.TEXT:
             raise UserError(f"--format {format} is of a file: give --input FILE, or standard input")

@@ -34,13 +34,17 @@ Input = Annotated[
     Path | None,
     typer.Option(
         "--input",
-        help="Translate the lines of a file, which may be .gz, .bz2, .xz or .zst; - is standard "
-        "input.",
+        help="Translate a file, which may be .gz, .bz2, .xz or .zst; - is standard input. A .tsv, "
+        ".jsonl, .tmx, .xliff, .po, .srt, .vtt, .md or .html file keeps its structure; each line "
+        "of another one is a sentence.",
     ),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option(help="Write to a file instead of standard output. It grows line by line."),
+    typer.Option(
+        help="Write to a file instead of standard output. Lines and records are written as they "
+        "are translated; another document replaces the file once it is complete."
+    ),
 ]
 Errors = Annotated[
     LineErrors,
@@ -133,18 +137,13 @@ def translate(
     """Translate sentences: one output line per input line; a blank line stays blank.
 
     Lines that have arrived are translated together, and their translations are written at once.
-
-    Documents keep their structure: .tsv, .jsonl, .tmx, .xliff, .po, .srt, .vtt, .md and .html.
     """
     text = TextOptions(sentences or [], source, output, errors, long_lines, max_length, attention)
     search = SearchOptions(beam_size, n_best, sample, temperature, top_k, top_p, seed)
-    text.check()
-    search.check()
     document.check(text, search)
     with CommandProgress() as progress:
         progress.show("loading", model)
         from nmt.checkpoint import find_checkpoint, load_checkpoint
-        from nmt.cli.translate_document import translate_document
         from nmt.cli.translate_text import translate_text
         from nmt.decoding.translator import Translator
 
@@ -161,7 +160,4 @@ def translate(
             _begin(progress)
             return checkpoint, translator
 
-        if document.uses_documents(source):
-            translate_document(text, document, load, progress)
-        else:
-            translate_text(text, search, load, progress, document)
+        translate_text(text, search, load, progress, document)

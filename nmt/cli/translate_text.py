@@ -14,6 +14,7 @@ from nmt.cli.document_flags import DocumentFlags
 from nmt.cli.input_lines import LineReader, RawLine
 from nmt.cli.line_faults import LineFaults, Warnings
 from nmt.cli.line_translation import LineTranslation
+from nmt.cli.translate_document import translate_document
 from nmt.cli.translate_options import SearchOptions, TextOptions
 from nmt.decoding.answers import Answerer
 from nmt.decoding.long_lines import check_max_length, trained_pieces
@@ -40,11 +41,14 @@ def translate_text(
         search: Search or sampling.
         load: Loads the model, after the input has been opened and before the output is.
         progress: Shows how many sentences are translated, unless a terminal shows their answers.
-        flags: How the answers are written.
+        flags: Whether the input is a document, and how answers to lines are written.
 
     Raises:
         UserError: An option is wrong, the input is faulty, or the output cannot be written.
     """
+    if flags.uses_documents(text.source):
+        translate_document(text, flags, load, progress)
+        return
     _check(text)
     sampling = search.sampling()
     with ExitStack() as opened:

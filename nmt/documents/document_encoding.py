@@ -47,7 +47,7 @@ class DocumentEncoding:
         """Return the encoding of a document by its first bytes.
 
         Args:
-            start: The first bytes, at least some thousands if there are so many.
+            start: The first bytes: some thousands, or the whole document.
             file: The name of the document.
             declaration: ``xml``, ``html`` or ``po``: where the document may declare its encoding.
 

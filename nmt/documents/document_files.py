@@ -46,12 +46,16 @@ def translate_file(
         raise UserError(f"{output} is the document itself; choose another name")
     segments = SegmentTranslation(translator, Protection({Protected(word) for word in protect}))
     count = 0
-    with written_file(str(output), output), atomic_write(output) as partial:
-        with partial.open("wb") as file:
-            blocks: Iterator[bytes] = read_blocks(source)
-            for part, number in translated_document(blocks, kind, options, segments):
-                file.write(part)
-                count += number
+    blocks: Iterator[bytes] = read_blocks(source)
+    parts = translated_document(blocks, kind, options, segments)
+    with (
+        written_file(str(output), output),
+        atomic_write(output) as partial,
+        partial.open("wb") as file,
+    ):
+        for part, number in parts:
+            file.write(part)
+            count += number
     return count
 
 

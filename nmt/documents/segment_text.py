@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from nmt.documents.segments import Form, Item, Segment, Tag, TagKind, Text
 
 _SPACE = re.compile(r"[ \t\r\n\f]+")
-_SPACE_BUT_BREAKS = re.compile(r"[ \t]*\r?\n[ \t]*|[ \t\r\f]+")
+_SPACE_BUT_BREAKS = re.compile(r" *\r?\n *| *\t *|[ \r\f]+")
 
 
 @dataclass
@@ -229,11 +229,11 @@ def _joined(
             parts.append(text)
             length += len(text)
             ends_in_space = text[-1].isspace()
-    return "".join(parts).rstrip(" \n"), positions, spaced
+    return "".join(parts).rstrip(" \t\n"), positions, spaced
 
 
 def _line_or_space(found: re.Match[str]) -> str:
-    return "\n" if "\n" in found[0] else " "
+    return next((mark for mark in "\n\t" if mark in found[0]), " ")
 
 
 def _tree(

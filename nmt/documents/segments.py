@@ -59,8 +59,8 @@ class Form:
     Attributes:
         by_sentences: Whether each sentence of a segment is translated on its own; else a segment is
             one sentence, and is cut only if it is too long for the model.
-        keeps_lines: Whether a line feed of the text separates lines that are translated separately.
-            Otherwise it is white space, as in HTML.
+        keeps_lines: Whether a line feed or a tab of the text separates parts that are translated
+            separately. Otherwise it is white space, as in HTML.
     """
 
     by_sentences = True

@@ -1,5 +1,6 @@
 """The ranges of a segment's text that are translated separately, and the text between them."""
 
+import re
 from collections.abc import Callable
 
 from nmt.documents.protection import Span
@@ -19,7 +20,7 @@ def sentence_spans(text: str, form: Form, split: Split) -> list[Span]:
     """
     spans: list[Span] = []
     start = 0
-    for line in text.split("\n") if form.keeps_lines else [text]:
+    for line in re.split(r"[\n\t]", text) if form.keeps_lines else [text]:
         at = start
         for part in split(line, form.by_sentences):
             at = text.find(part, at)
