@@ -16,7 +16,8 @@ VOID = frozenset(_VOID_NAMES.split())
 
 _TAG = re.compile(
     r"<!--(?:>|->|.*?--!?>|.*\Z)|<[!?][^>]*(?:>|\Z)"
-    r"|<(?P<close>/?)(?P<name>[A-Za-z][^\s/>]*)(?P<attributes>(?:[^>\"'=]|=\s*(?:\"[^\"]*\"|'[^']*')|[=\"'])*?)>",
+    r"|<(?P<close>/?)(?P<name>[A-Za-z][^\s/>]*)"
+    r"(?P<attributes>(?:[^>\"'=]+|=\s*\"[^\"]*\"|=\s*'[^']*'|[=\"'])*+)>",
     re.DOTALL,
 )
 _ATTRIBUTE = re.compile(
@@ -90,6 +91,7 @@ def html_tokens(text: str) -> Iterator[HtmlToken]:
     """Yield the tokens of a document; the content of a script or a style is one text."""
     at, line = 0, 1
     raw_name = ""
+    last = text.rfind(">")
     while at < len(text):
         if raw_name:
             end = re.compile(rf"</{raw_name}(?=[\s/>])", re.IGNORECASE).search(text, at)
@@ -100,7 +102,7 @@ def html_tokens(text: str) -> Iterator[HtmlToken]:
                 line += text.count("\n", at, stop)
                 at = stop
                 continue
-        found = _TAG.match(text, at) if text[at] == "<" else None
+        found = _TAG.match(text, at) if text[at] == "<" and at < last else None
         if found is None:
             stop = text.find("<", at + 1)
             stop = len(text) if stop < 0 else stop

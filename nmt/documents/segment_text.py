@@ -14,6 +14,9 @@ _SPACE = re.compile(r"[ \t\r\n\f]+")
 _SPACE_BUT_BREAKS = re.compile(r" *\r?\n *| *\t *|[ \r\f]+")
 
 
+_DEEPEST = 50  # pairs inside each other; tags of further ones keep their order
+
+
 @dataclass
 class Node:
     """A tag in the text, or a pair of tags with what is between them.
@@ -166,7 +169,7 @@ def _partners(tokens: Sequence[Text | Tag]) -> dict[int, int]:
     for start, end in sorted(pairs):
         while enclosing and enclosing[-1] < start:
             enclosing.pop()
-        if not enclosing or end < enclosing[-1]:
+        if len(enclosing) < _DEEPEST and (not enclosing or end < enclosing[-1]):
             nested[start] = end
             enclosing.append(end)
     return nested

@@ -10,6 +10,7 @@ every pair is closed in the right order.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ _LETTERS = rf"[^\W{_NOT_SPACED}]+"
 _WORD = re.compile(rf"{_LETTERS}(?:['’\-.]{_LETTERS})*|\S")
 _SIGN_SHARE = 0.2  # of a word's weight
 _NEAR = 5.0  # characters, about a word
-_MOST_NODES_TIMES_WORDS = 1 << 22
+_MOST_NODES_TIMES_WORDS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ def placed_tags(nodes: Sequence[Node], text: str, translation: AlignedText) -> l
         text: The text.
         translation: Its translation.
     """
+    if not nodes:
+        return [translation.text]
     words = word_spans(translation.text)
     if not words or len(words) * _count(nodes) > _MOST_NODES_TIMES_WORDS:
         return [translation.text, *_in_order(nodes)]
@@ -95,11 +98,12 @@ def _sources(words: Sequence[Span], text: str, translation: AlignedText) -> list
         scale = len(text) / len(translation.text)
         return [[(start + end) / 2 * scale] for start, end in words]
     found: list[list[float]] = [[] for _ in words]
-    links = sorted(translation.links, key=lambda link: link[1])
-    for (first, last), (start, end) in links:
-        for index, (word_start, word_end) in enumerate(words):
-            if word_start < end and start < word_end:
-                found[index].append((first + last) / 2)
+    ends = [end for _, end in words]
+    for (first, last), (start, end) in translation.links:
+        index = bisect_right(ends, start)
+        while index < len(words) and words[index][0] < end:
+            found[index].append((first + last) / 2)
+            index += 1
     return found
 
 
