@@ -10,6 +10,7 @@ from nmt.decoding.translator import Translation, Translator
 from nmt.documents.protection import Span, placeholder_symbols
 from nmt.documents.tag_placement import AlignedText, Link
 from nmt.evaluation.alignment_extractor import AlignmentExtractor, default_extractor
+from nmt.evaluation.attention_map import Weights
 from nmt.text.special_tokens import WORD_START
 
 _TOGETHER = 16  # batches of texts, so that those of similar length share one
@@ -66,14 +67,31 @@ class ModelTranslation:
         if self._extractor is None:
             self._extractor = default_extractor(self._config, layers).resolved(layers, heads)
         chosen = self._extractor
-        layer = weights[chosen.layer]
-        rows = layer.mean(axis=0) if chosen.head is None else layer[chosen.head]
-        rows = rows[1:] if chosen.shift else rows[:-1]
         tokenizers = self._translator.tokenizers
         source = piece_spans(tokenizers.source.pieces(translation.source_ids), translation.source)
         target = piece_spans(tokenizers.target.pieces(hypothesis.ids), translation.text)
-        best = np.argmax(rows, axis=1).tolist()  # of EOS, which is the last column: no link
-        return [(source[s], t) for s, t in zip(best, target, strict=False) if s < len(source)]
+        return attention_links(weights, chosen, source, target)
+
+
+def attention_links(
+    weights: Weights, rule: AlignmentExtractor, source: Sequence[Span], target: Sequence[Span]
+) -> list[Link]:
+    """Link each target piece to the source piece that it attends to most.
+
+    Args:
+        weights: [L, H, T, S] of L layers and H heads; T and S count EOS.
+        rule: The layer and head, and whether a piece has the row of the next step.
+        source: The ranges of the S - 1 source pieces in their text.
+        target: The ranges of the T - 1 target pieces.
+
+    Returns:
+        The links. A piece that attends most to EOS has none.
+    """
+    layer = weights[rule.layer]
+    rows = layer.mean(axis=0) if rule.head is None else layer[rule.head]
+    rows = rows[1:] if rule.shift else rows[:-1]
+    best = np.argmax(rows, axis=1).tolist()
+    return [(source[s], t) for s, t in zip(best, target, strict=False) if s < len(source)]
 
 
 def piece_spans(pieces: Sequence[str], text: str) -> list[Span]:
