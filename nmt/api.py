@@ -10,18 +10,22 @@ Example::
 All names here are also attributes of the package `nmt`, which loads them when they are first used.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from os import PathLike
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Unpack, overload
 
 from nmt import runtime
+from nmt.api_documents import DocumentMethods
 from nmt.checkpoint import find_checkpoint, load_checkpoint
 from nmt.config.schema import Config
 from nmt.data.word_links import Link
+from nmt.decoding.answers import part_numbers, part_separator, same_ranks
+from nmt.decoding.line_lengths import LongLines, SearchOptions
+from nmt.decoding.long_lines import SentenceCutter, trained_pieces
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.scoring import ScoredTranslation, score_translations
 from nmt.decoding.translator import Translation as SearchResult
@@ -40,9 +44,7 @@ __all__ = ["Attention", "Candidate", "Model", "ScoredTranslation", "Translation"
 
 Sentences = list[str] | tuple[str, ...]
 
-_CHUNK_BATCHES = (
-    16  # batches of sentences read ahead, so that sentences of similar length share one
-)
+_CHUNK_BATCHES = 16  # read ahead, so that sentences of similar length share a batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,7 @@ class Translation:
         return self.candidates[0].text if self.candidates else ""
 
 
-class Model:
+class Model(DocumentMethods):
     """A trained model. Its methods may be called from several threads; one computes at a time.
 
     Attributes:
@@ -134,13 +136,13 @@ class Model:
         self._lock = Lock()
 
     @overload
-    def translate(self, text: str, *, beam_size: int | None = None) -> str: ...
+    def translate(self, text: str, **options: Unpack[SearchOptions]) -> str: ...
     @overload
-    def translate(self, text: Sentences, *, beam_size: int | None = None) -> list[str]: ...
+    def translate(self, text: Sentences, **options: Unpack[SearchOptions]) -> list[str]: ...
     @overload
-    def translate(self, text: Iterator[str], *, beam_size: int | None = None) -> Iterator[str]: ...
+    def translate(self, text: Iterator[str], **options: Unpack[SearchOptions]) -> Iterator[str]: ...
     def translate(
-        self, text: str | Sentences | Iterator[str], *, beam_size: int | None = None
+        self, text: str | Sentences | Iterator[str], **options: Unpack[SearchOptions]
     ) -> str | list[str] | Iterator[str]:
         """Translate a sentence, a list of sentences, or the sentences of a generator.
 
@@ -148,17 +150,17 @@ class Model:
             text: A sentence, which gives a text; a list or tuple, which gives a list; or an
                 iterator, which gives an iterator that reads a few batches ahead. A blank sentence
                 gives an empty one.
-            beam_size: Hypotheses per sentence; None is the run's setting, 1 is greedy.
+            options: ``beam_size``, ``long_lines`` and ``max_length``; see `search`.
 
         Raises:
-            UserError: The beam size is out of range.
+            UserError: An option is out of range, or a sentence is too long.
         """
         if isinstance(text, str):
-            return self.search([text], beam_size=beam_size)[0].text
+            return self.search([text], **options)[0].text
         if isinstance(text, list | tuple):
-            return [found.text for found in self.search(text, beam_size=beam_size)]
-        self._with_beam(beam_size, 1)  # refused here, and not when the first text is read
-        return self._stream(iter(text), beam_size)
+            return [found.text for found in self.search(text, **options)]
+        self.search([], **options)  # refuses options here, and not when the first text is read
+        return self._stream(iter(text), options)
 
     def search(
         self,
@@ -168,6 +170,8 @@ class Model:
         beam_size: int | None = None,
         attention: bool = False,
         sampling: Sampling | None = None,
+        long_lines: str = LongLines.SPLIT,
+        max_length: int | None = None,
     ) -> list[Translation]:
         """Translate sentences, with scores.
 
@@ -177,16 +181,20 @@ class Model:
             beam_size: Hypotheses per sentence; None is the run's setting, at least ``n_best``.
             attention: Whether each candidate has its attention.
             sampling: Draws ``n_best`` samples instead of searching.
+            long_lines: A sentence of more than ``max_length`` pieces: ``split`` cuts it and joins
+                the translations, without attention; ``refuse``; ``whole`` often loses text.
+            max_length: None: the longest sentence that training included.
 
         Raises:
-            UserError: A number is out of range, ``sentences`` is one text, or a sentence has a
-                lone surrogate.
+            UserError: A number is out of range, ``sentences`` is one text, a sentence has a lone
+                surrogate, or it is too long.
         """
         if isinstance(sentences, str):
-            raise UserError("search takes a list of sentences: put the sentence into a list")
+            raise UserError("search takes a list: put the sentence into a list")
         if n_best < 1:
             raise UserError(f"n_best is {n_best}; it must be at least 1")
         check_texts(sentences)
+        parts = self._cutter(long_lines, max_length).cut(sentences)
         translator = self._with_beam(beam_size, n_best if sampling is None else 1)
         if sampling is not None:
             if sampling.count not in (1, n_best):
@@ -195,8 +203,15 @@ class Model:
         attends = attention and translator.model.decoder.attends
         extractor = self._reading()[1] if attends else None
         with self._lock:
-            found = translator.translate(sentences, need_weights=attends, sampling=sampling)
-        return [self._record(result, n_best, extractor) for result in found]
+            found = translator.translate(
+                [part for line in parts for part in line],
+                need_weights=attends,
+                sampling=sampling,
+                numbers=part_numbers(parts, range(len(parts))),
+            )
+        records = (self._record(result, n_best, extractor) for result in found)
+        of_lines = (list(islice(records, len(line))) for line in parts)
+        return list(map(self._joined, sentences, of_lines))
 
     @overload
     def score(self, source: str, target: str) -> ScoredTranslation: ...
@@ -236,7 +251,8 @@ class Model:
         check_texts([source, target or ""])
         aligner, extractor = self._reading()
         if target is None:
-            found = self.search([source], attention=True)[0].candidates
+            whole = self.search([source], attention=True, long_lines=LongLines.WHOLE)
+            found = whole[0].candidates
             if not found or found[0].attention is None:
                 raise UserError(f"{source!r} is empty after normalization")
             return found[0].attention
@@ -244,54 +260,29 @@ class Model:
             (attention,) = aligner.attention_maps([(source, target)])
         return _attention(attention, extractor)
 
-    def translate_document(
-        self,
-        source: str | PathLike[str],
-        output: str | PathLike[str],
-        *,
-        format: str | None = None,
-        column: str | None = None,
-        into: str | None = None,
-        header: bool = False,
-        retranslate: bool = False,
-        protect: Collection[str] = ("placeholders",),
-    ) -> int:
-        """Translate a document with its structure, as ``nmt translate --input --output``.
-
-        Args:
-            source: A .tsv, .jsonl, .tmx, .xliff, .po, .srt, .vtt, .md or .html file.
-            output: The file of its translation, which is written once it is complete.
-            format: Its format; None: by its suffix.
-            column: The column of a table or the field of JSON lines that is translated.
-            into: Where its translation goes; None: in its place.
-            header: Whether the first line of a table has the names of its columns.
-            retranslate: Whether segments that have a translation are translated again.
-            protect: What passes through as it is: ``placeholders``, ``urls``, ``emails``,
-                ``numbers``, ``markup``.
-
-        Returns:
-            The number of segments.
-
-        Raises:
-            UserError: The document is faulty, or a file cannot be read or written.
-        """
-        from nmt.documents.document_files import translate_file
-        from nmt.documents.document_options import DocumentOptions
-        from nmt.documents.model_translation import ModelTranslation
-
-        data, path = self.config.data, user_path(str(source))
-        languages = data.source_language, data.target_language
-        options = DocumentOptions(str(path), languages, column, into, header, retranslate)
-        translator = ModelTranslation(self._translator, self.config)
-        with self._lock:
-            return translate_file(
-                path, user_path(str(output)), translator, options, format, protect
+    def _joined(self, sentence: str, parts: Sequence[Translation]) -> Translation:
+        """Return the translation of a sentence from those of its parts."""
+        if len(parts) == 1:
+            return parts[0]
+        space = part_separator(self.config.data.target_language)
+        candidates = [
+            Candidate(
+                space.join(one.text for one in chosen if one.text),
+                sum(one.log_prob for one in chosen),
+                sum(one.score for one in chosen),
             )
+            for chosen in same_ranks([part.candidates for part in parts if part.candidates])
+        ]
+        return Translation(sentence, candidates)
 
-    def _stream(self, sentences: Iterator[str], beam_size: int | None) -> Iterator[str]:
+    def _cutter(self, long_lines: str, max_length: int | None) -> SentenceCutter:
+        limit = trained_pieces(self.config) if max_length is None else max_length
+        return SentenceCutter(self._translator.tokenizers.source, long_lines, limit)
+
+    def _stream(self, sentences: Iterator[str], options: SearchOptions) -> Iterator[str]:
         size = _CHUNK_BATCHES * self._translator.decoding.batch_size
         while chunk := list(islice(sentences, size)):
-            yield from (found.text for found in self.search(chunk, beam_size=beam_size))
+            yield from (found.text for found in self.search(chunk, **options))
 
     def _with_beam(self, beam_size: int | None, n_best: int) -> Translator:
         """Return a translator with this beam size, or with the run's if it is not smaller."""
@@ -365,7 +356,8 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
     """Train a configuration as `nmt train` does, in this process.
 
     Progress and messages go to standard error; nothing is printed to standard output. In the main
-    thread, Ctrl-C stops the training after an update, and the same call resumes it.
+    thread, Ctrl-C stops the training after an update, and the same call resumes it. In a script
+    that torchrun starts, the processes train together; if one fails, all of them end.
 
     Args:
         overrides: Settings and choices of one training, without flags, as `nmt train` takes them,
@@ -380,15 +372,20 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
     """
     from nmt import pipeline
     from nmt.cli.stop_signals import collect_stop_signals
+    from nmt.process_exit import exit_together, join_processes
     from nmt.sweeps.overrides import compose_config, to_yaml
+    from nmt.sweeps.repeated_overrides import warn_of_repeated
 
     if isinstance(overrides, str):
         raise UserError("train takes a list of settings: put the text into a list")
     if flags := [override for override in overrides if override.startswith("-")]:
         raise UserError(f"train takes settings, but {flags[0]} is an option of the command")
-    config = compose_config(list(overrides), {})
-    with collect_stop_signals() as received:
-        return pipeline.train(config, to_yaml(config), lambda: bool(received))
+    with exit_together():
+        join_processes()
+        config = compose_config(list(overrides), {})
+        warn_of_repeated(overrides)
+        with collect_stop_signals() as requests:
+            return pipeline.train(config, to_yaml(config), requests, requests.saved)
 
 
 def _listed(text: str | Sentences) -> list[str]:

@@ -27,7 +27,7 @@ from nmt.checkpoint_content import (
 from nmt.checkpoint_names import BEST, LAST
 from nmt.config.plain import to_mapping
 from nmt.config.schema import Config
-from nmt.durable_file import DISK_IS_FULL, make_folder, write_durably
+from nmt.durable_file import make_folder, remedy, write_durably
 from nmt.errors import UserError
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
@@ -159,10 +159,9 @@ def write_checkpoint(content: memoryview, path: Path, *, purpose: str = "to resu
         make_folder(path.parent)
         write_durably(path, content)
     except OSError as error:
-        remedy = "free some space" if error.errno in DISK_IS_FULL else "fix that"
         earlier = ": the previous checkpoint is intact" if os.path.exists(path) else ""
         raise UserError(
-            f"cannot write the checkpoint {path}: {error.strerror or error}; {remedy} and "
+            f"cannot write the checkpoint {path}: {error.strerror or error}; {remedy(error)} and "
             f"run the same command {purpose}{earlier}"
         ) from error
 
@@ -220,6 +219,9 @@ def _checked(content: Mapping[str, Any], version: int, path: Path) -> Checkpoint
 
 def _read(path: Path, *, mapped: bool) -> tuple[Any, bool]:
     """Return the content of a file, and whether it has a checksum (which is then correct)."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        what = "a folder" if os.path.isdir(path) else "a device or a pipe"
+        raise UserError(f"{path} is {what}; give a run folder or a file from its checkpoints/")
     try:
         has_checksum = _has_valid_checksum(path)
         check_archive(path)
@@ -280,13 +282,13 @@ def find_checkpoint(model: Path) -> Path:
     Raises:
         UserError: There is no checkpoint.
     """
-    if not model.is_dir():
-        if model.exists():
+    if not os.path.isdir(model):
+        if os.path.exists(model):
             return model
         raise UserError(f"there is no run or checkpoint {model}{run_hint(model)}")
     for name in (BEST, LAST):
         path = model / "checkpoints" / name
-        if path.exists():
+        if os.path.exists(path):
             return path
     raise UserError(
         f"{model} has no checkpoints/{BEST} or {LAST}{run_hint(model) or '; is it a run folder?'}"

@@ -22,6 +22,12 @@ DISK_FAILS = (
 """Error numbers of a disk that is read-only, not permitted, broken or disconnected, and of a file
 where a folder has to be or the reverse."""
 
+
+def remedy(error: OSError) -> str:
+    """Return what the user can do about a failed write, for the end of a message."""
+    return "free some space" if error.errno in DISK_IS_FULL else "fix that"
+
+
 PARTIAL = ".partial"
 """The end of the names of unfinished files."""
 

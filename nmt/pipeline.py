@@ -8,7 +8,7 @@ checkpoints, new or resumed) → training → `finish` (final test and summary).
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,7 +37,7 @@ from nmt.run.final_test import FinalTest
 from nmt.run.folder import RunFolder
 from nmt.run.memory_estimate import check_memory
 from nmt.run.metric_files import after_curves, open_metric_log
-from nmt.run.model_setup import set_up_model
+from nmt.run.model_setup import check_models, check_text_of_models, set_up_model
 from nmt.run.preparation import prepare_corpus
 from nmt.run.run_checkpoints import RunCheckpoints, explained_state
 from nmt.run.run_summary import count_parameters, dtype_name, final_scores, model_name, run_summary
@@ -137,13 +137,19 @@ class Workbench:
     validate: Callable[[], ValidationReport]
 
 
-def train(config: Config, config_yaml: str, interrupted: Interrupted) -> Outcome:
+def train(
+    config: Config,
+    config_yaml: str,
+    interrupted: Interrupted,
+    saved: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Outcome:
     """Run a configuration to its end, from where an earlier call left it.
 
     Args:
         config: What to run.
         config_yaml: The same as YAML; it is stored in the run folder.
         interrupted: Called after each update; returns whether to save and stop.
+        saved: Returns a context that is open while the trainer runs: an interruption then saves.
 
     Raises:
         UserError: The configuration, the corpus or the run folder is at fault.
@@ -170,7 +176,8 @@ def train(config: Config, config_yaml: str, interrupted: Interrupted) -> Outcome
             stack.enter_context(folder.locked())
             console.keep(stack.enter_context(open_run_log(folder.log)).logger)
         processes.barrier()
-        return Outcome(folder, _execute(prepared, stack, interrupted), already_finished=False)
+        scores = _execute(prepared, stack, interrupted, saved)
+        return Outcome(folder, scores, already_finished=False)
 
 
 def workbench(
@@ -216,12 +223,14 @@ def prepare(
     if not training.dry_run:
         console(f"run folder {folder.path}")
     check_memory(config, device)
+    check_models(config)
     for doubt in (*folder.doubts(config), *doubtful_settings(config)):
         console(f"warning: {doubt}")
     shapes = pick_batch_shapes(config, device)
     processes.first_here(
         lambda: corpora.append(prepare_corpus(config, console, interrupted, shapes))
     )
+    check_text_of_models(config, corpora[-1].tokenizers)
     return PreparedRun(config, folder, console, device, precision, corpora[-1])
 
 
@@ -250,8 +259,10 @@ def start(
         interrupted: Called after each update; returns whether to save and stop.
     """
     config, corpus, console = prepared.config, prepared.corpus, prepared.console
-    checkpoints = RunCheckpoints(prepared.folder, config, corpus.tokenizers, console)
+    checkpoints = RunCheckpoints(prepared.folder, config, corpus.tokenizers, console, built.model)
     stack.enter_context(checkpoints)
+    if prepared.folder.last.exists():
+        console.show("loading", prepared.folder.last)
     resumed = checkpoints.newest()
     update = None if resumed is None else resumed.update
     processes.check_same(update, f"checkpoints in {prepared.folder.path}")
@@ -263,20 +274,19 @@ def start(
         prepared = _with_precision_of(resumed.training["progress"].get("precision", ""), prepared)
     log = open_metric_log(prepared.folder, config, update, console)
     stack.callback(log.close)
-    first = processes.is_first()
     services = TrainerServices(
         validate=_validation(prepared, built.model)[1],
-        save=after_curves(checkpoints.save, log) if first else _save_nothing,
         metric_log=log,
         progress_line=console.line,
         report=console,
         interrupted=interrupted,
-        keep_bad_update=_bad_batches(prepared) if first else _keep_nothing,
         reload_checkpoint=checkpoints.reload,
     )
+    if processes.is_first():  # the others write no files
+        save, keep = after_curves(checkpoints.save, log), _bad_batches(prepared)
+        services = replace(services, save=save, keep_bad_update=keep)
     trainer = _trainer(prepared, built, services)
     if resumed is not None and resumed.training is not None:
-        resumed.check_weights()
         with explained_state(resumed.file):
             trainer.resume(resumed.weights, resumed.training)
     trainer.progress.text = text_fingerprint(corpus)
@@ -285,12 +295,16 @@ def start(
 
 
 def _execute(
-    prepared: PreparedRun, stack: ExitStack, interrupted: Interrupted
+    prepared: PreparedRun,
+    stack: ExitStack,
+    interrupted: Interrupted,
+    saved: Callable[[], AbstractContextManager[None]],
 ) -> Mapping[str, Any] | None:
     """Train and test; return the summary, or None if the run was interrupted."""
     started = start(prepared, build(prepared), stack, interrupted)
-    reason = started.trainer.train()
-    started.checkpoints.wait()
+    with saved():
+        reason = started.trainer.train()
+        started.checkpoints.wait()
     processes.barrier()  # no process may exit, or read a file, before all files are written
     progress, console = started.trainer.progress, prepared.console
     if reason is StopReason.INTERRUPTED:
@@ -330,8 +344,6 @@ def _detached_trainer(
 ) -> Trainer:
     """Return a trainer of a new model that neither validates nor saves."""
     services = TrainerServices(
-        validate=_refuse_to_validate,
-        save=_save_nothing,
         metric_log=MetricLogs([]),
         progress_line=prepared.console.line,
         report=prepared.console,
@@ -365,8 +377,8 @@ def _validation(
 
 def _bad_batches(prepared: PreparedRun) -> BadBatches:
     tokenizers = prepared.corpus.tokenizers
-    folder = prepared.folder.path / "bad_batches"
-    return BadBatches(folder, tokenizers.source.decode, tokenizers.target.decode)
+    folder, source, target = prepared.folder.path, tokenizers.source, tokenizers.target
+    return BadBatches(folder / "bad_batches", source.decode, target.decode)
 
 
 def _with_precision_of(earlier: str, prepared: PreparedRun) -> PreparedRun:
@@ -386,15 +398,3 @@ def _set_batch_tokens(prepared: PreparedRun, trainer: Trainer) -> None:
     )
     trainer.set_batch_tokens(found)
     prepared.console(f"training.batch_tokens=auto: {found:,} target tokens per update")
-
-
-def _refuse_to_validate() -> ValidationReport:
-    raise AssertionError("a trainer without a run does not validate")
-
-
-def _keep_nothing(_: object) -> None:
-    """Keep no bad batches: only the first process writes files."""
-
-
-def _save_nothing(*_: Any, **__: Any) -> None:
-    """Save nothing: only the first process of a run writes checkpoints."""

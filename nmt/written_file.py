@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nmt.durable_file import DISK_IS_FULL
+from nmt.durable_file import remedy
 from nmt.errors import UserError
 
 
@@ -23,8 +23,7 @@ def written_file(name: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = "; free some space" if error.errno in DISK_IS_FULL else ""
         earlier = "; the earlier file is unchanged" if existed and path.is_file() else ""
         raise UserError(
-            f"cannot write {name}: {error.strerror or error}{remedy}{earlier}"
+            f"cannot write {name}: {error.strerror or error}; {remedy(error)}{earlier}"
         ) from error

@@ -83,8 +83,10 @@ FORBIDDEN = {  # a part of nmt, and the parts that it must not import
 TOP = (  # imported by none of the parts above
     "__main__",
     "api",
+    "api_documents",
     "bench",
     "cli",
+    "export",
     "pipeline",
     "run",
     "sweeps",

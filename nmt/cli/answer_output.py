@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from nmt.cli.text_streams import safe_line, utf8_stream
+from nmt.durable_file import remedy
 from nmt.errors import UserError
 
 
@@ -63,7 +64,9 @@ class AnswerOutput:
 
     def _failure(self, error: OSError, consequence: str) -> UserError:
         place = "standard output" if self.path is None else f"--output {self.path}"
-        return UserError(f"cannot write {place}: {error.strerror or error}; {consequence}")
+        return UserError(
+            f"cannot write {place}: {error.strerror or error}; {remedy(error)}; {consequence}"
+        )
 
 
 @contextmanager
@@ -85,7 +88,8 @@ def open_output(path: Path | None, source: Path | None) -> Iterator[AnswerOutput
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w", encoding="utf-8", newline="\n")
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot write --output {path}: {_reason(error)}") from error
+        hint = f"; {remedy(error)}" if isinstance(error, OSError) else ""
+        raise UserError(f"cannot write --output {path}: {_reason(error)}{hint}") from error
     output = AnswerOutput(file, path)
     try:
         yield output

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.line_choices import LineErrors, LongLines
+from nmt.cli.line_choices import LineErrors
 from nmt.cli.translate_options import SearchOptions, TextOptions
+from nmt.decoding.line_lengths import LongLines
 from nmt.documents.document_kinds import DocumentFormat, format_by_suffix
 from nmt.documents.protection import Protected
 from nmt.errors import UserError

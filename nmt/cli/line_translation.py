@@ -7,9 +7,9 @@ from functools import partial
 from nmt.cli.answer_output import AnswerOutput
 from nmt.cli.answer_writing import AnswerWriting
 from nmt.cli.input_lines import RawLine
-from nmt.cli.line_choices import LongLines
 from nmt.cli.line_faults import LineFaultError, LineFaults
 from nmt.decoding.answers import Answer, Answerer
+from nmt.decoding.line_lengths import LongLines
 from nmt.decoding.long_lines import MOST_PIECES, source_lengths, split_line
 
 Advance = Callable[[Sequence[RawLine], float], None]

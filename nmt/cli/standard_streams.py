@@ -7,6 +7,7 @@ command.
 
 import contextlib
 import io
+import logging
 import os
 import select
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from nmt.durable_file import remedy
 from nmt.errors import UserError
 from nmt.process_exit import discard_output
 
@@ -37,6 +39,7 @@ def standard_streams() -> Iterator[None]:
         raise UserError("standard output is closed; to discard the output, add > /dev/null")
     if _is_standard(sys.stdout, _OUTPUT):
         sys.stdout = _text_stream(_StandardOutput(_OUTPUT, "w", closefd=False), sys.stdout)
+    shows_failures, logging.raiseExceptions = logging.raiseExceptions, False  # as tracebacks
     try:
         yield
         _flush_or_discard()
@@ -47,6 +50,8 @@ def standard_streams() -> Iterator[None]:
         with contextlib.suppress(OSError, UserError):  # the first error is the one to report
             _flush_or_discard()
         raise
+    finally:
+        logging.raiseExceptions = shows_failures
 
 
 def _flush_or_discard() -> None:
@@ -111,7 +116,8 @@ class _StandardOutput(_StandardStream):
             raise
         except OSError as error:
             raise UserError(
-                f"cannot write standard output: {error.strerror or error}; the output is incomplete"
+                f"cannot write standard output: {error.strerror or error}; the output is "
+                f"incomplete: {remedy(error)} and run the same command again"
             ) from error
 
 

@@ -15,9 +15,10 @@ from nmt.cli.common_options import (
     SearchPrecision,
 )
 from nmt.cli.document_flags import DocumentFlags
-from nmt.cli.line_choices import LineErrors, LongLines
+from nmt.cli.line_choices import LineErrors
 from nmt.cli.option_groups import with_groups
 from nmt.cli.translate_options import SearchOptions, TextOptions
+from nmt.decoding.line_lengths import LongLines
 from nmt.reporting.command_progress import CommandProgress
 
 if TYPE_CHECKING:

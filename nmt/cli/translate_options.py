@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nmt.cli.line_choices import LineErrors, LongLines
+from nmt.cli.line_choices import LineErrors
+from nmt.decoding.line_lengths import LongLines
 from nmt.errors import UserError
 
 if TYPE_CHECKING:

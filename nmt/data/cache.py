@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from nmt.config.data import DataConfig
-from nmt.durable_file import make_folder, sync_files, sync_folder
+from nmt.durable_file import make_folder, remedy, sync_files, sync_folder
 from nmt.errors import UserError
 from nmt.user_path import user_path
 
@@ -93,6 +93,6 @@ def _acquire(lock: FileLock, on_wait: Callable[[], None]) -> None:
 
 def _cannot_write(folder: Path, error: OSError) -> UserError:
     return UserError(
-        f"cannot write the cache {folder}: {error.strerror or error}; free some space, or set "
+        f"cannot write the cache {folder}: {error.strerror or error}; {remedy(error)}, or set "
         "data.cache_dir=FOLDER"
     )

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -11,7 +12,7 @@ from typing import Any, BinaryIO, TextIO, cast
 import numpy as np
 
 from nmt.data.filters import KEPT, RULES, FilterRule, Verdicts
-from nmt.durable_file import atomic_write
+from nmt.durable_file import atomic_write, remedy
 from nmt.errors import UserError
 
 _IN_WORDS = {
@@ -24,6 +25,7 @@ _IN_WORDS = {
     FilterRule.LANGUAGE: "a side is surely in another language",
     FilterRule.TEST_OVERLAP: "a side is in validation or test",
     FilterRule.DUPLICATE: "repeats an earlier pair",
+    FilterRule.NUMBER: "a side is only a number, and the other has words without it",
 }
 
 
@@ -107,7 +109,7 @@ def check_dropped(path: Path) -> None:
     Raises:
         UserError: The file exists and is not a table of dropped pairs.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         return
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -141,7 +143,8 @@ def dropped_pairs_file(path: Path) -> Iterator[DroppedPairs]:
             yield DroppedPairs(text)
     except OSError as error:
         raise UserError(
-            f"data.dropped={path} cannot be written: {error.strerror or error}"
+            f"data.dropped={path} cannot be written: {error.strerror or error}; {remedy(error)}, "
+            "or choose another file"
         ) from error
 
 

@@ -3,11 +3,14 @@
 A line may consist of several parts that are translated separately.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translation, Translator
+
+Item = TypeVar("Item")
 
 MORE_ROUNDS = 3
 """Further searches or draws for a sentence that has fewer different texts than are asked for."""
@@ -47,6 +50,32 @@ class Answer:
     translation: Translation
 
 
+def part_separator(target_language: str) -> str:
+    """Return what stands between the translations of the parts of a line."""
+    language = target_language.replace("_", "-").split("-")[0].lower()
+    return "" if language in _NOT_SPACED else " "
+
+
+def part_numbers(lines: Sequence[Sequence[str]], numbers: Sequence[int]) -> list[int]:
+    """Return a number of each part of each line, on which its samples depend.
+
+    Args:
+        lines: The parts of each line.
+        numbers: The number of each line, which is also that of its first part.
+    """
+    return [
+        number + index * _PART_STEP
+        for number, line in zip(numbers, lines, strict=True)
+        for index in range(len(line))
+    ]
+
+
+def same_ranks(parts: Sequence[Sequence[Item]]) -> Iterator[list[Item]]:
+    """Yield the first candidates of all parts, then the second ones; a part repeats its last."""
+    for rank in range(max(map(len, parts), default=0)):
+        yield [part[min(rank, len(part) - 1)] for part in parts]
+
+
 class Answerer:
     """Translates lines that may have several parts.
 
@@ -61,8 +90,7 @@ class Answerer:
         self.translator = translator
         self._n_best = n_best
         self._sampling = sampling
-        language = target_language.replace("_", "-").split("-")[0].lower()
-        self._space = "" if language in _NOT_SPACED else " "
+        self._space = part_separator(target_language)
 
     def answer(
         self,
@@ -81,11 +109,7 @@ class Answerer:
             advance: Called after each batch with the share of the parts that are translated.
         """
         parts = [part for line in lines for part in line]
-        places = [
-            number + index * _PART_STEP
-            for number, line in zip(numbers, lines, strict=True)
-            for index in range(len(line))
-        ]
+        places = part_numbers(lines, numbers)
         found = self.translator.translate(
             parts,
             need_weights=need_weights,
@@ -107,8 +131,7 @@ class Answerer:
         if len(parts) == 1:
             return list(parts[0])
         joined = []
-        for rank in range(max(map(len, parts))):
-            chosen = [part[min(rank, len(part) - 1)] for part in parts]
+        for chosen in same_ranks(parts):
             text = self._space.join(one.text for one in chosen if one.text)
             found = tuple(part for one in chosen for part in one.parts)
             joined.append(ScoredText(sum(one.score for one in chosen), text, found))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nmt.config.schema import Config
+from nmt.decoding.answers import part_separator
 from nmt.decoding.long_lines import source_lengths, split_line, trained_pieces
 from nmt.decoding.translator import Translation, Translator
 from nmt.documents.protection import Span, placeholder_symbols
@@ -14,7 +15,6 @@ from nmt.evaluation.attention_map import Weights
 from nmt.text.special_tokens import WORD_START
 
 _TOGETHER = 16  # batches of texts, so that those of similar length share one
-_NOT_SPACED = ("zh", "yue", "ja")  # languages without a space between sentences
 
 
 class ModelTranslation:
@@ -35,8 +35,7 @@ class ModelTranslation:
         self.symbols: Sequence[str] = placeholder_symbols(
             tokenizers.source.symbols, tokenizers.target.symbols
         )
-        language = config.data.target_language.replace("_", "-").split("-")[0].lower()
-        self.space = "" if language in _NOT_SPACED else " "
+        self.space = part_separator(config.data.target_language)
         self._translator = translator
         self._config = config
         self._limit = max_length or trained_pieces(config)

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams, text
+from torch.utils.tensorboard.summary import hparams, image, scalar, text
 
+from nmt.reporting.event_file import EventFile
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.heatmaps.rendering import heatmap_image
-
-FLUSH_SECONDS = 20
 
 
 class TensorBoardLog:
@@ -36,20 +34,16 @@ class TensorBoardLog:
         resume_step: int | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self._writer = SummaryWriter(
-            log_dir=str(directory),
-            purge_step=None if resume_step is None else resume_step + 1,
-            flush_secs=FLUSH_SECONDS,
-        )
+        self._file = EventFile(directory, None if resume_step is None else resume_step + 1)
         # An experiment would fix which settings the page lists, for all runs of a folder.
         _, start, self._end = hparams(_comparable(settings or {}), {})
         if settings:
-            self._add(start)
+            self._file.add(start)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Add a point to the curve of each name."""
         for name, value in values.items():
-            self._writer.add_scalar(name, float(value), step)
+            self._file.add(scalar(name, float(value)), step)
 
     def best(self, step: int, scores: Mapping[str, float]) -> None:
         """Add a point to the curve of each score of the best model, ``best/...``."""
@@ -58,29 +52,25 @@ class TensorBoardLog:
     def finished(self, step: int, scores: Mapping[str, float]) -> None:
         """Record the final scores of the best model, and that the run is finished."""
         self.best(step, scores)
-        self._add(self._end)
+        self._file.add(self._end)
 
     def text(self, step: int, tag: str, text_: str) -> None:
         """Add a text, which TensorBoard renders as Markdown."""
         summary = text(tag, text_)
         summary.value[0].tag = tag  # without the suffix that PyTorch adds
-        self._add(summary, step)
+        self._file.add(summary, step)
 
     def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
         """Add the heatmap as an image."""
-        self._writer.add_image(tag, heatmap_image(heatmap), step, dataformats="HWC")
+        self._file.add(image(tag, heatmap_image(heatmap), dataformats="HWC"), step)
 
     def flush(self) -> None:
-        """Write buffered data, so that a killed run keeps it."""
-        self._writer.flush()
+        """Write what was recorded to the disk, where it survives a loss of power."""
+        self._file.flush()
 
     def close(self) -> None:
-        """Write buffered data and close the event file. Closing again has no effect."""
-        self._writer.close()
-
-    def _add(self, summary: Any, step: int | None = None) -> None:
-        file_writer: Any = self._writer.file_writer  # not annotated; None after closing
-        file_writer.add_summary(summary, step)
+        """Close the event file. Closing again has no effect."""
+        self._file.close()
 
 
 def _comparable(settings: Mapping[str, Any]) -> dict[str, float | str]:

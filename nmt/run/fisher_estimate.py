@@ -10,6 +10,7 @@ from torch import Tensor
 from nmt.checkpoint import Checkpoint
 from nmt.config.schema import Config
 from nmt.data.batch import Batch, collate_pairs
+from nmt.data.encoded import EncodedCorpus
 from nmt.data.length_batches import batches_by_length
 from nmt.data.prepared_corpus import prepare
 from nmt.data_check.preparation_report import PreparationReporter
@@ -37,14 +38,7 @@ def estimate_fisher(
     Raises:
         UserError: The old training text cannot be read.
     """
-    data = replace(
-        old.config.data,
-        cache_dir=config.data.cache_dir,
-        workers=config.data.workers,
-        dropped=None,
-    )
-    tokenizer = reuse_tokenizers(config, old.config.tokenizer, old.tokenizers)
-    corpus = prepare(data, tokenizer, PreparationReporter(data)).train
+    corpus = fisher_corpus(config, old)
     sample = np.random.default_rng(config.seed).permutation(len(corpus))[:_PAIRS]
     lengths = np.asarray(corpus.source.lengths), np.asarray(corpus.target.lengths)
 
@@ -52,9 +46,30 @@ def estimate_fisher(
         for indices in batches_by_length(*lengths, sample, _BATCH_TOKENS):
             yield collate_pairs(corpus, indices).to(device)
 
-    report(f"estimating the Fisher information on {len(sample):,} pairs of {data.name}")
+    name = old.config.data.name
+    report(f"estimating the Fisher information on {len(sample):,} pairs of {name}")
     generator = torch.Generator(device).manual_seed(config.seed)
     with torch.random.fork_rng(devices=[]):  # the run's own random numbers stay the same
         model = old.build_model().to(device)
     fisher = fisher_information(model, batches(), generator)
     return {name: value.cpu() for name, value in fisher.items()}
+
+
+def fisher_corpus(config: Config, old: Checkpoint) -> EncodedCorpus:
+    """Return the training pairs of the old run, from the cache if they have been prepared.
+
+    Args:
+        config: Of the new run.
+        old: The old run's checkpoint.
+
+    Raises:
+        UserError: The text cannot be read.
+    """
+    data = replace(
+        old.config.data,
+        cache_dir=config.data.cache_dir,
+        workers=config.data.workers,
+        dropped=None,
+    )
+    tokenizer = reuse_tokenizers(config, old.config.tokenizer, old.tokenizers)
+    return prepare(data, tokenizer, PreparationReporter(data)).train

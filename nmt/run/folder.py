@@ -26,11 +26,13 @@ from nmt.durable_file import (
     DISK_IS_FULL,
     PARTIAL,
     make_folder,
+    remedy,
     remove_partial_files,
     sync_folder,
     write_durably,
 )
 from nmt.errors import UserError
+from nmt.export.model_card import run_page
 from nmt.user_path import user_path
 
 _EXTRA_FILE = re.compile(r"data\.extra\..+\.(source|target|path)")
@@ -57,6 +59,7 @@ class RunFolder:
         self.log = path / "train.log"
         self.summary = path / "summary.json"
         self.translations = path / "test.translations.txt"
+        self.page = path / "README.md"
         self._config = path / "config.json"
         self._best_before = self.checkpoints / ".best.pt.before"
 
@@ -68,7 +71,7 @@ class RunFolder:
         points of a curve are in one folder.
         """
         earlier = self.path / "tensorboard"
-        return earlier if earlier.exists() else self.path
+        return earlier if os.path.exists(earlier) else self.path
 
     @classmethod
     def of(cls, config: Config) -> "RunFolder":
@@ -139,8 +142,8 @@ class RunFolder:
 
     def _cannot_write(self, error: OSError) -> UserError:
         return UserError(
-            f"cannot write the run folder {self.path}: {error.strerror}; fix that, or choose "
-            "another run.dir"
+            f"cannot write the run folder {self.path}: {error.strerror}; {remedy(error)}, or "
+            "choose another run.dir"
         )
 
     def create(self, config: Config, config_yaml: str) -> None:
@@ -195,11 +198,10 @@ class RunFolder:
             in_folder = name is None or Path(str(name)).is_relative_to(self.path)
             if error.errno not in DISK_IS_FULL and not (in_folder and error.errno in DISK_FAILS):
                 raise
-            remedy = "free some space" if error.errno in DISK_IS_FULL else "fix that"
             saved = ": the last checkpoint is intact" if os.path.exists(self.last) else ""
             raise UserError(
-                f"cannot write to {error.filename or self.path}: {error.strerror}; {remedy} and "
-                f"run the same command to resume{saved}"
+                f"cannot write to {error.filename or self.path}: {error.strerror}; {remedy(error)} "
+                f"and run the same command to resume{saved}"
             ) from error
 
     def read_summary(self) -> dict[str, Any] | None:
@@ -244,7 +246,9 @@ class RunFolder:
         write_durably(self.translations, text.encode(errors="surrogatepass"))
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Write the summary, which marks the run as finished."""
+        """Write the page about the model, and the summary, which marks the run as finished."""
+        config = from_mapping(Config, _read_json(self._config))
+        write_durably(self.page, run_page(config, summary, self.path).encode())
         write_json(self.summary, summary)
         self.forget_best()
 

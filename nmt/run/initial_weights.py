@@ -3,6 +3,7 @@
 They are stored in the run folder, so an unfinished run can be resumed without the old one.
 """
 
+import os
 from collections.abc import Callable
 
 from nmt import processes
@@ -39,7 +40,7 @@ def load_initial_weights(
         UserError: The old run has a different model, or its training text is needed but missing.
     """
     file = RunFolder.of(config).checkpoints / INITIAL
-    if file.exists():
+    if os.path.exists(file):
         initial = load_checkpoint(file)
     else:
         initial = _transfer(config, model, tokenizers, report)
@@ -53,6 +54,23 @@ def load_initial_weights(
         return Anchor(model, initial.weights, initial.training["stiffness"])
 
 
+def open_initial(config: Config, *, mapped: bool = False) -> Checkpoint:
+    """Load the checkpoint that a run with ``training.init_from`` starts from, and check it.
+
+    Args:
+        config: Of the new run.
+        mapped: Whether the weights are mapped from the file instead of being copied.
+
+    Raises:
+        UserError: There is no such checkpoint, it has a different model, or weights that do not
+            match its settings.
+    """
+    training, old = config.training, load_checkpoint(initial_checkpoint(config), mapped=mapped)
+    refuse_other_model(old.config.model, config.model, f"training.init_from={training.init_from}")
+    old.check_weights()
+    return old
+
+
 def _transfer(
     config: Config,
     model: TranslationModel,
@@ -60,10 +78,7 @@ def _transfer(
     report: Callable[[str], None],
 ) -> Checkpoint:
     """Return the old run's weights in the new vocabulary, with the stiffness of the penalty."""
-    training, old = config.training, load_checkpoint(initial_checkpoint(config))
-    whose = f"training.init_from={training.init_from}"
-    refuse_other_model(old.config.model, config.model, whose)
-    old.check_weights()
+    training, old = config.training, open_initial(config)
     transfer = VocabularyTransfer(old.tokenizers, tokenizers)
     fresh = {name: weight.cpu() for name, weight in model.state_dict().items()}
     weights = transfer.transfer(old.weights, fresh)

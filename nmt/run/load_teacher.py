@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from nmt.checkpoint import load_checkpoint
+from nmt.checkpoint import Checkpoint, load_checkpoint
 from nmt.config.numbering import attention_layers, counted, exists, number_range
 from nmt.config.schema import Config
 from nmt.errors import UserError
@@ -12,6 +12,8 @@ from nmt.run.referenced_runs import referenced_checkpoint
 from nmt.run.same_text import differing_tokenizer
 from nmt.text.tokenizer import TokenizerPair
 from nmt.training.distillation import Teacher
+
+_KEY = "training.distillation.teacher"
 
 
 def load_teacher(
@@ -28,29 +30,55 @@ def load_teacher(
     Raises:
         UserError: There is no such model, its pieces differ, or it has no attention to compare.
     """
+    checkpoint = open_teacher(config)
+    if checkpoint is None:
+        return None
+    refuse_other_pieces(config, checkpoint, tokenizers)
+    settings = config.training.distillation
+    teacher = Teacher(checkpoint.build_model().to(device), settings)
+    parameters = sum(parameter.numel() for parameter in teacher.model.parameters())
+    report(f"learns from {settings.teacher}, {parameters:,} parameters")
+    return teacher
+
+
+def open_teacher(config: Config, *, mapped: bool = False) -> Checkpoint | None:
+    """Load the checkpoint of the teacher and check it; return None where there is none.
+
+    Args:
+        config: Of the student's run.
+        mapped: Whether the weights are mapped from the file instead of being copied.
+
+    Raises:
+        UserError: There is no such model, its weights do not match its settings, or it has no
+            attention to compare.
+    """
     settings = config.training.distillation
     if settings.teacher is None:
         return None
-    key = "training.distillation.teacher"
-    checkpoint = load_checkpoint(referenced_checkpoint(settings.teacher, key))
-    whose = f"{key}={settings.teacher}"
-    side = differing_tokenizer(checkpoint.tokenizers, tokenizers)
-    if side is not None:
-        raise UserError(
-            f"{whose} has different {side} pieces from this run, so their distributions cannot be "
-            "compared: use a teacher with the same tokenizers, or let it translate the training "
-            "text"
-        )
+    checkpoint = load_checkpoint(referenced_checkpoint(settings.teacher, _KEY), mapped=mapped)
     layers, _ = attention_layers(checkpoint.config.model.decoder)
     layer = settings.attention_layer
     if settings.attention_weight and not exists(layer, layers):
         remedy = f"{number_range(layers)}; or set" if layers else "set"
         raise UserError(
-            f"{whose} has attention in {counted(layers, 'layer')}, and "
+            f"{_KEY}={settings.teacher} has attention in {counted(layers, 'layer')}, and "
             f"training.distillation.attention_layer is {layer}: {remedy} "
             "training.distillation.attention_weight=0"
         )
-    teacher = Teacher(checkpoint.build_model().to(device), settings)
-    parameters = sum(parameter.numel() for parameter in teacher.model.parameters())
-    report(f"learns from {settings.teacher}, {parameters:,} parameters")
-    return teacher
+    checkpoint.check_weights()
+    return checkpoint
+
+
+def refuse_other_pieces(config: Config, teacher: Checkpoint, tokenizers: TokenizerPair) -> None:
+    """Refuse a teacher with different pieces.
+
+    Raises:
+        UserError: The pieces of a side differ.
+    """
+    side = differing_tokenizer(teacher.tokenizers, tokenizers)
+    if side is not None:
+        raise UserError(
+            f"{_KEY}={config.training.distillation.teacher} has different {side} pieces from this "
+            "run, so their distributions cannot be compared: use a teacher with the same "
+            "tokenizers, or let it translate the training text"
+        )

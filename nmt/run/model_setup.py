@@ -1,23 +1,66 @@
 """The state of a new model before training: frozen parameters, initial weights, a teacher."""
 
-from collections.abc import Callable
+import torch
 
 from nmt import processes
 from nmt.config.schema import Config
 from nmt.model.seq2seq import TranslationModel
-from nmt.run.initial_weights import load_initial_weights
-from nmt.run.load_teacher import load_teacher
+from nmt.model_shapes import model_without_values
+from nmt.reporting.console import Console
+from nmt.run.fisher_estimate import fisher_corpus
+from nmt.run.folder import RunFolder
+from nmt.run.initial_weights import load_initial_weights, open_initial
+from nmt.run.load_teacher import load_teacher, open_teacher, refuse_other_pieces
+from nmt.run.referenced_runs import INITIAL
 from nmt.text.tokenizer import TokenizerPair
 from nmt.training.anchor import Anchor
 from nmt.training.freezing import freeze
 from nmt.training.objective import AuxiliaryTargets
+
+_ANY_SIZE = 8  # of a vocabulary
+
+
+def check_models(config: Config) -> None:
+    """Check the models that a run builds on, before the corpus is prepared.
+
+    Raises:
+        UserError: A run that ``training`` names is missing or has a different model, or a part of
+            ``training.freeze`` does not exist.
+    """
+    if not processes.is_first():
+        return
+    training = config.training
+    if training.freeze:  # names and layers do not depend on the vocabulary
+        with torch.device("meta"):
+            freeze(model_without_values(config.model, _ANY_SIZE, _ANY_SIZE), training.freeze)
+    if training.init_from is not None:
+        open_initial(config, mapped=True)
+    open_teacher(config, mapped=True)
+
+
+def check_text_of_models(config: Config, tokenizers: TokenizerPair) -> None:
+    """Check the pieces of the teacher and the text of the Fisher information.
+
+    A run folder is created afterwards: none is left if the models do not fit.
+
+    Raises:
+        UserError: The pieces differ, or the text cannot be read.
+    """
+    if not processes.is_first():
+        return
+    training, teacher = config.training, open_teacher(config, mapped=True)
+    if teacher is not None:
+        refuse_other_pieces(config, teacher, tokenizers)
+    begun = (RunFolder.of(config).checkpoints / INITIAL).exists()
+    if training.init_from is not None and training.ewc and not begun:
+        fisher_corpus(config, open_initial(config, mapped=True))
 
 
 def set_up_model(
     config: Config,
     model: TranslationModel,
     tokenizers: TokenizerPair,
-    report: Callable[[str], None],
+    console: Console,
 ) -> AuxiliaryTargets:
     """Freeze and initialize a model as the ``training`` settings require, and load its teacher.
 
@@ -25,7 +68,7 @@ def set_up_model(
         config: Of the new run.
         model: Newly built, on its device; its weights are filled in.
         tokenizers: Of the new run.
-        report: Prints what is frozen and reused.
+        console: Prints what is frozen and reused, and shows what is loaded.
 
     Raises:
         UserError: A run that the settings name is missing or does not match.
@@ -35,13 +78,16 @@ def set_up_model(
     if training.freeze:
         frozen = freeze(model, training.freeze)
         total = sum(p.numel() for p in model.parameters())
-        report(f"frozen: {frozen:,} of {total:,} parameters")
+        console(f"frozen: {frozen:,} of {total:,} parameters")
 
     def initialize() -> None:
         nonlocal anchor
-        anchor = load_initial_weights(config, model, tokenizers, report)
+        console.show("loading", training.init_from)
+        anchor = load_initial_weights(config, model, tokenizers, console)
 
     if training.init_from is not None:
         processes.first_here(initialize)
-    teacher = load_teacher(config, tokenizers, model.output.weight.device, report)
+    if training.distillation.teacher is not None:
+        console.show("loading", training.distillation.teacher)
+    teacher = load_teacher(config, tokenizers, model.output.weight.device, console)
     return AuxiliaryTargets(teacher, anchor)

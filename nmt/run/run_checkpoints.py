@@ -4,6 +4,7 @@
 kept and what they are called.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,11 +24,13 @@ from nmt.checkpoint import (
 from nmt.checkpoint_names import BEST, LAST
 from nmt.config.schema import Config
 from nmt.errors import UserError
+from nmt.model.seq2seq import TranslationModel
 from nmt.run.folder import RunFolder
 from nmt.text.tokenizer import TokenizerPair
 from nmt.training import kept_checkpoints
 from nmt.training.guard import EarlierCheckpoint
 from nmt.training.kept_checkpoints import KeptCheckpoints
+from nmt.training.saved_state import check_state
 
 
 @contextmanager
@@ -62,6 +65,7 @@ class RunCheckpoints:
         config: Config,
         tokenizers: TokenizerPair,
         report: Callable[[str], None],
+        model: TranslationModel | None = None,
     ) -> None:
         """Use a run folder that no other process writes to.
 
@@ -70,9 +74,10 @@ class RunCheckpoints:
             config: Saved in each file; its training section determines which files are kept.
             tokenizers: Saved in each file.
             report: Prints warnings about damaged files.
+            model: In training. Checkpoints whose training state does not fit it count as damaged.
         """
         self._folder, self._config, self._tokenizers = folder, config, tokenizers
-        self._report = report
+        self._report, self._model = report, model
         self._kept = KeptCheckpoints(folder.checkpoints, config.training, write_checkpoint)
 
     def __enter__(self) -> "RunCheckpoints":
@@ -132,11 +137,12 @@ class RunCheckpoints:
         for file in kept_checkpoints.resumable(self._folder.checkpoints):
             try:
                 checkpoint = load_checkpoint(file)
+                weights, training = checkpoint.weights, checkpoint.training
+                if training is None or not all(bool(w.isfinite().all()) for w in weights.values()):
+                    continue
+                self._refuse_unusable(file, checkpoint)
             except DamagedCheckpointError as error:
                 self._report(f"warning: {error}")
-                continue
-            weights, training = checkpoint.weights, checkpoint.training
-            if training is None or not all(bool(w.isfinite().all()) for w in weights.values()):
                 continue
             found = EarlierCheckpoint(file.name, weights, training)
             if back <= 0:
@@ -183,15 +189,38 @@ class RunCheckpoints:
         damaged: list[Path] = []
         for file in files:
             try:
-                checkpoint = load_checkpoint(file)
-                if checkpoint.training is None or checkpoint.update is None:
-                    raise DamagedCheckpointError(f"{file} contains a model without training state")
+                checkpoint = self._load(file)
             except DamagedCheckpointError as error:
                 damaged.append(file)
                 self._report(f"warning: {error}")
             else:
                 return checkpoint, damaged
         return None, damaged
+
+    def _load(self, file: Path) -> Checkpoint:
+        """Load a checkpoint from which the run can resume.
+
+        Raises:
+            DamagedCheckpointError: It is damaged, or its training state does not fit.
+            UserError: The file cannot be read, or another version wrote it.
+        """
+        checkpoint = load_checkpoint(file)
+        self._refuse_unusable(file, checkpoint)
+        return checkpoint
+
+    def _refuse_unusable(self, file: Path, checkpoint: Checkpoint) -> None:
+        state, update = checkpoint.training, checkpoint.update
+        if state is None or update is None:
+            raise DamagedCheckpointError(f"{file} contains a model without training state")
+        if self._model is None:
+            return
+        try:
+            check_state(checkpoint.weights, state, update, self._model, self._config)
+        except UserError as error:
+            raise DamagedCheckpointError(
+                f"{file} is not usable to resume: {error}; use another file of checkpoints/, or a "
+                "copy"
+            ) from error
 
     def _note_best(self) -> None:
         """Register the best models of an earlier call, where several are kept."""
@@ -203,8 +232,12 @@ class RunCheckpoints:
             except DamagedCheckpointError as error:
                 self._report(f"warning: {error}")
                 continue
-            if best.update is not None:
-                value = kept_checkpoints.score(best.metrics, self._config.training.best_metric)
-                self._kept.note_best(file, best.update, value)
+            metric = self._config.training.best_metric
+            value = best.metrics.get(metric)
+            if best.update is None or not isinstance(value, int | float) or math.isnan(value):
+                self._report(f"warning: {file} has no score {metric} and is not compared")
+                continue
+            score = kept_checkpoints.score(best.metrics, metric)
+            self._kept.note_best(file, best.update, score)
         if processes.is_first():
             self._kept.remove_beaten()

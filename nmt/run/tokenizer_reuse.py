@@ -8,7 +8,7 @@ from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.config.training_settings import InitVocabulary
 from nmt.data.cache import cache_directory
 from nmt.data.content_hash import content_hash
-from nmt.durable_file import atomic_write
+from nmt.durable_file import atomic_write, remedy
 from nmt.errors import UserError
 from nmt.run.referenced_runs import initial_checkpoint, referenced_checkpoint
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
@@ -90,6 +90,7 @@ def _store(config: Config, tokenizer: Tokenizer) -> str:
                 partial.write_bytes(model)
     except OSError as error:
         raise UserError(
-            f"cannot write {path}: {error.strerror}; choose another data.cache_dir"
+            f"cannot write {path}: {error.strerror}; {remedy(error)}, or choose another "
+            "data.cache_dir"
         ) from error
     return str(path)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nmt.durable_file import remedy
 from nmt.errors import UserError
 from nmt.sweeps.search_space import SearchSpace
 
@@ -40,7 +41,8 @@ def locked(folder: Path) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise UserError(
-            f"cannot write {folder}: {error.strerror}; choose another hydra.sweep.dir"
+            f"cannot write {folder}: {error.strerror}; {remedy(error)}, or choose another "
+            "hydra.sweep.dir"
         ) from error
     try:
         yield

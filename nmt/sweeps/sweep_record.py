@@ -8,6 +8,7 @@ sweep reads these files at the end.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -23,6 +24,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from nmt import loading_phase
+from nmt.durable_file import remedy
 from nmt.errors import UserError
 from nmt.process_exit import ExitStatus, print_error
 from nmt.reporting import start_line
@@ -68,7 +70,7 @@ class SweepStart(Callback):
             sys.exit(ExitStatus.USER_ERROR)
         folder = Path(config.hydra.sweep.dir)
         absolute = folder.absolute()
-        missing = tuple(path for path in (absolute, *absolute.parents) if not path.exists())
+        missing = tuple(path for path in (absolute, *absolute.parents) if not os.path.exists(path))
         _launched[:] = [_Launched(folder, _is_study(config.hydra), missing)]
 
 
@@ -155,7 +157,7 @@ class SweepRecord:
             write_json(file, content)
         except OSError as error:
             raise UserError(
-                f"cannot write {file}: {error.strerror}; fix that, or choose another "
+                f"cannot write {file}: {error.strerror}; {remedy(error)}, or choose another "
                 "hydra.sweep.dir"
             ) from error
 
@@ -234,7 +236,7 @@ class SweepRecord:
         except OSError as error:
             raise UserError(
                 f"cannot write the table or the curves of the sweep to {folder}: "
-                f"{error.strerror or error}; choose another hydra.sweep.dir"
+                f"{error.strerror or error}; {remedy(error)}, or choose another hydra.sweep.dir"
             ) from error
 
 

@@ -21,7 +21,8 @@ MOST_PIECES = 1 << 20
 """Pieces of a model file; the largest published vocabularies have about 260,000."""
 
 _VARINT, _EIGHT_BYTES, _STRING, _FOUR_BYTES = 0, 1, 2, 5
-_PIECES, _TRAINER = 1, 2  # fields of a model
+_PIECES, _TRAINER, _NORMALIZER = 1, 2, 3  # fields of a model
+_RULE_FILE = 6  # a field of the normalizer
 _SURFACE, _SCORE, _TYPE = 1, 2, 3  # fields of a piece
 _MODEL_TYPE, _SUFFIX = 3, 24  # fields of the trainer's settings
 _IS_SYMBOL = bytes((_TYPE << 3 | _VARINT, USER_DEFINED))
@@ -148,6 +149,19 @@ def _piece(message: bytes) -> Piece:
         elif number == _TYPE and isinstance(value, int):
             piece_type = value
     return Piece(surface, score, piece_type)
+
+
+def without_rule_file(model: bytes) -> bytes:
+    """Return a model without the name of the file of its normalization rule.
+
+    SentencePiece stores the name, which differs in each training, beside the rule itself.
+    """
+    return _join(
+        (number, wire, _join(f for f in _fields(value) if f[0] != _RULE_FILE))
+        if number == _NORMALIZER and isinstance(value, bytes)
+        else (number, wire, value)
+        for number, wire, value in _fields(model)
+    )
 
 
 def _piece_fields(piece: Piece) -> Iterator[Field]:

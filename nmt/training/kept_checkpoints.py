@@ -73,6 +73,7 @@ class KeptCheckpoints:
         self._best_update: int | None = None
         self._scores: dict[int, float] = {}
         self._pending: deque[Future[None]] = deque()
+        self._failed = False  # a write in the background
         self._writer = ThreadPoolExecutor(1, "nmt-save") if training.save_in_background else None
         self._cleared = False
 
@@ -161,7 +162,14 @@ class KeptCheckpoints:
         # After a validation two files are due at once; a third has to wait, which bounds memory.
         while len(self._pending) > 1 or (self._pending and self._pending[0].done()):
             self._pending.popleft().result()
-        self._pending.append(self._writer.submit(job))
+        self._pending.append(self._writer.submit(self._unless_failed, job))
+
+    def _unless_failed(self, job: Callable[[], None]) -> None:
+        """Write, unless an earlier write failed: ``last.pt`` must not name a lost ``best.pt``."""
+        if not self._failed:
+            self._failed = True
+            job()
+            self._failed = False
 
     def _put_last(self, update: int, encode: Encode) -> None:
         content, last = encode(), self._folder / LAST

@@ -1,5 +1,8 @@
 """The optimizer: its construction from the settings, and a step that the device can suppress."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
@@ -39,6 +42,34 @@ def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Op
     raise AssertionError(f"no optimizer for {config}")
 
 
+def state_names(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
+    """Return the names of the values that an optimizer keeps for each parameter."""
+    if isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW):
+        return "step", "exp_avg", "exp_avg_sq"
+    if isinstance(optimizer, torch.optim.Adadelta):
+        return "step", "square_avg", "acc_delta"
+    return ("momentum_buffer",)
+
+
+def with_own_settings(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a saved state with the settings of this optimizer, which are those of the run.
+
+    Args:
+        optimizer: Of the same parameters.
+        saved: Of `torch.optim.Optimizer.state_dict`, checked by `nmt.training.saved_state`.
+    """
+    names = state_names(optimizer)
+    state = {
+        number: {
+            name: value.contiguous() if isinstance(value, Tensor) else value
+            for name, value in values.items()
+            if name in names
+        }
+        for number, values in saved["state"].items()
+    }
+    return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+
+
 def supports_found_inf(optimizer: torch.optim.Optimizer) -> bool:
     """Return whether the optimizer can skip a step by a flag on the device (`step_unless`)."""
     return dispatch.optimizer_reads_found_inf(optimizer)
@@ -65,6 +96,16 @@ def clip_divisor(norm: Tensor, max_norm: float | None) -> Tensor | None:
     if max_norm is None:
         return None
     return ((norm.float() + 1e-6) / max_norm).clamp_min(1)
+
+
+def make_step(optimizer: torch.optim.Optimizer) -> None:
+    """Make an optimizer step.
+
+    Torch's fused SGD refuses parameters of which some have momentum and others none yet, as with
+    layers that were dropped in the first update.
+    """
+    _init_momentum(optimizer)
+    optimizer.step()
 
 
 def step_unless(

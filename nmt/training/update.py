@@ -31,8 +31,10 @@ from nmt.training.optimizer import (
     build_optimizer,
     can_clip,
     clip_divisor,
+    make_step,
     step_unless,
     supports_found_inf,
+    with_own_settings,
 )
 from nmt.training.parallel import build_strategy, seed_update, sum_on_device
 from nmt.training.schedule import learning_rate_factor
@@ -149,7 +151,7 @@ class Updater:
                 if self.average is not None:
                     self.average.update_if(finite, progress.update)
             elif finite.item():
-                self.optimizer.step()
+                make_step(self.optimizer)
                 if self.average is not None:
                     self.average.update(progress.update)
         extra = dict(self._extra)
@@ -179,7 +181,7 @@ class Updater:
             if step:
                 self.strategy.finish()
                 self.precision.clip(self._config.training.clip_norm)
-                self.optimizer.step()
+                make_step(self.optimizer)
         finally:
             self.optimizer.zero_grad(set_to_none=True)
             self._extra.clear()
@@ -276,6 +278,7 @@ class Updater:
     def restore(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Load what an optimizer step changes: weights, optimizer state and moving average."""
         self.strategy.load_weights(self.model, weights)
-        self.strategy.load_optimizer(self.optimizer, state["optimizer"])
+        saved = with_own_settings(self.optimizer, state["optimizer"])
+        self.strategy.load_optimizer(self.optimizer, saved)
         if self.average is not None and state["average"] is not None:
             self.average.load(self.strategy.shard(state["average"], self.average.average))

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.checkpoint import load_checkpoint
+from nmt.checkpoint import load_checkpoint, sealed
+from nmt.reporting.console import Console
 from nmt.training.trainer import Trainer
 
 Nmt = Callable[..., Any]
@@ -78,6 +79,90 @@ def test_another_model_is_refused(run: Path, nmt: Nmt, settings: list[str], tmp_
     )
     assert result.status == 2
     assert "model.encoder.hidden_size is 20 here and 16 there" in result.err.splitlines()[-1]
+
+
+def _other_file(run: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """Write a checkpoint with another content, and return it."""
+    content = torch.load(run / "checkpoints" / "best.pt", weights_only=True)
+    change(content)
+    (folder / "other.pt").write_bytes(sealed(content))
+    return folder / "other.pt"
+
+
+def _other_shape(content: dict[str, Any]) -> None:
+    content["model"]["output.weight"] = torch.zeros(3)
+
+
+def _gone_text(content: dict[str, Any]) -> None:
+    content["config"]["data"]["train"]["source"] = "/no/such/file"
+
+
+UNFIT = {  # what is wrong, and a part of the message
+    "the settings": (
+        ["training.init_from={run}", "model.encoder.hidden_size=20"],
+        "model.encoder.hidden_size is 20 here and 16 there",
+    ),
+    "the weights": (["training.init_from={shape}"], "output.weight is [3]"),
+    "no checkpoint": (
+        ["training.init_from={text}", "training.init_vocabulary=new"],
+        "is not a checkpoint of nmt",
+    ),
+    "no file": (
+        ["training.init_from={run}/none", "training.init_vocabulary=new"],
+        "there is no run or checkpoint",
+    ),
+    "the frozen part": (
+        ["training.init_from={run}", "training.freeze=[nothing]"],
+        "'nothing' matches no part of the model",
+    ),
+    "the text of the Fisher information": (
+        ["training.init_from={gone}", "training.ewc=1"],
+        "/no/such/file",
+    ),
+    "the weights of the teacher": (
+        ["training.distillation.teacher={shape}"],
+        "output.weight is [3]",
+    ),
+    "the pieces of the teacher": (
+        [
+            *("training.distillation.teacher={run}", "training.init_from={run}"),
+            *("training.init_vocabulary=new", "tokenizer.vocab_size=40"),
+        ],
+        "different source pieces",
+    ),
+    "the attention of the teacher": (
+        [
+            *("training.distillation.teacher={run}", "training.distillation.attention_weight=1"),
+            "training.distillation.attention_layer=7",
+        ],
+        "training.distillation.attention_layer is 7",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", list(UNFIT))
+def test_a_model_that_does_not_fit_leaves_no_run_folder(
+    run: Path, nmt: Nmt, settings: list[str], tmp_path: Path, what: str
+) -> None:
+    (tmp_path / "text.pt").write_text("no model")
+    (tmp_path / "gone").mkdir()
+    places = {
+        "run": run,
+        "shape": _other_file(run, tmp_path, _other_shape),
+        "gone": _other_file(run, tmp_path / "gone", _gone_text),
+        "text": tmp_path / "text.pt",
+    }
+    overrides, part = UNFIT[what]
+    folder = tmp_path / "new"
+    given = [override.format(**places) for override in overrides]
+    result = nmt("train", *settings, *given, f"run.dir={folder}")
+    assert result.status == 2
+    line = result.err.splitlines()[-1]
+    assert line.startswith("nmt: ")
+    assert part in line
+    assert not folder.exists()
+    corrected = nmt("train", *settings, f"training.init_from={run}", f"run.dir={folder}")
+    assert corrected.status == 0, corrected.err
 
 
 @pytest.mark.parametrize("pull", ["l2_sp", "ewc"])
@@ -172,3 +257,17 @@ def test_the_average_of_the_last_checkpoints_and_the_best_are_tested(
     assert used is (perplexities[0] <= perplexities[1])
     result = nmt("translate", "--model", folder / "checkpoints" / "averaged.pt", "one two")
     assert result.status == 0, result.err
+
+
+def test_what_a_run_loads_is_named(
+    run: Path, train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(Console, "show", lambda self, verb, name: shown.append(f"{verb} {name}"))
+    resumed = tmp_path / "run"
+    recipe = (f"training.init_from={run}", f"training.distillation.teacher={run}")
+    train(resumed, *recipe)
+    assert shown == [f"loading {run}"] * 2
+    (resumed / "summary.json").unlink()
+    train(resumed, *recipe)
+    assert shown[-1] == f"loading {resumed / 'checkpoints' / 'last.pt'}"

@@ -1,5 +1,6 @@
 """The same command resumes an interrupted or killed run with the same result."""
 
+import math
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nmt import pipeline
-from nmt.checkpoint import load_checkpoint
+from nmt.checkpoint import load_checkpoint, sealed
 from nmt.config.schema import RunConfig
 from nmt.reporting.metric_log import read_metrics
 from nmt.run.folder import RunFolder
@@ -181,6 +182,93 @@ def test_a_damaged_checkpoint_is_named_and_the_previous_one_is_used(
     assert _curves(run) == _curves(whole)
     files = {path.name for path in (run / "checkpoints").iterdir()}
     assert files == {"last.pt", "update-6.pt", "best.pt"}
+
+
+def _reseal(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the content of a checkpoint, whose checksum is then correct."""
+    content = torch.load(file, weights_only=True)
+    change(content)
+    file.write_bytes(sealed(content))
+
+
+def _broken_step(content: dict[str, Any]) -> None:
+    content["training"]["optimizer"]["state"][0]["exp_avg"] = torch.zeros(3)
+
+
+def _broken_progress(content: dict[str, Any]) -> None:
+    content["training"]["progress"] |= {"text": 5, "precision": [], "epoch": -1}
+
+
+def _broken_random(content: dict[str, Any]) -> None:
+    content["training"]["random"] = {"cpu": torch.full((5056,), 255, dtype=torch.uint8)}
+
+
+def _broken_weights(content: dict[str, Any]) -> None:
+    content["model"]["output.weight"].fill_(math.nan)
+
+
+@pytest.mark.parametrize(
+    ("change", "entry"),
+    [
+        (_broken_step, "optimizer.state[0].exp_avg has the shape [3]"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                (_broken_progress, "progress.epoch is -1"),
+                (_broken_random, "random.cpu is not a state"),
+                (_broken_weights, "output.weight has values that are not finite"),
+            )
+        ),
+    ],
+)
+def test_a_checkpoint_with_an_impossible_state_is_named_and_the_previous_one_is_used(
+    nmt: Nmt,
+    settings: Sequence[str],
+    tmp_path: Path,
+    at_update: Callable[[int, int], None],
+    change: Callable[[dict[str, Any]], None],
+    entry: str,
+) -> None:
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    at_update(5, signal.SIGINT)
+    assert nmt("train", *settings, f"run.dir={run}").status == 75
+    shutil.copytree(run, tmp_path / "none intact")
+    last = run / "checkpoints" / "last.pt"
+    _reseal(last, change)
+    result = nmt("train", *settings, f"run.dir={run}")
+    assert result.status == 0, result.err
+    (line,) = (line for line in result.err.splitlines() if f"warning: {last} is" in line)
+    assert entry in line
+    assert "resuming after update 4" in result.err
+    assert nmt("train", *settings, f"run.dir={whole}").status == 0
+    _assert_same_run(run, whole)
+
+    folder = tmp_path / "none intact" / "checkpoints"
+    for name in ("last.pt", "update-4.pt"):
+        _reseal(folder / name, change)
+    kept = {path: path.read_bytes() for path in folder.iterdir()}
+    result = nmt("train", *settings, f"run.dir={folder.parent}")
+    assert result.status == 2
+    assert "Traceback" not in result.err
+    (line,) = (line for line in result.err.splitlines() if line.startswith("nmt: "))
+    assert f"{folder} has no intact checkpoint; nothing was changed" in line
+    assert result.err.count(entry) == 2
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+@pytest.mark.slow
+def test_a_best_model_without_a_score_is_named(
+    nmt: Nmt, settings: Sequence[str], tmp_path: Path, at_update: Callable[[int, int], None]
+) -> None:
+    settings = [*settings, "training.keep_best=2"]
+    run = tmp_path / "run"
+    at_update(5, signal.SIGINT)
+    assert nmt("train", *settings, f"run.dir={run}").status == 75
+    best = run / "checkpoints" / "best.pt"
+    _reseal(best, lambda content: content.update(metrics={"bleu": "text"}))
+    result = nmt("train", *settings, f"run.dir={run}")
+    assert result.status == 0, result.err
+    assert f"warning: {best} has no score bleu" in result.err
 
 
 def test_a_run_without_intact_checkpoints_is_unchanged(

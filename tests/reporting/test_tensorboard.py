@@ -1,13 +1,16 @@
 """TensorBoard: event files are read back with TensorBoard's own reader."""
 
+import sys
 import time
 import warnings
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from faulty_disk import Failure, FaultyDisk
 from PIL import Image
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -74,6 +77,27 @@ def test_a_resumed_run_hides_events_after_its_checkpoint(tmp_path: Path):
         (50, 50.5),
     ]
     assert [e.step for e in events.Images("attention")] == [10, 20]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of descriptors: /proc")
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_full_disk_is_an_error_of_the_call(tmp_path: Path):
+    def record(folder: Path) -> None:
+        with closing(TensorBoardLog(folder, 3, {"seed": 1})) as log:
+            log.scalars(4, {"loss": 1.0})
+            log.heatmap(4, "attention", HEATMAP)
+            log.flush()
+            log.finished(5, {"valid/bleu": 1.0})
+
+    with FaultyDisk(tmp_path) as disk:
+        record(tmp_path / "whole")
+    assert len(disk.done) > 5
+    for number in range(1, len(disk.done) + 1):
+        with (
+            FaultyDisk(tmp_path, Failure(number)),
+            pytest.raises(OSError, match="No space left on device"),
+        ):
+            record(tmp_path / str(number))
 
 
 def test_the_hparams_page_finds_settings_and_scores_of_every_run(tmp_path: Path):

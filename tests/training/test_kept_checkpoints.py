@@ -209,6 +209,28 @@ def test_a_failure_in_the_background_is_raised_before_the_next_save(
         _save(kept, 2)  # and nothing after it
 
 
+def test_nothing_is_written_after_a_failure_in_the_background(
+    training: TrainingConfig, tmp_path: Path
+) -> None:
+    """A later ``last.pt`` would name a ``best.pt`` that is not on the disk."""
+    go, full = threading.Event(), ["best.pt"]
+
+    def write(content: memoryview, path: Path) -> None:
+        assert go.wait(30)
+        if path.name in full:
+            full.remove(path.name)
+            raise UserError("no room")
+        _write(content, path)
+
+    kept = KeptCheckpoints(tmp_path, replace(training, save_in_background=True), write)
+    kept.save_validated(2, 1.0, best=True, encode=_encode(2))
+    kept.save_last(2, _encode(2))  # waits behind the write that fails
+    go.set()
+    with pytest.raises(UserError, match="no room"), kept:
+        kept.wait()
+    assert _content(tmp_path) == {}
+
+
 def test_the_first_of_two_failures_is_raised(training: TrainingConfig, tmp_path: Path) -> None:
     def fail(content: memoryview, path: Path) -> None:
         raise UserError("no room")
