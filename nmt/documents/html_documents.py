@@ -108,7 +108,7 @@ class _Reader:
             yield raw
 
     def _is_kept(self, token: HtmlToken) -> bool:
-        if token.is_end or token.name in VOID:
+        if token.is_end or token.name in VOID or token.raw.endswith("/>"):
             return False
         classes = (token.get("class") or "").split()
         refused = token.get("translate") == "no" or "notranslate" in classes

@@ -113,7 +113,8 @@ def html_tokens(text: str) -> Iterator[HtmlToken]:
             name = found["name"].lower()
             begins = found.start("attributes") - found.start()
             token = HtmlToken(found[0], line, name, bool(found["close"]), attributes_at=begins)
-            raw_name = name if name in _RAW and not found["close"] else ""
+            is_open = not found["close"] and not token.raw.endswith("/>")  # the latter in XHTML
+            raw_name = name if name in _RAW and is_open else ""
         yield token
         line += token.raw.count("\n")
         at += len(token.raw)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tracemalloc
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from xml.parsers import expat
@@ -24,7 +25,11 @@ from document_samples import (
     vowels,
 )
 
-from nmt.documents.protection import Protected
+from nmt.documents.document_formats import translated_document
+from nmt.documents.document_kinds import DocumentFormat
+from nmt.documents.document_options import DocumentOptions
+from nmt.documents.protection import Protected, Protection
+from nmt.documents.segment_translation import SegmentTranslation
 
 WITH_TARGETS = ("tmx", "xliff", "xliff 2", "po")
 """Formats whose translations stand beside the text."""
@@ -372,13 +377,31 @@ def test_equal_texts_are_translated_once() -> None:
     assert translator.texts == ["a cat"]
 
 
-def test_a_document_of_lines_is_answered_before_its_end() -> None:
-    from nmt.documents.document_formats import translated_document
-    from nmt.documents.document_kinds import DocumentFormat
-    from nmt.documents.document_options import DocumentOptions
-    from nmt.documents.protection import Protection
-    from nmt.documents.segment_translation import SegmentTranslation
+def test_xhtml_may_close_a_script_in_its_tag() -> None:
+    document = (
+        '<?xml version="1.0"?><html><script src="a"/><p>A text</p><td translate="no"/>b c</html>'
+    )
+    found = translated(document, "html", vowels).decode()
+    assert found == document.replace("A text", "U tuxt")
 
+
+@pytest.mark.parametrize("format", ["tsv", "srt"])
+def test_the_memory_of_a_document_of_lines_does_not_grow_with_it(format: str) -> None:
+    rows = {"tsv": b"1\tsome words\tx\n", "srt": b"1\n00:00:01,000 --> 00:00:02,000\nWords.\n\n"}
+    peaks = []
+    for count in (200, 4000):
+        work = SegmentTranslation(WordTranslator(vowels), Protection([]))
+        options = DocumentOptions("document", column="2" if format == "tsv" else None)
+        blocks = (rows[format] * 10 for _ in range(count // 10))
+        tracemalloc.start()
+        for _ in translated_document(blocks, DocumentFormat(format), options, work):
+            pass
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 2 * peaks[0] + 100_000
+
+
+def test_a_document_of_lines_is_answered_before_its_end() -> None:
     read: list[int] = []
 
     def blocks() -> Iterator[bytes]:
