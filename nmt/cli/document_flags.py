@@ -137,6 +137,12 @@ class DocumentFlags:
         if self.with_attention and self.output_format != OutputFormat.JSON:
             raise UserError("--with-attention applies only to --output-format json: add it")
         self._check_fields(format)
+        other = None if text.output is None else format_by_suffix(text.output)
+        if other not in (None, format) and format != DocumentFormat.TEXT:
+            raise UserError(
+                f"--output {text.output} has the suffix of {other}, but the output has the format "
+                f"of the input, {format}: choose another name"
+            )
         if not self.uses_documents(text.source):
             return
         what = f"the format {format}" if format != DocumentFormat.TEXT else "--protect"

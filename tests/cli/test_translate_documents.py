@@ -103,6 +103,7 @@ def test_records_before_a_faulty_one_are_written(refused: Any, run: Path, docume
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (["--output", "x.md"], "--output x.md has the suffix of markdown, but the output has"),
         (["--n-best", "2"], "--n-best 2 cannot be combined with the format html"),
         (["--sample"], "--sample cannot be combined with the format html"),
         (["--output-format", "json"], "--output-format json cannot be combined"),
