@@ -18,6 +18,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Unpack, overload
 
 from nmt import runtime
+from nmt.api_documents import DocumentMethods
 from nmt.api_records import (
     Attention,
     Candidate,
@@ -62,7 +63,7 @@ Sentences = list[str] | tuple[str, ...]
 _CHUNK_BATCHES = 16  # read ahead, so that sentences of similar length share a batch
 
 
-class Model:
+class Model(DocumentMethods):
     """A trained model. Its methods may be called from several threads; one computes at a time.
 
     Attributes:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from nmt.cli.answer_output import AnswerOutput
+from nmt.cli.answer_writing import AnswerWriting
 from nmt.cli.constraint_options import LineConstraints
 from nmt.cli.input_lines import RawLine
 from nmt.cli.line_faults import LineFaultError, LineFaults
@@ -16,8 +17,14 @@ from nmt.errors import UserError
 
 Advance = Callable[[Sequence[RawLine], float], None]
 
-NO_SCORE = "-inf"
-"""Printed in place of a score, with an empty text, where there are fewer than N different texts."""
+
+@dataclass(frozen=True)
+class _Line:
+    """A line that is translated: its text, its parts, and what its translation must have."""
+
+    text: str
+    parts: list[str]
+    constraints: Constraints
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class LineTranslation:
         answerer: Translates.
         output: Receives the answers.
         faults: Decodes lines, and treats faulty ones.
-        n_best: Texts to write for each line; above 1 with scores.
+        writing: How an answer is written.
         long_lines: What happens to lines with more than ``max_length`` pieces.
         max_length: The longest line, in pieces, that is translated as it is.
         constraints: What the translation of each line must have; None: nothing.
@@ -37,7 +44,7 @@ class LineTranslation:
     answerer: Answerer
     output: AnswerOutput
     faults: LineFaults
-    n_best: int
+    writing: AnswerWriting
     long_lines: LongLines
     max_length: int
     constraints: LineConstraints | None = None
@@ -72,25 +79,28 @@ class LineTranslation:
         """Translate some lines together and write their answers; see `run`."""
         prepared, fault = self._prepare(lines)
         numbers = [line.number - 1 for line in lines[: len(prepared)]]
-        asked = [constraints for _, constraints in prepared]
+        asked = [line.constraints for line in prepared]
         answers = self.answerer.answer(
-            [parts for parts, _ in prepared],
+            [line.parts for line in prepared],
             numbers,
             constraints=None if self.constraints is None else asked,
-            need_weights=need_weights,
+            need_weights=need_weights or self.writing.needs_weights,
             advance=lambda share: advance(0.99 * share),
         )
-        for line, constraints, answer in zip(lines, asked, answers, strict=False):
-            self._warn_of_missing(line.number, constraints, answer)
-        self.output.write([self._output_lines(answer) for answer in answers])
+        for number, line, answer in zip(numbers, prepared, answers, strict=True):
+            self._warn_of_missing(number + 1, line.constraints, answer)
+        self.output.write(
+            [
+                self.writing.lines(number, line.text, answer)
+                for number, line, answer in zip(numbers, prepared, answers, strict=True)
+            ]
+        )
         if fault is None:
             return answers
         raise LineFaultError(f"{fault}; lines translated before it: {self.output.answers:,}")
 
-    def _prepare(
-        self, lines: Sequence[RawLine]
-    ) -> tuple[list[tuple[list[str], Constraints]], LineFaultError | None]:
-        """Return the parts of each line up to a fault with their constraints, and the fault."""
+    def _prepare(self, lines: Sequence[RawLine]) -> tuple[list["_Line"], LineFaultError | None]:
+        """Return the lines up to a fault, and the fault."""
         texts: list[str] = []
         asked: list[Constraints] = []
         fault: LineFaultError | None = None
@@ -103,14 +113,14 @@ class LineTranslation:
                 break
             texts.append(text)
             asked.append(constraints)
-        prepared: list[tuple[list[str], Constraints]] = []
+        prepared: list[_Line] = []
         lengths = source_lengths(self.answerer.translator.tokenizers.source, texts)
         for line, text, length, wanted in zip(lines, texts, lengths, asked, strict=False):
             try:
                 parts = self._parts(line.number, text, length, whole=bool(wanted.required))
             except LineFaultError as error:
                 return prepared, error
-            prepared.append((parts, wanted))
+            prepared.append(_Line(text, parts, wanted))
         return prepared, fault
 
     def _constrained(self, number: int, text: str) -> tuple[str, Constraints]:
@@ -156,10 +166,3 @@ class LineTranslation:
             f"{self.faults.place(number)} {problem}; it is translated in {len(parts):,} parts",
         )
         return parts
-
-    def _output_lines(self, answer: Answer) -> list[str]:
-        """Return one line of text, or for N-best always N lines ``score<TAB>text``."""
-        if self.n_best == 1:
-            return [answer.texts[0].text]
-        lines = [f"{found.score:.4f}\t{found.text}" for found in answer.texts]
-        return lines + [f"{NO_SCORE}\t"] * (self.n_best - len(lines))

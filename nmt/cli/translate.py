@@ -15,6 +15,7 @@ from nmt.cli.common_options import (
     SearchPrecision,
 )
 from nmt.cli.constraint_options import ConstraintOptions
+from nmt.cli.document_flags import DocumentFlags
 from nmt.cli.line_choices import LineErrors
 from nmt.cli.option_groups import with_groups
 from nmt.cli.search_settings import SearchSettings
@@ -37,13 +38,17 @@ Input = Annotated[
     Path | None,
     typer.Option(
         "--input",
-        help="Translate the lines of a file, which may be .gz, .bz2, .xz or .zst; - is standard "
-        "input.",
+        help="Translate a file, which may be .gz, .bz2, .xz or .zst; - is standard input. A .tsv, "
+        ".jsonl, .tmx, .xliff, .po, .srt, .vtt, .md or .html file keeps its structure; each line "
+        "of another one is a sentence.",
     ),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option(help="Write to a file instead of standard output. It grows line by line."),
+    typer.Option(
+        help="Write to a file instead of standard output. Lines and records are written as they "
+        "are translated; another document replaces the file once it is complete."
+    ),
 ]
 Errors = Annotated[
     LineErrors,
@@ -96,14 +101,14 @@ def translate(
     ensemble: EnsembleMean = Mean.LOG_PROBS,
     device: Device = "auto",
     precision: SearchPrecision = "auto",
+    document: DocumentFlags = DocumentFlags(),  # noqa: B008
 ) -> None:
     """Translate sentences: one output line per input line; a blank line stays blank.
 
     Lines that have arrived are translated together, and their translations are written at once.
     """
     text = TextOptions(sentences or [], source, output, errors, long_lines, max_length, attention)
-    text.check()
-    search.check()
+    document.check(text, search, asked)
     asked.check(samples=search.samples)
     with CommandProgress() as progress:
         progress.show("loading", model[0])
@@ -124,4 +129,4 @@ def translate(
             _begin(progress)
             return loaded
 
-        translate_text(text, search, asked, load, progress)
+        translate_text(text, search, asked, load, progress, document)

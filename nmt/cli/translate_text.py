@@ -8,14 +8,17 @@ from pathlib import Path
 
 from nmt.checkpoint import Checkpoint
 from nmt.cli.answer_output import AnswerOutput, check_output, open_output
+from nmt.cli.answer_writing import AnswerWriting
 from nmt.cli.byte_sources import ByteSource, open_source
 from nmt.cli.constraint_options import ConstraintOptions, LineConstraints
+from nmt.cli.document_flags import DocumentFlags
 from nmt.cli.input_lines import LineReader, RawLine
 from nmt.cli.line_faults import LineFaults, Warnings
 from nmt.cli.line_translation import LineTranslation
+from nmt.cli.translate_document import translate_document
 from nmt.cli.translate_options import SearchOptions, TextOptions
 from nmt.decoding.answers import Answerer
-from nmt.decoding.long_lines import MOST_PIECES, trained_pieces
+from nmt.decoding.long_lines import check_max_length, trained_pieces
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
@@ -32,6 +35,7 @@ def translate_text(
     asked: ConstraintOptions,
     load: Callable[[], tuple[Sequence[Checkpoint], Translator]],
     progress: CommandProgress,
+    flags: DocumentFlags,
 ) -> None:
     """Translate what the options name.
 
@@ -41,10 +45,14 @@ def translate_text(
         asked: What the translations must have.
         load: Loads the models, after the input has been opened and before the output is.
         progress: Shows how many sentences are translated, unless a terminal shows their answers.
+        flags: Whether the input is a document, and how answers to lines are written.
 
     Raises:
         UserError: An option is wrong, the input is faulty, or the output cannot be written.
     """
+    if flags.uses_documents(text.source):
+        translate_document(text, flags, load, progress)
+        return
     _check(text)
     sampling = search.sampling()
     with ExitStack() as opened:
@@ -59,7 +67,7 @@ def translate_text(
             _answerer(checkpoints[0], translator, search, sampling),
             output,
             LineFaults(text.errors, _places(source), Warnings(partial(_warn, progress))),
-            search.n_best,
+            AnswerWriting(flags, search.n_best, translator, checkpoints[0].config),
             text.long_lines,
             text.max_length or min(trained_pieces(one.config) for one in checkpoints),
             constraints,
@@ -88,8 +96,8 @@ def _answerer(
 
 
 def _check(text: TextOptions) -> None:
-    if text.max_length is not None and not 1 <= text.max_length <= MOST_PIECES:
-        raise UserError(f"--max-length is {text.max_length}; it must be from 1 to {MOST_PIECES:,}")
+    if text.max_length is not None:
+        check_max_length(text.max_length)
     if text.output is not None:
         check_output(text.output, text.source)
 

@@ -4,7 +4,7 @@ A line may consist of several parts that are translated separately.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from nmt.decoding.constraints import Constraints
@@ -30,10 +30,13 @@ class ScoredText:
         score: Of the hypothesis, or its expected chrF; of a line with several parts, the sum of
             theirs.
         text: One line of text.
+        parts: For each part of the line, its translations and which of them the text is; none for a
+            blank part.
     """
 
     score: float
     text: str
+    parts: tuple[tuple[Translation, int], ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ class Answerer:
         if self._minimum_risk:
             texts = [self._of_least_risk(translation) for translation in found]
         else:
-            texts = self._different_texts(parts, places, asked, found)
+            texts = self._different_texts(parts, places, asked, found, need_weights=need_weights)
         answers = []
         start = 0
         for line in lines:
@@ -152,7 +155,8 @@ class Answerer:
         joined = []
         for chosen in same_ranks(parts):
             text = self._space.join(one.text for one in chosen if one.text)
-            joined.append(ScoredText(sum(one.score for one in chosen), text))
+            found = tuple(part for one in chosen for part in one.parts)
+            joined.append(ScoredText(sum(one.score for one in chosen), text, found))
         return _different(joined)
 
     def _of_least_risk(self, translation: Translation) -> list[ScoredText]:
@@ -160,7 +164,8 @@ class Answerer:
         if not translation.hypotheses:
             return [ScoredText(0.0, "")]
         ranked = [
-            ScoredText(value, text) for text, value in expected_chrf(translation.texts).items()
+            ScoredText(value, text, ((translation, translation.texts.index(text)),))
+            for text, value in expected_chrf(translation.texts).items()
         ]
         return ranked[: self._n_best]
 
@@ -170,6 +175,8 @@ class Answerer:
         places: Sequence[int],
         asked: Sequence[Constraints] | None,
         found: Sequence[Translation],
+        *,
+        need_weights: bool,
     ) -> list[list[ScoredText]]:
         """Return N different texts of each part, or as many as a few more attempts find."""
         texts = [self._texts(translation) for translation in found]
@@ -179,7 +186,7 @@ class Answerer:
                 break
             sentences, numbers = [parts[i] for i in lacking], [places[i] for i in lacking]
             mine = None if asked is None else [asked[i] for i in lacking]
-            more = self._attempt(attempt, sentences, numbers, mine)
+            more = self._attempt(attempt, sentences, numbers, mine, need_weights=need_weights)
             still_lacking = []
             for i, translation in zip(lacking, more, strict=True):
                 before = len(texts[i])
@@ -196,17 +203,24 @@ class Answerer:
         sentences: Sequence[str],
         numbers: Sequence[int],
         asked: Sequence[Constraints] | None,
+        *,
+        need_weights: bool,
     ) -> list[Translation]:
         """Draw further samples, or search with a wider beam."""
         if self._sampling is not None:
             further = replace(self._sampling, first_sample=attempt * self._sampling.count)
             return self.translator.translate(
-                sentences, sampling=further, numbers=numbers, constraints=asked
+                sentences,
+                need_weights=need_weights,
+                sampling=further,
+                numbers=numbers,
+                constraints=asked,
             )
         decoding = self.translator.decoding
         size = min(_LARGEST_BEAM, decoding.beam_size << attempt)
         size -= size % decoding.beam_groups
-        return self.translator.with_beam(size).translate(sentences, constraints=asked)
+        wider = self.translator.with_beam(size)
+        return wider.translate(sentences, need_weights=need_weights, constraints=asked)
 
     def _texts(self, translation: Translation) -> list[ScoredText]:
         """Return the different texts; a tab would add a column to an N-best list."""
@@ -216,7 +230,12 @@ class Answerer:
         if self._n_best > 1:
             texts = [text.replace("\t", " ") for text in texts]
         pairs = zip(translation.hypotheses, texts, strict=True)
-        return _different([ScoredText(hypothesis.score, text) for hypothesis, text in pairs])
+        return _different(
+            [
+                ScoredText(hypothesis.score, text, ((translation, rank),))
+                for rank, (hypothesis, text) in enumerate(pairs)
+            ]
+        )
 
     def _merged(self, texts: list[ScoredText], more: Sequence[ScoredText]) -> list[ScoredText]:
         """Add other texts; of a search, only worse ones than the best, which stays the first."""

@@ -13,6 +13,16 @@ MOST_PIECES = 10_000
 """Pieces that are translated together at most, in any case: attention needs their square."""
 
 
+def check_max_length(pieces: int) -> None:
+    """Check ``--max-length``.
+
+    Raises:
+        UserError: It is out of range.
+    """
+    if not 1 <= pieces <= MOST_PIECES:
+        raise UserError(f"--max-length is {pieces}; it must be from 1 to {MOST_PIECES:,}")
+
+
 @dataclass(frozen=True)
 class SentenceCutter:
     """Cuts sentences that are too long for a model into parts, or refuses them.

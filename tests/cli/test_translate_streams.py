@@ -341,7 +341,9 @@ def test_a_failure_to_close_an_output_file_is_reported(
 
     monkeypatch.setattr(Path, "open", lambda *_, **__: LateDisk())
     with (
-        pytest.raises(UserError, match="out: Disk quota exceeded; it may be incomplete"),
+        pytest.raises(
+            UserError, match="out: Disk quota exceeded; free some space; it may be incomplete"
+        ),
         open_output(tmp_path / "out", None),
     ):
         pass

@@ -16,8 +16,8 @@ from nmt.data.sources.xml_records import LONGEST_UNIT, SHORT_TEXT, text_decoder
 KIND = "a PO catalogue"
 _CHARSET = re.compile(rb'"Content-Type:[^\n"]*?charset=\s*([\w.:-]+)')
 _LANGUAGE = re.compile(r"^Language:[ \t]*([\w@.-]+)", re.MULTILINE)
-_KEYWORD = re.compile(r"(msgctxt|msgid_plural|msgid|msgstr)\s*(?:\[(\d{1,3})\])?\s*(?=\")")
-_STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"')
+KEYWORD = re.compile(r"(msgctxt|msgid_plural|msgid|msgstr)\s*(?:\[(\d{1,3})\])?\s*(?=\")")
+STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"')
 _ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|(.))")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
@@ -87,7 +87,7 @@ def _messages(path: Path, on_fault: FaultSink) -> Iterator[_Message]:
             continue
         if not line:
             continue
-        keyword = _KEYWORD.match(line)
+        keyword = KEYWORD.match(line)
         if keyword and keyword[1] in ("msgid", "msgctxt") and message.is_complete:
             yield message
             lines.leave_header(message)
@@ -124,10 +124,15 @@ def _string(line: str, keyword: re.Match[str] | None, key: str) -> tuple[str, st
     if keyword is not None:
         key = keyword[1] if keyword[1] != "msgstr" else f"msgstr{int(keyword[2] or 0)}"
         line = line[keyword.end() :]
-    found = _STRING.fullmatch(line)
+    found = STRING.fullmatch(line)
     if found is None or not key:
         raise ValueError(f"it is not a string in quotation marks, or has no keyword: {line[:40]!r}")
-    return key, _ESCAPE.sub(_unescape, found[1]) if "\\" in line else found[1]
+    return key, unescaped(found[1])
+
+
+def unescaped(text: str) -> str:
+    """Return the content of a string without its escapes."""
+    return _ESCAPE.sub(_unescape, text) if "\\" in text else text
 
 
 def _unescape(found: re.Match[str]) -> str:

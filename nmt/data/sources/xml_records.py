@@ -22,6 +22,7 @@ DEEPEST = 1000  # open elements
 MOST_NAMES = 5000  # different names of elements, each of which takes memory
 SHORT_TEXT = 64  # characters by which an element without text counts towards LONGEST_UNIT
 
+_CHECKED_BYTES = 1 << 20  # that are parsed at once
 _DECLARED = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)["']""")
 _KNOWN_TO_EXPAT = ("utf-8", "utf-16", "iso-8859-1", "us-ascii", "ascii")
 _BREAK = re.compile(r"\s*[\r\n]\s*")
@@ -86,6 +87,39 @@ def read_units(
             return True
 
 
+class _NoUnits:
+    """Collects nothing: the file is only checked."""
+
+    unit_size = 0
+
+    def __init__(self) -> None:
+        self.found: list[Record | DataFault] = []
+
+    def start(self, name: str, attributes: dict[str, str], line: int) -> None:
+        pass
+
+    def end(self, name: str) -> None:
+        pass
+
+    def text(self, data: str) -> None:
+        pass
+
+
+def xml_fault(data: bytes, path: Path, root: str) -> DataFault | None:
+    """Return the fault that ends the reading of a document in UTF-8; None: it is well-formed.
+
+    Args:
+        data: The document. The encoding that it declares does not count.
+        path: Its name in messages.
+        root: Name of the root element.
+    """
+    reader = _Reader(path, root, _NoUnits(), encoding="utf-8")
+    for start in range(0, len(data), _CHECKED_BYTES):
+        if fault := reader.feed(data[start : start + _CHECKED_BYTES]):
+            return fault
+    return reader.feed(b"")
+
+
 class _RefusedError(Exception):
     """Stops expat; the fault is the argument."""
 
@@ -97,8 +131,11 @@ class _RefusedError(Exception):
 class _Reader:
     """An expat parser with bounds."""
 
-    def __init__(self, path: Path, root: str, handler: UnitHandler) -> None:
+    def __init__(
+        self, path: Path, root: str, handler: UnitHandler, encoding: str | None = None
+    ) -> None:
         self._path, self._root, self._handler = path, root, handler
+        self._encoding = encoding  # None: the one that the file declares
         self._kind = f"a {root.upper()} file"
         self._parser: expat.XMLParserType | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
@@ -137,7 +174,9 @@ class _Reader:
     def _start(self, block: bytes) -> expat.XMLParserType:
         declared = _DECLARED.match(block.removeprefix(codecs.BOM_UTF8).lstrip()[:1000])
         name = declared[1].decode() if declared else "utf-8"
-        if name.lower() in _KNOWN_TO_EXPAT:
+        if self._encoding is not None:
+            parser = expat.ParserCreate(self._encoding, intern=None)
+        elif name.lower() in _KNOWN_TO_EXPAT:
             parser = expat.ParserCreate(intern=None)
         else:
             self._decoder = text_decoder(name)

@@ -1,0 +1,65 @@
+"""The part of `nmt.Model` that translates documents."""
+
+from collections.abc import Collection
+from os import PathLike
+from threading import Lock
+
+from nmt.config.schema import Config
+from nmt.decoding.translator import Translator
+from nmt.user_path import user_path
+
+
+class DocumentMethods:
+    """Methods of `nmt.Model` for documents.
+
+    Attributes:
+        config: The settings of its run.
+    """
+
+    config: Config
+    _translator: Translator
+    _lock: Lock
+
+    def translate_document(
+        self,
+        source: str | PathLike[str],
+        output: str | PathLike[str],
+        *,
+        format: str | None = None,
+        column: str | None = None,
+        into: str | None = None,
+        header: bool = False,
+        retranslate: bool = False,
+        protect: Collection[str] = ("placeholders",),
+    ) -> int:
+        """Translate a document with its structure, as ``nmt translate --input --output``.
+
+        Args:
+            source: A .tsv, .jsonl, .tmx, .xliff, .po, .srt, .vtt, .md or .html file.
+            output: The file of its translation, which is written once it is complete.
+            format: Its format; None: by its suffix.
+            column: The column of a table or the field of JSON lines that is translated.
+            into: Where its translation goes; None: in its place.
+            header: Whether the first line of a table has the names of its columns.
+            retranslate: Whether segments that have a translation are translated again.
+            protect: What passes through as it is: ``placeholders``, ``urls``, ``emails``,
+                ``numbers``, ``markup``.
+
+        Returns:
+            The number of segments.
+
+        Raises:
+            UserError: The document is faulty, or a file cannot be read or written.
+        """
+        from nmt.documents.document_files import translate_file
+        from nmt.documents.document_options import DocumentOptions
+        from nmt.documents.model_translation import ModelTranslation
+
+        data, path = self.config.data, user_path(str(source))
+        languages = data.source_language, data.target_language
+        options = DocumentOptions(str(path), languages, column, into, header, retranslate)
+        translator = ModelTranslation(self._translator, self.config)
+        with self._lock:
+            return translate_file(
+                path, user_path(str(output)), translator, options, format, protect
+            )

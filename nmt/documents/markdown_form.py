@@ -1,0 +1,76 @@
+"""How a translation is spelled in Markdown: escapes, references, and lines of similar width."""
+
+import re
+from collections.abc import Sequence
+
+from nmt.documents.html_tokens import html_text
+from nmt.documents.segments import Form, Tag
+from nmt.documents.wrapping import filled, with_line_feeds
+
+SPECIALS = "\\`*_[]<"
+"""Characters that are markup unless a backslash precedes them."""
+
+_NARROW = 40  # a paragraph whose lines are all shorter was not wrapped at its width
+_USUAL_WIDTH = 72
+_REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]\w*);")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+_BLOCK = re.compile(
+    r"(?:[-+*:](?=\s|$)|\d{1,9}(?=[.)](?:\s|$))|#{1,6}(?=\s|$)|>|=+\s*$|-{2,}|~{3,}|`{3,}|:{3,}|!{3}|\||<"
+    r"|\[[^\]]*\]:|\$\$)"
+)
+
+
+class MarkdownForm(Form):
+    """Text of Markdown.
+
+    A character that would be markup is escaped unless the segment has it without an escape. What
+    the segment spells as an escape or a reference stays spelled so.
+    """
+
+    def __init__(
+        self, raw: str, *, specials: str = SPECIALS, widths: Sequence[int] = (), joint: str = "\n"
+    ) -> None:
+        r"""Take the spelling of the segment.
+
+        Args:
+            raw: Its text as the document has it.
+            specials: Characters that are escaped.
+            widths: The lengths of its lines; more than one: the translation is wrapped, too.
+            joint: What separates two lines: a line end, and e.g. ``> ``.
+        """
+        plain = _REFERENCE.sub("", _ESCAPED.sub("", raw))
+        self._spellings = {c: f"\\{c}" for c in specials if c not in plain or c == "|"}
+        for escaped in _ESCAPED.findall(raw):
+            self._spellings.setdefault(escaped, f"\\{escaped}")
+        for reference in _REFERENCE.findall(raw):
+            character = html_text(reference)
+            if len(character) == 1 and character not in plain:
+                self._spellings[character] = reference
+        longest = max(widths, default=0)
+        self._width = 0 if len(widths) < 2 else longest if longest >= _NARROW else _USUAL_WIDTH
+        self._joint = joint
+
+    def encode(self, text: str) -> str:
+        """See `Form`."""
+        found = "".join(self._spellings.get(character, character) for character in text)
+        return found.replace("\n", self._joint)
+
+    def arrange(self, tokens: Sequence[str | Tag]) -> Sequence[str | Tag]:
+        """See `Form`."""
+        if not self._width:
+            return tokens
+        breaks = filled(self._width, lambda following: not _BLOCK.match(following))
+        return with_line_feeds(tokens, breaks, count_tags=True)
+
+
+class BlockForm(MarkdownForm):
+    """The text of a block, which must not begin another kind of block."""
+
+    def finish(self, raw: str) -> str:
+        """See `Form`."""
+        body = raw.lstrip(" ")
+        found = _BLOCK.match(body)
+        if found is None or body[0] in "<\\[`$":
+            return raw
+        end = len(raw) - len(body) + (len(found[0]) if found[0].isdigit() else 0)
+        return f"{raw[:end]}\\{raw[end:]}"

@@ -1,0 +1,111 @@
+"""Translates the texts of documents with a model, and reads their alignment off its attention."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nmt.config.schema import Config
+from nmt.decoding.answers import part_separator
+from nmt.decoding.long_lines import source_lengths, split_line, trained_pieces
+from nmt.decoding.translator import Translation, Translator
+from nmt.documents.protection import Span, placeholder_symbols
+from nmt.documents.tag_placement import AlignedText, Link
+from nmt.evaluation.alignment_extractor import AlignmentExtractor, default_extractor
+from nmt.evaluation.attention_map import Weights
+from nmt.text.special_tokens import WORD_START
+
+_TOGETHER = 16  # batches of texts, so that those of similar length share one
+
+
+class ModelTranslation:
+    """A model as `nmt.documents.segment_translation.TextTranslator`.
+
+    Attributes:
+        together: Texts that are worth translating together.
+        symbols: Symbols of both vocabularies that stand for protected parts.
+        space: What separates two sentences of the target language.
+    """
+
+    def __init__(
+        self, translator: Translator, config: Config, max_length: int | None = None
+    ) -> None:
+        """Translate with a model; a text of more than ``max_length`` pieces is cut."""
+        tokenizers = translator.tokenizers
+        self.together = _TOGETHER * translator.decoding.batch_size
+        self.symbols: Sequence[str] = placeholder_symbols(
+            tokenizers.source.symbols, tokenizers.target.symbols
+        )
+        self.space = part_separator(config.data.target_language)
+        self._translator = translator
+        self._config = config
+        self._limit = max_length or trained_pieces(config)
+        self._extractor: AlignmentExtractor | None = None
+
+    def translate(self, texts: Sequence[str], *, aligned: bool) -> list[AlignedText]:
+        """See `TextTranslator`; a model without attention gives no links."""
+        attends = aligned and self._translator.model.decoder.attends
+        found = self._translator.translate(texts, need_weights=attends)
+        return [AlignedText(one.text, self._links(one) if attends else None) for one in found]
+
+    def split(self, text: str, by_sentences: bool) -> list[str]:
+        """See `TextTranslator`."""
+        tokenizer = self._translator.tokenizers.source
+        if by_sentences or source_lengths(tokenizer, [text])[0] > self._limit:
+            return split_line(tokenizer, text, self._limit)
+        return [text]
+
+    def _links(self, translation: Translation) -> list[Link] | None:
+        """Link each piece of the translation to the piece that it attends to most."""
+        if not translation.hypotheses:
+            return None
+        hypothesis = translation.hypotheses[0]
+        if hypothesis.weights is None:
+            return None
+        weights = hypothesis.weights.float().cpu().numpy()
+        layers, heads = weights.shape[:2]
+        if self._extractor is None:
+            self._extractor = default_extractor(self._config, layers).resolved(layers, heads)
+        chosen = self._extractor
+        tokenizers = self._translator.tokenizers
+        source = piece_spans(tokenizers.source.pieces(translation.source_ids), translation.source)
+        target = piece_spans(tokenizers.target.pieces(hypothesis.ids), translation.text)
+        return attention_links(weights, chosen, source, target)
+
+
+def attention_links(
+    weights: Weights, rule: AlignmentExtractor, source: Sequence[Span], target: Sequence[Span]
+) -> list[Link]:
+    """Link each target piece to the source piece that it attends to most.
+
+    Args:
+        weights: [L, H, T, S] of L layers and H heads; T and S count EOS.
+        rule: The layer and head, and whether a piece has the row of the next step.
+        source: The ranges of the S - 1 source pieces in their text.
+        target: The ranges of the T - 1 target pieces.
+
+    Returns:
+        The links. A piece that attends most to EOS has none.
+    """
+    layer = weights[rule.layer]
+    rows = layer.mean(axis=0) if rule.head is None else layer[rule.head]
+    rows = rows[1:] if rule.shift else rows[:-1]
+    best = np.argmax(rows, axis=1).tolist()
+    return [(source[s], t) for s, t in zip(best, target, strict=False) if s < len(source)]
+
+
+def piece_spans(pieces: Sequence[str], text: str) -> list[Span]:
+    """Return the range of each piece in its text, in proportion if the text was normalized."""
+    lengths = [_length(piece) for piece in pieces]
+    skipped = int(bool(pieces) and pieces[0].startswith(WORD_START) and not text.startswith(" "))
+    ends = np.maximum(np.cumsum([0, *lengths]) - skipped, 0)
+    if ends[-1] != len(text) and ends[-1]:
+        ends = np.round(ends * (len(text) / ends[-1]))
+    places = [int(end) for end in ends]
+    return list(zip(places[:-1], places[1:], strict=True))
+
+
+def _length(piece: str) -> int:
+    """Return the number of characters of a piece; of the bytes of a character, the first is one."""
+    if len(piece) == 6 and piece.startswith("<0x"):
+        return int(not 0x80 <= int(piece[3:5], 16) < 0xC0)
+    return len(piece)

@@ -1,0 +1,33 @@
+"""The ranges of a segment's text that are translated separately, and the text between them."""
+
+import re
+from collections.abc import Callable
+
+from nmt.documents.protection import Span
+from nmt.documents.segments import Form
+
+Split = Callable[[str, bool], list[str]]
+"""Returns the parts of a line; True: each sentence is a part, False: only if it is too long."""
+
+
+def sentence_spans(text: str, form: Form, split: Split) -> list[Span]:
+    """Return the ranges of the parts of a text that have a letter.
+
+    Args:
+        text: The text of a segment.
+        form: Whether lines and sentences are separate.
+        split: Cuts a line into parts, which are the line except white space between them.
+    """
+    spans: list[Span] = []
+    start = 0
+    for line in re.split(r"[\n\t]", text) if form.keeps_lines else [text]:
+        at = start
+        for part in split(line, form.by_sentences):
+            at = text.find(part, at)
+            if at < 0:  # a splitter that changes characters: the line as a whole
+                return [(0, len(text))]
+            if any(character.isalpha() for character in part):
+                spans.append((at, at + len(part)))
+            at += len(part)
+        start += len(line) + 1
+    return spans

@@ -1,0 +1,129 @@
+"""The tokens of an XML document, which joined are the document; it is checked before.
+
+Documents that declare entities, are not well-formed or exceed the bounds of
+`nmt.data.sources.xml_records` are refused. Nothing is downloaded.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from html import unescape
+from pathlib import Path
+
+from nmt.data.sources.xml_records import xml_fault
+from nmt.documents.segments import Form
+from nmt.errors import UserError
+
+_TOKEN = re.compile(
+    r"<!--(?P<comment>.*?)-->|<!\[CDATA\[(?P<cdata>.*?)\]\]>|<\?(?P<instruction>.*?)\?>"
+    r"|<!DOCTYPE(?P<doctype>(?:[^\[>\"']|\"[^\"]*\"|'[^']*')*"
+    r"(?:\[(?:<!--.*?-->|<\?.*?\?>|\"[^\"]*\"|'[^']*'|[^\]\"'])*\])?\s*>)"
+    r"|</(?P<end>[^\s>]+)\s*>"
+    r"|<(?P<start>[^\s/>]+)(?P<attributes>(?:[^>\"']|\"[^\"]*\"|'[^']*')*?)(?P<empty>/?)>"
+    r"|(?P<text>[^<]+)",
+    re.DOTALL,
+)
+_ATTRIBUTE = re.compile(r"([^\s=]+)\s*=\s*(\"[^\"]*\"|'[^']*')")
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REFERENCE = re.compile(r"&(?:#\d+|#x[0-9A-Fa-f]+|\w+);")
+
+
+class XmlKind(StrEnum):
+    """What a token is."""
+
+    START = "start"
+    EMPTY = "empty"
+    END = "end"
+    TEXT = "text"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class XmlToken:
+    """A part of an XML document.
+
+    Attributes:
+        kind: What it is.
+        raw: Its spelling.
+        name: The name of an element without its prefix.
+        line: Its line, from 1.
+        attributes: The spelling of the attributes of a tag.
+        text: The characters of text.
+    """
+
+    kind: XmlKind
+    raw: str
+    line: int
+    name: str = ""
+    attributes: str = ""
+    text: str = ""
+
+    def get(self, name: str) -> str | None:
+        """Return the value of an attribute."""
+        for found in _ATTRIBUTE.finditer(self.attributes):
+            if found[1] == name:
+                return unescape(found[2][1:-1])
+        return None
+
+
+def xml_tokens(text: str, file: str, root: str) -> Iterator[XmlToken]:
+    """Check a document and yield its tokens.
+
+    Raises:
+        UserError: It is not well-formed, has another root, or exceeds a bound.
+    """
+    fault = xml_fault(text.encode("utf-8"), Path(file), root)
+    if fault is not None:
+        raise UserError(fault.message)
+    at, line = 0, 1
+    while at < len(text):
+        found = _TOKEN.match(text, at)
+        if found is None:
+            raise UserError(f"{file}, line {line:,} has markup that is not understood; fix it")
+        yield _token(found, line)
+        line += found[0].count("\n")
+        at = found.end()
+
+
+def _token(found: re.Match[str], line: int) -> XmlToken:
+    raw = found[0]
+    match found.lastgroup:
+        case "text":
+            return XmlToken(XmlKind.TEXT, raw, line, text=decoded(raw))
+        case "cdata":
+            return XmlToken(XmlKind.TEXT, raw, line, text=found["cdata"])
+        case "end":
+            return XmlToken(XmlKind.END, raw, line, found["end"].rpartition(":")[2])
+        case "empty":
+            kind = XmlKind.EMPTY if found["empty"] else XmlKind.START
+            name = found["start"].rpartition(":")[2]
+            return XmlToken(kind, raw, line, name, found["attributes"])
+    return XmlToken(XmlKind.OTHER, raw, line)
+
+
+def decoded(raw: str) -> str:
+    """Return text without references to characters."""
+    return _REFERENCE.sub(lambda found: unescape(found[0]), raw) if "&" in raw else raw
+
+
+class XmlForm(Form):
+    """Text of XML: a character that the segment spells as a reference stays spelled so."""
+
+    def __init__(self, raw: str, *, by_sentences: bool = True) -> None:
+        """Take the spelling of the segment."""
+        self.by_sentences = by_sentences
+        self._spellings = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+        plain = _REFERENCE.sub("", raw)
+        if ">" in plain:
+            del self._spellings[">"]
+        for reference in _REFERENCE.findall(raw):
+            character = unescape(reference)
+            if len(character) == 1 and character not in plain:
+                self._spellings[character] = reference
+
+    def encode(self, text: str) -> str:
+        """See `Form`."""
+        allowed = _FORBIDDEN.sub("", text)
+        spelled = "".join(self._spellings.get(character, character) for character in allowed)
+        return spelled.replace("]]>", "]]&gt;")
