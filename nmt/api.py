@@ -12,17 +12,26 @@ All names here are also attributes of the package `nmt`, which loads them when t
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from os import PathLike
 from threading import Lock
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Unpack, overload
 
 from nmt import runtime
 from nmt.api_records import Attention, Candidate, RecordForm, Translation, attention_of
 from nmt.config.ensemble_mean import Mean
 from nmt.config.schema import Config
+from nmt.decoding.answers import (
+    part_constraints,
+    part_numbers,
+    part_separator,
+    same_ranks,
+    whole_lines,
+)
 from nmt.decoding.constraints import Constraints
 from nmt.decoding.ensemble import load_models
+from nmt.decoding.line_lengths import LongLines, SearchOptions
+from nmt.decoding.long_lines import SentenceCutter, trained_pieces
 from nmt.decoding.minimum_risk import MOST_SAMPLES
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.scoring import ScoredTranslation, score_translations
@@ -49,9 +58,7 @@ __all__ = [
 
 Sentences = list[str] | tuple[str, ...]
 
-_CHUNK_BATCHES = (
-    16  # batches of sentences read ahead, so that sentences of similar length share one
-)
+_CHUNK_BATCHES = 16  # read ahead, so that sentences of similar length share a batch
 
 
 class Model:
@@ -72,39 +79,13 @@ class Model:
         self._lock = Lock()
 
     @overload
-    def translate(
-        self,
-        text: str,
-        *,
-        beam_size: int | None = None,
-        constraints: Constraints | None = None,
-        settings: Mapping[str, object] | None = None,
-    ) -> str: ...
+    def translate(self, text: str, **options: Unpack[SearchOptions]) -> str: ...
     @overload
-    def translate(
-        self,
-        text: Sentences,
-        *,
-        beam_size: int | None = None,
-        constraints: Constraints | None = None,
-        settings: Mapping[str, object] | None = None,
-    ) -> list[str]: ...
+    def translate(self, text: Sentences, **options: Unpack[SearchOptions]) -> list[str]: ...
     @overload
+    def translate(self, text: Iterator[str], **options: Unpack[SearchOptions]) -> Iterator[str]: ...
     def translate(
-        self,
-        text: Iterator[str],
-        *,
-        beam_size: int | None = None,
-        constraints: Constraints | None = None,
-        settings: Mapping[str, object] | None = None,
-    ) -> Iterator[str]: ...
-    def translate(
-        self,
-        text: str | Sentences | Iterator[str],
-        *,
-        beam_size: int | None = None,
-        constraints: Constraints | None = None,
-        settings: Mapping[str, object] | None = None,
+        self, text: str | Sentences | Iterator[str], **options: Unpack[SearchOptions]
     ) -> str | list[str] | Iterator[str]:
         """Translate a sentence, a list of sentences, or the sentences of a generator.
 
@@ -112,21 +93,20 @@ class Model:
             text: A sentence, which gives a text; a list or tuple, which gives a list; or an
                 iterator, which gives an iterator that reads a few batches ahead. A blank sentence
                 gives an empty one.
-            beam_size: Hypotheses per sentence; None is the run's setting, 1 is greedy.
-            constraints: What every translation must have.
-            settings: Other settings of ``decoding`` by their names; see `search`.
+            options: ``beam_size``, ``long_lines``, ``max_length``, ``constraints`` of every text,
+                and ``settings``; see `search`.
 
         Raises:
-            UserError: The beam size or a setting is out of range, or a constraint is impossible.
+            UserError: An option is out of range, or a sentence is too long.
         """
         if isinstance(text, str):
-            text = [text]
-            return self._texts(text, beam_size, constraints, settings)[0]
+            return self.search([text], **options)[0].text
         if isinstance(text, list | tuple):
-            return self._texts(text, beam_size, constraints, settings)
-        # Refused here, and not when the first text is read.
-        self._with_beam(beam_size, 1, settings).check_constraints([constraints or Constraints()])
-        return self._stream(iter(text), beam_size, constraints, settings)
+            return [found.text for found in self.search(text, **options)]
+        self.search([], **options)  # refuses options here, and not when the first text is read
+        if asked := options.get("constraints"):
+            self._translator.check_constraints([asked])
+        return self._stream(iter(text), options)
 
     def search(
         self,
@@ -136,6 +116,8 @@ class Model:
         beam_size: int | None = None,
         attention: bool = False,
         sampling: Sampling | None = None,
+        long_lines: str = LongLines.SPLIT,
+        max_length: int | None = None,
         constraints: Constraints | Sequence[Constraints] | None = None,
         settings: Mapping[str, object] | None = None,
         minimum_risk: int | None = None,
@@ -145,39 +127,35 @@ class Model:
         Args:
             sentences: In any order; the result has the same order.
             n_best: Candidates per sentence, at most the beam size.
-            beam_size: Hypotheses per sentence; None is the run's setting, at least ``n_best``.
+            beam_size: Hypotheses per sentence; None: the run's setting, at least ``n_best``.
             attention: Whether each candidate has its attention.
             sampling: Draws ``n_best`` samples instead of searching.
-            constraints: What all translations must have, or those of each sentence.
-            settings: Other settings of ``decoding`` by their names, as ``{"coverage_penalty":
-                0.2}``; the run's settings are the default.
-            minimum_risk: Draws this number of samples for each sentence, and returns the different
-                ones of the greatest expected chrF, at most ``n_best``.
+            long_lines: A sentence of more than ``max_length`` pieces: ``split`` cuts it and joins
+                the translations, without attention; ``refuse``; ``whole`` often loses text.
+            max_length: None: the longest sentence that training included.
+            constraints: Those of all translations, or of each sentence.
+            settings: Settings of ``decoding`` by their names, as ``{"coverage_penalty": 0.2}``.
+            minimum_risk: Draws N samples; the candidates are those of the greatest expected chrF.
 
         Raises:
-            UserError: A number is out of range, ``sentences`` is one text, a sentence has a lone
-                surrogate, or constraints are impossible.
+            UserError: An option is out of range, or a sentence or a constraint is faulty.
         """
-        if isinstance(sentences, str):
-            raise UserError("search takes a list of sentences: put the sentence into a list")
-        if n_best < 1:
-            raise UserError(f"n_best is {n_best}; it must be at least 1")
-        check_texts(sentences)
+        _check_search(sentences, n_best)
+        asked = _for_each(constraints, sentences)
+        parts = self._cutter(long_lines, max_length).cut(sentences, whole_lines(asked))
         sampling = _drawn(sampling, n_best, minimum_risk)
-        translator = self._with_beam(beam_size, n_best if sampling is None else 1, settings)
-        if sampling is not None:
-            translator = self._exact.with_settings(settings or {})
+        translator = self._with_beam(beam_size, n_best, settings, exact=sampling is not None)
         attends = attention and translator.model.decoder.attends
         extractor = self._reading()[1] if attends else None
-        asked = _for_each(constraints, sentences)
+        numbers, wanted = part_numbers(parts, range(len(parts))), part_constraints(parts, asked)
+        texts = list(chain.from_iterable(parts))
         with self._lock:
             found = translator.translate(
-                sentences, need_weights=attends, sampling=sampling, constraints=asked
+                texts, need_weights=attends, sampling=sampling, numbers=numbers, constraints=wanted
             )
-        form = RecordForm(
-            n_best, self._translator.tokenizers, extractor, by_risk=minimum_risk is not None
-        )
-        return [form.record(result) for result in found]
+        by_risk = minimum_risk is not None
+        form = RecordForm(n_best, translator.tokenizers, extractor, by_risk)
+        return self._of_lines(sentences, parts, map(form.record, found))
 
     @overload
     def score(self, source: str, target: str) -> ScoredTranslation: ...
@@ -217,7 +195,8 @@ class Model:
         check_texts([source, target or ""])
         aligner, extractor = self._reading()
         if target is None:
-            found = self.search([source], attention=True)[0].candidates
+            whole = self.search([source], attention=True, long_lines=LongLines.WHOLE)
+            found = whole[0].candidates
             if not found or found[0].attention is None:
                 raise UserError(f"{source!r} is empty after normalization")
             return found[0].attention
@@ -225,34 +204,51 @@ class Model:
             (attention,) = aligner.attention_maps([(source, target)])
         return attention_of(attention, extractor)
 
-    def _texts(
-        self,
-        sentences: Sequence[str],
-        beam_size: int | None,
-        constraints: Constraints | None,
-        settings: Mapping[str, object] | None,
-    ) -> list[str]:
-        found = self.search(
-            sentences, beam_size=beam_size, constraints=constraints, settings=settings
-        )
-        return [one.text for one in found]
+    def _of_lines(
+        self, sentences: Sequence[str], parts: list[list[str]], records: Iterator[Translation]
+    ) -> list[Translation]:
+        of_lines = (list(islice(records, len(line))) for line in parts)
+        return list(map(self._joined, sentences, of_lines))
 
-    def _stream(
-        self,
-        sentences: Iterator[str],
-        beam_size: int | None,
-        constraints: Constraints | None,
-        settings: Mapping[str, object] | None,
-    ) -> Iterator[str]:
+    def _joined(self, sentence: str, parts: Sequence[Translation]) -> Translation:
+        """Return the translation of a sentence from those of its parts."""
+        if len(parts) == 1:
+            return parts[0]
+        space = part_separator(self.config.data.target_language)
+        candidates = [
+            Candidate(
+                space.join(one.text for one in chosen if one.text),
+                sum(one.log_prob for one in chosen),
+                sum(one.score for one in chosen),
+            )
+            for chosen in same_ranks([part.candidates for part in parts if part.candidates])
+        ]
+        return Translation(sentence, candidates)
+
+    def _cutter(self, long_lines: str, max_length: int | None) -> SentenceCutter:
+        limit = trained_pieces(self.config) if max_length is None else max_length
+        return SentenceCutter(self._translator.tokenizers.source, long_lines, limit)
+
+    def _stream(self, sentences: Iterator[str], options: SearchOptions) -> Iterator[str]:
         size = _CHUNK_BATCHES * self._translator.decoding.batch_size
         while chunk := list(islice(sentences, size)):
-            yield from self._texts(chunk, beam_size, constraints, settings)
+            yield from (found.text for found in self.search(chunk, **options))
 
     def _with_beam(
-        self, beam_size: int | None, n_best: int, settings: Mapping[str, object] | None = None
+        self,
+        beam_size: int | None,
+        n_best: int,
+        settings: Mapping[str, object] | None,
+        *,
+        exact: bool,
     ) -> Translator:
-        """Return a translator with these settings; the beam is the run's if it is not smaller."""
+        """Return a translator with these settings; the beam is the run's if it is not smaller.
+
+        One that is ``exact`` samples, for which the beam is of no importance.
+        """
         changes = dict(settings or {})
+        if exact:
+            return self._exact.with_settings({**changes, "beam_size": beam_size})
         size = changes.pop("beam_size", None) if beam_size is None else beam_size
         if size is None:
             size = max(self._translator.decoding.beam_size, n_best)
@@ -319,7 +315,8 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
     """Train a configuration as `nmt train` does, in this process.
 
     Progress and messages go to standard error; nothing is printed to standard output. In the main
-    thread, Ctrl-C stops the training after an update, and the same call resumes it.
+    thread, Ctrl-C stops the training after an update, and the same call resumes it. In a script
+    that torchrun starts, the processes train together; if one fails, all of them end.
 
     Args:
         overrides: Settings and choices of one training, without flags, as `nmt train` takes them,
@@ -334,15 +331,28 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
     """
     from nmt import pipeline
     from nmt.cli.stop_signals import collect_stop_signals
+    from nmt.process_exit import exit_together, join_processes
     from nmt.sweeps.overrides import compose_config, to_yaml
+    from nmt.sweeps.repeated_overrides import warn_of_repeated
 
     if isinstance(overrides, str):
         raise UserError("train takes a list of settings: put the text into a list")
     if flags := [override for override in overrides if override.startswith("-")]:
         raise UserError(f"train takes settings, but {flags[0]} is an option of the command")
-    config = compose_config(list(overrides), {})
-    with collect_stop_signals() as received:
-        return pipeline.train(config, to_yaml(config), lambda: bool(received))
+    with exit_together():
+        join_processes()
+        config = compose_config(list(overrides), {})
+        warn_of_repeated(overrides)
+        with collect_stop_signals() as requests:
+            return pipeline.train(config, to_yaml(config), requests, requests.saved)
+
+
+def _check_search(sentences: Sequence[str], n_best: int) -> None:
+    if isinstance(sentences, str):
+        raise UserError("search takes a list: put the sentence into a list")
+    if n_best < 1:
+        raise UserError(f"n_best is {n_best}; it must be at least 1")
+    check_texts(sentences)
 
 
 def _for_each(

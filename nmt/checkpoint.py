@@ -219,6 +219,9 @@ def _checked(content: Mapping[str, Any], version: int, path: Path) -> Checkpoint
 
 def _read(path: Path, *, mapped: bool) -> tuple[Any, bool]:
     """Return the content of a file, and whether it has a checksum (which is then correct)."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        what = "a folder" if os.path.isdir(path) else "a device or a pipe"
+        raise UserError(f"{path} is {what}; give a run folder or a file from its checkpoints/")
     try:
         has_checksum = _has_valid_checksum(path)
         check_archive(path)
@@ -279,13 +282,13 @@ def find_checkpoint(model: Path) -> Path:
     Raises:
         UserError: There is no checkpoint.
     """
-    if not model.is_dir():
-        if model.exists():
+    if not os.path.isdir(model):
+        if os.path.exists(model):
             return model
         raise UserError(f"there is no run or checkpoint {model}{run_hint(model)}")
     for name in (BEST, LAST):
         path = model / "checkpoints" / name
-        if path.exists():
+        if os.path.exists(path):
             return path
     raise UserError(
         f"{model} has no checkpoints/{BEST} or {LAST}{run_hint(model) or '; is it a run folder?'}"

@@ -4,14 +4,21 @@ A file of `torch.save` is a zip archive: one pickle, and one entry per tensor, n
 """
 
 import pickletools
+import re
 import zipfile
 from pathlib import Path
 
 _PICKLE = "data.pkl"
 _LARGEST_PICKLE = 1 << 26  # bytes: names, settings and tokenizers
-_SMALL_PICKLE = 1 << 18  # bytes that are unpickled without counting operations
-_MOST_OPERATIONS = 1_000_000
+_MOST_OPERATIONS = 400_000
+_MOST_BYTES_VALUES = 8  # the two tokenizers, and some to spare
 _MOST_ENTRIES = 200_000
+_ENCODE = "_codecs encode"  # makes bytes
+_FUNCTIONS = re.compile(
+    rf"{_ENCODE}|collections OrderedDict|torch Size|torch\._utils _rebuild_tensor_v2|"
+    r"torch\._utils _rebuild_parameter|torch \w+Storage|torch (bfloat16|float\d+|int\d+|bool|uint8)"
+)
+"""What the index of a checkpoint may call or name."""
 
 
 class ArchiveError(Exception):
@@ -32,8 +39,7 @@ def check_archive(path: Path) -> None:
             pickles = [e for e in entries if e.filename.rpartition("/")[2] == _PICKLE]
             if len(pickles) != 1 or pickles[0].file_size > _LARGEST_PICKLE:
                 raise ArchiveError("it has no index of a usual size")
-            if pickles[0].file_size > _SMALL_PICKLE:
-                _count_operations(archive.read(pickles[0]))
+            _check_operations(archive.read(pickles[0]))
     except ArchiveError:
         raise
     except OSError:
@@ -53,7 +59,24 @@ def _check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
         raise ArchiveError("its entries are larger than the file")
 
 
-def _count_operations(content: bytes) -> None:
-    for count, _ in enumerate(pickletools.genops(content)):
+def _check_operations(content: bytes) -> None:
+    """Check that a pickle calls only what `torch.save` writes for tensors and bytes.
+
+    Other functions that torch accepts, such as `bytearray`, take any amount of memory.
+    """
+    known: set[int] = set()  # slots of the memo that contain the function for bytes
+    calls, is_encode = 0, False
+    for count, (operation, argument, _) in enumerate(pickletools.genops(content)):
         if count > _MOST_OPERATIONS:
             raise ArchiveError("its index has too many values")
+        if operation.name.endswith("PUT"):
+            slot = {int(argument or 0)}
+            known = known | slot if is_encode else known - slot
+            continue
+        if operation.name == "GLOBAL" and not _FUNCTIONS.fullmatch(str(argument)):
+            raise ArchiveError(f"its index refers to {argument}")
+        is_encode = argument == _ENCODE if operation.name == "GLOBAL" else False
+        is_encode = is_encode or (operation.name.endswith("GET") and argument in known)
+        calls += is_encode
+        if calls > _MOST_BYTES_VALUES:
+            raise ArchiveError("its index has too many values that are bytes")

@@ -8,7 +8,7 @@ checkpoints, new or resumed) → training → `finish` (final test and summary).
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,13 +47,7 @@ from nmt.training.bad_batches import BadBatches
 from nmt.training.batch_shapes import pick_batch_shapes
 from nmt.training.objective import AuxiliaryTargets
 from nmt.training.rehearsal import find_batch_tokens
-from nmt.training.services import (
-    Interrupted,
-    TrainerServices,
-    UpdateProfiler,
-    keep_nothing,
-    save_nothing,
-)
+from nmt.training.services import Interrupted, TrainerServices, UpdateProfiler
 from nmt.training.stopping import StopReason
 from nmt.training.trainer import Trainer
 
@@ -143,13 +137,19 @@ class Workbench:
     validate: Callable[[], ValidationReport]
 
 
-def train(config: Config, config_yaml: str, interrupted: Interrupted) -> Outcome:
+def train(
+    config: Config,
+    config_yaml: str,
+    interrupted: Interrupted,
+    saved: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Outcome:
     """Run a configuration to its end, from where an earlier call left it.
 
     Args:
         config: What to run.
         config_yaml: The same as YAML; it is stored in the run folder.
         interrupted: Called after each update; returns whether to save and stop.
+        saved: Returns a context that is open while the trainer runs: an interruption then saves.
 
     Raises:
         UserError: The configuration, the corpus or the run folder is at fault.
@@ -176,7 +176,8 @@ def train(config: Config, config_yaml: str, interrupted: Interrupted) -> Outcome
             stack.enter_context(folder.locked())
             console.keep(stack.enter_context(open_run_log(folder.log)).logger)
         processes.barrier()
-        return Outcome(folder, _execute(prepared, stack, interrupted), already_finished=False)
+        scores = _execute(prepared, stack, interrupted, saved)
+        return Outcome(folder, scores, already_finished=False)
 
 
 def workbench(
@@ -260,6 +261,8 @@ def start(
     config, corpus, console = prepared.config, prepared.corpus, prepared.console
     checkpoints = RunCheckpoints(prepared.folder, config, corpus.tokenizers, console, built.model)
     stack.enter_context(checkpoints)
+    if prepared.folder.last.exists():
+        console.show("loading", prepared.folder.last)
     resumed = checkpoints.newest()
     update = None if resumed is None else resumed.update
     processes.check_same(update, f"checkpoints in {prepared.folder.path}")
@@ -271,17 +274,17 @@ def start(
         prepared = _with_precision_of(resumed.training["progress"].get("precision", ""), prepared)
     log = open_metric_log(prepared.folder, config, update, console)
     stack.callback(log.close)
-    first = processes.is_first()
     services = TrainerServices(
         validate=_validation(prepared, built.model)[1],
-        save=after_curves(checkpoints.save, log) if first else save_nothing,
         metric_log=log,
         progress_line=console.line,
         report=console,
         interrupted=interrupted,
-        keep_bad_update=_bad_batches(prepared) if first else keep_nothing,
         reload_checkpoint=checkpoints.reload,
     )
+    if processes.is_first():  # the others write no files
+        save, keep = after_curves(checkpoints.save, log), _bad_batches(prepared)
+        services = replace(services, save=save, keep_bad_update=keep)
     trainer = _trainer(prepared, built, services)
     if resumed is not None and resumed.training is not None:
         with explained_state(resumed.file):
@@ -292,12 +295,16 @@ def start(
 
 
 def _execute(
-    prepared: PreparedRun, stack: ExitStack, interrupted: Interrupted
+    prepared: PreparedRun,
+    stack: ExitStack,
+    interrupted: Interrupted,
+    saved: Callable[[], AbstractContextManager[None]],
 ) -> Mapping[str, Any] | None:
     """Train and test; return the summary, or None if the run was interrupted."""
     started = start(prepared, build(prepared), stack, interrupted)
-    reason = started.trainer.train()
-    started.checkpoints.wait()
+    with saved():
+        reason = started.trainer.train()
+        started.checkpoints.wait()
     processes.barrier()  # no process may exit, or read a file, before all files are written
     progress, console = started.trainer.progress, prepared.console
     if reason is StopReason.INTERRUPTED:
@@ -337,8 +344,6 @@ def _detached_trainer(
 ) -> Trainer:
     """Return a trainer of a new model that neither validates nor saves."""
     services = TrainerServices(
-        validate=_refuse_to_validate,
-        save=save_nothing,
         metric_log=MetricLogs([]),
         progress_line=prepared.console.line,
         report=prepared.console,
@@ -393,7 +398,3 @@ def _set_batch_tokens(prepared: PreparedRun, trainer: Trainer) -> None:
     )
     trainer.set_batch_tokens(found)
     prepared.console(f"training.batch_tokens=auto: {found:,} target tokens per update")
-
-
-def _refuse_to_validate() -> ValidationReport:
-    raise AssertionError("a trainer without a run does not validate")

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -46,9 +47,14 @@ def exit_on_error() -> Iterator[None]:
     except BrokenPipeError:  # the reader has closed its end, as in `nmt translate | head`
         discard_output()
         sys.exit(ExitStatus.BROKEN_PIPE)
-    except KeyboardInterrupt:
-        print("nmt: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interruption:
+        _print_interruption(interruption)
         sys.exit(ExitStatus.INTERRUPTED)
+
+
+def _print_interruption(interruption: KeyboardInterrupt) -> None:
+    """Print that Ctrl-C ended the command, and what it left, which the exception may name."""
+    print_error(UserError("; ".join(["interrupted", *map(str, interruption.args)])))
 
 
 def discard_output() -> None:
@@ -71,6 +77,8 @@ def exit_quickly() -> Iterator[None]:
     try:
         yield
     except SystemExit as ending:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback of the handlers
         if threading.active_count() > 1 or not isinstance(ending.code, int | None):
             raise
         atexit._run_exitfuncs()
@@ -117,8 +125,8 @@ def exit_together() -> Iterator[None]:
         yield
     except UserError as error:
         _exit_now(ExitStatus.USER_ERROR, partial(print_error, error))
-    except KeyboardInterrupt:
-        _exit_now(ExitStatus.INTERRUPTED, lambda: print("nmt: interrupted", file=sys.stderr))
+    except KeyboardInterrupt as interruption:
+        _exit_now(ExitStatus.INTERRUPTED, partial(_print_interruption, interruption))
     except Exception as error:  # of any type: the other processes must not wait for this one
         _exit_now(ExitStatus.FAILED, partial(_print_failure, error))
 

@@ -11,7 +11,8 @@ _SHOWN = 3
 
 def is_run(folder: Path) -> bool:
     """Return whether a folder is that of a run."""
-    return (folder / "checkpoints").is_dir() or (folder / "config.json").is_file()
+    # os.path returns False for what cannot be examined; Path would raise an error.
+    return os.path.isdir(folder / "checkpoints") or os.path.isfile(folder / "config.json")
 
 
 def runs_in(folder: Path) -> list[Path]:
@@ -26,7 +27,7 @@ def run_hint(path: Path) -> str:
     A path that does not exist gets the runs of similar names, a folder that is no run the newest
     runs in it. Both begin with ``; ``.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         newest = runs_in(path)[:_SHOWN]
         return f"; its newest runs: {', '.join(map(str, newest))}" if newest else ""
     names = {run.name: run for run in runs_in(path.parent)}
@@ -58,7 +59,7 @@ def path_words(word: str, *, runs: bool) -> list[str]:
     for path in sorted(_entries(folder)):
         if not path.name.startswith(begin) or (path.name.startswith(".") and not begin):
             continue
-        if path.is_dir():
+        if os.path.isdir(path):
             end = "" if runs and is_run(path) else "/"
             words.append(f"{typed}{slash}{path.name}{end}")
         elif not runs or path.suffix == ".pt":

@@ -85,6 +85,7 @@ TOP = (  # imported by none of the parts above
     "api_records",
     "bench",
     "cli",
+    "export",
     "pipeline",
     "run",
     "sweeps",

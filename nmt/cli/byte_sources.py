@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 from nmt.data.sources.compression import COMPRESSED, open_plain, read_blocks
+from nmt.data.sources.text_lines import other_kind
 from nmt.errors import UserError
 
 BLOCK = 1 << 18  # bytes per read
@@ -53,13 +54,15 @@ class DescriptorSource:
         """Read a descriptor, which stays open.
 
         Raises:
-            UserError: It is a folder.
+            UserError: It is a folder, or a device without end, such as /dev/zero.
         """
         self.name = name
         self._descriptor = descriptor
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             raise UserError(f"cannot read {name}: it is a folder")
+        if _is_device(descriptor, status):
+            raise UserError(f"cannot read {name}: it is a device; give a file, or a pipe")
         self.size = status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def read(self) -> bytes:
@@ -85,6 +88,13 @@ class DescriptorSource:
     def is_terminal(self) -> bool:
         """See `ByteSource`."""
         return os.isatty(self._descriptor)
+
+
+def _is_device(descriptor: int, status: os.stat_result) -> bool:
+    """Return whether this is a device other than a terminal and /dev/null."""
+    if not (stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)):
+        return False
+    return not os.isatty(descriptor) and not os.path.samestat(status, os.stat(os.devnull))
 
 
 class StreamSource:
@@ -144,11 +154,29 @@ def open_source(path: Path | None) -> Iterator[ByteSource]:
         yield BlockSource(path)
     else:
         with open_plain(path) as file:
+            _refuse_other_files(path)
             try:
                 source: ByteSource = DescriptorSource(file.fileno(), str(path))
             except io.UnsupportedOperation:  # a member of a zip archive
                 source = StreamSource(file, str(path))
             yield source
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Refuse a file that is no text, such as a workbook or a zip archive.
+
+    Raises:
+        UserError: Its first bytes show it, or cannot be read.
+    """
+    if not path.is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            first = file.read(16)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    if (kind := other_kind(first)) is not None:
+        raise UserError(f"cannot read {path}: it is {kind}, not text; save it as text")
 
 
 def _standard_input() -> ByteSource:

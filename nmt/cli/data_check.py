@@ -157,6 +157,7 @@ def _report(options: DataCheckOptions, progress: CommandProgress) -> "DataReport
     return check_configured_corpus(
         config,
         _ReadPairs(options, progress),
+        progress.show,
         name=" and ".join(_split_arguments(options.arguments)[0]) if of_files else None,
         # A configuration requires a validation set; without one it was given the training files.
         has_valid=not of_files or options.valid is not None,

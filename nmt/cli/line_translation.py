@@ -7,10 +7,10 @@ from functools import partial
 from nmt.cli.answer_output import AnswerOutput
 from nmt.cli.constraint_options import LineConstraints
 from nmt.cli.input_lines import RawLine
-from nmt.cli.line_choices import LongLines
 from nmt.cli.line_faults import LineFaultError, LineFaults
 from nmt.decoding.answers import Answer, Answerer
 from nmt.decoding.constraints import Constraints
+from nmt.decoding.line_lengths import LongLines
 from nmt.decoding.long_lines import MOST_PIECES, source_lengths, split_line
 from nmt.errors import UserError
 

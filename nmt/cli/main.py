@@ -17,6 +17,9 @@ from nmt.cli.average import average
 from nmt.cli.bench import bench
 from nmt.cli.data_check import data_check
 from nmt.cli.evaluate import evaluate
+from nmt.cli.export import export
+from nmt.cli.pack import pack
+from nmt.cli.path_arguments import refuse_impossible_paths
 from nmt.cli.prepare import prepare
 from nmt.cli.repeated_options import refuse_repeated_options
 from nmt.cli.score import score
@@ -80,10 +83,16 @@ app.command(short_help="Score a model on a file, with sacreBLEU signatures.")(ev
 app.command(short_help="Print the log-probability of given translations.")(score)
 app.command(short_help="Align the words of a translated text, or score alignments.")(align)
 app.command(short_help="Show a model's attention: pictures, a page, numbers, links.")(attention)
+app.command(short_help="Write a model for CTranslate2, Hugging Face, ONNX or as safetensors.")(
+    export
+)
+app.command(short_help="Write a model as one small file that translates anywhere.")(pack)
 app.add_typer(bench, name="bench", short_help="Measure the speed of training and translation.")
 app.add_typer(data, name="data", short_help="Find problems in training text before training.")
 app.command(short_help="Print the code that completes words in bash, zsh or fish.")(completion)
 data.command("check", short_help="Find problems in a corpus, with their remedies.")(data_check)
+for group in (app, bench, data):
+    refuse_impossible_paths(group)
 
 
 def main() -> None:

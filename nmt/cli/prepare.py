@@ -38,11 +38,13 @@ def prepare(context: typer.Context) -> None:
         from nmt.reporting.progress_line import ProgressLine
         from nmt.run.preparation import prepare_corpus
         from nmt.sweeps.overrides import compose_config
+        from nmt.sweeps.repeated_overrides import warn_of_repeated
 
         config = compose_config(arguments, {})
         loading_phase.end()
         start_line.show("reading", f"the corpus {config.data.name}")
         start_line.end()
+        warn_of_repeated(arguments)
     with ProgressLine(sys.stderr) as line:
         corpus = prepare_corpus(config, Console(line), lambda: False)
     print_safely(str(corpus.folder))

@@ -10,40 +10,64 @@ from types import FrameType
 from nmt.process_exit import under_torchrun
 
 
-@contextmanager
-def collect_stop_signals() -> Iterator[list[int]]:
-    """Collect signals in a list, so that a training can finish its update, save and stop.
+class StopRequests:
+    """The signals that have asked a training to stop."""
 
-    They are SIGINT (Ctrl-C), SIGTERM, and SIGUSR1, which Slurm sends before a job's time limit
-    (``sbatch --signal=USR1@120``; ``B:USR1`` would reach only the batch script). Ctrl-C after any
-    of them ends the process at once. Further warnings, of which Slurm sends several, change
-    nothing.
+    def __init__(self) -> None:
+        """Start without any."""
+        self._received = False
+        self._saves = False
 
-    Under torchrun no signal ends the process at once, and the handlers stay until it exits:
-    torchrun forwards Ctrl-C a second time, and signals the processes that exit last.
+    def __call__(self) -> bool:
+        """Return whether a signal has arrived."""
+        return self._received
 
-    Only the main thread can handle signals; in any other, the list stays empty.
-    """
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
+    @contextmanager
+    def saved(self) -> Iterator[None]:
+        """In the block, Ctrl-C lets the training save and stop; outside it stops at once."""
+        self._saves = True
+        try:
+            yield
+        finally:
+            self._saves = False
 
-    def note(number: int, frame: FrameType | None) -> None:
-        if received and number == signal.SIGINT and not under_torchrun():
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        together = under_torchrun()
+        if number == signal.SIGINT and not together and (self._received or not self._saves):
             raise KeyboardInterrupt
-        received.append(number)
-        if len(received) == 1 and not under_torchrun():
+        if not self._received and self._saves and not together:
             print(
                 "\nnmt: stopping after this update; press Ctrl-C again to stop immediately",
                 file=sys.stderr,
             )
+        self._received = True
+
+
+@contextmanager
+def collect_stop_signals() -> Iterator[StopRequests]:
+    """Collect signals, so that a training can finish its update, save and stop.
+
+    They are SIGINT (Ctrl-C), SIGTERM, and SIGUSR1, which Slurm sends before a job's time limit
+    (``sbatch --signal=USR1@120``; ``B:USR1`` would reach only the batch script). Ctrl-C after any
+    of them, and before or after training itself, ends the process at once. Further warnings, of
+    which Slurm sends several, change nothing.
+
+    Under torchrun no signal ends the process at once, and the handlers stay until it exits:
+    torchrun forwards Ctrl-C a second time, and signals the processes that exit last.
+
+    Only the main thread can handle signals; in any other, none is collected.
+    """
+    requests = StopRequests()
+    if threading.current_thread() is not threading.main_thread():
+        yield requests
+        return
 
     names = ("SIGINT", "SIGTERM", "SIGUSR1")  # Windows lacks the last one
     signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    previous = [signal.signal(number, note) for number in signals]
+    previous = [signal.signal(number, requests.note) for number in signals]
     try:
-        yield received
+        yield requests
     finally:
         for number, handler in zip(signals, previous, strict=True):
             if not under_torchrun():

@@ -59,8 +59,8 @@ def train_config(config: "Config", config_yaml: str) -> "Outcome":
 
     loading_phase.end()
     start_line.end()
-    with collect_stop_signals() as received:
-        outcome = pipeline.train(config, config_yaml, lambda: bool(received))
+    with collect_stop_signals() as requests:
+        outcome = pipeline.train(config, config_yaml, requests, requests.saved)
     if outcome.summary is not None and is_printing_process():
         _print_scores(
             outcome.folder.path, outcome.summary, already_finished=outcome.already_finished

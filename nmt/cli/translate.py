@@ -15,11 +15,12 @@ from nmt.cli.common_options import (
     SearchPrecision,
 )
 from nmt.cli.constraint_options import ConstraintOptions
-from nmt.cli.line_choices import LineErrors, LongLines
+from nmt.cli.line_choices import LineErrors
 from nmt.cli.option_groups import with_groups
 from nmt.cli.search_settings import SearchSettings
 from nmt.cli.translate_options import SearchOptions, TextOptions
 from nmt.config.ensemble_mean import Mean
+from nmt.decoding.line_lengths import LongLines
 from nmt.reporting.command_progress import CommandProgress
 
 if TYPE_CHECKING:

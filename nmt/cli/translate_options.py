@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt.cli.common_options import BeamSize
-from nmt.cli.line_choices import LineErrors, LongLines
+from nmt.cli.line_choices import LineErrors
+from nmt.decoding.line_lengths import LongLines
 from nmt.errors import UserError
 
 if TYPE_CHECKING:

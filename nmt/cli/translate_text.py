@@ -149,14 +149,15 @@ def _warn(progress: CommandProgress, message: str) -> None:
 
 @contextmanager
 def _saved_lines_named(output: AnswerOutput) -> Iterator[None]:
-    """After Ctrl-C, print how far an output file reaches."""
+    """After Ctrl-C, let the message name how far an output file reaches."""
     try:
         yield
     except KeyboardInterrupt:
-        if output.path is not None:
-            message = f"{output.path} has the answers to the first {output.answers:,} lines"
-            print(f"\nnmt: {printable(message)}", file=sys.stderr)
-        raise
+        if output.path is None:
+            raise
+        raise KeyboardInterrupt(
+            f"{output.path} has the answers to the first {output.answers:,} lines"
+        ) from None
 
 
 def _translate_and_draw(lines: LineTranslation, sentence: str, path: Path) -> None:

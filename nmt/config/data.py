@@ -23,6 +23,13 @@ class Format(StrEnum):
     PO = "po"
 
 
+class Quotes(StrEnum):
+    """What quotation marks mean in a table."""
+
+    CELLS = "cells"
+    LITERAL = "literal"
+
+
 class Duplicates(StrEnum):
     """Which repeated training pairs are left out."""
 
@@ -82,6 +89,13 @@ class SourceConfig:
         None,
         "Encoding of text files, e.g. windows-1252, mac-roman or utf-16-le; null: UTF-8, or UTF-16 "
         "or UTF-32 if the file begins with a byte-order mark.",
+        neutral=None,
+    )
+    quotes: str | None = setting(
+        None,
+        "Quotation marks in a table: cells, they enclose cells and are no text; literal, they are "
+        "text; null: cells in .csv, and in .tsv if its cells look quoted.",
+        choices=Quotes,
         neutral=None,
     )
     source_column: str | None = setting(
@@ -191,6 +205,12 @@ class FiltersConfig:
         'pip install "nmt[language]".',
         above=0,
         below=1,
+    )
+    numbers: bool = setting(
+        False,
+        "Whether pairs are left out if one side is only a number or a date, and the other has "
+        "words without that number.",
+        neutral=False,
     )
     test_overlap: bool = setting(
         False,

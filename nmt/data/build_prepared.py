@@ -64,7 +64,9 @@ def build_prepared(
     outlines = {"train": judged.outline, **_outline_held_out(data, reporter)}
     refuse_unusable(data, outlines, _drop_table(judged))  # before the long part
     sample = _sample(corpus.train, judged, tokenizer.sample_size)
-    tokenizers = train_tokenizers(tokenizer, *sample)
+    tokenizers = train_tokenizers(
+        tokenizer, *sample, lambda: progress("training the tokenizer", 0, None)
+    )
     encoder = TrainingEncoder(tokenizers, data.max_length, data.workers or available_cpus())
     sections = encoder.encode(folder, corpus.train, judged, progress)
     _save_models(folder, tokenizers)

@@ -1,5 +1,6 @@
 """A corpus: training text as streamed sources, the small splits in memory."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -247,7 +248,7 @@ def split_configs(data: DataConfig) -> dict[str, SourceConfig]:
 
 def _local_files(data: HuggingFaceDataConfig, root: Path) -> dict[str, SourceConfig]:
     """Find the splits of a hub dataset in a folder, as JSON lines or as two text files each."""
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise UserError(
             f"data.root={data.root} is not a folder; give the one that contains {data.path}"
         )

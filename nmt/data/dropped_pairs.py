@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -24,6 +25,7 @@ _IN_WORDS = {
     FilterRule.LANGUAGE: "a side is surely in another language",
     FilterRule.TEST_OVERLAP: "a side is in validation or test",
     FilterRule.DUPLICATE: "repeats an earlier pair",
+    FilterRule.NUMBER: "a side is only a number, and the other has words without it",
 }
 
 
@@ -107,7 +109,7 @@ def check_dropped(path: Path) -> None:
     Raises:
         UserError: The file exists and is not a table of dropped pairs.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         return
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:

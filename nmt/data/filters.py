@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from nmt.config.data import Duplicates, FiltersConfig
 from nmt.data.language_identification import surely_other
+from nmt.data.number_sides import is_number_with_words
 from nmt.data.text_hash import hash_normalized, hash_pairs
 from nmt.data.writing_systems import LEAST_SHARE, expected_script, share_in_script
 
@@ -28,6 +29,7 @@ class FilterRule(StrEnum):
     LANGUAGE = "language"
     TEST_OVERLAP = "test_overlap"
     DUPLICATE = "duplicate"
+    NUMBER = "number_only"
 
     @property
     def verdict(self) -> int:
@@ -105,6 +107,8 @@ class PairFilters:
             return FilterRule.MAX_RATIO.verdict
         if config.copies and source.strip() == target.strip():
             return FilterRule.COPY.verdict
+        if config.numbers and is_number_with_words(source, target):
+            return FilterRule.NUMBER.verdict
         return KEPT
 
     def _ratio_exceeds(self, source: int, target: int, ratio: float) -> bool:

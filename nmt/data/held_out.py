@@ -181,13 +181,22 @@ def divide(source: Hashes, target: Hashes, held_out: HeldOut) -> Parts:
                 part_of_component[component] = PARTS.index(part)
                 left -= int(sizes[component])
         if left:
-            raise UserError(
-                f"data.{part}: only {wanted - left:,} of {wanted:,} pairs can be split off the "
-                f"{len(used):,} training pairs without sharing a sentence with the rest: set "
-                f"data.{part}.held_out to fewer, or give a file of its own"
-            )
+            raise _too_few(part, getattr(held_out, part), wanted - left, wanted, len(used))
     parts[used] = part_of_component[components]
     return parts
+
+
+def _too_few(part: str, size: float, found: int, wanted: int, pairs: int) -> UserError:
+    fewer = f"set data.{part}=split:{found}, or " if found else ""
+    return UserError(
+        f"{_typed(part, size)}: only {found:,} of {wanted:,} pairs can be split off the {pairs:,} "
+        f"training pairs without sharing a sentence with the rest: {fewer}give a file of its own"
+    )
+
+
+def _typed(part: str, size: float) -> str:
+    """Return the setting of a part as on the command line."""
+    return f"data.{part}=split{f':{size:g}' if size else ''}"
 
 
 def _count(size: float | None, pairs: int, part: str) -> int:
@@ -198,7 +207,7 @@ def _count(size: float | None, pairs: int, part: str) -> int:
     count = round(size * pairs) if size < 1 else int(size)
     if not 0 < count <= pairs // 2:
         raise UserError(
-            f"data.{part}.held_out={size:g} is {count:,} of {pairs:,} pairs; it must be at least "
+            f"{_typed(part, size)} is {count:,} of {pairs:,} pairs; it must be at least "
             "one pair and at most half of them"
         )
     return count

@@ -25,7 +25,9 @@ from nmt.data.sources.pair_source import FaultSink, PairChunk, clean_chunk, refu
 CHUNK = 20_000  # pairs read, judged and encoded together
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with the name of a stage, the number of pairs done, and the total if it is known."""
+"""Called with the name of a stage, the number of pairs done, and the total if it is known.
+
+0 without a total: the stage does not count pairs."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Shell commands that print the lines around a location, ready to copy from a message."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def show_commands(locations: Sequence[Location]) -> list[str]:
 def has_lines(file: str) -> bool:
     """Return whether commands that work on lines, such as sed, find the texts of a file."""
     form = SUFFIXES.get(format_suffix(Path(file)), Format.LINES)
-    return form in _LINE_FORMATS and not Path(file).is_dir()
+    return form in _LINE_FORMATS and not os.path.isdir(file)
 
 
 def has_both_sides(file: str) -> bool:

@@ -27,6 +27,7 @@ _FILTER_REMEDIES = {
     FilterRule.MAX_WORDS: "raise data.filters.max_words",
     FilterRule.MAX_RATIO: "raise data.filters.max_ratio",
     FilterRule.COPY: "set data.filters.copies=false",
+    FilterRule.NUMBER: "set data.filters.numbers=false",
     FilterRule.SCRIPT: "set data.filters.scripts=false",
     FilterRule.LANGUAGE: "set data.filters.language=null",
     FilterRule.TEST_OVERLAP: "set data.filters.test_overlap=false",

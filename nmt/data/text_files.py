@@ -1,5 +1,6 @@
 """Text files as the commands read them: line i of several files belongs together."""
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -39,7 +40,7 @@ def count_lines(path: Path) -> int | None:
 
     A gigabyte takes about a second.
     """
-    if not path.is_file() or path.suffix.lower() in COMPRESSED:
+    if not os.path.isfile(path) or path.suffix.lower() in COMPRESSED:
         return None
     lines, last = 0, b""
     try:

@@ -42,7 +42,7 @@ def build_report(
         of_files = faults.get(split, CollectedFaults())
         found += found_in.fault_findings(split, of_files, inspection)
         found += found_in.problem_findings(split, inspection, of_files, languages, stop=stop)
-        found += found_in.rule_findings(split, inspection, languages, faults=of_files)
+        found += found_in.rule_findings(split, inspection, languages)
         row = _split_row(split, inspection)
         if split == "train":
             repeats = find_repeats(inspection)

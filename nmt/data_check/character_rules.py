@@ -29,6 +29,7 @@ _CONTINUATION = "\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–�
 _MISREAD = re.compile(
     f"[ÃÅÄÐÑØÙ][{_CONTINUATION}]|Â[\x80-\xbf]|â€[{_CONTINUATION}]|ï»¿|[àá][¤-¹][{_CONTINUATION}]"
 )
+_REPLACED = re.compile("\ufffd(?!\ufdd0)")  # `UNDECODED` is reported as a fault of its file
 _MISREAD_LEADS = "ÃÅÄÐÑØÙÂâïàá"
 _SPACES = re.compile(r"^[ \t\xa0]+(?=\S)|(?<=\S)[ \t\xa0]+(?=[\r\n]*$)|(?<=\S)  +(?=\S)")
 
@@ -91,8 +92,7 @@ def _invisible(texts: Sequence[str], whole: str, *, own_file: bool) -> Iterator[
 
 def _beyond_ascii(texts: Sequence[str], whole: str) -> Iterator[Found]:
     if "\ufffd" in whole:
-        lost = [i for i, text in enumerate(texts) if "\ufffd" in text]
-        yield from _found("replacement_character", lost, [texts[i].index("\ufffd") for i in lost])
+        yield from _matches("replacement_character", texts, _REPLACED)
     if any(lead in whole for lead in _MISREAD_LEADS) and _MISREAD.search(whole):
         yield from _matches("mojibake", texts, _MISREAD)
     if not unicodedata.is_normalized("NFC", whole):

@@ -1,6 +1,6 @@
 """Checks a whole corpus: reads it to the end, whatever its faults, and reports."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from nmt.data.sources.pair_source import PairSource
 from nmt.data_check.build_report import build_report
@@ -15,6 +15,7 @@ def check_corpus(
     sources: Mapping[str, Sequence[PairSource]],
     settings: CheckSettings,
     progress: Progress = lambda split, pairs: None,
+    begin_stage: Callable[[str], None] = lambda name: None,
 ) -> DataReport:
     """Read every split of a corpus and report on it. Faults of the files become findings.
 
@@ -22,6 +23,7 @@ def check_corpus(
         sources: The sources of ``train`` and, if they exist, ``valid`` and ``test``.
         settings: What to check.
         progress: Called after each chunk.
+        begin_stage: Called with the name of each further stage, which shows no progress.
 
     Raises:
         UserError: The settings cannot be followed, e.g. the language filter is not installed.
@@ -36,6 +38,7 @@ def check_corpus(
     counter = FilterCounter(settings.filters, languages, held_out.hashes)
     train = read_split("train", sources["train"], languages, progress, counter.keep)
     splits = {"train": train, **splits}
+    begin_stage("training the tokenizer")
     estimate = estimate_training(splits, settings)
     if estimate.too_long:
         counter.count_too_long(estimate.too_long)

@@ -64,7 +64,7 @@ class Finding:
             mapping["split"],
             mapping["side"],
             mapping["count"],
-            [Location(**location) for location in mapping["places"]],
+            [Location(at["file"], at["line"], at["text"]) for at in mapping["places"]],
             mapping["message"],
             mapping["remedy"],
             mapping.get("left_out", False),  # an older cache has no such rows
@@ -72,7 +72,9 @@ class Finding:
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the finding as plain values."""
-        places = [{"file": p.file, "line": p.line, "text": p.text} for p in self.locations]
+        places = [
+            {"file": p.file, "unit": p.unit, "line": p.line, "text": p.text} for p in self.locations
+        ]
         return {
             "rule": self.rule,
             "severity": self.severity.value,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.data.locations import SHOWN, Location, excerpt
+from nmt.data.number_sides import is_number_with_words
 from nmt.data.sources.pair_source import PairChunk
 from nmt.data.text_hash import hash_pairs, hash_texts
 from nmt.data.writing_systems import LEAST_SHARE, expected_script, share_in_script
@@ -94,10 +95,13 @@ def inspect_chunk(
         _note(found, ("blank", side.name), side, np.flatnonzero(side.blank & ~both_blank))
     _note(found, ("both_blank", None), target, np.flatnonzero(both_blank))
     _note(found, ("copy", None), target, _copies(source.texts, target.texts))
-    uneven = _uneven(source.lengths, target.lengths)
-    if len(uneven):
-        shown = [_both_sides(raw, int(i)) for i in uneven[:SHOWN]]
-        found["ratio", None] = Occurrences(len(uneven), shown)
+    both_texts = zip(source.texts, target.texts, strict=True)
+    numbers = [i for i, pair in enumerate(both_texts) if is_number_with_words(*pair)]
+    uneven = _uneven(source.lengths, target.lengths).tolist()
+    for rule, indices in (("number_only", numbers), ("ratio", uneven)):
+        if indices:
+            shown = [_both_sides(raw, i) for i in indices[:SHOWN]]
+            found[rule, None] = Occurrences(len(indices), shown)
     ratios = _ratios(source.lengths, target.lengths)
     known = ratios[ratios > 0]
     return ChunkInspection(

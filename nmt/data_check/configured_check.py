@@ -1,5 +1,7 @@
 """Checks the corpus of a configuration."""
 
+from collections.abc import Callable
+
 from nmt.config.data import OnDoubt
 from nmt.config.schema import Config
 from nmt.data_check.check_corpus import check_corpus
@@ -12,6 +14,7 @@ from nmt.data_check.read_split import Progress
 def check_configured_corpus(
     config: Config,
     progress: Progress,
+    begin_stage: Callable[[str], None] = lambda name: None,
     *,
     name: str | None = None,
     has_valid: bool = True,
@@ -22,6 +25,7 @@ def check_configured_corpus(
     Args:
         config: Its data, tokenizer and training sections are used.
         progress: Called with a split's name and the number of pairs read so far.
+        begin_stage: Called with the name of each further stage, which shows no progress.
         name: What the report calls the corpus; None: the name in the configuration.
         has_valid: Whether the validation split is checked.
         any_vocabulary: Whether a smaller vocabulary is fine where the text allows no larger one.
@@ -44,4 +48,4 @@ def check_configured_corpus(
     splits = open_splits(data)
     if not has_valid:
         del splits["valid"]
-    return check_corpus(splits, settings, progress)
+    return check_corpus(splits, settings, progress, begin_stage)

@@ -13,6 +13,7 @@ from nmt.data_check.inspection import Inspection
 _SOLVED_BY = {
     "duplicate": FilterRule.DUPLICATE,
     "copy": FilterRule.COPY,
+    "number_only": FilterRule.NUMBER,
     "ratio": FilterRule.MAX_RATIO,
     "many_words": FilterRule.MAX_WORDS,
     "wrong_script": FilterRule.SCRIPT,

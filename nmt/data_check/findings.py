@@ -157,7 +157,7 @@ def problem_finding(problem: SplitProblem, severity: Severity = Severity.ERROR) 
 
 
 def rule_findings(
-    split: str, inspection: Inspection, languages: tuple[str, str], *, faults: CollectedFaults
+    split: str, inspection: Inspection, languages: tuple[str, str]
 ) -> Iterator[Finding]:
     """Yield one finding per rule that pairs of a split break.
 
@@ -165,12 +165,8 @@ def rule_findings(
         split: Name of the split.
         inspection: Its pairs.
         languages: Codes of the source and the target language.
-        faults: The faults of its files. Bytes that are not UTF-8 are reported there, so their
-            replacement characters are not reported again.
     """
     for (rule, side), occurrences in inspection.found.items():
-        if rule == "replacement_character" and "not_utf8" in faults.counts:
-            continue
         yield rule_finding(rule, split, side, occurrences, languages)
 
 

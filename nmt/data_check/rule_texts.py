@@ -118,7 +118,7 @@ RULES = {
         "is still in the quotation marks of a table, with those inside doubled",
         "are still in the quotation marks of a table, with those inside doubled",
         "the model would learn to write them",
-        "read the table with quotes: data.train.format=csv (the separator is found by itself)",
+        "read the table with quotes: data.train.quotes=cells",
     ),
     "blank": RuleText(
         "is blank where the other side has text",
@@ -153,6 +153,14 @@ RULES = {
         "are the same on both sides",
         "from untranslated text the model learns to copy (names alone are fine)",
         "drop them: data.filters.copies=true",
+        unit="pair",
+    ),
+    "number_only": RuleText(
+        "is only a number or a date on one side, and has words without it on the other",
+        "are only a number or a date on one side, and have words without it on the other",
+        "such sides are rarely translations of each other; often a column of numbers was taken as "
+        "text",
+        f"{_BY_HAND}; or drop them: data.filters.numbers=true",
         unit="pair",
     ),
     "wrong_script": RuleText(
@@ -209,6 +217,7 @@ ORDER = (
     "quoted_cell",
     "replacement_character",
     "blank",
+    "number_only",
     "ratio",
     "copy",
     "duplicate",
@@ -235,8 +244,8 @@ FAULT_REMEDIES = {
     "have that format",
     "settings": "fix that setting, or give it after the files, and check again",
     "read_as": "nothing has to be done",
-    "read_with_quotes": "nothing has to be done; if the quotation marks are part of the text, "
-    "export the table as CSV",
+    "read_with_quotes": "nothing has to be done; if the quotation marks are part of the text: "
+    "data.train.quotes=literal",
     "too_many_faulty": "fix them in the sheet, or raise data.max_faulty to leave them out",
     "spreadsheet_error": "fix the formula in the sheet and export it again, or delete these rows",
     "other_file": "open it in its program and save it as CSV UTF-8",

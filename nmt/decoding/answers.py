@@ -3,13 +3,16 @@
 A line may consist of several parts that are translated separately.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from nmt.decoding.constraints import Constraints
 from nmt.decoding.minimum_risk import expected_chrf
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translation, Translator
+
+Item = TypeVar("Item")
 
 MORE_ROUNDS = 3
 """Further searches or draws for a sentence that has fewer different texts than are asked for."""
@@ -47,6 +50,32 @@ class Answer:
     translation: Translation
 
 
+def part_separator(target_language: str) -> str:
+    """Return what stands between the translations of the parts of a line."""
+    language = target_language.replace("_", "-").split("-")[0].lower()
+    return "" if language in _NOT_SPACED else " "
+
+
+def part_numbers(lines: Sequence[Sequence[str]], numbers: Sequence[int]) -> list[int]:
+    """Return a number of each part of each line, on which its samples depend.
+
+    Args:
+        lines: The parts of each line.
+        numbers: The number of each line, which is also that of its first part.
+    """
+    return [
+        number + index * _PART_STEP
+        for number, line in zip(numbers, lines, strict=True)
+        for index in range(len(line))
+    ]
+
+
+def same_ranks(parts: Sequence[Sequence[Item]]) -> Iterator[list[Item]]:
+    """Yield the first candidates of all parts, then the second ones; a part repeats its last."""
+    for rank in range(max(map(len, parts), default=0)):
+        yield [part[min(rank, len(part) - 1)] for part in parts]
+
+
 class Answerer:
     """Translates lines that may have several parts.
 
@@ -71,8 +100,7 @@ class Answerer:
         self._n_best = n_best
         self._sampling = sampling
         self._minimum_risk = minimum_risk
-        language = target_language.replace("_", "-").split("-")[0].lower()
-        self._space = "" if language in _NOT_SPACED else " "
+        self._space = part_separator(target_language)
 
     def answer(
         self,
@@ -94,12 +122,8 @@ class Answerer:
             advance: Called after each batch with the share of the parts that are translated.
         """
         parts = [part for line in lines for part in line]
-        places = [
-            number + index * _PART_STEP
-            for number, line in zip(numbers, lines, strict=True)
-            for index in range(len(line))
-        ]
-        asked = _of_parts(lines, constraints)
+        places = part_numbers(lines, numbers)
+        asked = part_constraints(lines, constraints)
         found = self.translator.translate(
             parts,
             constraints=asked,
@@ -125,8 +149,7 @@ class Answerer:
         if len(parts) == 1:
             return list(parts[0])
         joined = []
-        for rank in range(max(map(len, parts))):
-            chosen = [part[min(rank, len(part) - 1)] for part in parts]
+        for chosen in same_ranks(parts):
             text = self._space.join(one.text for one in chosen if one.text)
             joined.append(ScoredText(sum(one.score for one in chosen), text))
         return _different(joined)
@@ -203,7 +226,7 @@ class Answerer:
         return _different(merged)
 
 
-def _of_parts(
+def part_constraints(
     lines: Sequence[Sequence[str]], constraints: Sequence[Constraints] | None
 ) -> list[Constraints] | None:
     """Return the constraints of every part of every line."""
@@ -221,6 +244,11 @@ def _of_parts(
                 )
             )
     return found
+
+
+def whole_lines(constraints: Sequence[Constraints] | None) -> set[int]:
+    """Return the places of lines that are not cut: required phrases may belong to any part."""
+    return {place for place, one in enumerate(constraints or ()) if one.required}
 
 
 def _different(texts: Sequence[ScoredText]) -> list[ScoredText]:

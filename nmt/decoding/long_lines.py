@@ -1,13 +1,73 @@
 """Lines that are longer than training sentences: a model would translate only a part of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from nmt.config.schema import Config
+from nmt.decoding.line_lengths import LongLines
+from nmt.errors import UserError
 from nmt.text.sentence_parts import split_text
 from nmt.text.tokenizer import Tokenizer
 
 MOST_PIECES = 10_000
 """Pieces that are translated together at most, in any case: attention needs their square."""
+
+
+@dataclass(frozen=True)
+class SentenceCutter:
+    """Cuts sentences that are too long for a model into parts, or refuses them.
+
+    Attributes:
+        tokenizer: Of the source side.
+        long_lines: One of `LongLines`.
+        max_length: The longest sentence, in pieces, that is not long.
+    """
+
+    tokenizer: Tokenizer
+    long_lines: str
+    max_length: int
+
+    def __post_init__(self) -> None:
+        """Check the choice and the limit.
+
+        Raises:
+            UserError: One of them is not possible.
+        """
+        if self.long_lines not in list(LongLines):
+            raise UserError(
+                f"long_lines is {self.long_lines!r}; choose from {', '.join(LongLines)}"
+            )
+        if not 1 <= self.max_length <= MOST_PIECES:
+            raise UserError(
+                f"max_length is {self.max_length}; it must be from 1 to {MOST_PIECES:,}"
+            )
+
+    def cut(self, sentences: Sequence[str], uncut: Collection[int] = ()) -> list[list[str]]:
+        """Return the parts of each sentence, at least one.
+
+        Args:
+            sentences: Any number.
+            uncut: The places of sentences that stay whole.
+
+        Raises:
+            UserError: A sentence is too long.
+        """
+        lengths = source_lengths(self.tokenizer, sentences)
+        return [
+            self._parts(place, *one, whole=place in uncut or self.long_lines == LongLines.WHOLE)
+            for place, one in enumerate(zip(sentences, lengths, strict=True))
+        ]
+
+    def _parts(self, place: int, sentence: str, length: int, *, whole: bool) -> list[str]:
+        limit = MOST_PIECES if whole else self.max_length
+        if length <= limit:
+            return [sentence]
+        if not whole and self.long_lines == LongLines.SPLIT:
+            return split_line(self.tokenizer, sentence, limit)
+        raise UserError(
+            f"sentence {place + 1:,} has {length:,} pieces, more than "
+            f"{'' if whole else 'max_length='}{limit:,}: cut it, or set long_lines='split'"
+        )
 
 
 def trained_pieces(config: Config) -> int:

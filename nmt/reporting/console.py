@@ -4,7 +4,7 @@ import logging
 import time
 
 from nmt.reporting.command_progress import Advance
-from nmt.reporting.progress_line import ProgressLine, StageStatus
+from nmt.reporting.progress_line import ProgressLine, StageStatus, TextStatus
 
 _STAGE_DELAY = 2.0  # seconds before a stage shows progress; most stages are shorter
 
@@ -36,13 +36,24 @@ class Console:
     def progress(self, stage: str, done: int, total: int | None) -> None:
         """Show the progress of a stage that has run for more than two seconds.
 
-        `done` and `total` count pairs; a `total` of None is unknown.
+        `done` and `total` count pairs; a `total` of None is unknown. Of a stage that does not count
+        pairs, with 0 and None, only the name is shown.
         """
         now = time.monotonic()
         if stage != self._stage:
             self._stage, self._began = stage, now
         if now - self._began >= _STAGE_DELAY:
-            self.line.update(StageStatus(stage, done, total, now - self._began))
+            counted = StageStatus(stage, done, total, now - self._began)
+            self.line.update(counted if done or total else TextStatus(stage))
+
+    def show(self, verb: str, name: object = "") -> None:
+        """Show at once what a run does, e.g. "loading" and the path of a model, on a terminal only.
+
+        The next message or progress replaces it.
+        """
+        if self.line.live:
+            self.line.clear()
+            self.line.update(TextStatus(verb, str(name)))
 
     def stage(self, name: str, total: int, unit: str = "sentences") -> Advance:
         """Begin a stage of a run, e.g. "validating"; return the function that shows its progress.

@@ -224,9 +224,9 @@ class ProgressLine:
 
     def _end_stage(self) -> None:
         """Replace the status of a stage by that of training, if there was one."""
-        if isinstance(self._pending, StageStatus):
+        if isinstance(self._pending, StageStatus | TextStatus):
             self._pending = None
-        if isinstance(self._shown, StageStatus):
+        if isinstance(self._shown, StageStatus | TextStatus):
             self._shown = self._stays
             self._line = "" if self._stays is None else self._fitted(self._stays)
             if not self._line:

@@ -32,6 +32,7 @@ from nmt.durable_file import (
     write_durably,
 )
 from nmt.errors import UserError
+from nmt.export.model_card import run_page
 from nmt.user_path import user_path
 
 _EXTRA_FILE = re.compile(r"data\.extra\..+\.(source|target|path)")
@@ -58,6 +59,7 @@ class RunFolder:
         self.log = path / "train.log"
         self.summary = path / "summary.json"
         self.translations = path / "test.translations.txt"
+        self.page = path / "README.md"
         self._config = path / "config.json"
         self._best_before = self.checkpoints / ".best.pt.before"
 
@@ -69,7 +71,7 @@ class RunFolder:
         points of a curve are in one folder.
         """
         earlier = self.path / "tensorboard"
-        return earlier if earlier.exists() else self.path
+        return earlier if os.path.exists(earlier) else self.path
 
     @classmethod
     def of(cls, config: Config) -> "RunFolder":
@@ -244,7 +246,9 @@ class RunFolder:
         write_durably(self.translations, text.encode(errors="surrogatepass"))
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Write the summary, which marks the run as finished."""
+        """Write the page about the model, and the summary, which marks the run as finished."""
+        config = from_mapping(Config, _read_json(self._config))
+        write_durably(self.page, run_page(config, summary, self.path).encode())
         write_json(self.summary, summary)
         self.forget_best()
 

@@ -3,6 +3,7 @@
 They are stored in the run folder, so an unfinished run can be resumed without the old one.
 """
 
+import os
 from collections.abc import Callable
 
 from nmt import processes
@@ -39,7 +40,7 @@ def load_initial_weights(
         UserError: The old run has a different model, or its training text is needed but missing.
     """
     file = RunFolder.of(config).checkpoints / INITIAL
-    if file.exists():
+    if os.path.exists(file):
         initial = load_checkpoint(file)
     else:
         initial = _transfer(config, model, tokenizers, report)

@@ -1,13 +1,12 @@
 """The state of a new model before training: frozen parameters, initial weights, a teacher."""
 
-from collections.abc import Callable
-
 import torch
 
 from nmt import processes
 from nmt.config.schema import Config
 from nmt.model.seq2seq import TranslationModel
 from nmt.model_shapes import model_without_values
+from nmt.reporting.console import Console
 from nmt.run.fisher_estimate import fisher_corpus
 from nmt.run.folder import RunFolder
 from nmt.run.initial_weights import load_initial_weights, open_initial
@@ -61,7 +60,7 @@ def set_up_model(
     config: Config,
     model: TranslationModel,
     tokenizers: TokenizerPair,
-    report: Callable[[str], None],
+    console: Console,
 ) -> AuxiliaryTargets:
     """Freeze and initialize a model as the ``training`` settings require, and load its teacher.
 
@@ -69,7 +68,7 @@ def set_up_model(
         config: Of the new run.
         model: Newly built, on its device; its weights are filled in.
         tokenizers: Of the new run.
-        report: Prints what is frozen and reused.
+        console: Prints what is frozen and reused, and shows what is loaded.
 
     Raises:
         UserError: A run that the settings name is missing or does not match.
@@ -79,13 +78,16 @@ def set_up_model(
     if training.freeze:
         frozen = freeze(model, training.freeze)
         total = sum(p.numel() for p in model.parameters())
-        report(f"frozen: {frozen:,} of {total:,} parameters")
+        console(f"frozen: {frozen:,} of {total:,} parameters")
 
     def initialize() -> None:
         nonlocal anchor
-        anchor = load_initial_weights(config, model, tokenizers, report)
+        console.show("loading", training.init_from)
+        anchor = load_initial_weights(config, model, tokenizers, console)
 
     if training.init_from is not None:
         processes.first_here(initialize)
-    teacher = load_teacher(config, tokenizers, model.output.weight.device, report)
+    if training.distillation.teacher is not None:
+        console.show("loading", training.distillation.teacher)
+    teacher = load_teacher(config, tokenizers, model.output.weight.device, console)
     return AuxiliaryTargets(teacher, anchor)

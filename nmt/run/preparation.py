@@ -1,5 +1,6 @@
 """Corpus preparation with progress reports: the first stage of each run, and `nmt prepare`."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -98,7 +99,7 @@ def _held_out(config: Config, corpus: PreparedCorpus) -> Iterator[str]:
 def _check_models(tokenizer: TokenizerConfig) -> None:
     for key in ("model", "target_model"):
         name = getattr(tokenizer, key)
-        if name is not None and not user_path(name).is_file():
+        if name is not None and not os.path.isfile(user_path(name)):
             raise UserError(
                 f"tokenizer.{key}: there is no file {name}; restore it, or name an existing "
                 "SentencePiece model"

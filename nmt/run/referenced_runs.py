@@ -1,5 +1,6 @@
 """Checkpoints of other runs that a configuration refers to: initial weights and teachers."""
 
+import os
 from pathlib import Path
 
 from nmt.checkpoint import find_checkpoint
@@ -19,7 +20,7 @@ def initial_checkpoint(config: Config) -> Path:
         UserError: There is no such checkpoint.
     """
     kept = RunFolder.of(config).checkpoints / INITIAL
-    if kept.exists():
+    if os.path.exists(kept):
         return kept
     return referenced_checkpoint(str(config.training.init_from), "training.init_from")
 

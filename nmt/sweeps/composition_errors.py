@@ -1,6 +1,7 @@
 """Converts exceptions of Hydra and OmegaConf to one-line messages for the user."""
 
 import difflib
+import os
 import re
 import traceback
 from collections.abc import Iterator, Sequence
@@ -45,7 +46,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError:
     if isinstance(error, ValueError):  # Hydra raises it for GROUP= without a choice
         groups = _groups()
         for key, _, value in (argument.partition("=") for argument in arguments):
-            if key in groups and not (config_directory() / key / f"{value}.yaml").exists():
+            if key in groups and not os.path.exists(config_directory() / key / f"{value}.yaml"):
                 return _unknown_choice(f"{key}/{value}")
     message = str(error)
     cause = error.__cause__ or error.__context__

@@ -1,5 +1,6 @@
 """Composes a checked `Config` from overrides, with Hydra's compose API or from its result."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +22,7 @@ from nmt.sweeps.registration import register_with_hydra
 from nmt.user_path import user_path
 
 _HOME = re.compile(r"^(\+*hydra\.(?:sweep|run)\.dir=)(~.*)$")
-_SPLIT = re.compile(r"(data\.(?:valid|test))='?split(?::([0-9.]+))?'?")
+_SPLIT = re.compile(r"(data\.(?:valid|test))=(['\"]?)split(?::([^,]*))?\2")
 
 
 def compose_config(overrides: Sequence[str], settings: Mapping[str, Any]) -> Config:
@@ -96,7 +97,7 @@ def quote_value(override: str) -> str:
     override = keep_override(_HOME.sub(lambda found: f"{found[1]}{user_path(found[2])}", override))
     key, _, value = override.partition("=")
     if split := _SPLIT.fullmatch(override):
-        return f"{split[1]}.held_out={split[2] or 0}"
+        return f"{split[1]}.held_out={_split_size(split[1], split[3])}"
     if override == "training.batch_tokens=auto":
         return f"{key}=0"
     if not re.search(r"""['"]""", value) and ("{lang}" in value or not _parses(override)):
@@ -104,6 +105,26 @@ def quote_value(override: str) -> str:
         if value and not re.search(r"[,\[\]{}\\]", plain):
             override = f"{key}='{value}'"
     return f"++{override}" if key.startswith("data.extra.") else override
+
+
+def _split_size(key: str, size: str | None) -> str:
+    """Return the size of a part that is split off as a number.
+
+    Raises:
+        UserError: It is not a positive number.
+    """
+    if size is None:
+        return "0"
+    try:
+        number = float(size)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise UserError(
+            f"{key}=split:{size} needs a number of pairs, as in split:500, or a share below 1, as "
+            "in split:0.1"
+        )
+    return f"{number:.0f}" if number.is_integer() else repr(number)
 
 
 def _parses(override: str) -> bool:

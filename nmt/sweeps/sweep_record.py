@@ -8,6 +8,7 @@ sweep reads these files at the end.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -69,7 +70,7 @@ class SweepStart(Callback):
             sys.exit(ExitStatus.USER_ERROR)
         folder = Path(config.hydra.sweep.dir)
         absolute = folder.absolute()
-        missing = tuple(path for path in (absolute, *absolute.parents) if not path.exists())
+        missing = tuple(path for path in (absolute, *absolute.parents) if not os.path.exists(path))
         _launched[:] = [_Launched(folder, _is_study(config.hydra), missing)]
 
 

@@ -28,6 +28,7 @@ from nmt.sweeps.composition_errors import explain, is_defect, setting_paths
 from nmt.sweeps.job_status import JobStatus
 from nmt.sweeps.overrides import typed_config
 from nmt.sweeps.registration import register_with_hydra
+from nmt.sweeps.repeated_overrides import warn_of_repeated
 from nmt.sweeps.sweep_overrides import is_sweep, refuse_single_run
 from nmt.sweeps.sweep_record import SweepRecord
 from nmt.sweeps.train_arguments import overrides_first
@@ -118,7 +119,7 @@ class _Jobs:
         self.record = SweepRecord()
         self.started = False
         self.failed = False
-        self._began = False
+        self._began = self._warned = False
 
     def run(self, composed: DictConfig) -> float | None:
         """Train, record the result and return the score that a search maximizes."""
@@ -146,6 +147,9 @@ class _Jobs:
     def _begin(self, config: Config, config_yaml: str) -> "Outcome":
         """Train a configuration that has been checked."""
         self._began = True
+        if not self._warned:
+            self._warned = True
+            warn_of_repeated(self._arguments)
         return self._train(config, config_yaml)
 
 

@@ -1,6 +1,6 @@
 """SentencePiece subword tokenization (Kudo & Richardson 2018): train, encode, decode."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -265,7 +265,10 @@ class TokenizerPair:
 
 
 def train_tokenizers(
-    config: TokenizerConfig, source: Iterable[str], target: Iterable[str]
+    config: TokenizerConfig,
+    source: Iterable[str],
+    target: Iterable[str],
+    waiting: Callable[[], None] = lambda: None,
 ) -> TokenizerPair:
     """Train SentencePiece on training text, or load the models that the settings name.
 
@@ -273,22 +276,27 @@ def train_tokenizers(
         config: The settings of the tokenizers.
         source: Sentences of the source side.
         target: Sentences of the target side.
+        waiting: Called several times a second if training takes long; if it raises, training stops.
 
     Raises:
         UserError: The text has too few pieces for ``tokenizer.vocab_size``, or a given model cannot
             be read.
     """
     if config.joint:
-        both = _train_or_load(config, config.model, (source, target), "the corpus")
+        both = _train_or_load(config, config.model, (source, target), "the corpus", waiting)
         return TokenizerPair(both, both)
     return TokenizerPair(
-        _train_or_load(config, config.model, (source,), "the source side"),
-        _train_or_load(config, config.target_model, (target,), "the target side"),
+        _train_or_load(config, config.model, (source,), "the source side", waiting),
+        _train_or_load(config, config.target_model, (target,), "the target side", waiting),
     )
 
 
 def _train_or_load(
-    config: TokenizerConfig, given: str | None, sides: Sequence[Iterable[str]], what: str
+    config: TokenizerConfig,
+    given: str | None,
+    sides: Sequence[Iterable[str]],
+    what: str,
+    waiting: Callable[[], None],
 ) -> Tokenizer:
     from nmt.text.train_model import given_model, train_model  # few commands train
 
@@ -301,4 +309,4 @@ def _train_or_load(
             )
         return tokenizer
     kept = [side if isinstance(side, Collection) else list(side) for side in sides]
-    return Tokenizer(train_model(config, kept, what))
+    return Tokenizer(train_model(config, kept, what, waiting))

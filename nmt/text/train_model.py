@@ -1,9 +1,9 @@
 """Trains a tokenizer's model with SentencePiece, or reads it from a file."""
 
-import io
 import re
+import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -15,6 +15,7 @@ from nmt.text.import_model import import_model
 from nmt.text.model_file import without_rule_file
 from nmt.text.normalization import normalization_rule
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
+from nmt.text.trainer_process import train_here, train_in_process
 from nmt.text.vocabulary import MAX_SENTENCE_BYTES, bounds_of_words, count_words
 from nmt.user_path import user_path
 
@@ -22,6 +23,8 @@ _LARGEST_MODEL = 1 << 26  # bytes; the largest published models have about 5 mil
 _QUICK = {TokenizerKind.UNIGRAM: 2_000}
 """Distinct words up to which SentencePiece finds the exact limit in about a second."""
 _QUICK_OTHERWISE = 20_000
+_SHORT = 200_000
+"""Characters of text on which SentencePiece trains in about a second."""
 
 
 def given_model(file: str, symbols: Sequence[str]) -> bytes:
@@ -34,6 +37,8 @@ def given_model(file: str, symbols: Sequence[str]) -> bytes:
     try:
         if path.stat().st_size > _LARGEST_MODEL:
             raise UserError(f"{file} has {path.stat().st_size:,} bytes, too many for a tokenizer")
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise UserError(f"{file} is a device or a pipe, not the file of a tokenizer")
         model = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read the tokenizer {file}: {error.strerror}") from error
@@ -48,48 +53,65 @@ def given_model(file: str, symbols: Sequence[str]) -> bytes:
     return imported
 
 
-def train_model(config: TokenizerConfig, sides: Sequence[Collection[str]], what: str) -> bytes:
+def train_model(
+    config: TokenizerConfig,
+    sides: Sequence[Collection[str]],
+    what: str,
+    waiting: Callable[[], None] = lambda: None,
+) -> bytes:
     """Train SentencePiece on the text of one side or both.
 
     Args:
         config: The settings of the tokenizer.
         sides: The sentences of each side.
         what: Name of the text for messages.
+        waiting: Called several times a second if it takes long; if it raises, training stops.
 
     Raises:
         UserError: The text has too few pieces for ``tokenizer.vocab_size``.
     """
     words = count_words(chain.from_iterable(sides))
     _check_size(config, words, what)
-    model = io.BytesIO()
-    symbols: dict[str, Any] = {}
-    if config.symbols:
-        symbols["user_defined_symbols"] = list(config.symbols)
     lines, form = _training_lines(config, sides, words)
     try:
         with normalization_rule(config.normalization) as rule:
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(lines),
-                input_format=form,
-                model_writer=model,
-                model_type=config.name,
-                vocab_size=config.vocab_size,
-                hard_vocab_limit=not _is_upper_bound(config),
-                character_coverage=config.character_coverage,
-                byte_fallback=config.byte_fallback,
-                **{f"normalization_{key}": value for key, value in rule.items()},
-                pad_id=PAD,
-                unk_id=UNK,
-                bos_id=BOS,
-                eos_id=EOS,
-                max_sentence_length=MAX_SENTENCE_BYTES,
-                num_threads=1,  # the same text gives the same model
-                minloglevel=2,
-                **symbols,
-            )
+            settings = _settings(config, rule) | {"input_format": form}
+            if _characters(config, sides, words) <= _SHORT or not sys.executable:
+                return without_rule_file(train_here(lines, settings))
+            return without_rule_file(train_in_process(lines, settings, waiting))
     except RuntimeError as error:
         raise _explain(error, config, what) from error
-    return without_rule_file(model.getvalue())
+
+
+def _settings(config: TokenizerConfig, rule: Mapping[str, str]) -> dict[str, Any]:
+    """Return the arguments of SentencePiece's trainer, without text and its format."""
+    symbols: dict[str, Any] = {}
+    if config.symbols:
+        symbols["user_defined_symbols"] = list(config.symbols)
+    return dict(
+        model_type=config.name,
+        vocab_size=config.vocab_size,
+        hard_vocab_limit=not _is_upper_bound(config),
+        character_coverage=config.character_coverage,
+        byte_fallback=config.byte_fallback,
+        **{f"normalization_{key}": value for key, value in rule.items()},
+        pad_id=PAD,
+        unk_id=UNK,
+        bos_id=BOS,
+        eos_id=EOS,
+        max_sentence_length=MAX_SENTENCE_BYTES,
+        num_threads=1,  # the same text gives the same model
+        minloglevel=2,
+        **symbols,
+    )
+
+
+def _characters(
+    config: TokenizerConfig, sides: Sequence[Collection[str]], words: Counter[str]
+) -> int:
+    """Return the number of characters on which the time of training depends."""
+    text = sides if config.name == TokenizerKind.UNIGRAM else [words]
+    return sum(map(len, chain.from_iterable(text)))
 
 
 def _is_upper_bound(config: TokenizerConfig) -> bool:

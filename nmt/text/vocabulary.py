@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Collection, Iterable, Mapping
+from itertools import islice, pairwise
 
 import numpy as np
 import sentencepiece
@@ -21,7 +21,8 @@ _LONGEST_PIECE = 16  # characters
 _SEEDS = 1_000_000  # maximum number of seed pieces of the unigram trainer
 _BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 _CHUNK = 1000  # sentences whose words are counted together
-_SMALL = 100_000  # characters of distinct words up to which their substrings are enumerated
+_SMALL = 100_000  # characters of distinct words up to which their substrings are counted
+_LARGE = 4_000_000  # the same limit where the wanted number is doubtful; it takes about 3 s
 
 
 def vocabulary_bounds(config: TokenizerConfig, sentences: Iterable[str]) -> tuple[int, int]:
@@ -122,8 +123,9 @@ def _required_characters(words: Mapping[str, int], coverage: float) -> set[str]:
 def _most_parts(kind: str, words: Mapping[str, int], characters: set[str], room: int) -> int:
     """Return an upper bound on the number of pieces with several characters.
 
-    Every piece is a substring of a word, and a seed piece of unigram occurs at least twice. The
-    substrings of more text are counted only where the wanted number is doubtful.
+    Every piece is a substring of a word; a seed piece of unigram occurs at least twice, and a piece
+    of bpe is a pair of neighbours that some merge created. The substrings of more text are counted
+    only where the wanted number is doubtful.
 
     Args:
         kind: The algorithm.
@@ -131,17 +133,14 @@ def _most_parts(kind: str, words: Mapping[str, int], characters: set[str], room:
         characters: Those that get a piece.
         room: How many such pieces are wanted.
     """
-    limit = _SMALL if 2 * room < len(words) else 4 * _SMALL
-    if sum(map(len, words)) > limit:
+    size = sum(map(len, words))
+    if size > (_SMALL if 2 * room < len(words) else _LARGE):
         parts = sum(_number_of_parts(len(word)) for word in words)
     else:
-        counts: Counter[str] = Counter()
-        for word, count in words.items():
-            for part in _parts(word, characters):
-                counts[part] += count
-        often = 2 if kind == TokenizerKind.UNIGRAM else 1
-        parts = sum(count >= often for count in counts.values())
-    return min(parts, _SEEDS) if kind == TokenizerKind.UNIGRAM else parts
+        parts = count_parts(words, characters, 2 if kind == TokenizerKind.UNIGRAM else 1)
+    if kind == TokenizerKind.UNIGRAM:
+        return min(parts, _SEEDS)
+    return min(parts, _most_pairs(words))
 
 
 def _number_of_parts(length: int) -> int:
@@ -150,10 +149,50 @@ def _number_of_parts(length: int) -> int:
     return sum(length - size + 1 for size in range(2, longest + 1))
 
 
-def _parts(word: str, characters: set[str]) -> Iterator[str]:
-    for start in range(len(word)):
-        for end in range(start + 1, min(start + _LONGEST_PIECE, len(word)) + 1):
-            if word[end - 1] not in characters:
-                break
-            if end > start + 1:
-                yield word[start:end]
+def _most_pairs(words: Mapping[str, int]) -> int:
+    """Return an upper bound on the number of pairs of neighbours while bpe merges.
+
+    At the beginning they are pairs of characters. A merge in a word of n symbols creates at most
+    two pairs, with the symbol before and the one after; one if n is 3, none if n is 2. A word of L
+    characters has at most L - 1 merges, so they create at most 2 L - 5 pairs.
+    """
+    bigrams = {pair for word in words for pair in pairwise(word)}
+    return len(bigrams) + sum(max(0, 2 * len(word) - 5) for word in words)
+
+
+def count_parts(words: Mapping[str, int], characters: Collection[str], often: int) -> int:
+    """Return the number of distinct substrings of the words, of 2 to 16 characters.
+
+    Two numbers distinguish substrings of n + 1 characters: which of the substrings of n
+    characters begins there, and the next character. A substring that occurs at one position only is
+    not followed further, because all of its extensions are distinct.
+
+    Args:
+        words: The words and their counts.
+        characters: All other characters separate substrings.
+        often: How often a substring occurs at least, 1 or 2; a word counts as often as it occurs.
+    """
+    text = np.frombuffer(
+        ("\0".join(words) + "\0").encode("utf-32-le", "surrogatepass"), dtype=np.uint32
+    )
+    alphabet = np.array([0, *sorted(ord(c) for c in characters if c != "\0")], dtype=np.uint32)
+    code = np.searchsorted(alphabet, text)
+    code[code == len(alphabet)] = 0
+    code[alphabet[code] != text] = 0
+    ends = np.where(code == 0, np.arange(len(code)), len(code))
+    ends = np.minimum.accumulate(ends[::-1])[::-1]  # position of the next separator
+    lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words)) + 1
+    frequent = np.repeat(np.fromiter(words.values(), np.int64, len(words)) >= often, lengths)
+    at = np.flatnonzero(code)
+    part, found = code[at], 0
+    for size in range(2, _LONGEST_PIECE + 1):
+        longer = ends[at] - at >= size
+        at, part = at[longer], part[longer]
+        keys = part * len(alphabet) + code[at + size - 1]
+        _, part, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        alone = counts[part] == 1
+        single = at[alone & frequent[at]]
+        reach = np.minimum(ends[single] - single, _LONGEST_PIECE)
+        found += int((counts > 1).sum()) + int((reach - size + 1).sum())
+        at, part = at[~alone], part[~alone]
+    return found

@@ -77,12 +77,17 @@ class UpdateProfiler:
         """Called when the ``forward``, ``backward`` or ``optimizer`` part begins."""
 
 
-def keep_nothing(_: object) -> None:
+def _refuse_to_validate() -> ValidationScores:
+    """Fail: a trainer without a run does not validate."""
+    raise AssertionError("a trainer without a run does not validate")
+
+
+def _save_nothing(*_: Any, **__: Any) -> None:
+    """Write no checkpoint: only the first process of a run does."""
+
+
+def _keep_nothing(_: object) -> None:
     """Keep no record of a skipped update."""
-
-
-def save_nothing(*_: Any, **__: Any) -> None:
-    """Save nothing: only the first process of a run writes checkpoints."""
 
 
 def _no_checkpoint(_: int) -> None:
@@ -105,12 +110,12 @@ class TrainerServices:
         profiler: Hooks around the parts of an update.
     """
 
-    validate: Validate
-    save: Save
     metric_log: MetricLog
     progress_line: ProgressLine
     report: Report
     interrupted: Interrupted
-    keep_bad_update: KeepBadUpdate = keep_nothing
+    validate: Validate = _refuse_to_validate
+    save: Save = _save_nothing
+    keep_bad_update: KeepBadUpdate = _keep_nothing
     reload_checkpoint: ReloadCheckpoint = _no_checkpoint
     profiler: UpdateProfiler = UpdateProfiler()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import hydra
 import numpy as np
@@ -22,7 +23,14 @@ from nmt.decoding.translator import Translator
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.pages.heatmap_table import heatmap_table
 
+Command = Callable[..., Any]
+
 SENTENCES = ["one two three", "", "four", "five six seven eight nine", "ten one"]
+
+
+@pytest.fixture(name="nmt_command")
+def _command(request: pytest.FixtureRequest) -> Command:
+    return request.getfixturevalue("nmt")  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -233,3 +241,40 @@ def test_a_program_that_uses_hydra_itself_can_train(tmp_path: Path) -> None:
         with pytest.raises(nmt.UserError, match="adem"):
             nmt.train(["optimizer=adem"])
         assert hydra.compose("own").answer == 42
+
+
+LONG = "One two three. Four five six seven. Eight nine ten one two. Three four five."
+
+
+def test_a_long_sentence_is_cut_as_by_the_command(path: Path, nmt_command: Command) -> None:
+    model = nmt.load(path)
+    expected = nmt_command("translate", "--model", path, "--max-length", 9, "--beam-size", 2, LONG)
+    assert "it is translated in" in expected.err
+    assert model.translate(LONG, max_length=9, beam_size=2) == expected.out.rstrip("\n")
+    (found,) = model.search([LONG], max_length=9, n_best=2, attention=True)
+    assert found.source == LONG
+    assert all(candidate.attention is None for candidate in found.candidates)
+    whole = [t.text for t in Translator.from_checkpoint(path).translate([LONG])]
+    assert [model.translate(LONG, max_length=9, long_lines="whole")] == whole
+    assert list(model.translate(iter([LONG, "one"]), max_length=9)) == [
+        model.translate(LONG, max_length=9),
+        model.translate("one"),
+    ]
+
+
+def test_samples_of_a_sentence_do_not_depend_on_the_parts_of_others(path: Path) -> None:
+    model = nmt.load(path)
+    sampling = nmt.Sampling(seed=3)
+    alone = model.search(["one two", "three"], sampling=sampling)
+    beside = model.search([LONG, "three"], sampling=sampling, max_length=9)
+    assert alone[1].text == beside[1].text
+
+
+def test_the_limit_of_long_sentences_is_checked(path: Path) -> None:
+    model = nmt.load(path)
+    with pytest.raises(nmt.UserError, match=r"sentence 2 has \d+ pieces, more than max_length=9"):
+        model.translate(["one", LONG], max_length=9, long_lines="refuse")
+    with pytest.raises(nmt.UserError, match=r"long_lines is 'cut'; choose from split, refuse"):
+        model.translate("one", long_lines="cut")
+    with pytest.raises(nmt.UserError, match=r"max_length is 0; it must be from 1 to 10,000"):
+        model.translate(iter(["one"]), max_length=0)

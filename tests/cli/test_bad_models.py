@@ -1,7 +1,9 @@
 """`nmt translate` and `nmt evaluate` with invalid models, files and options."""
 
 import io
+import os
 import pickle
+import resource
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -166,3 +168,97 @@ def test_evaluate_refuses_files_that_do_not_belong_together(
     assert f"{three} has 3" in message
     assert f"{tmp_path / 'none'}" in refused(*evaluate, tmp_path / "none")
     assert f"{tmp_path}" in refused(*evaluate, tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("command", ["translate", "average"])
+def test_a_model_that_is_a_pipe_or_a_device_is_refused_without_waiting(
+    command: str, refused: Refused, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    output = ["--output", tmp_path / "out.pt"] if command == "average" else []
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        model = [path] if command == "average" else ["--model", path, "one"]
+        assert refused(command, *output, *model).startswith(f"{path} is a device or a pipe; give")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["translate", "--model", "{}", "one"],
+        ["translate", "--model", "m", "--input", "{}"],
+        ["translate", "--model", "m", "--output", "{}", "one"],
+        ["score", "--model", "m", "--source", "{}", "--target", "t"],
+        ["evaluate", "--model", "m", "--source", "s", "--reference", "{}"],
+        ["align", "--model", "m", "--source", "s", "--target", "t", "--gold", "{}"],
+        ["attention", "--model", "m", "--output", "{}", "one"],
+        ["average", "--output", "{}", "a", "b"],
+        ["average", "--output", "o", "a", "{}"],
+        ["data", "check", "a", "b", "--html", "{}"],
+        ["bench", "decode", "--model", "{}"],
+        ["bench", "train", "--json", "{}"],
+    ],
+)
+@pytest.mark.parametrize("name", ["a" * 5000, "loop"])
+def test_a_path_that_no_file_can_have(
+    arguments: list[str],
+    name: str,
+    refused: Refused,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    message = refused(*(argument.format(name) for argument in arguments), after_progress=True)
+    assert ("name too long" if len(name) > 10 else "symbolic links") in message
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["tokenizer.model", "training.init_from", "data.root", "data.dropped", "run.dir", "model"],
+)
+def test_a_setting_with_a_path_that_no_file_can_have(
+    setting: str, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    others = ["data=multi30k"] if setting == "data.root" else []
+    message = refused("train", *others, f"{setting}={'a' * 5000}", after_progress=True)
+    assert "aaaa" in message
+
+
+def _global(name: str) -> bytes:
+    return b"c" + name.replace(" ", "\n").encode() + b"\n"
+
+
+LARGE = b"J" + (1 << 30).to_bytes(4, "little")
+HOSTILE_INDEXES = {
+    "bytearray": _global("builtins bytearray") + LARGE + b"\x85R",
+    "storage": _global("torch.storage UntypedStorage") + LARGE + b"\x85R",
+    "tensor": _global("torch FloatTensor") + LARGE + b"\x85R",
+    "meta": _global("torch._utils _rebuild_meta_tensor_no_storage") + b")R",
+    "counter": _global("collections Counter") + b"]\x85R",
+    "system": _global("os system") + b"X\x01\x00\x00\x00x\x85R",
+    "bytes": b"]("
+    + b"X\x00\x00\x10\x00"
+    + b"a" * (1 << 20)
+    + b"q\x01X\x06\x00\x00\x00latin1q\x02"
+    + _global("_codecs encode")
+    + b"q\x03"
+    + b"h\x01h\x02\x86R"
+    + b"h\x03h\x01h\x02\x86R" * 2000
+    + b"e",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_INDEXES)
+def test_the_index_of_a_checkpoint_calls_nothing_else(
+    name: str, refused: Refused, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + HOSTILE_INDEXES[name] + b".")
+        archive.writestr("archive/byteorder", b"little")
+        archive.writestr("archive/version", b"3\n")
+    began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert "not a checkpoint of nmt, or is damaged" in refused("translate", "--model", path, "one")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - began < 100 << 10  # kilobytes

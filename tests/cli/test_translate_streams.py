@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -249,6 +250,13 @@ def test_wrong_files_are_refused(refused: Refused, heads_model: Path, tmp_path: 
     assert "is a folder" in refused(*call, "--input", file, "--output", tmp_path)
     assert "there is no file" in refused(*call, "--input", tmp_path / "nowhere")
     assert "must be from 1" in refused(*call, "--max-length", 0, "one")
+    assert "/dev/zero: it is a device" in refused(*call, "--input", "/dev/zero")
+    if os.path.exists("/proc/self/mem"):  # its first byte cannot be read
+        assert "cannot read /proc/self/mem" in refused(*call, "--input", "/proc/self/mem")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.en", "one\n")
+    message = refused(*call, "--input", tmp_path / "a.zip", "--errors", "replace")
+    assert "zip archive, not text" in message
 
 
 def test_a_missing_model_does_not_empty_the_output(refused: Refused, tmp_path: Path) -> None:

@@ -105,10 +105,22 @@ def test_pairs_that_are_connected_stay_together(links: list[tuple[int, int]], se
 
 def test_text_that_repeats_one_sentence_is_refused(tmp_path: Path) -> None:
     path = _sheet(tmp_path / "x.tsv", [("yes", f"ja {n}") for n in range(100)])
-    with pytest.raises(UserError, match=r"data.test: only 0 of 5 pairs .* set data.test.held_out"):
+    with pytest.raises(UserError, match=r"data.test=split: only 0 of 5 pairs .* rest: give a file"):
         _parts(path)
     with pytest.raises(UserError, match="at most half"):
         _parts(_sheet(path, _pairs(100)), valid=51.0)
+
+
+@pytest.mark.parametrize("value", ["split:0", "split:-5", "split:many", "split:1.2.3", "split:"])
+def test_a_size_that_is_no_number_is_refused_as_it_was_typed(value: str) -> None:
+    with pytest.raises(UserError, match=rf"data.valid={value} needs a number of pairs, as in"):
+        compose_config(["data=files", f"data.valid={value}"], {})
+
+
+def test_a_size_is_named_as_it_is_typed() -> None:
+    one = np.arange(1, 21, dtype=np.uint64)
+    with pytest.raises(UserError, match=r"data.valid=split:0.9 is 18 of 20 pairs; it must be"):
+        divide(one, one, HeldOut(0.9, None, seed=1))
 
 
 @pytest.mark.parametrize(("value", "size"), [("split", 0), ("split:500", 500), ("split:0.1", 0.1)])

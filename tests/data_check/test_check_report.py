@@ -8,6 +8,7 @@ import pytest
 
 from nmt.cli.data_check import DataCheckOptions, run_check
 from nmt.data.locations import Location
+from nmt.data.sources.encodings import UNDECODED
 from nmt.data.sources.pair_source import DataFault, PairChunk
 from nmt.data_check.build_report import build_report
 from nmt.data_check.check_report import DataReport, Finding, Severity
@@ -84,7 +85,7 @@ def test_findings_are_sorted_by_severity_and_importance() -> None:
 
 def test_lost_bytes_are_reported_once() -> None:
     seen, faults = Inspection(), CollectedFaults()
-    seen.inspect(PairChunk("a", "b", [1], ["x"], ["\ufffd"]), ("en", "de"))
+    seen.inspect(PairChunk("a", "b", [1], ["x"], [UNDECODED]), ("en", "de"))
     faults(DataFault("not_utf8", "b", 1, "b is not UTF-8: line 1"))
     report = build_report(CORPUS, {"train": seen}, {"train": faults})
     assert [finding.rule for finding in report.findings] == ["not_utf8"]

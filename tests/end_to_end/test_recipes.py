@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from nmt.checkpoint import load_checkpoint, sealed
+from nmt.reporting.console import Console
 from nmt.training.trainer import Trainer
 
 Nmt = Callable[..., Any]
@@ -256,3 +257,17 @@ def test_the_average_of_the_last_checkpoints_and_the_best_are_tested(
     assert used is (perplexities[0] <= perplexities[1])
     result = nmt("translate", "--model", folder / "checkpoints" / "averaged.pt", "one two")
     assert result.status == 0, result.err
+
+
+def test_what_a_run_loads_is_named(
+    run: Path, train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(Console, "show", lambda self, verb, name: shown.append(f"{verb} {name}"))
+    resumed = tmp_path / "run"
+    recipe = (f"training.init_from={run}", f"training.distillation.teacher={run}")
+    train(resumed, *recipe)
+    assert shown == [f"loading {run}"] * 2
+    (resumed / "summary.json").unlink()
+    train(resumed, *recipe)
+    assert shown[-1] == f"loading {resumed / 'checkpoints' / 'last.pt'}"

@@ -270,3 +270,38 @@ def test_compared_configurations_alternate_in_all_processes(
     ended = torchrun("bench", "train", *settings, "--against", "model=cnn", *flags)
     assert ended.status != 0
     assert len(mine(ended)) == 1
+
+
+def test_the_python_interface_joins_the_processes(
+    nmt: Nmt, settings: Sequence[str], tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "import nmt\n"
+        "if __name__ == '__main__':\n"
+        "    outcome = nmt.train(sys.argv[1:])\n"
+        "    print('trained', outcome.folder.path, flush=True)\n"
+    )
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    assert nmt("train", *settings, f"run.dir={alone}").status == 0
+    ended = run_script(script, *settings, f"run.dir={together}")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("trained") == 2
+    assert ended.stderr.count("run folder") == 1, "only the first process prints"
+    assert summary(together)["valid"].keys() == summary(alone)["valid"].keys()
+    ended = run_script(script, *settings, "tokenizer.vocab_size=100000")
+    assert ended.returncode != 0
+    assert ended.stderr.count("nmt: tokenizer.vocab_size=100000 is more than") == 1
+
+
+def run_script(script: Path, *settings: str) -> "subprocess.CompletedProcess[str]":
+    """Run a script in two processes."""
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", script, *settings],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+    )

@@ -4,7 +4,10 @@ See `fuzzing` for the number of inputs.
 """
 
 import copy
+import hashlib
 import io
+import math
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
@@ -13,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from fuzzing import VALUES, Faults, draws
+from hostile_corpora import damaged
 
 from nmt import pipeline
 from nmt.checkpoint import sealed
@@ -88,14 +92,22 @@ def _overrides(random: Random, keys: list[str]) -> list[str]:
     return made
 
 
+def _jobs(arguments: list[str]) -> int:
+    """Return how many jobs a sweep may have; 1 for a training."""
+    if not {"-m", "--multirun", "hydra.mode=multirun"} & set(arguments):
+        return 1
+    return math.prod(max(2, a.count(",") + 1) for a in arguments if "," in a or "(" in a)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_corpus")
 def test_random_command_lines(nmt: Callable[..., Any], keys: list[str]) -> None:
     nmt("train")  # loads the modules
-    faults = Faults()
+    faults = Faults("command lines of nmt train")
     for number, random in draws():
         arguments = _overrides(random, keys)
-        faults.try_call(lambda a=arguments: nmt("train", *a), f"{number}: {arguments}")
+        call = lambda a=arguments: nmt("train", *a)  # noqa: E731
+        faults.try_call(call, f"{number}: {arguments}", work=_jobs(arguments))
     assert faults.report() == ""
 
 
@@ -140,7 +152,7 @@ def test_random_files(nmt: Callable[..., Any], keys: list[str], tmp_path: Path) 
     nmt("train")
     file = tmp_path / "conf" / "experiment" / "mine.yaml"
     file.parent.mkdir(parents=True)
-    faults = Faults()
+    faults = Faults("settings files")
     for number, random in draws():
         text = _yaml(random, keys)
         file.write_text(text, encoding="utf-8")
@@ -189,7 +201,7 @@ def test_random_checkpoints(nmt: Callable[..., Any], run: Path, tmp_path: Path) 
     nmt("translate", "--model", run, "one")
     file = tmp_path / "model.pt"
     whole = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
-    faults = Faults()
+    faults = Faults("checkpoints")
     for number, random in draws():
         content = _changed(whole, random)
         try:
@@ -208,11 +220,48 @@ def test_random_bytes_in_a_checkpoint(nmt: Callable[..., Any], run: Path, tmp_pa
     buffer = io.BytesIO()
     torch.save({**content, "format_version": 1}, buffer)  # format 1 has no checksum
     whole = buffer.getvalue()
-    faults = Faults()
+    faults = Faults("bytes of a checkpoint")
     for number, random in draws():
         damaged = bytearray(whole)
         for _ in range(random.randint(1, 20)):
             damaged[random.randrange(len(damaged))] = random.randrange(256)
         file.write_bytes(damaged)
         faults.try_call(lambda: nmt("translate", "--model", file, "one two"), f"{number}")
+    assert faults.report() == ""
+
+
+def _entries_changed(whole: bytes, random: Random) -> bytes:
+    """Return a checkpoint with hostile entries in its archive, and a checksum that is correct."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(file, "w") as new:
+        names = old.namelist()
+        chosen = random.sample(names, random.randint(1, 2))
+        for name in names:
+            content = old.read(name)
+            if name in chosen:
+                content = random.choice(
+                    [damaged(random, content), content * 2, content[:-1], b"", b"\xff" * 8]
+                )
+            kept = random.random() > 0.02
+            for _ in range(random.choice([1] * 50 + [2]) if kept else 0):
+                new.writestr(name.replace("data", random.choice(["data"] * 99 + ["x"])), content)
+        if random.random() < 0.1:
+            new.writestr(random.choice(["../x", "archive/code/x.py", "archive/data/999"]), b"x")
+    digest = hashlib.sha256(file.getbuffer()).hexdigest()
+    return file.getvalue() + f"\nnmt sha256 {digest}\n".encode()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_random_entries_of_a_checkpoint(nmt: Callable[..., Any], run: Path, tmp_path: Path) -> None:
+    nmt("translate", "--model", run, "one")
+    file, output = tmp_path / "model.pt", tmp_path / "average.pt"
+    whole = (run / "checkpoints" / "best.pt").read_bytes()
+    faults = Faults("entries of checkpoints")
+    for number, random in draws():
+        file.write_bytes(_entries_changed(whole, random))
+        arguments = random.choice(
+            [["translate", "--model", file, "one two"], ["average", "--output", output, file, run]]
+        )
+        faults.try_call(lambda a=arguments: nmt(*a), f"{number}: {arguments[0]}")
     assert faults.report() == ""

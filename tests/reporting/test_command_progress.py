@@ -5,8 +5,16 @@ import io
 import pytest
 
 from nmt.errors import UserError
+from nmt.reporting import console as console_module
 from nmt.reporting.command_progress import CommandProgress
-from nmt.reporting.progress_line import StageStatus, TextStatus, format_stage, format_text
+from nmt.reporting.console import Console
+from nmt.reporting.progress_line import (
+    ProgressLine,
+    StageStatus,
+    TextStatus,
+    format_stage,
+    format_text,
+)
 from nmt.reporting.text_width import text_width
 from tests.fixtures.terminal import FakeClock, FakeTerminal
 
@@ -133,3 +141,29 @@ def test_a_narrow_terminal_keeps_the_share_and_the_time_left():
     line = format_stage(StageStatus("translating", 250, 1000, 5.0, "sentences"), 30)
     assert "25%" in line
     assert "ETA 0:15" in line
+
+
+def test_a_run_names_what_it_loads_until_its_next_message():
+    terminal = FakeTerminal()
+    console = Console(ProgressLine(terminal, clock=FakeClock()))
+    console.show("loading", "runs/old")
+    assert terminal.screen() == ["loading runs/old ..."]
+    console("starts from runs/old")
+    assert terminal.screen() == ["starts from runs/old", ""]
+
+
+def test_a_stage_that_counts_nothing_shows_its_name(monkeypatch):
+    terminal, now = FakeTerminal(), [0.0]
+    monkeypatch.setattr(console_module.time, "monotonic", lambda: now[0])
+    console = Console(ProgressLine(terminal, clock=FakeClock()))
+    console.progress("training the tokenizer", 0, None)
+    assert terminal.screen() == [""]
+    now[0] = 3.0
+    console.progress("training the tokenizer", 0, None)
+    assert terminal.screen() == ["training the tokenizer ..."]
+
+
+def test_a_pipe_does_not_get_what_a_run_loads():
+    stream = io.StringIO()
+    Console(ProgressLine(stream, clock=FakeClock())).show("loading", "runs/old")
+    assert stream.getvalue() == ""

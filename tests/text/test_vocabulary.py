@@ -1,9 +1,12 @@
 """The bounds of the vocabulary are exact: SentencePiece accepts no size outside."""
 
 import os
+import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ from nmt.text import train_model
 from nmt.text.model_file import ModelFile
 from nmt.text.normalization import composition_table
 from nmt.text.tokenizer import train_tokenizers
-from nmt.text.vocabulary import vocabulary_bounds
+from nmt.text.vocabulary import count_parts, count_words, vocabulary_bounds
 
 Train = Callable[..., bytes]
 Config = Callable[..., TokenizerConfig]
@@ -128,6 +131,34 @@ def test_a_size_too_large_for_the_text_is_refused_before_training(
         config = tokenizer_config(name=name, vocab_size=size)
         with pytest.raises(UserError, match=rf"tokenizer.vocab_size={size} .* {remedy}"):
             train_tokenizers(config, text, text)
+
+
+@pytest.mark.parametrize("often", [1, 2])
+@given(sentences=CORPORA)
+def test_substrings_are_counted_exactly(often: int, sentences: list[str]) -> None:
+    words = count_words(sentences)
+    counts: Counter[str] = Counter()
+    for word, count in words.items():
+        for run in re.findall("[abc\u00e9]+", word):
+            for size in range(2, 17):
+                for start in range(len(run) - size + 1):
+                    counts[run[start : start + size]] += count
+    expected = sum(count >= often for count in counts.values())
+    assert count_parts(words, "abc\u00e9", often) == expected
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_bpe_cannot_have_more_pieces_than_its_merges_create(
+    joint: bool, tokenizer_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = Random(1)
+    words = {"".join(random.choices("abcdefghijklmnop", k=12)) for _ in range(21_000)}
+    text = sorted(words)
+    pairs = 16 * 17 + sum(2 * len(f"_{word}") - 5 for word in words)
+    config = tokenizer_config(name="bpe", vocab_size=pairs + 300, joint=joint)
+    monkeypatch.setattr(train_model.sentencepiece, "SentencePieceTrainer", None)
+    with pytest.raises(UserError, match=r"more than the (corpus|source side) can provide"):
+        train_tokenizers(config, text, text)
 
 
 def test_text_without_words_is_refused(tokenizer_config: Config) -> None:

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,6 +19,11 @@ READ_ERRORS = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfil
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 XZ_MEMORY = 1 << 28  # bytes of the dictionary of an .xz file; xz -9 needs 64 MiB
+
+LARGEST, MOST_TIMES = 1 << 22, 200
+"""A compressed file is refused if its content is larger than this many bytes and times the file."""
+
+_HEAD = 1 << 17  # compressed bytes whose expansion is examined before anything is used
 
 BLOCK = 1 << 16  # bytes per read; larger blocks do not fit into the processor cache and are slower
 
@@ -42,10 +48,13 @@ def open_plain(path: Path) -> BinaryIO:
 
 def _open_member(path: Path) -> BinaryIO:
     """Open a file in a zip archive by its path ARCHIVE/NAME."""
-    archive = next((parent for parent in path.parents if parent.is_file()), path)
+    archive = next((parent for parent in path.parents if os.path.isfile(parent)), path)
     try:
         member = path.relative_to(archive).as_posix()
-        return cast(BinaryIO, zipfile.ZipFile(archive).open(member))
+        opened = zipfile.ZipFile(archive)
+        entry = opened.getinfo(member)
+        _check_expansion(path, entry.file_size, min(entry.compress_size, archive.stat().st_size))
+        return cast(BinaryIO, opened.open(entry))
     except KeyError:
         raise UserError(f"there is no file {member} in {archive}") from None
     # RuntimeError: it is encrypted; NotImplementedError: an unknown compression.
@@ -61,7 +70,10 @@ def open_binary(path: Path) -> BinaryIO:
     Raises:
         UserError: The file does not exist or cannot be opened.
     """
-    file = open_plain(path)
+    return _decompressed(open_plain(path), path)
+
+
+def _decompressed(file: BinaryIO, path: Path) -> BinaryIO:
     match path.suffix.lower():
         case ".gz":
             return cast(BinaryIO, _OwningGzipFile(file))
@@ -77,13 +89,40 @@ def open_binary(path: Path) -> BinaryIO:
 def read_blocks(path: Path) -> Iterator[bytes]:
     """Yield the decompressed content of a file block by block.
 
-    The content before a damaged position is yielded before the error is raised.
+    The content before a damaged position is yielded before the error is raised. Nothing is yielded
+    of a file whose beginning expands as text never does.
 
     Raises:
-        UserError: The file cannot be opened or read, or is damaged or truncated.
+        UserError: The file cannot be opened or read, is damaged or truncated, or expands too much.
     """
+    head: list[bytes] | None = [] if path.suffix.lower() in COMPRESSED else None
+    size = 0
+    try:
+        for block, position in _positioned_blocks(path):
+            if head is None:
+                yield block
+                continue
+            head.append(block)
+            size += len(block)
+            if size > MOST_TIMES * _HEAD or position > _HEAD:
+                yield from head
+                head = None
+    except _ExpandsError:
+        raise
+    except UserError:
+        yield from head or ()
+        raise
+    yield from head or ()
+
+
+class _ExpandsError(UserError):
+    """A compressed file is much smaller than its content."""
+
+
+def _positioned_blocks(path: Path) -> Iterator[tuple[bytes, int]]:
+    """Yield each block with the number of bytes of the file that have been read for it."""
     done = 0
-    with open_binary(path) as file:
+    with open_plain(path) as raw, _decompressed(raw, path) as file:
         while True:
             try:
                 block = cast(io.BufferedReader, file).read1(BLOCK)
@@ -93,7 +132,18 @@ def read_blocks(path: Path) -> Iterator[bytes]:
             if not block:
                 return
             done += len(block)
-            yield block
+            position = 0 if file is raw else raw.tell()
+            if file is not raw:
+                _check_expansion(path, done, position)
+            yield block, position
+
+
+def _check_expansion(path: Path, size: int, packed: int) -> None:
+    if size > max(LARGEST, MOST_TIMES * packed):
+        raise _ExpandsError(
+            f"cannot read {path}: its content is more than {MOST_TIMES} times as large as the "
+            "compressed file, as text never is; if it is text, decompress it and name that file"
+        )
 
 
 class _OwningGzipFile(gzip.GzipFile):

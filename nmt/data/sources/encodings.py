@@ -28,6 +28,13 @@ _CANDIDATES = {
 _USUAL = frozenset("äöüßéèêëàáâãåæçñóòôõøúùûíìîïœÄÖÜÉÈÀÁÅÆÇÑÓØÚ¿¡«»“”‘’„–—…€ ")
 _WORD = re.compile(rb"[^\s;,|\"]*[\x80-\xff][^\s;,|\"]*")
 
+UNDECODED = "\ufffd\ufdd0"
+"""Stands for bytes that are not in the encoding of a file, until their record is left out.
+
+U+FDD0 is not a character, so that the text of a file is never the same."""
+_REPLACE = "nmt-replace"
+
+codecs.register_error(_REPLACE, lambda error: (UNDECODED, getattr(error, "end", 0)))
 codecs.register_error(_MARK, lambda error: ("\ud800", getattr(error, "end", 0)))
 
 
@@ -53,6 +60,11 @@ class Encoding:
 
 
 UNSET = Encoding()
+
+
+def decode_with_marks(raw: bytes, codec: str = "utf-8") -> str:
+    """Decode bytes, with `UNDECODED` for those that are not in this encoding."""
+    return raw.decode(codec, errors=_REPLACE)
 
 
 def iconv_name(codec: str) -> str:

@@ -57,11 +57,12 @@ def read_as(path: Path, codec: str) -> DataFault:
     return DataFault("read_as", str(path), None, message, FaultKind.NOTE)
 
 
-def read_with_quotes(path: Path) -> DataFault:
+def read_with_quotes(path: Path, key: str | None) -> DataFault:
     """Return the note that quotation marks around the cells of a table are not part of the text."""
     message = (
         f"the cells of {path} are quoted as spreadsheet programs write them; they are read without "
-        "these quotation marks, as by data.train.format=csv"
+        f"these quotation marks; if they are part of the text, set {key or 'data.train'}.quotes="
+        "literal"
     )
     return DataFault("read_with_quotes", str(path), None, message, FaultKind.NOTE)
 
@@ -135,7 +136,7 @@ def wrong_width(
     message = (
         f"{path}, row {row:,} has {_counted(columns)}, but the other rows have {expected}: "
         f"look for a {'missing' if columns < expected else 'superfluous'} {separator}"
-        f"{', or read quoted cells by data.train.format=csv' if quoted else ''}"
+        f"{', or read quoted cells by data.train.quotes=cells' if quoted else ''}"
     )
     rule = "too_few_columns" if columns < expected else "too_many_columns"
     return DataFault(rule, str(path), row, message, FaultKind.ROW)
@@ -164,8 +165,8 @@ def bad_quotes(
         reason = f"it does not end by line {last:,}, so the rows after it cannot be read"
     message = (
         f"{path}, row {row:,} is not a CSV record: {reason}; look for a quote that is not closed, "
-        "or not doubled inside a field; a table without quoted cells is read by "
-        "data.train.format=tsv, whatever its separator"
+        "or not doubled inside a field; if the quotation marks of the table are text: "
+        "data.train.quotes=literal"
     )
     kind = FaultKind.ROW if only_row else FaultKind.FILE
     return DataFault("bad_quotes", str(path), row, message, kind)

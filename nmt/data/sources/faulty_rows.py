@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from nmt.data.locations import SHOWN
 from nmt.data.sources import fault_messages
+from nmt.data.sources.encodings import UNDECODED
 from nmt.data.sources.fingerprint import fingerprint_parts
 from nmt.data.sources.pair_source import (
     DataFault,
@@ -81,9 +82,9 @@ class _FaultyRows:
             self._beyond_ascii += sum(not one.isascii() or not two.isascii() for one, two in both)
         if may_have_errors(whole):
             chunk = self._without_errors(chunk)
-        if "not_utf8" in self._counts and "\ufffd" in whole:
+        if UNDECODED in whole:
             both = zip(chunk.sources, chunk.targets, strict=True)
-            intact = [i for i, pair in enumerate(both) if not any("\ufffd" in t for t in pair)]
+            intact = [i for i, pair in enumerate(both) if not any(UNDECODED in t for t in pair)]
             self._beyond_ascii -= len(chunk) - len(intact)
             chunk = _chosen(chunk, intact)
         self._pairs += len(chunk)

@@ -145,9 +145,9 @@ def _check_file(path: Path, setting: str) -> None:
         raise UserError(f"{setting}: there is no file {path}") from None
     except OSError as error:
         raise UserError(f"{setting}: cannot read {path}: {error.strerror}") from error
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(f"{setting}: {path} is a folder; name the files in it, e.g. {path}/*.tsv")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(
             f"{setting}: {path} is not a regular file, so it cannot be read twice: write its "
             "content to one"

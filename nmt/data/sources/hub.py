@@ -1,6 +1,7 @@
 """Datasets of the Hugging Face hub, or folders in their format, read by `datasets`."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ class HubPairs:
 
 
 def _is_saved(dataset: str) -> bool:
-    return any((Path(dataset) / name).is_file() for name in ("state.json", "dataset_dict.json"))
+    return any(os.path.isfile(Path(dataset) / name) for name in ("state.json", "dataset_dict.json"))
 
 
 def _choose(

@@ -28,6 +28,7 @@ TEXT_TABLES = {
     Format.CSV: read_csv,
     Format.JSONL: read_json_lines,
 }
+QUOTED = (Format.TSV, Format.CSV)
 MEMORIES = {Format.TMX: read_tmx, Format.XLIFF: read_xliff, Format.PO: read_po}
 SUFFIXES = {
     ".tsv": Format.TSV,
@@ -187,8 +188,9 @@ def _open_files(
         _refuse_idle(config, key, form, ("format",))
         read = partial(MEMORIES[form], languages=languages)
         return FilePairs(files, read, f"{form} {languages}")
-    used = ("format", "source_column", "target_column")
-    _refuse_idle(config, key, form, used if form == Format.PARQUET else (*used, "encoding"))
+    used = ["format", "source_column", "target_column"]
+    used += [] if form == Format.PARQUET else ["encoding"]
+    _refuse_idle(config, key, form, [*used, "quotes"] if form in QUOTED else used)
     packed = next((file for file in files if file.suffix.lower() != format_suffix(file)), None)
     if form == Format.PARQUET and packed is not None:
         raise UserError(f"{key}.path: {packed} is compressed twice: decompress it to plain Parquet")
@@ -202,7 +204,10 @@ def _open_files(
         return FilePairs(files, partial(read_parquet, columns=columns), reading)
     encoding = Encoding(config.encoding, key)
     reading += f" {encoding.name}" if encoding.name else ""
-    return FilePairs(files, partial(TEXT_TABLES[form], columns=columns, encoding=encoding), reading)
+    read = partial(TEXT_TABLES[form], columns=columns, encoding=encoding)
+    if form in QUOTED and config.quotes is not None:
+        read, reading = partial(read, quotes=config.quotes), f"{reading} quotes={config.quotes}"
+    return FilePairs(files, read, reading)
 
 
 def _open_dataset(
@@ -239,7 +244,7 @@ def _columns(config: SourceConfig, languages: Languages, key: str) -> Columns:
 def _refuse_idle(config: SourceConfig, key: str, what: str, used: Collection[str]) -> None:
     """Refuse a setting that would have no effect."""
     columns = ("source_column", "target_column")
-    options = ("format", "encoding", *columns, "subset", "split", "streaming")
+    options = ("format", "encoding", "quotes", *columns, "subset", "split", "streaming")
     for name in options:
         value = getattr(config, name)
         if name not in used and value not in (None, False):

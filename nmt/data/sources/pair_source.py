@@ -104,7 +104,7 @@ class PairSource(Protocol):
         """Yield all pairs, at most ``size`` per chunk, with only one chunk in memory.
 
         Faults are passed to ``on_fault``. If it returns, reading continues as far as possible:
-        bytes that are not UTF-8 become U+FFFD, a record that is not a pair is skipped, and an
+        bytes that are not UTF-8 become `UNDECODED`, a record that is not a pair is skipped, and an
         unreadable file ends there. The two sides never become shifted.
         """
 

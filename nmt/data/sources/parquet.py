@@ -6,6 +6,7 @@ from typing import Any
 
 from nmt.data.sources import fault_messages
 from nmt.data.sources.columns import Columns
+from nmt.data.sources.encodings import decode_with_marks
 from nmt.data.sources.pair_source import FaultSink
 from nmt.data.sources.records import Record
 from nmt.errors import UserError
@@ -170,7 +171,7 @@ def _texts(
             texts.append(None if value is None else value.decode("utf-8"))
         except UnicodeDecodeError as error:
             on_fault(fault_messages.not_utf8(path, number, value[error.start]))
-            texts.append(value.decode("utf-8", errors="replace"))
+            texts.append(decode_with_marks(value))
     return texts
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nmt.data.sources import fault_messages
+from nmt.data.sources.encodings import decode_with_marks
 from nmt.data.sources.language_tags import Languages, is_swapped
 from nmt.data.sources.pair_source import DataFault, FaultSink
 from nmt.data.sources.records import Record
@@ -193,7 +194,7 @@ class _Lines:
                 self._in_first = self._in_first or [fault]
             else:
                 self._report(fault)
-            return raw.decode(self._charset, errors="replace")
+            return decode_with_marks(raw, self._charset)
 
     def _undecodable(self, byte: int, number: int) -> DataFault:
         if self._charset.lower().replace("-", "") == "utf8":

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
+from nmt.config.data import Quotes
 from nmt.data.sources import fault_messages
 from nmt.data.sources.columns import Columns
 from nmt.data.sources.csv_records import Lines, Row, csv_rows
@@ -18,37 +19,62 @@ AHEAD = 1000  # rows from which the number of columns of a table without header 
 
 
 def read_tsv(
-    path: Path, on_fault: FaultSink, columns: Columns, encoding: Encoding = UNSET
+    path: Path,
+    on_fault: FaultSink,
+    columns: Columns,
+    encoding: Encoding = UNSET,
+    quotes: str | None = None,
 ) -> Iterator[Record]:
     """Yield the pairs of a tab-separated file: one record per line; quotes have no meaning.
 
-    If the cells are quoted as spreadsheet programs write them, the file is read as CSV. Empty lines
-    are skipped. If the header has no tab but another separator, that one is used.
+    If the cells are quoted as spreadsheet programs write them, or ``quotes`` are `Quotes.CELLS`,
+    the file is read as CSV. Empty lines are skipped. If the header has no tab but another
+    separator, that one is used.
     """
     lines = mac_lines(numbered_lines(path, on_fault, encoding))
-    separator, lines = peek_separator(lines, columns, "\t", quoted=False)
-    quoted, lines = peek_quotes(lines, separator)
-    if quoted:
-        on_fault(fault_messages.read_with_quotes(path))
-        rows = csv_rows(lines, path, on_fault, separator)
-    else:
-        rows = ((number, line.split(separator)) for number, line in _without_blank(lines))
-    return _pairs(rows, path, on_fault, columns, SEPARATORS[separator], quoting=quoted)
+    separator, lines = peek_separator(lines, columns, "\t", quoted=quotes == Quotes.CELLS)
+    quoted = quotes == Quotes.CELLS
+    if quotes is None:
+        quoted, lines = peek_quotes(lines, separator)
+        if quoted:
+            on_fault(fault_messages.read_with_quotes(path, encoding.key))
+    return _rows(lines, path, on_fault, columns, separator, quoted=quoted)
 
 
 def read_csv(
-    path: Path, on_fault: FaultSink, columns: Columns, encoding: Encoding = UNSET
+    path: Path,
+    on_fault: FaultSink,
+    columns: Columns,
+    encoding: Encoding = UNSET,
+    quotes: str | None = None,
 ) -> Iterator[Record]:
     """Yield the pairs of a CSV file; quoted fields may contain separators and line breaks.
 
     The header shows whether commas, semicolons, tabs or vertical bars separate the fields. A first
     line ``sep=;``, as Excel writes it, is skipped. Empty lines are skipped. A record with an
-    unclosed quote is reported, and reading continues with its second line.
+    unclosed quote is reported, and reading continues with its second line. If ``quotes`` are
+    `Quotes.LITERAL`, each line is a record, and its quotes are text.
     """
+    quoted = quotes != Quotes.LITERAL
     lines = mac_lines(numbered_lines(path, on_fault, encoding))
-    separator, lines = peek_separator(lines, columns, ",", quoted=True)
-    rows = csv_rows(lines, path, on_fault, separator)
-    return _pairs(rows, path, on_fault, columns, SEPARATORS[separator])
+    separator, lines = peek_separator(lines, columns, ",", quoted=quoted)
+    return _rows(lines, path, on_fault, columns, separator, quoted=quoted)
+
+
+def _rows(
+    lines: Lines,
+    path: Path,
+    on_fault: FaultSink,
+    columns: Columns,
+    separator: str,
+    *,
+    quoted: bool,
+) -> Iterator[Record]:
+    if quoted:
+        rows = csv_rows(lines, path, on_fault, separator)
+    else:
+        rows = ((number, line.split(separator)) for number, line in _without_blank(lines))
+    return _pairs(rows, path, on_fault, columns, SEPARATORS[separator], quoting=quoted)
 
 
 def _without_blank(lines: Lines) -> Lines:
@@ -62,7 +88,7 @@ def _pairs(
     columns: Columns,
     separator: str,
     *,
-    quoting: bool = True,
+    quoting: bool,
 ) -> Iterator[Record]:
     """Select two columns; the first row is the header, unless columns are given as numbers."""
     if columns.positions is None:

@@ -10,7 +10,14 @@ from pathlib import Path
 
 from nmt.data.sources import fault_messages
 from nmt.data.sources.compression import read_blocks
-from nmt.data.sources.encodings import UNSET, Encoding, as_utf8, marked_encoding, unmarked_wide
+from nmt.data.sources.encodings import (
+    UNSET,
+    Encoding,
+    as_utf8,
+    decode_with_marks,
+    marked_encoding,
+    unmarked_wide,
+)
 from nmt.data.sources.pair_source import FaultSink
 from nmt.errors import UserError
 
@@ -25,14 +32,19 @@ _OTHER_FILES = {
 """How files begin that are no text, whatever their name."""
 
 
+def other_kind(first: bytes) -> str | None:
+    """Return what a file is that is no text, by its first bytes; None: it may be text."""
+    return next((what for start, what in _OTHER_FILES.items() if first.startswith(start)), None)
+
+
 def line_batches(
     path: Path, on_fault: FaultSink, encoding: Encoding = UNSET
 ) -> Iterator[list[str]]:
     """Yield the lines of a file without line feeds, some thousands per batch.
 
     Carriage returns and a byte-order mark are kept. The lines before a fault are yielded before it
-    is reported. A line that cannot be decoded is yielded with U+FFFD; an unreadable file ends
-    before its incomplete line.
+    is reported. A line that cannot be decoded is yielded with `UNDECODED`; an unreadable file
+    ends before its incomplete line.
     """
     count = 0
     for text in byte_batches(path, on_fault, encoding):
@@ -75,7 +87,7 @@ def _blocks(path: Path, on_fault: FaultSink, encoding: Encoding) -> Iterator[byt
     """Yield a file in UTF-8; yield nothing if its first bytes show that it is no such text."""
     blocks = read_blocks(path)
     first = next(blocks, b"")
-    other = next((what for start, what in _OTHER_FILES.items() if first.startswith(start)), None)
+    other = other_kind(first)
     if other is not None:
         on_fault(fault_messages.other_file(path, other))
         return
@@ -104,7 +116,7 @@ def _decoded(
             if good:
                 yield good
             on_fault(fault_messages.not_utf8(path, number, line[error.start], line, encoding))
-            good = [line.decode("utf-8", errors="replace")]
+            good = [decode_with_marks(line)]
     yield good
 
 

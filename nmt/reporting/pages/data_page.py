@@ -118,7 +118,7 @@ def _places(places: Sequence[Row]) -> str:
         return ""
     rows = (
         f'<tr><td class="line">{_text(place["file"])}'
-        + (f", line {place['line']:,}" if place["line"] is not None else "")
+        + (f", {place['unit']} {place['line']:,}" if place["line"] is not None else "")
         + f'</td><td class="text"><code dir="auto">{_text(place["text"])}</code></td></tr>\n'
         for place in places
     )

@@ -5,6 +5,7 @@ import gzip
 import lzma
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pyarrow
 import pytest
@@ -98,3 +99,34 @@ def test_a_folder_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     with pytest.raises(UserError, match=f"cannot read {tmp_path / name}: it is a folder"):
         list(read_blocks(tmp_path / name))
+
+
+@each
+@pytest.mark.parametrize("unit", [b"\0", b"\n", b"a\n"])
+def test_nothing_is_read_of_a_file_that_expands_as_text_never_does(
+    tmp_path: Path, suffix: str, unit: bytes
+) -> None:
+    path = tmp_path / f"text.{suffix}"
+    path.write_bytes(COMPRESS[suffix](unit * ((1 << 26) // len(unit))))
+    blocks = read_blocks(path)
+    with pytest.raises(UserError, match=r"text\.\w+: its content is more than 200 times as large"):
+        next(blocks)
+
+
+@each
+def test_a_part_that_expands_ends_the_file(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"text.{suffix}"
+    random = Random(1).randbytes(1 << 18)
+    path.write_bytes(COMPRESS[suffix](random) + COMPRESS[suffix](bytes(1 << 28)))
+    sizes: list[int] = []
+    with pytest.raises(UserError, match="times as large"):
+        sizes.extend(map(len, read_blocks(path)))
+    assert 1 << 18 <= sum(sizes) < path.stat().st_size * 300
+
+
+@each
+def test_a_small_text_may_repeat_itself(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"text.{suffix}"
+    content = b"The same sentence.\n" * 100_000
+    path.write_bytes(COMPRESS[suffix](content))
+    assert b"".join(read_blocks(path)) == content

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nmt.data.sources.encodings import UNDECODED
 from nmt.data.sources.line_pairs import LinePairs
 from nmt.data.sources.pair_source import PairChunk
 from nmt.data.sources.text_lines import LONGEST, line_batches
@@ -51,7 +52,7 @@ def test_only_the_line_that_is_not_utf_8_is_replaced_and_reported(
 ) -> None:
     source = pairs_of(b"a\nb\nc\nd\n", b"A\nf\xfcnf\nC\n\xc3\n")
     reading = read(source, 2)
-    assert reading.pairs == [("a", "A"), ("b", "f\ufffdnf"), ("c", "C"), ("d", "\ufffd")]
+    assert reading.pairs == [("a", "A"), ("b", f"f{UNDECODED}nf"), ("c", "C"), ("d", UNDECODED)]
     assert [(f.rule, f.file, f.line) for f in reading.faults] == [
         ("not_utf8", str(tmp_path / "text.de"), 2),
         ("not_utf8", str(tmp_path / "text.de"), 4),

@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from nmt.data.sources.encodings import UNDECODED
+from nmt.errors import UserError
+
 ReadFile = Callable[..., Any]
 
 BY_NUMBER = {"source_column": "1", "target_column": "2"}
@@ -88,7 +91,7 @@ def test_not_utf_8_in_a_table_is_reported_with_its_line(read_file: ReadFile) -> 
     for name, separator in (("a.tsv", b"\t"), ("a.csv", b",")):
         content = b"en,de\na,b\nf\xfcnf,c\nd,e\n".replace(b",", separator)
         reading = read_file(name, content)
-        assert reading.pairs == [("a", "b"), ("f\ufffdnf", "c"), ("d", "e")]
+        assert reading.pairs == [("a", "b"), (f"f{UNDECODED}nf", "c"), ("d", "e")]
         assert [(f.rule, f.line) for f in reading.faults] == [("not_utf8", 3)]
 
 
@@ -188,6 +191,36 @@ def test_a_quoted_table_with_tabs_is_read_as_csv(read_file: ReadFile) -> None:
     table = 'en\tde\n"say ""hi""\tnow"\t"sag\nhallo"\n'
     reading = read_file("text.tsv", table, format="csv")
     assert reading.pairs == [('say "hi"\tnow', "sag\nhallo")]
+
+
+QUOTED = 'en\tde\n"He said ""hi"""\t"Er sagte ""hallo"""\n"""no"""\t"""nein"""\n'
+
+
+@pytest.mark.parametrize("name", ["text.tsv", "text.csv"])
+def test_quotation_marks_are_text_if_the_settings_say_so(read_file: ReadFile, name: str) -> None:
+    reading = read_file(name, QUOTED, quotes="literal")
+    assert reading.pairs == [
+        ('"He said ""hi"""', '"Er sagte ""hallo"""'),
+        ('"""no"""', '"""nein"""'),
+    ]
+    assert reading.rules == []
+
+
+def test_a_table_that_looks_quoted_names_the_setting_that_keeps_the_quotes(
+    read_file: ReadFile,
+) -> None:
+    reading = read_file("text.tsv", QUOTED)
+    assert reading.pairs[0] == ('He said "hi"', 'Er sagte "hallo"')
+    assert reading.rules == ["read_with_quotes"]
+    assert "if they are part of the text, set data.train.quotes=literal" in (
+        reading.faults[0].message
+    )
+    assert read_file("text.tsv", QUOTED, quotes="cells").rules == []
+
+
+def test_quotes_have_no_meaning_outside_tables(read_file: ReadFile) -> None:
+    with pytest.raises(UserError, match=r"data.train.quotes=cells has no meaning for jsonl"):
+        read_file("text.jsonl", '{"en": "a", "de": "b"}', quotes="cells")
 
 
 @pytest.mark.parametrize("name", ["text.tsv", "text.csv", "text.jsonl"])

@@ -80,3 +80,13 @@ def test_other_archives_are_refused(tmp_path: Path, files: dict[str, str], messa
     (tmp_path / "x.zip").write_bytes(b"no archive")
     with pytest.raises(UserError, match="x.zip: File is not a zip file; download it again"):
         _open(tmp_path / "x.zip")
+
+
+def test_an_entry_that_expands_as_text_never_does_is_refused(
+    tmp_path: Path, read: Callable[..., Any]
+) -> None:
+    path = _zip(tmp_path / "x.zip", {"a.en": "a\n" * (1 << 23), "a.de": "b\n"})
+    reading = read(_open(path))
+    assert reading.rules == ["unreadable"]
+    assert "a.en: its content is more than 200 times as large" in reading.faults[0].message
+    assert not reading.pairs

@@ -81,7 +81,7 @@ def report() -> dict:
         "pieces_histogram": [[6, 7, 1234]],
     }
     split = {"name": "train", "pairs": 1234, "source": side, "target": copy.deepcopy(side)}
-    place = {"file": "web/train.de", "line": 4321, "text": "seltsam"}
+    place = {"file": "web/train.de", "unit": "line", "line": 4321, "text": "seltsam"}
     return {
         "nmt": "0.1.0",
         "corpus": {"name": "web", "source_language": "de", "target_language": "en"},
@@ -287,3 +287,9 @@ def test_the_smallest_bar_is_visible_and_zero_has_no_bar():
     svg = histogram("label", {"a": [[1, 1, 1], [2, 2, 10**9], [3, 3, 0]]}, "words", "lines")
     assert heights(svg, "series-1")[0] == 1
     assert len(heights(svg, "series-1")) == 2
+
+
+def test_a_row_of_a_table_is_called_a_row(save, report):
+    place = {"file": "sheet.csv", "unit": "row", "line": 487, "text": "a"}
+    report["findings"] = [finding("copy", "warning", places=[place])]
+    assert "sheet.csv, row 487" in "\n".join(text for _, text in save(report).texts)

@@ -1,0 +1,114 @@
+"""`nmt export`: writes a model for other programs."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nmt import loading_phase
+from nmt.cli.text_streams import print_safely
+from nmt.errors import UserError
+from nmt.reporting.command_progress import CommandProgress
+
+if TYPE_CHECKING:
+    from nmt.checkpoint import Checkpoint
+
+
+class Layout(StrEnum):
+    """The values of ``--to``."""
+
+    CTRANSLATE2 = "ctranslate2"
+    SAFETENSORS = "safetensors"
+    HUGGING_FACE = "huggingface"
+    ONNX = "onnx"
+
+
+class Weights(StrEnum):
+    """The values of ``--weights``."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+    INT8 = "int8"
+    INT8_FLOAT16 = "int8_float16"
+    INT8_BFLOAT16 = "int8_bfloat16"
+
+
+Run = Annotated[Path, typer.Argument(metavar="MODEL", help="A run folder, or a checkpoint file.")]
+To = Annotated[Layout, typer.Option("--to", help="The layout of the folder.", show_default=False)]
+Output = Annotated[
+    Path, typer.Option(help="The folder to write; new or empty.", show_default=False)
+]
+WeightType = Annotated[
+    Weights,
+    typer.Option(
+        "--weights", help="Type of the matrices in the files; the int8 ones are of ctranslate2."
+    ),
+]
+SentenceFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Source sentences on which the export is compared with the model, one per line; may "
+        "be .gz. [the run's validation text]"
+    ),
+]
+
+
+def export(
+    model: Run,
+    to: To,
+    output: Output,
+    weights: WeightType = Weights.FLOAT32,
+    sentences: SentenceFile = None,
+) -> None:
+    """Write a model as a folder for CTranslate2, Hugging Face's transformers, ONNX or safetensors.
+
+    The folder has the SentencePiece models and a page about the model, README.md. An option of the
+    model that the other program has no form for is refused by its name.
+    """
+    with CommandProgress() as progress:
+        progress.show("loading", model)
+        from nmt.checkpoint import find_checkpoint, load_checkpoint
+        from nmt.export.ctranslate2_model import Quantization
+        from nmt.export.export_model import Export, ExportFormat
+        from nmt.export.exported_folder import check_output
+
+        check_output(output)
+        checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
+        given = _sentences(checkpoint, sentences)
+        loading_phase.end()
+        progress.show("exporting", model)
+        wanted = Export(
+            checkpoint, _summary(model), ExportFormat(to.value), Quantization(weights.value), given
+        )
+        parity = wanted.write(output)
+    print_safely(f"{output}: {to.value}, {weights.value}")
+    if parity is not None:
+        print_safely(parity.line())
+
+
+def _summary(model: Path) -> dict[str, object]:
+    """Return the summary of a finished run; empty for a checkpoint file."""
+    from nmt.run.folder import RunFolder
+
+    return (RunFolder(model).read_summary() or {}) if model.is_dir() else {}
+
+
+def _sentences(checkpoint: "Checkpoint", path: Path | None) -> list[str]:
+    """Return the lines of the file, or the validation text of the run."""
+    if path is not None:
+        from nmt.data.text_files import stream_lines
+
+        if not path.is_file():
+            raise UserError(f"there is no file --sentences {path}")
+        return list(stream_lines(path))
+    from nmt.data.corpus import open_corpus
+
+    try:
+        return open_corpus(checkpoint.config.data).valid.source
+    except UserError as error:
+        raise UserError(
+            f"the run's validation text is not here, so the export cannot be compared with the "
+            f"model: {error}; give --sentences FILE"
+        ) from error

@@ -1,0 +1,29 @@
+"""What happens to lines that are longer than the sentences of training."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from nmt.decoding.constraints import Constraints
+
+
+class LongLines(StrEnum):
+    """What happens to a line with more pieces than the sentences of training."""
+
+    SPLIT = "split"
+    """It is cut at sentence ends, and the translations of its parts are joined."""
+    REFUSE = "refuse"
+    """It is a line that cannot be translated; see `LineErrors`."""
+    WHOLE = "whole"
+    """It is translated as it is."""
+
+
+class SearchOptions(TypedDict, total=False):
+    """Options of `nmt.Model.translate`, with the meaning and defaults of `nmt.Model.search`."""
+
+    beam_size: int | None
+    long_lines: str
+    max_length: int | None
+    constraints: "Constraints | None"
+    settings: Mapping[str, object] | None

@@ -1,0 +1,125 @@
+"""Exports a model: its folder, and the check that the export computes what the model computes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nmt.checkpoint import Checkpoint
+from nmt.decoding.translator import Translator
+from nmt.errors import UserError
+from nmt.export import (
+    ctranslate2_model,
+    hugging_face,
+    onnx_graphs,
+    safetensors_folder,
+    usage,
+)
+from nmt.export.ctranslate2_model import Quantization
+from nmt.export.exported_folder import (
+    DESCRIPTION,
+    exported_folder,
+    write_description,
+    write_tokenizers,
+)
+from nmt.export.model_card import model_card
+from nmt.export.parity import BOUND, Parity, Scorer, measure_parity
+
+PARITY_SENTENCES = 50
+"""Sentences on which the export is compared with the model."""
+
+
+class ExportFormat(StrEnum):
+    """The layouts in which a model can be exported."""
+
+    CTRANSLATE2 = "ctranslate2"
+    SAFETENSORS = "safetensors"
+    HUGGING_FACE = "huggingface"
+    ONNX = "onnx"
+
+
+@dataclass(frozen=True)
+class Export:
+    """What to export, and how.
+
+    Attributes:
+        checkpoint: The model.
+        summary: Of its run, with the scores; empty if there is none.
+        format: The layout.
+        quantization: The type of the matrices in the files.
+        sentences: Source sentences on which the export is compared with the model.
+    """
+
+    checkpoint: Checkpoint
+    summary: Mapping[str, Any]
+    format: ExportFormat
+    quantization: Quantization
+    sentences: Sequence[str]
+
+    def write(self, output: Path) -> Parity | None:
+        """Write the folder, and return how exactly it computes what the model computes.
+
+        Returns:
+            The comparison; None: the export contains the weights themselves.
+
+        Raises:
+            UserError: The model has a part that the program has no form for, a library is not
+                installed, the folder cannot be written, or the export differs from the model.
+        """
+        with exported_folder(output) as folder:
+            scorer = self._write_model(folder)
+            write_tokenizers(self.checkpoint, folder)
+            self._write_card(folder)
+            write_description(self.checkpoint, folder, self.format, self.quantization)
+            return None if scorer is None else self._compared(scorer)
+
+    def _write_model(self, folder: Path) -> Scorer | None:
+        """Write the files of the layout; return how they score, None: they are the weights."""
+        if self.format is ExportFormat.SAFETENSORS:
+            dtype = getattr(torch, self._plain_dtype())
+            safetensors_folder.save_safetensors(self.checkpoint, folder, dtype)
+            return None
+        if self.format is ExportFormat.CTRANSLATE2:
+            ctranslate2_model.save_ctranslate2(self.checkpoint, folder, self.quantization)
+            return ctranslate2_model.scorer(folder, self.checkpoint.tokenizers)
+        if self.quantization is not Quantization.FLOAT32:
+            raise UserError(f"--to {self.format} writes float32: leave out --weights")
+        if self.format is ExportFormat.ONNX:
+            onnx_graphs.save_onnx(self.checkpoint, folder)
+            return onnx_graphs.scorer(folder)
+        model = hugging_face.save_hugging_face(self.checkpoint, folder)
+        return lambda *pieces: hugging_face.piece_log_probs(model, *pieces)
+
+    def _plain_dtype(self) -> str:
+        """Return the type of the weights where the layout has no int8 matrices."""
+        if "int8" in self.quantization:
+            raise UserError(
+                f"--to {self.format} has no {self.quantization} matrices: choose float32, float16 "
+                "or bfloat16"
+            )
+        return self.quantization.value
+
+    def _compared(self, scorer: Scorer) -> Parity:
+        translator = Translator.from_loaded_checkpoint(self.checkpoint, device="cpu")
+        parity = measure_parity(translator, self.sentences[:PARITY_SENTENCES], scorer)
+        if self.quantization is Quantization.FLOAT32 and parity.difference > BOUND:
+            raise UserError(
+                f"the export would differ from the model: {parity.line()}, but rounding explains "
+                f"{BOUND}; nothing was written. This is a fault of nmt: please report it"
+            )
+        return parity
+
+    def _write_card(self, folder: Path) -> None:
+        parameters = sum(w.numel() for w in self.checkpoint.trained_model().parameters())
+        code = _usage(self.format)
+        card = model_card(self.checkpoint.config, self.summary, parameters, code, DESCRIPTION)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _usage(layout: ExportFormat) -> str:
+    """Return Python code that uses a folder of this layout, in which it is run."""
+    code = Path(usage.__path__[0], f"{layout}.txt").read_text(encoding="utf-8")
+    return code.strip()

@@ -1,0 +1,96 @@
+"""The folder that an export writes: complete, or not there at all."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+from nmt.checkpoint import Checkpoint
+from nmt.config.plain import to_mapping
+from nmt.durable_file import DISK_IS_FULL, PARTIAL, sync_folder
+from nmt.errors import UserError
+
+DESCRIPTION = "nmt.json"
+"""The file by which a folder is recognised, with the settings of the model."""
+
+SOURCE_MODEL, TARGET_MODEL = "source.spm", "target.spm"
+"""The SentencePiece models of both sides, also if they are equal."""
+
+
+def check_output(folder: Path) -> None:
+    """Check that a folder is new or empty, before the work begins.
+
+    Raises:
+        UserError: It contains something, or is a file.
+    """
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise UserError(f"--output {folder} exists; give a folder that is new or empty")
+
+
+@contextmanager
+def exported_folder(folder: Path) -> Iterator[Path]:
+    """Provide an empty folder that becomes ``folder`` when the block ends without an error.
+
+    Raises:
+        UserError: The folder exists, or cannot be written.
+    """
+    check_output(folder)
+    partial: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(mkdtemp(suffix=PARTIAL, prefix=f".{folder.name}.", dir=folder.parent))
+        yield partial
+        _make_readable(partial)
+        if folder.is_dir():
+            folder.rmdir()
+        os.rename(partial, folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        remedy = "; free some space" if error.errno in DISK_IS_FULL else ""
+        raise UserError(
+            f"cannot write --output {folder}: {error.strerror or error}{remedy}"
+        ) from error
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _make_readable(folder: Path) -> None:
+    """Give the folder and its files the usual permissions; some libraries write private files."""
+    mask = os.umask(0)
+    os.umask(mask)
+    folder.chmod(0o777 & ~mask)
+    for file in folder.rglob("*"):
+        file.chmod((0o777 if file.is_dir() else 0o666) & ~mask)
+
+
+def write_tokenizers(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write the SentencePiece models of both sides."""
+    (folder / SOURCE_MODEL).write_bytes(checkpoint.tokenizers.source.to_bytes())
+    (folder / TARGET_MODEL).write_bytes(checkpoint.tokenizers.target.to_bytes())
+
+
+def write_description(checkpoint: Checkpoint, folder: Path, layout: str, weights: str) -> None:
+    """Write the settings of the model, and what a program needs to read the folder.
+
+    Args:
+        checkpoint: The model.
+        folder: The folder.
+        layout: The layout of the folder, as ``--to`` takes it.
+        weights: The type of the matrices, as ``--weights`` takes it.
+    """
+    tokenizers = checkpoint.tokenizers
+    content = {
+        "format": layout,
+        "weights": weights,
+        "update": checkpoint.update,
+        "scores": dict(checkpoint.metrics),
+        "source_pieces": len(tokenizers.source),
+        "target_pieces": len(tokenizers.target),
+        "config": to_mapping(checkpoint.config),
+    }
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    (folder / DESCRIPTION).write_text(f"{text}\n", encoding="utf-8")

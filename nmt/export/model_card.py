@@ -1,0 +1,160 @@
+"""The page that travels with a model: what it translates, how well, from which text, its limits.
+
+It is Markdown with the header that the Hugging Face hub reads. Every run folder has it as
+``README.md``, and every export too.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nmt.config.model import attention_kind
+from nmt.config.plain import flatten, to_mapping
+from nmt.config.schema import Config
+
+SCORES = {
+    "bleu": ("BLEU", "signature"),
+    "chrf": ("chrF", "chrf_signature"),
+    "ter": ("TER, lower is better", "ter_signature"),
+}
+SPLITS = {"valid": "validation", "test": "test"}
+
+LICENCE = (
+    "Not stated. Write it here, and as `license:` at the top, before you share the model. The "
+    "licence of the training text may restrict it."
+)
+
+
+def model_card(
+    config: Config, summary: Mapping[str, Any], parameters: int | None, usage: str, settings: str
+) -> str:
+    """Return the page as Markdown.
+
+    Args:
+        config: Of the run.
+        summary: Of the run, with the scores of its splits ``valid`` and ``test``; empty if there is
+            none.
+        parameters: Number of weights; None: it is unknown.
+        usage: Lines of a shell or of Python that use the model.
+        settings: The file beside the page that has all settings.
+    """
+    data = config.data
+    size = "" if parameters is None else f", {parameters:,} parameters"
+    pair = f"{data.source_language} to {data.target_language}"
+    parts = [
+        *_header(config),
+        f"# Translation from {pair}",
+        f"A model that translates sentences from `{data.source_language}` to "
+        f"`{data.target_language}`: {_kind(config)}{size}. It was trained with nmt, a trainer of "
+        "translation models.",
+        f"## Use\n\n```\n{usage}\n```",
+        "## Scores",
+        *_scores(summary),
+        "## Training text",
+        *_data(config),
+        "## Training",
+        *_training(summary),
+        f"All settings are in `{settings}`.",
+        "## Limits",
+        *_limits(config),
+        "## Licence",
+        LICENCE,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def run_page(config: Config, summary: Mapping[str, Any], folder: Path) -> str:
+    """Return the page of a run folder."""
+    usage = f'nmt translate --model {shlex.quote(str(folder))} "A sentence."'
+    return model_card(config, summary, summary.get("parameters"), usage, "config.yaml")
+
+
+def _header(config: Config) -> Iterator[str]:
+    languages = dict.fromkeys((config.data.source_language, config.data.target_language))
+    lines = ["---", "language:", *(f"- {code}" for code in languages), "license: other"]
+    lines += ["pipeline_tag: translation", "library_name: nmt", "tags:", "- translation", "---"]
+    yield "\n".join(lines)
+
+
+def _kind(config: Config) -> str:
+    encoder, decoder = config.model.encoder, config.model.decoder
+    kinds = encoder.name if encoder.name == decoder.name else f"{encoder.name} to {decoder.name}"
+    attention = attention_kind(decoder)
+    return f"{kinds} {'without' if attention == 'none' else f'with {attention}'} attention"
+
+
+def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
+    rows = [
+        f"| {split} | {title} | {scores[key][name]:.2f} | {_cell(scores[key][signature])} |"
+        for key, split in SPLITS.items()
+        for name, (title, signature) in SCORES.items()
+        if name in scores.get(key, {}) and signature in scores[key]
+    ]
+    if not rows:
+        yield "The model has not been scored."
+        return
+    table = ["| text | score | value | signature of sacreBLEU |", "|---|---|--:|---|", *rows]
+    yield "\n".join(table)
+    yield (
+        "Scores of validation text, by which the model was chosen, are higher than those of other "
+        "text of the same kind. Scores of different texts or signatures cannot be compared."
+    )
+
+
+def _cell(signature: str) -> str:
+    """Return a signature as code in a cell of a table, which its bars would otherwise end."""
+    return "`" + signature.replace("|", r"\|") + "`"
+
+
+def _data(config: Config) -> Iterator[str]:
+    settings = flatten({"data": to_mapping(config)["data"]})
+    names = ("path", "source", "target", "subset")
+    files = [
+        f"- `{key}`: `{value}`"
+        for key, value in settings.items()
+        if key.rpartition(".")[2] in names and isinstance(value, str)
+    ]
+    yield f"Corpus `{config.data.name}`."
+    if files:
+        yield "\n".join(files)
+    tokenizer = config.tokenizer
+    vocabulary = "one vocabulary" if tokenizer.joint else "a vocabulary for each side"
+    yield (
+        f"SentencePiece `{tokenizer.name}`, {tokenizer.vocab_size:,} pieces, {vocabulary}, "
+        f"normalization `{tokenizer.normalization}`."
+    )
+
+
+def _training(summary: Mapping[str, Any]) -> Iterator[str]:
+    numbers = {
+        "updates": "updates",
+        "best_update": "update of this model",
+        "tokens": "target tokens",
+        "seconds": "seconds",
+        "precision": "precision",
+        "seed": "seed",
+        "nmt": "version of nmt",
+        "torch": "version of torch",
+    }
+    rows = [
+        f"| {title} | {_number(summary[key])} |" for key, title in numbers.items() if key in summary
+    ]
+    if rows:
+        yield "\n".join(["| what | value |", "|---|--:|", *rows])
+
+
+def _number(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def _limits(config: Config) -> Iterator[str]:
+    yield (
+        f"- It translates sentences of at most {config.data.max_length} pieces, the longest in "
+        "training; longer text is cut at sentence ends.\n"
+        "- It translates each sentence alone: it does not use the sentences before it.\n"
+        "- It repeats what its training text contains, errors and prejudice included. Text of "
+        "another kind is translated worse than the scores show.\n"
+        "- A fluent translation can be wrong. Let a person who reads both languages check what "
+        "matters."
+    )

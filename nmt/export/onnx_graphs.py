@@ -1,0 +1,207 @@
+"""A Transformer as two ONNX graphs: the encoder, and one step of the decoder.
+
+A program runs ``encoder.onnx`` once for a batch of sentences. It then runs ``decoder_step.onnx``
+once for each target piece, with the keys and values that the step before returned.
+
+Legend: B batch, S source length, T target pieces so far, V target vocabulary, L decoder layers, G
+heads of keys and values, K head size.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nmt.checkpoint import Checkpoint
+from nmt.config.model import Positions
+from nmt.config.schema import Config
+from nmt.export.extras import required
+from nmt.export.parity import Ids, Scorer
+from nmt.export.unsupported import transformer_stacks
+from nmt.model.attention.memory import AttentionMemory
+from nmt.model.positions import sinusoidal_positions
+from nmt.model.seq2seq import TranslationModel
+from nmt.model.transformer import TransformerDecoder, TransformerEncoder
+from nmt.text.special_tokens import BOS, EOS, PAD
+
+EXTRA = "onnx"
+ENCODER, STEP = "encoder.onnx", "decoder_step.onnx"
+LONGEST = 1024
+"""Positions of sinusoids in the graphs; longer sentences are an error there."""
+
+SOURCE = "source_ids", "source_mask"
+MEMORY = "source_keys", "source_values"
+PAST = "target_keys", "target_values"
+
+
+def check_form(config: Config) -> None:
+    """Check that the model of this configuration has both graphs.
+
+    Raises:
+        UserError: It has none; the message names the settings.
+    """
+    transformer_stacks(config, "the ONNX export")
+
+
+class EncoderGraph(nn.Module):
+    """From source pieces to the keys and values of the cross-attention of all decoder layers."""
+
+    def __init__(self, model: TranslationModel) -> None:
+        """Wrap a Transformer in evaluation mode."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, source_ids: Tensor, source_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Read ids [B, S] and their mask -> keys and values, each [L, B, G, S, K]."""
+        states = self.model.encode(source_ids, source_mask).states
+        decoder = self.model.decoder
+        assert isinstance(decoder, TransformerDecoder)
+        memories = [layer.cross_attention.build_memory(states, None) for layer in decoder.layers]
+        keys, values = ([getattr(m, name) for m in memories] for name in ("keys", "values"))
+        return torch.stack(keys), torch.stack(values)
+
+
+class StepGraph(nn.Module):
+    """From the previous piece to the logits of the next one."""
+
+    def __init__(self, model: TranslationModel) -> None:
+        """Wrap a Transformer in evaluation mode."""
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        previous_ids: Tensor,
+        target_keys: Tensor,
+        target_values: Tensor,
+        source_keys: Tensor,
+        source_values: Tensor,
+        source_mask: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute a step.
+
+        Args:
+            previous_ids: [B], BOS at first.
+            target_keys: [L, B, G, T, K], T = 0 at first.
+            target_values: [L, B, G, T, K].
+            source_keys: [L, B, G, S, K], of `EncoderGraph`.
+            source_values: [L, B, G, S, K].
+            source_mask: [B, S] bool, True at real pieces.
+
+        Returns:
+            Logits [B, V], and the keys and values of T + 1 pieces.
+        """
+        decoder = self.model.decoder
+        assert isinstance(decoder, TransformerDecoder)
+        past = target_keys.size(3)
+        places = torch.arange(past + 1, device=previous_ids.device)
+        states = decoder.positioned(previous_ids[:, None], places[-1:], 1)
+        positions = decoder.relative(places[-1:], places)
+        mask = source_mask[:, None, None, :]
+        keys, values = [], []
+        for index, layer in enumerate(decoder.layers):
+            source = AttentionMemory(source_keys[index], source_values[index], mask)
+
+            def extend(new: AttentionMemory, index: int = index) -> AttentionMemory:
+                keys.append(torch.cat([target_keys[index], new.keys], dim=2))
+                values.append(torch.cat([target_values[index], new.values], dim=2))
+                return AttentionMemory(keys[-1], values[-1], None)
+
+            states, _ = layer(states, extend, None, positions, source, need_weights=False)
+        logits = self.model.logits(decoder.norm(states)[:, 0])
+        return logits, torch.stack(keys), torch.stack(values)
+
+
+def save_onnx(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write ``encoder.onnx`` and ``decoder_step.onnx``, for batches and lengths of any size.
+
+    Raises:
+        UserError: The model is no Transformer, or onnx and onnxscript are not installed.
+    """
+    check_form(checkpoint.config)
+    required("onnxscript", EXTRA)
+    _write_graphs(_model(checkpoint), folder)
+
+
+def _write_graphs(model: TranslationModel, folder: Path) -> None:
+    ids = torch.tensor([[4, 5, 6, EOS], [4, 5, EOS, PAD]])
+    mask = ids != PAD
+    batch, length, past = (torch.export.Dim(name) for name in ("batch", "length", "past"))
+    read = {0: batch, 1: length}
+    encoder, step = EncoderGraph(model).eval(), StepGraph(model).eval()
+    _write(encoder, (ids, mask), dict.fromkeys(SOURCE, read), MEMORY, folder / ENCODER)
+    with torch.inference_mode():
+        memory = encoder(ids, mask)
+        empty = tuple(part[:, :, :, :0] for part in memory)
+        first = step(torch.tensor([BOS, BOS]), *empty, *memory, mask)
+    shapes = {
+        "previous_ids": {0: batch},
+        **dict.fromkeys(PAST, {1: batch, 3: past}),
+        **dict.fromkeys(MEMORY, {1: batch, 3: length}),
+        "source_mask": read,
+    }
+    given = torch.tensor([4, 5]), *first[1:], *memory, mask
+    _write(step, given, shapes, ("logits", "new_target_keys", "new_target_values"), folder / STEP)
+
+
+def _model(checkpoint: Checkpoint) -> TranslationModel:
+    """Return the model with a table of sinusoids that is long enough for every sentence."""
+    model = checkpoint.trained_model()
+    for stack in (model.encoder, model.decoder):
+        assert isinstance(stack, TransformerEncoder | TransformerDecoder)
+        if stack.positioned.kind == Positions.SINUSOIDAL:
+            size = stack.positioned.embedding.embedding_dim
+            stack.positioned.table = sinusoidal_positions(0, LONGEST, size)
+    return model
+
+
+def _write(
+    graph: nn.Module,
+    given: tuple[Tensor, ...],
+    shapes: Mapping[str, Any],
+    outputs: Sequence[str],
+    path: Path,
+) -> None:
+    with warnings.catch_warnings():  # about names of axes, and about code of torch itself
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph,
+            given,
+            str(path),
+            input_names=list(shapes),
+            output_names=list(outputs),
+            dynamic_shapes=dict(shapes),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def scorer(folder: Path) -> Scorer:
+    """Return a function that scores translations with both graphs in onnxruntime."""
+    import numpy as np
+
+    runtime = required("onnxruntime", EXTRA)
+    encoder, step = (runtime.InferenceSession(str(folder / name)) for name in (ENCODER, STEP))
+
+    def score(sources: Ids, targets: Ids) -> list[list[float]]:
+        found = []
+        for source, target in zip(sources, targets, strict=True):
+            ids = np.array([[*source, EOS]])
+            mask = np.ones_like(ids, dtype=bool)
+            memory = encoder.run(None, dict(zip(SOURCE, (ids, mask), strict=True)))
+            past = [part[:, :, :, :0] for part in memory]
+            fixed = dict(zip(MEMORY, memory, strict=True)) | {"source_mask": mask}
+            log_probs = []
+            for before, piece in zip([BOS, *target], [*target, EOS], strict=True):
+                given = {"previous_ids": np.array([before]), **dict(zip(PAST, past, strict=True))}
+                logits, *past = step.run(None, given | fixed)
+                scores = torch.from_numpy(logits).log_softmax(-1)
+                log_probs.append(scores[0, piece].item())
+            found.append(log_probs)
+        return found
+
+    return score

@@ -1,0 +1,30 @@
+"""A model in one file: a checkpoint without the state of the training."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nmt.checkpoint import Checkpoint, save_checkpoint
+
+
+def save_packed(checkpoint: Checkpoint, path: Path, dtype: str = "float32") -> None:
+    """Write the weights, the settings and the tokenizers.
+
+    Args:
+        checkpoint: The model.
+        path: The file.
+        dtype: Of the weights in the file. A model that is loaded from it computes in float32 again.
+
+    Raises:
+        UserError: The weights do not fit the settings, or the file cannot be written.
+    """
+    checkpoint.check_weights()
+    packed: dict[int, Tensor] = {}  # tied matrices stay one
+    weights = {}
+    for name, tensor in checkpoint.weights.items():
+        address = tensor.data_ptr()
+        packed.setdefault(address, tensor.to(getattr(torch, dtype)))
+        weights[name] = packed[address]
+    save_checkpoint(replace(checkpoint, weights=weights, training=None), path)

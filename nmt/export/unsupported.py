@@ -1,0 +1,41 @@
+"""What a model has that another program has no form for: one error that names the settings."""
+
+from collections.abc import Iterable
+
+from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
+from nmt.config.schema import Config
+from nmt.errors import UserError
+
+
+def refuse(target: str, reasons: Iterable[str]) -> None:
+    """Refuse an export that would not compute what the model computes.
+
+    Args:
+        target: The name of the program.
+        reasons: The settings that it has no form for, each as ``name=value``, with a reason if it
+            is not obvious; none: nothing is refused.
+
+    Raises:
+        UserError: There is a reason.
+    """
+    if found := list(dict.fromkeys(reasons)):
+        raise UserError(
+            f"{target} has no form for {', '.join(found)}; --to safetensors takes every model"
+        )
+
+
+def transformer_stacks(
+    config: Config, target: str
+) -> tuple[TransformerEncoderConfig, TransformerDecoderConfig]:
+    """Return the settings of both stacks of a Transformer.
+
+    Raises:
+        UserError: The encoder or the decoder is no Transformer.
+    """
+    encoder, decoder = config.model.encoder, config.model.decoder
+    names = {"encoder": encoder.name, "decoder": decoder.name}
+    wrong = (f"model.{side}.name={name}" for side, name in names.items() if name != "transformer")
+    refuse(target, wrong)
+    assert isinstance(encoder, TransformerEncoderConfig)
+    assert isinstance(decoder, TransformerDecoderConfig)
+    return encoder, decoder

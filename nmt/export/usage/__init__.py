@@ -1,0 +1,1 @@
+"""Code of the pages about models: how each layout is used."""

@@ -1,0 +1,3 @@
+from model_files import model_file
+
+__all__ = ["model_file"]  # a fixture

@@ -1,0 +1,129 @@
+"""CTranslate2 computes the log-probabilities of the model, or the export is refused."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import NUMBERS, ZAHLEN
+from tiny_models import TRANSFORMERS
+
+from nmt.checkpoint import load_checkpoint
+from nmt.config.model import ModelConfig
+from nmt.config.schema import Config
+from nmt.decoding.scoring import score_translations
+from nmt.decoding.translator import Translator
+from nmt.errors import UserError
+from nmt.export.ctranslate2_model import LONGEST, Quantization, check_form, save_ctranslate2
+
+ctranslate2 = pytest.importorskip("ctranslate2", reason="needs the extra ctranslate2")
+
+PAIRS = [
+    (" ".join(NUMBERS[:count]), " ".join(ZAHLEN[start : start + count]))
+    for count in range(1, 8)
+    for start in (0, 2)
+] + [(" ".join(NUMBERS * 4), " ".join(ZAHLEN * 4))]
+KINDS: dict[str, dict[str, Any]] = {
+    name: settings
+    for name, settings in TRANSFORMERS.items()
+    if "alibi" not in name and "qk_norm" not in name
+} | {
+    "rms-rotary-swiglu": dict(norm_type="rms", positions="rotary", activation="swiglu"),
+    "post-rms-gelu": dict(norm="post", norm_type="rms", activation="gelu"),
+    "grouped_query-t5_bias": dict(num_kv_heads=2, positions="t5_bias"),
+}
+
+
+def _engine(checkpoint: Path, folder: Path, quantization: str) -> Any:
+    folder.mkdir()
+    save_ctranslate2(load_checkpoint(checkpoint), folder, Quantization(quantization))
+    return ctranslate2.Translator(str(folder), device="cpu", compute_type=quantization)
+
+
+def _scores(engine: Any, translator: Translator) -> list[list[float]]:
+    source, target = translator.tokenizers.source, translator.tokenizers.target
+    found = engine.score_batch(
+        [source.pieces(source.encode(sentence)) for sentence, _ in PAIRS],
+        [target.pieces(target.encode(translation)) for _, translation in PAIRS],
+    )
+    return [result.log_probs for result in found]
+
+
+@pytest.mark.parametrize("tying", ["none", "three_way"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_engine_scores_as_the_model(
+    kind: str,
+    tying: str,
+    model_file: Callable[[ModelConfig], Path],
+    tiny_config: Callable[..., ModelConfig],
+    tmp_path: Path,
+) -> None:
+    size = dict(size=16) if tying == "three_way" else {}
+    model = tiny_config(
+        "transformer", "transformer", num_layers=2, tying=tying, **size, **KINDS[kind]
+    )
+    _assert_same_scores(model_file(model), tmp_path)
+
+
+def test_an_alibi_decoder_is_exported(
+    model_file: Callable[[ModelConfig], Path],
+    tiny_config: Callable[..., ModelConfig],
+    tmp_path: Path,
+) -> None:
+    model = tiny_config("transformer", "transformer", num_layers=2)
+    model.decoder = replace(model.decoder, positions="alibi")
+    _assert_same_scores(model_file(model), tmp_path)
+
+
+def _assert_same_scores(checkpoint: Path, folder: Path) -> None:
+    translator = Translator.from_checkpoint(checkpoint, device="cpu")
+    scores = _scores(_engine(checkpoint, folder / "engine", "float32"), translator)
+    for mine, theirs in zip(score_translations(translator, PAIRS), scores, strict=True):
+        assert theirs == pytest.approx(mine.log_probs, abs=1e-4)
+
+
+def test_int8_matrices_take_less_than_half_of_the_space(
+    model_file: Callable[[ModelConfig], Path],
+    tiny_config: Callable[..., ModelConfig],
+    tmp_path: Path,
+) -> None:
+    model = tiny_config("transformer", "transformer", num_layers=2, size=64)
+    checkpoint = model_file(model)
+    for name in ("float32", "int8"):
+        (tmp_path / name).mkdir()
+        save_ctranslate2(load_checkpoint(checkpoint), tmp_path / name, Quantization(name))
+    whole, small = ((tmp_path / name / "model.bin").stat().st_size for name in ("float32", "int8"))
+    table = 2 * 4 * 64 * LONGEST  # positions, which stay in float32
+    assert small - table < (whole - table) / 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        (dict(positions="alibi"), "model.encoder.positions=alibi"),
+        (dict(qk_norm=True), "model.encoder.qk_norm=true, model.decoder.qk_norm=true"),
+        (dict(encoder="rnn"), "model.encoder.name=rnn"),
+        (dict(encoder="rnn", decoder="rnn"), "model.encoder.name=rnn, model.decoder.name=rnn"),
+    ],
+)
+def test_what_the_engine_cannot_compute_is_refused_by_name(
+    changes: dict[str, Any],
+    named: str,
+    run_config: Callable[..., Config],
+    tiny_config: Callable[..., ModelConfig],
+) -> None:
+    kind = dict(encoder="transformer", decoder="transformer") | changes
+    expected = f"CTranslate2 has no form for {named}; --to safetensors takes every model"
+    with pytest.raises(UserError, match=re.escape(expected)):
+        check_form(run_config(tiny_config(**kind)))
+
+
+def test_alibi_slopes_of_other_numbers_of_heads_are_refused(
+    run_config: Callable[..., Config], tiny_config: Callable[..., ModelConfig]
+) -> None:
+    model = tiny_config("transformer", "transformer", size=12)
+    model.decoder = replace(model.decoder, positions="alibi", num_heads=6)
+    with pytest.raises(UserError, match="positions=alibi with num_heads=6 .a power"):
+        check_form(run_config(model))
