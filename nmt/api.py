@@ -11,30 +11,34 @@ All names here are also attributes of the package `nmt`, which loads them when t
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from os import PathLike
 from threading import Lock
 from typing import TYPE_CHECKING, Unpack, overload
 
 from nmt import runtime
+from nmt.api_arguments import Sentences, check_search, constraints_of_each, drawn, listed
 from nmt.api_documents import DocumentMethods
 from nmt.api_records import (
     Attention,
     Candidate,
     RecordForm,
-    SearchOptions,
     Translation,
     attention_of,
 )
 from nmt.config.ensemble_mean import Mean
 from nmt.config.schema import Config
-from nmt.decoding.answers import constraints_of_parts, part_numbers, part_separator, same_ranks
+from nmt.decoding.answers import (
+    part_constraints,
+    part_numbers,
+    part_separator,
+    same_ranks,
+    whole_lines,
+)
 from nmt.decoding.constraints import Constraints
 from nmt.decoding.ensemble import load_models
-from nmt.decoding.line_lengths import LongLines
+from nmt.decoding.line_lengths import LongLines, SearchOptions
 from nmt.decoding.long_lines import SentenceCutter, trained_pieces
-from nmt.decoding.minimum_risk import MOST_SAMPLES
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.scoring import ScoredTranslation, score_translations
 from nmt.decoding.translator import Translator
@@ -58,7 +62,6 @@ __all__ = [
     "train",
 ]
 
-Sentences = list[str] | tuple[str, ...]
 
 _CHUNK_BATCHES = 16  # read ahead, so that sentences of similar length share a batch
 
@@ -95,19 +98,19 @@ class Model(DocumentMethods):
             text: A sentence, which gives a text; a list or tuple, which gives a list; or an
                 iterator, which gives an iterator that reads a few batches ahead. A blank sentence
                 gives an empty one.
-            options: ``beam_size``, ``long_lines``, ``max_length``, ``constraints`` of every
-                translation, and ``settings``; see `search`.
+            options: ``beam_size``, ``long_lines``, ``max_length``, ``constraints`` of every text,
+                and ``settings``; see `search`.
 
         Raises:
-            UserError: An option is out of range, a sentence is too long, or a constraint is
-                impossible.
+            UserError: An option is out of range, or a sentence is too long.
         """
         if isinstance(text, str):
             return self.search([text], **options)[0].text
         if isinstance(text, list | tuple):
             return [found.text for found in self.search(text, **options)]
         self.search([], **options)  # refuses options here, and not when the first text is read
-        self._translator.check_constraints([options.get("constraints") or Constraints()])
+        if asked := options.get("constraints"):
+            self._translator.check_constraints([asked])
         return self._stream(iter(text), options)
 
     def search(
@@ -124,51 +127,42 @@ class Model(DocumentMethods):
         settings: Mapping[str, object] | None = None,
         minimum_risk: int | None = None,
     ) -> list[Translation]:
-        """Translate sentences, with scores.
+        """Translate sentences, with scores; the result has their order.
 
         Args:
-            sentences: In any order; the result has the same order.
+            sentences: In any order.
             n_best: Candidates per sentence, at most the beam size.
-            beam_size: Hypotheses per sentence; None is the run's setting, at least ``n_best``.
+            beam_size: Hypotheses per sentence; None: the run's setting, at least ``n_best``.
             attention: Whether each candidate has its attention.
             sampling: Draws ``n_best`` samples instead of searching.
             long_lines: A sentence of more than ``max_length`` pieces: ``split`` cuts it and joins
                 the translations, without attention; ``refuse``; ``whole`` often loses text.
             max_length: None: the longest sentence that training included.
-            constraints: What all translations must have, or those of each sentence.
-            settings: Other settings of ``decoding`` by their names, as ``{"coverage_penalty":
-                0.2}``; the run's settings are the default.
-            minimum_risk: Draws this number of samples for each sentence, and returns the different
-                ones of the greatest expected chrF, at most ``n_best``.
+            constraints: Those of all translations, or of each sentence.
+            settings: Settings of ``decoding`` by their names, as ``{"coverage_penalty": 0.2}``.
+            minimum_risk: Draws N samples; the candidates are those of the greatest expected chrF.
 
         Raises:
-            UserError: A number is out of range, ``sentences`` is one text, a sentence has a lone
-                surrogate or is too long, or constraints are impossible.
+            UserError: An option is out of range, or a sentence or a constraint is faulty.
         """
-        _check_list(sentences, n_best)
-        parts = self._cutter(long_lines, max_length).cut(sentences)
-        sampling = _drawn(sampling, n_best, minimum_risk)
-        translator = self._with_beam(beam_size, n_best if sampling is None else 1, settings)
-        if sampling is not None:
-            translator = self._exact.with_settings(settings or {})
+        check_search(sentences, n_best)
+        asked = constraints_of_each(constraints, sentences)
+        parts = self._cutter(long_lines, max_length).cut(sentences, whole_lines(asked))
+        sampling = drawn(sampling, n_best, minimum_risk)
+        translator = self._with_beam(beam_size, n_best, settings, exact=sampling is not None)
         attends = attention and translator.model.decoder.attends
         extractor = self._reading()[1] if attends else None
-        asked = _for_each(constraints, sentences)
+        form = RecordForm(n_best, translator.tokenizers, extractor, minimum_risk is not None)
         with self._lock:
             found = translator.translate(
-                [part for line in parts for part in line],
+                list(chain.from_iterable(parts)),
                 need_weights=attends,
                 sampling=sampling,
-                constraints=constraints_of_parts(parts, asked),
-                wanted=n_best,
                 numbers=part_numbers(parts, range(len(parts))),
+                wanted=n_best,
+                constraints=part_constraints(parts, asked),
             )
-        form = RecordForm(
-            n_best, self._translator.tokenizers, extractor, by_risk=minimum_risk is not None
-        )
-        records = map(form.record, found)
-        of_lines = (list(islice(records, len(line))) for line in parts)
-        return list(map(self._joined, sentences, of_lines))
+        return self._of_lines(sentences, parts, map(form.record, found))
 
     @overload
     def score(self, source: str, target: str) -> ScoredTranslation: ...
@@ -182,7 +176,7 @@ class Model(DocumentMethods):
         Raises:
             UserError: The numbers of sentences and translations differ.
         """
-        sources, targets = _listed(source), _listed(target)
+        sources, targets = listed(source), listed(target)
         if len(sources) != len(targets):
             raise UserError(
                 f"the number of sentences is {len(sources):,}, but that of translations is "
@@ -217,6 +211,12 @@ class Model(DocumentMethods):
             (attention,) = aligner.attention_maps([(source, target)])
         return attention_of(attention, extractor)
 
+    def _of_lines(
+        self, sentences: Sequence[str], parts: list[list[str]], records: Iterator[Translation]
+    ) -> list[Translation]:
+        of_lines = (list(islice(records, len(line))) for line in parts)
+        return list(map(self._joined, sentences, of_lines))
+
     def _joined(self, sentence: str, parts: Sequence[Translation]) -> Translation:
         """Return the translation of a sentence from those of its parts."""
         if len(parts) == 1:
@@ -242,10 +242,20 @@ class Model(DocumentMethods):
             yield from (found.text for found in self.search(chunk, **options))
 
     def _with_beam(
-        self, beam_size: int | None, n_best: int, settings: Mapping[str, object] | None = None
+        self,
+        beam_size: int | None,
+        n_best: int,
+        settings: Mapping[str, object] | None,
+        *,
+        exact: bool,
     ) -> Translator:
-        """Return a translator with these settings; the beam is the run's if it is not smaller."""
+        """Return a translator with these settings; the beam is the run's if it is not smaller.
+
+        One that is ``exact`` samples, for which the beam is of no importance.
+        """
         changes = dict(settings or {})
+        if exact:
+            return self._exact.with_settings({**changes, "beam_size": beam_size})
         size = changes.pop("beam_size", None) if beam_size is None else beam_size
         if size is None:
             size = max(self._translator.decoding.beam_size, n_best)
@@ -342,55 +352,3 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
         warn_of_repeated(overrides)
         with collect_stop_signals() as requests:
             return pipeline.train(config, to_yaml(config), requests, requests.saved)
-
-
-def _check_list(sentences: Sequence[str], n_best: int) -> None:
-    if isinstance(sentences, str):
-        raise UserError("search takes a list: put the sentence into a list")
-    if n_best < 1:
-        raise UserError(f"n_best is {n_best}; it must be at least 1")
-    check_texts(sentences)
-
-
-def _for_each(
-    constraints: Constraints | Sequence[Constraints] | None, sentences: Sequence[str]
-) -> list[Constraints] | None:
-    """Return the constraints of each sentence.
-
-    Raises:
-        UserError: Their number is another one than that of the sentences.
-    """
-    if constraints is None:
-        return None
-    if isinstance(constraints, Constraints):
-        return [constraints] * len(sentences)
-    if len(constraints) != len(sentences):
-        raise UserError(
-            f"the number of sentences is {len(sentences):,}, but that of constraints is "
-            f"{len(constraints):,}"
-        )
-    return list(constraints)
-
-
-def _drawn(sampling: Sampling | None, n_best: int, minimum_risk: int | None) -> Sampling | None:
-    """Return how samples are drawn, with their number; None: search.
-
-    Raises:
-        UserError: A number is out of range.
-    """
-    count = n_best if minimum_risk is None else minimum_risk
-    if minimum_risk is not None:
-        if not 1 <= count <= MOST_SAMPLES:
-            raise UserError(f"minimum_risk is {count}; it must be from 1 to {MOST_SAMPLES:,}")
-        if n_best > count:
-            raise UserError(f"n_best is {n_best}; it must be at most minimum_risk, {count}")
-        sampling = sampling or Sampling()
-    if sampling is None:
-        return None
-    if sampling.count not in (1, count):
-        raise UserError(f"count is {sampling.count}, but n_best is {n_best}: leave it out")
-    return replace(sampling, count=count).checked()
-
-
-def _listed(text: str | Sentences) -> list[str]:
-    return [text] if isinstance(text, str) else list(text)

@@ -1,31 +1,18 @@
-"""What the Python interface takes and returns: options, translations with scores and attention.
+"""What the Python interface returns: translations with scores and attention.
 
 All names here are part of `nmt.api`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TypedDict
 
 from nmt.data.word_links import Link
-from nmt.decoding.constraints import Constraints
 from nmt.decoding.minimum_risk import expected_chrf
 from nmt.decoding.translator import Translation as SearchResult
 from nmt.evaluation.alignment_extractor import AlignmentExtractor
 from nmt.evaluation.attention_map import AttentionMap, hypothesis_map
 from nmt.text.tokenizer import TokenizerPair
-
-
-class SearchOptions(TypedDict, total=False):
-    """Options of `nmt.Model.translate`, with the meaning and defaults of `nmt.Model.search`."""
-
-    beam_size: int | None
-    long_lines: str
-    max_length: int | None
-    constraints: Constraints | None
-    settings: Mapping[str, object] | None
 
 
 @dataclass(frozen=True, eq=False)

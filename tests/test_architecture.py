@@ -83,6 +83,7 @@ FORBIDDEN = {  # a part of nmt, and the parts that it must not import
 TOP = (  # imported by none of the parts above
     "__main__",
     "api",
+    "api_arguments",
     "api_documents",
     "api_records",
     "bench",

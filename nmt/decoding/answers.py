@@ -126,7 +126,7 @@ class Answerer:
         """
         parts = [part for line in lines for part in line]
         places = part_numbers(lines, numbers)
-        asked = constraints_of_parts(lines, constraints)
+        asked = part_constraints(lines, constraints)
         found = self.translator.translate(
             parts,
             constraints=asked,
@@ -246,7 +246,7 @@ class Answerer:
         return _different(merged)
 
 
-def constraints_of_parts(
+def part_constraints(
     lines: Sequence[Sequence[str]], constraints: Sequence[Constraints] | None
 ) -> list[Constraints] | None:
     """Return the constraints of every part of every line."""
@@ -264,6 +264,11 @@ def constraints_of_parts(
                 )
             )
     return found
+
+
+def whole_lines(constraints: Sequence[Constraints] | None) -> set[int]:
+    """Return the places of lines that are not cut: required phrases may belong to any part."""
+    return {place for place, one in enumerate(constraints or ()) if one.required}
 
 
 def _different(texts: Sequence[ScoredText]) -> list[ScoredText]:

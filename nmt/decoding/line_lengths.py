@@ -1,6 +1,11 @@
 """What happens to lines that are longer than the sentences of training."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from nmt.decoding.constraints import Constraints
 
 
 class LongLines(StrEnum):
@@ -12,3 +17,13 @@ class LongLines(StrEnum):
     """It is a line that cannot be translated; see `LineErrors`."""
     WHOLE = "whole"
     """It is translated as it is."""
+
+
+class SearchOptions(TypedDict, total=False):
+    """Options of `nmt.Model.translate`, with the meaning and defaults of `nmt.Model.search`."""
+
+    beam_size: int | None
+    long_lines: str
+    max_length: int | None
+    constraints: "Constraints | None"
+    settings: Mapping[str, object] | None

@@ -1,6 +1,6 @@
 """Lines that are longer than training sentences: a model would translate only a part of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from nmt.config.schema import Config
@@ -52,24 +52,27 @@ class SentenceCutter:
                 f"max_length is {self.max_length}; it must be from 1 to {MOST_PIECES:,}"
             )
 
-    def cut(self, sentences: Sequence[str]) -> list[list[str]]:
+    def cut(self, sentences: Sequence[str], uncut: Collection[int] = ()) -> list[list[str]]:
         """Return the parts of each sentence, at least one.
+
+        Args:
+            sentences: Any number.
+            uncut: The places of sentences that stay whole.
 
         Raises:
             UserError: A sentence is too long.
         """
         lengths = source_lengths(self.tokenizer, sentences)
         return [
-            self._parts(place, *one)
+            self._parts(place, *one, whole=place in uncut or self.long_lines == LongLines.WHOLE)
             for place, one in enumerate(zip(sentences, lengths, strict=True))
         ]
 
-    def _parts(self, place: int, sentence: str, length: int) -> list[str]:
-        whole = self.long_lines == LongLines.WHOLE
+    def _parts(self, place: int, sentence: str, length: int, *, whole: bool) -> list[str]:
         limit = MOST_PIECES if whole else self.max_length
         if length <= limit:
             return [sentence]
-        if self.long_lines == LongLines.SPLIT:
+        if not whole and self.long_lines == LongLines.SPLIT:
             return split_line(self.tokenizer, sentence, limit)
         raise UserError(
             f"sentence {place + 1:,} has {length:,} pieces, more than "

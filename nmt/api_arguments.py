@@ -1,0 +1,70 @@
+"""The arguments of the Python interface, checked and brought into one form."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from nmt.decoding.constraints import Constraints
+from nmt.decoding.minimum_risk import MOST_SAMPLES
+from nmt.decoding.sampling import Sampling
+from nmt.errors import UserError
+from nmt.text.valid_text import check_texts
+
+Sentences = list[str] | tuple[str, ...]
+
+
+def check_search(sentences: Sequence[str], n_best: int) -> None:
+    """Check what is searched.
+
+    Raises:
+        UserError: It is no list of texts, or the number of candidates is out of range.
+    """
+    if isinstance(sentences, str):
+        raise UserError("search takes a list: put the sentence into a list")
+    if n_best < 1:
+        raise UserError(f"n_best is {n_best}; it must be at least 1")
+    check_texts(sentences)
+
+
+def constraints_of_each(
+    constraints: Constraints | Sequence[Constraints] | None, sentences: Sequence[str]
+) -> list[Constraints] | None:
+    """Return the constraints of each sentence.
+
+    Raises:
+        UserError: Their number is another one than that of the sentences.
+    """
+    if constraints is None:
+        return None
+    if isinstance(constraints, Constraints):
+        return [constraints] * len(sentences)
+    if len(constraints) != len(sentences):
+        raise UserError(
+            f"the number of sentences is {len(sentences):,}, but that of constraints is "
+            f"{len(constraints):,}"
+        )
+    return list(constraints)
+
+
+def drawn(sampling: Sampling | None, n_best: int, minimum_risk: int | None) -> Sampling | None:
+    """Return how samples are drawn, with their number; None: search.
+
+    Raises:
+        UserError: A number is out of range.
+    """
+    count = n_best if minimum_risk is None else minimum_risk
+    if minimum_risk is not None:
+        if not 1 <= count <= MOST_SAMPLES:
+            raise UserError(f"minimum_risk is {count}; it must be from 1 to {MOST_SAMPLES:,}")
+        if n_best > count:
+            raise UserError(f"n_best is {n_best}; it must be at most minimum_risk, {count}")
+        sampling = sampling or Sampling()
+    if sampling is None:
+        return None
+    if sampling.count not in (1, count):
+        raise UserError(f"count is {sampling.count}, but n_best is {n_best}: leave it out")
+    return replace(sampling, count=count).checked()
+
+
+def listed(text: str | Sentences) -> list[str]:
+    """Return a text or several as a list."""
+    return [text] if isinstance(text, str) else list(text)
