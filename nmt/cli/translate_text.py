@@ -52,7 +52,19 @@ def translate_text(
     """
     if flags.uses_documents(text.source):
         translate_document(text, flags, load, progress)
-        return
+    else:
+        _translate_lines(text, search, asked, load, progress, flags)
+
+
+def _translate_lines(
+    text: TextOptions,
+    search: SearchOptions,
+    asked: ConstraintOptions,
+    load: Callable[[], tuple[Sequence[Checkpoint], Translator]],
+    progress: CommandProgress,
+    flags: DocumentFlags,
+) -> None:
+    """Translate the lines of the input, or the arguments; see `translate_text`."""
     _check(text)
     sampling = search.sampling()
     with ExitStack() as opened:
