@@ -206,7 +206,8 @@ class _Beams(Live):
         """
         choices = Choices(live.pieces, live.beams, ended.scores, ended.beams, ended_penalties)
         self.history.record(self.step, self.sentences, choices)
-        done = self.done | (found >= self.size // found.size(1)).all(1) | self.at_limit
+        full = found >= self.size // found.size(1)
+        done = self.done | (full[:, 0] if full.size(1) == 1 else full.all(1)) | self.at_limit
         best = None if self.best is None else self.best.with_ended(ended.scores, self.step)
         if best is not None:
             done = done | best.are_best(live.scores, self.step)

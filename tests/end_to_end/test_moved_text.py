@@ -38,7 +38,7 @@ def test_an_unfinished_run_resumes_with_moved_text_only(
     result = nmt("train", *tiny(moved), *more)
     assert result.status == 0, result.err
     assert "resuming after update 2" in result.err
-    message = refused("train", *tiny(corpus), *more)  # it is finished now
+    message = refused("train", *tiny(corpus), *more, after_progress=True)  # it is finished now
     assert "data.train.source was" in message
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,14 @@ def ending(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that replaces training: it sets how the jobs of some seeds end."""
 
     def by_seed(**endings: Callable[[], None]) -> None:
-        def train(config: Any, _: str, interrupted: Callable[[], bool]) -> Outcome:
-            endings.get(f"seed_{config.seed}", lambda: None)()
+        def train(
+            config: Any,
+            _: str,
+            interrupted: Callable[[], bool],
+            saved: Callable[[], AbstractContextManager[None]],
+        ) -> Outcome:
+            with saved():
+                endings.get(f"seed_{config.seed}", lambda: None)()
             scores = {"bleu": 1.0, "chrf": 2.0, "perplexity": 3.0, "signature": "tok:13a"}
             summary = {
                 "parameters": config.seed,
