@@ -1,6 +1,5 @@
 """`nmt export`: writes a model for other programs."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,39 +8,22 @@ import typer
 from nmt import loading_phase
 from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
+from nmt.export.choices import ExportFormat, Quantization
 from nmt.reporting.command_progress import CommandProgress
 
 if TYPE_CHECKING:
     from nmt.checkpoint import Checkpoint
 
 
-class Layout(StrEnum):
-    """The values of ``--to``."""
-
-    CTRANSLATE2 = "ctranslate2"
-    SAFETENSORS = "safetensors"
-    HUGGING_FACE = "huggingface"
-    ONNX = "onnx"
-
-
-class Weights(StrEnum):
-    """The values of ``--weights``."""
-
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-    BFLOAT16 = "bfloat16"
-    INT8 = "int8"
-    INT8_FLOAT16 = "int8_float16"
-    INT8_BFLOAT16 = "int8_bfloat16"
-
-
 Run = Annotated[Path, typer.Argument(metavar="MODEL", help="A run folder, or a checkpoint file.")]
-To = Annotated[Layout, typer.Option("--to", help="The layout of the folder.", show_default=False)]
+To = Annotated[
+    ExportFormat, typer.Option("--to", help="The layout of the folder.", show_default=False)
+]
 Output = Annotated[
     Path, typer.Option(help="The folder to write; new or empty.", show_default=False)
 ]
 WeightType = Annotated[
-    Weights,
+    Quantization,
     typer.Option(
         "--weights", help="Type of the matrices in the files; the int8 ones are of ctranslate2."
     ),
@@ -59,7 +41,7 @@ def export(
     model: Run,
     to: To,
     output: Output,
-    weights: WeightType = Weights.FLOAT32,
+    weights: WeightType = Quantization.FLOAT32,
     sentences: SentenceFile = None,
 ) -> None:
     """Write a model as a folder for CTranslate2, Hugging Face's transformers, ONNX or safetensors.
@@ -70,8 +52,7 @@ def export(
     with CommandProgress() as progress:
         progress.show("loading", model)
         from nmt.checkpoint import find_checkpoint, load_checkpoint
-        from nmt.export.ctranslate2_model import Quantization
-        from nmt.export.export_model import Export, ExportFormat
+        from nmt.export.export_model import Export
         from nmt.export.exported_folder import check_output
 
         check_output(output)
@@ -79,9 +60,7 @@ def export(
         given = _sentences(checkpoint, sentences)
         loading_phase.end()
         progress.show("exporting", model)
-        wanted = Export(
-            checkpoint, _summary(model), ExportFormat(to.value), Quantization(weights.value), given
-        )
+        wanted = Export(checkpoint, _summary(model), to, weights, given)
         parity = wanted.write(output)
     print_safely(f"{output}: {to.value}, {weights.value}")
     if parity is not None:

@@ -8,7 +8,6 @@ Legend: D model size, H heads, G heads of keys and values, K head size.
 """
 
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from nmt.config.model import (
     TransformerStackConfig,
 )
 from nmt.config.schema import Config
+from nmt.export.choices import Quantization
 from nmt.export.extras import required
 from nmt.export.parity import Ids, Scorer
 from nmt.export.unsupported import refuse, transformer_stacks
@@ -49,17 +49,6 @@ EXTRA = "ctranslate2"
 
 LONGEST = 4096
 """Positions in the file. CTranslate2 refuses longer sentences."""
-
-
-class Quantization(StrEnum):
-    """The type in which CTranslate2 stores the matrices."""
-
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-    BFLOAT16 = "bfloat16"
-    INT8 = "int8"
-    INT8_FLOAT16 = "int8_float16"
-    INT8_BFLOAT16 = "int8_bfloat16"
 
 
 def save_ctranslate2(checkpoint: Checkpoint, folder: Path, quantization: Quantization) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from nmt.export import (
     safetensors_folder,
     usage,
 )
-from nmt.export.ctranslate2_model import Quantization
+from nmt.export.choices import ExportFormat, Quantization
 from nmt.export.exported_folder import (
     DESCRIPTION,
     exported_folder,
@@ -30,15 +29,6 @@ from nmt.export.parity import BOUND, Parity, Scorer, measure_parity
 
 PARITY_SENTENCES = 50
 """Sentences on which the export is compared with the model."""
-
-
-class ExportFormat(StrEnum):
-    """The layouts in which a model can be exported."""
-
-    CTRANSLATE2 = "ctranslate2"
-    SAFETENSORS = "safetensors"
-    HUGGING_FACE = "huggingface"
-    ONNX = "onnx"
 
 
 @dataclass(frozen=True)
