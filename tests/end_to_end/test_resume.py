@@ -216,7 +216,7 @@ def _broken_weights(content: dict[str, Any]) -> None:
             for case in (
                 (_broken_progress, "progress.epoch is -1"),
                 (_broken_random, "random.cpu is not a state"),
-                (_broken_weights, "output.weight has values that are not finite"),
+                (_broken_weights, "weight has values that are not finite"),
             )
         ),
     ],
