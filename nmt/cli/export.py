@@ -8,7 +8,7 @@ import typer
 from nmt import loading_phase
 from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
-from nmt.export.choices import ExportFormat, Quantization
+from nmt.export.export_choices import ExportFormat, Quantization
 from nmt.reporting.command_progress import CommandProgress
 
 if TYPE_CHECKING:

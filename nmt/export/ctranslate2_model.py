@@ -26,7 +26,7 @@ from nmt.config.model import (
     TransformerStackConfig,
 )
 from nmt.config.schema import Config
-from nmt.export.choices import Quantization
+from nmt.export.export_choices import Quantization
 from nmt.export.extras import required
 from nmt.export.parity import Ids, Scorer
 from nmt.export.unsupported import refuse, transformer_stacks

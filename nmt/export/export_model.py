@@ -17,7 +17,7 @@ from nmt.export import (
     safetensors_folder,
     usage,
 )
-from nmt.export.choices import ExportFormat, Quantization
+from nmt.export.export_choices import ExportFormat, Quantization
 from nmt.export.exported_folder import (
     DESCRIPTION,
     exported_folder,

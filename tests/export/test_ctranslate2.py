@@ -16,8 +16,8 @@ from nmt.config.schema import Config
 from nmt.decoding.scoring import score_translations
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.export.choices import Quantization
 from nmt.export.ctranslate2_model import LONGEST, check_form, save_ctranslate2
+from nmt.export.export_choices import Quantization
 
 ctranslate2 = pytest.importorskip("ctranslate2", reason="needs the extra ctranslate2")
 
