@@ -37,7 +37,7 @@ class EventFile:
         """
         folder.mkdir(parents=True, exist_ok=True)
         names = (int(time.time()), socket.gethostname(), os.getpid(), next(_numbers))
-        file = folder / "events.out.tfevents.{:010d}.{}.{}.{}".format(*names)
+        file = folder / "events.out.tfevents.{:010d}.{}.{}.{:06d}".format(*names)
         self._file = file.open("ab")
         self._writer = RecordWriter(self._file)
         try:
