@@ -21,6 +21,8 @@ from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import api_pb2, list_session_groups
 from tensorboard.plugins.hparams.backend_context import Context
 
+from nmt.reporting import event_file
+from nmt.reporting.event_file import EventFile
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.heatmaps.rendering import heatmap_image
 from nmt.reporting.sample_table import sample_table
@@ -186,3 +188,15 @@ def test_a_sample_table_shows_every_character_as_itself(text):
 
 def test_control_characters_of_a_sample_are_escaped():
     assert sample_table([("a\nb", "\x1b[1m", "c")]).count("\n") == 3
+
+
+def test_files_of_one_second_are_sorted_as_they_were_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorBoard reads the files of a folder in the order of their names."""
+    monkeypatch.setattr(event_file.time, "time", lambda: 1.0)
+    made = []
+    for _ in range(11):
+        EventFile(tmp_path).close()
+        made += sorted({path.name for path in tmp_path.iterdir()} - set(made))
+    assert made == sorted(made)
