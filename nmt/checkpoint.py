@@ -268,6 +268,20 @@ def _has_valid_checksum(path: Path) -> bool:
     return True
 
 
+def fingerprint(path: Path) -> str:
+    """Return the SHA-256 of a checkpoint file, which the file itself has at its end.
+
+    An old file without it is read.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TRAILER_LENGTH))
+        trailer = file.read()
+        if trailer.startswith(_TRAILER.split(b"%", 1)[0]):
+            return trailer.split()[-1].decode("ascii", "replace")
+        file.seek(0)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _update_of(training: Any) -> int | None:
     """Return the update of a file of format 1, which stores it only with a training state."""
     try:

@@ -16,12 +16,14 @@ from nmt.cli.common_options import (
     JsonOutput,
     LengthPenalty,
     Models,
+    Threads,
 )
 from nmt.cli.option_groups import with_groups
 from nmt.cli.search_settings import SearchSettings
 from nmt.config.ensemble_mean import Mean
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
+from nmt.torch_import import defer_shape_functions
 
 if TYPE_CHECKING:
     from nmt.evaluation.metrics import Score
@@ -51,6 +53,7 @@ class _Options:
     bleu_tokenizer: str
     settings: SearchSettings
     mean: Mean
+    threads: int | None
 
 
 @with_groups
@@ -64,12 +67,13 @@ def evaluate(
     settings: SearchSettings = SearchSettings(),  # noqa: B008
     ensemble: EnsembleMean = Mean.LOG_PROBS,
     device: Device = "auto",
+    threads: Threads = None,
     bleu_tokenizer: BleuWords = "auto",
     as_json: JsonOutput = False,
 ) -> None:
     """Translate a file and score it: BLEU, chrF and TER with their sacreBLEU signatures."""
     searched = beam_size, length_penalty, batch_size, device, bleu_tokenizer, settings, ensemble
-    options = _Options(model, source, reference, *searched)
+    options = _Options(model, source, reference, *searched, threads)
     with CommandProgress() as progress:
         progress.show("loading", model[0])
         sentences, scores = _score(options, progress)
@@ -86,6 +90,8 @@ def evaluate(
 
 def _score(options: _Options, progress: CommandProgress) -> tuple[int, dict[str, "Score"]]:
     """Return the number of sentences, and the scores of their translations by name."""
+    defer_shape_functions()
+    from nmt import runtime
     from nmt.config.bleu_words import BleuTokenizer
     from nmt.data.text_files import read_pair
     from nmt.decoding.ensemble import load_models
@@ -96,6 +102,7 @@ def _score(options: _Options, progress: CommandProgress) -> tuple[int, dict[str,
         raise UserError(
             f"--bleu-tokenizer is {options.bleu_tokenizer}; choose from {', '.join(BleuTokenizer)}"
         )
+    runtime.set_threads(options.threads)
     checkpoints, translator = load_models(
         options.models,
         mean=options.mean,

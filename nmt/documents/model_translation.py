@@ -6,8 +6,9 @@ import numpy as np
 
 from nmt.config.schema import Config
 from nmt.decoding.answers import part_separator
+from nmt.decoding.engine import Engine
 from nmt.decoding.long_lines import source_lengths, split_line, trained_pieces
-from nmt.decoding.translator import Translation, Translator
+from nmt.decoding.translator import Translation
 from nmt.documents.protection import Span, placeholder_symbols
 from nmt.documents.tag_placement import AlignedText, Link
 from nmt.evaluation.alignment_extractor import AlignmentExtractor, default_extractor
@@ -26,12 +27,10 @@ class ModelTranslation:
         space: What separates two sentences of the target language.
     """
 
-    def __init__(
-        self, translator: Translator, config: Config, max_length: int | None = None
-    ) -> None:
+    def __init__(self, translator: Engine, config: Config, max_length: int | None = None) -> None:
         """Translate with a model; a text of more than ``max_length`` pieces is cut."""
         tokenizers = translator.tokenizers
-        self.together = _TOGETHER * translator.decoding.batch_size
+        self.together = _TOGETHER * translator.decoding.batch_size * translator.processes
         self.symbols: Sequence[str] = placeholder_symbols(
             tokenizers.source.symbols, tokenizers.target.symbols
         )
@@ -43,7 +42,7 @@ class ModelTranslation:
 
     def translate(self, texts: Sequence[str], *, aligned: bool) -> list[AlignedText]:
         """See `TextTranslator`; a model without attention gives no links."""
-        attends = aligned and self._translator.model.decoder.attends
+        attends = aligned and self._translator.attends
         found = self._translator.translate(texts, need_weights=attends)
         return [AlignedText(one.text, self._links(one) if attends else None) for one in found]
 
