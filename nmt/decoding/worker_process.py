@@ -4,6 +4,7 @@ Calls and answers are pickled, each after its length, in pipes between the two p
 ends when its input ends, so that none is left if the first process is killed.
 """
 
+import contextlib
 import os
 import pickle
 import signal
@@ -97,10 +98,8 @@ class WorkerProcess:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            try:
+            with contextlib.suppress(OSError):  # what was not sent cannot be flushed
                 pipe.close()
-            except OSError:  # what was not sent cannot be flushed
-                pass
 
     def _send(self, value: object) -> None:
         assert self._process.stdin is not None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from nmt.checkpoint_content import checked_config
 from nmt.config.schema import Config, DecodingConfig
@@ -169,14 +170,14 @@ class CTranslate2Engine:
             return_scores=True,
             return_attention=covers,
         )
-        before = self._prefix_log_probs(batch) if prefix[0] else [0.0] * len(batch)
+        exact = self._log_probs(batch, results, longest)
         found = []
-        for result, log_prob in zip(results, before, strict=True):
+        for place, result in enumerate(results):
             weights = result.attention if covers else [None] * len(result.hypotheses)
             some = [
-                self._hypothesis(pieces, score + log_prob, attention)
-                for pieces, score, attention in zip(
-                    result.hypotheses, result.scores, weights, strict=True
+                self._hypothesis(pieces, exact.get((place, rank), score), attention)
+                for rank, (pieces, score, attention) in enumerate(
+                    zip(result.hypotheses, result.scores, weights, strict=True)
                 )
             ]
             found.append(sorted(some, key=lambda one: one.score, reverse=True))
@@ -184,19 +185,40 @@ class CTranslate2Engine:
 
     def _hypothesis(self, pieces: Sequence[str], log_prob: float, attention: Any) -> Hypothesis:
         ids = [self._ids[piece] for piece in pieces]
-        weights = None if attention is None else torch.tensor(attention)[None, None]  # [1, 1, T, S]
+        weights = None
+        if attention is not None:  # [1, 1, T, S + 1], with a column for EOS, which has no number
+            weights = functional.pad(torch.tensor(attention), (0, 1))[None, None]
         score = ranking_score(log_prob, len(ids) + 1, weights, self.decoding)
         return Hypothesis(ids, log_prob, score, None)
 
-    def _prefix_log_probs(self, batch: Sequence[_Sentence]) -> list[float]:
-        """Return the log-probabilities of the prefixes, which the scores do not have."""
-        scored = self._translator.score_batch(
-            [one.pieces for one in batch], [one.prefix for one in batch], max_input_length=0
+    def _log_probs(
+        self, batch: Sequence[_Sentence], results: Sequence[Any], longest: int
+    ) -> dict[tuple[int, int], float]:
+        """Return the log-probabilities of hypotheses, by sentence and rank, that differ.
+
+        The score of CTranslate2 has no prefix, and no EOS at the longest length. Where it excludes
+        pieces or makes them less likely, it normalizes the others again.
+        """
+        options = self.decoding
+        all_differ = (
+            bool(batch[0].prefix or batch[0].shortest)
+            or options.no_repeat_ngram > 0
+            or options.repetition_penalty != 1
         )
-        return [
-            sum(one.log_probs[: len(given.prefix)])
-            for one, given in zip(scored, batch, strict=True)
+        places = [
+            (place, rank)
+            for place, result in enumerate(results)
+            for rank, pieces in enumerate(result.hypotheses)
+            if all_differ or len(pieces) >= longest
         ]
+        if not places:
+            return {}
+        scored = self._translator.score_batch(
+            [batch[place].pieces for place, _ in places],
+            [results[place].hypotheses[rank] for place, rank in places],
+            max_input_length=0,
+        )
+        return {where: sum(one.log_probs) for where, one in zip(places, scored, strict=True)}
 
     def _prefixes(self, constraints: Sequence[Constraints] | None) -> list[tuple[int, ...]] | None:
         """Return the pieces of each prefix; None: there are none.
