@@ -90,6 +90,12 @@ class _Search:
     mean: Mean
     device: str
 
+    def on_gpu(self) -> bool:
+        """Return whether models run on a GPU."""
+        from nmt.runtime import pick_device
+
+        return pick_device(self.device).type == "cuda"
+
     def load(self, system: _System) -> "tuple[DataConfig, Translator]":
         """Load a model or an ensemble.
 
@@ -157,7 +163,7 @@ def _evaluate(
 
     data = None if first is None else search.load(first)[0]
     known = language or ("" if data is None else data.target_language)
-    measure = measures.measure(known)
+    measure = measures.measure(known, on_gpu=measures.comet is not None and search.on_gpu())
     test_set = test.read(data)
     if first is not None and test_set.source is None:
         raise UserError(f"{first.path} is a model: give the sentences it translates as --source")

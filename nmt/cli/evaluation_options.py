@@ -145,6 +145,20 @@ class MeasureOptions:
             help="Also print the BLEU of tokenized, lower-cased text that older papers give.",
         ),
     ] = False
+    comet: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<model>",
+            help="Also print COMET by this model, e.g. Unbabel/wmt22-comet-da.",
+        ),
+    ] = None
+    comet_program: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<program>",
+            help="With --comet: the program, in a Python environment of its own. [comet-score]",
+        ),
+    ] = None
     detail: Annotated[
         bool,
         typer.Option(
@@ -173,24 +187,27 @@ class MeasureOptions:
         for name in ("worst", "different", "resamples"):
             if getattr(self, name) < 0:
                 raise UserError(f"--{name} is {getattr(self, name)}; give 0 or more")
+        if self.comet_program is not None and self.comet is None:
+            raise UserError("--comet-program needs a model: --comet MODEL")
         if self.resamples == 1 or self.resamples > _MOST_RESAMPLES:
             raise UserError(
                 f"--resamples is {self.resamples}; give 0 for no interval, or 2 to "
                 f"{_MOST_RESAMPLES:,}"
             )
 
-    def measure(self, language: str) -> "Measure":
+    def measure(self, language: str, *, on_gpu: bool = False) -> "Measure":
         """Return what is measured.
 
         Args:
             language: Code of the target language; empty: unknown.
+            on_gpu: Whether other programs may use a GPU.
 
         Raises:
             UserError: A name is wrong, or a tokenizer is not installed.
         """
         from nmt.config.bleu_words import BleuTokenizer
         from nmt.evaluation import metrics
-        from nmt.evaluation.evaluation_report import Measure
+        from nmt.evaluation.evaluation_report import Comet, Measure
         from nmt.evaluation.significance import PairedTestName
 
         if self.bleu_tokenizer not in list(BleuTokenizer):
@@ -202,12 +219,14 @@ class MeasureOptions:
                 "--tokenized-lowercase needs the target language: give a run as a system, or "
                 "--language CODE"
             )
+        program = self.comet_program or "comet-score"
         return Measure(
             metrics=_names(self.metrics, list(metrics.MetricName)),
             tokenizer=metrics.bleu_tokenizer(language, self.bleu_tokenizer),
             resamples=self.resamples,
             test=None if self.paired is Paired.NONE else PairedTestName(self.paired),
             older_papers=language if self.older_papers else None,
+            comet=None if self.comet is None else Comet(self.comet, program, on_gpu=on_gpu),
             detail=self.detail,
             worst=self.worst,
             different=self.different,

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from nmt.errors import UserError
 from nmt.evaluation import score_groups
+from nmt.evaluation.comet import comet_score
 from nmt.evaluation.metrics import DEFAULT_METRICS, MetricName, Score, ScoreOptions, corpus_score
 from nmt.evaluation.older_papers import tokenized_lowercase_bleu
 from nmt.evaluation.output_statistics import OutputStatistics, output_statistics
@@ -20,6 +22,15 @@ _MEMORY = 3 << 30
 
 
 @dataclass(frozen=True)
+class Comet:
+    """How COMET is computed; see `nmt.evaluation.comet.comet_score`."""
+
+    model: str
+    program: str
+    on_gpu: bool
+
+
+@dataclass(frozen=True)
 class Measure:
     """What is measured.
 
@@ -29,6 +40,7 @@ class Measure:
         resamples: For the confidence interval of one system; 0: none.
         test: Compares each system with the first one; None: the systems are not compared.
         older_papers: Code of the target language, if the figure of older papers is wanted, too.
+        comet: How COMET is computed; None: it is not.
         detail: Whether the parts of the test set are scored, too.
         worst: How many of the worst sentences of the first system are listed.
         different: How many sentences are listed where the first two systems differ most.
@@ -39,6 +51,7 @@ class Measure:
     resamples: int = RESAMPLES
     test: PairedTestName | None = PairedTestName.BOOTSTRAP
     older_papers: str | None = None
+    comet: Comet | None = None
     detail: bool = False
     worst: int = 0
     different: int = 0
@@ -54,6 +67,7 @@ class SystemReport:
         paired: The comparison with the first system, by metric; empty for one system.
         statistics: Counts of faulty translations.
         older_papers: BLEU of tokenized, lower-cased text, if it was asked for.
+        comet: The mean score of COMET's model, if it was asked for.
     """
 
     name: str
@@ -61,6 +75,7 @@ class SystemReport:
     paired: dict[MetricName, PairedScore]
     statistics: OutputStatistics
     older_papers: Score | None = None
+    comet: float | None = None
 
     def plain(self) -> dict[str, Any]:
         """Return the figures as values of JSON."""
@@ -74,6 +89,8 @@ class SystemReport:
         if self.older_papers is not None:
             values["tokenized_lowercase_bleu"] = self.older_papers.value
             values["tokenized_lowercase_bleu_signature"] = self.older_papers.signature
+        if self.comet is not None:
+            values["comet"] = self.comet
         return values | {"statistics": vars(self.statistics)}
 
 
@@ -139,15 +156,7 @@ def evaluate_systems(
         UserError: A tokenizer cannot be loaded.
     """
     measure, notes = _within_memory(measure, len(test_set))
-    paired: dict[MetricName, PairedScores] = {}
-    if len(outputs) > 1 and measure.test is not None:
-        paired = paired_scores(
-            {output.name: output.translations for output in outputs},
-            test_set.references,
-            measure.metrics,
-            measure.test,
-            tokenizer=measure.tokenizer,
-        )
+    paired = _paired(outputs, test_set, measure)
     systems = [
         SystemReport(
             output.name,
@@ -157,6 +166,7 @@ def evaluate_systems(
                 output.translations, test_set.references, test_set.source, output.truncated
             ),
             _older_papers(output, test_set, measure),
+            _comet(output, test_set, measure),
         )
         for number, output in enumerate(outputs)
     ]
@@ -188,6 +198,20 @@ def _within_memory(measure: Measure, sentences: int) -> tuple[Measure, list[str]
     return replace(measure, resamples=0, test=None), [note]
 
 
+def _paired(
+    outputs: Sequence[SystemOutput], test_set: TestSet, measure: Measure
+) -> dict[MetricName, PairedScores]:
+    if len(outputs) == 1 or measure.test is None:
+        return {}
+    return paired_scores(
+        {output.name: output.translations for output in outputs},
+        test_set.references,
+        measure.metrics,
+        measure.test,
+        tokenizer=measure.tokenizer,
+    )
+
+
 def _paired_values(
     paired: Mapping[MetricName, PairedScores], number: int
 ) -> dict[MetricName, Score]:
@@ -210,6 +234,16 @@ def _older_papers(output: SystemOutput, test_set: TestSet, measure: Measure) -> 
     if measure.older_papers is None:
         return None
     return tokenized_lowercase_bleu(output.translations, test_set.references, measure.older_papers)
+
+
+def _comet(output: SystemOutput, test_set: TestSet, measure: Measure) -> float | None:
+    if measure.comet is None:
+        return None
+    if test_set.source is None:
+        raise UserError("COMET reads the source, too: give --source FILE")
+    return comet_score(
+        test_set.source, output.translations, test_set.references[0], **vars(measure.comet)
+    )
 
 
 def _groups(

@@ -139,8 +139,10 @@ def corpus_score(
     metric = sacrebleu_metric(name, options.tokenizer)
     lists = [list(reference) for reference in references]
     result = metric.corpus_score(list(translations), lists, n_bootstrap=max(1, options.resamples))
-    mean, interval = (result._mean, result._ci) if options.resamples else (None, None)
-    return Score(float(result.score), str(metric.get_signature()), mean, interval)
+    value, signature = float(result.score), str(metric.get_signature())
+    if not options.resamples:
+        return Score(value, signature)
+    return Score(value, signature, float(result._mean), float(result._ci))
 
 
 def check_counts(translations: Sequence[str], references: Sequence[Sequence[str]]) -> None:

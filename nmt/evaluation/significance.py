@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from sacrebleu.significance import PairedTest
+from sacrebleu.significance import PairedTest, Result
 
 from nmt.errors import UserError
 from nmt.evaluation.metrics import MetricName, check_counts, sacrebleu_metric
@@ -31,7 +31,8 @@ class PairedScore:
     Attributes:
         value: The score of the text, in percent.
         p_value: The probability of a difference at least as large as that from the first system if
-            both were equally good; None for the first system.
+            both were equally good; None for the first system and for an equal score, to which
+            sacreBLEU gives the smallest p-value that it can compute.
         mean: The mean over bootstrap resamples.
         interval: Half the width of the 95 % confidence interval around the mean.
     """
@@ -99,15 +100,18 @@ def paired_scores(
         )
         signatures, scores = tested()
         ((label, signature),) = signatures.items()
-        found[name] = PairedScores(str(signature), [_paired(result) for result in scores[label]])
+        first, *others = (_paired(r) for r in scores[label] if not isinstance(r, str))
+        found[name] = PairedScores(
+            str(signature),
+            [first, *(o if o.value != first.value else replace(o, p_value=None) for o in others)],
+        )
     return found
 
 
-def _paired(result: object) -> PairedScore:
-    values = {name: getattr(result, name) for name in ("score", "p_value", "mean", "ci")}
-    numbers = {name: None if value is None else float(value) for name, value in values.items()}
-    assert numbers["score"] is not None
-    return PairedScore(numbers["score"], numbers["p_value"], numbers["mean"], numbers["ci"])
+def _paired(result: Result) -> PairedScore:
+    values = (result.p_value, result.mean, result.ci)
+    p_value, mean, interval = (None if value is None else float(value) for value in values)
+    return PairedScore(float(result.score), p_value, mean, interval)
 
 
 def _check_seed() -> None:

@@ -1,15 +1,20 @@
 """Translations of a test set: made by a model, or read from a file."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nmt.data.text_files import read_lines
-from nmt.decoding.batches import Advance
-from nmt.decoding.hypothesis import Hypothesis
-from nmt.decoding.translator import Translation, Translator
 from nmt.errors import UserError
 from nmt.evaluation.test_set import TestSet
+
+if TYPE_CHECKING:  # scores of files do not need torch
+    from nmt.decoding.batches import Advance
+    from nmt.decoding.hypothesis import Hypothesis
+    from nmt.decoding.translator import Translation, Translator
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def _single(system: Mapping[str, Any]) -> Iterator[str]:
             interval = system.get(f"{metric}_interval")
             spread = "" if interval is None else f" ± {interval:.2f}"
             yield f"{label:<7} {system[metric]:6.2f}{spread}  {system[f'{metric}_signature']}"
-    yield from _older(system)
+    yield from _others(system)
 
 
 def _several(report: Mapping[str, Any]) -> Iterator[str]:
@@ -57,7 +57,7 @@ def _several(report: Mapping[str, Any]) -> Iterator[str]:
     yield from aligned(["system", *(_LABELS[metric] for metric in metrics)], rows, 1)
     yield ""
     for system in systems:
-        yield from _older(system, f"{printable(system['name'])}: ")
+        yield from _others(system, f"{printable(system['name'])}: ")
     if report["test"] is not None:
         yield from _differences(systems, metrics)
         yield f"± is half the 95 % confidence interval; test: {_TESTS[report['test']]}"
@@ -92,7 +92,10 @@ def _differences(systems: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -
         yield f"{name} {' and '.join(found) or f'does not differ significantly from {first}'}"
 
 
-def _older(system: Mapping[str, Any], name: str = "") -> Iterator[str]:
+def _others(system: Mapping[str, Any], name: str = "") -> Iterator[str]:
+    """Yield the scores that sacreBLEU does not compute."""
+    if "comet" in system:
+        yield f"{name}COMET {system['comet']:.4f}"
     if "tokenized_lowercase_bleu" in system:
         yield (
             f"{name}tokenized lower-cased BLEU, for comparison with older papers only: "
