@@ -56,14 +56,11 @@ def comparison_text(comparison: Mapping[str, Any], form: TableFormat) -> str:
             return _csv(comparison)
         case TableFormat.LATEX:
             return _latex(comparison)
-    head, cells, left = _table(comparison)
-    lines = [*aligned(head, cells, left)]
-    for seeds in comparison["seeds"]:
-        lines += ["", *_seeds(seeds)]
-    return "\n".join([*lines, "", *_explanations(comparison)])
+    head, cells, left = table_cells(comparison)
+    return "\n".join([*aligned(head, cells, left), "", *explanations(comparison)])
 
 
-def _table(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str]], int]:
+def table_cells(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str]], int]:
     """Return heading, cells and the number of columns that are left-aligned."""
     rows, settings = comparison["rows"], comparison["settings"]
     finished = all(row["status"] == "finished" for row in rows)
@@ -131,8 +128,9 @@ def _seeds(seeds: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _explanations(comparison: Mapping[str, Any]) -> list[str]:
-    lines = []
+def explanations(comparison: Mapping[str, Any]) -> list[str]:
+    """Return lines that explain the table: means over seeds, test, signature, notes."""
+    lines = [line for seeds in comparison["seeds"] for line in _seeds(seeds)]
     if comparison["signature"]:
         first = next(row for row in comparison["rows"] if row.get("bleu_interval") is not None)
         lines += [
@@ -158,7 +156,7 @@ def _csv(comparison: Mapping[str, Any]) -> str:
 
 
 def _latex(comparison: Mapping[str, Any]) -> str:
-    head, cells, left = _table(comparison)
+    head, cells, left = table_cells(comparison)
 
     def line(texts: Sequence[str]) -> str:
         return " & ".join("".join(_LATEX.get(c, c) for c in text) for text in texts) + r" \\"

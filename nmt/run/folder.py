@@ -60,6 +60,8 @@ class RunFolder:
         self.summary = path / "summary.json"
         self.translations = path / "test.translations.txt"
         self.page = path / "README.md"
+        self.samples = path / "samples.jsonl"
+        self.report = path / "report.html"
         self._config = path / "config.json"
         self._best_before = self.checkpoints / ".best.pt.before"
 

@@ -103,14 +103,18 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
     return list(found)
 
 
-def read_record(path: Path) -> RunRecord:
+def read_record(path: Path, summary: Mapping[str, Any] | None = None) -> RunRecord:
     """Read what a run folder shows.
+
+    Args:
+        path: The folder.
+        summary: Of a run that is finished, but has no ``summary.json`` yet.
 
     Raises:
         UserError: A file of the run is damaged.
     """
     folder = RunFolder(path)
-    summary = folder.read_summary()
+    summary = folder.read_summary() if summary is None else summary
     try:
         metrics = read_metrics(folder.metrics) if folder.metrics.exists() else []
         translations = None

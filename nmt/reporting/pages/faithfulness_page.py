@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from nmt.durable_file import atomic_write
-from nmt.reporting.heatmaps.colors import WHITE_TO_NAVY
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.pages.self_contained import fill_page, printable
+from nmt.reporting.pages.weight_map import weight_map
 
 NAMES = {
     "erasure": "leave-one-out erasure",
@@ -68,6 +68,7 @@ def save_faithfulness_page(
             "sentences": "\n".join(_sentences(sentences)),
             "version": _text(version),
         },
+        styles=("weight_map",),
     )
     with atomic_write(path) as partial:
         partial.write_text(page, encoding="utf-8", newline="\n")
@@ -101,7 +102,7 @@ def _sentences(sentences: Sequence[ComparedSentence]) -> Iterator[str]:
     for number, one in enumerate(sentences, start=1):
         pictures = "".join(
             f"<figure><figcaption>{_text(heatmap.title)}</figcaption>"
-            f'<div class="scroll">{_map(heatmap)}</div></figure>'
+            f'<div class="scroll">{weight_map(heatmap)}</div></figure>'
             for heatmap in one.maps
         )
         yield (
@@ -111,28 +112,6 @@ def _sentences(sentences: Sequence[ComparedSentence]) -> Iterator[str]:
             f'<p class="note">{_text(one.note)}</p>'
             f'<div class="pictures">{pictures}</div></section>'
         )
-
-
-def _map(heatmap: Heatmap) -> str:
-    head = "".join(
-        f'<th scope="col" class="column"><span>{_text(piece)}</span></th>'
-        for piece in heatmap.source
-    )
-    rows = [
-        f'<tr><th scope="row" class="row">{_text(piece)}</th>'
-        + "".join(_cell(float(value)) for value in values)
-        + "</tr>"
-        for piece, values in zip(heatmap.target, heatmap.weights, strict=True)
-    ]
-    body = "".join(rows)
-    return (
-        f'<table class="map"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
-    )
-
-
-def _cell(value: float) -> str:
-    step = round(min(max(value, 0.0), 1.0) * (len(WHITE_TO_NAVY) - 1))
-    return f'<td class="w{step}" title="{value:.3f}" aria-label="{value:.3f}"></td>'
 
 
 def _text(text: str) -> str:
