@@ -88,9 +88,7 @@ def test_a_pair_gives_the_same_logits_alone_and_in_a_batch(
             assert_same(seen, alone_weights[0], f"attention of pair {row} depends on its company")
 
 
-def test_padding_does_not_change_the_logits(
-    model: TranslationModel, ragged_batch: Batch
-) -> None:
+def test_padding_does_not_change_the_logits(model: TranslationModel, ragged_batch: Batch) -> None:
     source_extra, target_extra = 2, 3  # different, so that no width fits both sides
     longer = Batch(
         functional.pad(ragged_batch.source_ids, (0, source_extra), value=PAD),
