@@ -73,7 +73,7 @@ def recurrent(
         size=64,
         dropout=0.0,
     )
-    mixed = 3 if attention == "bahdanau" and window == "global" else 1
+    mixed = 3 if attention == "bahdanau" and window != "local_p" else 1
     return Recipe(model, round(patience * BUDGETS[attention]), learning_rate, mixed)
 
 
