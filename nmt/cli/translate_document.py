@@ -61,7 +61,7 @@ def translate_document(
         )
         longest = text.max_length or min(trained_pieces(one.config) for one in checkpoints)
         segments = SegmentTranslation(
-            ModelTranslation(translator, checkpoints[0].config, longest),
+            ModelTranslation(translator, checkpoints[0].config, longest, flags.source_tag),
             Protection(flags.protected(text.source)),
         )
         write = opened.enter_context(_open_output(text.output, grows=grows(format)))
