@@ -38,7 +38,9 @@ def test_a_number_without_times_stays_in_srt() -> None:
     assert translated(document, "srt", vowels) == expected.encode()
 
 
-CATALOGUE = 'domain first\n\nmsgid "One"\nmsgstr ""\n\ndomain "the second"\nmsgid "Two"\nmsgstr ""\n'
+CATALOGUE = (
+    'domain first\n\nmsgid "One"\nmsgstr ""\n\ndomain "the second"\nmsgid "Two"\nmsgstr ""\n'
+)
 
 
 def test_domains_of_a_catalogue_stay() -> None:
