@@ -1,4 +1,4 @@
-"""What a line becomes does not depend on the batch, on the order, on its neighbours or on threads."""
+"""What a line becomes depends on no batch, order, neighbour or number of threads."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -67,7 +67,8 @@ def _translate(model: Path, text: Path, *flags: str) -> tuple[bytes, bytes, floa
             pipe.flush()
             deadline = time.monotonic() + 300
             while first and not out.stat().st_size:
-                assert process.poll() is None and time.monotonic() < deadline, "no answer"
+                assert process.poll() is None, err.read_text(errors="replace")[-2000:]
+                assert time.monotonic() < deadline, "no answer before the last line"
                 time.sleep(0.05)
             pipe.write(last + b"\n")
         _, status, usage = os.wait4(process.pid, 0)
