@@ -6,6 +6,9 @@ import pytest
 from document_samples import MARKDOWN, PO, SRT, VTT, same, translated, vowels
 
 from nmt.data.sources.po_catalogues import read_po
+from nmt.documents.markdown_form import MarkdownForm
+from nmt.documents.markdown_inline import InlineReader
+from nmt.documents.segments import Tag, TagKind, Text, spelled, tag
 
 
 @pytest.mark.parametrize(
@@ -56,3 +59,31 @@ def test_a_catalogue_with_domains_is_training_text(tmp_path: Path) -> None:
     faults: list[object] = []
     found = [row[1:] for row in read_po(path, faults.append, ("en", "de"))]
     assert (found, faults) == ([("One", "Eins")], [])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        ("`a`|`b`", "`a` `b`"),
+        ("`a`| |`b`", "`a` `b`"),
+        ("word|**|: bold|**", "word **: bold**"),
+        ("**|bold:|**|word", "**bold:** word"),
+        ("**|bold|**|word", "**bold**word"),
+        ("word|_|slanted|_|word", "word _slanted_ word"),
+        ("**|`a`|**|`b`|word", "**`a`**`b`word"),
+    ],
+)
+def test_tags_of_markdown_stay_tags_beside_their_new_neighbours(tokens: str, expected: str) -> None:
+    opened: set[str] = set()
+    given: list[str | Tag] = []
+    for part in tokens.split("|"):
+        if part in ("**", "_"):
+            given.append(tag(TagKind.CLOSE if part in opened else TagKind.OPEN, part, part))
+            opened.add(part)
+        else:
+            given.append(tag(TagKind.SINGLE, part) if part.startswith("`") else part)
+    found = MarkdownForm("").arrange(given)
+    text = "".join(one if isinstance(one, str) else spelled(one.parts) for one in found)
+    assert text == expected
+    read = [t for t in InlineReader((), 1).read(text) if not isinstance(t, Text)]
+    assert len(read) == sum(isinstance(one, Tag) for one in given)
