@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from nmt.documents.html_tokens import html_text
-from nmt.documents.segments import Form, Tag, TagKind, spelled
+from nmt.documents.segments import Form, Tag, TagKind, Text, spelled
 from nmt.documents.wrapping import filled, with_line_feeds
 
 SPECIALS = "\\`*_[]<"
@@ -21,14 +21,14 @@ _BLOCK = re.compile(
 )
 
 
-def _separated(tokens: Sequence[str | Tag]) -> list[str | Tag]:
+def _separated(tokens: Sequence[str | Tag | Text]) -> list[str | Tag | Text]:
     """Put spaces where a tag would not be read as one beside its new neighbours.
 
     Two code spans beside each other would be one. Delimiters of emphasis open and close only beside
     certain characters (CommonMark 0.31, section 6.2).
     """
-    spellings = [one if isinstance(one, str) else spelled(one.parts) for one in tokens]
-    found: list[str | Tag] = []
+    spellings = [_spelling(token) for token in tokens]
+    found: list[str | Tag | Text] = []
     before = " "
     for index, (token, spelling) in enumerate(zip(tokens, spellings, strict=True)):
         after = next((text[0] for text in spellings[index + 1 :] if text), " ")
@@ -43,6 +43,12 @@ def _separated(tokens: Sequence[str | Tag]) -> list[str | Tag]:
             found.append(" ")
         before = " " if found[-1] == " " else spelling[-1:] or before
     return found
+
+
+def _spelling(token: str | Tag | Text) -> str:
+    if isinstance(token, Tag):
+        return spelled(token.parts)
+    return token if isinstance(token, str) else token.raw
 
 
 def _is_sign(character: str) -> bool:
@@ -86,11 +92,14 @@ class MarkdownForm(Form):
 
     def arrange(self, tokens: Sequence[str | Tag]) -> Sequence[str | Tag]:
         """See `Form`."""
-        tokens = _separated(tokens)
         if not self._width:
             return tokens
         breaks = filled(self._width, lambda following: not _BLOCK.match(following))
         return with_line_feeds(tokens, breaks, count_tags=True)
+
+    def separated(self, tokens: Sequence[str | Tag | Text]) -> Sequence[str | Tag | Text]:
+        """See `Form`."""
+        return _separated(tokens)
 
 
 class BlockForm(MarkdownForm):

@@ -1,14 +1,16 @@
 """Documents of the kinds that tools in use write: old line ends, arrows in cues, domains."""
 
+import re
 from pathlib import Path
 
 import pytest
-from document_samples import MARKDOWN, PO, SRT, VTT, same, translated, vowels
+from document_samples import MARKDOWN, PO, SRT, VTT, WordTranslator, same, translated, vowels
 
 from nmt.data.sources.po_catalogues import read_po
 from nmt.documents.markdown_form import MarkdownForm
 from nmt.documents.markdown_inline import InlineReader
 from nmt.documents.segments import Tag, TagKind, Text, spelled, tag
+from nmt.documents.tag_placement import Link
 
 
 @pytest.mark.parametrize(
@@ -75,15 +77,27 @@ def test_a_catalogue_with_domains_is_training_text(tmp_path: Path) -> None:
 )
 def test_tags_of_markdown_stay_tags_beside_their_new_neighbours(tokens: str, expected: str) -> None:
     opened: set[str] = set()
-    given: list[str | Tag] = []
+    given: list[str | Tag | Text] = []
     for part in tokens.split("|"):
         if part in ("**", "_"):
             given.append(tag(TagKind.CLOSE if part in opened else TagKind.OPEN, part, part))
             opened.add(part)
         else:
             given.append(tag(TagKind.SINGLE, part) if part.startswith("`") else part)
-    found = MarkdownForm("").arrange(given)
-    text = "".join(one if isinstance(one, str) else spelled(one.parts) for one in found)
+    found = MarkdownForm("").separated(given)
+    text = "".join(spelled(one.parts) if isinstance(one, Tag) else str(one) for one in found)
     assert text == expected
     read = [t for t in InlineReader((), 1).read(text) if not isinstance(t, Text)]
     assert len(read) == sum(isinstance(one, Tag) for one in given)
+
+
+def test_a_code_span_at_the_edge_is_not_joined_with_one_that_moved() -> None:
+    reverse = WordTranslator(lambda text: " ".join(reversed(text.split())), links=_reversed)
+    found = translated("`a` comes before `b` here\n", "markdown", reverse).decode()
+    spans = [t for t in InlineReader((), 1).read(found) if isinstance(t, Tag)]
+    assert [spelled(one.parts) for one in spans] in (["`a`", "`b`"], ["`b`", "`a`"])
+
+
+def _reversed(text: str, translation: str) -> list[Link]:
+    there = [found.span() for found in re.finditer(r"\S+", translation)]
+    return list(zip((f.span() for f in re.finditer(r"\S+", text)), there[::-1], strict=True))
