@@ -60,7 +60,7 @@ def translate_document(
         )
         longest = text.max_length or min(map(trained_pieces, configs))
         segments = SegmentTranslation(
-            ModelTranslation(translator, configs[0], longest),
+            ModelTranslation(translator, configs[0], longest, flags.source_tag),
             Protection(flags.protected(text.source)),
         )
         write = opened.enter_context(_open_output(text.output, grows=grows(format)))
