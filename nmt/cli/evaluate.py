@@ -16,6 +16,7 @@ from nmt.cli.common_options import (
     JsonOutput,
     LengthPenalty,
     Models,
+    ShortlistFile,
 )
 from nmt.cli.option_groups import with_groups
 from nmt.cli.search_settings import SearchSettings
@@ -51,6 +52,7 @@ class _Options:
     bleu_tokenizer: str
     settings: SearchSettings
     mean: Mean
+    shortlist: Path | None
 
 
 @with_groups
@@ -63,13 +65,14 @@ def evaluate(
     batch_size: BatchSize = None,
     settings: SearchSettings = SearchSettings(),  # noqa: B008
     ensemble: EnsembleMean = Mean.LOG_PROBS,
+    shortlist: ShortlistFile = None,
     device: Device = "auto",
     bleu_tokenizer: BleuWords = "auto",
     as_json: JsonOutput = False,
 ) -> None:
     """Translate a file and score it: BLEU, chrF and TER with their sacreBLEU signatures."""
     searched = beam_size, length_penalty, batch_size, device, bleu_tokenizer, settings, ensemble
-    options = _Options(model, source, reference, *searched)
+    options = _Options(model, source, reference, *searched, shortlist)
     with CommandProgress() as progress:
         progress.show("loading", model[0])
         sentences, scores = _score(options, progress)
@@ -104,6 +107,7 @@ def _score(options: _Options, progress: CommandProgress) -> tuple[int, dict[str,
         length_penalty=options.length_penalty,
         batch_size=options.batch_size,
         changes=options.settings.changes(),
+        shortlist=options.shortlist,
     )
     language = checkpoints[0].config.data.target_language
     words = metrics.bleu_tokenizer(language, options.bleu_tokenizer)

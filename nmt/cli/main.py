@@ -24,6 +24,7 @@ from nmt.cli.prepare import prepare
 from nmt.cli.repeated_options import refuse_repeated_options
 from nmt.cli.score import score
 from nmt.cli.shell_completion import completion
+from nmt.cli.shortlist import shortlist
 from nmt.cli.standard_streams import standard_streams
 from nmt.cli.train import train
 from nmt.cli.translate import translate
@@ -86,6 +87,7 @@ app.command(short_help="Show a model's attention: pictures, a page, numbers, lin
 app.command(short_help="Write a model for CTranslate2, Hugging Face, ONNX or as safetensors.")(
     export
 )
+app.command(short_help="Learn which pieces translate a sentence, for a faster search.")(shortlist)
 app.command(short_help="Write a model as one small file that translates anywhere.")(pack)
 app.add_typer(bench, name="bench", short_help="Measure the speed of training and translation.")
 app.add_typer(data, name="data", short_help="Find problems in training text before training.")

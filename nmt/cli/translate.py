@@ -13,6 +13,7 @@ from nmt.cli.common_options import (
     LengthPenalty,
     Models,
     SearchPrecision,
+    ShortlistFile,
 )
 from nmt.cli.constraint_options import ConstraintOptions
 from nmt.cli.document_flags import DocumentFlags
@@ -99,6 +100,7 @@ def translate(
     settings: SearchSettings = SearchSettings(),  # noqa: B008
     asked: ConstraintOptions = ConstraintOptions(),  # noqa: B008
     ensemble: EnsembleMean = Mean.LOG_PROBS,
+    shortlist: ShortlistFile = None,
     device: Device = "auto",
     precision: SearchPrecision = "auto",
     document: DocumentFlags = DocumentFlags(),  # noqa: B008
@@ -125,6 +127,7 @@ def translate(
                 batch_size=batch_size,
                 precision="float32" if search.samples and precision == "auto" else precision,
                 changes=settings.changes(),
+                shortlist=shortlist,
             )
             _begin(progress)
             return loaded

@@ -1,13 +1,13 @@
 """Which target pieces translate a source piece: IBM model 1 on pieces (Brown et al. 1993).
 
-p(target | source) = product over j of 1 / (S + 1) sum over i of t(f_j | e_i), where e_0 is the empty
-piece, which explains target pieces that translate nothing. Expectation maximization estimates t. The
-table has an entry for each combination of pieces that occur in the same pair, so its size does not
-depend on the size of the vocabularies. If the combinations exceed a limit, the rarest are dropped
-(as by Manku & Motwani 2002).
+p(target | source) = product over j of 1 / (S + 1) sum over i of t(f_j | e_i), where e_0 is the
+empty piece, which explains target pieces that translate nothing. Expectation maximization estimates
+t. The table has an entry for each combination of pieces that occur in the same pair, so its size
+does not depend on the size of the vocabularies. If the combinations exceed a limit, the rarest are
+dropped (as by Manku & Motwani 2002).
 
-Legend: P pairs, S source and T target length of a pair, L links of a part, (S + 1) · T of each pair,
-C combinations of a source and a target piece, E and F sizes of the vocabularies.
+Legend: S source and T target length of a pair, L links of a part, (S + 1) · T for each pair, C
+combinations of a source and a target piece, F size of the target vocabulary.
 """
 
 from collections.abc import Callable, Iterator
@@ -131,9 +131,7 @@ class _Part:
         return probabilities * np.repeat(inverse, self.lengths)
 
 
-def _parts(
-    pairs: EncodedCorpus, target_size: int, part_links: int
-) -> Iterator[tuple[int, _Part]]:
+def _parts(pairs: EncodedCorpus, target_size: int, part_links: int) -> Iterator[tuple[int, _Part]]:
     """Yield the links of all pairs in parts, each with the number of pairs up to its end."""
     sizes = pairs.source.lengths.astype(np.int64), pairs.target.lengths.astype(np.int64)
     links = np.where(sizes[0] > 0, (sizes[0] + 1) * sizes[1], 0)
