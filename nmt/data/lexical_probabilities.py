@@ -190,8 +190,7 @@ class _GrowingTable:
         keys, values = (np.concatenate([part[side] for part in parts]) for side in (0, 1))
         self._keys, self._values = _summed(keys, values)
         if len(self._keys) > self._limit:
-            least = np.partition(self._values, -self._limit)[-self._limit]
-            kept = self._values > least
+            kept = np.sort(np.argpartition(-self._values, self._limit)[: self._limit])
             self._keys, self._values = self._keys[kept], self._values[kept]
 
 
