@@ -24,7 +24,7 @@ Target = Annotated[Path | None, typer.Option(help="Their translations, line by l
 Candidates = Annotated[
     int | None,
     typer.Option(
-        help="Translations of each source piece, the most probable ones. [75]", show_default=False
+        help="Translations of each source piece, the most probable ones. [50]", show_default=False
     ),
 ]
 Frequent = Annotated[

@@ -21,7 +21,7 @@ from nmt.errors import UserError
 from nmt.text.special_tokens import EOS, WORD_START
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
 
-CANDIDATES = 75
+CANDIDATES = 50
 """Candidates of a source piece unless the user gives another number."""
 
 FREQUENT = 100
