@@ -169,8 +169,7 @@ def _new_model(options: DecodeOptions, console: Console) -> tuple[Translator, Se
     config = compose_config(options.overrides, settings)
     bench = Contestant(config, console, planned=1).bench
     translator = bench.translator
-    if translator.precision == torch.float32:
-        translator.lay_out_weights()
+    translator.prepare_weights()
     translator.decoding = _decoding_config(config.decoding, options)
     translator.by_sentences = options.batch_size is not None
     text = bench.corpus.text.valid.source

@@ -51,6 +51,8 @@ class FeedForward(nn.Sequential):
         assert isinstance(widen, Linear)
         assert isinstance(dropout, Dropout)
         assert isinstance(narrow, Linear)
+        if widen.quantized is not None:
+            return narrow(widen.quantized(states, relu=True))
         return feed_forward(
             states, widen.weight, widen.bias, narrow.weight, narrow.bias, dropout.rate
         )

@@ -7,16 +7,12 @@ search: A sentences, N beams of each, L layers with attention, H heads.
 from torch import Tensor, nn
 
 from nmt.data.packing import Packing
-from nmt.kernels.linear import linear
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
+from nmt.model.layers import Linear
 
 
-class OutputLayer(nn.Linear):
-    """Maps hidden vectors to logits; the weight may be that of the target embedding."""
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Map [..., O] to [..., V]."""
-        return linear(hidden, self.weight, self.bias)
+class OutputLayer(Linear):
+    """Maps hidden vectors [..., O] to logits [..., V]; it may share the target embedding."""
 
 
 class TranslationModel(nn.Module):
