@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import nmt
-from nmt import processes
+from nmt import processes, runtime
 from nmt.bench.contestant import Contestant
 from nmt.bench.decoding import bench_decoding
 from nmt.bench.length_cost import length_cost
@@ -113,6 +113,7 @@ class DecodeOptions:
     rounds: int
     device: str
     json_file: Path | None
+    precision: str = "auto"
 
 
 def bench_decode(options: DecodeOptions) -> None:
@@ -156,7 +157,7 @@ def _trained_model(options: DecodeOptions, console: Console) -> tuple[Translator
         device=options.device,
         beam_size=options.beam_size,
         batch_size=options.batch_size,
-        precision="auto",
+        precision=options.precision,
     )
     if options.source is not None:
         return translator, read_lines(options.source)
@@ -169,6 +170,9 @@ def _new_model(options: DecodeOptions, console: Console) -> tuple[Translator, Se
     config = compose_config(options.overrides, settings)
     bench = Contestant(config, console, planned=1).bench
     translator = bench.translator
+    if options.precision != "auto":
+        device = translator.model.output.weight.device
+        translator.precision = runtime.pick_search_precision(options.precision, device)
     translator.prepare_weights()
     translator.decoding = _decoding_config(config.decoding, options)
     translator.by_sentences = options.batch_size is not None

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nmt import loading_phase
-from nmt.cli.common_options import Device
+from nmt.cli.common_options import Device, SearchPrecision
 from nmt.process_exit import exit_together, join_processes
 from nmt.reporting.command_progress import CommandProgress
 
@@ -123,6 +123,7 @@ def decode(
     longer: Longer = None,
     rounds: Rounds = 3,
     device: Device = "auto",
+    precision: SearchPrecision = "auto",
     json_file: JsonFile = None,
 ) -> None:
     """Translate and report sentences and output tokens per second, the median of the rounds."""
@@ -144,5 +145,6 @@ def decode(
             rounds=rounds,
             device=device,
             json_file=json_file,
+            precision=precision,
         )
     )

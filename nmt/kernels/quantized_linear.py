@@ -1,10 +1,10 @@
 """Linear layers whose products are of 8-bit integers, for search on a CPU.
 
-Weights are quantized once, with a scale for each output; inputs at every call, with a scale for each
-row (dynamic quantization). All scales are symmetric. With codes q and scales s, x ≈ s_x · q_x and
-W ≈ s_w · q_w, so that x W^T ≈ s_x · s_w · (q_x q_w^T) (Jacob et al. 2018, eq. 1 to 4, with
-zero-points of 0; the activations' scales are those of each row instead of the whole tensor). The sum
-of integers is exact. So the result for a row depends on no other row, and not on their number.
+Weights are quantized once, with a scale for each output; inputs at every call, with a scale for
+each row (dynamic quantization). With codes q and scales s, x ≈ s_x · q_x and W ≈ s_w · q_w, so that
+x W^T ≈ s_x · s_w · (q_x q_w^T) (Jacob et al. 2018, eq. 1 to 4, with zero-points of 0; there, a
+tensor has one scale). The sum of integers is exact. So the result for a row depends on no other
+row, and not on their number.
 
 The plain path computes the product in float64, the fast one by oneDNN.
 
@@ -28,7 +28,7 @@ FEWEST_WEIGHTS = 1 << 17
 product in float32. The number of rows itself decides nothing, so results do not depend on it."""
 
 ROW_MULTIPLE = 16
-"""More rows than this are padded to a multiple: oneDNN compiles a kernel for each number of rows."""
+"""More rows than this are padded to a multiple: oneDNN compiles a kernel per number of rows."""
 
 _LARGEST_WEIGHT = 127
 _TINY = 1e-30  # a row of zeros has a scale, too
@@ -117,7 +117,7 @@ class QuantizedLinear:
         return QuantizedLinear(QuantizedWeight(values, scales, bias))
 
     def __call__(self, inputs: Tensor, *, relu: bool = False) -> Tensor:
-        """Return x W^T + b of inputs [..., I], in float32; with ``relu``, the greater of it and 0."""
+        """Return x W^T + b of inputs [..., I], in float32, or the greater of it and 0."""
         rows = inputs.flatten(0, -2).float()
         if dispatch.quantized_path(rows) is KernelPath.PLAIN:
             result = plain_quantized_linear(rows, self.weight, self._bits, relu=relu)
