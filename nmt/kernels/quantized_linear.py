@@ -57,15 +57,21 @@ def quantized_weight(weight: Tensor, bias: Tensor | None) -> QuantizedWeight:
     return QuantizedWeight(values, scales, None if bias is None else bias.detach().float())
 
 
-def quantized_rows(rows: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+def quantized_rows(rows: Tensor, bits: int, *, nonnegative: bool = False) -> tuple[Tensor, Tensor]:
     """Quantize rows [N, I]: the largest number of each becomes ±(2^(bits - 1) - 1).
+
+    Args:
+        rows: [N, I], float32.
+        bits: Of a code.
+        nonnegative: Whether no number is below 0, as after a ReLU.
 
     Returns:
         The codes, uint8, with 2^(bits - 1) for 0, and the largest number of each row, [N, 1]. There
         may be more rows of codes than N; the others have no meaning.
     """
     zero = 1 << (bits - 1)
-    largest = rows.abs().amax(dim=1, keepdim=True).clamp_min_(_TINY)
+    sizes = rows if nonnegative else rows.abs()
+    largest = sizes.amax(dim=1, keepdim=True).clamp_min_(_TINY)
     rounded, top = _constants(zero)
     count = len(rows)
     padding = -count % ROW_MULTIPLE if count > ROW_MULTIPLE else 0
@@ -116,13 +122,16 @@ class QuantizedLinear:
         bias = None if weight.bias is None else weight.bias.index_select(0, outputs)
         return QuantizedLinear(QuantizedWeight(values, scales, bias))
 
-    def __call__(self, inputs: Tensor, *, relu: bool = False) -> Tensor:
-        """Return x W^T + b of inputs [..., I], in float32, or the greater of it and 0."""
+    def __call__(self, inputs: Tensor, *, relu: bool = False, nonnegative: bool = False) -> Tensor:
+        """Return x W^T + b of inputs [..., I] in float32, with ``relu`` at least 0.
+
+        ``nonnegative`` is a promise that no input is below 0.
+        """
         rows = inputs.flatten(0, -2).float()
         if dispatch.quantized_path(rows) is KernelPath.PLAIN:
             result = plain_quantized_linear(rows, self.weight, self._bits, relu=relu)
         else:
-            result = self._product.linear(rows, relu=relu)
+            result = self._product.linear(rows, relu=relu, nonnegative=nonnegative)
         return result.view(*inputs.shape[:-1], len(self.weight.values))
 
 
@@ -137,9 +146,9 @@ class _Product:
         self._scales = weight.scales / (self._zero - 1)
         self._no_zeros = torch.zeros(len(weight.scales), dtype=torch.int32)
 
-    def linear(self, rows: Tensor, *, relu: bool) -> Tensor:
+    def linear(self, rows: Tensor, *, relu: bool, nonnegative: bool) -> Tensor:
         """Compute `plain_quantized_linear`."""
-        codes, largest = quantized_rows(rows, self._bits)
+        codes, largest = quantized_rows(rows, self._bits, nonnegative=nonnegative)
         result = self.product(codes)[: len(rows)]
         if self._bias is None:
             result = result.mul_(largest)

@@ -1,5 +1,8 @@
 """Linear layers in int8: bounds of the error, equality of the paths, independence of other rows."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,6 +18,7 @@ from nmt.kernels.quantized_linear import (
     quantized_weight,
 )
 from nmt.model.layers import Linear
+from nmt.model.position_wise import FeedForward
 
 
 def _draw(*shape: int) -> Tensor:
@@ -64,6 +68,22 @@ def test_the_fast_path_is_the_plain_one(layer: QuantizedLinear, count: int, relu
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dispatch, "quantized_path", lambda rows: dispatch.KernelPath.PLAIN)
         assert torch.equal(layer(rows, relu=relu), expected)
+
+
+def test_rows_that_are_not_negative_need_no_absolute_values(layer: QuantizedLinear) -> None:
+    rows = _draw(20, 640).relu()
+    assert torch.equal(layer(rows, nonnegative=True), layer(rows))
+
+
+def test_a_feed_forward_sublayer_in_int8_is_that_of_its_two_layers(
+    tiny_config: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantized_linear, "FEWEST_WEIGHTS", 1)
+    sublayer = FeedForward(tiny_config("transformer", "transformer").encoder).eval()
+    widen, _, _, narrow = sublayer
+    quantize_for_search([widen, narrow])
+    states = _draw(3, 4, widen.in_features)
+    assert torch.equal(sublayer(states), narrow(widen(states).relu()))
 
 
 def test_a_row_depends_on_no_other_row(layer: QuantizedLinear) -> None:
