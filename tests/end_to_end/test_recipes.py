@@ -244,13 +244,18 @@ def test_a_student_also_learns_from_its_teachers_translations(
     assert result.status == 0, result.err
     assert len(taught.read_text().splitlines()) == len(source.read_text().splitlines())
     added = (f"data.extra.taught.source={source}", f"data.extra.taught.target={taught}")
-    student = tmp_path / "student"
-    train(student, "experiment=student", f"training.distillation.teacher={run}", *added)
-    log = (student / "train.log").read_text()
-    assert "taught" in log
-    assert "learns from" in log
-    result = nmt("translate", "--model", run, "--model", student, "one two")
-    assert result.status == 0, result.err  # their pieces are the same
+    for weight, losses in (("0.5", 1), ("0", 0)):
+        student = tmp_path / f"student {weight}"
+        teacher = (
+            f"training.distillation.teacher={run}",
+            f"training.distillation.weight={weight}",
+        )
+        train(student, "experiment=student", *teacher, *added, "logging.log_every=1")
+        logged = (student / "metrics.jsonl").read_text().splitlines()
+        keys = {key for row in logged for key in json.loads(row)}
+        assert len(keys & {"train/distillation_loss"}) == losses
+        result = nmt("translate", "--model", run, "--model", student, "one two")
+        assert result.status == 0, result.err  # their pieces are the same
 
 
 def test_the_average_of_the_last_checkpoints_and_the_best_are_tested(
