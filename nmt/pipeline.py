@@ -42,6 +42,7 @@ from nmt.run.preparation import prepare_corpus
 from nmt.run.run_checkpoints import RunCheckpoints, explained_state
 from nmt.run.run_summary import count_parameters, dtype_name, final_scores, model_name, run_summary
 from nmt.run.same_text import check_same_text, text_fingerprint
+from nmt.run.write_report import finish_folder
 from nmt.text.subword_sampling import subword_samplers
 from nmt.training.bad_batches import BadBatches
 from nmt.training.batch_shapes import pick_batch_shapes
@@ -326,7 +327,7 @@ def finish(started: StartedRun, reason: StopReason) -> Mapping[str, Any]:
     summary |= test.run(started.checkpoints.best())
     trainer.log_final_scores(final_scores(summary))
     if processes.is_first():
-        prepared.folder.write_summary(summary)
+        finish_folder(prepared.folder, summary)
     return summary
 
 
@@ -376,9 +377,8 @@ def _validation(
 
 
 def _bad_batches(prepared: PreparedRun) -> BadBatches:
-    tokenizers = prepared.corpus.tokenizers
-    folder, source, target = prepared.folder.path, tokenizers.source, tokenizers.target
-    return BadBatches(folder / "bad_batches", source.decode, target.decode)
+    tokenizers, folder = prepared.corpus.tokenizers, prepared.folder.path
+    return BadBatches(folder / "bad_batches", tokenizers.source.decode, tokenizers.target.decode)
 
 
 def _with_precision_of(earlier: str, prepared: PreparedRun) -> PreparedRun:

@@ -17,7 +17,7 @@ OWNERS = {  # a library, and the only parts of nmt that may import it
     "hydra": ("config", "sweeps"),
     "omegaconf": ("config", "sweeps"),
     "sentencepiece": ("text",),
-    "sacrebleu": ("evaluation/metrics",),
+    "sacrebleu": ("evaluation/metrics", "evaluation/significance", "evaluation/test_set"),
     "datasets": ("data",),
     "pyarrow": ("data/sources",),
     "py3langid": ("data/language_identification",),

@@ -11,11 +11,13 @@ import typer
 from nmt import loading_phase
 from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
 from nmt.cli.common_options import BatchSize, BeamSize, Device, Model
+from nmt.cli.faithfulness import check_faithfulness_outputs, show_faithfulness
 from nmt.cli.text_streams import safe_line, utf8_stream
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
 
 if TYPE_CHECKING:
+    from nmt.decoding.translator import Translator
     from nmt.evaluation.alignment_extractor import AlignmentExtractor
     from nmt.evaluation.attention_view import AttentionView
 
@@ -47,6 +49,14 @@ Pieces = Annotated[
     bool,
     typer.Option("--pieces", help="Show subword pieces instead of words; links are always words."),
 ]
+Faithful = Annotated[
+    bool,
+    typer.Option(
+        "--faithfulness",
+        help="Compare the weights with other measures of importance, and change them to see "
+        "whether the predictions depend on them. --output FILE.html shows them side by side.",
+    ),
+]
 Eos = Annotated[
     bool,
     typer.Option("--eos/--no-eos", help="Show the end mark EOS, or drop it and renormalize."),
@@ -67,6 +77,7 @@ class _Options:
     grid: bool
     pieces: bool
     eos: bool
+    faithfulness: bool
 
 
 def attention(
@@ -84,6 +95,7 @@ def attention(
     grid: Grid = False,
     pieces: Pieces = False,
     eos: Eos = True,
+    faithfulness: Faithful = False,
     batch_size: BatchSize = None,
     device: Device = "auto",
 ) -> None:
@@ -93,8 +105,9 @@ def attention(
     it prints the translations.
     """
     alignment = AlignmentOptions(layer, head, shift, threshold)
+    shown = grid, pieces, eos, faithfulness
     options = _Options(
-        sentence, source, reference, output or [], beam_size, rank, alignment, grid, pieces, eos
+        sentence, source, reference, output or [], beam_size, rank, alignment, *shown
     )
     _check(options)
     with CommandProgress() as progress:
@@ -117,7 +130,8 @@ def _view(
     from nmt.evaluation.attention_files import check_outputs
     from nmt.evaluation.attention_view import forced_views, hypothesis_views
 
-    check_outputs(options.outputs, len(sources), grid=options.grid)
+    if not options.faithfulness:
+        check_outputs(options.outputs, len(sources), grid=options.grid)
     checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
     translator = Translator.from_loaded_checkpoint(
         checkpoint, device=device, beam_size=options.beam_size, batch_size=batch_size
@@ -125,6 +139,11 @@ def _view(
     aligner = Aligner(translator.model, translator.tokenizers, translator.decoding.batch_size)
     extractor = options.alignment.resolve(checkpoint.config, aligner.layers, aligner.heads)
     loading_phase.end()
+    if options.faithfulness:
+        targets = references or _translations(translator, sources, progress)
+        pairs = list(zip(sources, targets, strict=True))
+        show_faithfulness(translator, extractor, pairs, options.outputs, progress)
+        return
     if references is None:
         advance = progress.stage("translating", len(sources))
         views = hypothesis_views(translator, sources, (options.rank or 1) - 1, advance)
@@ -163,13 +182,22 @@ def _show(
         print(f"warning: {warning}", file=sys.stderr)
 
 
+def _translations(
+    translator: "Translator", sources: Sequence[str], progress: CommandProgress
+) -> list[str]:
+    advance = progress.stage("translating", len(sources))
+    return [found.text for found in translator.translate(sources, wanted=1, advance=advance)]
+
+
 def _check(options: _Options) -> None:
     options.alignment.check()
     if options.sentence is not None and options.source is not None:
         raise UserError("give either a sentence or --source FILE, not both")
     if options.sentence is None and options.source is None:
         raise UserError("there is no sentence: give one as an argument, or a file by --source")
-    if not options.outputs and (options.pieces or not options.eos):
+    if options.faithfulness:
+        _check_faithfulness(options)
+    elif not options.outputs and (options.pieces or not options.eos):
         flag = "--pieces" if options.pieces else "--no-eos"
         raise UserError(f"{flag} applies only to files: add --output FILE")
     if options.grid and (options.alignment.layer, options.alignment.head) != (None, None):
@@ -180,6 +208,20 @@ def _check(options: _Options) -> None:
         for flag, given in (("--rank", options.rank), ("--beam-size", options.beam_size)):
             if given is not None:
                 raise UserError(f"{flag} applies to a search, but --reference gives the target")
+
+
+def _check_faithfulness(options: _Options) -> None:
+    given = {
+        "--grid": options.grid,
+        "--no-eos": not options.eos,
+        "--shift": options.alignment.shift,
+        "--threshold": options.alignment.threshold is not None,
+        "--rank": options.rank is not None,
+    }
+    for flag, is_given in given.items():
+        if is_given:
+            raise UserError(f"{flag} does not apply to --faithfulness, which compares all pieces")
+    check_faithfulness_outputs(options.outputs)
 
 
 def _read_texts(options: _Options) -> tuple[list[str], list[str] | None]:

@@ -1,6 +1,7 @@
-"""`nmt evaluate`: translates a file and scores the translations."""
+"""`nmt evaluate`: scores of systems on a test set, and whether they differ."""
 
-import json
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,106 +16,237 @@ from nmt.cli.common_options import (
     EnsembleMean,
     JsonOutput,
     LengthPenalty,
-    Models,
 )
+from nmt.cli.evaluation_options import MeasureOptions, TestSetOptions
 from nmt.cli.option_groups import with_groups
 from nmt.cli.search_settings import SearchSettings
 from nmt.config.ensemble_mean import Mean
 from nmt.errors import UserError
+from nmt.printable import printable_json
 from nmt.reporting.command_progress import CommandProgress
 
 if TYPE_CHECKING:
-    from nmt.evaluation.metrics import Score
+    from nmt.config.data import DataConfig
+    from nmt.decoding.translator import Translator
+    from nmt.evaluation.evaluation_report import EvaluationReport
+    from nmt.evaluation.system_output import SystemOutput
+    from nmt.evaluation.test_set import TestSet
 
-Source = Annotated[Path, typer.Option(help="Sentences to translate, one per line; may be .gz.")]
-Reference = Annotated[Path, typer.Option(help="Reference translations, line by line; may be .gz.")]
-BleuWords = Annotated[
-    str,
-    typer.Option(
-        help="Tokenizer whose words BLEU counts: auto (by the target language), 13a, intl, char, "
-        "zh, ja-mecab, ko-mecab, flores101, flores200 or none."
+Systems = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[SYSTEM]...",
+        help="Runs, checkpoints, or files with one translation per line. Each is compared with "
+        "the first.",
+        show_default=False,
     ),
+]
+Ensembled = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--model",
+        metavar="<path>",
+        help="The first system: a run folder, or a checkpoint file in it. If it is repeated, the "
+        "models translate together; their vocabularies must be the same.",
+        show_default=False,
+    ),
+]
+Language = Annotated[
+    str | None,
+    typer.Option(help="Code of the target language, for BLEU's tokenizer. [that of the run]"),
+]
+SaveTo = Annotated[
+    Path | None,
+    typer.Option(help="A folder for the translations and references, as sacrebleu reads them."),
 ]
 
 
 @dataclass(frozen=True)
-class _Options:
-    """The options of the command; None selects the run's setting."""
+class _System:
+    """A system as it was named.
 
-    models: list[Path]
-    source: Path
-    reference: Path
+    Attributes:
+        paths: The models of an ensemble, or one model, or a file with translations.
+        is_model: Whether the paths are models.
+    """
+
+    paths: tuple[Path, ...]
+    is_model: bool
+
+    @property
+    def path(self) -> str:
+        """The paths as they were given."""
+        return " + ".join(map(str, self.paths))
+
+
+@dataclass(frozen=True)
+class _Search:
+    """How models translate; None selects the run's setting."""
+
     beam_size: int | None
     length_penalty: float | None
     batch_size: int | None
-    device: str
-    bleu_tokenizer: str
     settings: SearchSettings
     mean: Mean
+    device: str
+
+    def on_gpu(self) -> bool:
+        """Return whether models run on a GPU."""
+        from nmt.runtime import pick_device
+
+        return pick_device(self.device).type == "cuda"
+
+    def load(self, system: _System) -> "tuple[DataConfig, Translator]":
+        """Load a model or an ensemble.
+
+        Raises:
+            UserError: There is no such model, or an option does not fit it.
+        """
+        from nmt.decoding.ensemble import load_models
+
+        checkpoints, translator = load_models(
+            list(system.paths),
+            mean=self.mean,
+            device=self.device,
+            beam_size=self.beam_size,
+            length_penalty=self.length_penalty,
+            batch_size=self.batch_size,
+            changes=self.settings.changes(),
+        )
+        return checkpoints[0].config.data, translator
 
 
 @with_groups
 def evaluate(
-    model: Models,
-    source: Source,
-    reference: Reference,
+    systems: Systems = None,
+    model: Ensembled = None,
+    test: TestSetOptions = TestSetOptions(),  # noqa: B008
+    measures: MeasureOptions = MeasureOptions(),  # noqa: B008
+    language: Language = None,
+    save: SaveTo = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = None,
     settings: SearchSettings = SearchSettings(),  # noqa: B008
     ensemble: EnsembleMean = Mean.LOG_PROBS,
     device: Device = "auto",
-    bleu_tokenizer: BleuWords = "auto",
     as_json: JsonOutput = False,
 ) -> None:
-    """Translate a file and score it: BLEU, chrF and TER with their sacreBLEU signatures."""
-    searched = beam_size, length_penalty, batch_size, device, bleu_tokenizer, settings, ensemble
-    options = _Options(model, source, reference, *searched)
+    """Score runs or files of translations: BLEU, chrF and TER with their sacreBLEU signatures.
+
+    Several systems are compared with the first one by a paired test of significance.
+    """
+    from nmt.reporting.evaluation_text import evaluation_lines
+
+    test.check()
+    measures.check()
+    named = _named(systems or [], model or [])
+    search = _Search(beam_size, length_penalty, batch_size, settings, ensemble, device)
     with CommandProgress() as progress:
-        progress.show("loading", model[0])
-        sentences, scores = _score(options, progress)
-    if as_json:
-        result: dict[str, object] = {"sentences": sentences}
-        for name, score in scores.items():
-            result |= {name: score.value, f"{name}_signature": score.signature}
-        print(json.dumps(result))
-        return
-    labels = {"bleu": "BLEU", "chrf": "chrF2", "ter": "TER"}
-    for name, score in scores.items():
-        print(f"{labels[name]:<5} {score.value:6.2f}  {score.signature}")
+        report = _evaluate(named, test, measures, language, search, save, progress).plain()
+    print(printable_json(report) if as_json else "\n".join(evaluation_lines(report)))
 
 
-def _score(options: _Options, progress: CommandProgress) -> tuple[int, dict[str, "Score"]]:
-    """Return the number of sentences, and the scores of their translations by name."""
-    from nmt.config.bleu_words import BleuTokenizer
-    from nmt.data.text_files import read_pair
-    from nmt.decoding.ensemble import load_models
-    from nmt.evaluation import metrics
+def _evaluate(
+    named: Sequence[_System],
+    test: TestSetOptions,
+    measures: MeasureOptions,
+    language: str | None,
+    search: _Search,
+    save: Path | None,
+    progress: CommandProgress,
+) -> "EvaluationReport":
+    """Read the test set, translate it with each model and score all systems."""
+    first = next((system for system in named if system.is_model), None)
+    progress.show("loading", named[0].path)
+    from nmt.evaluation.evaluation_report import evaluate_systems
 
-    sources, references = read_pair(options.source, options.reference)
-    if options.bleu_tokenizer not in list(BleuTokenizer):
-        raise UserError(
-            f"--bleu-tokenizer is {options.bleu_tokenizer}; choose from {', '.join(BleuTokenizer)}"
-        )
-    checkpoints, translator = load_models(
-        options.models,
-        mean=options.mean,
-        device=options.device,
-        beam_size=options.beam_size,
-        length_penalty=options.length_penalty,
-        batch_size=options.batch_size,
-        changes=options.settings.changes(),
-    )
-    language = checkpoints[0].config.data.target_language
-    words = metrics.bleu_tokenizer(language, options.bleu_tokenizer)
-    loading_phase.end()
-    advance = progress.stage("translating", len(sources))
-    translations = [
-        found.text for found in translator.translate(sources, wanted=1, advance=advance)
+    data = None if first is None else search.load(first)[0]
+    known = language or ("" if data is None else data.target_language)
+    measure = measures.measure(known, on_gpu=measures.comet is not None and search.on_gpu())
+    test_set = test.read(data)
+    if first is not None and test_set.source is None:
+        raise UserError(f"{first.path} is a model: give the sentences it translates as --source")
+    outputs = [
+        _output(system, name, test_set, search, progress)
+        for system, name in zip(named, _names(named), strict=True)
     ]
+    if save is not None:
+        _save(save, outputs, test_set)
     progress.show("scoring")
-    return len(sources), {
-        "bleu": metrics.bleu(translations, references, words),
-        "chrf": metrics.chrf(translations, references),
-        "ter": metrics.ter(translations, references),
-    }
+    training = _training_text(data) if measure.detail and data is not None else None
+    return evaluate_systems(outputs, test_set, measure, training)
+
+
+def _named(systems: Sequence[Path], models: Sequence[Path]) -> list[_System]:
+    """Return the systems in order, that of --model first.
+
+    Raises:
+        UserError: There is none, one is named twice, or a path does not exist.
+    """
+    found = [_System(tuple(models), True)] if models else []
+    found += [_System((path,), _is_model(path)) for path in systems]
+    if not found:
+        raise UserError(
+            "name at least one system: a run as --model RUN, or runs and files with translations "
+            "as arguments"
+        )
+    for system in found:
+        if found.count(system) > 1:
+            raise UserError(f"{system.path} is named twice; systems are compared with each other")
+    return found
+
+
+def _names(systems: Sequence[_System]) -> list[str]:
+    """Return how reports call the systems: the last part of each path if these differ."""
+    short = [" + ".join(path.name or str(path) for path in one.paths) for one in systems]
+    return short if len(set(short)) == len(short) else [one.path for one in systems]
+
+
+def _is_model(path: Path) -> bool:
+    """Return whether a path is a run or a checkpoint, rather than a text of translations."""
+    if not os.path.isfile(path):
+        return True  # opening it reports a path that does not exist
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"PK\x03\x04"
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _output(
+    system: _System, name: str, test_set: "TestSet", search: _Search, progress: CommandProgress
+) -> "SystemOutput":
+    from nmt.evaluation.system_output import read_output, translate_test_set
+
+    if not system.is_model:
+        return read_output(system.paths[0], name, test_set)
+    progress.show("loading", system.path)
+    translator = search.load(system)[1]
+    loading_phase.end()
+    advance = progress.stage("translating", len(test_set))
+    return translate_test_set(name, translator, test_set, advance)
+
+
+def _training_text(data: "DataConfig") -> Iterator[str]:
+    """Yield the source sentences of the training text, if it can still be read."""
+    from nmt.data.corpus import split_sources
+
+    for chunk in split_sources(data)["train"].chunks(20_000):
+        yield from chunk.sources
+
+
+def _save(folder: Path, outputs: "Sequence[SystemOutput]", test_set: "TestSet") -> None:
+    """Write translations, references and sources as files that the sacrebleu command reads."""
+    from nmt.durable_file import atomic_write
+    from nmt.written_file import written_file
+
+    texts = {f"system-{n}.txt": one.translations for n, one in enumerate(outputs, start=1)}
+    texts |= {f"reference-{n}.txt": one for n, one in enumerate(test_set.references, start=1)}
+    if test_set.source is not None:
+        texts["source.txt"] = test_set.source
+    for name, lines in texts.items():
+        path = folder / name
+        with written_file(f"--save {path}", path), atomic_write(path) as partial:
+            text = "".join(f"{line}\n" for line in lines)
+            partial.write_text(text, encoding="utf-8", newline="\n")

@@ -15,6 +15,7 @@ from nmt.cli.align import align
 from nmt.cli.attention import attention
 from nmt.cli.average import average
 from nmt.cli.bench import bench
+from nmt.cli.compare import compare
 from nmt.cli.data_check import data_check
 from nmt.cli.evaluate import evaluate
 from nmt.cli.export import export
@@ -22,6 +23,7 @@ from nmt.cli.pack import pack
 from nmt.cli.path_arguments import refuse_impossible_paths
 from nmt.cli.prepare import prepare
 from nmt.cli.repeated_options import refuse_repeated_options
+from nmt.cli.report import report
 from nmt.cli.score import score
 from nmt.cli.shell_completion import completion
 from nmt.cli.standard_streams import standard_streams
@@ -79,7 +81,9 @@ app.command(context_settings=_HYDRA, short_help="Check, filter and encode a corp
 )
 app.command(short_help="Translate sentences, one per line.")(translate)
 app.command(short_help="Average checkpoints into one model.")(average)
-app.command(short_help="Score a model on a file, with sacreBLEU signatures.")(evaluate)
+app.command(short_help="Score runs or files of translations, and compare them.")(evaluate)
+app.command(short_help="Show runs side by side in one table.")(compare)
+app.command(short_help="Write the page of a run, or of several runs side by side.")(report)
 app.command(short_help="Print the log-probability of given translations.")(score)
 app.command(short_help="Align the words of a translated text, or score alignments.")(align)
 app.command(short_help="Show a model's attention: pictures, a page, numbers, links.")(attention)

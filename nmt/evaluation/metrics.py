@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
@@ -11,12 +12,62 @@ from sacrebleu.metrics.ter import TER
 from nmt.errors import UserError
 
 
+class MetricName(StrEnum):
+    """The scores of translated text."""
+
+    BLEU = "bleu"
+    CHRF = "chrf"
+    CHRF_WORDS = "chrf++"
+    TER = "ter"
+
+    @property
+    def label(self) -> str:
+        """The name under which papers give the score."""
+        return _LABELS[self]
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger score is better."""
+        return self is not MetricName.TER
+
+
+_LABELS = {
+    MetricName.BLEU: "BLEU",
+    MetricName.CHRF: "chrF2",
+    MetricName.CHRF_WORDS: "chrF2++",
+    MetricName.TER: "TER",
+}
+DEFAULT_METRICS = (MetricName.BLEU, MetricName.CHRF, MetricName.TER)
+
+
 @dataclass(frozen=True)
 class Score:
-    """A score in percent and its sacreBLEU signature. Only TER can exceed 100."""
+    """A score in percent and its sacreBLEU signature. Only TER can exceed 100.
+
+    Attributes:
+        value: The score of the text.
+        signature: The settings with which it was computed.
+        mean: The mean over bootstrap resamples of the text; None without resamples.
+        interval: Half the width of the 95 % confidence interval around the mean.
+    """
 
     value: float
     signature: str
+    mean: float | None = None
+    interval: float | None = None
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """How text is scored.
+
+    Attributes:
+        tokenizer: The tokenizer of BLEU, which its signature names; see `bleu_tokenizer`.
+        resamples: Bootstrap resamples (Koehn 2004) for the confidence interval; 0: none.
+    """
+
+    tokenizer: str = "13a"
+    resamples: int = 0
 
 
 _OF_LANGUAGE = {"zh": "zh", "yue": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}
@@ -47,41 +98,89 @@ def bleu_tokenizer(language: str, choice: str = "auto") -> str:
     return name
 
 
-def bleu(translations: Sequence[str], references: Sequence[str], tokenizer: str = "13a") -> Score:
-    """Return BLEU (Papineni et al. 2002) of detokenized, cased text.
+def sacrebleu_metric(name: MetricName, tokenizer: str = "13a") -> BLEU | CHRF | TER:
+    """Return sacreBLEU's metric with its default settings, except BLEU's tokenizer.
+
+    Raises:
+        UserError: The tokenizer cannot be loaded.
+    """
+    match name:
+        case MetricName.CHRF:
+            return CHRF()
+        case MetricName.CHRF_WORDS:
+            return CHRF(word_order=2)
+        case MetricName.TER:
+            return TER()
+    try:
+        return BLEU(tokenize=tokenizer)
+    except (ImportError, OSError, RuntimeError) as error:  # flores200 is downloaded once
+        reason = " ".join(str(error).split())
+        raise UserError(f"cannot load the BLEU tokenizer {tokenizer}: {reason}") from error
+
+
+def corpus_score(
+    name: MetricName,
+    translations: Sequence[str],
+    references: Sequence[Sequence[str]],
+    options: ScoreOptions = ScoreOptions(),
+) -> Score:
+    """Return a score of detokenized, cased text, as the ``sacrebleu`` command computes it.
 
     Args:
+        name: The metric.
         translations: One per sentence.
-        references: One per sentence.
-        tokenizer: The tokenizer of sacreBLEU, which its signature names; see `bleu_tokenizer`.
+        references: One list per translator, each with one reference per sentence.
+        options: BLEU's tokenizer, and the number of resamples.
 
     Raises:
         UserError: The tokenizer cannot be loaded, or the numbers of sentences differ.
     """
-    try:
-        metric = BLEU(tokenize=tokenizer)
-    except (ImportError, OSError, RuntimeError) as error:  # flores200 is downloaded once
-        reason = " ".join(str(error).split())
-        raise UserError(f"cannot load the BLEU tokenizer {tokenizer}: {reason}") from error
-    return _score(metric, translations, references)
+    check_counts(translations, references)
+    metric = sacrebleu_metric(name, options.tokenizer)
+    lists = [list(reference) for reference in references]
+    result = metric.corpus_score(list(translations), lists, n_bootstrap=max(1, options.resamples))
+    value, signature = float(result.score), str(metric.get_signature())
+    if not options.resamples:
+        return Score(value, signature)
+    return Score(value, signature, float(result._mean), float(result._ci))
+
+
+def check_counts(translations: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    """Refuse references whose number differs from that of the translations.
+
+    Raises:
+        UserError: The numbers differ.
+    """
+    for reference in references:
+        if len(translations) != len(reference):
+            raise UserError(
+                f"there are {len(translations)} translations but {len(reference)} references"
+            )
+
+
+def bleu(translations: Sequence[str], references: Sequence[str], tokenizer: str = "13a") -> Score:
+    """Return BLEU (Papineni et al. 2002); see `corpus_score`."""
+    return corpus_score(MetricName.BLEU, translations, [references], ScoreOptions(tokenizer))
 
 
 def chrf(translations: Sequence[str], references: Sequence[str]) -> Score:
     """Return chrF2 (Popović 2015), the F-score of character n-grams of up to 6 characters."""
-    return _score(CHRF(), translations, references)
+    return corpus_score(MetricName.CHRF, translations, [references])
 
 
 def ter(translations: Sequence[str], references: Sequence[str]) -> Score:
     """Return TER (Snover et al. 2006): edits per 100 reference words. Lower is better."""
-    return _score(TER(), translations, references)
+    return corpus_score(MetricName.TER, translations, [references])
 
 
-def _score(
-    metric: BLEU | CHRF | TER, translations: Sequence[str], references: Sequence[str]
-) -> Score:
-    if len(translations) != len(references):
-        raise UserError(
-            f"there are {len(translations)} translations but {len(references)} references"
-        )
-    result = metric.corpus_score(list(translations), [list(references)])
+def sentence_chrf(translation: str, references: Sequence[str]) -> float:
+    """Return the chrF2 of one sentence, in percent."""
+    return float(CHRF().sentence_score(translation, list(references)).score)
+
+
+def score_of_tokens(translations: Sequence[str], references: Sequence[Sequence[str]]) -> Score:
+    """Return BLEU of text whose words are already separated by spaces."""
+    check_counts(translations, references)
+    metric = BLEU(tokenize="none", force=True)  # sacreBLEU warns of text that looks tokenized
+    result = metric.corpus_score(list(translations), [list(one) for one in references])
     return Score(float(result.score), str(metric.get_signature()))

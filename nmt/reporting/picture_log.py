@@ -1,15 +1,20 @@
-"""A metric log that writes the latest heatmap of each tag as a PNG file."""
+"""A metric log that writes the latest heatmap of each tag as a PNG file and as JSON."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from nmt.reporting.attention_json import save_attention_json
+from nmt.reporting.attention_record import AttentionRecord
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.heatmaps.rendering import save_heatmap
 from nmt.reporting.heatmaps.scripts import missing_glyphs_warning, script_of
 
 
 class PictureLog:
-    """A `MetricLog` of heatmaps only. A file is named ``<last part of the tag>.png``."""
+    """A `MetricLog` of heatmaps only: ``<last part of the tag>.png`` and ``.json`` beside it.
+
+    The JSON, in the format of `nmt attention`, is what the page of a run is made of.
+    """
 
     def __init__(self, directory: Path, report: Callable[[str], None]) -> None:
         """Write to this folder, and report each script that no installed font has, once."""
@@ -25,7 +30,9 @@ class PictureLog:
 
     def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
         """Write a heatmap, replacing that of an earlier step."""
-        missing = save_heatmap(heatmap, self._directory / f"{tag.rsplit('/', 1)[-1]}.png")
+        path = self._directory / f"{tag.rsplit('/', 1)[-1]}.png"
+        missing = save_heatmap(heatmap, path)
+        save_attention_json([_record(heatmap)], path.with_suffix(".json"))
         new = {character for character in missing if script_of(character) not in self._warned}
         self._warned |= set(map(script_of, new))
         if warning := missing_glyphs_warning(new):
@@ -42,3 +49,9 @@ class PictureLog:
 
     def close(self) -> None:
         """Do nothing, because no file stays open."""
+
+
+def _record(heatmap: Heatmap) -> AttentionRecord:
+    """Return the weights as those of one layer and one head; their text is their title."""
+    labels = list(heatmap.source), list(heatmap.target)
+    return AttentionRecord(*labels, heatmap.weights[None, None], heatmap.title, "", "")

@@ -1,5 +1,6 @@
 """Sample translations as a Markdown table, in which every character shows as itself."""
 
+import html
 import re
 from collections.abc import Iterable
 
@@ -16,6 +17,12 @@ def sample_table(samples: Iterable[tuple[str, str, str]]) -> str:
     """
     rows = (f"| {' | '.join(_cell(text) for text in sample)} |\n" for sample in samples)
     return _HEAD + "".join(rows)
+
+
+def read_sample_table(table: str) -> list[list[str]]:
+    """Return the rows of a table that `sample_table` wrote; control characters stay escaped."""
+    lines = table.removeprefix(_HEAD).splitlines()
+    return [[html.unescape(cell) for cell in line[2:-2].split(" | ")] for line in lines]
 
 
 def _cell(text: str) -> str:

@@ -60,6 +60,8 @@ class RunFolder:
         self.summary = path / "summary.json"
         self.translations = path / "test.translations.txt"
         self.page = path / "README.md"
+        self.samples = path / "samples.jsonl"
+        self.report = path / "report.html"
         self._config = path / "config.json"
         self._best_before = self.checkpoints / ".best.pt.before"
 
@@ -184,6 +186,21 @@ class RunFolder:
         finally:
             lock.release()
 
+    def is_locked(self) -> bool:
+        """Return whether a process trains in the folder now."""
+        from filelock import FileLock, Timeout
+
+        path = self.path / ".lock"
+        if not path.exists():
+            return False
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # a read-only folder: nothing trains there
+            return False
+
     @contextmanager
     def disk_errors_explained(self) -> Iterator[None]:
         """Turn disk errors while writing to the folder into a one-line message.
@@ -203,6 +220,14 @@ class RunFolder:
                 f"cannot write to {error.filename or self.path}: {error.strerror}; {remedy(error)} "
                 f"and run the same command to resume{saved}"
             ) from error
+
+    def read_config(self) -> Config:
+        """Return the settings of the run.
+
+        Raises:
+            UserError: They are damaged, or of another version of nmt.
+        """
+        return from_mapping(Config, _read_json(self._config))
 
     def read_summary(self) -> dict[str, Any] | None:
         """Return a finished run's summary; None if the run is not finished.

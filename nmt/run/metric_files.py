@@ -9,6 +9,7 @@ from nmt.config.schema import Config
 from nmt.errors import UserError
 from nmt.reporting.metric_log import JsonLinesLog, MetricLog, MetricLogs
 from nmt.reporting.picture_log import PictureLog
+from nmt.reporting.sample_log import SampleLog
 from nmt.run.folder import RunFolder
 from nmt.training.services import Save
 
@@ -34,7 +35,8 @@ def open_metric_log(
         numbers = JsonLinesLog(folder.metrics, 0 if resume_step is None else resume_step)
     except ValueError as error:
         raise UserError(str(error)) from error
-    logs: list[MetricLog] = [numbers, PictureLog(folder.attention, report)]
+    samples = SampleLog(folder.samples, 0 if resume_step is None else resume_step)
+    logs: list[MetricLog] = [numbers, samples, PictureLog(folder.attention, report)]
     if config.logging.tensorboard:
         from nmt.reporting.tensorboard import TensorBoardLog
 

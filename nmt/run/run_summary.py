@@ -1,6 +1,8 @@
 """What a finished run reports about itself: the part of summary.json that needs no test."""
 
 import platform
+import shlex
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +36,8 @@ def run_summary(
         "nmt": nmt.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
+        "device": device_name(model.output.weight.device),
+        "command": command_line(),
         "seed": config.seed,
         "model": model_name(config),
         "parameters": count_parameters(model),
@@ -51,6 +55,21 @@ def run_summary(
         "precision": dtype_name(precision),
         "beam_size": config.decoding.beam_size,
     }
+
+
+def device_name(device: torch.device) -> str:
+    """Return the name of a GPU, or the vector instructions that torch uses on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        return f"cpu, {torch.backends.cpu.get_cpu_capability()}"
+    return str(device)
+
+
+def command_line() -> str:
+    """Return the training command of this process; empty: it is another program."""
+    program, *arguments = sys.argv
+    return shlex.join(["nmt", "train", *arguments]) if program == "nmt train" else ""
 
 
 def final_scores(summary: Mapping[str, Any]) -> dict[str, float]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nmt.reporting.text_table import aligned
 from nmt.sweeps.job_status import JobStatus
 
 FIGURES = {  # the name in JSON: heading and format
@@ -119,7 +120,7 @@ def markdown(rows: Sequence[SweepRow], *, study: bool = False) -> str:
     head = [*objective, *(keys or ["run"]), *(heading for heading, _ in FIGURES.values())]
     left = len(objective) + (len(keys) or 1)
     notes = [*_reasons(rows), *_notes(values)]
-    return "\n".join([*_aligned(head, cells, left), "", *notes, ""])
+    return "\n".join([*aligned(head, cells, left), "", *notes, ""])
 
 
 def plain(rows: Sequence[SweepRow], *, study: bool = False) -> dict[str, Any]:
@@ -177,24 +178,6 @@ def _figures(row: SweepRow, value: Mapping[str, Any]) -> list[str]:
         ABSENT if value[name] is None else form.format(value[name])
         for name, (_, form) in FIGURES.items()
     ]
-
-
-def _aligned(head: Sequence[str], cells: Sequence[Sequence[str]], left: int) -> Iterator[str]:
-    """Yield the lines of a table; the first ``left`` columns are left-aligned, the others right."""
-    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-    widths = [max(3, width) for width in widths]
-
-    def line(texts: Sequence[str]) -> str:
-        padded = (
-            text.ljust(width) if column < left else text.rjust(width)
-            for column, (text, width) in enumerate(zip(texts, widths, strict=True))
-        )
-        return f"| {' | '.join(padded)} |"
-
-    yield line(head)
-    rules = ["-" * w if column < left else "-" * (w - 1) + ":" for column, w in enumerate(widths)]
-    yield line(rules)
-    yield from map(line, cells)
 
 
 def _notes(values: Sequence[Mapping[str, Any]]) -> Iterator[str]:

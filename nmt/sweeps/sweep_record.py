@@ -233,11 +233,22 @@ class SweepRecord:
             picture = folder / "curves.png"
             if save_sweep_curves(rows, self._home, picture):
                 print(f"validation BLEU of the finished runs: {picture}", flush=True)
+            self._write_page(rows, folder / "comparison.html")
         except OSError as error:
             raise UserError(
                 f"cannot write the table or the curves of the sweep to {folder}: "
                 f"{error.strerror or error}; {remedy(error)}, or choose another hydra.sweep.dir"
             ) from error
+
+    def _write_page(self, rows: Sequence[SweepRow], page: Path) -> None:
+        """Write the page of the sweep's runs, if there are several finished ones."""
+        from nmt.run.run_record import read_record  # loads numpy and sacreBLEU
+        from nmt.run.write_report import write_comparison
+
+        finished = [self._home / row.folder for row in rows if row.summary and row.folder]
+        if len(finished) > 1:
+            write_comparison([read_record(path) for path in finished], page)
+            print(f"all of them side by side: {page}", flush=True)
 
 
 def _key_and_value(override: str) -> tuple[str, str]:

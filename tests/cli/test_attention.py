@@ -234,3 +234,40 @@ def test_boxes_in_pictures_are_one_warning_that_names_script_package_and_page(
     assert warning.startswith("warning: no installed font has these characters")
     for part in ("Latin (w)", "fonts-noto-core", "--output map.html"):
         assert part in warning
+
+
+def test_faithfulness_is_printed_and_written(
+    attention: Callable[..., str], source: Path, reference: Path, tmp_path: Path
+) -> None:
+    files = ["--source", source, "--reference", reference]
+    page, numbers = tmp_path / "page.html", tmp_path / "numbers.json"
+    out = attention(*files, "--faithfulness", "--output", page, "--output", numbers)
+    assert "order of the weights and of leave-one-out erasure, tau" in out
+    assert "change of the prediction, weights permuted" in out
+    found = json.loads(numbers.read_text())
+    assert len(found["records"]) == found["sentences"]
+    record = found["records"][0]
+    assert np.array(record["erasure"]).shape == (len(record["target"]), len(record["source"]))
+    text = page.read_text(encoding="utf-8")
+    assert SENTENCE in text
+    assert "<script>" in text
+    assert "http" not in text.replace("http-equiv", "")
+
+
+def test_faithfulness_of_what_the_model_translates(attention: Callable[..., str]) -> None:
+    assert "weights equal" in attention(SENTENCE, "--faithfulness")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--grid"], "--grid does not apply to --faithfulness"),
+        (["--no-eos"], "--no-eos does not apply"),
+        (["--output", "x.png"], "with --faithfulness give a .html or .json file"),
+    ],
+)
+def test_options_that_faithfulness_lacks(
+    refused: Refused, heads_model: Path, options: list[str], message: str
+) -> None:
+    arguments = ["attention", "--model", heads_model, SENTENCE, "--faithfulness", *options]
+    assert message in refused(*arguments)

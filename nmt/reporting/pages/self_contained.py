@@ -7,23 +7,62 @@ this style and this script by their hashes, and nothing else.
 
 import base64
 import hashlib
-import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 
-def fill_page(stem: str, values: Mapping[str, str]) -> str:
+def fill_page(stem: str, values: Mapping[str, str], styles: Sequence[str] = ()) -> str:
     """Return a page with its style, script and policy, and with ``{{name}}`` replaced by values.
 
     Args:
         stem: The stem of the page's three files.
         values: HTML by name. The caller escapes texts.
+        styles: Stems of further style files.
     """
-    style, script = _part("page", "css") + _part(stem, "css"), _part(stem, "js")
-    known = {"policy": _policy(style, script), "style": style, "script": script, **values}
-    # One pass, so that placeholders inside the values are not replaced.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: known[found[1]], _part(stem, "html"))
+    known = {name: Markup(value) for name, value in values.items()}
+    return render_page(stem, known, styles)
+
+
+def render_page(stem: str, values: Mapping[str, Any], styles: Sequence[str] = ()) -> str:
+    """Return a page made from a Jinja template, which escapes all texts.
+
+    Args:
+        stem: The stem of the page's three files.
+        values: What the template shows; HTML has the type `markupsafe.Markup`.
+        styles: Stems of further style files.
+    """
+    style = "".join(_part(name, "css") for name in ("page", *styles, stem))
+    script = _part(stem, "js")
+    fixed = {"policy": _policy(style, script), "style": Markup(style), "script": Markup(script)}
+    return _environment().from_string(_part(stem, "html")).render(**fixed, **values)
+
+
+def render_text(stem: str, values: Mapping[str, Any]) -> str:
+    """Return a Markdown page made from the Jinja template of this stem; nothing is escaped."""
+    return _environment(escaped=False).from_string(_part(stem, "md")).render(**values)
+
+
+@cache
+def _environment(*, escaped: bool = True) -> Environment:
+    """Return Jinja's settings: unknown names are errors, and texts lose control characters."""
+    return Environment(  # Markdown is not escaped
+        autoescape=escaped,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_shown,
+    )
+
+
+def _shown(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def printable(text: str) -> str:

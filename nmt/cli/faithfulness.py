@@ -1,0 +1,109 @@
+"""`nmt attention --faithfulness`: whether the weights show what the predictions depend on."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nmt
+from nmt.errors import UserError
+from nmt.reporting.command_progress import CommandProgress
+from nmt.written_file import written_file
+
+if TYPE_CHECKING:
+    from nmt.decoding.translator import Translator
+    from nmt.evaluation.alignment_extractor import AlignmentExtractor
+    from nmt.evaluation.faithfulness_report import MeasuredSentence
+    from nmt.reporting.pages.faithfulness_page import ComparedSentence
+
+MOST_DRAWN = 20
+"""Sentences whose pictures are on the page."""
+
+
+def check_faithfulness_outputs(outputs: Sequence[Path]) -> None:
+    """Check the names of the files.
+
+    Raises:
+        UserError: A file is neither a page nor JSON.
+    """
+    for path in outputs:
+        if path.suffix.lower() not in (".html", ".json"):
+            raise UserError(f"--output {path}: with --faithfulness give a .html or .json file")
+
+
+def show_faithfulness(
+    translator: "Translator",
+    extractor: "AlignmentExtractor",
+    pairs: Sequence[tuple[str, str]],
+    outputs: Sequence[Path],
+    progress: CommandProgress,
+) -> None:
+    """Measure sentence pairs, print the figures, and write the files.
+
+    Raises:
+        UserError: All sentences are too short, or a file cannot be written.
+    """
+    from nmt.evaluation.faithfulness_report import measure_sentences, summarize
+    from nmt.reporting.pages.faithfulness_page import figure_rows, save_faithfulness_page
+
+    layer, head = extractor.layer, extractor.head
+    advance = progress.stage("measuring", len(pairs))
+    sentences = measure_sentences(translator, pairs, layer=layer, head=head, advance=advance)
+    left_out = len(pairs) - len(sentences)
+    report = summarize(sentences, layer=layer, head=head, left_out=left_out).plain()
+    progress.clear()
+    for path in outputs:
+        with written_file(f"--output {path}", path):
+            if path.suffix.lower() == ".json":
+                _write_json(report, sentences, path)
+            else:
+                title = "What attention weights show, and what they do not"
+                drawn = [_compared(one) for one in sentences[:MOST_DRAWN]]
+                save_faithfulness_page(report, drawn, path, title, nmt.__version__)
+    for what, value, confidence in figure_rows(report):
+        print(f"{what:<66} {value:>6} {confidence}")
+    if report["left_out"]:
+        print(f"left out: {report['left_out']:,} sentences with fewer than 3 source pieces")
+    print(*report["reading"], sep="\n")
+
+
+def _compared(sentence: "MeasuredSentence") -> "ComparedSentence":
+    """Return a sentence with its pictures."""
+    from nmt.evaluation.faithfulness_report import relative
+    from nmt.reporting.heatmaps.heatmap import Heatmap
+    from nmt.reporting.pages.faithfulness_page import NAMES, ComparedSentence
+
+    found = sentence.found
+    maps = {"attention weights": found.attention}
+    maps |= {NAMES[name]: relative(getattr(found, name)) for name in ("erasure", "gradient")}
+    if found.rollout is not None:
+        maps[NAMES["rollout"]] = found.rollout
+    drawn = [
+        Heatmap(values, sentence.source, sentence.target, title) for title, values in maps.items()
+    ]
+    erasure, gradient = sentence.agreement("erasure"), sentence.agreement("gradient")
+    note = (
+        f"tau with erasure {erasure:.2f}, with gradient × embedding {gradient:.2f}; weights "
+        f"permuted: change {found.permuted.mean():.2f}"
+    )
+    return ComparedSentence(sentence.source_text, sentence.target_text, drawn, note)
+
+
+def _write_json(
+    report: dict[str, Any], sentences: "Sequence[MeasuredSentence]", path: Path
+) -> None:
+    from nmt.durable_file import atomic_write
+
+    with atomic_write(path) as partial:
+        records = list(_records(sentences))
+        text = json.dumps({**report, "records": records}, ensure_ascii=False, indent=1)
+        partial.write_text(text, encoding="utf-8")
+
+
+def _records(sentences: "Sequence[MeasuredSentence]") -> Iterator[dict[str, Any]]:
+    for one in sentences:
+        values = {
+            name: None if array is None else array.tolist()
+            for name, array in vars(one.found).items()
+        }
+        yield {"source": one.source, "target": one.target, **values}

@@ -1,0 +1,277 @@
+"""Everything that `nmt evaluate` measures of one or several systems on one test set."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nmt.errors import UserError
+from nmt.evaluation import score_groups
+from nmt.evaluation.comet import comet_score
+from nmt.evaluation.metrics import DEFAULT_METRICS, MetricName, Score, ScoreOptions, corpus_score
+from nmt.evaluation.older_papers import tokenized_lowercase_bleu
+from nmt.evaluation.output_statistics import OutputStatistics, output_statistics
+from nmt.evaluation.score_groups import GroupScore
+from nmt.evaluation.sentence_ranking import RankedSentence, most_different, rank_sentences, worst
+from nmt.evaluation.significance import PairedScore, PairedScores, PairedTestName, paired_scores
+from nmt.evaluation.system_output import SystemOutput
+from nmt.evaluation.test_set import TestSet
+
+RESAMPLES = 1000
+_BYTES_PER_SENTENCE = 160_000  # of 1,000 resamples of two systems' counts, which sacreBLEU holds
+_MEMORY = 3 << 30
+
+
+@dataclass(frozen=True)
+class Comet:
+    """How COMET is computed; see `nmt.evaluation.comet.comet_score`."""
+
+    model: str
+    program: str
+    on_gpu: bool
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is measured.
+
+    Attributes:
+        metrics: The scores.
+        tokenizer: BLEU's tokenizer.
+        resamples: For the confidence interval of one system; 0: none.
+        test: Compares each system with the first one; None: the systems are not compared.
+        older_papers: Code of the target language, if the figure of older papers is wanted, too.
+        comet: How COMET is computed; None: it is not.
+        detail: Whether the parts of the test set are scored, too.
+        worst: How many of the worst sentences of the first system are listed.
+        different: How many sentences are listed where the first two systems differ most.
+    """
+
+    metrics: tuple[MetricName, ...] = DEFAULT_METRICS
+    tokenizer: str = "13a"
+    resamples: int = RESAMPLES
+    test: PairedTestName | None = PairedTestName.BOOTSTRAP
+    older_papers: str | None = None
+    comet: Comet | None = None
+    detail: bool = False
+    worst: int = 0
+    different: int = 0
+
+
+@dataclass(frozen=True)
+class SystemReport:
+    """The figures of one system.
+
+    Attributes:
+        name: Of the system.
+        scores: By metric.
+        paired: The comparison with the first system, by metric; empty for one system.
+        statistics: Counts of faulty translations.
+        older_papers: BLEU of tokenized, lower-cased text, if it was asked for.
+        comet: The mean score of COMET's model, if it was asked for.
+    """
+
+    name: str
+    scores: dict[MetricName, Score]
+    paired: dict[MetricName, PairedScore]
+    statistics: OutputStatistics
+    older_papers: Score | None = None
+    comet: float | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Return the figures as values of JSON."""
+        values: dict[str, Any] = {"name": self.name}
+        for metric, score in self.scores.items():
+            values |= {metric.value: score.value, f"{metric}_signature": score.signature}
+            if score.interval is not None:
+                values |= {f"{metric}_mean": score.mean, f"{metric}_interval": score.interval}
+            if metric in self.paired and self.paired[metric].p_value is not None:
+                values[f"{metric}_p_value"] = self.paired[metric].p_value
+        if self.older_papers is not None:
+            values["tokenized_lowercase_bleu"] = self.older_papers.value
+            values["tokenized_lowercase_bleu_signature"] = self.older_papers.signature
+        if self.comet is not None:
+            values["comet"] = self.comet
+        return values | {"statistics": vars(self.statistics)}
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """The figures of all systems.
+
+    Attributes:
+        test_set: Its name.
+        sentences: How many it has.
+        references: How many translators it has.
+        systems: One per system; the others are compared with the first.
+        test: The test of the comparisons; None: nothing was compared.
+        groups: Scores of parts of the test set, by the way in which it is divided.
+        worst: The worst sentences of the first system.
+        different: The sentences where the first two systems differ most.
+        notes: What could not be measured, and why.
+    """
+
+    test_set: str
+    sentences: int
+    references: int
+    systems: list[SystemReport]
+    test: PairedTestName | None = None
+    groups: dict[str, list[GroupScore]] = field(default_factory=dict)
+    worst: list[RankedSentence] = field(default_factory=list)
+    different: list[RankedSentence] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the report as values of JSON; the figures of a single system are at the top."""
+        systems = [system.plain() for system in self.systems]
+        alone = systems[0] if len(systems) == 1 else {}
+        return {
+            "test_set": self.test_set,
+            "sentences": self.sentences,
+            "references": self.references,
+            **{name: value for name, value in alone.items() if name != "name"},
+            "systems": systems,
+            "test": self.test,
+            "groups": {name: [_plain_group(g) for g in rows] for name, rows in self.groups.items()},
+            "worst": [vars(one) for one in self.worst],
+            "different": [vars(one) for one in self.different],
+            "notes": self.notes,
+        }
+
+
+def evaluate_systems(
+    outputs: Sequence[SystemOutput],
+    test_set: TestSet,
+    measure: Measure,
+    training_text: Iterable[str] | None = None,
+) -> EvaluationReport:
+    """Score systems and compare each with the first one.
+
+    Args:
+        outputs: One per system, at least one; their names differ.
+        test_set: The sentences and references.
+        measure: What is measured.
+        training_text: The source side of the training text, for the frequencies of words.
+
+    Raises:
+        UserError: A tokenizer cannot be loaded.
+    """
+    measure, notes = _within_memory(measure, len(test_set))
+    paired = _paired(outputs, test_set, measure)
+    systems = [
+        SystemReport(
+            output.name,
+            _paired_values(paired, number) or _scores(output, test_set, measure),
+            {metric: found.scores[number] for metric, found in paired.items()},
+            output_statistics(
+                output.translations, test_set.references, test_set.source, output.truncated
+            ),
+            _older_papers(output, test_set, measure),
+            _comet(output, test_set, measure),
+        )
+        for number, output in enumerate(outputs)
+    ]
+    translations = [output.translations for output in outputs]
+    ranked = []
+    if measure.worst or measure.different:
+        ranked = rank_sentences(translations, test_set.references, test_set.source)
+    return EvaluationReport(
+        test_set=test_set.name,
+        sentences=len(test_set),
+        references=len(test_set.references),
+        systems=systems,
+        test=measure.test if paired else None,
+        groups=_groups(translations, test_set, measure, training_text) if measure.detail else {},
+        worst=worst(ranked, measure.worst),
+        different=most_different(ranked, measure.different) if len(outputs) > 1 else [],
+        notes=notes,
+    )
+
+
+def _within_memory(measure: Measure, sentences: int) -> tuple[Measure, list[str]]:
+    """Leave out resampling where it would take too much memory, and return why."""
+    if not (measure.resamples or measure.test) or sentences * _BYTES_PER_SENTENCE <= _MEMORY:
+        return measure, []
+    note = (
+        f"no confidence and no test of significance: resamples of {sentences:,} sentences would "
+        f"take about {sentences * _BYTES_PER_SENTENCE / 1e9:.0f} GB of memory"
+    )
+    return replace(measure, resamples=0, test=None), [note]
+
+
+def _paired(
+    outputs: Sequence[SystemOutput], test_set: TestSet, measure: Measure
+) -> dict[MetricName, PairedScores]:
+    if len(outputs) == 1 or measure.test is None:
+        return {}
+    return paired_scores(
+        {output.name: output.translations for output in outputs},
+        test_set.references,
+        measure.metrics,
+        measure.test,
+        tokenizer=measure.tokenizer,
+    )
+
+
+def _paired_values(
+    paired: Mapping[MetricName, PairedScores], number: int
+) -> dict[MetricName, Score]:
+    values = {}
+    for metric, found in paired.items():
+        score = found.scores[number]
+        values[metric] = Score(score.value, found.signature, score.mean, score.interval)
+    return values
+
+
+def _scores(output: SystemOutput, test_set: TestSet, measure: Measure) -> dict[MetricName, Score]:
+    options = ScoreOptions(measure.tokenizer, measure.resamples)
+    return {
+        metric: corpus_score(metric, output.translations, test_set.references, options)
+        for metric in measure.metrics
+    }
+
+
+def _older_papers(output: SystemOutput, test_set: TestSet, measure: Measure) -> Score | None:
+    if measure.older_papers is None:
+        return None
+    return tokenized_lowercase_bleu(output.translations, test_set.references, measure.older_papers)
+
+
+def _comet(output: SystemOutput, test_set: TestSet, measure: Measure) -> float | None:
+    if measure.comet is None:
+        return None
+    if test_set.source is None:
+        raise UserError("COMET reads the source, too: give --source FILE")
+    return comet_score(
+        test_set.source, output.translations, test_set.references[0], **vars(measure.comet)
+    )
+
+
+def _groups(
+    translations: Sequence[Sequence[str]],
+    test_set: TestSet,
+    measure: Measure,
+    training_text: Iterable[str] | None,
+) -> dict[str, list[GroupScore]]:
+    """Score the parts of the test set by each way in which it can be divided."""
+    ways: dict[str, dict[str, list[int]]] = {}
+    if test_set.source is not None:
+        ways["source length"] = score_groups.by_length(test_set.source)
+        if training_text is not None:
+            ways["rare words"] = score_groups.by_rarest_word(test_set.source, training_text)
+    if test_set.groups is not None:
+        ways["group"] = score_groups.by_label(test_set.groups)
+    options = ScoreOptions(measure.tokenizer)
+    references = test_set.references
+    return {
+        way: score_groups.score_groups(parts, translations, references, measure.metrics[0], options)
+        for way, parts in ways.items()
+    }
+
+
+def _plain_group(group: GroupScore) -> dict[str, Any]:
+    return {
+        "name": group.name,
+        "sentences": group.sentences,
+        "scores": [score.value for score in group.scores],
+        "signature": group.scores[0].signature,
+    }

@@ -1,0 +1,210 @@
+"""Whether attention weights show what a model's prediction depends on.
+
+For each piece of a given translation, the weights are compared with measures of importance that do
+not use them, and the change of the prediction is measured when other weights take their place.
+After Jain & Wallace 2019 and Wiegreffe & Pinter 2019.
+
+Legend: T target pieces with EOS, S source pieces without EOS, L layers, H heads, V vocabulary, D
+size of an embedding, R permutations.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nmt.data.batch import Batch, collate
+from nmt.evaluation.interventions import (
+    changed_cross_attention,
+    recorded_self_attention,
+    self_attentions,
+)
+from nmt.evaluation.rank_correlation import Values
+from nmt.model.seq2seq import TranslationModel
+
+PERMUTATIONS = 100
+_BATCH = 32  # sentences at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Faithfulness:
+    """The importance of each source piece for each target piece, by several measures.
+
+    Attributes:
+        attention: [T, S], the weights of the chosen layer and head.
+        erasure: [T, S], by how much the log-probability of the target piece falls without the
+            source piece: leave-one-out (Li et al. 2016).
+        gradient: [T, S], \\|gradient of the log-probability · embedding\\| (Denil et al. 2014).
+        rollout: [T, S], the weights followed through the encoder's self-attention to its input
+            (Abnar & Zuidema 2020); None for an RNN.
+        permuted: [T], the median change of the distribution when the weights are permuted.
+        uniform: [T], its change when all weights are equal.
+    """
+
+    attention: Values
+    erasure: Values
+    gradient: Values
+    rollout: Values | None
+    permuted: Values
+    uniform: Values
+
+
+def measure(
+    model: TranslationModel,
+    source: Sequence[int],
+    target: Sequence[int],
+    *,
+    layer: int,
+    head: int | None,
+    seed: int = 1,
+) -> Faithfulness:
+    """Measure one sentence pair by teacher forcing.
+
+    A change of a distribution is its total variation distance, half the sum over the vocabulary of
+    \\|p - q\\|, from 0 to 1.
+
+    Args:
+        model: In evaluation mode, in float32; its decoder attends.
+        source: Piece ids, without EOS.
+        target: Piece ids, without BOS and EOS.
+        layer: Index of the decoder layer whose weights are read.
+        head: Index of the head; None: the mean of the layer's heads.
+        seed: Of the permutations.
+    """
+    with torch.no_grad():
+        weights, log_probs = _forced(model, [source], target)
+        chosen = weights[0, layer].mean(0) if head is None else weights[0, layer, head]
+        erasure = _erasure(model, source, target, log_probs[0])
+        rollout = _rollout(model, source, target, chosen)
+        permuted = _permuted(model, source, target, log_probs[0], seed)
+        with changed_cross_attention(model, _uniform):
+            even = _forced(model, [source], target)[1]
+        uniform = _distance(log_probs, even)[0]
+    return Faithfulness(
+        attention=_array(chosen[:, :-1]),
+        erasure=_array(erasure),
+        gradient=_array(_gradient(model, source, target)),
+        rollout=None if rollout is None else _array(rollout[:, :-1]),
+        permuted=_array(permuted),
+        uniform=_array(uniform),
+    )
+
+
+def _forced(
+    model: TranslationModel, sources: Sequence[Sequence[int]], target: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Return weights [B, L, H, T, S + 1] and log-probabilities [B, T, V] of sources of a length."""
+    batch = _batch(model, sources, target)
+    output = model(batch.source_ids, batch.source_mask, batch.target_input_ids, need_weights=True)
+    assert output.weights is not None
+    assert output.weights.size(-1) == batch.source_mask.sum(1).min()  # no padding is permuted
+    return output.weights, model.logits(output.hidden).log_softmax(-1)
+
+
+def _batch(
+    model: TranslationModel, sources: Sequence[Sequence[int]], target: Sequence[int]
+) -> Batch:
+    batch = collate([list(s) for s in sources], [list(target)] * len(sources))
+    return batch.to(model.output.weight.device)
+
+
+def _of_target(log_probs: Tensor, target_ids: Tensor) -> Tensor:
+    """Return the log-probabilities [B, T] of the pieces [B, T], from those of all [B, T, V]."""
+    return log_probs.gather(-1, target_ids[..., None])[..., 0]
+
+
+def _erasure(
+    model: TranslationModel, source: Sequence[int], target: Sequence[int], whole: Tensor
+) -> Tensor:
+    """Return by how much each target piece's log-probability falls without a source piece."""
+    target_ids = _batch(model, [source], target).target_output_ids
+    rows = []
+    shortened = [[*source[:i], *source[i + 1 :]] for i in range(len(source))]
+    for start in range(0, len(shortened), _BATCH):
+        log_probs = _forced(model, shortened[start : start + _BATCH], target)[1]
+        rows.append(_of_target(log_probs, target_ids.expand(len(log_probs), -1)))
+    return _of_target(whole[None], target_ids)[0][:, None] - torch.cat(rows).T
+
+
+def _gradient(model: TranslationModel, source: Sequence[int], target: Sequence[int]) -> Tensor:
+    """Return |gradient · embedding| [T, S]: row t of a batch of T computes the gradient of t."""
+    embedded: list[Tensor] = []
+
+    def keep(_module: object, _arguments: object, output: Tensor) -> Tensor:
+        embedded.append(output.detach().requires_grad_())
+        return embedded[-1]
+
+    steps = len(target) + 1
+    rows = []
+    for start in range(0, steps, _BATCH):
+        chosen = torch.arange(start, min(start + _BATCH, steps))
+        batch = _batch(model, [source] * len(chosen), target)
+        with torch.enable_grad():
+            hook = model.encoder.embedding.register_forward_hook(keep)
+            try:
+                output = model(batch.source_ids, batch.source_mask, batch.target_input_ids)
+            finally:
+                hook.remove()
+            log_probs = model.logits(output.hidden).log_softmax(-1)
+            each = _of_target(log_probs, batch.target_output_ids)
+            total = each[torch.arange(len(chosen)), chosen].sum()
+            vectors = embedded.pop()
+            (gradient,) = torch.autograd.grad(total, vectors)
+        rows.append((gradient * vectors).sum(-1).abs().detach()[:, : len(source)])
+    return torch.cat(rows)
+
+
+def _rollout(
+    model: TranslationModel, source: Sequence[int], target: Sequence[int], weights: Tensor
+) -> Tensor | None:
+    """Return weights [T, S + 1] times the encoder's rollout.
+
+    rollout_l = (A_l + I) / 2 · rollout_(l-1), with A_l the mean over the heads of layer l.
+    """
+    if not self_attentions(model):
+        return None
+    with recorded_self_attention(model) as layers:
+        _forced(model, [source], target)
+    rollout = torch.eye(len(source) + 1, device=weights.device)
+    for attention in layers:
+        mixed = (attention[0].mean(0) + torch.eye(len(rollout), device=weights.device)) / 2
+        rollout = mixed @ rollout
+    return weights @ rollout
+
+
+def _permuted(
+    model: TranslationModel,
+    source: Sequence[int],
+    target: Sequence[int],
+    log_probs: Tensor,
+    seed: int,
+) -> Tensor:
+    """Return the median change [T] over R permutations of the weights of each step."""
+    random = torch.Generator().manual_seed(seed)
+
+    def permute(weights: Tensor) -> Tensor:
+        order = torch.rand(weights.shape, generator=random).argsort(-1).to(weights.device)
+        return weights.gather(-1, order)
+
+    distances = []
+    for start in range(0, PERMUTATIONS, _BATCH):
+        count = min(_BATCH, PERMUTATIONS - start)
+        with changed_cross_attention(model, permute):
+            changed = _forced(model, [source] * count, target)[1]
+        distances.append(_distance(log_probs[None], changed))
+    return torch.cat(distances).median(0).values
+
+
+def _uniform(weights: Tensor) -> Tensor:
+    return torch.full_like(weights, 1 / weights.size(-1))
+
+
+def _distance(first: Tensor, second: Tensor) -> Tensor:
+    """Return the total variation distance [B, T] of log-distributions [B, T, V]."""
+    return (first.exp() - second.exp()).abs().sum(-1) / 2
+
+
+def _array(values: Tensor) -> Values:
+    return np.asarray(values.detach().double().cpu().numpy())

@@ -1,0 +1,196 @@
+"""The faithfulness of attention on a corpus: agreements and changes with their confidence."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from nmt.config.numbering import number_of
+from nmt.decoding.translator import Translator
+from nmt.errors import UserError
+from nmt.evaluation.faithfulness import PERMUTATIONS, Faithfulness, measure
+from nmt.evaluation.rank_correlation import Mean, Values, kendall_tau, mean_with_confidence
+
+FEWEST_PIECES = 3
+"""Source pieces below which an order of importance says nothing."""
+
+MEASURES = ("erasure", "gradient", "rollout")
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredSentence:
+    """A sentence pair with the importance of its pieces.
+
+    Attributes:
+        source: The S pieces of the source, as they are shown.
+        target: The T pieces of the translation, EOS included.
+        source_text: The sentence.
+        target_text: Its translation.
+        found: The measures.
+    """
+
+    source: list[str]
+    target: list[str]
+    source_text: str
+    target_text: str
+    found: Faithfulness
+
+    def agreement(self, name: str, other: str = "attention") -> float:
+        """Return the mean of Kendall's tau over the target pieces; nan: it is not defined."""
+        first, second = getattr(self.found, name), getattr(self.found, other)
+        if first is None or second is None:
+            return math.nan
+        return _mean([kendall_tau(a, b) for a, b in zip(first, second, strict=True)])
+
+    def share_of_same_best(self, name: str) -> float:
+        """Return how often the piece with the largest weight is also the most important one."""
+        other = getattr(self.found, name)
+        if other is None:
+            return math.nan
+        return float((self.found.attention.argmax(1) == other.argmax(1)).mean())
+
+
+@dataclass(frozen=True)
+class FaithfulnessReport:
+    """Figures over all sentences.
+
+    Attributes:
+        sentences: Number of sentences.
+        pieces: Number of target pieces.
+        layer: Whose weights were read, from 1.
+        head: From 1; None: the mean of the heads.
+        agreement: Kendall's tau between the weights and each measure.
+        same_best: How often both have the same most important source piece, from 0 to 1.
+        among_measures: Kendall's tau between erasure and gradient, which do not use the weights.
+        permuted: The change of the prediction when the weights are permuted, from 0 to 1.
+        uniform: Its change when the weights are equal.
+        left_out: Sentences that are too short.
+    """
+
+    sentences: int
+    pieces: int
+    layer: int
+    head: int | None
+    agreement: dict[str, Mean]
+    same_best: dict[str, Mean]
+    among_measures: Mean
+    permuted: Mean
+    uniform: Mean
+    left_out: int
+
+    def plain(self) -> dict[str, Any]:
+        """Return the figures as values of JSON, with how to read them."""
+        return {**asdict(self), "permutations": PERMUTATIONS, "reading": list(reading(self))}
+
+
+def measure_sentences(
+    translator: Translator,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    layer: int,
+    head: int | None,
+    advance: Callable[[int], None] = lambda done: None,
+) -> list[MeasuredSentence]:
+    """Measure sentence pairs; those whose source has fewer than 3 pieces are left out.
+
+    Args:
+        translator: The model and its tokenizers.
+        pairs: Sentences and their translations.
+        layer: Index of the decoder layer among those that attend.
+        head: Index of the head; None: the mean.
+        advance: Called with the number of pairs so far.
+    """
+    source_side, target_side = translator.tokenizers.source, translator.tokenizers.target
+    measured = []
+    for number, (source, target) in enumerate(pairs, start=1):
+        source_ids, target_ids = source_side.encode(source), target_side.encode(target)
+        if len(source_ids) >= FEWEST_PIECES:
+            found = measure(translator.model, source_ids, target_ids, layer=layer, head=head)
+            labels = source_side.pieces(source_ids), [*target_side.pieces(target_ids), "</s>"]
+            measured.append(MeasuredSentence(*labels, source, target, found))
+        advance(number)
+    return measured
+
+
+def summarize(
+    sentences: Sequence[MeasuredSentence], *, layer: int, head: int | None, left_out: int
+) -> FaithfulnessReport:
+    """Return means over sentences.
+
+    Raises:
+        UserError: All sentences are too short.
+    """
+    if not sentences:
+        raise UserError(
+            f"every sentence has fewer than {FEWEST_PIECES} pieces, so there is no order of "
+            "importance; give longer ones"
+        )
+    known = [name for name in MEASURES if getattr(sentences[0].found, name) is not None]
+    return FaithfulnessReport(
+        sentences=len(sentences),
+        pieces=sum(len(one.target) for one in sentences),
+        layer=number_of(layer),
+        head=None if head is None else number_of(head),
+        agreement={
+            name: mean_with_confidence([one.agreement(name) for one in sentences]) for name in known
+        },
+        same_best={
+            name: mean_with_confidence([one.share_of_same_best(name) for one in sentences])
+            for name in known
+        },
+        among_measures=mean_with_confidence(
+            [one.agreement("erasure", "gradient") for one in sentences]
+        ),
+        permuted=mean_with_confidence([float(one.found.permuted.mean()) for one in sentences]),
+        uniform=mean_with_confidence([float(one.found.uniform.mean()) for one in sentences]),
+        left_out=left_out,
+    )
+
+
+def reading(report: FaithfulnessReport) -> Iterator[str]:
+    """Yield what the figures mean, a sentence each."""
+    tau = report.agreement["erasure"]
+    if tau.low <= 0:
+        yield "The order of the weights does not agree with that of erasure."
+    else:
+        yield (
+            f"The order of the weights agrees with that of erasure {_strength(tau.value)} "
+            f"(tau {tau.value:.2f}; 0 is chance, 1 is the same order)."
+        )
+    best = report.same_best["erasure"].value
+    yield (
+        f"The source piece with the largest weight is the one whose removal lowers the "
+        f"log-probability most in {best:.0%} of the target pieces."
+    )
+    changed = report.permuted.value
+    if changed < 0.05:
+        yield "Permuted weights change the prediction hardly: it does not depend on them."
+    else:
+        degree = "somewhat" if changed < 0.3 else "much"
+        yield (
+            f"Permuted weights change the prediction {degree} ({changed:.2f} of 1), so it depends "
+            "on which pieces have which weight."
+        )
+    yield (
+        "Neither figure makes the weights an explanation: layers and residual connections carry "
+        "information past them."
+    )
+
+
+def _strength(tau: float) -> str:
+    return "weakly" if tau < 0.3 else "moderately" if tau < 0.6 else "strongly"
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean of the finite values; nan: there are none."""
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def relative(values: Values) -> Values:
+    """Return importances [T, S] as shares of the largest of each row, negative ones as 0."""
+    kept = np.maximum(values, 0.0)
+    largest = kept.max(axis=1, keepdims=True)
+    return np.asarray(np.divide(kept, largest, out=np.zeros_like(kept), where=largest > 0))

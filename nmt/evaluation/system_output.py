@@ -1,0 +1,79 @@
+"""Translations of a test set: made by a model, or read from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nmt.data.text_files import read_lines
+from nmt.errors import UserError
+from nmt.evaluation.test_set import TestSet
+
+if TYPE_CHECKING:  # scores of files do not need torch
+    from nmt.decoding.batches import Advance
+    from nmt.decoding.hypothesis import Hypothesis
+    from nmt.decoding.translator import Translation, Translator
+
+
+@dataclass(frozen=True)
+class SystemOutput:
+    """What one system made of a test set.
+
+    Attributes:
+        name: How reports call the system.
+        translations: One per sentence.
+        truncated: Whether each translation reached the greatest length; None: unknown.
+    """
+
+    name: str
+    translations: list[str]
+    truncated: list[bool] | None = None
+
+
+def read_output(path: Path, name: str, test_set: TestSet) -> SystemOutput:
+    """Read translations, line by line.
+
+    Args:
+        path: The file.
+        name: How reports call the system.
+        test_set: The sentences that are translated.
+
+    Raises:
+        UserError: The file is unreadable, or its number of lines is not that of the test set.
+    """
+    lines = read_lines(path)
+    if len(lines) != len(test_set):
+        raise UserError(
+            f"{path} has {len(lines):,} lines but the test set {test_set.name} has "
+            f"{len(test_set):,} sentences; line i must be the translation of sentence i"
+        )
+    return SystemOutput(name, lines)
+
+
+def translate_test_set(
+    name: str, translator: Translator, test_set: TestSet, advance: Advance
+) -> SystemOutput:
+    """Translate the sentences of a test set.
+
+    Args:
+        name: How reports call the system.
+        translator: The system.
+        test_set: It has sources.
+        advance: Shows how many sentences are translated.
+    """
+    assert test_set.source is not None
+    found = translator.translate(test_set.source, wanted=1, advance=advance)
+    return SystemOutput(name, [one.text for one in found], _truncated(translator, found))
+
+
+def _truncated(translator: Translator, found: Sequence[Translation]) -> list[bool]:
+    options = translator.decoding
+
+    def reached_limit(source_ids: Sequence[int], hypotheses: Sequence[Hypothesis]) -> bool:
+        pieces = len(source_ids) + 1  # EOS
+        limit = int(pieces * options.max_length_ratio) + options.max_length_extra
+        return bool(hypotheses) and len(hypotheses[0].ids) + 1 >= limit
+
+    return [reached_limit(one.source_ids, one.hypotheses) for one in found]

@@ -1,0 +1,174 @@
+"""The table of `nmt compare`: as text, which is Markdown, as CSV, as LaTeX and as JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from nmt.printable import printable
+from nmt.reporting.text_table import aligned
+
+ABSENT = "-"
+SIGNIFICANT = 0.05
+_FIGURES = {  # name: heading and format
+    "bleu": ("BLEU", "{:.2f}"),
+    "chrf": ("chrF2", "{:.2f}"),
+    "ter": ("TER", "{:.2f}"),
+    "valid_bleu": ("valid BLEU", "{:.2f}"),
+    "aer": ("AER", "{:.1f}"),
+    "parameters": ("parameters", "{:,}"),
+    "updates": ("updates", "{:,}"),
+    "tokens_per_second": ("tokens/s", "{:,.0f}"),
+    "minutes": ("minutes", "{:.1f}"),
+}
+_LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+}
+
+
+class TableFormat(StrEnum):
+    """How a table is written."""
+
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    LATEX = "latex"
+    JSON = "json"
+
+
+def comparison_text(comparison: Mapping[str, Any], form: TableFormat) -> str:
+    """Return runs side by side.
+
+    Args:
+        comparison: The fields of `nmt.run.run_comparison.Comparison`.
+        form: JSON has all figures unrounded; CSV has a row per run.
+    """
+    match form:
+        case TableFormat.JSON:
+            return json.dumps(comparison, indent=2, ensure_ascii=False)
+        case TableFormat.CSV:
+            return _csv(comparison)
+        case TableFormat.LATEX:
+            return _latex(comparison)
+    head, cells, left = table_cells(comparison)
+    return "\n".join([*aligned(head, cells, left), "", *explanations(comparison)])
+
+
+def table_cells(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str]], int]:
+    """Return heading, cells and the number of columns that are left-aligned."""
+    rows, settings = comparison["rows"], comparison["settings"]
+    finished = all(row["status"] == "finished" for row in rows)
+    shown = [name for name in _FIGURES if any(row[name] is not None for row in rows)]
+    head = ["run", *_short_keys(settings), *([] if finished else ["status"])]
+    left = len(head)
+    head += [_FIGURES[name][0] for name in shown]
+    cells = [
+        [
+            printable(row["name"]),
+            *(_setting(row["settings"][key]) for key in settings),
+            *([] if finished else [row["status"]]),
+            *(_figure(row, name) for name in shown),
+        ]
+        for row in rows
+    ]
+    return head, cells, left
+
+
+def _short_keys(keys: Sequence[str]) -> list[str]:
+    """Return the last part of each key; more of it where these are equal, or only ``name``."""
+    shortened = []
+    for key in keys:
+        parts = key.split(".")
+        size = 2 if parts[-1] == "name" and len(parts) > 1 else 1
+        while size < len(parts) and _ends(keys, parts[-size:]) > 1:
+            size += 1
+        shortened.append(".".join(parts[-size:]))
+    return shortened
+
+
+def _ends(keys: Sequence[str], end: Sequence[str]) -> int:
+    return sum(key.split(".")[-len(end) :] == list(end) for key in keys)
+
+
+def _setting(value: Any) -> str:
+    if value is None:
+        return ABSENT
+    return printable(value if isinstance(value, str) else json.dumps(value))
+
+
+def _figure(row: Mapping[str, Any], name: str) -> str:
+    value = row[name]
+    if value is None:
+        return ABSENT
+    text = _FIGURES[name][1].format(value)
+    if name == "bleu" and row.get("bleu_interval") is not None:
+        text += f" ± {row['bleu_interval']:.2f}"
+        if row["bleu_p_value"] is not None:
+            mark = "*" if row["bleu_p_value"] < SIGNIFICANT else ""
+            text += f" (p = {row['bleu_p_value']:.4f}){mark}"
+    return text
+
+
+def _seeds(seeds: Mapping[str, Any]) -> list[str]:
+    """Return lines about runs that differ only in their seed."""
+    scores = [
+        f"{_FIGURES[name][0]} {seeds[name]['mean']:.2f} ± {seeds[name]['deviation']:.2f}"
+        for name in ("bleu", "chrf", "ter", "valid_bleu", "aer")
+        if seeds[name] is not None
+    ]
+    return [
+        f"{len(seeds['runs'])} seeds, mean ± standard deviation: {', '.join(scores)}",
+        f"  {', '.join(map(printable, seeds['runs']))}",
+    ]
+
+
+def explanations(comparison: Mapping[str, Any]) -> list[str]:
+    """Return lines that explain the table: means over seeds, test, signature, notes."""
+    lines = [line for seeds in comparison["seeds"] for line in _seeds(seeds)]
+    if comparison["signature"]:
+        first = next(row for row in comparison["rows"] if row.get("bleu_interval") is not None)
+        lines += [
+            f"BLEU of the test text, ± half the 95 % confidence interval, compared with "
+            f"{printable(first['name'])}; * p < {SIGNIFICANT}",
+            f"BLEU {comparison['signature']}",
+        ]
+    lines.append("AER in percent; tokens/s: target pieces, without validations; minutes: training")
+    return lines + [f"note: {note}" for note in comparison["notes"]]
+
+
+def _csv(comparison: Mapping[str, Any]) -> str:
+    text = io.StringIO()
+    settings = comparison["settings"]
+    figures = [*_FIGURES, "bleu_interval", "bleu_p_value"]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["run", "folder", "status", *settings, *figures])
+    for row in comparison["rows"]:
+        values = [row["settings"][key] for key in settings] + [row.get(name) for name in figures]
+        shown = ["" if value is None else value for value in values]
+        writer.writerow([row["name"], row["folder"], row["status"], *shown])
+    return text.getvalue().removesuffix("\n")
+
+
+def _latex(comparison: Mapping[str, Any]) -> str:
+    head, cells, left = table_cells(comparison)
+
+    def line(texts: Sequence[str]) -> str:
+        return " & ".join("".join(_LATEX.get(c, c) for c in text) for text in texts) + r" \\"
+
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{{'l' * left}{'r' * (len(head) - left)}}}",
+            r"\toprule",
+            line(head),
+            r"\midrule",
+            *map(line, cells),
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+    )

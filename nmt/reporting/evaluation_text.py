@@ -1,0 +1,145 @@
+"""The text of `nmt evaluate`: one line per score, a table for several systems, and details."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from nmt.printable import printable
+from nmt.reporting.text_table import aligned
+
+_LABELS = {"bleu": "BLEU", "chrf": "chrF2", "chrf++": "chrF2++", "ter": "TER"}
+SIGNIFICANT = 0.05
+_TESTS = {
+    "bootstrap": "paired bootstrap (Koehn 2004)",
+    "randomization": "paired approximate randomization (Riezler and Maxwell 2005)",
+}
+
+
+def evaluation_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of a report.
+
+    Args:
+        report: `nmt.evaluation.evaluation_report.EvaluationReport.plain`.
+    """
+    systems = report["systems"]
+    yield from _single(systems[0]) if len(systems) == 1 else _several(report)
+    for way, rows in report["groups"].items():
+        yield ""
+        yield from _group_table(way, rows, [system["name"] for system in systems])
+    if report["groups"]:
+        yield ""
+        yield from _statistics(systems)
+    yield from _sentences("worst sentences", report["worst"], systems)
+    yield from _sentences("most different sentences", report["different"], systems)
+    for note in report["notes"]:
+        yield f"note: {note}"
+
+
+def _single(system: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one line per score: value, confidence interval and signature."""
+    for metric, label in _LABELS.items():
+        if metric in system:
+            interval = system.get(f"{metric}_interval")
+            spread = "" if interval is None else f" ± {interval:.2f}"
+            yield f"{label:<7} {system[metric]:6.2f}{spread}  {system[f'{metric}_signature']}"
+    yield from _others(system)
+
+
+def _several(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a table of all systems, whether they differ from the first, and the signatures."""
+    systems = report["systems"]
+    metrics = [metric for metric in _LABELS if metric in systems[0]]
+    rows = [
+        [printable(system["name"]), *(_value(system, metric) for metric in metrics)]
+        for system in systems
+    ]
+    yield from aligned(["system", *(_LABELS[metric] for metric in metrics)], rows, 1)
+    yield ""
+    for system in systems:
+        yield from _others(system, f"{printable(system['name'])}: ")
+    if report["test"] is not None:
+        yield from _differences(systems, metrics)
+        yield f"± is half the 95 % confidence interval; test: {_TESTS[report['test']]}"
+    for metric in metrics:
+        yield f"{_LABELS[metric]} {systems[0][f'{metric}_signature']}"
+
+
+def _value(system: Mapping[str, Any], metric: str) -> str:
+    interval, p_value = system.get(f"{metric}_interval"), system.get(f"{metric}_p_value")
+    spread = "" if interval is None else f" ± {interval:.2f}"
+    chance = "" if p_value is None else f" (p = {p_value:.4f})"
+    return f"{system[metric]:.2f}{spread}{chance}"
+
+
+def _differences(systems: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Iterator[str]:
+    """Yield one sentence per system that says by which metrics it differs from the first."""
+    first = printable(systems[0]["name"])
+    for system in systems[1:]:
+        better: list[str] = []
+        worse: list[str] = []
+        for metric in metrics:
+            p_value = system.get(f"{metric}_p_value")
+            if p_value is not None and p_value < SIGNIFICANT:
+                higher = system[metric] > systems[0][metric]
+                (better if higher == (metric != "ter") else worse).append(_LABELS[metric])
+        found = [
+            f"is {word} than {first} by {' and '.join(labels)}"
+            for word, labels in (("better", better), ("worse", worse))
+            if labels
+        ]
+        name = printable(system["name"])
+        yield f"{name} {' and '.join(found) or f'does not differ significantly from {first}'}"
+
+
+def _others(system: Mapping[str, Any], name: str = "") -> Iterator[str]:
+    """Yield the scores that sacreBLEU does not compute."""
+    if "comet" in system:
+        yield f"{name}COMET {system['comet']:.4f}"
+    if "tokenized_lowercase_bleu" in system:
+        yield (
+            f"{name}tokenized lower-cased BLEU, for comparison with older papers only: "
+            f"{system['tokenized_lowercase_bleu']:.2f}  "
+            f"{system['tokenized_lowercase_bleu_signature']}"
+        )
+
+
+def _group_table(
+    way: str, rows: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> Iterator[str]:
+    cells = [
+        [printable(row["name"]), f"{row['sentences']:,}", *(f"{v:.2f}" for v in row["scores"])]
+        for row in rows
+    ]
+    heads = ["BLEU"] if len(names) == 1 else [printable(name) for name in names]
+    yield from aligned([f"by {way}", "sentences", *heads], cells, 1)
+    yield f"BLEU {rows[0]['signature']}"
+
+
+def _statistics(systems: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a table of what is wrong with translations, whatever their score."""
+    heads = ["length ratio", "empty", "copies of the source", "repetitive", "truncated"]
+    rows = []
+    for system in systems:
+        counts = system["statistics"]
+        values = [counts[name] for name in ("empty", "copies", "repetitive", "truncated")]
+        texts = ["unknown" if value is None else f"{value:,}" for value in values]
+        rows.append([printable(system["name"]), f"{counts['length_ratio']:.3f}", *texts])
+    yield from aligned(["system", *heads], rows, 1)
+
+
+def _sentences(
+    title: str, rows: Sequence[Mapping[str, Any]], systems: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
+    """Yield sentences with reference and translations, the first ones worst or most different."""
+    if not rows:
+        return
+    yield ""
+    yield f"{title}, by chrF2:"
+    for row in rows:
+        yield ""
+        if row["source"] is not None:
+            yield f"line {row['number']:,}  source     {printable(row['source'])}"
+        yield f"line {row['number']:,}  reference  {printable(row['reference'])}"
+        for system, text, value in zip(systems, row["translations"], row["chrf"], strict=True):
+            yield f"{value:6.2f}  {printable(text)}  [{printable(system['name'])}]"

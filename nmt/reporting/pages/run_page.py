@@ -1,0 +1,79 @@
+"""The HTML page and the Markdown page of one run; each is made from a template.
+
+The HTML page is one file that works offline; see `self_contained`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from nmt.reporting.heatmaps.heatmap import Heatmap
+from nmt.reporting.pages.line_chart import Line, line_chart
+from nmt.reporting.pages.self_contained import render_page, render_text
+from nmt.reporting.pages.weight_map import weight_map
+
+
+@dataclass(frozen=True)
+class SampleHistory:
+    """A validation sentence and its translations during the training.
+
+    Attributes:
+        source: The sentence.
+        reference: Its reference translation.
+        translations: Update and translation, wherever it changed.
+    """
+
+    source: str
+    reference: str
+    translations: Sequence[tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """The content of the page of a run.
+
+    Attributes:
+        name: Of the run.
+        subtitle: Kind of model, languages, status.
+        scores: Text, name, value and signature of each score.
+        figures: Name and value of sizes and times.
+        charts: Heading and curves of each chart.
+        heatmaps: The latest attention of the validation samples.
+        samples: Their translations over the training.
+        corpus: Lines about the text.
+        settings: Key, value and default of the settings that differ from their defaults.
+        command: The command line; empty: unknown.
+        environment: Versions and device, by name.
+        version: Of nmt, which writes the page.
+    """
+
+    name: str
+    subtitle: str
+    scores: Sequence[tuple[str, str, str, str]]
+    figures: Sequence[tuple[str, str]]
+    charts: Sequence[tuple[str, Sequence[Line]]]
+    heatmaps: Sequence[Heatmap]
+    samples: Sequence[SampleHistory]
+    corpus: Sequence[str]
+    settings: Sequence[tuple[str, str, str]]
+    command: str
+    environment: Mapping[str, str]
+    version: str
+
+
+def run_html(page: RunPage) -> str:
+    """Return the HTML page."""
+    values = {
+        **vars(page),
+        "charts": [Markup(line_chart(lines, "updates", title)) for title, lines in page.charts],
+        "heatmaps": [(one.title, Markup(weight_map(one))) for one in page.heatmaps],
+    }
+    return render_page("run_page", values, styles=("weight_map", "line_chart"))
+
+
+def run_markdown(page: RunPage) -> str:
+    """Return the same without charts and heatmaps, as Markdown."""
+    return render_text("run_page", vars(page))

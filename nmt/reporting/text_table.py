@@ -1,0 +1,25 @@
+"""Tables for a terminal, which are valid Markdown, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from nmt.reporting.text_width import text_width
+
+
+def aligned(head: Sequence[str], cells: Sequence[Sequence[str]], left: int) -> Iterator[str]:
+    """Yield the lines of a table; the first ``left`` columns are left-aligned, the others right."""
+    widths = [max(map(text_width, column)) for column in zip(head, *cells, strict=True)]
+    widths = [max(3, width) for width in widths]
+
+    def line(texts: Sequence[str]) -> str:
+        padded = []
+        for column, (text, width) in enumerate(zip(texts, widths, strict=True)):
+            space = " " * (width - text_width(text))
+            padded.append(text + space if column < left else space + text)
+        return f"| {' | '.join(padded)} |"
+
+    yield line(head)
+    rules = ["-" * w if column < left else "-" * (w - 1) + ":" for column, w in enumerate(widths)]
+    yield line(rules)
+    yield from map(line, cells)

@@ -1,0 +1,51 @@
+"""The picture of `nmt compare`: the validation BLEU of runs while they trained."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nmt.errors import UserError
+from nmt.reporting.curves import Curve, save_curves
+from nmt.run.run_record import RunRecord
+from nmt.written_file import written_file
+
+_SCORE = "valid/bleu"
+
+
+def save_run_curves(records: Sequence[RunRecord], names: Sequence[str], path: Path) -> None:
+    """Draw the runs that were validated.
+
+    Args:
+        records: The runs.
+        names: How the picture calls them.
+        path: The PNG file.
+
+    Raises:
+        UserError: No run was validated, or the file cannot be written.
+    """
+    pairs = zip(records, names, strict=True)
+    curves = [curve for record, name in pairs if (curve := _curve(record, name)) is not None]
+    if not curves:
+        raise UserError("no run has a validation score yet, so there is no curve to draw")
+    with written_file(f"--curves {path}", path):
+        save_curves(curves, "validation BLEU while training", path)
+
+
+def _curve(record: RunRecord, name: str) -> Curve | None:
+    """Return the curve of a run; None: the run was not validated.
+
+    Minutes of a finished run are the share of its updates times its training time, because the
+    clock in its log would count the pauses of a run that was resumed. Those of an unfinished run
+    are read from that clock.
+    """
+    points = record.curve(_SCORE)
+    if not points:
+        return None
+    updates, scores = zip(*points, strict=True)
+    last, seconds = record.summary.get("updates"), record.summary.get("seconds")
+    if last and seconds is not None:
+        minutes = [step / last * seconds / 60 for step in updates]
+    else:
+        times = {line["step"]: line["time"] for line in record.metrics if _SCORE in line}
+        began = record.metrics[0]["time"]
+        minutes = [(times[step] - began) / 60 for step in updates]
+    return Curve(name, updates, minutes, scores)

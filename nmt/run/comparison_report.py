@@ -1,0 +1,80 @@
+"""The page of several runs: their table, curves, and the sentences where they differ."""
+
+from collections.abc import Sequence
+
+import nmt
+from nmt.errors import UserError
+from nmt.evaluation.sentence_ranking import RankedSentence, most_different, rank_sentences
+from nmt.evaluation.significance import PairedTestName
+from nmt.evaluation.test_set import of_run
+from nmt.reporting.pages.comparison_page import ComparedSample, ComparisonPage
+from nmt.reporting.pages.line_chart import Line
+from nmt.run.folder import RunFolder
+from nmt.run.run_comparison import compare_runs
+from nmt.run.run_record import RunRecord
+from nmt.run.run_report import latest_heatmaps, sample_histories
+
+_SHOWN = 10  # sentences where the runs differ most
+_MOST_MAPS = 6  # runs whose heatmaps stand beside each other
+_MOST_CURVES = 12
+
+
+def comparison_page(records: Sequence[RunRecord]) -> ComparisonPage:
+    """Return the content of the page.
+
+    Args:
+        records: At least two runs.
+    """
+    comparison = compare_runs(records, PairedTestName.BOOTSTRAP)
+    names = [row["name"] for row in comparison.rows]
+    return ComparisonPage(
+        title=f"{len(records)} runs",
+        comparison=vars(comparison),
+        charts=[
+            (title, lines)
+            for title, metric in (
+                ("BLEU of the validation text", "valid/bleu"),
+                ("validation loss per target piece, in nats", "valid/loss"),
+            )
+            if (lines := _lines(records, names, metric))
+        ],
+        different=_different(records),
+        compared=names[:2],
+        samples=_samples(records, names),
+        version=nmt.__version__,
+    )
+
+
+def _lines(records: Sequence[RunRecord], names: Sequence[str], metric: str) -> list[Line]:
+    pairs = zip(records, names, strict=True)
+    found = [Line(name, points) for r, name in pairs if len(points := r.curve(metric)) > 1]
+    return found[:_MOST_CURVES]
+
+
+def _different(records: Sequence[RunRecord]) -> list[RankedSentence]:
+    """Return the test sentences that the first two runs translated most differently."""
+    first, second = records[:2]
+    if first.translations is None or second.translations is None:
+        return []
+    try:
+        text = of_run(first.config.data, "test")
+    except UserError:
+        return []
+    systems = [first.translations, second.translations]
+    if any(len(translations) != len(text) for translations in systems):
+        return []
+    return most_different(rank_sentences(systems, text.references, text.source), _SHOWN)
+
+
+def _samples(records: Sequence[RunRecord], names: Sequence[str]) -> list[ComparedSample]:
+    """Return the validation sentences that all runs show, with the attention of each run."""
+    folders = [RunFolder(record.path) for record in records[:_MOST_MAPS]]
+    found: dict[tuple[str, str], ComparedSample] = {}
+    for folder, name in zip(folders, names, strict=False):
+        maps = latest_heatmaps(folder.attention)
+        for number, history in enumerate(sample_histories(folder.samples)):
+            key = history.source, history.reference
+            sample = found.setdefault(key, ComparedSample(*key, []))
+            heatmap = maps[number] if number < len(maps) else None
+            sample.systems.append((name, history.translations[-1][1], heatmap))
+    return [one for one in found.values() if len(one.systems) == len(folders)]

@@ -1,0 +1,186 @@
+"""Several runs side by side: their differing settings, their figures, and which differ in BLEU."""
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nmt.config.plain import flatten, to_mapping, to_naming_mapping
+from nmt.errors import UserError
+from nmt.evaluation.metrics import MetricName, bleu_tokenizer
+from nmt.evaluation.significance import PairedScores, PairedTestName, paired_scores
+from nmt.evaluation.test_set import of_run
+from nmt.run.run_record import RunRecord
+
+ABSENT = "-"
+AVERAGED = ("valid_bleu", "bleu", "chrf", "ter", "aer")
+"""Figures whose mean over seeds is shown."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side, as plain values for tables and JSON.
+
+    Attributes:
+        settings: The settings that differ, by full key.
+        rows: One per run: ``name``, ``folder``, ``status``, ``settings``, and the figures of
+            `RunRecord.figures`; of the test text ``bleu_interval`` and ``bleu_p_value``.
+        seeds: One per group of runs that differ only in their seed: ``runs``, ``settings``, and for
+            each figure its mean and its standard deviation.
+        signature: Of BLEU; empty: nothing was compared.
+        notes: What could not be compared, and why.
+    """
+
+    settings: list[str]
+    rows: list[dict[str, Any]]
+    seeds: list[dict[str, Any]]
+    signature: str
+    notes: list[str]
+
+
+def compare_runs(records: Sequence[RunRecord], test: PairedTestName | None) -> Comparison:
+    """Compare runs; the test is against the first one with translations of its test text.
+
+    Args:
+        records: At least one.
+        test: The test of significance; None: none.
+    """
+    names = _names([record.path for record in records])
+    settings = differing_settings(records)
+    rows = [
+        {
+            "name": name,
+            "folder": str(record.path),
+            "status": str(record.status),
+            "settings": _values(record, settings),
+            **record.figures(),
+        }
+        for name, record in zip(names, records, strict=True)
+    ]
+    signature, notes = "", list[str]()
+    if test is not None:
+        signature, notes = _add_significance(rows, records, test)
+    return Comparison(settings, rows, _over_seeds(rows, records, settings), signature, notes)
+
+
+def differing_settings(records: Sequence[RunRecord]) -> list[str]:
+    """Return the settings whose values differ between runs, without the folder of the run.
+
+    Where runs have different kinds of a part, e.g. of attention, the other settings of the part are
+    listed only if they differ between runs of one kind: they do not exist in all runs.
+    """
+    flat = [_flat(record) for record in records]
+    keys = dict.fromkeys(key for mapping in flat for key in mapping)
+    return [key for key in keys if _differs(key, flat)]
+
+
+def _differs(key: str, flat: Sequence[dict[str, Any]]) -> bool:
+    """Return whether a setting differs between runs that have the same kinds of its parts."""
+    parts = key.split(".")
+    kinds = [".".join([*parts[:n], "name"]) for n in range(1, len(parts))]
+    found: dict[tuple[str, ...], set[str]] = {}
+    for mapping in flat:
+        same = tuple(_shown(mapping, kind) for kind in kinds if kind != key)
+        found.setdefault(same, set()).add(_shown(mapping, key))
+    return any(len(values) > 1 for values in found.values())
+
+
+def _flat(record: RunRecord) -> dict[str, Any]:
+    mapping = to_naming_mapping(record.config)
+    return {key: value for key, value in flatten(mapping).items() if not isinstance(value, dict)}
+
+
+def _shown(mapping: dict[str, Any], key: str) -> str:
+    return json.dumps(mapping[key]) if key in mapping else ABSENT
+
+
+def _values(record: RunRecord, settings: Sequence[str]) -> dict[str, Any]:
+    """Return the values of settings; those that are as before are not in the naming mapping."""
+    known = flatten(to_mapping(record.config))
+    return {key: known.get(key) for key in settings}
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Return the last part of each path, or whole paths if these are equal."""
+    short = [path.resolve().name for path in paths]
+    return short if len(set(short)) == len(short) else [str(path) for path in paths]
+
+
+def _add_significance(
+    rows: Sequence[dict[str, Any]], records: Sequence[RunRecord], test: PairedTestName
+) -> tuple[str, list[str]]:
+    """Add confidence and p-values of BLEU to the rows; return the signature and notes."""
+    tested = [n for n, record in enumerate(records) if record.translations is not None]
+    if len(tested) < 2:
+        return "", ["fewer than two runs have translations of a test text, so none is compared"]
+    first = records[tested[0]]
+    try:
+        text = of_run(first.config.data, "test")
+        words = bleu_tokenizer(
+            first.config.data.target_language, first.config.training.bleu_tokenizer
+        )
+    except UserError as error:
+        return "", [f"no test of significance: {error}"]
+    equal, notes = [], []
+    for n in tested:
+        if _same_test(records[n], first) and len(records[n].translations or []) == len(text):
+            equal.append(n)
+        else:
+            notes.append(f"{rows[n]['name']} has another test text than {rows[tested[0]]['name']}")
+    if len(equal) < 2:
+        return "", notes
+    systems = {rows[n]["name"]: records[n].translations or [] for n in equal}
+    found = paired_scores(systems, text.references, [MetricName.BLEU], test, tokenizer=words)
+    return _fill(rows, equal, found[MetricName.BLEU]), notes
+
+
+def _same_test(record: RunRecord, first: RunRecord) -> bool:
+    """Return whether two runs were tested on the same files."""
+    return _test_text(record) == _test_text(first)
+
+
+def _test_text(record: RunRecord) -> Any:
+    data = to_mapping(record.config.data)
+    keys = ("source_language", "target_language", "test", "splits", "stems", "root", "path", "name")
+    return {key: data.get(key) for key in keys}
+
+
+def _fill(rows: Sequence[dict[str, Any]], tested: Sequence[int], found: PairedScores) -> str:
+    for n, score in zip(tested, found.scores, strict=True):
+        rows[n] |= {"bleu_interval": score.interval, "bleu_p_value": score.p_value}
+    return found.signature
+
+
+def _over_seeds(
+    rows: Sequence[dict[str, Any]], records: Sequence[RunRecord], settings: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return mean and standard deviation of finished runs that differ only in their seed."""
+    groups: dict[str, list[int]] = {}
+    for n, record in enumerate(records):
+        if record.summary:
+            mapping = to_naming_mapping(record.config)
+            mapping.pop("seed", None)
+            groups.setdefault(json.dumps(mapping, sort_keys=True), []).append(n)
+    found = []
+    for members in groups.values():
+        if len(members) < 2:
+            continue
+        chosen = [rows[n] for n in members]
+        values = chosen[0]["settings"]
+        found.append(
+            {
+                "runs": [row["name"] for row in chosen],
+                "settings": {key: values[key] for key in settings if key != "seed"},
+                **{name: _spread([row[name] for row in chosen]) for name in AVERAGED},
+            }
+        )
+    return found
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, float] | None:
+    known = [value for value in values if value is not None]
+    if len(known) < max(2, len(values)):
+        return None
+    return {"mean": statistics.mean(known), "deviation": statistics.stdev(known)}

@@ -1,0 +1,121 @@
+"""`nmt compare`: runs side by side."""
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+Nmt = Callable[..., Any]
+Refused = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def runs(nmt: Nmt, run: Path, tiny: Callable[[Path], list[str]]) -> Path:
+    """A folder with runs of two seeds, and one of another attention that was stopped."""
+    folder = run.parent / "compared"
+    settings = tiny(run.parent / "corpus")
+    for name, more in {
+        "first": ["seed=1"],
+        "second": ["seed=2"],
+        "wide/other": ["seed=1", "model/decoder/attention=luong_concat"],
+    }.items():
+        result = nmt("train", *settings, *more, f"run.dir={folder / name}")
+        assert result.status == 0, (name, result.err)
+    (folder / "wide" / "other" / "summary.json").unlink()
+    return folder
+
+
+def _table(out: str) -> list[dict[str, str]]:
+    """Return the rows of the first Markdown table."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in out.splitlines()
+        if line.startswith("|")
+    ]
+    return [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
+
+
+def test_runs_in_a_folder_are_compared_by_what_differs(nmt: Nmt, runs: Path) -> None:
+    rows = _table(nmt("compare", runs).out)
+    assert [row["run"] for row in rows] == ["first", "second", "other"]
+    assert [row["seed"] for row in rows] == ["1", "2", "1"]
+    assert len({row["attention.name"] for row in rows}) == 2
+    assert [row["status"] for row in rows] == ["finished", "finished", "unfinished"]
+    assert "hidden_size" not in rows[0]
+    assert rows[2]["chrF2"] == "-"
+    assert rows[2]["updates"] == rows[0]["updates"]
+
+
+def test_figures_are_those_of_the_summaries(nmt: Nmt, runs: Path) -> None:
+    found = json.loads(nmt("compare", runs / "first", runs / "second", "--format", "json").out)
+    summaries = [json.loads((runs / n / "summary.json").read_text()) for n in ("first", "second")]
+    for row, summary in zip(found["rows"], summaries, strict=True):
+        assert row["chrf"] == summary["test"]["chrf"]
+        assert row["parameters"] == summary["parameters"]
+        assert row["minutes"] == pytest.approx(summary["seconds"] / 60)
+    (seeds,) = found["seeds"]
+    values = [summary["test"]["chrf"] for summary in summaries]
+    assert seeds["chrf"]["mean"] == pytest.approx(statistics.mean(values))
+    assert seeds["chrf"]["deviation"] == pytest.approx(statistics.stdev(values))
+    assert found["settings"] == ["seed"]
+
+
+def test_significance_is_that_of_evaluate(nmt: Nmt, runs: Path) -> None:
+    found = json.loads(nmt("compare", runs / "first", runs / "second", "--format", "json").out)
+    names = [runs / name / "test.translations.txt" for name in ("first", "second")]
+    reference = runs.parent / "corpus" / "test.de"
+    evaluated = json.loads(nmt("evaluate", *names, "--reference", reference, "--json").out)
+    for row, system in zip(found["rows"], evaluated["systems"], strict=True):
+        assert row["bleu"] == pytest.approx(system["bleu"])
+        assert row["bleu_interval"] == pytest.approx(system["bleu_interval"])
+        assert row["bleu_p_value"] == system.get("bleu_p_value")
+    assert found["signature"] == evaluated["systems"][0]["bleu_signature"]
+
+
+def test_csv_and_latex_have_the_same_rows(nmt: Nmt, runs: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(nmt("compare", runs, "--format", "csv").out)))
+    assert [row["run"] for row in rows] == ["first", "second", "other"]
+    assert float(rows[0]["chrf"]) > 0
+    assert rows[2]["chrf"] == ""
+    latex = nmt("compare", runs, "--format", "latex").out
+    assert latex.count(r" \\") == 4
+    assert r"luong\_concat" in latex
+
+
+def test_a_run_that_trains_now_is_shown_as_such(nmt: Nmt, runs: Path) -> None:
+    with FileLock(runs / "wide" / "other" / ".lock"):
+        rows = _table(nmt("compare", runs).out)
+    assert rows[2]["status"] == "training"
+
+
+def test_curves_are_drawn(nmt: Nmt, runs: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "curves.png"
+    assert nmt("compare", runs, "--curves", picture).status == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_missing_test_text_leaves_the_table(nmt: Nmt, runs: Path) -> None:
+    reference = runs.parent / "corpus" / "test.de"
+    content = reference.read_bytes()
+    reference.unlink()
+    try:
+        out = nmt("compare", runs).out
+    finally:
+        reference.write_bytes(content)
+    assert "note: no test of significance: " in out
+    assert _table(out)[0]["chrF2"] != "-"
+
+
+def test_what_is_no_run_is_refused(refused: Refused, runs: Path, tmp_path: Path) -> None:
+    assert "there is no run folder" in refused("compare", tmp_path / "absent")
+    assert "contains no run" in refused("compare", tmp_path)
+    assert "PNG" in refused("compare", runs, "--curves", tmp_path / "curves.jpg")
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "config.json").write_text("{")
+    assert "config.json" in refused("compare", tmp_path / "run")
