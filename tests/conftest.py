@@ -31,12 +31,26 @@ from nmt.reporting.progress_line import ProgressLine, TrainingStatus
 from nmt.training.schedule import ConstantScheduleConfig
 from nmt.training.services import TrainerServices
 
-pytest_plugins = ["tiny_models"]  # in tests/fixtures
+pytest_plugins = ["kept_compositions", "tiny_models"]  # in tests/fixtures
 SOURCE_SIZE, TARGET_SIZE = 23, 29  # vocabulary sizes of the models there
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 FIRST_PIECE = 4  # after the special tokens
 
 Pairs = list[tuple[list[int], list[int]]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide a warning that an import of TensorBoard gives."""
+    ignored = "ignore:html5lib's sanitizer is deprecated:DeprecationWarning"
+    config.addinivalue_line("filterwarnings", ignored)
+
+
+@pytest.hookimpl(tryfirst=True)  # before slow tests are deselected
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the files, begin with long ones: none is left at the end."""
+    if hasattr(config, "workerinput"):
+        long = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in long)  # the order is kept otherwise
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -142,9 +142,13 @@ def test_home_folders_in_lists_and_in_folders_of_hydra(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["translate", "-h"], ["trian"], ["train", "--lr", "1"]]
+    ("arguments", "wanted"),
+    [
+        *((call, {"FORCE_COLOR": "1"}) for call in (["--help"], ["translate", "-h"], ["trian"])),
+        *((["train", "--lr", "1"], wanted) for wanted in ({"FORCE_COLOR": "1"}, {})),
+        (["--help"], {"NO_COLOR": "1"}),
+    ],
 )
-@pytest.mark.parametrize("wanted", [{}, {"NO_COLOR": "1"}, {"FORCE_COLOR": "1"}])
 def test_nothing_is_colored_even_on_a_terminal(
     arguments: list[str], wanted: dict[str, str]
 ) -> None:

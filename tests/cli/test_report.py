@@ -18,9 +18,7 @@ def trained(nmt: Nmt, run: Path, tiny: Callable[[Path], list[str]]) -> Path:
     settings = [*tiny(run.parent / "corpus"), "training.max_updates=4", "training.validate_every=1"]
     settings += ["logging.samples=2", "logging.log_every=1"]
     folder = run.parent / "reported"
-    result = nmt(
-        "train", *settings, f"run.dir={folder}"
-    )
+    result = nmt("train", *settings, f"run.dir={folder}")
     assert result.status == 0, result.err
     return folder
 

@@ -214,16 +214,16 @@ def test_tsv_has_the_line_and_its_translation(nmt: Any, run: Path) -> None:
 @pytest.mark.slow
 def test_records_are_answered_one_by_one(run: Path) -> None:
     command = [sys.executable, "-m", "nmt", "translate", "--model", str(run), "--format", "jsonl"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    for number in range(3):
-        process.stdin.write(b'{"text": "one two", "n": %d}\n' % number)
-        process.stdin.flush()
-        assert json.loads(process.stdout.readline())["n"] == number
-    process.stdin.close()
-    assert process.stdout.read() == b""
-    assert process.wait(60) == 0
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for number in range(3):
+            process.stdin.write(b'{"text": "one two", "n": %d}\n' % number)
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["n"] == number
+        process.stdin.close()
+        assert process.stdout.read() == b""
+        assert process.wait(60) == 0
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from faulty_disk import in_a_fork
 
 from nmt.cli.answer_output import AnswerOutput, open_output
+from nmt.cli.main import main
 from nmt.errors import UserError
 
 Nmt = Callable[..., Any]
@@ -267,27 +269,42 @@ def test_a_missing_model_does_not_empty_the_output(refused: Refused, tmp_path: P
 
 
 @needs_full
+@pytest.mark.parametrize("command", ["--help", "train --cfg job", "translate --model $M one"])
+def test_a_full_disk_behind_standard_output_is_one_line(command: str, heads_model: Path) -> None:
+    status, _, err = _shell(f"$NMT {command} > /dev/full", M=heads_model)
+    assert status == 2
+    assert err.startswith(b"nmt: cannot write standard output: No space left")
+    assert err.count(b"\n") == 1
+
+
+@needs_full
 @pytest.mark.parametrize(
     "command",
     [
-        *("--help", "--version", "translate --help", "train --help", "train --cfg job"),
-        *("prepare --help", "data check --help", "bench decode --help", "translate --model $M one"),
-        *("align --model $M --source $T --target $T", "attention --model $M one"),
-        *("evaluate --model $M --source $T --reference $T --json", "data check --json $T $T2"),
+        *("--version", "translate --help", "train --help", "prepare --help", "data check --help"),
+        *("bench decode --help", "data check --json {T} {T2}", "attention --model {M} one"),
+        *("align --model {M} --source {T} --target {T}",),
+        *("evaluate --model {M} --source {T} --reference {T} --json",),
     ],
 )
-def test_a_full_disk_behind_standard_output_is_one_line(
+def test_every_command_reports_a_full_disk_behind_standard_output(
     command: str, heads_model: Path, tmp_path: Path
 ) -> None:
     texts = [tmp_path / "a.en", tmp_path / "a.de"]
     for text, word in zip(texts, ("one", "two"), strict=True):
         text.write_text(f"{word} three\n" * 20)
-    words = dict(M=heads_model, T=texts[0], T2=texts[1])
-    status, _, err = _shell(f"$NMT {command} > /dev/full", **words)
-    assert status == 2
-    assert err.splitlines()[-1].startswith(b"nmt: cannot write standard output: No space left")
-    assert b"Traceback" not in err
-    assert b"Exception" not in err
+    arguments = command.format(M=heads_model, T=texts[0], T2=texts[1]).split()
+
+    def run() -> int:
+        os.dup2(os.open(FULL, os.O_WRONLY), 1)
+        sys.argv = ["nmt", *arguments]
+        main()
+        return 0
+
+    assert in_a_fork(run, tmp_path / "log") == 2
+    err = (tmp_path / "log").read_text()
+    assert err.splitlines()[-1].startswith("nmt: cannot write standard output: No space left")
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(

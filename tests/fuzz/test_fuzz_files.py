@@ -69,6 +69,7 @@ def _reading(random: Random, run: Path, first: Path, second: Path) -> list[objec
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("composed_once")
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # an archive may have two files of one name
 def test_random_archives(nmt: Callable[..., Any], run: Path, tmp_path: Path) -> None:
     nmt("translate", "--model", run, "one")
     faults = Faults("archives")

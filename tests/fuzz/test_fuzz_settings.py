@@ -101,6 +101,7 @@ def _jobs(arguments: list[str]) -> int:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_corpus")
+@pytest.mark.filterwarnings("ignore:Experimental rerun")  # an option of Hydra
 def test_random_command_lines(nmt: Callable[..., Any], keys: list[str]) -> None:
     nmt("train")  # loads the modules
     faults = Faults("command lines of nmt train")

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 import torch
+from tiny_models import FEW, KINDS
 from torch import Tensor
 
 from nmt.config import training_settings
@@ -163,12 +164,20 @@ for name in dispatch.PRIVATE_NAMES:
 """
 
 
+def test_the_few_kinds_have_every_setting() -> None:
+    def settings(kinds: Iterable[str]) -> set[tuple[str, object]]:
+        return {setting for kind in kinds for setting in KINDS[kind].items()}
+
+    assert settings(FEW) == settings(KINDS)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["without_private_names", "plain"])
 def test_the_model_suite_passes_on_plain_paths(how: str, tmp_path: Path) -> None:
-    """All of tests/model, in a process where fast paths are unavailable or switched off."""
+    """Tests of models, in a process where fast paths are unavailable or switched off."""
     (tmp_path / "no_private_names.py").write_text(PLUGIN)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    environment["NMT_TEST_KINDS"] = "few"
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider"]
     if how == "plain":
         environment["NMT_KERNELS"] = "plain"

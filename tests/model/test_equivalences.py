@@ -88,10 +88,8 @@ def test_a_pair_gives_the_same_logits_alone_and_in_a_batch(
             assert_same(seen, alone_weights[0], f"attention of pair {row} depends on its company")
 
 
-@pytest.mark.parametrize(("source_extra", "target_extra"), [(3, 0), (0, 2), (2, 3)])
-def test_padding_does_not_change_the_logits(
-    model: TranslationModel, ragged_batch: Batch, source_extra: int, target_extra: int
-) -> None:
+def test_padding_does_not_change_the_logits(model: TranslationModel, ragged_batch: Batch) -> None:
+    source_extra, target_extra = 2, 3  # different, so that no width fits both sides
     longer = Batch(
         functional.pad(ragged_batch.source_ids, (0, source_extra), value=PAD),
         functional.pad(ragged_batch.source_mask, (0, source_extra), value=False),

@@ -83,6 +83,7 @@ def test_a_resumed_run_hides_events_after_its_checkpoint(tmp_path: Path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of descriptors: /proc")
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # TensorBoard's, on this disk
 def test_a_full_disk_is_an_error_of_the_call(tmp_path: Path):
     def record(folder: Path) -> None:
         with closing(TensorBoardLog(folder, 3, {"seed": 1})) as log:

@@ -78,43 +78,52 @@ def test_the_command_line_keeps_a_text(word: str) -> None:
     assert config.tokenizer.symbols == [word]
 
 
-@pytest.mark.parametrize("word", WORDS)
-def test_a_file_of_the_user_keeps_a_text(
-    word: str, nmt: Call, trained: list[Config], experiment: Callable[[str], list[str]]
+PLACES = 5  # of a single text in the file below
+GROUPS = [WORDS[start : start + PLACES] for start in range(0, len(WORDS), PLACES)]
+GROUPS[-1] += WORDS[: PLACES - len(GROUPS[-1])]
+
+
+@pytest.mark.parametrize("words", GROUPS)
+def test_a_file_of_the_user_keeps_texts(
+    words: list[str], nmt: Call, trained: list[Config], experiment: Callable[[str], list[str]]
 ) -> None:
+    column, path, tag, start, folder = words
+    symbols = ", ".join(words)
+    frozen = "".join(f"    - {word}  # a comment\n" for word in words)
+    extra = "".join(f"    {word}: {{path: c.tsv, tag: {tag}, weight: 2}}\n" for word in words)
     text = f"""
 defaults:
   - override /data: files
 data:
   source_language: en
   target_language: de
-  train: {{path: a.tsv, source_column: {word}, target_column: null, weight: 1e0}}
+  train: {{path: a.tsv, source_column: {column}, target_column: null, weight: 1e0}}
   valid: &valid
-    path: {word}
+    path: {path}
   test: *valid
   extra:
-    {word}: {{path: c.tsv, tag: {word}, weight: 2}}
-tokenizer: {{symbols: [{word}, "quoted"], vocab_size: 1_000, joint: on}}
+{extra}
+tokenizer: {{symbols: [{symbols}, "quoted"], vocab_size: 1_000, joint: on}}
 training:
   max_updates: 1_000
-  init_from: {word}
+  init_from: {start}
   freeze:
-    - {word}  # a comment
+{frozen}
 run:
-  dir: {word}
+  dir: {folder}
 """
     result = nmt("train", *experiment(text))
     assert result.status == 0, result.err
     (config,) = trained
     data: Any = config.data
-    assert (data.train.source_column, data.train.target_column) == (word, None)
-    assert data.valid.path == data.test.path == word
-    assert data.extra == {word: {"path": "c.tsv", "tag": word, "weight": 2}}
-    assert config.tokenizer.symbols == [word, "quoted"]
+    assert (data.train.source_column, data.train.target_column) == (column, None)
+    assert data.valid.path == data.test.path == path
+    assert data.extra == dict.fromkeys(words, {"path": "c.tsv", "tag": tag, "weight": 2})
+    assert config.tokenizer.symbols == [*words, "quoted"]
     assert (config.tokenizer.vocab_size, config.tokenizer.joint) == (1000, True)
     assert config.training.max_updates == 1000
-    assert config.training.init_from == config.run.dir == word
-    assert config.training.freeze == [word]
+    assert (config.training.init_from, config.run.dir) == (start, folder)
+    assert config.training.freeze == words
 
 
 @pytest.mark.parametrize("language", ["no", "NO"])

@@ -10,8 +10,11 @@ import pytest
 from nmt.config.data import SourceConfig
 from nmt.data.sources.open_source import open_source
 from nmt.data.sources.pair_source import DataFault
+from nmt.data.sources.xml_records import LONGEST_UNIT
 
 ReadFile = Callable[..., Any]
+
+LARGE = LONGEST_UNIT + (1 << 20)  # characters
 
 
 def _tmx(*units: str, head: str = "") -> str:
@@ -195,12 +198,12 @@ def test_the_units_before_a_fault_are_read(read_file: ReadFile) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        f"<tmx><body><tu><tuv xml:lang='en'><seg>{'x' * (1 << 25)}</seg></tuv></tu></body></tmx>",
-        f"<tmx><!-- {'x' * (1 << 25)} --></tmx>",
-        f"<tmx a='{'x' * (1 << 25)}'></tmx>",
+        f"<tmx><body><tu><tuv xml:lang='en'><seg>{'x' * LARGE}</seg></tuv></tu></body></tmx>",
+        f"<tmx><!-- {'x' * LARGE} --></tmx>",
+        f"<tmx a='{'x' * LARGE}'></tmx>",
         f"<tmx>{'<a>' * 100_000}",
         f"<tmx>{''.join(f'<a{n}/>' for n in range(100_000))}</tmx>",
-        f"<tmx><body><tu>{'<tuv><seg/></tuv>' * 1_000_000}</tu></body></tmx>",
+        f"<tmx><body><tu>{'<tuv><seg/></tuv>' * 300_000}</tu></body></tmx>",
     ],
     ids=["text", "comment", "attribute", "depth", "names", "variants"],
 )
