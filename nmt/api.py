@@ -301,10 +301,7 @@ def load(
     Raises:
         UserError: There is no such model, or it does not fit this machine.
     """
-    if threads is not None:
-        if threads < 1:
-            raise UserError(f"threads is {threads}; it must be at least 1")
-        runtime.set_threads(threads)
+    runtime.set_threads(threads)
     if ensemble not in list(Mean):
         raise UserError(f"ensemble is {ensemble}; choose from {', '.join(Mean)}")
     models = [model] if isinstance(model, str | PathLike) else list(model)

@@ -31,6 +31,7 @@ class DocumentMethods:
         header: bool = False,
         retranslate: bool = False,
         protect: Collection[str] = ("placeholders",),
+        source_tag: str | None = None,
     ) -> int:
         """Translate a document with its structure, as ``nmt translate --input --output``.
 
@@ -44,6 +45,8 @@ class DocumentMethods:
             retranslate: Whether segments that have a translation are translated again.
             protect: What passes through as it is: ``placeholders``, ``urls``, ``emails``,
                 ``numbers``, ``markup``.
+            source_tag: The tag before every sentence, e.g. ``<2de>``; None: the tag of all
+                training sources, if they have one.
 
         Returns:
             The number of segments.
@@ -58,7 +61,7 @@ class DocumentMethods:
         data, path = self.config.data, user_path(str(source))
         languages = data.source_language, data.target_language
         options = DocumentOptions(str(path), languages, column, into, header, retranslate)
-        translator = ModelTranslation(self._translator, self.config)
+        translator = ModelTranslation(self._translator, self.config, source_tag=source_tag)
         with self._lock:
             return translate_file(
                 path, user_path(str(output)), translator, options, format, protect

@@ -7,6 +7,7 @@ a run keeps is decided in `nmt.training.kept_checkpoints`.
 
 import hashlib
 import io
+import json
 import os
 import warnings
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from nmt.checkpoint_content import (
     checked_config,
     checked_tokenizers,
 )
-from nmt.checkpoint_names import BEST, LAST
+from nmt.checkpoint_names import BEST, EXPORT, LAST
 from nmt.config.plain import to_mapping
 from nmt.config.schema import Config
 from nmt.durable_file import make_folder, remedy, write_durably
@@ -268,6 +269,20 @@ def _has_valid_checksum(path: Path) -> bool:
     return True
 
 
+def fingerprint(path: Path) -> str:
+    """Return the SHA-256 of a checkpoint file, which the file itself has at its end.
+
+    An old file without it is read.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TRAILER_LENGTH))
+        trailer = file.read()
+        if trailer.startswith(_TRAILER.split(b"%", 1)[0]):
+            return trailer.split()[-1].decode("ascii", "replace")
+        file.seek(0)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _update_of(training: Any) -> int | None:
     """Return the update of a file of format 1, which stores it only with a training state."""
     try:
@@ -290,6 +305,17 @@ def find_checkpoint(model: Path) -> Path:
         path = model / "checkpoints" / name
         if os.path.exists(path):
             return path
+    if os.path.isfile(model / EXPORT):
+        raise UserError(_export_fault(model))
     raise UserError(
         f"{model} has no checkpoints/{BEST} or {LAST}{run_hint(model) or '; is it a run folder?'}"
     )
+
+
+def _export_fault(folder: Path) -> str:
+    try:
+        layout = json.loads((folder / EXPORT).read_text(encoding="utf-8"))["format"]
+    except (OSError, ValueError, KeyError, TypeError):
+        layout = "another program"
+    remedy = "add --engine ctranslate2" if layout == "ctranslate2" else "give the run itself"
+    return f"{folder} is an export for {layout}: {remedy}"

@@ -2,3 +2,6 @@
 
 LAST, BEST, AVERAGED = "last.pt", "best.pt", "averaged.pt"
 """The newest checkpoint, the best by its validation score, and the mean of several."""
+
+EXPORT = "nmt.json"
+"""The file by which the folder of an export is recognised."""

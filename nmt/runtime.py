@@ -22,6 +22,9 @@ PRECISIONS = {
     "float16": torch.float16,
 }
 
+MOST_THREADS = 1024
+"""CPU threads at most."""
+
 _PROBE_SIZE, _PROBE_ROUNDS, _PROBE_SECONDS = 384, 8, 0.1
 _MINIMUM_SPEEDUP = 1.2  # of bfloat16; a smaller speedup does not justify the lower precision
 
@@ -203,6 +206,18 @@ def keep_freed_memory() -> None:
 
 
 def set_threads(threads: int | None) -> None:
-    """Set the number of CPU threads; None keeps torch's default."""
-    if threads is not None:
-        torch.set_num_threads(threads)
+    """Set the number of CPU threads; None keeps torch's default.
+
+    Raises:
+        UserError: It is out of range.
+    """
+    if threads is None:
+        return
+    if not 1 <= threads <= MOST_THREADS:
+        raise UserError(f"threads is {threads}; it must be from 1 to {MOST_THREADS:,}")
+    torch.set_num_threads(threads)
+
+
+def threads() -> int:
+    """Return the number of CPU threads."""
+    return torch.get_num_threads()

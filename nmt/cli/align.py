@@ -11,10 +11,11 @@ import typer
 
 from nmt import loading_phase
 from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
-from nmt.cli.common_options import Device, Model
+from nmt.cli.common_options import Device, Model, Threads
 from nmt.cli.text_streams import utf8_stream
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
+from nmt.torch_import import defer_shape_functions
 
 if TYPE_CHECKING:
     from nmt.evaluation.aligner import Advance, Aligner
@@ -71,6 +72,7 @@ def align(
     as_json: AsJson = False,
     batch_size: PairBatchSize = None,
     device: Device = "auto",
+    threads: Threads = None,
 ) -> None:
     """Align the words of sentences and their translations by the attention of a model.
 
@@ -83,11 +85,14 @@ def align(
     _check(options)
     with CommandProgress() as progress:
         progress.show("loading", model)
+        defer_shape_functions()
+        from nmt import runtime
         from nmt.checkpoint import find_checkpoint, load_checkpoint
         from nmt.decoding.translator import Translator
         from nmt.evaluation.aligner import Aligner
         from nmt.evaluation.alignment_extractor import all_extractors
 
+        runtime.set_threads(threads)
         checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
         translator = Translator.from_loaded_checkpoint(
             checkpoint, device=device, batch_size=batch_size

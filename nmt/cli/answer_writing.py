@@ -1,15 +1,16 @@
 """How `nmt translate` writes the answer to a line: text, a table, JSON, or the format of Moses."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nmt.cli.document_flags import DocumentFlags, OutputFormat
 from nmt.config.schema import Config
-from nmt.data.word_links import format_links
 from nmt.decoding.answers import Answer, ScoredText
-from nmt.decoding.translator import Translator
-from nmt.evaluation.alignment_extractor import AlignmentExtractor, default_extractor
-from nmt.evaluation.attention_map import AttentionMap, hypothesis_map
+from nmt.decoding.engine import Engine
+
+if TYPE_CHECKING:
+    from nmt.evaluation.alignment_extractor import AlignmentExtractor
+    from nmt.evaluation.attention_map import AttentionMap
 
 NO_SCORE = "-inf"
 """Printed in place of a score, with an empty text, where there are fewer than N different texts."""
@@ -26,7 +27,7 @@ class AnswerWriting:
     """
 
     def __init__(
-        self, flags: DocumentFlags, n_best: int, translator: Translator, config: Config
+        self, flags: DocumentFlags, n_best: int, translator: Engine, config: Config
     ) -> None:
         """Write ``n_best`` texts of each answer of a model."""
         self._format = flags.output_format
@@ -35,8 +36,7 @@ class AnswerWriting:
         self._translator = translator
         self._config = config
         self._extractor: AlignmentExtractor | None = None
-        attends = translator.model.decoder.attends
-        self.needs_weights = self._format == OutputFormat.JSON and attends
+        self.needs_weights = self._format == OutputFormat.JSON and translator.attends
 
     def lines(self, number: int, source: str, answer: Answer) -> list[str]:
         """Return the lines of an answer.
@@ -84,6 +84,8 @@ class AnswerWriting:
         }
         if not self.needs_weights:
             return details
+        from nmt.evaluation.attention_map import hypothesis_map
+
         maps = [
             hypothesis_map(translation, self._translator.tokenizers, rank)
             for translation, rank in found.parts
@@ -93,7 +95,9 @@ class AnswerWriting:
             details["attention"] = [self._weights(one) for one in maps]
         return details
 
-    def _alignment(self, found: ScoredText, maps: list[AttentionMap]) -> str:
+    def _alignment(self, found: ScoredText, maps: "list[AttentionMap]") -> str:
+        from nmt.data.word_links import format_links
+
         links: set[tuple[int, int]] = set()
         before = [0, 0]  # words of earlier parts
         for (translation, rank), one in zip(found.parts, maps, strict=True):
@@ -103,14 +107,16 @@ class AnswerWriting:
             before[1] += len(translation.texts[rank].split())
         return format_links(links)
 
-    def _weights(self, one: AttentionMap) -> dict[str, Any]:
+    def _weights(self, one: "AttentionMap") -> dict[str, Any]:
         """Return the weights of the layer and head from which the alignment is read."""
         rule = self._rule(one)
         weights = one.layer_head(rule.layer, rule.head)
         rows = [[round(float(weight), _WEIGHT_DIGITS) for weight in row] for row in weights]
         return {"source": one.source, "target": one.target, "weights": rows}
 
-    def _rule(self, one: AttentionMap) -> AlignmentExtractor:
+    def _rule(self, one: "AttentionMap") -> "AlignmentExtractor":
+        from nmt.evaluation.alignment_extractor import default_extractor
+
         if self._extractor is None:
             layers, heads = one.weights.shape[:2]
             self._extractor = default_extractor(self._config, layers).resolved(layers, heads)

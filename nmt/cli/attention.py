@@ -10,11 +10,12 @@ import typer
 
 from nmt import loading_phase
 from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
-from nmt.cli.common_options import BatchSize, BeamSize, Device, Model
+from nmt.cli.common_options import BatchSize, BeamSize, Device, Model, Threads
 from nmt.cli.faithfulness import check_faithfulness_outputs, show_faithfulness
 from nmt.cli.text_streams import safe_line, utf8_stream
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
+from nmt.torch_import import defer_shape_functions
 
 if TYPE_CHECKING:
     from nmt.decoding.translator import Translator
@@ -98,6 +99,7 @@ def attention(
     faithfulness: Faithful = False,
     batch_size: BatchSize = None,
     device: Device = "auto",
+    threads: Threads = None,
 ) -> None:
     """Show the attention of a model while it translates, or is forced to produce a translation.
 
@@ -112,18 +114,29 @@ def attention(
     _check(options)
     with CommandProgress() as progress:
         progress.show("loading", model)
-        _view(model, options, batch_size, device, progress)
+        _view(model, options, batch_size, (device, threads), progress)
 
 
 def _view(
     model: Path,
     options: _Options,
     batch_size: int | None,
-    device: str,
+    machine: tuple[str, int | None],
     progress: CommandProgress,
 ) -> None:
-    """Load the model, and view the attention of each sentence."""
+    """Load the model, and view the attention of each sentence.
+
+    Args:
+        model: A run folder or a checkpoint file.
+        options: Those of the command.
+        batch_size: Sentences of a batch; None: the run's setting.
+        machine: The device, and the number of CPU threads.
+        progress: Shows how many sentences are done.
+    """
+    device, threads = machine
+    defer_shape_functions()
     sources, references = _read_texts(options)
+    from nmt import runtime
     from nmt.checkpoint import find_checkpoint, load_checkpoint
     from nmt.decoding.translator import Translator
     from nmt.evaluation.aligner import Aligner
@@ -132,6 +145,7 @@ def _view(
 
     if not options.faithfulness:
         check_outputs(options.outputs, len(sources), grid=options.grid)
+    runtime.set_threads(threads)
     checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
     translator = Translator.from_loaded_checkpoint(
         checkpoint, device=device, beam_size=options.beam_size, batch_size=batch_size

@@ -49,5 +49,11 @@ SearchPrecision = Annotated[
         "float32.",
     ),
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        help="CPU threads; the results do not depend on them. [one per core, or OMP_NUM_THREADS]"
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

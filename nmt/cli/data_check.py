@@ -23,6 +23,8 @@ from nmt.written_file import written_file
 if TYPE_CHECKING:
     from nmt.data_check.check_report import DataReport
 
+data = typer.Typer(help="Inspect training text.", rich_markup_mode=None)
+
 _SETTING = re.compile(r"(?:data|tokenizer|training)[./][\w./]+=|tokenizer=")
 
 Arguments = Annotated[
@@ -254,3 +256,11 @@ def _file_settings(options: DataCheckOptions) -> dict[str, Any]:
         elif named:
             settings[f"data.{split}.source"], settings[f"data.{split}.target"] = named
     return settings
+
+
+@data.callback()
+def _data() -> None:
+    pass
+
+
+data.command("check", short_help="Find problems in a corpus, with their remedies.")(data_check)

@@ -64,6 +64,14 @@ Protect = Annotated[
         "commas between them; all; or none. [placeholders in documents, none in text]"
     ),
 ]
+SourceTag = Annotated[
+    str | None,
+    typer.Option(
+        "--source-tag",
+        help="The tag before every sentence of a document, e.g. '<2de>'; lines of text get it, "
+        "too. [in documents the tag of all training sources, if they have one]",
+    ),
+]
 Outputs = Annotated[
     OutputFormat,
     typer.Option(
@@ -90,6 +98,7 @@ class DocumentFlags:
     header: Header = False
     retranslate: Retranslate = False
     protect: Protect = None
+    source_tag: SourceTag = None
     output_format: Outputs = OutputFormat.TEXT
     with_attention: WithAttention = False
 
@@ -121,8 +130,12 @@ class DocumentFlags:
         return frozenset(map(Protected, words))
 
     def uses_documents(self, source: Path | None) -> bool:
-        """Return whether the input is read as a document; lines with protected parts are, too."""
-        return self.format_of(source) != DocumentFormat.TEXT or bool(self.protected(source))
+        """Return whether the input is read as a document.
+
+        Lines with protected parts or with a tag are, too.
+        """
+        is_document = self.format_of(source) != DocumentFormat.TEXT
+        return is_document or bool(self.protected(source)) or self.source_tag is not None
 
     def check(
         self, text: TextOptions, search: SearchOptions, constraints: ConstraintOptions
@@ -148,7 +161,11 @@ class DocumentFlags:
             )
         if not self.uses_documents(text.source):
             return
-        what = f"the format {format}" if format != DocumentFormat.TEXT else "--protect"
+        what, remedy = f"the format {format}", "add --format text"
+        if format == DocumentFormat.TEXT:
+            what, remedy = "--protect", "add --protect none"
+        if format == DocumentFormat.TEXT and self.source_tag is not None:
+            what, remedy = "--source-tag", "write the tag before each line"
         refused = {
             f"--n-best {search.n_best}": search.n_best != 1,
             "--sample": search.sample,
@@ -162,8 +179,7 @@ class DocumentFlags:
         for option, given in refused.items():
             if given:
                 raise UserError(
-                    f"{option} cannot be combined with {what}: leave it out, or add --format text"
-                    + ("" if format != DocumentFormat.TEXT else " --protect none")
+                    f"{option} cannot be combined with {what}: leave it out, or {remedy}"
                 )
 
     def _check_fields(self, format: DocumentFormat) -> None:

@@ -16,6 +16,7 @@ from nmt.cli.common_options import (
     EnsembleMean,
     JsonOutput,
     LengthPenalty,
+    Threads,
 )
 from nmt.cli.evaluation_options import MeasureOptions, TestSetOptions
 from nmt.cli.option_groups import with_groups
@@ -89,6 +90,7 @@ class _Search:
     settings: SearchSettings
     mean: Mean
     device: str
+    threads: int | None
 
     def on_gpu(self) -> bool:
         """Return whether models run on a GPU."""
@@ -102,8 +104,10 @@ class _Search:
         Raises:
             UserError: There is no such model, or an option does not fit it.
         """
+        from nmt import runtime
         from nmt.decoding.ensemble import load_models
 
+        runtime.set_threads(self.threads)
         checkpoints, translator = load_models(
             list(system.paths),
             mean=self.mean,
@@ -130,6 +134,7 @@ def evaluate(
     settings: SearchSettings = SearchSettings(),  # noqa: B008
     ensemble: EnsembleMean = Mean.LOG_PROBS,
     device: Device = "auto",
+    threads: Threads = None,
     as_json: JsonOutput = False,
 ) -> None:
     """Score runs or files of translations: BLEU, chrF and TER with their sacreBLEU signatures.
@@ -141,7 +146,7 @@ def evaluate(
     test.check()
     measures.check()
     named = _named(systems or [], model or [])
-    search = _Search(beam_size, length_penalty, batch_size, settings, ensemble, device)
+    search = _Search(beam_size, length_penalty, batch_size, settings, ensemble, device, threads)
     with CommandProgress() as progress:
         report = _evaluate(named, test, measures, language, search, save, progress).plain()
     print(printable_json(report) if as_json else "\n".join(evaluation_lines(report)))

@@ -1,34 +1,21 @@
 """The command `nmt`: assembles the subcommands, and turns errors into exit statuses.
 
 Each file of this package declares one subcommand. Its function imports what it needs when it is
-called, so that `nmt --help` loads neither torch nor Hydra.
+called, so that `nmt --help` loads neither torch nor Hydra. A command loads its own file alone.
 """
 
 import sys
+from functools import cache
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
 import nmt
 from nmt import loading_phase
-from nmt.cli.align import align
-from nmt.cli.attention import attention
-from nmt.cli.average import average
-from nmt.cli.bench import bench
-from nmt.cli.compare import compare
-from nmt.cli.data_check import data_check
-from nmt.cli.evaluate import evaluate
-from nmt.cli.export import export
-from nmt.cli.pack import pack
 from nmt.cli.path_arguments import refuse_impossible_paths
-from nmt.cli.prepare import prepare
 from nmt.cli.repeated_options import refuse_repeated_options
-from nmt.cli.report import report
-from nmt.cli.score import score
-from nmt.cli.shell_completion import completion
 from nmt.cli.standard_streams import standard_streams
-from nmt.cli.train import train
-from nmt.cli.translate import translate
 from nmt.cli.usage import explain_usage, usual_arguments
 from nmt.process_exit import exit_on_error
 
@@ -38,14 +25,25 @@ _HELP: Any = {"help_option_names": ["--help", "-h"]}
 _HYDRA = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 """Passes all arguments, --help included, on to commands that take Hydra's overrides."""
 
-app = typer.Typer(
-    help="Train, evaluate and inspect translation models.",
-    context_settings=_HELP,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-data = typer.Typer(help="Inspect training text.", rich_markup_mode=None)
+_COMMANDS = {  # each is a function of its name in the file of its name
+    "train": "Train a model, test it and report.",
+    "prepare": "Check, filter and encode a corpus in advance.",
+    "translate": "Translate sentences, one per line.",
+    "average": "Average checkpoints into one model.",
+    "evaluate": "Score runs or files of translations, and compare them.",
+    "compare": "Show runs side by side in one table.",
+    "report": "Write the page of a run, or of several runs side by side.",
+    "score": "Print the log-probability of given translations.",
+    "align": "Align the words of a translated text, or score alignments.",
+    "attention": "Show a model's attention: pictures, a page, numbers, links.",
+    "export": "Write a model for CTranslate2, Hugging Face, ONNX or as safetensors.",
+    "pack": "Write a model as one small file that translates anywhere.",
+    "bench": "Measure the speed of training and translation.",
+    "data": "Find problems in training text before training.",
+    "completion": "Print the code that completes words in bash, zsh or fish.",
+}
+_FILES = {"data": "data_check", "completion": "shell_completion"}
+_OF_SETTINGS = ("train", "prepare")
 
 
 def _print_version(requested: bool) -> None:
@@ -54,7 +52,6 @@ def _print_version(requested: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _common(
     version: Annotated[
         bool,
@@ -70,33 +67,42 @@ def _common(
     pass
 
 
-@data.callback()
-def _data() -> None:
-    pass
+@cache
+def command_line(command: str | None = None) -> typer.Typer:
+    """Return the whole command line, or only one command, whose file alone is then imported.
+
+    Args:
+        command: A name; an unknown one, or none, stands for all.
+    """
+    app = typer.Typer(
+        help="Train, evaluate and inspect translation models.",
+        context_settings=_HELP,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(_common)
+    for name in [command] if command in _COMMANDS else _COMMANDS:
+        _add(app, name)
+    refuse_impossible_paths(app)
+    return app
 
 
-app.command(context_settings=_HYDRA, short_help="Train a model, test it and report.")(train)
-app.command(context_settings=_HYDRA, short_help="Check, filter and encode a corpus in advance.")(
-    prepare
-)
-app.command(short_help="Translate sentences, one per line.")(translate)
-app.command(short_help="Average checkpoints into one model.")(average)
-app.command(short_help="Score runs or files of translations, and compare them.")(evaluate)
-app.command(short_help="Show runs side by side in one table.")(compare)
-app.command(short_help="Write the page of a run, or of several runs side by side.")(report)
-app.command(short_help="Print the log-probability of given translations.")(score)
-app.command(short_help="Align the words of a translated text, or score alignments.")(align)
-app.command(short_help="Show a model's attention: pictures, a page, numbers, links.")(attention)
-app.command(short_help="Write a model for CTranslate2, Hugging Face, ONNX or as safetensors.")(
-    export
-)
-app.command(short_help="Write a model as one small file that translates anywhere.")(pack)
-app.add_typer(bench, name="bench", short_help="Measure the speed of training and translation.")
-app.add_typer(data, name="data", short_help="Find problems in training text before training.")
-app.command(short_help="Print the code that completes words in bash, zsh or fish.")(completion)
-data.command("check", short_help="Find problems in a corpus, with their remedies.")(data_check)
-for group in (app, bench, data):
-    refuse_impossible_paths(group)
+def _add(app: typer.Typer, name: str) -> None:
+    file = import_module(f"nmt.cli.{_FILES.get(name, name)}")
+    found, words = getattr(file, name), _COMMANDS[name]
+    if isinstance(found, typer.Typer):
+        refuse_impossible_paths(found)
+        app.add_typer(found, name=name, short_help=words)
+    else:
+        settings = _HYDRA if name in _OF_SETTINGS else None
+        app.command(context_settings=settings, short_help=words)(found)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        return command_line()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def main() -> None:
@@ -108,7 +114,7 @@ def main() -> None:
 
 def _run_command(arguments: list[str]) -> int:
     """Run a command as typer would, but pass all errors to the caller; return the exit status."""
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(command_line(arguments[0]))
     refuse_repeated_options(command)
     try:
         with command.make_context("nmt", list(arguments)) as context:

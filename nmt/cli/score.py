@@ -18,12 +18,14 @@ from nmt.cli.common_options import (
     LengthPenalty,
     Models,
     SearchPrecision,
+    Threads,
 )
 from nmt.cli.text_streams import safe_line, utf8_stream
 from nmt.config.ensemble_mean import Mean
 from nmt.errors import UserError
 from nmt.printable import printable_json
 from nmt.reporting.command_progress import CommandProgress
+from nmt.torch_import import defer_shape_functions
 
 if TYPE_CHECKING:
     from nmt.config.schema import DecodingConfig
@@ -115,13 +117,17 @@ def score(
     ensemble: EnsembleMean = Mean.LOG_PROBS,
     device: Device = "auto",
     precision: SearchPrecision = "float32",
+    threads: Threads = None,
 ) -> None:
     """Print the natural logarithm of the probability of translations, one line per sentence."""
     _check(source, target, normalize, length_penalty, contrastive=contrastive, tokens=tokens)
     with CommandProgress() as progress:
         progress.show("loading", model[0])
+        defer_shape_functions()
+        from nmt import runtime
         from nmt.decoding.ensemble import load_models
 
+        runtime.set_threads(threads)
         _, translator = load_models(
             model,
             mean=ensemble,

@@ -1,5 +1,6 @@
 """`nmt translate`: sentences in; on stdout only translations, one line per input line."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from nmt.cli.common_options import (
 )
 from nmt.cli.constraint_options import ConstraintOptions
 from nmt.cli.document_flags import DocumentFlags
+from nmt.cli.engine_options import EngineOptions, EngineRequest
 from nmt.cli.line_choices import LineErrors
 from nmt.cli.option_groups import with_groups
 from nmt.cli.search_settings import SearchSettings
@@ -23,10 +25,10 @@ from nmt.cli.translate_options import SearchOptions, TextOptions
 from nmt.config.ensemble_mean import Mean
 from nmt.decoding.line_lengths import LongLines
 from nmt.reporting.command_progress import CommandProgress
+from nmt.torch_import import defer_shape_functions
 
 if TYPE_CHECKING:
-    from nmt.checkpoint import Checkpoint
-    from nmt.decoding.translator import Translator
+    from nmt.decoding.engine import Loaded
 
 Sentences = Annotated[
     list[str] | None,
@@ -101,6 +103,7 @@ def translate(
     ensemble: EnsembleMean = Mean.LOG_PROBS,
     device: Device = "auto",
     precision: SearchPrecision = "auto",
+    engines: EngineOptions = EngineOptions(),  # noqa: B008
     document: DocumentFlags = DocumentFlags(),  # noqa: B008
 ) -> None:
     """Translate sentences: one output line per input line; a blank line stays blank.
@@ -110,22 +113,27 @@ def translate(
     text = TextOptions(sentences or [], source, output, errors, long_lines, max_length, attention)
     document.check(text, search, asked)
     asked.check(samples=search.samples)
-    with CommandProgress() as progress:
+    engines.check(model, text, search, asked, document)
+    devices = engines.names(device)
+    request = EngineRequest(
+        model,
+        engines.engine,
+        ensemble,
+        device,
+        engines.threads,
+        search.beam_size,
+        length_penalty,
+        batch_size,
+        "float32" if search.samples and precision == "auto" else precision,
+        settings.changes(),
+    )
+    with CommandProgress() as progress, ExitStack() as started:
         progress.show("loading", model[0])
+        defer_shape_functions()
         from nmt.cli.translate_text import translate_text
-        from nmt.decoding.ensemble import load_models
 
-        def load() -> "tuple[list[Checkpoint], Translator]":
-            loaded = load_models(
-                model,
-                mean=ensemble,
-                device=device,
-                beam_size=search.beam_size,
-                length_penalty=length_penalty,
-                batch_size=batch_size,
-                precision="float32" if search.samples and precision == "auto" else precision,
-                changes=settings.changes(),
-            )
+        def load() -> "Loaded":
+            loaded = request.load_on(devices, started)
             _begin(progress)
             return loaded
 

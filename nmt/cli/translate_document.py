@@ -1,18 +1,17 @@
 """`nmt translate` for documents: reads one, translates its segments, writes it."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from nmt.checkpoint import Checkpoint
 from nmt.cli.answer_output import check_output
 from nmt.cli.byte_sources import STANDARD_INPUT, ByteSource, open_source
 from nmt.cli.document_flags import DocumentFlags
 from nmt.cli.text_streams import safe_line
 from nmt.cli.translate_options import TextOptions
+from nmt.decoding.engine import Loaded
 from nmt.decoding.long_lines import check_max_length, trained_pieces
-from nmt.decoding.translator import Translator
 from nmt.documents.document_formats import grows, translated_document
 from nmt.documents.document_options import DocumentOptions
 from nmt.documents.model_translation import ModelTranslation
@@ -28,7 +27,7 @@ Write = Callable[[bytes], None]
 def translate_document(
     text: TextOptions,
     flags: DocumentFlags,
-    load: Callable[[], tuple[Sequence[Checkpoint], Translator]],
+    load: Callable[[], Loaded],
     progress: CommandProgress,
 ) -> None:
     """Translate the document that the options name.
@@ -49,8 +48,8 @@ def translate_document(
     format = flags.format_of(text.source)
     with ExitStack() as opened:
         blocks, name = _input(text, opened)
-        checkpoints, translator = load()
-        data = checkpoints[0].config.data
+        configs, translator = load()
+        data = configs[0].data
         options = DocumentOptions(
             name,
             (data.source_language, data.target_language),
@@ -59,9 +58,9 @@ def translate_document(
             flags.header,
             flags.retranslate,
         )
-        longest = text.max_length or min(trained_pieces(one.config) for one in checkpoints)
+        longest = text.max_length or min(map(trained_pieces, configs))
         segments = SegmentTranslation(
-            ModelTranslation(translator, checkpoints[0].config, longest),
+            ModelTranslation(translator, configs[0], longest, flags.source_tag),
             Protection(flags.protected(text.source)),
         )
         write = opened.enter_context(_open_output(text.output, grows=grows(format)))

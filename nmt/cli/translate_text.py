@@ -6,7 +6,6 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from nmt.checkpoint import Checkpoint
 from nmt.cli.answer_output import AnswerOutput, check_output, open_output
 from nmt.cli.answer_writing import AnswerWriting
 from nmt.cli.byte_sources import ByteSource, open_source
@@ -15,9 +14,10 @@ from nmt.cli.document_flags import DocumentFlags
 from nmt.cli.input_lines import LineReader, RawLine
 from nmt.cli.line_faults import LineFaults, Warnings
 from nmt.cli.line_translation import LineTranslation
-from nmt.cli.translate_document import translate_document
 from nmt.cli.translate_options import SearchOptions, TextOptions
+from nmt.config.schema import Config
 from nmt.decoding.answers import Answerer
+from nmt.decoding.engine import Engine, Loaded
 from nmt.decoding.long_lines import check_max_length, trained_pieces
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translator
@@ -33,7 +33,7 @@ def translate_text(
     text: TextOptions,
     search: SearchOptions,
     asked: ConstraintOptions,
-    load: Callable[[], tuple[Sequence[Checkpoint], Translator]],
+    load: Callable[[], Loaded],
     progress: CommandProgress,
     flags: DocumentFlags,
 ) -> None:
@@ -51,6 +51,8 @@ def translate_text(
         UserError: An option is wrong, the input is faulty, or the output cannot be written.
     """
     if flags.uses_documents(text.source):
+        from nmt.cli.translate_document import translate_document
+
         translate_document(text, flags, load, progress)
     else:
         _translate_lines(text, search, asked, load, progress, flags)
@@ -60,7 +62,7 @@ def _translate_lines(
     text: TextOptions,
     search: SearchOptions,
     asked: ConstraintOptions,
-    load: Callable[[], tuple[Sequence[Checkpoint], Translator]],
+    load: Callable[[], Loaded],
     progress: CommandProgress,
     flags: DocumentFlags,
 ) -> None:
@@ -70,24 +72,24 @@ def _translate_lines(
     with ExitStack() as opened:
         source = None if text.sentences else opened.enter_context(open_source(text.source))
         constraints = LineConstraints(asked, opened) if asked.given else None
-        checkpoints, translator = load()
+        configs, translator = load()
         search.check_beam(translator.decoding.beam_size)
         if constraints is not None:
             translator.check_constraints([constraints.of_all])
         output = opened.enter_context(open_output(text.output, text.source))
         lines = LineTranslation(
-            _answerer(checkpoints[0], translator, search, sampling),
+            _answerer(configs[0], translator, search, sampling),
             output,
             LineFaults(text.errors, _places(source), Warnings(partial(_warn, progress))),
-            AnswerWriting(flags, search.n_best, translator, checkpoints[0].config),
+            AnswerWriting(flags, search.n_best, translator, configs[0]),
             text.long_lines,
-            text.max_length or min(trained_pieces(one.config) for one in checkpoints),
+            text.max_length or min(map(trained_pieces, configs)),
             constraints,
         )
         if source is None or source.is_terminal() or output.on_terminal:
             progress.close()
         if source is not None:
-            chunks = _chunks(source, translator.decoding.batch_size)
+            chunks = _chunks(source, translator.decoding.batch_size * translator.processes)
             with _saved_lines_named(output):
                 lines.run(chunks, _LineProgress(progress, source))
         elif text.attention is None:
@@ -97,12 +99,12 @@ def _translate_lines(
 
 
 def _answerer(
-    checkpoint: Checkpoint,
-    translator: Translator,
+    config: Config,
+    translator: Engine,
     search: SearchOptions,
     sampling: Sampling | None,
 ) -> Answerer:
-    language = checkpoint.config.data.target_language
+    language = config.data.target_language
     by_risk = search.mbr is not None
     return Answerer(translator, search.n_best, sampling, language, minimum_risk=by_risk)
 
@@ -187,6 +189,7 @@ def _translate_and_draw(lines: LineTranslation, sentence: str, path: Path) -> No
     from nmt.reporting.heatmaps.scripts import missing_glyphs_warning
 
     translator = lines.answerer.translator
+    assert isinstance(translator, Translator)
     [answer] = lines.translate(_arguments([sentence]), need_weights=True)
     if not answer.translation.hypotheses:
         raise UserError("--attention: the sentence is blank, so there is nothing to draw")

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from nmt.decoding.constraints import Constraints
+from nmt.decoding.engine import Engine
 from nmt.decoding.minimum_risk import expected_chrf
 from nmt.decoding.sampling import Sampling
-from nmt.decoding.translator import Translation, Translator
+from nmt.decoding.translator import Translation
 
 Item = TypeVar("Item")
 
@@ -88,7 +89,7 @@ class Answerer:
 
     def __init__(
         self,
-        translator: Translator,
+        translator: Engine,
         n_best: int,
         sampling: Sampling | None,
         target_language: str,

@@ -65,7 +65,10 @@ class Translator:
             the last; None as head: the mean of the layer's heads.
         constraints: Turns constraints into pieces of the target.
         by_sentences: Whether a batch has ``decoding.batch_size`` sentences on a GPU, too.
+        processes: One; see `nmt.decoding.engine.Engine`.
     """
+
+    processes = 1
 
     def __init__(
         self,
@@ -157,6 +160,11 @@ class Translator:
         if dtype == torch.float32:  # products in bfloat16 read rows
             translator.lay_out_weights()
         return translator
+
+    @property
+    def attends(self) -> bool:
+        """Whether hypotheses can have attention weights."""
+        return self.model.decoder.attends
 
     def lay_out_weights(self) -> None:
         """Store the model's weights as a step of search reads them fastest; do not train it then.
@@ -301,9 +309,8 @@ class Translator:
         Raises:
             UserError: A value is not allowed.
         """
-        attends = self.model.decoder.attends
         other = copy(self)
-        other.decoding = changed_settings(self.decoding, changes, attends=attends)
+        other.decoding = changed_settings(self.decoding, changes, attends=self.attends)
         return self if other.decoding == self.decoding else other
 
     def in_float32(self) -> "Translator":

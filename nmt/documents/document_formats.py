@@ -33,12 +33,14 @@ class _Reading:
         by_lines: Whether it is read, translated and written line by line.
         grows: Whether an output file has the answers so far if the command ends early.
         declaration: Where a document may declare its encoding.
+        ends_lines: Whether lines mean something in a document that is read as a whole.
     """
 
     read: Callable[[Any, DocumentOptions], Items]
     by_lines: bool = False
     grows: bool = False
     declaration: str | None = None
+    ends_lines: bool = False
 
 
 _READINGS = {
@@ -47,10 +49,10 @@ _READINGS = {
     DocumentFormat.JSONL: _Reading(read_json_line_documents, by_lines=True, grows=True),
     DocumentFormat.TMX: _Reading(read_tmx_document, declaration="xml"),
     DocumentFormat.XLIFF: _Reading(read_xliff_document, declaration="xml"),
-    DocumentFormat.PO: _Reading(read_po_document, declaration="po"),
+    DocumentFormat.PO: _Reading(read_po_document, declaration="po", ends_lines=True),
     DocumentFormat.SRT: _Reading(read_srt, by_lines=True),
     DocumentFormat.VTT: _Reading(read_vtt, by_lines=True),
-    DocumentFormat.MARKDOWN: _Reading(read_markdown),
+    DocumentFormat.MARKDOWN: _Reading(read_markdown, ends_lines=True),
     DocumentFormat.HTML: _Reading(read_html, declaration="html"),
 }
 
@@ -90,8 +92,11 @@ def translated_document(
             raise options.fault(None, f"has a NUL character, so it is not {format}")
     if encoding.mark:
         yield encoding.mark, 0
+    returns = reading.ends_lines and "\r" in document and "\n" not in document
+    if returns:  # the only line end of the document, which readers do not recognize
+        document = document.replace("\r", "\n")
     for text, count in translation.run(reading.read(document, options)):
-        yield encoding.encode(text), count
+        yield encoding.encode(text.replace("\n", "\r") if returns else text), count
 
 
 def _beginning(blocks: Iterator[bytes], reading: _Reading) -> bytes:

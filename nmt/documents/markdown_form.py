@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from nmt.documents.html_tokens import html_text
-from nmt.documents.segments import Form, Tag
+from nmt.documents.segments import Form, Tag, TagKind, Text, spelled
 from nmt.documents.wrapping import filled, with_line_feeds
 
 SPECIALS = "\\`*_[]<"
@@ -14,10 +14,45 @@ _NARROW = 40  # a paragraph whose lines are all shorter was not wrapped at its w
 _USUAL_WIDTH = 72
 _REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]\w*);")
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+_EMPHASIS = re.compile(r"[*_~]+")
 _BLOCK = re.compile(
     r"(?:[-+*:](?=\s|$)|\d{1,9}(?=[.)](?:\s|$))|#{1,6}(?=\s|$)|>|=+\s*$|-{2,}|~{3,}|`{3,}|:{3,}|!{3}|\||<"
     r"|\[[^\]]*\]:|\$\$)"
 )
+
+
+def _separated(tokens: Sequence[str | Tag | Text]) -> list[str | Tag | Text]:
+    """Put spaces where a tag would not be read as one beside its new neighbours.
+
+    Two code spans beside each other would be one. Delimiters of emphasis open and close only beside
+    certain characters (CommonMark 0.31, section 6.2).
+    """
+    spellings = [_spelling(token) for token in tokens]
+    found: list[str | Tag | Text] = []
+    before = " "
+    for index, (token, spelling) in enumerate(zip(tokens, spellings, strict=True)):
+        after = next((text[0] for text in spellings[index + 1 :] if text), " ")
+        emphasis = isinstance(token, Tag) and _EMPHASIS.fullmatch(spelling)
+        opens = emphasis and isinstance(token, Tag) and token.kind == TagKind.OPEN
+        ticks = isinstance(token, Tag) and spelling.startswith("`") and before == "`"
+        if ticks or (opens and before.isalnum() and (_is_sign(after) or spelling[0] == "_")):
+            found.append(" ")
+        found.append(token)
+        closes = emphasis and not opens
+        if closes and after.isalnum() and (_is_sign(before) or spelling[0] == "_"):
+            found.append(" ")
+        before = " " if found[-1] == " " else spelling[-1:] or before
+    return found
+
+
+def _spelling(token: str | Tag | Text) -> str:
+    if isinstance(token, Tag):
+        return spelled(token.parts)
+    return token if isinstance(token, str) else token.raw
+
+
+def _is_sign(character: str) -> bool:
+    return not (character.isalnum() or character.isspace())
 
 
 class MarkdownForm(Form):
@@ -61,6 +96,10 @@ class MarkdownForm(Form):
             return tokens
         breaks = filled(self._width, lambda following: not _BLOCK.match(following))
         return with_line_feeds(tokens, breaks, count_tags=True)
+
+    def separated(self, tokens: Sequence[str | Tag | Text]) -> Sequence[str | Tag | Text]:
+        """See `Form`."""
+        return _separated(tokens)
 
 
 class BlockForm(MarkdownForm):

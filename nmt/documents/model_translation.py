@@ -6,9 +6,11 @@ import numpy as np
 
 from nmt.config.schema import Config
 from nmt.decoding.answers import part_separator
+from nmt.decoding.engine import Engine
 from nmt.decoding.long_lines import source_lengths, split_line, trained_pieces
-from nmt.decoding.translator import Translation, Translator
+from nmt.decoding.translator import Translation
 from nmt.documents.protection import Span, placeholder_symbols
+from nmt.documents.source_tag import sentence_tag
 from nmt.documents.tag_placement import AlignedText, Link
 from nmt.evaluation.alignment_extractor import AlignmentExtractor, default_extractor
 from nmt.evaluation.attention_map import Weights
@@ -27,24 +29,42 @@ class ModelTranslation:
     """
 
     def __init__(
-        self, translator: Translator, config: Config, max_length: int | None = None
+        self,
+        translator: Engine,
+        config: Config,
+        max_length: int | None = None,
+        source_tag: str | None = None,
     ) -> None:
-        """Translate with a model; a text of more than ``max_length`` pieces is cut."""
+        """Translate with a model.
+
+        Args:
+            translator: The model and its search.
+            config: The settings of its run.
+            max_length: A text of more pieces is cut; None: as long as training sentences.
+            source_tag: Put before every text; None: the tag of all training sources, if any.
+
+        Raises:
+            UserError: The tag is unknown, or one of several has to be chosen.
+        """
         tokenizers = translator.tokenizers
-        self.together = _TOGETHER * translator.decoding.batch_size
+        tag = sentence_tag(source_tag, config.data, tokenizers.source)
+        self._tag = f"{tag} " if tag else ""
+        self.together = _TOGETHER * translator.decoding.batch_size * translator.processes
         self.symbols: Sequence[str] = placeholder_symbols(
             tokenizers.source.symbols, tokenizers.target.symbols
         )
         self.space = part_separator(config.data.target_language)
         self._translator = translator
         self._config = config
-        self._limit = max_length or trained_pieces(config)
+        limit = max_length or trained_pieces(config)
+        self._limit = max(1, limit - source_lengths(tokenizers.source, [tag])[0]) if tag else limit
         self._extractor: AlignmentExtractor | None = None
 
     def translate(self, texts: Sequence[str], *, aligned: bool) -> list[AlignedText]:
         """See `TextTranslator`; a model without attention gives no links."""
-        attends = aligned and self._translator.model.decoder.attends
-        found = self._translator.translate(texts, need_weights=attends)
+        attends = aligned and self._translator.attends
+        tagged = [self._tag + text for text in texts] if self._tag else texts
+        found = self._translator.translate(tagged, need_weights=attends)
         return [AlignedText(one.text, self._links(one) if attends else None) for one in found]
 
     def split(self, text: str, by_sentences: bool) -> list[str]:
@@ -69,7 +89,11 @@ class ModelTranslation:
         tokenizers = self._translator.tokenizers
         source = piece_spans(tokenizers.source.pieces(translation.source_ids), translation.source)
         target = piece_spans(tokenizers.target.pieces(hypothesis.ids), translation.text)
-        return attention_links(weights, chosen, source, target)
+        links = attention_links(weights, chosen, source, target)
+        if not self._tag:
+            return links
+        shift = len(self._tag)
+        return [((max(0, a - shift), b - shift), other) for (a, b), other in links if b > shift]
 
 
 def attention_links(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from nmt.data.sources.po_catalogues import KEYWORD, STRING, unescaped
+from nmt.data.sources.po_catalogues import DOMAIN, KEYWORD, STRING, unescaped
 from nmt.documents.document_options import DocumentOptions
 from nmt.documents.segments import Form, Item, Segment, Text
 
@@ -108,7 +108,7 @@ def read_po_document(text: str, options: DocumentOptions) -> Iterator[Item]:
     message = _Message()
     for number, line in enumerate(re.split(r"(?<=\n)", text), start=1):
         body = line.strip()
-        if not body or body.startswith("#"):
+        if not body or body.startswith("#") or DOMAIN.match(body):
             if message.is_complete:
                 yield from _items(message, options)
                 message = _Message()

@@ -284,7 +284,7 @@ def _written(item: Item, works: dict[int, _Work], space: str) -> str:
         *work.text.suffix,
     ]
     parts = []
-    for token in tokens:
+    for token in item.form.separated(tokens):
         if isinstance(token, str):
             parts.append(item.form.encode(token))
         elif isinstance(token, Text):

@@ -74,6 +74,10 @@ class Form:
         """Return the translation with line feeds in place of some of its spaces."""
         return tokens
 
+    def separated(self, tokens: "Sequence[str | Tag | Text]") -> "Sequence[str | Tag | Text]":
+        """Return the whole segment with spaces where tags could not stand beside each other."""
+        return tokens
+
     def finish(self, raw: str) -> str:
         """Return the spelling of the whole segment, given that of its text and tags."""
         return raw

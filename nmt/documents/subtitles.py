@@ -22,6 +22,7 @@ _TIMING = re.compile(
     r"\s*(?:\d+:)?\d{1,2}:\d{2}[,.]\d{1,3}[ \t]+-->[ \t]+(?:\d+:)?\d{1,2}:\d{2}[,.]\d"
 )
 _NUMBER = re.compile(r"\s*\d+\s*")
+_RETURN = re.compile(r"(?<=\r)(?!\n)")
 _SPEAKER = re.compile(r"\s*(?:<[^<>]*>|\{\\[^{}]*\})*\s*[-–—]")
 _MARK = re.compile(r"\s*[-–—♪♫#]+\s+")  # of a speaker or a song
 _ENDS = re.compile(r"[.!?…:;♪。！？]+[\"'”’»)\]]*\s*$")
@@ -77,7 +78,7 @@ def read_srt(batches: LineBatches, options: DocumentOptions) -> Iterator[Item]:
     Raises:
         UserError: There is no line with times.
     """
-    yield from _document(chain.from_iterable(batches), options, is_vtt=False)
+    yield from _document(_lines(batches), options, is_vtt=False)
 
 
 def read_vtt(batches: LineBatches, options: DocumentOptions) -> Iterator[Item]:
@@ -86,12 +87,18 @@ def read_vtt(batches: LineBatches, options: DocumentOptions) -> Iterator[Item]:
     Raises:
         UserError: The first line is not ``WEBVTT``.
     """
-    lines = chain.from_iterable(batches)
+    lines = _lines(batches)
     first = next(lines, "")
     if not re.match(r"WEBVTT(?:[ \t].*)?\r?\n?$", first):
         raise options.fault(1, "is not WEBVTT, with which such a file begins; fix it")
     yield first
     yield from _document(lines, options, is_vtt=True, number=1)
+
+
+def _lines(batches: LineBatches) -> Iterator[str]:
+    """Yield lines with their ends; a carriage return alone ends a line, too."""
+    for line in chain.from_iterable(batches):
+        yield from filter(None, _RETURN.split(line))
 
 
 def _document(
@@ -117,16 +124,22 @@ def _document(
 def _cues(lines: Iterable[str], number: int, *, is_vtt: bool) -> Iterator[_Cue]:
     """Yield the cues, and at the end what follows the last one as a cue without lines.
 
-    In SubRip, text after a blank line inside a cue is text, too.
+    In SubRip, text after a blank line inside a cue is text, too. In WebVTT, a line with an arrow is
+    no text: it ends the cue, and without times it begins a block that players drop.
     """
     cue = _Cue(number + 1, "")
     in_text = seen = False
+    after_blank = True
     for line, following in _with_next(lines):
         number += 1
         timed, blank = bool(_TIMING.match(line)), not line.strip()
-        numbered = bool(_NUMBER.fullmatch(line) and _TIMING.match(following))
+        numbered = bool(_NUMBER.fullmatch(line)) and (
+            bool(_TIMING.match(following)) or (after_blank and not is_vtt)
+        )
+        after_blank = blank
         stray = seen and not is_vtt
-        if not (blank or timed or numbered) and (in_text or stray):
+        arrow = is_vtt and "-->" in line
+        if not (blank or timed or numbered or arrow) and (in_text or stray):
             cue.line = cue.line if cue.lines else number
             body = line.removesuffix("\n").removesuffix("\r")
             cue.lines.append(body)

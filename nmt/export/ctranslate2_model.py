@@ -29,7 +29,7 @@ from nmt.config.schema import Config, LengthNormalization
 from nmt.export.export_choices import Quantization
 from nmt.export.extras import required
 from nmt.export.parity import Ids, Scorer
-from nmt.export.unsupported import refuse, transformer_stacks
+from nmt.export.unsupported import OTHER_FORMAT, refuse, transformer_stacks
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.rotary import ROTARY_BASE
 from nmt.model.attention.shaw import ShawAttention
@@ -76,14 +76,18 @@ def _sides(tokenizers: TokenizerPair) -> Iterator[tuple[str, Tokenizer]]:
     yield "target", tokenizers.target
 
 
-def check_form(config: Config) -> None:
+def check_form(config: Config, remedy: str = OTHER_FORMAT) -> None:
     """Check that CTranslate2 can compute the model of this configuration.
+
+    Args:
+        config: The settings of the run.
+        remedy: What one does if it cannot.
 
     Raises:
         UserError: It cannot; the message names the settings.
     """
-    encoder, decoder = transformer_stacks(config, "CTranslate2")
-    refuse("CTranslate2", _missing_forms(encoder, decoder))
+    encoder, decoder = transformer_stacks(config, "CTranslate2", remedy)
+    refuse("CTranslate2", _missing_forms(encoder, decoder), remedy)
 
 
 def _missing_forms(

@@ -9,11 +9,12 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from nmt.checkpoint import Checkpoint
+from nmt.checkpoint_names import EXPORT
 from nmt.config.plain import to_mapping
 from nmt.durable_file import DISK_IS_FULL, PARTIAL, sync_folder
 from nmt.errors import UserError
 
-DESCRIPTION = "nmt.json"
+DESCRIPTION = EXPORT
 """The file by which a folder is recognised, with the settings of the model."""
 
 SOURCE_MODEL, TARGET_MODEL = "source.spm", "target.spm"

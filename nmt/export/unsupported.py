@@ -6,26 +6,29 @@ from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
 from nmt.config.schema import Config
 from nmt.errors import UserError
 
+OTHER_FORMAT = "--to safetensors takes every model"
+OTHER_ENGINE = "leave out --engine"
+"""What one does instead: of an export, and of a translation."""
 
-def refuse(target: str, reasons: Iterable[str]) -> None:
+
+def refuse(target: str, reasons: Iterable[str], remedy: str = OTHER_FORMAT) -> None:
     """Refuse an export that would not compute what the model computes.
 
     Args:
         target: The name of the program.
         reasons: The settings that it has no form for, each as ``name=value``, with a reason if it
             is not obvious; none: nothing is refused.
+        remedy: What one does instead.
 
     Raises:
         UserError: There is a reason.
     """
     if found := list(dict.fromkeys(reasons)):
-        raise UserError(
-            f"{target} has no form for {', '.join(found)}; --to safetensors takes every model"
-        )
+        raise UserError(f"{target} has no form for {', '.join(found)}; {remedy}")
 
 
 def transformer_stacks(
-    config: Config, target: str
+    config: Config, target: str, remedy: str = OTHER_FORMAT
 ) -> tuple[TransformerEncoderConfig, TransformerDecoderConfig]:
     """Return the settings of both stacks of a Transformer.
 
@@ -35,7 +38,7 @@ def transformer_stacks(
     encoder, decoder = config.model.encoder, config.model.decoder
     names = {"encoder": encoder.name, "decoder": decoder.name}
     wrong = (f"model.{side}.name={name}" for side, name in names.items() if name != "transformer")
-    refuse(target, wrong)
+    refuse(target, wrong, remedy)
     assert isinstance(encoder, TransformerEncoderConfig)
     assert isinstance(decoder, TransformerDecoderConfig)
     return encoder, decoder

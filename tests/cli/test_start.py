@@ -121,3 +121,60 @@ def test_loading_leaves_a_process_that_has_torch_alone() -> None:
     loading_phase.begin()
     assert gc.isenabled()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def _after_translation(model: Path, question: str, *arguments: str) -> str:
+    """Return what Python prints about a process that has translated."""
+    code = (
+        "import sys\n"
+        "import nmt.cli.main as command\n"
+        f"sys.argv = ['nmt', 'translate', '--model', {str(model)!r}, *{list(arguments)!r}]\n"
+        "try:\n    command.main()\nexcept SystemExit as ending:\n    assert not ending.code\n"
+        f"{question}"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()[-1]
+
+
+def test_a_translation_loads_only_what_it_needs(heads_model: Path) -> None:
+    unneeded = [
+        *("hydra", "omegaconf", "yaml", "sympy", "matplotlib", "sacrebleu", "tensorboard"),
+        *("torch._dynamo", "torch._inductor", "torch._refs", "torch._decomp", "torchao"),
+        *(
+            "nmt.documents.document_formats",
+            "nmt.training.trainer",
+            "nmt.evaluation",
+            "nmt.pipeline",
+        ),
+        *("nmt.cli.evaluate", "nmt.cli.align", "nmt.cli.bench", "nmt.export", "ctranslate2"),
+    ]
+    question = f"print([name for name in {unneeded!r} if name in sys.modules])"
+    assert _after_translation(heads_model, question, "one two") == "[]"
+
+
+def test_the_part_of_torch_that_is_left_out_is_loaded_when_it_is_used(heads_model: Path) -> None:
+    question = (
+        "from nmt.torch_import import DEFERRED\n"
+        "assert 'torch._refs' not in sys.modules\n"
+        "module = sys.modules[DEFERRED]\n"
+        "assert callable(module.register_meta)\n"
+        "assert 'torch._refs' in sys.modules\n"
+        "import torch\n"
+        "print(list(torch.arange(3, device='meta').cumsum(0).shape))\n"
+    )
+    assert _after_translation(heads_model, question, "one two") == "[3]"
+
+
+def test_nothing_of_torch_is_left_out_where_torch_is_loaded() -> None:
+    import torch  # noqa: F401
+
+    from nmt.torch_import import DEFERRED, defer_shape_functions
+
+    before = list(sys.meta_path)
+    defer_shape_functions()
+    assert sys.meta_path == before
+    assert "_Deferred" not in type(sys.modules[DEFERRED]).__name__

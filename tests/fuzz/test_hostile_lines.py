@@ -1,5 +1,7 @@
 """Hostile lines through `nmt translate`: as many out as in, in order, in flat memory.
 
+The first answers come before the input ends.
+
 ``NMT_FUZZ_LINES=100000`` sets their number, ``NMT_FUZZ_SEED=7`` draws others.
 """
 
@@ -50,11 +52,25 @@ def model(
 
 
 def _translate(model: Path, text: Path, *flags: str) -> tuple[bytes, bytes, float]:
-    """Translate in a process of its own; return its output, its errors and its peak megabytes."""
+    """Translate in a process of its own; return its output, its errors and its peak megabytes.
+
+    The last line is sent when there is an answer.
+    """
     command = [sys.executable, "-m", "nmt", "translate", "--model", str(model), *flags]
     out, err = text.with_suffix(".out"), text.with_suffix(".err")
-    with text.open("rb") as file, out.open("wb") as output, err.open("wb") as errors:
-        process = subprocess.Popen(command, stdin=file, stdout=output, stderr=errors)
+    first, _, last = text.read_bytes().removesuffix(b"\n").rpartition(b"\n")
+    with out.open("wb") as output, err.open("wb") as errors:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=errors)
+        assert process.stdin is not None
+        with process.stdin as pipe:
+            pipe.write(first + b"\n" if first else b"")
+            pipe.flush()
+            deadline = time.monotonic() + 300
+            while first and not out.stat().st_size:
+                assert process.poll() is None, err.read_text(errors="replace")[-2000:]
+                assert time.monotonic() < deadline, "no answer before the last line"
+                time.sleep(0.05)
+            pipe.write(last + b"\n")
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, err.read_text(errors="replace")[-2000:]

@@ -17,6 +17,8 @@ KIND = "a PO catalogue"
 _CHARSET = re.compile(rb'"Content-Type:[^\n"]*?charset=\s*([\w.:-]+)')
 _LANGUAGE = re.compile(r"^Language:[ \t]*([\w@.-]+)", re.MULTILINE)
 KEYWORD = re.compile(r"(msgctxt|msgid_plural|msgid|msgstr)\s*(?:\[(\d{1,3})\])?\s*(?=\")")
+DOMAIN = re.compile(r'domain\s+("[^"]*"|\S+)$')
+"""A line that names the catalogue to which the following messages belong."""
 STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"')
 _ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|(.))")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
@@ -85,7 +87,7 @@ def _messages(path: Path, on_fault: FaultSink) -> Iterator[_Message]:
                 message.line, message.size = number, 1
             message.is_fuzzy |= line.startswith("#,") and "fuzzy" in line
             continue
-        if not line:
+        if not line or DOMAIN.match(line):
             continue
         keyword = KEYWORD.match(line)
         if keyword and keyword[1] in ("msgid", "msgctxt") and message.is_complete:

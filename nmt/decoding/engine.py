@@ -1,0 +1,67 @@
+"""What translates: the search of this package, another library's, or several processes of either.
+
+The commands know this protocol alone, so that every input, document and output works with each.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from nmt.config.schema import Config, DecodingConfig
+from nmt.decoding.batches import Advance
+from nmt.decoding.constraints import ConstraintEncoder, Constraints
+from nmt.decoding.sampling import Sampling
+from nmt.text.tokenizer import TokenizerPair
+
+if TYPE_CHECKING:
+    from nmt.decoding.translator import Translation
+
+
+class Engine(Protocol):
+    """A loaded model that translates; `nmt.decoding.translator.Translator` is one.
+
+    Attributes:
+        tokenizers: Those of the source and the target.
+        decoding: Settings of the search.
+        constraints: Turns constraints into pieces of the target.
+        processes: Number of processes that translate at the same time.
+    """
+
+    tokenizers: TokenizerPair
+    decoding: DecodingConfig
+    constraints: ConstraintEncoder
+    processes: int
+
+    @property
+    def attends(self) -> bool:
+        """Whether hypotheses can have attention weights."""
+
+    def translate(
+        self,
+        sentences: Sequence[str],
+        *,
+        need_weights: bool = False,
+        sampling: Sampling | None = None,
+        numbers: Sequence[int] | None = None,
+        wanted: int | None = None,
+        constraints: Sequence[Constraints] | None = None,
+        advance: Advance = lambda done, share: None,
+    ) -> "list[Translation]":
+        """Translate sentences; see `nmt.decoding.translator.Translator.translate`."""
+
+    def check_constraints(self, constraints: Sequence[Constraints]) -> None:
+        """Check constraints before there is a sentence.
+
+        Raises:
+            UserError: They contradict each other, the vocabulary, the settings or the engine.
+        """
+
+    def with_beam(self, size: int) -> "Engine":
+        """Return an engine with the same model and this beam size.
+
+        Raises:
+            UserError: It is out of range.
+        """
+
+
+Loaded = tuple[Sequence[Config], Engine]
+"""The settings of each model, and what translates with them."""

@@ -1,0 +1,64 @@
+"""Imports torch without a part that only compilers use, which is a third of the import.
+
+At its end, torch imports Python functions that compute the shapes of results on the device "meta".
+torch.compile and torch.export need them; a search does not. A command that only translates puts a
+module without content in their place, which loads them when a name in it is first used.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
+
+DEFERRED = "torch._meta_registrations"
+"""The module. Others of torch import names from it and from each other, so their order matters."""
+
+
+class _Deferred(ModuleType):
+    """A module that is loaded when a name that it does not have yet is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # the import system asks for such names
+            raise AttributeError(name)
+        self.__class__ = ModuleType  # type: ignore[assignment]
+        assert self.__spec__ is not None
+        loader = self.__spec__.loader
+        assert isinstance(loader, _Later)
+        loader.actual.exec_module(self)
+        return getattr(self, name)
+
+
+class _Later(Loader):
+    """Makes a module, and leaves its content to the first use."""
+
+    def __init__(self, actual: Loader) -> None:
+        self.actual = actual
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _Deferred(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        pass
+
+
+class _Finder(MetaPathFinder):
+    """Finds the one module, once."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name != DEFERRED:
+            return None
+        sys.meta_path.remove(self)
+        spec = PathFinder.find_spec(name, path)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Later(spec.loader)
+        return spec
+
+
+def defer_shape_functions() -> None:
+    """Let the first import of torch in this process be the short one; later it has no effect."""
+    if "torch" not in sys.modules and not any(isinstance(one, _Finder) for one in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
