@@ -79,7 +79,7 @@ def export(
             from nmt.export.bleu_check import check_bleu
 
             progress.show("translating with", output)
-            printed.append(check_bleu(checkpoint, output, *pairs, words).line())
+            printed.append(check_bleu(checkpoint, output, *pairs, words, weights).line())
     for line in printed:
         print_safely(line)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from nmt.checkpoint import Checkpoint
 from nmt.decoding.translator import Translator
 from nmt.evaluation.metrics import Score, bleu
-from nmt.export import ctranslate2_model
+from nmt.export.ctranslate2_engine import load_ctranslate2
+from nmt.export.export_choices import Quantization
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,11 @@ def check_bleu(
     sources: Sequence[str],
     references: Sequence[str],
     words: str,
+    weights: Quantization,
 ) -> BleuCheck:
     """Translate sentences with a model and with its CTranslate2 export, and score both.
 
-    Both search with the settings of the run. CTranslate2 has another formula of the length penalty.
+    Both search with the settings of the run. With int8 weights, CTranslate2 computes in int8.
 
     Args:
         checkpoint: The model.
@@ -55,13 +57,16 @@ def check_bleu(
         sources: Sentences; a blank one has an empty translation.
         references: Their translations.
         words: The tokenizer of BLEU.
+        weights: The type of the matrices in the export.
 
     Raises:
         UserError: The numbers of sentences differ, or the tokenizer cannot be loaded.
     """
     translator = Translator.from_loaded_checkpoint(checkpoint, device="cpu")
     texts = [found.text for found in translator.translate(sources, wanted=1)]
-    exported = ctranslate2_model.translations(folder, checkpoint, sources)
+    precision = "int8" if "int8" in weights else "auto"
+    _, engine = load_ctranslate2(folder, device="cpu", precision=precision)
+    exported = [found.text for found in engine.translate(sources, wanted=1)]
     beam = translator.decoding.beam_size
     scores = (bleu(found, references, words) for found in (texts, exported))
     return BleuCheck(len(texts), beam, *scores)

@@ -7,7 +7,7 @@ as `nmt.model.transformer` does; only the names and the layout of the matrices d
 Legend: D model size, H heads, G heads of keys and values, K head size.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from nmt.config.model import (
     TransformerEncoderConfig,
     TransformerStackConfig,
 )
-from nmt.config.schema import Config, LengthNormalization
+from nmt.config.schema import Config
 from nmt.export.export_choices import Quantization
 from nmt.export.extras import required
 from nmt.export.parity import Ids, Scorer
@@ -43,7 +43,6 @@ from nmt.model.transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
-from nmt.text.special_tokens import BOS, PAD
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
 
 EXTRA = "ctranslate2"
@@ -263,36 +262,3 @@ def scorer(folder: Path, tokenizers: TokenizerPair) -> Scorer:
         return [list(one.log_probs) for one in scored]
 
     return score
-
-
-def translations(folder: Path, checkpoint: Checkpoint, sources: Sequence[str]) -> list[str]:
-    """Translate sentences with the model of a folder, on the CPU, by the search of a run.
-
-    CTranslate2 divides a score by the length to the power of the length penalty.
-
-    Args:
-        folder: The export.
-        checkpoint: Has the settings of search and the tokenizers.
-        sources: Sentences; a blank one has an empty translation.
-    """
-    engine = required("ctranslate2", EXTRA).Translator(str(folder), device="cpu")
-    search, tokenizers = checkpoint.config.decoding, checkpoint.tokenizers
-    encoded = tokenizers.source.encode_all(sources)
-    given = [number for number, ids in enumerate(encoded) if ids]
-    longest = max((len(encoded[number]) for number in given), default=0) + 1
-    penalties = {LengthNormalization.AVERAGE: 1.0, LengthNormalization.NONE: 0.0}
-    normalization = LengthNormalization(search.length_normalization)
-    found = engine.translate_batch(
-        [tokenizers.source.pieces(encoded[number]) for number in given],
-        beam_size=search.beam_size,
-        length_penalty=penalties.get(normalization, search.length_penalty),
-        max_batch_size=search.batch_size,
-        suppress_sequences=[[piece] for piece in tokenizers.target.pieces([PAD, BOS])],
-        max_decoding_length=int(search.max_length_ratio * longest) + search.max_length_extra,
-    )
-    target = tokenizers.target
-    ids = {piece: number for number, piece in enumerate(target.pieces(range(len(target))))}
-    texts = [""] * len(encoded)
-    for number, result in zip(given, found, strict=True):
-        texts[number] = target.decode([ids[piece] for piece in result.hypotheses[0]])
-    return texts
