@@ -36,6 +36,13 @@ SentenceFile = Annotated[
         "be .gz. [the run's validation text]"
     ),
 ]
+ReferenceFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Translations of all --sentences: also print BLEU of a CTranslate2 export and of the "
+        "model."
+    ),
+]
 
 
 def export(
@@ -45,6 +52,7 @@ def export(
     weights: WeightType = Quantization.FLOAT32,
     sentences: SentenceFile = None,
     shortlist: ShortlistFile = None,
+    references: ReferenceFile = None,
 ) -> None:
     """Write a model as a folder for CTranslate2, Hugging Face's transformers, ONNX or safetensors.
 
@@ -58,6 +66,7 @@ def export(
         from nmt.export.exported_folder import check_output
 
         check_output(output)
+        pairs = _pairs(to, sentences, references)
         checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
         given = _sentences(checkpoint, sentences)
         found = None
@@ -67,11 +76,43 @@ def export(
             found = load_shortlist(shortlist, checkpoint.tokenizers)
         loading_phase.end()
         progress.show("exporting", model)
+        words = "" if pairs is None else _bleu_words(checkpoint)
         wanted = Export(checkpoint, _summary(model), to, weights, given, found)
         parity = wanted.write(output)
-    print_safely(f"{output}: {to.value}, {weights.value}")
-    if parity is not None:
-        print_safely(parity.line())
+        printed = [f"{output}: {to.value}, {weights.value}"]
+        if parity is not None:
+            printed.append(parity.line())
+        if pairs is not None:
+            from nmt.export.bleu_check import check_bleu
+
+            progress.show("translating with", output)
+            printed.append(check_bleu(checkpoint, output, *pairs, words, weights).line())
+    for line in printed:
+        print_safely(line)
+
+
+def _bleu_words(checkpoint: "Checkpoint") -> str:
+    """Return the tokenizer of BLEU; one that is not installed is refused before the export."""
+    from nmt.evaluation.metrics import bleu_tokenizer
+
+    return bleu_tokenizer(checkpoint.config.data.target_language)
+
+
+def _pairs(
+    to: ExportFormat, sentences: Path | None, references: Path | None
+) -> tuple[list[str], list[str]] | None:
+    """Return the sentences and their references; None: no BLEU is asked for."""
+    if references is None:
+        return None
+    if to is not ExportFormat.CTRANSLATE2:
+        raise UserError(
+            f"--references scores the translations of CTranslate2: leave it out with --to {to}"
+        )
+    if sentences is None:
+        raise UserError("--references has the translations of --sentences FILE: give both files")
+    from nmt.data.text_files import read_pair
+
+    return read_pair(sentences, references)
 
 
 def _summary(model: Path) -> dict[str, object]:

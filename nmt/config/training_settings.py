@@ -114,7 +114,7 @@ class DistillationConfig:
     weight: float = setting(
         0.5,
         "Share of the teacher's distribution in the loss (Kim & Rush 2016); the reference has the "
-        "rest.",
+        "rest. 0, and attention_weight 0: only the teacher's tokenizers are used.",
         at_least=0,
         at_most=1,
     )

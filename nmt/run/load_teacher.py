@@ -21,6 +21,8 @@ def load_teacher(
 ) -> Teacher | None:
     """Return the teacher of ``training.distillation`` on a device; None where there is none.
 
+    A teacher whose losses have no weight only gives its tokenizers.
+
     Args:
         config: Of the student's run.
         tokenizers: Of the student.
@@ -35,6 +37,9 @@ def load_teacher(
         return None
     refuse_other_pieces(config, checkpoint, tokenizers)
     settings = config.training.distillation
+    if not settings.weight and not settings.attention_weight:
+        report(f"has the pieces of {settings.teacher}")
+        return None
     teacher = Teacher(checkpoint.build_model().to(device), settings)
     parameters = sum(parameter.numel() for parameter in teacher.model.parameters())
     report(f"learns from {settings.teacher}, {parameters:,} parameters")

@@ -108,6 +108,46 @@ def test_the_code_of_the_page_translates(
     assert capsys.readouterr().out.count("\n") == 1
 
 
+def test_bleu_of_the_export_is_that_of_the_model_where_both_search_greedily(
+    nmt: Nmt, transformer: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ctranslate2", reason="needs the extra ctranslate2")
+    sentences, references = tmp_path / "sentences", tmp_path / "references"
+    sentences.write_text("one two three\n\nfour five\n")
+    references.write_text("eins zwei drei\n\nvier\n")
+    flags = ["--to", "ctranslate2", "--sentences", sentences, "--references", references]
+    result = nmt("export", transformer, *flags, "--output", tmp_path / "exported")
+    assert result.status == 0, result.err
+    pattern = (
+        r"BLEU of 3 sentences, beam 1: ([\d.]+) by the export, \1 by the model, \+0\.00 "
+        r"\(nrefs:1\|.*\)"
+    )
+    assert re.fullmatch(pattern, result.out.splitlines()[-1]), result.out
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--to", "onnx"), "--references scores the translations of CTranslate2: leave it out"),
+        (("--to", "ctranslate2"), "give both files"),
+        (("--to", "ctranslate2", "--sentences"), "1 line"),
+    ],
+)
+def test_references_that_nothing_translates_are_refused(
+    flags: tuple[str, ...], said: str, refused: Refused, transformer: Path, tmp_path: Path
+) -> None:
+    sentences, references = tmp_path / "sentences", tmp_path / "references"
+    sentences.write_text("one\n")
+    references.write_text("eins\nzwei\n")
+    given = [*flags, sentences] if flags[-1] == "--sentences" else flags
+    message = refused(
+        *("export", transformer, *given, "--references", references),
+        *("--output", tmp_path / "exported"),
+    )
+    assert said in message
+    assert not (tmp_path / "exported").exists()
+
+
 def test_nothing_is_written_where_something_is(
     nmt: Nmt, refused: Refused, transformer: Path, tmp_path: Path
 ) -> None:

@@ -69,3 +69,16 @@ def test_experiments_of_two_recipes_combine(config: Callable[..., Config]) -> No
     assert made.training.r_drop == 5
     made.training.r_drop = 0.0
     assert made == plain
+
+
+@pytest.mark.parametrize("kind", ["multi30k_transformer", "multi30k_rnn"])
+def test_a_student_has_the_text_and_the_pieces_of_its_teachers_experiment(
+    kind: str, config: Callable[..., Config]
+) -> None:
+    teacher = config(f"experiment={kind}")
+    student = config(f"experiment=[{kind},student]", f"{D}.teacher=a")
+    check_config(student)
+    assert (student.data, student.tokenizer) == (teacher.data, teacher.tokenizer)
+    assert type(student.model.decoder) is type(teacher.model.decoder)
+    assert student.model.decoder.num_layers == 1 < student.model.encoder.num_layers
+    assert student.training.distillation.weight > 0

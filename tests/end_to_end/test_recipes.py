@@ -236,6 +236,28 @@ def test_a_student_of_another_kind_learns_from_a_teacher_of_the_same_pieces(
     assert "different source pieces" in result.err.splitlines()[-1]
 
 
+def test_a_student_also_learns_from_its_teachers_translations(
+    run: Path, corpus: Path, nmt: Nmt, train: Callable[..., Any], tmp_path: Path
+) -> None:
+    source, taught = corpus / "train.en", tmp_path / "taught.de"
+    result = nmt("translate", "--model", run, "--input", source, "--output", taught)
+    assert result.status == 0, result.err
+    assert len(taught.read_text().splitlines()) == len(source.read_text().splitlines())
+    added = (f"data.extra.taught.source={source}", f"data.extra.taught.target={taught}")
+    for weight, losses in (("0.5", 1), ("0", 0)):
+        student = tmp_path / f"student {weight}"
+        teacher = (
+            f"training.distillation.teacher={run}",
+            f"training.distillation.weight={weight}",
+        )
+        train(student, "experiment=student", *teacher, *added, "logging.log_every=1")
+        logged = (student / "metrics.jsonl").read_text().splitlines()
+        keys = {key for row in logged for key in json.loads(row)}
+        assert len(keys & {"train/distillation_loss"}) == losses
+        result = nmt("translate", "--model", run, "--model", student, "one two")
+        assert result.status == 0, result.err  # their pieces are the same
+
+
 def test_the_average_of_the_last_checkpoints_and_the_best_are_tested(
     nmt: Nmt, train: Callable[..., Any], tmp_path: Path
 ) -> None:
