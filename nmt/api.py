@@ -285,6 +285,7 @@ def load(
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    shortlist: str | PathLike[str] | None = None,
 ) -> Model:
     """Load the best model of a run folder, or a checkpoint file.
 
@@ -297,9 +298,11 @@ def load(
         precision: ``float32``, ``bfloat16``, ``float16``, or ``auto``: to search, bfloat16 on a GPU
             that computes in it, else float32; to score and to sample, float32.
         threads: CPU threads of this process; None leaves PyTorch's setting.
+        shortlist: A file of `nmt shortlist`, or a run folder that has one: translations have only
+            its candidates, and are found faster; None: any piece.
 
     Raises:
-        UserError: There is no such model, or it does not fit this machine.
+        UserError: There is no such model or shortlist, or it does not fit this machine.
     """
     runtime.set_threads(threads)
     if ensemble not in list(Mean):
@@ -309,7 +312,11 @@ def load(
         raise UserError("load takes a model, or a list of at least one")
     paths = [user_path(str(one)) for one in models]
     checkpoints, translator = load_models(
-        paths, mean=Mean(ensemble), device=device, precision=precision
+        paths,
+        mean=Mean(ensemble),
+        device=device,
+        precision=precision,
+        shortlist=None if shortlist is None else user_path(str(shortlist)),
     )
     exact = translator.in_float32() if precision == "auto" else None
     return Model(translator, checkpoints[0].config, exact)

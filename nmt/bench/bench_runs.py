@@ -18,11 +18,13 @@ from nmt import processes
 from nmt.bench.contestant import Contestant
 from nmt.bench.decoding import bench_decoding
 from nmt.bench.length_cost import length_cost
+from nmt.bench.shortlist_gain import shortlist_gain
 from nmt.bench.text_report import (
     comparison_lines,
     decoding_table,
     length_cost_table,
     profile_table,
+    shortlist_gain_table,
     training_table,
     unquiet,
 )
@@ -110,6 +112,7 @@ class DecodeOptions:
     batch_size: int | None
     exact: int | None
     longer: int | None
+    shortlist: Path | None
     rounds: int
     device: str
     json_file: Path | None
@@ -129,6 +132,8 @@ def bench_decode(options: DecodeOptions) -> None:
         )
     if options.longer is not None and options.exact is None:
         raise UserError("--longer compares with the length of --exact: give both")
+    if options.shortlist is not None and options.model is None:
+        raise UserError("--shortlist fits a trained model: add --model RUN")
     with _console() as console:
         prepare = _trained_model if options.model else _new_model
         translator, text = prepare(options, console)
@@ -144,6 +149,10 @@ def bench_decode(options: DecodeOptions) -> None:
         cost = length_cost(translator, sentences, lengths, options.rounds)
         print(length_cost_table(cost))
         figures["length_cost"] = cost.to_mapping()
+    if options.shortlist is not None:
+        gain = shortlist_gain(translator, sentences, options.rounds, options.exact)
+        print(shortlist_gain_table(gain))
+        figures["shortlist_gain"] = gain.to_mapping()
     _write(options.json_file, figures)
 
 
@@ -157,6 +166,7 @@ def _trained_model(options: DecodeOptions, console: Console) -> tuple[Translator
         beam_size=options.beam_size,
         batch_size=options.batch_size,
         precision="auto",
+        shortlist=options.shortlist,
     )
     if options.source is not None:
         return translator, read_lines(options.source)

@@ -134,7 +134,7 @@ def exact_length(translator: Translator, pieces: int | None) -> Iterator[Transla
     hook = translator.model.output.register_forward_hook(discourage)
     try:
         bound = Translator(translator.model, translator.tokenizers, decoding, translator.precision)
-        bound.by_sentences = translator.by_sentences
+        bound.by_sentences, bound.shortlist = translator.by_sentences, translator.shortlist
         yield bound
     finally:
         hook.remove()

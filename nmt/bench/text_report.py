@@ -6,6 +6,7 @@ from nmt.bench.contestant import PHASES
 from nmt.bench.decoding import Decoded
 from nmt.bench.length_cost import LengthCost
 from nmt.bench.profile import Profile
+from nmt.bench.shortlist_gain import ShortlistGain
 from nmt.bench.training import Compared, Measured
 
 _GIGA, _GIB = 1e9, 2**30
@@ -145,6 +146,19 @@ def length_cost_table(cost: LengthCost) -> str:
             (f"a step of {short} pieces", f"{cost.milliseconds[0]:.2f} ms of {cost.clock} time"),
             (f"a step of {long} pieces", f"{cost.milliseconds[1]:.2f} ms"),
             ("ratio", f"{cost.ratio:.2f}, from {cost.low:.2f} to {cost.high:.2f}"),
+        ]
+    )
+
+
+def shortlist_gain_table(gain: ShortlistGain) -> str:
+    """Return a table of the speed with a shortlist and without."""
+    every, few = gain.seconds
+    return _aligned(
+        [
+            ("all pieces", f"{every:.2f} s of {gain.clock} time"),
+            ("shortlist", f"{few:.2f} s"),
+            ("as fast with it", f"{gain.ratio:.2f} times, from {gain.low:.2f} to {gain.high:.2f}"),
+            ("same translations", f"{100 * gain.same:.1f} %"),
         ]
     )
 

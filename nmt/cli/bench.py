@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nmt import loading_phase
-from nmt.cli.common_options import Device
+from nmt.cli.common_options import Device, ShortlistFile
 from nmt.process_exit import exit_together, join_processes
 from nmt.reporting.command_progress import CommandProgress
 
@@ -121,6 +121,7 @@ def decode(
     batch_size: BatchSize = None,
     exact: Exact = None,
     longer: Longer = None,
+    shortlist: ShortlistFile = None,
     rounds: Rounds = 3,
     device: Device = "auto",
     json_file: JsonFile = None,
@@ -141,6 +142,7 @@ def decode(
             batch_size=batch_size,
             exact=exact,
             longer=longer,
+            shortlist=shortlist,
             rounds=rounds,
             device=device,
             json_file=json_file,

@@ -55,5 +55,13 @@ Threads = Annotated[
         help="CPU threads; the results do not depend on them. [one per core, or OMP_NUM_THREADS]"
     ),
 ]
+ShortlistFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--shortlist",
+        help="Write only pieces that can translate the sentence, which is faster: a file of nmt "
+        "shortlist, or a run folder that has one. [all pieces]",
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

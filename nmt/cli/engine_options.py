@@ -70,6 +70,7 @@ class EngineOptions:
         search: SearchOptions,
         asked: ConstraintOptions,
         document: DocumentFlags,
+        shortlist: Path | None,
     ) -> None:
         """Refuse options that the engine does not have, by their names.
 
@@ -89,6 +90,7 @@ class EngineOptions:
             "--require": bool(asked.require),
             "--forbid": bool(asked.forbid),
             "--constraints": asked.constraints is not None,
+            "--shortlist": shortlist is not None,
         }
         for option, given in refused.items():
             if given:
@@ -107,7 +109,7 @@ class EngineRequest:
         mean: How the distributions of several models are averaged.
         device: One device.
         threads: CPU threads; None keeps the library's default.
-        beam_size, length_penalty, batch_size, precision, changes: See `load_models`.
+        beam_size, length_penalty, batch_size, precision, changes, shortlist: See `load_models`.
     """
 
     models: Sequence[Path]
@@ -120,6 +122,7 @@ class EngineRequest:
     batch_size: int | None
     precision: str
     changes: Mapping[str, object]
+    shortlist: Path | None = None
 
     def load(self) -> "Loaded":
         """Load the engine in this process.
@@ -158,6 +161,7 @@ class EngineRequest:
             batch_size=self.batch_size,
             precision=self.precision,
             changes=self.changes,
+            shortlist=self.shortlist,
         )
         return [checkpoint.config for checkpoint in checkpoints], translator
 

@@ -16,6 +16,7 @@ from nmt.cli.common_options import (
     EnsembleMean,
     JsonOutput,
     LengthPenalty,
+    ShortlistFile,
     Threads,
 )
 from nmt.cli.evaluation_options import MeasureOptions, TestSetOptions
@@ -91,6 +92,7 @@ class _Search:
     mean: Mean
     device: str
     threads: int | None
+    shortlist: Path | None
 
     def on_gpu(self) -> bool:
         """Return whether models run on a GPU."""
@@ -116,6 +118,7 @@ class _Search:
             length_penalty=self.length_penalty,
             batch_size=self.batch_size,
             changes=self.settings.changes(),
+            shortlist=self.shortlist,
         )
         return checkpoints[0].config.data, translator
 
@@ -133,6 +136,7 @@ def evaluate(
     batch_size: BatchSize = None,
     settings: SearchSettings = SearchSettings(),  # noqa: B008
     ensemble: EnsembleMean = Mean.LOG_PROBS,
+    shortlist: ShortlistFile = None,
     device: Device = "auto",
     threads: Threads = None,
     as_json: JsonOutput = False,
@@ -146,7 +150,8 @@ def evaluate(
     test.check()
     measures.check()
     named = _named(systems or [], model or [])
-    search = _Search(beam_size, length_penalty, batch_size, settings, ensemble, device, threads)
+    places = device, threads, shortlist
+    search = _Search(beam_size, length_penalty, batch_size, settings, ensemble, *places)
     with CommandProgress() as progress:
         report = _evaluate(named, test, measures, language, search, save, progress).plain()
     print(printable_json(report) if as_json else "\n".join(evaluation_lines(report)))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt import loading_phase
+from nmt.cli.common_options import ShortlistFile
 from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
 from nmt.export.export_choices import ExportFormat, Quantization
@@ -51,6 +52,7 @@ def export(
     weights: WeightType = Quantization.FLOAT32,
     sentences: SentenceFile = None,
     references: ReferenceFile = None,
+    shortlist: ShortlistFile = None,
 ) -> None:
     """Write a model as a folder for CTranslate2, Hugging Face's transformers, ONNX or safetensors.
 
@@ -67,10 +69,15 @@ def export(
         pairs = _pairs(to, sentences, references)
         checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
         given = _sentences(checkpoint, sentences)
+        found = None
+        if shortlist is not None:
+            from nmt.decoding.shortlist_file import load_shortlist
+
+            found = load_shortlist(shortlist, checkpoint.tokenizers)
         loading_phase.end()
         progress.show("exporting", model)
         words = "" if pairs is None else _bleu_words(checkpoint)
-        wanted = Export(checkpoint, _summary(model), to, weights, given)
+        wanted = Export(checkpoint, _summary(model), to, weights, given, found)
         parity = wanted.write(output)
         printed = [f"{output}: {to.value}, {weights.value}"]
         if parity is not None:

@@ -37,6 +37,7 @@ _COMMANDS = {  # each is a function of its name in the file of its name
     "align": "Align the words of a translated text, or score alignments.",
     "attention": "Show a model's attention: pictures, a page, numbers, links.",
     "export": "Write a model for CTranslate2, Hugging Face, ONNX or as safetensors.",
+    "shortlist": "Learn which pieces translate a sentence, for a faster search.",
     "pack": "Write a model as one small file that translates anywhere.",
     "bench": "Measure the speed of training and translation.",
     "data": "Find problems in training text before training.",

@@ -14,6 +14,7 @@ from nmt.cli.common_options import (
     LengthPenalty,
     Models,
     SearchPrecision,
+    ShortlistFile,
 )
 from nmt.cli.constraint_options import ConstraintOptions
 from nmt.cli.document_flags import DocumentFlags
@@ -101,6 +102,7 @@ def translate(
     settings: SearchSettings = SearchSettings(),  # noqa: B008
     asked: ConstraintOptions = ConstraintOptions(),  # noqa: B008
     ensemble: EnsembleMean = Mean.LOG_PROBS,
+    shortlist: ShortlistFile = None,
     device: Device = "auto",
     precision: SearchPrecision = "auto",
     engines: EngineOptions = EngineOptions(),  # noqa: B008
@@ -113,7 +115,7 @@ def translate(
     text = TextOptions(sentences or [], source, output, errors, long_lines, max_length, attention)
     document.check(text, search, asked)
     asked.check(samples=search.samples)
-    engines.check(model, text, search, asked, document)
+    engines.check(model, text, search, asked, document, shortlist)
     devices = engines.names(device)
     request = EngineRequest(
         model,
@@ -126,6 +128,7 @@ def translate(
         batch_size,
         "float32" if search.samples and precision == "auto" else precision,
         settings.changes(),
+        shortlist,
     )
     with CommandProgress() as progress, ExitStack() as started:
         progress.show("loading", model[0])

@@ -1,14 +1,17 @@
 """Continuations from which a step of search chooses.
 
-Legend: A sentences in the search, C candidates of each.
+Legend: A sentences in the search, C candidates of each, G groups of K beams.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from nmt.decoding.score_adjusters import NEVER
+from nmt.text.special_tokens import EOS
 
 
 @dataclass(frozen=True)
@@ -35,3 +38,38 @@ class Candidates:
             functional.pad(self.beams, padding),
             functional.pad(self.pieces, padding),
         )
+
+
+def split(
+    candidates: Candidates, size: int, active: Tensor, *, by_score: bool = True
+) -> tuple[Candidates, Candidates, Tensor]:
+    """Return the K best unfinished candidates, those of the K best that ended, and their number.
+
+    Args:
+        candidates: At least 2 K, so that K of them are unfinished: each beam has one with EOS.
+        size: K.
+        active: [A] bool, whether hypotheses still end.
+        by_score: Whether the order of the candidates is that of their scores.
+    """
+    # A candidate of -inf is no translation: its beam is unused or its piece is excluded.
+    is_end = (candidates.pieces == EOS) & (candidates.scores > NEVER)
+    ends = is_end[:, :size] & active[:, None]
+    unfinished = candidates.scores.masked_fill(is_end, NEVER)
+    if by_score:
+        scores, order = unfinished.topk(size)
+    else:
+        order = is_end.to(torch.uint8).argsort(dim=1, stable=True)[:, :size]
+        scores = unfinished.gather(1, order)
+    pieces, beams = (of.gather(1, order) for of in (candidates.pieces, candidates.beams))
+    end_scores = torch.where(ends, candidates.scores[:, :size], NEVER)
+    ended = Candidates(end_scores, candidates.beams[:, :size], candidates.pieces[:, :size])
+    return Candidates(scores, beams, pieces), ended, ends.sum(1, keepdim=True)
+
+
+def joined(parts: Sequence[Candidates]) -> Candidates:
+    """Return the candidates of all groups, [A, G · K]."""
+    return Candidates(
+        torch.cat([part.scores for part in parts], dim=1),
+        torch.cat([part.beams for part in parts], dim=1),
+        torch.cat([part.pieces for part in parts], dim=1),
+    )

@@ -70,8 +70,13 @@ class PieceConstraints:
     forbidden: PhraseAutomaton | None
 
     @property
+    def pieces(self) -> list[int]:
+        """The pieces of the prefix and of the required phrases."""
+        return [*self.prefix, *(piece for phrase in self.required for piece in phrase)]
+
+    @property
     def room(self) -> int:
-        """The pieces that the constraints need."""
+        """The number of pieces that the constraints need."""
         return len(self.prefix) + sum(map(len, self.required))
 
 

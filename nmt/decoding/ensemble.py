@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -91,13 +92,23 @@ class Ensemble(TranslationModel):
         return _States(tuple(model.start(part) for model, part in pairs))
 
     def step(
-        self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool = False
+        self,
+        previous_ids: Tensor,
+        state: DecoderState,
+        *,
+        need_weights: bool = False,
+        part: Any = None,
     ) -> tuple[Tensor, Tensor | None, DecoderState]:
-        """Advance all models; the weights are those of the first."""
+        """Advance all models; the weights are those of the first.
+
+        With a part of the output layers, each distribution is that over its pieces.
+        """
         assert isinstance(state, _States)
+        parts = [None] * len(self._models) if part is None else part
+        models = zip(self._models, state.parts, parts, strict=True)
         results = [
-            model.step(previous_ids, part, need_weights=need_weights and number == 0)
-            for number, (model, part) in enumerate(zip(self._models, state.parts, strict=True))
+            model.step(previous_ids, one, need_weights=need_weights and number == 0, part=rows)
+            for number, (model, one, rows) in enumerate(models)
         ]
         logits = self._averaged([result[0] for result in results])
         return logits, results[0][1], _States(tuple(result[2] for result in results))
@@ -131,11 +142,16 @@ class Ensemble(TranslationModel):
         ]
         return DecoderOutput(torch.cat([o.hidden for o in outputs], dim=-1), outputs[0].weights)
 
-    def logits(self, hidden: Tensor) -> Tensor:
+    def logits(self, hidden: Tensor, part: Any = None) -> Tensor:
         """Return the averaged log-probabilities [..., V] of joined hidden vectors [..., O]."""
         sizes = [model.decoder.output_size for model in self._models]
-        parts = zip(self._models, hidden.split(sizes, dim=-1), strict=True)
-        return self._averaged([model.logits(part) for model, part in parts])
+        parts = [None] * len(self._models) if part is None else part
+        models = zip(self._models, hidden.split(sizes, dim=-1), parts, strict=True)
+        return self._averaged([model.logits(of_model, rows) for model, of_model, rows in models])
+
+    def output_part(self, pieces: Tensor) -> Any:
+        """Return the parts of all output layers for the pieces [U]."""
+        return tuple(model.output_part(pieces) for model in self._models)
 
     def _averaged(self, logits: Sequence[Tensor]) -> Tensor:
         log_probs = torch.stack([part.log_softmax(-1, dtype=torch.float32) for part in logits])
@@ -154,13 +170,14 @@ def load_models(
     batch_size: int | None = None,
     precision: str = "float32",
     changes: Mapping[str, object] | None = None,
+    shortlist: Path | None = None,
 ) -> tuple[list[Checkpoint], Translator]:
     """Load a model, or an ensemble with the tokenizers and the settings of its first model.
 
     Args:
         paths: Run folders or checkpoint files, at least one.
         mean: How the distributions are averaged.
-        device, beam_size, length_penalty, batch_size, precision, changes: See
+        device, beam_size, length_penalty, batch_size, precision, changes, shortlist: See
             `Translator.from_checkpoint`.
 
     Raises:
@@ -177,6 +194,7 @@ def load_models(
         batch_size=batch_size,
         precision=precision,
         changes=changes,
+        shortlist=shortlist,
     )
     if len(checkpoints) > 1:
         place = translator.model.output.weight.device

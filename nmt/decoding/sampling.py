@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.schema import DecodingConfig
+from nmt.decoding.allowed_pieces import AllowedPieces
 from nmt.decoding.constraints import BatchConstraints
 from nmt.decoding.history import Choices, History, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis
@@ -77,6 +78,7 @@ def sample(
     sampling: Sampling,
     *,
     constraints: BatchConstraints | None = None,
+    allowed: AllowedPieces | None = None,
     need_weights: bool = False,
     graphs: Graphs | None = None,
 ) -> list[list[Hypothesis]]:
@@ -90,6 +92,8 @@ def sample(
         options: Lengths, repetitions, and the penalties of the scores.
         sampling: Temperature, top-k, top-p, seed and number of samples.
         constraints: What the translations must have; none of them is a required phrase.
+        allowed: The pieces of each translation, those of its constraints included; None: all.
+            Log-probabilities are normalized over these pieces.
         need_weights: Whether to return attention weights.
         graphs: Captures the steps on a GPU; None: they are not captured.
 
@@ -101,7 +105,7 @@ def sample(
     source = Source.of(source_ids, source_mask, options, plain=weighed)
     if constraints is not None:
         source = constraints.with_room(source)
-    loop = Loop(model, source, WeightsHistory() if weighed else None, graphs)
+    loop = Loop(model, source, WeightsHistory() if weighed else None, graphs, allowed)
     live = _first(loop, positions, sampling, options, constraints)
     samples = loop.hypotheses(loop.run(live), options, sampling.count)
     if not need_weights:
@@ -192,6 +196,7 @@ def _first(
         sentences=rows,
         step=torch.zeros(1, dtype=torch.long, device=device),
         history=History.empty(log_probs, source.steps, len(limits), 1),
+        allowed=None if loop.allowed is None else loop.allowed.select(rows // sampling.count),
         numbers=numbers,
         temperature=sampling.temperature,
         top_k=sampling.top_k,
@@ -235,6 +240,9 @@ class _Samples(Live):
 
     def choose(self, logits: Tensor) -> "_Samples":
         """Draw the next piece of every row; see `Live.choose`."""
+        narrow = self.allowed is not None and not self.adjusters
+        if self.allowed is not None:
+            logits = self.allowed.narrow(logits) if narrow else self.allowed.widen(logits)
         logits = logits.to(self.numbers.dtype)
         numbers = self.numbers[self.sentences, self.step]
         of_model = logits.log_softmax(dim=1)
@@ -246,6 +254,8 @@ class _Samples(Live):
         drawn = drawn.masked_fill(self.at_limit, EOS)[:, None]  # [R, 1]
         log_probs = self.log_probs + of_model.gather(1, drawn)
         ended = (drawn == EOS) & ~self.done[:, None]
+        if narrow and self.allowed is not None:
+            drawn = self.allowed.ids(drawn)
         no_beams = torch.zeros_like(drawn)
         ends = log_probs.masked_fill(~ended, float("-inf"))
         self.history.record(self.step, self.sentences, Choices(drawn, no_beams, ends, no_beams))

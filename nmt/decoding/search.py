@@ -10,7 +10,7 @@ V vocabulary, G groups of K = N / G beams, C candidates per sentence or group, 2
 decoder's rows are A · M: the beams of a sentence are adjacent.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.config.schema import DecodingConfig, EarlyStopping, LengthNormalization
-from nmt.decoding.beam_candidates import Candidates
+from nmt.decoding.allowed_pieces import AllowedPieces
+from nmt.decoding.beam_candidates import Candidates, joined, split
 from nmt.decoding.constraints import BatchConstraints
 from nmt.decoding.early_stopping import BestFinished
 from nmt.decoding.history import Choices, History, WeightsHistory
@@ -43,6 +44,7 @@ def beam_search(
     options: DecodingConfig,
     *,
     constraints: BatchConstraints | None = None,
+    allowed: AllowedPieces | None = None,
     need_weights: bool = False,
     wanted: int | None = None,
     graphs: Graphs | None = None,
@@ -60,6 +62,8 @@ def beam_search(
         options: Beam size, penalties and lengths.
         constraints: What the translations must have; None: nothing. If a required phrase fits into
             no hypothesis, the sentence has hypotheses without it.
+        allowed: The pieces of each translation, those of its constraints included; None: all.
+            Log-probabilities are normalized over these pieces.
         need_weights: Whether to return attention weights.
         wanted: The number of hypotheses that must be those of the whole search; None: all N.
         graphs: Captures the steps on a GPU; None: they are not captured.
@@ -71,7 +75,7 @@ def beam_search(
     source = Source.of(source_ids, source_mask, options, plain=weighed)
     if constraints is not None:
         source = constraints.with_room(source)
-    loop = Loop(model, source, WeightsHistory() if weighed else None, graphs)
+    loop = Loop(model, source, WeightsHistory() if weighed else None, graphs, allowed)
     found = loop.hypotheses(loop.run(_first(loop, options, constraints, wanted)), options)
     ranked = (sorted(hypotheses, key=lambda h: h.score, reverse=True) for hypotheses in found)
     kept = [_different(hypotheses)[: options.beam_size] for hypotheses in ranked]
@@ -108,6 +112,7 @@ def _first(
         history=History.empty(
             log_probs, source.steps, len(limits), options.beam_size, penalties=penalized
         ),
+        allowed=loop.allowed,
         found=limits.new_zeros(len(limits), options.beam_groups),
         size=options.beam_size,
         diversity=options.diversity_strength,
@@ -146,7 +151,7 @@ def _best_finished(
 
 
 _Parts = tuple[Candidates, Candidates, Tensor]
-"""Live beams, ended hypotheses and how many ended; see `_split`."""
+"""Live beams, ended hypotheses and how many ended; see `nmt.decoding.beam_candidates.split`."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,8 @@ class _Beams(Live):
         """Make the N best unfinished candidates the new beams; see `Live.choose`."""
         if self._ranks_by_probability:
             return self._continued(*self._best(logits))
+        if self.allowed is not None:
+            logits = self.allowed.widen(logits)
         log_probs = self._log_probs(logits)
         scores = adjusted((*self.preferences, *self.rules), log_probs, self.step)
         live, ended, found = self._chosen(log_probs, scores, self.at_limit)
@@ -232,11 +239,14 @@ class _Beams(Live):
 
     def _best(self, logits: Tensor) -> _Parts:
         """Return what `_chosen` returns, where hypotheses are ranked by log-probability alone."""
+        if self.allowed is not None:
+            logits = self.allowed.narrow(logits)
         best = best_continuations(
             logits, self.log_probs, 2 * self.size, excluded=(PAD, BOS), only=(self.at_limit, EOS)
         )
-        candidates = Candidates(best.log_probs, best.beams, best.pieces)
-        live, ended, number = _split(candidates, self.size, ~self.done)
+        pieces = best.pieces if self.allowed is None else self.allowed.ids(best.pieces)
+        candidates = Candidates(best.log_probs, best.beams, pieces)
+        live, ended, number = split(candidates, self.size, ~self.done)
         return live, ended, self.found + number
 
     def select(self, kept: Tensor) -> "_Beams":
@@ -286,7 +296,7 @@ class _Beams(Live):
             else:
                 candidates = self._allocated(self.required, log_probs, scores, at_limit)
             by_score = self.required is None
-            live, ended, number = _split(candidates, self.size, ~self.done, by_score=by_score)
+            live, ended, number = split(candidates, self.size, ~self.done, by_score=by_score)
             return live, ended, self.found + number
         size = self.size // groups
         first = scores.size(1) == 1  # all groups extend the one beam
@@ -299,12 +309,12 @@ class _Beams(Live):
             candidates = self._candidates(*of_group, at_limit, size, counts)
             candidates = replace(candidates, beams=candidates.beams + begin)
             active = ~self.done & (self.found[:, group] < size)
-            parts.append(_split(candidates, size, active, by_score=False))
+            parts.append(split(candidates, size, active, by_score=False))
             chosen = candidates.scores[:, :size] > NEVER
             once = (chosen & active[:, None]).to(counts.dtype)
             counts = counts.scatter_add(1, candidates.pieces[:, :size], once)
         lives, ends, numbers = zip(*parts, strict=True)
-        return _joined(lives), _joined(ends), self.found + torch.cat(numbers, dim=1)
+        return joined(lives), joined(ends), self.found + torch.cat(numbers, dim=1)
 
     def _candidates(
         self,
@@ -364,36 +374,3 @@ class _Beams(Live):
         total = self.log_probs.gather(1, candidates.beams) + of_pieces
         total = total.masked_fill(~exists, NEVER)
         return total, (candidates.scores - total).masked_fill(~exists, 0.0)
-
-
-def _split(candidates: Candidates, size: int, active: Tensor, *, by_score: bool = True) -> "_Parts":
-    """Return the K best unfinished candidates, those of the K best that ended, and their number.
-
-    Args:
-        candidates: At least 2 K, so that K of them are unfinished: each beam has one with EOS.
-        size: K.
-        active: [A] bool, whether hypotheses still end.
-        by_score: Whether the order of the candidates is that of their scores.
-    """
-    # A candidate of -inf is no translation: its beam is unused or its piece is excluded.
-    is_end = (candidates.pieces == EOS) & (candidates.scores > NEVER)
-    ends = is_end[:, :size] & active[:, None]
-    unfinished = candidates.scores.masked_fill(is_end, NEVER)
-    if by_score:
-        scores, order = unfinished.topk(size)
-    else:
-        order = is_end.to(torch.uint8).argsort(dim=1, stable=True)[:, :size]
-        scores = unfinished.gather(1, order)
-    pieces, beams = (of.gather(1, order) for of in (candidates.pieces, candidates.beams))
-    end_scores = torch.where(ends, candidates.scores[:, :size], NEVER)
-    ended = Candidates(end_scores, candidates.beams[:, :size], candidates.pieces[:, :size])
-    return Candidates(scores, beams, pieces), ended, ends.sum(1, keepdim=True)
-
-
-def _joined(parts: Sequence[Candidates]) -> Candidates:
-    """Return the candidates of all groups, [A, G · K]."""
-    return Candidates(
-        torch.cat([part.scores for part in parts], dim=1),
-        torch.cat([part.beams for part in parts], dim=1),
-        torch.cat([part.pieces for part in parts], dim=1),
-    )

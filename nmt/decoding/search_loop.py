@@ -4,19 +4,21 @@ On a CPU, the tensors have no room for later pieces, and sentences that are done
 On a GPU, the shapes stay the same for many steps, the host seldom reads whether sentences are done,
 and the step can be captured as a graph.
 
-Legend: A sentences in the search, N beams, B sentences of the batch, V vocabulary, S source length.
+Legend: A sentences in the search, N beams, B sentences of the batch, V vocabulary, S source length,
+U pieces that any sentence may write.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from nmt.config.schema import DecodingConfig
+from nmt.decoding.allowed_pieces import AllowedPieces
 from nmt.decoding.history import History, Path, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.repeated_step import Graphs, RepeatedStep
@@ -112,6 +114,7 @@ class Live(ABC):
         sentences: [A], the index of each sentence in the batch.
         step: [1], the number of steps so far.
         history: What every step chose.
+        allowed: The pieces that each sentence may write; None: all pieces of the vocabulary.
     """
 
     decoder: DecoderState
@@ -122,11 +125,13 @@ class Live(ABC):
     sentences: Tensor
     step: Tensor
     history: History
+    allowed: AllowedPieces | None
 
     @abstractmethod
     def choose(self, logits: Tensor) -> Self:
-        """Extend the hypotheses by the logits [A · N, V] of a step, and record the choices.
+        """Extend the hypotheses by the logits of a step, and record the choices.
 
+        The logits are [A · N, V]; if only some pieces are allowed, [A · N, U] of their union.
         Everything happens on the device, and all shapes follow from those of the arguments.
         """
 
@@ -140,6 +145,7 @@ class Live(ABC):
             done=self.done[kept],
             limits=self.limits[kept],
             sentences=self.sentences[kept],
+            allowed=None if self.allowed is None else self.allowed.select(kept),
         )
 
     @property
@@ -157,12 +163,20 @@ class Loop:
         source: The batch.
         weights: Where attention weights are added; None: they are not requested.
         graphs: Captures the steps of fixed shapes; None: they are not captured.
+        allowed: The pieces that each sentence may write; None: all pieces of the vocabulary.
     """
 
     model: TranslationModel
     source: Source
     weights: WeightsHistory | None = None
     graphs: Graphs | None = None
+    allowed: AllowedPieces | None = None
+    _part: Any = None  # of the output layer, for the allowed pieces
+
+    def __post_init__(self) -> None:
+        if self.allowed is not None:
+            self._part = self.model.output_part(self.allowed.union)
+            self.allowed = self.allowed.padded(self.source.padding)
 
     def run(self, live: Live) -> list[list[Path]]:
         """Step until all are done; return the paths of each row of the batch, without padding."""
@@ -191,19 +205,23 @@ class Loop:
         return self.weights.of(row, path, self.source.lengths[row // count])
 
     def _step(self, live: Live) -> Live:
-        logits, _, decoder = self.model.step(
-            live.pieces.flatten(), live.decoder, need_weights=False
-        )
+        logits, _, decoder = self._model_step(live, need_weights=False)
         return replace(live, decoder=decoder).choose(logits)
+
+    def _model_step(
+        self, live: Live, *, need_weights: bool
+    ) -> tuple[Tensor, Tensor | None, DecoderState]:
+        pieces, part = live.pieces.flatten(), self._part
+        if part is None:
+            return self.model.step(pieces, live.decoder, need_weights=need_weights)
+        return self.model.step(pieces, live.decoder, need_weights=need_weights, part=part)
 
     def _run_exact(self, live: Live) -> int:
         """Run steps on the sentences that are not done; return the number of steps."""
         sentences = live.sentences.tolist()
         need_weights = self.weights is not None
         for number in range(1, self.source.steps + 1):
-            logits, weights, decoder = self.model.step(
-                live.pieces.flatten(), live.decoder, need_weights=need_weights
-            )
+            logits, weights, decoder = self._model_step(live, need_weights=need_weights)
             if self.weights is not None:
                 self.weights.add(weights, sentences)
             live = replace(live, decoder=decoder).choose(logits)

@@ -23,6 +23,8 @@ from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.repeated_step import CudaGraphs
 from nmt.decoding.sampling import Sampling, sample
 from nmt.decoding.search import beam_search
+from nmt.decoding.shortlist import Shortlist
+from nmt.decoding.shortlist_file import load_shortlist
 from nmt.errors import UserError
 from nmt.kernels import dispatch
 from nmt.kernels.weight_layout import lay_out_for_search
@@ -66,6 +68,7 @@ class Translator:
         constraints: Turns constraints into pieces of the target.
         by_sentences: Whether a batch has ``decoding.batch_size`` sentences on a GPU, too.
         processes: One; see `nmt.decoding.engine.Engine`.
+        shortlist: The candidates from which translations are written; None: all target pieces.
     """
 
     processes = 1
@@ -86,6 +89,7 @@ class Translator:
         self.drawn = drawn
         self.constraints = ConstraintEncoder(tokenizers.target)
         self.by_sentences = False
+        self.shortlist: Shortlist | None = None
         device = model.output.weight.device
         self._graphs = CudaGraphs(device) if device.type == "cuda" else None
 
@@ -100,6 +104,7 @@ class Translator:
         batch_size: int | None = None,
         precision: str = "float32",
         changes: Mapping[str, object] | None = None,
+        shortlist: Path | None = None,
     ) -> "Translator":
         """Load the best model of a run folder, or a checkpoint file.
 
@@ -114,9 +119,11 @@ class Translator:
             precision: ``float32``, ``bfloat16``, ``float16``, or ``auto``: bfloat16 on a GPU that
                 computes in it, else float32.
             changes: Further settings of ``decoding`` by their names.
+            shortlist: A file of `nmt shortlist`, or a run folder that has one; None: none is used.
 
         Raises:
-            UserError: There is no such model, or a setting is out of range.
+            UserError: There is no such model, a setting is out of range, or the shortlist is
+                damaged or made for another vocabulary.
         """
         return cls.from_loaded_checkpoint(
             load_checkpoint(find_checkpoint(path), mapped=True),
@@ -126,6 +133,7 @@ class Translator:
             batch_size=batch_size,
             precision=precision,
             changes=changes,
+            shortlist=shortlist,
         )
 
     @classmethod
@@ -139,6 +147,7 @@ class Translator:
         batch_size: int | None = None,
         precision: str = "float32",
         changes: Mapping[str, object] | None = None,
+        shortlist: Path | None = None,
     ) -> "Translator":
         """Create a translator from a checkpoint in memory; see `from_checkpoint`."""
         given = {
@@ -150,13 +159,14 @@ class Translator:
         attends = attention_layers(checkpoint.config.model.decoder)[0] > 0
         decoding = changed_settings(checkpoint.config.decoding, given, attends=attends)
         checkpoint.config.decoding = decoding
+        found = None if shortlist is None else load_shortlist(shortlist, checkpoint.tokenizers)
         place = runtime.pick_device(device)
         runtime.set_exact_recurrence()
         dtype = runtime.pick_search_precision(precision, place)
         model = checkpoint.trained_model().to(place)
         drawn = drawn_layer_head(checkpoint.config)
         translator = cls(model, checkpoint.tokenizers, decoding, dtype, drawn)
-        translator.by_sentences = batch_size is not None
+        translator.by_sentences, translator.shortlist = batch_size is not None, found
         if dtype == torch.float32:  # products in bfloat16 read rows
             translator.lay_out_weights()
         return translator
@@ -246,12 +256,16 @@ class Translator:
         constraints = self.constraints.batch(asked, device)
         ids, mask = (tensor.to(device) for tensor in source_batch(sources))
         batch = self.model, ids, mask
+        allowed = None
+        if self.shortlist is not None:
+            allowed = self.shortlist.allowed(sources, [one.pieces for one in asked], device)
         with runtime.autocast(device, self.precision):
             if sampling is None:
                 return beam_search(
                     *batch,
                     self.decoding,
                     constraints=constraints,
+                    allowed=allowed,
                     need_weights=need_weights,
                     wanted=wanted,
                     graphs=self._graphs,
@@ -262,6 +276,7 @@ class Translator:
                 self.decoding,
                 sampling,
                 constraints=constraints,
+                allowed=allowed,
                 need_weights=need_weights,
                 graphs=self._graphs,
             )

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from nmt.checkpoint import Checkpoint
+from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.export import (
@@ -17,6 +18,7 @@ from nmt.export import (
     safetensors_folder,
     usage,
 )
+from nmt.export.ctranslate2_map import save_vocabulary_map
 from nmt.export.export_choices import ExportFormat, Quantization
 from nmt.export.exported_folder import (
     DESCRIPTION,
@@ -41,6 +43,7 @@ class Export:
         format: The layout.
         quantization: The type of the matrices in the files.
         sentences: Source sentences on which the export is compared with the model.
+        shortlist: The candidates of source pieces, for CTranslate2; None: there are none.
     """
 
     checkpoint: Checkpoint
@@ -48,6 +51,7 @@ class Export:
     format: ExportFormat
     quantization: Quantization
     sentences: Sequence[str]
+    shortlist: Shortlist | None = None
 
     def write(self, output: Path) -> Parity | None:
         """Write the folder, and return how exactly it computes what the model computes.
@@ -59,6 +63,10 @@ class Export:
             UserError: The model has a part that the program has no form for, a library is not
                 installed, the folder cannot be written, or the export differs from the model.
         """
+        if self.shortlist is not None and self.format is not ExportFormat.CTRANSLATE2:
+            raise UserError(
+                f"--to {self.format} has no form for a shortlist: leave out --shortlist"
+            )
         with exported_folder(output) as folder:
             scorer = self._write_model(folder)
             write_tokenizers(self.checkpoint, folder)
@@ -74,6 +82,8 @@ class Export:
             return None
         if self.format is ExportFormat.CTRANSLATE2:
             ctranslate2_model.save_ctranslate2(self.checkpoint, folder, self.quantization)
+            if self.shortlist is not None:
+                save_vocabulary_map(self.shortlist, self.checkpoint.tokenizers, folder)
             return ctranslate2_model.scorer(folder, self.checkpoint.tokenizers)
         if self.quantization is not Quantization.FLOAT32:
             raise UserError(f"--to {self.format} writes float32: leave out --weights")

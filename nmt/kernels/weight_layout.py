@@ -4,12 +4,12 @@ A step of search multiplies few rows, 5 to 100, so that reading the weight [O, I
 of the time. A product x W^T reads it fastest where the columns of W are contiguous, because it then
 needs no rearranged copy. Shape, values and results stay.
 
-Legend: I input size, O output size.
+Legend: I input size, O output size, U rows that are needed.
 """
 
 from collections.abc import Iterable
 
-from torch import nn
+from torch import Tensor, nn
 
 from nmt.kernels import dispatch
 from nmt.kernels.dispatch import KernelPath
@@ -26,3 +26,14 @@ def lay_out_for_search(layers: Iterable[nn.Linear]) -> None:
         if dispatch.weight_layout_path(weight) is KernelPath.FUSED:
             columns = weight.detach().t().contiguous()
             layer.weight = nn.Parameter(columns.t(), requires_grad=weight.requires_grad)
+
+
+def rows_for_search(weight: Tensor, rows: Tensor) -> Tensor:
+    """Return the rows [U] of a weight [O, I], [U, I], in its layout and in the dtype of products.
+
+    They are copied once, so that the products of all steps read nothing else.
+    """
+    dtype = dispatch.product_dtype(weight)
+    if weight.is_contiguous():
+        return weight.detach().index_select(0, rows).to(dtype)
+    return weight.detach().t().index_select(1, rows).t().to(dtype)

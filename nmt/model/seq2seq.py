@@ -1,22 +1,29 @@
 """The translation model: any encoder, any decoder, one output layer.
 
 Legend: B batch, S source length, T target length, V target vocabulary, O decoder output size. In
-search: A sentences, N beams of each, L layers with attention, H heads.
+search: A sentences, N beams of each, L layers with attention, H heads, U pieces of the vocabulary.
 """
+
+from typing import Any
 
 from torch import Tensor, nn
 
 from nmt.data.packing import Packing
 from nmt.kernels.linear import linear
+from nmt.kernels.weight_layout import rows_for_search
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
 
 
 class OutputLayer(nn.Linear):
     """Maps hidden vectors to logits; the weight may be that of the target embedding."""
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Map [..., O] to [..., V]."""
-        return linear(hidden, self.weight, self.bias)
+    def forward(self, hidden: Tensor, part: Any = None) -> Tensor:
+        """Map [..., O] to [..., V], or to the [..., U] of a part."""
+        return linear(hidden, self.weight if part is None else part, self.bias)
+
+    def part(self, pieces: Tensor) -> Any:
+        """Return the layer of only the pieces [U], which `forward` takes; it is not trained."""
+        return rows_for_search(self.weight, pieces)
 
 
 class TranslationModel(nn.Module):
@@ -60,23 +67,35 @@ class TranslationModel(nn.Module):
         output: DecoderOutput = self.decoder(target_input_ids, encoded, need_weights=need_weights)
         return output
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Return the unnormalised log-probabilities [..., V] of hidden vectors [..., O]."""
-        scores: Tensor = self.output(hidden)
+    def logits(self, hidden: Tensor, part: Any = None) -> Tensor:
+        """Return the unnormalised log-probabilities [..., V] of hidden vectors [..., O].
+
+        With a part, which `output_part` returns, they are those of its pieces, [..., U].
+        """
+        scores: Tensor = self.output(hidden) if part is None else self.output(hidden, part)
         return scores
+
+    def output_part(self, pieces: Tensor) -> Any:
+        """Return the part of the output layer for the pieces [U], for the steps of one search."""
+        return self.output.part(pieces)
 
     def start(self, encoder_output: EncoderOutput) -> DecoderState:
         """Return the decoder's state before the first piece."""
         return self.decoder.start(encoder_output)
 
     def step(
-        self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool = False
+        self,
+        previous_ids: Tensor,
+        state: DecoderState,
+        *,
+        need_weights: bool = False,
+        part: Any = None,
     ) -> tuple[Tensor, Tensor | None, DecoderState]:
         """Advance by the previous pieces [A · N].
 
         Returns:
-            Logits [A · N, V], attention weights [A · N, L, H, S] or None, and the new state; see
-            `nmt.model.interfaces.Decoder.step`.
+            Logits [A · N, V], or [A · N, U] of a part of the output layer, attention weights
+            [A · N, L, H, S] or None, and the new state; see `nmt.model.interfaces.Decoder.step`.
         """
         output, state = self.decoder.step(previous_ids, state, need_weights=need_weights)
-        return self.logits(output.hidden), output.weights, state
+        return self.logits(output.hidden, part), output.weights, state

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from command_line import NUMBERS, ZAHLEN
 from tiny_models import TRANSFORMERS
@@ -14,8 +15,10 @@ from nmt.checkpoint import load_checkpoint
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
 from nmt.decoding.scoring import score_translations
+from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
+from nmt.export.ctranslate2_map import save_vocabulary_map
 from nmt.export.ctranslate2_model import LONGEST, check_form, save_ctranslate2
 from nmt.export.export_choices import Quantization
 
@@ -128,3 +131,32 @@ def test_alibi_slopes_of_other_numbers_of_heads_are_refused(
     model.decoder = replace(model.decoder, positions="alibi", num_heads=6)
     with pytest.raises(UserError, match="positions=alibi with num_heads=6 .a power"):
         check_form(run_config(model))
+
+
+def test_with_a_vocabulary_map_only_candidates_are_written(
+    model_file: Callable[[ModelConfig], Path],
+    tiny_config: Callable[..., ModelConfig],
+    tmp_path: Path,
+) -> None:
+    checkpoint = load_checkpoint(model_file(tiny_config("transformer", "transformer")))
+    tokenizers = checkpoint.tokenizers
+    size = len(tokenizers.target)
+    sources = np.arange(4, len(tokenizers.source))
+    targets = (7 * sources) % size
+    counts = np.zeros(size, dtype=np.int64)
+    shortlist = Shortlist.of(tokenizers, (sources, targets), counts, 0)
+    (tmp_path / "model").mkdir()
+    save_ctranslate2(checkpoint, tmp_path / "model", Quantization.FLOAT32)
+    save_vocabulary_map(shortlist, tokenizers, tmp_path / "model")
+    engine = ctranslate2.Translator(str(tmp_path / "model"), device="cpu")
+    ids = tokenizers.source.encode(" ".join(NUMBERS[:3]))
+    (allowed,) = shortlist.allowed([ids]).pieces.tolist()
+    options = dict(beam_size=4, num_hypotheses=4, max_decoding_length=20)
+    written = []
+    for use_vmap in (False, True):
+        pieces = [tokenizers.source.pieces(ids)]
+        (found,) = engine.translate_batch(pieces, use_vmap=use_vmap, **options)
+        written.append({piece for pieces in found.hypotheses for piece in pieces})
+    names = {*tokenizers.target.pieces(allowed)}
+    assert written[1] <= names
+    assert not written[0] <= names, "without the map, the same pieces are written"

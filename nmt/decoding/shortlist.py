@@ -1,0 +1,164 @@
+"""A vocabulary shortlist: the target pieces that can translate the pieces of a sentence.
+
+A sentence's candidates are the most probable translations of each of its pieces, the target pieces
+that copy it, and those that every sentence gets (Jean et al. 2015, section 3.2; L'Hostis et al.
+2016; Devlin 2017). The output layer and the choice of the best continuations then cost a fraction.
+
+Legend: B sentences of a batch, E source and F target pieces of the vocabularies, N candidates of
+all source pieces.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nmt.data.content_hash import content_hash
+from nmt.decoding.allowed_pieces import ALWAYS, AllowedPieces
+from nmt.errors import UserError
+from nmt.text.special_tokens import EOS, WORD_START
+from nmt.text.tokenizer import Tokenizer, TokenizerPair
+
+CANDIDATES = 50
+"""Candidates of a source piece unless the user gives another number."""
+
+FREQUENT = 100
+"""Frequent target pieces of every sentence unless the user gives another number."""
+
+Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Shortlist:
+    """The candidates of every source piece.
+
+    Attributes:
+        offsets: [E + 1], where the candidates of each source piece begin.
+        candidates: [N], target pieces.
+        always: Target pieces that are candidates of every sentence.
+        target_size: F.
+        vocabularies: Hashes of the source and target pieces, for which it is made.
+    """
+
+    offsets: Places
+    candidates: Places
+    always: Places
+    target_size: int
+    vocabularies: tuple[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        tokenizers: TokenizerPair,
+        translations: tuple[Places, Places],
+        counts: Places,
+        frequent: int,
+    ) -> "Shortlist":
+        """Join the translations of source pieces with their copies.
+
+        Args:
+            tokenizers: Of both sides.
+            translations: Source pieces and as many target pieces, each a pair.
+            counts: [F], how often each target piece occurs in training text.
+            frequent: The most frequent target pieces that every sentence gets.
+        """
+        size = len(tokenizers.target)
+        copies = np.array(list(_copies(tokenizers)), dtype=np.int64).reshape(-1, 2)
+        sources = np.concatenate([translations[0], copies[:, 0]])
+        targets = np.concatenate([translations[1], copies[:, 1]])
+        keys = np.unique(sources * size + targets)
+        offsets = np.searchsorted(keys, np.arange(len(tokenizers.source) + 1) * size)
+        most = np.argsort(-counts, kind="stable")[:frequent]
+        always = np.unique([*ALWAYS, *most[counts[most] > 0], *_signs(tokenizers.target)])
+        return cls(offsets, keys % size, always, size, vocabulary_hashes(tokenizers))
+
+    def __len__(self) -> int:
+        """Return the number of candidates of all source pieces."""
+        return len(self.candidates)
+
+    def allowed(
+        self,
+        sources: Sequence[Sequence[int]],
+        extra: Sequence[Sequence[int]] = (),
+        device: torch.device | None = None,
+    ) -> AllowedPieces:
+        """Return the candidates of each sentence of a batch.
+
+        Args:
+            sources: [B] sentences in source pieces.
+            extra: Further target pieces of each sentence; empty: there are none.
+            device: Of the search; None: the CPU.
+        """
+        mask = self._mask(sources)
+        for row, pieces in zip(mask, extra, strict=False):
+            row[list(pieces)] = True
+        return AllowedPieces.of(torch.from_numpy(mask), device or torch.device("cpu"))
+
+    def covered(self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> int:
+        """Return how many pieces of translations are candidates of their sentences."""
+        mask = self._mask(sources)
+        return sum(int(row[list(ids)].sum()) for row, ids in zip(mask, targets, strict=True))
+
+    def sizes(self, sources: Sequence[Sequence[int]]) -> list[int]:
+        """Return the number of candidates of each sentence."""
+        found: list[int] = self._mask(sources).sum(1).tolist()
+        return found
+
+    def _mask(self, sources: Sequence[Sequence[int]]) -> npt.NDArray[np.bool_]:
+        """Return whether each target piece is a candidate of each sentence, [B, F]."""
+        mask = np.zeros((len(sources), self.target_size), dtype=bool)
+        mask[:, self.always] = True
+        for row, ids in zip(mask, sources, strict=True):
+            for piece in set(ids):
+                row[self.candidates[self.offsets[piece] : self.offsets[piece + 1]]] = True
+        return mask
+
+    def check(self, tokenizers: TokenizerPair, name: str) -> None:
+        """Check that it is made for these vocabularies.
+
+        Raises:
+            UserError: It is made for others.
+        """
+        hashes = vocabulary_hashes(tokenizers)
+        sides = zip(("source", "target"), hashes, self.vocabularies, strict=True)
+        for side, mine, other in sides:
+            if mine != other:
+                raise UserError(
+                    f"{name} was made for another {side} vocabulary than that of the model: make "
+                    "one with nmt shortlist RUN"
+                )
+
+
+def vocabulary_hashes(tokenizers: TokenizerPair) -> tuple[str, str]:
+    """Return a hash of the pieces of either side, in their order."""
+    source, target = (
+        content_hash(side.pieces(range(len(side))))
+        for side in (tokenizers.source, tokenizers.target)
+    )
+    return source, target
+
+
+def _copies(tokenizers: TokenizerPair) -> Iterable[tuple[int, int]]:
+    """Yield each source piece with the target pieces that spell it."""
+    source, target = tokenizers.source, tokenizers.target
+    ids = {name: piece for piece, name in enumerate(target.pieces(range(len(target))))}
+    for piece, name in enumerate(source.pieces(range(len(source)))):
+        if piece <= EOS:
+            continue
+        if name in ids:
+            yield piece, ids[name]
+        elif text := name.replace(WORD_START, " ").strip():
+            for copy in target.encode(text):
+                yield piece, copy
+                bare = target.pieces([copy])[0].removeprefix(WORD_START)
+                if bare in ids:
+                    yield piece, ids[bare]
+
+
+def _signs(tokenizer: Tokenizer) -> list[int]:
+    """Return the pieces of at most one digit, punctuation mark or symbol."""
+    names = enumerate(tokenizer.pieces(range(len(tokenizer))))
+    signs = ((piece, name.removeprefix(WORD_START)) for piece, name in names)
+    return [piece for piece, sign in signs if piece > EOS and len(sign) <= 1 and not sign.isalpha()]
