@@ -295,8 +295,9 @@ def load(
         ensemble: ``log_probs`` averages the logarithms of the models' probabilities, ``probs`` the
             probabilities.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        precision: ``float32``, ``bfloat16``, ``float16``, or ``auto``: to search, bfloat16 on a GPU
-            that computes in it, else float32; to score and to sample, float32.
+        precision: ``float32``, ``bfloat16``, ``float16``, ``int8`` on a CPU, or ``auto``: to
+            search, bfloat16 on a GPU that computes in it, else float32; to score and to sample,
+            float32.
         threads: CPU threads of this process; None leaves PyTorch's setting.
         shortlist: A file of `nmt shortlist`, or a run folder that has one: translations have only
             its candidates, and are found faster; None: any piece.

@@ -130,12 +130,22 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
 def pick_search_precision(name: str, device: torch.device) -> torch.dtype:
     """Return the dtype of a trained model's products; ``auto`` is float32 except on CUDA.
 
+    With ``int8``, the large linear layers are quantized, and the other products are in float32.
+
     Raises:
-        UserError: The name is unknown, or it is float16 on a device other than CUDA.
+        UserError: The name is unknown, or it is float16 on a device other than CUDA, or int8 on one
+            other than a CPU.
     """
-    if name not in (*PRECISIONS, "auto"):
-        known = ", ".join(("auto", *PRECISIONS))
+    if name not in (*PRECISIONS, "auto", "int8"):
+        known = ", ".join(("auto", *PRECISIONS, "int8"))
         raise UserError(f"precision {name!r} is unknown: choose one of {known}")
+    if name == "int8":
+        if device.type != "cpu":
+            raise UserError(
+                f"precision int8 is for CPUs, and this device is {device.type}: choose auto, "
+                "bfloat16 or float32"
+            )
+        return torch.int8
     if device.type != "cuda":
         if name == "float16":
             raise UserError(
@@ -162,8 +172,11 @@ def _cpu_gains_by_bfloat16() -> bool:
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[object]:
-    """Return a context in which products run in ``precision``; weights stay in float32."""
-    if precision == torch.float32:
+    """Return a context in which products run in ``precision``; weights stay in float32.
+
+    With int8, quantized layers need no context.
+    """
+    if precision in (torch.float32, torch.int8):
         return nullcontext()
     return torch.autocast(device.type, dtype=precision)
 

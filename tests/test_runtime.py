@@ -81,6 +81,9 @@ def test_a_search_computes_in_float32_except_on_cuda() -> None:
     cpu = torch.device("cpu")
     assert runtime.pick_search_precision("auto", cpu) == torch.float32
     assert runtime.pick_search_precision("bfloat16", cpu) == torch.bfloat16
+    assert runtime.pick_search_precision("int8", cpu) == torch.int8
     for name, match in (("float16", "float16 is for CUDA"), ("half", "'half' is unknown")):
         with pytest.raises(UserError, match=match):
             runtime.pick_search_precision(name, cpu)
+    with pytest.raises(UserError, match="int8 is for CPUs, and this device is cuda: choose auto"):
+        runtime.pick_search_precision("int8", torch.device("cuda"))

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import nmt
-from nmt import processes
+from nmt import processes, runtime
 from nmt.bench.contestant import Contestant
 from nmt.bench.decoding import bench_decoding
 from nmt.bench.length_cost import length_cost
@@ -116,6 +116,7 @@ class DecodeOptions:
     rounds: int
     device: str
     json_file: Path | None
+    precision: str = "auto"
 
 
 def bench_decode(options: DecodeOptions) -> None:
@@ -165,7 +166,7 @@ def _trained_model(options: DecodeOptions, console: Console) -> tuple[Translator
         device=options.device,
         beam_size=options.beam_size,
         batch_size=options.batch_size,
-        precision="auto",
+        precision=options.precision,
         shortlist=options.shortlist,
     )
     if options.source is not None:
@@ -179,8 +180,10 @@ def _new_model(options: DecodeOptions, console: Console) -> tuple[Translator, Se
     config = compose_config(options.overrides, settings)
     bench = Contestant(config, console, planned=1).bench
     translator = bench.translator
-    if translator.precision == torch.float32:
-        translator.lay_out_weights()
+    if options.precision != "auto":
+        device = translator.model.output.weight.device
+        translator.precision = runtime.pick_search_precision(options.precision, device)
+    translator.prepare_weights()
     translator.decoding = _decoding_config(config.decoding, options)
     translator.by_sentences = options.batch_size is not None
     text = bench.corpus.text.valid.source

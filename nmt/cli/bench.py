@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nmt import loading_phase
-from nmt.cli.common_options import Device, ShortlistFile
+from nmt.cli.common_options import Device, SearchPrecision, ShortlistFile
 from nmt.process_exit import exit_together, join_processes
 from nmt.reporting.command_progress import CommandProgress
 
@@ -124,6 +124,7 @@ def decode(
     shortlist: ShortlistFile = None,
     rounds: Rounds = 3,
     device: Device = "auto",
+    precision: SearchPrecision = "auto",
     json_file: JsonFile = None,
 ) -> None:
     """Translate and report sentences and output tokens per second, the median of the rounds."""
@@ -146,5 +147,6 @@ def decode(
             rounds=rounds,
             device=device,
             json_file=json_file,
+            precision=precision,
         )
     )

@@ -45,8 +45,8 @@ SearchPrecision = Annotated[
     str,
     typer.Option(
         "--precision",
-        help="float32, bfloat16, float16, or auto: bfloat16 on a GPU that computes in it, else "
-        "float32.",
+        help="float32, bfloat16, float16 on a GPU, int8 on a CPU, or auto: bfloat16 on a GPU that "
+        "computes in it, else float32.",
     ),
 ]
 Threads = Annotated[

@@ -51,8 +51,8 @@ def export(
     output: Output,
     weights: WeightType = Quantization.FLOAT32,
     sentences: SentenceFile = None,
-    references: ReferenceFile = None,
     shortlist: ShortlistFile = None,
+    references: ReferenceFile = None,
 ) -> None:
     """Write a model as a folder for CTranslate2, Hugging Face's transformers, ONNX or safetensors.
 

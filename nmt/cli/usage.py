@@ -39,6 +39,7 @@ _OPTIONS = {  # options of other tools, for commands with plain options
     "--device cpu": "cpu",
     "--precision float16": "fp16 half",
     "--precision bfloat16": "bf16",
+    "--precision int8": "compute_type quantize quantization i8",
 }
 
 

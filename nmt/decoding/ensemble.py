@@ -200,6 +200,7 @@ def load_models(
         place = translator.model.output.weight.device
         others = [checkpoint.trained_model().to(place) for checkpoint in checkpoints[1:]]
         translator.model = Ensemble([translator.model, *others], mean).eval()
+        translator.prepare_weights()
     return checkpoints, translator
 
 

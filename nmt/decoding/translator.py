@@ -27,7 +27,9 @@ from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.shortlist_file import load_shortlist
 from nmt.errors import UserError
 from nmt.kernels import dispatch
+from nmt.kernels.quantized_linear import quantize_for_search
 from nmt.kernels.weight_layout import lay_out_for_search
+from nmt.model.layers import Linear
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair
 
@@ -62,7 +64,7 @@ class Translator:
         model: The model, on the device on which it computes.
         tokenizers: Those of the source and the target.
         decoding: Settings of the search.
-        precision: The dtype of autocast.
+        precision: The dtype of products: that of autocast, or int8 for quantized linear layers.
         drawn: Indices of the decoder layer and the head whose attention is drawn; negative: from
             the last; None as head: the mean of the layer's heads.
         constraints: Turns constraints into pieces of the target.
@@ -116,8 +118,8 @@ class Translator:
             beam_size: Hypotheses per sentence; None keeps the run's setting, as below.
             length_penalty: Alpha of `nmt.decoding.search.length_penalty`, from 0 to 10.
             batch_size: Sentences per batch.
-            precision: ``float32``, ``bfloat16``, ``float16``, or ``auto``: bfloat16 on a GPU that
-                computes in it, else float32.
+            precision: ``float32``, ``bfloat16``, ``float16``, ``int8`` on a CPU, or ``auto``:
+                bfloat16 on a GPU that computes in it, else float32.
             changes: Further settings of ``decoding`` by their names.
             shortlist: A file of `nmt shortlist`, or a run folder that has one; None: none is used.
 
@@ -167,8 +169,7 @@ class Translator:
         drawn = drawn_layer_head(checkpoint.config)
         translator = cls(model, checkpoint.tokenizers, decoding, dtype, drawn)
         translator.by_sentences, translator.shortlist = batch_size is not None, found
-        if dtype == torch.float32:  # products in bfloat16 read rows
-            translator.lay_out_weights()
+        translator.prepare_weights()
         return translator
 
     @property
@@ -176,13 +177,21 @@ class Translator:
         """Whether hypotheses can have attention weights."""
         return self.model.decoder.attends
 
-    def lay_out_weights(self) -> None:
+    def prepare_weights(self) -> None:
         """Store the model's weights as a step of search reads them fastest; do not train it then.
 
-        Names, shapes and values stay; weights that an embedding shares become copies.
+        Names, shapes and values stay; weights that an embedding shares become copies. In int8, the
+        large linear layers are quantized in addition.
+
+        Raises:
+            UserError: This processor has no product of integers.
         """
-        modules = self.model.modules()
-        lay_out_for_search(layer for layer in modules if isinstance(layer, nn.Linear))
+        if self.precision not in (torch.float32, torch.int8):  # products in bfloat16 read rows
+            return
+        linear = [layer for layer in self.model.modules() if isinstance(layer, nn.Linear)]
+        if self.precision == torch.int8:
+            quantize_for_search(layer for layer in linear if isinstance(layer, Linear))
+        lay_out_for_search(linear)
 
     def translate(
         self,

@@ -152,6 +152,12 @@ def weight_casts_path(weight: Tensor) -> KernelPath:
     return KernelPath.PLAIN if product_dtype(weight) == weight.dtype else KernelPath.FUSED
 
 
+def quantized_path(rows: Tensor) -> KernelPath:
+    """Return the path of a linear layer in int8, `nmt.kernels.quantized_linear`."""
+    fast = on_cpu(rows) and rows.numel() > 0 and _may_fuse()
+    return KernelPath.FUSED if fast else KernelPath.PLAIN
+
+
 def feed_forward_path(states: Tensor) -> KernelPath:
     """Return the path of a ReLU feed-forward block, `nmt.kernels.feed_forward`."""
     return linear_path(states) if threshold_backward_ is not None else KernelPath.PLAIN
@@ -325,6 +331,12 @@ efficient_by_offsets = _find("ops.aten._efficient_attention_forward.default")
 (result, ...); rows [1, N, H, K] and [1, S, H, K]; it has a gradient."""
 
 _onednn_linear = _find("ops.mkldnn._linear_pointwise")
+
+pack_quantized_weight = _find("ops.onednn.qlinear_prepack")
+quantized_product = _find("ops.onednn.qlinear_pointwise")
+"""(weight [O, I], None) -> packed weight; (x, its scale and zero, packed weight, its scales [O] and
+zeros, bias, 1.0, 0, dtype, "none", [], "") -> x W^T of integers in that dtype."""
+
 foreach_multiply_ = _find("_foreach_mul_")
 foreach_lerp_ = _find("_foreach_lerp_")
 foreach_copy_ = _find("_foreach_copy_")
@@ -337,21 +349,12 @@ release_pool = _find("_C._cuda_releasePool")
 """Both (device number, pool): no more memory is taken from a pool; one graph less uses it."""
 
 PRIVATE_NAMES = (
-    "sigmoid_backward",
-    "tanh_backward",
-    "threshold_backward_",
-    "softmax_backward",
-    "flash_by_offsets",
-    "efficient_by_offsets",
-    "_onednn_linear",
-    "foreach_multiply_",
-    "foreach_lerp_",
-    "foreach_copy_",
-    "foreach_sub",
-    "foreach_add_",
-    "foreach_zero_",
-    "end_allocation",
-    "release_pool",
+    *("sigmoid_backward", "tanh_backward", "threshold_backward_", "softmax_backward"),
+    *("flash_by_offsets", "efficient_by_offsets", "_onednn_linear"),
+    *("pack_quantized_weight", "quantized_product"),
+    *("foreach_multiply_", "foreach_lerp_", "foreach_copy_"),
+    *("foreach_sub", "foreach_add_", "foreach_zero_"),
+    *("end_allocation", "release_pool"),
 )
 """Variables of this module that are None where torch lacks what they refer to; for tests."""
 

@@ -6,13 +6,22 @@ from torch.nn import functional
 
 from nmt.kernels.dropout import dropout
 from nmt.kernels.linear import linear
+from nmt.kernels.quantized_linear import QuantizedLinear
 
 
 class Linear(nn.Linear):
-    """x W^T + b; parameters and results are those of `torch.nn.Linear`."""
+    """x W^T + b; parameters and results are those of `torch.nn.Linear`.
+
+    Attributes:
+        quantized: What computes it in search in int8; None: it is not quantized.
+    """
+
+    quantized: QuantizedLinear | None = None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map inputs [..., I] to [..., O]."""
+        if self.quantized is not None:
+            return self.quantized(inputs)
         return linear(inputs, self.weight, self.bias)
 
 

@@ -51,6 +51,9 @@ class FeedForward(nn.Sequential):
         assert isinstance(widen, Linear)
         assert isinstance(dropout, Dropout)
         assert isinstance(narrow, Linear)
+        if widen.quantized is not None and narrow.quantized is not None:
+            hidden = widen.quantized(states, relu=True)
+            return narrow.quantized(hidden, nonnegative=True)
         return feed_forward(
             states, widen.weight, widen.bias, narrow.weight, narrow.bias, dropout.rate
         )

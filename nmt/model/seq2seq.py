@@ -10,19 +10,27 @@ from torch import Tensor, nn
 
 from nmt.data.packing import Packing
 from nmt.kernels.linear import linear
+from nmt.kernels.quantized_linear import QuantizedLinear
 from nmt.kernels.weight_layout import rows_for_search
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
+from nmt.model.layers import Linear
 
 
-class OutputLayer(nn.Linear):
+class OutputLayer(Linear):
     """Maps hidden vectors to logits; the weight may be that of the target embedding."""
 
     def forward(self, hidden: Tensor, part: Any = None) -> Tensor:
         """Map [..., O] to [..., V], or to the [..., U] of a part."""
-        return linear(hidden, self.weight if part is None else part, self.bias)
+        if part is None:
+            return super().forward(hidden)
+        if isinstance(part, QuantizedLinear):
+            return part(hidden)
+        return linear(hidden, part, self.bias)
 
     def part(self, pieces: Tensor) -> Any:
         """Return the layer of only the pieces [U], which `forward` takes; it is not trained."""
+        if self.quantized is not None:
+            return self.quantized.restricted(pieces)
         return rows_for_search(self.weight, pieces)
 
 

@@ -99,7 +99,8 @@ def test_scores_and_samples_are_exact_where_a_search_is_not(
     monkeypatch.setattr(runtime, "pick_search_precision", lambda *_: torch.bfloat16)
     model = nmt.load(path)
     assert model._translator.precision == torch.bfloat16
-    model._translator.lay_out_weights()  # as those of the other model; on a GPU, none are
+    # As those of the other model; on a GPU, none are.
+    model._translator.in_float32().prepare_weights()
     assert model.score("one two", "eins") == exact.score("one two", "eins")
     sampling = nmt.Sampling(seed=5)
     assert model.search(["one two"], sampling=sampling) == exact.search(

@@ -10,7 +10,7 @@ from nmt.config.model import ModelConfig
 from nmt.config.schema import DecodingConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.decoding.translator import Translation, Translator
-from nmt.kernels import dispatch
+from nmt.kernels import dispatch, quantized_linear
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
 
@@ -76,6 +76,29 @@ def test_the_batch_size_changes_nothing(translator_of: Make) -> None:
     expected = texts(translator_of(batch_size=64).translate(given))
     for batch_size in (1, 3, 13):
         assert texts(translator_of(batch_size).translate(given)) == expected, batch_size
+
+
+def test_the_batch_changes_few_translations_in_int8(
+    translator_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches of 1, 7 and 64 sentences, shuffled; every linear layer is quantized.
+
+    The last bit of attention can move a code by one. One scale per batch would change many more.
+    """
+    monkeypatch.setattr(quantized_linear, "FEWEST_WEIGHTS", 1)
+    given = sentences(70, 4)
+    exact = [found.hypotheses[0].log_prob for found in translator_of(64).translate(given)]
+    translator = translator_of(64)
+    translator.precision = torch.int8
+    translator.prepare_weights()
+    found = translator.translate(given)
+    expected = texts(found)
+    assert [one.hypotheses[0].log_prob for one in found] != exact, "nothing is quantized"
+    order = np.random.default_rng(5).permutation(len(given))
+    for batch_size in (1, 7, 64):
+        shuffled = translator_of(batch_size).translate([given[i] for i in order])
+        same = sum(text == expected[i] for text, i in zip(texts(shuffled), order, strict=True))
+        assert same >= 0.9 * len(given), batch_size
 
 
 def test_the_batches_of_a_gpu_change_nothing(translator_of: Make) -> None:
