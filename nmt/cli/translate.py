@@ -117,18 +117,11 @@ def translate(
     asked.check(samples=search.samples)
     engines.check(model, text, search, asked, document, shortlist)
     devices = engines.names(device)
+    dtype = "float32" if search.samples and precision == "auto" else precision
+    sizes = engines.threads, search.beam_size, length_penalty, batch_size
+    changes = settings.changes()
     request = EngineRequest(
-        model,
-        engines.engine,
-        ensemble,
-        device,
-        engines.threads,
-        search.beam_size,
-        length_penalty,
-        batch_size,
-        "float32" if search.samples and precision == "auto" else precision,
-        settings.changes(),
-        shortlist,
+        model, engines.engine, ensemble, device, *sizes, dtype, changes, shortlist
     )
     with CommandProgress() as progress, ExitStack() as started:
         progress.show("loading", model[0])
