@@ -192,7 +192,7 @@ def test_test_runs_slow_tests_only_on_request(project: Project) -> None:
     assert project.run("scripts/test", "-k", "two words").returncode == 0
     assert project.new_calls()[-1] == "-m pytest -m not slow -k two words"
     assert project.run("scripts/test", "--slow").returncode == 0
-    assert project.new_calls()[-1] == "-m pytest -n auto --dist loadfile"
+    assert project.new_calls()[-1] == "-m pytest -n auto --dist loadfile --no-loadscope-reorder"
 
 
 def test_test_prints_a_table_of_durations(project: Project) -> None:

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
+from sacrebleu.significance import PairedTest, Result
 
 from nmt.errors import UserError
 
@@ -138,11 +140,33 @@ def corpus_score(
     check_counts(translations, references)
     metric = sacrebleu_metric(name, options.tokenizer)
     lists = [list(reference) for reference in references]
-    result = metric.corpus_score(list(translations), lists, n_bootstrap=max(1, options.resamples))
-    value, signature = float(result.score), str(metric.get_signature())
+    value = float(metric.corpus_score(list(translations), lists).score)
     if not options.resamples:
-        return Score(value, signature)
-    return Score(value, signature, float(result._mean), float(result._ci))
+        return Score(value, str(metric.get_signature()))
+    try:
+        result = metric.corpus_score(list(translations), lists, n_bootstrap=options.resamples)
+        mean, interval = result._mean, result._ci
+    except TypeError:  # sacreBLEU 2.6 cannot average resamples of which some score exactly 0
+        mean, interval = _resampled(name, translations, lists, options)
+    return Score(value, str(metric.get_signature()), float(mean), float(interval))
+
+
+def _resampled(
+    name: MetricName,
+    translations: Sequence[str],
+    references: Sequence[Sequence[str]],
+    options: ScoreOptions,
+) -> tuple[float, float]:
+    """Return mean and interval of the same resamples as a paired test makes of its first system."""
+    systems: list[tuple[str, Sequence[str]]] = [("first", translations), ("second", translations)]
+    metric: dict[str, Metric] = {name: sacrebleu_metric(name, options.tokenizer)}
+    test = PairedTest(systems, metric, references, test_type="bs", n_samples=options.resamples)
+    (results,) = (found for label, found in test()[1].items() if label != "System")
+    first = results[0]
+    assert isinstance(first, Result)
+    assert first.mean is not None
+    assert first.ci is not None
+    return first.mean, first.ci
 
 
 def check_counts(translations: Sequence[str], references: Sequence[Sequence[str]]) -> None:

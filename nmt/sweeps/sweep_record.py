@@ -246,9 +246,13 @@ class SweepRecord:
         from nmt.run.write_report import write_comparison
 
         finished = [self._home / row.folder for row in rows if row.summary and row.folder]
-        if len(finished) > 1:
-            write_comparison([read_record(path) for path in finished], page)
-            print(f"all of them side by side: {page}", flush=True)
+        finished = [path for path in finished if (path / "config.json").is_file()]
+        try:
+            if len(finished) > 1:
+                write_comparison([read_record(path) for path in finished], page)
+                print(f"all of them side by side: {page}", flush=True)
+        except UserError as error:  # the table stands; nmt report writes the page again
+            print(f"no page of the runs side by side: {error}", flush=True)
 
 
 def _key_and_value(override: str) -> tuple[str, str]:

@@ -85,7 +85,7 @@ def test_help_of_train_shows_groups_choices_and_examples(nmt: Callable[..., Any]
         "nmt train -m seed=1,2",
         "model/decoder/attention: bahdanau, cosine, luong_concat, luong_dot, luong_general,",
         "experiment: attention_bahdanau, attention_cosine, ",
-        "sweep: attention, luong2015_table4",
+        "sweep: attention, learning_rate, luong2015_table4",
         "data: files, huggingface, multi30k, phrasebook",
         "--cfg job",
         "  training.max_updates=600\n      integer, at least 1, updates. Optimizer updates of the",

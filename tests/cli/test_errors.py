@@ -138,7 +138,7 @@ def test_an_attention_for_a_decoder_without_a_choice_of_attention(refused: Refus
         (["translate", "--model"], "--model"),
         (["translate", "--model", "x", "--nonsense"], "--nonsense"),
         (["translate", "--model", "x", "--beam-size", "two"], "--beam-size"),
-        (["evaluate", "--model", "x"], "--source"),
+        (["score", "--model", "x"], "--source"),
     ],
 )
 def test_a_usage_error_refers_to_the_help(

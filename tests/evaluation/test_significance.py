@@ -116,6 +116,22 @@ def test_paired_tests_are_those_of_the_command(
     assert [score.significant for score in bleu] == [False, False, True]
 
 
+def test_resamples_of_which_some_score_0_have_a_mean() -> None:
+    """sacreBLEU itself fails to average them."""
+    texts = ["zwei Hunde laufen", "ja"] + [""] * 6
+    score = corpus_score(
+        MetricName.CHRF,
+        texts,
+        [["zwei Hunde laufen", "ja", *["nein"] * 6]],
+        ScoreOptions(resamples=200),
+    )
+    assert score.mean is not None
+    assert score.interval is not None
+    assert 0 < score.mean < 100
+    assert score.interval > 0
+    assert "bs:200" in score.signature
+
+
 def test_the_seed_of_the_environment_is_used(
     texts: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
