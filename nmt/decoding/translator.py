@@ -30,7 +30,7 @@ from nmt.kernels import dispatch
 from nmt.kernels.quantized_linear import quantize_for_search
 from nmt.kernels.weight_layout import lay_out_for_search
 from nmt.model.layers import Linear
-from nmt.model.seq2seq import TranslationModel
+from nmt.model.seq2seq import OutputLayer, TranslationModel
 from nmt.text.tokenizer import TokenizerPair
 
 
@@ -190,7 +190,8 @@ class Translator:
             return
         linear = [layer for layer in self.model.modules() if isinstance(layer, nn.Linear)]
         if self.precision == torch.int8:
-            quantize_for_search(layer for layer in linear if isinstance(layer, Linear))
+            kinds = (Linear, OutputLayer)
+            quantize_for_search(layer for layer in linear if isinstance(layer, kinds))
         lay_out_for_search(linear)
 
     def translate(

@@ -13,19 +13,23 @@ from nmt.kernels.linear import linear
 from nmt.kernels.quantized_linear import QuantizedLinear
 from nmt.kernels.weight_layout import rows_for_search
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
-from nmt.model.layers import Linear
 
 
-class OutputLayer(Linear):
-    """Maps hidden vectors to logits; the weight may be that of the target embedding."""
+class OutputLayer(nn.Linear):
+    """Maps hidden vectors to logits; the weight may be that of the target embedding.
+
+    Attributes:
+        quantized: What computes it in search in int8; None: it is not quantized.
+    """
+
+    quantized: QuantizedLinear | None = None
 
     def forward(self, hidden: Tensor, part: Any = None) -> Tensor:
         """Map [..., O] to [..., V], or to the [..., U] of a part."""
-        if part is None:
-            return super().forward(hidden)
+        part = self.quantized if part is None else part
         if isinstance(part, QuantizedLinear):
             return part(hidden)
-        return linear(hidden, part, self.bias)
+        return linear(hidden, self.weight if part is None else part, self.bias)
 
     def part(self, pieces: Tensor) -> Any:
         """Return the layer of only the pieces [U], which `forward` takes; it is not trained."""

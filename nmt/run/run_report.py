@@ -209,8 +209,13 @@ def changed_settings(config: Config) -> list[tuple[str, str, str]]:
     for key, default in _defaults(config):
         value = values.get(key)
         if value != default and not isinstance(value, Mapping):
-            found.append((key, json.dumps(value, ensure_ascii=False), json.dumps(default)))
+            found.append((key, _shown(value), _shown(default)))
     return found
+
+
+def _shown(value: Any) -> str:
+    plain = to_mapping(value) if dataclasses.is_dataclass(value) else value
+    return json.dumps(plain, ensure_ascii=False)
 
 
 def _defaults(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -68,8 +69,19 @@ def test_two_processes_give_the_answers_of_one(
     text = _lines(80).encode()
     one, two = nmt(*words, stdin=text), nmt(*words, *TWO, stdin=text)
     assert (one.status, two.status) == (0, 0), two.err
-    assert two.out == one.out
-    assert one.out.count("\n") >= 80
+    found, expected = two.out.splitlines(), one.out.splitlines()
+    assert len(found) == len(expected) >= 80
+    for line, other in zip(found, expected, strict=True):
+        if line != other:  # scores may differ in their last digit: the batches differ
+            numbers, texts = zip(*(_split(part) for part in (line, other)), strict=True)
+            assert texts[0] == texts[1]
+            assert numbers[0] == pytest.approx(numbers[1], abs=2e-4)
+
+
+def _split(line: str) -> tuple[list[float], str]:
+    """Return the decimal numbers of a line, and the rest of it."""
+    pattern = r"-?\d+\.\d+(?:e-?\d+)?"
+    return [float(number) for number in re.findall(pattern, line)], re.sub(pattern, "N", line)
 
 
 @pytest.mark.parametrize("flags", [(), ("--beam-size", "1"), ("--output-format", "json")])

@@ -91,7 +91,7 @@ class _Copies:
     def __init__(self, attends: bool = True) -> None:
         self.tokenizers = SimpleNamespace(source=_Words(), target=_Words())
         self.decoding = SimpleNamespace(batch_size=4)
-        self.model = SimpleNamespace(decoder=SimpleNamespace(attends=attends))
+        self.attends, self.processes = attends, 1
         self.texts: list[str] = []
 
     def translate(self, texts: Sequence[str], *, need_weights: bool) -> list[Any]:
