@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 SYMBOLS = range(4, 14)
 VOCABULARY = 14
-SHORTEST, LONGEST = 3, 6
+SHORTEST, LONGEST = 3, 8
 
 Sequence = tuple[int, ...]
 Task = Callable[[Sequence], Sequence]
@@ -44,14 +44,14 @@ class Recipe:
 
 
 BUDGETS = {  # updates
-    "bahdanau": 450,  # hypotheses are exact early, attention is sharp later
-    "luong_dot": 200,
-    "luong_general": 200,
-    "luong_concat": 200,
-    "luong_location": 200,
-    "scaled_dot": 200,
-    "cosine": 200,
-    "multi_head": 200,
+    "bahdanau": 800,  # hypotheses are exact early, attention is sharp later
+    "luong_dot": 500,
+    "luong_general": 500,
+    "luong_concat": 500,
+    "luong_location": 500,
+    "scaled_dot": 500,
+    "cosine": 500,
+    "multi_head": 500,
 }
 MEANT_TO_BE_SHARP = ("bahdanau", "luong_dot", "luong_general", "luong_concat")
 """The kinds of one head whose score compares the states; of the others none has to look there."""
@@ -73,12 +73,12 @@ def recurrent(
         size=64,
         dropout=0.0,
     )
-    mixed = 3 if attention == "bahdanau" and window != "local_p" else 1
+    mixed = 3 if attention == "bahdanau" and window == "global" else 1
     return Recipe(model, round(patience * BUDGETS[attention]), learning_rate, mixed)
 
 
 TRANSFORMER = Recipe(
-    dict(encoder="transformer", decoder="transformer", size=64), 400, learning_rate=0.003
+    dict(encoder="transformer", decoder="transformer", size=64), 800, learning_rate=0.003
 )
 
 
@@ -118,7 +118,7 @@ def trained(
     config = run_config(
         tiny_config(**recipe.model),
         max_updates=recipe.updates,
-        batch_tokens=400,
+        batch_tokens=600,
         accumulation=recipe.accumulation,
         label_smoothing=0.0,
         schedule=CosineScheduleConfig(warmup=20, final_factor=0.0),
@@ -193,23 +193,19 @@ def test_a_transformer_reverses_sequences(
     assert_learned(result_of(TRANSFORMER, backwards))
 
 
-# Each kind meets both windows and both tasks below, and each window both tasks.
-@pytest.mark.parametrize(
-    ("attention", "window"), zip(BUDGETS, ["local_m", "local_p"] * 4, strict=True)
-)
+@pytest.mark.parametrize(("window", "size"), [("local_m", LONGEST), ("local_p", 3)])
+@pytest.mark.parametrize("attention", BUDGETS)
 def test_windows_that_reach_the_mirrored_position_suffice(
-    result_of: Callable[[Recipe, Task], Result], attention: str, window: str
+    result_of: Callable[[Recipe, Task], Result], attention: str, window: str, size: int
 ) -> None:
-    size = {"local_m": LONGEST, "local_p": 3}[window]
     # local-m is centered at t and has to reach n - 1 - t; local-p moves its center there, slowly if
     # all heads share one center.
     patience = 1.5 if attention == "multi_head" else 1
     assert_learned(result_of(recurrent(attention, window, size, patience=patience), backwards))
 
 
-@pytest.mark.parametrize(
-    ("attention", "window"), zip(BUDGETS, ["local_p", "local_m"] * 4, strict=True)
-)
+@pytest.mark.parametrize("window", ["local_m", "local_p"])
+@pytest.mark.parametrize("attention", BUDGETS)
 def test_narrow_windows_copy(
     result_of: Callable[[Recipe, Task], Result], attention: str, window: str
 ) -> None:
@@ -217,7 +213,7 @@ def test_narrow_windows_copy(
     if attention == "multi_head":
         recipe = recurrent(attention, window, 2, patience=2.2, learning_rate=0.005)
     else:
-        recipe = recurrent(attention, window, 2, patience=1.6)
+        recipe = recurrent(attention, window, 3, patience=1.6)
     assert_learned(result_of(recipe, alike))
 
 
@@ -232,6 +228,6 @@ def test_a_narrow_local_m_cannot_attend_to_the_mirrored_position(
                 assert weights[t, mirrored] == 0
     lengths = np.array([len(source) for source in result.sources])
     near, far = result.right[lengths <= 3], result.right[lengths == LONGEST]
-    # With three symbols every mirrored position is within 2; with six, four of them are not.
+    # With three symbols every mirrored position is within 2; with eight, four of them are not.
     assert np.mean(near) > 0.9
     assert np.mean(far) < np.mean(near)
