@@ -84,6 +84,15 @@ def load_script() -> Iterator[Callable[[str], Any]]:
 
 
 @pytest.fixture(autouse=True)
+def kept_threads() -> Iterator[None]:
+    """Restore the number of threads: a process forked by a later test has no threads to wait for."""
+    before = torch.get_num_threads()
+    yield
+    if torch.get_num_threads() != before:
+        torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
 def _same_random_numbers() -> None:
     torch.manual_seed(1)
 
