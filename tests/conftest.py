@@ -85,7 +85,7 @@ def load_script() -> Iterator[Callable[[str], Any]]:
 
 @pytest.fixture(autouse=True)
 def kept_threads() -> Iterator[None]:
-    """Restore the number of threads: a process forked by a later test has no threads to wait for."""
+    """Restore the number of threads: a forked process would wait for threads that it lacks."""
     before = torch.get_num_threads()
     yield
     if torch.get_num_threads() != before:
