@@ -1,6 +1,7 @@
 """`nmt attention --faithfulness`: whether the weights show what the predictions depend on."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,7 +97,8 @@ def _write_json(
 
     with atomic_write(path) as partial:
         records = list(_records(sentences))
-        text = json.dumps({**report, "records": records}, ensure_ascii=False, indent=1)
+        content = _without_nan({**report, "records": records})
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
         partial.write_text(text, encoding="utf-8")
 
 
@@ -107,3 +109,12 @@ def _records(sentences: "Sequence[MeasuredSentence]") -> Iterator[dict[str, Any]
             for name, array in vars(one.found).items()
         }
         yield {"source": one.source, "target": one.target, **values}
+
+
+def _without_nan(value: Any) -> Any:
+    """Return values with null for each number that is not finite, which JSON cannot write."""
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -123,7 +123,7 @@ class ParallelEngine:
                     except IndexError:
                         return
                     results.put((places, call(worker, places)))
-            except Exception as error:
+            except Exception as error:  # of any type: the caller raises it, and must not wait
                 waiting.clear()
                 results.put(([], error))
 

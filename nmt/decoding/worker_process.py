@@ -182,7 +182,7 @@ def _result(work: Callable[[], Any]) -> Any:
         raise
     except UserError as error:
         return _Failure(str(error), by_user=True)
-    except Exception as error:
+    except Exception as error:  # of any type: the command reports it, and must not wait
         lines = str(error).strip().split("\n")
         return _Failure(f"{type(error).__name__}: {lines[0]}", by_user=False)
 

@@ -12,6 +12,7 @@ from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest, Result
 
 from nmt.errors import UserError
+from nmt.reporting.score_names import SCORE_NAMES
 
 
 class MetricName(StrEnum):
@@ -25,20 +26,9 @@ class MetricName(StrEnum):
     @property
     def label(self) -> str:
         """The name under which papers give the score."""
-        return _LABELS[self]
-
-    @property
-    def higher_is_better(self) -> bool:
-        """Whether a larger score is better."""
-        return self is not MetricName.TER
+        return SCORE_NAMES[self.value]
 
 
-_LABELS = {
-    MetricName.BLEU: "BLEU",
-    MetricName.CHRF: "chrF2",
-    MetricName.CHRF_WORDS: "chrF2++",
-    MetricName.TER: "TER",
-}
 DEFAULT_METRICS = (MetricName.BLEU, MetricName.CHRF, MetricName.TER)
 
 

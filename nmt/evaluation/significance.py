@@ -9,6 +9,7 @@ from sacrebleu.significance import PairedTest, Result
 
 from nmt.errors import UserError
 from nmt.evaluation.metrics import MetricName, check_counts, sacrebleu_metric
+from nmt.reporting.score_names import SIGNIFICANT
 
 
 class PairedTestName(StrEnum):
@@ -17,9 +18,6 @@ class PairedTestName(StrEnum):
     BOOTSTRAP = "bootstrap"
     RANDOMIZATION = "randomization"
 
-
-SIGNIFICANT = 0.05
-"""A difference whose p-value is below this is called significant."""
 
 _OF_SACREBLEU = {PairedTestName.BOOTSTRAP: "bs", PairedTestName.RANDOMIZATION: "ar"}
 

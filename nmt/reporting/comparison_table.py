@@ -10,14 +10,12 @@ from enum import StrEnum
 from typing import Any
 
 from nmt.printable import printable
+from nmt.reporting.score_names import SCORE_NAMES, SIGNIFICANT
 from nmt.reporting.text_table import aligned
 
 ABSENT = "-"
-SIGNIFICANT = 0.05
 _FIGURES = {  # name: heading and format
-    "bleu": ("BLEU", "{:.2f}"),
-    "chrf": ("chrF2", "{:.2f}"),
-    "ter": ("TER", "{:.2f}"),
+    **{name: (SCORE_NAMES[name], "{:.2f}") for name in ("bleu", "chrf", "ter")},
     "valid_bleu": ("valid BLEU", "{:.2f}"),
     "aer": ("AER", "{:.1f}"),
     "parameters": ("parameters", "{:,}"),

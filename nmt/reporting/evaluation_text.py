@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nmt.printable import printable
+from nmt.reporting.score_names import SCORE_NAMES, SIGNIFICANT
 from nmt.reporting.text_table import aligned
 
-_LABELS = {"bleu": "BLEU", "chrf": "chrF2", "chrf++": "chrF2++", "ter": "TER"}
-SIGNIFICANT = 0.05
 _TESTS = {
     "bootstrap": "paired bootstrap (Koehn 2004)",
     "randomization": "paired approximate randomization (Riezler and Maxwell 2005)",
@@ -38,7 +37,7 @@ def evaluation_lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 def _single(system: Mapping[str, Any]) -> Iterator[str]:
     """Yield one line per score: value, confidence interval and signature."""
-    for metric, label in _LABELS.items():
+    for metric, label in SCORE_NAMES.items():
         if metric in system:
             interval = system.get(f"{metric}_interval")
             spread = "" if interval is None else f" ± {interval:.2f}"
@@ -49,12 +48,12 @@ def _single(system: Mapping[str, Any]) -> Iterator[str]:
 def _several(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield a table of all systems, whether they differ from the first, and the signatures."""
     systems = report["systems"]
-    metrics = [metric for metric in _LABELS if metric in systems[0]]
+    metrics = [metric for metric in SCORE_NAMES if metric in systems[0]]
     rows = [
         [printable(system["name"]), *(_value(system, metric) for metric in metrics)]
         for system in systems
     ]
-    yield from aligned(["system", *(_LABELS[metric] for metric in metrics)], rows, 1)
+    yield from aligned(["system", *(SCORE_NAMES[metric] for metric in metrics)], rows, 1)
     yield ""
     for system in systems:
         yield from _others(system, f"{printable(system['name'])}: ")
@@ -62,7 +61,7 @@ def _several(report: Mapping[str, Any]) -> Iterator[str]:
         yield from _differences(systems, metrics)
         yield f"± is half the 95 % confidence interval; test: {_TESTS[report['test']]}"
     for metric in metrics:
-        yield f"{_LABELS[metric]} {systems[0][f'{metric}_signature']}"
+        yield f"{SCORE_NAMES[metric]} {systems[0][f'{metric}_signature']}"
 
 
 def _value(system: Mapping[str, Any], metric: str) -> str:
@@ -82,7 +81,7 @@ def _differences(systems: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -
             p_value = system.get(f"{metric}_p_value")
             if p_value is not None and p_value < SIGNIFICANT:
                 higher = system[metric] > systems[0][metric]
-                (better if higher == (metric != "ter") else worse).append(_LABELS[metric])
+                (better if higher == (metric != "ter") else worse).append(SCORE_NAMES[metric])
         found = [
             f"is {word} than {first} by {' and '.join(labels)}"
             for word, labels in (("better", better), ("worse", worse))

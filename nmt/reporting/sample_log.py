@@ -60,7 +60,7 @@ class SampleLog:
 
 
 def read_samples(path: Path) -> list[dict[str, Any]]:
-    """Read the lines of a `SampleLog`; a line that a killed run left incomplete is skipped."""
+    """Read the lines of a `SampleLog`; lines that are incomplete or damaged are skipped."""
     found = []
     with path.open("rb") as file:
         while line := file.readline(_LONGEST_LINE):
@@ -68,9 +68,17 @@ def read_samples(path: Path) -> list[dict[str, Any]]:
                 row = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            if isinstance(row, dict) and isinstance(row.get("step"), int):
+            if isinstance(row, dict) and isinstance(row.get("step"), int) and _are_rows(row):
                 found.append(row)
     return found
+
+
+def _are_rows(line: Mapping[str, Any]) -> bool:
+    rows = line.get("rows")
+    return isinstance(rows, list) and all(
+        isinstance(row, list) and len(row) == 3 and all(isinstance(text, str) for text in row)
+        for row in rows
+    )
 
 
 def _line(row: Mapping[str, Any]) -> str:

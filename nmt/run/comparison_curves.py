@@ -45,7 +45,7 @@ def _curve(record: RunRecord, name: str) -> Curve | None:
     if last and seconds is not None:
         minutes = [step / last * seconds / 60 for step in updates]
     else:
-        times = {line["step"]: line["time"] for line in record.metrics if _SCORE in line}
-        began = record.metrics[0]["time"]
-        minutes = [(times[step] - began) / 60 for step in updates]
+        times = {line["step"]: line.get("time", 0.0) for line in record.metrics if _SCORE in line}
+        began = record.metrics[0].get("time", 0.0)
+        minutes = [max(0.0, times[step] - began) / 60 for step in updates]
     return Curve(name, updates, minutes, scores)

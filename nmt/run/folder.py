@@ -272,8 +272,7 @@ class RunFolder:
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write the page about the model, and the summary, which marks the run as finished."""
-        config = from_mapping(Config, _read_json(self._config))
-        write_durably(self.page, run_page(config, summary, self.path).encode())
+        write_durably(self.page, run_page(self.read_config(), summary, self.path).encode())
         write_json(self.summary, summary)
         self.forget_best()
 

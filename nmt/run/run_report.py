@@ -162,12 +162,11 @@ def latest_heatmaps(folder: Path) -> list[Heatmap]:
             content = json.loads(path.read_text(encoding="utf-8"))
             (one,) = content["sentences"]
             weights = np.array(one["weights"][0][0], dtype=float)
-            known = content["format"] == FORMAT
-            found.append(Heatmap(weights, one["source"], one["target"], one["title"]))
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            texts = [*one["source"], *one["target"], one["title"]]
+            if content["format"] == FORMAT and all(isinstance(text, str) for text in texts):
+                found.append(Heatmap(weights, one["source"], one["target"], one["title"]))
+        except (OSError, ValueError, KeyError, TypeError, IndexError):  # it is not such a file
             continue
-        if not known:
-            found.pop()
     return found
 
 
@@ -179,7 +178,7 @@ def sample_histories(path: Path) -> list[SampleHistory]:
         return []
     found: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for line in lines:
-        for source, reference, translation in line.get("rows", []):
+        for source, reference, translation in line["rows"]:
             history = found.setdefault((source, reference), [])
             if not history or history[-1][1] != translation:
                 history.append((line["step"], translation))

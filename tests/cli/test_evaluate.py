@@ -101,7 +101,7 @@ def test_saved_texts_are_those_that_were_scored(
 
 
 def test_the_score_of_older_papers_is_named(nmt: Nmt, files: Callable[[str], Path]) -> None:
-    pytest.importorskip("sacremoses")
+    pytest.importorskip("sacremoses", reason="needs the extra sacremoses")
     arguments = [files("good"), "--reference", files("reference"), "--language", "de"]
     out = nmt("evaluate", *arguments, "--tokenized-lowercase").out
     assert "tokenized lower-cased BLEU, for comparison with older papers only" in out

@@ -150,7 +150,8 @@ def test_the_seed_of_the_environment_is_used(
 
 @pytest.mark.parametrize("language", ["zh", "ja-mecab", "ko-mecab"])
 def test_text_without_spaces_is_scored_as_the_command_does(language: str, tmp_path: Path) -> None:
-    pytest.importorskip({"ja-mecab": "MeCab", "ko-mecab": "mecab_ko"}.get(language, "sacrebleu"))
+    package = {"ja-mecab": "MeCab", "ko-mecab": "mecab_ko"}.get(language, "sacrebleu")
+    pytest.importorskip(package, reason="needs the extra ja or ko")
     text = {
         "zh": ("我在家里看书。", "我在学校里看书，很高兴。"),
         "ja-mecab": ("私は家で本を読みます。", "私は学校で本を読みます。"),
