@@ -48,6 +48,10 @@ class _States(DecoderState):
         """See `DecoderState.select`."""
         return _States(tuple(part.select(sentences) for part in self.parts))
 
+    def keep(self, sentences: Tensor) -> "_States":
+        """See `DecoderState.keep`."""
+        return _States(tuple(part.keep(sentences) for part in self.parts))
+
     def reorder(self, parents: Tensor) -> "_States":
         """See `DecoderState.reorder`."""
         return _States(tuple(part.reorder(parents) for part in self.parts))

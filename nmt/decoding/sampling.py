@@ -20,6 +20,7 @@ from nmt.decoding.repeated_step import Graphs
 from nmt.decoding.score_adjusters import NEVER, Adjusters, adjusted, adjusters_of
 from nmt.decoding.search_loop import Live, Loop, Source
 from nmt.errors import UserError
+from nmt.model.interfaces import DecoderState
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD
 
@@ -268,7 +269,7 @@ class _Samples(Live):
             adjusters=tuple(one.extended(no_beams, drawn) for one in self.adjusters),
         )
 
-    def select(self, kept: Tensor) -> "_Samples":
-        """Return only the rows at these places [R]."""
+    def select(self, kept: Tensor, decoder: DecoderState) -> "_Samples":
+        """Return only the rows at these places [R]; see `Live.select`."""
         adjusters = tuple(one.select(kept) for one in self.adjusters)
-        return replace(super().select(kept), adjusters=adjusters)
+        return replace(super().select(kept, decoder), adjusters=adjusters)

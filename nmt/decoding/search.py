@@ -30,6 +30,7 @@ from nmt.decoding.required_phrases import RequiredPhrases
 from nmt.decoding.score_adjusters import NEVER, Adjusters, ScoreAdjuster, adjusted, adjusters_of
 from nmt.decoding.search_loop import Live, Loop, Source
 from nmt.kernels.best_continuations import best_continuations
+from nmt.model.interfaces import DecoderState
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD
 
@@ -249,10 +250,10 @@ class _Beams(Live):
         live, ended, number = split(candidates, self.size, ~self.done)
         return live, ended, self.found + number
 
-    def select(self, kept: Tensor) -> "_Beams":
-        """Return only the sentences at these places [R]."""
+    def select(self, kept: Tensor, decoder: DecoderState) -> "_Beams":
+        """Return only the sentences at these places [R]; see `Live.select`."""
         return replace(
-            super().select(kept),
+            super().select(kept, decoder),
             found=self.found[kept],
             penalties=None if self.penalties is None else self.penalties[kept],
             best=None if self.best is None else self.best.select(kept),

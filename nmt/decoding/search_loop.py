@@ -23,6 +23,7 @@ from nmt.decoding.history import History, Path, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.repeated_step import Graphs, RepeatedStep
 from nmt.kernels import dispatch
+from nmt.model.beams import places_that_stay
 from nmt.model.interfaces import DecoderState, EncoderOutput
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import EOS, PAD
@@ -135,11 +136,11 @@ class Live(ABC):
         Everything happens on the device, and all shapes follow from those of the arguments.
         """
 
-    def select(self, kept: Tensor) -> Self:
-        """Return only the sentences at these places [R]."""
+    def select(self, kept: Tensor, decoder: DecoderState) -> Self:
+        """Return only the sentences at these places [R], with the decoder's state of these."""
         return replace(
             self,
-            decoder=self.decoder.select(kept),
+            decoder=decoder,
             pieces=self.pieces[kept],
             log_probs=self.log_probs[kept],
             done=self.done[kept],
@@ -225,13 +226,13 @@ class Loop:
             if self.weights is not None:
                 self.weights.add(weights, sentences)
             live = replace(live, decoder=decoder).choose(logits)
-            done = live.done.tolist()
-            kept = [place for place, is_done in enumerate(done) if not is_done]
+            kept = places_that_stay([not is_done for is_done in live.done.tolist()])
             if not kept:
                 return number
-            if len(done) - len(kept) >= DROPPED_SHARE * len(done):
+            if len(sentences) - len(kept) >= max(1, DROPPED_SHARE * len(sentences)):
                 sentences = [sentences[place] for place in kept]
-                live = live.select(torch.tensor(kept, device=live.done.device))
+                places = torch.tensor(kept, device=live.done.device)
+                live = live.select(places, live.decoder.keep(places))
         return self.source.steps
 
     def _run_fixed(self, live: Live) -> int:
@@ -258,7 +259,8 @@ class Loop:
                 break
             kept = _kept_in_blocks(done)
             if len(kept) < len(done):
-                live, repeated = live.select(torch.tensor(kept, device=live.done.device)), None
+                places = torch.tensor(kept, device=live.done.device)
+                live, repeated = live.select(places, live.decoder.select(places)), None
         return number
 
 

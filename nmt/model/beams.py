@@ -3,6 +3,8 @@
 Legend: A sentences, N beams of each, M beams of each after a choice.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -18,3 +20,30 @@ def sentence_rows(sentences: Tensor, beams: int) -> Tensor:
     if beams == 1:
         return sentences
     return (sentences[:, None] * beams + torch.arange(beams, device=sentences.device)).flatten()
+
+
+def places_that_stay(stays: Sequence[bool]) -> list[int]:
+    """Return the places of the R sentences that stay, as few as possible of them out of order.
+
+    The first R places are those of the sentences there that stay; the last sentences that stay fill
+    the gaps. So the others need not be moved: see `moved_into_gaps`.
+    """
+    count = sum(stays)
+    last = iter([place for place in range(count, len(stays)) if stays[place]])
+    return [place if stays[place] else next(last) for place in range(count)]
+
+
+def moved_into_gaps(tensors: Sequence[Tensor], places: Tensor) -> tuple[Tensor, ...]:
+    """Return the first R rows of each tensor, which its rows ``places`` [R] replace in place.
+
+    Args:
+        tensors: [A, ...]. The same memory may occur several times.
+        places: As those of `places_that_stay`: each is its own index, or at least R.
+    """
+    count = len(places)
+    gaps = (places >= count).nonzero().squeeze(1)
+    if len(gaps):
+        moved = places[gaps]
+        for tensor in tensors:
+            tensor.index_copy_(0, gaps, tensor.index_select(0, moved))
+    return tuple(tensor[:count] for tensor in tensors)

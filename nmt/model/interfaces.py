@@ -74,6 +74,14 @@ class DecoderState(ABC):
         Search drops sentences with the indices ``sentences`` [R], and sampling repeats them.
         """
 
+    def keep(self, sentences: Tensor) -> Self:
+        """Return what `select` does, for R different sentences; this state is no longer valid.
+
+        So sentences may move within the tensors of this state. Those of its first R sentences that
+        stay keep their places: ``sentences[i]`` is i, or at least R. See `places_that_stay`.
+        """
+        return self.select(sentences)
+
     @abstractmethod
     def reorder(self, parents: Tensor) -> Self:
         """Return the state whose beam n of sentence a is beam ``parents[a, n]`` of that sentence.

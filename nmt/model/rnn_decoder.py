@@ -59,6 +59,15 @@ class RnnState(DecoderState):
         )
         return state._with_rows(sentence_rows(sentences, self._beams))
 
+    def keep(self, sentences: Tensor) -> "RnnState":
+        """Return the state of these sentences [R]; the source stays in its memory."""
+        state = replace(
+            self,
+            memory=self.memory.keep(sentences),
+            coverage=None if self.coverage is None else self.coverage.select(sentences),
+        )
+        return state._with_rows(sentence_rows(sentences, self._beams))
+
     def reorder(self, parents: Tensor) -> "RnnState":
         """Return the state of the beams ``parents`` [A, N] of each sentence."""
         coverage = None if self.coverage is None else self.coverage.reorder(parents)

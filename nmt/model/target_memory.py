@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.model.attention.memory import AttentionMemory
-from nmt.model.beams import parent_rows
+from nmt.model.beams import moved_into_gaps, parent_rows
 
 FIRST_SLOTS = 16
 """Slots of a new buffer; a full one is replaced by one of twice as many."""
@@ -70,6 +70,10 @@ class TargetMemory(ABC):
     @abstractmethod
     def select(self, sentences: Tensor) -> Self:
         """Return the memory of the sentences [R]."""
+
+    def keep(self, sentences: Tensor) -> Self:
+        """Return what `select` does, perhaps in the same buffers; see `DecoderState.keep`."""
+        return self.select(sentences)
 
     @abstractmethod
     def reorder(self, parents: Tensor) -> Self:
@@ -142,6 +146,15 @@ class GrowingMemory(TargetMemory):
         buffers = tuple(buffer.index_select(0, sentences) for buffer in self.buffers)
         seen = None if self.seen is None else self.seen.index_select(0, sentences)
         return replace(self, buffers=buffers, seen=seen, written=[self.filled])
+
+    def keep(self, sentences: Tensor) -> "GrowingMemory":
+        """Return the memory of the sentences [R], in the same buffers if no other one has them."""
+        if self.written[0] > self.filled:
+            return self.select(sentences)
+        moved_into_gaps([buffer[:, :, : self.filled] for buffer in self.buffers], sentences)
+        buffers = tuple(buffer[: len(sentences)] for buffer in self.buffers)
+        seen = None if self.seen is None else self.seen.index_select(0, sentences)
+        return replace(self, buffers=buffers, seen=seen)
 
     def reorder(self, parents: Tensor) -> "GrowingMemory":
         """Return the memory of the beams ``parents`` [A, N]; more beams need wider slots."""

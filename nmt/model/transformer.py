@@ -247,6 +247,11 @@ class TransformerState(DecoderState):
         source = tuple(memory.select(sentences) for memory in self.source)
         return TransformerState(source, self.target.select(sentences))
 
+    def keep(self, sentences: Tensor) -> "TransformerState":
+        """Return the state of these sentences [R] in the same memory; see `DecoderState.keep`."""
+        source = tuple(memory.keep(sentences) for memory in self.source)
+        return TransformerState(source, self.target.keep(sentences))
+
     def reorder(self, parents: Tensor) -> "TransformerState":
         """Return the state of the beams ``parents`` [A, N] of each sentence."""
         return replace(self, target=self.target.reorder(parents))

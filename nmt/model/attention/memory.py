@@ -11,6 +11,7 @@ from torch import Tensor
 from nmt.kernels import attention as sdpa
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.packed_attention import SentenceMask, packed_attention
+from nmt.model.beams import moved_into_gaps
 
 Mask = Tensor | AttentionMask | SentenceMask | None
 """Which keys a query may attend to: True in a bool tensor, those of its sentence, or all."""
@@ -63,6 +64,11 @@ class AttentionMemory:
         return AttentionMemory(
             self.keys.index_select(0, rows), self.values.index_select(0, rows), mask
         )
+
+    def keep(self, rows: Tensor) -> "AttentionMemory":
+        """Return what `select` does, in the same memory; see `nmt.model.beams.moved_into_gaps`."""
+        mask = None if self.mask is None else self.mask.index_select(0, rows)
+        return AttentionMemory(*moved_into_gaps((self.keys, self.values), rows), mask)
 
 
 @dataclass(frozen=True)
