@@ -201,9 +201,10 @@ def set_exact_recurrence() -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep large freed blocks, which training allocates again at the next update.
+    """Let glibc keep large freed blocks; an update or a step of search soon allocates them again.
 
     By default each block is returned to the kernel, and its pages fault again when it is allocated.
+    It concerns the whole process, so commands call it, and the Python API does not.
     On systems other than Linux with glibc this does nothing.
     """
     if not sys.platform.startswith("linux"):

@@ -135,6 +135,7 @@ def bench_decode(options: DecodeOptions) -> None:
         raise UserError("--longer compares with the length of --exact: give both")
     if options.shortlist is not None and options.model is None:
         raise UserError("--shortlist fits a trained model: add --model RUN")
+    runtime.keep_freed_memory()  # as the command that translates
     with _console() as console:
         prepare = _trained_model if options.model else _new_model
         translator, text = prepare(options, console)

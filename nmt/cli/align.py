@@ -93,6 +93,7 @@ def align(
         from nmt.evaluation.alignment_extractor import all_extractors
 
         runtime.set_threads(threads)
+        runtime.keep_freed_memory()
         checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
         translator = Translator.from_loaded_checkpoint(
             checkpoint, device=device, batch_size=batch_size

@@ -146,6 +146,7 @@ def _view(
     if not options.faithfulness:
         check_outputs(options.outputs, len(sources), grid=options.grid)
     runtime.set_threads(threads)
+    runtime.keep_freed_memory()
     checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
     translator = Translator.from_loaded_checkpoint(
         checkpoint, device=device, beam_size=options.beam_size, batch_size=batch_size

@@ -152,6 +152,7 @@ class EngineRequest:
             return [config], engine
         from nmt.decoding.ensemble import load_models
 
+        runtime.keep_freed_memory()
         checkpoints, translator = load_models(
             self.models,
             mean=self.mean,

@@ -110,6 +110,7 @@ class _Search:
         from nmt.decoding.ensemble import load_models
 
         runtime.set_threads(self.threads)
+        runtime.keep_freed_memory()
         checkpoints, translator = load_models(
             list(system.paths),
             mean=self.mean,

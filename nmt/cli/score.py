@@ -128,6 +128,7 @@ def score(
         from nmt.decoding.ensemble import load_models
 
         runtime.set_threads(threads)
+        runtime.keep_freed_memory()
         _, translator = load_models(
             model,
             mean=ensemble,

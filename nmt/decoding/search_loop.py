@@ -38,10 +38,6 @@ SOURCE_MULTIPLE, SENTENCE_MULTIPLE = 8, 8
 """On a GPU, source lengths and sentences of a batch are padded to multiples of these: there are few
 shapes, and masks are aligned as memory-efficient attention needs them."""
 
-DROPPED_SHARE = 1 / 32
-"""On a CPU, sentences that are done are dropped once they are this share: dropping copies all keys
-and values, and not dropping computes steps that nobody needs."""
-
 KEPT_SHARE, FEWEST_SENTENCES = 4, 32
 """On a GPU, three of four sentences are dropped when they are done, but the second number stays: a
 step of fewer rows is hardly faster, and a new shape costs a new graph."""
@@ -229,7 +225,7 @@ class Loop:
             kept = places_that_stay([not is_done for is_done in live.done.tolist()])
             if not kept:
                 return number
-            if len(sentences) - len(kept) >= max(1, DROPPED_SHARE * len(sentences)):
+            if len(kept) < len(sentences):
                 sentences = [sentences[place] for place in kept]
                 places = torch.tensor(kept, device=live.done.device)
                 live = live.select(places, live.decoder.keep(places))

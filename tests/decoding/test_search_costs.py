@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from nmt.config.schema import DecodingConfig
 from nmt.decoding.search import beam_search
 from nmt.kernels import dispatch
+from nmt.model.beams import places_that_stay
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import EOS
 
@@ -120,3 +121,40 @@ def test_a_recurrent_step_copies_only_its_states(
     assert copied <= states + others
     source = rows * SOURCE * 2 * HIDDEN * 4  # keys and values, if each beam had its own
     assert copied < source
+
+
+def dropping_cost(model: TranslationModel, gone: set[int]) -> tuple[float, int]:
+    """Return the bytes copied when sentences leave after some steps, and those of their keys."""
+    ids = torch.randint(4, 20, (SENTENCES, SOURCE))
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    with torch.inference_mode():
+        state = model.start(model.encode(ids, mask))
+        for number in range(STEPS):
+            rows = SENTENCES * (BEAMS if number else 1)
+            _, _, state = model.step(torch.full((rows,), 5), state)
+            beams = torch.arange(BEAMS).expand(SENTENCES, -1)
+            state = state.reorder(beams if number else torch.zeros_like(beams))
+        stay = torch.tensor(places_that_stay([i not in gone for i in range(SENTENCES)]))
+        with CountedOperations() as counted:
+            state.keep(stay)
+    return counted.copied, len(gone) * 2 * HIDDEN * 4
+
+
+def test_sentences_that_leave_a_transformer_move_no_more_than_as_many(
+    tiny_model: Callable[..., TranslationModel], tiny_config: Callable[..., Any]
+) -> None:
+    model = tiny_model(tiny_config("transformer", "transformer", num_layers=LAYERS))
+    copied, of_place = dropping_cost(model, {2, 5})
+    moved = 2 * of_place * LAYERS * (SOURCE + STEPS * BEAMS)  # read into a copy, then written
+    masks = SENTENCES * (BEAMS * BEAMS * STEPS + LAYERS * 8) * 4
+    assert copied <= moved + masks + SENTENCES * 8
+
+
+def test_sentences_that_leave_a_recurrent_model_move_no_source(
+    tiny_model: Callable[..., TranslationModel], tiny_config: Callable[..., Any]
+) -> None:
+    model = tiny_model(tiny_config(attention="luong_general", size=HIDDEN))
+    copied, of_place = dropping_cost(model, {2, 5})
+    states = SENTENCES * BEAMS * 2 * HIDDEN * 4  # of the cell, and the fed one
+    masks = SENTENCES * SOURCE
+    assert copied <= 2 * of_place * SOURCE + states + masks + SENTENCES * BEAMS * 8

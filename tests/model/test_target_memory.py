@@ -28,7 +28,8 @@ def step(memory: TargetMemory, new: Tensor) -> tuple[TargetMemory, AttentionMemo
 
 @pytest.mark.parametrize("room", [None, 2 * FIRST_SLOTS])
 @pytest.mark.parametrize("beams", [1, 3])
-def test_each_hypothesis_attends_to_its_own_path(beams: int, room: int | None) -> None:
+@pytest.mark.parametrize("drop", ["select", "keep"])
+def test_each_hypothesis_attends_to_its_own_path(beams: int, room: int | None, drop: str) -> None:
     memory: TargetMemory = empty()
     paths = torch.zeros(A, G, 1, 0, K)  # the keys of each hypothesis, moved at every step
     sentences = torch.arange(A)
@@ -48,8 +49,9 @@ def test_each_hypothesis_attends_to_its_own_path(beams: int, room: int | None) -
         if number == 0 and room is not None:
             memory = memory.reserve(room)
         if number == 6:
-            kept = torch.tensor([2, 0])
-            memory, paths, sentences = memory.select(kept), paths[kept], sentences[kept]
+            kept = torch.tensor([0, 2])
+            memory = getattr(memory, drop)(kept)
+            paths, sentences = paths[kept], sentences[kept]
     assert memory.position.item() == FIRST_SLOTS + 4
 
 
@@ -62,6 +64,17 @@ def test_a_memory_continued_twice_keeps_both() -> None:
     assert not torch.equal(other.keys, before)
     _, continued = step(one, torch.ones(A, G, 1, K))
     assert torch.equal(continued.keys[:, :, :2], before)
+
+
+def test_keeping_some_sentences_changes_no_memory_that_was_continued() -> None:
+    memory, _ = step(empty(), torch.randn(A, G, 1, K))
+    continued, seen = step(memory, torch.randn(A, G, 1, K))
+    before = seen.keys.clone()
+    kept = memory.keep(torch.tensor([2]))
+    _, again = step(continued, torch.randn(A, G, 1, K))
+    assert torch.equal(again.keys[:, :, :2], before)
+    _, other = step(kept, torch.randn(1, G, 1, K))
+    assert torch.equal(other.keys[:, :, :1], before[2:, :, :1])
 
 
 def test_no_step_moves_what_was_written() -> None:
