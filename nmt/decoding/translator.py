@@ -28,7 +28,7 @@ from nmt.decoding.shortlist_file import load_shortlist
 from nmt.errors import UserError
 from nmt.kernels import dispatch
 from nmt.kernels.quantized_linear import quantize_for_search
-from nmt.kernels.weight_layout import lay_out_for_search
+from nmt.kernels.weight_layout import cast_for_search, lay_out_for_search
 from nmt.model.layers import Linear
 from nmt.model.seq2seq import OutputLayer, TranslationModel
 from nmt.text.tokenizer import TokenizerPair
@@ -186,9 +186,10 @@ class Translator:
         Raises:
             UserError: This processor has no product of integers.
         """
-        if self.precision not in (torch.float32, torch.int8):  # products in bfloat16 read rows
-            return
         linear = [layer for layer in self.model.modules() if isinstance(layer, nn.Linear)]
+        if self.precision in (torch.bfloat16, torch.float16):  # these products read rows
+            cast_for_search(linear, self.precision)
+            return
         if self.precision == torch.int8:
             kinds = (Linear, OutputLayer)
             quantize_for_search(layer for layer in linear if isinstance(layer, kinds))
