@@ -78,7 +78,8 @@ class AttentionMemory:
     def keep(self, rows: Tensor) -> "AttentionMemory":
         """Return what `select` does, in the same memory; see `nmt.model.beams.moved_into_gaps`."""
         mask = None if self.mask is None else self.mask.index_select(0, rows)
-        return AttentionMemory(*moved_into_gaps((self.keys, self.values), rows), mask)
+        keys, values = moved_into_gaps((self.keys, self.values), rows)
+        return AttentionMemory(keys, values, mask)
 
 
 @dataclass(frozen=True)
