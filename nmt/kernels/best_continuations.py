@@ -142,7 +142,7 @@ def log_normalizer(logits: Tensor) -> Tensor:
 
 
 def _greatest_and_normalizer(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the greatest of each group of logits [R, V], [R, G], and their `log_normalizer` [R, 1].
+    """Return the greatest of each group of logits [R, V], [R, G], and the `log_normalizer` [R, 1].
 
     A few rows at a time are compared and summed while they are in the cache, in float32: torch
     compares bfloat16 more slowly than it casts and compares.
@@ -157,7 +157,7 @@ def _greatest_and_normalizer(logits: Tensor) -> tuple[Tensor, Tensor]:
         part = logits[rows]
         copy = buffer[: len(part)]
         part = part if part.dtype == copy.dtype else copy.copy_(part)
-        greatest[rows] = _greatest_of_groups(part, PIECES_PER_GROUP)
+        _greatest_of_groups(part, PIECES_PER_GROUP, out=greatest[rows])
         torch.amax(greatest[rows], dim=1, keepdim=True, out=largest[rows])
         largest[rows].clamp_min_(torch.finfo(torch.float32).min)  # a row of -inf only
         torch.sub(part, largest[rows], out=copy).exp_()
@@ -186,7 +186,7 @@ def top_k(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return chosen, members.gather(1, order).clamp_max(width - 1)
 
 
-def _greatest_of_groups(values: Tensor, size: int) -> Tensor:
+def _greatest_of_groups(values: Tensor, size: int, out: Tensor | None = None) -> Tensor:
     """Return the greatest number of each group of a row [R, W], [R, G] with G = ceil(W / E).
 
     Group g has the numbers g, g + G, g + 2 G, ..., so that adjacent numbers are in different
@@ -195,7 +195,8 @@ def _greatest_of_groups(values: Tensor, size: int) -> Tensor:
     width = values.size(1)
     groups = -(-width // size)
     full = width // groups
-    greatest = values[:, : full * groups].unflatten(1, (full, groups)).amax(dim=1)
+    grouped = values[:, : full * groups].unflatten(1, (full, groups))
+    greatest = torch.amax(grouped, dim=1, out=out)
     rest = width - full * groups
     if rest:
         torch.maximum(greatest[:, :rest], values[:, -rest:], out=greatest[:, :rest])

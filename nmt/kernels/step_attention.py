@@ -21,17 +21,22 @@ from nmt.kernels import dispatch
 from nmt.kernels.attention import join_heads
 from nmt.kernels.precision import at_least_float32, without_autocast
 
+FEWEST_HEADS = 32
+"""Sentences times heads from which on keys in float32 are stored by columns: for fewer, one fused
+operation takes less time than several do."""
+
 VECTOR = 16
 """torch's softmax of rows shorter than a vector of the CPU computes number by number."""
 
 
 def lay_out(keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Return keys and values [A, G, S, K] as `step_attention` reads them; elsewhere as they are."""
-    if not dispatch.works_in_place(keys):
+    exact = at_least_float32(keys)
+    few = keys.size(0) * keys.size(1) < FEWEST_HEADS and exact is keys
+    if few or not dispatch.works_in_place(keys):
         return keys, values
-    columns = keys.transpose(-1, -2)
-    columns = columns.to(at_least_float32(keys[:0]).dtype, memory_format=torch.contiguous_format)
-    return columns.contiguous().transpose(-1, -2), at_least_float32(values).contiguous()
+    columns = exact.transpose(-1, -2).contiguous()
+    return columns.transpose(-1, -2), at_least_float32(values).contiguous()
 
 
 def is_by_columns(keys: Tensor) -> bool:

@@ -136,8 +136,9 @@ class GrowingMemory(TargetMemory):
         """Write keys and values into the newest slot; see `TargetMemory.write`."""
         slot, end = self.filled - 1, self.filled * self.own.size(1)
         keys, values = self.buffers[2 * layer :][:2]
-        keys[:, :, slot, : memory.keys.size(2)] = memory.keys
-        values[:, :, slot, : memory.keys.size(2)] = memory.values
+        # A copy into another layout is faster where it need not cast as well.
+        keys[:, :, slot, : memory.keys.size(2)] = memory.keys.type_as(keys)
+        values[:, :, slot, : memory.keys.size(2)] = memory.values.type_as(values)
         return AttentionMemory(
             keys.flatten(2, 3)[:, :, :end],
             values.flatten(2, 3)[:, :, :end],
