@@ -168,6 +168,7 @@ def check_command(command: str, config: Config, path: Path) -> None:
     Raises:
         UserError: A setting differs, or the command cannot be composed; the message names it.
     """
+    list(_general_overrides(command))  # refuses another program
     given = flatten(settings_without_seed(compose_config(shlex.split(command)[2:], {})))
     known = flatten(settings_without_seed(config))
     for key in {**given, **known}:
