@@ -50,6 +50,16 @@ _KEPT_FIGURES = (
 )
 
 
+def check_finished(record: RunRecord) -> None:
+    """Refuse a run that is not finished.
+
+    Raises:
+        UserError: It is not.
+    """
+    if record.status is not RunStatus.FINISHED:
+        raise UserError(f"{record.path} is {record.status}; only finished runs have figures")
+
+
 def run_entry(record: RunRecord, commit: str | None, *, here: bool) -> dict[str, Any]:
     """Return the figures of a finished run.
 
@@ -59,10 +69,8 @@ def run_entry(record: RunRecord, commit: str | None, *, here: bool) -> dict[str,
         here: Whether this machine trained it, if its summary does not name the processor.
 
     Raises:
-        UserError: The run is not finished, or its test text cannot be read.
+        UserError: Its test text cannot be read, or has other scores.
     """
-    if record.status is not RunStatus.FINISHED:
-        raise UserError(f"{record.path} is {record.status}; only finished runs have figures")
     summary = dict(record.summary)
     summary.setdefault("processor", processor() if here else None)
     entry = {
