@@ -32,6 +32,7 @@ from nmt.reporting.console import Console
 from nmt.reporting.metric_log import MetricLogs
 from nmt.reporting.progress_line import ProgressLine, format_duration
 from nmt.reporting.run_log import open_run_log
+from nmt.reporting.trackers.safe_log import check_trackers
 from nmt.run.dry_run import rehearse_run
 from nmt.run.final_test import FinalTest
 from nmt.run.folder import RunFolder
@@ -218,7 +219,8 @@ def prepare(
     runtime.set_threads(training.threads)
     dispatch.set_kernels(training.kernels)
     runtime.set_cuda_numerics(tf32=training.tf32, deterministic=training.deterministic)
-    bleu_tokenizer(config.data.target_language, training.bleu_tokenizer)  # refused before any work
+    check_trackers(config.logging.trackers)  # this and the next are refused before any work
+    bleu_tokenizer(config.data.target_language, training.bleu_tokenizer)
     device = runtime.pick_device(training.device)
     precision = runtime.pick_precision(training.precision, device)
     if not training.dry_run:
