@@ -61,4 +61,4 @@ class TrackioLog:
     def close(self) -> None:
         """End the run, after all of it is written."""
         with contextlib.redirect_stdout(io.StringIO()):
-            self._run.finish()
+            self._trackio.finish()
