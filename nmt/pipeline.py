@@ -267,8 +267,7 @@ def start(
         prepared: The run.
         built: Its model.
         stack: Closes checkpoints and metric logs at the end of the run.
-        interrupted: Called after each update; returns whether to save and stop.
-        hopeless: Called in the first process after each validation; see `train`.
+        interrupted, hopeless: See `train`; the first process calls the latter.
     """
     config, corpus, console = prepared.config, prepared.corpus, prepared.console
     checkpoints = RunCheckpoints(prepared.folder, config, corpus.tokenizers, console, built.model)
@@ -296,8 +295,8 @@ def start(
     )
     if processes.is_first():  # the others write no files
         save, keep = after_curves(checkpoints.save, log), _bad_batches(prepared)
-        services = replace(services, save=save, keep_bad_update=keep)
-        services = services if hopeless is None else replace(services, hopeless=hopeless)
+        judge = hopeless or services.hopeless
+        services = replace(services, save=save, keep_bad_update=keep, hopeless=judge)
     trainer = _trainer(prepared, built, services)
     if resumed is not None and resumed.training is not None:
         with explained_state(resumed.file):

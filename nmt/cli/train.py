@@ -67,8 +67,9 @@ def train_config(
 
     loading_phase.end()
     start_line.end()
+    judge = () if hopeless is None else (hopeless,)
     with collect_stop_signals() as requests:
-        outcome = pipeline.train(config, config_yaml, requests, requests.saved, hopeless)
+        outcome = pipeline.train(config, config_yaml, requests, requests.saved, *judge)
     if outcome.summary is not None and is_printing_process():
         _print_scores(
             outcome.folder.path, outcome.summary, already_finished=outcome.already_finished
