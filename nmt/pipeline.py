@@ -32,6 +32,8 @@ from nmt.reporting.console import Console
 from nmt.reporting.metric_log import MetricLogs
 from nmt.reporting.progress_line import ProgressLine, format_duration
 from nmt.reporting.run_log import open_run_log
+from nmt.reporting.trackers.safe_log import check_trackers
+from nmt.run.batch_size import set_batch_tokens
 from nmt.run.dry_run import rehearse_run
 from nmt.run.final_test import FinalTest
 from nmt.run.folder import RunFolder
@@ -47,8 +49,7 @@ from nmt.text.subword_sampling import subword_samplers
 from nmt.training.bad_batches import BadBatches
 from nmt.training.batch_shapes import pick_batch_shapes
 from nmt.training.objective import AuxiliaryTargets
-from nmt.training.rehearsal import find_batch_tokens
-from nmt.training.services import Interrupted, TrainerServices, UpdateProfiler
+from nmt.training.services import Hopeless, Interrupted, TrainerServices, UpdateProfiler
 from nmt.training.stopping import StopReason
 from nmt.training.trainer import Trainer
 
@@ -143,6 +144,7 @@ def train(
     config_yaml: str,
     interrupted: Interrupted,
     saved: Callable[[], AbstractContextManager[None]] = nullcontext,
+    hopeless: Hopeless | None = None,
 ) -> Outcome:
     """Run a configuration to its end, from where an earlier call left it.
 
@@ -151,6 +153,8 @@ def train(
         config_yaml: The same as YAML; it is stored in the run folder.
         interrupted: Called after each update; returns whether to save and stop.
         saved: Returns a context that is open while the trainer runs: an interruption then saves.
+        hopeless: Given an update and its validation score, returns whether the run is to stop
+            without a final test; it is then saved like an interrupted one.
 
     Raises:
         UserError: The configuration, the corpus or the run folder is at fault.
@@ -177,7 +181,8 @@ def train(
             stack.enter_context(folder.locked())
             console.keep(stack.enter_context(open_run_log(folder.log)).logger)
         processes.barrier()
-        scores = _execute(prepared, stack, interrupted, saved)
+        started = start(prepared, build(prepared), stack, interrupted, hopeless)
+        scores = _execute(started, saved)
         return Outcome(folder, scores, already_finished=False)
 
 
@@ -218,7 +223,8 @@ def prepare(
     runtime.set_threads(training.threads)
     dispatch.set_kernels(training.kernels)
     runtime.set_cuda_numerics(tf32=training.tf32, deterministic=training.deterministic)
-    bleu_tokenizer(config.data.target_language, training.bleu_tokenizer)  # refused before any work
+    check_trackers(config.logging.trackers)  # this and the next are refused before any work
+    bleu_tokenizer(config.data.target_language, training.bleu_tokenizer)
     device = runtime.pick_device(training.device)
     precision = runtime.pick_precision(training.precision, device)
     if not training.dry_run:
@@ -249,7 +255,11 @@ def build(prepared: PreparedRun) -> BuiltModel:
 
 
 def start(
-    prepared: PreparedRun, built: BuiltModel, stack: ExitStack, interrupted: Interrupted
+    prepared: PreparedRun,
+    built: BuiltModel,
+    stack: ExitStack,
+    interrupted: Interrupted,
+    hopeless: Hopeless | None = None,
 ) -> StartedRun:
     """Return the trainer of a new run, or of a resumed one in its earlier state.
 
@@ -257,7 +267,7 @@ def start(
         prepared: The run.
         built: Its model.
         stack: Closes checkpoints and metric logs at the end of the run.
-        interrupted: Called after each update; returns whether to save and stop.
+        interrupted, hopeless: See `train`; the first process calls the latter.
     """
     config, corpus, console = prepared.config, prepared.corpus, prepared.console
     checkpoints = RunCheckpoints(prepared.folder, config, corpus.tokenizers, console, built.model)
@@ -285,29 +295,29 @@ def start(
     )
     if processes.is_first():  # the others write no files
         save, keep = after_curves(checkpoints.save, log), _bad_batches(prepared)
-        services = replace(services, save=save, keep_bad_update=keep)
+        judge = hopeless or services.hopeless
+        services = replace(services, save=save, keep_bad_update=keep, hopeless=judge)
     trainer = _trainer(prepared, built, services)
     if resumed is not None and resumed.training is not None:
         with explained_state(resumed.file):
             trainer.resume(resumed.weights, resumed.training)
     trainer.progress.text = text_fingerprint(corpus)
-    _set_batch_tokens(prepared, trainer)
+    set_batch_tokens(trainer, corpus.train, config, prepared.device, console)
     return StartedRun(prepared, trainer, checkpoints)
 
 
 def _execute(
-    prepared: PreparedRun,
-    stack: ExitStack,
-    interrupted: Interrupted,
-    saved: Callable[[], AbstractContextManager[None]],
+    started: StartedRun, saved: Callable[[], AbstractContextManager[None]]
 ) -> Mapping[str, Any] | None:
-    """Train and test; return the summary, or None if the run was interrupted."""
-    started = start(prepared, build(prepared), stack, interrupted)
+    """Train and test; return the summary, or None if the run was interrupted or is hopeless."""
     with saved():
         reason = started.trainer.train()
         started.checkpoints.wait()
     processes.barrier()  # no process may exit, or read a file, before all files are written
-    progress, console = started.trainer.progress, prepared.console
+    progress, console = started.trainer.progress, started.prepared.console
+    if reason is StopReason.PRUNED:
+        console(f"stopped after update {progress.update:,}: other trials are clearly better")
+        return None
     if reason is StopReason.INTERRUPTED:
         console(f"stopped after update {progress.update:,}; run the same command to resume")
         return None
@@ -352,7 +362,8 @@ def _detached_trainer(
         profiler=profiler,
     )
     trainer = _trainer(prepared, build(prepared), services)
-    _set_batch_tokens(prepared, trainer)
+    train, config = prepared.corpus.train, prepared.config
+    set_batch_tokens(trainer, train, config, prepared.device, prepared.console)
     return trainer
 
 
@@ -386,15 +397,3 @@ def _with_precision_of(earlier: str, prepared: PreparedRun) -> PreparedRun:
     if not earlier or prepared.config.training.precision != Precision.AUTO:
         return prepared
     return replace(prepared, precision=runtime.pick_precision(earlier, prepared.device))
-
-
-def _set_batch_tokens(prepared: PreparedRun, trainer: Trainer) -> None:
-    """Find the batch size where ``training.batch_tokens`` leaves it open, once for a whole run."""
-    if prepared.config.training.batch_tokens:
-        return
-    train, config, device = prepared.corpus.train, prepared.config, prepared.device
-    found = trainer.progress.batch_tokens or find_batch_tokens(
-        trainer.updater.attempt, train, config, device, trainer.shapes
-    )
-    trainer.set_batch_tokens(found)
-    prepared.console(f"training.batch_tokens=auto: {found:,} target tokens per update")

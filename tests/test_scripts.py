@@ -14,7 +14,7 @@ SCRIPTS = ["scripts/setup", "scripts/test", "scripts/demo", "scripts/docs", ".ci
 PYTHON_SCRIPTS = [
     *("attention_costs", "bench_peers", "bench_versions", "checkpoint_cost", "data_scale"),
     *("draw_curves", "draw_scaling", "draw_schedules", "gpu_check", "loader_speed"),
-    *("bench_toolkits", "compare_models", "search_figures"),
+    *("bench_toolkits", "compare_models", "results", "search_figures"),
 ]
 BASH = shutil.which("bash")
 

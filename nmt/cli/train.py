@@ -18,6 +18,7 @@ from nmt.reporting import start_line
 if TYPE_CHECKING:
     from nmt.config.schema import Config
     from nmt.pipeline import Outcome
+    from nmt.training.services import Hopeless
 
 
 _ANSWERS = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i"}
@@ -45,8 +46,15 @@ def train(context: typer.Context) -> None:
         run_application(context.args, train_config)
 
 
-def train_config(config: "Config", config_yaml: str) -> "Outcome":
+def train_config(
+    config: "Config", config_yaml: str, hopeless: "Hopeless | None" = None
+) -> "Outcome":
     """Train one configuration until it ends or a signal stops it; print the scores.
+
+    Args:
+        config: What to train.
+        config_yaml: The same as YAML; it is stored in the run folder.
+        hopeless: Given an update and its validation score, returns whether the run is to stop.
 
     Raises:
         UserError: The configuration, the corpus or the run folder is at fault.
@@ -59,8 +67,9 @@ def train_config(config: "Config", config_yaml: str) -> "Outcome":
 
     loading_phase.end()
     start_line.end()
+    judge = () if hopeless is None else (hopeless,)
     with collect_stop_signals() as requests:
-        outcome = pipeline.train(config, config_yaml, requests, requests.saved)
+        outcome = pipeline.train(config, config_yaml, requests, requests.saved, *judge)
     if outcome.summary is not None and is_printing_process():
         _print_scores(
             outcome.folder.path, outcome.summary, already_finished=outcome.already_finished

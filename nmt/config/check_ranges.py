@@ -54,7 +54,7 @@ def _check_value(key: str, value: Any, known: Setting) -> Iterator[str]:
     if unusable := next(filter(None, map(_unusable, texts)), None):
         yield f"{key} is {shown(value)}, which has {unusable}: write it without"
         return
-    if known.choices and value not in known.choices:
+    if known.choices and any(text not in known.choices for text in texts):
         yield f"{key} is {shown(value)}; choose from {', '.join(known.choices)}"
     if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
         allowed = known.bounds or "an integer of 64 bits"

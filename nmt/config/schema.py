@@ -225,6 +225,14 @@ class DecodingConfig:
         return replace(self, beam_size=size, beam_groups=1)
 
 
+class TrackerName(StrEnum):
+    """The program that records runs beside TensorBoard; each is an extra of the package."""
+
+    MLFLOW = "mlflow"
+    WANDB = "wandb"
+    TRACKIO = "trackio"
+
+
 @dataclass(kw_only=True)
 class LoggingConfig:
     """The files of a run besides its checkpoints."""
@@ -233,6 +241,16 @@ class LoggingConfig:
         20, "Updates between two points of the training curves.", unit="updates", at_least=1
     )
     tensorboard: bool = setting(True, "Whether TensorBoard files are written.")
+    trackers: list[str] = setting(
+        [],
+        "Programs that record the run, too, e.g. [mlflow,trackio]: MLflow, Weights & Biases "
+        "(wandb, offline unless WANDB_MODE=online) and Trackio; each is an extra, as nmt[mlflow].",
+        choices=TrackerName,
+        neutral=[],
+    )
+    project: str = setting(
+        "nmt", "Where trackers list the run: project, or experiment in MLflow.", neutral="nmt"
+    )
     samples: int = setting(
         4,
         "Validation sentences whose translations are shown and whose heatmaps are drawn.",

@@ -7,12 +7,14 @@ from nmt.errors import UserError
 from nmt.evaluation.sentence_ranking import RankedSentence, most_different, rank_sentences
 from nmt.evaluation.significance import PairedTestName
 from nmt.evaluation.test_set import of_run
+from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.pages.comparison_page import ComparedSample, ComparisonPage
 from nmt.reporting.pages.line_chart import Line
 from nmt.run.folder import RunFolder
 from nmt.run.run_comparison import compare_runs
 from nmt.run.run_record import RunRecord
 from nmt.run.run_report import latest_heatmaps, sample_histories
+from nmt.run.translation_attention import translation_heatmaps
 
 _SHOWN = 10  # sentences where the runs differ most
 _MOST_MAPS = 6  # runs whose heatmaps stand beside each other
@@ -27,6 +29,7 @@ def comparison_page(records: Sequence[RunRecord]) -> ComparisonPage:
     """
     comparison = compare_runs(records, PairedTestName.BOOTSTRAP)
     names = [row["name"] for row in comparison.rows]
+    different = _different(records)
     return ComparisonPage(
         title=f"{len(records)} runs",
         comparison=vars(comparison),
@@ -38,7 +41,8 @@ def comparison_page(records: Sequence[RunRecord]) -> ComparisonPage:
             )
             if (lines := _lines(records, names, metric))
         ],
-        different=_different(records),
+        different=different,
+        different_maps=_different_maps(records, different),
         compared=names[:2],
         samples=_samples(records, names),
         version=nmt.__version__,
@@ -64,6 +68,19 @@ def _different(records: Sequence[RunRecord]) -> list[RankedSentence]:
     if any(len(translations) != len(text) for translations in systems):
         return []
     return most_different(rank_sentences(systems, text.references, text.source), _SHOWN)
+
+
+def _different_maps(
+    records: Sequence[RunRecord], different: Sequence[RankedSentence]
+) -> list[list[Heatmap | None]]:
+    """Return the attention of the first two runs on the sentences that they translated."""
+    sources = [one.source or "" for one in different]
+    of_runs = [
+        translation_heatmaps(record, sources, [one.translations[n] for one in different])
+        for n, record in enumerate(records[:2])
+        if different
+    ]
+    return [list(maps) for maps in zip(*of_runs, strict=True)]
 
 
 def _samples(records: Sequence[RunRecord], names: Sequence[str]) -> list[ComparedSample]:

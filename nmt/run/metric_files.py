@@ -10,6 +10,8 @@ from nmt.errors import UserError
 from nmt.reporting.metric_log import JsonLinesLog, MetricLog, MetricLogs
 from nmt.reporting.picture_log import PictureLog
 from nmt.reporting.sample_log import SampleLog
+from nmt.reporting.trackers.safe_log import open_trackers
+from nmt.reporting.trackers.tracked_run import TrackedRun
 from nmt.run.folder import RunFolder
 from nmt.training.services import Save
 
@@ -21,7 +23,7 @@ def open_metric_log(
 
     Args:
         folder: Of the run.
-        config: Of the run; determines whether TensorBoard events are written, too.
+        config: Of the run; determines whether TensorBoard and trackers record it, too.
         resume_step: The update that the run resumes after; later entries are dropped. None: it is
             a new run.
         report: Prints one line.
@@ -42,6 +44,11 @@ def open_metric_log(
 
         settings = flatten(to_naming_mapping(config))
         logs.append(TensorBoardLog(folder.tensorboard, resume_step, settings))
+    if config.logging.trackers:
+        name, settings = folder.path.resolve().name, flatten(to_naming_mapping(config))
+        tracked = TrackedRun(name, config.logging.project, folder.path, settings)
+        resumed = resume_step is not None
+        logs += open_trackers(config.logging.trackers, tracked, resumed=resumed, report=report)
     return MetricLogs(logs)
 
 

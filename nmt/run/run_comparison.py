@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.config.plain import flatten, to_mapping, to_naming_mapping
+from nmt.config.schema import Config
 from nmt.errors import UserError
 from nmt.evaluation.metrics import MetricName, bleu_tokenizer
 from nmt.evaluation.significance import PairedScores, PairedTestName, paired_scores
@@ -160,8 +161,7 @@ def _over_seeds(
     groups: dict[str, list[int]] = {}
     for n, record in enumerate(records):
         if record.summary:
-            mapping = to_naming_mapping(record.config)
-            mapping.pop("seed", None)
+            mapping = settings_without_seed(record.config)
             groups.setdefault(json.dumps(mapping, sort_keys=True), []).append(n)
     found = []
     for members in groups.values():
@@ -173,13 +173,29 @@ def _over_seeds(
             {
                 "runs": [row["name"] for row in chosen],
                 "settings": {key: values[key] for key in settings if key != "seed"},
-                **{name: _spread([row[name] for row in chosen]) for name in AVERAGED},
+                **{name: spread([row[name] for row in chosen]) for name in AVERAGED},
             }
         )
     return found
 
 
-def _spread(values: Sequence[float | None]) -> dict[str, float] | None:
+def settings_without_seed(config: Config) -> dict[str, Any]:
+    """Return the settings that runs of one group share: those that change the model, but the seed.
+
+    Args:
+        config: Of a run.
+    """
+    mapping = to_naming_mapping(config)
+    mapping.pop("seed", None)
+    return mapping
+
+
+def spread(values: Sequence[float | None]) -> dict[str, float] | None:
+    """Return mean and standard deviation over seeds; None: a value is unknown, or alone.
+
+    Args:
+        values: One per seed.
+    """
     known = [value for value in values if value is not None]
     if len(known) < max(2, len(values)):
         return None

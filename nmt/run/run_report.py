@@ -66,13 +66,16 @@ def run_page(record: RunRecord) -> RunPage:
             title: str(summary[key])
             for key, title in (
                 ("nmt", "nmt"),
+                ("commit", "commit"),
                 ("torch", "torch"),
                 ("python", "Python"),
                 ("device", "device"),
+                ("processor", "processor"),
+                ("threads", "threads"),
                 ("precision", "precision of products"),
                 ("processes", "processes"),
             )
-            if key in summary
+            if summary.get(key) is not None
         },
         version=nmt.__version__,
     )

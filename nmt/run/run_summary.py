@@ -4,6 +4,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ import nmt
 from nmt import processes
 from nmt.config.schema import Config
 from nmt.model.seq2seq import TranslationModel
+from nmt.run.machine import commit, processor
 from nmt.training.stopping import StopReason
 from nmt.training.training_progress import TrainingProgress
 
@@ -23,7 +25,7 @@ def run_summary(
     precision: torch.dtype,
     reason: StopReason,
 ) -> dict[str, Any]:
-    """Return versions, sizes, counts and times of a finished training.
+    """Return versions, the machine, sizes, counts and times of a finished training.
 
     Args:
         config: Of the run.
@@ -34,9 +36,13 @@ def run_summary(
     """
     return {
         "nmt": nmt.__version__,
+        "commit": commit(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "device": device_name(model.output.weight.device),
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
         "command": command_line(),
         "seed": config.seed,
         "model": model_name(config),

@@ -11,6 +11,8 @@ class JobStatus(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     """Impossible: its settings exclude each other."""
+    PRUNED = "pruned"
+    """A trial of a search that was stopped because it was clearly worse than others."""
     INTERRUPTED = "interrupted"
     """Stopped by a signal, and saved where possible."""
     KILLED = "killed"

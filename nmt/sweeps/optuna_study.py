@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmt.durable_file import remedy
 from nmt.errors import UserError
+from nmt.sweeps.pruning import PRUNED, storage_url
 from nmt.sweeps.search_space import SearchSpace
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def open_study(
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
 
-    url = storage or f"sqlite:///{folder.resolve() / 'study.db'}"
+    url = storage_url(folder, storage)
     try:
         study = optuna.create_study(
             storage=url, study_name=name, direction="maximize", load_if_exists=True
@@ -137,9 +138,12 @@ def _was_interrupted(trial: FrozenTrial) -> bool:
 
 
 def tell_result(study: Study, number: int, score: float | None) -> bool:
-    """Record the score of a trial in the study; return False if it has none."""
+    """Record the score of a trial, or that it was pruned; return False if it failed."""
     from optuna.trial import TrialState
 
+    if score is None and PRUNED in study.trials[number].user_attrs:
+        study.tell(number, state=TrialState.PRUNED)
+        return True
     if score is None or math.isnan(score):
         study.tell(number, state=TrialState.FAIL)
         return False

@@ -25,6 +25,7 @@ from omegaconf import DictConfig
 from nmt.errors import UserError
 from nmt.process_exit import print_error
 from nmt.sweeps.optuna_study import TrialQueue, locked, open_study, tell_result
+from nmt.sweeps.pruning import Pruning
 from nmt.sweeps.search_space import split_overrides
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class OptunaSweeper(Sweeper):
         storage: str | None,
         study_name: str,
         params: Mapping[str, Any] | None,
+        pruning: Mapping[str, Any] | None = None,
     ) -> None:
         """Take the settings of ``configs/hydra/sweeper/optuna.yaml``."""
         self.n_trials = n_trials
@@ -71,6 +73,7 @@ class OptunaSweeper(Sweeper):
         self.storage = storage
         self.study_name = study_name
         self.params = dict(params or {})
+        self.pruning = pruning
         self.config: DictConfig | None = None
         self.launcher: Launcher | None = None
         self.hydra_context: HydraContext | None = None
@@ -105,6 +108,7 @@ class OptunaSweeper(Sweeper):
                 raise UserError(
                     f"hydra.sweeper.{name} is {value}; it must be an integer of at least {least}"
                 )
+        Pruning.of(self.pruning)
         rate: Any = self.max_failure_rate
         if not isinstance(rate, int | float) or not 0 <= rate <= 1:
             raise UserError(f"hydra.sweeper.max_failure_rate is {rate}; it must be between 0 and 1")

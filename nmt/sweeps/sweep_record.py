@@ -30,6 +30,7 @@ from nmt.process_exit import ExitStatus, print_error
 from nmt.reporting import start_line
 from nmt.run.folder import write_json
 from nmt.sweeps.job_status import JobStatus
+from nmt.sweeps.pruning import Pruning, TrialJudge, storage_url
 from nmt.sweeps.results_table import SweepRow, best_line, markdown, plain, ranked
 from nmt.sweeps.sweep_curves import save_sweep_curves
 from nmt.sweeps.sweep_overrides import fixed_folder, is_sweep
@@ -170,6 +171,19 @@ class SweepRecord:
         job = HydraConfig.get()
         return self._home / job.sweep.dir / "jobs" / f"{job.job.num}.json"
 
+    def judge(self, metric: str) -> TrialJudge | None:
+        """Return what stops the current job if it is clearly worse; None: it is no such trial.
+
+        Args:
+            metric: ``training.best_metric``, which the study maximizes.
+        """
+        if not is_sweep() or not _is_study(job := HydraConfig.get()):
+            return None
+        sweeper, folder = job.sweeper, self._home / job.sweep.dir
+        url, number = storage_url(folder, sweeper.storage), int(job.job.num)
+        pruning = Pruning.of(sweeper.get("pruning"))
+        return TrialJudge(url, sweeper.study_name, number, pruning, metric, _warn)
+
     def rows(self) -> list[SweepRow]:
         """Return the results of the jobs in order; for a study, those of earlier calls too."""
         if not _launched:
@@ -253,6 +267,10 @@ class SweepRecord:
                 print(f"all of them side by side: {page}", flush=True)
         except UserError as error:  # the table stands; nmt report writes the page again
             print(f"no page of the runs side by side: {error}", flush=True)
+
+
+def _warn(message: str) -> None:
+    print_error(UserError(message))
 
 
 def _key_and_value(override: str) -> tuple[str, str]:

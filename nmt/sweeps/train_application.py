@@ -27,6 +27,7 @@ from nmt.reporting import start_line
 from nmt.sweeps.composition_errors import explain, is_defect, setting_paths
 from nmt.sweeps.job_status import JobStatus
 from nmt.sweeps.overrides import typed_config
+from nmt.sweeps.pruning import TrialJudge
 from nmt.sweeps.registration import register_with_hydra
 from nmt.sweeps.repeated_overrides import warn_of_repeated
 from nmt.sweeps.sweep_overrides import is_sweep, refuse_single_run
@@ -36,8 +37,11 @@ from nmt.sweeps.train_arguments import overrides_first
 if TYPE_CHECKING:
     from nmt.pipeline import Outcome
 
-Train = Callable[[Config, str], "Outcome"]
-"""Trains one configuration, given also as the YAML text that the run folder keeps."""
+Train = Callable[[Config, str, TrialJudge | None], "Outcome"]
+"""Trains one configuration, given also as the YAML text that the run folder keeps.
+
+The judge of a trial of a search stops the training if the trial is clearly worse than others.
+"""
 
 
 def run_application(arguments: Sequence[str], train: Train) -> None:
@@ -120,10 +124,12 @@ class _Jobs:
         self.started = False
         self.failed = False
         self._began = self._warned = False
+        self._judge: TrialJudge | None = None
 
     def run(self, composed: DictConfig) -> float | None:
         """Train, record the result and return the score that a search maximizes."""
         self.started, self._began = True, False
+        self._judge = self.record.judge(composed.training.best_metric)
         start_line.end()
         self.record.start_job()
         try:
@@ -142,6 +148,9 @@ class _Jobs:
         except BaseException as error:
             self.record.note(JobStatus.FAILED, reason=_one_line(error))
             raise
+        if self._judge is not None and self._judge.reason is not None:
+            self.record.note(JobStatus.PRUNED, outcome.folder.path, reason=self._judge.reason)
+            return None
         return _record_outcome(self.record, outcome, composed.training.best_metric)
 
     def _begin(self, config: Config, config_yaml: str) -> "Outcome":
@@ -150,10 +159,12 @@ class _Jobs:
         if not self._warned:
             self._warned = True
             warn_of_repeated(self._arguments)
-        return self._train(config, config_yaml)
+        return self._train(config, config_yaml, self._judge)
 
 
-def _train_composed(composed: DictConfig, arguments: Sequence[str], train: Train) -> "Outcome":
+def _train_composed(
+    composed: DictConfig, arguments: Sequence[str], train: Callable[[Config, str], "Outcome"]
+) -> "Outcome":
     """Check a composed configuration and train it.
 
     Raises:

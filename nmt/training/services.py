@@ -15,6 +15,9 @@ from nmt.training.guard import KeepBadUpdate, ReloadCheckpoint
 Report = Callable[[str], None]
 """Prints one line, such as a warning, on the console and in the run's log."""
 
+Hopeless = Callable[[int, float], bool]
+"""Given an update and its validation score, returns whether the training is to stop."""
+
 Interrupted = Callable[[], bool]
 """Returns whether the run has been asked to stop; called after each update."""
 
@@ -82,6 +85,11 @@ def _refuse_to_validate() -> ValidationScores:
     raise AssertionError("a trainer without a run does not validate")
 
 
+def _continue(_: int, __: float) -> bool:
+    """Continue, whatever the score."""
+    return False
+
+
 def _save_nothing(*_: Any, **__: Any) -> None:
     """Write no checkpoint: only the first process of a run does."""
 
@@ -100,6 +108,8 @@ class TrainerServices:
 
     Attributes:
         validate: Scores the model in its current state.
+        hopeless: Given an update and its validation score, of which larger is better, returns
+            whether the training is to stop: a trial of a search is clearly worse than others.
         save: Writes a checkpoint.
         metric_log: Records metrics, samples and heatmaps.
         progress_line: The live progress line.
@@ -115,6 +125,7 @@ class TrainerServices:
     report: Report
     interrupted: Interrupted
     validate: Validate = _refuse_to_validate
+    hopeless: Hopeless = _continue
     save: Save = _save_nothing
     keep_bad_update: KeepBadUpdate = _keep_nothing
     reload_checkpoint: ReloadCheckpoint = _no_checkpoint

@@ -15,6 +15,8 @@ class StopReason(StrEnum):
     MAX_MINUTES = "max_minutes"
     PATIENCE = "patience"
     INTERRUPTED = "interrupted"
+    PRUNED = "pruned"
+    """The run is a trial of a search, and clearly worse than others."""
 
 
 def stop_reason(

@@ -108,6 +108,7 @@ class Trainer:
         self._loader = self._make_loader(config)
         self._window = MetricWindow()
         self._unread: list[StepResult] = []
+        self._hopeless = False
 
     def _settle_shapes(self) -> BatchShapes:
         dtype, report = self.updater.precision.dtype, self._services.report
@@ -224,6 +225,8 @@ class Trainer:
             self._rewind(f"the validation loss of update {progress.update} is {report.loss}")
             return
         self._log_validation(report, is_best, time.monotonic() - began)
+        value = kept_checkpoints.score(report.scalars(), self.config.training.best_metric)
+        self._hopeless = processes.any(self._services.hopeless(progress.update, value))
         progress.validation_seconds += time.monotonic() - began
         self._window = MetricWindow()  # the training speed excludes validations
 
@@ -308,7 +311,8 @@ class Trainer:
         self._loader.state = state
 
     def _stop_reason(self) -> StopReason | None:
-        return stop_reason(self.config.training, self.progress, self._services.interrupted)
+        reason = stop_reason(self.config.training, self.progress, self._services.interrupted)
+        return StopReason.PRUNED if reason is None and self._hopeless else reason
 
 
 def _status(

@@ -108,6 +108,12 @@ def test_several_runs_are_side_by_side(nmt: Nmt, run: Path, trained: Path, tmp_p
     assert "<h1>2 runs</h1>" in text
     assert "max_updates" in text
     assert "translated most differently" in text
+    written = [
+        (folder / "test.translations.txt").read_text().split("\n") for folder in (run, trained)
+    ]
+    different = text.partition('id="different"')[2].partition("</section>")[0]
+    shown = sum(bool(line.strip()) for lines in written for line in lines[:-1])
+    assert 0 < different.count('<table class="map">') <= shown
     assert not re.findall(r"(?:src|href)=", text)
     table = tmp_path / "page.md"
     assert nmt("report", run, trained, "--output", table).status == 0

@@ -135,7 +135,22 @@ def test_the_hparams_page_finds_settings_and_scores_of_every_run(tmp_path: Path)
     assert last["rnn"]["best/valid_bleu"] == 2
 
 
-def read_hparams(folder: Path):
+@pytest.mark.parametrize("descending", [False, True])
+def test_the_hparams_page_sorts_runs_by_a_score_and_by_a_setting(tmp_path: Path, descending: bool):
+    for name, rate, bleu in (("a", 0.2, 10.0), ("b", 0.3, 30.0), ("c", 0.1, 20.0)):
+        log = TensorBoardLog(tmp_path / name, settings={"rate": rate, "seed": 1})
+        log.finished(1, {"test/bleu": bleu})
+        log.close()
+    order = api_pb2.ORDER_DESC if descending else api_pb2.ORDER_ASC
+    by_score = api_pb2.ColParams(metric=api_pb2.MetricName(tag="best/test_bleu"), order=order)
+    by_rate = api_pb2.ColParams(hparam="rate", order=order)
+    for column, expected in ((by_score, "acb"), (by_rate, "cab")):
+        _, groups = read_hparams(tmp_path, [column])
+        found = "".join(group.sessions[0].name for group in groups)
+        assert found == (expected[::-1] if descending else expected)
+
+
+def read_hparams(folder: Path, columns=()):
     """Return the experiment and the session groups that TensorBoard's own page would show."""
     multiplexer = EventMultiplexer().AddRunsFromDirectory(str(folder)).Reload()
     context = TBContext(data_provider=MultiplexerDataProvider(multiplexer, str(folder)))
@@ -145,7 +160,8 @@ def read_hparams(folder: Path):
     experiment = backend.experiment_from_metadata(request, "", True, metadata, found)
     wanted = api_pb2.ListSessionGroupsRequest(
         allowed_statuses=[api_pb2.STATUS_SUCCESS, api_pb2.STATUS_UNKNOWN],
-        col_params=[
+        col_params=list(columns)
+        or [
             api_pb2.ColParams(metric=info.name, include_in_result=True)
             for info in experiment.metric_infos
         ],

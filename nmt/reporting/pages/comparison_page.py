@@ -43,6 +43,8 @@ class ComparisonPage:
         charts: Heading and curves of each chart.
         different: Test sentences that two runs translated most differently; each has the fields of
             `nmt.evaluation.sentence_ranking.RankedSentence`.
+        different_maps: For each of these sentences, the attention of both runs while they wrote
+            their translations; None: it is not known.
         compared: The names of these two runs.
         samples: Validation sentences with the attention of each run.
         version: Of nmt, which writes the page.
@@ -52,6 +54,7 @@ class ComparisonPage:
     comparison: Mapping[str, Any]
     charts: Sequence[tuple[str, Sequence[Line]]]
     different: Sequence[Any]
+    different_maps: Sequence[Sequence[Heatmap | None]]
     compared: Sequence[str]
     samples: Sequence[ComparedSample]
     version: str
@@ -72,6 +75,10 @@ def comparison_html(page: ComparisonPage) -> str:
         "left": left,
         "explanations": explanations(page.comparison),
         "samples": samples,
+        "different": [
+            (one, _pictures(page.compared, maps))
+            for one, maps in zip(page.different, page.different_maps, strict=True)
+        ],
     }
     return render_page("comparison_page", values, styles=("weight_map", "line_chart", "run_page"))
 
@@ -79,6 +86,11 @@ def comparison_html(page: ComparisonPage) -> str:
 def comparison_markdown(page: ComparisonPage) -> str:
     """Return the table as Markdown."""
     return f"# {page.title}\n\n{comparison_text(page.comparison, TableFormat.MARKDOWN)}\n"
+
+
+def _pictures(names: Sequence[str], maps: Sequence[Heatmap | None]) -> list[tuple[str, Markup]]:
+    pairs = zip(names, maps, strict=True)
+    return [(name, Markup(weight_map(heatmap))) for name, heatmap in pairs if heatmap is not None]
 
 
 def _with_map(name: str, translation: str, heatmap: Heatmap | None) -> tuple[str, str, Markup]:

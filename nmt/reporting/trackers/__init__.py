@@ -1,0 +1,1 @@
+"""Experiment trackers beside TensorBoard: MLflow, Weights & Biases and Trackio."""

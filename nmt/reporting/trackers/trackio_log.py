@@ -1,0 +1,64 @@
+"""A metric log that writes to Trackio, which keeps its runs on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping
+
+from nmt.reporting.heatmaps.heatmap import Heatmap
+from nmt.reporting.heatmaps.rendering import heatmap_image
+from nmt.reporting.trackers.tracked_run import TrackedRun, best_names, new_identifier
+
+
+class TrackioLog:
+    """A `MetricLog` that records a run of Trackio; TRACKIO_DIR names another folder for all runs.
+
+    Attributes:
+        identifier: The name of the run in Trackio, which no other run has.
+    """
+
+    def __init__(self, run: TrackedRun) -> None:
+        """Create the run, or continue it."""
+        import trackio
+
+        self._trackio = trackio
+        self.identifier = run.identifier or f"{run.name}-{new_identifier()[:8]}"
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints how to show the runs
+            self._run = trackio.init(
+                project=run.project,
+                name=self.identifier,
+                config=run.plain_settings(),
+                resume="allow",
+                embed=False,
+                auto_log_gpu=False,
+                auto_log_cpu=False,
+            )
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Record numbers."""
+        self._run.log({name: float(value) for name, value in values.items()}, step=step)
+
+    def text(self, step: int, tag: str, text: str) -> None:
+        """Record a text, which Trackio renders as Markdown."""
+        self._run.log({tag: self._trackio.Markdown(text)}, step=step)
+
+    def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
+        """Record a heatmap as a picture."""
+        self._run.log({tag: self._trackio.Image(heatmap_image(heatmap))}, step=step)
+
+    def best(self, step: int, scores: Mapping[str, float]) -> None:
+        """Record the scores of the best model, ``best/...``."""
+        self.scalars(step, best_names(scores))
+
+    def finished(self, step: int, scores: Mapping[str, float]) -> None:
+        """Record the final scores."""
+        self.best(step, scores)
+
+    def flush(self) -> None:
+        """Do nothing: a thread writes what was recorded."""
+
+    def close(self) -> None:
+        """End the run, after all of it is written."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._trackio.finish()

@@ -1,0 +1,44 @@
+"""The attention with which the model of a run wrote its test translations."""
+
+from collections.abc import Sequence
+
+from nmt.checkpoint import find_checkpoint, load_checkpoint
+from nmt.errors import UserError
+from nmt.evaluation.aligner import Aligner
+from nmt.evaluation.alignment_extractor import default_extractor
+from nmt.evaluation.attention_heatmap import map_heatmap
+from nmt.reporting.heatmaps.heatmap import Heatmap
+from nmt.run.run_record import RunRecord
+
+
+def translation_heatmaps(
+    record: RunRecord, sources: Sequence[str], translations: Sequence[str]
+) -> list[Heatmap | None]:
+    """Force the best model of a run to write translations, and return its attention.
+
+    Args:
+        record: The run.
+        sources: Sentences.
+        translations: One of each, by this run.
+
+    Returns:
+        One heatmap per sentence, of the layer and head that `nmt attention` shows; None: the
+        translation is empty, the model has no attention, or its checkpoint cannot be read.
+    """
+    pairs = list(zip(sources, translations, strict=True))
+    places = [n for n, (source, target) in enumerate(pairs) if source.strip() and target.strip()]
+    found: list[Heatmap | None] = [None] * len(pairs)
+    try:
+        checkpoint = load_checkpoint(find_checkpoint(record.path), mapped=True)
+        model = checkpoint.build_model().eval()
+        if not model.decoder.attends:
+            return found
+        aligner = Aligner(model, checkpoint.tokenizers)
+        reading = default_extractor(record.config, aligner.layers)
+        reading = reading.resolved(aligner.layers, aligner.heads)
+        maps = aligner.attention_maps([pairs[n] for n in places])
+        for place, one in zip(places, maps, strict=True):
+            found[place] = map_heatmap(one, reading.layer, reading.head)
+    except UserError:  # the page has the translations all the same
+        return [None] * len(pairs)
+    return found
