@@ -67,7 +67,9 @@ def test_trials_below_the_median_stop_and_the_others_continue(
     search: Call, validated: dict[float, list[int]], tmp_path: Path
 ) -> None:
     given = ("hydra.sweeper.n_trials=6", "hydra.sweeper.n_startup_trials=6")
-    result = search(*given, "hydra.sweeper.pruning.startup_trials=2")
+    result = search(
+        *given, "hydra.sweeper.pruning.startup_trials=2", "hydra.sweeper.pruning.keep_percent=50"
+    )
     assert result.status == 0, result.err
     trials = stored(tmp_path / "sweep")
     finished: list[float] = []
@@ -90,12 +92,12 @@ def test_trials_below_the_median_stop_and_the_others_continue(
 
 @pytest.mark.slow
 @needs_optuna
-@pytest.mark.parametrize("setting", ["keep_percent=null", "warmup_updates=301"])
+@pytest.mark.parametrize("settings", [(), ("keep_percent=50", "warmup_updates=301")])
 def test_no_trial_stops_without_pruning_or_before_it_begins(
-    setting: str, search: Call, validated: dict[float, list[int]], tmp_path: Path
+    settings: tuple[str, ...], search: Call, validated: dict[float, list[int]], tmp_path: Path
 ) -> None:
     given = ["hydra.sweeper.n_trials=4", "hydra.sweeper.pruning.startup_trials=1"]
-    assert search(*given, f"hydra.sweeper.pruning.{setting}").status == 0
+    assert search(*given, *(f"hydra.sweeper.pruning.{one}" for one in settings)).status == 0
     assert {trial.state.name for trial in stored(tmp_path / "sweep")} == {"COMPLETE"}
 
 
