@@ -222,5 +222,10 @@ def check_self_attention(side: str, part: SelfAttentionConfig) -> Iterator[str]:
     heads, groups = getattr(part, "num_heads", 1), getattr(part, "num_kv_heads", None)
     if groups not in (None, heads) and not limits.grouped:
         yield f"{kind} has keys for each head: set model.{side}.num_kv_heads=null"
+    if part.self_attention == SelfAttention.LSH and part.attention_buckets % 2:
+        yield (
+            f"model.{side}.attention_buckets={part.attention_buckets} is odd: each random direction "
+            "of lsh has two buckets"
+        )
     if getattr(part, "qk_norm", False) and not limits.qk_norm:
         yield f"{kind} normalizes by itself: set model.{side}.qk_norm=false"

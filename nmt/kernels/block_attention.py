@@ -21,7 +21,12 @@ from nmt.kernels.precision import at_least_float32
 
 
 def masked_attention(
-    query: Tensor, keys: Tensor, values: Tensor, allowed: Tensor, dropout_p: float = 0.0
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    allowed: Tensor | None,
+    dropout_p: float = 0.0,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Return softmax(Q K^T / sqrt(d_k)) V over the allowed keys, heads joined, [B, T, H · K].
 
@@ -29,10 +34,11 @@ def masked_attention(
         query: Q, [B, H, T, K].
         keys: K, [B, G, S, K]; G divides H.
         values: V, [B, G, S, K].
-        allowed: Broadcastable to [B, H, T, S], True = may attend, or 0 and -inf.
+        allowed: Broadcastable to [B, H, T, S], True = may attend, or 0 and -inf; None: all may.
         dropout_p: Probability of dropping a weight; 0 outside of training.
+        bias: Added to the scores, [H, T, S]; None: 0.
     """
-    return attention(query, keys, values, allowed, None, dropout_p)
+    return attention(query, keys, values, allowed, bias, dropout_p)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,10 @@ class PatternAttention(KindOfSelfAttention):
             Bool, broadcastable to [B, H, T, S].
         """
 
+    def bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
+        """Return what is added to the scores of these positions, [H, T, S]; None: nothing."""
+        return None
+
     @abstractmethod
     def blocked(
         self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
@@ -65,8 +69,9 @@ class PatternAttention(KindOfSelfAttention):
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
     ) -> Tensor:
         """Return the softmax over the allowed keys, [B, H, T, S]."""
-        mask = self._mask(heads, memory, positions)
-        return masked_softmax(self.scores(heads, memory.keys), mask)
+        mask, bias = self._mask(heads, memory, positions)
+        scores = self.scores(heads, memory.keys)
+        return masked_softmax(scores if bias is None else scores + bias, mask)
 
     def contexts(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
@@ -74,25 +79,27 @@ class PatternAttention(KindOfSelfAttention):
         """Return the joined contexts [B, T, D], in blocks if the sentences are long enough."""
         keys, values = memory.keys, memory.values
         if is_search(memory) or heads.size(2) < self.shortest:
-            mask = self._mask(heads, memory, positions)
-            return masked_attention(heads, keys, values, mask, self.dropout.rate)
+            mask, bias = self._mask(heads, memory, positions)
+            return masked_attention(heads, keys, values, mask, self.dropout.rate, bias)
         return self.blocked(heads, keys, values, real_keys(memory), causal=is_causal(memory))
 
     def _mask(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
-    ) -> Tensor:
-        """Return the mask of the explicit form, broadcastable to [B, H, T, S]."""
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the mask of the explicit form, broadcastable to [B, H, T, S], and the bias."""
         if not isinstance(memory.mask, AttentionMask):
             assert positions.places is not None
             now, places = positions.places
             allowed = self.allows(now[:, None], places[None], None)
-            if memory.mask is None:
-                return allowed
-            return memory.mask.masked_fill(~allowed, float("-inf"))
+            if memory.mask is not None:
+                # of the shape of both, as the window may differ by head
+                allowed = torch.where(allowed, memory.mask, float("-inf"))
+            return allowed, self.bias(now[:, None], places[None])
         places = torch.arange(heads.size(2), device=heads.device)
         real, lengths = real_keys(memory), None
         if real is not None:
             lengths = real.sum(1)[:, None, None, None]
         allowed = self.allows(places[:, None], places[None], lengths) & memory.mask.allowed
         # A padded query, whose context nobody reads, would see no key at all.
-        return allowed | (places[:, None] == places)
+        allowed = allowed | (places[:, None] == places)
+        return allowed, self.bias(places[:, None], places[None])
