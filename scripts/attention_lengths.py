@@ -1,9 +1,9 @@
 """Time and memory of each kind of self-attention against the length of a sentence.
 
 A kind is one layer's self-attention with its projections, 256 units and 4 heads, one sentence,
-float32, on the CPU. A training pass is forward and backward; a step of search is a decoder's after
-so many target pieces. Memory is the greatest number of bytes that tensors take during a pass, beside
-the parameters and the input; every allocation is counted.
+float32, on the CPU. A training pass is forward and backward; a step of search is that of a decoder
+after so many target pieces. Memory is the greatest number of bytes that tensors take during a pass,
+beside the parameters and the input; every allocation is counted.
 """
 
 import math
@@ -18,12 +18,12 @@ from torch.autograd.profiler import profile
 
 from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
 from nmt.config.self_attention import LIMITS, SelfAttention
-from nmt.kernels import dispatch
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.relative import RelativePositions
 from nmt.model.self_attention.kinds import KINDS
+from nmt.model.target_memory import GrowingMemory
 
 SIZE, HEADS = 256, 4
 COMPLEXITY = {
@@ -101,7 +101,8 @@ def search_step(attention: MultiHeadAttention, length: int) -> Callable[[], obje
     attention.eval()
     width = SIZE // HEADS
     source = AttentionMemory(torch.zeros(1, HEADS, 1, width), torch.zeros(1, HEADS, 1, width), None)
-    memory = attention.start_memory([source], torch.zeros(1, dtype=torch.long))
+    start = getattr(attention, "start_memory", GrowingMemory.of)
+    memory = start([source], torch.zeros(1, dtype=torch.long))
     memory = memory.reserve(length + 1)
     if memory.buffers[0].size(2) > length:  # all slots are in use
         memory = replace(memory, seen=torch.zeros_like(memory.seen))
@@ -199,8 +200,3 @@ def table(names: Sequence[str], lengths: Sequence[int], rounds: int, search: boo
                 f"{exponent(long, lambda c: c.mebibytes):.2f}"
             )
         yield f"| `{name}` | {COMPLEXITY[name]} | {' | '.join(cells)} | {slopes} |"
-
-
-def check_kernels() -> None:
-    """Select the fast forms, whatever the environment has."""
-    dispatch.set_kernels("auto")

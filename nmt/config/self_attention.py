@@ -123,8 +123,8 @@ class SelfAttentionConfig:
     )
     attention_global_blocks: int = setting(
         1,
-        "g of random_global: first blocks, to which all positions attend; in an encoder they attend "
-        "to all positions.",
+        "g of random_global: first blocks, to which all positions attend; in an encoder they "
+        "attend to all positions.",
         unit="blocks",
         at_least=0,
         at_most=1024,
@@ -216,16 +216,14 @@ def check_self_attention(side: str, part: SelfAttentionConfig) -> Iterator[str]:
         yield f"{kind} mixes all positions, later ones included: it is for model.encoder alone"
     dropout = getattr(part, "attention_dropout", 0.0)
     if dropout and not limits.dropout:
-        yield (
-            f"{kind} has no weights for model.{side}.attention_dropout={dropout:g}: set it to 0"
-        )
+        yield (f"{kind} has no weights for model.{side}.attention_dropout={dropout:g}: set it to 0")
     heads, groups = getattr(part, "num_heads", 1), getattr(part, "num_kv_heads", None)
     if groups not in (None, heads) and not limits.grouped:
         yield f"{kind} has keys for each head: set model.{side}.num_kv_heads=null"
     if part.self_attention == SelfAttention.LSH and part.attention_buckets % 2:
         yield (
-            f"model.{side}.attention_buckets={part.attention_buckets} is odd: each random direction "
-            "of lsh has two buckets"
+            f"model.{side}.attention_buckets={part.attention_buckets} is odd: each random "
+            "direction of lsh has two buckets: choose an even number"
         )
     if getattr(part, "qk_norm", False) and not limits.qk_norm:
         yield f"{kind} normalizes by itself: set model.{side}.qk_norm=false"

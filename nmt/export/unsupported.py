@@ -42,6 +42,8 @@ def transformer_stacks(
     assert isinstance(encoder, TransformerEncoderConfig)
     assert isinstance(decoder, TransformerDecoderConfig)
     kinds = {"encoder": encoder.self_attention, "decoder": decoder.self_attention}
-    others = (f"model.{side}.self_attention={kind}" for side, kind in kinds.items() if kind != "full")
+    others = (
+        f"model.{side}.self_attention={kind}" for side, kind in kinds.items() if kind != "full"
+    )
     refuse(target, others, remedy)
     return encoder, decoder

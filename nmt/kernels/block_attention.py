@@ -1,9 +1,9 @@
-"""Softmax attention to some of the keys, computed in blocks, so that its cost is that of these keys.
+"""Softmax attention to some of the keys, computed in blocks, at the cost of these keys.
 
 Queries and keys are cut into blocks. Each part of a pattern is a product of the queries of a block
 with some keys: those of near blocks, those of some columns, or those at the same place of all
-blocks. The scores of all parts are normalised together. The plain formulation is `masked_attention`,
-the softmax over all keys with a mask.
+blocks. The scores of all parts are normalised together. The plain formulation is
+`masked_attention`, the softmax over all keys with a mask.
 
 Legend: B batch, T length, H heads, K head size, N blocks, L length of a block, Y keys of a part.
 """
@@ -75,8 +75,7 @@ class Blocks:
             real = torch.ones(1, length, dtype=torch.bool, device=query.device)
         real = functional.pad(real, (0, -length % size), value=False).unflatten(1, (-1, size))
         scaled = query * query.size(-1) ** -0.5
-        parts = (_cut(part, size) for part in (scaled, keys, values))
-        return cls(*parts, real, length)
+        return cls(_cut(scaled, size), _cut(keys, size), _cut(values, size), real, length)
 
     @property
     def places(self) -> Tensor:

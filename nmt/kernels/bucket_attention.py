@@ -1,7 +1,7 @@
 """Attention within buckets of a hash (Kitaev et al. 2020, section 2), in two formulations.
 
 A key is a query divided by its length, so that both have one bucket. The keys of a bucket are cut
-into chunks, in the order of their positions. A query attends to its own chunk and the one before.
+into chunks, in the order of their positions. A query attends to its own chunk and the previous one.
 `visible_pairs` is that as a mask of all pairs, and `bucket_attention` computes in chunks.
 
 The paper sorts by bucket and cuts the sorted sequence, so that a chunk may have keys of several

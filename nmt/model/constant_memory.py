@@ -35,13 +35,13 @@ class WindowMemory(TargetMemory):
     reserved: bool
 
     @classmethod
-    def of(
-        cls, source: Sequence[AttentionMemory], position: Tensor, steps: int
-    ) -> "WindowMemory":
+    def of(cls, source: Sequence[AttentionMemory], position: Tensor, steps: int) -> "WindowMemory":
         """Return the empty memory of the last P = ``steps`` pieces; see `GrowingMemory.of`."""
         like = source[0].keys
         batch, heads, _, size = like.shape
-        buffers = tuple(like.new_zeros(batch, heads, steps, 1, size) for _ in range(2 * len(source)))
+        buffers = tuple(
+            like.new_zeros(batch, heads, steps, 1, size) for _ in range(2 * len(source))
+        )
         seen = like.new_full((batch, 1, steps, 1), float("-inf"))
         places = position.new_zeros(steps)
         return cls(buffers, own_places(like, 1, 1), places, position, seen, 0, False)
@@ -124,7 +124,7 @@ class SummedMemory(AttentionMemory):
 
 @dataclass(frozen=True)
 class SumMemory(TargetMemory):
-    """Sums of φ(k) v and φ(k) over the pieces of each beam: the size does not depend on their number.
+    """Sums of φ(k) v and φ(k) over the pieces of each beam, of the same size at every step.
 
     Katharopoulos et al. 2020, eq. 18 and 19. The buffers are those of the layers, [A, N, G, F, K +
     1].
@@ -132,7 +132,7 @@ class SumMemory(TargetMemory):
     Attributes:
         end: No piece so far has this position, or a later one.
         reserved: Whether `end` holds for all steps to come.
-        new: The buffers of the step that is under way.
+        new: The buffers that the layers of this step have written.
     """
 
     end: int
@@ -140,9 +140,7 @@ class SumMemory(TargetMemory):
     new: list[Tensor] = field(compare=False)
 
     @classmethod
-    def of(
-        cls, source: Sequence[AttentionMemory], position: Tensor, features: int
-    ) -> "SumMemory":
+    def of(cls, source: Sequence[AttentionMemory], position: Tensor, features: int) -> "SumMemory":
         """Return the memory before the first piece; see `GrowingMemory.of`."""
         like = at_least_float32(source[0].keys)
         batch, heads, _, size = like.shape
@@ -180,7 +178,9 @@ class SumMemory(TargetMemory):
 
     def select(self, sentences: Tensor) -> "SumMemory":
         """Return the memory of the sentences [R]."""
-        return replace(self, buffers=tuple(sums.index_select(0, sentences) for sums in self.buffers))
+        return replace(
+            self, buffers=tuple(sums.index_select(0, sentences) for sums in self.buffers)
+        )
 
     def reorder(self, parents: Tensor) -> "SumMemory":
         """Return the memory of the beams ``parents`` [A, N] of each sentence."""

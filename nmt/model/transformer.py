@@ -37,9 +37,10 @@ from nmt.model.modules import Modules
 from nmt.model.position_wise import FeedForward
 from nmt.model.positions import PositionedEmbedding
 from nmt.model.recompute import recomputed
+from nmt.model.self_attention.kind import KindOfSelfAttention
 from nmt.model.self_attention.kinds import KINDS
 from nmt.model.structured_dropout import LayerDrop
-from nmt.model.target_memory import TargetMemory
+from nmt.model.target_memory import GrowingMemory, TargetMemory
 
 LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
@@ -291,8 +292,10 @@ class TransformerDecoder(Decoder):
         mask = AttentionMask(encoder_output.mask[:, None, None, :]).bias(source[0].keys)
         source = tuple(replace(memory, mask=mask) for memory in source)
         position = encoder_output.mask.new_zeros(1, dtype=torch.long)
-        target = self.layers[0].self_attention.start_memory(source, position)
-        return TransformerState(source, target)
+        attention = self.layers[0].self_attention
+        if isinstance(attention, KindOfSelfAttention):
+            return TransformerState(source, attention.start_memory(source, position))
+        return TransformerState(source, GrowingMemory.of(source, position))
 
     def step(
         self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool

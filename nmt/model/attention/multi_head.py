@@ -5,8 +5,6 @@ values, K = D / H head size, which is d_k in the paper. G = H is multi-head atte
 multi-query (Shazeer 2019), between them grouped-query attention (Ainslie et al. 2023).
 """
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
 from nmt.kernels import attention as sdpa
@@ -14,7 +12,6 @@ from nmt.model.attention.memory import AttentionMemory, AttentionOutput, Mask
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.attention.rotary import rotate
 from nmt.model.layers import Dropout, Linear, RmsNorm
-from nmt.model.target_memory import GrowingMemory, TargetMemory
 
 
 class MultiHeadAttention(nn.Module):
@@ -63,13 +60,6 @@ class MultiHeadAttention(nn.Module):
         keys, values = sdpa.split_keys_values(self.key_value_projection(states), self.num_kv_heads)
         keys = keys if self.key_norm is None else self.key_norm(keys)
         return AttentionMemory.of(rotate(keys, positions.rotation), values, mask)
-
-    def start_memory(self, source: Sequence[AttentionMemory], position: Tensor) -> TargetMemory:
-        """Return what search keeps of target pieces for self-attention, before the first one.
-
-        ``source`` are the memories of the layers' cross-attention, and ``position`` is [1], 0.
-        """
-        return GrowingMemory.of(source, position)
 
     def queries(self, query: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
         """Project queries [B, T, D] to heads [B, H, T, K]."""

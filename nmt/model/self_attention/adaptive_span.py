@@ -43,6 +43,10 @@ class AdaptiveSpan(PatternAttention):
         shares = self.span_shares
         return self.longest * (shares + (shares.clamp(0, 1) - shares).detach())
 
+    def penalty(self) -> tuple[Tensor, float] | None:
+        """Return the mean of the spans (eq. 6), and its weight."""
+        return self.spans().mean(), self.penalty_weight
+
     @property
     def shortest(self) -> int:
         """Two blocks."""

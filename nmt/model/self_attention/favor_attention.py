@@ -1,4 +1,4 @@
-"""Attention by positive random features. Legend: B batch, T length, H heads, K head size, m features."""
+"""Attention by positive random features. Legend: B batch, T length, H heads, K head size."""
 
 import math
 from typing import Any

@@ -58,7 +58,7 @@ class FixedAttention(PatternAttention):
             return (keys <= queries) if causal else (keys <= queries) | (keys > queries)
 
         starts, c = self._starts(self.num_heads), self.summaries
-        columns = [
+        ends = [
             torch.stack([part[:, h, :, s : s + c] for h, s in enumerate(starts)], 1).flatten(2, 3)
             for part in (blocks.keys, blocks.values)
         ]  # [B, H, N · c, K]
@@ -67,5 +67,5 @@ class FixedAttention(PatternAttention):
         others = of_keys < of_queries if causal else of_keys != of_queries  # [N, 1, N · c]
         usable = torch.stack([blocks.real[:, :, s : s + c].flatten(1) for s in starts], 1)
         allowed = usable[:, :, None, None] & others
-        parts = [near_part(blocks, 0, 0, reach), column_part(blocks, *columns, allowed)]
+        parts = [near_part(blocks, 0, 0, reach), column_part(blocks, ends[0], ends[1], allowed)]
         return joint_attention(blocks, parts, self.dropout.rate)

@@ -5,6 +5,7 @@ In search: A sentences, N beams of each.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Self
 
 from torch import Tensor
@@ -15,6 +16,7 @@ from nmt.kernels.attention_mask import AttentionMask
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
+from nmt.model.target_memory import GrowingMemory, TargetMemory
 
 StackConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
@@ -43,6 +45,17 @@ class KindOfSelfAttention(MultiHeadAttention, ABC):
     def settings(cls, config: StackConfig) -> dict[str, Any]:
         """Return the arguments of the constructor that this kind adds."""
         return {}
+
+    def penalty(self) -> tuple[Tensor, float] | None:
+        """Return what the loss adds for each target token, and its weight; None: nothing."""
+        return None
+
+    def start_memory(self, source: Sequence[AttentionMemory], position: Tensor) -> TargetMemory:
+        """Return what search keeps of target pieces for all layers, before the first one.
+
+        ``source`` are the memories of the layers' cross-attention, and ``position`` is [1], 0.
+        """
+        return GrowingMemory.of(source, position)
 
     @abstractmethod
     def weights(

@@ -16,7 +16,7 @@ from nmt.kernels.feature_attention import divided, feature_attention, feature_we
 from nmt.kernels.precision import at_least_float32
 from nmt.model.attention.memory import AttentionMemory, Mask
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
-from nmt.model.constant_memory import SumMemory, SummedMemory
+from nmt.model.constant_memory import SummedMemory, SumMemory
 from nmt.model.self_attention.kind import KindOfSelfAttention, is_causal, real_keys
 from nmt.model.target_memory import TargetMemory
 

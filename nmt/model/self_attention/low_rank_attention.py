@@ -1,4 +1,4 @@
-"""Low-rank attention. Legend: B batch, T queries, S keys, H heads, R = k projected keys, K head size."""
+"""Low-rank attention. Legend: B batch, T queries, S keys, H heads, R = k rank, K head size."""
 
 from typing import Any
 
@@ -20,7 +20,8 @@ class LowRankAttention(KindOfSelfAttention):
 
     E and F of a layer are shared by its heads ("headwise sharing", section 4). Padded keys and
     values are 0. All positions are mixed, so the kind is for encoders. The weights shown are
-    softmax(...) · F, the share of each value in a context; they may be negative. Cost: O(n · k · d).
+    softmax(...) · F, the share of each value in a context; they may be negative. Cost: O(n · k ·
+    d).
     """
 
     def __init__(self, *args: Any, rank: int, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""Attention by locality-sensitive hashing. Legend: B batch, T length, H heads, K head size, R hashes.
+"""Attention by locality-sensitive hashing. Legend: B batch, T length, H heads, K size, R hashes.
 
 In search: A sentences, N beams of each, P places of keys.
 """
@@ -36,7 +36,7 @@ class LshAttention(KindOfSelfAttention):
     Kitaev et al. 2020, section 2: queries and keys share a projection, and a key is k = q / |q| ·
     sqrt(d_k) of unit length before the scale. With several hashes a query attends to the union of
     its buckets (eq. 4 and 5), and to itself only if there is no other key. Within a bucket it sees
-    its chunk and the one before; see `nmt.kernels.bucket_attention`. Cost: O(n · log n · d).
+    its chunk and the previous one; see `nmt.kernels.bucket_attention`. Cost: O(n · log n · d).
     """
 
     rotations: Tensor
@@ -99,14 +99,12 @@ class LshAttention(KindOfSelfAttention):
         )
         return join_heads(contexts)
 
-    def _step(
-        self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
-    ) -> Tensor:
+    def _step(self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions) -> Tensor:
         """Return the weights of beams [A, H, N, K] for the places of keys, [A, H, N, P]."""
         assert positions.places is not None
         now, places = positions.places
         scores = self.scores(heads, memory.keys)
-        path = torch.ones_like(scores[:, :1]) > 0  # [A, 1, N, P], which keys are of each beam's past
+        path = torch.ones_like(scores[:, :1]) > 0  # [A, 1, N, P], the past of each beam
         if memory.mask is not None:
             assert isinstance(memory.mask, Tensor)
             path = memory.mask == 0

@@ -4,6 +4,7 @@ Legend: B batch, T queries, S keys, H heads, K head size, D model size. In searc
 beams of each.
 """
 
+import sys
 from abc import abstractmethod
 
 import torch
@@ -27,9 +28,12 @@ class PatternAttention(KindOfSelfAttention):
         return max(window, self.smallest_block)
 
     @property
-    @abstractmethod
     def shortest(self) -> int:
-        """Shorter sentences have too few blocks: they are computed with a mask of all pairs."""
+        """Shorter sentences have too few blocks: they are computed with a mask of all pairs.
+
+        A kind without a blocked form computes all sentences so.
+        """
+        return sys.maxsize
 
     @abstractmethod
     def allows(self, queries: Tensor, keys: Tensor, lengths: Tensor | None) -> Tensor:
@@ -51,7 +55,6 @@ class PatternAttention(KindOfSelfAttention):
         """Return what is added to the scores of these positions, [H, T, S]; None: nothing."""
         return None
 
-    @abstractmethod
     def blocked(
         self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
     ) -> Tensor:
@@ -64,6 +67,7 @@ class PatternAttention(KindOfSelfAttention):
             real: [B, T], True on keys that are no padding; None: all are.
             causal: Whether a query attends to the keys up to its own position only.
         """
+        raise NotImplementedError
 
     def weights(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
@@ -100,6 +104,6 @@ class PatternAttention(KindOfSelfAttention):
         if real is not None:
             lengths = real.sum(1)[:, None, None, None]
         allowed = self.allows(places[:, None], places[None], lengths) & memory.mask.allowed
-        # A padded query, whose context nobody reads, would see no key at all.
+        # Padding, whose contexts are not used, would otherwise see no key at all.
         allowed = allowed | (places[:, None] == places)
         return allowed, self.bias(places[:, None], places[None])

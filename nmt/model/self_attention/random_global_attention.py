@@ -1,4 +1,4 @@
-"""Window, global and random blocks. Legend: B batch, T length, H heads, N blocks, R random blocks."""
+"""Window, global and random blocks. Legend: B batch, T length, N blocks, R random blocks."""
 
 from typing import Any
 
@@ -89,12 +89,12 @@ class RandomGlobalAttention(PatternAttention):
         count = min(self.global_blocks, blocks.real.size(1))
         if not count:
             return []
-        columns = (part[:, :, :count].flatten(2, 3) for part in (blocks.keys, blocks.values))
+        keys, values = (part[:, :, :count].flatten(2, 3) for part in (blocks.keys, blocks.values))
         mine = torch.arange(blocks.real.size(1), device=blocks.real.device)[:, None, None]
         theirs = mine[:count].flatten().repeat_interleave(self.block)
         far = (mine - theirs >= 2) if causal else (mine - theirs).abs() >= 2
         usable = blocks.real[:, :count].flatten(1)[:, None, None, None]
-        return [column_part(blocks, *columns, usable & far)]
+        return [column_part(blocks, keys, values, usable & far)]
 
     def _random_parts(self, blocks: Blocks, lengths: Tensor | None) -> list[Any]:
         """Return the part of the random blocks, without those that other parts have."""
