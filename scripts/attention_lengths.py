@@ -132,13 +132,13 @@ def peak_bytes(work: Callable[[], object]) -> int:
 
 
 def seconds(work: Callable[[], object], rounds: int) -> float:
-    """Return the shortest time of some rounds: other programs of the machine only add to it."""
+    """Return the shortest processor time of some rounds: other programs only add to it."""
     work()
     times = []
     for _ in range(rounds):
-        began = time.perf_counter()
+        began = time.process_time()
         work()
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     return min(times)
 
 
@@ -192,11 +192,8 @@ def table(names: Sequence[str], lengths: Sequence[int], rounds: int, search: boo
         )
         cells = [f"{cost.milliseconds:.3g} ms, {cost.mebibytes:.3g} MiB" for cost in costs]
         cells += ["-"] * (len(lengths) - len(cells))
-        long = [cost for cost in costs if cost.length >= 1024]
-        slopes = ""
-        if len(long) > 1:
-            slopes = (
-                f"{exponent(long, lambda c: c.milliseconds):.2f}, "
-                f"{exponent(long, lambda c: c.mebibytes):.2f}"
-            )
+        slopes = ", ".join(
+            f"{exponent(costs, value):.2f}"
+            for value in (lambda cost: cost.milliseconds, lambda cost: cost.mebibytes)
+        )
         yield f"| `{name}` | {COMPLEXITY[name]} | {' | '.join(cells)} | {slopes} |"

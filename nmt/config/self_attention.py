@@ -67,6 +67,9 @@ LIMITS: Mapping[SelfAttention, Limits] = {
     SelfAttention.ADAPTIVE_SPAN: Limits(),
 }
 
+PACKABLE = tuple(kind.value for kind, limits in LIMITS.items() if limits.packed)
+"""The kinds that can train on packed batches."""
+
 
 @dataclass(kw_only=True)
 class SelfAttentionConfig:
@@ -180,7 +183,7 @@ class SelfAttentionConfig:
     )
     attention_span_loss: float = setting(
         0.0005,
-        "Weight of the mean learned span in the loss of adaptive_span, per target token.",
+        "Weight of the mean learned span of each layer in the loss of adaptive_span.",
         at_least=0,
         neutral=0.0005,
     )

@@ -13,10 +13,13 @@ from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig, TransformerDecoderConfig, TransformerEncoderConfig
 from nmt.config.self_attention import LIMITS, SelfAttention
+from nmt.data.batch import Batch
+from nmt.evaluation.learned_spans import learned_spans
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.constant_memory import SumMemory, WindowMemory
 from nmt.model.interfaces import DecoderState
+from nmt.model.loss import sequence_loss
 from nmt.model.self_attention.adaptive_span import AdaptiveSpan
 from nmt.model.self_attention.kinds import KINDS
 from nmt.model.self_attention.low_rank_attention import LowRankAttention
@@ -251,6 +254,30 @@ def test_spans_stay_within_their_bounds_and_learn_beyond_them() -> None:
     assert attention.spans().tolist() == [0.0, 1.0, 4.0, 4.0]
     (gradient,) = torch.autograd.grad(attention.spans().sum(), attention.span_shares)
     assert gradient.tolist() == [4.0] * 4
+
+
+def test_the_loss_adds_the_weighted_mean_of_the_spans(
+    tiny_config: Callable[..., ModelConfig],
+    tiny_model: Callable[..., TranslationModel],
+    ragged_batch: Batch,
+) -> None:
+    shape = dict(num_layers=2, self_attention="adaptive_span", attention_span=8)
+    losses = {}
+    for weight in (0.0, 0.25):
+        config = tiny_config("transformer", "transformer", attention_span_loss=weight, **shape)
+        model = tiny_model(config)
+        losses[weight] = sequence_loss(model, ragged_batch, 0.1)
+    spans = [span for name, span in learned_spans(model).items() if name.endswith("/span")]
+    assert len(spans) == 2 * (2 + 4)  # layers, and heads of the encoder and of the decoder
+    encoder, decoder = spans[:4], spans[4:]
+    mean = (sum(encoder) / 4 + sum(decoder) / 8) / 2
+    added = losses[0.25].smoothed - losses[0.0].smoothed
+    # Each of the 4 layers has its own weight of 0.25, as in a loss that adds them all.
+    expected = torch.tensor(4 * 0.25 * mean * ragged_batch.num_tokens)
+    torch.testing.assert_close(added, expected, rtol=1e-4, atol=1e-4)
+    assert math.isclose(
+        losses[0.25].extra["span_loss"].item() / ragged_batch.num_tokens, mean, rel_tol=1e-5
+    )
 
 
 # --------------------------------------------------------------------- search

@@ -90,7 +90,7 @@ class LshAttention(KindOfSelfAttention):
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
     ) -> Tensor:
         """Return the joined contexts [B, T, D], in chunks if the sentences have several."""
-        if is_search(memory) or heads.size(2) <= self.chunk or self.dropout.rate:
+        if is_search(memory) or self._is_short(heads.size(2)) or self.dropout.rate:
             weights = self.dropout(self.weights(heads, memory, positions))
             return join_heads(weights.type_as(memory.values) @ memory.values)
         found = ranked_buckets(memory.keys, self.rotations, real_keys(memory))
@@ -98,6 +98,12 @@ class LshAttention(KindOfSelfAttention):
             heads, memory.keys, memory.values, found, self.chunk, causal=is_causal(memory)
         )
         return join_heads(contexts)
+
+    def _is_short(self, length: int) -> bool:
+        """Return whether the pairs of all positions are fewer than those of the chunks."""
+        hashes, _, half = self.rotations.shape
+        slots = length + (2 * half + 1) * self.chunk
+        return length**2 <= hashes * slots * 2 * self.chunk
 
     def _step(self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions) -> Tensor:
         """Return the weights of beams [A, H, N, K] for the places of keys, [A, H, N, P]."""
