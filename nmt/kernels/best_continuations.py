@@ -93,11 +93,11 @@ def grouped_best_continuations(
     """Compute `best_continuations` from the greatest logits of groups of pieces."""
     sentences, beams = before.shape
     vocabulary = logits.size(1)
-    greatest = _greatest_of_groups(logits, PIECES_PER_GROUP)  # [A · M, G]
+    greatest, normalizer = _greatest_and_normalizer(logits)  # [A · M, G], [A · M, 1]
     groups = greatest.size(1)
-    normalizer = log_normalizer(logits, greatest).view(sentences, beams)
+    normalizer = normalizer.view(sentences, beams)
     _exclude(greatest, logits, excluded)
-    totals = greatest.float().view(sentences, beams, groups) - normalizer[:, :, None]
+    totals = greatest.view(sentences, beams, groups) - normalizer[:, :, None]
     totals = (totals + before[:, :, None]).flatten(1)  # [A, M · G], of the best of each group
     best = top_k(totals, min(count, totals.size(1)))[1]
     members = _members(best % groups, groups, PIECES_PER_GROUP)  # [A, C · E]
@@ -134,26 +134,35 @@ def _padded(found: Continuations, count: int) -> Continuations:
     )
 
 
-def log_normalizer(logits: Tensor, greatest: Tensor | None = None) -> Tensor:
-    """Return log(sum of e^x) of the rows x of logits [R, V], [R] in float32.
-
-    Args:
-        logits: [R, V].
-        greatest: [R, ...], of which the maximum of each row is that of its logits; None: unknown.
-    """
+def log_normalizer(logits: Tensor) -> Tensor:
+    """Return log(sum of e^x) of the rows x of logits [R, V], [R] in float32."""
     if dispatch.candidates_path(logits) is KernelPath.PLAIN:
         return logits.float().logsumexp(dim=1)
-    largest = (logits if greatest is None else greatest).amax(dim=1, keepdim=True).float()
-    largest = largest.clamp_min(torch.finfo(torch.float32).min)  # a row of -inf only
-    sums = torch.empty_like(largest)
-    count = chunk_sizes.rows_in_cache(logits)
-    shifted = torch.empty(min(count, len(logits)), logits.size(1), device=logits.device)
-    for start in range(0, len(logits), count):  # several passes over what stays in the cache
-        rows = slice(start, start + count)
-        part = shifted[: len(logits[rows])]
-        torch.sub(logits[rows], largest[rows], out=part)
-        torch.sum(part.exp_(), dim=1, keepdim=True, out=sums[rows])
-    return (sums.log_() + largest).squeeze(1)
+    return _greatest_and_normalizer(logits)[1].squeeze(1)
+
+
+def _greatest_and_normalizer(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the greatest of each group of logits [R, V], [R, G], and the `log_normalizer` [R, 1].
+
+    A few rows at a time are compared and summed while they are in the cache, in float32: torch
+    compares bfloat16 more slowly than it casts and compares.
+    """
+    count, width = logits.shape
+    greatest = logits.new_empty(count, -(-width // PIECES_PER_GROUP), dtype=torch.float32)
+    sums, largest = logits.new_empty(2, count, 1, dtype=torch.float32)
+    step = chunk_sizes.rows_in_cache(logits, largest.element_size())
+    buffer = logits.new_empty(min(step, count), width, dtype=torch.float32)
+    for start in range(0, count, step):
+        rows = slice(start, start + step)
+        part = logits[rows]
+        copy = buffer[: len(part)]
+        part = part if part.dtype == copy.dtype else copy.copy_(part)
+        _greatest_of_groups(part, PIECES_PER_GROUP, out=greatest[rows])
+        torch.amax(greatest[rows], dim=1, keepdim=True, out=largest[rows])
+        largest[rows].clamp_min_(torch.finfo(torch.float32).min)  # a row of -inf only
+        torch.sub(part, largest[rows], out=copy).exp_()
+        torch.sum(copy, dim=1, keepdim=True, out=sums[rows])
+    return greatest, sums.log_().add_(largest)
 
 
 def top_k(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -177,7 +186,7 @@ def top_k(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return chosen, members.gather(1, order).clamp_max(width - 1)
 
 
-def _greatest_of_groups(values: Tensor, size: int) -> Tensor:
+def _greatest_of_groups(values: Tensor, size: int, out: Tensor | None = None) -> Tensor:
     """Return the greatest number of each group of a row [R, W], [R, G] with G = ceil(W / E).
 
     Group g has the numbers g, g + G, g + 2 G, ..., so that adjacent numbers are in different
@@ -186,7 +195,8 @@ def _greatest_of_groups(values: Tensor, size: int) -> Tensor:
     width = values.size(1)
     groups = -(-width // size)
     full = width // groups
-    greatest = values[:, : full * groups].unflatten(1, (full, groups)).amax(dim=1)
+    grouped = values[:, : full * groups].unflatten(1, (full, groups))
+    greatest = torch.amax(grouped, dim=1, out=out)
     rest = width - full * groups
     if rest:
         torch.maximum(greatest[:, :rest], values[:, -rest:], out=greatest[:, :rest])

@@ -40,9 +40,12 @@ def logits_rows(
     return max(1, elements // vocab_size // multiple) * multiple
 
 
-def rows_in_cache(values: Tensor) -> int:
-    """Return how many rows of values [R, V] several passes should cover at a time, at least 1."""
-    return max(1, BYTES_IN_CACHE // (values.size(1) * values.element_size()))
+def rows_in_cache(values: Tensor, copy_bytes: int = 0) -> int:
+    """Return how many rows of values [R, V] several passes should cover at a time, at least 1.
+
+    ``copy_bytes`` is the size of a number in a copy that stays in the cache, too.
+    """
+    return max(1, BYTES_IN_CACHE // (values.size(1) * (values.element_size() + copy_bytes)))
 
 
 def _chunk_bytes(device: torch.device) -> int:

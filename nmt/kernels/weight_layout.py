@@ -1,4 +1,4 @@
-"""How the weights of linear layers are stored for search.
+"""How the weights of linear layers are stored for search: their layout and their dtype.
 
 A step of search multiplies few rows, 5 to 100, so that reading the weight [O, I] takes a large part
 of the time. A product x W^T reads it fastest where the columns of W are contiguous, because it then
@@ -9,6 +9,7 @@ Legend: I input size, O output size, U rows that are needed.
 
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
 
 from nmt.kernels import dispatch
@@ -26,6 +27,19 @@ def lay_out_for_search(layers: Iterable[nn.Linear]) -> None:
         if dispatch.weight_layout_path(weight) is KernelPath.FUSED:
             columns = weight.detach().t().contiguous()
             layer.weight = nn.Parameter(columns.t(), requires_grad=weight.requires_grad)
+
+
+def cast_for_search(layers: Iterable[nn.Linear], dtype: torch.dtype) -> None:
+    """Store the parameters of linear layers in the dtype of their products, where that is faster.
+
+    Autocast would cast them in each step. A weight that is shared with an embedding becomes a copy.
+    Call it for models that are not trained any more, and only where all products are in ``dtype``.
+    """
+    for layer in layers:
+        if dispatch.weight_layout_path(layer.weight) is KernelPath.FUSED:
+            for name, parameter in list(layer.named_parameters(recurse=False)):
+                cast = nn.Parameter(parameter.detach().to(dtype), requires_grad=False)
+                setattr(layer, name, cast)
 
 
 def rows_for_search(weight: Tensor, rows: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nmt.kernels.step_attention import new_zeros, select_rows
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.beams import parent_rows
 
@@ -103,7 +104,9 @@ class GrowingMemory(TargetMemory):
         like = source[0].keys
         batch, heads, _, size = like.shape
         shape = batch, heads, FIRST_SLOTS, 1, size
-        buffers = tuple(like.new_zeros(shape) for _ in range(2 * len(source)))
+        buffers = tuple(
+            new_zeros(of, shape) for memory in source for of in (memory.keys, memory.values)
+        )
         places = torch.arange(FIRST_SLOTS, device=like.device)
         return cls(buffers, own_places(like, 1, 1), places, position, 0, None, [0])
 
@@ -129,8 +132,9 @@ class GrowingMemory(TargetMemory):
         """Write keys and values into the newest slot; see `TargetMemory.write`."""
         slot, end = self.filled - 1, self.filled * self.own.size(1)
         keys, values = self.buffers[2 * layer :][:2]
-        keys[:, :, slot, : memory.keys.size(2)] = memory.keys
-        values[:, :, slot, : memory.keys.size(2)] = memory.values
+        # A copy into another layout is faster where it need not cast as well.
+        keys[:, :, slot, : memory.keys.size(2)] = memory.keys.type_as(keys)
+        values[:, :, slot, : memory.keys.size(2)] = memory.values.type_as(values)
         return AttentionMemory(
             keys.flatten(2, 3)[:, :, :end],
             values.flatten(2, 3)[:, :, :end],
@@ -139,7 +143,7 @@ class GrowingMemory(TargetMemory):
 
     def select(self, sentences: Tensor) -> "GrowingMemory":
         """Return the memory of the sentences [R], in new buffers."""
-        buffers = tuple(buffer.index_select(0, sentences) for buffer in self.buffers)
+        buffers = tuple(select_rows(buffer, sentences) for buffer in self.buffers)
         seen = None if self.seen is None else self.seen.index_select(0, sentences)
         return replace(self, buffers=buffers, seen=seen, written=[self.filled])
 
@@ -209,7 +213,7 @@ class FixedMemory(TargetMemory):
 
     def select(self, sentences: Tensor) -> "FixedMemory":
         """Return the memory of the sentences [R]."""
-        buffers = tuple(buffer.index_select(0, sentences) for buffer in self.buffers)
+        buffers = tuple(select_rows(buffer, sentences) for buffer in self.buffers)
         return replace(self, buffers=buffers, seen=self.seen.index_select(0, sentences))
 
     def reorder(self, parents: Tensor) -> "FixedMemory":
@@ -244,7 +248,7 @@ def copied(buffers: Buffers, filled: int, slots: int, width: int) -> Buffers:
     copies = []
     for buffer in buffers:
         batch, heads, _, places, size = buffer.shape
-        copy = buffer.new_zeros(batch, heads, slots, width, size)
+        copy = new_zeros(buffer, (batch, heads, slots, width, size))
         copy[:, :, :filled, :places] = buffer[:, :, :filled]
         copies.append(copy)
     return tuple(copies)

@@ -287,10 +287,8 @@ class TransformerDecoder(Decoder):
 
     def start(self, encoder_output: EncoderOutput) -> TransformerState:
         """Compute the source's keys and values for the cross-attention of every layer."""
-        source = self._source(encoder_output)
-        # An additive mask, computed once for all steps and layers.
-        mask = AttentionMask(encoder_output.mask[:, None, None, :]).bias(source[0].keys)
-        source = tuple(replace(memory, mask=mask) for memory in source)
+        # Their additive mask is computed once for all steps and layers.
+        source = tuple(memory.for_search() for memory in self._source(encoder_output))
         position = encoder_output.mask.new_zeros(1, dtype=torch.long)
         attention = self.layers[0].self_attention
         if isinstance(attention, KindOfSelfAttention):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nmt.config.schema import DecodingConfig
 from nmt.decoding.search import beam_search
-from nmt.kernels import dispatch
+from nmt.kernels import dispatch, step_attention
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import EOS
 
@@ -43,6 +43,15 @@ ATTENTION_LAYER = (
     + 3  # feed-forward: product, ReLU, product
     + 2  # keys and values into their slot
     + 2  # attention
+)
+COLUMNS = (  # what attention by columns on a CPU has instead of one fused operation
+    2  # queries, those of a head side by side: copy, shape
+    + 2  # room for the scores, which begin as the mask
+    + 1  # scores
+    + 5  # softmax of few keys
+    + 1  # contexts
+    + 2  # those of all heads side by side
+    - 1
 )
 TRANSFORMER = (
     LAYERS * ATTENTION_LAYER
@@ -80,22 +89,26 @@ def cost_of_a_step(model: TranslationModel, *, accelerated: bool) -> tuple[float
     return (many.total - few.total) / 4 - hooked, (many.copied - few.copied) / 4
 
 
-@pytest.mark.parametrize("accelerated", [False, True], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("kind", ["few heads", "many heads", "gpu"])
 def test_a_transformer_step_launches_little_and_moves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
     tiny_model: Callable[..., TranslationModel],
     tiny_config: Callable[..., Any],
-    *,
-    accelerated: bool,
+    kind: str,
 ) -> None:
+    monkeypatch.setattr(step_attention, "FEWEST_HEADS", 1 if kind == "many heads" else 1000)
+    accelerated = kind == "gpu"
     config = tiny_config("transformer", "transformer", num_layers=LAYERS)
     operations, copied = cost_of_a_step(tiny_model(config), accelerated=accelerated)
-    assert operations <= SELECTION + TRANSFORMER
+    attentions = 2 * LAYERS if kind == "many heads" else 0
+    assert operations <= SELECTION + TRANSFORMER + attentions * COLUMNS
     rows = SENTENCES * BEAMS
     written = rows * LAYERS * 2 * HIDDEN * 4  # the new keys and values, in float32
     places = 32 * BEAMS  # the room of a GPU; a CPU has fewer
     masks = 2 * rows * places * 4  # written once, and selected once
     others = rows * 3 * 8 * 8  # pieces, beams and log-probabilities of at most 8 candidates a beam
-    assert copied <= written + masks + others
+    attended = attentions * rows * (2 * HIDDEN + 2 * places) * 4  # queries, contexts, two heads
+    assert copied <= written + masks + others + attended
     moved = 2 * rows * STEPS * LAYERS * 2 * HIDDEN * 4  # a cache that is extended and reordered
     assert copied < moved
 

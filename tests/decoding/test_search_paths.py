@@ -20,7 +20,7 @@ from nmt.decoding import search_loop
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.sampling import Sampling, sample
 from nmt.decoding.search import beam_search
-from nmt.kernels import dispatch
+from nmt.kernels import dispatch, step_attention
 from nmt.kernels.weight_layout import lay_out_for_search
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import EOS
@@ -61,10 +61,14 @@ def batch(make_pairs: Callable[..., Any]) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture
 def _many_shapes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Room grows, and sentences are dropped, within a few steps of a few sentences."""
+    """Room grows, and sentences are dropped, within a few steps of a few sentences.
+
+    Their attention reads keys by columns.
+    """
     with monkeypatch.context() as patch:
         patch.setattr(search_loop, "FIRST_ROOM", 4)
         patch.setattr(search_loop, "FEWEST_SENTENCES", 2)
+        patch.setattr(step_attention, "FEWEST_HEADS", 1)
         yield
 
 

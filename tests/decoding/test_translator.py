@@ -101,6 +101,20 @@ def test_the_batch_changes_few_translations_in_int8(
         assert same >= 0.9 * len(given), batch_size
 
 
+def test_weights_that_are_cast_beforehand_change_nothing(translator_of: Make) -> None:
+    given = sentences(20, 4)
+    translator = translator_of(batch_size=8)
+    exact = [found.hypotheses[0].log_prob for found in translator.translate(given)]
+    translator.precision = torch.bfloat16
+    cast_in_each_step = translator.translate(given)
+    translator.prepare_weights()
+    found = translator.translate(given)
+    assert texts(found) == texts(cast_in_each_step)
+    log_probs = [one.hypotheses[0].log_prob for one in found]
+    assert log_probs == [one.hypotheses[0].log_prob for one in cast_in_each_step]
+    assert log_probs != exact, "nothing is computed in bfloat16"
+
+
 def test_the_batches_of_a_gpu_change_nothing(translator_of: Make) -> None:
     given = sentences(13, 4)
     translator = translator_of(batch_size=64)

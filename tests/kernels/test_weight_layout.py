@@ -7,7 +7,7 @@ from torch import nn
 from nmt.kernels import dispatch
 from nmt.kernels.feed_forward import feed_forward, plain_feed_forward
 from nmt.kernels.linear import linear, plain_linear
-from nmt.kernels.weight_layout import lay_out_for_search
+from nmt.kernels.weight_layout import cast_for_search, lay_out_for_search
 
 
 def test_weights_are_stored_by_columns_and_an_embedding_by_rows() -> None:
@@ -33,6 +33,20 @@ def test_weights_of_a_gpu_and_of_plain_kernels_stay() -> None:
     finally:
         dispatch.set_kernels("auto")
     assert layer.weight.is_contiguous()
+
+
+@torch.inference_mode()
+def test_weights_that_are_cast_beforehand_give_the_results_of_autocast() -> None:
+    embedding, shared, layer = nn.Embedding(30, 8), nn.Linear(8, 30, bias=False), nn.Linear(30, 4)
+    shared.weight = embedding.weight
+    states = torch.randn(5, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = layer(shared(states))
+        cast_for_search([shared, layer], torch.bfloat16)
+        assert torch.equal(layer(shared(states)), expected)
+    stored = shared.weight, layer.weight, layer.bias
+    assert all(parameter.dtype == torch.bfloat16 for parameter in stored)
+    assert embedding.weight.dtype == torch.float32
 
 
 @pytest.mark.parametrize("by_onednn", [False, True])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from nmt.kernels import attention as sdpa
+from nmt.kernels import step_attention as steps
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.packed_attention import SentenceMask, packed_attention
 
@@ -52,6 +53,10 @@ class AttentionMemory:
             ValueError: A bias, which is for distances in one sentence, in a packed row.
         """
         if self.sentences is None:
+            additive = self.mask is None or isinstance(self.mask, Tensor)
+            if steps.is_by_columns(self.keys) and additive and not dropout_p:
+                assert not isinstance(self.mask, AttentionMask)
+                return steps.step_attention(query, self.keys, self.values, self.mask, bias)
             return sdpa.attention(query, self.keys, self.values, self.mask, bias, dropout_p)
         if bias is not None:
             raise ValueError("attention in packed rows has no bias")
@@ -60,9 +65,14 @@ class AttentionMemory:
     def select(self, rows: Tensor) -> "AttentionMemory":
         """Return the memory of the rows of the batch with these indices [R]; R replaces B."""
         mask = None if self.mask is None else self.mask.index_select(0, rows)
-        return AttentionMemory(
-            self.keys.index_select(0, rows), self.values.index_select(0, rows), mask
-        )
+        keys = steps.select_rows(self.keys, rows)
+        return AttentionMemory(keys, self.values.index_select(0, rows), mask)
+
+    def for_search(self) -> "AttentionMemory":
+        """Return the memory as the steps of a search read it fastest, with an additive mask."""
+        keys, values = steps.lay_out(self.keys, self.values)
+        mask = self.mask.bias(keys) if isinstance(self.mask, AttentionMask) else self.mask
+        return AttentionMemory(keys, values, mask)
 
 
 @dataclass(frozen=True)
