@@ -2,7 +2,7 @@
 
 A kind is one layer's self-attention with its projections, 256 units and 4 heads, one sentence,
 float32, on the CPU. A training pass is forward and backward; a step of search is that of a decoder
-after so many target pieces. Memory is the greatest number of bytes that tensors take during a pass,
+after a number of target pieces. Memory is the greatest number of bytes that tensors take during a pass,
 beside the parameters and the input; every allocation is counted.
 """
 
