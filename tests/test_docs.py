@@ -34,6 +34,7 @@ EXAMPLES = {  # what docs/extending.md adds; tests/test_extending.py performs it
     "configs/model/decoder/attention/distance.yaml",
     "configs/schedule/linear.yaml",
     "nmt/data/sources/bar_separated.py",
+    "nmt/model/self_attention/dilated_attention.py",
 }
 HYDRA_COMMANDS = {"train", "prepare"}
 REFUSED = ["train", "--max-updates", "10"]

@@ -69,6 +69,15 @@ assert losses[1] < losses[0], losses
 assert not torch.equal(weight, first)
 assert float(loss.extra["activation_loss"]) > 0
 
+dilated = composed(
+    "model.encoder.self_attention=dilated", "model.decoder.self_attention=dilated",
+    "model.encoder.hidden_size=8", "model.decoder.hidden_size=8",
+)
+model = build_model(dilated.model, 20, 20)
+assert Objective(dilated.training)(model, batch).smoothed.isfinite()
+kinds = [type(layer.self_attention).__name__ for layer in model.decoder.layers]
+assert set(kinds) == {"DilatedAttention"}, kinds
+
 plain = composed()
 old = to_mapping(plain)
 del old["training"]["activation_penalty"]

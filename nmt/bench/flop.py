@@ -21,6 +21,7 @@ from nmt.config.model import (
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
+from nmt.config.self_attention import SelfAttention
 from nmt.model.attention.settings import (
     BuildableAttentionConfig,
     BuiltAttention,
@@ -105,7 +106,35 @@ def _self_attention(
     if config.positions == Positions.RELATIVE:
         # The distance embeddings are multiplied by the queries and by the weights.
         projections += 2 * size * (2 * SHAW_DISTANCE + 1)
-    return projections * tokens + 2 * size * squares
+    return projections * tokens + 2 * size * _pairs(config, tokens, squares)
+
+
+def _pairs(
+    config: TransformerEncoderConfig | TransformerDecoderConfig, tokens: int, squares: int
+) -> int:
+    """Return how many pairs of positions have a score, or would cost as much as the kind does.
+
+    It is at most the number for sentences that are longer than the pattern. Learned spans are not
+    known from the settings, so that they count as full attention.
+    """
+    near, block = config.attention_stride, config.attention_block
+    each = {
+        SelfAttention.LOCAL: 2 * config.attention_window + 1,
+        SelfAttention.STRIDED: 2 * near + 1,
+        SelfAttention.FIXED: near + config.attention_summaries,
+        SelfAttention.RANDOM_GLOBAL: block
+        * (3 + config.attention_global_blocks + config.attention_random_blocks),
+        SelfAttention.LSH: 2 * block * config.attention_hashes,
+    }
+    regardless = {
+        SelfAttention.LINEAR: config.hidden_size // config.num_heads,
+        SelfAttention.FAVOR: config.attention_features,
+        SelfAttention.LOW_RANK: 2 * config.attention_rank,
+    }
+    kind = SelfAttention(config.self_attention)
+    if kind in regardless:
+        return tokens * regardless[kind]
+    return min(squares, tokens * each[kind]) if kind in each else squares
 
 
 def _feed_forward(config: TransformerEncoderConfig | TransformerDecoderConfig) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from nmt.config.self_attention import SelfAttentionConfig
 from nmt.config.setting import group, setting
 
 LARGEST_SIZE, MOST_LAYERS = 1 << 16, 1000
@@ -186,7 +187,7 @@ class RnnDecoderConfig(DecoderConfig):
 
 
 @dataclass(kw_only=True)
-class TransformerStackConfig:
+class TransformerStackConfig(SelfAttentionConfig):
     """Settings of a stack of Transformer layers (Vaswani et al. 2017)."""
 
     hidden_size: int = setting(

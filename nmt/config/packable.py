@@ -8,6 +8,7 @@ from nmt.config.model import (
     TransformerEncoderConfig,
 )
 from nmt.config.schema import Config
+from nmt.config.self_attention import PACKABLE
 
 _PACKABLE_POSITIONS = (Positions.SINUSOIDAL, Positions.LEARNED, Positions.ROTARY)
 
@@ -30,6 +31,8 @@ def _obstacle_of_model(config: Config) -> str | None:
             return f"model/{side}={part.name}"
         if part.positions not in _PACKABLE_POSITIONS:
             return f"model.{side}.positions={part.positions}"
+        if part.self_attention not in PACKABLE:
+            return f"model.{side}.self_attention={part.self_attention}"
         if part.word_dropout:
             return f"model.{side}.word_dropout={part.word_dropout:g}"
     return None

@@ -19,6 +19,7 @@ from nmt.evaluation import metrics
 from nmt.evaluation.attention_heatmap import translation_heatmap
 from nmt.evaluation.attention_statistics import AttentionStatistics
 from nmt.evaluation.layer_errors import LayerErrors, joined_scores
+from nmt.evaluation.learned_spans import learned_spans
 from nmt.evaluation.metrics import Score
 from nmt.model.loss import target_loss
 from nmt.reporting.heatmaps.heatmap import Heatmap
@@ -124,6 +125,7 @@ def teacher_forced_report(
     if errors is not None:
         errors.scores = joined_scores(processes.gather(errors.scores))
         attention |= errors.scalars()
+    attention |= learned_spans(model)
     return TeacherForcedReport(total / tokens, attention)
 
 

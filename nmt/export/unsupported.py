@@ -33,7 +33,7 @@ def transformer_stacks(
     """Return the settings of both stacks of a Transformer.
 
     Raises:
-        UserError: The encoder or the decoder is no Transformer.
+        UserError: The encoder or the decoder is no Transformer, or has another self-attention.
     """
     encoder, decoder = config.model.encoder, config.model.decoder
     names = {"encoder": encoder.name, "decoder": decoder.name}
@@ -41,4 +41,9 @@ def transformer_stacks(
     refuse(target, wrong, remedy)
     assert isinstance(encoder, TransformerEncoderConfig)
     assert isinstance(decoder, TransformerDecoderConfig)
+    kinds = {"encoder": encoder.self_attention, "decoder": decoder.self_attention}
+    others = (
+        f"model.{side}.self_attention={kind}" for side, kind in kinds.items() if kind != "full"
+    )
+    refuse(target, others, remedy)
     return encoder, decoder

@@ -3,7 +3,8 @@
 Legend: B batch, T query length, S key length, H heads.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -11,7 +12,6 @@ from torch import Tensor
 _ALIGNMENT = 8  # elements; torch's memory-efficient kernel copies a bias with other strides
 
 
-@dataclass(frozen=True)
 class AttentionMask:
     """Which keys each query may attend to, as booleans and as a bias that is added to the scores.
 
@@ -19,13 +19,19 @@ class AttentionMask:
     query may attend to at least one key.
 
     Attributes:
-        allowed: bool, broadcastable to scores [B, H, T, S], True = may attend.
         is_causal: Whether query t may attend to the keys up to t, and to no others.
     """
 
-    allowed: Tensor
-    is_causal: bool = False
-    _biases: dict[torch.dtype, Tensor] = field(default_factory=dict, repr=False, compare=False)
+    def __init__(self, allowed: Tensor | Callable[[], Tensor], is_causal: bool = False) -> None:
+        """Take the booleans, see `allowed`, or a function that makes them if they are needed."""
+        self._make = allowed
+        self.is_causal = is_causal
+        self._biases: dict[torch.dtype, Tensor] = {}
+
+    @cached_property
+    def allowed(self) -> Tensor:
+        """Booleans, broadcastable to scores [B, H, T, S], True = may attend."""
+        return self._make if isinstance(self._make, Tensor) else self._make()
 
     @classmethod
     def of(cls, mask: "Tensor | AttentionMask | None") -> "AttentionMask | None":
@@ -34,9 +40,15 @@ class AttentionMask:
 
     @classmethod
     def causal(cls, length: int, device: torch.device) -> "AttentionMask":
-        """Return the mask [T, T] of targets that are all known: row t is True up to column t."""
-        ones = torch.ones(length, length, dtype=torch.bool, device=device)
-        return cls(ones.tril(), is_causal=True)
+        """Return the mask [T, T] of targets that are all known: row t is True up to column t.
+
+        It is made when it is first read: some attentions of long sentences never read it.
+        """
+
+        def make() -> Tensor:
+            return torch.ones(length, length, dtype=torch.bool, device=device).tril()
+
+        return cls(make, is_causal=True)
 
     def bias(self, heads: Tensor) -> Tensor:
         """Return 0 where attention is allowed and -inf elsewhere, in the dtype of the heads.

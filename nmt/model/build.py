@@ -106,6 +106,8 @@ def _initialise(model: TranslationModel, initialization: Initialization) -> None
         elif "key_value_projection" in name or "gated_projection" in name:  # two matrices in one
             for half in parameter.data.chunk(2):
                 draw(half)
+        elif "length_projection" in name:  # Wang et al. 2020, theorem 2: N(0, 1 / k)
+            nn.init.normal_(parameter, std=len(parameter) ** -0.5)
         elif "bias_table" in name:
             nn.init.normal_(parameter, std=0.02)
         elif "embedding" in name and "gates" not in name:

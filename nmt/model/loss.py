@@ -87,6 +87,9 @@ def output_loss(
 ) -> Loss:
     """Sum the loss of the model's output for a batch; see `sequence_loss`."""
     loss = target_loss(model, output.hidden, batch, label_smoothing)
+    if (penalty := model.penalty()) is not None:
+        cost, weight = penalty
+        loss = loss.plus("span_loss", cost * (batch.target_output_ids != PAD).sum(), weight)
     if output.weights is None:
         return loss
     if guided is not None and guided.weight > 0:

@@ -6,6 +6,7 @@ search: A sentences, N beams of each, L layers with attention, H heads, U pieces
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from nmt.data.packing import Packing
@@ -13,6 +14,7 @@ from nmt.kernels.linear import linear
 from nmt.kernels.quantized_linear import QuantizedLinear
 from nmt.kernels.weight_layout import rows_for_search
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
+from nmt.model.self_attention.kind import KindOfSelfAttention
 
 
 class OutputLayer(nn.Linear):
@@ -90,6 +92,20 @@ class TranslationModel(nn.Module):
     def output_part(self, pieces: Tensor) -> Any:
         """Return the part of the output layer for the pieces [U], for the steps of one search."""
         return self.output.part(pieces)
+
+    def penalty(self) -> tuple[Tensor, float] | None:
+        """Return the mean penalty of all attentions that have one, and its weight; None: none.
+
+        It is for each target token; see `KindOfSelfAttention.penalty`.
+        """
+        attentions = (part for part in self.modules() if isinstance(part, KindOfSelfAttention))
+        found = [penalty for part in attentions if (penalty := part.penalty()) is not None]
+        if not found:
+            return None
+        weight = sum(weight for _, weight in found)
+        if not weight:
+            return torch.stack([cost for cost, _ in found]).mean(), 0.0
+        return torch.stack([cost * weight for cost, weight in found]).sum() / weight, weight
 
     def start(self, encoder_output: EncoderOutput) -> DecoderState:
         """Return the decoder's state before the first piece."""

@@ -81,8 +81,8 @@ class TargetMemory(ABC):
         """Return the memory of the beams ``parents`` [A, N] of each sentence."""
 
     @abstractmethod
-    def reserve(self, steps: int) -> "FixedMemory":
-        """Return a memory of fixed shapes with ``steps`` slots, filled as this one is."""
+    def reserve(self, steps: int) -> "TargetMemory":
+        """Return a memory of fixed shapes for ``steps`` pieces, filled as this one is."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class GrowingMemory(TargetMemory):
             new_zeros(of, shape) for memory in source for of in (memory.keys, memory.values)
         )
         places = torch.arange(FIRST_SLOTS, device=like.device)
-        return cls(buffers, _own(like, 1, 1), places, position, 0, None, [0])
+        return cls(buffers, own_places(like, 1, 1), places, position, 0, None, [0])
 
     @property
     def key_places(self) -> Tensor:
@@ -166,9 +166,9 @@ class GrowingMemory(TargetMemory):
         if beams == width == 1:
             return self
         memory = self if beams <= width else self._with_shape(self.slots, beams)
-        seen = _reordered(self._seen(), parents)
+        seen = reordered(self._seen(), parents)
         seen = functional.pad(seen, (0, memory.own.size(1) - width), value=float("-inf"))
-        own = memory.own if len(memory.own) == beams else _own(self.own, beams, seen.size(3))
+        own = memory.own if len(memory.own) == beams else own_places(self.own, beams, seen.size(3))
         return replace(memory, seen=seen, own=own)
 
     def reserve(self, steps: int) -> "FixedMemory":
@@ -185,7 +185,7 @@ class GrowingMemory(TargetMemory):
         return self.own.new_zeros(len(self.buffers[0]), 1, self.filled, 1)
 
     def _with_shape(self, slots: int, width: int) -> "GrowingMemory":
-        buffers = _copied(self.buffers, self.filled, slots, width)
+        buffers = copied(self.buffers, self.filled, slots, width)
         places = torch.arange(slots, device=self.places.device).repeat_interleave(width)
         own = functional.pad(self.own, (0, width - self.own.size(1)), value=float("-inf"))
         return replace(self, buffers=buffers, places=places, own=own, written=[self.filled])
@@ -233,7 +233,7 @@ class FixedMemory(TargetMemory):
         """Return the memory of the beams ``parents`` [A, N], as many as before."""
         if parents.size(1) == 1:
             return self
-        return replace(self, seen=_reordered(self.seen, parents))
+        return replace(self, seen=reordered(self.seen, parents))
 
     def reserve(self, steps: int) -> "FixedMemory":
         """Return a memory with ``steps`` slots, at least as many as there are."""
@@ -241,22 +241,22 @@ class FixedMemory(TargetMemory):
         places = torch.arange(steps, device=self.places.device).repeat_interleave(width)
         more = (0, 0, 0, steps - self.slots)
         seen = functional.pad(self.seen, more, value=float("-inf"))
-        buffers = _copied(self.buffers, self.slots, steps, width)
+        buffers = copied(self.buffers, self.slots, steps, width)
         return replace(self, buffers=buffers, places=places, seen=seen)
 
 
-def _own(like: Tensor, beams: int, width: int) -> Tensor:
+def own_places(like: Tensor, beams: int, width: int) -> Tensor:
     """Return [N, W], 0 on the diagonal and -inf elsewhere."""
     return like.new_full((beams, width), float("-inf")).fill_diagonal_(0.0)
 
 
-def _reordered(seen: Tensor, parents: Tensor) -> Tensor:
+def reordered(seen: Tensor, parents: Tensor) -> Tensor:
     """Return the masks [A, N, P, W] of the beams ``parents`` [A, N]."""
     rows = seen.flatten(0, 1).index_select(0, parent_rows(parents, seen.size(1)))
     return rows.unflatten(0, parents.shape)
 
 
-def _copied(buffers: Buffers, filled: int, slots: int, width: int) -> Buffers:
+def copied(buffers: Buffers, filled: int, slots: int, width: int) -> Buffers:
     """Return buffers of these sizes with the first ``filled`` slots of others."""
     copies = []
     for buffer in buffers:

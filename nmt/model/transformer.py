@@ -18,6 +18,7 @@ from nmt.config.model import (
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
+from nmt.config.self_attention import SelfAttention
 from nmt.data.packing import Packing
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.dropout import add_dropped
@@ -36,6 +37,8 @@ from nmt.model.modules import Modules
 from nmt.model.position_wise import FeedForward
 from nmt.model.positions import PositionedEmbedding
 from nmt.model.recompute import recomputed
+from nmt.model.self_attention.kind import KindOfSelfAttention
+from nmt.model.self_attention.kinds import KINDS
 from nmt.model.structured_dropout import LayerDrop
 from nmt.model.target_memory import GrowingMemory, TargetMemory
 
@@ -106,6 +109,8 @@ def _attention(
 
 
 def _self_attention(config: LayerConfig) -> MultiHeadAttention:
+    if config.self_attention != SelfAttention.FULL:
+        return KINDS[SelfAttention(config.self_attention)].of(config)
     kind = ShawAttention if config.positions == Positions.RELATIVE else MultiHeadAttention
     return _attention(config, config.hidden_size, kind)
 
@@ -290,6 +295,9 @@ class TransformerDecoder(Decoder):
         # Their additive mask is computed once for all steps and layers.
         source = tuple(memory.for_search() for memory in self._source(encoder_output))
         position = encoder_output.mask.new_zeros(1, dtype=torch.long)
+        attention = self.layers[0].self_attention
+        if isinstance(attention, KindOfSelfAttention):
+            return TransformerState(source, attention.start_memory(source, position))
         return TransformerState(source, GrowingMemory.of(source, position))
 
     def step(
@@ -300,7 +308,8 @@ class TransformerDecoder(Decoder):
         target = state.target.open()
         ids = previous_ids.unflatten(0, (len(state.source[0].keys), -1))  # [A, N]
         states = self.dropout(self.positioned(ids, target.position, target.slots))
-        positions = self.relative(target.position, target.key_places)
+        places = target.position, target.key_places
+        positions = replace(self.relative(*places), places=places)
         weights = []
         for index, (layer, source) in enumerate(zip(self.layers, state.source, strict=True)):
             extend = partial(target.write, index)

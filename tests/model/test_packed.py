@@ -24,6 +24,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "post": dict(norm="post", activation="gelu"),
     "learned": dict(positions="learned"),
     "rotary": dict(positions="rotary"),
+    "cosine": dict(self_attention="cosine"),
     "multi_query": dict(num_kv_heads=1),
     "grouped_query": dict(num_kv_heads=2),
     "rms-qk_norm-rotary-swiglu": dict(

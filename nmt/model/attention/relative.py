@@ -17,11 +17,13 @@ class RelativePositions:
         bias: Added to the scores, [H, T, S].
         rotation: Cosines and sines [T, K / 2] that rotate the queries and the new keys.
         distances: [T, S], key minus query position, clipped and counted from 0.
+        places: The positions [T] of queries and [S] of keys in a step of search.
     """
 
     bias: Tensor | None = None
     rotation: tuple[Tensor, Tensor] | None = None
     distances: Tensor | None = None
+    places: tuple[Tensor, Tensor] | None = None
 
 
 NO_POSITIONS = RelativePositions()

@@ -1,0 +1,82 @@
+"""Attention whose scores are products of features of queries and keys, in linear time.
+
+The weight of key s for query t is φ(q_t) · φ(k_s) divided by the sum over all keys (Katharopoulos
+et al. 2020, eq. 4 and 5). `feature_weights` is that formula. `feature_attention` computes the
+contexts from sums over keys, without the weights: of all keys (eq. 6), or with a causal mask of the
+earlier ones (eq. 8 to 12), chunk by chunk.
+
+Legend: B batch, T length, H heads, G heads of keys and values, F features, K head size, N chunks, C
+length of a chunk.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nmt.kernels.attention import grouped_product
+from nmt.kernels.precision import at_least_float32, exclusive_sums, without_autocast
+
+CHUNK = 64
+"""C: weights are computed within chunks of this length, and sums are kept between them."""
+
+
+def feature_weights(queries: Tensor, keys: Tensor, allowed: Tensor | None) -> Tensor:
+    """Return the weights [B, H, T, S] of query features [B, H, T, F] and keys [B, G, S, F].
+
+    Weights are 0 where ``allowed``, broadcastable to them, is False.
+    """
+    with without_autocast(queries):
+        products = grouped_product(at_least_float32(queries), at_least_float32(keys).mT)
+    if allowed is not None:
+        products = products.masked_fill(~allowed, 0.0)
+    return products / products.sum(-1, keepdim=True).clamp_min(_smallest(products))
+
+
+def feature_attention(
+    queries: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
+) -> Tensor:
+    """Return the contexts [B, H, T, K], in float32 at least; see `feature_weights`.
+
+    Args:
+        queries: Features [B, H, T, F], none of them negative.
+        keys: Features [B, G, T, F]; G divides H.
+        values: [B, G, T, K].
+        real: [B, T], True on keys that are no padding; None: all are real.
+        causal: Whether a query sees the keys up to its own position only.
+    """
+    queries, keys, values = (at_least_float32(part) for part in (queries, keys, values))
+    if real is not None:
+        keys = keys.masked_fill(~real[:, None, :, None], 0.0)
+    extended = functional.pad(values, (0, 1), value=1.0)  # the last column sums the weights
+    with without_autocast(queries):
+        if causal:
+            return divided(_causal_sums(queries, keys, extended))
+        return divided(grouped_product(queries, keys.mT @ extended))
+
+
+def divided(sums: Tensor) -> Tensor:
+    """Return the weighted means [..., K] of sums [..., K + 1], whose last column is the weight."""
+    return sums[..., :-1] / sums[..., -1:].clamp_min(_smallest(sums))
+
+
+def _causal_sums(queries: Tensor, keys: Tensor, extended: Tensor) -> Tensor:
+    """Return the sums [B, H, T, K + 1] over the keys up to each query."""
+    length, groups = queries.size(2), queries.size(1) // keys.size(1)
+    parts = (_chunks(part) for part in (queries, keys, extended))
+    query, key, value = parts  # [B, H or G, N, C, ...]
+    states = exclusive_sums((key.mT @ value).flatten(3)).view(
+        *key.shape[:3], key.size(-1), value.size(-1)
+    )  # [B, G, N, F, K + 1], of earlier chunks
+    if groups > 1:
+        key, value, states = (part.repeat_interleave(groups, 1) for part in (key, value, states))
+    within = (query @ key.mT).tril()
+    return (query @ states + within @ value).flatten(2, 3)[:, :, :length]
+
+
+def _chunks(part: Tensor) -> Tensor:
+    padded = functional.pad(part, (0, 0, 0, -part.size(2) % CHUNK))
+    return padded.unflatten(2, (-1, CHUNK))
+
+
+def _smallest(values: Tensor) -> float:
+    return torch.finfo(values.dtype).tiny

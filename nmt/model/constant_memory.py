@@ -1,0 +1,193 @@
+"""What a step of search needs of earlier target pieces, where that does not grow with their number.
+
+`WindowMemory` keeps the keys and values of the last pieces. `SumMemory` keeps sums over all pieces,
+the state of attention as a recurrent network (Katharopoulos et al. 2020, section 3.4).
+
+Legend: A sentences, N beams of each, P slots, W places of a slot, at least N, G heads of keys and
+values, F features of a key, K head size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nmt.kernels.precision import at_least_float32
+from nmt.model.attention.memory import AttentionMemory
+from nmt.model.beams import parent_rows
+from nmt.model.target_memory import Buffers, TargetMemory, copied, own_places, reordered
+
+
+@dataclass(frozen=True)
+class WindowMemory(TargetMemory):
+    """Keys and values of the last P pieces; each new piece takes the slot of the oldest one.
+
+    Attributes:
+        seen: [A, N, P, W], the mask of the places, 0 and -inf.
+        end: No piece so far has this position, or a later one.
+        reserved: Whether `end` holds for all steps to come, and steps may write into the buffers.
+    """
+
+    seen: Tensor
+    end: int
+    reserved: bool
+
+    @classmethod
+    def of(cls, source: Sequence[AttentionMemory], position: Tensor, steps: int) -> "WindowMemory":
+        """Return the empty memory of the last P = ``steps`` pieces; see `GrowingMemory.of`."""
+        like = source[0].keys
+        batch, heads, _, size = like.shape
+        buffers = tuple(
+            like.new_zeros(batch, heads, steps, 1, size) for _ in range(2 * len(source))
+        )
+        seen = like.new_full((batch, 1, steps, 1), float("-inf"))
+        places = position.new_zeros(steps)
+        return cls(buffers, own_places(like, 1, 1), places, position, seen, 0, False)
+
+    @property
+    def slots(self) -> int:
+        """A bound of the positions, exclusive; the number of slots does not limit them."""
+        return self.end
+
+    @property
+    def key_places(self) -> Tensor:
+        """The positions of all places, [P · W]; those of unwritten ones mean nothing."""
+        return self.places
+
+    def open(self) -> "WindowMemory":
+        """Return the memory whose oldest slot is that of the next piece."""
+        batch, beams, steps, width = self.seen.shape
+        slot = self.position % steps
+        own = self.own[None, :, None].expand(batch, beams, 1, width)
+        places = self.places.view(steps, width)
+        places = places.index_copy(0, slot, self.position[:, None].expand(1, width)).flatten()
+        opened = replace(self, seen=self.seen.index_copy(2, slot, own), places=places)
+        if self.reserved:
+            return opened
+        return replace(opened, buffers=tuple(map(torch.clone, self.buffers)), end=self.end + 1)
+
+    def write(self, layer: int, memory: AttentionMemory) -> AttentionMemory:
+        """Write keys and values into the slot of the new piece; see `TargetMemory.write`."""
+        slot = self.position % self.seen.size(2)
+        keys, values = self.buffers[2 * layer :][:2]
+        keys.index_copy_(2, slot, _wide(memory.keys, keys))
+        values.index_copy_(2, slot, _wide(memory.values, values))
+        return AttentionMemory(
+            keys.flatten(2, 3), values.flatten(2, 3), self.seen.flatten(2)[:, None]
+        )
+
+    def select(self, sentences: Tensor) -> "WindowMemory":
+        """Return the memory of the sentences [R]."""
+        buffers = tuple(buffer.index_select(0, sentences) for buffer in self.buffers)
+        return replace(self, buffers=buffers, seen=self.seen.index_select(0, sentences))
+
+    def reorder(self, parents: Tensor) -> "WindowMemory":
+        """Return the memory of the beams ``parents`` [A, N]; more beams need wider slots."""
+        beams, width = parents.size(1), self.own.size(1)
+        if beams == width == 1:
+            return self
+        memory = self if beams <= width else self._with_width(beams)
+        width = max(beams, width)
+        own = own_places(self.own, beams, width)
+        return replace(memory, seen=reordered(memory.seen, parents), own=own)
+
+    def reserve(self, steps: int) -> "WindowMemory":
+        """Return a memory for ``steps`` target pieces, in buffers of its own."""
+        buffers = tuple(map(torch.clone, self.buffers))
+        return replace(self, buffers=buffers, end=max(steps, self.end), reserved=True)
+
+    def _with_width(self, width: int) -> "WindowMemory":
+        steps, before = self.seen.shape[2:]
+        seen = functional.pad(self.seen, (0, width - before), value=float("-inf"))
+        places = self.places.view(steps, before)[:, :1].expand(steps, width).flatten()
+        buffers: Buffers = copied(self.buffers, steps, steps, width)
+        return replace(self, buffers=buffers, seen=seen, places=places)
+
+
+def _wide(new: Tensor, buffer: Tensor) -> Tensor:
+    """Return [A, G, N, K] as a slot [A, G, 1, W, K], with zeros in the places of no beam."""
+    return functional.pad(new, (0, 0, 0, buffer.size(3) - new.size(2)))[:, :, None].type_as(buffer)
+
+
+@dataclass(frozen=True)
+class SummedMemory(AttentionMemory):
+    """Sums over the keys of each beam in place of keys and values.
+
+    Attributes:
+        sums: [A, N, G, F, K + 1], the sum of the products of features and values, and of features.
+    """
+
+    sums: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class SumMemory(TargetMemory):
+    """Sums of φ(k) v and φ(k) over the pieces of each beam, of the same size at every step.
+
+    Katharopoulos et al. 2020, eq. 18 and 19. The buffers are those of the layers, [A, N, G, F, K +
+    1].
+
+    Attributes:
+        end: No piece so far has this position, or a later one.
+        reserved: Whether `end` holds for all steps to come.
+        new: The buffers that the layers of this step have written.
+    """
+
+    end: int
+    reserved: bool
+    new: list[Tensor] = field(compare=False)
+
+    @classmethod
+    def of(cls, source: Sequence[AttentionMemory], position: Tensor, features: int) -> "SumMemory":
+        """Return the memory before the first piece; see `GrowingMemory.of`."""
+        like = at_least_float32(source[0].keys)
+        batch, heads, _, size = like.shape
+        shape = batch, 1, heads, features, size + 1
+        buffers = tuple(like.new_zeros(shape) for _ in source)
+        return cls(buffers, own_places(like, 1, 1), position, position, 0, False, [])
+
+    @property
+    def slots(self) -> int:
+        """A bound of the positions, exclusive."""
+        return self.end
+
+    @property
+    def key_places(self) -> Tensor:
+        """No positions are kept; that of the new piece, [1]."""
+        return self.position
+
+    def open(self) -> "SumMemory":
+        """Return the memory to which `write` adds the next piece."""
+        return replace(self, end=self.end if self.reserved else self.end + 1, new=[])
+
+    def close(self) -> "SumMemory":
+        """Return the memory with the sums that all layers have written."""
+        position = self.position + 1
+        return replace(self, buffers=tuple(self.new), position=position, places=position, new=[])
+
+    def write(self, layer: int, memory: AttentionMemory) -> AttentionMemory:
+        """Add features [A, G, N, F] and values [A, G, N, K] of the new pieces to the sums."""
+        values = functional.pad(at_least_float32(memory.values), (0, 1), value=1.0)
+        features = at_least_float32(memory.keys)
+        added = features[..., :, None] * values[..., None, :]  # [A, G, N, F, K + 1]
+        sums = self.buffers[layer] + added.transpose(1, 2)
+        self.new.append(sums)
+        return SummedMemory(memory.keys, memory.values, None, sums=sums)
+
+    def select(self, sentences: Tensor) -> "SumMemory":
+        """Return the memory of the sentences [R]."""
+        return replace(
+            self, buffers=tuple(sums.index_select(0, sentences) for sums in self.buffers)
+        )
+
+    def reorder(self, parents: Tensor) -> "SumMemory":
+        """Return the memory of the beams ``parents`` [A, N] of each sentence."""
+        rows = parent_rows(parents, self.buffers[0].size(1))
+        moved = (sums.flatten(0, 1).index_select(0, rows) for sums in self.buffers)
+        return replace(self, buffers=tuple(sums.unflatten(0, parents.shape) for sums in moved))
+
+    def reserve(self, steps: int) -> "SumMemory":
+        """Return the memory for ``steps`` target pieces; its shapes are fixed anyway."""
+        return replace(self, end=max(steps, self.end), reserved=True)

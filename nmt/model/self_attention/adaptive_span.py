@@ -1,0 +1,90 @@
+"""Learned spans of attention. Legend: B batch, T queries, S keys, H heads, R ramp, K head size."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nmt.kernels import dispatch
+from nmt.kernels.block_attention import Blocks, joint_attention, near_part
+from nmt.model.self_attention.kind import StackConfig
+from nmt.model.self_attention.pattern import PatternAttention
+
+
+class AdaptiveSpan(PatternAttention):
+    """Weights m_z(x) exp(s) / sum of m_z(x') exp(s') for the distance x, each head with its span z.
+
+    Sukhbaatar et al. 2019, eq. 4: m_z(x) = min(max((R + z - x) / R, 0), 1), and eq. 5, the weights.
+    z is learned, between 0 and S. The loss adds the mean of all z (eq. 6), times
+    ``attention_span_loss``. In an encoder x is the distance in either direction. The blocks are
+    those of the longest span. Cost: O(n · (z + R) · d).
+    """
+
+    def __init__(
+        self, *args: Any, longest: int, ramp: int, penalty_weight: float, **kwargs: Any
+    ) -> None:
+        """Learn spans up to S = ``longest`` with R = ``ramp``; they begin at 0."""
+        super().__init__(*args, **kwargs)
+        self.longest, self.ramp, self.penalty_weight = longest, ramp, penalty_weight
+        self.span_shares = nn.Parameter(torch.zeros(self.num_heads))
+
+    @classmethod
+    def settings(cls, config: StackConfig) -> dict[str, Any]:
+        """Return S, R and the weight of the loss."""
+        return {
+            "longest": config.attention_span,
+            "ramp": config.attention_span_ramp,
+            "penalty_weight": config.attention_span_loss,
+        }
+
+    def spans(self) -> Tensor:
+        """Return z of each head, [H], in positions; beyond its bounds it keeps its gradient."""
+        shares = self.span_shares
+        return self.longest * (shares + (shares.clamp(0, 1) - shares).detach())
+
+    def penalty(self) -> tuple[Tensor, float] | None:
+        """Return the mean of the spans (eq. 6), and its weight."""
+        return self.spans().mean(), self.penalty_weight
+
+    @property
+    def shortest(self) -> int:
+        """Two blocks."""
+        return 2 * self.block_of(self._reach())
+
+    def _reach(self) -> int:
+        """Return a distance beyond which every mask is 0; on a GPU the host does not wait for z."""
+        longest = float(self.longest)
+        if dispatch.on_cpu(self.span_shares):
+            longest = float(self.spans().detach().max())
+        return math.ceil(longest + self.ramp)
+
+    def allows(self, queries: Tensor, keys: Tensor, lengths: Tensor | None) -> Tensor:
+        """Return where m_z > 0, [H, T, S]."""
+        return self._mask_values(keys - queries) > 0
+
+    def bias(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Return log m_z, [H, T, S], 0 where m_z is 0."""
+        return self._log_mask(keys - queries)
+
+    def _mask_values(self, offsets: Tensor) -> Tensor:
+        """Return m_z of offsets [T, S], [H, T, S] (eq. 4)."""
+        spans = self.spans()[:, None, None]
+        return ((self.ramp + spans - offsets.abs()) / self.ramp).clamp(0, 1)
+
+    def _log_mask(self, offsets: Tensor) -> Tensor:
+        values = self._mask_values(offsets)
+        return torch.where(values > 0, values, 1.0).log()
+
+    def blocked(
+        self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
+    ) -> Tensor:
+        """Attend from each block to itself and those beside it, which reach as far as a span."""
+        blocks = Blocks.of(heads, keys, values, real, self.block_of(self._reach()))
+
+        def reach(queries: Tensor, keys: Tensor) -> Tensor:
+            near = self.allows(queries, keys, None)
+            return near & (keys <= queries) if causal else near
+
+        part = near_part(blocks, 1, 0 if causal else 1, reach, self._log_mask)
+        return joint_attention(blocks, [part], self.dropout.rate)

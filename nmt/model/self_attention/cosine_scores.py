@@ -1,0 +1,57 @@
+"""Cosine scores. Legend: B batch, T length, H heads, K head size."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nmt.kernels.precision import at_least_float32
+from nmt.model.attention.memory import AttentionMemory, Mask
+from nmt.model.attention.multi_head import MultiHeadAttention
+from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
+from nmt.model.self_attention.kind import StackConfig
+
+FIRST_SCALE = 10.0
+"""g of a new model: a softmax of cosines alone, which lie in [-1, 1], is nearly uniform."""
+
+
+class CosineScores(MultiHeadAttention):
+    """softmax(g · cos(q, k)) V with a learned g for each head (Henry et al. 2020, eq. 3 and 4).
+
+    Everything else is that of full attention, O(n² · d): the queries are normalized and scaled
+    before the products.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Build the projections; g begins at `FIRST_SCALE`."""
+        super().__init__(*args, **kwargs)
+        self.log_scale_change = nn.Parameter(torch.zeros(self.num_heads))
+
+    @classmethod
+    def of(cls, config: StackConfig) -> "CosineScores":
+        """Build one layer's attention with a stack's settings."""
+        return cls(
+            config.hidden_size,
+            config.hidden_size,
+            config.num_heads,
+            config.attention_dropout,
+            num_kv_heads=config.num_kv_heads,
+        )
+
+    def build_memory(
+        self, states: Tensor, mask: Mask, positions: RelativePositions = NO_POSITIONS
+    ) -> AttentionMemory:
+        """Project states [B, S, D] to keys of unit length and values, [B, G, S, K]."""
+        memory = super().build_memory(states, mask, positions)
+        return AttentionMemory(_unit(memory.keys), memory.values, memory.mask, memory.sentences)
+
+    def queries(self, query: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
+        """Return g · sqrt(d_k) · q / |q|, [B, H, T, K]; the scores are divided by sqrt(d_k)."""
+        heads = super().queries(query, positions)
+        scale = FIRST_SCALE * self.log_scale_change.exp() * heads.size(-1) ** 0.5
+        return (_unit(heads) * scale[:, None, None]).type_as(heads)
+
+
+def _unit(heads: Tensor) -> Tensor:
+    return functional.normalize(at_least_float32(heads), dim=-1).type_as(heads)

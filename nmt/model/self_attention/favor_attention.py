@@ -1,0 +1,64 @@
+"""Attention by positive random features. Legend: B batch, T length, H heads, K head size."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmt.kernels.precision import at_least_float32, without_autocast
+from nmt.model.self_attention.kind import StackConfig
+from nmt.model.self_attention.linear_attention import FeatureAttention
+
+SMALLEST_FEATURE = 1e-6
+"""Added to each feature, as in the authors' code: without it all features of a key could be 0."""
+
+
+class FavorAttention(FeatureAttention):
+    """Softmax attention estimated by φ(x) = exp(ω · x - |x|² / 2) / sqrt(m), x = q / d_k^(1/4).
+
+    Choromanski et al. 2021, lemma 1 and eq. 5 (FAVOR+): E[φ(q) · φ(k)] = exp(q · k / sqrt(d_k)) for
+    ω from N(0, I). Rows ω are orthogonal in groups of d_k (section 2.4), which lowers the variance.
+    They are drawn once, and are part of the checkpoint. Cost: O(n · m · d).
+    """
+
+    directions: Tensor
+
+    def __init__(self, *args: Any, features: int, **kwargs: Any) -> None:
+        """Estimate with m = ``features``."""
+        super().__init__(*args, **kwargs)
+        size = self.query_projection.out_features // self.num_heads
+        self.register_buffer("directions", torch.ones(features, size))
+        self.draw()
+
+    @classmethod
+    def settings(cls, config: StackConfig) -> dict[str, Any]:
+        """Return m."""
+        return {"features": config.attention_features}
+
+    @property
+    def num_features(self) -> int:
+        """m."""
+        return len(self.directions)
+
+    def draw(self) -> None:
+        """Draw the rows ω, [m, K]: orthogonal directions with the lengths of normal vectors."""
+        count, size = self.directions.shape
+        square = torch.nn.init.orthogonal_
+        groups = [square(self.directions.new_empty(size, size)) for _ in range(-(-count // size))]
+        normal = torch.nn.init.normal_(torch.empty_like(self.directions))
+        self.directions = torch.cat(groups)[:count] * normal.norm(dim=1, keepdim=True)
+
+    def features(self, heads: Tensor, *, of_keys: bool) -> Tensor:
+        """Return the features, in float32 at least; those of a query are scaled by its greatest.
+
+        The scale cancels out in the weights, and keeps the exponentials within bounds.
+        """
+        with without_autocast(heads):
+            scaled = at_least_float32(heads) * heads.size(-1) ** -0.25
+            powers = scaled @ self.directions.type_as(scaled).T
+        if of_keys:
+            powers = powers - scaled.square().sum(-1, keepdim=True) / 2
+        else:
+            powers = powers - powers.amax(-1, keepdim=True).detach()
+        return (powers.exp() + SMALLEST_FEATURE) / math.sqrt(self.num_features)

@@ -1,0 +1,108 @@
+"""What all kinds of self-attention share: an explicit form with weights, and a fast form without.
+
+Legend: B batch, T queries, S keys, H heads, G heads of keys and values, K head size, D model size.
+In search: A sentences, N beams of each.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Self
+
+from torch import Tensor
+
+from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
+from nmt.kernels import dispatch
+from nmt.kernels.attention_mask import AttentionMask
+from nmt.model.attention.memory import AttentionMemory, AttentionOutput
+from nmt.model.attention.multi_head import MultiHeadAttention
+from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
+from nmt.model.target_memory import GrowingMemory, TargetMemory
+
+StackConfig = TransformerEncoderConfig | TransformerDecoderConfig
+
+
+class KindOfSelfAttention(MultiHeadAttention, ABC):
+    """Self-attention with projections as of `MultiHeadAttention`, and weights of another kind.
+
+    A kind defines the weights, which are its formula, and the contexts, which equal the weighted
+    sums of the values but need not compute the weights.
+    """
+
+    @classmethod
+    def of(cls, config: StackConfig) -> Self:
+        """Build one layer's attention with a stack's settings."""
+        return cls(
+            config.hidden_size,
+            config.hidden_size,
+            config.num_heads,
+            config.attention_dropout,
+            num_kv_heads=config.num_kv_heads,
+            qk_norm=config.qk_norm,
+            **cls.settings(config),
+        )
+
+    @classmethod
+    def settings(cls, config: StackConfig) -> dict[str, Any]:
+        """Return the arguments of the constructor that this kind adds."""
+        return {}
+
+    def penalty(self) -> tuple[Tensor, float] | None:
+        """Return what the loss adds for each target token, and its weight; None: nothing."""
+        return None
+
+    def start_memory(self, source: Sequence[AttentionMemory], position: Tensor) -> TargetMemory:
+        """Return what search keeps of target pieces for all layers, before the first one.
+
+        ``source`` are the memories of the layers' cross-attention, and ``position`` is [1], 0.
+        """
+        return GrowingMemory.of(source, position)
+
+    @abstractmethod
+    def weights(
+        self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
+    ) -> Tensor:
+        """Return the weights [B, H, T, S] of queries [B, H, T, K]: the explicit form."""
+
+    @abstractmethod
+    def contexts(
+        self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
+    ) -> Tensor:
+        """Return the contexts of queries [B, H, T, K], heads joined, [B, T, D]: the fast form."""
+
+    def has_weights(self, memory: AttentionMemory) -> bool:
+        """Return whether there is an explicit form; it is not where a state replaces the keys."""
+        return True
+
+    def forward(
+        self,
+        query: Tensor,
+        memory: AttentionMemory,
+        *,
+        need_weights: bool,
+        positions: RelativePositions = NO_POSITIONS,
+    ) -> AttentionOutput:
+        """Attend from queries [B, T, D] -> context [B, T, D], weights [B, H, T, S] if needed."""
+        heads = self.queries(query, positions)
+        plain = dispatch.kernels_in_force() is dispatch.Kernels.PLAIN or not self.can_fuse
+        if need_weights or (plain and self.has_weights(memory)):
+            weights = self.weights(heads, memory, positions)
+            context = self.context(self.dropout(weights), memory.values)
+            return AttentionOutput(context, weights if need_weights else None)
+        joined = self.contexts(heads, memory, positions).type_as(query)
+        return AttentionOutput(self.output_projection(joined), None)
+
+
+def is_search(memory: AttentionMemory) -> bool:
+    """Return whether the queries are the beams of a step of search, and no sentence."""
+    return not isinstance(memory.mask, AttentionMask)
+
+
+def is_causal(memory: AttentionMemory) -> bool:
+    """Return whether each query may attend to the keys up to its own position only."""
+    return isinstance(memory.mask, AttentionMask) and memory.mask.is_causal
+
+
+def real_keys(memory: AttentionMemory) -> Tensor | None:
+    """Return which keys are no padding, [B, S]; None: with a causal mask, that is not needed."""
+    assert isinstance(memory.mask, AttentionMask)
+    return None if memory.mask.is_causal else memory.mask.allowed[:, 0, 0]

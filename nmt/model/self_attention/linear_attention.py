@@ -1,0 +1,98 @@
+"""Linear attention. Legend: B batch, T length, H heads, G heads of keys, F features, K head size.
+
+In search: A sentences, N beams of each.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional
+
+from nmt.kernels.attention import grouped_product, join_heads
+from nmt.kernels.attention_mask import AttentionMask
+from nmt.kernels.feature_attention import divided, feature_attention, feature_weights
+from nmt.kernels.precision import at_least_float32
+from nmt.model.attention.memory import AttentionMemory, Mask
+from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
+from nmt.model.constant_memory import SummedMemory, SumMemory
+from nmt.model.self_attention.kind import KindOfSelfAttention, is_causal, real_keys
+from nmt.model.target_memory import TargetMemory
+
+
+class FeatureAttention(KindOfSelfAttention):
+    """Weights φ(q_t) · φ(k_s) / sum over s' of φ(q_t) · φ(k_s'), for features φ of a kind.
+
+    Katharopoulos et al. 2020, eq. 4. The sums over s are computed once for all queries, so that the
+    cost is O(n · F · d). In search they are the state of a recurrent network (eq. 18 to 20).
+    """
+
+    @property
+    @abstractmethod
+    def num_features(self) -> int:
+        """F."""
+
+    @abstractmethod
+    def features(self, heads: Tensor, *, of_keys: bool) -> Tensor:
+        """Return φ of queries or keys [B, H or G, T, K], none negative, [B, H or G, T, F]."""
+
+    def build_memory(
+        self, states: Tensor, mask: Mask, positions: RelativePositions = NO_POSITIONS
+    ) -> AttentionMemory:
+        """Project states [B, T, D] to features of keys [B, G, T, F] and values [B, G, T, K]."""
+        memory = super().build_memory(states, mask, positions)
+        keys = self.features(memory.keys, of_keys=True)
+        return AttentionMemory(keys, memory.values, memory.mask)
+
+    def start_memory(self, source: Sequence[AttentionMemory], position: Tensor) -> TargetMemory:
+        """Return sums over no target piece."""
+        return SumMemory.of(source, position, self.num_features)
+
+    def weights(
+        self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
+    ) -> Tensor:
+        """Return the weights of sentences, [B, H, T, S]; a step of search keeps no keys."""
+        assert isinstance(memory.mask, AttentionMask)
+        queries = self.features(heads, of_keys=False)
+        return feature_weights(queries, memory.keys, memory.mask.allowed)
+
+    def context(self, weights: Tensor, values: Tensor, *args: Any) -> Tensor:
+        """Average in float32, as the fast form does."""
+        return super().context(at_least_float32(weights), values, *args)
+
+    def contexts(
+        self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
+    ) -> Tensor:
+        """Return the joined contexts [B, T, D] from sums over the keys."""
+        queries = self.features(heads, of_keys=False)
+        if isinstance(memory, SummedMemory):
+            return self._step(queries, memory)
+        causal, real = is_causal(memory), real_keys(memory)
+        return join_heads(
+            feature_attention(queries, memory.keys, memory.values, real, causal=causal)
+        )
+
+    def has_weights(self, memory: AttentionMemory) -> bool:
+        """A step of search has sums alone."""
+        return not isinstance(memory, SummedMemory)
+
+    def _step(self, queries: Tensor, memory: SummedMemory) -> Tensor:
+        """Return the contexts of beams [A, H, N, F] from their sums, [A, N, D] (eq. 20)."""
+        assert memory.sums is not None
+        rows = at_least_float32(queries).transpose(1, 2).flatten(0, 1)[:, :, None]
+        sums = grouped_product(rows, memory.sums.flatten(0, 1))  # [A · N, H, 1, K + 1]
+        return divided(sums).flatten(1).view(len(queries), queries.size(2), -1)
+
+
+class LinearAttention(FeatureAttention):
+    """φ(x) = elu(x) + 1, unit by unit (Katharopoulos et al. 2020, eq. 7). Cost: O(n · d²)."""
+
+    @property
+    def num_features(self) -> int:
+        """As many as a head has units."""
+        return self.query_projection.out_features // self.num_heads
+
+    def features(self, heads: Tensor, *, of_keys: bool) -> Tensor:
+        """Return elu(x) + 1 > 0."""
+        return functional.elu(heads) + 1

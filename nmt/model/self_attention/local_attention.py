@@ -1,0 +1,57 @@
+"""Local attention: a sliding window. Legend: B batch, T length, H heads, K head size."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from nmt.kernels.block_attention import Blocks, joint_attention, near_part
+from nmt.model.attention.memory import AttentionMemory
+from nmt.model.constant_memory import WindowMemory
+from nmt.model.self_attention.kind import StackConfig
+from nmt.model.self_attention.pattern import PatternAttention
+from nmt.model.target_memory import TargetMemory
+
+
+class LocalAttention(PatternAttention):
+    """Position i attends to the positions j with |i - j| <= w (Beltagy et al. 2020, section 3.1).
+
+    The paper's window of w tokens has w / 2 on each side; here w is the number on each side. In a
+    decoder the window is the w earlier positions and the own one. Cost: O(n · w · d).
+    """
+
+    def __init__(self, *args: Any, window: int, **kwargs: Any) -> None:
+        """Attend to ``window`` = w positions on each side."""
+        super().__init__(*args, **kwargs)
+        self.window = window
+
+    @classmethod
+    def settings(cls, config: StackConfig) -> dict[str, Any]:
+        """Return w."""
+        return {"window": config.attention_window}
+
+    @property
+    def shortest(self) -> int:
+        """Two blocks."""
+        return 2 * self.block_of(self.window)
+
+    def start_memory(self, source: Sequence[AttentionMemory], position: Tensor) -> TargetMemory:
+        """Return a memory of the w last pieces and the new one."""
+        return WindowMemory.of(source, position, self.window + 1)
+
+    def allows(self, queries: Tensor, keys: Tensor, lengths: Tensor | None) -> Tensor:
+        """Return |i - j| <= w, [T, S]."""
+        return (queries - keys).abs() <= self.window
+
+    def blocked(
+        self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
+    ) -> Tensor:
+        """Attend from each block to itself and the blocks beside it."""
+        blocks = Blocks.of(heads, keys, values, real, self.block_of(self.window))
+
+        def reach(queries: Tensor, keys: Tensor) -> Tensor:
+            near = self.allows(queries, keys, None)
+            return near & (keys <= queries) if causal else near
+
+        near = near_part(blocks, 1, 0 if causal else 1, reach)
+        return joint_attention(blocks, [near], self.dropout.rate)

@@ -1,0 +1,63 @@
+"""Low-rank attention. Legend: B batch, T queries, S keys, H heads, R = k rank, K head size."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nmt.kernels.attention import attention, masked_softmax
+from nmt.kernels.precision import at_least_float32
+from nmt.model.attention.memory import AttentionMemory
+from nmt.model.attention.relative import RelativePositions
+from nmt.model.self_attention.kind import KindOfSelfAttention, StackConfig, real_keys
+
+POSITIONS = 1024
+"""n: positions with columns of their own in E and F; later ones use them again from the first."""
+
+
+class LowRankAttention(KindOfSelfAttention):
+    """softmax(Q (E K)^T / sqrt(d_k)) · F V with learned E and F, [k, n] (Wang et al. 2020, eq. 7).
+
+    E and F of a layer are shared by its heads ("headwise sharing", section 4). Padded keys and
+    values are 0. All positions are mixed, so the kind is for encoders. The weights shown are
+    softmax(...) · F, the share of each value in a context; they may be negative. Cost: O(n · k ·
+    d).
+    """
+
+    def __init__(self, *args: Any, rank: int, **kwargs: Any) -> None:
+        """Project to k = ``rank`` keys and values."""
+        super().__init__(*args, **kwargs)
+        self.key_length_projection = nn.Parameter(torch.empty(rank, POSITIONS))
+        self.value_length_projection = nn.Parameter(torch.empty(rank, POSITIONS))
+
+    @classmethod
+    def settings(cls, config: StackConfig) -> dict[str, Any]:
+        """Return k."""
+        return {"rank": config.attention_rank}
+
+    def weights(
+        self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
+    ) -> Tensor:
+        """Return softmax(Q (E K)^T / sqrt(d_k)) F, [B, H, T, S]."""
+        keys, of_values = self._projected_keys(memory), self._columns(memory, of_keys=False)
+        inner = masked_softmax(self.scores(heads, keys), None)
+        return torch.matmul(inner, at_least_float32(of_values[:, None]))
+
+    def contexts(
+        self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
+    ) -> Tensor:
+        """Return the joined contexts [B, T, D] of the projected keys and values."""
+        values = torch.matmul(self._columns(memory, of_keys=False)[:, None], memory.values)
+        return attention(heads, self._projected_keys(memory), values, None, None, self.dropout.rate)
+
+    def _projected_keys(self, memory: AttentionMemory) -> Tensor:
+        """Return E K, [B, G, R, K]."""
+        return torch.matmul(self._columns(memory, of_keys=True)[:, None], memory.keys)
+
+    def _columns(self, memory: AttentionMemory, *, of_keys: bool) -> Tensor:
+        """Return E or F for the positions of the keys, 0 at padding, [B, R, S]."""
+        table = self.key_length_projection if of_keys else self.value_length_projection
+        places = torch.arange(memory.keys.size(2), device=memory.keys.device) % POSITIONS
+        real = real_keys(memory)
+        assert real is not None
+        return (table[:, places] * real[:, None]).type_as(memory.keys)

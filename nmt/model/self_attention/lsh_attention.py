@@ -1,0 +1,125 @@
+"""Attention by locality-sensitive hashing. Legend: B batch, T length, H heads, K size, R hashes.
+
+In search: A sentences, N beams of each, P places of keys.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nmt.kernels.attention import join_heads, masked_softmax, split_heads
+from nmt.kernels.bucket_attention import (
+    OWN_SCORE,
+    bucket_attention,
+    hash_buckets,
+    ranked_buckets,
+    visible_pairs,
+)
+from nmt.model.attention.memory import AttentionMemory, Mask
+from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
+from nmt.model.attention.rotary import rotate
+from nmt.model.layers import Linear
+from nmt.model.self_attention.kind import (
+    KindOfSelfAttention,
+    StackConfig,
+    is_causal,
+    is_search,
+    real_keys,
+)
+
+
+class LshAttention(KindOfSelfAttention):
+    """A query attends to the keys of its bucket, h(x) = argmax([x R; -x R]), R random.
+
+    Kitaev et al. 2020, section 2: queries and keys share a projection, and a key is k = q / |q| ·
+    sqrt(d_k) of unit length before the scale. With several hashes a query attends to the union of
+    its buckets (eq. 4 and 5), and to itself only if there is no other key. Within a bucket it sees
+    its chunk and the previous one; see `nmt.kernels.bucket_attention`. Cost: O(n · log n · d).
+    """
+
+    rotations: Tensor
+
+    def __init__(self, *args: Any, chunk: int, buckets: int, hashes: int, **kwargs: Any) -> None:
+        """Hash into ``buckets``, an even number, as often as ``hashes``."""
+        super().__init__(*args, **kwargs)
+        size = self.query_projection.out_features
+        self.chunk = chunk
+        self.key_value_projection = None  # type: ignore[assignment]
+        self.value_projection = Linear(size, size)
+        shape = hashes, size // self.num_heads, buckets // 2
+        self.register_buffer("rotations", torch.ones(shape))
+        self.draw()
+
+    @classmethod
+    def settings(cls, config: StackConfig) -> dict[str, Any]:
+        """Return the length of a chunk, the buckets and the hashes."""
+        return {
+            "chunk": config.attention_block,
+            "buckets": config.attention_buckets,
+            "hashes": config.attention_hashes,
+        }
+
+    def draw(self) -> None:
+        """Draw the rotations, which are part of the checkpoint."""
+        self.rotations = nn.init.normal_(torch.empty_like(self.rotations))
+
+    def build_memory(
+        self, states: Tensor, mask: Mask, positions: RelativePositions = NO_POSITIONS
+    ) -> AttentionMemory:
+        """Project states [B, T, D] to keys of unit length and values, [B, H, T, K]."""
+        shared = split_heads(self.query_projection(states), self.num_heads)
+        keys = functional.normalize(rotate(shared, positions.rotation), dim=-1).type_as(shared)
+        values = split_heads(self.value_projection(states), self.num_heads)
+        return AttentionMemory.of(keys, values, mask)
+
+    def weights(
+        self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
+    ) -> Tensor:
+        """Return the softmax over the union of the buckets, [B, H, T, S]."""
+        if is_search(memory):
+            return self._step(heads, memory, positions)
+        causal = is_causal(memory)
+        found = ranked_buckets(memory.keys, self.rotations, real_keys(memory))
+        visible = visible_pairs(found, self.chunk, causal=causal) > 0
+        own = torch.eye(heads.size(2), device=heads.device).type_as(heads)
+        return masked_softmax(self.scores(heads, memory.keys) + OWN_SCORE * own, visible)
+
+    def contexts(
+        self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
+    ) -> Tensor:
+        """Return the joined contexts [B, T, D], in chunks if the sentences have several."""
+        if is_search(memory) or self._is_short(heads.size(2)) or self.dropout.rate:
+            weights = self.dropout(self.weights(heads, memory, positions))
+            return join_heads(weights.type_as(memory.values) @ memory.values)
+        found = ranked_buckets(memory.keys, self.rotations, real_keys(memory))
+        contexts = bucket_attention(
+            heads, memory.keys, memory.values, found, self.chunk, causal=is_causal(memory)
+        )
+        return join_heads(contexts)
+
+    def _is_short(self, length: int) -> bool:
+        """Return whether the pairs of all positions are fewer than those of the chunks."""
+        hashes, _, half = self.rotations.shape
+        slots = length + (2 * half + 1) * self.chunk
+        return length**2 <= hashes * slots * 2 * self.chunk
+
+    def _step(self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions) -> Tensor:
+        """Return the weights of beams [A, H, N, K] for the places of keys, [A, H, N, P]."""
+        assert positions.places is not None
+        now, places = positions.places
+        scores = self.scores(heads, memory.keys)
+        path = torch.ones_like(scores[:, :1]) > 0  # [A, 1, N, P], the past of each beam
+        if memory.mask is not None:
+            assert isinstance(memory.mask, Tensor)
+            path = memory.mask == 0
+        mine = hash_buckets(heads, self.rotations)[..., None]  # [A, H, R, N, 1]
+        theirs = hash_buckets(memory.keys, self.rotations)[..., None, :]  # [A, H, R, 1, P]
+        same = (mine == theirs) & path[:, :, None]
+        ranks = same.cumsum(-1)
+        chunks = (ranks - 1).clamp_min(0) // self.chunk
+        own_chunk = (ranks[..., -1:] - 1) // self.chunk
+        visible = (same & (own_chunk - chunks <= 1)).any(2)
+        own = (places == now) & path
+        return masked_softmax(scores + OWN_SCORE * own, visible)

@@ -1,0 +1,109 @@
+"""Softmax attention to a part of the positions, the pattern of a kind.
+
+Legend: B batch, T queries, S keys, H heads, K head size, D model size. In search: A sentences, N
+beams of each.
+"""
+
+import sys
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from nmt.kernels.attention import masked_softmax
+from nmt.kernels.attention_mask import AttentionMask
+from nmt.kernels.block_attention import masked_attention
+from nmt.model.attention.memory import AttentionMemory
+from nmt.model.attention.relative import RelativePositions
+from nmt.model.self_attention.kind import KindOfSelfAttention, is_causal, is_search, real_keys
+
+
+class PatternAttention(KindOfSelfAttention):
+    """softmax(Q K^T / sqrt(d_k)) V over the keys j that the pattern allows to query i."""
+
+    smallest_block = 64  # narrower windows are computed in such blocks: small products are slow
+
+    def block_of(self, window: int) -> int:
+        """Return the length of the blocks for a window: its neighbours reach as far."""
+        return max(window, self.smallest_block)
+
+    @property
+    def shortest(self) -> int:
+        """Shorter sentences have too few blocks: they are computed with a mask of all pairs.
+
+        A kind without a blocked form computes all sentences so.
+        """
+        return sys.maxsize
+
+    @abstractmethod
+    def allows(self, queries: Tensor, keys: Tensor, lengths: Tensor | None) -> Tensor:
+        """Return whether queries at positions [T, 1] may attend to keys at positions [1, S].
+
+        The condition that no key is later than its query is added by the caller. Each position may
+        attend to itself.
+
+        Args:
+            queries: [T, 1].
+            keys: [1, S].
+            lengths: [B, 1, 1, 1], real pieces of each sentence; None in a decoder.
+
+        Returns:
+            Bool, broadcastable to [B, H, T, S].
+        """
+
+    def bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
+        """Return what is added to the scores of these positions, [H, T, S]; None: nothing."""
+        return None
+
+    def blocked(
+        self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
+    ) -> Tensor:
+        """Return the same contexts [B, T, D], computed in blocks.
+
+        Args:
+            heads: Queries [B, H, T, K].
+            keys: [B, G, T, K].
+            values: [B, G, T, K].
+            real: [B, T], True on keys that are no padding; None: all are.
+            causal: Whether a query attends to the keys up to its own position only.
+        """
+        raise NotImplementedError
+
+    def weights(
+        self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
+    ) -> Tensor:
+        """Return the softmax over the allowed keys, [B, H, T, S]."""
+        mask, bias = self._mask(heads, memory, positions)
+        scores = self.scores(heads, memory.keys)
+        return masked_softmax(scores if bias is None else scores + bias, mask)
+
+    def contexts(
+        self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
+    ) -> Tensor:
+        """Return the joined contexts [B, T, D], in blocks if the sentences are long enough."""
+        keys, values = memory.keys, memory.values
+        if is_search(memory) or heads.size(2) < self.shortest:
+            mask, bias = self._mask(heads, memory, positions)
+            return masked_attention(heads, keys, values, mask, self.dropout.rate, bias)
+        return self.blocked(heads, keys, values, real_keys(memory), causal=is_causal(memory))
+
+    def _mask(
+        self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the mask of the explicit form, broadcastable to [B, H, T, S], and the bias."""
+        if not isinstance(memory.mask, AttentionMask):
+            assert positions.places is not None
+            now, places = positions.places
+            allowed = self.allows(now[:, None], places[None], None)
+            if memory.mask is not None:
+                # of the shape of both, as the window may differ by head
+                allowed = torch.where(allowed, memory.mask, float("-inf"))
+            return allowed, self.bias(now[:, None], places[None])
+        places = torch.arange(heads.size(2), device=heads.device)
+        real, lengths = real_keys(memory), None
+        if real is not None:
+            lengths = real.sum(1)[:, None, None, None]
+        allowed = self.allows(places[:, None], places[None], lengths) & memory.mask.allowed
+        # Padding, whose contexts are not used, would otherwise see no key at all.
+        allowed = allowed | (places[:, None] == places)
+        return allowed, self.bias(places[:, None], places[None])

@@ -1,0 +1,109 @@
+"""Window, global and random blocks. Legend: B batch, T length, N blocks, R random blocks."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmt.kernels.block_attention import (
+    Blocks,
+    chosen_part,
+    column_part,
+    joint_attention,
+    masked_attention,
+    near_part,
+)
+from nmt.model.self_attention.kind import StackConfig
+from nmt.model.self_attention.pattern import PatternAttention
+
+
+class RandomGlobalAttention(PatternAttention):
+    """Each block attends to itself, its neighbours, g global blocks and r random blocks.
+
+    Zaheer et al. 2020, section 2 and appendix D (BigBird, internal global tokens): the first g
+    blocks attend to all blocks, and all attend to them. The random blocks of block i depend on i
+    and on the number of real blocks of the sentence alone; in a decoder they are earlier blocks.
+    A block that was chosen twice counts once. Cost: O(n · (3 + g + r) · b · d) for blocks of b.
+    """
+
+    def __init__(
+        self, *args: Any, block: int, random_blocks: int, global_blocks: int, **kwargs: Any
+    ) -> None:
+        """Attend to g = ``global_blocks`` and r = ``random_blocks`` of ``block`` positions."""
+        super().__init__(*args, **kwargs)
+        self.block, self.random_blocks, self.global_blocks = block, random_blocks, global_blocks
+
+    @classmethod
+    def settings(cls, config: StackConfig) -> dict[str, Any]:
+        """Return the length of a block, r and g."""
+        return {
+            "block": config.attention_block,
+            "random_blocks": config.attention_random_blocks,
+            "global_blocks": config.attention_global_blocks,
+        }
+
+    @property
+    def shortest(self) -> int:
+        """As many blocks as each block attends to."""
+        return (3 + self.global_blocks + self.random_blocks) * self.block
+
+    def allows(self, queries: Tensor, keys: Tensor, lengths: Tensor | None) -> Tensor:
+        """Return whether the blocks of keys are attended to, [T, S], or [B, 1, T, S]."""
+        mine, theirs = queries // self.block, keys // self.block
+        allowed = ((mine - theirs).abs() <= 1) | (theirs < self.global_blocks)
+        if lengths is not None:
+            allowed = allowed | (mine < self.global_blocks)
+        for number in range(self.random_blocks):
+            allowed = allowed | (theirs == self._random(mine, number, lengths))
+        return allowed
+
+    def _random(self, mine: Tensor, number: int, lengths: Tensor | None) -> Tensor:
+        """Return the random block of this number of each block; the same in every run."""
+        mixed = (mine * 2_654_435_761 + (number + 1) * 40_503_011) % (1 << 32)
+        mixed = (mixed * 1_597_334_677 >> 16) % (1 << 16)
+        count = mine if lengths is None else (lengths + self.block - 1) // self.block
+        return mixed % count.clamp_min(1)
+
+    def blocked(
+        self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
+    ) -> Tensor:
+        """Attend to near, global and random blocks, and from global blocks to all positions."""
+        blocks = Blocks.of(heads, keys, values, real, self.block)
+        lengths = None if real is None else real.sum(1)[:, None]
+
+        def reach(queries: Tensor, keys: Tensor) -> Tensor:
+            return (keys <= queries) if causal else (keys <= queries) | (keys > queries)
+
+        near = near_part(blocks, 1, 0 if causal else 1, reach)
+        parts = [near, *self._global(blocks, causal), *self._random_parts(blocks, lengths)]
+        contexts = joint_attention(blocks, parts, self.dropout.rate)
+        first = self.global_blocks * self.block
+        if causal or not first:
+            return contexts
+        allowed = None if real is None else real[:, None, None]
+        seen = masked_attention(heads[:, :, :first], keys, values, allowed, self.dropout.rate)
+        return torch.cat([seen, contexts[:, first:]], dim=1)
+
+    def _global(self, blocks: Blocks, causal: bool) -> list[Any]:
+        """Return the part of the first blocks, for the blocks that are not beside them."""
+        count = min(self.global_blocks, blocks.real.size(1))
+        if not count:
+            return []
+        keys, values = (part[:, :, :count].flatten(2, 3) for part in (blocks.keys, blocks.values))
+        mine = torch.arange(blocks.real.size(1), device=blocks.real.device)[:, None, None]
+        theirs = mine[:count].flatten().repeat_interleave(self.block)
+        far = (mine - theirs >= 2) if causal else (mine - theirs).abs() >= 2
+        usable = blocks.real[:, :count].flatten(1)[:, None, None, None]
+        return [column_part(blocks, keys, values, usable & far)]
+
+    def _random_parts(self, blocks: Blocks, lengths: Tensor | None) -> list[Any]:
+        """Return the part of the random blocks, without those that other parts have."""
+        if not self.random_blocks:
+            return []
+        mine = torch.arange(blocks.real.size(1), device=blocks.real.device)[None]
+        drawn = [self._random(mine, number, lengths) for number in range(self.random_blocks)]
+        chosen = torch.stack(drawn, dim=-1)  # [B or 1, N, R]
+        fresh = ((mine[..., None] - chosen).abs() > 1) & (chosen >= self.global_blocks)
+        same = chosen[..., :, None] == chosen[..., None, :]  # [B or 1, N, R, R]
+        fresh = fresh & ~same.tril(-1).any(-1)
+        return [chosen_part(blocks, chosen, fresh)]
