@@ -76,7 +76,7 @@ def bucket_attention(
 ) -> Tensor:
     """Return the contexts [B, H, T, K] of a softmax over all keys that are visible in some hash.
 
-    The contexts of the hashes are added with the weights exp(z_r - z) of eq. 6; a pair that is
+    The contexts of the hashes are added with the weights exp(z_r - z) of appendix A; a pair that is
     visible in N hashes has its score reduced by log N in each of them, so that it counts once.
 
     Args:
