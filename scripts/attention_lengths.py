@@ -176,6 +176,11 @@ def exponent(costs: Sequence[Cost], value: Callable[[Cost], float]) -> float:
     return statistics.linear_regression(x, y).slope
 
 
+def _rounded(value: float) -> str:
+    """Return a number with three significant digits, without an exponent."""
+    return f"{float(f'{value:.3g}'):,.10g}"
+
+
 def table(names: Sequence[str], lengths: Sequence[int], rounds: int, search: bool) -> Iterator[str]:
     """Yield the lines of a Markdown table: milliseconds and MiB at each length, and exponents."""
     heads = [f"{length:,}" for length in lengths]
@@ -190,7 +195,9 @@ def table(names: Sequence[str], lengths: Sequence[int], rounds: int, search: boo
             if search
             else training_costs(name, lengths, rounds, decoder=decoder)
         )
-        cells = [f"{cost.milliseconds:.3g} ms, {cost.mebibytes:.3g} MiB" for cost in costs]
+        cells = [
+            f"{_rounded(cost.milliseconds)} ms, {_rounded(cost.mebibytes)} MiB" for cost in costs
+        ]
         cells += ["-"] * (len(lengths) - len(cells))
         slopes = ", ".join(
             f"{exponent(costs, value):.2f}"
