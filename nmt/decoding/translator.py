@@ -340,7 +340,10 @@ class Translator:
         return self if other.decoding == self.decoding else other
 
     def in_float32(self) -> "Translator":
-        """Return a translator with the same model whose products are in float32."""
+        """Return a translator with the same model whose products are in float32.
+
+        It is for models whose weights are in float32, as on a GPU: see `prepare_weights`.
+        """
         other = copy(self)
         other.precision = torch.float32
         return other
