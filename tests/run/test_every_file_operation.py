@@ -214,7 +214,14 @@ WHOLE = [
     *("training.average_last=2", "training.best_metric=bleu", "logging.samples=0"),
     *("logging.tensorboard=false", "tokenizer.vocab_size=42"),
 ]
-TIMES = ("seconds", "validation_seconds", "tokens_per_second", "time", "train/tokens_per_second")
+TIMES = (
+    "seconds",
+    "validation_seconds",
+    "tokens_per_second",
+    "time",
+    "finished",
+    "train/tokens_per_second",
+)
 SAMPLE = 1 if os.environ.get("NMT_FAULTS") == "all" else 12  # every n-th is tried
 
 
