@@ -29,10 +29,13 @@ PAIRS = [
     for count in range(1, 8)
     for start in (0, 2)
 ] + [(" ".join(NUMBERS * 4), " ".join(ZAHLEN * 4))]
+OTHER_SCORES = {
+    name: settings for name, settings in TRANSFORMERS.items() if "self_attention" in settings
+}
 KINDS: dict[str, dict[str, Any]] = {
     name: settings
     for name, settings in TRANSFORMERS.items()
-    if "alibi" not in name and "qk_norm" not in name
+    if name not in OTHER_SCORES and "alibi" not in name and "qk_norm" not in name
 } | {
     "rms-rotary-swiglu": dict(norm_type="rms", positions="rotary", activation="swiglu"),
     "post-rms-gelu": dict(norm="post", norm_type="rms", activation="gelu"),
@@ -108,10 +111,6 @@ def test_int8_matrices_take_less_than_half_of_the_space(
     [
         (dict(positions="alibi"), "model.encoder.positions=alibi"),
         (dict(qk_norm=True), "model.encoder.qk_norm=true, model.decoder.qk_norm=true"),
-        (
-            dict(self_attention="local"),
-            "model.encoder.self_attention=local, model.decoder.self_attention=local",
-        ),
         (dict(encoder="rnn"), "model.encoder.name=rnn"),
         (dict(encoder="rnn", decoder="rnn"), "model.encoder.name=rnn, model.decoder.name=rnn"),
     ],
@@ -126,6 +125,16 @@ def test_what_the_engine_cannot_compute_is_refused_by_name(
     expected = f"CTranslate2 has no form for {named}; --to safetensors takes every model"
     with pytest.raises(UserError, match=re.escape(expected)):
         check_form(run_config(tiny_config(**kind)))
+
+
+@pytest.mark.parametrize("kind", OTHER_SCORES)
+def test_another_self_attention_is_refused(
+    kind: str, run_config: Callable[..., Config], tiny_config: Callable[..., ModelConfig]
+) -> None:
+    settings = OTHER_SCORES[kind]
+    refusal = f"model.decoder.self_attention={settings['self_attention']}"
+    with pytest.raises(UserError, match=re.escape(refusal)):
+        check_form(run_config(tiny_config("transformer", "transformer", **settings)))
 
 
 def test_alibi_slopes_of_other_numbers_of_heads_are_refused(
