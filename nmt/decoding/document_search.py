@@ -21,7 +21,7 @@ from nmt.text.sentence_context import (
     own_sentence,
     split_sentences,
 )
-from nmt.text.special_tokens import SENTENCE_BREAK
+from nmt.text.special_tokens import SENTENCE_BREAK, UNK
 from nmt.text.tokenizer import TokenizerPair
 
 Documents = Sequence[int] | None
@@ -90,9 +90,12 @@ class ContextLines:
             self._add(text, translation)
 
     def _add(self, text: str, translation: str) -> None:
+        tokenizer = self._tokenizers.target
+        ids = [piece for piece in tokenizer.encode(translation) if piece != UNK]
+        if translation:  # it becomes a prefix, which has no unknown piece
+            translation = tokenizer.decode(ids)
         pieces = len(self._tokenizers.source.encode(text))
-        target = len(self._tokenizers.target.encode(translation)) if translation else 0
-        self._previous.add((text, pieces), (translation, target))
+        self._previous.add((text, pieces), (translation, len(ids)))
 
 
 def with_context(
