@@ -92,6 +92,7 @@ class Translator:
         self.constraints = ConstraintEncoder(tokenizers.target)
         self.by_sentences = False
         self.shortlist: Shortlist | None = None
+        self._step_weights = _step_weights(model)
         device = model.output.weight.device
         self._graphs = CudaGraphs(device) if device.type == "cuda" else None
 
@@ -270,7 +271,9 @@ class Translator:
         allowed = None
         if self.shortlist is not None:
             allowed = self.shortlist.allowed(sources, [one.pieces for one in asked], device)
-        with runtime.autocast(device, self.precision):
+        rows = len(sources) * (self.decoding.beam_size if sampling is None else sampling.count)
+        threads = runtime.threads_for(rows * self._step_weights)
+        with threads, runtime.autocast(device, self.precision):
             if sampling is None:
                 return beam_search(
                     *batch,
@@ -350,3 +353,9 @@ class Translator:
 
     def _text(self, hypothesis: Hypothesis) -> str:
         return self.tokenizers.target.decode(hypothesis.ids)
+
+
+def _step_weights(model: TranslationModel) -> int:
+    """Return the number of weights with which a step multiplies each hypothesis."""
+    named = (*model.decoder.named_parameters(), *model.output.named_parameters())
+    return sum(p.numel() for name, p in named if not name.endswith("embedding.weight"))
