@@ -16,6 +16,10 @@ import nmt
 ROOT = Path(__file__).resolve().parents[1]
 SPLITS, SUFFIXES = ("train", "valid", "test"), ("en", "de", "align")
 CORPUS = {f"nmt/corpora/phrasebook/{split}.{suffix}" for split in SPLITS for suffix in SUFFIXES}
+DOCUMENTS = {f"{split}.{language}" for split in SPLITS for language in SUFFIXES[:2]} | {
+    "README.md",
+    *(f"contrastive.{name}" for name in ("en", "right.de", "wrong-1.de", "wrong-2.de")),
+}
 
 pytest.importorskip("hatchling", reason="the wheel is built with the dev extra's hatchling")
 
@@ -82,7 +86,8 @@ def test_the_wheel_contains_the_configs_and_the_corpus_only(wheel: Path) -> None
     assert {name for name in names if name.startswith("nmt/configs/")} == configs
     assert {f"nmt/reporting/pages/attention_page.{part}" for part in ("html", "css", "js")} <= names
     corpora = {name for name in names if name.startswith("nmt/corpora/")}
-    assert corpora == CORPUS | {"nmt/corpora/phrasebook/README.md"}
+    documents = {f"nmt/corpora/phrasebook_documents/{name}" for name in DOCUMENTS}
+    assert corpora == CORPUS | documents | {"nmt/corpora/phrasebook/README.md"}
 
 
 def test_the_command_prints_the_version(installed: Installation) -> None:
