@@ -378,17 +378,14 @@ def _validation(
     prepared: PreparedRun, model: TranslationModel
 ) -> tuple[Translator, Callable[[], ValidationReport]]:
     """Return the search of a validation, and a function that validates the model."""
-    config, corpus = prepared.config, prepared.corpus
-    text, tokenizers = corpus.text.valid, corpus.tokenizers
-    context = ContextSize.of(config.data)
+    config, tokenizers = prepared.config, prepared.corpus.tokenizers
+    text, context = prepared.corpus.text.valid, ContextSize.of(config.data)
     encoded = encode_text(tokenizers, text, context)
     search = config.decoding.with_beam(config.training.validation_beam_size)
     translator = Translator(model, tokenizers, search, prepared.precision, drawn_layer_head(config))
     words = bleu_tokenizer(config.data.target_language, config.training.bleu_tokenizer)
-    logging, stage = config.logging, prepared.console.stage
-    return translator, lambda: evaluate_model(
-        translator, text, encoded, logging, words, stage, context
-    )
+    given = translator, text, encoded, config.logging, words, prepared.console.stage, context
+    return translator, lambda: evaluate_model(*given)
 
 
 def _bad_batches(prepared: PreparedRun) -> BadBatches:
