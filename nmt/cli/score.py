@@ -15,6 +15,7 @@ from nmt.cli.common_options import (
     BatchSize,
     Device,
     EnsembleMean,
+    FeaturesFile,
     LengthPenalty,
     Models,
     SearchPrecision,
@@ -113,6 +114,7 @@ def score(
     tokens: Tokens = False,
     contrastive: Contrastive = False,
     as_json: AsJson = False,
+    features: FeaturesFile = None,
     batch_size: BatchSize = None,
     ensemble: EnsembleMean = Mean.LOG_PROBS,
     device: Device = "auto",
@@ -125,6 +127,7 @@ def score(
         progress.show("loading", model[0])
         defer_shape_functions()
         from nmt import runtime
+        from nmt.cli.feature_option import with_features_of
         from nmt.decoding.ensemble import load_models
 
         runtime.set_threads(threads)
@@ -138,6 +141,8 @@ def score(
             precision=precision,
         )
         loading_phase.end()
+        if features is not None:
+            translator = with_features_of(translator, features, source)
         form = _Form(normalize, translator.decoding, tokens)
         rows = _score_rows(translator, source, target, progress)
         if contrastive:
@@ -181,7 +186,7 @@ def _score_rows(
         for sentence, *translations in stream_aligned(source, *targets)
         for translation in translations
     )
-    scored = score_translations(translator, pairs)
+    scored = score_translations(translator, pairs, len(targets))
     advance = progress.stage("scoring", count_lines(source) if progress.shown else None)
     for number, row in enumerate(zip(*[scored] * len(targets), strict=True), start=1):
         advance(number)

@@ -64,6 +64,8 @@ def translate_test_set(
         advance: Shows how many sentences are translated.
     """
     assert test_set.source is not None
+    if translator.model.feature_size is not None:
+        translator = translator.with_features(test_set.features)
     found = translator.translate(test_set.source, wanted=1, advance=advance)
     return SystemOutput(name, [one.text for one in found], _truncated(translator, found))
 

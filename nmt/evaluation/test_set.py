@@ -1,14 +1,15 @@
 """Test sets: a run's own, text files, and those that sacreBLEU downloads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import sacrebleu.utils as sacrebleu_sets
 from sacrebleu.dataset import DATASETS
 
 from nmt.config.data import DataConfig
-from nmt.data.corpus import split_sources
+from nmt.data.corpus import open_features, split_sources
+from nmt.data.features import Features
 from nmt.data.sources.open_source import read_all
 from nmt.data.text_files import read_lines
 from nmt.errors import UserError
@@ -23,6 +24,7 @@ class TestSet:
         references: One list per translator, each with one reference per sentence.
         source: The sentences; None if only references are known.
         groups: A label of each sentence, e.g. its corpus or its original language.
+        features: Those of the sentences, for models that read them.
     """
 
     __test__ = False  # pytest collects classes of this name
@@ -31,10 +33,21 @@ class TestSet:
     references: tuple[list[str], ...]
     source: list[str] | None = None
     groups: list[str] | None = None
+    features: Features | None = None
 
     def __len__(self) -> int:
         """Return the number of sentences."""
         return len(self.references[0])
+
+    def with_features(self, path: Path) -> "TestSet":
+        """Return the test set with the features of a file.
+
+        Raises:
+            UserError: They are faulty, or their number is not that of the sentences.
+        """
+        features = Features(path, f"--features {path}")
+        features.check_count(len(self), self.name)
+        return replace(self, features=features)
 
 
 def from_files(
@@ -81,7 +94,10 @@ def of_run(data: DataConfig, split: str) -> TestSet:
             "--test-set"
         )
     source, target = read_all(sources[split])
-    return TestSet(f"data.{split} of the run", (target,), source)
+    features = open_features(data)[split]
+    if features is not None:
+        features.check_count(len(source), f"data.{split}")
+    return TestSet(f"data.{split} of the run", (target,), source, features=features)
 
 
 def from_sacrebleu(name: str, languages: str) -> TestSet:
