@@ -5,9 +5,10 @@ reads the pictures translates them, and one that reads the pictures of other sen
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from nmt.config.model import (
     TransformerEncoderConfig,
     Tying,
 )
-from nmt.config.schema import AdamConfig, Config, DecodingConfig
+from nmt.config.schema import AdamConfig, Config
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.data.corpus import ParallelText
 from nmt.data.encoded import EncodedCorpus
@@ -57,24 +58,36 @@ def features(split: Split, folder: Path, name: str) -> Features:
     return Features(folder / f"{name}.npy", name)
 
 
-def train(
-    model: ModelConfig, split: Split, tokenizers: TokenizerPair, folder: Path, updates: int
-) -> Translator:
-    """Train a model on a split, on one thread, and return its greedy search."""
-    torch.manual_seed(1)
-    built = build_model(model, len(tokenizers.source), len(tokenizers.target))
-    config = Config(
-        model=model,
-        optimizer=AdamConfig(learning_rate=5e-3),
-        schedule=CosineScheduleConfig(warmup=50),
-    )
-    config.training.max_updates = config.training.validate_every = updates
-    config.training.batch_tokens = 512
-    text = ParallelText(split.source, split.target)
-    if built.feature_size is not None:
-        text = replace(text, features=features(split, folder, "train"))
-    Trainer(built, EncodedCorpus.encode(tokenizers, text), config).train()
-    return Translator(built.eval(), tokenizers, DecodingConfig(beam_size=1))
+Train = Callable[[ModelConfig, Split, TokenizerPair, int], Translator]
+
+
+@pytest.fixture
+def train(run_config: Callable[..., Config], recorder: Any, tmp_path: Path) -> Train:
+    """Train a model on a split for some updates, and return its greedy search."""
+
+    def trained(
+        model: ModelConfig, split: Split, tokenizers: TokenizerPair, updates: int
+    ) -> Translator:
+        config = run_config(
+            model,
+            max_updates=updates,
+            batch_tokens=512,
+            label_smoothing=0.0,
+            schedule=CosineScheduleConfig(warmup=30, final_factor=0.0),
+            optimizer=AdamConfig(
+                learning_rate=5e-3, beta1=0.9, beta2=0.98, epsilon=1e-9, weight_decay=0.0
+            ),
+        )
+        torch.manual_seed(1)
+        built = build_model(model, len(tokenizers.source), len(tokenizers.target))
+        text = ParallelText(split.source, split.target)
+        if built.feature_size is not None:
+            text = replace(text, features=features(split, tmp_path, "train"))
+        encoded = EncodedCorpus.encode(tokenizers, text)
+        Trainer(built, encoded, config, recorder().services()).train()
+        return Translator(built.eval(), tokenizers, config.decoding.with_beam(1))
+
+    return trained
 
 
 def translations(translator: Translator, split: Split, folder: Path) -> list[str]:
@@ -102,7 +115,7 @@ def one_thread() -> None:
 
 @pytest.mark.parametrize("kind", ["text", "gated", "joint", "doubly attentive"])
 def test_colours_that_only_the_picture_shows(
-    kind: str, colours: tuple[dict[str, Split], TokenizerPair], tmp_path: Path
+    kind: str, colours: tuple[dict[str, Split], TokenizerPair], train: Train, tmp_path: Path
 ) -> None:
     encoder, decoder = RECURRENT if kind == "doubly attentive" else TRANSFORMER
     combination = {"text": "none", "doubly attentive": "gated"}.get(kind, kind)
@@ -110,7 +123,7 @@ def test_colours_that_only_the_picture_shows(
     beside = FeaturesConfig(combination=combination, size=size)
     model = ModelConfig(encoder=encoder, decoder=decoder, tying=Tying.NONE, features=beside)
     splits, tokenizers = colours
-    translator = train(model, splits["train"], tokenizers, tmp_path, updates=300)
+    translator = train(model, splits["train"], tokenizers, 300)
     test = splits["test"]
     right = right_colours(translations(translator, test, tmp_path), test)
     if kind == "text":
@@ -121,13 +134,13 @@ def test_colours_that_only_the_picture_shows(
     assert right_colours(translations(translator, other, tmp_path), other) < CHANCE + 0.1
 
 
-def test_captions_of_fresh_pictures(tmp_path: Path) -> None:
+def test_captions_of_fresh_pictures(train: Train, tmp_path: Path) -> None:
     splits = captions(2000)
     lines = splits["train"].target
     tokenizers = train_tokenizers(TokenizerConfig(name="word", byte_fallback=False), lines, lines)
     encoder = RegionEncoderConfig(feature_size=SIZE, hidden_size=64, dropout=0.0)
     model = ModelConfig(encoder=encoder, decoder=TRANSFORMER[1], tying=Tying.NONE)
-    translator = train(model, splits["train"], tokenizers, tmp_path, updates=400)
+    translator = train(model, splits["train"], tokenizers, 400)
     found = translations(translator, splits["test"], tmp_path)
     same = [one == other for one, other in zip(found, splits["test"].target, strict=True)]
     assert sum(same) / len(same) > 0.7
