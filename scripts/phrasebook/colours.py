@@ -71,14 +71,21 @@ def colour_of(german: str) -> str | None:
     return None if found is None else found[1]
 
 
-def colours_struck_out(versions: int = 3, seed: int = 1) -> dict[str, Split]:
+def colours_struck_out(
+    versions: int = 7, longest: int | None = None, seed: int = 1
+) -> dict[str, Split]:
     """Make the sentences without their colour: train, valid and test, which share no sentence.
 
-    A sentence of the phrasebook becomes as many pairs, each with a colour drawn at random, so that
-    the source does not restrict the colour. One cell of its picture has a shape of this colour.
+    A sentence of the phrasebook becomes as many pairs, each with another colour, so that the source
+    does not restrict the colour. One cell of its picture has a shape of this colour.
+
+    Args:
+        versions: Pairs of each sentence, at most as many as there are colours.
+        longest: Words of the longest English sentence; None: all sentences.
+        seed: Chooses splits, colours, shapes and noise.
     """
     random = np.random.default_rng(seed)
-    pairs = _sentences()
+    pairs = [pair for pair in _sentences() if longest is None or len(pair[0].split()) <= longest]
     random.shuffle(pairs)
     splits, start = {}, 0
     for name, share in (*HELD_OUT.items(), ("train", 1.0)):
@@ -111,8 +118,7 @@ def _sentences() -> list[tuple[str, str]]:
 def _struck_out(pairs: list[tuple[str, str]], versions: int, random: np.random.Generator) -> Split:
     source, target, pictures = [], [], []
     for english, german in pairs:
-        for _ in range(versions):
-            colour = str(random.choice(list(COLOURS)))
+        for colour in random.permutation(list(COLOURS))[:versions].tolist():
             source.append(_ENGLISH.sub(PLACEHOLDER, english))
             target.append(_GERMAN.sub(rf"{STEMS[colour]}\2", german))
             shape = str(random.choice(SHAPES))
