@@ -112,7 +112,9 @@ def _files(data: DataConfig, reader: str) -> Iterator[str]:
 
 
 def _training(config: Config, reader: str) -> Iterator[str]:
-    training = config.training
+    training, context = config.training, config.data.context_sentences
+    if context:
+        yield f"data.context_sentences={context} cannot be combined with {reader}: set it to 0"
     if training.parallel == Parallel.FSDP:
         yield f"training.parallel=fsdp cannot be combined with {reader}: choose ddp"
     if training.distillation.teacher is not None:
