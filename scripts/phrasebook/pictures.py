@@ -66,7 +66,7 @@ def features(pictures: Floats) -> Floats:
     windows = np.lib.stride_tricks.sliding_window_view(centred, (3, 3), axis=(2, 3))
     windows = windows.reshape(*windows.shape[:4], -1)
     means = np.tanh(windows @ filters).mean(axis=(2, 3))
-    distance = abs(pictures - np.float32(_BACKGROUND)).mean(axis=-1)
+    distance = abs(pictures - np.array(_BACKGROUND, dtype=np.float32)).mean(axis=-1)
     shapes = np.tanh(8 * distance).reshape(*distance.shape[:2], -1) @ projection
     places = np.broadcast_to([[0, 0], [1, 0], [0, 1], [1, 1]], (len(pictures), CELLS, 2))
     return np.concatenate([means, shapes, places], axis=-1).astype(np.float32)
