@@ -16,6 +16,7 @@ from nmt.config.model import (
     EncoderConfig,
     ModelConfig,
     Positions,
+    RegionEncoderConfig,
     RnnDecoderConfig,
     RnnEncoderConfig,
     TransformerDecoderConfig,
@@ -59,7 +60,7 @@ def _encoder_size(config: EncoderConfig) -> int:
     match config:
         case RnnEncoderConfig():
             return config.hidden_size * (2 if config.bidirectional else 1)
-        case TransformerEncoderConfig():
+        case TransformerEncoderConfig() | RegionEncoderConfig():
             return config.hidden_size
     raise AssertionError(f"no encoder for {config}")
 
@@ -75,6 +76,8 @@ def _encoder(config: EncoderConfig, counts: Counts) -> int:
         case TransformerEncoderConfig():
             layer = _self_attention(config, tokens, counts.source_squares)
             return config.num_layers * (layer + _feed_forward(config) * tokens)
+        case RegionEncoderConfig():
+            return 0  # one projection of each region, which the counts do not have
     raise AssertionError(f"no encoder for {config}")
 
 

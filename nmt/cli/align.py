@@ -11,7 +11,7 @@ import typer
 
 from nmt import loading_phase
 from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
-from nmt.cli.common_options import Device, Model, Threads
+from nmt.cli.common_options import Device, FeaturesFile, Model, Threads
 from nmt.cli.text_streams import utf8_stream
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
@@ -70,6 +70,7 @@ def align(
     threshold: Threshold = None,
     compare: Compare = False,
     as_json: AsJson = False,
+    features: FeaturesFile = None,
     batch_size: PairBatchSize = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -88,6 +89,7 @@ def align(
         defer_shape_functions()
         from nmt import runtime
         from nmt.checkpoint import find_checkpoint, load_checkpoint
+        from nmt.cli.feature_option import with_features_of
         from nmt.decoding.translator import Translator
         from nmt.evaluation.aligner import Aligner
         from nmt.evaluation.alignment_extractor import all_extractors
@@ -98,7 +100,10 @@ def align(
         translator = Translator.from_loaded_checkpoint(
             checkpoint, device=device, batch_size=batch_size
         )
-        aligner = Aligner(translator.model, translator.tokenizers, translator.decoding.batch_size)
+        if features is not None:
+            translator = with_features_of(translator, features, source)
+        parts = translator.model, translator.tokenizers, translator.decoding.batch_size
+        aligner = Aligner(*parts, translator.features)
         loading_phase.end()
         if compare:
             extractors = all_extractors(aligner.layers, aligner.heads)

@@ -10,7 +10,7 @@ import typer
 
 from nmt import loading_phase
 from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
-from nmt.cli.common_options import BatchSize, BeamSize, Device, Model, Threads
+from nmt.cli.common_options import BatchSize, BeamSize, Device, FeaturesFile, Model, Threads
 from nmt.cli.faithfulness import check_faithfulness_outputs, show_faithfulness
 from nmt.cli.text_streams import safe_line, utf8_stream
 from nmt.errors import UserError
@@ -18,6 +18,7 @@ from nmt.reporting.command_progress import CommandProgress
 from nmt.torch_import import defer_shape_functions
 
 if TYPE_CHECKING:
+    from nmt.data.features import Features
     from nmt.decoding.translator import Translator
     from nmt.evaluation.alignment_extractor import AlignmentExtractor
     from nmt.evaluation.attention_view import AttentionView
@@ -50,6 +51,13 @@ Pieces = Annotated[
     bool,
     typer.Option("--pieces", help="Show subword pieces instead of words; links are always words."),
 ]
+RegionsShown = Annotated[
+    bool,
+    typer.Option(
+        "--regions",
+        help="Show the attention to the regions of --features in place of that to the text.",
+    ),
+]
 Faithful = Annotated[
     bool,
     typer.Option(
@@ -79,6 +87,8 @@ class _Options:
     pieces: bool
     eos: bool
     faithfulness: bool
+    features: Path | None
+    regions: bool
 
 
 def attention(
@@ -97,6 +107,8 @@ def attention(
     pieces: Pieces = False,
     eos: Eos = True,
     faithfulness: Faithful = False,
+    features: FeaturesFile = None,
+    regions: RegionsShown = False,
     batch_size: BatchSize = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -107,7 +119,7 @@ def attention(
     it prints the translations.
     """
     alignment = AlignmentOptions(layer, head, shift, threshold)
-    shown = grid, pieces, eos, faithfulness
+    shown = grid, pieces, eos, faithfulness, features, regions
     options = _Options(
         sentence, source, reference, output or [], beam_size, rank, alignment, *shown
     )
@@ -151,7 +163,16 @@ def _view(
     translator = Translator.from_loaded_checkpoint(
         checkpoint, device=device, beam_size=options.beam_size, batch_size=batch_size
     )
-    aligner = Aligner(translator.model, translator.tokenizers, translator.decoding.batch_size)
+    features = _features(options, len(sources))
+    translator = translator if features is None else translator.with_features(features)
+    of_regions = options.regions or not translator.model.reads_text
+    aligner = Aligner(
+        translator.model,
+        translator.tokenizers,
+        translator.decoding.batch_size,
+        features,
+        of_regions=of_regions,
+    )
     extractor = options.alignment.resolve(checkpoint.config, aligner.layers, aligner.heads)
     loading_phase.end()
     if options.faithfulness:
@@ -161,11 +182,22 @@ def _view(
         return
     if references is None:
         advance = progress.stage("translating", len(sources))
-        views = hypothesis_views(translator, sources, (options.rank or 1) - 1, advance)
+        rank = (options.rank or 1) - 1
+        views = hypothesis_views(translator, sources, rank, advance, of_regions=of_regions)
     else:
         advance = progress.stage("aligning", len(sources))
         views = forced_views(aligner, sources, references, advance)
     _show(views, extractor, options, progress)
+
+
+def _features(options: _Options, sentences: int) -> "Features | None":
+    if options.features is None:
+        return None
+    from nmt.data.features import Features
+
+    features = Features(options.features, f"--features {options.features}")
+    features.check_count(sentences, str(options.source or "the sentence"))
+    return features
 
 
 def _show(
@@ -210,6 +242,8 @@ def _check(options: _Options) -> None:
         raise UserError("give either a sentence or --source FILE, not both")
     if options.sentence is None and options.source is None:
         raise UserError("there is no sentence: give one as an argument, or a file by --source")
+    if options.regions and options.features is None:
+        raise UserError("--regions shows the regions of features: add --features FILE")
     if options.faithfulness:
         _check_faithfulness(options)
     elif not options.outputs and (options.pieces or not options.eos):
@@ -232,6 +266,7 @@ def _check_faithfulness(options: _Options) -> None:
         "--shift": options.alignment.shift,
         "--threshold": options.alignment.threshold is not None,
         "--rank": options.rank is not None,
+        "--features": options.features is not None,
     }
     for flag, is_given in given.items():
         if is_given:

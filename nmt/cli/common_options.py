@@ -49,6 +49,15 @@ SearchPrecision = Annotated[
         "computes in it, else float32.",
     ),
 ]
+FeaturesFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--features",
+        help="Features, for a model that reads them: array i belongs to line i. A .npy file "
+        "[lines, regions, size], a .safetensors file, a folder of .npy files, or a .txt file that "
+        "lists them.",
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(

@@ -172,6 +172,7 @@ class DocumentFlags:
             "--mbr": search.mbr is not None,
             "constraints": constraints.given,
             "--attention": text.attention is not None,
+            "--features": text.features is not None,
             f"--errors {text.errors}": text.errors != LineErrors.STRICT,
             f"--long-lines {text.long_lines}": text.long_lines != LongLines.SPLIT,
             f"--output-format {self.output_format}": self.output_format != OutputFormat.TEXT,

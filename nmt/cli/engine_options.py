@@ -79,11 +79,14 @@ class EngineOptions:
         """
         if text.attention is not None and self.devices is not None:
             raise UserError("--attention draws one sentence: leave out --devices")
+        if text.features is not None and self.devices is not None:
+            raise UserError("--features is read by one process: leave out --devices")
         if self.engine != EngineName.CTRANSLATE2:
             return
         refused = {
             "several --model": len(models) > 1,
             "--attention": text.attention is not None,
+            "--features": text.features is not None,
             "--with-attention": document.with_attention,
             "--sample": search.sample,
             "--mbr": search.mbr is not None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmt.cli.common_options import FeaturesFile
 from nmt.errors import UserError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class TestSetOptions:
         Split | None,
         typer.Option(help="Without files: the run's own test set, or its validation set. [test]"),
     ] = None
+    features: FeaturesFile = None
     groups: Annotated[
         Path | None,
         typer.Option(
@@ -84,6 +86,8 @@ class TestSetOptions:
             raise UserError("--split selects text of the run: leave out --source and --reference")
         if self.source is not None and not self.reference:
             raise UserError("--source needs the translations of its sentences: --reference FILE")
+        if self.features is not None and self.source is None:
+            raise UserError("--features belongs to the lines of --source FILE")
         if self.groups is not None and not self.reference:
             raise UserError("--groups labels the lines of --reference FILE")
 
@@ -99,7 +103,8 @@ class TestSetOptions:
         from nmt.evaluation import test_set
 
         if self.reference:
-            return test_set.from_files(self.source, self.reference, self.groups)
+            found = test_set.from_files(self.source, self.reference, self.groups)
+            return found if self.features is None else found.with_features(self.features)
         if self.test_set is not None:
             name, _, languages = self.test_set.partition(":")
             if not languages and data is None:

@@ -9,6 +9,7 @@ from nmt.cli.answer_writing import AnswerWriting
 from nmt.cli.constraint_options import LineConstraints
 from nmt.cli.input_lines import RawLine
 from nmt.cli.line_faults import LineFaultError, LineFaults
+from nmt.data.features import Features
 from nmt.decoding.answers import Answer
 from nmt.decoding.constraints import Constraints
 from nmt.decoding.document_answers import DocumentAnswerer
@@ -40,6 +41,7 @@ class LineTranslation:
         long_lines: What happens to lines with more than ``max_length`` pieces.
         max_length: The longest line, in pieces, that is translated as it is.
         constraints: What the translation of each line must have; None: nothing.
+        features: Those of the lines; None: there are none.
     """
 
     answerer: DocumentAnswerer
@@ -49,6 +51,7 @@ class LineTranslation:
     long_lines: LongLines
     max_length: int
     constraints: LineConstraints | None = None
+    features: Features | None = None
 
     def run(
         self, chunks: Iterable[list[RawLine]], advance: Advance = lambda lines, share: None
@@ -61,11 +64,16 @@ class LineTranslation:
 
         Raises:
             UserError: A line is faulty and `LineErrors.STRICT` was chosen: all lines before it are
-                translated. Or the output cannot be written.
+                translated. Or the output cannot be written, or a line has no features, or features
+                have no line.
         """
+        read = 0
         for chunk in chunks:
             self.translate(chunk, advance=partial(advance, chunk))
             advance(chunk, 1.0)
+            read += len(chunk)
+        if self.features is not None:
+            self.features.check_count(read, "the input")
         if self.constraints is not None:
             self.constraints.finish()
         self.faults.warnings.close()

@@ -15,6 +15,7 @@ from nmt.cli.common_options import (
     BatchSize,
     Device,
     EnsembleMean,
+    FeaturesFile,
     LengthPenalty,
     Models,
     SearchPrecision,
@@ -115,6 +116,7 @@ def score(
     tokens: Tokens = False,
     contrastive: Contrastive = False,
     as_json: AsJson = False,
+    features: FeaturesFile = None,
     batch_size: BatchSize = None,
     ensemble: EnsembleMean = Mean.LOG_PROBS,
     device: Device = "auto",
@@ -127,6 +129,7 @@ def score(
         progress.show("loading", model[0])
         defer_shape_functions()
         from nmt import runtime
+        from nmt.cli.feature_option import with_features_of
         from nmt.decoding.document_search import common_context
         from nmt.decoding.ensemble import load_models
 
@@ -141,6 +144,8 @@ def score(
             precision=precision,
         )
         loading_phase.end()
+        if features is not None:
+            translator = with_features_of(translator, features, source)
         form = _Form(normalize, translator.decoding, tokens)
         size = common_context(checkpoint.config for checkpoint in checkpoints)
         rows = _score_rows(translator, size, source, target, progress)

@@ -11,6 +11,7 @@ from nmt.cli.common_options import (
     BatchSize,
     Device,
     EnsembleMean,
+    FeaturesFile,
     LengthPenalty,
     Models,
     SearchPrecision,
@@ -99,6 +100,7 @@ def translate(
     batch_size: BatchSize = None,
     search: SearchOptions = SearchOptions(),  # noqa: B008
     attention: AttentionFile = None,
+    features: FeaturesFile = None,
     settings: SearchSettings = SearchSettings(),  # noqa: B008
     asked: ConstraintOptions = ConstraintOptions(),  # noqa: B008
     ensemble: EnsembleMean = Mean.LOG_PROBS,
@@ -112,7 +114,9 @@ def translate(
 
     Lines that have arrived are translated together, and their translations are written at once.
     """
-    text = TextOptions(sentences or [], source, output, errors, long_lines, max_length, attention)
+    text = TextOptions(
+        sentences or [], source, output, errors, long_lines, max_length, attention, features
+    )
     document.check(text, search, asked)
     asked.check(samples=search.samples)
     engines.check(model, text, search, asked, document, shortlist)

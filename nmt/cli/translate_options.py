@@ -32,6 +32,7 @@ class TextOptions:
         long_lines: What happens to a line that is longer than ``max_length``.
         max_length: In pieces; None: as in training.
         attention: The picture to draw.
+        features: Features of the lines.
     """
 
     sentences: Sequence[str]
@@ -41,6 +42,7 @@ class TextOptions:
     long_lines: LongLines
     max_length: int | None
     attention: Path | None
+    features: Path | None = None
 
     def check(self) -> None:
         """Check what needs no model.

@@ -16,6 +16,7 @@ from nmt.cli.line_faults import LineFaults, Warnings
 from nmt.cli.line_translation import LineTranslation
 from nmt.cli.translate_options import SearchOptions, TextOptions
 from nmt.config.schema import Config
+from nmt.data.features import Features
 from nmt.decoding.answers import Answerer
 from nmt.decoding.document_answers import DocumentAnswerer
 from nmt.decoding.document_search import common_context
@@ -28,6 +29,7 @@ from nmt.printable import printable
 from nmt.reporting.command_progress import CommandProgress
 from nmt.written_file import written_file
 
+_NO_TEXT = "-"  # stands for the text of a sentence whose source is its features alone
 _CHUNK_BATCHES = 16  # batches of lines read ahead, so that sentences of similar length share one
 
 
@@ -75,6 +77,10 @@ def _translate_lines(
         source = None if text.sentences else opened.enter_context(open_source(text.source))
         constraints = LineConstraints(asked, opened) if asked.given else None
         configs, translator = load()
+        features = _features(text)
+        if features is not None:
+            assert isinstance(translator, Translator)  # others are refused before
+            translator = translator.with_features(features)
         search.check_beam(translator.decoding.beam_size)
         if constraints is not None:
             translator.check_constraints([constraints.of_all])
@@ -87,10 +93,14 @@ def _translate_lines(
             text.long_lines,
             text.max_length or min(map(trained_pieces, configs)),
             constraints,
+            features,
         )
         if source is None or source.is_terminal() or output.on_terminal:
             progress.close()
-        if source is not None:
+        if source is not None and text.source is None and _reads_no_text(translator):
+            assert features is not None
+            lines.run([_arguments([_NO_TEXT] * len(features))])
+        elif source is not None:
             chunks = _chunks(source, translator.decoding.batch_size * translator.processes)
             with _saved_lines_named(output):
                 lines.run(chunks, _LineProgress(progress, source))
@@ -98,6 +108,19 @@ def _translate_lines(
             lines.run([_arguments(text.sentences)])
         else:
             _translate_and_draw(lines, text.sentences[0], text.attention)
+
+
+def _features(text: TextOptions) -> Features | None:
+    if text.features is None:
+        return None
+    return Features(text.features, f"--features {text.features}")
+
+
+def _reads_no_text(translator: Engine) -> bool:
+    """Return whether the features are the whole source, so that no lines are needed."""
+    if not isinstance(translator, Translator) or translator.features is None:
+        return False
+    return not translator.model.reads_text
 
 
 def _answerer(
@@ -187,7 +210,7 @@ def _saved_lines_named(output: AnswerOutput) -> Iterator[None]:
 
 def _translate_and_draw(lines: LineTranslation, sentence: str, path: Path) -> None:
     """Translate one sentence, and draw the attention of its translation."""
-    from nmt.evaluation.attention_heatmap import translation_heatmap
+    from nmt.evaluation.attention_heatmap import region_heatmap, translation_heatmap
     from nmt.reporting.heatmaps.rendering import save_heatmap
     from nmt.reporting.heatmaps.scripts import missing_glyphs_warning
 
@@ -197,7 +220,10 @@ def _translate_and_draw(lines: LineTranslation, sentence: str, path: Path) -> No
     if not answer.translation.hypotheses:
         raise UserError("--attention: the sentence is blank, so there is nothing to draw")
     layer, head = translator.drawn
-    heatmap = translation_heatmap(answer.translation, translator.tokenizers, layer, head=head)
+    if translator.model.reads_text:
+        heatmap = translation_heatmap(answer.translation, translator.tokenizers, layer, head=head)
+    else:
+        heatmap = region_heatmap(answer.translation, translator.tokenizers, layer, head)
     with written_file(f"--attention {path}", path):
         warning = missing_glyphs_warning(save_heatmap(heatmap, path))
     if warning is not None:

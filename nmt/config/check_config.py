@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from nmt.config.check_data import check_data
 from nmt.config.check_decoding import check_decoding
+from nmt.config.check_features import check_features
 from nmt.config.check_model import check_model
 from nmt.config.check_ranges import check_ranges
 from nmt.config.check_recipes import check_recipes
@@ -29,6 +30,7 @@ def check_config(config: Config) -> None:
         *mistakes,
         *check_tokenizer(config.tokenizer, guided_alignment=guided),
         *check_model(config.model, joint=config.tokenizer.joint),
+        *check_features(config),
         *_learned_positions(config),
         *check_training(config),
         *check_recipes(config),

@@ -8,6 +8,7 @@ from nmt.config.model import (
     EncoderConfig,
     ModelConfig,
     Positions,
+    RegionEncoderConfig,
     RnnDecoderConfig,
     RnnEncoderConfig,
     TransformerStackConfig,
@@ -31,7 +32,7 @@ def check_model(model: ModelConfig, *, joint: bool) -> Iterator[str]:
             "or model.tying=decoder"
         )
     source, target = _embedding_size(model.encoder), _embedding_size(model.decoder)
-    if model.tying == Tying.THREE_WAY and source != target:
+    if model.tying == Tying.THREE_WAY and source not in (None, target):
         yield (
             f"model.tying=three_way needs equal embedding sizes, but the encoder's is {source} "
             f"and the decoder's {target}: make them equal or set model.tying=decoder"
@@ -53,7 +54,10 @@ def _tied_output(decoder: RnnDecoderConfig, tying: str) -> Iterator[str]:
         )
 
 
-def _embedding_size(part: EncoderConfig | DecoderConfig) -> int:
+def _embedding_size(part: EncoderConfig | DecoderConfig) -> int | None:
+    """Return the size of the embeddings; None: there are none."""
+    if isinstance(part, RegionEncoderConfig):
+        return None
     if isinstance(part, RnnEncoderConfig | RnnDecoderConfig):
         return part.embedding_size
     assert isinstance(part, TransformerStackConfig)

@@ -42,6 +42,7 @@ CHOICES: dict[type, Choices] = {
     model.EncoderConfig: Choices(
         rnn=model.RnnEncoderConfig,
         transformer=model.TransformerEncoderConfig,
+        regions=model.RegionEncoderConfig,
     ),
     model.DecoderConfig: Choices(
         rnn=model.RnnDecoderConfig,

@@ -166,6 +166,23 @@ class SplitNames:
 
 
 @dataclass(kw_only=True)
+class FeatureFiles:
+    """Features of the splits, an array [regions, size] beside each line; null: none.
+
+    A file is a .npy file [sentences, regions, size], a .safetensors file, a folder of .npy files in
+    the order of their names, or a .txt file that lists .npy files.
+    """
+
+    train: str | None = setting(
+        None, "Features of the training pairs.", neutral=None, names_file=True
+    )
+    valid: str | None = setting(
+        None, "Features of the validation pairs.", neutral=None, names_file=True
+    )
+    test: str | None = setting(None, "Features of the test pairs.", neutral=None, names_file=True)
+
+
+@dataclass(kw_only=True)
 class FiltersConfig:
     """Rules that leave out training pairs, besides pairs with a blank side."""
 
@@ -319,6 +336,11 @@ class DataConfig:
     )
     alignments: AlignmentFiles = section(
         AlignmentFiles, "Word links of the splits; the phrasebook brings its own.", added=True
+    )
+    features: FeatureFiles = section(
+        FeatureFiles,
+        "Arrays beside the text, such as those of pictures; see model.features.",
+        neutral=True,
     )
     gold: GoldAlignments = section(
         GoldAlignments, "A separate hand-aligned set for the alignment error rate.", added=True

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from nmt.config.self_attention import SelfAttentionConfig
-from nmt.config.setting import group, setting
+from nmt.config.setting import REQUIRED, group, section, setting
 
 LARGEST_SIZE, MOST_LAYERS = 1 << 16, 1000
 """Bounds that no machine of today exceeds: units of a layer, and layers of a stack."""
@@ -71,6 +71,14 @@ class Positions(StrEnum):
     T5_BIAS = "t5_bias"
     ROTARY = "rotary"
     ALIBI = "alibi"
+
+
+class Combination(StrEnum):
+    """How a model reads features beside the text."""
+
+    NONE = "none"
+    GATED = "gated"
+    JOINT = "joint"
 
 
 class Tying(StrEnum):
@@ -138,6 +146,24 @@ class RnnEncoderConfig(EncoderConfig):
         0.2, "Dropout on embeddings and on each layer's output.", at_least=0, below=1
     )
     word_dropout: float = _word_dropout()
+
+
+@dataclass(kw_only=True)
+class RegionEncoderConfig(EncoderConfig):
+    """Reads features in place of a text, for captions; the source text is not read."""
+
+    name: str = "regions"
+    feature_size: int = setting(
+        REQUIRED,
+        "Size of the vector of a region in data.features.",
+        unit="values",
+        at_least=1,
+        at_most=LARGEST_SIZE,
+    )
+    hidden_size: int = setting(
+        256, "Size of a region's state.", unit="units", at_least=1, at_most=LARGEST_SIZE
+    )
+    dropout: float = setting(0.1, "Dropout on the states.", at_least=0, below=1)
 
 
 @dataclass(kw_only=True)
@@ -279,11 +305,39 @@ def attention_kind(decoder: DecoderConfig) -> str:
 
 
 @dataclass(kw_only=True)
+class FeaturesConfig:
+    """How a model reads features beside the text: an array [regions, size] for each sentence."""
+
+    combination: str = setting(
+        Combination.NONE,
+        "Whether the decoder attends to the regions by an attention of its own whose result a gate "
+        "scales (gated, Calixto et al. 2017), or by the one over the text, to which they are "
+        "appended (joint); none: the model reads text alone.",
+        choices=Combination,
+        neutral=Combination.NONE,
+    )
+    size: int | None = setting(
+        None,
+        "Size of the vector of a region in data.features.",
+        unit="values",
+        at_least=1,
+        at_most=LARGEST_SIZE,
+        neutral=None,
+    )
+    dropout: float = setting(
+        0.0, "Dropout on the states of regions.", at_least=0, below=1, neutral=0.0
+    )
+
+
+@dataclass(kw_only=True)
 class ModelConfig:
     """Any encoder with any decoder."""
 
     encoder: EncoderConfig = group("The encoder.")
     decoder: DecoderConfig = group("The decoder.")
+    features: FeaturesConfig = section(
+        FeaturesConfig, "Features beside the text, named by data.features.", neutral=True
+    )
     tying: str = setting(
         Tying.THREE_WAY,
         "Which matrices are shared: none, target embedding and output layer (decoder), or these "

@@ -1,6 +1,7 @@
 """Which runs can train on packed batches: all pairs of a pass in one row, without padding."""
 
 from nmt.config.model import (
+    Combination,
     DecoderConfig,
     EncoderConfig,
     Positions,
@@ -24,6 +25,8 @@ def packing_obstacle(config: Config) -> str | None:
 
 def _obstacle_of_model(config: Config) -> str | None:
     model = config.model
+    if model.features.combination != Combination.NONE:
+        return f"model.features.combination={model.features.combination}"
     parts: list[tuple[str, EncoderConfig | DecoderConfig]]
     parts = [("encoder", model.encoder), ("decoder", model.decoder)]
     for side, part in parts:

@@ -34,8 +34,11 @@ def to_naming_mapping(config: Any) -> dict[str, Any]:
             continue
         if known and known.numbered and value is not None:
             value = index_of(value)  # as older versions wrote it, so that folders keep their names
-        is_section = dataclasses.is_dataclass(value)
-        mapping[field.name] = to_naming_mapping(value) if is_section else value
+        if dataclasses.is_dataclass(value):
+            value = to_naming_mapping(value)
+            if known and not known.in_names and not value:
+                continue
+        mapping[field.name] = value
     return mapping
 
 

@@ -157,6 +157,7 @@ def section(
     sentence: str,
     *,
     added: bool = False,
+    neutral: bool = False,
     optional: bool = False,
     indifferent: bool = False,
 ) -> Any:
@@ -166,13 +167,19 @@ def section(
         make: Returns the section with its defaults; the dataclass itself, in most cases.
         sentence: What the section is about.
         added: Whether older files lack the section; they get its defaults of today.
+        neutral: Whether the section is added, and all of its settings are declared with ``neutral``
+            values. A run folder's default name then omits it while it has these values.
         optional: Whether the section may be null.
         indifferent: Whether all of its settings are indifferent; see `setting`.
     """
-    before = dataclasses.asdict(make()) if added else ABSENT
+    before = dataclasses.asdict(make()) if added or neutral else ABSENT
     suffix = " May be null." if optional else ""
     known = Setting(
-        f"{sentence}{suffix}", before=before, resumable=indifferent, indifferent=indifferent
+        f"{sentence}{suffix}",
+        before=before,
+        in_names=not neutral,
+        resumable=indifferent,
+        indifferent=indifferent,
     )
     return dataclasses.field(default_factory=make, metadata={_KEY: known})
 

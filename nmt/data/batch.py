@@ -15,6 +15,7 @@ from nmt.data.encoded import EncodedCorpus
 from nmt.data.length_batches import Indices
 from nmt.data.packing import Packing
 from nmt.data.padding import Ids, PaddedPairs, RaggedRows, pad_corpus_pairs, pad_pairs
+from nmt.data.regions import Regions
 from nmt.text.special_tokens import EOS, PAD
 
 IGNORED = -100
@@ -42,6 +43,7 @@ class Batch:
             so that its tensors have the same shapes in every batch of this shape. A GPU can then
             replay one captured pass for all of them.
         packing: Where the sentences are, if they follow each other in one row, B = 1; else None.
+        regions: The features of the sentences; None: there are none.
     """
 
     source_ids: Tensor
@@ -54,6 +56,7 @@ class Batch:
     source_lengths: Tensor | None = None
     fixed_shape: bool = False
     packing: Packing | None = None
+    regions: Regions | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device; the copy to a GPU is asynchronous.
@@ -72,6 +75,7 @@ class Batch:
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """Return the batch with each tensor that the device reads replaced by a function of it."""
         positions, alignment, packing = self.target_positions, self.alignment, self.packing
+        regions = self.regions
         return replace(
             self,
             source_ids=function(self.source_ids),
@@ -81,6 +85,7 @@ class Batch:
             alignment=None if alignment is None else function(alignment),
             target_positions=None if positions is None else function(positions),
             packing=None if packing is None else packing.map(function),
+            regions=None if regions is None else regions.map(function),
         )
 
     def without_counts(self) -> "Batch":
@@ -113,7 +118,7 @@ class Batch:
     @classmethod
     def of_arrays(cls, arrays: PaddedPairs) -> "Batch":
         """Make a batch that shares the memory of padded or packed arrays."""
-        alignment, layout = arrays.alignment, arrays.layout
+        alignment, layout, regions = arrays.alignment, arrays.layout, arrays.regions
         return cls(
             torch.from_numpy(arrays.source_ids),
             torch.from_numpy(arrays.source_mask),
@@ -123,6 +128,7 @@ class Batch:
             None if alignment is None else torch.from_numpy(alignment),
             fixed_shape=arrays.fixed_shape or layout is not None,
             packing=None if layout is None else Packing.of_layout(layout),
+            regions=None if regions is None else Regions.of_arrays(regions),
         )
 
 

@@ -62,6 +62,7 @@ def build_prepared(
         UserError: The corpus is faulty, or the filters drop all of its pairs.
     """
     judged = _judge(corpus, data, reporter, progress)
+    _check_features(corpus, judged.pairs)
     outlines = {"train": judged.outline, **_outline_held_out(data, reporter)}
     refuse_unusable(data, outlines, _drop_table(judged))  # before the long part
     sample = _sample(corpus.train, judged, tokenizer.sample_size)
@@ -80,6 +81,21 @@ def build_prepared(
     held_out = [text for text in (corpus.valid, corpus.test) if text is not None]
     reporter.write(folder, PreparedText(outlines, dropped, tokenizers, held_out))
     write_checksums(folder)
+
+
+def _check_features(corpus: Corpus, pairs: int) -> None:
+    """Check the features of all splits, whose files are read once.
+
+    Raises:
+        UserError: Their number is not that of the lines, or an array is faulty.
+    """
+    train = corpus.train[0].features
+    if train is not None:
+        train.check_count(pairs, "the training text")
+    held_out = [text.features for text in (corpus.valid, corpus.test) if text is not None]
+    for features in (train, *held_out):
+        if features is not None:
+            features.check_values()
 
 
 def _judge(

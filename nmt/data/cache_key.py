@@ -46,9 +46,13 @@ def cache_key(corpus: Corpus, data: DataConfig, tokenizer: TokenizerConfig) -> s
         parts += [source.key, source.pairs.fingerprint()]
         if source.links is not None:
             parts += [_file_hash(str(source.links.path)), str(source.links.flip)]
+        if source.features is not None:  # they are checked before the files are written
+            parts += ["features", source.features.fingerprint()]
     for text in (corpus.valid, corpus.test):
         if text is not None:
             parts += ["\n".join(text.source), "\n".join(text.target)]
+            if text.features is not None:
+                parts += ["features", text.features.fingerprint()]
             parts += [] if text.documents is None else [str(text.documents)]
     return content_hash(parts)
 

@@ -17,6 +17,7 @@ from nmt.config.data import (
 from nmt.config.folders import corpora_directory
 from nmt.config.plain import extra_sources
 from nmt.config.word_link_settings import GoldAlignments
+from nmt.data.features import Features
 from nmt.data.held_out import with_parts
 from nmt.data.sources.documents import Boundaries
 from nmt.data.sources.faulty_rows import WithoutFaultyRows
@@ -40,12 +41,14 @@ class ParallelText:
         target: One sentence per pair.
         alignment: The word links of each pair; None if they are unknown.
         documents: The number of the document of each pair; None: there are no documents.
+        features: The features of each pair; None: there are none.
     """
 
     source: list[str]
     target: list[str]
     alignment: list[Links] | None = None
     documents: list[int] | None = None
+    features: Features | None = None
 
     def __len__(self) -> int:
         """Return the number of pairs."""
@@ -147,11 +150,13 @@ class TrainingSource:
         key: Its setting, e.g. ``data.train`` or ``data.extra.NAME``.
         pairs: Its sentence pairs.
         links: The word links of the pairs, for guided alignment.
+        features: The features of all pairs, before any filter.
     """
 
     key: str
     pairs: PairSource
     links: LinkFile | None = None
+    features: Features | None = None
 
 
 @dataclass(frozen=True)
@@ -188,7 +193,8 @@ def open_corpus(data: DataConfig) -> Corpus:
     """
     sources = split_sources(data)
     links = _link_files(data)
-    train = [TrainingSource("data.train", sources["train"], links["train"])]
+    features = open_features(data)
+    train = [TrainingSource("data.train", sources["train"], links["train"], features["train"])]
     languages = (data.source_language, data.target_language)
     for name, config in extra_sources(data).items():
         key = f"data.extra.{name}"
@@ -196,8 +202,10 @@ def open_corpus(data: DataConfig) -> Corpus:
         opened = open_source(config, languages, key, boundaries=boundaries)
         source = WithoutFaultyRows(opened, data.max_faulty)
         train.append(TrainingSource(key, source))
-    valid = _read(sources["valid"], links["valid"])
-    test = _read(sources["test"], links["test"]) if "test" in sources else None
+    valid = _read(sources["valid"], links["valid"], features["valid"])
+    test = None
+    if "test" in sources:
+        test = _read(sources["test"], links["test"], features["test"])
     return Corpus(tuple(train), valid, test, _gold(data.gold))
 
 
@@ -220,8 +228,9 @@ def split_sources(data: DataConfig) -> dict[str, PairSource]:
 
 
 def without_faulty_rows(data: DataConfig, split: str, source: PairSource) -> PairSource:
-    """Return the source of a split without faulty rows; with word links, one line per row, all."""
-    linked = isinstance(data, PhrasebookDataConfig) or getattr(data.alignments, split)
+    """Return the source of a split without faulty rows; all rows if a file has a line for each."""
+    by_line = getattr(data.alignments, split) or getattr(data.features, split)
+    linked = isinstance(data, PhrasebookDataConfig) or by_line
     return source if linked else WithoutFaultyRows(source, data.max_faulty)
 
 
@@ -319,9 +328,26 @@ def _gold(gold: GoldAlignments) -> ParallelText | None:
     return _read(source, LinkFile(user_path(gold.links), gold.flip))
 
 
-def _read(source: PairSource, links: LinkFile | None) -> ParallelText:
+def open_features(data: DataConfig) -> dict[str, Features | None]:
+    """Open the features of each split.
+
+    Raises:
+        UserError: A file is missing or has another format.
+    """
+    named = {split: getattr(data.features, split) for split in SPLITS}
+    return {
+        split: None if file is None else Features(user_path(file), f"data.features.{split}={file}")
+        for split, file in named.items()
+    }
+
+
+def _read(
+    source: PairSource, links: LinkFile | None, features: Features | None = None
+) -> ParallelText:
     sources, targets, documents = read_whole(source)
-    text = ParallelText(sources, targets, documents=documents)
+    text = ParallelText(sources, targets, documents=documents, features=features)
+    if features is not None:
+        features.check_count(len(text), source.name)
     if links is None:
         return text
     reader = links.open()

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.data.array_file import RaggedWriter, open_array
+from nmt.data.features import Features
 from nmt.data.piece_links import PieceLinks
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
 
@@ -112,12 +113,14 @@ class EncodedCorpus:
         target: One sequence per pair.
         links: The links between the pieces of each pair; None if they were not requested.
         sections: Number of pairs of each training source, in order; empty for a single source.
+        features: The features of each pair; None: there are none.
     """
 
     source: PieceSequences
     target: PieceSequences
     links: PieceLinks | None = None
     sections: tuple[int, ...] = ()
+    features: Features | None = None
 
     def __len__(self) -> int:
         """Return the number of pairs."""
@@ -136,6 +139,7 @@ class EncodedCorpus:
         return cls(
             PieceSequences.encode(tokenizers.source, text.source, threads),
             PieceSequences.encode(tokenizers.target, text.target, threads),
+            features=text.features,
         )
 
 

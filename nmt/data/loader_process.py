@@ -19,7 +19,7 @@ from nmt.data.batching import BatchingState, UpdateBatches
 from nmt.data.child_signals import signals_held_back
 from nmt.data.encoded import PieceSequences
 from nmt.data.length_batches import Indices
-from nmt.data.padding import PaddedPairs, RaggedRows, pad_corpus_pairs
+from nmt.data.padding import PaddedPairs, RaggedRows, pad_corpus_pairs, with_regions
 from nmt.errors import UserError
 from nmt.text.subword_sampling import position_random
 
@@ -68,10 +68,11 @@ class UpdateMaker:
         corpus = self.batches.corpus
         if self.samplers is None:
             return pad_corpus_pairs(corpus, indices, self.batches.pad)
-        return self.batches.pad(
+        padded = self.batches.pad(
             self._sampled(0, corpus.source, indices, epoch),
             self._sampled(1, corpus.target, indices, epoch),
         )
+        return with_regions(padded, corpus, indices)
 
     def _sampled(
         self, number: int, side: PieceSequences, indices: Indices, epoch: int

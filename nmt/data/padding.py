@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.data.encoded import EncodedCorpus, PieceSequences
+from nmt.data.features import RegionArrays
 from nmt.data.length_batches import Indices
 from nmt.data.packed_rows import RowLayout
 from nmt.data.piece_links import PieceLinks, dense_links
@@ -82,6 +83,7 @@ class PaddedPairs:
     alignment: npt.NDArray[np.float32] | None
     layout: RowLayout | None = None
     fixed_shape: bool = False
+    regions: RegionArrays | None = None
 
     def filled(self, rows: int, source: int, target: int) -> "PaddedPairs":
         """Pad to a fixed shape [B, S] and [B, T].
@@ -141,11 +143,24 @@ def pad_corpus_pairs(
     corpus: EncodedCorpus, indices: Indices, pad: Callable[..., PaddedPairs] = pad_pairs
 ) -> PaddedPairs:
     """Pad the pairs of a corpus with these indices by ``pad``; at least one is required."""
-    return pad(
+    padded = pad(
         RaggedRows.of_corpus(corpus.source, indices),
         RaggedRows.of_corpus(corpus.target, indices),
         None if corpus.links is None else _links(corpus.links, indices),
     )
+    return with_regions(padded, corpus, indices)
+
+
+def with_regions(padded: PaddedPairs, corpus: EncodedCorpus, indices: Indices) -> PaddedPairs:
+    """Return padded pairs with the features that the corpus has for these indices.
+
+    Batches of a fixed shape have the same number of regions.
+    """
+    features = corpus.features
+    if features is None:
+        return padded
+    width = features.most_regions if padded.fixed_shape else None
+    return replace(padded, regions=features.batch(indices, len(padded.source_ids), width))
 
 
 def _links(links: PieceLinks, indices: Indices) -> list[npt.NDArray[np.int32]]:

@@ -16,6 +16,7 @@ from nmt.data.corpus import Corpus, TrainingSource, open_corpus
 from nmt.data.corpus_reporter import CorpusReport, CorpusReporter
 from nmt.data.dropped_pairs import DropTable, check_dropped, dropped_pairs_file
 from nmt.data.encoded import EncodedCorpus, PieceSequences
+from nmt.data.features import Features
 from nmt.data.filters import KEPT, RULES
 from nmt.data.judge_training_text import CHUNK
 from nmt.data.piece_links import PieceLinks
@@ -136,6 +137,7 @@ def _load(
             PieceSequences.load(folder / "train.target"),
             PieceLinks.load(folder / "train") if with_links else None,
             tuple(json.loads((folder / SECTIONS).read_text())),
+            _kept_features(corpus, folder),
         )
         if not checked:
             _check_ids(train, tokenizers)
@@ -145,6 +147,14 @@ def _load(
     except (OSError, ValueError, TypeError, KeyError, EOFError, UserError) as error:
         raise UserError(f"the cache {folder} is damaged ({error}); delete that folder") from error
     return PreparedCorpus(corpus, tokenizers, train, dropped, report, folder, from_cache)
+
+
+def _kept_features(corpus: Corpus, folder: Path) -> Features | None:
+    """Return the features of the training pairs that no rule dropped."""
+    features = corpus.train[0].features
+    if features is None:
+        return None
+    return features.select(np.flatnonzero(open_array(folder / VERDICTS) == KEPT))
 
 
 def _check_ids(train: EncodedCorpus, tokenizers: TokenizerPair) -> None:

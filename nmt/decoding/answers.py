@@ -11,6 +11,7 @@ from nmt.decoding.constraints import Constraints
 from nmt.decoding.engine import Engine
 from nmt.decoding.minimum_risk import expected_chrf
 from nmt.decoding.sampling import Sampling
+from nmt.decoding.sentence_features import PART_STEP
 from nmt.decoding.translator import Translation
 
 Item = TypeVar("Item")
@@ -18,7 +19,6 @@ Item = TypeVar("Item")
 MORE_ROUNDS = 3
 """Further searches or draws for a sentence that has fewer different texts than are asked for."""
 
-_PART_STEP = 1 << 48  # between the numbers of a line's parts, on which samples depend
 _LARGEST_BEAM = 1000
 _NOT_SPACED = ("zh", "yue", "ja")  # languages without a space between sentences
 
@@ -68,7 +68,7 @@ def part_numbers(lines: Sequence[Sequence[str]], numbers: Sequence[int]) -> list
         numbers: The number of each line, which is also that of its first part.
     """
     return [
-        number + index * _PART_STEP
+        number + index * PART_STEP
         for number, line in zip(numbers, lines, strict=True)
         for index in range(len(line))
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 from nmt.decoding.document_search import ContextLines
 from nmt.decoding.scoring import ScoredTranslation, score_translations
@@ -36,7 +37,12 @@ def score_rows(
                 if size:
                     lines.add(sentence, target if size.targets else "")
 
-    scored = score_translations(translator, pairs())
+    read = iter(rows)
+    first_row = next(read, None)
+    if first_row is None:
+        return
+    rows = chain([first_row], read)
+    scored = score_translations(translator, pairs(), len(first_row) - 1)
     for first in scored:
         row = given.pop(0)
         found = [first, *(next(scored) for _ in row[2:])]

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nmt.config.ensemble_mean import Mean
 from nmt.data.packing import Packing
+from nmt.data.regions import Regions
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.model.interfaces import DecoderOutput, DecoderState, EncoderOutput
@@ -31,7 +32,7 @@ class _Encoded(EncoderOutput):
         parts: One per model.
     """
 
-    parts: tuple[EncoderOutput, ...]
+    parts: tuple[EncoderOutput, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,24 @@ class Ensemble(TranslationModel):
         self.mean = mean
         self._models = tuple(models)
 
+    @property
+    def feature_size(self) -> int | None:
+        """Size of the vectors of the features that the models read; None: they read none."""
+        return self._models[0].feature_size
+
     def encode(
-        self, source_ids: Tensor, source_mask: Tensor, source_lengths: Tensor | None = None
+        self,
+        source_ids: Tensor,
+        source_mask: Tensor,
+        source_lengths: Tensor | None = None,
+        regions: Regions | None = None,
     ) -> EncoderOutput:
         """Read sources with every encoder."""
         parts = tuple(
-            model.encode(source_ids, source_mask, source_lengths) for model in self._models
+            model.encode(source_ids, source_mask, source_lengths, regions) for model in self._models
         )
         first = parts[0]
-        return _Encoded(first.states, first.mask, first.summary, parts)
+        return _Encoded(first.states, first.mask, first.summary, parts=parts)
 
     def start(self, encoder_output: EncoderOutput) -> DecoderState:
         """Return the states of all decoders before the first piece."""
@@ -126,6 +136,7 @@ class Ensemble(TranslationModel):
         need_weights: bool = False,
         source_lengths: Tensor | None = None,
         packing: Packing | None = None,
+        regions: Regions | None = None,
     ) -> DecoderOutput:
         """Return the hidden vectors [B, T, O] of all models, joined, for known targets.
 
@@ -141,6 +152,7 @@ class Ensemble(TranslationModel):
                 target_input_ids,
                 need_weights=need_weights and number == 0,
                 source_lengths=source_lengths,
+                regions=regions,
             )
             for number, model in enumerate(self._models)
         ]

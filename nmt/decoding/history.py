@@ -139,10 +139,10 @@ class WeightsHistory:
             places = {sentence: place for place, sentence in enumerate(sentences)}
             self.steps.append((weights.unflatten(0, (len(places), -1)), places))
 
-    def of(self, sentence: int, path: Path, source_length: int) -> Tensor | None:
-        """Return the weights [L, H, T, S] of a path, without the source's padding."""
+    def of(self, sentence: int, path: Path, columns: slice) -> Tensor | None:
+        """Return these columns of the weights of a path, [L, H, T, columns]."""
         if not self.steps:
             return None
         steps = zip(self.steps, path.beams, strict=False)
         rows = [weights[places[sentence], beam] for (weights, places), beam in steps]
-        return torch.stack(rows, dim=2)[..., :source_length]
+        return torch.stack(rows, dim=2)[..., columns]

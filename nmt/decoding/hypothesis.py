@@ -24,12 +24,15 @@ class Hypothesis:
         score: Hypotheses are ranked by it; see `ranking_score`.
         weights: [L, H, T, S] attention weights of L layers with H heads if they were requested. T
             counts EOS, and S counts the source's EOS.
+        region_weights: [L, H, T, R] attention weights over R regions, if the model reads features
+            and they were requested.
     """
 
     ids: list[int]
     log_prob: float
     score: float
     weights: Tensor | None
+    region_weights: Tensor | None = None
 
 
 def length_penalty(length: int, alpha: float) -> float:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.schema import DecodingConfig
+from nmt.data.regions import Regions
 from nmt.decoding.allowed_pieces import AllowedPieces
 from nmt.decoding.constraints import BatchConstraints
 from nmt.decoding.history import Choices, History, WeightsHistory
@@ -82,6 +83,7 @@ def sample(
     allowed: AllowedPieces | None = None,
     need_weights: bool = False,
     graphs: Graphs | None = None,
+    regions: Regions | None = None,
 ) -> list[list[Hypothesis]]:
     """Sample translations of a batch of sentences. EOS is forced at the maximum length.
 
@@ -97,20 +99,24 @@ def sample(
             Log-probabilities are normalized over these pieces.
         need_weights: Whether to return attention weights.
         graphs: Captures the steps on a GPU; None: they are not captured.
+        regions: Features of the sentences, for a model that reads them.
 
     Returns:
         The samples of each sentence in the order in which they were drawn. Their ``log_prob`` is
         that of the model's own distribution, whatever the temperature, top-k and top-p.
     """
     weighed = need_weights or options.coverage_penalty > 0
-    source = Source.of(source_ids, source_mask, options, plain=weighed)
+    source = Source.of(source_ids, source_mask, options, regions, plain=weighed)
     if constraints is not None:
         source = constraints.with_room(source)
     loop = Loop(model, source, WeightsHistory() if weighed else None, graphs, allowed)
     live = _first(loop, positions, sampling, options, constraints)
     samples = loop.hypotheses(loop.run(live), options, sampling.count)
     if not need_weights:
-        samples = [[replace(one, weights=None) for one in of_row] for of_row in samples]
+        samples = [
+            [replace(one, weights=None, region_weights=None) for one in of_row]
+            for of_row in samples
+        ]
     return [
         [hypothesis for (hypothesis,) in samples[start : start + sampling.count]]
         for start in range(0, len(samples), sampling.count)

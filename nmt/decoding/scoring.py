@@ -5,7 +5,7 @@ output size.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -18,6 +18,7 @@ from nmt.config.schema import LengthNormalization
 from nmt.data.batch import Batch, collate
 from nmt.data.length_batches import batches_by_length
 from nmt.decoding.hypothesis import length_divisor
+from nmt.decoding.sentence_features import regions_of
 from nmt.decoding.translator import Translator
 from nmt.model.seq2seq import TranslationModel
 
@@ -54,20 +55,27 @@ class ScoredTranslation:
 
 
 def score_translations(
-    translator: Translator, pairs: Iterable[tuple[str, str]]
+    translator: Translator, pairs: Iterable[tuple[str, str]], translations: int = 1
 ) -> Iterator[ScoredTranslation]:
     """Yield the score of each (source, translation), in order.
 
     Pairs are read in chunks, so memory use does not depend on their number. A translation is
     segmented by the tokenizer; the probability is that of this segmentation.
+
+    Args:
+        translator: Its model scores; it has the features of the sentences, if there are any.
+        pairs: The pairs; those of one sentence follow each other.
+        translations: Number of translations of each sentence.
     """
-    stream = iter(pairs)
+    stream, done = iter(pairs), 0
     while chunk := list(islice(stream, _CHUNK_BATCHES * translator.decoding.batch_size)):
-        yield from _score_chunk(translator, chunk)
+        numbers = [(done + i) // translations for i in range(len(chunk))]
+        yield from _score_chunk(translator, chunk, numbers)
+        done += len(chunk)
 
 
 def _score_chunk(
-    translator: Translator, pairs: Sequence[tuple[str, str]]
+    translator: Translator, pairs: Sequence[tuple[str, str]], numbers: Sequence[int]
 ) -> Iterator[ScoredTranslation]:
     target_tokenizer = translator.tokenizers.target
     sources = translator.tokenizers.source.encode_all([source for source, _ in pairs])
@@ -83,6 +91,8 @@ def _score_chunk(
         for start in range(0, len(group), size):
             rows = group[start : start + size].tolist()
             batch = collate([sources[i] for i in rows], [targets[i] for i in rows]).to(device)
+            mine = [numbers[i] for i in rows]
+            batch = replace(batch, regions=regions_of(translator.features, mine, device))
             with runtime.autocast(device, translator.precision):
                 log_probs = piece_log_probs(translator.model, batch).tolist()
             first = 0
@@ -105,7 +115,8 @@ def piece_log_probs(model: TranslationModel, batch: Batch) -> Tensor:
         model: In evaluation mode, on the batch's device.
         batch: Padded, not packed.
     """
-    output = model(batch.source_ids, batch.source_mask, batch.target_input_ids)
+    inputs = batch.source_ids, batch.source_mask, batch.target_input_ids
+    output = model(*inputs, regions=batch.regions)
     hidden, targets = batch.at_targets(output.hidden), batch.targets()  # [N, O], [N]
     rows = max(1, _LOGITS // model.output.out_features)
     parts = [

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.config.schema import DecodingConfig, EarlyStopping, LengthNormalization
+from nmt.data.regions import Regions
 from nmt.decoding.allowed_pieces import AllowedPieces
 from nmt.decoding.beam_candidates import Candidates, joined, split
 from nmt.decoding.constraints import BatchConstraints
@@ -49,6 +50,7 @@ def beam_search(
     need_weights: bool = False,
     wanted: int | None = None,
     graphs: Graphs | None = None,
+    regions: Regions | None = None,
 ) -> list[list[Hypothesis]]:
     """Translate a batch of sentences.
 
@@ -68,12 +70,13 @@ def beam_search(
         need_weights: Whether to return attention weights.
         wanted: The number of hypotheses that must be those of the whole search; None: all N.
         graphs: Captures the steps on a GPU; None: they are not captured.
+        regions: Features of the sentences, for a model that reads them.
 
     Returns:
         The finished hypotheses of each sentence, best score first, at most N, all different.
     """
     weighed = need_weights or options.coverage_penalty > 0
-    source = Source.of(source_ids, source_mask, options, plain=weighed)
+    source = Source.of(source_ids, source_mask, options, regions, plain=weighed)
     if constraints is not None:
         source = constraints.with_room(source)
     loop = Loop(model, source, WeightsHistory() if weighed else None, graphs, allowed)
@@ -81,7 +84,10 @@ def beam_search(
     ranked = (sorted(hypotheses, key=lambda h: h.score, reverse=True) for hypotheses in found)
     kept = [_different(hypotheses)[: options.beam_size] for hypotheses in ranked]
     if weighed and not need_weights:
-        kept = [[replace(h, weights=None) for h in hypotheses] for hypotheses in kept]
+        kept = [
+            [replace(h, weights=None, region_weights=None) for h in hypotheses]
+            for hypotheses in kept
+        ]
     return kept
 
 

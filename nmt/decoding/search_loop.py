@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.config.schema import DecodingConfig
+from nmt.data.regions import Regions
 from nmt.decoding.allowed_pieces import AllowedPieces
 from nmt.decoding.history import History, Path, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis
@@ -55,6 +56,7 @@ class Source:
         steps: The greatest number of steps.
         fixed: Whether the steps have fixed shapes. Then there may be sentences of only EOS at the
             end, beyond those of ``lengths``.
+        regions: Features of the sentences; None: there are none.
     """
 
     ids: Tensor
@@ -63,9 +65,18 @@ class Source:
     limits: Tensor
     steps: int
     fixed: bool
+    regions: Regions | None = None
 
     @classmethod
-    def of(cls, ids: Tensor, mask: Tensor, options: DecodingConfig, *, plain: bool) -> "Source":
+    def of(
+        cls,
+        ids: Tensor,
+        mask: Tensor,
+        options: DecodingConfig,
+        regions: Regions | None = None,
+        *,
+        plain: bool,
+    ) -> "Source":
         """Count the pieces, which the host reads once; pad the batch if shapes are to be fixed."""
         lengths = mask.sum(1).cpu()
         limits = (lengths * options.max_length_ratio).long() + options.max_length_extra
@@ -76,7 +87,8 @@ class Source:
             mask = functional.pad(mask, (0, columns, 0, rows), value=False)
             ids[len(lengths) :, 0] = EOS
             mask[len(lengths) :, 0] = True
-        return cls(ids, mask, lengths.tolist(), limits, int(limits.max()), fixed)
+            regions = None if regions is None else regions.with_rows(rows)
+        return cls(ids, mask, lengths.tolist(), limits, int(limits.max()), fixed, regions)
 
     @property
     def padding(self) -> int:
@@ -86,7 +98,7 @@ class Source:
     def encode(self, model: TranslationModel) -> EncoderOutput:
         """Encode the sentences; an encoder that needs their lengths has them on the CPU."""
         lengths = torch.tensor(self.lengths + [1] * self.padding)
-        return model.encode(self.ids, self.mask, lengths)
+        return model.encode(self.ids, self.mask, lengths, self.regions)
 
     def padded_lengths(self) -> Tensor:
         """Return the lengths on the device; those of added sentences are 0."""
@@ -192,14 +204,21 @@ class Loop:
             count: Number of adjacent rows that belong to one sentence of the batch.
         """
         return [
-            [path.hypothesis(options, self._weights(row, path, count)) for path in found]
+            [self._hypothesis(row, path, options, count) for path in found]
             for row, found in enumerate(paths)
         ]
 
-    def _weights(self, row: int, path: Path, count: int) -> Tensor | None:
+    def _hypothesis(self, row: int, path: Path, options: DecodingConfig, count: int) -> Hypothesis:
         if self.weights is None:
-            return None
-        return self.weights.of(row, path, self.source.lengths[row // count])
+            return path.hypothesis(options, None)
+        sentence, source = row // count, self.source
+        pieces = slice(source.lengths[sentence] if self.model.reads_text else 0)
+        found = path.hypothesis(options, self.weights.of(row, path, pieces))
+        if source.regions is None:
+            return found
+        first = source.ids.size(1) if self.model.reads_text else 0
+        regions = slice(first, first + int(source.regions.mask[sentence].sum()))
+        return replace(found, region_weights=self.weights.of(row, path, regions))
 
     def _step(self, live: Live) -> Live:
         logits, _, decoder = self._model_step(live, need_weights=False)

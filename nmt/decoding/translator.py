@@ -15,6 +15,7 @@ from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nmt.config.numbering import attention_layers, drawn_layer_head
 from nmt.config.schema import DecodingConfig
 from nmt.data.batch import source_batch
+from nmt.data.features import Features
 from nmt.decoding.batches import Advance, WorkDone, batch_tokens, search_batches
 from nmt.decoding.changed_settings import changed_settings
 from nmt.decoding.constraints import ConstraintEncoder, Constraints, PieceConstraints
@@ -23,6 +24,7 @@ from nmt.decoding.prepared_weights import prepare_weights
 from nmt.decoding.repeated_step import CudaGraphs
 from nmt.decoding.sampling import Sampling, sample
 from nmt.decoding.search import beam_search
+from nmt.decoding.sentence_features import check_feature_size, regions_of
 from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.shortlist_file import load_shortlist
 from nmt.errors import UserError
@@ -68,6 +70,7 @@ class Translator:
         by_sentences: Whether a batch has ``decoding.batch_size`` sentences on a GPU, too.
         processes: One; see `nmt.decoding.engine.Engine`.
         shortlist: The candidates from which translations are written; None: all target pieces.
+        features: The arrays that the model reads beside the sentences; see `with_features`.
     """
 
     processes = 1
@@ -89,6 +92,7 @@ class Translator:
         self.constraints = ConstraintEncoder(tokenizers.target)
         self.by_sentences = False
         self.shortlist: Shortlist | None = None
+        self.features: Features | None = None
         self._step_weights = _step_weights(model)
         device = model.output.weight.device
         self._graphs = CudaGraphs(device) if device.type == "cuda" else None
@@ -200,8 +204,8 @@ class Translator:
             sentences: In any order; the result has the same order.
             need_weights: Whether the hypotheses have attention weights.
             sampling: How to sample translations; None searches for the best ones.
-            numbers: A number of each sentence, on which its samples depend, from 0; None: its
-                position.
+            numbers: A number of each sentence, on which its samples depend, and which selects its
+                features, from 0; None: its position.
             wanted: The number of hypotheses of each sentence that must be the best ones of the
                 search, which may then end earlier; None: as many as there are beams.
             constraints: What the translation of each sentence must have; None: nothing.
@@ -254,6 +258,7 @@ class Translator:
         device = self.model.output.weight.device
         constraints = self.constraints.batch(asked, device)
         ids, mask = (tensor.to(device) for tensor in source_batch(sources))
+        regions = regions_of(self.features, positions, device)
         batch = self.model, ids, mask
         allowed = None
         if self.shortlist is not None:
@@ -270,6 +275,7 @@ class Translator:
                     need_weights=need_weights,
                     wanted=wanted,
                     graphs=self._graphs,
+                    regions=regions,
                 )
             return sample(
                 *batch,
@@ -280,7 +286,22 @@ class Translator:
                 allowed=allowed,
                 need_weights=need_weights,
                 graphs=self._graphs,
+                regions=regions,
             )
+
+    def with_features(self, features: Features | None) -> "Translator":
+        """Return a translator with the same model that reads these features.
+
+        A sentence of number i, see `translate`, has array i; so do the parts of a line.
+
+        Raises:
+            UserError: The model reads features of another size, or none.
+        """
+        other = copy(self)
+        other.features = features
+        if features is not None:
+            check_feature_size(self.model, features)
+        return other
 
     def check_constraints(self, constraints: Sequence[Constraints]) -> None:
         """Check constraints before there is a sentence.

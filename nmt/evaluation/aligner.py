@@ -12,11 +12,20 @@ import numpy as np
 import torch
 
 from nmt.data.batch import collate
+from nmt.data.features import Features
 from nmt.data.length_batches import batches_by_length
+from nmt.data.regions import Regions
 from nmt.data.word_links import Link
+from nmt.decoding.sentence_features import regions_of
 from nmt.errors import UserError
 from nmt.evaluation.alignment_extractor import AlignmentExtractor
-from nmt.evaluation.attention_map import AttentionMap, Encoded, Weights, piece_map
+from nmt.evaluation.attention_map import (
+    AttentionMap,
+    Encoded,
+    Weights,
+    piece_map,
+    region_map,
+)
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair
 
@@ -33,6 +42,20 @@ def _add(advance: Advance, before: int, done: int) -> None:
     advance(before + done)
 
 
+def _weights_of_nothing(model: TranslationModel) -> torch.Tensor:
+    """Return the weights [1, L, H, 1, S] of an empty pair, whose shape shows L and H."""
+    device = model.output.weight.device
+    batch = collate([[]], [[]]).to(device)
+    regions = None
+    if model.feature_size is not None:
+        values = torch.zeros(1, 1, model.feature_size, device=device)
+        regions = Regions(values, torch.ones_like(values[..., 0], dtype=torch.bool))
+    inputs = batch.source_ids, batch.source_mask, batch.target_input_ids
+    with torch.inference_mode():
+        weights: torch.Tensor = model(*inputs, need_weights=True, regions=regions).weights
+    return weights
+
+
 def _silent(done: int) -> None:
     """Show nothing."""
 
@@ -40,15 +63,26 @@ def _silent(done: int) -> None:
 class Aligner:
     """A model that is teacher-forced on given translations, in float32.
 
+    With ``of_regions`` its attention is that over the regions of the features, which take the place
+    of the words of the source.
+
     Attributes:
         layers: Number of decoder layers that attend to the source.
         heads: Number of heads per layer.
     """
 
     def __init__(
-        self, model: TranslationModel, tokenizers: TokenizerPair, batch_size: int = 64
+        self,
+        model: TranslationModel,
+        tokenizers: TokenizerPair,
+        batch_size: int = 64,
+        features: Features | None = None,
+        *,
+        of_regions: bool = False,
     ) -> None:
         """Put the model into evaluation mode. A batch has at most ``batch_size`` pairs.
+
+        Pair i has the features i; the model reads features of this size, or there are none.
 
         Raises:
             UserError: The model has no attention.
@@ -61,7 +95,10 @@ class Aligner:
         self._model = model.eval()
         self._tokenizers = tokenizers
         self._batch_size = batch_size
-        self.layers, self.heads = self.teacher_forced_weights([[]], [[]])[0].shape[:2]
+        self._features = features
+        self._of_regions = of_regions or not model.reads_text
+        shape = _weights_of_nothing(model).shape
+        self.layers, self.heads = shape[1:3]
 
     def attention_maps(
         self, pairs: Iterable[tuple[str, str]], advance: Advance = _silent
@@ -95,30 +132,42 @@ class Aligner:
         """
         stream, done = iter(pairs), 0
         while chunk := list(islice(stream, _CHUNK_BATCHES * self._batch_size)):
-            yield from self._apply_to_chunk(chunk, function, partial(_add, advance, done))
+            numbers = range(done, done + len(chunk))
+            advance_all = partial(_add, advance, done)
+            yield from self._apply_to_chunk(chunk, numbers, function, advance_all)
             done += len(chunk)
 
     def teacher_forced_weights(
-        self, sources: Sequence[list[int]], targets: Sequence[list[int]]
+        self,
+        sources: Sequence[list[int]],
+        targets: Sequence[list[int]],
+        numbers: Sequence[int] = (),
     ) -> list[Weights]:
         """Return the weights [L, H, T, S] of each pair of a batch, without padding.
 
-        The piece ids come without BOS and EOS; T and S count EOS.
+        The piece ids come without BOS and EOS; T and S count EOS. Over regions, S counts them. The
+        numbers of the pairs select their features, where there are any.
         """
         device = self._model.output.weight.device
         batch = collate(sources, targets).to(device)
+        regions = regions_of(self._features, numbers, device)
         inputs = batch.source_ids, batch.source_mask, batch.target_input_ids
         with torch.inference_mode():
-            weights = self._model(*inputs, need_weights=True).weights
+            weights = self._model(*inputs, need_weights=True, regions=regions).weights
         rows = weights.float().cpu().numpy()
+        first, widths = 0, [len(source) + 1 for source in sources]
+        if self._of_regions and regions is not None:
+            first = batch.source_ids.size(1) if self._model.reads_text else 0
+            widths = regions.mask.sum(1).tolist()
         return [
-            row[:, :, : len(target) + 1, : len(source) + 1]
-            for row, source, target in zip(rows, sources, targets, strict=True)
+            row[:, :, : len(target) + 1, first : first + width]
+            for row, width, target in zip(rows, widths, targets, strict=True)
         ]
 
     def _apply_to_chunk(
         self,
         pairs: Sequence[tuple[str, str]],
+        numbers: Sequence[int],
         function: Callable[[AttentionMap], Result],
         advance: Advance,
     ) -> list[Result]:
@@ -127,8 +176,12 @@ class Aligner:
         results: dict[int, Result] = {}
         for rows in self._batches(sources, targets):
             batch = [sources[i][0] for i in rows], [targets[i][0] for i in rows]
-            for i, weights in zip(rows, self.teacher_forced_weights(*batch), strict=True):
-                attention = piece_map(weights, self._tokenizers, sources[i], targets[i])
+            found = self.teacher_forced_weights(*batch, [numbers[i] for i in rows])
+            for i, weights in zip(rows, found, strict=True):
+                if self._of_regions:
+                    attention = region_map(weights, self._tokenizers, targets[i])
+                else:
+                    attention = piece_map(weights, self._tokenizers, sources[i], targets[i])
                 results[i] = function(attention)
             advance(len(results))
         return [results[i] for i in range(len(pairs))]

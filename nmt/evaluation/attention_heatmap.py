@@ -1,7 +1,7 @@
 """Heatmaps of attention maps."""
 
 from nmt.decoding.translator import Translation
-from nmt.evaluation.attention_map import AttentionMap, hypothesis_map
+from nmt.evaluation.attention_map import AttentionMap, hypothesis_map, hypothesis_region_map
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.text.tokenizer import TokenizerPair
 
@@ -26,6 +26,13 @@ def translation_heatmap(
         UserError: The model has no attention, or the layer does not exist.
     """
     return map_heatmap(hypothesis_map(translation, tokenizers, rank), layer, head)
+
+
+def region_heatmap(
+    translation: Translation, tokenizers: TokenizerPair, layer: int, head: int | None = None
+) -> Heatmap:
+    """Return a heatmap of the best hypothesis over regions; see `translation_heatmap`."""
+    return map_heatmap(hypothesis_region_map(translation, tokenizers), layer, head)
 
 
 def map_heatmap(attention: AttentionMap, layer: int, head: int | None) -> Heatmap:

@@ -228,6 +228,37 @@ def piece_map(
     )
 
 
+def region_map(weights: Weights, tokenizers: TokenizerPair, target: Encoded) -> AttentionMap:
+    """Return the attention map of weights [L, H, T, R] over R regions; T counts EOS.
+
+    Region r is the column, and the word, of number r.
+    """
+    count = weights.shape[3]
+    return AttentionMap(
+        weights,
+        [f"region {number}" for number in range(1, count + 1)],
+        _labels(tokenizers.target, target[0]),
+        list(range(count)),
+        [*target[1], EOS_WORD],
+    )
+
+
+def hypothesis_region_map(
+    translation: Translation, tokenizers: TokenizerPair, rank: int = 0
+) -> AttentionMap:
+    """Return the attention map of a hypothesis over regions; see `hypothesis_map`.
+
+    Raises:
+        UserError: The model reads no features, or has no attention.
+    """
+    hypothesis = translation.hypotheses[rank]
+    if hypothesis.region_weights is None:
+        raise UserError("this model attends to no regions, so it has no weights over them to draw")
+    weights = hypothesis.region_weights.float().cpu().numpy()
+    words = word_groups(tokenizers.target.pieces(hypothesis.ids))
+    return region_map(weights, tokenizers, (hypothesis.ids, words))
+
+
 def _labels(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
     return [*tokenizer.pieces(ids), EOS_SURFACE]
 

@@ -8,7 +8,11 @@ from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.aligner import Aligner
 from nmt.evaluation.alignment_extractor import AlignmentExtractor
-from nmt.evaluation.attention_map import AttentionMap, hypothesis_map
+from nmt.evaluation.attention_map import (
+    AttentionMap,
+    hypothesis_map,
+    hypothesis_region_map,
+)
 from nmt.reporting.attention_record import AttentionRecord
 
 
@@ -69,6 +73,8 @@ def hypothesis_views(
     sources: Sequence[str],
     rank: int,
     advance: Advance = lambda done, share: None,
+    *,
+    of_regions: bool = False,
 ) -> list[AttentionView]:
     """Translate sentences and view the attention of one hypothesis of each.
 
@@ -77,6 +83,7 @@ def hypothesis_views(
         sources: The sentences.
         rank: Which hypothesis of the beam to view, of those with different texts; the best is 0.
         advance: Called after each batch; see `Translator.translate`.
+        of_regions: Whether to view the attention to regions in place of that to the text.
 
     Raises:
         UserError: The beam has too few hypotheses, or a sentence is empty once normalized.
@@ -84,6 +91,7 @@ def hypothesis_views(
     beam_size = translator.decoding.beam_size
     if rank >= beam_size:
         raise UserError(f"--rank {rank + 1} exceeds the beam size: add --beam-size {rank + 1}")
+    view = hypothesis_region_map if of_regions else hypothesis_map
     views = []
     for translation in translator.translate(sources, need_weights=True, advance=advance):
         if not translation.hypotheses:
@@ -100,7 +108,7 @@ def hypothesis_views(
         place = different[rank]
         log_prob = translation.hypotheses[place].log_prob
         title = f"translation {rank + 1} of a beam of {beam_size}, log-probability {log_prob:.2f}"
-        attention = hypothesis_map(translation, translator.tokenizers, place)
+        attention = view(translation, translator.tokenizers, place)
         views.append(AttentionView(attention, translation.source, translation.texts[place], title))
     return views
 

@@ -68,6 +68,8 @@ def translate_test_set(
     from nmt.decoding.document_search import translate_documents
 
     assert test_set.source is not None
+    if translator.model.feature_size is not None:
+        translator = translator.with_features(test_set.features)
     sources, documents = test_set.source, test_set.documents
     found = translate_documents(translator, context, sources, documents, wanted=1, advance=advance)
     return SystemOutput(name, [one.text for one in found], _truncated(translator, found))

@@ -1,7 +1,7 @@
 """Test sets: a run's own, text files, and those that sacreBLEU downloads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -9,7 +9,8 @@ import sacrebleu.utils as sacrebleu_sets
 from sacrebleu.dataset import DATASETS
 
 from nmt.config.data import DataConfig
-from nmt.data.corpus import split_sources
+from nmt.data.corpus import open_features, split_sources
+from nmt.data.features import Features
 from nmt.data.sources.open_source import read_whole
 from nmt.data.text_files import read_lines
 from nmt.errors import UserError
@@ -25,6 +26,7 @@ class TestSet:
         source: The sentences; None if only references are known.
         groups: A label of each sentence, e.g. its corpus or its original language.
         documents: The number of each sentence's document; None: a blank line ends a document.
+        features: Those of the sentences, for models that read them.
     """
 
     __test__ = False  # pytest collects classes of this name
@@ -34,10 +36,21 @@ class TestSet:
     source: list[str] | None = None
     groups: list[str] | None = None
     documents: list[int] | None = None
+    features: Features | None = None
 
     def __len__(self) -> int:
         """Return the number of sentences."""
         return len(self.references[0])
+
+    def with_features(self, path: Path) -> "TestSet":
+        """Return the test set with the features of a file.
+
+        Raises:
+            UserError: They are faulty, or their number is not that of the sentences.
+        """
+        features = Features(path, f"--features {path}")
+        features.check_count(len(self), self.name)
+        return replace(self, features=features)
 
 
 def from_files(
@@ -84,7 +97,12 @@ def of_run(data: DataConfig, split: str) -> TestSet:
             "--test-set"
         )
     source, target, documents = read_whole(sources[split])
-    return TestSet(f"data.{split} of the run", (target,), source, documents=documents)
+    features = open_features(data)[split]
+    if features is not None:
+        features.check_count(len(source), f"data.{split}")
+    return TestSet(
+        f"data.{split} of the run", (target,), source, documents=documents, features=features
+    )
 
 
 def from_sacrebleu(name: str, languages: str) -> TestSet:

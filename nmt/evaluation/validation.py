@@ -115,17 +115,19 @@ def teacher_forced_report(
                 batch.source_mask,
                 batch.target_input_ids,
                 need_weights=model.decoder.attends,
+                regions=batch.regions,
             )
             loss = target_loss(model, output.hidden, batch, label_smoothing=0.0)
         total += loss.negative_log_likelihood.item()
         tokens += loss.num_tokens
-        if output.weights is not None:
-            statistics.add(output.weights, batch.source_mask, batch.target_output_ids != PAD)
+        if output.weights is not None and model.reads_text:
+            weights = output.weights[..., : batch.source_mask.size(1)]  # regions follow them
+            statistics.add(weights, batch.source_mask, batch.target_output_ids != PAD)
             if errors is not None:
-                errors.add(output.weights, indices)
+                errors.add(weights, indices)
     total, tokens = processes.total([total, tokens])
     attention = AttentionStatistics.joined(processes.gather(statistics)).scalars()
-    if errors is not None:
+    if errors is not None and model.reads_text:
         errors.scores = joined_scores(processes.gather(errors.scores))
         attention |= errors.scalars()
     attention |= learned_spans(model)
@@ -146,12 +148,13 @@ def evaluate_model(
     The model is left in evaluation mode. `stage` shows the progress of the search. The encoded
     pairs have the context that the model reads.
     """
+    translator = translator.with_features(text.features)
     translator.model.eval()
     forced = teacher_forced_report(translator, encoded, text)
     translations = _translations(translator, text, context, stage)
     sampled = _evenly_spaced(text, logging.samples)
     sources = with_context(translator.tokenizers, context, text.source, text.documents)
-    shown = translator.translate([sources[i] for i in sampled], need_weights=True)
+    shown = translator.translate([sources[i] for i in sampled], numbers=sampled, need_weights=True)
     return ValidationReport(
         loss=forced.loss,
         bleu=metrics.bleu(translations, text.target, bleu_tokenizer),
@@ -168,12 +171,16 @@ def _translations(
 ) -> list[str]:
     """Translate a split; the processes divide its sentences, or its documents, among them."""
     if not context.targets:
+        joined = with_context(translator.tokenizers, context, text.source, text.documents)
         return processes.share_out(
-            with_context(translator.tokenizers, context, text.source, text.documents),
+            range(len(joined)),
             lambda part: [
                 found.text
                 for found in translator.translate(
-                    part, wanted=1, advance=stage("validating", len(part))
+                    [joined[i] for i in part],
+                    numbers=part,
+                    wanted=1,
+                    advance=stage("validating", len(part)),
                 )
             ],
         )
@@ -217,7 +224,7 @@ def _samples(
 
 def _heatmaps(translator: Translator, translations: Sequence[Translation]) -> dict[str, Heatmap]:
     layer, head = translator.drawn
-    if not translator.model.decoder.attends:
+    if not translator.model.decoder.attends or not translator.model.reads_text:
         return {}
     # TensorBoard sorts by tag, so this one puts pictures behind the curves of ``valid``.
     return {

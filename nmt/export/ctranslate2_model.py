@@ -29,7 +29,7 @@ from nmt.config.schema import Config
 from nmt.export.export_choices import Quantization
 from nmt.export.extras import required
 from nmt.export.parity import Ids, Scorer
-from nmt.export.unsupported import OTHER_FORMAT, refuse, transformer_stacks
+from nmt.export.unsupported import OTHER_FORMAT, plain_cross_attention, refuse, transformer_stacks
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.rotary import ROTARY_BASE
 from nmt.model.attention.shaw import ShawAttention
@@ -246,7 +246,7 @@ def _set_encoder_layer(part: Any, layer: TransformerEncoderLayer) -> None:
 def _set_decoder_layer(part: Any, layer: TransformerDecoderLayer) -> None:
     attention, cross, feed = layer.residuals
     _set_attention(part.self_attention, layer.self_attention, attention)
-    _set_attention(part.attention, layer.cross_attention, cross)
+    _set_attention(part.attention, plain_cross_attention(layer), cross)
     _set_feed_forward(part.ffn, layer.feed_forward, feed)
 
 

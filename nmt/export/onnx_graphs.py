@@ -20,7 +20,7 @@ from nmt.config.model import Positions
 from nmt.config.schema import Config
 from nmt.export.extras import required
 from nmt.export.parity import Ids, Scorer
-from nmt.export.unsupported import transformer_stacks
+from nmt.export.unsupported import plain_cross_attention, transformer_stacks
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.positions import sinusoidal_positions
 from nmt.model.seq2seq import TranslationModel
@@ -59,7 +59,8 @@ class EncoderGraph(nn.Module):
         states = self.model.encode(source_ids, source_mask).states
         decoder = self.model.decoder
         assert isinstance(decoder, TransformerDecoder)
-        memories = [layer.cross_attention.build_memory(states, None) for layer in decoder.layers]
+        attentions = [plain_cross_attention(layer) for layer in decoder.layers]
+        memories = [attention.build_memory(states, None) for attention in attentions]
         keys, values = ([getattr(m, name) for m in memories] for name in ("keys", "values"))
         return torch.stack(keys), torch.stack(values)
 

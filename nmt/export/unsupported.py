@@ -2,9 +2,15 @@
 
 from collections.abc import Iterable
 
-from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
+from nmt.config.model import (
+    Combination,
+    TransformerDecoderConfig,
+    TransformerEncoderConfig,
+)
 from nmt.config.schema import Config
 from nmt.errors import UserError
+from nmt.model.attention.multi_head import MultiHeadAttention
+from nmt.model.transformer import TransformerDecoderLayer
 
 OTHER_FORMAT = "--to safetensors takes every model"
 OTHER_ENGINE = "leave out --engine"
@@ -46,4 +52,13 @@ def transformer_stacks(
         f"model.{side}.self_attention={kind}" for side, kind in kinds.items() if kind != "full"
     )
     refuse(target, others, remedy)
+    combination = config.model.features.combination
+    if combination != Combination.NONE:
+        refuse(target, [f"model.features.combination={combination}"], remedy)
     return encoder, decoder
+
+
+def plain_cross_attention(layer: TransformerDecoderLayer) -> MultiHeadAttention:
+    """Return the cross-attention of a layer of a model that `transformer_stacks` did not refuse."""
+    assert isinstance(layer.cross_attention, MultiHeadAttention)
+    return layer.cross_attention

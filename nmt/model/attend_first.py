@@ -1,7 +1,8 @@
 """An RNN decoder that attends first, then updates its state.
 
 Legend: B batch, T target length, E embedding size, U units of a layer, G gates of a cell, D context
-size, which is that of an encoder state. In search: A sentences, N beams of each.
+size, which is that of an encoder state, and of a region where there are features. In search: A
+sentences, N beams of each.
 """
 
 from dataclasses import replace
@@ -41,13 +42,18 @@ class AttendFirstDecoder(RnnDecoder):
         attention: Attention | FixedContext,
         coverage: Coverage | None = None,
         maxout_size: int | None = None,
+        context_size: int | None = None,
     ) -> None:
-        """Build the decoder for a vocabulary and an encoder of ``memory_size``."""
-        super().__init__(config, vocab_size, memory_size, attention, memory_size, coverage)
+        """Build the decoder for a vocabulary and an encoder of ``memory_size``.
+
+        Contexts have ``context_size``; None: that of an encoder state.
+        """
+        context_size = context_size or memory_size
+        super().__init__(config, vocab_size, memory_size, attention, context_size, coverage)
         self.maxout = maxout_size is not None
         self.output_size = maxout_size or config.hidden_size
         self.readout = Linear(
-            config.hidden_size + memory_size + config.embedding_size,
+            config.hidden_size + context_size + config.embedding_size,
             2 * maxout_size if maxout_size else config.hidden_size,
         )
 

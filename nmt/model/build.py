@@ -1,12 +1,15 @@
 """Builds a model from its configuration."""
 
 import math
+from dataclasses import replace
 
 from torch import Tensor, nn
 
 from nmt.config.model import (
+    Combination,
     Initialization,
     ModelConfig,
+    RegionEncoderConfig,
     RnnDecoderConfig,
     RnnEncoderConfig,
     TransformerDecoderConfig,
@@ -14,9 +17,11 @@ from nmt.config.model import (
     Tying,
 )
 from nmt.model.attend_first import AttendFirstDecoder
+from nmt.model.attention.doubly import DoublyAttention
 from nmt.model.attention.none import FixedContext
 from nmt.model.attention.settings import BuildableAttentionConfig, LuongAttentionConfig
 from nmt.model.interfaces import Decoder, Encoder
+from nmt.model.region_encoder import RegionEncoder, RegionStates
 from nmt.model.rnn_encoder import RnnEncoder
 from nmt.model.seq2seq import TranslationModel
 from nmt.model.transformer import TransformerDecoder, TransformerEncoder
@@ -35,8 +40,15 @@ def build_model(
         initialise: Whether to initialise the weights as for training.
     """
     encoder = _encoder(config, source_size)
-    decoder = _decoder(config, target_size, encoder.output_size)
-    model = TranslationModel(encoder, decoder, target_size)
+    features, width = config.features, encoder.output_size
+    gated = features.combination == Combination.GATED
+    regions = None
+    if features.combination != Combination.NONE:
+        assert features.size is not None
+        regions = RegionStates(features.size, width, features.dropout)
+    decoder = _decoder(config, target_size, width, width if gated else None)
+    joint = features.combination == Combination.JOINT
+    model = TranslationModel(encoder, decoder, target_size, regions, joint=joint)
     if initialise:
         _initialise(model, Initialization(config.initialization))
     if config.tying != Tying.NONE:
@@ -52,21 +64,31 @@ def _encoder(config: ModelConfig, vocab_size: int) -> Encoder:
             return RnnEncoder(encoder, vocab_size)
         case TransformerEncoderConfig() as encoder:
             return TransformerEncoder(encoder, vocab_size)
+        case RegionEncoderConfig() as encoder:
+            return RegionEncoder(encoder)
     raise AssertionError(f"no encoder for {config.encoder}")
 
 
-def _decoder(config: ModelConfig, vocab_size: int, memory_size: int) -> Decoder:
+def _decoder(
+    config: ModelConfig, vocab_size: int, memory_size: int, region_size: int | None
+) -> Decoder:
     match config.decoder:
         case RnnDecoderConfig() as decoder:
-            return _rnn_decoder(decoder, vocab_size, memory_size)
+            return _rnn_decoder(decoder, vocab_size, memory_size, region_size)
         case TransformerDecoderConfig() as decoder:
-            return TransformerDecoder(decoder, vocab_size, memory_size)
+            return TransformerDecoder(decoder, vocab_size, memory_size, region_size)
     raise AssertionError(f"no decoder for {config.decoder}")
 
 
-def _rnn_decoder(config: RnnDecoderConfig, vocab_size: int, memory_size: int) -> Decoder:
+def _rnn_decoder(
+    config: RnnDecoderConfig, vocab_size: int, memory_size: int, region_size: int | None
+) -> Decoder:
     assert isinstance(config.attention, BuildableAttentionConfig)
     built = config.attention.build(config.hidden_size, memory_size)
+    if region_size is not None:
+        assert built.attention is not None
+        attention = DoublyAttention(built.attention, config.hidden_size, region_size)
+        built = replace(built, attention=attention, context_size=built.context_size + region_size)
     if isinstance(config.attention, LuongAttentionConfig):
         assert built.attention is not None
         return UpdateFirstDecoder(
@@ -85,6 +107,7 @@ def _rnn_decoder(config: RnnDecoderConfig, vocab_size: int, memory_size: int) ->
         built.attention or FixedContext(),
         built.coverage,
         built.maxout_size,
+        built.context_size,
     )
 
 

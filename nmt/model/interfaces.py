@@ -4,8 +4,9 @@ A piece is a token of the tokenizer: a word or a part of one. Real pieces are th
 padding.
 
 Legend: B batch, S source length, T target length, D size of an encoder state, L layers with
-attention, H heads of each, O size of the decoder's output. In search: A sentences, N beams of each;
-the rows A · N are hypotheses, and the beams of a sentence are adjacent.
+attention, H heads of each, O size of the decoder's output, R regions, F size of a region's state.
+In search: A sentences, N beams of each; the rows A · N are hypotheses, and the beams of a sentence
+are adjacent.
 """
 
 from abc import ABC, abstractmethod
@@ -15,6 +16,7 @@ from typing import Self
 from torch import Tensor, nn
 
 from nmt.data.packing import Packing
+from nmt.data.regions import Regions
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,14 @@ class EncoderOutput:
         states: [B, S, D], one per piece.
         mask: [B, S] bool, True on real pieces.
         summary: [B, D], one vector per sentence; a bridge maps it to the decoder's first state.
+        regions: States [B, R, F] of features beside the text, with their mask, for a decoder that
+            attends to both; None: there are none, or they are among the states.
     """
 
     states: Tensor
     mask: Tensor
     summary: Tensor
+    regions: Regions | None = None
 
 
 class Encoder(nn.Module, ABC):
@@ -107,7 +112,8 @@ class DecoderOutput:
     Attributes:
         hidden: [B, T, O], or [A · N, O] of a single step.
         weights: Attention over the source, [B, L, H, T, S], or [A · N, L, H, S] of a single step;
-            None if it was not requested, or if the decoder has no attention.
+            None if it was not requested, or if the decoder has no attention. Where there are
+            features beside the text, the R weights over the regions follow those over the text.
     """
 
     hidden: Tensor

@@ -65,6 +65,7 @@ def sequence_loss(
         need_weights=needs_attention_weights(guided, coverage_weight),
         source_lengths=batch.source_lengths,
         packing=batch.packing,
+        regions=batch.regions,
     )
     return output_loss(
         model, output, batch, label_smoothing, guided=guided, coverage_weight=coverage_weight
@@ -95,7 +96,7 @@ def output_loss(
     if guided is not None and guided.weight > 0:
         assert batch.alignment is not None
         cost = guided_alignment_loss(
-            output.weights,
+            output.weights[..., : batch.alignment.size(-1)],  # regions follow the pieces
             batch.alignment,
             layer=None if guided.layer is None else index_of(guided.layer),
             head=index_of(guided.head),

@@ -21,6 +21,7 @@ from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.repeated_linear import Project, loop_projection, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.coverage import Coverage, CoverageState
+from nmt.model.attention.doubly import DoublyAttention
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.none import FixedContext
 from nmt.model.beams import parent_rows, sentence_rows
@@ -120,6 +121,8 @@ class RnnDecoder(Decoder):
         self.attention = attention
         if isinstance(attention, Attention):
             attention.dropout.probability = config.attention_dropout
+        if isinstance(attention, DoublyAttention):
+            attention.share_dropout()
         self.coverage = coverage
         self.word_dropout = WordDropout(config.word_dropout)
         self.dropout = Dropout(config.dropout)
@@ -182,6 +185,11 @@ class RnnDecoder(Decoder):
     def _memory(self, encoder_output: EncoderOutput) -> AttentionMemory:
         if isinstance(self.attention, FixedContext):
             return self.attention.build_memory(encoder_output)
+        regions = encoder_output.regions
+        if isinstance(self.attention, DoublyAttention):
+            assert regions is not None
+            of_text = encoder_output.states, encoder_output.mask
+            return self.attention.build_double_memory(of_text, (regions.values, regions.mask))
         memory = self.attention.build_memory(encoder_output.states, encoder_output.mask)
         return replace(memory, mask=AttentionMask.of(memory.mask))  # all steps share its bias
 
@@ -202,7 +210,8 @@ class RnnDecoder(Decoder):
         term = self.coverage(coverage)
         attended: AttentionOutput = self.attention(query, memory, positions, term, project)
         assert attended.weights is not None
-        return attended, self.coverage.advance(coverage, attended.weights)
+        weights = memory.text_weights(attended.weights)
+        return attended, self.coverage.advance(coverage, weights)
 
     def _first_states(self, encoder_output: EncoderOutput) -> tuple[Tensor, ...]:
         """Map the summary [B, D] to the first state of each layer, [B, state_size]."""

@@ -4,16 +4,20 @@ Legend: B batch, S source length, T target length, V target vocabulary, O decode
 search: A sentences, N beams of each, L layers with attention, H heads, U pieces of the vocabulary.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nmt.data.packing import Packing
+from nmt.data.regions import Regions
+from nmt.errors import UserError
 from nmt.kernels.linear import linear
 from nmt.kernels.quantized_linear import QuantizedLinear
 from nmt.kernels.weight_layout import rows_for_search
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
+from nmt.model.region_encoder import RegionEncoder, RegionStates
 from nmt.model.self_attention.kind import KindOfSelfAttention
 
 
@@ -41,21 +45,85 @@ class OutputLayer(nn.Linear):
 
 
 class TranslationModel(nn.Module):
-    """p(target | source): all pieces at once in training, one piece per step in search."""
+    """p(target | source): all pieces at once in training, one piece per step in search.
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, vocab_size: int) -> None:
-        """Join an encoder and a decoder with an output layer of ``vocab_size`` pieces."""
+    The source is a text, features (see `RegionEncoder`), or both. With both, the decoder attends to
+    each by an attention of its own (gated), or the states of the regions are appended to those of
+    the text, so that one attention is over both (joint; the flat combination of Libovický & Helcl
+    2017, section 3.1, with one projection of keys).
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        decoder: Decoder,
+        vocab_size: int,
+        regions: RegionStates | None = None,
+        *,
+        joint: bool = False,
+    ) -> None:
+        """Join an encoder and a decoder with an output layer of ``vocab_size`` pieces.
+
+        Args:
+            encoder: Of the source.
+            decoder: Of the target; unless ``joint``, it attends to the regions, if there are any.
+            vocab_size: Pieces of the target vocabulary.
+            regions: Of features beside the text; None: there are none.
+            joint: Whether the states of regions are appended to those of the text.
+        """
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
+        if regions is not None:
+            self.regions = regions
+        self.joint = joint
         self.output = OutputLayer(decoder.output_size, vocab_size, bias=False)
 
+    @property
+    def feature_size(self) -> int | None:
+        """Size of the vectors of the features that the model reads; None: it reads none."""
+        reader = self._region_states()
+        return None if reader is None else reader.feature_size
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether the source is a text, with or without features beside it."""
+        return not isinstance(self.encoder, RegionEncoder)
+
     def encode(
-        self, source_ids: Tensor, source_mask: Tensor, source_lengths: Tensor | None = None
+        self,
+        source_ids: Tensor,
+        source_mask: Tensor,
+        source_lengths: Tensor | None = None,
+        regions: Regions | None = None,
     ) -> EncoderOutput:
-        """Read sources [B, S]; see `nmt.model.interfaces.Encoder`."""
-        output: EncoderOutput = self.encoder(source_ids, source_mask, source_lengths)
-        return output
+        """Read sources [B, S], and their features; see `nmt.model.interfaces.Encoder`.
+
+        Raises:
+            UserError: The model reads features, and there are none, or the other way round.
+        """
+        reader = self._region_states()
+        if (reader is None) != (regions is None):
+            raise UserError(_without_features() if regions is None else _unread_features())
+        if regions is None or reader is None:
+            text: EncoderOutput = self.encoder(source_ids, source_mask, source_lengths)
+            return text
+        if isinstance(self.encoder, RegionEncoder):
+            return self.encoder.read_regions(regions)
+        text = self.encoder(source_ids, source_mask, source_lengths)
+        states = reader(regions)
+        if not self.joint:
+            return replace(text, regions=Regions(states, regions.mask))
+        return replace(
+            text,
+            states=torch.cat([text.states, states.type_as(text.states)], dim=1),
+            mask=torch.cat([text.mask, regions.mask], dim=1),
+        )
+
+    def _region_states(self) -> RegionStates | None:
+        if isinstance(self.encoder, RegionEncoder):
+            return self.encoder.regions
+        return getattr(self, "regions", None)
 
     def forward(
         self,
@@ -66,6 +134,7 @@ class TranslationModel(nn.Module):
         need_weights: bool = False,
         source_lengths: Tensor | None = None,
         packing: Packing | None = None,
+        regions: Regions | None = None,
     ) -> DecoderOutput:
         """Return the decoder's hidden vectors [B, T, O] for known targets; see `nmt.model.loss`.
 
@@ -77,7 +146,7 @@ class TranslationModel(nn.Module):
                 raise ValueError("a packed batch has no attention weights")
             states = self.encoder.read_packed(source_ids, packing)
             return DecoderOutput(self.decoder.read_packed(target_input_ids, states, packing), None)
-        encoded = self.encode(source_ids, source_mask, source_lengths)
+        encoded = self.encode(source_ids, source_mask, source_lengths, regions)
         output: DecoderOutput = self.decoder(target_input_ids, encoded, need_weights=need_weights)
         return output
 
@@ -127,3 +196,14 @@ class TranslationModel(nn.Module):
         """
         output, state = self.decoder.step(previous_ids, state, need_weights=need_weights)
         return self.logits(output.hidden, part), output.weights, state
+
+
+def _without_features() -> str:
+    return (
+        "this model reads features beside the text or in its place, and none are given: name them "
+        "by --features FILE, or by data.features for training"
+    )
+
+
+def _unread_features() -> str:
+    return "this model reads no features: leave out --features, or set model.features.combination"

@@ -25,6 +25,7 @@ from nmt.kernels.dropout import add_dropped
 from nmt.kernels.linear import shared_input
 from nmt.kernels.packed_attention import SentenceMask
 from nmt.model.attention.alibi import Alibi
+from nmt.model.attention.gated import GatedCrossAttention
 from nmt.model.attention.memory import AttentionMemory, Mask
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.relative import NoRelativePositions, RelativePositions, RelativeScheme
@@ -108,6 +109,15 @@ def _attention(
     )
 
 
+def _cross_attention(
+    config: TransformerDecoderConfig, memory_size: int, region_size: int | None
+) -> MultiHeadAttention | GatedCrossAttention:
+    text = _attention(config, memory_size)
+    if region_size is None:
+        return text
+    return GatedCrossAttention(text, _attention(config, region_size), config.hidden_size)
+
+
 def _self_attention(config: LayerConfig) -> MultiHeadAttention:
     if config.self_attention != SelfAttention.FULL:
         return KINDS[SelfAttention(config.self_attention)].of(config)
@@ -189,11 +199,13 @@ Extend = Callable[[AttentionMemory], AttentionMemory]
 class TransformerDecoderLayer(nn.Module):
     """Self-attention to the pieces so far, cross-attention to the source, feed-forward."""
 
-    def __init__(self, config: TransformerDecoderConfig, memory_size: int) -> None:
-        """Build one layer that reads encoder states of ``memory_size``."""
+    def __init__(
+        self, config: TransformerDecoderConfig, memory_size: int, region_size: int | None = None
+    ) -> None:
+        """Build one layer that reads encoder states of ``memory_size``, and regions if sized."""
         super().__init__()
         self.self_attention = _self_attention(config)
-        self.cross_attention = _attention(config, memory_size)
+        self.cross_attention = _cross_attention(config, memory_size, region_size)
         self.feed_forward = FeedForward(config)
         self.residuals = Modules[Residual](Residual(config) for _ in range(3))
 
@@ -275,8 +287,17 @@ class TransformerDecoder(Decoder):
 
     attends = True
 
-    def __init__(self, config: TransformerDecoderConfig, vocab_size: int, memory_size: int) -> None:
-        """Build the stack for a vocabulary and an encoder of ``memory_size``."""
+    def __init__(
+        self,
+        config: TransformerDecoderConfig,
+        vocab_size: int,
+        memory_size: int,
+        region_size: int | None = None,
+    ) -> None:
+        """Build the stack for a vocabulary and an encoder of ``memory_size``.
+
+        With a ``region_size``, every layer also attends to regions of that size.
+        """
         super().__init__()
         self.output_size = config.hidden_size
         self.embedding = nn.Embedding(vocab_size, config.hidden_size)
@@ -284,7 +305,8 @@ class TransformerDecoder(Decoder):
         self.dropout = Dropout(config.dropout)
         self.relative = _relative_scheme(config, causal=True)
         self.layers = Modules[TransformerDecoderLayer](
-            TransformerDecoderLayer(config, memory_size) for _ in range(config.num_layers)
+            TransformerDecoderLayer(config, memory_size, region_size)
+            for _ in range(config.num_layers)
         )
         self.norm = _last_norm(config)
         self.layer_drop = LayerDrop(config.layer_drop)
@@ -338,7 +360,7 @@ class TransformerDecoder(Decoder):
         for index, (layer, source) in enumerate(zip(self.layers, sources, strict=True)):
             if index in skipped:  # weights of 0 add nothing to a loss on attention
                 shape = len(states), layer.cross_attention.num_heads, len(steps)
-                weights.append(states.new_zeros(*shape, source.keys.size(-2)))
+                weights.append(states.new_zeros(*shape, source.width))
                 continue
             run = recomputed(layer, self.recompute)
             states, layer_weights = run(
@@ -368,6 +390,9 @@ class TransformerDecoder(Decoder):
 
     def _source(self, encoder_output: EncoderOutput) -> tuple[AttentionMemory, ...]:
         mask = AttentionMask(encoder_output.mask[:, None, None, :])
-        return tuple(
-            layer.cross_attention.build_memory(encoder_output.states, mask) for layer in self.layers
-        )
+        text, regions = (encoder_output.states, mask), encoder_output.regions
+        attentions = [layer.cross_attention for layer in self.layers]
+        if regions is None:
+            return tuple(one.build_memory(*text) for one in attentions)
+        beside = regions.values, AttentionMask(regions.mask[:, None, None, :])
+        return tuple(one.build_double_memory(text, beside) for one in attentions)

@@ -35,7 +35,7 @@ def rehearse_run(
     sources = valid.source[: greedy.decoding.batch_size]
     began = time.perf_counter()
     with memory_for("in a validation batch", "lower decoding.batch_size"):
-        greedy.translate(sources)
+        greedy.with_features(valid.features).translate(sources)
     seconds = (time.perf_counter() - began) * len(valid) / max(1, len(sources))
     count = sum(parameter.numel() for parameter in model.parameters())
     return [f"parameters {count:,}", *rehearsal_lines(found, trainer.config, seconds)]

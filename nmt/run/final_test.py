@@ -11,6 +11,7 @@ from nmt.checkpoint import Checkpoint, save_checkpoint
 from nmt.config.numbering import number_of
 from nmt.config.schema import Config
 from nmt.data.encoded_context import encode_text
+from nmt.data.features import Features
 from nmt.data.prepared_corpus import PreparedCorpus
 from nmt.decoding.translator import Translator
 from nmt.evaluation import metrics
@@ -141,8 +142,11 @@ class FinalTest:
         if aligned is None or not translator.model.decoder.attends:
             return None
         name, text = aligned
+        reads_features = translator.model.feature_size is not None
+        if reads_features and (text.features is None or not translator.model.reads_text):
+            return None
         assert text.alignment is not None
-        aligner = Aligner(translator.model, translator.tokenizers)
+        aligner = Aligner(translator.model, translator.tokenizers, features=_own(text.features))
         reading = default_extractor(self.config, aligner.layers)
         reading = reading.resolved(aligner.layers, aligner.heads)
         pairs = list(zip(text.source, text.target, strict=True))
@@ -168,3 +172,10 @@ class FinalTest:
             "recall": score.recall,
             "reading": reading.numbered(),
         }
+
+
+def _own(features: Features | None) -> Features | None:
+    """Return the features of the pairs of this process; see `nmt.processes.share_out`."""
+    if features is None:
+        return None
+    return features.select(range(processes.rank(), len(features), processes.world()))

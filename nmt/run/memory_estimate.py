@@ -55,9 +55,8 @@ def count_parameters_without_memory(config: Config) -> int:
     size = tokenizer.vocab_size if known else 8
 
     def count(encoder_layers: int, decoder_layers: int) -> int:
-        # The classes of all choices have num_layers.
-        encoder: Any = replace(model.encoder, num_layers=encoder_layers)  # type: ignore[call-arg]
-        decoder: Any = replace(model.decoder, num_layers=decoder_layers)  # type: ignore[call-arg]
+        encoder: Any = _with_layers(model.encoder, encoder_layers)
+        decoder: Any = _with_layers(model.decoder, decoder_layers)
         return weight_shapes(replace(model, encoder=encoder, decoder=decoder), size, size)[1]
 
     layers = [getattr(part, "num_layers", 1) for part in (model.encoder, model.decoder)]
@@ -69,6 +68,10 @@ def count_parameters_without_memory(config: Config) -> int:
             fewer[side] -= 1
             total += (number - built) * (count(*few) - count(*fewer))
     return total
+
+
+def _with_layers(part: Any, number: int) -> Any:
+    return replace(part, num_layers=number) if hasattr(part, "num_layers") else part
 
 
 def _memory(device: torch.device) -> int | None:

@@ -7,6 +7,7 @@ from nmt.config.schema import Config
 from nmt.model.seq2seq import TranslationModel
 from nmt.model_shapes import model_without_values
 from nmt.reporting.console import Console
+from nmt.run.feature_check import check_feature_files
 from nmt.run.fisher_estimate import fisher_corpus
 from nmt.run.folder import RunFolder
 from nmt.run.initial_weights import load_initial_weights, open_initial
@@ -24,12 +25,13 @@ def check_models(config: Config) -> None:
     """Check the models that a run builds on, before the corpus is prepared.
 
     Raises:
-        UserError: A run that ``training`` names is missing or has a different model, or a part of
-            ``training.freeze`` does not exist.
+        UserError: A run that ``training`` names is missing or has a different model, a part of
+            ``training.freeze`` does not exist, or the features are not those of the model.
     """
     if not processes.is_first():
         return
     training = config.training
+    check_feature_files(config)
     if training.freeze:  # names and layers do not depend on the vocabulary
         with torch.device("meta"):
             freeze(model_without_values(config.model, _ANY_SIZE, _ANY_SIZE), training.freeze)

@@ -53,10 +53,14 @@ def text_fingerprint(corpus: PreparedCorpus) -> str:
     for array in arrays:
         for start in range(0, len(array), _BLOCK):
             content = zlib.crc32(np.ascontiguousarray(array[start : start + _BLOCK]).data, content)
+    if train.features is not None:
+        content = zlib.crc32(train.features.fingerprint().encode(), content)
     held_out = 0
     for text in (corpus.text.valid, corpus.text.test):
         for line in () if text is None else (*text.source, "", *text.target, ""):
             held_out = zlib.crc32(f"{line}\n".encode(errors="surrogatepass"), held_out)
+        if text is not None and text.features is not None:
+            held_out = zlib.crc32(text.features.fingerprint().encode(), held_out)
     return f"{fingerprint(train)}, {content:08x}, {held_out:08x}"
 
 

@@ -99,7 +99,8 @@ def fisher_information(
     total = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
     tokens = 0
     for batch in batches:
-        output = model(batch.source_ids, batch.source_mask, batch.target_input_ids)
+        inputs = batch.source_ids, batch.source_mask, batch.target_input_ids
+        output = model(*inputs, regions=batch.regions)
         hidden = batch.at_targets(output.hidden)
         log_probs = model.logits(hidden).float().log_softmax(dim=-1)
         sampled = torch.multinomial(log_probs.detach().exp(), 1, generator=generator)

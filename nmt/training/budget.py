@@ -110,6 +110,7 @@ def _rows(batch: Batch, rows: slice) -> Batch:
         target_positions=None,
         source_lengths=None,
         fixed_shape=False,
+        regions=None if batch.regions is None else batch.regions.map(lambda one: one[rows]),
     )
 
 

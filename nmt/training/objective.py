@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from nmt.config.training_settings import TrainingConfig
 from nmt.data.batch import Batch
@@ -59,6 +60,7 @@ class Objective:
             need_weights=needs_weights or (teacher is not None and teacher.needs_weights),
             source_lengths=inputs.source_lengths,
             packing=inputs.packing,
+            regions=inputs.regions,
         )
         smoothing = training.label_smoothing
         loss = output_loss(
@@ -94,7 +96,12 @@ def _doubled(batch: Batch) -> Batch:
         alignment=None if alignment is None else alignment.repeat(2, 1, 1),
         target_positions=positions,
         source_lengths=None if lengths is None else lengths.repeat(2),
+        regions=None if batch.regions is None else batch.regions.map(_twice),
     )
+
+
+def _twice(tensor: Tensor) -> Tensor:
+    return torch.cat([tensor, tensor])
 
 
 def _doubled_output(output: DecoderOutput) -> DecoderOutput:

@@ -16,8 +16,10 @@ from nmt.config.training_settings import BatchShapes
 from nmt.data.batch import Batch
 from nmt.data.batching import BatchingState, UpdateBatches
 from nmt.data.encoded import EncodedCorpus
+from nmt.data.features import Features
 from nmt.data.loader_process import UpdateMaker
 from nmt.data.packed_batches import PackedBatches
+from nmt.data.regions import Regions
 from nmt.errors import UserError
 from nmt.reporting.progress_line import format_duration
 from nmt.text.special_tokens import BOS, EOS
@@ -34,8 +36,17 @@ Attempt = Callable[[Batch], None]
 """Computes the gradient of a batch and discards it."""
 
 
-def full_batch(rows: int, source: int, target: int, *, aligned: bool) -> Batch:
-    """Return a batch without padding: every position is EOS; an alignment has no links."""
+def full_batch(
+    rows: int, source: int, target: int, *, aligned: bool, features: Features | None = None
+) -> Batch:
+    """Return a batch without padding: every position is EOS; an alignment has no links.
+
+    Where there are features, each sentence has as many regions as any, of zeros.
+    """
+    regions = None
+    if features is not None:
+        values = torch.zeros(rows, features.most_regions, features.size)
+        regions = Regions(values, torch.ones_like(values[:, :, 0], dtype=torch.bool))
     ids = torch.full((rows, source), EOS)
     return Batch(
         source_ids=ids,
@@ -44,6 +55,7 @@ def full_batch(rows: int, source: int, target: int, *, aligned: bool) -> Batch:
         target_output_ids=torch.full((rows, target), EOS),
         num_tokens=rows * target,
         alignment=torch.zeros(rows, target, source) if aligned else None,
+        regions=regions,
     )
 
 
@@ -52,7 +64,7 @@ def longest_batch(corpus: EncodedCorpus, budget: int, *, aligned: bool) -> Batch
     source = int(corpus.source.lengths.max()) + 1
     target = int(corpus.target.lengths.max()) + 1
     rows = max(1, min(budget // target, 2 * budget // source))
-    return full_batch(rows, source, target, aligned=aligned)
+    return full_batch(rows, source, target, aligned=aligned, features=corpus.features)
 
 
 def _packed_batch(batches: UpdateBatches) -> Batch:
@@ -181,7 +193,8 @@ def rehearse(
         batch = _packed_batch(batches)
         largest = f"{batch.source_ids.size(1):,} + {batch.target_input_ids.size(1):,} positions"
     else:
-        batch = full_batch(rows, width, width, aligned=config.training.guided_alignment.weight > 0)
+        aligned = config.training.guided_alignment.weight > 0
+        batch = full_batch(rows, width, width, aligned=aligned, features=corpus.features)
         largest = f"{rows:,} pairs of {width} positions"
     times: list[float] = []
     for _ in range(_ROUNDS):  # the first also allocates memory and the optimizer state

@@ -25,10 +25,17 @@ FILES = [
 HUB = ["data.path=someone/something", "data.source_language=en", "data.target_language=de"]
 
 
+REGIONS = [
+    "model.tying=decoder",
+    "model.encoder.feature_size=4",
+    *(f"data.features.{split}=features.npy" for split in ("train", "valid", "test")),
+]
+
+
 @pytest.fixture
 def fill() -> Callable[[str], list[str]]:
-    """Values for the settings that a choice of `data` requires from the user."""
-    return lambda choice: {"files": FILES, "huggingface": HUB}.get(choice, [])
+    """Values for the settings that a choice requires from the user."""
+    return lambda choice: {"files": FILES, "huggingface": HUB, "regions": REGIONS}.get(choice, [])
 
 
 @cache

@@ -47,6 +47,15 @@ class AttentionMemory:
         """The mask of all pairs of positions, large in a packed row; None: all may."""
         return self.mask if self.sentences is None else self.sentences.explicit
 
+    @property
+    def width(self) -> int:
+        """Number of weights of a query."""
+        return self.keys.size(-2)
+
+    def text_weights(self, weights: Tensor) -> Tensor:
+        """Return the weights [..., S] that belong to the text: all of them."""
+        return weights
+
     def attend(self, query: Tensor, bias: Tensor | None, dropout_p: float) -> Tensor:
         """Return the joined contexts of queries [B, H, T, K]; see `nmt.kernels.attention`.
 

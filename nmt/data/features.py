@@ -1,0 +1,157 @@
+"""Features: an array [regions, size] beside each sentence, such as those of a picture.
+
+They are read when a batch needs them. Array i belongs to line i of the text before any filter.
+
+Legend: N sentences, B sentences of a batch, R regions, F size of a region's vector.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.data.feature_files import FeatureArrays, open_arrays
+from nmt.errors import UserError
+
+Rows = npt.NDArray[np.integer[Any]] | Sequence[int]
+
+
+class RegionArrays(NamedTuple):
+    """The features of a batch.
+
+    Attributes:
+        values: [B, R, F] float32; 0 where a sentence has fewer regions.
+        mask: [B, R] bool, True at real regions; every row has one at least.
+    """
+
+    values: npt.NDArray[np.float32]
+    mask: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Features:
+    """The arrays of the sentences of a text.
+
+    Attributes:
+        path: The file or folder.
+        key: How messages name it, as ``data.features.train=FILE``.
+        chosen: [N], the array of each sentence; None: sentence i has array i.
+    """
+
+    path: Path
+    key: str
+    chosen: npt.NDArray[np.int64] | None = None
+    _arrays: FeatureArrays = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_arrays", open_arrays(self.path, self.key))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Features, (self.path, self.key, self.chosen)
+
+    def __len__(self) -> int:
+        """Return the number of sentences."""
+        return len(self._arrays) if self.chosen is None else len(self.chosen)
+
+    @property
+    def size(self) -> int:
+        """F, the size of a region's vector."""
+        return self._arrays.size
+
+    @property
+    def most_regions(self) -> int:
+        """The largest number of regions of an array."""
+        return self._arrays.most_regions
+
+    def fingerprint(self) -> str:
+        """Return a hash of the content.
+
+        Raises:
+            UserError: A file cannot be read.
+        """
+        return self._arrays.fingerprint()
+
+    def select(self, rows: Rows) -> "Features":
+        """Return the features of these sentences, in this order."""
+        rows = np.asarray(rows, dtype=np.int64)
+        chosen = rows if self.chosen is None else self.chosen[rows]
+        selected = object.__new__(Features)  # it shares the open files
+        for name, value in {**self.__dict__, "chosen": chosen}.items():
+            object.__setattr__(selected, name, value)
+        return selected
+
+    def read(self, row: int) -> npt.NDArray[np.float32]:
+        """Return the array [R, F] of a sentence.
+
+        Raises:
+            UserError: There is no such sentence, or its array is faulty.
+        """
+        if not 0 <= row < len(self):
+            raise UserError(
+                f"{self.key} has {len(self):,} arrays, but the text has line {row + 1:,}"
+            )
+        place = row if self.chosen is None else int(self.chosen[row])
+        return self._checked(place, self._arrays.read(place))
+
+    def _checked(self, place: int, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        where = f"{self.key}, array {place + 1:,}"
+        if array.ndim != 2 or array.shape[1] != self.size or not len(array):
+            shape = list(array.shape)
+            raise UserError(
+                f"{where} has the shape {shape}; it must be [regions, {self.size}], with 1 region "
+                "at least"
+            )
+        values = array.astype(np.float32, copy=False)
+        if not np.isfinite(values).all():
+            region = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+            raise UserError(
+                f"{where}: region {region + 1} has a value that is not finite in float32"
+            )
+        return values
+
+    def batch(self, rows: Rows, count: int | None = None, width: int | None = None) -> RegionArrays:
+        """Return the arrays of some sentences, padded.
+
+        Args:
+            rows: The sentences, at least one.
+            count: Number of rows B of the result; rows beyond the sentences have one region, of
+                zeros. None: as many as there are sentences.
+            width: Number of regions R of the result; None: the largest number of regions of the
+                sentences.
+
+        Raises:
+            UserError: A sentence or an array is faulty.
+        """
+        arrays = [self.read(int(row)) for row in rows]
+        shape = count or len(arrays), width or max(map(len, arrays))
+        values = np.zeros((*shape, self.size), dtype=np.float32)
+        mask = np.zeros(shape, dtype=np.bool_)
+        for row, array in enumerate(arrays):
+            values[row, : len(array)] = array
+            mask[row, : len(array)] = True
+        mask[len(arrays) :, 0] = True
+        return RegionArrays(values, mask)
+
+    def check_count(self, lines: int, what: str = "the text") -> None:
+        """Check that each line has its array.
+
+        Raises:
+            UserError: The numbers differ.
+        """
+        if len(self) != lines:
+            raise UserError(
+                f"{self.key} has {len(self):,} arrays, but {what} has {lines:,} lines; array i "
+                "belongs to line i before any filter"
+            )
+
+    def check_values(self) -> None:
+        """Read all arrays once and check their shapes and values.
+
+        Raises:
+            UserError: An array is faulty.
+        """
+        for row in range(len(self)):
+            self.read(row)

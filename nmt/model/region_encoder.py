@@ -1,0 +1,66 @@
+"""Encoders of features: the regions of a picture, or any other array beside a sentence.
+
+Legend: B batch, R regions, F size of a region's vector, D size of a state.
+"""
+
+from torch import Tensor, nn
+
+from nmt.config.model import RegionEncoderConfig
+from nmt.data.regions import Regions
+from nmt.model.interfaces import Encoder, EncoderOutput
+from nmt.model.layers import Dropout, Linear
+
+
+class RegionStates(nn.Module):
+    """Maps each region's vector a_l to a state, norm(W a_l + b), as wide as the model needs it.
+
+    The norm is layer normalisation (Ba et al. 2016), so that the states have the scale of those of
+    a text whatever the scale of the features.
+    """
+
+    def __init__(self, feature_size: int, size: int, dropout: float) -> None:
+        """Map vectors of ``feature_size`` = F to states of ``size`` = D."""
+        super().__init__()
+        self.feature_size = feature_size
+        self.projection = Linear(feature_size, size)
+        self.norm = nn.LayerNorm(size)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, regions: Regions) -> Tensor:
+        """Map regions [B, R, F] to states [B, R, D].
+
+        Raises:
+            ValueError: The vectors have another size.
+        """
+        size = regions.values.size(-1)
+        if size != self.feature_size:
+            raise ValueError(f"features of size {size}, not {self.feature_size}")
+        values = regions.values.type_as(self.projection.weight)
+        states: Tensor = self.dropout(self.norm(self.projection(values)))
+        return states
+
+
+class RegionEncoder(Encoder):
+    """Reads features in place of a text, for captions; the pieces of the source are not read.
+
+    The decoder attends to the regions as to the pieces of a sentence (Xu et al. 2015, section
+    3.1.2). Their mean is the summary, from which the decoder's first state is made.
+    """
+
+    def __init__(self, config: RegionEncoderConfig) -> None:
+        """Build the encoder."""
+        super().__init__()
+        self.output_size = config.hidden_size
+        self.regions = RegionStates(config.feature_size, config.hidden_size, config.dropout)
+
+    def forward(
+        self, source_ids: Tensor, source_mask: Tensor, source_lengths: Tensor | None = None
+    ) -> EncoderOutput:
+        """Refuse a text alone; see `read_regions`."""
+        raise ValueError("this encoder reads regions, not pieces")
+
+    def read_regions(self, regions: Regions) -> EncoderOutput:
+        """Read the features of sentences; the states are those of their regions."""
+        states = self.regions(regions)
+        real = regions.mask[:, :, None].type_as(states)
+        return EncoderOutput(states, regions.mask, (states * real).sum(1) / real.sum(1))
