@@ -134,7 +134,8 @@ def _view(
         progress: Shows how many sentences are done.
     """
     device, threads = machine
-    defer_shape_functions()
+    if not options.faithfulness:  # it draws random numbers, which need that part of torch
+        defer_shape_functions()
     sources, references = _read_texts(options)
     from nmt import runtime
     from nmt.checkpoint import find_checkpoint, load_checkpoint
