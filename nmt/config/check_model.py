@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from nmt.config.adaptive_depth import check_depth
 from nmt.config.model import (
     Bridge,
     DecoderConfig,
@@ -99,6 +100,7 @@ def _heads(key: str, heads: int, owner: str, size: int) -> Iterator[str]:
 def _transformer(key: str, part: TransformerStackConfig) -> Iterator[str]:
     yield from _heads(key, part.num_heads, key, part.hidden_size)
     yield from check_self_attention(key.removeprefix("model."), part)
+    yield from check_depth(key.removeprefix("model."), part)
     if part.num_kv_heads is not None and part.num_kv_heads >= 1:
         yield from _kv_heads(key, part.num_heads, part.num_kv_heads)
     if part.positions == Positions.SINUSOIDAL and part.hidden_size % 2:

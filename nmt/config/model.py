@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from nmt.config.adaptive_depth import DepthConfig
 from nmt.config.self_attention import SelfAttentionConfig
 from nmt.config.setting import group, setting
 
@@ -187,7 +188,7 @@ class RnnDecoderConfig(DecoderConfig):
 
 
 @dataclass(kw_only=True)
-class TransformerStackConfig(SelfAttentionConfig):
+class TransformerStackConfig(SelfAttentionConfig, DepthConfig):
     """Settings of a stack of Transformer layers (Vaswani et al. 2017)."""
 
     hidden_size: int = setting(

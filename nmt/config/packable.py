@@ -1,5 +1,6 @@
 """Which runs can train on packed batches: all pairs of a pass in one row, without padding."""
 
+from nmt.config.adaptive_depth import Depth
 from nmt.config.model import (
     DecoderConfig,
     EncoderConfig,
@@ -33,6 +34,8 @@ def _obstacle_of_model(config: Config) -> str | None:
             return f"model.{side}.positions={part.positions}"
         if part.self_attention not in PACKABLE:
             return f"model.{side}.self_attention={part.self_attention}"
+        if part.depth != Depth.FULL:
+            return f"model.{side}.depth={part.depth}"
         if part.word_dropout:
             return f"model.{side}.word_dropout={part.word_dropout:g}"
     return None

@@ -9,12 +9,13 @@ the rows A · N are hypotheses, and the beams of a sentence are adjacent.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from torch import Tensor, nn
 
 from nmt.data.packing import Packing
+from nmt.model.adaptive_depth import DepthUse
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,13 @@ class EncoderOutput:
         states: [B, S, D], one per piece.
         mask: [B, S] bool, True on real pieces.
         summary: [B, D], one vector per sentence; a bridge maps it to the decoder's first state.
+        depth: The layers that each piece passed; None: all.
     """
 
     states: Tensor
     mask: Tensor
     summary: Tensor
+    depth: DepthUse | None = field(default=None, kw_only=True)
 
 
 class Encoder(nn.Module, ABC):
@@ -108,10 +111,14 @@ class DecoderOutput:
         hidden: [B, T, O], or [A · N, O] of a single step.
         weights: Attention over the source, [B, L, H, T, S], or [A · N, L, H, S] of a single step;
             None if it was not requested, or if the decoder has no attention.
+        depth: The layers that each known target piece passed; None: all.
+        source_depth: The layers of the encoder that each source piece passed; None: all.
     """
 
     hidden: Tensor
     weights: Tensor | None
+    depth: DepthUse | None = None
+    source_depth: DepthUse | None = None
 
 
 class Decoder(nn.Module, ABC):

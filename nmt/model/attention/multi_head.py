@@ -8,6 +8,7 @@ multi-query (Shazeer 2019), between them grouped-query attention (Ainslie et al.
 from torch import Tensor, nn
 
 from nmt.kernels import attention as sdpa
+from nmt.kernels.chosen_rows import at_rows
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput, Mask
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.attention.rotary import rotate
@@ -63,7 +64,9 @@ class MultiHeadAttention(nn.Module):
 
     def queries(self, query: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
         """Project queries [B, T, D] to heads [B, H, T, K]."""
-        heads = sdpa.split_heads(self.query_projection(query), self.num_heads)
+        heads = sdpa.split_heads(
+            at_rows(self.query_projection, query, positions.rows), self.num_heads
+        )
         heads = heads if self.query_norm is None else self.query_norm(heads)
         return rotate(heads, positions.rotation)
 
@@ -82,7 +85,7 @@ class MultiHeadAttention(nn.Module):
             context = self.context(self.dropout(weights), values, positions)
             return AttentionOutput(context, weights if need_weights else None)
         joined = memory.attend(heads, positions.bias, self.dropout.rate)
-        return AttentionOutput(self.output_projection(joined), None)
+        return AttentionOutput(at_rows(self.output_projection, joined, positions.rows), None)
 
     def scores(
         self, heads: Tensor, keys: Tensor, positions: RelativePositions = NO_POSITIONS
