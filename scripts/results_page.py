@@ -31,7 +31,7 @@ def write_pages(root: Path, records: Sequence[Record], *, check: bool) -> list[s
         check: Return the pages that are not current instead of writing them.
 
     Raises:
-        UserError: README.md lacks the marks.
+        UserError: README.md is not there or lacks the marks.
     """
     readme, page = root / "README.md", root / "docs" / "results.md"
     made = {page: results_page(records), readme: _with_part(readme, readme_part(records))}
@@ -48,6 +48,8 @@ def _read(path: Path) -> str:
 
 
 def _with_part(readme: Path, part: str) -> str:
+    if not readme.is_file():
+        raise UserError(f"there is no {readme}; --root names the folder of README.md and docs/")
     before, begin, rest = _read(readme).partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

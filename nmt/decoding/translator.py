@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from nmt import runtime
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
@@ -20,6 +19,7 @@ from nmt.decoding.batches import Advance, WorkDone, batch_tokens, search_batches
 from nmt.decoding.changed_settings import changed_settings
 from nmt.decoding.constraints import ConstraintEncoder, Constraints, PieceConstraints
 from nmt.decoding.hypothesis import Hypothesis
+from nmt.decoding.prepared_weights import prepare_weights
 from nmt.decoding.repeated_step import CudaGraphs
 from nmt.decoding.sampling import Sampling, sample
 from nmt.decoding.search import beam_search
@@ -27,10 +27,7 @@ from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.shortlist_file import load_shortlist
 from nmt.errors import UserError
 from nmt.kernels import dispatch
-from nmt.kernels.quantized_linear import quantize_for_search
-from nmt.kernels.weight_layout import cast_for_search, lay_out_for_search
-from nmt.model.layers import Linear
-from nmt.model.seq2seq import OutputLayer, TranslationModel
+from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair
 
 
@@ -92,6 +89,7 @@ class Translator:
         self.constraints = ConstraintEncoder(tokenizers.target)
         self.by_sentences = False
         self.shortlist: Shortlist | None = None
+        self._step_weights = _step_weights(model)
         device = model.output.weight.device
         self._graphs = CudaGraphs(device) if device.type == "cuda" else None
 
@@ -180,20 +178,10 @@ class Translator:
     def prepare_weights(self) -> None:
         """Store the model's weights as a step of search reads them fastest; do not train it then.
 
-        Names and shapes stay; weights that an embedding shares become copies. In 16 bits, a CPU has
-        all linear layers cast once. In int8, the large linear layers are quantized in addition.
-
         Raises:
             UserError: This processor has no product of integers.
         """
-        linear = [layer for layer in self.model.modules() if isinstance(layer, nn.Linear)]
-        if self.precision in (torch.bfloat16, torch.float16):  # these products read rows
-            cast_for_search(linear, self.precision)
-            return
-        if self.precision == torch.int8:
-            kinds = (Linear, OutputLayer)
-            quantize_for_search(layer for layer in linear if isinstance(layer, kinds))
-        lay_out_for_search(linear)
+        prepare_weights(self.model, self.precision)
 
     def translate(
         self,
@@ -270,7 +258,9 @@ class Translator:
         allowed = None
         if self.shortlist is not None:
             allowed = self.shortlist.allowed(sources, [one.pieces for one in asked], device)
-        with runtime.autocast(device, self.precision):
+        rows = len(sources) * (self.decoding.beam_size if sampling is None else sampling.count)
+        threads = runtime.threads_for(rows * self._step_weights)
+        with threads, runtime.autocast(device, self.precision):
             if sampling is None:
                 return beam_search(
                     *batch,
@@ -350,3 +340,9 @@ class Translator:
 
     def _text(self, hypothesis: Hypothesis) -> str:
         return self.tokenizers.target.decode(hypothesis.ids)
+
+
+def _step_weights(model: TranslationModel) -> int:
+    """Return the number of weights with which a step multiplies each hypothesis."""
+    named = (*model.decoder.named_parameters(), *model.output.named_parameters())
+    return sum(p.numel() for name, p in named if not name.endswith("embedding.weight"))

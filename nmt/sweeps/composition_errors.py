@@ -11,7 +11,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 import nmt
 from nmt.config.folders import config_directory
@@ -77,7 +77,7 @@ def _user_error_behind(error: BaseException | None) -> UserError | None:
 
 
 def _whole_section(override: str) -> str | None:
-    """Return a message if the override assigns one value to a whole section."""
+    """Return a message if the override assigns one value to a whole section or list."""
     key, _, value = override.lstrip("+").partition("=")
     if key == "data.extra":
         return f"{override} does not name the source; write data.extra.NAME.path={value}"
@@ -86,6 +86,8 @@ def _whole_section(override: str) -> str | None:
         if value == "null":
             return f"{override}: training requires this section"
         return f"{override}: {key} is a section; set the file with {key}.path={value}"
+    if isinstance(node, ListConfig):
+        return f"{override}: {key} is a list; write '{key}=[{value.strip('()')}]'"
     if not isinstance(node, DictConfig):
         return None
     group = key.replace(".", "/")

@@ -19,7 +19,7 @@ import torch
 import nmt
 from nmt import runtime
 from nmt.config.model import ModelConfig
-from nmt.decoding import translator as translators
+from nmt.decoding import prepared_weights
 from nmt.decoding.translator import Translator
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.pages.heatmap_table import heatmap_table
@@ -99,7 +99,7 @@ def test_scores_and_samples_are_exact_where_a_search_is_not(
     exact = nmt.load(path, precision="float32")
     with monkeypatch.context() as patch:  # as on a GPU, where weights stay in float32
         patch.setattr(runtime, "pick_search_precision", lambda *_: torch.bfloat16)
-        patch.setattr(translators, "cast_for_search", lambda *_: None)
+        patch.setattr(prepared_weights, "cast_for_search", lambda *_: None)
         model = nmt.load(path)
     assert model._translator.precision == torch.bfloat16
     # As those of the other model; on a GPU, none are.

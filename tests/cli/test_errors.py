@@ -42,6 +42,11 @@ Tiny = Callable[[Path], list[str]]
         ("data.filters=strict", ["data/filters=strict"]),
         ("data.extra=a.tsv", ["data.extra.NAME.path=a.tsv"]),
         ("training.guided_alignment=1", ["weight", "layer"]),
+        (
+            "logging.trackers=wandb",
+            ["logging.trackers is a list; write 'logging.trackers=[wandb]'"],
+        ),
+        ("training.freeze=encoder", ["is a list; write 'training.freeze=[encoder]'"]),
         ("model/encoder.num_layers=1", ["did you mean model.encoder.num_layers=1?"]),
         ("data=nonsense", ["choose from files, "]),
         ("data=files", ["data.source_language", "data.target_language"]),

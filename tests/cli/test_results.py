@@ -61,6 +61,12 @@ def _record(pages: Path) -> dict[str, Any]:
     return found
 
 
+def test_a_folder_without_a_readme_is_refused(results: Results, pages: Path) -> None:
+    (pages / "README.md").unlink()
+    for arguments in (["write"], ["write", "--check"]):
+        assert f"there is no {pages / 'README.md'}; --root names" in results(*arguments)
+
+
 def test_the_pages_of_this_repository_are_those_of_its_records(
     load_script: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

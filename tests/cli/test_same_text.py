@@ -10,6 +10,7 @@ from document_samples import HTML
 from hostile_lines import WORDS
 
 import nmt as package
+from nmt import runtime
 
 LONG = 500  # pieces at least: each word has one or more
 
@@ -23,7 +24,8 @@ def _lines() -> list[str]:
 
 
 @pytest.fixture
-def _threads_again() -> Iterator[None]:
+def _threads_again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(runtime, "PRODUCTS_PER_THREAD", 1)  # a tiny model uses all threads, too
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)

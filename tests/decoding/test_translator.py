@@ -1,11 +1,13 @@
 """Translations come in input order, blank sentences stay blank, and batches change nothing."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from nmt import runtime
 from nmt.config.model import ModelConfig
 from nmt.config.schema import DecodingConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
@@ -69,6 +71,33 @@ def test_translations_are_in_the_order_of_the_sentences(translator_of: Make) -> 
             f"{sentence!r} has the translation of another sentence"
         )
         assert translation.source_ids == translator.tokenizers.source.encode(sentence)
+
+
+def test_small_steps_use_fewer_threads(
+    translator_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    translator = translator_of(batch_size=4)
+    step, used = translator.model.step, list[int]()
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        used.append(torch.get_num_threads())
+        return step(*arguments, **options)
+
+    monkeypatch.setattr(translator.model, "step", counted)
+    weights = sum(p.numel() for p in translator.model.output.parameters())  # and the decoder's
+    monkeypatch.setattr(runtime, "PRODUCTS_PER_THREAD", 8 * weights)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        translator.translate(sentences(4, 5))  # 12 hypotheses
+        many = used.copy()
+        used.clear()
+        translator.with_beam(1).translate(sentences(1, 5))
+        assert torch.get_num_threads() == 3
+        few = used.copy()
+    finally:
+        torch.set_num_threads(before)
+    assert 1 <= min(few) == max(few) < min(many) <= max(many) <= 3
 
 
 def test_the_batch_size_changes_nothing(translator_of: Make) -> None:

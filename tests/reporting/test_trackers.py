@@ -163,6 +163,9 @@ def test_a_missing_package_is_refused_with_its_extra(monkeypatch: pytest.MonkeyP
     for name in NAMES:
         with pytest.raises(UserError, match=rf"{name}, which is not .* 'nmt\[{name}\]'"):
             check_trackers([name])
+    both = r"mlflow and wandb, which are not .* 'nmt\[mlflow,wandb\]'"
+    with pytest.raises(UserError, match=both):
+        check_trackers(["mlflow", "wandb", "mlflow"])
     check_trackers([])
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nmt.config.model import LARGEST_SIZE
 from nmt.config.setting import setting
+from nmt.kernels.additive_scores import additive_scores
 from nmt.kernels.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.coverage import CoverageKind, build_coverage, coverage_setting
@@ -51,9 +52,7 @@ class AdditiveAttention(Attention):
         """Return v · tanh(W query + keys + coverage), [B, T, S]."""
         keys = keys[:, None] if coverage is None else keys[:, None] + coverage  # [B, 1 or T, S, A]
         queries = project(self.query_projection, query)
-        hidden = queries[:, :, None, :] + keys  # [B, T, S, A]
-        scores: Tensor = self.score_vector(hidden.tanh())
-        return scores.squeeze(-1)
+        return additive_scores(queries, keys, self.score_vector)
 
 
 def additive_cost(

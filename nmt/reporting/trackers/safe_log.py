@@ -38,11 +38,13 @@ def check_trackers(names: Sequence[str]) -> None:
     Raises:
         UserError: One is not; the message names the extra.
     """
-    for name in names:
-        if find_spec(name) is None:
-            raise UserError(
-                f"logging.trackers has {name}, which is not installed: pip install 'nmt[{name}]'"
-            )
+    missing = [name for name in dict.fromkeys(names) if find_spec(name) is None]
+    if missing:
+        are = "are" if len(missing) > 1 else "is"
+        raise UserError(
+            f"logging.trackers has {' and '.join(missing)}, which {are} not installed: "
+            f"pip install 'nmt[{','.join(missing)}]'"
+        )
 
 
 def open_trackers(

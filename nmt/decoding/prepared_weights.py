@@ -1,0 +1,28 @@
+"""A model's weights as a step of search reads them fastest."""
+
+import torch
+from torch import nn
+
+from nmt.kernels.quantized_linear import quantize_for_search
+from nmt.kernels.weight_layout import cast_for_search, lay_out_for_search
+from nmt.model.layers import Linear
+from nmt.model.seq2seq import OutputLayer, TranslationModel
+
+
+def prepare_weights(model: TranslationModel, precision: torch.dtype) -> None:
+    """Store weights for search in this precision; do not train the model then.
+
+    Names and shapes stay; weights that an embedding shares become copies. In 16 bits, a CPU has
+    all linear layers cast once. In int8, the large linear layers are quantized in addition.
+
+    Raises:
+        UserError: This processor has no product of integers.
+    """
+    linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    if precision in (torch.bfloat16, torch.float16):  # these products read rows
+        cast_for_search(linear, precision)
+        return
+    if precision == torch.int8:
+        kinds = (Linear, OutputLayer)
+        quantize_for_search(layer for layer in linear if isinstance(layer, kinds))
+    lay_out_for_search(linear)
