@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from nmt.config.adaptive_depth import check_depth
 from nmt.config.model import (
     Bridge,
     DecoderConfig,
@@ -15,6 +14,7 @@ from nmt.config.model import (
     Tying,
 )
 from nmt.config.self_attention import check_self_attention
+from nmt.config.stack_depth import check_depth
 
 
 def check_model(model: ModelConfig, *, joint: bool) -> Iterator[str]:

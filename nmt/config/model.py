@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from nmt.config.adaptive_depth import DepthConfig
 from nmt.config.self_attention import SelfAttentionConfig
 from nmt.config.setting import group, setting
+from nmt.config.stack_depth import DepthConfig
 
 LARGEST_SIZE, MOST_LAYERS = 1 << 16, 1000
 """Bounds that no machine of today exceeds: units of a layer, and layers of a stack."""

@@ -1,6 +1,5 @@
 """Which runs can train on packed batches: all pairs of a pass in one row, without padding."""
 
-from nmt.config.adaptive_depth import Depth
 from nmt.config.model import (
     DecoderConfig,
     EncoderConfig,
@@ -10,6 +9,7 @@ from nmt.config.model import (
 )
 from nmt.config.schema import Config
 from nmt.config.self_attention import PACKABLE
+from nmt.config.stack_depth import Depth
 
 _PACKABLE_POSITIONS = (Positions.SINUSOIDAL, Positions.LEARNED, Positions.ROTARY)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nmt.config.adaptive_depth import Depth, DepthConfig
+from nmt.config.stack_depth import Depth, DepthConfig
 from nmt.kernels import dispatch
 from nmt.kernels.chosen_rows import ChosenRows
 from nmt.kernels.precision import at_least_float32, without_autocast
@@ -133,7 +133,7 @@ class _AdaptiveRun(DepthRun):
         self._sum = at_least_float32(states[..., 0]).detach() * 0
         self._cost, self._mean = self._sum, torch.zeros_like(states)
         self._layers = torch.zeros_like(self._sum)
-        # On other devices the host would have to wait for the number of rows. While learning, each
+        # On other devices the host would have to wait for the number of rows. In training, each
         # layer has to take part in the backward pass of all processes.
         self._chooses = (
             dispatch.on_cpu(states)

@@ -18,10 +18,9 @@ from nmt.model.layers import Dropout, Linear, RmsNorm
 class MultiHeadAttention(nn.Module):
     """softmax(Q K^T / sqrt(d_k)) V in each of H heads; keys and values share one projection.
 
-    With G < H, which saves memory while decoding, query head h reads the keys and values of head
-    floor(h · G / H). ``qk_norm`` normalises each head's queries and keys, which bounds the scores:
-    Henry et al. 2020 by the L2 norm and one learned scale, this class by the RMS norm of Zhang &
-    Sennrich 2019, with scores still divided by sqrt(d_k).
+    With G < H, query head h reads the keys and values of head floor(h · G / H): search keeps less.
+    ``qk_norm`` normalises queries and keys of each head, which bounds the scores: Henry et al. 2020
+    by L2 norm and a learned scale, here by RMS norm (Zhang & Sennrich 2019).
     """
 
     can_fuse = True  # False in subclasses whose context no fused kernel can compute
@@ -64,9 +63,8 @@ class MultiHeadAttention(nn.Module):
 
     def queries(self, query: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
         """Project queries [B, T, D] to heads [B, H, T, K]."""
-        heads = sdpa.split_heads(
-            at_rows(self.query_projection, query, positions.rows), self.num_heads
-        )
+        projected = at_rows(self.query_projection, query, positions.rows)
+        heads = sdpa.split_heads(projected, self.num_heads)
         heads = heads if self.query_norm is None else self.query_norm(heads)
         return rotate(heads, positions.rotation)
 
