@@ -20,7 +20,7 @@ from nmt.config.doubtful_settings import doubtful_settings
 from nmt.config.numbering import drawn_layer_head
 from nmt.config.schema import Config
 from nmt.config.training_settings import Precision
-from nmt.data.encoded import EncodedCorpus
+from nmt.data.encoded_context import encode_text
 from nmt.data.prepared_corpus import PreparedCorpus
 from nmt.decoding.translator import Translator
 from nmt.evaluation.metrics import bleu_tokenizer
@@ -45,6 +45,7 @@ from nmt.run.run_checkpoints import RunCheckpoints, explained_state
 from nmt.run.run_summary import count_parameters, dtype_name, final_scores, model_name, run_summary
 from nmt.run.same_text import check_same_text, text_fingerprint
 from nmt.run.write_report import finish_folder
+from nmt.text.sentence_context import ContextSize
 from nmt.text.subword_sampling import subword_samplers
 from nmt.training.bad_batches import BadBatches
 from nmt.training.batch_shapes import pick_batch_shapes
@@ -379,12 +380,15 @@ def _validation(
     """Return the search of a validation, and a function that validates the model."""
     config, corpus = prepared.config, prepared.corpus
     text, tokenizers = corpus.text.valid, corpus.tokenizers
-    encoded = EncodedCorpus.encode(tokenizers, text)
+    context = ContextSize.of(config.data)
+    encoded = encode_text(tokenizers, text, context)
     search = config.decoding.with_beam(config.training.validation_beam_size)
     translator = Translator(model, tokenizers, search, prepared.precision, drawn_layer_head(config))
     words = bleu_tokenizer(config.data.target_language, config.training.bleu_tokenizer)
     logging, stage = config.logging, prepared.console.stage
-    return translator, lambda: evaluate_model(translator, text, encoded, logging, words, stage)
+    return translator, lambda: evaluate_model(
+        translator, text, encoded, logging, words, stage, context
+    )
 
 
 def _bad_batches(prepared: PreparedRun) -> BadBatches:

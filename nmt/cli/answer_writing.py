@@ -7,6 +7,7 @@ from nmt.cli.document_flags import DocumentFlags, OutputFormat
 from nmt.config.schema import Config
 from nmt.decoding.answers import Answer, ScoredText
 from nmt.decoding.engine import Engine
+from nmt.text.sentence_context import own_sentence
 
 if TYPE_CHECKING:
     from nmt.evaluation.alignment_extractor import AlignmentExtractor
@@ -101,10 +102,11 @@ class AnswerWriting:
         links: set[tuple[int, int]] = set()
         before = [0, 0]  # words of earlier parts
         for (translation, rank), one in zip(found.parts, maps, strict=True):
-            mine = self._rule(one).links(one)
-            links |= {(before[0] + source, before[1] + target) for source, target in mine}
-            before[0] += len(translation.source.split())
-            before[1] += len(translation.texts[rank].split())
+            texts = translation.source, translation.texts[rank]
+            shifts = [before[i] - _context_words(text) for i, text in enumerate(texts)]
+            mine = ((s + shifts[0], t + shifts[1]) for s, t in self._rule(one).links(one))
+            links |= {(s, t) for s, t in mine if s >= before[0] and t >= before[1]}
+            before = [shift + len(t.split()) for shift, t in zip(shifts, texts, strict=True)]
         return format_links(links)
 
     def _weights(self, one: "AttentionMap") -> dict[str, Any]:
@@ -121,6 +123,11 @@ class AnswerWriting:
             layers, heads = one.weights.shape[:2]
             self._extractor = default_extractor(self._config, layers).resolved(layers, heads)
         return self._extractor
+
+
+def _context_words(text: str) -> int:
+    """Return the number of words before the sentence itself, separators included."""
+    return len(text.split()) - len(own_sentence(text).split())
 
 
 def _cell(text: str) -> str:

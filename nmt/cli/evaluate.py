@@ -229,14 +229,15 @@ def _output(
     system: _System, name: str, test_set: "TestSet", search: _Search, progress: CommandProgress
 ) -> "SystemOutput":
     from nmt.evaluation.system_output import read_output, translate_test_set
+    from nmt.text.sentence_context import ContextSize
 
     if not system.is_model:
         return read_output(system.paths[0], name, test_set)
     progress.show("loading", system.path)
-    translator = search.load(system)[1]
+    data, translator = search.load(system)
     loading_phase.end()
     advance = progress.stage("translating", len(test_set))
-    return translate_test_set(name, translator, test_set, advance)
+    return translate_test_set(name, translator, test_set, advance, ContextSize.of(data))
 
 
 def _training_text(data: "DataConfig") -> Iterator[str]:

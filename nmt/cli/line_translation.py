@@ -9,8 +9,9 @@ from nmt.cli.answer_writing import AnswerWriting
 from nmt.cli.constraint_options import LineConstraints
 from nmt.cli.input_lines import RawLine
 from nmt.cli.line_faults import LineFaultError, LineFaults
-from nmt.decoding.answers import Answer, Answerer
+from nmt.decoding.answers import Answer
 from nmt.decoding.constraints import Constraints
+from nmt.decoding.document_answers import DocumentAnswerer
 from nmt.decoding.line_lengths import LongLines
 from nmt.decoding.long_lines import MOST_PIECES, source_lengths, split_line
 from nmt.errors import UserError
@@ -41,7 +42,7 @@ class LineTranslation:
         constraints: What the translation of each line must have; None: nothing.
     """
 
-    answerer: Answerer
+    answerer: DocumentAnswerer
     output: AnswerOutput
     faults: LineFaults
     writing: AnswerWriting

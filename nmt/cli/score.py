@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nmt.config.schema import DecodingConfig
     from nmt.decoding.scoring import ScoredTranslation
     from nmt.decoding.translator import Translator
+    from nmt.text.sentence_context import ContextSize
 
 
 class Normalize(StrEnum):
@@ -65,7 +66,8 @@ Contrastive = Annotated[
     bool,
     typer.Option(
         "--contrastive",
-        help="Print only how often the first --target has a higher score than all others.",
+        help="Print only how often the first --target has a higher score than all others; lines "
+        "whose translations are all the same are context, and are not counted.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object per line.")]
@@ -125,11 +127,12 @@ def score(
         progress.show("loading", model[0])
         defer_shape_functions()
         from nmt import runtime
+        from nmt.decoding.document_search import common_context
         from nmt.decoding.ensemble import load_models
 
         runtime.set_threads(threads)
         runtime.keep_freed_memory()
-        _, translator = load_models(
+        checkpoints, translator = load_models(
             model,
             mean=ensemble,
             device=device,
@@ -139,7 +142,8 @@ def score(
         )
         loading_phase.end()
         form = _Form(normalize, translator.decoding, tokens)
-        rows = _score_rows(translator, source, target, progress)
+        size = common_context(checkpoint.config for checkpoint in checkpoints)
+        rows = _score_rows(translator, size, source, target, progress)
         if contrastive:
             _print_accuracy(rows, form, progress, as_json=as_json)
         else:
@@ -170,22 +174,21 @@ def _check(
 
 
 def _score_rows(
-    translator: "Translator", source: Path, targets: Sequence[Path], progress: CommandProgress
+    translator: "Translator",
+    size: "ContextSize",
+    source: Path,
+    targets: Sequence[Path],
+    progress: CommandProgress,
 ) -> Iterator[list["ScoredTranslation"]]:
     """Yield the scored translations of each sentence, in the order of the files."""
     from nmt.data.text_files import count_lines, stream_aligned
-    from nmt.decoding.scoring import score_translations
+    from nmt.decoding.document_scoring import score_rows
 
-    pairs = (
-        (sentence, translation)
-        for sentence, *translations in stream_aligned(source, *targets)
-        for translation in translations
-    )
-    scored = score_translations(translator, pairs)
+    rows = score_rows(translator, size, stream_aligned(source, *targets))
     advance = progress.stage("scoring", count_lines(source) if progress.shown else None)
-    for number, row in enumerate(zip(*[scored] * len(targets), strict=True), start=1):
+    for number, row in enumerate(rows, start=1):
         advance(number)
-        yield list(row)
+        yield row
 
 
 def _print_rows(
@@ -215,11 +218,16 @@ def _print_accuracy(
 ) -> None:
     right = total = 0
     for first, *others in rows:
+        if all(other.target == first.target for other in others):
+            continue
         right += all(form.value(first) > form.value(other) for other in others)
         total += 1
     progress.close()
     if not total:
-        raise UserError("--contrastive: the files are empty, so there is nothing to compare")
+        raise UserError(
+            "--contrastive: the files are empty, or have the same translations, so there is "
+            "nothing to compare"
+        )
     accuracy = right / total
     if as_json:
         print(json.dumps({"sentences": total, "right": right, "accuracy": accuracy}))

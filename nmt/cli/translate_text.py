@@ -17,6 +17,8 @@ from nmt.cli.line_translation import LineTranslation
 from nmt.cli.translate_options import SearchOptions, TextOptions
 from nmt.config.schema import Config
 from nmt.decoding.answers import Answerer
+from nmt.decoding.document_answers import DocumentAnswerer
+from nmt.decoding.document_search import common_context
 from nmt.decoding.engine import Engine, Loaded
 from nmt.decoding.long_lines import check_max_length, trained_pieces
 from nmt.decoding.sampling import Sampling
@@ -78,7 +80,7 @@ def _translate_lines(
             translator.check_constraints([constraints.of_all])
         output = opened.enter_context(open_output(text.output, text.source))
         lines = LineTranslation(
-            _answerer(configs[0], translator, search, sampling),
+            _answerer(configs, translator, search, sampling),
             output,
             LineFaults(text.errors, _places(source), Warnings(partial(_warn, progress))),
             AnswerWriting(flags, search.n_best, translator, configs[0]),
@@ -99,14 +101,15 @@ def _translate_lines(
 
 
 def _answerer(
-    config: Config,
+    configs: Sequence[Config],
     translator: Engine,
     search: SearchOptions,
     sampling: Sampling | None,
-) -> Answerer:
-    language = config.data.target_language
+) -> DocumentAnswerer:
+    language = configs[0].data.target_language
     by_risk = search.mbr is not None
-    return Answerer(translator, search.n_best, sampling, language, minimum_risk=by_risk)
+    answerer = Answerer(translator, search.n_best, sampling, language, minimum_risk=by_risk)
+    return DocumentAnswerer(answerer, common_context(configs))
 
 
 def _check(text: TextOptions) -> None:

@@ -9,6 +9,7 @@ from nmt.config.data import (
     SPLITS,
     Corpus,
     DataConfig,
+    Documents,
     FilesDataConfig,
     Format,
     PhrasebookDataConfig,
@@ -21,6 +22,7 @@ from nmt.errors import UserError
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_@][A-Za-z0-9]+)*")  # BCP 47, or as in NLLB
 _LONGEST_CODE = 35  # characters (RFC 5646, section 4.4.1)
+_EMBEDDED = (Corpus.PHRASEBOOK, Corpus.PHRASEBOOK_DOCUMENTS)
 _SPLIT_OFF = ("data.valid", "data.test")
 
 
@@ -32,6 +34,7 @@ def check_data(data: DataConfig) -> Iterator[str]:
     yield from _splits(data)
     yield from _extra(data)
     yield from _held_out(data)
+    yield from _documents(data)
     yield from _alignments(data)
     yield from _gold(data)
 
@@ -48,13 +51,13 @@ def _languages(data: DataConfig) -> Iterator[str]:
                 f"data.{name}_language is {shown(language)}, which is not a language code: write "
                 "letters and digits, e.g. de or pt-BR"
             )
-    if data.name in (Corpus.PHRASEBOOK, Corpus.HUGGINGFACE) and languages[0] == languages[1]:
+    if data.name in (*_EMBEDDED, Corpus.HUGGINGFACE) and languages[0] == languages[1]:
         yield (
             f"data.source_language and data.target_language are both {languages[0]!r}; "
             "choose two languages"
         )
-    if data.name == Corpus.PHRASEBOOK and not set(languages) <= {"en", "de"}:
-        yield f"data=phrasebook has en and de, not {' and '.join(languages)}"
+    if data.name in _EMBEDDED and not set(languages) <= {"en", "de"}:
+        yield f"data={data.name} has en and de, not {' and '.join(languages)}"
 
 
 def _splits(data: DataConfig) -> Iterator[str]:
@@ -147,6 +150,45 @@ def _held_out(data: DataConfig) -> Iterator[str]:
                 f"data.alignments.{name} is {links}, one line per pair of a file, but "
                 f"data.{held_out[0]}=split divides the file: give a file of its own, or drop them"
             )
+
+
+def _documents(data: DataConfig) -> Iterator[str]:
+    kinds = {"data": data.documents}
+    try:
+        extra = {f"data.extra.{name}": source for name, source in extra_sources(data).items()}
+    except UserError:
+        extra = {}  # reported by another check
+    splits = {f"data.{name}": getattr(data, name, None) for name in SPLITS}
+    for key, source in {**splits, **extra}.items():
+        if isinstance(source, SourceConfig) and source.documents is not None:
+            kinds[key] = source.documents
+    by_column = [key for key, kind in kinds.items() if kind == Documents.COLUMN]
+    if by_column and data.document_column is None:
+        yield (
+            f"{by_column[0]}.documents=column, but data.document_column is null: name the column "
+            "of the documents"
+        )
+    if data.document_column is not None and not by_column:
+        yield (
+            f"data.document_column is {data.document_column}, but data.documents is "
+            f"{data.documents}: set data.documents=column, or drop it"
+        )
+    if set(kinds.values()) == {Documents.NONE} and data.context_sentences:
+        yield (
+            f"data.context_sentences is {data.context_sentences}, but data.documents=none has no "
+            "previous sentences: set data.documents to blank_lines, column or files"
+        )
+    if data.context_targets > data.context_sentences:
+        yield (
+            f"data.context_targets is {data.context_targets}, more than data.context_sentences, "
+            f"{data.context_sentences}: lower it, or raise the other"
+        )
+    links = [name for name in SPLITS if getattr(data.alignments, name) is not None]
+    if links and set(kinds.values()) != {Documents.NONE}:
+        yield (
+            f"data.alignments.{links[0]} cannot be combined with data.documents, because a word "
+            "has no number in its document: drop the word links, or set data.documents=none"
+        )
 
 
 def _is_held_out(source: SourceConfig | None) -> bool:

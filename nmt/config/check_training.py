@@ -95,6 +95,11 @@ def _guided_alignment(config: Config) -> Iterator[str]:
             f"training.guided_alignment.weight={guided.weight} needs the word links of the "
             "training pairs: set data.alignments.train=FILE"
         )
+    if config.data.context_sentences:
+        yield (
+            f"training.guided_alignment.weight={guided.weight} cannot be combined with "
+            "data.context_sentences, whose pieces have no links: set one of the two to 0"
+        )
     layers, heads = attention_layers(config.model.decoder)
     if not layers:
         return

@@ -35,6 +35,7 @@ class Choices(Mapping[str, type]):
 CHOICES: dict[type, Choices] = {
     data.DataConfig: Choices(
         phrasebook=data.PhrasebookDataConfig,
+        phrasebook_documents=data.PhrasebookDocumentsDataConfig,
         files=data.FilesDataConfig,
         huggingface=data.HuggingFaceDataConfig,
     ),

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from nmt.config.setting import REQUIRED, section, setting
+from nmt.config.word_link_settings import AlignmentFiles, GoldAlignments
 
 SPLITS = ("train", "valid", "test")
 """The parts of a corpus; ``test`` may be missing."""
@@ -45,10 +46,20 @@ class OnDoubt(StrEnum):
     WARN = "warn"
 
 
+class Documents(StrEnum):
+    """Where a document ends."""
+
+    NONE = "none"
+    BLANK_LINES = "blank_lines"
+    COLUMN = "column"
+    FILES = "files"
+
+
 class Corpus(StrEnum):
     """The kinds of corpora."""
 
     PHRASEBOOK = "phrasebook"
+    PHRASEBOOK_DOCUMENTS = "phrasebook_documents"
     FILES = "files"
     HUGGINGFACE = "huggingface"
 
@@ -122,6 +133,12 @@ class SourceConfig:
         "One or several tags that are put before every source sentence, e.g. <2de> or <bt>.",
         before=None,
     )
+    documents: str | None = setting(
+        None,
+        "Where a document of this source ends; null: as data.documents.",
+        choices=Documents,
+        neutral=None,
+    )
     held_out: float | None = setting(
         None,
         "Pairs that are taken out of the training text in place of a file of their own: a number, "
@@ -146,32 +163,6 @@ class SplitNames:
     train: str = setting("train", "Name of the training split, or of its files.")
     valid: str = setting("valid", "Name of the validation split, or of its files.")
     test: str = setting("test", "Name of the test split, or of its files.")
-
-
-@dataclass(kw_only=True)
-class AlignmentFiles:
-    """Word links of the splits in Pharaoh format, ``0-0 1-2``, one line per pair; null: none."""
-
-    train: str | None = setting(
-        None, "Word links of the training pairs, for training.guided_alignment.", names_file=True
-    )
-    valid: str | None = setting(None, "Word links of the validation pairs.", names_file=True)
-    test: str | None = setting(None, "Word links of the test pairs.", names_file=True)
-
-
-@dataclass(kw_only=True)
-class GoldAlignments:
-    """A separate hand-aligned set for the alignment error rate of the finished run.
-
-    Null files: the links of the test split, else those of the validation split, if there are any.
-    """
-
-    source: str | None = setting(None, "File of source sentences.", names_file=True)
-    target: str | None = setting(None, "File of target sentences.", names_file=True)
-    links: str | None = setting(
-        None, "Word links in Pharaoh format; 0p1 and 0?1 are possible links.", names_file=True
-    )
-    flip: bool = setting(False, "Whether a link is target word - source word.")
 
 
 @dataclass(kw_only=True)
@@ -231,6 +222,37 @@ class DataConfig:
         "Further training text by a name of your choice: data.extra.NAME.path=FILE, and the other "
         "settings of a source.",
         before={},
+    )
+    documents: str = setting(
+        Documents.NONE,
+        "Where a document ends: none, sentences are independent; blank_lines, at a line that is "
+        "blank on both sides; column, where data.document_column changes; files, at the end of "
+        "each file.",
+        choices=Documents,
+        neutral=Documents.NONE,
+    )
+    document_column: str | None = setting(
+        None,
+        "Column that names the document of a pair: name, or number from 1.",
+        neutral=None,
+    )
+    context_sentences: int = setting(
+        0,
+        "Previous source sentences of the document that are put before each source sentence "
+        "(Tiedemann & Scherrer 2017); 0: none.",
+        unit="sentences",
+        at_least=0,
+        at_most=100,
+        neutral=0,
+    )
+    context_targets: int = setting(
+        0,
+        "Previous target sentences that are put before each target sentence; in search, those of "
+        "the model. At most data.context_sentences; 0: none.",
+        unit="sentences",
+        at_least=0,
+        at_most=100,
+        neutral=0,
     )
     temperature: float = setting(
         1.0,
@@ -313,6 +335,13 @@ class PhrasebookDataConfig(DataConfig):
     """The embedded English-German phrasebook, in either direction."""
 
     name: str = "phrasebook"
+
+
+@dataclass(kw_only=True)
+class PhrasebookDocumentsDataConfig(DataConfig):
+    """Embedded English-German documents of two to four sentences, with pronouns between them."""
+
+    name: str = "phrasebook_documents"
 
 
 @dataclass(kw_only=True)

@@ -28,6 +28,7 @@ from nmt.data.pair_outlines import TextOutline, outline_chunk
 from nmt.data.prepared_checksums import write_checksums
 from nmt.data.sources.pair_source import DataFault, FaultSink, PairChunk, clean_chunk, refuse
 from nmt.data.split_problems import refuse_unusable
+from nmt.text.sentence_context import ContextSize
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
 
 VERDICTS, SECTIONS = "verdicts.npy", "sections.json"
@@ -67,7 +68,8 @@ def build_prepared(
     tokenizers = train_tokenizers(
         tokenizer, *sample, lambda: progress("training the tokenizer", 0, None)
     )
-    encoder = TrainingEncoder(tokenizers, data.max_length, data.workers or available_cpus())
+    size = ContextSize.of(data)
+    encoder = TrainingEncoder(tokenizers, size, data.workers or available_cpus())
     sections = encoder.encode(folder, corpus.train, judged, progress)
     _save_models(folder, tokenizers)
     with ArrayWriter(folder / VERDICTS, np.uint8) as verdicts:

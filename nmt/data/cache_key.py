@@ -39,6 +39,8 @@ def cache_key(corpus: Corpus, data: DataConfig, tokenizer: TokenizerConfig) -> s
         "tokenizer": {key: dataclasses.asdict(tokenizer)[key] for key in TOKENIZER_SETTINGS},
         "models": [_file_hash(name) for name in (tokenizer.model, tokenizer.target_model)],
     }
+    if data.context_sentences:
+        settings["context"] = [data.context_sentences, data.context_targets]
     parts = [json.dumps(settings, sort_keys=True)]
     for source in corpus.train:
         parts += [source.key, source.pairs.fingerprint()]
@@ -47,6 +49,7 @@ def cache_key(corpus: Corpus, data: DataConfig, tokenizer: TokenizerConfig) -> s
     for text in (corpus.valid, corpus.test):
         if text is not None:
             parts += ["\n".join(text.source), "\n".join(text.target)]
+            parts += [] if text.documents is None else [str(text.documents)]
     return content_hash(parts)
 
 

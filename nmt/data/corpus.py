@@ -9,17 +9,19 @@ from nmt.config.data import (
     SPLITS,
     DataConfig,
     FilesDataConfig,
-    GoldAlignments,
     HuggingFaceDataConfig,
     PhrasebookDataConfig,
+    PhrasebookDocumentsDataConfig,
     SourceConfig,
 )
 from nmt.config.folders import corpora_directory
 from nmt.config.plain import extra_sources
+from nmt.config.word_link_settings import GoldAlignments
 from nmt.data.held_out import with_parts
+from nmt.data.sources.documents import Boundaries
 from nmt.data.sources.faulty_rows import WithoutFaultyRows
 from nmt.data.sources.hub import HubPairs
-from nmt.data.sources.open_source import open_source, read_all
+from nmt.data.sources.open_source import open_source, read_whole
 from nmt.data.sources.pair_source import PairSource
 from nmt.data.sources.tagged import TaggedPairs
 from nmt.data.text_files import stream_lines
@@ -37,15 +39,27 @@ class ParallelText:
         source: One sentence per pair.
         target: One sentence per pair.
         alignment: The word links of each pair; None if they are unknown.
+        documents: The number of the document of each pair; None: there are no documents.
     """
 
     source: list[str]
     target: list[str]
     alignment: list[Links] | None = None
+    documents: list[int] | None = None
 
     def __len__(self) -> int:
         """Return the number of pairs."""
         return len(self.source)
+
+    def chosen(self, indices: Sequence[int]) -> "ParallelText":
+        """Return the pairs with these indices."""
+        links, documents = self.alignment, self.documents
+        return ParallelText(
+            [self.source[i] for i in indices],
+            [self.target[i] for i in indices],
+            None if links is None else [links[i] for i in indices],
+            None if documents is None else [documents[i] for i in indices],
+        )
 
 
 @dataclass(frozen=True)
@@ -178,7 +192,9 @@ def open_corpus(data: DataConfig) -> Corpus:
     languages = (data.source_language, data.target_language)
     for name, config in extra_sources(data).items():
         key = f"data.extra.{name}"
-        source = WithoutFaultyRows(open_source(config, languages, key), data.max_faulty)
+        boundaries = Boundaries.of(data, config)
+        opened = open_source(config, languages, key, boundaries=boundaries)
+        source = WithoutFaultyRows(opened, data.max_faulty)
         train.append(TrainingSource(key, source))
     valid = _read(sources["valid"], links["valid"])
     test = _read(sources["test"], links["test"]) if "test" in sources else None
@@ -195,7 +211,8 @@ def split_sources(data: DataConfig) -> dict[str, PairSource]:
     sources: dict[str, PairSource] = {}
     for split, config in split_configs(data).items():
         name = "validation" if split == "valid" else split  # its usual name in datasets
-        source = open_source(config, languages, f"data.{split}", name)
+        boundaries = Boundaries.of(data, config)
+        source = open_source(config, languages, f"data.{split}", name, boundaries)
         if isinstance(data, HuggingFaceDataConfig) and isinstance(source, HubPairs):
             source = replace(source, local_setting="data.root=FOLDER")
         sources[split] = without_faulty_rows(data, split, source)
@@ -223,6 +240,9 @@ def split_configs(data: DataConfig) -> dict[str, SourceConfig]:
     match data:
         case PhrasebookDataConfig():
             folder = corpora_directory() / "phrasebook"
+            return {split: SourceConfig(path=str(folder / f"{split}.{{lang}}")) for split in SPLITS}
+        case PhrasebookDocumentsDataConfig():
+            folder = corpora_directory() / "phrasebook_documents"
             return {split: SourceConfig(path=str(folder / f"{split}.{{lang}}")) for split in SPLITS}
         case FilesDataConfig():
             named = {split: getattr(data, split) for split in SPLITS}
@@ -300,7 +320,8 @@ def _gold(gold: GoldAlignments) -> ParallelText | None:
 
 
 def _read(source: PairSource, links: LinkFile | None) -> ParallelText:
-    text = ParallelText(*read_all(source))
+    sources, targets, documents = read_whole(source)
+    text = ParallelText(sources, targets, documents=documents)
     if links is None:
         return text
     reader = links.open()

@@ -2,34 +2,37 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from nmt.data.corpus import LinkReader, ParallelText, TrainingSource
 from nmt.data.encoded import EncodedCorpus, SequenceWriter
+from nmt.data.encoded_context import ContextEncoder
 from nmt.data.filters import KEPT, FilterRule, Verdicts
 from nmt.data.judge_training_text import CHUNK, JudgedText, Progress
 from nmt.data.piece_links import LinkWriter, PieceLinks
 from nmt.data.sources.pair_source import PairChunk, clean_chunk, with_tag
 from nmt.errors import UserError
+from nmt.text.sentence_context import ContextSize
 from nmt.text.tokenizer import TokenizerPair
 
 
 class TrainingEncoder:
     """Encodes the kept pairs of all sources into files, and drops pairs with too many pieces."""
 
-    def __init__(self, tokenizers: TokenizerPair, max_length: int, threads: int) -> None:
+    def __init__(self, tokenizers: TokenizerPair, size: ContextSize, threads: int) -> None:
         """Encode with these tokenizers.
 
         Args:
             tokenizers: The tokenizers of both sides.
-            max_length: Pieces per side; longer pairs are dropped.
+            size: The previous sentences that are put before each, and the pieces per side; longer
+                pairs are dropped.
             threads: Threads of SentencePiece.
         """
         self._tokenizers = tokenizers
-        self._max_length = max_length
+        self._size = size
         self._threads = threads
 
     def encode(
@@ -60,8 +63,7 @@ class TrainingEncoder:
                 link_writer = stack.enter_context(LinkWriter(folder / "train"))
             for source, verdicts in zip(sources, judged.verdicts, strict=True):
                 written = 0
-                for text, of_chunk in kept_text(source, verdicts):
-                    part = self._encode(text, of_chunk)
+                for part, of_chunk in self._encoded(source, verdicts):
                     source_writer.append(part.source)
                     target_writer.append(part.target)
                     if link_writer is not None and part.links is not None:
@@ -72,29 +74,50 @@ class TrainingEncoder:
                 sections.append(written)
         return tuple(sections)
 
-    def _encode(self, text: ParallelText, verdicts: Verdicts) -> EncodedCorpus:
-        """Encode the kept pairs of a chunk; update the verdicts of those dropped now."""
-        whole = EncodedCorpus.encode(self._tokenizers, text, self._threads)
-        links = None if text.alignment is None else PieceLinks.of_text(self._tokenizers, text)
+    def _encoded(
+        self, source: TrainingSource, verdicts: Verdicts
+    ) -> Iterator[tuple[EncodedCorpus, Verdicts]]:
+        """Yield the kept pairs of a source, encoded, with the verdicts of each chunk."""
+        if self._size:  # pairs that are not kept may be context
+            context = ContextEncoder(self._tokenizers, self._size, self._threads)
+            for text, of_chunk in whole_text(source, verdicts):
+                yield self._kept(context.encode(text).keep(of_chunk == KEPT), of_chunk), of_chunk
+            return
+        for text, of_chunk in kept_text(source, verdicts):
+            whole = EncodedCorpus.encode(self._tokenizers, text, self._threads)
+            if text.alignment is not None:
+                whole = replace(whole, links=PieceLinks.of_text(self._tokenizers, text))
+            yield self._kept(whole, of_chunk), of_chunk
+
+    def _kept(self, whole: EncodedCorpus, verdicts: Verdicts) -> EncodedCorpus:
+        """Return the pairs that are not too long; update the verdicts of those dropped now."""
         lengths = whole.source.lengths, whole.target.lengths
         new = np.full(len(whole), KEPT, dtype=np.uint8)
-        new[np.maximum(*lengths) > self._max_length] = FilterRule.TOO_LONG.verdict
+        new[np.maximum(*lengths) > self._size.max_length] = FilterRule.TOO_LONG.verdict
         new[np.minimum(*lengths) == 0] = FilterRule.BLANK.verdict
         verdicts[verdicts == KEPT] = new
         kept = new == KEPT
-        if kept.all():
-            return EncodedCorpus(whole.source, whole.target, links)
-        return EncodedCorpus(
-            whole.source.keep(kept),
-            whole.target.keep(kept),
-            None if links is None else links.keep(np.flatnonzero(kept)),
-        )
+        return whole if kept.all() else whole.keep(kept)
 
 
 def kept_text(
     source: TrainingSource, verdicts: Verdicts
 ) -> Iterator[tuple[ParallelText, Verdicts]]:
-    """Yield the kept pairs of a source, cleaned and tagged, with the verdicts of each chunk.
+    """Yield the kept pairs of a source, as `whole_text` yields all of them.
+
+    Raises:
+        UserError: The source has changed since it was judged.
+    """
+    for text, of_chunk in whole_text(source, verdicts):
+        kept = of_chunk == KEPT
+        chosen = text if kept.all() else text.chosen(np.flatnonzero(kept).tolist())
+        yield chosen, of_chunk
+
+
+def whole_text(
+    source: TrainingSource, verdicts: Verdicts
+) -> Iterator[tuple[ParallelText, Verdicts]]:
+    """Yield all pairs of a source, cleaned and tagged, with the verdicts of each chunk.
 
     Args:
         source: The source to read.
@@ -110,27 +133,20 @@ def kept_text(
         start += len(chunk)
         if len(of_chunk) != len(chunk):
             raise _changed(source)
-        yield _kept(chunk, links, of_chunk == KEPT), of_chunk
+        yield _text(chunk, links), of_chunk
     if start != len(verdicts):
         raise _changed(source)
     if links is not None:
         links.finish()
 
 
-def _kept(chunk: PairChunk, links: LinkReader | None, kept: npt.NDArray[np.bool_]) -> ParallelText:
+def _text(chunk: PairChunk, links: LinkReader | None) -> ParallelText:
     clean = clean_chunk(chunk)
     sources, targets = with_tag(clean.sources, chunk.tag), clean.targets
     alignment = None
     if links is not None:
         alignment = links.read(sources, targets, tagged=chunk.tag is not None)
-    if kept.all():
-        return ParallelText(sources, targets, alignment)
-    chosen = np.flatnonzero(kept).tolist()
-    return ParallelText(
-        [sources[i] for i in chosen],
-        [targets[i] for i in chosen],
-        None if alignment is None else [alignment[i] for i in chosen],
-    )
+    return ParallelText(sources, targets, alignment, chunk.documents)
 
 
 def _changed(source: TrainingSource) -> UserError:

@@ -123,6 +123,11 @@ class EncodedCorpus:
         """Return the number of pairs."""
         return len(self.source)
 
+    def keep(self, kept: npt.NDArray[np.bool_]) -> "EncodedCorpus":
+        """Return the pairs that a mask selects."""
+        links = None if self.links is None else self.links.keep(np.flatnonzero(kept))
+        return EncodedCorpus(self.source.keep(kept), self.target.keep(kept), links)
+
     @classmethod
     def encode(
         cls, tokenizers: TokenizerPair, text: "ParallelText", threads: int = 1

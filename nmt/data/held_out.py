@@ -1,8 +1,9 @@
 """Takes validation and test out of the training text, so that one file is enough.
 
 No sentence occurs in two parts, on either side: pairs that share a source or a target sentence stay
-together. The parts depend on the set of pairs and on the seed alone, so that both directions of
-translation get the same parts.
+together. Of a text with documents, a part has whole documents; equal documents stay together, but
+a sentence may occur in several parts. The parts depend on the set of pairs and on the seed alone,
+so that both directions of translation get the same parts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -84,14 +85,7 @@ class PartOfPairs:
             chosen = np.flatnonzero(parts[start : start + len(chunk)] == wanted).tolist()
             start += len(chunk)
             if chosen:
-                yield PairChunk(
-                    chunk.source_file,
-                    chunk.target_file,
-                    [chunk.lines[i] for i in chosen],
-                    [chunk.sources[i] for i in chosen],
-                    [chunk.targets[i] for i in chosen],
-                    chunk.tag,
-                )
+                yield chunk.chosen(chosen)
 
 
 def with_parts(data: DataConfig, sources: Mapping[str, PairSource]) -> dict[str, PairSource]:
@@ -132,13 +126,21 @@ def _parts_of(source: PairSource, held_out: HeldOut) -> Parts:
     key = (source.fingerprint(), held_out)
     if key not in _computed:
         chunks = source.chunks(CHUNK, _ignore)
-        hashes = [(_hashes(chunk.sources), _hashes(chunk.targets)) for chunk in chunks]
+        hashes, documents = [], list[int]()
+        for chunk in chunks:
+            hashes.append((_hashes(chunk.sources), _hashes(chunk.targets)))
+            documents += chunk.documents or ()
         sides = [[one[side] for one in hashes] for side in (0, 1)]
         source_hashes, target_hashes = (
             np.concatenate([np.zeros(0, np.uint64), *side]) for side in sides
         )
         _computed.clear()
-        _computed[key] = divide(source_hashes, target_hashes, held_out)
+        if documents:
+            numbers = np.array(documents)
+            parts = divide_documents(source_hashes, target_hashes, numbers, held_out)
+        else:
+            parts = divide(source_hashes, target_hashes, held_out)
+        _computed[key] = parts
     return _computed[key]
 
 
@@ -184,6 +186,45 @@ def divide(source: Hashes, target: Hashes, held_out: HeldOut) -> Parts:
             raise _too_few(part, getattr(held_out, part), wanted - left, wanted, len(used))
     parts[used] = part_of_component[components]
     return parts
+
+
+def divide_documents(
+    source: Hashes, target: Hashes, documents: npt.NDArray[np.int64], held_out: HeldOut
+) -> Parts:
+    """Return the part of each pair, as an index into `PARTS`; a document is in one part.
+
+    A part has at least as many pairs as it takes, and more by less than its last document. A
+    document with more than half of all pairs stays in training.
+
+    Args:
+        source: [pairs], the hash of each source sentence.
+        target: [pairs], the hash of each target sentence.
+        documents: [pairs], the number of each pair's document, in ascending order.
+        held_out: How many pairs each part takes.
+
+    Raises:
+        UserError: There are too few documents.
+    """
+    first, numbers = np.unique(documents, return_index=True, return_inverse=True)[1:]
+    places = (np.arange(len(documents)) - first[numbers]).astype(np.uint64)
+    keys = _keys(source, target, held_out.seed) * (np.uint64(2) * places + np.uint64(1))
+    signatures = np.add.reduceat(keys, first)[numbers]  # equal documents have the same
+    _, labels, sizes = np.unique(signatures, return_inverse=True, return_counts=True)
+    part_of_label = np.zeros(len(sizes), dtype=np.int8)
+    order = iter(range(len(sizes)))  # signatures are random numbers, so their order is
+    for part in ("test", "valid"):
+        left = wanted = _count(getattr(held_out, part), len(documents), part)
+        while left > 0 and (label := next(order, None)) is not None:
+            if 2 * sizes[label] <= len(documents):
+                part_of_label[label] = PARTS.index(part)
+                left -= int(sizes[label])
+        if left > 0:
+            raise UserError(
+                f"{_typed(part, getattr(held_out, part))}: the {len(first):,} documents of the "
+                f"training text are too few or too long to split off {wanted:,} pairs: give a "
+                "file of its own"
+            )
+    return part_of_label[labels]
 
 
 def _too_few(part: str, size: float, found: int, wanted: int, pairs: int) -> UserError:

@@ -1,8 +1,7 @@
 """Prepared corpora: tokenizers and encoded training pairs, made once and cached by content."""
 
-import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from nmt.data.piece_links import PieceLinks
 from nmt.data.prepared_checksums import check_checksums
 from nmt.data.sources.faulty_rows import WithoutFaultyRows
 from nmt.errors import UserError
+from nmt.text.special_tokens import SENTENCE_BREAK
 from nmt.text.tokenizer import TokenizerPair
 from nmt.user_path import user_path
 
@@ -78,6 +78,8 @@ def prepare(
         UserError: The corpus is faulty, or the filters drop all of its pairs.
     """
     feedback = feedback or PreparationFeedback()
+    if data.context_sentences and SENTENCE_BREAK not in tokenizer.symbols:
+        tokenizer = replace(tokenizer, symbols=[*tokenizer.symbols, SENTENCE_BREAK])
     dropped = None if data.dropped is None else user_path(data.dropped)
     if dropped is not None:
         check_dropped(dropped)
@@ -109,15 +111,15 @@ def _open(data: DataConfig, *, with_links: bool) -> Corpus:
     if with_links:
         return corpus
     without = tuple(_without_links(source, data) for source in corpus.train)
-    return dataclasses.replace(corpus, train=without)
+    return replace(corpus, train=without)
 
 
 def _without_links(source: TrainingSource, data: DataConfig) -> TrainingSource:
     """Return the source without its links; faulty rows are left out as if there were none."""
     if source.links is None or isinstance(data, PhrasebookDataConfig):
-        return dataclasses.replace(source, links=None)
+        return replace(source, links=None)
     pairs = WithoutFaultyRows(source.pairs, data.max_faulty)
-    return dataclasses.replace(source, links=None, pairs=pairs)
+    return replace(source, links=None, pairs=pairs)
 
 
 def _load(

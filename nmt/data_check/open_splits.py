@@ -8,6 +8,7 @@ from nmt.config.data import DataConfig, SourceConfig
 from nmt.config.plain import extra_sources
 from nmt.data.corpus import split_configs, without_faulty_rows
 from nmt.data.held_out import with_parts
+from nmt.data.sources.documents import Boundaries
 from nmt.data.sources.faulty_rows import WithoutFaultyRows
 from nmt.data.sources.open_source import open_source
 from nmt.data.sources.pair_source import DataFault, FaultSink, PairChunk, PairSource, refuse
@@ -68,7 +69,7 @@ def _without_faulty_rows(data: DataConfig, split: str, source: PairSource) -> Pa
 def _open(config: SourceConfig, data: DataConfig, key: str, split: str) -> PairSource:
     languages = data.source_language, data.target_language
     try:
-        return open_source(config, languages, key, split)
+        return open_source(config, languages, key, split, Boundaries.of(data, config))
     except UserError as error:
         named = [config.source, config.target, config.path, config.dataset]
         files = [file for file in named if file is not None]

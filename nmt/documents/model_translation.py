@@ -12,6 +12,7 @@ from nmt.decoding.translator import Translation
 from nmt.documents.protection import Span, placeholder_symbols
 from nmt.documents.source_tag import sentence_tag
 from nmt.documents.tag_placement import AlignedText, Link
+from nmt.errors import UserError
 from nmt.evaluation.alignment_extractor import AlignmentExtractor, default_extractor
 from nmt.evaluation.attention_map import Weights
 from nmt.text.special_tokens import WORD_START
@@ -44,8 +45,15 @@ class ModelTranslation:
             source_tag: Put before every text; None: the tag of all training sources, if any.
 
         Raises:
-            UserError: The tag is unknown, or one of several has to be chosen.
+            UserError: The tag is unknown, one of several has to be chosen, or the model reads
+                previous sentences.
         """
+        if config.data.context_sentences:
+            raise UserError(
+                "the model reads previous sentences (data.context_sentences="
+                f"{config.data.context_sentences}), which only lines of text have: leave out "
+                "--format, --protect and --source-tag, and give one sentence a line"
+            )
         tokenizers = translator.tokenizers
         tag = sentence_tag(source_tag, config.data, tokenizers.source)
         self._tag = f"{tag} " if tag else ""

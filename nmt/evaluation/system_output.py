@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # scores of files do not need torch
     from nmt.decoding.batches import Advance
     from nmt.decoding.hypothesis import Hypothesis
     from nmt.decoding.translator import Translation, Translator
+    from nmt.text.sentence_context import ContextSize
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def read_output(path: Path, name: str, test_set: TestSet) -> SystemOutput:
 
 
 def translate_test_set(
-    name: str, translator: Translator, test_set: TestSet, advance: Advance
+    name: str, translator: Translator, test_set: TestSet, advance: Advance, context: ContextSize
 ) -> SystemOutput:
     """Translate the sentences of a test set.
 
@@ -62,9 +63,13 @@ def translate_test_set(
         translator: The system.
         test_set: It has sources.
         advance: Shows how many sentences are translated.
+        context: How much of a document its model reads.
     """
+    from nmt.decoding.document_search import translate_documents
+
     assert test_set.source is not None
-    found = translator.translate(test_set.source, wanted=1, advance=advance)
+    sources, documents = test_set.source, test_set.documents
+    found = translate_documents(translator, context, sources, documents, wanted=1, advance=advance)
     return SystemOutput(name, [one.text for one in found], _truncated(translator, found))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import sacrebleu.utils as sacrebleu_sets
@@ -9,7 +10,7 @@ from sacrebleu.dataset import DATASETS
 
 from nmt.config.data import DataConfig
 from nmt.data.corpus import split_sources
-from nmt.data.sources.open_source import read_all
+from nmt.data.sources.open_source import read_whole
 from nmt.data.text_files import read_lines
 from nmt.errors import UserError
 
@@ -23,6 +24,7 @@ class TestSet:
         references: One list per translator, each with one reference per sentence.
         source: The sentences; None if only references are known.
         groups: A label of each sentence, e.g. its corpus or its original language.
+        documents: The number of each sentence's document; None: a blank line ends a document.
     """
 
     __test__ = False  # pytest collects classes of this name
@@ -31,6 +33,7 @@ class TestSet:
     references: tuple[list[str], ...]
     source: list[str] | None = None
     groups: list[str] | None = None
+    documents: list[int] | None = None
 
     def __len__(self) -> int:
         """Return the number of sentences."""
@@ -80,8 +83,8 @@ def of_run(data: DataConfig, split: str) -> TestSet:
             f"the run has no data.{split}; give --source and --reference, --split valid or "
             "--test-set"
         )
-    source, target = read_all(sources[split])
-    return TestSet(f"data.{split} of the run", (target,), source)
+    source, target, documents = read_whole(sources[split])
+    return TestSet(f"data.{split} of the run", (target,), source, documents=documents)
 
 
 def from_sacrebleu(name: str, languages: str) -> TestSet:
@@ -112,4 +115,11 @@ def from_sacrebleu(name: str, languages: str) -> TestSet:
         raise UserError(f"cannot download the test set {name}/{languages}: {reason}") from error
     references = [path for field, path in fields.items() if field.startswith("ref")]
     read = from_files(fields["src"], references, fields.get("origlang"))
-    return TestSet(f"{name}/{languages}", read.references, read.source, read.groups)
+    documents = None if "docid" not in fields else _numbers(read_lines(fields["docid"]))
+    return TestSet(f"{name}/{languages}", read.references, read.source, read.groups, documents)
+
+
+def _numbers(names: Sequence[str]) -> list[int]:
+    """Return a number of each document, given the name of each sentence's document."""
+    changes = [i > 0 and name != names[i - 1] for i, name in enumerate(names)]
+    return list(accumulate(changes))

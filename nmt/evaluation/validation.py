@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from nmt.data.corpus import ParallelText
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.length_batches import batches_by_length
 from nmt.decoding.batches import Advance
+from nmt.decoding.document_search import translate_documents, with_context
 from nmt.decoding.translator import Translation, Translator
 from nmt.evaluation import metrics
 from nmt.evaluation.attention_heatmap import translation_heatmap
@@ -25,6 +27,7 @@ from nmt.evaluation.metrics import Score
 from nmt.model.loss import target_loss
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.sample_table import sample_table
+from nmt.text.sentence_context import NO_CONTEXT, ContextSize
 from nmt.text.special_tokens import PAD
 
 _BATCH_TOKENS = 4096
@@ -139,22 +142,19 @@ def evaluate_model(
     logging: LoggingConfig,
     bleu_tokenizer: str = "13a",
     stage: Stage = silent_stage,
+    context: ContextSize = NO_CONTEXT,
 ) -> ValidationReport:
     """Score a model on a split by teacher forcing and by beam search; BLEU by this tokenizer.
 
-    The model is left in evaluation mode. `stage` shows the progress of the search.
+    The model is left in evaluation mode. `stage` shows the progress of the search. The encoded
+    pairs have the context that the model reads.
     """
     translator.model.eval()
     forced = teacher_forced_report(translator, encoded, text)
-    translations = processes.share_out(
-        text.source,
-        lambda part: [
-            t.text
-            for t in translator.translate(part, wanted=1, advance=stage("validating", len(part)))
-        ],
-    )
+    translations = _translations(translator, text, context, stage)
     sampled = _evenly_spaced(text, logging.samples)
-    shown = translator.translate([text.source[i] for i in sampled], need_weights=True)
+    sources = with_context(translator.tokenizers, context, text.source, text.documents)
+    shown = translator.translate([sources[i] for i in sampled], need_weights=True)
     return ValidationReport(
         loss=forced.loss,
         bleu=metrics.bleu(translations, text.target, bleu_tokenizer),
@@ -164,6 +164,40 @@ def evaluate_model(
         heatmaps=_heatmaps(translator, shown),
         attention=forced.attention,
     )
+
+
+def _translations(
+    translator: Translator, text: ParallelText, context: ContextSize, stage: Stage
+) -> list[str]:
+    """Translate a split; the processes divide its sentences, or its documents, among them."""
+    if not context.targets:
+        return processes.share_out(
+            with_context(translator.tokenizers, context, text.source, text.documents),
+            lambda part: [
+                found.text
+                for found in translator.translate(
+                    part, wanted=1, advance=stage("validating", len(part))
+                )
+            ],
+        )
+    numbers = text.documents or [0] * len(text)
+    starts = [i for i, n in enumerate(numbers) if i == 0 or n != numbers[i - 1]]
+
+    def translated(documents: Sequence[range]) -> list[list[str]]:
+        places = [place for one in documents for place in one]
+        found = translate_documents(
+            translator,
+            context,
+            [text.source[place] for place in places],
+            [numbers[place] for place in places],
+            wanted=1,
+            advance=stage("validating", len(places)),
+        )
+        texts = iter([one.text for one in found])
+        return [[next(texts) for _ in one] for one in documents]
+
+    documents = [range(*ends) for ends in pairwise([*starts, len(numbers)])]
+    return [text for one in processes.share_out(documents, translated) for text in one]
 
 
 def _evenly_spaced(text: ParallelText, count: int) -> list[int]:

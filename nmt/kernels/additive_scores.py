@@ -36,7 +36,8 @@ def additive_scores(queries: Tensor, keys: Tensor, score_vector: nn.Linear) -> T
         return plain_additive_scores(queries, keys, score_vector)
     batch, length, size = queries.shape
     source_length = keys.size(2)
-    vector, exact = at_least_float32(score_vector.weight[0]), at_least_float32(queries)
+    exact = at_least_float32(queries)
+    vector = score_vector.weight[0].to(queries.dtype).to(exact.dtype)  # as autocast rounds it
     scores = exact.new_empty(batch, length, source_length)
     sentences = max(1, NUMBERS_AT_ONCE // max(1, length * source_length * size))
     hidden = exact.new_empty(min(sentences, batch), length, source_length, size)

@@ -10,7 +10,7 @@ from nmt import processes
 from nmt.checkpoint import Checkpoint, save_checkpoint
 from nmt.config.numbering import number_of
 from nmt.config.schema import Config
-from nmt.data.encoded import EncodedCorpus
+from nmt.data.encoded_context import encode_text
 from nmt.data.prepared_corpus import PreparedCorpus
 from nmt.decoding.translator import Translator
 from nmt.evaluation import metrics
@@ -21,6 +21,7 @@ from nmt.evaluation.validation import evaluate_model
 from nmt.reporting.console import Console
 from nmt.run import checkpoint_averaging
 from nmt.run.folder import RunFolder
+from nmt.text.sentence_context import ContextSize
 from nmt.training.kept_checkpoints import score as validation_score
 
 
@@ -104,13 +105,16 @@ class FinalTest:
 
     def _score(self, translator: Translator, split: str) -> dict[str, Any]:
         text = getattr(self.corpus.text, split)
-        encoded = EncodedCorpus.encode(self.corpus.tokenizers, text)
+        context = ContextSize.of(self.config.data)
+        encoded = encode_text(self.corpus.tokenizers, text, context)
         began = time.monotonic()
         words = metrics.bleu_tokenizer(
             self.config.data.target_language, self.config.training.bleu_tokenizer
         )
         logging = replace(self.config.logging, samples=0)
-        report = evaluate_model(translator, text, encoded, logging, words, self.report.stage)
+        report = evaluate_model(
+            translator, text, encoded, logging, words, self.report.stage, context
+        )
         seconds = time.monotonic() - began
         edit_rate = metrics.ter(report.translations, text.target)
         if split == "test" and processes.is_first():

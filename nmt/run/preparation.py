@@ -90,9 +90,10 @@ def _held_out(config: Config, corpus: PreparedCorpus) -> Iterator[str]:
         for name, text in texts.items()
         if text is not None and sizes[name] is not None
     ]
+    whole = "no sentence" if corpus.text.valid.documents is None else "no document"
     yield (
         f"{' and '.join(parts)} pairs are held out from the training text "
-        f"(data.split_seed={held_out.seed}); no sentence is in two parts"
+        f"(data.split_seed={held_out.seed}); {whole} is in two parts"
     )
 
 

@@ -11,6 +11,7 @@ from nmt.data.content_hash import content_hash
 from nmt.durable_file import atomic_write, remedy
 from nmt.errors import UserError
 from nmt.run.referenced_runs import initial_checkpoint, referenced_checkpoint
+from nmt.text.special_tokens import SENTENCE_BREAK
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
 from nmt.text.train_model import given_model
 
@@ -70,7 +71,8 @@ def _refuse_other_tokenizer(
         own: Tokenizer = getattr(old.tokenizers, side)
         if given is None:
             continue
-        other = Tokenizer(given_model(given, before.symbols))
+        breaks = [SENTENCE_BREAK] if old.config.data.context_sentences else []
+        other = Tokenizer(given_model(given, [*before.symbols, *breaks]))
         if other.pieces(range(len(other))) != own.pieces(range(len(own))):
             differing.append(f"tokenizer.{name}={given} is not its {side} tokenizer")
     if differing:

@@ -8,3 +8,6 @@ EOS_SURFACE = "</s>"
 
 WORD_START = "\u2581"
 """SentencePiece's mark of a piece at the beginning of a word."""
+
+SENTENCE_BREAK = "<brk>"
+"""The symbol between a sentence and its context, the previous sentences of its document."""

@@ -11,7 +11,7 @@ import sentencepiece
 from nmt.config.tokenizer_settings import TokenizerConfig, TokenizerKind
 from nmt.errors import UserError
 from nmt.text.model_file import ModelFile, kind_and_symbols
-from nmt.text.special_tokens import BOS, EOS, PAD, UNK, WORD_START
+from nmt.text.special_tokens import BOS, EOS, PAD, SENTENCE_BREAK, UNK, WORD_START
 from nmt.text.symbols import Symbols
 
 
@@ -78,13 +78,32 @@ class Tokenizer:
         """Return the piece ids of a sentence, without BOS and EOS.
 
         Symbols at the beginning, separated by spaces, are tags: their ids come first, followed by
-        the ids of the rest, which is encoded separately.
+        the ids of the rest, which is encoded separately. So are the sentences between the symbols
+        `SENTENCE_BREAK`, if it is one.
         """
         tags, text = self._symbols.split_tags(sentence)
-        return tags + self._encode_text(text)
+        return tags + self._joined([self._encode_text(part) for part in self._parts(text)])
 
     def encode_all(self, sentences: Sequence[str], num_threads: int = 1) -> list[list[int]]:
         """Return the piece ids of many sentences."""
+        parts = [self._parts(sentence) for sentence in sentences]
+        if len(parts) == sum(map(len, parts)):
+            return self._encode_each(sentences, num_threads)
+        encoded = iter(self._encode_each(list(chain.from_iterable(parts)), num_threads))
+        return [self._joined([next(encoded) for _ in some]) for some in parts]
+
+    def _parts(self, text: str) -> list[str]:
+        """Return the sentences between the separators."""
+        return text.split(SENTENCE_BREAK) if SENTENCE_BREAK in self.symbols else [text]
+
+    def _joined(self, parts: Sequence[list[int]]) -> list[int]:
+        """Return the ids of sentences with separators between them."""
+        ids = list(parts[0])
+        for part in parts[1:]:
+            ids += [self.symbols[SENTENCE_BREAK], *part]
+        return ids
+
+    def _encode_each(self, sentences: Sequence[str], num_threads: int) -> list[list[int]]:
         tags, texts = self._prepare(sentences)
         encoded = list(self._hiding.encode(texts, num_threads=num_threads))
         for index, ids in tags.items():
@@ -104,6 +123,10 @@ class Tokenizer:
         """Return the symbols at the beginning of a sentence, with their spaces, and the rest."""
         _, rest = self._symbols.split_tags(sentence)
         return sentence[: len(sentence) - len(rest)], rest
+
+    def leading_tags(self, ids: Sequence[int]) -> int:
+        """Return how many of the first ids are tags."""
+        return len(self._symbols.leading(ids))
 
     def _prepare(self, sentences: Sequence[str]) -> tuple[dict[int, list[int]], list[str]]:
         """Return the ids of tags by sentence, and the texts that SentencePiece segments."""
@@ -152,9 +175,18 @@ class Tokenizer:
         characters are all removed by the normalization has no piece.
         """
         tags, text = self._symbols.split_tags(sentence)
-        ids, numbers = self._encode_text_words(text)
-        offset = len(tags)
-        return tags + ids, [*range(offset), *(offset + number for number in numbers)]
+        ids, numbers = list(tags), list(range(len(tags)))
+        words = len(tags)
+        for index, part in enumerate(self._parts(text)):
+            if index:  # the separator is a word
+                ids.append(self.symbols[SENTENCE_BREAK])
+                numbers.append(words)
+                words += 1
+            mine, of_part = self._encode_text_words(part)
+            ids += mine
+            numbers += [words + number for number in of_part]
+            words += len(split_words(part))
+        return ids, numbers
 
     def _encode_text_words(self, text: str) -> tuple[list[int], list[int]]:
         ids = self._encode_text(text)
@@ -230,12 +262,12 @@ def split_words(sentence: str) -> list[str]:
 def word_groups(pieces: Sequence[str]) -> list[int]:
     """Return the index of each piece's word, from 0; a word starts with ``▁``.
 
-    Single ``▁`` pieces belong to the word after them.
+    Single ``▁`` pieces belong to the word after them. The separator of sentences is a word.
     """
     groups: list[int] = []
     has_text = False  # whether the current word has a character yet
     for piece in pieces:
-        begins = has_text and piece.startswith(WORD_START)
+        begins = has_text and (piece.startswith(WORD_START) or piece == SENTENCE_BREAK)
         groups.append(groups[-1] + begins if groups else 0)
         has_text = (has_text and not begins) or piece != WORD_START
     return groups

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from nmt.config.data import AlignmentFiles, DataConfig, FilesDataConfig, GoldAlignments
+from nmt.config.data import DataConfig, FilesDataConfig
 from nmt.config.plain import from_mapping, to_mapping
 from nmt.config.tokenizer_settings import TokenizerConfig
+from nmt.config.word_link_settings import AlignmentFiles, GoldAlignments
 from nmt.data import prepared_corpus
 from nmt.data.corpus import ParallelText, open_corpus
 from nmt.data.prepared_corpus import PreparedCorpus

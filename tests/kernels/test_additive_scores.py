@@ -34,6 +34,7 @@ def test_narrow_numbers_are_added_in_float32() -> None:
     torch.manual_seed(1)
     queries, keys = torch.randn(B, T, A).bfloat16(), torch.randn(B, 1, S, A).bfloat16()
     vector = nn.Linear(A, 1, bias=False)
+    vector.weight.data = vector.weight.data.bfloat16().float()
     expected = plain_additive_scores(queries.float(), keys.float(), vector)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         found = additive_scores(queries, keys, vector)

@@ -15,12 +15,14 @@ class Columns:
         key: Path of the settings for messages, e.g. ``data.train``; None if columns cannot be set.
         source: Name of the source column, or its number from 1; None: the language code.
         target: The same for the target column.
+        document: The same for the column that names the document; None: there is none.
     """
 
     languages: tuple[str, str]
     key: str | None = None
     source: str | None = None
     target: str | None = None
+    document: str | None = None
 
     @property
     def names(self) -> tuple[str, str]:
@@ -54,6 +56,14 @@ class Columns:
             )
         return first, second
 
+    def find_document(self, columns: Sequence[str]) -> int | None:
+        """Return the index of the column that names the document; None: it is missing."""
+        assert self.document is not None
+        if is_number(self.document):
+            place = int(self.document) - 1
+            return place if 0 <= place < len(columns) else None
+        return _find(self.document, columns, is_language=False)
+
     @property
     def remedy(self) -> str:
         """What to do if a column is missing."""
@@ -70,6 +80,10 @@ class Columns:
         """The same for a table whose first line may not be a header."""
         count = f"{self.key}.source_column=1 {self.key}.target_column=2"
         return f"{self.remedy}; if the first line is not a header, use numbers: {count}"
+
+
+DOCUMENT_REMEDY = "set data.document_column to one of them"
+"""What to do if the column of the documents is missing."""
 
 
 def is_number(column: str | None) -> bool:

@@ -86,7 +86,7 @@ class _FaultyRows:
             both = zip(chunk.sources, chunk.targets, strict=True)
             intact = [i for i, pair in enumerate(both) if not any(UNDECODED in t for t in pair)]
             self._beyond_ascii -= len(chunk) - len(intact)
-            chunk = _chosen(chunk, intact)
+            chunk = chunk.chosen(intact)
         self._pairs += len(chunk)
         return chunk if len(chunk) else None
 
@@ -97,7 +97,7 @@ class _FaultyRows:
                 self(fault_messages.spreadsheet_error(chunk.source_file, chunk.lines[i], errors[0]))
             else:
                 intact.append(i)
-        return _chosen(chunk, intact)
+        return chunk.chosen(intact)
 
     def report(self, name: str, most: float) -> None:
         """Report the faulty records; if they are too many, a fault that is refused comes first."""
@@ -131,12 +131,3 @@ class _FaultyRows:
 def _share(rows: int) -> str:
     """Return a share that accepts one faulty row, rounded up."""
     return f"{math.ceil(10_000 / max(1, rows)) / 10_000:g}"
-
-
-def _chosen(chunk: PairChunk, indices: list[int]) -> PairChunk:
-    return replace(
-        chunk,
-        lines=[chunk.lines[i] for i in indices],
-        sources=[chunk.sources[i] for i in indices],
-        targets=[chunk.targets[i] for i in indices],
-    )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.data.sources import fault_messages
-from nmt.data.sources.columns import Columns
+from nmt.data.sources.columns import DOCUMENT_REMEDY, Columns
 from nmt.data.sources.fingerprint import DIGEST, add_texts
 from nmt.data.sources.pair_source import DataFault, FaultSink, PairChunk, refuse
 from nmt.data.sources.records import CountingSink, Record, pack_records
@@ -53,6 +53,7 @@ class HubPairs:
         for chunk in self.chunks(BATCH, _refuse_the_whole):
             for source, target in zip(chunk.sources, chunk.targets, strict=True):
                 add_texts((source, target), content)
+            add_texts(chunk.document_names or (), content)
         return content.hexdigest()
 
     def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
@@ -81,11 +82,16 @@ class HubPairs:
             sides = _choose(batch, self.columns, self.name, on_fault)
             if sides is None:
                 return
+            documents = _documents(batch, self.columns, self.name, on_fault)
+            if documents is None:
+                return
             keys = self.columns.names
-            for number, pair in enumerate(zip(*sides, strict=True), start=row):
-                source, target = pair
+            for number, (source, target, *document) in enumerate(
+                zip(*sides, *documents, strict=True), start=row
+            ):
+                pair = source, target
                 if isinstance(source, str) and isinstance(target, str):
-                    yield number, source, target
+                    yield (number, *pair, str(document[0])) if document else (number, *pair)
                 else:
                     wrong = 0 if not isinstance(source, str) else 1
                     on_fault(fault_messages.not_text(self.name, number, keys[wrong], pair[wrong]))
@@ -144,6 +150,21 @@ def _choose(
         on_fault(fault_messages.missing_column(name, None, missing, names, columns.remedy))
         return None
     return batch[names[first]], batch[names[second]]
+
+
+def _documents(
+    batch: dict[str, list[Any]], columns: Columns, name: str, on_fault: FaultSink
+) -> list[Sequence[Any]] | None:
+    """Return the column of the documents, if it is asked for; None after reporting its absence."""
+    if columns.document is None:
+        return []
+    names = list(batch)
+    place = columns.find_document(names)
+    if place is None:
+        fault = fault_messages.missing_column(name, None, columns.document, names, DOCUMENT_REMEDY)
+        on_fault(fault)
+        return None
+    return [batch[names[place]]]
 
 
 def _refuse_the_whole(fault: DataFault) -> None:

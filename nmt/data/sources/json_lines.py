@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.data.sources import fault_messages
-from nmt.data.sources.columns import Columns
+from nmt.data.sources.columns import DOCUMENT_REMEDY, Columns
 from nmt.data.sources.encodings import UNSET, Encoding
 from nmt.data.sources.pair_source import DataFault, FaultSink
 from nmt.data.sources.records import Record
@@ -28,8 +28,13 @@ def read_json_lines(
         found = _pair(row, columns, path, number)
         if isinstance(found, DataFault):
             on_fault(found)
-        else:
+        elif columns.document is None:
             yield number, *found
+        elif (place := columns.find_document(keys := list(row))) is None:
+            name = columns.document
+            on_fault(fault_messages.missing_column(path, number, name, keys, DOCUMENT_REMEDY))
+        else:
+            yield number, *found, str(row[keys[place]])
 
 
 def _pair(row: Any, columns: Columns, path: Path, number: int) -> tuple[str, str] | DataFault:

@@ -5,8 +5,9 @@ from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
-from nmt.config.data import Format, SourceConfig
+from nmt.config.data import Documents, Format, SourceConfig
 from nmt.data.sources.columns import Columns, is_number
+from nmt.data.sources.documents import Boundaries, with_documents
 from nmt.data.sources.encodings import Encoding
 from nmt.data.sources.file_patterns import find_files, find_pairs, format_suffix
 from nmt.data.sources.hub import HubPairs
@@ -52,9 +53,17 @@ WORKBOOKS = {
 
 CHUNK = 20_000  # pairs per chunk when a whole source is read into memory
 
+NO_BOUNDARIES = Boundaries()
+TEXT_BOUNDARIES = (Documents.BLANK_LINES, Documents.FILES)
+TABLE_BOUNDARIES = (Documents.COLUMN, Documents.FILES)
+
 
 def open_source(
-    config: SourceConfig, languages: Languages, key: str, split: str = "train"
+    config: SourceConfig,
+    languages: Languages,
+    key: str,
+    split: str = "train",
+    boundaries: Boundaries = NO_BOUNDARIES,
 ) -> PairSource:
     """Return the source that the settings name; its files must exist but are not read yet.
 
@@ -63,11 +72,13 @@ def open_source(
         languages: Codes of the source and the target language.
         key: Path of the settings for messages, e.g. ``data.train``.
         split: The split of a dataset if the settings do not name one.
+        boundaries: What ends a document.
 
     Raises:
-        UserError: The settings do not name exactly one source, or it does not exist.
+        UserError: The settings do not name exactly one source, it does not exist, or it does not
+            have such boundaries.
     """
-    source = _open(config, languages, key, split)
+    source = with_documents(_open(config, languages, key, split, boundaries), boundaries)
     if config.tag is None:
         return source
     if not config.tag.strip() or len(config.tag.split()) > 1:
@@ -81,15 +92,28 @@ def read_all(source: PairSource) -> tuple[list[str], list[str]]:
     Raises:
         UserError: A file is faulty.
     """
+    return read_whole(source)[:2]
+
+
+def read_whole(source: PairSource) -> tuple[list[str], list[str], list[int] | None]:
+    """Return both sides as `read_all` does, and the document of each pair, if there are any.
+
+    Raises:
+        UserError: A file is faulty.
+    """
     sources: list[str] = []
     targets: list[str] = []
+    documents: list[int] = []
     for chunk in source.chunks(CHUNK):
         sources += with_tag(list(map(clean_text, chunk.sources)), chunk.tag)
         targets += map(clean_text, chunk.targets)
-    return sources, targets
+        documents += chunk.documents or ()
+    return sources, targets, documents if documents else None
 
 
-def _open(config: SourceConfig, languages: Languages, key: str, split: str) -> PairSource:
+def _open(
+    config: SourceConfig, languages: Languages, key: str, split: str, boundaries: Boundaries
+) -> PairSource:
     given = [
         name
         for name, values in (
@@ -105,9 +129,10 @@ def _open(config: SourceConfig, languages: Languages, key: str, split: str) -> P
             f"{key}.source and {key}.target, or {key}.path, or {key}.dataset"
         )
     if config.dataset is not None:
-        return _open_dataset(config, config.dataset, languages, key, split)
+        return _open_dataset(config, config.dataset, languages, key, split, boundaries)
     if config.path is not None:
-        return _open_path(config, config.path, languages, key)
+        return _open_path(config, config.path, languages, key, boundaries)
+    boundaries.check(key, "two text files", TEXT_BOUNDARIES)
     return _open_two(config, key)
 
 
@@ -122,11 +147,14 @@ def _open_two(config: SourceConfig, key: str) -> PairSource:
     return LinePairs(*sides, Encoding(config.encoding, key))
 
 
-def _open_path(config: SourceConfig, path: str, languages: Languages, key: str) -> PairSource:
+def _open_path(
+    config: SourceConfig, path: str, languages: Languages, key: str, boundaries: Boundaries
+) -> PairSource:
     if config.format not in (None, *Format):
         raise UserError(f"{key}.format is {config.format!r}; it must be one of {', '.join(Format)}")
     form = None if config.format is None else Format(config.format)
     if "{lang}" in path:
+        boundaries.check(key, "two text files", TEXT_BOUNDARIES)
         return _open_by_language(config, path, languages, key)
     if form == Format.LINES:
         raise UserError(
@@ -137,6 +165,7 @@ def _open_path(config: SourceConfig, path: str, languages: Languages, key: str) 
     if files and all(map(is_archive, files)):
         sides = find_sides(files, languages) if form is None else None
         if sides is not None:
+            boundaries.check(key, "two text files", TEXT_BOUNDARIES)
             _refuse_idle(config, key, "two files", ("format", "encoding"))
             both = [source for source, _ in sides], [target for _, target in sides]
             return LinePairs(*both, Encoding(config.encoding, key))
@@ -147,7 +176,7 @@ def _open_path(config: SourceConfig, path: str, languages: Languages, key: str) 
             f"{key}.path={path} matches files of several formats, first {files[0]}: "
             f"set {key}.format"
         )
-    return _open_files(config, files, forms[0], languages, key)
+    return _open_files(config, files, forms[0], languages, key, boundaries)
 
 
 def _open_by_language(
@@ -182,8 +211,15 @@ def _format_of(file: Path, key: str) -> Format:
 
 
 def _open_files(
-    config: SourceConfig, files: list[Path], form: Format, languages: Languages, key: str
+    config: SourceConfig,
+    files: list[Path],
+    form: Format,
+    languages: Languages,
+    key: str,
+    boundaries: Boundaries,
 ) -> PairSource:
+    allowed = (Documents.FILES,) if form in MEMORIES else TABLE_BOUNDARIES
+    boundaries.check(key, f"a file of format {form}", allowed)
     if form in MEMORIES:
         _refuse_idle(config, key, form, ("format",))
         read = partial(MEMORIES[form], languages=languages)
@@ -194,12 +230,13 @@ def _open_files(
     packed = next((file for file in files if file.suffix.lower() != format_suffix(file)), None)
     if form == Format.PARQUET and packed is not None:
         raise UserError(f"{key}.path: {packed} is compressed twice: decompress it to plain Parquet")
-    columns = _columns(config, languages, key)
+    columns = _columns(config, languages, key, boundaries)
     if form == Format.JSONL and columns.positions is not None:
         raise UserError(
             f"{key}.source_column={config.source_column}: JSON keys have names, not numbers"
         )
     reading = f"{form} {columns.names} {columns.given}"
+    reading += f" document={columns.document}" if columns.document is not None else ""
     if form == Format.PARQUET:
         return FilePairs(files, partial(read_parquet, columns=columns), reading)
     encoding = Encoding(config.encoding, key)
@@ -211,29 +248,42 @@ def _open_files(
 
 
 def _open_dataset(
-    config: SourceConfig, dataset: str, languages: Languages, key: str, split: str
+    config: SourceConfig,
+    dataset: str,
+    languages: Languages,
+    key: str,
+    split: str,
+    boundaries: Boundaries,
 ) -> PairSource:
+    boundaries.check(key, "a dataset", (Documents.COLUMN, Documents.BLANK_LINES))
     used = ("subset", "split", "streaming", "source_column", "target_column")
     _refuse_idle(config, key, "a dataset", used)
     local = os.path.expanduser(dataset)
     return HubPairs(
         local if os.path.isdir(local) else dataset,
         config.split or split,
-        _columns(config, languages, key),
+        _columns(config, languages, key, boundaries),
         config.subset,
         config.streaming,
         f"{key}.dataset=FOLDER",
     )
 
 
-def _columns(config: SourceConfig, languages: Languages, key: str) -> Columns:
+def _columns(
+    config: SourceConfig, languages: Languages, key: str, boundaries: Boundaries
+) -> Columns:
     both = (config.source_column, config.target_column)
     if is_number(both[0]) != is_number(both[1]):
         raise UserError(
             f"{key}.source_column={both[0]} and {key}.target_column={both[1]}: "
             "give both as numbers, or both as names"
         )
-    columns = Columns(languages, key, *both)
+    columns = Columns(languages, key, *both, boundaries.column)
+    if is_number(boundaries.column) and columns.positions is None:
+        raise UserError(
+            f"data.document_column={boundaries.column} is a number: give {key}.source_column and "
+            f"{key}.target_column as numbers, too, or name it"
+        )
     if columns.names[0] == columns.names[1]:
         raise UserError(f"{key}: source and target are the same column, {columns.names[0]!r}")
     if columns.positions is not None and min(columns.positions) < 0:

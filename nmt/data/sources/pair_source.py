@@ -1,6 +1,6 @@
 """The interface of all sources of sentence pairs, and of faults in their files."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
@@ -72,6 +72,9 @@ class PairChunk:
         targets: One text per pair.
         tag: A word that training adds before every source that is not blank. Filters and word links
             ignore it.
+        document_names: What the file names as the document of each pair; None: nothing.
+        documents: The number of the document of each pair, which never decreases in a source; None:
+            the source has no documents.
     """
 
     source_file: str
@@ -80,10 +83,24 @@ class PairChunk:
     sources: list[str]
     targets: list[str]
     tag: str | None = None
+    document_names: list[str] | None = None
+    documents: list[int] | None = None
 
     def __len__(self) -> int:
         """Return the number of pairs."""
         return len(self.lines)
+
+    def chosen(self, indices: Sequence[int]) -> "PairChunk":
+        """Return the pairs with these indices."""
+        names, documents = self.document_names, self.documents
+        return replace(
+            self,
+            lines=[self.lines[i] for i in indices],
+            sources=[self.sources[i] for i in indices],
+            targets=[self.targets[i] for i in indices],
+            document_names=None if names is None else [names[i] for i in indices],
+            documents=None if documents is None else [documents[i] for i in indices],
+        )
 
 
 class PairSource(Protocol):

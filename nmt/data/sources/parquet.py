@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.data.sources import fault_messages
-from nmt.data.sources.columns import Columns
+from nmt.data.sources.columns import DOCUMENT_REMEDY, Columns
 from nmt.data.sources.encodings import decode_with_marks
 from nmt.data.sources.pair_source import FaultSink
 from nmt.data.sources.records import Record
@@ -33,7 +33,10 @@ def read_parquet(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[
         paths = _choose(schema, path, on_fault, columns)
         if paths is None or _expands(file, path, on_fault):
             return
-        batches = _batches(file, path, paths)
+        document = _document(schema.names, path, on_fault, columns)
+        if columns.document is not None and document is None:
+            return
+        batches = _batches(file, path, paths, document)
         while True:
             try:
                 batch = next(batches, None)
@@ -42,12 +45,32 @@ def read_parquet(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[
                 return
             if batch is None:
                 return
-            yield from _pairs(batch, paths, path, row, on_fault)
+            pairs = _pairs(batch, paths, path, row, on_fault)
+            if document is None:
+                yield from pairs
+            else:
+                documents = batch.column(document).to_pylist()
+                for pair in pairs:
+                    yield (*pair[:3], str(documents[pair[0] - row]))
             row += len(batch)
 
 
-def _batches(file: Any, path: Path, paths: "tuple[ColumnPath, ColumnPath]") -> Iterator[Any]:
-    columns = sorted({".".join(names) for names in paths})
+def _document(names: list[str], path: Path, on_fault: FaultSink, columns: Columns) -> str | None:
+    """Return the name of the column of documents; None: there is none, or it is missing."""
+    if columns.document is None:
+        return None
+    place = columns.find_document(names)
+    if place is None:
+        name = columns.document
+        on_fault(fault_messages.missing_column(path, None, name, names, DOCUMENT_REMEDY))
+        return None
+    return names[place]
+
+
+def _batches(
+    file: Any, path: Path, paths: "tuple[ColumnPath, ColumnPath]", document: str | None
+) -> Iterator[Any]:
+    columns = sorted({".".join(names) for names in paths} | ({document} if document else set()))
     for group, rows in enumerate(_rows_at_once(file, path, paths)):
         yield from file.iter_batches(rows, row_groups=[group], columns=columns)
 

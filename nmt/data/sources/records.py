@@ -9,7 +9,8 @@ from nmt.data.sources.fingerprint import fingerprint_files
 from nmt.data.sources.pair_source import DataFault, FaultKind, FaultSink, PairChunk, refuse
 from nmt.data.sources.text_lines import has_text
 
-Record = tuple[int, str, str]  # line, row or unit number; source; target
+Record = tuple[int, str, str] | tuple[int, str, str, str]
+"""Line, row or unit number; source; target; the name of the document, if it is asked for."""
 
 SIDES = ("source", "target")
 
@@ -82,8 +83,9 @@ def pack_records(
     sides_with_text = [False, False]
     records = iter(records)
     while part := _next_part(records, size):
-        lines, sources, targets = map(list, zip(*part, strict=True))
-        chunk = PairChunk(file, file, lines, sources, targets)
+        lines, sources, targets, *names = map(list, zip(*part, strict=True))
+        documents = names[0] if names else None
+        chunk = PairChunk(file, file, lines, sources, targets, document_names=documents)
         if not _is_valid(chunk):
             chunk = _valid_part(chunk, sink)
         for side, texts in enumerate((chunk.sources, chunk.targets)):
@@ -125,12 +127,12 @@ def _is_unicode(text: str) -> bool:
 
 
 def _valid_part(chunk: PairChunk, on_fault: FaultSink) -> PairChunk:
-    kept: list[Record] = []
-    for line, source, target in zip(chunk.lines, chunk.sources, chunk.targets, strict=True):
+    kept = []
+    both_sides = zip(chunk.sources, chunk.targets, strict=True)
+    for index, (source, target) in enumerate(both_sides):
         both = f"{source}\n{target}"
         if "\0" not in both and _is_unicode(both):
-            kept.append((line, source, target))
+            kept.append(index)
         else:
-            on_fault(fault_messages.forbidden(chunk.source_file, line, both))
-    lines, sources, targets = ([record[i] for record in kept] for i in range(3))
-    return PairChunk(chunk.source_file, chunk.target_file, lines, sources, targets)  # type: ignore[arg-type]
+            on_fault(fault_messages.forbidden(chunk.source_file, chunk.lines[index], both))
+    return chunk.chosen(kept)

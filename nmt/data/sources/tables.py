@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nmt.config.data import Quotes
 from nmt.data.sources import fault_messages
-from nmt.data.sources.columns import Columns
+from nmt.data.sources.columns import DOCUMENT_REMEDY, Columns
 from nmt.data.sources.csv_records import Lines, Row, csv_rows
 from nmt.data.sources.encodings import UNSET, Encoding
 from nmt.data.sources.pair_source import FaultSink, clean_text
@@ -107,10 +107,16 @@ def _pairs(
             fault_messages.missing_column(path, None, missing, names, columns.remedy_by_number)
         )
         return
+    document = None if columns.document is None else columns.find_document(names)
+    if columns.document is not None and document is None:
+        name = columns.document
+        on_fault(fault_messages.missing_column(path, None, name, names, DOCUMENT_REMEDY))
+        return
     width, named = len(names), _width(names)
     for row, cells in rows:
         if named <= len(cells) <= width or len(cells) > width >= _width(cells) > 0:
-            yield row, cells[source], cells[target]
+            pair = row, cells[source], cells[target]
+            yield pair if document is None else (*pair, cells[document])
         elif _width(cells):  # a row without any text is skipped, like an empty line
             quoted = not quoting and any(cell.startswith('"') for cell in cells)
             fault = fault_messages.wrong_width(

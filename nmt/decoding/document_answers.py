@@ -1,0 +1,110 @@
+"""Answers to lines that are the sentences of documents, in order."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from nmt.decoding.answers import Answer, Answerer
+from nmt.decoding.constraints import Constraints
+from nmt.decoding.document_search import ContextLines, own_translation, target_context
+from nmt.errors import UserError
+from nmt.text.sentence_context import ContextSize
+
+
+class DocumentAnswerer:
+    """Puts the previous lines before each line, as the model was trained; a blank line ends them.
+
+    Attributes:
+        translator: Translates.
+    """
+
+    def __init__(self, answerer: Answerer, size: ContextSize) -> None:
+        """Answer with this answerer, for a model that reads so much context."""
+        self.translator = answerer.translator
+        self._answerer = answerer
+        self._size = size
+        self._lines = ContextLines(self.translator.tokenizers, size)
+
+    def answer(
+        self,
+        lines: Sequence[Sequence[str]],
+        numbers: Sequence[int],
+        *,
+        constraints: Sequence[Constraints] | None = None,
+        need_weights: bool = False,
+        advance: Callable[[float], None] = lambda share: None,
+    ) -> list[Answer]:
+        """Translate the next lines; see `nmt.decoding.answers.Answerer.answer`.
+
+        Raises:
+            UserError: The model reads its own translations, and a line is cut or has required
+                phrases.
+        """
+        if not self._size.targets:
+            joined = [self._joined(parts) for parts in lines] if self._size else lines
+            return self._answerer.answer(
+                joined,
+                numbers,
+                constraints=constraints,
+                need_weights=need_weights,
+                advance=advance,
+            )
+        self._check(lines, constraints)
+        sentences = [parts[0] for parts in lines]
+        asked = constraints or [Constraints()] * len(lines)
+        found: dict[int, Answer] = {}
+        for wave in self._waves(sentences):
+            joined = [[context.joined(sentences[place])] for place, context in wave]
+            before = [list(context.translations) for _, context in wave]
+            answers = self._answerer.answer(
+                joined,
+                [numbers[place] for place, _ in wave],
+                constraints=[
+                    replace(asked[place], prefix=target_context(texts).prefix + asked[place].prefix)
+                    for (place, _), texts in zip(wave, before, strict=True)
+                ],
+                need_weights=need_weights,
+            )
+            for (place, context), texts, answer in zip(wave, before, answers, strict=True):
+                found[place] = _own(answer, len(texts))
+                context.add(sentences[place], found[place].texts[0].text)
+            advance(len(found) / len(lines))
+        return [found[place] for place in range(len(lines))]
+
+    def _joined(self, parts: Sequence[str]) -> list[str]:
+        joined = []
+        for part in parts:
+            joined.append(self._lines.joined(part))
+            self._lines.add(part)
+        return joined
+
+    def _check(
+        self, lines: Sequence[Sequence[str]], constraints: Sequence[Constraints] | None
+    ) -> None:
+        reason = f"the model reads its own translations (data.context_targets={self._size.targets})"
+        if any(len(parts) > 1 for parts in lines):
+            raise UserError(
+                f"{reason}, so that a long line cannot be cut: write one sentence a line, or add "
+                "--long-lines whole"
+            )
+        if any(one.required for one in constraints or ()):
+            raise UserError(f"{reason}, so that a translation cannot have required phrases")
+
+    def _waves(self, sentences: Sequence[str]) -> Iterator[list[tuple[int, ContextLines]]]:
+        """Yield the next sentence of every document; the last document goes on afterwards."""
+        waves: list[list[tuple[int, ContextLines]]] = []
+        step = 0
+        for place, sentence in enumerate(sentences):
+            if step == len(waves):
+                waves.append([])
+            waves[step].append((place, self._lines))
+            step += 1
+            if not sentence.strip():
+                self._lines = ContextLines(self.translator.tokenizers, self._size)
+                step = 0
+        yield from waves
+
+
+def _own(answer: Answer, previous: int) -> Answer:
+    """Return an answer whose texts lack the previous translations."""
+    texts = [replace(one, text=own_translation(one.text, previous)) for one in answer.texts]
+    return replace(answer, texts=texts)

@@ -1,0 +1,227 @@
+"""Search in documents: each sentence is translated with the previous sentences before it.
+
+The context of a source comes from the input, so that all sentences may share batches. The context
+of a translation are the model's own translations: the first sentences of all documents are
+translated together, then the second ones, and so on.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from nmt.config.schema import Config
+from nmt.decoding.batches import Advance
+from nmt.decoding.constraints import Constraints
+from nmt.decoding.engine import Engine
+from nmt.decoding.translator import Translation
+from nmt.errors import UserError
+from nmt.text.sentence_context import (
+    ContextSize,
+    PreviousSentences,
+    join_sentences,
+    own_sentence,
+    split_sentences,
+)
+from nmt.text.special_tokens import SENTENCE_BREAK
+from nmt.text.tokenizer import TokenizerPair
+
+Documents = Sequence[int] | None
+"""The number of each sentence's document; None: a blank sentence ends a document."""
+
+
+def common_context(configs: Iterable[Config]) -> ContextSize:
+    """Return how much context the models of an ensemble read.
+
+    Raises:
+        UserError: They do not read the same.
+    """
+    sizes = [ContextSize.of(config.data) for config in configs]
+    if len({(size.sources, size.targets) for size in sizes}) > 1:
+        raise UserError(
+            "the models of an ensemble must read the same context, but their "
+            f"data.context_sentences and data.context_targets are "
+            f"{', '.join(f'{size.sources} and {size.targets}' for size in sizes)}: name models "
+            "that were trained alike"
+        )
+    return min(sizes, key=lambda size: size.max_length)
+
+
+class ContextLines:
+    """Puts previous sentences before sentences that come one after another.
+
+    A sentence that has the separator brings its own context, which replaces the previous sentences.
+    """
+
+    def __init__(
+        self, tokenizers: TokenizerPair, size: ContextSize, *, blank_ends: bool = True
+    ) -> None:
+        """Take sentences for models that read so much context; blank ones may end a document."""
+        self._tokenizers = tokenizers
+        self._blank_ends = blank_ends
+        self._previous: PreviousSentences[str] = PreviousSentences(size)
+        self.translations: list[str] = []
+        """The previous translations for the sentence that was joined last, oldest first."""
+
+    def begin(self) -> None:
+        """Begin a document."""
+        self._previous.begin()
+
+    def joined(self, sentence: str) -> str:
+        """Return a sentence after its context."""
+        tokenizer = self._tokenizers.source
+        tags, text = tokenizer.split_tags(sentence)
+        if not text.strip():
+            if self._blank_ends:
+                self.begin()
+            self.translations = []
+            return sentence
+        if SENTENCE_BREAK in text:
+            self.begin()
+            for part in split_sentences(text)[:-1]:
+                self._add(part, "")
+            self.translations = []
+            return sentence
+        before, self.translations = self._previous.context(len(tokenizer.encode(sentence)))
+        return tags + join_sentences(before, text)
+
+    def add(self, sentence: str, translation: str = "") -> None:
+        """Add a sentence that was joined, and its translation if that is context."""
+        text = own_sentence(self._tokenizers.source.split_tags(sentence)[1])
+        if text.strip():
+            self._add(text, translation)
+
+    def _add(self, text: str, translation: str) -> None:
+        pieces = len(self._tokenizers.source.encode(text))
+        target = len(self._tokenizers.target.encode(translation)) if translation else 0
+        self._previous.add((text, pieces), (translation, target))
+
+
+def with_context(
+    tokenizers: TokenizerPair, size: ContextSize, sentences: Sequence[str], documents: Documents
+) -> list[str]:
+    """Return sentences after their contexts, as training joins them.
+
+    Args:
+        tokenizers: Those of the model.
+        size: How much context it reads; without any, the sentences stay as they are.
+        sentences: In the order of their documents.
+        documents: The document of each.
+    """
+    if not size:
+        return list(sentences)
+    lines = ContextLines(tokenizers, size, blank_ends=documents is None)
+    found = []
+    for place, sentence in enumerate(sentences):
+        if documents is not None and place and documents[place] != documents[place - 1]:
+            lines.begin()
+        found.append(lines.joined(sentence))
+        lines.add(sentence)
+    return found
+
+
+def translate_documents(
+    engine: Engine,
+    size: ContextSize,
+    sentences: Sequence[str],
+    documents: Documents = None,
+    *,
+    need_weights: bool = False,
+    wanted: int | None = None,
+    advance: Advance = lambda done, share: None,
+) -> list[Translation]:
+    """Translate sentences with the context that the model reads.
+
+    Args:
+        engine: Translates.
+        size: How much context its model reads.
+        sentences: In the order of their documents.
+        documents: The document of each.
+        need_weights, wanted, advance: See `nmt.decoding.translator.Translator.translate`.
+
+    Returns:
+        One translation per sentence, without the context of the target.
+    """
+    if not size.targets:
+        joined = with_context(engine.tokenizers, size, sentences, documents)
+        return engine.translate(joined, need_weights=need_weights, wanted=wanted, advance=advance)
+    found: dict[int, Translation] = {}
+    waves = _Waves(engine.tokenizers, size, sentences, documents)
+    for places in waves:
+        joined, prefixes = waves.joined(places)
+        results = engine.translate(
+            joined,
+            need_weights=need_weights,
+            wanted=wanted,
+            constraints=[target_context(before) for before in prefixes],
+            advance=lambda done, share: advance(
+                len(found) + done, (len(found) + done) / len(sentences)
+            ),
+        )
+        for place, before, result in zip(places, prefixes, results, strict=True):
+            found[place] = without_context(result, len(before))
+            waves.add(place, found[place].text)
+    return [found[place] for place in range(len(sentences))]
+
+
+def target_context(previous: Sequence[str]) -> Constraints:
+    """Return the constraint that a translation begins with the previous ones."""
+    return Constraints("".join(f"{text} {SENTENCE_BREAK} " for text in previous))
+
+
+def without_context(translation: Translation, previous: int) -> Translation:
+    """Return a translation whose texts lack the previous translations."""
+    return replace(translation, texts=[own_translation(t, previous) for t in translation.texts])
+
+
+def own_translation(text: str, previous: int) -> str:
+    """Return a text without the translations of the previous sentences."""
+    if SENTENCE_BREAK not in text:
+        return text
+    return " ".join(part for part in split_sentences(text)[previous:] if part)
+
+
+class _Waves:
+    """The first sentences of all documents, then the second ones, and so on."""
+
+    def __init__(
+        self,
+        tokenizers: TokenizerPair,
+        size: ContextSize,
+        sentences: Sequence[str],
+        documents: Documents,
+    ) -> None:
+        self._sentences = sentences
+        self._lines: dict[int, ContextLines] = {}
+        self._waves: list[list[int]] = []
+        blank_ends = documents is None
+        lines, step = ContextLines(tokenizers, size, blank_ends=blank_ends), 0
+        for place, sentence in enumerate(sentences):
+            if self._begins(place, documents):
+                lines, step = ContextLines(tokenizers, size, blank_ends=blank_ends), 0
+            self._lines[place] = lines
+            if step == len(self._waves):
+                self._waves.append([])
+            self._waves[step].append(place)
+            step += bool(sentence.strip())
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self._waves)
+
+    def _begins(self, place: int, documents: Documents) -> bool:
+        if place == 0:
+            return True
+        if documents is not None:
+            return documents[place] != documents[place - 1]
+        return not self._sentences[place - 1].strip()
+
+    def joined(self, places: Sequence[int]) -> tuple[list[str], list[list[str]]]:
+        """Return the sentences after their contexts, and the previous translations of each."""
+        joined, prefixes = [], []
+        for place in places:
+            lines = self._lines[place]
+            joined.append(lines.joined(self._sentences[place]))
+            prefixes.append(list(lines.translations))
+        return joined, prefixes
+
+    def add(self, place: int, translation: str) -> None:
+        """Add the translation of a sentence to its document."""
+        self._lines[place].add(self._sentences[place], translation)
