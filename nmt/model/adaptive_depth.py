@@ -100,7 +100,8 @@ class AdaptiveDepth(StackDepth):
             exact = at_least_float32(states)
             normal = functional.rms_norm(exact, exact.shape[-1:])
             weight, bias = (part[number] for part in (self.halting_weight, self.halting_bias))
-            logits = normal @ weight.type_as(exact) + bias - math.log(self.num_layers)
+            products = torch.mv(normal.flatten(0, -2), weight.type_as(exact))
+            logits = products.view(states.shape[:-1]) + bias - math.log(self.num_layers)
         return logits.sigmoid()
 
 
@@ -150,7 +151,8 @@ class _AdaptiveRun(DepthRun):
 
     def after(self, states: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
         running = self._running
-        states = torch.where(running[..., None], states, self._states)
+        if not self._chooses:  # else the layer has changed the chosen rows alone
+            states = torch.where(running[..., None], states, self._states)
         if self._weights is not None and weights is not None:
             weights = torch.where(running[:, None, :, None], weights, self._weights)
         elif weights is None:

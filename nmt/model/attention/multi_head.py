@@ -1,8 +1,8 @@
 """Multi-head scaled dot-product attention (Vaswani et al. 2017, section 3.2).
 
 Legend: B batch, T query length, S key length, D model size, H heads of queries, G heads of keys and
-values, K = D / H head size, which is d_k in the paper. G = H is multi-head attention, G = 1
-multi-query (Shazeer 2019), between them grouped-query attention (Ainslie et al. 2023).
+values, K = D / H head size, d_k in the paper. G = H is multi-head attention, G = 1 multi-query
+(Shazeer 2019), between them grouped-query attention (Ainslie et al. 2023).
 """
 
 from torch import Tensor, nn
@@ -35,10 +35,7 @@ class MultiHeadAttention(nn.Module):
         num_kv_heads: int | None = None,
         qk_norm: bool = False,
     ) -> None:
-        """Attend from queries of ``size`` = D to states of ``memory_size``.
-
-        ``num_kv_heads`` = G divides H, which divides D; None: G = H. Dropout zeroes weights.
-        """
+        """Attend from ``size`` = D to ``memory_size``; G divides H, which divides D; None: G = H."""
         super().__init__()
         self.num_heads = num_heads
         self.num_kv_heads = num_kv_heads or num_heads
@@ -63,10 +60,10 @@ class MultiHeadAttention(nn.Module):
 
     def queries(self, query: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
         """Project queries [B, T, D] to heads [B, H, T, K]."""
-        projected = at_rows(self.query_projection, query, positions.rows)
-        heads = sdpa.split_heads(projected, self.num_heads)
-        heads = heads if self.query_norm is None else self.query_norm(heads)
-        return rotate(heads, positions.rotation)
+        heads = at_rows(self.query_projection, query, positions.rows)
+        heads = sdpa.split_heads(heads, self.num_heads)
+        normal = heads if self.query_norm is None else self.query_norm(heads)
+        return rotate(normal, positions.rotation)
 
     def forward(
         self,
