@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from nmt.config.check_config import check_config
-from nmt.config.word_link_settings import GoldAlignments
 from nmt.config.folders import corpora_directory
 from nmt.config.schema import Config
+from nmt.config.word_link_settings import GoldAlignments
 from nmt.errors import UserError
 
 Make = Callable[..., Config]

@@ -35,7 +35,7 @@ class MultiHeadAttention(nn.Module):
         num_kv_heads: int | None = None,
         qk_norm: bool = False,
     ) -> None:
-        """Attend from ``size`` = D to ``memory_size``; G divides H, which divides D; None: G = H."""
+        """Attend from size D to ``memory_size``; G divides H, which divides D. None: G = H."""
         super().__init__()
         self.num_heads = num_heads
         self.num_kv_heads = num_kv_heads or num_heads
