@@ -117,8 +117,8 @@ def _pairs(
 ) -> int:
     """Return how many pairs of positions have a score, or would cost as much as the kind does.
 
-    It is at most the number for sentences that are longer than the pattern. Learned spans are not
-    known from the settings, so that they count as full attention.
+    It is at most the number for sentences that are longer than the pattern. Learned spans and
+    depths are not known from the settings, so that they count as full attention and all layers.
     """
     near, block = config.attention_stride, config.attention_block
     each = {

@@ -10,7 +10,8 @@ import typer
 
 from nmt import loading_phase
 from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
-from nmt.cli.common_options import BatchSize, BeamSize, Device, FeaturesFile, Model, Threads
+from nmt.cli.attention_kinds import show_kinds
+from nmt.cli.common_options import BatchSize, BeamSize, Device, FeaturesFile, OptionalModel, Threads
 from nmt.cli.faithfulness import check_faithfulness_outputs, show_faithfulness
 from nmt.cli.text_streams import safe_line, utf8_stream
 from nmt.errors import UserError
@@ -66,6 +67,14 @@ Faithful = Annotated[
         "whether the predictions depend on them. --output FILE.html shows them side by side.",
     ),
 ]
+Kinds = Annotated[
+    bool,
+    typer.Option(
+        "--kinds",
+        help="Show what each kind of self-attention attends to, costs and loses. It needs no "
+        "model. --output FILE.html is a page, and FILE.svg a picture for each kind.",
+    ),
+]
 Eos = Annotated[
     bool,
     typer.Option("--eos/--no-eos", help="Show the end mark EOS, or drop it and renormalize."),
@@ -92,7 +101,7 @@ class _Options:
 
 
 def attention(
-    model: Model,
+    model: OptionalModel = None,
     sentence: Sentence = None,
     source: Source = None,
     reference: Reference = None,
@@ -109,6 +118,7 @@ def attention(
     faithfulness: Faithful = False,
     features: FeaturesFile = None,
     regions: RegionsShown = False,
+    kinds: Kinds = False,
     batch_size: BatchSize = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -123,6 +133,13 @@ def attention(
     options = _Options(
         sentence, source, reference, output or [], beam_size, rank, alignment, *shown
     )
+    if kinds:
+        _check_kinds(options, model)
+        defer_shape_functions()
+        show_kinds(options.outputs)
+        return
+    if model is None:
+        raise UserError("Missing option '--model'; see nmt attention --help")
     _check(options)
     with CommandProgress() as progress:
         progress.show("loading", model)
@@ -146,7 +163,8 @@ def _view(
         progress: Shows how many sentences are done.
     """
     device, threads = machine
-    defer_shape_functions()
+    if not options.faithfulness:  # it draws random numbers, which need that part of torch
+        defer_shape_functions()
     sources, references = _read_texts(options)
     from nmt import runtime
     from nmt.checkpoint import find_checkpoint, load_checkpoint
@@ -257,6 +275,20 @@ def _check(options: _Options) -> None:
         for flag, given in (("--rank", options.rank), ("--beam-size", options.beam_size)):
             if given is not None:
                 raise UserError(f"{flag} applies to a search, but --reference gives the target")
+
+
+def _check_kinds(options: _Options, model: Path | None) -> None:
+    given = {
+        "--model": model,
+        "SENTENCE": options.sentence,
+        "--source": options.source,
+        "--reference": options.reference,
+        "--faithfulness": options.faithfulness or None,
+        "--grid": options.grid or None,
+    }
+    for name, value in given.items():
+        if value is not None:
+            raise UserError(f"--kinds needs no model and no text: leave out {name}")
 
 
 def _check_faithfulness(options: _Options) -> None:

@@ -11,6 +11,9 @@ Model = Annotated[
     Path,
     typer.Option("--model", help="A run folder, or a checkpoint file in it.", show_default=False),
 ]
+OptionalModel = Annotated[
+    Path | None, typer.Option("--model", help="A run folder, or a checkpoint file in it.")
+]
 Models = Annotated[
     list[Path],
     typer.Option(

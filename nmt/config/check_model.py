@@ -15,6 +15,7 @@ from nmt.config.model import (
     Tying,
 )
 from nmt.config.self_attention import check_self_attention
+from nmt.config.stack_depth import check_depth
 
 
 def check_model(model: ModelConfig, *, joint: bool) -> Iterator[str]:
@@ -103,6 +104,7 @@ def _heads(key: str, heads: int, owner: str, size: int) -> Iterator[str]:
 def _transformer(key: str, part: TransformerStackConfig) -> Iterator[str]:
     yield from _heads(key, part.num_heads, key, part.hidden_size)
     yield from check_self_attention(key.removeprefix("model."), part)
+    yield from check_depth(key.removeprefix("model."), part)
     if part.num_kv_heads is not None and part.num_kv_heads >= 1:
         yield from _kv_heads(key, part.num_heads, part.num_kv_heads)
     if part.positions == Positions.SINUSOIDAL and part.hidden_size % 2:

@@ -10,6 +10,7 @@ from typing import Any
 
 from nmt.config.self_attention import SelfAttentionConfig
 from nmt.config.setting import REQUIRED, group, section, setting
+from nmt.config.stack_depth import DepthConfig
 
 LARGEST_SIZE, MOST_LAYERS = 1 << 16, 1000
 """Bounds that no machine of today exceeds: units of a layer, and layers of a stack."""
@@ -213,7 +214,7 @@ class RnnDecoderConfig(DecoderConfig):
 
 
 @dataclass(kw_only=True)
-class TransformerStackConfig(SelfAttentionConfig):
+class TransformerStackConfig(SelfAttentionConfig, DepthConfig):
     """Settings of a stack of Transformer layers (Vaswani et al. 2017)."""
 
     hidden_size: int = setting(

@@ -10,6 +10,7 @@ from nmt.config.model import (
 )
 from nmt.config.schema import Config
 from nmt.config.self_attention import PACKABLE
+from nmt.config.stack_depth import Depth
 
 _PACKABLE_POSITIONS = (Positions.SINUSOIDAL, Positions.LEARNED, Positions.ROTARY)
 
@@ -36,6 +37,8 @@ def _obstacle_of_model(config: Config) -> str | None:
             return f"model.{side}.positions={part.positions}"
         if part.self_attention not in PACKABLE:
             return f"model.{side}.self_attention={part.self_attention}"
+        if part.depth != Depth.FULL:
+            return f"model.{side}.depth={part.depth}"
         if part.word_dropout:
             return f"model.{side}.word_dropout={part.word_dropout:g}"
     return None

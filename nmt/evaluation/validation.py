@@ -21,6 +21,7 @@ from nmt.evaluation import metrics
 from nmt.evaluation.attention_heatmap import translation_heatmap
 from nmt.evaluation.attention_statistics import AttentionStatistics
 from nmt.evaluation.layer_errors import LayerErrors, joined_scores
+from nmt.evaluation.learned_depths import LearnedDepths
 from nmt.evaluation.learned_spans import learned_spans
 from nmt.evaluation.metrics import Score
 from nmt.model.loss import target_loss
@@ -103,7 +104,7 @@ def teacher_forced_report(
     model = translator.model
     device = model.output.weight.device
     total, tokens = 0.0, 0.0
-    statistics = AttentionStatistics()
+    statistics, depths = AttentionStatistics(), LearnedDepths()
     errors = None if text.alignment is None else LayerErrors(translator.tokenizers, text)
     order = np.arange(processes.rank(), len(encoded), processes.world())
     lengths = np.asarray(encoded.source.lengths), np.asarray(encoded.target.lengths)
@@ -120,6 +121,8 @@ def teacher_forced_report(
             loss = target_loss(model, output.hidden, batch, label_smoothing=0.0)
         total += loss.negative_log_likelihood.item()
         tokens += loss.num_tokens
+        depths.add("encoder", output.source_depth, batch.source_mask)
+        depths.add("decoder", output.depth, batch.target_output_ids != PAD)
         if output.weights is not None and model.reads_text:
             weights = output.weights[..., : batch.source_mask.size(1)]  # regions follow them
             statistics.add(weights, batch.source_mask, batch.target_output_ids != PAD)
@@ -130,7 +133,7 @@ def teacher_forced_report(
     if errors is not None and model.reads_text:
         errors.scores = joined_scores(processes.gather(errors.scores))
         attention |= errors.scalars()
-    attention |= learned_spans(model)
+    attention |= learned_spans(model) | LearnedDepths.joined(processes.gather(depths)).scalars()
     return TeacherForcedReport(total / tokens, attention)
 
 

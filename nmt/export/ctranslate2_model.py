@@ -36,8 +36,8 @@ from nmt.model.attention.shaw import ShawAttention
 from nmt.model.attention.t5_bias import T5_DISTANCE, T5Bias
 from nmt.model.position_wise import FeedForward, SwiGlu
 from nmt.model.positions import PositionedEmbedding, sinusoidal_positions
+from nmt.model.residual import Residual
 from nmt.model.transformer import (
-    Residual,
     TransformerDecoder,
     TransformerDecoderLayer,
     TransformerEncoder,

@@ -51,7 +51,9 @@ def transformer_stacks(
     others = (
         f"model.{side}.self_attention={kind}" for side, kind in kinds.items() if kind != "full"
     )
-    refuse(target, others, remedy)
+    depths = {"encoder": encoder.depth, "decoder": decoder.depth}
+    deep = (f"model.{side}.depth={depth}" for side, depth in depths.items() if depth != "full")
+    refuse(target, (*others, *deep), remedy)
     combination = config.model.features.combination
     if combination != Combination.NONE:
         refuse(target, [f"model.features.combination={combination}"], remedy)

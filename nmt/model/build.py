@@ -131,6 +131,8 @@ def _initialise(model: TranslationModel, initialization: Initialization) -> None
                 draw(half)
         elif "length_projection" in name:  # Wang et al. 2020, theorem 2: N(0, 1 / k)
             nn.init.normal_(parameter, std=len(parameter) ** -0.5)
+        elif "halting" in name:
+            nn.init.zeros_(parameter)
         elif "bias_table" in name:
             nn.init.normal_(parameter, std=0.02)
         elif "embedding" in name and "gates" not in name:

@@ -10,13 +10,14 @@ are adjacent.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from torch import Tensor, nn
 
 from nmt.data.packing import Packing
 from nmt.data.regions import Regions
+from nmt.model.adaptive_depth import DepthUse
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,14 @@ class EncoderOutput:
         summary: [B, D], one vector per sentence; a bridge maps it to the decoder's first state.
         regions: States [B, R, F] of features beside the text, with their mask, for a decoder that
             attends to both; None: there are none, or they are among the states.
+        depth: The layers that each piece passed; None: all.
     """
 
     states: Tensor
     mask: Tensor
     summary: Tensor
     regions: Regions | None = None
+    depth: DepthUse | None = field(default=None, kw_only=True)
 
 
 class Encoder(nn.Module, ABC):
@@ -114,10 +117,14 @@ class DecoderOutput:
         weights: Attention over the source, [B, L, H, T, S], or [A · N, L, H, S] of a single step;
             None if it was not requested, or if the decoder has no attention. Where there are
             features beside the text, the R weights over the regions follow those over the text.
+        depth: The layers that each known target piece passed; None: all.
+        source_depth: The layers of the encoder that each source piece passed; None: all.
     """
 
     hidden: Tensor
     weights: Tensor | None
+    depth: DepthUse | None = None
+    source_depth: DepthUse | None = None
 
 
 class Decoder(nn.Module, ABC):

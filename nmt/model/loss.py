@@ -91,6 +91,7 @@ def output_loss(
     if (penalty := model.penalty()) is not None:
         cost, weight = penalty
         loss = loss.plus("span_loss", cost * (batch.target_output_ids != PAD).sum(), weight)
+    loss = _depth_losses(loss, output, batch)
     if output.weights is None:
         return loss
     if guided is not None and guided.weight > 0:
@@ -106,6 +107,18 @@ def output_loss(
     if coverage_weight > 0:
         cost = coverage_loss(output.weights, batch.target_output_ids != PAD)
         loss = loss.plus("coverage_loss", cost, coverage_weight)
+    return loss
+
+
+def _depth_losses(loss: Loss, output: DecoderOutput, batch: Batch) -> Loss:
+    """Add the price of the layers that source and target pieces passed."""
+    real = batch.target_output_ids != PAD
+    for name, use, pieces in (
+        ("encoder_depth_loss", output.source_depth, batch.source_mask),
+        ("decoder_depth_loss", output.depth, real),
+    ):
+        if use is not None:
+            loss = loss.plus(name, (use.cost * pieces).sum(), use.price)
     return loss
 
 

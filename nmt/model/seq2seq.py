@@ -148,7 +148,7 @@ class TranslationModel(nn.Module):
             return DecoderOutput(self.decoder.read_packed(target_input_ids, states, packing), None)
         encoded = self.encode(source_ids, source_mask, source_lengths, regions)
         output: DecoderOutput = self.decoder(target_input_ids, encoded, need_weights=need_weights)
-        return output
+        return output if encoded.depth is None else replace(output, source_depth=encoded.depth)
 
     def logits(self, hidden: Tensor, part: Any = None) -> Tensor:
         """Return the unnormalised log-probabilities [..., V] of hidden vectors [..., O].

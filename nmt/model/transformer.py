@@ -7,13 +7,12 @@ search: A sentences, N beams of each.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nmt.config.model import (
-    NormPlace,
-    NormType,
     Positions,
     TransformerDecoderConfig,
     TransformerEncoderConfig,
@@ -21,41 +20,35 @@ from nmt.config.model import (
 from nmt.config.self_attention import SelfAttention
 from nmt.data.packing import Packing
 from nmt.kernels.attention_mask import AttentionMask
-from nmt.kernels.dropout import add_dropped
-from nmt.kernels.linear import shared_input
+from nmt.kernels.chosen_rows import ChosenRows, picked
 from nmt.kernels.packed_attention import SentenceMask
+from nmt.model.adaptive_depth import DepthUse, stack_depth
 from nmt.model.attention.alibi import Alibi
 from nmt.model.attention.gated import GatedCrossAttention
 from nmt.model.attention.memory import AttentionMemory, Mask
 from nmt.model.attention.multi_head import MultiHeadAttention
-from nmt.model.attention.relative import NoRelativePositions, RelativePositions, RelativeScheme
+from nmt.model.attention.relative import (
+    NO_POSITIONS,
+    NoRelativePositions,
+    RelativePositions,
+    RelativeScheme,
+)
 from nmt.model.attention.rotary import Rotary
 from nmt.model.attention.shaw import ShawAttention, ShawDistances
 from nmt.model.attention.t5_bias import T5Bias
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
-from nmt.model.layers import Dropout, RmsNorm
+from nmt.model.layers import Dropout
 from nmt.model.modules import Modules
 from nmt.model.position_wise import FeedForward
 from nmt.model.positions import PositionedEmbedding
 from nmt.model.recompute import recomputed
+from nmt.model.residual import Residual, last_norm
 from nmt.model.self_attention.kind import KindOfSelfAttention
 from nmt.model.self_attention.kinds import KINDS
 from nmt.model.structured_dropout import LayerDrop
 from nmt.model.target_memory import GrowingMemory, TargetMemory
 
 LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
-
-
-def _norm(config: LayerConfig) -> nn.Module:
-    """Layer normalisation (Ba et al. 2016) or RMS normalisation (Zhang & Sennrich 2019)."""
-    if config.norm_type == NormType.RMS:
-        return RmsNorm(config.hidden_size)
-    return nn.LayerNorm(config.hidden_size)
-
-
-def _last_norm(config: LayerConfig) -> nn.Module:
-    """The norm after the last layer: pre-norm leaves the residual stream unnormalised."""
-    return _norm(config) if config.norm == NormPlace.PRE else nn.Identity()
 
 
 def _relative_scheme(config: LayerConfig, *, causal: bool) -> RelativeScheme:
@@ -69,31 +62,6 @@ def _relative_scheme(config: LayerConfig, *, causal: bool) -> RelativeScheme:
         case Positions.ALIBI:
             return Alibi(config.num_heads)
     return NoRelativePositions()
-
-
-class Residual(nn.Module):
-    """Dropout, residual connection and layer normalisation around a sublayer.
-
-    ``post``: norm(x + dropout(sublayer(x))), section 3.1. ``pre``: x + dropout(sublayer(norm(x))),
-    Xiong et al. 2020. A layer computes both as ``x = after(x, sublayer(before(x)))``.
-    """
-
-    def __init__(self, config: LayerConfig) -> None:
-        """Build the wrapping of one sublayer."""
-        super().__init__()
-        self.norm = _norm(config)
-        self.dropout = Dropout(config.dropout)
-        self.norm_first = config.norm == NormPlace.PRE
-
-    def before(self, states: Tensor) -> Tensor:
-        """Return the sublayer's input, [B, T, D]."""
-        # Under autocast it is cast here, once, and not by each linear layer that reads it.
-        return shared_input(self.norm(states) if self.norm_first else states)
-
-    def after(self, states: Tensor, result: Tensor) -> Tensor:
-        """Add the sublayer's result to the residual stream, [B, T, D]."""
-        added = add_dropped(states, result, self.dropout.rate)
-        return added if self.norm_first else self.norm(added)
 
 
 def _attention(
@@ -135,14 +103,24 @@ class TransformerEncoderLayer(nn.Module):
         self.feed_forward = FeedForward(config)
         self.residuals = Modules[Residual](Residual(config) for _ in range(2))
 
-    def forward(self, states: Tensor, mask: Mask, positions: RelativePositions) -> Tensor:
-        """Transform states [B, S, D] under a mask broadcastable to [B, H, S, S]."""
+    def forward(
+        self,
+        states: Tensor,
+        mask: Mask,
+        positions: RelativePositions,
+        rows: ChosenRows | None = None,
+    ) -> Tensor:
+        """Transform states [B, S, D] under a mask broadcastable to [B, H, S, S], or some rows."""
+        if rows is not None and rows.none:
+            return states
         attention_residual, feed_residual = self.residuals
         inputs = attention_residual.before(states)
         memory = self.self_attention.build_memory(inputs, mask, positions)
-        attended = self.self_attention(inputs, memory, need_weights=False, positions=positions)
-        states = attention_residual.after(states, attended.context)
-        return feed_residual.after(states, self.feed_forward(feed_residual.before(states)))
+        at = positions.of_rows(rows)
+        attended = self.self_attention(inputs, memory, need_weights=False, positions=at)
+        new = attention_residual.after(picked(states, rows), picked(attended.context, rows))
+        new = feed_residual.after(new, self.feed_forward(feed_residual.before(new)))
+        return new if rows is None else rows.put(states, new)
 
 
 class TransformerEncoder(Encoder):
@@ -159,8 +137,9 @@ class TransformerEncoder(Encoder):
         self.layers = Modules[TransformerEncoderLayer](
             TransformerEncoderLayer(config) for _ in range(config.num_layers)
         )
-        self.norm = _last_norm(config)
+        self.norm = last_norm(config)
         self.layer_drop = LayerDrop(config.layer_drop)
+        self.depth = stack_depth(config, config.hidden_size, config.num_layers)
         self.recompute = False  # see `recompute_layers`
 
     def forward(
@@ -170,9 +149,9 @@ class TransformerEncoder(Encoder):
         steps = torch.arange(source_ids.size(1), device=source_ids.device)
         positions = self.relative(steps, steps)
         mask = AttentionMask(source_mask[:, None, None, :])
-        states = self._run(self.positioned(source_ids), mask, positions)
+        states, depth = self._run(self.positioned(source_ids), mask, positions, source_mask)
         real = source_mask[:, :, None].type_as(states)
-        return EncoderOutput(states, source_mask, (states * real).sum(1) / real.sum(1))
+        return EncoderOutput(states, source_mask, (states * real).sum(1) / real.sum(1), depth=depth)
 
     def read_packed(self, source_ids: Tensor, packing: Packing) -> Tensor:
         """Read the sentences of a packed row; see `Encoder.read_packed`."""
@@ -180,16 +159,25 @@ class TransformerEncoder(Encoder):
         offsets = packing.source_offsets
         embedded = self.positioned.at(source_ids, positions, longest)
         mask = SentenceMask(offsets, offsets, longest, longest)
-        return self._run(embedded, mask, self.relative.at(positions))
+        states, _ = self._run(embedded, mask, self.relative.at(positions))
+        return states
 
-    def _run(self, embedded: Tensor, mask: Mask, positions: RelativePositions) -> Tensor:
-        """Run all layers but those that LayerDrop skips."""
+    def _run(
+        self,
+        embedded: Tensor,
+        mask: Mask,
+        positions: RelativePositions,
+        real: Tensor | None = None,
+    ) -> tuple[Tensor, DepthUse | None]:
+        """Run all layers but those that LayerDrop skips, on tokens that have not halted."""
         states = self.dropout(embedded)
+        run = self.depth.begin(states, real)
         for layer in self.layers:
             if self.layer_drop():
                 continue
-            states = recomputed(layer, self.recompute)(states, mask, positions)
-        return self.norm(states)
+            states = recomputed(layer, self.recompute)(states, mask, positions, run.rows)
+            states, _ = run.after(states, None)
+        return self.norm(run.result(states)), run.use
 
 
 Extend = Callable[[AttentionMemory], AttentionMemory]
@@ -218,6 +206,7 @@ class TransformerDecoderLayer(nn.Module):
         source: AttentionMemory,
         *,
         need_weights: bool,
+        rows: ChosenRows | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Transform states [B, T, D], in search [A, N, D].
 
@@ -229,6 +218,7 @@ class TransformerDecoderLayer(nn.Module):
             positions: Of the queries, and their distances to the keys.
             source: Keys and values of the source, for cross-attention.
             need_weights: Whether to return the weights of cross-attention.
+            rows: The states to transform; the others have keys and values alone. None: all.
 
         Returns:
             The new states; the weights of cross-attention, [B, H, T, S], or None.
@@ -238,13 +228,18 @@ class TransformerDecoderLayer(nn.Module):
         memory = self.self_attention.build_memory(inputs, mask, positions)
         if extend is not None:
             memory = extend(memory)
-        attended = self.self_attention(inputs, memory, need_weights=False, positions=positions)
-        states = self_residual.after(states, attended.context)
-        queries = cross_residual.before(states)
-        attended = self.cross_attention(queries, source, need_weights=need_weights)
-        states = cross_residual.after(states, attended.context)
-        states = feed_residual.after(states, self.feed_forward(feed_residual.before(states)))
-        return states, attended.weights
+        if rows is not None and rows.none:
+            return states, None
+        at = positions.of_rows(rows)
+        attended = self.self_attention(inputs, memory, need_weights=False, positions=at)
+        new = self_residual.after(picked(states, rows), picked(attended.context, rows))
+        queries = cross_residual.before(new)
+        queries = queries if rows is None else rows.spread(queries, states)
+        at = NO_POSITIONS.of_rows(rows)
+        attended = self.cross_attention(queries, source, need_weights=need_weights, positions=at)
+        new = cross_residual.after(new, picked(attended.context, rows))
+        new = feed_residual.after(new, self.feed_forward(feed_residual.before(new)))
+        return new if rows is None else rows.put(states, new), attended.weights
 
 
 @dataclass(frozen=True)
@@ -308,8 +303,9 @@ class TransformerDecoder(Decoder):
             TransformerDecoderLayer(config, memory_size, region_size)
             for _ in range(config.num_layers)
         )
-        self.norm = _last_norm(config)
+        self.norm = last_norm(config)
         self.layer_drop = LayerDrop(config.layer_drop)
+        self.depth = stack_depth(config, config.hidden_size, config.num_layers)
         self.recompute = False  # see `recompute_layers`
 
     def start(self, encoder_output: EncoderOutput) -> TransformerState:
@@ -332,14 +328,16 @@ class TransformerDecoder(Decoder):
         states = self.dropout(self.positioned(ids, target.position, target.slots))
         places = target.position, target.key_places
         positions = replace(self.relative(*places), places=places)
-        weights = []
+        weights: list[Any] = []
+        run = self.depth.begin(states)
         for index, (layer, source) in enumerate(zip(self.layers, state.source, strict=True)):
             extend = partial(target.write, index)
-            states, layer_weights = layer(
-                states, extend, None, positions, source, need_weights=need_weights
+            results = layer(
+                states, extend, None, positions, source, need_weights=need_weights, rows=run.rows
             )
+            states, layer_weights = run.after(*results)
             weights.append(layer_weights)
-        hidden = self.norm(states).flatten(0, 1)
+        hidden = self.norm(run.result(states)).flatten(0, 1)
         joined = None
         if need_weights:  # from L times [A, H, N, S]
             joined = torch.stack(weights, dim=1).permute(0, 3, 1, 2, 4).flatten(0, 1)
@@ -356,20 +354,21 @@ class TransformerDecoder(Decoder):
         skipped = {index for index in range(len(self.layers)) if self.layer_drop()}
         states = self.dropout(self.positioned(target_input_ids))
         positions = self.relative(steps, steps)
-        weights = []
+        weights: list[Any] = []
+        depth = self.depth.begin(states)
         for index, (layer, source) in enumerate(zip(self.layers, sources, strict=True)):
             if index in skipped:  # weights of 0 add nothing to a loss on attention
                 shape = len(states), layer.cross_attention.num_heads, len(steps)
                 weights.append(states.new_zeros(*shape, source.width))
                 continue
             run = recomputed(layer, self.recompute)
-            states, layer_weights = run(
-                states, None, mask, positions, source, need_weights=need_weights
+            results = run(
+                states, None, mask, positions, source, need_weights=need_weights, rows=depth.rows
             )
+            states, layer_weights = depth.after(*results)
             weights.append(layer_weights)
-        return DecoderOutput(
-            self.norm(states), torch.stack(weights, dim=1) if need_weights else None
-        )
+        joined = torch.stack(weights, dim=1) if need_weights else None
+        return DecoderOutput(self.norm(depth.result(states)), joined, depth.use)
 
     def read_packed(self, target_input_ids: Tensor, states: Tensor, packing: Packing) -> Tensor:
         """Read the known targets of a packed row; see `Decoder.read_packed`."""

@@ -178,3 +178,14 @@ def test_nothing_of_torch_is_left_out_where_torch_is_loaded() -> None:
     defer_shape_functions()
     assert sys.meta_path == before
     assert "_Deferred" not in type(sys.modules[DEFERRED]).__name__
+
+
+def test_faithfulness_in_a_process_of_its_own(heads_model: Path) -> None:
+    # It draws permutations, for which the part of torch that other commands leave out is needed.
+    command = [sys.executable, "-m", "nmt", "attention", "--model", heads_model, "one two four six"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(
+        [*command, "--faithfulness"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "weights permuted" in result.stdout

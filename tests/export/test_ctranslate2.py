@@ -137,6 +137,14 @@ def test_another_self_attention_is_refused(
         check_form(run_config(tiny_config("transformer", "transformer", **settings)))
 
 
+def test_adaptive_depth_is_refused(
+    run_config: Callable[..., Config], tiny_config: Callable[..., ModelConfig]
+) -> None:
+    config = run_config(tiny_config("transformer", "transformer", depth="adaptive"))
+    with pytest.raises(UserError, match=r"model\.encoder\.depth=adaptive, model\.decoder\.depth"):
+        check_form(config)
+
+
 def test_alibi_slopes_of_other_numbers_of_heads_are_refused(
     run_config: Callable[..., Config], tiny_config: Callable[..., ModelConfig]
 ) -> None:

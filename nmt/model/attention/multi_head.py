@@ -1,13 +1,14 @@
 """Multi-head scaled dot-product attention (Vaswani et al. 2017, section 3.2).
 
 Legend: B batch, T query length, S key length, D model size, H heads of queries, G heads of keys and
-values, K = D / H head size, which is d_k in the paper. G = H is multi-head attention, G = 1
-multi-query (Shazeer 2019), between them grouped-query attention (Ainslie et al. 2023).
+values, K = D / H head size, d_k in the paper. G = H is multi-head attention, G = 1 multi-query
+(Shazeer 2019), between them grouped-query attention (Ainslie et al. 2023).
 """
 
 from torch import Tensor, nn
 
 from nmt.kernels import attention as sdpa
+from nmt.kernels.chosen_rows import at_rows
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput, Mask
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.attention.rotary import rotate
@@ -17,10 +18,9 @@ from nmt.model.layers import Dropout, Linear, RmsNorm
 class MultiHeadAttention(nn.Module):
     """softmax(Q K^T / sqrt(d_k)) V in each of H heads; keys and values share one projection.
 
-    With G < H, which saves memory while decoding, query head h reads the keys and values of head
-    floor(h · G / H). ``qk_norm`` normalises each head's queries and keys, which bounds the scores:
-    Henry et al. 2020 by the L2 norm and one learned scale, this class by the RMS norm of Zhang &
-    Sennrich 2019, with scores still divided by sqrt(d_k).
+    With G < H, query head h reads the keys and values of head floor(h · G / H): search keeps less.
+    ``qk_norm`` normalises queries and keys of each head, which bounds the scores: Henry et al. 2020
+    by L2 norm and a learned scale, here by RMS norm (Zhang & Sennrich 2019).
     """
 
     can_fuse = True  # False in subclasses whose context no fused kernel can compute
@@ -35,10 +35,7 @@ class MultiHeadAttention(nn.Module):
         num_kv_heads: int | None = None,
         qk_norm: bool = False,
     ) -> None:
-        """Attend from queries of ``size`` = D to states of ``memory_size``.
-
-        ``num_kv_heads`` = G divides H, which divides D; None: G = H. Dropout zeroes weights.
-        """
+        """Attend from size D to ``memory_size``; G divides H, which divides D. None: G = H."""
         super().__init__()
         self.num_heads = num_heads
         self.num_kv_heads = num_kv_heads or num_heads
@@ -69,9 +66,10 @@ class MultiHeadAttention(nn.Module):
 
     def queries(self, query: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
         """Project queries [B, T, D] to heads [B, H, T, K]."""
-        heads = sdpa.split_heads(self.query_projection(query), self.num_heads)
-        heads = heads if self.query_norm is None else self.query_norm(heads)
-        return rotate(heads, positions.rotation)
+        heads = at_rows(self.query_projection, query, positions.rows)
+        heads = sdpa.split_heads(heads, self.num_heads)
+        normal = heads if self.query_norm is None else self.query_norm(heads)
+        return rotate(normal, positions.rotation)
 
     def forward(
         self,
@@ -88,7 +86,7 @@ class MultiHeadAttention(nn.Module):
             context = self.context(self.dropout(weights), values, positions)
             return AttentionOutput(context, weights if need_weights else None)
         joined = memory.attend(heads, positions.bias, self.dropout.rate)
-        return AttentionOutput(self.output_projection(joined), None)
+        return AttentionOutput(at_rows(self.output_projection, joined, positions.rows), None)
 
     def scores(
         self, heads: Tensor, keys: Tensor, positions: RelativePositions = NO_POSITIONS

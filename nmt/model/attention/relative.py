@@ -4,9 +4,11 @@ Legend: B batch, H heads, T queries, S keys, K head size.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
+
+from nmt.kernels.chosen_rows import ChosenRows
 
 
 @dataclass(frozen=True)
@@ -18,12 +20,18 @@ class RelativePositions:
         rotation: Cosines and sines [T, K / 2] that rotate the queries and the new keys.
         distances: [T, S], key minus query position, clipped and counted from 0.
         places: The positions [T] of queries and [S] of keys in a step of search.
+        rows: The queries whose contexts are needed, B and T joined; None: all.
     """
 
     bias: Tensor | None = None
     rotation: tuple[Tensor, Tensor] | None = None
     distances: Tensor | None = None
     places: tuple[Tensor, Tensor] | None = None
+    rows: ChosenRows | None = None
+
+    def of_rows(self, rows: ChosenRows | None) -> "RelativePositions":
+        """Return the same positions where only the contexts of these queries are needed."""
+        return self if rows is None else replace(self, rows=rows)
 
 
 NO_POSITIONS = RelativePositions()

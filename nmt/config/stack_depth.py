@@ -1,0 +1,55 @@
+"""Settings of the depth of a Transformer's stack: all layers, or as many as a token needs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nmt.config.setting import setting
+
+
+class Depth(StrEnum):
+    """How many layers of a stack each token passes."""
+
+    FULL = "full"
+    ADAPTIVE = "adaptive"
+
+
+@dataclass(kw_only=True)
+class DepthConfig:
+    """The depth of a stack; the formulas are in ``nmt/model/adaptive_depth.py``."""
+
+    depth: str = setting(
+        Depth.FULL,
+        "Layers that a token passes: all of num_layers (full), or until it halts, which is learned "
+        "(adaptive; Dehghani et al. 2019).",
+        choices=Depth,
+        neutral=Depth.FULL,
+    )
+    depth_loss: float = setting(
+        0.01,
+        "Price of a layer in the loss of depth=adaptive, for each token.",
+        at_least=0,
+        neutral=0.01,
+    )
+
+
+def check_depth(side: str, part: DepthConfig) -> Iterator[str]:
+    """Yield a message for each setting of a stack that adaptive depth excludes.
+
+    Args:
+        side: ``encoder`` or ``decoder``.
+        part: Settings of the stack.
+    """
+    if part.depth != Depth.ADAPTIVE:
+        return
+    layers, layer_drop = getattr(part, "num_layers", 2), getattr(part, "layer_drop", 0.0)
+    if layers == 1:
+        yield (
+            f"model.{side}.depth=adaptive with model.{side}.num_layers=1 has nothing to choose: "
+            "set more layers, or depth=full"
+        )
+    if layer_drop:
+        yield (
+            f"model.{side}.depth=adaptive decides which tokens skip layers: set "
+            f"model.{side}.layer_drop=0, or depth=full"
+        )

@@ -1,0 +1,186 @@
+"""Adaptive computation time: each token passes as many layers as it needs.
+
+Legend: B batch, T length, D model size, L layers, H heads, S source length. In search B is A
+sentences, and T is N beams of each.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nmt.config.stack_depth import Depth, DepthConfig
+from nmt.kernels import dispatch
+from nmt.kernels.chosen_rows import ChosenRows
+from nmt.kernels.precision import at_least_float32, without_autocast
+
+EPSILON = 0.01
+"""A token halts when its probabilities add up to 1 - ε (Graves 2016, eq. 6)."""
+
+
+@dataclass(frozen=True)
+class DepthUse:
+    """How much of a stack the tokens used.
+
+    Attributes:
+        layers: N(t), the layers that each token passed, [B, T].
+        cost: N(t) + R(t), the ponder cost of each token (Graves 2016, eq. 12), [B, T].
+        price: The weight of the cost in the loss.
+        num_layers: L.
+    """
+
+    layers: Tensor
+    cost: Tensor
+    price: float
+    num_layers: int
+
+
+class DepthRun(ABC):
+    """A pass of tokens through the layers of a stack.
+
+    Attributes:
+        rows: The tokens that the next layer has to compute; None: all.
+    """
+
+    rows: ChosenRows | None = None
+
+    @abstractmethod
+    def after(self, states: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return what the next layer reads, and weights [B, H, T, S], after a layer's results."""
+
+    @abstractmethod
+    def result(self, states: Tensor) -> Tensor:
+        """Return the states [B, T, D] that leave the stack, given those after the last layer."""
+
+    @property
+    def use(self) -> DepthUse | None:
+        """How much of the stack was used; None: all of it."""
+        return None
+
+
+class StackDepth(nn.Module):
+    """All tokens pass all layers."""
+
+    def begin(self, states: Tensor, real: Tensor | None = None) -> DepthRun:
+        """Begin with states [B, T, D], of which those of ``real`` [B, T] matter; None: all."""
+        return _FullRun()
+
+
+class AdaptiveDepth(StackDepth):
+    """Token t halts after layer N(t) = min {n : p_1 + ... + p_n >= 1 - ε}, at the latest after L.
+
+    Graves 2016, eq. 5 to 8, for the depth of a Transformer as in Dehghani et al. 2019, section 2.2:
+    p_n = σ(w_n · x_n / rms(x_n) + b_n - log L) for the state x_n after layer n. What leaves the
+    stack is p_1 x_1 + ... + p_(N-1) x_(N-1) + R x_N with the remainder R = 1 - p_1 - ... - p_(N-1).
+    After it has halted, a token keeps x_N, which the others go on to attend to ("its state is
+    simply copied"). The loss adds N + R times ``depth_loss`` for each token (Graves 2016, eq. 13).
+
+    Here the layers have different weights, and each has its own w and b. With w = b = 0, as in a
+    new model, no token halts before the last layer. In search on a CPU, a layer computes the keys
+    and values of all tokens, and all else only for those that have not halted.
+    """
+
+    def __init__(self, size: int, num_layers: int, price: float) -> None:
+        """Choose among ``num_layers`` = L layers of ``size`` = D."""
+        super().__init__()
+        self.num_layers, self.price = num_layers, price
+        self.halting_weight = nn.Parameter(torch.zeros(num_layers - 1, size))
+        self.halting_bias = nn.Parameter(torch.zeros(num_layers - 1))
+
+    def begin(self, states: Tensor, real: Tensor | None = None) -> DepthRun:
+        """Begin with states [B, T, D]; padding halts at once."""
+        return _AdaptiveRun(self, states, real)
+
+    def probability(self, number: int, states: Tensor) -> Tensor:
+        """Return p_n of states [B, T, D] after layer n = ``number`` + 1 < L, [B, T]."""
+        with without_autocast(states):
+            exact = at_least_float32(states)
+            normal = functional.rms_norm(exact, exact.shape[-1:])
+            weight, bias = (part[number] for part in (self.halting_weight, self.halting_bias))
+            products = torch.mv(normal.flatten(0, -2), weight.type_as(exact))
+            logits = products.view(states.shape[:-1]) + bias - math.log(self.num_layers)
+        return logits.sigmoid()
+
+
+def stack_depth(config: DepthConfig, size: int, num_layers: int) -> StackDepth:
+    """Build what decides the depth of the tokens of a stack of layers of this size."""
+    if config.depth == Depth.ADAPTIVE:
+        return AdaptiveDepth(size, num_layers, config.depth_loss)
+    return StackDepth()
+
+
+class _FullRun(DepthRun):
+    """A pass through all layers."""
+
+    def after(self, states: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        return states, weights
+
+    def result(self, states: Tensor) -> Tensor:
+        return states
+
+
+class _AdaptiveRun(DepthRun):
+    """A pass in which tokens halt."""
+
+    def __init__(self, depth: AdaptiveDepth, states: Tensor, real: Tensor | None) -> None:
+        self._depth = depth
+        self._number = 0
+        self._states = states
+        self._weights: Tensor | None = None
+        self._running = torch.ones_like(states[..., 0]).bool() if real is None else real
+        self._sum = at_least_float32(states[..., 0]).detach() * 0
+        self._cost, self._mean = self._sum, torch.zeros_like(states)
+        self._layers = torch.zeros_like(self._sum)
+        # On other devices the host would have to wait for the number of rows. In training, each
+        # layer has to take part in the backward pass of all processes.
+        self._chooses = (
+            dispatch.on_cpu(states)
+            and not torch.is_grad_enabled()
+            and dispatch.kernels_in_force() is not dispatch.Kernels.PLAIN
+        )
+        self._choose_rows()
+
+    def _choose_rows(self) -> None:
+        if not self._chooses:
+            return
+        index = self._running.flatten().nonzero()[:, 0]
+        self.rows = None if len(index) == self._running.numel() else ChosenRows(index)
+
+    def after(self, states: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        running = self._running
+        if not self._chooses:  # else the layer has changed the chosen rows alone
+            states = torch.where(running[..., None], states, self._states)
+        if self._weights is not None and weights is not None:
+            weights = torch.where(running[:, None, :, None], weights, self._weights)
+        elif weights is None:
+            weights = self._weights
+        halts, share = self._share(states)
+        self._mean = self._mean + share[..., None].type_as(states) * states
+        self._cost = self._cost + running + torch.where(halts, share, 0.0)
+        self._layers = self._layers + running
+        self._sum = self._sum + share
+        self._running = running & ~halts
+        self._number += 1
+        self._states, self._weights = states, weights
+        self._choose_rows()
+        return states, weights
+
+    def _share(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Return which tokens halt, and the share of these states in what leaves the stack."""
+        remainder = 1 - self._sum
+        if self._number == self._depth.num_layers - 1:
+            return self._running, torch.where(self._running, remainder, 0.0)
+        probability = self._depth.probability(self._number, states)
+        halts = self._running & (self._sum + probability >= 1 - EPSILON)
+        share = torch.where(halts, remainder, probability)
+        return halts, torch.where(self._running, share, 0.0)
+
+    def result(self, states: Tensor) -> Tensor:
+        return self._mean
+
+    @property
+    def use(self) -> DepthUse:
+        return DepthUse(self._layers, self._cost, self._depth.price, self._depth.num_layers)

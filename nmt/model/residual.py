@@ -1,0 +1,52 @@
+"""Residual connections and norms of a Transformer. Legend: B batch, T length, D model size."""
+
+from torch import Tensor, nn
+
+from nmt.config.model import (
+    NormPlace,
+    NormType,
+    TransformerDecoderConfig,
+    TransformerEncoderConfig,
+)
+from nmt.kernels.dropout import add_dropped
+from nmt.kernels.linear import shared_input
+from nmt.model.layers import Dropout, RmsNorm
+
+LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
+
+
+def _norm(config: LayerConfig) -> nn.Module:
+    """Layer normalisation (Ba et al. 2016) or RMS normalisation (Zhang & Sennrich 2019)."""
+    if config.norm_type == NormType.RMS:
+        return RmsNorm(config.hidden_size)
+    return nn.LayerNorm(config.hidden_size)
+
+
+def last_norm(config: LayerConfig) -> nn.Module:
+    """The norm after the last layer: pre-norm leaves the residual stream unnormalised."""
+    return _norm(config) if config.norm == NormPlace.PRE else nn.Identity()
+
+
+class Residual(nn.Module):
+    """Dropout, residual connection and layer normalisation around a sublayer.
+
+    ``post``: norm(x + dropout(sublayer(x))), section 3.1. ``pre``: x + dropout(sublayer(norm(x))),
+    Xiong et al. 2020. A layer computes both as ``x = after(x, sublayer(before(x)))``.
+    """
+
+    def __init__(self, config: LayerConfig) -> None:
+        """Build the wrapping of one sublayer."""
+        super().__init__()
+        self.norm = _norm(config)
+        self.dropout = Dropout(config.dropout)
+        self.norm_first = config.norm == NormPlace.PRE
+
+    def before(self, states: Tensor) -> Tensor:
+        """Return the sublayer's input, [B, T, D]."""
+        # Under autocast it is cast here, once, and not by each linear layer that reads it.
+        return shared_input(self.norm(states) if self.norm_first else states)
+
+    def after(self, states: Tensor, result: Tensor) -> Tensor:
+        """Add the sublayer's result to the residual stream, [B, T, D]."""
+        added = add_dropped(states, result, self.dropout.rate)
+        return added if self.norm_first else self.norm(added)
