@@ -88,31 +88,37 @@ def align(
         progress.show("loading", model)
         defer_shape_functions()
         from nmt import runtime
-        from nmt.checkpoint import find_checkpoint, load_checkpoint
-        from nmt.cli.feature_option import with_features_of
-        from nmt.decoding.translator import Translator
-        from nmt.evaluation.aligner import Aligner
-        from nmt.evaluation.alignment_extractor import all_extractors
 
         runtime.set_threads(threads)
         runtime.keep_freed_memory()
-        checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
-        translator = Translator.from_loaded_checkpoint(
-            checkpoint, device=device, batch_size=batch_size
-        )
-        if features is not None:
-            translator = with_features_of(translator, features, source)
-        parts = translator.model, translator.tokenizers, translator.decoding.batch_size
-        aligner = Aligner(*parts, translator.features)
+        aligner, extractors = _loaded(model, options, features, batch_size, device)
         loading_phase.end()
-        if compare:
-            extractors = all_extractors(aligner.layers, aligner.heads)
-        else:
-            extractors = [alignment.resolve(checkpoint.config, aligner.layers, aligner.heads)]
         if gold is None:
             _print_links(aligner, options, extractors[0], progress)
         else:
             _print_scores(aligner, options, gold, extractors, progress)
+
+
+def _loaded(
+    model: Path, options: _Options, features: Path | None, batch_size: int | None, device: str
+) -> "tuple[Aligner, list[AlignmentExtractor]]":
+    """Load the model; return what aligns, and the ways to read links from its weights."""
+    from nmt.checkpoint import find_checkpoint, load_checkpoint
+    from nmt.cli.feature_option import with_features_of
+    from nmt.decoding.translator import Translator
+    from nmt.evaluation.aligner import Aligner
+    from nmt.evaluation.alignment_extractor import all_extractors
+
+    checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
+    translator = Translator.from_loaded_checkpoint(checkpoint, device=device, batch_size=batch_size)
+    if features is not None:
+        translator = with_features_of(translator, features, options.source)
+    parts = translator.model, translator.tokenizers, translator.decoding.batch_size
+    aligner = Aligner(*parts, translator.features)
+    if options.compare:
+        return aligner, all_extractors(aligner.layers, aligner.heads)
+    extractor = options.alignment.resolve(checkpoint.config, aligner.layers, aligner.heads)
+    return aligner, [extractor]
 
 
 def _check(options: _Options) -> None:

@@ -21,6 +21,7 @@ from nmt.torch_import import defer_shape_functions
 if TYPE_CHECKING:
     from nmt.data.features import Features
     from nmt.decoding.translator import Translator
+    from nmt.evaluation.aligner import Aligner
     from nmt.evaluation.alignment_extractor import AlignmentExtractor
     from nmt.evaluation.attention_view import AttentionView
 
@@ -167,9 +168,6 @@ def _view(
         defer_shape_functions()
     sources, references = _read_texts(options)
     from nmt import runtime
-    from nmt.checkpoint import find_checkpoint, load_checkpoint
-    from nmt.decoding.translator import Translator
-    from nmt.evaluation.aligner import Aligner
     from nmt.evaluation.attention_files import check_outputs
     from nmt.evaluation.attention_view import forced_views, hypothesis_views
 
@@ -177,21 +175,7 @@ def _view(
         check_outputs(options.outputs, len(sources), grid=options.grid)
     runtime.set_threads(threads)
     runtime.keep_freed_memory()
-    checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
-    translator = Translator.from_loaded_checkpoint(
-        checkpoint, device=device, beam_size=options.beam_size, batch_size=batch_size
-    )
-    features = _features(options, len(sources))
-    translator = translator if features is None else translator.with_features(features)
-    of_regions = options.regions or not translator.model.reads_text
-    aligner = Aligner(
-        translator.model,
-        translator.tokenizers,
-        translator.decoding.batch_size,
-        features,
-        of_regions=of_regions,
-    )
-    extractor = options.alignment.resolve(checkpoint.config, aligner.layers, aligner.heads)
+    translator, aligner, extractor = _loaded(model, options, len(sources), batch_size, device)
     loading_phase.end()
     if options.faithfulness:
         targets = references or _translations(translator, sources, progress)
@@ -201,11 +185,35 @@ def _view(
     if references is None:
         advance = progress.stage("translating", len(sources))
         rank = (options.rank or 1) - 1
+        of_regions = _of_regions(options, translator)
         views = hypothesis_views(translator, sources, rank, advance, of_regions=of_regions)
     else:
         advance = progress.stage("aligning", len(sources))
         views = forced_views(aligner, sources, references, advance)
     _show(views, extractor, options, progress)
+
+
+def _loaded(
+    model: Path, options: _Options, sentences: int, batch_size: int | None, device: str
+) -> "tuple[Translator, Aligner, AlignmentExtractor]":
+    from nmt.checkpoint import find_checkpoint, load_checkpoint
+    from nmt.decoding.translator import Translator
+    from nmt.evaluation.aligner import Aligner
+
+    checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
+    translator = Translator.from_loaded_checkpoint(
+        checkpoint, device=device, beam_size=options.beam_size, batch_size=batch_size
+    )
+    features = _features(options, sentences)
+    translator = translator if features is None else translator.with_features(features)
+    parts = translator.model, translator.tokenizers, translator.decoding.batch_size
+    aligner = Aligner(*parts, features, of_regions=_of_regions(options, translator))
+    extractor = options.alignment.resolve(checkpoint.config, aligner.layers, aligner.heads)
+    return translator, aligner, extractor
+
+
+def _of_regions(options: _Options, translator: "Translator") -> bool:
+    return options.regions or not translator.model.reads_text
 
 
 def _features(options: _Options, sentences: int) -> "Features | None":

@@ -123,7 +123,8 @@ def test_colours_that_only_the_picture_shows(
     beside = FeaturesConfig(combination=combination, size=size)
     model = ModelConfig(encoder=encoder, decoder=decoder, tying=Tying.NONE, features=beside)
     splits, tokenizers = colours
-    translator = train(model, splits["train"], tokenizers, 400)
+    updates = 800 if kind == "doubly attentive" else 400
+    translator = train(model, splits["train"], tokenizers, updates)
     test = splits["test"]
     right = right_colours(translations(translator, test, tmp_path), test)
     if kind == "text":
@@ -140,7 +141,8 @@ def test_captions_of_fresh_pictures(train: Train, tmp_path: Path) -> None:
     tokenizers = train_tokenizers(TokenizerConfig(name="word", byte_fallback=False), lines, lines)
     encoder = RegionEncoderConfig(feature_size=SIZE, hidden_size=64, dropout=0.0)
     model = ModelConfig(encoder=encoder, decoder=TRANSFORMER[1], tying=Tying.NONE)
-    translator = train(model, splits["train"], tokenizers, 400)
+    updates = 800 if kind == "doubly attentive" else 400
+    translator = train(model, splits["train"], tokenizers, updates)
     found = translations(translator, splits["test"], tmp_path)
     same = [one == other for one, other in zip(found, splits["test"].target, strict=True)]
     assert sum(same) / len(same) > 0.7

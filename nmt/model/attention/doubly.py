@@ -1,9 +1,9 @@
-"""Attention over two memories at once, a text and regions, in one memory for the decoders.
+"""Attention of an RNN decoder to a text and to the regions beside it.
 
-Legend: B batch, T queries, S source length, R regions, Q query size, D size of a value, H heads.
+Legend: B batch, T queries, S source length, R regions, Q query size, D size of a value.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -12,53 +12,8 @@ from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.repeated_linear import Project, plain_project
 from nmt.model.attention.additive import AdditiveAttention
 from nmt.model.attention.core import Attention
+from nmt.model.attention.double_memory import DoubleMemory, joined_weights
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
-
-
-@dataclass(frozen=True)
-class DoubleMemory(AttentionMemory):
-    """Keys and values of a text, with those of the regions beside it.
-
-    Attributes:
-        regions: Of the R regions.
-    """
-
-    regions: AttentionMemory | None = None
-
-    @classmethod
-    def join(cls, text: AttentionMemory, regions: AttentionMemory) -> "DoubleMemory":
-        """Join both memories of the same sentences."""
-        return cls(text.keys, text.values, text.mask, text.sentences, regions)
-
-    @property
-    def text(self) -> AttentionMemory:
-        """The memory of the text alone."""
-        return AttentionMemory(self.keys, self.values, self.mask, self.sentences)
-
-    @property
-    def width(self) -> int:
-        """Number of weights of a query, S + R."""
-        assert self.regions is not None
-        return super().width + self.regions.width
-
-    def text_weights(self, weights: Tensor) -> Tensor:
-        """Return the part [..., S] of weights [..., S + R] that belongs to the text."""
-        return weights[..., : super().width]
-
-    def select(self, rows: Tensor) -> "DoubleMemory":
-        """Return the memories of these rows; see `AttentionMemory.select`."""
-        assert self.regions is not None
-        return self.join(super().select(rows), self.regions.select(rows))
-
-    def for_search(self) -> "DoubleMemory":
-        """Return the memories as search reads them fastest; see `AttentionMemory.for_search`."""
-        assert self.regions is not None
-        return self.join(super().for_search(), self.regions.for_search())
-
-    def keep(self, rows: Tensor) -> "DoubleMemory":
-        """Return what `select` does, in the same memory; see `AttentionMemory.keep`."""
-        assert self.regions is not None
-        return self.join(super().keep(rows), self.regions.keep(rows))
 
 
 class Gate(nn.Module):
@@ -141,10 +96,3 @@ class DoublyAttention(Attention):
         image = self.gate(query, project) * regions.context
         context = torch.cat([text.context, image.type_as(text.context)], dim=-1)
         return AttentionOutput(context, joined_weights(text.weights, regions.weights))
-
-
-def joined_weights(text: Tensor, regions: Tensor) -> Tensor:
-    """Join weights [B, ..., T, S] and [B, ..., T, R]; the heads of a text share the second."""
-    if regions.dim() < text.dim():
-        regions = regions[:, None].expand(-1, text.size(1), -1, -1)
-    return torch.cat([text, regions.type_as(text)], dim=-1)

@@ -5,7 +5,8 @@ Legend: B batch, T target length, S source length, R regions, D model size, H he
 
 from torch import Tensor, nn
 
-from nmt.model.attention.doubly import DoubleMemory, Gate, joined_weights
+from nmt.model.attention.double_memory import DoubleMemory, joined_weights
+from nmt.model.attention.doubly import Gate
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput, Mask
 from nmt.model.attention.multi_head import MultiHeadAttention
 

@@ -1,0 +1,64 @@
+"""Keys, values and weights of a text and of the regions beside it.
+
+Legend: B batch, T queries, S source length, R regions, H heads.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nmt.model.attention.memory import AttentionMemory
+
+
+@dataclass(frozen=True)
+class DoubleMemory(AttentionMemory):
+    """Keys and values of a text, with those of the regions beside it.
+
+    Attributes:
+        regions: Of the R regions.
+    """
+
+    regions: AttentionMemory | None = None
+
+    @classmethod
+    def join(cls, text: AttentionMemory, regions: AttentionMemory) -> "DoubleMemory":
+        """Join both memories of the same sentences."""
+        return cls(text.keys, text.values, text.mask, text.sentences, regions)
+
+    @property
+    def text(self) -> AttentionMemory:
+        """The memory of the text alone."""
+        return AttentionMemory(self.keys, self.values, self.mask, self.sentences)
+
+    @property
+    def width(self) -> int:
+        """Number of weights of a query, S + R."""
+        assert self.regions is not None
+        return super().width + self.regions.width
+
+    def text_weights(self, weights: Tensor) -> Tensor:
+        """Return the part [..., S] of weights [..., S + R] that belongs to the text."""
+        return weights[..., : super().width]
+
+    def select(self, rows: Tensor) -> "DoubleMemory":
+        """Return the memories of these rows; see `AttentionMemory.select`."""
+        assert self.regions is not None
+        return self.join(super().select(rows), self.regions.select(rows))
+
+    def for_search(self) -> "DoubleMemory":
+        """Return the memories as search reads them fastest; see `AttentionMemory.for_search`."""
+        assert self.regions is not None
+        return self.join(super().for_search(), self.regions.for_search())
+
+    def keep(self, rows: Tensor) -> "DoubleMemory":
+        """Return what `select` does, in the same memory; see `AttentionMemory.keep`."""
+        assert self.regions is not None
+        return self.join(super().keep(rows), self.regions.keep(rows))
+
+
+def joined_weights(text: Tensor, regions: Tensor) -> Tensor:
+    """Join weights [B, ..., T, S] and [B, ..., T, R]; the heads of a text share the second."""
+    if regions.dim() < text.dim():
+        regions = regions[:, None].expand(-1, text.size(1), -1, -1)
+    return torch.cat([text, regions.type_as(text)], dim=-1)
