@@ -394,4 +394,5 @@ class TransformerDecoder(Decoder):
         if regions is None:
             return tuple(one.build_memory(*text) for one in attentions)
         beside = regions.values, AttentionMask(regions.mask[:, None, None, :])
-        return tuple(one.build_double_memory(text, beside) for one in attentions)
+        gated = (one for one in attentions if isinstance(one, GatedCrossAttention))
+        return tuple(one.build_double_memory(text, beside) for one in gated)

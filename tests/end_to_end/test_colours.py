@@ -141,14 +141,14 @@ def test_captions_of_fresh_pictures(train: Train, tmp_path: Path) -> None:
     tokenizers = train_tokenizers(TokenizerConfig(name="word", byte_fallback=False), lines, lines)
     encoder = RegionEncoderConfig(feature_size=SIZE, hidden_size=64, dropout=0.0)
     model = ModelConfig(encoder=encoder, decoder=TRANSFORMER[1], tying=Tying.NONE)
-    updates = 800 if kind == "doubly attentive" else 400
-    translator = train(model, splits["train"], tokenizers, updates)
-    found = translations(translator, splits["test"], tmp_path)
-    same = [one == other for one, other in zip(found, splits["test"].target, strict=True)]
-    assert sum(same) / len(same) > 0.7
-    places = [set(one.split()) & {"oben", "unten", "links", "rechts", "und"} for one in found]
-    expected = [
-        set(one.split()) & {"oben", "unten", "links", "rechts", "und"}
-        for one in splits["test"].target
-    ]
-    assert places == expected
+    translator = train(model, splits["train"], tokenizers, 900)
+    test = splits["test"]
+
+    def exact(split: Split) -> float:
+        found = translations(translator, split, tmp_path)
+        return sum(one == other for one, other in zip(found, split.target, strict=True)) / len(
+            found
+        )
+
+    assert exact(test) > 0.3  # of more than 300 captions that occur
+    assert exact(test.shuffled()) < 0.05

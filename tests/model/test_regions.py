@@ -55,6 +55,7 @@ DECODERS = {
     "heads": RnnDecoderConfig(**RNN, attention=MultiHeadAttentionConfig(num_heads=2)),
     "transformer": TransformerDecoderConfig(**STACK),
     "transformer_linear": TransformerDecoderConfig(**STACK, self_attention="linear"),
+    "transformer_adaptive_depth": TransformerDecoderConfig(**STACK, depth="adaptive"),
 }
 
 

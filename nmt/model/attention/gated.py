@@ -9,6 +9,7 @@ from nmt.model.attention.double_memory import DoubleMemory, joined_weights
 from nmt.model.attention.doubly import Gate
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput, Mask
 from nmt.model.attention.multi_head import MultiHeadAttention
+from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 
 
 class GatedCrossAttention(nn.Module):
@@ -42,13 +43,20 @@ class GatedCrossAttention(nn.Module):
         )
 
     def forward(
-        self, query: Tensor, memory: AttentionMemory, *, need_weights: bool
+        self,
+        query: Tensor,
+        memory: AttentionMemory,
+        *,
+        need_weights: bool,
+        positions: RelativePositions = NO_POSITIONS,
     ) -> AttentionOutput:
         """Attend from queries [B, T, D]; see `MultiHeadAttention.forward`."""
         assert isinstance(memory, DoubleMemory)
         assert memory.regions is not None
-        text = self.text(query, memory.text, need_weights=need_weights)
-        regions = self.regions(query, memory.regions, need_weights=need_weights)
+        text = self.text(query, memory.text, need_weights=need_weights, positions=positions)
+        regions = self.regions(
+            query, memory.regions, need_weights=need_weights, positions=positions
+        )
         context = text.context + self.gate(query) * regions.context
         weights = joined_weights(text.weights, regions.weights) if need_weights else None
         return AttentionOutput(context, weights)

@@ -58,12 +58,6 @@ class MultiHeadAttention(nn.Module):
         keys = keys if self.key_norm is None else self.key_norm(keys)
         return AttentionMemory.of(rotate(keys, positions.rotation), values, mask)
 
-    def build_double_memory(
-        self, states: tuple[Tensor, Mask], regions: tuple[Tensor, Mask]
-    ) -> AttentionMemory:
-        """Refuse regions beside a text, which this attention does not read."""
-        raise ValueError("this attention reads no regions beside the text")
-
     def queries(self, query: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
         """Project queries [B, T, D] to heads [B, H, T, K]."""
         heads = at_rows(self.query_projection, query, positions.rows)
