@@ -203,8 +203,12 @@ def _section_notes(rows: Sequence[Record]) -> Iterator[str]:
     for row in rows:
         for run in row["earlier"]:
             yield f"{row['title']}, earlier: {_one_line(run)}"
+    noted: dict[str, list[str]] = {}
+    for row in rows:
         for note in row["notes"]:
-            yield f"{row['title']}: {note}"
+            noted.setdefault(note, []).append(row["title"])
+    for note, titles in noted.items():
+        yield f"{'; '.join(titles)}: {note}"
 
 
 def _one_line(run: Run) -> str:
