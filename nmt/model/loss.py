@@ -113,8 +113,9 @@ def output_loss(
 def _depth_losses(loss: Loss, output: DecoderOutput, batch: Batch) -> Loss:
     """Add the price of the layers that source and target pieces passed."""
     real = batch.target_output_ids != PAD
+    source = batch.source_mask & real.any(1, keepdim=True)  # rows that fill a batch have no target
     for name, use, pieces in (
-        ("encoder_depth_loss", output.source_depth, batch.source_mask),
+        ("encoder_depth_loss", output.source_depth, source),
         ("decoder_depth_loss", output.depth, real),
     ):
         if use is not None:

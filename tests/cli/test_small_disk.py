@@ -202,7 +202,7 @@ PRINTED = [
     ["translate", "--model", "{run}", "--input", "{corpus}/valid.en"],
     *(["evaluate", "--model", "{run}", *TEXT], ["evaluate", "--model", "{run}", *TEXT, "--json"]),
     *(["score", "--model", "{run}", *PAIRS], ["score", "--model", "{run}", *PAIRS, "--json"]),
-    ["score", "--model", "{run}", *PAIRS, "--target", "{corpus}/valid.de", "--contrastive"],
+    ["score", "--model", "{run}", *PAIRS, "--target", "{corpus}/test.de", "--contrastive"],
     *(["align", "--model", "{run}", *PAIRS], ["attention", "--model", "{run}", "one two"]),
     ["align", "--model", "{run}", *PAIRS, "--gold", "{gold}"],
     ["align", "--model", "{run}", *PAIRS, "--gold", "{gold}", "--compare"],
