@@ -199,8 +199,8 @@ def _keys(table: Table, name: str) -> list[str]:
 
 
 def _importance(key: str) -> tuple[int, int]:
-    """Order settings of one name: the training's first; of a model, encoder before decoder."""
+    """Order settings of one name: the training's first; of a model: encoder, decoder, features."""
     first = ("training", "model", "optimizer", "tokenizer", "data", "decoding").index
     section = key.partition(".")[0]
     place = first(section) if section in ("training", "model", "optimizer", "tokenizer") else 9
-    return place, key.count(".") + ("decoder" in key)
+    return place, key.count(".") + ("decoder" in key) + 2 * key.startswith("model.features")
