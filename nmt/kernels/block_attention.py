@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nmt.kernels import dispatch
 from nmt.kernels.attention import attention, join_heads
 from nmt.kernels.dropout import dropout
 from nmt.kernels.precision import at_least_float32
@@ -223,3 +224,8 @@ def _neighbours(blocks: Tensor, before: int, after: int) -> Tensor:
     count = blocks.size(2)
     padded = functional.pad(blocks, (0, 0, 0, 0, before, after))
     return torch.cat([padded[:, :, i : i + count] for i in range(before + 1 + after)], dim=3)
+
+
+def known_maximum(values: Tensor, bound: float) -> float:
+    """Return the greatest of values, or on a GPU their bound: the host does not wait for it."""
+    return float(values.detach().max()) if dispatch.on_cpu(values) else float(bound)

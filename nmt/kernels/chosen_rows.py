@@ -3,7 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from nmt.kernels import dispatch
+
+
+def may_choose(states: Tensor) -> bool:
+    """Return whether a layer may compute some rows of these states only.
+
+    On other devices than a CPU the host would have to wait for the number of rows. In training,
+    each layer has to take part in the backward pass of all processes.
+    """
+    plain = dispatch.kernels_in_force() is dispatch.Kernels.PLAIN
+    return dispatch.on_cpu(states) and not torch.is_grad_enabled() and not plain
 
 
 @dataclass(frozen=True)

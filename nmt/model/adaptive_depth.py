@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt.config.stack_depth import Depth, DepthConfig
-from nmt.kernels import dispatch
-from nmt.kernels.chosen_rows import ChosenRows
+from nmt.kernels.chosen_rows import ChosenRows, may_choose
 from nmt.kernels.precision import at_least_float32, without_autocast
 
 EPSILON = 0.01
@@ -134,13 +133,7 @@ class _AdaptiveRun(DepthRun):
         self._sum = at_least_float32(states[..., 0]).detach() * 0
         self._cost, self._mean = self._sum, torch.zeros_like(states)
         self._layers = torch.zeros_like(self._sum)
-        # On other devices the host would have to wait for the number of rows. In training, each
-        # layer has to take part in the backward pass of all processes.
-        self._chooses = (
-            dispatch.on_cpu(states)
-            and not torch.is_grad_enabled()
-            and dispatch.kernels_in_force() is not dispatch.Kernels.PLAIN
-        )
+        self._chooses = may_choose(states)
         self._choose_rows()
 
     def _choose_rows(self) -> None:

@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmt.kernels import dispatch
-from nmt.kernels.block_attention import Blocks, joint_attention, near_part
+from nmt.kernels.block_attention import Blocks, joint_attention, known_maximum, near_part
 from nmt.model.self_attention.kind import StackConfig
 from nmt.model.self_attention.pattern import PatternAttention
 
@@ -53,11 +52,8 @@ class AdaptiveSpan(PatternAttention):
         return 2 * self.block_of(self._reach())
 
     def _reach(self) -> int:
-        """Return a distance beyond which every mask is 0; on a GPU the host does not wait for z."""
-        longest = float(self.longest)
-        if dispatch.on_cpu(self.span_shares):
-            longest = float(self.spans().detach().max())
-        return math.ceil(longest + self.ramp)
+        """Return a distance beyond which every mask is 0."""
+        return math.ceil(known_maximum(self.spans(), self.longest) + self.ramp)
 
     def allows(self, queries: Tensor, keys: Tensor, lengths: Tensor | None) -> Tensor:
         """Return where m_z > 0, [H, T, S]."""

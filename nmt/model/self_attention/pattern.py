@@ -67,7 +67,7 @@ class PatternAttention(KindOfSelfAttention):
             real: [B, T], True on keys that are no padding; None: all are.
             causal: Whether a query attends to the keys up to its own position only.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # without it, `shortest` is beyond every length
 
     def weights(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
