@@ -44,6 +44,7 @@ def show_faithfulness(
     Raises:
         UserError: All sentences are too short, or a file cannot be written.
     """
+    from nmt.evaluation.exhaustive_erasure import MOST_PIECES
     from nmt.evaluation.faithfulness_report import measure_sentences, summarize
     from nmt.reporting.pages.faithfulness_page import figure_rows, save_faithfulness_page
 
@@ -63,6 +64,9 @@ def show_faithfulness(
                 save_faithfulness_page(report, drawn, path, title, nmt.__version__)
     for what, value, confidence in figure_rows(report):
         print(f"{what:<66} {value:>6} {confidence}")
+    print(
+        f"exhaustive erasure: {report['short']:,} sentences of at most {MOST_PIECES} source pieces"
+    )
     if report["left_out"]:
         print(f"left out: {report['left_out']:,} sentences with fewer than 3 source pieces")
     print(*report["reading"], sep="\n")
@@ -76,7 +80,10 @@ def _compared(sentence: "MeasuredSentence") -> "ComparedSentence":
 
     found = sentence.found
     maps = {"attention weights": found.attention}
-    maps |= {NAMES[name]: relative(getattr(found, name)) for name in ("erasure", "gradient")}
+    for name in ("erasure", "exhaustive", "gradient"):
+        values = getattr(found, name)
+        if values is not None:
+            maps[NAMES[name]] = relative(values)
     if found.rollout is not None:
         maps[NAMES["rollout"]] = found.rollout
     drawn = [

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nmt.data.batch import Batch, collate
+from nmt.evaluation.exhaustive_erasure import MOST_PIECES, shapley_values
 from nmt.evaluation.interventions import (
     changed_cross_attention,
     recorded_self_attention,
     self_attentions,
 )
 from nmt.evaluation.rank_correlation import Values
+from nmt.evaluation.teacher_forcing import forced_batch, forced_prediction, of_target
 from nmt.model.seq2seq import TranslationModel
 
 PERMUTATIONS = 100
@@ -36,6 +37,8 @@ class Faithfulness:
         attention: [T, S], the weights of the chosen layer and head.
         erasure: [T, S], by how much the log-probability of the target piece falls without the
             source piece: leave-one-out (Li et al. 2016).
+        exhaustive: [T, S], the mean fall over all sets of other source pieces: the Shapley value;
+            None for a source of more than 8 pieces.
         gradient: [T, S], \\|gradient of the log-probability · embedding\\| (Denil et al. 2014).
         rollout: [T, S], the weights followed through the encoder's self-attention to its input
             (Abnar & Zuidema 2020); None for an RNN.
@@ -45,6 +48,7 @@ class Faithfulness:
 
     attention: Values
     erasure: Values
+    exhaustive: Values | None
     gradient: Values
     rollout: Values | None
     permuted: Values
@@ -74,17 +78,20 @@ def measure(
         seed: Of the permutations.
     """
     with torch.no_grad():
-        weights, log_probs = _forced(model, [source], target)
+        weights, log_probs = forced_prediction(model, [source], target)
         chosen = weights[0, layer].mean(0) if head is None else weights[0, layer, head]
         erasure = _erasure(model, source, target, log_probs[0])
+        short = len(source) <= MOST_PIECES
+        exhaustive = shapley_values(model, source, target) if short else None
         rollout = _rollout(model, source, target, chosen)
         permuted = _permuted(model, source, target, log_probs[0], seed)
         with changed_cross_attention(model, _uniform):
-            even = _forced(model, [source], target)[1]
+            even = forced_prediction(model, [source], target)[1]
         uniform = _distance(log_probs, even)[0]
     return Faithfulness(
         attention=_array(chosen[:, :-1]),
         erasure=_array(erasure),
+        exhaustive=None if exhaustive is None else _array(exhaustive),
         gradient=_array(_gradient(model, source, target)),
         rollout=None if rollout is None else _array(rollout[:, :-1]),
         permuted=_array(permuted),
@@ -92,40 +99,17 @@ def measure(
     )
 
 
-def _forced(
-    model: TranslationModel, sources: Sequence[Sequence[int]], target: Sequence[int]
-) -> tuple[Tensor, Tensor]:
-    """Return weights [B, L, H, T, S + 1] and log-probabilities [B, T, V] of sources of a length."""
-    batch = _batch(model, sources, target)
-    output = model(batch.source_ids, batch.source_mask, batch.target_input_ids, need_weights=True)
-    assert output.weights is not None
-    assert output.weights.size(-1) == batch.source_mask.sum(1).min()  # no padding is permuted
-    return output.weights, model.logits(output.hidden).log_softmax(-1)
-
-
-def _batch(
-    model: TranslationModel, sources: Sequence[Sequence[int]], target: Sequence[int]
-) -> Batch:
-    batch = collate([list(s) for s in sources], [list(target)] * len(sources))
-    return batch.to(model.output.weight.device)
-
-
-def _of_target(log_probs: Tensor, target_ids: Tensor) -> Tensor:
-    """Return the log-probabilities [B, T] of the pieces [B, T], from those of all [B, T, V]."""
-    return log_probs.gather(-1, target_ids[..., None])[..., 0]
-
-
 def _erasure(
     model: TranslationModel, source: Sequence[int], target: Sequence[int], whole: Tensor
 ) -> Tensor:
     """Return by how much each target piece's log-probability falls without a source piece."""
-    target_ids = _batch(model, [source], target).target_output_ids
+    target_ids = forced_batch(model, [source], target).target_output_ids
     rows = []
     shortened = [[*source[:i], *source[i + 1 :]] for i in range(len(source))]
     for start in range(0, len(shortened), _BATCH):
-        log_probs = _forced(model, shortened[start : start + _BATCH], target)[1]
-        rows.append(_of_target(log_probs, target_ids.expand(len(log_probs), -1)))
-    return _of_target(whole[None], target_ids)[0][:, None] - torch.cat(rows).T
+        log_probs = forced_prediction(model, shortened[start : start + _BATCH], target)[1]
+        rows.append(of_target(log_probs, target_ids.expand(len(log_probs), -1)))
+    return of_target(whole[None], target_ids)[0][:, None] - torch.cat(rows).T
 
 
 def _gradient(model: TranslationModel, source: Sequence[int], target: Sequence[int]) -> Tensor:
@@ -140,7 +124,7 @@ def _gradient(model: TranslationModel, source: Sequence[int], target: Sequence[i
     rows = []
     for start in range(0, steps, _BATCH):
         chosen = torch.arange(start, min(start + _BATCH, steps))
-        batch = _batch(model, [source] * len(chosen), target)
+        batch = forced_batch(model, [source] * len(chosen), target)
         with torch.enable_grad():
             hook = model.encoder.embedding.register_forward_hook(keep)
             try:
@@ -148,7 +132,7 @@ def _gradient(model: TranslationModel, source: Sequence[int], target: Sequence[i
             finally:
                 hook.remove()
             log_probs = model.logits(output.hidden).log_softmax(-1)
-            each = _of_target(log_probs, batch.target_output_ids)
+            each = of_target(log_probs, batch.target_output_ids)
             total = each[torch.arange(len(chosen)), chosen].sum()
             vectors = embedded.pop()
             (gradient,) = torch.autograd.grad(total, vectors)
@@ -166,7 +150,7 @@ def _rollout(
     if not self_attentions(model):
         return None
     with recorded_self_attention(model) as layers:
-        _forced(model, [source], target)
+        forced_prediction(model, [source], target)
     rollout = torch.eye(len(source) + 1, device=weights.device)
     for attention in layers:
         mixed = (attention[0].mean(0) + torch.eye(len(rollout), device=weights.device)) / 2
@@ -192,7 +176,7 @@ def _permuted(
     for start in range(0, PERMUTATIONS, _BATCH):
         count = min(_BATCH, PERMUTATIONS - start)
         with changed_cross_attention(model, permute):
-            changed = _forced(model, [source] * count, target)[1]
+            changed = forced_prediction(model, [source] * count, target)[1]
         distances.append(_distance(log_probs[None], changed))
     return torch.cat(distances).median(0).values
 

@@ -16,7 +16,7 @@ from nmt.evaluation.rank_correlation import Mean, Values, kendall_tau, mean_with
 FEWEST_PIECES = 3
 """Source pieces below which an order of importance says nothing."""
 
-MEASURES = ("erasure", "gradient", "rollout")
+MEASURES = ("erasure", "exhaustive", "gradient", "rollout")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +44,12 @@ class MeasuredSentence:
             return math.nan
         return _mean([kendall_tau(a, b) for a, b in zip(first, second, strict=True)])
 
-    def share_of_same_best(self, name: str) -> float:
-        """Return how often the piece with the largest weight is also the most important one."""
-        other = getattr(self.found, name)
-        if other is None:
+    def share_of_same_best(self, name: str, other: str = "attention") -> float:
+        """Return how often two measures have the same largest source piece; nan: unknown."""
+        first, second = getattr(self.found, name), getattr(self.found, other)
+        if first is None or second is None:
             return math.nan
-        return float((self.found.attention.argmax(1) == other.argmax(1)).mean())
+        return float((first.argmax(1) == second.argmax(1)).mean())
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,10 @@ class FaithfulnessReport:
         agreement: Kendall's tau between the weights and each measure.
         same_best: How often both have the same most important source piece, from 0 to 1.
         among_measures: Kendall's tau between erasure and gradient, which do not use the weights.
+        short: Sentences that are short enough for exhaustive erasure.
+        erasures_agree: Kendall's tau between leave-one-out and exhaustive erasure; None: there is
+            no short sentence.
+        erasures_same_best: How often both have the same most important source piece.
         permuted: The change of the prediction when the weights are permuted, from 0 to 1.
         uniform: Its change when the weights are equal.
         left_out: Sentences that are too short.
@@ -76,6 +80,9 @@ class FaithfulnessReport:
     agreement: dict[str, Mean]
     same_best: dict[str, Mean]
     among_measures: Mean
+    short: int
+    erasures_agree: Mean | None
+    erasures_same_best: Mean | None
     permuted: Mean
     uniform: Mean
     left_out: int
@@ -127,22 +134,28 @@ def summarize(
             f"every sentence has fewer than {FEWEST_PIECES} pieces, so there is no order of "
             "importance; give longer ones"
         )
-    known = [name for name in MEASURES if getattr(sentences[0].found, name) is not None]
+    known = [
+        name for name in MEASURES if any(getattr(one.found, name) is not None for one in sentences)
+    ]
+    short = sum(one.found.exhaustive is not None for one in sentences)
+
+    def agree(name: str, other: str = "attention") -> Mean:
+        return mean_with_confidence([one.agreement(name, other) for one in sentences])
+
+    def same_best(name: str, other: str = "attention") -> Mean:
+        return mean_with_confidence([one.share_of_same_best(name, other) for one in sentences])
+
     return FaithfulnessReport(
         sentences=len(sentences),
         pieces=sum(len(one.target) for one in sentences),
         layer=number_of(layer),
         head=None if head is None else number_of(head),
-        agreement={
-            name: mean_with_confidence([one.agreement(name) for one in sentences]) for name in known
-        },
-        same_best={
-            name: mean_with_confidence([one.share_of_same_best(name) for one in sentences])
-            for name in known
-        },
-        among_measures=mean_with_confidence(
-            [one.agreement("erasure", "gradient") for one in sentences]
-        ),
+        agreement={name: agree(name) for name in known},
+        same_best={name: same_best(name) for name in known},
+        among_measures=agree("erasure", "gradient"),
+        short=short,
+        erasures_agree=agree("erasure", "exhaustive") if short else None,
+        erasures_same_best=same_best("erasure", "exhaustive") if short else None,
         permuted=mean_with_confidence([float(one.found.permuted.mean()) for one in sentences]),
         uniform=mean_with_confidence([float(one.found.uniform.mean()) for one in sentences]),
         left_out=left_out,

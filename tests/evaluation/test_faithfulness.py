@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from nmt.config.model import ModelConfig
 from nmt.data.batch import collate
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
+from nmt.evaluation.exhaustive_erasure import MOST_PIECES
 from nmt.evaluation.faithfulness import Faithfulness, measure
 from nmt.evaluation.faithfulness_report import measure_sentences, relative, summarize
 from nmt.evaluation.interventions import (
@@ -65,6 +66,33 @@ def test_erasure_is_the_difference_without_each_piece(
     for i in range(len(SOURCE)):
         without = _log_probs(model, SOURCE[:i] + SOURCE[i + 1 :])
         assert found.erasure[:, i] == pytest.approx((whole - without).numpy(), abs=1e-5)
+
+
+def test_exhaustive_erasure_is_the_mean_over_all_orders_of_removal(
+    model: TranslationModel, found: Faithfulness
+) -> None:
+    """A Shapley value is the mean gain of a piece over all orders in which pieces may be added."""
+    gains = np.zeros_like(found.erasure)
+    orders = list(permutations(range(len(SOURCE))))
+    known = {
+        kept: _log_probs(model, [SOURCE[i] for i in kept]).numpy()
+        for size in range(len(SOURCE) + 1)
+        for kept in combinations(range(len(SOURCE)), size)
+    }
+    for order in orders:
+        for position, i in enumerate(order):
+            before, after = sorted(order[:position]), sorted(order[: position + 1])
+            gains[:, i] += known[tuple(after)] - known[tuple(before)]
+    assert found.exhaustive == pytest.approx(gains / len(orders), abs=1e-5)
+    whole, empty = known[tuple(range(len(SOURCE)))], known[()]
+    assert found.exhaustive is not None
+    assert found.exhaustive.sum(1) == pytest.approx(whole - empty, abs=1e-5)
+
+
+def test_long_sources_have_no_exhaustive_erasure(model: TranslationModel) -> None:
+    source = [5 + i % 7 for i in range(MOST_PIECES)]
+    assert measure(model, source, TARGET, layer=0, head=None).exhaustive is not None
+    assert measure(model, [*source, 5], TARGET, layer=0, head=None).exhaustive is None
 
 
 def test_the_gradient_is_the_change_by_a_longer_embedding(
@@ -201,5 +229,6 @@ def test_short_sentences_are_left_out(translator: Translator) -> None:
     report = summarize(measured, layer=0, head=None, left_out=1)
     assert (report.sentences, report.layer) == (1, 1)
     assert report.pieces == len(measured[0].target)
+    assert report.short == (len(measured[0].source) <= MOST_PIECES)
     with pytest.raises(UserError, match="every sentence has fewer than 3 pieces"):
         summarize([], layer=0, head=None, left_out=2)

@@ -18,6 +18,7 @@ from nmt.reporting.pages.weight_map import weight_map
 
 NAMES = {
     "erasure": "leave-one-out erasure",
+    "exhaustive": "exhaustive erasure",
     "gradient": "gradient × embedding",
     "rollout": "attention rollout",
 }
@@ -62,7 +63,8 @@ def save_faithfulness_page(
         {
             "title": _text(title),
             "subtitle": f"{report['sentences']:,} sentences, {report['pieces']:,} target pieces; "
-            f"layer {report['layer']}, {head}",
+            f"layer {report['layer']}, {head}; "
+            f"{report['short']:,} sentences short enough for exhaustive erasure",
             "reading": "\n".join(f"<p>{_text(line)}</p>" for line in report["reading"]),
             "figures": _figures(report),
             "sentences": "\n".join(_sentences(sentences)),
@@ -79,8 +81,12 @@ def figure_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for name, mean in report["agreement"].items():
         yield (f"order of the weights and of {NAMES[name]}, tau", *_mean(mean))
     yield ("order of erasure and of gradient × embedding, tau", *_mean(report["among_measures"]))
+    if report["erasures_agree"] is not None:
+        yield ("order of both erasures, tau", *_mean(report["erasures_agree"]))
     for name, mean in report["same_best"].items():
         yield (f"same most important piece: weights and {NAMES[name]}", *_mean(mean))
+    if report["erasures_same_best"] is not None:
+        yield ("same most important piece: both erasures", *_mean(report["erasures_same_best"]))
     permuted = f"change of the prediction, weights permuted (median of {report['permutations']})"
     yield (permuted, *_mean(report["permuted"]))
     yield ("change of the prediction, weights equal", *_mean(report["uniform"]))
