@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from nmt.evaluation.gold_alignment import ScoredExtractor
 
 Source = Annotated[Path, typer.Option(help="Sentences, one per line; may be .gz.")]
-Target = Annotated[Path, typer.Option(help="Their translations, line by line; may be .gz.")]
+Target = Annotated[
+    Path, typer.Option(help=("Translations of the sentences, line by line; may be .gz."))
+]
 Gold = Annotated[
     Path | None,
     typer.Option(

@@ -23,14 +23,19 @@ Against = Annotated[
     str | None,
     typer.Option(
         metavar="OVERRIDES",
-        help="Compare with a second configuration: the first one with these overrides added, in "
-        "quotes. Both train alternately in this process.",
+        help=(
+            "Compare with a second configuration: the first configuration with these added "
+            "overrides, in quotes. Both train alternately in this process."
+        ),
     ),
 ]
 Updates = Annotated[int, typer.Option(min=1, help="Measured updates of each configuration.")]
 Warmup = Annotated[int, typer.Option(min=1, help="Updates before the measured ones.")]
 Block = Annotated[
-    int, typer.Option(min=1, help="With --against: updates before the other one's turn.")
+    int,
+    typer.Option(
+        min=1, help=("With --against: updates of one configuration before the turn of the other.")
+    ),
 ]
 Wait = Annotated[
     float,

@@ -34,16 +34,21 @@ class EngineOptions:
     engine: Annotated[
         EngineName,
         typer.Option(
-            help="nmt, or ctranslate2: the run's export for that library, which is made when it is "
-            "first used. Then --model may be a folder of nmt export, and --precision int8."
+            help=(
+                "nmt, or ctranslate2: the first use exports the run for this library. With "
+                "ctranslate2, --model may also be a folder of nmt export, and --precision may be "
+                "int8."
+            )
         ),
     ] = EngineName.NMT
     devices: Annotated[
         str | None,
         typer.Option(
             metavar="<device>,...",
-            help="Several devices, e.g. cuda:0,cuda:1 or cpu,cpu: a process on each translates a "
-            "part of the lines. [one process on --device]",
+            help=(
+                "Several devices, e.g. cuda:0,cuda:1 or cpu,cpu: a process on each device "
+                "translates a part of the lines. [one process on --device]"
+            ),
         ),
     ] = None
     threads: Threads = None

@@ -55,7 +55,9 @@ Ensembled = Annotated[
 ]
 Language = Annotated[
     str | None,
-    typer.Option(help="Code of the target language, for BLEU's tokenizer. [that of the run]"),
+    typer.Option(
+        help=("Code of the target language, which determines BLEU's tokenizer. [that of the run]")
+    ),
 ]
 SaveTo = Annotated[
     Path | None,

@@ -26,7 +26,7 @@ Output = Annotated[
 WeightType = Annotated[
     Quantization,
     typer.Option(
-        "--weights", help="Type of the matrices in the files; the int8 ones are of ctranslate2."
+        "--weights", help="Type of the matrices in the files; only ctranslate2 has the int8 types."
     ),
 ]
 SentenceFile = Annotated[

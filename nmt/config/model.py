@@ -239,8 +239,8 @@ class TransformerStackConfig(SelfAttentionConfig, DepthConfig):
     )
     num_kv_heads: int | None = setting(
         None,
-        "Number of heads of keys and values; it divides num_heads. null: num_heads; 1: multi-query "
-        "attention; in between: grouped-query attention.",
+        "Number of heads of keys and values; it divides num_heads. null: num_heads; 1: "
+        "multi-query attention; other numbers: grouped-query attention.",
         unit="heads",
         at_least=1,
         before=None,
@@ -311,9 +311,9 @@ class FeaturesConfig:
 
     combination: str = setting(
         Combination.NONE,
-        "Whether the decoder attends to the regions by an attention of its own whose result a gate "
-        "scales (gated, Calixto et al. 2017), or by the one over the text, to which they are "
-        "appended (joint); none: the model reads text alone.",
+        "How the decoder attends to the regions. gated: by a separate attention, whose result a "
+        "gate scales (Calixto et al. 2017); joint: by the attention over the text, whose states "
+        "the regions follow; none: the model reads only text.",
         choices=Combination,
         neutral=Combination.NONE,
     )
@@ -337,12 +337,14 @@ class ModelConfig:
     encoder: EncoderConfig = group("The encoder.")
     decoder: DecoderConfig = group("The decoder.")
     features: FeaturesConfig = section(
-        FeaturesConfig, "Features beside the text, named by data.features.", neutral=True
+        FeaturesConfig,
+        "Features in addition to the text; data.features names their files.",
+        neutral=True,
     )
     tying: str = setting(
         Tying.THREE_WAY,
-        "Which matrices are shared: none, target embedding and output layer (decoder), or these "
-        "and the source embedding (three_way).",
+        "Which matrices are shared: none; target embedding and output layer (decoder); or source "
+        "embedding, target embedding and output layer (three_way).",
         choices=Tying,
     )
     initialization: str = setting(

@@ -101,8 +101,8 @@ class SelfAttentionConfig:
     )
     attention_summaries: int = setting(
         1,
-        "c of fixed: positions at the end of each block that later blocks attend to, different "
-        "ones in each head while there are enough.",
+        "c of fixed: positions at the end of each block that later blocks attend to; the heads "
+        "have different positions, if there are enough.",
         unit="positions",
         at_least=1,
         at_most=LONGEST,
@@ -110,7 +110,7 @@ class SelfAttentionConfig:
     )
     attention_block: int = setting(
         64,
-        "Positions of a block of random_global, and of a chunk of a bucket of lsh.",
+        "Number of positions in a block of random_global, and in a chunk of a bucket of lsh.",
         unit="positions",
         at_least=1,
         at_most=LONGEST,
@@ -151,7 +151,7 @@ class SelfAttentionConfig:
     )
     attention_buckets: int = setting(
         16,
-        "Buckets of a hash of lsh.",
+        "Number of buckets of each hash of lsh.",
         unit="buckets",
         at_least=2,
         at_most=1 << 12,
@@ -159,7 +159,8 @@ class SelfAttentionConfig:
     )
     attention_hashes: int = setting(
         2,
-        "Hashes of lsh: a position attends to those that fall into its bucket in at least one.",
+        "Hashes of lsh: a position attends to the positions that are in its bucket in at least "
+        "one hash.",
         unit="hashes",
         at_least=1,
         at_most=64,
