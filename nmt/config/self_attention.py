@@ -217,7 +217,7 @@ def check_self_attention(side: str, part: SelfAttentionConfig) -> Iterator[str]:
             "rotate: choose sinusoidal or learned"
         )
     if side == "decoder" and not limits.decoder:
-        yield f"{kind} mixes all positions, later ones included: it is for model.encoder alone"
+        yield f"{kind} mixes all positions, including later ones: use it only in model.encoder"
     dropout = getattr(part, "attention_dropout", 0.0)
     if dropout and not limits.dropout:
         yield (f"{kind} has no weights for model.{side}.attention_dropout={dropout:g}: set it to 0")

@@ -200,8 +200,8 @@ class TranslationModel(nn.Module):
 
 def _without_features() -> str:
     return (
-        "this model reads features beside the text or in its place, and none are given: name them "
-        "by --features FILE, or by data.features for training"
+        "this model reads features, but none are given: name them by --features FILE, or by "
+        "data.features for training"
     )
 
 
