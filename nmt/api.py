@@ -135,14 +135,12 @@ class Model(DocumentMethods):
             beam_size: Hypotheses per sentence; None: the run's setting, but at least ``n_best``.
             attention: Whether each candidate has attention weights.
             sampling: Draws ``n_best`` samples instead of searching.
-            long_lines: What happens to a sentence of more than ``max_length`` pieces: ``split``
-                cuts it and joins the translations, without attention; ``refuse`` raises an error;
-                ``whole`` translates it without cuts, which often loses text.
+            long_lines: For sentences of more than ``max_length`` pieces. ``split`` cuts them and joins
+                the translations, without attention; ``refuse``; ``whole`` often loses text.
             max_length: None: the longest sentence that training included.
             constraints: Constraints of all translations, or a list with those of each sentence.
             settings: Settings of ``decoding`` by their names, as ``{"coverage_penalty": 0.2}``.
-            minimum_risk: N samples are drawn; the candidates are those with the greatest expected
-                chrF.
+            minimum_risk: Draws N samples; the candidates have the greatest expected chrF.
 
         Raises:
             UserError: An option is out of range, or a sentence or a constraint is faulty.
@@ -251,7 +249,7 @@ class Model(DocumentMethods):
         *,
         exact: bool,
     ) -> Translator:
-        """Return a translator with these settings; its beam is at least that of the run.
+        """Return a translator with these settings; its default beam holds at least ``n_best``.
 
         An ``exact`` translator samples, so its beam does not matter.
         """
