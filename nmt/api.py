@@ -135,8 +135,8 @@ class Model(DocumentMethods):
             beam_size: Hypotheses per sentence; None: the run's setting, but at least ``n_best``.
             attention: Whether each candidate has attention weights.
             sampling: Draws ``n_best`` samples instead of searching.
-            long_lines: For sentences of more than ``max_length`` pieces. ``split`` cuts them and joins
-                the translations, without attention; ``refuse``; ``whole`` often loses text.
+            long_lines: For sentences of more than ``max_length`` pieces. ``split`` cuts them, and
+                joins the translations without attention; ``refuse``; ``whole`` often loses text.
             max_length: None: the longest sentence that training included.
             constraints: Constraints of all translations, or a list with those of each sentence.
             settings: Settings of ``decoding`` by their names, as ``{"coverage_penalty": 0.2}``.
