@@ -131,7 +131,7 @@ def attention(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Show the attention of a model while it translates, or is forced to produce a translation.
+    """Show the attention of a model that translates, or that is forced to produce a translation.
 
     Without --output it prints a line of word links per sentence, as nmt align does; with --output
     it prints the translations.

@@ -138,7 +138,7 @@ class DocumentFlags:
     def uses_documents(self, source: Path | None) -> bool:
         """Return whether the input is read as a document.
 
-        Lines with protected parts or with a tag are, too.
+        Lines with protected parts or with a tag are also read as a document.
         """
         is_document = self.format_of(source) != DocumentFormat.TEXT
         return is_document or bool(self.protected(source)) or self.source_tag is not None

@@ -1,4 +1,4 @@
-"""Options of `nmt translate` for what translates: which engine, on which devices, with threads."""
+"""Options of `nmt translate` for the engine, its devices and its threads."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -77,7 +77,7 @@ class EngineOptions:
         document: DocumentFlags,
         shortlist: Path | None,
     ) -> None:
-        """Refuse options that the engine does not have, by their names.
+        """Refuse options that the engine does not have, and name them.
 
         Raises:
             UserError: There is one.

@@ -37,7 +37,7 @@ class Paired(StrEnum):
 
 @dataclass(frozen=True)
 class TestSetOptions:
-    """Which text is translated, and with what the translations are compared."""
+    """The text that is translated, and the references of its translations."""
 
     __test__ = False  # pytest collects classes of this name
 

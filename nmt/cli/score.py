@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Normalize(StrEnum):
-    """By what a log-probability is divided."""
+    """The divisor of a log-probability."""
 
     NONE = "none"
     MEAN = "mean"

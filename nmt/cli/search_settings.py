@@ -10,7 +10,7 @@ from nmt.config.schema import LengthNormalization
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """The options as given; None leaves a setting of the run as it is."""
+    """The options as given; None keeps the setting of the run."""
 
     length_normalization: Annotated[
         LengthNormalization | None,

@@ -49,7 +49,7 @@ def shortlist(
 ) -> None:
     """Learn from the training text which target pieces can translate which source pieces.
 
-    nmt translate --shortlist then computes the output layer for the candidates of a sentence alone,
+    nmt translate --shortlist then computes the output layer only for the candidates of a sentence,
     which is faster and changes few translations.
     """
     _check(source, target, candidates, frequent, pairs)

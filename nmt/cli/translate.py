@@ -122,7 +122,7 @@ def translate(
 ) -> None:
     """Translate sentences: one output line per input line; a blank line stays blank.
 
-    Lines that have arrived are translated together, and their translations are written at once.
+    All lines that have arrived are translated together, and their translations are then written.
     """
     text = TextOptions(
         sentences or [], source, output, errors, long_lines, max_length, attention, features

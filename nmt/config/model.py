@@ -13,10 +13,10 @@ from nmt.config.setting import REQUIRED, group, section, setting
 from nmt.config.stack_depth import DepthConfig
 
 LARGEST_SIZE, MOST_LAYERS = 1 << 16, 1000
-"""Bounds that no machine of today exceeds: units of a layer, and layers of a stack."""
+"""Bounds that no present machine exceeds: units of a layer, and layers of a stack."""
 
 LEARNED_POSITIONS = 1024
-"""Number of positions that ``positions=learned`` has vectors for, EOS included."""
+"""Number of positions for which ``positions=learned`` has vectors, including EOS."""
 
 
 class Cell(StrEnum):
@@ -151,7 +151,7 @@ class RnnEncoderConfig(EncoderConfig):
 
 @dataclass(kw_only=True)
 class RegionEncoderConfig(EncoderConfig):
-    """Reads features in place of a text, for captions; the source text is not read."""
+    """Reads features instead of a text, for captions; the source text is not read."""
 
     name: str = "regions"
     feature_size: int = setting(
@@ -307,7 +307,7 @@ def attention_kind(decoder: DecoderConfig) -> str:
 
 @dataclass(kw_only=True)
 class FeaturesConfig:
-    """How a model reads features beside the text: an array [regions, size] for each sentence."""
+    """How a model reads features in addition to the text: an array [regions, size] per sentence."""
 
     combination: str = setting(
         Combination.NONE,

@@ -85,13 +85,13 @@ class EarlyStopping(StrEnum):
     FULL = "full"
     """Never."""
     CERTAIN = "certain"
-    """When no other hypothesis can become better than those that are wanted."""
+    """When no other hypothesis can become better than the wanted ones."""
     LIKELY = "likely"
-    """When no other one would be better if it ended with its next piece."""
+    """When no other hypothesis would be better if it ended with its next piece."""
 
 
 class LengthNormalization(StrEnum):
-    """By what the log-probability of a translation of T pieces is divided to give its score."""
+    """The divisor of the log-probability of a translation of T pieces, which gives its score."""
 
     GNMT = "gnmt"
     """((5 + T) / 6) ^ length_penalty (Wu et al. 2016, eq. 14)."""
@@ -227,7 +227,7 @@ class DecodingConfig:
 
 
 class TrackerName(StrEnum):
-    """The program that records runs beside TensorBoard; each is an extra of the package."""
+    """A program that records runs in addition to TensorBoard; each is an extra of the package."""
 
     MLFLOW = "mlflow"
     WANDB = "wandb"

@@ -1,4 +1,4 @@
-"""Settings of a Transformer's self-attention: its kind, and what the kinds can be combined with.
+"""Settings of a Transformer's self-attention: its kind, and the limits of each kind.
 
 The formulas are in ``nmt/model/self_attention``, one file for each kind.
 """
