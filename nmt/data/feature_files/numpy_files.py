@@ -3,7 +3,6 @@
 Legend: N sentences, R regions, F size of a region's vector.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.data.feature_files.arrays import FeatureArrays, check_numbers, wrong_stack
+from nmt.data.feature_files.numbered_files import files_of_folder, files_of_list
 from nmt.data.sources.fingerprint import fingerprint_files
 from nmt.errors import UserError
 
@@ -23,7 +23,7 @@ def open_stack(path: Path, key: str) -> FeatureArrays:
 
 def open_folder(folder: Path, key: str) -> FeatureArrays:
     """Open the .npy files of a folder; numbers in their names count as numbers."""
-    paths = sorted(folder.glob("*.npy"), key=lambda path: _natural(path.name))
+    paths = files_of_folder(folder, [".npy"])
     if not paths:
         raise UserError(f"{key} is a folder without a .npy file")
     return _Listed(paths, key, [])
@@ -31,8 +31,7 @@ def open_folder(folder: Path, key: str) -> FeatureArrays:
 
 def open_list(path: Path, key: str) -> FeatureArrays:
     """Open the .npy files that a list names, one a line, relative to its folder."""
-    names = path.read_text(encoding="utf-8").split("\n")
-    return _Listed([path.parent / name for name in map(str.strip, names) if name], key, [path])
+    return _Listed(files_of_list(path), key, [path])
 
 
 class _Stacked(FeatureArrays):
@@ -96,7 +95,3 @@ def _checked_stack(array: npt.NDArray[Any], key: str) -> npt.NDArray[Any]:
     if stacked.ndim != 3 or not stacked.size:
         raise wrong_stack(key, array.shape)
     return stacked
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
