@@ -184,11 +184,15 @@ def bleu_counts(
 
 def bleu_of_counts(counts: npt.NDArray[np.int64]) -> float:
     """Return the BLEU of a text from the sums [10] of the counts of its sentences."""
-    values = counts.tolist()
-    smooth = BLEU().smooth_method
-    return float(
-        BLEU.compute_bleu(values[:4], values[4:8], *values[8:], smooth_method=smooth).score
+    *matches, system_length, reference_length = counts.tolist()
+    found = BLEU.compute_bleu(
+        correct=matches[:4],
+        total=matches[4:],
+        sys_len=system_length,
+        ref_len=reference_length,
+        smooth_method=BLEU().smooth_method,
     )
+    return float(found.score)
 
 
 def check_counts(translations: Sequence[str], references: Sequence[Sequence[str]]) -> None:
