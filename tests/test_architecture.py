@@ -19,7 +19,7 @@ OWNERS = {  # a library, and the only parts of nmt that may import it
     "sentencepiece": ("text",),
     "sacrebleu": ("evaluation/metrics", "evaluation/significance", "evaluation/test_set"),
     "datasets": ("data",),
-    "pyarrow": ("data/sources",),
+    "pyarrow": ("data/sources", "data/feature_files"),
     "py3langid": ("data/language_identification",),
     "tensorboard": ("reporting",),
     "torch.utils.tensorboard": ("reporting",),

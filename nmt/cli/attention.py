@@ -13,6 +13,7 @@ from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Thre
 from nmt.cli.attention_kinds import show_kinds
 from nmt.cli.common_options import BatchSize, BeamSize, Device, FeaturesFile, OptionalModel, Threads
 from nmt.cli.faithfulness import check_faithfulness_outputs, show_faithfulness
+from nmt.cli.picture_options import PictureGrid, PictureOptions, PicturesFile
 from nmt.cli.text_streams import safe_line, utf8_stream
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from nmt.evaluation.aligner import Aligner
     from nmt.evaluation.alignment_extractor import AlignmentExtractor
     from nmt.evaluation.attention_view import AttentionView
+    from nmt.evaluation.pictures import Pictures
 
 Sentence = Annotated[
     str | None, typer.Argument(metavar="SENTENCE", help="A sentence to translate.")
@@ -106,6 +108,7 @@ class _Options:
     faithfulness: bool
     features: Path | None
     regions: bool
+    pictures: PictureOptions
 
 
 def attention(
@@ -126,6 +129,8 @@ def attention(
     faithfulness: Faithful = False,
     features: FeaturesFile = None,
     regions: RegionsShown = False,
+    pictures: PicturesFile = None,
+    picture_grid: PictureGrid = None,
     kinds: Kinds = False,
     batch_size: BatchSize = None,
     device: Device = "auto",
@@ -137,7 +142,8 @@ def attention(
     it prints the translations.
     """
     alignment = AlignmentOptions(layer, head, shift, threshold)
-    shown = grid, pieces, eos, faithfulness, features, regions
+    drawn_on = PictureOptions(pictures, picture_grid)
+    shown = grid, pieces, eos, faithfulness, features, regions, drawn_on
     options = _Options(
         sentence, source, reference, output or [], beam_size, rank, alignment, *shown
     )
@@ -180,9 +186,11 @@ def _view(
 
     if not options.faithfulness:
         check_outputs(options.outputs, len(sources), grid=options.grid)
+    features = _features(options, len(sources))
+    pictures = None if features is None else options.pictures.open(features)
     runtime.set_threads(threads)
     runtime.keep_freed_memory()
-    translator, aligner, extractor = _loaded(model, options, len(sources), batch_size, device)
+    translator, aligner, extractor = _loaded(model, options, features, batch_size, device)
     loading_phase.end()
     if options.faithfulness:
         targets = references or _translations(translator, sources, progress)
@@ -197,11 +205,15 @@ def _view(
     else:
         advance = progress.stage("aligning", len(sources))
         views = forced_views(aligner, sources, references, advance)
-    _show(views, extractor, options, progress)
+    _show(views, extractor, options, pictures, progress)
 
 
 def _loaded(
-    model: Path, options: _Options, sentences: int, batch_size: int | None, device: str
+    model: Path,
+    options: _Options,
+    features: "Features | None",
+    batch_size: int | None,
+    device: str,
 ) -> "tuple[Translator, Aligner, AlignmentExtractor]":
     from nmt.checkpoint import find_checkpoint, load_checkpoint
     from nmt.decoding.translator import Translator
@@ -211,7 +223,6 @@ def _loaded(
     translator = Translator.from_loaded_checkpoint(
         checkpoint, device=device, beam_size=options.beam_size, batch_size=batch_size
     )
-    features = _features(options, sentences)
     translator = translator if features is None else translator.with_features(features)
     parts = translator.model, translator.tokenizers, translator.decoding.batch_size
     aligner = Aligner(*parts, features, of_regions=_of_regions(options, translator))
@@ -237,6 +248,7 @@ def _show(
     views: Sequence["AttentionView"],
     extractor: "AlignmentExtractor",
     options: _Options,
+    pictures: "Pictures | None",
     progress: CommandProgress,
 ) -> None:
     from nmt.data.word_links import format_links
@@ -255,7 +267,13 @@ def _show(
     files = count_files(options.outputs, len(views), grid=options.grid)
     advance = progress.stage("drawing", files, "files")
     warning = write_outputs(
-        options.outputs, prepared, links, extractor, grid=options.grid, advance=advance
+        options.outputs,
+        prepared,
+        links,
+        extractor,
+        grid=options.grid,
+        pictures=pictures,
+        advance=advance,
     )
     if warning is not None:
         progress.clear()
@@ -277,6 +295,8 @@ def _check(options: _Options) -> None:
         raise UserError("there is no sentence: give one as an argument, or a file by --source")
     if options.regions and options.features is None:
         raise UserError("--regions shows the regions of features: add --features FILE")
+    drawn = any(path.suffix.lower() in (".png", ".svg", ".pdf") for path in options.outputs)
+    options.pictures.check(regions=options.regions, drawn=drawn)
     if options.faithfulness:
         _check_faithfulness(options)
     elif not options.outputs and (options.pieces or not options.eos):

@@ -59,8 +59,8 @@ FeaturesFile = Annotated[
     typer.Option(
         "--features",
         help="Features, for a model that reads them: array i belongs to line i. A .npy file "
-        "[lines, regions, size], a .safetensors file, a folder of .npy files, or a .txt file that "
-        "lists them.",
+        "[lines, regions, size], a .safetensors or .parquet file, a folder of .npy files, or a "
+        ".txt file that lists them.",
     ),
 ]
 Threads = Annotated[

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data.feature_files import FeatureArrays, open_arrays
+from nmt.data.feature_files.arrays import FeatureArrays
+from nmt.data.feature_files.opening import open_arrays
 from nmt.errors import UserError
 
 Rows = npt.NDArray[np.integer[Any]] | Sequence[int]

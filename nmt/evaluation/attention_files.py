@@ -9,12 +9,19 @@ from nmt.errors import UserError
 from nmt.evaluation.alignment_extractor import AlignmentExtractor
 from nmt.evaluation.attention_heatmap import map_heatmap
 from nmt.evaluation.attention_view import AttentionView
-from nmt.reporting.heatmaps.rendering import FORMATS, save_heatmap, save_heatmap_grid
+from nmt.evaluation.pictures import Pictures
+from nmt.reporting.heatmaps.heatmap import Heatmap
+from nmt.reporting.heatmaps.rendering import (
+    FORMATS,
+    save_heatmap,
+    save_heatmap_grid,
+    save_weights_on_picture,
+)
 from nmt.reporting.heatmaps.scripts import missing_glyphs_warning
 from nmt.written_file import written_file
 
-_PICTURES = tuple(f".{name}" for name in FORMATS)
-_SUFFIXES = (*_PICTURES, ".html", ".json", ".align")
+PICTURES = tuple(f".{name}" for name in FORMATS)
+_SUFFIXES = (*PICTURES, ".html", ".json", ".align")
 
 
 def check_outputs(paths: Sequence[Path], sentences: int, *, grid: bool) -> None:
@@ -38,8 +45,8 @@ def check_outputs(paths: Sequence[Path], sentences: int, *, grid: bool) -> None:
             raise UserError(f"--output {path} is a folder")
     if not grid:
         return
-    if not any(path.suffix.lower() in _PICTURES for path in paths):
-        raise UserError(f"--grid draws a picture: add --output with one of {', '.join(_PICTURES)}")
+    if not any(path.suffix.lower() in PICTURES for path in paths):
+        raise UserError(f"--grid draws a picture: add --output with one of {', '.join(PICTURES)}")
     if sentences != 1:
         raise UserError(f"--grid draws one sentence, but there are {sentences:,}")
 
@@ -51,6 +58,7 @@ def write_outputs(
     extractor: AlignmentExtractor,
     *,
     grid: bool,
+    pictures: Pictures | None = None,
     advance: Callable[[int], None] = lambda done: None,
 ) -> str | None:
     """Write every file.
@@ -61,6 +69,7 @@ def write_outputs(
         links: The word links of each sentence, for ``.align`` files.
         extractor: The layer and head that pictures show.
         grid: Whether pictures show all layers and heads.
+        pictures: Those of the sentences, on which the weights of regions are drawn.
         advance: Called after each file with the number of files so far.
 
     Returns:
@@ -72,7 +81,7 @@ def write_outputs(
     missing, done = set[str](), 0
     for path in paths:
         with written_file(f"--output {path}", path):
-            for found in _written(path, views, links, extractor, grid=grid):
+            for found in _written(path, views, links, extractor, grid=grid, behind=pictures):
                 missing |= found
                 done += 1
                 advance(done)
@@ -81,7 +90,7 @@ def write_outputs(
 
 def count_files(paths: Sequence[Path], sentences: int, *, grid: bool) -> int:
     """Return how many files `write_outputs` writes for this many sentences."""
-    many = [path for path in paths if path.suffix.lower() in _PICTURES and not grid]
+    many = [path for path in paths if path.suffix.lower() in PICTURES and not grid]
     return len(paths) + len(many) * (sentences - 1)
 
 
@@ -92,6 +101,7 @@ def _written(
     extractor: AlignmentExtractor,
     *,
     grid: bool,
+    behind: Pictures | None,
 ) -> Iterator[frozenset[str]]:
     """Write the files of one path; after each, yield the characters that it shows as boxes."""
     match path.suffix.lower():
@@ -113,12 +123,18 @@ def _written(
         case _:
             for number, view in enumerate(views, start=1):
                 name = path.name if len(views) == 1 else f"{path.stem}-{number}{path.suffix}"
-                yield _draw(view, extractor, path.with_name(name))
+                heatmap = _heatmap(view, extractor)
+                if behind is None:
+                    yield save_heatmap(heatmap, path.with_name(name))
+                    continue
+                shape = behind.grid_of(len(heatmap.source))
+                picture = behind.read(number - 1)
+                yield save_weights_on_picture(heatmap, picture, shape, path.with_name(name))
             return
     yield frozenset()
 
 
-def _draw(view: AttentionView, extractor: AlignmentExtractor, path: Path) -> frozenset[str]:
+def _heatmap(view: AttentionView, extractor: AlignmentExtractor) -> Heatmap:
     heatmap = map_heatmap(view.attention, extractor.layer, extractor.head)
     suffix = ", read one step later" if extractor.shift else ""
-    return save_heatmap(replace(heatmap, title=f"{heatmap.title}{suffix}"), path)
+    return replace(heatmap, title=f"{heatmap.title}{suffix}")

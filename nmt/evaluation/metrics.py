@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+import numpy.typing as npt
 from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
@@ -157,6 +159,40 @@ def _resampled(
     assert first.mean is not None
     assert first.ci is not None
     return first.mean, first.ci
+
+
+def bleu_counts(
+    translations: Sequence[str], references: Sequence[Sequence[str]], tokenizer: str
+) -> npt.NDArray[np.int64]:
+    """Return the counts of each sentence [N, 10] of which sums give the BLEU of a text.
+
+    They are the matching n-grams of 1 to 4 words, all n-grams, and the words of the translation and
+    of the closest reference.
+
+    Raises:
+        UserError: The tokenizer cannot be loaded, or the numbers of sentences differ.
+    """
+    check_counts(translations, references)
+    sacrebleu_metric(MetricName.BLEU, tokenizer)  # raises a UserError
+    metric = BLEU(tokenize=tokenizer, effective_order=True)  # the counts do not depend on it
+    rows = []
+    for translation, *of_sentence in zip(translations, *references, strict=True):
+        found = metric.sentence_score(translation, of_sentence)
+        rows.append([*found.counts, *found.totals, found.sys_len, found.ref_len])
+    return np.array(rows, dtype=np.int64).reshape(-1, 10)
+
+
+def bleu_of_counts(counts: npt.NDArray[np.int64]) -> float:
+    """Return the BLEU of a text from the sums [10] of the counts of its sentences."""
+    *matches, system_length, reference_length = counts.tolist()
+    found = BLEU.compute_bleu(
+        correct=matches[:4],
+        total=matches[4:],
+        sys_len=system_length,
+        ref_len=reference_length,
+        smooth_method=BLEU().smooth_method,
+    )
+    return float(found.score)
 
 
 def check_counts(translations: Sequence[str], references: Sequence[Sequence[str]]) -> None:

@@ -126,6 +126,31 @@ def _seeds(seeds: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _configurations(configurations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return lines about the differences between configurations, beyond those between models."""
+    if not configurations:
+        return [
+            "Each configuration has one run, so p is about these models, not about their settings: "
+            "two seeds of one configuration can differ as much. Train several seeds to compare "
+            "settings."
+        ]
+    first, *others = configurations
+    if not others:
+        return ["These runs differ only in their seed: there is no difference of settings."]
+    lines = [
+        "Settings compared over seeds and test text, each with the first "
+        f"({', '.join(map(printable, first['runs']))}, mean BLEU {first['bleu']:.2f}):"
+    ]
+    for one in others:
+        p_value = one["bleu_p_value"]
+        verdict = "a difference" if p_value < SIGNIFICANT else "no difference shown"
+        lines.append(
+            f"  {', '.join(map(printable, one['runs']))}: mean BLEU {one['bleu']:.2f}, difference "
+            f"{one['bleu_difference']:+.2f}, p = {p_value:.4f}: {verdict}"
+        )
+    return lines
+
+
 def explanations(comparison: Mapping[str, Any]) -> list[str]:
     """Return lines that explain the table: means over seeds, test, signature, notes."""
     lines = [line for seeds in comparison["seeds"] for line in _seeds(seeds)]
@@ -135,6 +160,7 @@ def explanations(comparison: Mapping[str, Any]) -> list[str]:
             f"BLEU of the test text, ± half the 95 % confidence interval, compared with "
             f"{printable(first['name'])}; * p < {SIGNIFICANT}",
             f"BLEU {comparison['signature']}",
+            *_configurations(comparison["configurations"]),
         ]
     lines.append("AER in percent; tokens/s: target pieces, without validations; minutes: training")
     return lines + [f"note: {note}" for note in comparison["notes"]]

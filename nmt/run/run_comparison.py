@@ -5,12 +5,13 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nmt.config.plain import flatten, to_mapping, to_naming_mapping
 from nmt.config.schema import Config
 from nmt.errors import UserError
 from nmt.evaluation.metrics import MetricName, bleu_tokenizer
+from nmt.evaluation.seed_significance import compare_configurations
 from nmt.evaluation.significance import PairedScores, PairedTestName, paired_scores
 from nmt.evaluation.test_set import of_run
 from nmt.run.run_record import RunRecord
@@ -30,6 +31,10 @@ class Comparison:
             `RunRecord.figures`; of the test text ``bleu_interval`` and ``bleu_p_value``.
         seeds: One per group of runs that differ only in their seed: ``runs``, ``settings``, and for
             each figure its mean and its standard deviation.
+        configurations: One per group of runs with translations of the test text that differ at
+            most in their seed, the first run's first: ``runs``, the mean ``bleu``, and
+            ``bleu_difference`` and ``bleu_p_value`` against the first group. Empty: no group has
+            several runs.
         signature: Of BLEU; empty: nothing was compared.
         notes: What could not be compared, and why.
     """
@@ -37,6 +42,7 @@ class Comparison:
     settings: list[str]
     rows: list[dict[str, Any]]
     seeds: list[dict[str, Any]]
+    configurations: list[dict[str, Any]]
     signature: str
     notes: list[str]
 
@@ -60,10 +66,11 @@ def compare_runs(records: Sequence[RunRecord], test: PairedTestName | None) -> C
         }
         for name, record in zip(names, records, strict=True)
     ]
-    signature, notes = "", list[str]()
+    tested = _Tested([], "", [])
     if test is not None:
-        signature, notes = _add_significance(rows, records, test)
-    return Comparison(settings, rows, _over_seeds(rows, records, settings), signature, notes)
+        tested = _add_significance(rows, records, test)
+    seeds = _over_seeds(rows, records, settings)
+    return Comparison(settings, rows, seeds, tested.configurations, tested.signature, tested.notes)
 
 
 def differing_settings(records: Sequence[RunRecord]) -> list[str]:
@@ -109,13 +116,22 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(path) for path in paths]
 
 
+class _Tested(NamedTuple):
+    """What a test of significance found beside the figures of the rows."""
+
+    configurations: list[dict[str, Any]]
+    signature: str
+    notes: list[str]
+
+
 def _add_significance(
     rows: Sequence[dict[str, Any]], records: Sequence[RunRecord], test: PairedTestName
-) -> tuple[str, list[str]]:
-    """Add confidence and p-values of BLEU to the rows; return the signature and notes."""
+) -> _Tested:
+    """Add confidence and p-values of BLEU to the rows; compare configurations over their seeds."""
     tested = [n for n, record in enumerate(records) if record.translations is not None]
     if len(tested) < 2:
-        return "", ["fewer than two runs have translations of a test text, so none is compared"]
+        why = "fewer than two runs have translations of a test text, so none is compared"
+        return _Tested([], "", [why])
     first = records[tested[0]]
     try:
         text = of_run(first.config.data, "test")
@@ -123,7 +139,7 @@ def _add_significance(
             first.config.data.target_language, first.config.training.bleu_tokenizer
         )
     except UserError as error:
-        return "", [f"no test of significance: {error}"]
+        return _Tested([], "", [f"no test of significance: {error}"])
     equal, notes = [], []
     for n in tested:
         if _same_test(records[n], first) and len(records[n].translations or []) == len(text):
@@ -131,10 +147,35 @@ def _add_significance(
         else:
             notes.append(f"{rows[n]['name']} has another test text than {rows[tested[0]]['name']}")
     if len(equal) < 2:
-        return "", notes
+        return _Tested([], "", notes)
     systems = {rows[n]["name"]: records[n].translations or [] for n in equal}
     found = paired_scores(systems, text.references, [MetricName.BLEU], test, tokenizer=words)
-    return _fill(rows, equal, found[MetricName.BLEU]), notes
+    groups = _by_configuration(records, equal)
+    configurations = _configurations(groups, rows, records, text.references, words)
+    return _Tested(configurations, _fill(rows, equal, found[MetricName.BLEU], groups[0]), notes)
+
+
+def _configurations(
+    groups: Sequence[Sequence[int]],
+    rows: Sequence[dict[str, Any]],
+    records: Sequence[RunRecord],
+    references: Sequence[Sequence[str]],
+    words: str,
+) -> list[dict[str, Any]]:
+    """Return how configurations differ; empty: each has one run, so their spread is unknown."""
+    if all(len(members) == 1 for members in groups):
+        return []
+    translations = [[records[n].translations or [] for n in members] for members in groups]
+    scores = compare_configurations(translations, references, words)
+    return [
+        {
+            "runs": [rows[n]["name"] for n in members],
+            "bleu": score.mean,
+            "bleu_difference": score.difference,
+            "bleu_p_value": score.p_value,
+        }
+        for members, score in zip(groups, scores, strict=True)
+    ]
 
 
 def _same_test(record: RunRecord, first: RunRecord) -> bool:
@@ -148,23 +189,35 @@ def _test_text(record: RunRecord) -> Any:
     return {key: data.get(key) for key in keys}
 
 
-def _fill(rows: Sequence[dict[str, Any]], tested: Sequence[int], found: PairedScores) -> str:
+def _fill(
+    rows: Sequence[dict[str, Any]],
+    tested: Sequence[int],
+    found: PairedScores,
+    like_first: Sequence[int],
+) -> str:
+    """Write confidence and p-values into rows; other seeds of the first run have no p-value."""
     for n, score in zip(tested, found.scores, strict=True):
-        rows[n] |= {"bleu_interval": score.interval, "bleu_p_value": score.p_value}
+        p_value = None if n in like_first else score.p_value
+        rows[n] |= {"bleu_interval": score.interval, "bleu_p_value": p_value}
     return found.signature
+
+
+def _by_configuration(records: Sequence[RunRecord], chosen: Sequence[int]) -> list[list[int]]:
+    """Return groups of runs that differ at most in their seed, in the order of their first runs."""
+    groups: dict[str, list[int]] = {}
+    for n in chosen:
+        mapping = settings_without_seed(records[n].config)
+        groups.setdefault(json.dumps(mapping, sort_keys=True), []).append(n)
+    return list(groups.values())
 
 
 def _over_seeds(
     rows: Sequence[dict[str, Any]], records: Sequence[RunRecord], settings: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return mean and standard deviation of finished runs that differ only in their seed."""
-    groups: dict[str, list[int]] = {}
-    for n, record in enumerate(records):
-        if record.summary:
-            mapping = settings_without_seed(record.config)
-            groups.setdefault(json.dumps(mapping, sort_keys=True), []).append(n)
+    finished = [n for n, record in enumerate(records) if record.summary]
     found = []
-    for members in groups.values():
+    for members in _by_configuration(records, finished):
         if len(members) < 2:
             continue
         chosen = [rows[n] for n in members]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from phrasebook.pictures import CELLS, COLOURS, SHAPES, Floats, draw, features
+from phrasebook.pictures import CELLS, COLOURS, SHAPES, Floats, assembled, draw, features
 
 PHRASEBOOK = Path(__file__).resolve().parents[2] / "data" / "phrasebook" / "train"
 PLACEHOLDER = "[v]"
@@ -51,13 +51,13 @@ class Split:
     pictures: Floats
 
     def write(self, folder: Path, name: str) -> None:
-        """Write NAME.en, NAME.de, NAME.npy and NAME.pictures.npy into a folder."""
+        """Write NAME.en, NAME.de, NAME.npy and NAME.pictures.npy [N, 16, 16, 3] into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         for side, lines in (("en", self.source), ("de", self.target)):
             text = "".join(f"{line}\n" for line in lines)
             (folder / f"{name}.{side}").write_text(text, encoding="utf-8", newline="\n")
         np.save(folder / f"{name}.npy", self.features)
-        np.save(folder / f"{name}.pictures.npy", self.pictures)
+        np.save(folder / f"{name}.pictures.npy", assembled(self.pictures))
 
     def shuffled(self, seed: int = 1) -> Split:
         """Return the text beside the pictures of other sentences."""

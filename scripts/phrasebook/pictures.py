@@ -53,6 +53,12 @@ def _mask(shape: str, random: np.random.Generator) -> npt.NDArray[np.bool_]:
     return covered[shape]
 
 
+def assembled(pictures: Floats) -> Floats:
+    """Return pictures [N, 4, 8, 8, 3] with their cells in place, [N, 16, 16, 3]."""
+    rows = pictures.reshape(-1, 2, 2, SIDE, SIDE, 3).transpose(0, 1, 3, 2, 4, 5)
+    return rows.reshape(-1, 2 * SIDE, 2 * SIDE, 3)
+
+
 def features(pictures: Floats) -> Floats:
     """Map pictures [N, 4, 8, 8, 3] to features [N, 4, 64], the same map in every call.
 

@@ -31,6 +31,17 @@ def runs(nmt: Nmt, run: Path, tiny: Callable[[Path], list[str]]) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def concat(nmt: Nmt, runs: Path, tiny: Callable[[Path], list[str]]) -> Path:
+    """A finished run of another attention."""
+    folder = runs.parent / "concat"
+    settings = tiny(runs.parent / "corpus")
+    more = "model/decoder/attention=luong_concat", f"run.dir={folder}"
+    result = nmt("train", *settings, *more)
+    assert result.status == 0, result.err
+    return folder
+
+
 def _table(out: str) -> list[dict[str, str]]:
     """Return the rows of the first Markdown table."""
     rows = [
@@ -66,9 +77,9 @@ def test_figures_are_those_of_the_summaries(nmt: Nmt, runs: Path) -> None:
     assert found["settings"] == ["seed"]
 
 
-def test_significance_is_that_of_evaluate(nmt: Nmt, runs: Path) -> None:
-    found = json.loads(nmt("compare", runs / "first", runs / "second", "--format", "json").out)
-    names = [runs / name / "test.translations.txt" for name in ("first", "second")]
+def test_significance_is_that_of_evaluate(nmt: Nmt, runs: Path, concat: Path) -> None:
+    found = json.loads(nmt("compare", runs / "first", concat, "--format", "json").out)
+    names = [folder / "test.translations.txt" for folder in (runs / "first", concat)]
     reference = runs.parent / "corpus" / "test.de"
     evaluated = json.loads(nmt("evaluate", *names, "--reference", reference, "--json").out)
     for row, system in zip(found["rows"], evaluated["systems"], strict=True):
@@ -76,6 +87,35 @@ def test_significance_is_that_of_evaluate(nmt: Nmt, runs: Path) -> None:
         assert row["bleu_interval"] == pytest.approx(system["bleu_interval"])
         assert row["bleu_p_value"] == system.get("bleu_p_value")
     assert found["signature"] == evaluated["systems"][0]["bleu_signature"]
+    assert found["configurations"] == []
+    assert (
+        "p is about these models, not about their settings"
+        in nmt("compare", runs / "first", concat).out
+    )
+
+
+def test_two_seeds_of_one_configuration_do_not_differ(nmt: Nmt, runs: Path) -> None:
+    two = runs / "first", runs / "second"
+    rows = json.loads(nmt("compare", *two, "--format", "json").out)["rows"]
+    assert all(row["bleu_p_value"] is None for row in rows)
+    assert all(row["bleu_interval"] is not None for row in rows)
+    out = nmt("compare", *two).out
+    assert "These runs differ only in their seed: there is no difference of settings." in out
+    assert "p =" not in out
+
+
+def test_configurations_are_compared_over_their_seeds(nmt: Nmt, runs: Path, concat: Path) -> None:
+    all_runs = runs / "first", concat, runs / "second"
+    comparison = json.loads(nmt("compare", *all_runs, "--format", "json").out)
+    first, other = comparison["configurations"]
+    assert (first["runs"], other["runs"]) == (["first", "second"], ["concat"])
+    bleu = {row["name"]: row["bleu"] for row in comparison["rows"]}
+    assert first["bleu"] == pytest.approx((bleu["first"] + bleu["second"]) / 2)
+    assert other["bleu_difference"] == pytest.approx(bleu["concat"] - first["bleu"])
+    assert 0 < other["bleu_p_value"] <= 1
+    out = nmt("compare", *all_runs).out
+    assert "Settings compared over seeds and test text" in out
+    assert f"difference {other['bleu_difference']:+.2f}, p = {other['bleu_p_value']:.4f}" in out
 
 
 def test_csv_and_latex_have_the_same_rows(nmt: Nmt, runs: Path) -> None:

@@ -109,6 +109,30 @@ def test_the_attention_to_regions_is_shown(
             assert record["source"] == ["region 1", "region 2", "region 3"]
 
 
+def test_weights_are_drawn_on_pictures(
+    trained: tuple[str, Path, Path], nmt: Call, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    _, run, text = trained
+    files = "--source", text / "test.en", "--features", text / "test.npy"
+    command = "attention", "--model", run, *files, "--output", tmp_path / "a.png"
+    pictures = tmp_path / "p.npy"
+    np.save(pictures, np.zeros((5, 6, 9, 3), np.uint8))
+    drawn = *command, "--regions", "--pictures", pictures
+    result = nmt(*drawn, "--picture-grid", "1x3")
+    assert result.status == 0, result.err
+    assert len(list(tmp_path.glob("a-*.png"))) == 5
+    assert "3 regions are not a square: give their rows" in refused(*drawn)
+    assert "2x2 has 4 regions, but the features have 3" in refused(*drawn, "--picture-grid", "2x2")
+    assert "7 is not ROWSxCOLUMNS" in refused(*drawn, "--picture-grid", "7")
+    assert "add --pictures FILE" in refused(*command, "--regions", "--picture-grid", "1x3")
+    assert "--pictures shows the attention to regions" in refused(*command, "--pictures", pictures)
+    few = tmp_path / "few.npy"
+    np.save(few, np.zeros((4, 6, 9, 3), np.uint8))
+    assert "4 pictures, but there are 5 lines" in refused(*drawn[:-1], few)
+    page = *command[:-1], tmp_path / "a.html", "--regions", "--pictures", pictures
+    assert "add --output with .png" in refused(*page)
+
+
 def test_a_sentence_is_drawn(trained: tuple[str, Path, Path], nmt: Call, tmp_path: Path) -> None:
     _, run, text = trained
     np.save(tmp_path / "one.npy", np.load(text / "test.npy")[:1])

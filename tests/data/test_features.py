@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nmt.config.data import FeatureFiles, FilesDataConfig, SourceConfig
@@ -56,13 +58,21 @@ def as_tensors(folder: Path, arrays: Arrays) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", ["folder", "list", "tensors"])
+def as_parquet(folder: Path, arrays: Arrays) -> Path:
+    path = folder / "features.parquet"
+    columns = {"id": list(range(len(arrays))), "vectors": [array.tolist() for array in arrays]}
+    pq.write_table(pa.table(columns), path, row_group_size=5)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["folder", "list", "tensors", "parquet"])
 def test_arrays_of_different_numbers_of_regions(kind: str, tmp_path: Path) -> None:
     arrays = ragged(12)
     make = {"folder": lambda: as_folder(tmp_path / "f", arrays)}
     make |= {
         "list": lambda: as_list(tmp_path, arrays),
         "tensors": lambda: as_tensors(tmp_path, arrays),
+        "parquet": lambda: as_parquet(tmp_path, arrays),
     }
     features = Features(make[kind](), "features")
     assert (len(features), features.size, features.most_regions) == (12, 3, 3)
@@ -90,6 +100,21 @@ def test_one_array_of_all_sentences(kind: str, tmp_path: Path) -> None:
 def test_a_matrix_has_one_region_per_sentence(tmp_path: Path) -> None:
     np.save(tmp_path / "f.npy", np.arange(8, dtype=np.float16).reshape(4, 2))
     assert Features(tmp_path / "f.npy", "f").read(3).tolist() == [[6, 7]]
+
+
+@pytest.mark.parametrize("kind", [pa.list_, pa.large_list, lambda kind: pa.list_(kind, 2)])
+@pytest.mark.parametrize("number", [pa.float16(), pa.float64(), pa.int8()])
+def test_a_column_of_vectors_has_one_region_per_sentence(
+    kind: Callable[[pa.DataType], pa.DataType], number: pa.DataType, tmp_path: Path
+) -> None:
+    rows = np.arange(8, dtype=number.to_pandas_dtype()).reshape(4, 2)
+    vectors = pa.array(list(rows), kind(number))
+    other = pa.array([[1], [2], [3], [4]], pa.list_(pa.int8()))
+    pq.write_table(pa.table({"other": other, "features": vectors}), tmp_path / "f.parquet")
+    features = Features(tmp_path / "f.parquet", "f")
+    assert (len(features), features.size, features.most_regions) == (4, 2, 1)
+    assert features.select([3]).read(0).tolist() == [[6, 7]]
+    assert pickle.loads(pickle.dumps(features)).read(1).tolist() == [[2, 3]]
 
 
 def test_a_large_file_is_mapped_and_not_read(tmp_path: Path) -> None:
@@ -156,6 +181,14 @@ def _missing_tensor(folder: Path) -> Path:
     return folder / "f.safetensors"
 
 
+def _columns(**columns: object) -> Callable[[Path], Path]:
+    def save(folder: Path) -> Path:
+        pq.write_table(pa.table(columns), folder / "f.parquet")
+        return folder / "f.parquet"
+
+    return save
+
+
 def _cut(folder: Path) -> Path:
     np.save(folder / "f.npy", stacked(100))
     whole = (folder / "f.npy").read_bytes()
@@ -176,6 +209,18 @@ FAULTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "text": (_text, "KEY cannot be read: "),
     "cut": (_cut, "KEY cannot be read: "),
     "empty folder": (_empty_folder, "KEY is a folder without a .npy file"),
+    "no column": (_columns(a=[1, 2]), "KEY has no column with lists of numbers: name the"),
+    "two columns": (_columns(a=[[1]], b=[[2]]), r"KEY has several columns \(a, b\) with lists"),
+    "no row": (_columns(a=pa.array([], pa.list_(pa.int8()))), "KEY has no row"),
+    "uneven": (_columns(a=[[[1.0, 2.0]], [[1.0, 2.0], [1.0]]]), "KEY, array 2 has regions of diff"),
+    "null value": (_columns(a=[[[1.0, 2.0]], [[1.0, None]]]), "KEY, array 2 has regions of diff"),
+    "null vector": (_columns(a=[[[1.0, 2.0]], [[1.0, 2.0], None]]), "KEY, array 2 has regions of"),
+    "null row": (_columns(a=[[[1.0, 2.0]], None]), r"KEY, array 2 has the shape \[0, 0\]; it must"),
+    "vectors of two sizes": (
+        _columns(a=[[1.0, 2.0], [1.0]]),
+        r"KEY, array 2 has the shape \[1, 1\]",
+    ),
+    "not Parquet": (lambda folder: _named(folder / "f.parquet"), "KEY cannot be read: "),
     "missing tensor": (_missing_tensor, "KEY has no tensor 1: name the tensors 0, 1, 2"),
 }
 

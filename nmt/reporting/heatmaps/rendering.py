@@ -60,6 +60,28 @@ def save_heatmap_grid(record: AttentionRecord, path: Path) -> frozenset[str]:
     return _save(draw, path)
 
 
+def save_weights_on_picture(
+    heatmap: Heatmap, picture: npt.NDArray[np.float32], grid: tuple[int, int], path: Path
+) -> frozenset[str]:
+    """Write the weights over the regions of a picture, drawn on the picture, to `path`.
+
+    The format, the folders, the result and the errors are those of `save_heatmap`.
+
+    Args:
+        heatmap: Weights of the regions, which are numbered row by row.
+        picture: [height, width, 3], values from 0 to 1.
+        grid: Rows and columns of regions.
+        path: The file.
+    """
+
+    def draw() -> tuple[Figure, PictureFonts]:
+        from nmt.reporting.heatmaps.picture_figure import draw_weights_on_picture, picture_fonts
+
+        return draw_weights_on_picture(heatmap, picture, grid), picture_fonts(heatmap)
+
+    return _save(draw, path)
+
+
 def heatmap_image(heatmap: Heatmap) -> npt.NDArray[np.uint8]:
     """Return the heatmap as RGB pixels, uint8 [height, width, 3], at screen resolution."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

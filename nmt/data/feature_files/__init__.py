@@ -1,0 +1,1 @@
+"""Files of features: one module for each format."""

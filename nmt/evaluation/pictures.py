@@ -1,0 +1,128 @@
+"""The pictures whose regions a model attends to, so that weights can be drawn on them.
+
+Legend: N sentences, Y and X height and width in pixels, R regions.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.data.feature_files.numbered_files import files_of_folder, files_of_list
+from nmt.errors import UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_FORMATS = (
+    "a .npy file [lines, height, width, 3], a folder of pictures, or a .txt file of their names"
+)
+
+Pixels = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """One picture for each line, and how the regions divide each picture.
+
+    Attributes:
+        path: The file or folder.
+        grid: Rows and columns of regions; None: as many rows as columns.
+        count: N.
+    """
+
+    path: Path
+    grid: tuple[int, int] | None
+    count: int
+    _read: Callable[[int], npt.NDArray[Any]]
+
+    def read(self, index: int) -> Pixels:
+        """Return a picture [Y, X, 3], values from 0 to 1.
+
+        Raises:
+            UserError: It cannot be read, or has another shape.
+        """
+        where = f"--pictures {self.path}, picture {index + 1:,}"
+        try:
+            pixels = self._read(index)
+        except (OSError, ValueError, SyntaxError) as error:  # SyntaxError: a damaged PNG
+            raise UserError(f"{where} cannot be read: {error}") from error
+        if pixels.ndim == 2:
+            pixels = np.repeat(pixels[..., None], 3, axis=2)
+        if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or not pixels.size:
+            shape = list(pixels.shape)
+            raise UserError(f"{where} has the shape {shape}; it must be [height, width, 3]")
+        scale = 255.0 if pixels.dtype == np.uint8 else 1.0
+        return np.clip(pixels[..., :3].astype(np.float32) / np.float32(scale), 0, 1)
+
+    def grid_of(self, regions: int) -> tuple[int, int]:
+        """Return the rows and columns of R regions, which are numbered row by row.
+
+        Raises:
+            UserError: The grid has another number of regions, or there is no square grid.
+        """
+        if self.grid is None:
+            side = math.isqrt(regions)
+            if side * side != regions:
+                raise UserError(
+                    f"{regions} regions are not a square: give their rows and columns by "
+                    "--picture-grid ROWSxCOLUMNS"
+                )
+            return side, side
+        rows, columns = self.grid
+        if rows * columns != regions:
+            raise UserError(
+                f"--picture-grid {rows}x{columns} has {rows * columns} regions, but the features "
+                f"have {regions}"
+            )
+        return self.grid
+
+
+def open_pictures(path: Path, grid: tuple[int, int] | None, lines: int) -> Pictures:
+    """Open the pictures of lines.
+
+    Args:
+        path: An array of all pictures, a folder of pictures, or a list of their names.
+        grid: Rows and columns of regions; None: as many rows as columns.
+        lines: The number of lines.
+
+    Raises:
+        UserError: It does not exist, has another format, or another number of pictures.
+    """
+    if not path.exists():
+        raise UserError(f"--pictures {path}: there is no such file or folder")
+    try:
+        count, read = _opened(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"--pictures {path} cannot be read: {error}") from error
+    if count != lines:
+        raise UserError(
+            f"--pictures {path} has {count:,} pictures, but there are {lines:,} lines; picture i "
+            "belongs to line i"
+        )
+    return Pictures(path, grid, count, read)
+
+
+def _opened(path: Path) -> tuple[int, Callable[[int], npt.NDArray[Any]]]:
+    if path.suffix == ".npy":
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return len(array), lambda index: np.asarray(array[index])
+    if path.is_dir():
+        files = files_of_folder(path, SUFFIXES)
+    elif path.suffix == ".txt":
+        files = files_of_list(path)
+    else:
+        raise UserError(f"--pictures {path} is not a format of pictures: give {_FORMATS}")
+    return len(files), lambda index: _image(files[index])
+
+
+def _image(path: Path) -> npt.NDArray[Any]:
+    from PIL import Image  # it comes with matplotlib
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,118 @@
+"""Whether configurations differ in BLEU by more than the luck of training and of the test text.
+
+A paired test of two models (`significance`) says whether these models differ on texts of this kind.
+Two seeds of one configuration often do. A difference between configurations must exceed the spread
+of seeds, too (Clark et al. 2011).
+
+Legend: N sentences, K = 10 counts of a sentence, R resamples.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.evaluation.metrics import bleu_counts, bleu_of_counts
+from nmt.reporting.score_names import SIGNIFICANT
+
+Numbers = npt.NDArray[np.floating[Any]]
+
+_RESAMPLES = 1000
+_DRAWS = 10  # of the spread of seeds, for each resample of the text
+_SEED = 12345  # sacreBLEU's
+
+
+@dataclass(frozen=True)
+class ConfigurationScore:
+    """BLEU of the runs of one configuration.
+
+    Attributes:
+        mean: Over the runs.
+        difference: From the mean of the first configuration; None for the first one.
+        p_value: The probability of a difference at least as large if both configurations were
+            equally good; None for the first one.
+    """
+
+    mean: float
+    difference: float | None = None
+    p_value: float | None = None
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference from the first configuration is significant."""
+        return self.p_value is not None and self.p_value < SIGNIFICANT
+
+
+def compare_configurations(
+    groups: Sequence[Sequence[Sequence[str]]],
+    references: Sequence[Sequence[str]],
+    tokenizer: str = "13a",
+) -> list[ConfigurationScore]:
+    """Compare each configuration with the first one.
+
+    Args:
+        groups: For each configuration, the translations of each of its runs. One group at least has
+            several runs.
+        references: One list per translator, each with one reference per sentence.
+        tokenizer: BLEU's tokenizer.
+
+    Raises:
+        UserError: The numbers of sentences differ, or the tokenizer cannot be loaded.
+    """
+    counts = [[bleu_counts(run, references, tokenizer) for run in group] for group in groups]
+    random = np.random.default_rng(_SEED)
+    sentences = len(references[0])
+    rows = random.integers(sentences, size=(_RESAMPLES, sentences))
+    scores = [[bleu_of_counts(run.sum(0)) for run in group] for group in counts]
+    resampled = [
+        np.mean([[bleu_of_counts(run[chosen].sum(0)) for chosen in rows] for run in group], axis=0)
+        for group in counts
+    ]
+    first = statistics.fmean(scores[0])
+    found = [ConfigurationScore(first)]
+    for group, of_text in zip(scores[1:], resampled[1:], strict=True):
+        difference = statistics.fmean(group) - first
+        p_value = difference_p_value(scores[0], group, of_text - resampled[0], random)
+        found.append(ConfigurationScore(statistics.fmean(group), difference, p_value))
+    return found
+
+
+def difference_p_value(
+    first: Sequence[float],
+    second: Sequence[float],
+    of_text: Numbers,
+    random: np.random.Generator,
+) -> float:
+    """Return the p-value of the difference of two means over seeds.
+
+    If both configurations were equally good, the difference of the means would be the sum of
+
+    * the luck of the text: differences over resamples of the text (Koehn 2004), centred;
+    * the luck of training: t s sqrt(1/n + 1/m), where s is the pooled standard deviation of n and m
+      seeds, and t has Student's distribution with n + m - 2 degrees of freedom (Student 1908).
+
+    Args:
+        first: The scores of n runs.
+        second: The scores of m runs; n + m is 3 at least.
+        of_text: [R], the difference of the means over both groups, for each resample of the text.
+        random: Draws t.
+
+    Raises:
+        ValueError: Each group has one run, so that the spread of seeds is unknown.
+    """
+    freedom = len(first) + len(second) - 2
+    if freedom < 1:
+        raise ValueError("one seed each: the spread of seeds is unknown")
+    difference = statistics.fmean(second) - statistics.fmean(first)
+    squares = sum(
+        (score - statistics.fmean(group)) ** 2 for group in (first, second) for score in group
+    )
+    error = math.sqrt(squares / freedom * (1 / len(first) + 1 / len(second)))
+    by_text = np.repeat(of_text - of_text.mean(), _DRAWS)
+    by_seeds = error * random.standard_t(freedom, size=len(by_text))
+    as_large = int((abs(by_text + by_seeds) >= abs(difference)).sum())
+    return (as_large + 1) / (len(by_text) + 1)
