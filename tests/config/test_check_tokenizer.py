@@ -29,7 +29,7 @@ RULES = [  # overrides that are refused, part of the message, overrides that pas
         ["tokenizer.target_model=b.model", "tokenizer.joint=false", "model.tying=none"],
     ),
     (["tokenizer.symbols=['<2de>','<2de>']"], "'<2de>' twice", ["tokenizer.symbols=['<2de>']"]),
-    (["tokenizer.symbols=['']"], "an empty one", ["tokenizer.symbols=[]"]),
+    (["tokenizer.symbols=['']"], "an empty symbol", ["tokenizer.symbols=[]"]),
     (["tokenizer.symbols=['a b']"], "'a b': a symbol has no spaces", []),
     (["tokenizer.symbols=['a\u00a0b']"], "a symbol has no spaces", []),
     (["tokenizer.symbols=['a\u2581']"], "a symbol has no spaces", []),
