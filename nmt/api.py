@@ -7,7 +7,7 @@ Example::
     model = nmt.load("runs/demo")
     model.translate("Where is the station?")
 
-All names here are also attributes of the package `nmt`, which loads them when they are first used.
+The package `nmt` has all these names as attributes, and loads them when they are first used.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,7 +67,7 @@ _CHUNK_BATCHES = 16  # read ahead, so that sentences of similar length share a b
 
 
 class Model(DocumentMethods):
-    """A trained model. Its methods may be called from several threads; one computes at a time.
+    """A trained model. Several threads may call its methods; one call computes at a time.
 
     Attributes:
         config: The settings of its run.
@@ -95,10 +95,10 @@ class Model(DocumentMethods):
         """Translate a sentence, a list of sentences, or the sentences of a generator.
 
         Args:
-            text: A sentence, which gives a text; a list or tuple, which gives a list; or an
-                iterator, which gives an iterator that reads a few batches ahead. A blank sentence
-                gives an empty one.
-            options: ``beam_size``, ``long_lines``, ``max_length``, ``constraints`` of every text,
+            text: A sentence (the result is a text), a list or tuple (the result is a list), or an
+                iterator (the result is an iterator, which reads a few batches ahead). The
+                translation of a blank sentence is empty.
+            options: ``beam_size``, ``long_lines``, ``max_length``, ``constraints`` for every text,
                 and ``settings``; see `search`.
 
         Raises:
@@ -108,7 +108,7 @@ class Model(DocumentMethods):
             return self.search([text], **options)[0].text
         if isinstance(text, list | tuple):
             return [found.text for found in self.search(text, **options)]
-        self.search([], **options)  # refuses options here, and not when the first text is read
+        self.search([], **options)  # refuses options here, not when the first text is read
         if asked := options.get("constraints"):
             self._translator.check_constraints([asked])
         return self._stream(iter(text), options)
@@ -127,20 +127,20 @@ class Model(DocumentMethods):
         settings: Mapping[str, object] | None = None,
         minimum_risk: int | None = None,
     ) -> list[Translation]:
-        """Translate sentences, with scores; the result has their order.
+        """Translate sentences and score the translations; the result has their order.
 
         Args:
             sentences: In any order.
             n_best: Candidates per sentence, at most the beam size.
-            beam_size: Hypotheses per sentence; None: the run's setting, at least ``n_best``.
-            attention: Whether each candidate has its attention.
+            beam_size: Hypotheses per sentence; None: the run's setting, but at least ``n_best``.
+            attention: Whether each candidate has attention weights.
             sampling: Draws ``n_best`` samples instead of searching.
-            long_lines: A sentence of more than ``max_length`` pieces: ``split`` cuts it and joins
-                the translations, without attention; ``refuse``; ``whole`` often loses text.
+            long_lines: For sentences of more than ``max_length`` pieces. ``split`` cuts them, and
+                joins the translations without attention; ``refuse``; ``whole`` often loses text.
             max_length: None: the longest sentence that training included.
-            constraints: Those of all translations, or of each sentence.
+            constraints: Constraints of all translations, or a list with those of each sentence.
             settings: Settings of ``decoding`` by their names, as ``{"coverage_penalty": 0.2}``.
-            minimum_risk: Draws N samples; the candidates are those of the greatest expected chrF.
+            minimum_risk: Draws N samples; the candidates have the greatest expected chrF.
 
         Raises:
             UserError: An option is out of range, or a sentence or a constraint is faulty.
@@ -218,7 +218,7 @@ class Model(DocumentMethods):
         return list(map(self._joined, sentences, of_lines))
 
     def _joined(self, sentence: str, parts: Sequence[Translation]) -> Translation:
-        """Return the translation of a sentence from those of its parts."""
+        """Return the translation of a sentence, joined from the translations of its parts."""
         if len(parts) == 1:
             return parts[0]
         space = part_separator(self.config.data.target_language)
@@ -249,9 +249,9 @@ class Model(DocumentMethods):
         *,
         exact: bool,
     ) -> Translator:
-        """Return a translator with these settings; the beam is the run's if it is not smaller.
+        """Return a translator with these settings; its default beam holds at least ``n_best``.
 
-        One that is ``exact`` samples, for which the beam is of no importance.
+        An ``exact`` translator samples, so its beam does not matter.
         """
         changes = dict(settings or {})
         if exact:
@@ -265,7 +265,7 @@ class Model(DocumentMethods):
         return translator
 
     def _reading(self) -> tuple[Aligner, AlignmentExtractor]:
-        """Return what obtains the attention of given translations, and how it is read.
+        """Return the object that computes attention of given translations, and how it is read.
 
         Raises:
             UserError: The model has no attention.
@@ -290,17 +290,18 @@ def load(
     """Load the best model of a run folder, or a checkpoint file.
 
     Args:
-        model: The run folder or the file; a list of them is an ensemble, whose models have the
-            same vocabularies. Its tokenizers, settings and attention are those of the first.
+        model: The run folder or the file. A list is an ensemble: its models have the same
+            vocabularies, and it uses the tokenizers, the settings and the attention of the first
+            model.
         ensemble: ``log_probs`` averages the logarithms of the models' probabilities, ``probs`` the
             probabilities.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        precision: ``float32``, ``bfloat16``, ``float16``, ``int8`` on a CPU, or ``auto``: to
-            search, bfloat16 on a GPU that computes in it, else float32; to score and to sample,
-            float32.
+        precision: ``float32``, ``bfloat16``, ``float16``, ``int8`` on a CPU, or ``auto``. ``auto``
+            searches in bfloat16 on a GPU that supports it, otherwise in float32, and scores and
+            samples in float32.
         threads: CPU threads of this process; None leaves PyTorch's setting.
         shortlist: A file of `nmt shortlist`, or a run folder that has one: translations have only
-            its candidates, and are found faster; None: any piece.
+            its candidates, which is faster. None: translations may have every piece.
 
     Raises:
         UserError: There is no such model or shortlist, or it does not fit this machine.
@@ -331,8 +332,8 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
     that torchrun starts, the processes train together; if one fails, all of them end.
 
     Args:
-        overrides: Settings and choices of one training, without flags, as `nmt train` takes them,
-            e.g. ``["model=rnn", "run.dir=runs/rnn"]``.
+        overrides: Settings and choices of one training, as for `nmt train`, without flags, e.g.
+            ``["model=rnn", "run.dir=runs/rnn"]``.
 
     Returns:
         The `nmt.pipeline.Outcome`: the run folder and the summary with the scores, which is None if

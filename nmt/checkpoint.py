@@ -1,8 +1,8 @@
 """The checkpoint file: weights, configuration, tokenizers and training state of a model.
 
 Loading a file never runs code from it, because it contains only tensors, plain containers and
-bytes. It ends with a checksum, so a file that was changed at any position is refused. Which files
-a run keeps is decided in `nmt.training.kept_checkpoints`.
+bytes. The file ends with a checksum, so a file that was changed at any position is refused.
+`nmt.training.kept_checkpoints` decides which files a run keeps.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ _INSTEAD = "use another file of checkpoints/, or a copy"
 
 
 class DamagedCheckpointError(UserError):
-    """A file that differs from what was written; an older one has to be used."""
+    """A file that differs from what was written; an older file has to be used."""
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,8 @@ def load_checkpoint(path: Path, *, mapped: bool = False) -> Checkpoint:
 
     Args:
         path: The file.
-        mapped: Whether to map the weights from the file, which must then stay as it is, instead of
-            copying them.
+        mapped: Whether to map the weights from the file instead of copying them; the file must then
+            not change.
 
     Raises:
         DamagedCheckpointError: The file was changed, or is not a checkpoint.

@@ -1,8 +1,8 @@
-"""The assembly of a run: from a configuration to a trained and tested model.
+"""Assembles and runs a training: from a configuration to a trained and tested model.
 
-A run is a sequence of stages. Each takes what earlier stages returned and returns a frozen value:
-`prepare` (device, dtype, corpus) → `build` (model and its auxiliary targets) → `start` (trainer and
-checkpoints, new or resumed) → training → `finish` (final test and summary).
+A run is a sequence of stages. Each stage takes the results of earlier stages and returns a frozen
+value: `prepare` (device, dtype, corpus) → `build` (model and its auxiliary targets) → `start`
+(trainer and checkpoints, new or resumed) → training → `finish` (final test and summary).
 """
 
 import os
@@ -93,14 +93,14 @@ class PreparedRun:
     corpus: PreparedCorpus
 
     def settled_config(self) -> Config:
-        """Return the configuration with the chosen or measured precision in place of ``auto``."""
+        """Return the configuration with the chosen or measured precision instead of ``auto``."""
         training = replace(self.config.training, precision=dtype_name(self.precision))
         return replace(self.config, training=training)
 
 
 @dataclass(frozen=True)
 class BuiltModel:
-    """A model before training, and what it learns from besides the text."""
+    """A model before training, and the other models from which it learns."""
 
     model: TranslationModel
     targets: AuxiliaryTargets
@@ -108,7 +108,7 @@ class BuiltModel:
 
 @dataclass(frozen=True)
 class StartedRun:
-    """A run ready to train, at its beginning or at its newest checkpoint.
+    """A run that is ready to train, from its beginning or from its newest checkpoint.
 
     Attributes:
         prepared: The run; a resumed one keeps its earlier precision.
@@ -147,15 +147,15 @@ def train(
     saved: Callable[[], AbstractContextManager[None]] = nullcontext,
     hopeless: Hopeless | None = None,
 ) -> Outcome:
-    """Run a configuration to its end, from where an earlier call left it.
+    """Train a configuration to its end; a run of an earlier call is continued.
 
     Args:
         config: What to run.
-        config_yaml: The same as YAML; it is stored in the run folder.
+        config_yaml: The configuration as YAML, which is stored in the run folder.
         interrupted: Called after each update; returns whether to save and stop.
-        saved: Returns a context that is open while the trainer runs: an interruption then saves.
-        hopeless: Given an update and its validation score, returns whether the run is to stop
-            without a final test; it is then saved like an interrupted one.
+        saved: Returns a context that is open while the trainer runs: an interruption in it saves.
+        hopeless: Given an update and its validation score, returns whether the run has to stop
+            without a final test; the run is then saved like an interrupted one.
 
     Raises:
         UserError: The configuration, the corpus or the run folder is at fault.
@@ -224,7 +224,7 @@ def prepare(
     runtime.set_threads(training.threads)
     dispatch.set_kernels(training.kernels)
     runtime.set_cuda_numerics(tf32=training.tf32, deterministic=training.deterministic)
-    check_trackers(config.logging.trackers)  # this and the next are refused before any work
+    check_trackers(config.logging.trackers)  # this and the next check come before any work
     bleu_tokenizer(config.data.target_language, training.bleu_tokenizer)
     device = runtime.pick_device(training.device)
     precision = runtime.pick_precision(training.precision, device)
@@ -314,7 +314,7 @@ def _execute(
     with saved():
         reason = started.trainer.train()
         started.checkpoints.wait()
-    processes.barrier()  # no process may exit, or read a file, before all files are written
+    processes.barrier()  # no process may exit or read a file before all files are written
     progress, console = started.trainer.progress, started.prepared.console
     if reason is StopReason.PRUNED:
         console(f"stopped after update {progress.update:,}: other trials are clearly better")
@@ -394,7 +394,7 @@ def _bad_batches(prepared: PreparedRun) -> BadBatches:
 
 
 def _with_precision_of(earlier: str, prepared: PreparedRun) -> PreparedRun:
-    """Return the run in the precision it began with, if ``auto`` might measure another today."""
+    """Return the run in its first precision, if ``auto`` might now measure another one."""
     if not earlier or prepared.config.training.precision != Precision.AUTO:
         return prepared
     return replace(prepared, precision=runtime.pick_precision(earlier, prepared.device))

@@ -26,7 +26,7 @@ MOST_THREADS = 1024
 """CPU threads at most."""
 
 PRODUCTS_PER_THREAD = 50_000_000
-"""Multiplications of a step of search for which one more CPU thread is used."""
+"""Multiplications of a step of search for each CPU thread that it uses."""
 
 _PROBE_SIZE, _PROBE_ROUNDS, _PROBE_SECONDS = 384, 8, 0.1
 _MINIMUM_SPEEDUP = 1.2  # of bfloat16; a smaller speedup does not justify the lower precision
@@ -56,8 +56,8 @@ def restore_random_state(state: Mapping[str, Tensor], device: torch.device) -> N
 def pick_device(name: str) -> torch.device:
     """Return the named device, or for ``auto`` the best one available.
 
-    Choosing a CUDA device turns cuDNN's attention off for the process: it builds a plan, for 0.1 s
-    and more, for every shape that it has not met, and torch prefers it on recent devices.
+    Choosing a CUDA device turns off cuDNN's attention in this process. On recent devices, torch
+    prefers cuDNN's attention, which builds a plan for every new shape; this takes 0.1 s or more.
 
     Raises:
         UserError: The device does not exist on this machine.
@@ -110,7 +110,7 @@ def _own_device(name: str) -> torch.device:
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
     """Return the dtype of products; ``auto`` is bfloat16 if the device computes faster in it.
 
-    A CUDA device does from compute capability 8.0 on; a CPU is measured; MPS uses float32.
+    A CUDA device is faster from compute capability 8.0 on; a CPU is measured; MPS uses float32.
     Processes that train together use bfloat16 only if all of their devices do.
 
     Raises:
@@ -204,11 +204,11 @@ def set_exact_recurrence() -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep large freed blocks; an update or a step of search soon allocates them again.
+    """Let glibc keep large freed blocks: an update or a step of search soon allocates them again.
 
-    By default each block is returned to the kernel, and its pages fault again when it is allocated.
-    It concerns the whole process, so commands call it, and the Python API does not.
-    On systems other than Linux with glibc this does nothing.
+    By default, glibc returns each block to the kernel, and a new block causes a page fault for each
+    page. The setting affects the whole process, so only commands call this function; the Python API
+    does not. On systems other than Linux with glibc this does nothing.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -244,9 +244,10 @@ def threads() -> int:
 def threads_for(products: int) -> Iterator[None]:
     """Compute a repeated step with fewer CPU threads, if it is too small for all of them.
 
-    At each operation, the threads wait for one another. A small step then takes little less time,
-    and much more where another program uses a core: one sentence took 1.1 times as long with one
-    thread as with two on a free machine, and 0.3 times as long beside a program on each core.
+    At each operation, the threads wait for one another. So two threads make a small step only a
+    little faster, and much slower if another program uses a core. With one thread, a sentence took
+    1.1 times as long as with two on a free machine, and 0.3 times as long with a program on each
+    core.
 
     Args:
         products: Multiplications of a step.

@@ -353,8 +353,8 @@ def readme_part(records: Sequence[Record]) -> str:
     dates = sorted(run["date"] for run in runs if run.get("date"))
     until = f", of runs up to {dates[-1]}" if dates else ""
     parts = [
-        f"These are figures of nmt {' and '.join(versions)}{until}. `±` is the standard deviation "
-        "over seeds. A range is that of this and earlier versions and of other processors.",
+        f"The figures are of nmt {' and '.join(versions)}{until}. `±` is the standard deviation "
+        "over seeds. A range covers this version, earlier versions and other processors.",
         *(f"{line}." for line in _signatures(rows) if line.startswith(("BLEU", "chrF"))),
         *(_speed_sentence(one) for one in records if one.get("kind") == "speed"),
     ]

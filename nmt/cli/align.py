@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from nmt.evaluation.gold_alignment import ScoredExtractor
 
 Source = Annotated[Path, typer.Option(help="Sentences, one per line; may be .gz.")]
-Target = Annotated[Path, typer.Option(help="Their translations, line by line; may be .gz.")]
+Target = Annotated[
+    Path, typer.Option(help=("Translations of the sentences, line by line; may be .gz."))
+]
 Gold = Annotated[
     Path | None,
     typer.Option(
@@ -102,7 +104,7 @@ def align(
 def _loaded(
     model: Path, options: _Options, features: Path | None, batch_size: int | None, device: str
 ) -> "tuple[Aligner, list[AlignmentExtractor]]":
-    """Load the model; return what aligns, and the ways to read links from its weights."""
+    """Load the model; return the aligner, and the ways to read links from its weights."""
     from nmt.checkpoint import find_checkpoint, load_checkpoint
     from nmt.cli.feature_option import with_features_of
     from nmt.decoding.translator import Translator

@@ -14,30 +14,38 @@ if TYPE_CHECKING:
 Layer = Annotated[
     int | None,
     typer.Option(
-        help="Decoder layer to read, from 1; a negative number counts from the last. "
-        "[the guided layer, else the last but one]"
+        help=(
+            "Decoder layer to read, from 1; a negative number counts from the last. [the guided "
+            "layer, or the last but one]"
+        )
     ),
 ]
 Head = Annotated[
     str | None,
     typer.Option(
-        help="Attention head of that layer, from 1, or 'mean' for the average of all. "
-        "[the guided head, else mean]"
+        help=(
+            "Attention head of this layer, from 1, or 'mean' for the average of all heads. [the "
+            "guided head, or mean]"
+        )
     ),
 ]
 Shift = Annotated[
     bool | None,
     typer.Option(
         "--shift/--no-shift",
-        help="Read the attention for a target word one step later, when the word is the decoder's "
-        "input. [as guided, else no]",
+        help=(
+            "Give each target word the attention of the next step, in which the decoder reads this "
+            "word. [as guided, or no]"
+        ),
     ),
 ]
 Threshold = Annotated[
     float | None,
     typer.Option(
-        help="Also link source words whose weight is at least this share of the largest weight. "
-        "[0.3 if guided, else 1: only the largest]"
+        help=(
+            "Also link source words whose weight is at least this share of the largest weight. "
+            "[0.3 if guided, or 1: only the largest]"
+        )
     ),
 ]
 

@@ -1,6 +1,6 @@
 """Where `nmt translate` writes: standard output or a file, one answer at a time.
 
-A file is written directly, so that what was translated before an error, Ctrl-C or a crash is in it.
+A file is written directly: after an error, Ctrl-C or a crash it has all earlier translations.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ class AnswerOutput:
         self.answers += len(answers)
 
     def close(self) -> None:
-        """Close the stream; some disks report only now that it could not be written.
+        """Close the stream; some disks report a failed write only now.
 
         Raises:
             UserError: It could not be written.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nmt.evaluation.attention_map import AttentionMap
 
 NO_SCORE = "-inf"
-"""Printed in place of a score, with an empty text, where there are fewer than N different texts."""
+"""Printed instead of a score, with an empty text, if there are fewer than N different texts."""
 
 _DIGITS = 6  # of numbers in JSON
 _WEIGHT_DIGITS = 4
@@ -24,7 +24,7 @@ class AnswerWriting:
     """Writes answers in one of the formats of ``--output-format``.
 
     Attributes:
-        needs_weights: Whether the format has something that is read off the attention.
+        needs_weights: Whether the format contains results of the attention.
     """
 
     def __init__(

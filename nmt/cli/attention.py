@@ -48,7 +48,7 @@ Outputs = Annotated[
     ),
 ]
 Rank = Annotated[
-    int | None, typer.Option(help="Which translation of the beam to show; the best is 1. [1]")
+    int | None, typer.Option(help="Which translation of the search to show; 1 is the best. [1]")
 ]
 Grid = Annotated[bool, typer.Option("--grid", help="Draw all layers and heads.")]
 Pieces = Annotated[
@@ -59,23 +59,30 @@ RegionsShown = Annotated[
     bool,
     typer.Option(
         "--regions",
-        help="Show the attention to the regions of --features in place of that to the text.",
+        help=(
+            "Show the attention to the regions of --features instead of the attention to the text."
+        ),
     ),
 ]
 Faithful = Annotated[
     bool,
     typer.Option(
         "--faithfulness",
-        help="Compare the weights with other measures of importance, and change them to see "
-        "whether the predictions depend on them. --output FILE.html shows them side by side.",
+        help=(
+            "Compare the attention weights with other measures of importance. Also change the "
+            "weights, to test whether the predictions depend on them. --output FILE.html shows the "
+            "measures side by side."
+        ),
     ),
 ]
 Kinds = Annotated[
     bool,
     typer.Option(
         "--kinds",
-        help="Show what each kind of self-attention attends to, costs and loses. It needs no "
-        "model. --output FILE.html is a page, and FILE.svg a picture for each kind.",
+        help=(
+            "Show what each kind of self-attention attends to, costs and loses. This needs no "
+            "model. --output FILE.html writes a page, and FILE.svg a picture for each kind."
+        ),
     ),
 ]
 Eos = Annotated[
@@ -129,7 +136,7 @@ def attention(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Show the attention of a model while it translates, or is forced to produce a translation.
+    """Show the attention of a model that translates, or that is forced to produce a translation.
 
     Without --output it prints a line of word links per sentence, as nmt align does; with --output
     it prints the translations.

@@ -25,8 +25,10 @@ Files = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="[MODEL]...",
-        help="Run folders, each with its best checkpoint, or checkpoint files, instead of --model; "
-        "one run folder alone is the same as --model.",
+        help=(
+            "Checkpoint files, or run folders, of which the best checkpoints are used, instead of "
+            "--model. A single run folder has the meaning of --model."
+        ),
     ),
 ]
 Run = Annotated[

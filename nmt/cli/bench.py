@@ -23,14 +23,19 @@ Against = Annotated[
     str | None,
     typer.Option(
         metavar="OVERRIDES",
-        help="Compare with a second configuration: the first one with these overrides added, in "
-        "quotes. Both train alternately in this process.",
+        help=(
+            "Compare with a second configuration: the first configuration with these added "
+            "overrides, in quotes. Both train alternately in this process."
+        ),
     ),
 ]
 Updates = Annotated[int, typer.Option(min=1, help="Measured updates of each configuration.")]
 Warmup = Annotated[int, typer.Option(min=1, help="Updates before the measured ones.")]
 Block = Annotated[
-    int, typer.Option(min=1, help="With --against: updates before the other one's turn.")
+    int,
+    typer.Option(
+        min=1, help=("With --against: updates of one configuration before the turn of the other.")
+    ),
 ]
 Wait = Annotated[
     float,
@@ -94,9 +99,10 @@ def train(
     """Train for some updates and report the speed.
 
     The report shows target tokens per second without padding, the share of padding, the time of
-    each phase, peak memory, floating-point operations per token, and their share of the rate that
-    matrix products reach on this machine. No run folder is written. An update counts only if other
-    processes used less than 0.15 of a core. Under torchrun, the speed is that of all processes.
+    each phase, peak memory, and floating-point operations per token. It also shows the rate of
+    these operations as a share of the rate of matrix products on this machine. No run folder is
+    written. An update counts only if other processes used less than 0.15 of a core. Under torchrun,
+    the speed is that of all processes.
     """
     with exit_together():
         join_processes()

@@ -1,7 +1,7 @@
 """Where the lines of `nmt translate` come from: a descriptor, a stream, or a compressed file.
 
-A source returns the bytes that have arrived, and whether more have arrived since. So a line can be
-answered before the next one is sent.
+A source returns the bytes that have arrived, and tells whether more bytes have arrived since. So a
+line can be answered before the next line is sent.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ class ByteSource(Protocol):
         """
 
     def ready(self, seconds: float) -> bool:
-        """Return whether bytes, or the end, are at hand or arrive within some seconds."""
+        """Return whether bytes, or the end, have arrived or arrive within these seconds."""
 
     def is_terminal(self) -> bool:
         """Return whether someone types the bytes."""
@@ -70,7 +70,7 @@ class DescriptorSource:
         while True:
             try:
                 return os.read(self._descriptor, BLOCK)
-            except BlockingIOError:  # the caller has set it so; wait until there is something
+            except BlockingIOError:  # the caller has made it non-blocking: wait until bytes arrive
                 select.select([self._descriptor], [], [])
             except OSError as error:
                 raise UserError(f"cannot read {self.name}: {error.strerror or error}") from error

@@ -48,8 +48,10 @@ SearchPrecision = Annotated[
     str,
     typer.Option(
         "--precision",
-        help="float32, bfloat16, float16 on a GPU, int8 on a CPU, or auto: bfloat16 on a GPU that "
-        "computes in it, else float32.",
+        help=(
+            "float32, bfloat16, float16 on a GPU, int8 on a CPU, or auto: bfloat16 on a GPU that "
+            "supports it, otherwise float32."
+        ),
     ),
 ]
 FeaturesFile = Annotated[
@@ -71,8 +73,10 @@ ShortlistFile = Annotated[
     Path | None,
     typer.Option(
         "--shortlist",
-        help="Write only pieces that can translate the sentence, which is faster: a file of nmt "
-        "shortlist, or a run folder that has one. [all pieces]",
+        help=(
+            "A file of nmt shortlist, or a run folder that has one: translations have only pieces "
+            "that can translate the sentence, which is faster. [all pieces]"
+        ),
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]

@@ -29,7 +29,9 @@ Test = Annotated[
 ]
 Curves = Annotated[
     Path | None,
-    typer.Option(help="A PNG file: the validation BLEU of all runs while they trained."),
+    typer.Option(
+        help=("A PNG file for the curves: the validation BLEU of all runs during training.")
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""`nmt data check`: finds problems in a corpus before a training is spent on it."""
+"""`nmt data check`: finds problems in a corpus before training."""
 
 import os
 import re
@@ -74,7 +74,7 @@ class DataCheckOptions:
         arguments: Two files or one file with both sides, unless ``data`` is given; then settings.
         valid: The two files of the validation set.
         test: The two files of the test set.
-        languages: The codes of source and target language, where given.
+        languages: The codes of source and target language, if given.
         data: A choice of the ``data`` group, or overrides as `nmt train` takes them.
         vocab_size: Replaces the size in the configuration.
         html: The file to which the report is written as a page.
@@ -232,7 +232,7 @@ def _file_overrides(options: DataCheckOptions) -> list[str]:
 
 
 def _split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return files and settings: a setting starts with a key and = and is not an existing file."""
+    """Return files and settings: a setting begins with a key and =, and no file has its name."""
     settings = [a for a in arguments if _SETTING.match(a) and not os.path.exists(a)]
     return [a for a in arguments if a not in settings], settings
 

@@ -60,30 +60,36 @@ Retranslate = Annotated[
 Protect = Annotated[
     str | None,
     typer.Option(
-        help="What passes through as it is: placeholders, urls, emails, numbers, markup, with "
-        "commas between them; all; or none. [placeholders in documents, none in text]"
+        help=(
+            "What stays unchanged: placeholders, urls, emails, numbers, markup, with commas "
+            "between them; all; or none. [placeholders in documents, none in text]"
+        )
     ),
 ]
 SourceTag = Annotated[
     str | None,
     typer.Option(
         "--source-tag",
-        help="The tag before every sentence of a document, e.g. '<2de>'; lines of text get it, "
-        "too. [in documents the tag of all training sources, if they have one]",
+        help=(
+            "The tag before every sentence of a document, or before every line of text, e.g. "
+            "'<2de>'. [in documents, the tag that all training sources have]"
+        ),
     ),
 ]
 Outputs = Annotated[
     OutputFormat,
     typer.Option(
         "--output-format",
-        help="What is written for a line of text: the translation; tsv with the line before it; "
-        "json; or moses, with ||| between the parts.",
+        help=(
+            "What is written for a line of text: text: the translation; tsv: the line and its "
+            "translation; json: an object; moses: fields with ||| between them."
+        ),
     ),
 ]
 WithAttention = Annotated[
     bool,
     typer.Option(
-        "--with-attention", help="With --output-format json: also the weights of attention."
+        "--with-attention", help="With --output-format json: also write the attention weights."
     ),
 ]
 
@@ -132,7 +138,7 @@ class DocumentFlags:
     def uses_documents(self, source: Path | None) -> bool:
         """Return whether the input is read as a document.
 
-        Lines with protected parts or with a tag are, too.
+        Lines with protected parts or with a tag are also read as a document.
         """
         is_document = self.format_of(source) != DocumentFormat.TEXT
         return is_document or bool(self.protected(source)) or self.source_tag is not None

@@ -1,4 +1,4 @@
-"""Options of `nmt translate` for what translates: which engine, on which devices, with threads."""
+"""Options of `nmt translate` for the engine, its devices and its threads."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -34,16 +34,21 @@ class EngineOptions:
     engine: Annotated[
         EngineName,
         typer.Option(
-            help="nmt, or ctranslate2: the run's export for that library, which is made when it is "
-            "first used. Then --model may be a folder of nmt export, and --precision int8."
+            help=(
+                "nmt, or ctranslate2: the first use exports the run for this library. With "
+                "ctranslate2, --model may also be a folder of nmt export, and --precision may be "
+                "int8."
+            )
         ),
     ] = EngineName.NMT
     devices: Annotated[
         str | None,
         typer.Option(
             metavar="<device>,...",
-            help="Several devices, e.g. cuda:0,cuda:1 or cpu,cpu: a process on each translates a "
-            "part of the lines. [one process on --device]",
+            help=(
+                "Several devices, e.g. cuda:0,cuda:1 or cpu,cpu: a process on each device "
+                "translates a part of the lines. [one process on --device]"
+            ),
         ),
     ] = None
     threads: Threads = None
@@ -72,7 +77,7 @@ class EngineOptions:
         document: DocumentFlags,
         shortlist: Path | None,
     ) -> None:
-        """Refuse options that the engine does not have, by their names.
+        """Refuse options that the engine does not have, and name them.
 
         Raises:
             UserError: There is one.

@@ -55,7 +55,9 @@ Ensembled = Annotated[
 ]
 Language = Annotated[
     str | None,
-    typer.Option(help="Code of the target language, for BLEU's tokenizer. [that of the run]"),
+    typer.Option(
+        help=("Code of the target language, which determines BLEU's tokenizer. [that of the run]")
+    ),
 ]
 SaveTo = Annotated[
     Path | None,
@@ -209,7 +211,7 @@ def _named(systems: Sequence[Path], models: Sequence[Path]) -> list[_System]:
 
 
 def _names(systems: Sequence[_System]) -> list[str]:
-    """Return how reports call the systems: the last part of each path if these differ."""
+    """Return the names of the systems in reports: the last part of each path if these differ."""
     short = [" + ".join(path.name or str(path) for path in one.paths) for one in systems]
     return short if len(set(short)) == len(short) else [one.path for one in systems]
 

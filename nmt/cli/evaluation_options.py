@@ -37,7 +37,7 @@ class Paired(StrEnum):
 
 @dataclass(frozen=True)
 class TestSetOptions:
-    """Which text is translated, and with what the translations are compared."""
+    """The text that is translated, and the references of its translations."""
 
     __test__ = False  # pytest collects classes of this name
 
@@ -49,8 +49,10 @@ class TestSetOptions:
         list[Path] | None,
         typer.Option(
             metavar="<path>",
-            help="Reference translations, line by line; may be .gz. Repeat it for several "
-            "translators.",
+            help=(
+                "Reference translations, line by line; may be .gz. Repeat the option if there are "
+                "several references."
+            ),
             show_default=False,
         ),
     ] = None
@@ -63,7 +65,9 @@ class TestSetOptions:
     ] = None
     split: Annotated[
         Split | None,
-        typer.Option(help="Without files: the run's own test set, or its validation set. [test]"),
+        typer.Option(
+            help=("Without files: score the run's own test set, or its validation set. [test]")
+        ),
     ] = None
     features: FeaturesFile = None
     groups: Annotated[

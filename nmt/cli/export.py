@@ -26,7 +26,7 @@ Output = Annotated[
 WeightType = Annotated[
     Quantization,
     typer.Option(
-        "--weights", help="Type of the matrices in the files; the int8 ones are of ctranslate2."
+        "--weights", help="Type of the matrices in the files; only ctranslate2 has the int8 types."
     ),
 ]
 SentenceFile = Annotated[
@@ -56,8 +56,8 @@ def export(
 ) -> None:
     """Write a model as a folder for CTranslate2, Hugging Face's transformers, ONNX or safetensors.
 
-    The folder has the SentencePiece models and a page about the model, README.md. An option of the
-    model that the other program has no form for is refused by its name.
+    The folder has the SentencePiece models and a page about the model, README.md. If the other
+    program does not support an option of the model, the message names this option.
     """
     with CommandProgress() as progress:
         progress.show("loading", model)

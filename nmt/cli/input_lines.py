@@ -1,4 +1,4 @@
-"""Reads lines as they arrive: lines that have arrived are returned together.
+"""Reads lines as they arrive: all lines that have arrived are returned together.
 
 Only LF ends a line; a CR before it is removed. Every other character is part of a line. A
 byte-order mark at the beginning of the input is removed.
@@ -53,7 +53,7 @@ class LineReader:
         Args:
             source: Bytes.
             longest: Bytes of the longest line that is kept.
-            patience: Seconds in which further lines are awaited after the first one.
+            patience: Seconds to wait for further lines after the first one.
             before_wait: Called before each wait for a first line, e.g. to show a prompt.
         """
         self.source = source
@@ -67,7 +67,7 @@ class LineReader:
         self._ended = False
 
     def read(self, most: int) -> list[RawLine]:
-        """Wait for a line, and return it with those at hand behind it; empty at the end.
+        """Wait for a line, and return it with the later lines that have arrived; empty at the end.
 
         Args:
             most: Lines to return at most.

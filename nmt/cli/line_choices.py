@@ -9,6 +9,6 @@ class LineErrors(StrEnum):
     STRICT = "strict"
     """All lines before it are translated; then the command ends with an error."""
     REPLACE = "replace"
-    """Its undecodable bytes become U+FFFD. A line with another fault is skipped as below."""
+    """Its undecodable bytes become U+FFFD. For a line with another fault, see ``SKIP_BLANK``."""
     SKIP_BLANK = "skip-blank"
     """Its output line is empty."""

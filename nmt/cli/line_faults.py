@@ -1,4 +1,4 @@
-"""Decodes input lines, and treats those that cannot be translated; others are not affected."""
+"""Decodes input lines, and handles lines that cannot be translated."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +15,7 @@ class LineFaultError(UserError):
 
 
 class Warnings:
-    """Warnings about lines: the first ones of each kind, and at the end the number of all."""
+    """Warnings about lines: the first ones of each kind, and at the end their number."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         """Pass each message to a function."""
@@ -26,7 +26,7 @@ class Warnings:
         """Warn about a line.
 
         Args:
-            kind: What happened to the lines, as it precedes their number.
+            kind: What happened to the lines; the last message has it before their number.
             message: About this line.
         """
         self._counts[kind] += 1

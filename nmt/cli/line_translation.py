@@ -39,7 +39,7 @@ class LineTranslation:
         faults: Decodes lines, and treats faulty ones.
         writing: How an answer is written.
         long_lines: What happens to lines with more than ``max_length`` pieces.
-        max_length: The longest line, in pieces, that is translated as it is.
+        max_length: The greatest number of pieces of a line that is not cut.
         constraints: What the translation of each line must have; None: nothing.
         features: Those of the lines; None: there are none.
     """
@@ -159,7 +159,7 @@ class LineTranslation:
     def _parts(self, number: int, text: str, length: int, *, whole: bool) -> list[str]:
         """Return the parts of a line that has ``length`` pieces.
 
-        Required phrases may belong to any part, so that a line with them stays ``whole``.
+        Required phrases may belong to any part, so a line that has some stays ``whole``.
         """
         whole = whole or self.long_lines == LongLines.WHOLE
         limit = MOST_PIECES if whole else self.max_length

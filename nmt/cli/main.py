@@ -1,7 +1,7 @@
 """The command `nmt`: assembles the subcommands, and turns errors into exit statuses.
 
-Each file of this package declares one subcommand. Its function imports what it needs when it is
-called, so that `nmt --help` loads neither torch nor Hydra. A command loads its own file alone.
+Each file of this package declares one subcommand. Its function imports other modules only when it
+is called, so `nmt --help` loads neither torch nor Hydra. A command loads only its own file.
 """
 
 import sys

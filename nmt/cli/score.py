@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Normalize(StrEnum):
-    """By what a log-probability is divided."""
+    """The divisor of a log-probability."""
 
     NONE = "none"
     MEAN = "mean"
@@ -49,15 +49,19 @@ Targets = Annotated[
     typer.Option(
         "--target",
         metavar="<path>",
-        help="Their translations, line by line; may be .gz. If it is repeated, each line has one "
-        "column per file.",
+        help=(
+            "Translations of the sentences, line by line; may be .gz. If the option is repeated, "
+            "each output line has one column per file."
+        ),
     ),
 ]
 By = Annotated[
     Normalize,
     typer.Option(
-        help="none: the log-probability; mean: per piece; length_penalty: the score by which "
-        "search ranks."
+        help=(
+            "none: the log-probability; mean: the log-probability per piece; length_penalty: the "
+            "score by which the search ranks translations."
+        )
     ),
 ]
 Tokens = Annotated[
@@ -67,8 +71,10 @@ Contrastive = Annotated[
     bool,
     typer.Option(
         "--contrastive",
-        help="Print only how often the first --target has a higher score than all others; lines "
-        "whose translations are all the same are context, and are not counted.",
+        help=(
+            "Print only how often the first --target has a higher score than all others. Lines "
+            "whose translations are all equal are context and are not counted."
+        ),
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object per line.")]

@@ -10,13 +10,15 @@ from nmt.config.schema import LengthNormalization
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """The options as given; None leaves a setting of the run as it is."""
+    """The options as given; None keeps the setting of the run."""
 
     length_normalization: Annotated[
         LengthNormalization | None,
         typer.Option(
-            help="By what a log-probability is divided to rank translations: the penalty of Wu et "
-            "al. 2016, the number of pieces, or nothing. [the run's setting]"
+            help=(
+                "Divisor of the log-probability, by which translations are ranked: the penalty of "
+                "Wu et al. 2016, the number of pieces, or 1. [the run's setting]"
+            )
         ),
     ] = None
     coverage_penalty: Annotated[
@@ -50,7 +52,9 @@ class SearchSettings:
     ] = None
     no_repeat_ngram: Annotated[
         int | None,
-        typer.Option(help="Write no sequence of N pieces twice; 0: any. [the run's setting]"),
+        typer.Option(
+            help=("Repeat no sequence of N pieces; 0: repetitions are allowed. [the run's setting]")
+        ),
     ] = None
     repetition_penalty: Annotated[
         float | None,
@@ -69,8 +73,10 @@ class SearchSettings:
     diversity_strength: Annotated[
         float | None,
         typer.Option(
-            help="With several --beam-groups: how strongly a group avoids the pieces of earlier "
-            "ones. [the run's setting]"
+            help=(
+                "With several --beam-groups: how strongly a group avoids the pieces of earlier "
+                "groups. [the run's setting]"
+            )
         ),
     ] = None
 

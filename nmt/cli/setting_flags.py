@@ -97,7 +97,7 @@ def _abbreviates(flag: str, known: Sequence[str]) -> bool:
 
 
 def flag_remedy(flag: str, arguments: Sequence[str]) -> str | None:
-    """Return what to write instead of an unknown option; None if no setting is like it."""
+    """Return what to write instead of an unknown option; None if no setting is similar."""
     table = load_table()
     values = dict(_flags(table, arguments))
     words = _overrides(table, flag, values.get(flag))
@@ -199,7 +199,7 @@ def _keys(table: Table, name: str) -> list[str]:
 
 
 def _importance(key: str) -> tuple[int, int]:
-    """Order settings of one name: the training's first; of a model: encoder, decoder, features."""
+    """Order settings with the same name: training first; in a model: encoder, decoder, features."""
     first = ("training", "model", "optimizer", "tokenizer", "data", "decoding").index
     section = key.partition(".")[0]
     place = first(section) if section in ("training", "model", "optimizer", "tokenizer") else 9

@@ -24,13 +24,14 @@ Target = Annotated[Path | None, typer.Option(help="Their translations, line by l
 Candidates = Annotated[
     int | None,
     typer.Option(
-        help="Translations of each source piece, the most probable ones. [50]", show_default=False
+        help="Number of the most probable translations of each source piece. [50]",
+        show_default=False,
     ),
 ]
 Frequent = Annotated[
     int | None,
     typer.Option(
-        help="The most frequent target pieces, which every sentence gets. [100]",
+        help="Number of the most frequent target pieces, which every sentence gets. [100]",
         show_default=False,
     ),
 ]
@@ -48,7 +49,7 @@ def shortlist(
 ) -> None:
     """Learn from the training text which target pieces can translate which source pieces.
 
-    nmt translate --shortlist then computes the output layer for the candidates of a sentence alone,
+    nmt translate --shortlist then computes the output layer only for the candidates of a sentence,
     which is faster and changes few translations.
     """
     _check(source, target, candidates, frequent, pairs)

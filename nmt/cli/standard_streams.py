@@ -1,4 +1,4 @@
-"""Standard input, output and error of the process, whatever the caller has made of them.
+"""Standard input, output and error of the process, in any state that the caller has left them in.
 
 A shell may close them (``<&-``, ``>&-``), or connect them to a full disk or to a pipe that does not
 block. Every failure of standard output becomes one line. A failure of standard error stops no
@@ -65,7 +65,7 @@ def _flush_or_discard() -> None:
 def _reserve_descriptors() -> list[int]:
     """Open /dev/null in place of closed standard streams, and return which were closed.
 
-    The next file that a command opens would take the place of standard output otherwise.
+    Otherwise the next file that a command opens would become standard output.
     """
     closed = []
     for descriptor in (_INPUT, _OUTPUT, _ERROR):

@@ -24,7 +24,7 @@ class StopRequests:
 
     @contextmanager
     def saved(self) -> Iterator[None]:
-        """In the block, Ctrl-C lets the training save and stop; outside it stops at once."""
+        """In the block, Ctrl-C lets the training save and stop; outside, it stops immediately."""
         self._saves = True
         try:
             yield
@@ -50,8 +50,8 @@ def collect_stop_signals() -> Iterator[StopRequests]:
 
     They are SIGINT (Ctrl-C), SIGTERM, and SIGUSR1, which Slurm sends before a job's time limit
     (``sbatch --signal=USR1@120``; ``B:USR1`` would reach only the batch script). Ctrl-C after any
-    of them, and before or after training itself, ends the process at once. Further warnings, of
-    which Slurm sends several, change nothing.
+    of them, and before or after training itself, ends the process immediately. Slurm sends several
+    warnings; the later ones change nothing.
 
     Under torchrun no signal ends the process at once, and the handlers stay until it exits:
     torchrun forwards Ctrl-C a second time, and signals the processes that exit last.

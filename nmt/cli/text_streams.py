@@ -1,4 +1,4 @@
-"""Text on standard output: UTF-8, whatever the locale, and harmless on a terminal."""
+"""Text on standard output: UTF-8 in every locale, and harmless on a terminal."""
 
 import io
 import sys
@@ -15,7 +15,7 @@ def utf8_stream(stream: TextIO) -> TextIO:
 
 
 def safe_line(line: str, stream: TextIO) -> str:
-    """Return a line as it is, or for a terminal with control characters as escapes.
+    """Return a line unchanged, or for a terminal with control characters as escapes.
 
     Text of a model or a corpus may contain ESC and BEL, which a terminal would execute. A tab is
     not changed.

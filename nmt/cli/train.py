@@ -53,7 +53,7 @@ def train_config(
 
     Args:
         config: What to train.
-        config_yaml: The same as YAML; it is stored in the run folder.
+        config_yaml: The configuration as YAML, which is stored in the run folder.
         hopeless: Given an update and its validation score, returns whether the run is to stop.
 
     Raises:

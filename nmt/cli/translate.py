@@ -50,29 +50,39 @@ Input = Annotated[
 Output = Annotated[
     Path | None,
     typer.Option(
-        help="Write to a file instead of standard output. Lines and records are written as they "
-        "are translated; another document replaces the file once it is complete."
+        help=(
+            "Write to a file instead of standard output. Lines and records are written as soon as "
+            "they are translated. Other documents replace the file only when they are complete."
+        )
     ),
 ]
 Errors = Annotated[
     LineErrors,
     typer.Option(
-        help="If a line is not UTF-8: stop after the lines before it; put U+FFFD in place of its "
-        "faulty bytes; or leave its output line empty."
+        help=(
+            "What happens if a line is not UTF-8. strict: the command stops after the earlier "
+            "lines; replace: U+FFFD replaces the faulty bytes; skip-blank: the output line is "
+            "empty."
+        )
     ),
 ]
 LongLine = Annotated[
     LongLines,
     typer.Option(
-        help="A line longer than --max-length: cut it at sentence ends and join the translations; "
-        "apply --errors to it; or translate it whole, which often loses text."
+        help=(
+            "What happens to a line longer than --max-length. split: it is cut at sentence ends, "
+            "and the translations are joined; refuse: --errors applies to it; whole: it is "
+            "translated without cuts, which often loses text."
+        )
     ),
 ]
 MaxLength = Annotated[
     int | None,
     typer.Option(
-        help="A line with more pieces than this is long; see --long-lines. [data.max_length of the "
-        "run]",
+        help=(
+            "The greatest number of pieces of a line that is translated without cuts; see "
+            "--long-lines. [data.max_length of the run]"
+        ),
     ),
 ]
 AttentionFile = Annotated[
@@ -112,7 +122,7 @@ def translate(
 ) -> None:
     """Translate sentences: one output line per input line; a blank line stays blank.
 
-    Lines that have arrived are translated together, and their translations are written at once.
+    All lines that have arrived are translated together, and their translations are then written.
     """
     text = TextOptions(
         sentences or [], source, output, errors, long_lines, max_length, attention, features

@@ -89,7 +89,7 @@ def _blocks(source: ByteSource) -> Iterator[bytes]:
 
 @contextmanager
 def _open_output(path: Path | None, *, grows: bool) -> Iterator[Write]:
-    """Open the output: a file of records grows, another one is complete or is not written."""
+    """Open the output: a file of records grows; any other file is written when it is complete."""
     if path is None or str(path) == "-":
         yield _print
         return
@@ -109,7 +109,7 @@ def _write_all(write: Callable[[bytes], int | None], part: bytes) -> None:
 
 
 def _print(part: bytes) -> None:
-    """Write to standard output as it is, or on a terminal without control characters."""
+    """Write bytes to standard output; on a terminal, leave out control characters."""
     if sys.stdout.isatty():
         sys.stdout.write(safe_line(part.decode("utf-8", "replace"), sys.stdout))
     else:

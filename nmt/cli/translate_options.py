@@ -170,7 +170,7 @@ class SearchOptions:
         ).checked()
 
     def check_beam(self, beam_size: int) -> None:
-        """Refuse a list that is longer than the beam.
+        """Refuse an n-best list that is longer than the beam.
 
         Raises:
             UserError: It is.

@@ -156,7 +156,7 @@ def _arguments(sentences: Sequence[str]) -> list[RawLine]:
 
 
 def _chunks(source: ByteSource, batch_size: int) -> Iterator[list[RawLine]]:
-    """Yield lists of lines: from a terminal each line alone, else those that are at hand."""
+    """Yield lists of lines: from a terminal single lines, otherwise all lines that have arrived."""
     at_terminal = source.is_terminal()
     if at_terminal:
         print("One sentence per line; Ctrl-D ends.", file=sys.stderr)
@@ -197,7 +197,7 @@ def _warn(progress: CommandProgress, message: str) -> None:
 
 @contextmanager
 def _saved_lines_named(output: AnswerOutput) -> Iterator[None]:
-    """After Ctrl-C, let the message name how far an output file reaches."""
+    """After Ctrl-C, let the message name the last line in the output file."""
     try:
         yield
     except KeyboardInterrupt:

@@ -83,7 +83,7 @@ def _of_group(group: str, name: str) -> str | None:
 
 
 def command_remedy(name: str) -> str | None:
-    """Return the command that a wrong name stands for; None if nothing is like it."""
+    """Return the command that a wrong name stands for; None if no name is similar."""
     plain = name.lower().lstrip("-").replace("-", "_")
     for command, others in _COMMANDS.items():
         if plain in others.split():
@@ -94,7 +94,7 @@ def command_remedy(name: str) -> str | None:
 
 
 def option_remedy(command: str, flag: str, arguments: Sequence[str]) -> str | None:
-    """Return what to write instead of an unknown option of a command; None: nothing is like it.
+    """Return what to write instead of an unknown option; None: no option is similar.
 
     Args:
         command: Its name after ``nmt``.

@@ -5,7 +5,7 @@ from nmt.config.training_settings import Kernels
 
 
 def capture_obstacle(config: Config) -> str | None:
-    """Return the setting because of which a pass cannot be captured; None: it can.
+    """Return the setting that prevents the capture of a pass; None: a pass can be captured.
 
     A captured pass launches the same operations whenever it is replayed. LayerDrop chooses other
     layers each time, and gradient checkpointing reads the state of the random generator. Plain

@@ -83,7 +83,7 @@ def _model(model: ModelConfig, reader: str) -> Iterator[str]:
     if by_place and model.features.combination != Combination.GATED:
         how = "luong_location" if attention.name == "luong_location" else "window"
         yield (
-            f"{reader} has regions, which have no order, among what the decoder attends to, but "
+            f"{reader} makes the decoder attend to regions, which have no order, but "
             f"model.decoder.attention ({how}) attends by position: choose another attention, or "
             "model.features.combination=gated"
         )

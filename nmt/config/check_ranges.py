@@ -12,7 +12,7 @@ _LARGEST_INTEGER = (1 << 63) - 1  # of files, arrays and tensors
 
 
 class _Short(reprlib.Repr):
-    """Shortens every value, whatever its size."""
+    """Shortens values of every size."""
 
     def __init__(self) -> None:
         """Set the lengths: characters of a text, and values of a list or mapping."""
@@ -29,7 +29,7 @@ _short = _Short()
 
 
 def shown(value: Any) -> str:
-    """Return a value in a message: at most about 100 characters, whatever it is."""
+    """Return any value for a message, in at most about 100 characters."""
     return _short.repr(value)
 
 
@@ -76,7 +76,7 @@ def _unusable(text: Any) -> str | None:
 
 
 def _check_name(section: Any, key: str) -> Iterator[str]:
-    """Refuse a new ``name``: a choice brings its own settings, and these would stay."""
+    """Refuse a new ``name``: the settings of the old choice would stay."""
     base = next((base for base in CHOICES if isinstance(section, base)), None)
     if base is not None and section.name != type(section).name:
         names = ", ".join(CHOICES[base])

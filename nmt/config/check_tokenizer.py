@@ -35,7 +35,7 @@ def _symbols(symbols: list[str]) -> Iterator[str]:
         yield f"tokenizer.symbols has {symbol!r} twice; drop one"
     for symbol in symbols:
         if not symbol:
-            yield "tokenizer.symbols has an empty one; drop it"
+            yield "tokenizer.symbols has an empty symbol; drop it"
         elif symbol in SPECIAL_PIECES or symbol in _BYTES:
             yield f"tokenizer.symbols has {symbol!r}, which is a piece already; drop it"
         elif not symbol.isprintable() or " " in symbol or _WORD_START in symbol:

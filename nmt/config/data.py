@@ -104,7 +104,7 @@ class SourceConfig:
     )
     quotes: str | None = setting(
         None,
-        "Quotation marks in a table: cells, they enclose cells and are no text; literal, they are "
+        "Quotation marks in a table. cells: they enclose cells; literal: they are part of the "
         "text; null: cells in .csv, and in .tsv if its cells look quoted.",
         choices=Quotes,
         neutral=None,
@@ -141,8 +141,8 @@ class SourceConfig:
     )
     held_out: float | None = setting(
         None,
-        "Pairs that are taken out of the training text in place of a file of their own: a number, "
-        "a share below 1, or 0 for 5 %, at most 2,000. For data.valid and data.test only.",
+        "Pairs that are taken out of the training text instead of from a separate file: a "
+        "number, a share below 1, or 0 for 5 %, at most 2,000. For data.valid and data.test only.",
         unit="pairs",
         at_least=0,
         neutral=None,
@@ -197,8 +197,8 @@ class FiltersConfig:
     )
     duplicates: str = setting(
         Duplicates.KEEP,
-        "Which repeated pairs are left out: none (keep), identical ones (exact), or those that "
-        "differ in case, punctuation and spaces at most (normalized). The first one is kept.",
+        "Which repeated pairs are left out: none (keep), identical pairs (exact), or pairs that "
+        "are equal apart from case, punctuation and spaces (normalized). The first pair is kept.",
         choices=Duplicates,
     )
     copies: bool = setting(False, "Whether pairs with identical sides are left out.")
@@ -222,8 +222,8 @@ class FiltersConfig:
     )
     test_overlap: bool = setting(
         False,
-        "Whether pairs with a side of 4 words or more that is also in validation or test are left "
-        "out.",
+        "Whether a pair is left out if one of its sides has 4 words or more and is also in the "
+        "validation or test text.",
     )
 
 
@@ -242,8 +242,8 @@ class DataConfig:
     )
     documents: str = setting(
         Documents.NONE,
-        "Where a document ends: none, sentences are independent; blank_lines, at a line that is "
-        "blank on both sides; column, where data.document_column changes; files, at the end of "
+        "Where a document ends. none: sentences are independent; blank_lines: at a line that is "
+        "blank on both sides; column: where data.document_column changes; files: at the end of "
         "each file.",
         choices=Documents,
         neutral=Documents.NONE,
@@ -264,8 +264,8 @@ class DataConfig:
     )
     context_targets: int = setting(
         0,
-        "Previous target sentences that are put before each target sentence; in search, those of "
-        "the model. At most data.context_sentences; 0: none.",
+        "Previous target sentences that are put before each target sentence; in search, these "
+        "are the model's translations. At most data.context_sentences; 0: none.",
         unit="sentences",
         at_least=0,
         at_most=100,
@@ -297,8 +297,8 @@ class DataConfig:
     max_faulty: float = setting(
         0.02,
         "Largest share of faulty rows (wrong number of columns, an open quote, an error of a "
-        "formula, ...) that is accepted: these rows are left out and counted; if there are more, "
-        "the text is refused.",
+        "formula, ...) that is accepted: these rows are left out and counted. If the share is "
+        "larger, the text is refused.",
         at_least=0,
         at_most=1,
         neutral=0.02,
@@ -339,7 +339,7 @@ class DataConfig:
     )
     features: FeatureFiles = section(
         FeatureFiles,
-        "Arrays beside the text, such as those of pictures; see model.features.",
+        "Arrays in addition to the text, e.g. of pictures; see model.features.",
         neutral=True,
     )
     gold: GoldAlignments = section(
@@ -347,7 +347,7 @@ class DataConfig:
     )
     cache_dir: str | None = setting(
         None,
-        "Folder of prepared data; null: $NMT_CACHE, else the user's cache folder.",
+        "Folder of prepared data; null: $NMT_CACHE or, if it is not set, the user's cache folder.",
         indifferent=True,
     )
 
@@ -393,7 +393,7 @@ class HuggingFaceDataConfig(DataConfig):
         False, "Whether the dataset is read without a copy on the disk.", before=False
     )
     root: str | None = setting(
-        None, "Local folder that is read in place of the hub.", names_file=True
+        None, "Local folder that is read instead of the hub.", names_file=True
     )
     stems: SplitNames = section(
         SplitNames, "File names of the splits in root, without language and .gz."

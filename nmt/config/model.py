@@ -13,10 +13,10 @@ from nmt.config.setting import REQUIRED, group, section, setting
 from nmt.config.stack_depth import DepthConfig
 
 LARGEST_SIZE, MOST_LAYERS = 1 << 16, 1000
-"""Bounds that no machine of today exceeds: units of a layer, and layers of a stack."""
+"""Bounds that no present machine exceeds: units of a layer, and layers of a stack."""
 
 LEARNED_POSITIONS = 1024
-"""Number of positions that ``positions=learned`` has vectors for, EOS included."""
+"""Number of positions for which ``positions=learned`` has vectors, including EOS."""
 
 
 class Cell(StrEnum):
@@ -151,7 +151,7 @@ class RnnEncoderConfig(EncoderConfig):
 
 @dataclass(kw_only=True)
 class RegionEncoderConfig(EncoderConfig):
-    """Reads features in place of a text, for captions; the source text is not read."""
+    """Reads features instead of a text, for captions; the source text is not read."""
 
     name: str = "regions"
     feature_size: int = setting(
@@ -239,8 +239,8 @@ class TransformerStackConfig(SelfAttentionConfig, DepthConfig):
     )
     num_kv_heads: int | None = setting(
         None,
-        "Number of heads of keys and values; it divides num_heads. null: num_heads; 1: multi-query "
-        "attention; in between: grouped-query attention.",
+        "Number of heads of keys and values; it divides num_heads. null: num_heads; 1: "
+        "multi-query attention; other numbers: grouped-query attention.",
         unit="heads",
         at_least=1,
         before=None,
@@ -307,13 +307,13 @@ def attention_kind(decoder: DecoderConfig) -> str:
 
 @dataclass(kw_only=True)
 class FeaturesConfig:
-    """How a model reads features beside the text: an array [regions, size] for each sentence."""
+    """How a model reads features in addition to the text: an array [regions, size] per sentence."""
 
     combination: str = setting(
         Combination.NONE,
-        "Whether the decoder attends to the regions by an attention of its own whose result a gate "
-        "scales (gated, Calixto et al. 2017), or by the one over the text, to which they are "
-        "appended (joint); none: the model reads text alone.",
+        "How the decoder attends to the regions. gated: by a separate attention, whose result a "
+        "gate scales (Calixto et al. 2017); joint: by the attention over the text, whose states "
+        "the regions follow; none: the model reads only text.",
         choices=Combination,
         neutral=Combination.NONE,
     )
@@ -337,12 +337,14 @@ class ModelConfig:
     encoder: EncoderConfig = group("The encoder.")
     decoder: DecoderConfig = group("The decoder.")
     features: FeaturesConfig = section(
-        FeaturesConfig, "Features beside the text, named by data.features.", neutral=True
+        FeaturesConfig,
+        "Features in addition to the text; data.features names their files.",
+        neutral=True,
     )
     tying: str = setting(
         Tying.THREE_WAY,
-        "Which matrices are shared: none, target embedding and output layer (decoder), or these "
-        "and the source embedding (three_way).",
+        "Which matrices are shared: none; target embedding and output layer (decoder); or source "
+        "embedding, target embedding and output layer (three_way).",
         choices=Tying,
     )
     initialization: str = setting(

@@ -16,7 +16,7 @@ _PACKABLE_POSITIONS = (Positions.SINUSOIDAL, Positions.LEARNED, Positions.ROTARY
 
 
 def packing_obstacle(config: Config) -> str | None:
-    """Return the setting because of which a run cannot train on packed batches; None: it can.
+    """Return the setting that prevents training on packed batches; None: there is none.
 
     Attention over a packed row is plain softmax within each sentence. It has no axis of sentences,
     no bias, and no weights to return. Both lengths of every pair have to be known in advance.

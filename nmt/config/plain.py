@@ -72,8 +72,8 @@ def flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def from_mapping(cls: type[T], mapping: Mapping[str, Any], path: str = "") -> T:
     """Rebuild a config dataclass; the inverse of `to_mapping`.
 
-    A setting that did not exist when the mapping was written gets the value that keeps the behavior
-    of that time.
+    If a setting did not exist when the mapping was written, it gets the value that keeps the old
+    behavior.
 
     Args:
         cls: The dataclass, or the base of several choices, of which ``name`` selects one.

@@ -85,13 +85,13 @@ class EarlyStopping(StrEnum):
     FULL = "full"
     """Never."""
     CERTAIN = "certain"
-    """When no other hypothesis can become better than those that are wanted."""
+    """When no other hypothesis can become better than the wanted ones."""
     LIKELY = "likely"
-    """When no other one would be better if it ended with its next piece."""
+    """When no other hypothesis would be better if it ended with its next piece."""
 
 
 class LengthNormalization(StrEnum):
-    """By what the log-probability of a translation of T pieces is divided to give its score."""
+    """The divisor of the log-probability of a translation of T pieces, which gives its score."""
 
     GNMT = "gnmt"
     """((5 + T) / 6) ^ length_penalty (Wu et al. 2016, eq. 14)."""
@@ -121,16 +121,17 @@ class DecodingConfig:
     )
     early_stopping: str = setting(
         EarlyStopping.CERTAIN,
-        "When the search for the best translation ends before beam_size hypotheses are finished: "
-        "full: never; certain: when no other hypothesis can become better; likely: when no other "
-        "one would be better if it ended with its next piece, which is faster.",
+        "When the search for the best translation may end before beam_size hypotheses are "
+        "finished. full: never; certain: when no other hypothesis can become better; likely: "
+        "when no other hypothesis would be better if it ended with its next piece, which is "
+        "faster.",
         choices=EarlyStopping,
         neutral=EarlyStopping.CERTAIN,
     )
     length_normalization: str = setting(
         LengthNormalization.GNMT,
-        "By what the log-probability of T pieces is divided to rank translations: gnmt: ((5 + T) / "
-        "6) ^ length_penalty; average: T; none: 1.",
+        "Divisor of the log-probability of T pieces, by which translations are ranked. gnmt: ((5 "
+        "+ T) / 6) ^ length_penalty; average: T; none: 1.",
         choices=LengthNormalization,
         neutral=LengthNormalization.GNMT,
     )
@@ -178,9 +179,9 @@ class DecodingConfig:
     )
     batch_tokens: int | None = setting(
         None,
-        "Source pieces that are translated together, pads included, in place of batch_size; null: "
-        "batch_size applies, but on a GPU its default of 64 sentences is replaced by 40,960 pieces "
-        "divided by beam_size.",
+        "Source pieces that are translated together, including padding; replaces batch_size. "
+        "null: batch_size applies, but on a GPU 40,960 pieces divided by beam_size replace its "
+        "default of 64 sentences.",
         unit="pieces",
         at_least=1,
         at_most=100_000_000,
@@ -188,7 +189,7 @@ class DecodingConfig:
     )
     no_repeat_ngram: int = setting(
         0,
-        "No translation has the same sequence of this number of pieces twice; 0: any may.",
+        "No translation repeats a sequence of this number of pieces; 0: repetitions are allowed.",
         unit="pieces",
         at_least=0,
         at_most=1000,
@@ -213,8 +214,8 @@ class DecodingConfig:
     )
     diversity_strength: float = setting(
         0.5,
-        "With several beam_groups: subtracted from the score of a piece for each time that an "
-        "earlier group chose it in the same step.",
+        "With several beam_groups: the score of a piece falls by this number for each time that "
+        "an earlier group chose the piece in the same step.",
         at_least=0,
         at_most=100,
         neutral=0.5,
@@ -226,7 +227,7 @@ class DecodingConfig:
 
 
 class TrackerName(StrEnum):
-    """The program that records runs beside TensorBoard; each is an extra of the package."""
+    """A program that records runs in addition to TensorBoard; each is an extra of the package."""
 
     MLFLOW = "mlflow"
     WANDB = "wandb"
@@ -243,8 +244,9 @@ class LoggingConfig:
     tensorboard: bool = setting(True, "Whether TensorBoard files are written.")
     trackers: list[str] = setting(
         [],
-        "Programs that record the run, too, e.g. [mlflow,trackio]: MLflow, Weights & Biases "
-        "(wandb, offline unless WANDB_MODE=online) and Trackio; each is an extra, as nmt[mlflow].",
+        "Further programs that record the run, e.g. [mlflow,trackio]: MLflow, Weights & Biases "
+        "(wandb, offline unless WANDB_MODE=online) and Trackio; each needs an extra, e.g. "
+        "nmt[mlflow].",
         choices=TrackerName,
         neutral=[],
     )
@@ -260,8 +262,8 @@ class LoggingConfig:
     )
     heatmap_layer: int | None = setting(
         None,
-        "Decoder layer of the heatmaps, counted from 1, negative: from the last; null: the layer "
-        "and head that nmt attention shows.",
+        "Decoder layer of the heatmaps, counted from 1; negative numbers count from the last. "
+        "null: the layer and head that nmt attention shows.",
         numbered=True,
     )
 

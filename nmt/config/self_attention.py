@@ -1,4 +1,4 @@
-"""Settings of a Transformer's self-attention: its kind, and what the kinds can be combined with.
+"""Settings of a Transformer's self-attention: its kind, and the limits of each kind.
 
 The formulas are in ``nmt/model/self_attention``, one file for each kind.
 """
@@ -101,8 +101,8 @@ class SelfAttentionConfig:
     )
     attention_summaries: int = setting(
         1,
-        "c of fixed: positions at the end of each block that later blocks attend to, different "
-        "ones in each head while there are enough.",
+        "c of fixed: positions at the end of each block that later blocks attend to; the heads "
+        "have different positions, if there are enough.",
         unit="positions",
         at_least=1,
         at_most=LONGEST,
@@ -110,7 +110,7 @@ class SelfAttentionConfig:
     )
     attention_block: int = setting(
         64,
-        "Positions of a block of random_global, and of a chunk of a bucket of lsh.",
+        "Number of positions in a block of random_global, and in a chunk of a bucket of lsh.",
         unit="positions",
         at_least=1,
         at_most=LONGEST,
@@ -151,7 +151,7 @@ class SelfAttentionConfig:
     )
     attention_buckets: int = setting(
         16,
-        "Buckets of a hash of lsh.",
+        "Number of buckets of each hash of lsh.",
         unit="buckets",
         at_least=2,
         at_most=1 << 12,
@@ -159,7 +159,8 @@ class SelfAttentionConfig:
     )
     attention_hashes: int = setting(
         2,
-        "Hashes of lsh: a position attends to those that fall into its bucket in at least one.",
+        "Hashes of lsh: a position attends to the positions that are in its bucket in at least "
+        "one hash.",
         unit="hashes",
         at_least=1,
         at_most=64,
@@ -216,7 +217,7 @@ def check_self_attention(side: str, part: SelfAttentionConfig) -> Iterator[str]:
             "rotate: choose sinusoidal or learned"
         )
     if side == "decoder" and not limits.decoder:
-        yield f"{kind} mixes all positions, later ones included: it is for model.encoder alone"
+        yield f"{kind} mixes all positions, including later ones: use it only in model.encoder"
     dropout = getattr(part, "attention_dropout", 0.0)
     if dropout and not limits.dropout:
         yield (f"{kind} has no weights for model.{side}.attention_dropout={dropout:g}: set it to 0")

@@ -20,8 +20,8 @@ class DepthConfig:
 
     depth: str = setting(
         Depth.FULL,
-        "Layers that a token passes: all of num_layers (full), or until it halts, which is learned "
-        "(adaptive; Dehghani et al. 2019).",
+        "Layers that a token passes: all of num_layers (full), or a learned number, after which "
+        "the token halts (adaptive; Dehghani et al. 2019).",
         choices=Depth,
         neutral=Depth.FULL,
     )

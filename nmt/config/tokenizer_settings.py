@@ -55,9 +55,10 @@ class TokenizerConfig:
     )
     normalization: str = setting(
         Normalization.NFC,
-        "How the tokenizer rewrites characters: nfc composes letters and accents and keeps all "
-        "else; identity changes nothing; nfkc and nmt_nfkc also replace many characters by similar "
-        "ones (½, m², …, full-width forms), which a model then never writes.",
+        "How the tokenizer rewrites characters. nfc: letters and accents are composed, and all "
+        "else stays; identity: nothing changes; nfkc, nmt_nfkc: many characters (½, m², …, "
+        "full-width forms) are also replaced by similar ones, so the model never writes these "
+        "characters.",
         choices=Normalization,
     )
     symbols: list[str] = setting(
@@ -68,23 +69,23 @@ class TokenizerConfig:
     )
     sampling: float = setting(
         0.0,
-        "Random segmentation in training: alpha of unigram (Kudo 2018, 0.1 to 0.5 is usual), share "
-        "of merges dropped by bpe (Provilkov et al. 2020, 0.1 is usual); 0: off.",
+        "Random segmentation in training: with unigram alpha (Kudo 2018; 0.1 to 0.5 is usual), "
+        "with bpe the share of dropped merges (Provilkov et al. 2020; 0.1 is usual). 0: off.",
         at_least=0,
         before=0.0,
     )
     sample_size: int = setting(
         2_000_000,
-        "Largest number of sentences per side that the model is trained on, drawn evenly from the "
-        "text.",
+        "Largest number of sentences per side on which the SentencePiece model is trained, drawn "
+        "evenly from the text.",
         unit="sentences",
         at_least=1,
         before=2_000_000,
     )
     model: str | None = setting(
         None,
-        "Existing SentencePiece .model of the source side or of both, which sets the vocabulary "
-        "size; null: a model is trained.",
+        "Existing SentencePiece .model of the source side or of both sides, which sets the "
+        "vocabulary size; null: a model is trained.",
         before=None,
         names_file=True,
     )

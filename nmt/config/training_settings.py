@@ -89,12 +89,12 @@ class GuidedAlignmentConfig:
     )
     layer: int | None = setting(
         None,
-        "Decoder layer, counted from 1, negative: from the last; null: the last but one, or the "
-        "only one.",
+        "Decoder layer, counted from 1; negative numbers count from the last. null: the last but "
+        "one, or the only one.",
         numbered=True,
     )
     head: int = setting(
-        1, "Head of that layer, counted from 1, negative: from the last.", numbered=True
+        1, "Head of this layer, from 1; negative numbers count from the last.", numbered=True
     )
     shift: bool = setting(
         False,
@@ -113,8 +113,8 @@ class DistillationConfig:
     )
     weight: float = setting(
         0.5,
-        "Share of the teacher's distribution in the loss (Kim & Rush 2016); the reference has the "
-        "rest. 0, and attention_weight 0: only the teacher's tokenizers are used.",
+        "Share of the teacher's distribution in the loss (Kim & Rush 2016); the reference has "
+        "the rest. If it and attention_weight are 0, only the teacher's tokenizers are used.",
         at_least=0,
         at_most=1,
     )
@@ -129,7 +129,7 @@ class DistillationConfig:
     attention_layer: int = setting(
         -1,
         "Decoder layer whose attention is compared, in student and teacher, counted from 1; "
-        "negative: from the last.",
+        "negative numbers count from the last.",
         numbered=True,
     )
     attention_measure: str = setting(
@@ -150,14 +150,14 @@ class TrainingConfig:
     )
     max_minutes: float | None = setting(
         None,
-        "Training time of the whole run, resumed parts included; null: no limit.",
+        "Training time of the whole run, including resumed parts; null: no limit.",
         unit="minutes",
         above=0,
         resumable=True,
     )
     batch_tokens: int = setting(
         2048,
-        "Target tokens per update, pads included; 0 or auto: as many as fit in memory.",
+        "Target tokens per update, including padding; 0 or auto: as many as fit in memory.",
         unit="tokens",
         at_least=0,
         at_most=100_000_000,
@@ -186,8 +186,8 @@ class TrainingConfig:
     )
     coverage_loss: float = setting(
         0.0,
-        "Weight of the penalty on attending twice to a source piece, per target piece (See et al. "
-        "2017, eq. 12); 0: off.",
+        "Weight of the penalty on repeated attention to a source piece, per target piece (See et "
+        "al. 2017, eq. 12); 0: off.",
         at_least=0,
         before=0.0,
     )
@@ -196,7 +196,7 @@ class TrainingConfig:
     )
     precision: str = setting(
         Precision.AUTO,
-        "Dtype of the forward pass; auto: bfloat16 where the hardware computes faster in it, else "
+        "Dtype of the forward pass; auto: bfloat16 if the hardware is faster in it, otherwise "
         "float32. float16 is for CUDA.",
         choices=Precision,
     )
@@ -213,8 +213,8 @@ class TrainingConfig:
     )
     kernels: str = setting(
         Kernels.AUTO,
-        "auto: the fastest implementation per device; plain: PyTorch formulations only, to rule "
-        "out a kernel as the cause of a problem.",
+        "auto: the fastest implementation on the device; plain: only PyTorch formulations, to "
+        "find out whether a kernel causes a problem.",
         choices=Kernels,
         neutral=Kernels.AUTO,
         resumable=True,
@@ -248,7 +248,7 @@ class TrainingConfig:
     )
     ema_decay: float | None = setting(
         None,
-        "Decay of the weights' moving average, which is validated and saved in place of the "
+        "Decay of the moving average of the weights, which is validated and saved instead of the "
         "weights; null: no average.",
         at_least=0,
         below=1,
@@ -310,14 +310,14 @@ class TrainingConfig:
     )
     patience: int | None = setting(
         None,
-        "Validations without an improvement after which the run stops; null: it never does.",
+        "Number of validations without an improvement after which the run stops; null: no limit.",
         unit="validations",
         at_least=1,
     )
     max_skipped: int = setting(
         10,
-        "Successive updates without a finite gradient that are skipped; 0: the first one counts as "
-        "divergence.",
+        "Number of successive updates without a finite gradient that are skipped; 0: the first "
+        "such update counts as divergence.",
         unit="updates",
         at_least=0,
         before=0,
@@ -354,8 +354,8 @@ class TrainingConfig:
     )
     init_vocabulary: str = setting(
         InitVocabulary.KEEP,
-        "Tokenizers of a run with init_from: those of that run (keep), or new ones, where the rows "
-        "of pieces that both have are copied (new).",
+        "Tokenizers of a run with init_from: the tokenizers of init_from (keep), or new ones "
+        "(new); with new ones, the rows of pieces that both vocabularies have are copied.",
         choices=InitVocabulary,
         before=InitVocabulary.KEEP,
     )
@@ -380,8 +380,8 @@ class TrainingConfig:
     )
     r_drop: float = setting(
         0.0,
-        "Alpha of R-Drop (Liang et al. 2021, eq. 4), which makes two passes with different dropout "
-        "agree; 1 to 5 is usual, 0: off.",
+        "Alpha of R-Drop (Liang et al. 2021, eq. 4), which makes the predictions of two passes "
+        "with different dropout agree; 1 to 5 is usual, 0: off.",
         at_least=0,
         before=0.0,
     )

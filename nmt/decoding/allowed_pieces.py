@@ -1,12 +1,12 @@
-"""The target pieces that a search may write, another set for each sentence.
+"""The target pieces that a search may write; each sentence has its own set.
 
-A step multiplies with the rows of the output layer that any sentence of the batch needs, and each
-sentence sees the logits of its own pieces alone. So a translation does not depend on the batch.
-Search ranks the narrow logits; rules that count pieces of the vocabulary get them at full width,
-with -inf at other pieces.
+A step computes the logits of the union: of all pieces that a sentence of the batch may write. Each
+sentence uses only the logits of its own pieces, so a translation does not depend on the batch.
+Search ranks these narrow logits. Rules that count pieces of the vocabulary get logits of full
+width, with -inf at all other pieces.
 
-Legend: A sentences in the search, M beams of each, V vocabulary, U pieces of any sentence, K most
-pieces of a sentence.
+Legend: A sentences in the search, M beams of each, V vocabulary, U pieces of the union, K pieces of
+the sentence that has the most.
 """
 
 from dataclasses import dataclass, replace
@@ -28,9 +28,9 @@ class AllowedPieces:
 
     Attributes:
         union: [U], the pieces of all sentences, in the order of their ids.
-        pieces: [A, K], those of each sentence in the same order, followed by repetitions of EOS.
-        columns: [A, K], the place of each of them in the union.
-        excess: [A, K] bool, whether a place repeats EOS.
+        pieces: [A, K], the pieces of each sentence in the order of their ids, padded with EOS.
+        columns: [A, K], the place of each of these pieces in the union.
+        excess: [A, K] bool, whether a place is padding.
         vocabulary: V.
         same: Whether each sentence has all pieces of the union.
     """
@@ -74,7 +74,7 @@ class AllowedPieces:
         )
 
     def padded(self, padding: int) -> "AllowedPieces":
-        """Return the pieces with those of the first sentence repeated at the end."""
+        """Return the pieces of more sentences; the added ones have those of the first sentence."""
         if not padding:
             return self
         places = torch.arange(len(self.pieces) + padding, device=self.pieces.device)

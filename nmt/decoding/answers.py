@@ -1,4 +1,4 @@
-"""The answers to lines: the translations of each line, which differ in their text, best first.
+"""The answers to lines: for each line, translations with different texts, best first.
 
 A line may consist of several parts that are translated separately.
 """
@@ -28,11 +28,11 @@ class ScoredText:
     """A translation and its score.
 
     Attributes:
-        score: Of the hypothesis, or its expected chrF; of a line with several parts, the sum of
-            theirs.
+        score: Of the hypothesis, or its expected chrF. If a line has several parts, the sum of
+            their scores.
         text: One line of text.
-        parts: For each part of the line, its translations and which of them the text is; none for a
-            blank part.
+        parts: For each part of the line, its translations and the index of the one in the text;
+            none for a blank part.
     """
 
     score: float
@@ -61,11 +61,11 @@ def part_separator(target_language: str) -> str:
 
 
 def part_numbers(lines: Sequence[Sequence[str]], numbers: Sequence[int]) -> list[int]:
-    """Return a number of each part of each line, on which its samples depend.
+    """Return a number for each part of each line; the samples of the part depend on this number.
 
     Args:
         lines: The parts of each line.
-        numbers: The number of each line, which is also that of its first part.
+        numbers: The number of each line; its first part gets the same number.
     """
     return [
         number + index * PART_STEP
@@ -75,7 +75,7 @@ def part_numbers(lines: Sequence[Sequence[str]], numbers: Sequence[int]) -> list
 
 
 def same_ranks(parts: Sequence[Sequence[Item]]) -> Iterator[list[Item]]:
-    """Yield the first candidates of all parts, then the second ones; a part repeats its last."""
+    """Yield the first candidates of all parts, then the second; a short list repeats its last."""
     for rank in range(max(map(len, parts), default=0)):
         yield [part[min(rank, len(part) - 1)] for part in parts]
 
@@ -98,7 +98,7 @@ class Answerer:
     ) -> None:
         """Return at most ``n_best`` texts per line, from a search, or from samples if given.
 
-        With ``minimum_risk``, they are the samples of the greatest expected chrF.
+        With ``minimum_risk``, these are the samples with the greatest expected chrF.
         """
         self.translator = translator
         self._n_best = n_best
@@ -120,8 +120,9 @@ class Answerer:
         Args:
             lines: The parts of each line, at least one.
             numbers: The number of each line in the input, from 0, on which samples depend.
-            constraints: Those of each line; None: there are none. A prefix is that of the first
-                part, and the last part has the required phrases; give such lines as one part.
+            constraints: Of each line; None: there are none. The prefix applies to the first part,
+                and the required phrases to the last part, so give a line with required phrases as
+                one part.
             need_weights: Whether the translations have attention weights.
             advance: Called after each batch with the share of the parts that are translated.
         """
@@ -239,7 +240,7 @@ class Answerer:
         )
 
     def _merged(self, texts: list[ScoredText], more: Sequence[ScoredText]) -> list[ScoredText]:
-        """Add other texts; of a search, only worse ones than the best, which stays the first."""
+        """Add other texts; those of a search must be worse than the best, which stays first."""
         if self._sampling is not None:
             return _different([*texts, *more])
         others = [text for text in more if text.score <= texts[0].score]

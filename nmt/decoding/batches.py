@@ -8,11 +8,11 @@ Advance = Callable[[int, float], None]
 """Called after each batch with the number of sentences so far and the share of the work."""
 
 AUTOMATIC_TOKENS = 40_960
-"""On a GPU, source pieces of a batch, pads included, times the hypotheses of each sentence: a few
+"""On a GPU, source pieces of a batch, with padding, times the hypotheses of each sentence: a few
 thousand rows fill the device, and their logits and keys fit in a few gigabytes."""
 
 LENGTH_MULTIPLE, SIZE_MULTIPLE = 8, 8
-"""Lengths count as multiples of the first, and sizes are multiples of the second: few shapes."""
+"""Lengths are rounded up to multiples of the first, and sizes to the second: few shapes."""
 
 
 def batch_tokens(decoding: DecodingConfig, hypotheses: int, *, on_gpu: bool) -> int | None:
@@ -28,9 +28,10 @@ def search_batches(lengths: Sequence[int], size: int, tokens: int | None) -> Ite
     """Yield the indices of the sentences of each batch, the longest sentences first.
 
     Args:
-        lengths: Pieces of each sentence, EOS included. One of length 1 is blank and in no batch.
+        lengths: Pieces of each sentence, EOS included. A sentence of length 1 is blank and is in no
+            batch.
         size: Sentences of a batch.
-        tokens: Source pieces of a batch, pads included; it replaces ``size``. None: there is none.
+        tokens: Source pieces of a batch, with padding; replaces ``size``. None: ``size`` applies.
     """
     order = sorted(range(len(lengths)), key=lambda i: lengths[i], reverse=True)
     order = [i for i in order if lengths[i] > 1]

@@ -29,7 +29,7 @@ class Candidates:
     pieces: Tensor
 
     def padded(self, missing: int) -> "Candidates":
-        """Return as many more candidates of -inf, where a sentence has too few continuations."""
+        """Return the candidates with this number of others added, whose scores are -inf."""
         if missing <= 0:
             return self
         padding = 0, missing
@@ -43,13 +43,13 @@ class Candidates:
 def split(
     candidates: Candidates, size: int, active: Tensor, *, by_score: bool = True
 ) -> tuple[Candidates, Candidates, Tensor]:
-    """Return the K best unfinished candidates, those of the K best that ended, and their number.
+    """Return the K best unfinished candidates, the ended ones among the K best, and their number.
 
     Args:
-        candidates: At least 2 K, so that K of them are unfinished: each beam has one with EOS.
+        candidates: At least 2 K. At least K of them are unfinished, as each beam has one with EOS.
         size: K.
-        active: [A] bool, whether hypotheses still end.
-        by_score: Whether the order of the candidates is that of their scores.
+        active: [A] bool, whether hypotheses may still end.
+        by_score: Whether the candidates are sorted by their scores.
     """
     # A candidate of -inf is no translation: its beam is unused or its piece is excluded.
     is_end = (candidates.pieces == EOS) & (candidates.scores > NEVER)

@@ -1,4 +1,4 @@
-"""What the translation of a sentence must have, as text and as pieces.
+"""Constraints: what the translation of a sentence must have, as text and as pieces.
 
 Legend: B sentences of a batch.
 """
@@ -27,11 +27,11 @@ class Constraints:
     """What the translation of a sentence must have and must not have.
 
     Attributes:
-        prefix: Its beginning. If a space is at the end, a new word follows; else the last word may
-            continue.
-        required: Phrases that it has, as whole words, in any order.
-        forbidden: Phrases that it does not have as whole words, nor with pieces after them that
-            continue the word.
+        prefix: The beginning of the translation. If it ends with a space, a new word follows;
+            otherwise its last word may continue.
+        required: Phrases that the translation has as whole words, in any order.
+        forbidden: Phrases that the translation does not have as whole words. A phrase is also
+            excluded if later pieces would continue its last word.
     """
 
     prefix: str = ""
@@ -43,7 +43,7 @@ class Constraints:
         return bool(self.prefix or self.required or self.forbidden)
 
     def and_(self, other: "Constraints") -> "Constraints":
-        """Return both; a prefix of the other one replaces this one's."""
+        """Return both; the prefix of the other one, if it has one, replaces this prefix."""
         return Constraints(
             other.prefix or self.prefix,
             (*self.required, *other.required),
@@ -59,7 +59,7 @@ class PieceConstraints:
         prefix: Its first pieces.
         closed: Whether a word ends with the prefix.
         required: The pieces of each phrase.
-        closing: Whether a word ends with each of them.
+        closing: Whether a word must end after each phrase.
         forbidden: Excludes pieces; None: none is excluded.
     """
 
@@ -95,7 +95,7 @@ class BatchConstraints:
     room: Tensor
 
     def with_room(self, source: Source) -> Source:
-        """Return the batch with room for the pieces that the constraints need."""
+        """Return the batch with limits that include the pieces of the constraints."""
         limits = source.limits + self.room
         return replace(source, limits=limits, steps=int(limits.max()))
 
@@ -139,7 +139,7 @@ class ConstraintEncoder:
 
         Raises:
             UserError: A text is blank, has a character that the vocabulary lacks, or contradicts
-                another one.
+                another text.
         """
         prefix: list[int] = []
         if constraints.prefix:

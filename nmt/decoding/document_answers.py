@@ -11,14 +11,14 @@ from nmt.text.sentence_context import ContextSize
 
 
 class DocumentAnswerer:
-    """Puts the previous lines before each line, as the model was trained; a blank line ends them.
+    """Puts the previous lines before each line, as in training; a blank line ends a document.
 
     Attributes:
         translator: Translates.
     """
 
     def __init__(self, answerer: Answerer, size: ContextSize) -> None:
-        """Answer with this answerer, for a model that reads so much context."""
+        """Answer with this answerer, for a model that reads this amount of context."""
         self.translator = answerer.translator
         self._answerer = answerer
         self._size = size
@@ -90,7 +90,7 @@ class DocumentAnswerer:
             raise UserError(f"{reason}, so that a translation cannot have required phrases")
 
     def _waves(self, sentences: Sequence[str]) -> Iterator[list[tuple[int, ContextLines]]]:
-        """Yield the next sentence of every document; the last document goes on afterwards."""
+        """Yield the next sentence of every document; later lines may continue the last document."""
         waves: list[list[tuple[int, ContextLines]]] = []
         step = 0
         for place, sentence in enumerate(sentences):

@@ -19,9 +19,9 @@ def score_rows(
     Args:
         translator: The model.
         size: How much of a document it reads.
-        rows: A sentence and its translations, which are as many in each row; the sentences are in
-            the order of their documents, and a blank one ends a document. The previous translations
-            of a column are the target context of the next one.
+        rows: A sentence and its translations, of which each row has the same number. The sentences
+            are in the order of their documents, and a blank sentence ends a document. The previous
+            translations in a column are the target context of the next translation in this column.
     """
     given: list[tuple[str, ...]] = []
 

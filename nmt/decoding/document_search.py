@@ -1,7 +1,7 @@
 """Search in documents: each sentence is translated with the previous sentences before it.
 
-The context of a source comes from the input, so that all sentences may share batches. The context
-of a translation are the model's own translations: the first sentences of all documents are
+The context of a source comes from the input, so all sentences may share batches. The context of a
+translation consists of the model's own translations: the first sentences of all documents are
 translated together, then the second ones, and so on.
 """
 
@@ -32,7 +32,7 @@ def common_context(configs: Iterable[Config]) -> ContextSize:
     """Return how much context the models of an ensemble read.
 
     Raises:
-        UserError: They do not read the same.
+        UserError: They read different amounts of context.
     """
     sizes = [ContextSize.of(config.data) for config in configs]
     if len({(size.sources, size.targets) for size in sizes}) > 1:
@@ -48,13 +48,13 @@ def common_context(configs: Iterable[Config]) -> ContextSize:
 class ContextLines:
     """Puts previous sentences before sentences that come one after another.
 
-    A sentence that has the separator brings its own context, which replaces the previous sentences.
+    If a sentence contains the separator, the text before the separator replaces this context.
     """
 
     def __init__(
         self, tokenizers: TokenizerPair, size: ContextSize, *, blank_ends: bool = True
     ) -> None:
-        """Take sentences for models that read so much context; blank ones may end a document."""
+        """Take sentences for models that read this context; blank sentences may end a document."""
         self._tokenizers = tokenizers
         self._blank_ends = blank_ends
         self._previous: PreviousSentences[str] = PreviousSentences(size)
@@ -66,7 +66,7 @@ class ContextLines:
         self._previous.begin()
 
     def joined(self, sentence: str) -> str:
-        """Return a sentence after its context."""
+        """Return a sentence with its context before it."""
         tokenizer = self._tokenizers.source
         tags, text = tokenizer.split_tags(sentence)
         if not text.strip():
@@ -84,7 +84,7 @@ class ContextLines:
         return tags + join_sentences(before, text)
 
     def add(self, sentence: str, translation: str = "") -> None:
-        """Add a sentence that was joined, and its translation if that is context."""
+        """Add a joined sentence to the context, and its translation if that is context."""
         text = own_sentence(self._tokenizers.source.split_tags(sentence)[1])
         if text.strip():
             self._add(text, translation)
@@ -101,11 +101,11 @@ class ContextLines:
 def with_context(
     tokenizers: TokenizerPair, size: ContextSize, sentences: Sequence[str], documents: Documents
 ) -> list[str]:
-    """Return sentences after their contexts, as training joins them.
+    """Return sentences with their contexts before them, as training joins them.
 
     Args:
         tokenizers: Those of the model.
-        size: How much context it reads; without any, the sentences stay as they are.
+        size: How much context the model reads; if none, the sentences do not change.
         sentences: In the order of their documents.
         documents: The document of each.
     """
@@ -166,7 +166,7 @@ def translate_documents(
 
 
 def target_context(previous: Sequence[str]) -> Constraints:
-    """Return the constraint that a translation begins with the previous ones."""
+    """Return the constraint that a translation begins with the previous translations."""
     return Constraints("".join(f"{text} {SENTENCE_BREAK} " for text in previous))
 
 
@@ -217,7 +217,7 @@ class _Waves:
         return not self._sentences[place - 1].strip()
 
     def joined(self, places: Sequence[int]) -> tuple[list[str], list[list[str]]]:
-        """Return the sentences after their contexts, and the previous translations of each."""
+        """Return the sentences with their contexts, and the previous translations of each."""
         joined, prefixes = [], []
         for place in places:
             lines = self._lines[place]

@@ -1,12 +1,13 @@
 """When the search of a sentence may end before N hypotheses are finished.
 
-A live hypothesis has log-probability L, and pieces that it appends only lower it. A translation of
-at most T pieces that continues it therefore has at most the score L / lp(T), where the length
-penalty lp rises with the length. Once this bound is no better than the score of the K best finished
-hypotheses, for every live hypothesis, these K are those that the longer search would return.
+A live hypothesis has log-probability L, and each appended piece lowers L. The length penalty lp
+rises with the length. So a continuation of at most T pieces has at most the score L / lp(T). The
+search may end when this bound is, for every live hypothesis, no better than the scores of the K
+best finished hypotheses: a longer search would return the same K.
 
-A live hypothesis rarely gains by many more pieces. So a likely bound is its score if it ended with
-the next piece, L / lp(t + 1). It is exact without a length penalty, and else ends a search sooner.
+The score of a live hypothesis rarely rises with many more pieces. So a likely bound is the score
+that it would have if it ended with the next piece, L / lp(t + 1). Without a length penalty, this
+bound is exact. With a length penalty, it ends a search sooner.
 
 Legend: A sentences, N beams, K finished hypotheses that are wanted.
 """
@@ -24,7 +25,7 @@ _SLACK = 1e-5
 
 @dataclass(frozen=True)
 class BestFinished:
-    """The scores of the best finished hypotheses, and what bounds the others.
+    """The scores of the best finished hypotheses, and the bounds of all others.
 
     Attributes:
         scores: [A, K], best first; -inf where fewer are finished.
@@ -46,7 +47,7 @@ class BestFinished:
 
         Args:
             limits: [A], the greatest number of pieces, EOS included.
-            steps: The greatest of all.
+            steps: The greatest of the limits.
             alpha: Strength of the length penalty, at least 0.
             wanted: K.
             likely: Whether the likely bound is used.
@@ -73,7 +74,7 @@ class BestFinished:
 
         Args:
             live: [A, N], the log-probabilities of the live hypotheses after the step.
-            step: [1], the number of steps before it.
+            step: [1], the number of earlier steps.
         """
         divisors = self.penalties[step + 2] if self.likely else self.divisors
         bound = live.amax(dim=1) / divisors

@@ -1,6 +1,6 @@
-"""What translates: the search of this package, another library's, or several processes of either.
+"""Engines translate: the search of this package, that of another library, or several processes.
 
-The commands know this protocol alone, so that every input, document and output works with each.
+The commands use only this protocol, so every input, document and output works with each engine.
 """
 
 from collections.abc import Sequence
@@ -59,9 +59,9 @@ class Engine(Protocol):
         """Return an engine with the same model and this beam size.
 
         Raises:
-            UserError: It is out of range.
+            UserError: The beam size is out of range.
         """
 
 
 Loaded = tuple[Sequence[Config], Engine]
-"""The settings of each model, and what translates with them."""
+"""The settings of each model, and the engine that translates with the models."""

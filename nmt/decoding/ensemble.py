@@ -26,7 +26,7 @@ from nmt.text.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class _Encoded(EncoderOutput):
-    """The outputs of all encoders; its own fields are those of the first.
+    """The outputs of all encoders; the inherited fields are those of the first one.
 
     Attributes:
         parts: One per model.
@@ -115,7 +115,7 @@ class Ensemble(TranslationModel):
     ) -> tuple[Tensor, Tensor | None, DecoderState]:
         """Advance all models; the weights are those of the first.
 
-        With a part of the output layers, each distribution is that over its pieces.
+        If the output layers are restricted to some pieces, each distribution is over these pieces.
         """
         assert isinstance(state, _States)
         parts = [None] * len(self._models) if part is None else part

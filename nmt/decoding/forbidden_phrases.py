@@ -1,8 +1,8 @@
 """Phrases that translations must not have, whatever pieces spell them.
 
-A finite automaton reads the characters of the pieces. Its transitions by pieces are computed once
-for the vocabulary: most pieces lead from every state to the same one, and only the others are
-stored for each state.
+A finite automaton reads the characters of the pieces. The transitions of all pieces are computed
+once for the vocabulary. Most pieces lead to the same state from every state; only the other pieces
+are stored for each state.
 
 Legend: A sentences in the search, N beams, M beams before a step, V vocabulary, R rows of
 transitions, two for each set of phrases, S states of all automata, K exceptional pieces of a state.
@@ -19,7 +19,7 @@ from nmt.decoding.phrase_matcher import PhraseMatcher, State
 from nmt.decoding.score_adjusters import NEVER, ScoreAdjuster
 from nmt.decoding.target_pieces import TargetPieces, Trie
 
-_INSIDE, _BETWEEN = 0, 1  # the states without a phrase begun: after a letter, and elsewhere
+_INSIDE, _BETWEEN = 0, 1  # the states in which no phrase has begun: after a letter, and elsewhere
 _BANNED = -1
 
 
@@ -28,10 +28,11 @@ class PhraseAutomaton:
     """The transitions of one set of phrases.
 
     Attributes:
-        rows: For both states without a phrase begun, the next state of each piece, -1 if the piece
-            would complete a phrase.
+        rows: For each of the two states in which no phrase has begun, the next state of each piece;
+            -1 if the piece would complete a phrase.
         row_of: For each state, which of the two rows it uses.
-        exceptions: For each state, the pieces that lead elsewhere, and where.
+        exceptions: For each state, the pieces whose next state differs from the row, and this
+            state.
     """
 
     rows: tuple[list[int], list[int]]
@@ -63,7 +64,7 @@ class _Builder:
         return found
 
     def _row(self, base: int) -> list[int]:
-        """Return the next state of every piece after a state without a phrase begun."""
+        """Return the next state of every piece after a state in which no phrase has begun."""
         row = [_INSIDE if inside else _BETWEEN for inside in self._pieces.ends_in_word]
         some: set[int] = set()
         for character, at_word in self._matcher.firsts():
@@ -115,8 +116,8 @@ class ForbiddenPhrases(ScoreAdjuster):
     Attributes:
         rows: [R, V], the next state of each piece; -1: it is excluded.
         row_of: [S], the row of each state.
-        exceptions: [S, K], pieces that lead elsewhere; -1: no piece.
-        following: [S, K], where they lead; -1: they are excluded.
+        exceptions: [S, K], pieces whose next state differs from the row; -1: no piece.
+        following: [S, K], the next states of these pieces; -1: the piece is excluded.
         states: [A, M], of the hypotheses.
     """
 

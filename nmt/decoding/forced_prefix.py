@@ -1,4 +1,4 @@
-"""The beginning of a translation that is given.
+"""A given beginning of a translation.
 
 Legend: A sentences in the search, M beams before a step, V vocabulary, P greatest prefix length.
 """
@@ -20,7 +20,7 @@ class ForcedPrefix(ScoreAdjuster):
         prefixes: [A, P], padded with 0.
         lengths: [A].
         closed: [A] bool, whether a word ends with the prefix.
-        continues_word: [V] bool, whether a piece continues the word before.
+        continues_word: [V] bool, whether a piece continues the previous word.
     """
 
     prefixes: Tensor

@@ -1,7 +1,7 @@
-"""Records the choices of each step of a search; at the end, the hypotheses are read from them once.
+"""Records the choices of each step of a search; the hypotheses are read from them at the end.
 
-A hypothesis is the path from an end back to the first step: each piece names the beam from which it
-came. No step copies the pieces or the attention weights of earlier steps.
+A hypothesis is the path from its last piece back to the first step: each piece records the beam
+that it extended. No step copies the pieces or the attention weights of earlier steps.
 
 Legend: B sentences of the batch, A sentences in the search, N beams, M beams before a step (N, or 1
 before the first), T steps, L layers with attention, H heads, S source length.
@@ -26,11 +26,11 @@ class Choices:
 
     Attributes:
         pieces: The last piece of each live hypothesis.
-        parents: The beam, before the step, that it extends.
+        parents: The beam, before the step, that the hypothesis extends.
         ended: Log-probability of each hypothesis that ended in this step, EOS included; -inf where
             none did.
-        ended_beams: The beam, before the step, that it extends.
-        ended_penalties: What its score has besides the log-probability; None: nothing.
+        ended_beams: The beam, before the step, that the ended hypothesis extends.
+        ended_penalties: The part of its score that is not log-probability; None: there is none.
     """
 
     pieces: Tensor
@@ -108,7 +108,7 @@ class Path:
         ids: Its pieces, without BOS and EOS.
         log_prob: Its log-probability, EOS included.
         beams: The beam that it extended in each step, the step of EOS included.
-        penalty: What its score has besides the log-probability.
+        penalty: The part of its score that is not log-probability.
     """
 
     ids: list[int]

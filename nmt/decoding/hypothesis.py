@@ -11,7 +11,7 @@ from torch import Tensor
 from nmt.config.schema import DecodingConfig, LengthNormalization
 
 LEAST_ATTENTION = 1e-6
-"""The least attention that a source piece is counted with: the logarithm of 0 would be infinite."""
+"""A smaller sum of attention counts as this number: the logarithm of 0 would be infinite."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def ranking_score(
     """Return s(Y, X) = log P(Y | X) / lp(Y) + cp(X; Y) (Wu et al. 2016, eq. 14).
 
     Args:
-        log_prob: log P, with what a repetition penalty adds to it.
+        log_prob: log P, with the repetition penalty.
         length: Number of target pieces, EOS included.
         weights: [L, H, T, S] attention weights; None: the score has no coverage penalty.
         options: Kind and strength of both penalties.
@@ -63,7 +63,7 @@ def ranking_score(
 
 
 def length_divisor(length: int, alpha: float, normalization: str) -> float:
-    """Return by what a log-probability is divided; see `nmt.config.schema.LengthNormalization`."""
+    """Return the divisor of a log-probability; see `nmt.config.schema.LengthNormalization`."""
     if normalization == LengthNormalization.AVERAGE:
         return float(length)
     return length_penalty(length, 0.0 if normalization == LengthNormalization.NONE else alpha)

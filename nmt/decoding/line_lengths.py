@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 
 class LongLines(StrEnum):
-    """What happens to a line with more pieces than the sentences of training."""
+    """The treatment of a line with more pieces than the longest sentences of training."""
 
     SPLIT = "split"
-    """It is cut at sentence ends, and the translations of its parts are joined."""
+    """The line is cut at sentence ends, and the translations of its parts are joined."""
     REFUSE = "refuse"
-    """It is a line that cannot be translated; see `LineErrors`."""
+    """The line counts as one that cannot be translated; see `LineErrors`."""
     WHOLE = "whole"
-    """It is translated as it is."""
+    """The line is translated without cuts."""
 
 
 class SearchOptions(TypedDict, total=False):

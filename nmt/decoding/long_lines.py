@@ -10,7 +10,7 @@ from nmt.text.sentence_parts import split_text
 from nmt.text.tokenizer import Tokenizer
 
 MOST_PIECES = 10_000
-"""Pieces that are translated together at most, in any case: attention needs their square."""
+"""The greatest number of pieces of a sentence: the memory of attention grows with its square."""
 
 
 def check_max_length(pieces: int) -> None:
@@ -30,7 +30,7 @@ class SentenceCutter:
     Attributes:
         tokenizer: Of the source side.
         long_lines: One of `LongLines`.
-        max_length: The longest sentence, in pieces, that is not long.
+        max_length: The greatest number of pieces of a sentence that is not cut.
     """
 
     tokenizer: Tokenizer

@@ -1,8 +1,9 @@
 """Minimum-Bayes-risk decoding over samples (Kumar & Byrne 2004; Eikema & Aziz 2020, section 6).
 
 The translation is the sample that is most like all samples: argmax over h of the mean over r of
-chrF(h, r), where h and r are samples. chrF is that of Popovic 2015 as sacreBLEU computes it for a
-sentence. N samples need N² of them, so all are computed together from counts of n-grams.
+chrF(h, r), where h and r are samples. chrF (Popovic 2015) is computed as sacreBLEU computes it for
+a sentence. N samples need N² values of chrF, so all values are computed together from counts of
+n-grams.
 
 Legend: D different samples, G different n-grams of one order.
 """
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 MOST_SAMPLES = 1000
-"""Samples of a sentence of which all pairs are compared."""
+"""The greatest number of samples of a sentence, because all pairs are compared."""
 
 _ORDER, _BETA = 6, 2
 
@@ -28,7 +29,7 @@ def expected_chrf(texts: Sequence[str]) -> dict[str, float]:
         texts: The samples of one sentence, in the order in which they were drawn.
 
     Returns:
-        The different texts, best first; of equal ones, the first that was drawn.
+        The different texts, best first; among equally good texts, the first that was drawn.
     """
     shares = Counter(texts)
     different = list(shares)

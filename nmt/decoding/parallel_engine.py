@@ -1,8 +1,8 @@
 """Several processes that translate as one engine: each has the whole model, on a device of its own.
 
-The sentences that are given together are shared out in lists of similar length, the longest first;
-a process takes the next list when it has finished one. A translation does not depend on its batch,
-so the answers are those of a single process.
+The sentences of a call are divided into lists of similar length, the longest first. A process takes
+the next list when it has finished one. A translation does not depend on its batch, so the answers
+are those of a single process.
 """
 
 from collections import deque
@@ -24,8 +24,8 @@ from nmt.decoding.worker_process import WorkerProcess
 from nmt.text.tokenizer import TokenizerPair
 
 LISTS_A_PROCESS = 4
-"""Lists of sentences that a process gets of those that are given together, if they are many. With
-more, the processes finish at times that differ less, but the batches are smaller."""
+"""Lists for each process if a call has many sentences. With more lists, the batches are smaller,
+but the processes finish at more similar times."""
 
 
 class ParallelEngine:
@@ -158,7 +158,7 @@ def parallel_engine(
     """Start a process for each device; they end with the block.
 
     Args:
-        loads: What each process calls to load its engine. They can be pickled.
+        loads: The function that each process calls to load its engine; it can be pickled.
         names: The name of each device.
 
     Raises:

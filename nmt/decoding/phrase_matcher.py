@@ -1,7 +1,7 @@
 """Finds phrases in text that grows character by character.
 
-A phrase matches whole words: beside a letter at its edge there is no letter or digit. In scripts
-that are written without spaces, it matches anywhere.
+A phrase matches whole words: if it begins or ends with a letter, no letter or digit may stand next
+to this letter. In scripts that are written without spaces, a phrase matches anywhere.
 """
 
 import unicodedata
@@ -43,7 +43,7 @@ class PhraseMatcher:
         return [(character, in_word(character)) for character in self._by_first]
 
     def read(self, state: State, character: str) -> tuple[State, bool]:
-        """Return the state after a character, and whether a phrase has just proved complete."""
+        """Return the state after a character, and whether it shows that a phrase is complete."""
         begins, begun = state
         letter = in_word(character)
         found = False

@@ -1,4 +1,4 @@
-"""A model's weights as a step of search reads them fastest."""
+"""Stores the weights of a model in the form that a step of search reads fastest."""
 
 import torch
 from torch import nn
@@ -12,8 +12,9 @@ from nmt.model.seq2seq import OutputLayer, TranslationModel
 def prepare_weights(model: TranslationModel, precision: torch.dtype) -> None:
     """Store weights for search in this precision; do not train the model then.
 
-    Names and shapes stay; weights that an embedding shares become copies. In 16 bits, a CPU has
-    all linear layers cast once. In int8, the large linear layers are quantized in addition.
+    Names and shapes do not change. A weight that is shared with an embedding becomes a copy. On a
+    CPU, 16-bit precision casts all linear layers once, and int8 also quantizes the large linear
+    layers.
 
     Raises:
         UserError: This processor has no product of integers.

@@ -1,7 +1,7 @@
-"""A step that runs again and again on tensors of fixed shapes, as a CUDA graph where possible.
+"""A step that runs repeatedly on tensors of fixed shapes, as a CUDA graph if possible.
 
-A graph runs the kernels of a step without the host's work: it reads the state from the same memory
-each time, so the new state is copied over the old one at the end of the step.
+A graph runs the kernels of a step without work of the host. It always reads the state from the same
+memory, so each step ends with a copy of the new state over the old state.
 """
 
 import sys
@@ -29,7 +29,7 @@ class Graphs(Protocol):
     """Captures graphs."""
 
     def capture(self, function: Callable[[], None]) -> Graph | None:
-        """Capture the operations of a function without running them; None: it cannot be done."""
+        """Capture the operations of a function without running them; None: this is impossible."""
 
 
 class RepeatedStep(Generic[State]):
@@ -84,9 +84,8 @@ class RepeatedStep(Generic[State]):
 class CudaGraphs:
     """Captures CUDA graphs that share their memory.
 
-    The graphs run one after the other, and nothing that is needed later is in that memory. The last
-    graph is kept, and the memory with it, so that the next search uses the same
-    memory.
+    The graphs run one after the other, and none needs the memory contents of another one. The last
+    graph is kept to keep the memory, so that the next search uses it again.
     """
 
     def __init__(self, device: torch.device, report: Callable[[str], None] | None = None) -> None:
@@ -110,7 +109,7 @@ class CudaGraphs:
         return cast("Graph", self._last)
 
     def forget(self) -> None:
-        """Let go of the memory of the graphs; the next capture allocates its own."""
+        """Free the memory of the graphs; the next capture allocates new memory."""
         self._last = self._pool = None
 
     def _captured(self, function: Callable[[], None]) -> torch.cuda.CUDAGraph:
@@ -123,7 +122,8 @@ class CudaGraphs:
         with undisturbed_capture(self._device, pool), torch.cuda.stream(stream):
             # The generator's tensors must not be inference tensors: training captures them later.
             with torch.inference_mode(False):
-                # Only this thread's calls are restricted: others may copy or save meanwhile.
+                # Only the calls of this thread are restricted: other threads may copy or save
+                # meanwhile.
                 graph.capture_begin(pool, capture_error_mode="thread_local")
             try:
                 function()

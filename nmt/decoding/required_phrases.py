@@ -1,9 +1,9 @@
 """Phrases that translations must have: dynamic beam allocation (Post & Vilar 2018).
 
 A finite automaton over pieces (Aho & Corasick 1975) finds the phrases, in any order and also where
-they overlap. A hypothesis that has more pieces of phrases is in a higher bank. The beam is shared
-among the banks: the best candidate of each bank comes first, then the second best of each, and so
-on (Hu et al. 2019, section 3.2, vectorized). EOS follows only where all phrases are complete.
+they overlap. The bank of a hypothesis is its number of pieces of phrases. The beam is shared among
+the banks: the best candidate of each bank comes first, then the second best of each, and so on (Hu
+et al. 2019, section 3.2, vectorized). EOS is allowed only after all phrases are complete.
 
 Legend: A sentences in the search, N beams, M beams before a step, V vocabulary, P phrases of a
 sentence, S states of its automaton, W different pieces of its phrases, C candidates.
@@ -29,7 +29,7 @@ class _Automaton:
     Attributes:
         alphabet: The pieces of the phrases.
         following: For each state, the next state of each piece of the alphabet.
-        progress: For each state, how many pieces of each phrase the last pieces are.
+        progress: For each state and phrase, how many pieces of the phrase have just been read.
     """
 
     def __init__(self, phrases: Sequence[Phrase]) -> None:
@@ -61,7 +61,8 @@ class RequiredPhrases(ScoreAdjuster):
 
     Attributes:
         alphabet: [A, W], padded with -1.
-        following: [A, S, W + 1], the state after each piece of the alphabet, and after any other.
+        following: [A, S, W + 1], the state after each piece of the alphabet, and after any other
+            piece.
         progress: [A, S, P], the pieces of each phrase that have just been read.
         lengths: [A, P], of the phrases in pieces; 0: there is no such phrase.
         closing: [A, P] bool, whether a word ends with the phrase.
@@ -164,8 +165,8 @@ class RequiredPhrases(ScoreAdjuster):
 
         Args:
             scores: [A, M, V], adjusted.
-            firm: [A, M, V], adjusted by constraints alone; it applies to pieces that complete more
-                of a phrase.
+            firm: [A, M, V], adjusted only by constraints; used for the pieces that continue a
+                phrase.
             log_probs: [A, M, V], of the model.
             totals: [A, M], the scores of the hypotheses.
             end: [A] bool, whether the hypotheses must end.
@@ -198,7 +199,7 @@ class RequiredPhrases(ScoreAdjuster):
         )
 
     def _ends(self, log_probs: Tensor, totals: Tensor, lenient: Tensor) -> Tensor:
-        """Return the scores [A, M, 1] of EOS, after which nothing is required any more."""
+        """Return the scores [A, M, 1] of EOS."""
         complete = self.complete.all(2) & (totals > NEVER)
         allowed = complete | (lenient & ~complete.any(1))[:, None]
         return (log_probs[:, :, EOS] + totals).masked_fill(~allowed, NEVER)[:, :, None]

@@ -31,7 +31,7 @@ class Sampling:
     """How translations are sampled (Edunov et al. 2018, section 3).
 
     Attributes:
-        temperature: Divisor of the logits; 1 is the model's own distribution.
+        temperature: Divisor of the logits; 1 keeps the model's own distribution.
         top_k: Sample each piece from the K most probable ones (Fan et al. 2018, section 5.2); None
             samples from all.
         top_p: Sample each piece from the nucleus, the smallest set of the most probable pieces
@@ -128,13 +128,13 @@ def draw(
 ) -> Tensor:
     """Draw a piece per row by inverting the cumulative distribution of the logits.
 
-    PAD and BOS are never drawn. The temperature comes first, then top-k, then top-p, which adds up
-    the probabilities that the K pieces have among themselves. Pieces as probable as the last one
-    that is kept are kept, too.
+    PAD and BOS are never drawn. The temperature is applied first, then top-k, then top-p, which
+    adds up the probabilities of the K pieces after these are normalized. A piece that is as
+    probable as the last kept piece is kept, too.
 
     Args:
-        logits: [R, V]. In float64 where the device has it, rounding that depends on the batch
-            almost never changes a draw.
+        logits: [R, V]. They are float64 if the device has this dtype: rounding that depends on the
+            batch then almost never changes a draw.
         numbers: [R], uniform in [0, 1).
         temperature: Divisor of the logits, above 0.
         top_k: Draw from the K most probable pieces, K at least 1; None draws from all.
@@ -162,7 +162,7 @@ def _smallest_in_nucleus(shares: Tensor, top_p: float) -> Tensor:
     """Return the smallest probability in the nucleus of each row [R, V], [R, 1].
 
     Holtzman et al. 2020, eq. 2: V^(p) is the smallest set with sum over V^(p) of P(x) >= p. A piece
-    belongs to it if the more probable ones add up to less than p.
+    belongs to this set if the more probable pieces add up to less than p.
     """
     descending = shares.sort(dim=1, descending=True).values
     before = descending.cumsum(dim=1) - descending
@@ -215,8 +215,8 @@ def _first(
 def _uniform_numbers(positions: Sequence[int], steps: int, sampling: Sampling) -> Tensor:
     """Return one number in [0, 1) per row and step, [B · count, T], in float64.
 
-    Each row has a random generator of its own, seeded by the seed, the sentence's position and the
-    sample's number, so that a sample does not depend on the batch.
+    Each row has its own random generator. The seed, the position of the sentence and the number of
+    the sample determine its state, so a sample does not depend on the batch.
     """
     count = sampling.count
     numbers = np.zeros((len(positions) * count, steps))

@@ -1,7 +1,8 @@
-"""Changes of the log-probabilities of the next pieces, which search and sampling share.
+"""Adjusters change the log-probabilities of the next pieces, in search and in sampling.
 
-An adjuster follows its hypotheses: it is reordered with the beams and dropped with the sentences.
-All of it happens on the device, in tensors whose shapes stay the same from step to step.
+An adjuster stores values for each hypothesis. Search reorders these values with the beams, and
+drops them with the sentences. All operations run on the device, with shapes that do not change from
+step to step.
 
 Legend: A sentences in the search, N beams, M beams before a step (1 before the first, then N), V
 vocabulary, T greatest target length, W windows of n pieces.
@@ -29,10 +30,10 @@ class ScoreAdjuster(ABC):
 
     @abstractmethod
     def adjust(self, scores: Tensor, log_probs: Tensor, step: Tensor) -> Tensor:
-        """Return the changed scores [A, M, V] as a new tensor, or the same if nothing changes.
+        """Return the changed scores [A, M, V], a new tensor, or the given one if nothing changes.
 
         Args:
-            scores: [A, M, V], the log-probabilities with the changes of the adjusters before.
+            scores: [A, M, V], the log-probabilities after the changes of earlier adjusters.
             log_probs: [A, M, V], of the model.
             step: [1], the number of pieces that the hypotheses have.
         """
@@ -78,7 +79,7 @@ def adjusters_of(options: DecodingConfig, lengths: Tensor, limits: Tensor, steps
 def adjusted(adjusters: Sequence[ScoreAdjuster], log_probs: Tensor, step: Tensor) -> Tensor:
     """Return the scores [A, M, V] of the next pieces.
 
-    A hypothesis that no piece may follow ends: its EOS keeps its log-probability.
+    If no piece may follow a hypothesis, it ends: EOS keeps its log-probability.
     """
     scores = log_probs
     for adjuster in adjusters:
@@ -92,7 +93,7 @@ def adjusted(adjusters: Sequence[ScoreAdjuster], log_probs: Tensor, step: Tensor
 
 @dataclass(frozen=True)
 class MinimumLength(ScoreAdjuster):
-    """EOS comes only after a number of pieces.
+    """EOS is excluded until the hypothesis has a minimum number of pieces.
 
     Attributes:
         shortest: [A], the least number of pieces, EOS included.
@@ -137,9 +138,9 @@ class _Written(ScoreAdjuster):
 class RepetitionPenalty(_Written):
     """A piece that the hypothesis already has is less likely (Keskar et al. 2019, section 4.1).
 
-    The paper divides the logit of such a piece by theta, which lowers positive logits alone. The
-    logarithm of a probability is never positive: here it is multiplied by theta, and so p becomes
-    p^theta. The other pieces keep their probabilities; nothing is normalized again.
+    The paper divides the logit of such a piece by theta, which lowers only positive logits. A
+    log-probability is never positive, so it is multiplied by theta here, and p becomes p^theta. The
+    other pieces keep their probabilities: the distribution is not normalized again.
 
     Attributes:
         theta: At least 1; 1 changes nothing.

@@ -59,8 +59,8 @@ def score_translations(
 ) -> Iterator[ScoredTranslation]:
     """Yield the score of each (source, translation), in order.
 
-    Pairs are read in chunks, so memory use does not depend on their number. A translation is
-    segmented by the tokenizer; the probability is that of this segmentation.
+    Pairs are read in chunks, so memory use does not depend on their number. The tokenizer segments
+    a translation, and the probability is that of this segmentation.
 
     Args:
         translator: Its model scores; it has the features of the sentences, if there are any.

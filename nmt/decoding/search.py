@@ -2,8 +2,8 @@
 
 At every step each live hypothesis is extended by every piece of the vocabulary, and the N best
 continuations of a sentence become its new beam. A continuation that ends with EOS is finished.
-Greedy search is the case N = 1. Score adjusters change which pieces may follow, and how likely they
-count. Diverse beam search divides the beam into groups that choose one after the other.
+Greedy search is beam search with one beam. Score adjusters exclude next pieces or change their
+scores. Diverse beam search divides the beam into groups that choose one after the other.
 
 Legend: A sentences in the search, N beams, M beams before a step (1 before the first, then N),
 V vocabulary, G groups of K = N / G beams, C candidates per sentence or group, 2 N or 2 K. The
@@ -92,7 +92,7 @@ def beam_search(
 
 
 def _different(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
-    """Return the first of equal hypotheses, which groups of beams may have."""
+    """Return the hypotheses without duplicates, which several groups of beams may produce."""
     return list({tuple(h.ids): h for h in reversed(hypotheses)}.values())[::-1]
 
 
@@ -138,9 +138,9 @@ def _best_finished(
     constraints: BatchConstraints | None,
     wanted: int | None,
 ) -> BestFinished | None:
-    """Return what ends a search early; None: it ends when N hypotheses are finished.
+    """Return the rule that ends a search early; None: the search ends with N finished hypotheses.
 
-    The bound holds for scores of log-probability and length alone, with one group of beams.
+    The bound holds only if scores depend on log-probability and length, with one group of beams.
     """
     only_length = (
         options.length_normalization == LengthNormalization.GNMT
@@ -169,10 +169,10 @@ class _Beams(Live):
         found: [A, G], the number of finished hypotheses.
         size: N.
         diversity: Strength of the diversity among groups.
-        preferences: What the settings change in the scores of the next pieces.
-        rules: What constraints exclude, whatever the preferences are.
+        preferences: Adjusters of the settings.
+        rules: Adjusters of the constraints, which take precedence over the preferences.
         required: The phrases that translations must have; None: there are none.
-        penalties: [A, N], what the scores have besides the log-probabilities; None: nothing.
+        penalties: [A, N], the part of the scores that is not log-probability; None: there is none.
         best: The best finished hypotheses, if the search may end when they are certain.
     """
 
@@ -215,8 +215,8 @@ class _Beams(Live):
             live: The N new beams; their scores are log-probabilities.
             ended: The N places for ended hypotheses, -inf where none ended.
             found: [A, G], the number of hypotheses of each group that have ended.
-            penalties: [A, N], what the scores of the new beams have besides.
-            ended_penalties: [A, N], likewise of those that ended.
+            penalties: [A, N], the part of the new beams' scores that is not log-probability.
+            ended_penalties: [A, N], the same part for the hypotheses that ended.
         """
         choices = Choices(live.pieces, live.beams, ended.scores, ended.beams, ended_penalties)
         self.history.record(self.step, self.sentences, choices)
@@ -245,7 +245,7 @@ class _Beams(Live):
         return all(change is None for change in changed) and self.found.size(1) == 1
 
     def _best(self, logits: Tensor) -> _Parts:
-        """Return what `_chosen` returns, where hypotheses are ranked by log-probability alone."""
+        """Return what `_chosen` returns, if hypotheses are ranked by log-probability alone."""
         if self.allowed is not None:
             logits = self.allowed.narrow(logits)
         best = best_continuations(
@@ -267,7 +267,7 @@ class _Beams(Live):
         )
 
     def _adjusters(self, change: Callable[[ScoreAdjuster], ScoreAdjuster]) -> dict[str, Any]:
-        """Return the fields of adjusters, each of which is changed."""
+        """Return the fields that hold adjusters, with each adjuster changed by a function."""
         return {
             "preferences": tuple(map(change, self.preferences)),
             "rules": tuple(map(change, self.rules)),
@@ -287,8 +287,8 @@ class _Beams(Live):
         """Let the groups choose, one after the other.
 
         The score of a piece falls by the strength of the diversity for each time that an earlier
-        group chose it in this step (Vijayakumar et al. 2018, Hamming diversity). This decides what
-        a group chooses; it is no part of the scores.
+        group chose it in this step (Vijayakumar et al. 2018, Hamming diversity). The penalty
+        affects only the choice of a group, not the scores.
 
         Returns:
             The N live beams, the N places for ended hypotheses, -inf where none ended, and the
@@ -362,7 +362,7 @@ class _Beams(Live):
     def _allocated(
         self, required: RequiredPhrases, log_probs: Tensor, scores: Tensor, at_limit: Tensor
     ) -> Candidates:
-        """Return the candidates among which the beam is allocated to required phrases."""
+        """Return the candidates in the order in which the beam is allocated to required phrases."""
         firm = adjusted(self.rules, log_probs, self.step)
         scores, firm = (required.adjust(of, log_probs, self.step) for of in (scores, firm))
         return required.candidates(
@@ -374,7 +374,7 @@ class _Beams(Live):
         return self.log_probs if self.penalties is None else self.log_probs + self.penalties
 
     def _separated(self, candidates: Candidates, log_probs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the log-probabilities of candidates [A, C], and what their scores have besides."""
+        """Return the log-probabilities of candidates [A, C], and the rest of their scores."""
         places = candidates.beams * log_probs.size(2) + candidates.pieces
         of_pieces = log_probs.flatten(1).gather(1, places)
         exists = candidates.scores > NEVER

@@ -1,11 +1,11 @@
 """The loop that beam search and sampling share: step by step until every sentence is done.
 
-On a CPU, the tensors have no room for later pieces, and sentences that are done are soon removed.
-On a GPU, the shapes stay the same for many steps, the host seldom reads whether sentences are done,
+On a CPU, the tensors have no room for later pieces, and finished sentences are soon removed. On a
+GPU, the shapes stay the same for many steps, the host seldom reads which sentences are finished,
 and the step can be captured as a graph.
 
 Legend: A sentences in the search, N beams, B sentences of the batch, V vocabulary, S source length,
-U pieces that any sentence may write.
+U pieces that at least one sentence may write.
 """
 
 from abc import ABC, abstractmethod
@@ -33,15 +33,16 @@ STEPS_PER_READ = 4
 """On a GPU, steps between two moments at which the host reads which sentences are done."""
 
 FIRST_ROOM = 32
-"""On a GPU, target pieces for which there is room at first; a full room is doubled."""
+"""On a GPU, the number of target pieces in the first buffers; full buffers are doubled."""
 
 SOURCE_MULTIPLE, SENTENCE_MULTIPLE = 8, 8
-"""On a GPU, source lengths and sentences of a batch are padded to multiples of these: there are few
-shapes, and masks are aligned as memory-efficient attention needs them."""
+"""On a GPU, the source length and the number of sentences of a batch are padded to multiples of
+these. So there are few shapes, and masks have the alignment that memory-efficient attention
+needs."""
 
 KEPT_SHARE, FEWEST_SENTENCES = 4, 32
-"""On a GPU, three of four sentences are dropped when they are done, but the second number stays: a
-step of fewer rows is hardly faster, and a new shape costs a new graph."""
+"""On a GPU, the batch shrinks to a fourth when three fourths are finished, but not below the second
+number: a step of fewer rows is hardly faster, and a new shape needs a new graph."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class Source:
         lengths: Number of real pieces of each sentence.
         limits: [B], the greatest number of target pieces, EOS included, on the CPU.
         steps: The greatest number of steps.
-        fixed: Whether the steps have fixed shapes. Then there may be sentences of only EOS at the
-            end, beyond those of ``lengths``.
+        fixed: Whether the steps have fixed shapes. If so, padding sentences of only EOS may follow
+            the sentences of ``lengths``.
         regions: Features of the sentences; None: there are none.
     """
 
@@ -77,7 +78,7 @@ class Source:
         *,
         plain: bool,
     ) -> "Source":
-        """Count the pieces, which the host reads once; pad the batch if shapes are to be fixed."""
+        """Count the pieces, which the host reads once; pad the batch if shapes have to be fixed."""
         lengths = mask.sum(1).cpu()
         limits = (lengths * options.max_length_ratio).long() + options.max_length_extra
         fixed = dispatch.repeats_shapes(ids) and not plain
@@ -96,7 +97,7 @@ class Source:
         return len(self.ids) - len(self.lengths)
 
     def encode(self, model: TranslationModel) -> EncoderOutput:
-        """Encode the sentences; an encoder that needs their lengths has them on the CPU."""
+        """Encode the sentences; their lengths are passed on the CPU."""
         lengths = torch.tensor(self.lengths + [1] * self.padding)
         return model.encode(self.ids, self.mask, lengths, self.regions)
 
@@ -145,7 +146,7 @@ class Live(ABC):
         """
 
     def select(self, kept: Tensor, decoder: DecoderState) -> Self:
-        """Return only the sentences at these places [R], with the decoder's state of these."""
+        """Return only the sentences at these places [R], with their part of the decoder's state."""
         return replace(
             self,
             decoder=decoder,
@@ -280,7 +281,7 @@ class Loop:
 
 
 def _kept_in_blocks(done: Sequence[bool]) -> list[int]:
-    """Return the places that stay: all, or a fourth as often as the sentences not done allow."""
+    """Return the places that stay: all, or a fourth while the unfinished sentences fit."""
     size, active = len(done), len(done) - sum(done)
     while active * KEPT_SHARE <= size and size // KEPT_SHARE >= FEWEST_SENTENCES:
         size = -(-size // KEPT_SHARE)

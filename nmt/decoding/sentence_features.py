@@ -10,7 +10,7 @@ from nmt.errors import UserError
 from nmt.model.seq2seq import TranslationModel
 
 PART_STEP = 1 << 48
-"""Between the numbers of the parts of a line, on which samples depend."""
+"""The difference between the numbers of two parts of a line; samples depend on these numbers."""
 
 
 def regions_of(

@@ -1,8 +1,9 @@
 """A vocabulary shortlist: the target pieces that can translate the pieces of a sentence.
 
-A sentence's candidates are the most probable translations of each of its pieces, the target pieces
-that copy it, and those that every sentence gets (Jean et al. 2015, section 3.2; L'Hostis et al.
-2016; Devlin 2017). The output layer and the choice of the best continuations then cost a fraction.
+The candidates of a sentence are the most probable translations of each of its pieces, the target
+pieces that copy a source piece, and the pieces that every sentence gets (Jean et al. 2015, section
+3.2; L'Hostis et al. 2016; Devlin 2017). So the output layer and the choice of the best
+continuations take only a fraction of their time.
 
 Legend: B sentences of a batch, E source and F target pieces of the vocabularies, N candidates of
 all source pieces.
@@ -22,10 +23,10 @@ from nmt.text.special_tokens import EOS, WORD_START
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
 
 CANDIDATES = 50
-"""Candidates of a source piece unless the user gives another number."""
+"""The default number of candidates of a source piece."""
 
 FREQUENT = 100
-"""Frequent target pieces of every sentence unless the user gives another number."""
+"""The default number of frequent target pieces that every sentence gets."""
 
 Places = npt.NDArray[np.int64]
 
@@ -39,7 +40,7 @@ class Shortlist:
         candidates: [N], target pieces.
         always: Target pieces that are candidates of every sentence.
         target_size: F.
-        vocabularies: Hashes of the source and target pieces, for which it is made.
+        vocabularies: Hashes of the source and target pieces of the models that it fits.
     """
 
     offsets: Places
@@ -60,7 +61,7 @@ class Shortlist:
 
         Args:
             tokenizers: Of both sides.
-            translations: Source pieces and as many target pieces, each a pair.
+            translations: Source pieces and target pieces; each pair is a translation.
             counts: [F], how often each target piece occurs in training text.
             frequent: The most frequent target pieces that every sentence gets.
         """
@@ -116,10 +117,10 @@ class Shortlist:
         return mask
 
     def check(self, tokenizers: TokenizerPair, name: str) -> None:
-        """Check that it is made for these vocabularies.
+        """Check that the shortlist fits these vocabularies.
 
         Raises:
-            UserError: It is made for others.
+            UserError: It was made for others.
         """
         hashes = vocabulary_hashes(tokenizers)
         sides = zip(("source", "target"), hashes, self.vocabularies, strict=True)
@@ -132,7 +133,7 @@ class Shortlist:
 
 
 def vocabulary_hashes(tokenizers: TokenizerPair) -> tuple[str, str]:
-    """Return a hash of the pieces of either side, in their order."""
+    """Return a hash of the ordered pieces of each side."""
     source, target = (
         content_hash(side.pieces(range(len(side))))
         for side in (tokenizers.source, tokenizers.target)

@@ -1,7 +1,7 @@
 """The file of a shortlist: a line that names the format, a line of JSON, numbers, a checksum.
 
 The numbers are little-endian: offsets as 32 bits, pieces as 16 bits, or 32 for more than 65,536
-pieces. A file is used only if its size, its checksum and all of its numbers are as they must be.
+pieces. A file is used only if its size, its checksum and all of its numbers are valid.
 """
 
 import hashlib

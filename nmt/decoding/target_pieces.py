@@ -19,7 +19,7 @@ _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _FIRST_BYTE = 0xF700  # private characters stand for the bytes of characters without a piece
 
 Trie: TypeAlias = "dict[str, tuple[Trie, list[int]]]"
-"""For each character, the trie of those that follow, and the pieces that end with it."""
+"""For each character, the trie of the next characters, and the pieces that end here."""
 
 
 class TargetPieces:
@@ -47,7 +47,7 @@ class TargetPieces:
 
     @cached_property
     def continues_word(self) -> Tensor:
-        """[V] bool: whether a piece begins with a letter, so that it continues the word before."""
+        """[V] bool: whether a piece begins with a letter, and so continues the previous word."""
         return torch.tensor([bool(text) and in_word(text[0]) for text in self.surfaces])
 
     @cached_property
@@ -81,7 +81,7 @@ class TargetPieces:
         return {key: sorted(pieces) for key, pieces in found.items()}
 
     def ids(self, text: str) -> list[int]:
-        """Return the pieces of a text that translations shall have.
+        """Return the pieces of a text that translations must have.
 
         Raises:
             UserError: The text is blank, or has a character that no piece has.
@@ -98,7 +98,7 @@ class TargetPieces:
     def phrase_ids(self, text: str) -> list[int]:
         """Return the pieces of a phrase that may stand in the middle of a translation.
 
-        No space is before a phrase that does not begin with a letter of a script with spaces.
+        A space precedes only a phrase that begins with a letter of a script with spaces.
 
         Raises:
             UserError: See `ids`.
@@ -115,7 +115,7 @@ class TargetPieces:
         return ids
 
     def spelled(self, text: str) -> str:
-        """Return a text as the pieces spell it, without the space before it; empty if none can.
+        """Return a text as the pieces spell it, without the first space; empty if they cannot.
 
         Characters without a piece of their own are spelled by bytes.
         """

@@ -64,8 +64,9 @@ class Translator:
         tokenizers: Those of the source and the target.
         decoding: Settings of the search.
         precision: The dtype of products: that of autocast, or int8 for quantized linear layers.
-        drawn: Indices of the decoder layer and the head whose attention is drawn; negative: from
-            the last; None as head: the mean of the layer's heads.
+        drawn: Indices of the decoder layer and of the head whose attention is drawn. Negative
+            indices count from the last. If the head is None, the mean of the layer's heads is
+            drawn.
         constraints: Turns constraints into pieces of the target.
         by_sentences: Whether a batch has ``decoding.batch_size`` sentences on a GPU, too.
         processes: One; see `nmt.decoding.engine.Engine`.
@@ -180,7 +181,7 @@ class Translator:
         return self.model.decoder.attends
 
     def prepare_weights(self) -> None:
-        """Store the model's weights as a step of search reads them fastest; do not train it then.
+        """Store the weights in the form that search reads fastest; do not train the model then.
 
         Raises:
             UserError: This processor has no product of integers.
@@ -204,10 +205,10 @@ class Translator:
             sentences: In any order; the result has the same order.
             need_weights: Whether the hypotheses have attention weights.
             sampling: How to sample translations; None searches for the best ones.
-            numbers: A number of each sentence, on which its samples depend, and which selects its
-                features, from 0; None: its position.
-            wanted: The number of hypotheses of each sentence that must be the best ones of the
-                search, which may then end earlier; None: as many as there are beams.
+            numbers: A number of each sentence, from 0, which determines its samples and selects its
+                features; None: its position.
+            wanted: The number of hypotheses of each sentence that are needed; the search may end
+                when these are the best. None: as many as there are beams.
             constraints: What the translation of each sentence must have; None: nothing.
             advance: Called after each batch with the number of sentences translated so far, and
                 their share of the work.
@@ -292,7 +293,8 @@ class Translator:
     def with_features(self, features: Features | None) -> "Translator":
         """Return a translator with the same model that reads these features.
 
-        A sentence of number i, see `translate`, has array i; so do the parts of a line.
+        The sentence with number i (see `translate`) has array i; all parts of a line have its
+        array.
 
         Raises:
             UserError: The model reads features of another size, or none.
@@ -364,6 +366,6 @@ class Translator:
 
 
 def _step_weights(model: TranslationModel) -> int:
-    """Return the number of weights with which a step multiplies each hypothesis."""
+    """Return the number of weights that a step multiplies with each hypothesis."""
     named = (*model.decoder.named_parameters(), *model.output.named_parameters())
     return sum(p.numel() for name, p in named if not name.endswith("embedding.weight"))

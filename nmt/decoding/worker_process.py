@@ -1,7 +1,7 @@
 """A process that loads an engine and answers the calls of the process that started it.
 
 Calls and answers are pickled, each after its length, in pipes between the two processes. A worker
-ends when its input ends, so that none is left if the first process is killed.
+ends when its input ends, so no worker remains if the first process is killed.
 """
 
 import contextlib
@@ -136,10 +136,10 @@ class WorkerProcess:
 
 
 def serve() -> None:
-    """Load what standard input asks for, and answer calls until standard input ends."""
+    """Load the engine that standard input names, and answer calls until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with os.fdopen(os.dup(0), "rb") as calls, os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)  # what libraries print must not be among the answers
+        os.dup2(2, 1)  # the output of libraries must not mix with the answers
         try:
             _answer_all(calls, answers)
         except (EOFError, BrokenPipeError):

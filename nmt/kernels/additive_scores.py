@@ -1,8 +1,8 @@
 """Scores of additive attention: v · tanh(q + k) for every query and key.
 
-Without gradients on a CPU, the sums of a few sentences at a time are computed and overwritten, so
-that they stay in the processor's cache. They are float32, whatever the dtype of the linear layers
-is: the CPU computes tanh in float32 three times as fast as in bfloat16.
+Without gradients on a CPU, the sums q + k of a few sentences at a time are computed and then
+overwritten, so that they stay in the processor's cache. The sums are float32 for every dtype of the
+linear layers, because a CPU computes tanh in float32 three times as fast as in bfloat16.
 
 Legend: B batch, T target length, S source length, A size of the tanh layer.
 """
@@ -14,7 +14,7 @@ from nmt.kernels import dispatch
 from nmt.kernels.precision import at_least_float32, without_autocast
 
 NUMBERS_AT_ONCE = 1 << 17
-"""Sums that are computed before their scores are: 512 KiB, about half of a core's cache."""
+"""Numbers of the sums that are in memory at a time: 512 KiB, about half of a core's cache."""
 
 
 def plain_additive_scores(queries: Tensor, keys: Tensor, score_vector: nn.Linear) -> Tensor:
@@ -31,7 +31,7 @@ def plain_additive_scores(queries: Tensor, keys: Tensor, score_vector: nn.Linear
 
 
 def additive_scores(queries: Tensor, keys: Tensor, score_vector: nn.Linear) -> Tensor:
-    """Return what `plain_additive_scores` returns, without gradients faster."""
+    """Return what `plain_additive_scores` returns; without gradients, this is faster."""
     if not dispatch.works_in_place(keys):
         return plain_additive_scores(queries, keys, score_vector)
     batch, length, size = queries.shape

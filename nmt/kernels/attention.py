@@ -2,8 +2,8 @@
 
 ``naive`` is the formula. ``torch`` is torch's fused kernel. ``cpu`` is one autograd operation for
 short sentences on a CPU. It normalises the weights in float32 and saves them for the backward pass,
-together with a dropout mask of one byte per weight. It writes gradients in the layout of
-the projections, so that they need no concatenation or transposition.
+together with a dropout mask of one byte per weight. It writes gradients in the layout of the
+projections, so the gradients need no concatenation or transposition.
 
 Legend: B batch, T query length, S key length, H heads, G heads of keys and values, K head
 size, which is d_k in the formulas.
@@ -30,8 +30,8 @@ Mask = Tensor | AttentionMask
 def masked_softmax(scores: Tensor, mask: Mask | None) -> Tensor:
     """Normalise scores [..., T, S] over S, in float32 at least, exactly 0 where the mask is False.
 
-    A row in which every position is masked gets weights of 0, not NaN. An `AttentionMask` has no
-    such row, nor has an additive mask, as that of `AttentionMask.bias`.
+    A row in which every position is masked gets weights of 0, not NaN. An `AttentionMask` and its
+    additive form `AttentionMask.bias` have no such row.
     """
     scores = at_least_float32(scores)
     if isinstance(mask, AttentionMask) and not dispatch.on_cpu(scores):
@@ -48,7 +48,8 @@ def masked_softmax(scores: Tensor, mask: Mask | None) -> Tensor:
 def grouped_product(heads: Tensor, others: Tensor) -> Tensor:
     """Return the product of heads [B, H, T, X] with [B, G, X, Y], as [B, H, T, Y].
 
-    Head h of the first reads head h · G / H of the second (grouped-query attention).
+    Head h of the first factor is multiplied by head h · G / H of the second (grouped-query
+    attention).
     """
     num_heads, num_groups = heads.size(1), others.size(1)
     grouped = heads  # [B, G, H / G · T, X]: the rows that read one group are adjacent
@@ -65,7 +66,7 @@ def naive_attention(
     bias: Tensor | None = None,
     dropout_p: float = 0.0,
 ) -> Tensor:
-    """Return softmax(Q K^T / sqrt(d_k) + bias) V as the formula reads; see `attention`."""
+    """Return softmax(Q K^T / sqrt(d_k) + bias) V by the formula itself; see `attention`."""
     scores = grouped_product(query * query.size(-1) ** -0.5, keys.transpose(-1, -2))
     scores = scores if bias is None else scores + bias
     weights = dropout(masked_softmax(scores, mask), dropout_p)
@@ -179,7 +180,7 @@ class _SplitKeysValues(torch.autograd.Function):
     """Splits the projection into keys and values.
 
     The backward pass of `_CpuAttention` writes both gradients to one buffer in the layout of the
-    projection. Where they arrive so, that buffer is the gradient of the projection, without a copy.
+    projection. This buffer then is the gradient of the projection, without a copy.
     """
 
     @staticmethod

@@ -15,15 +15,15 @@ _ALIGNMENT = 8  # elements; torch's memory-efficient kernel copies a bias with o
 class AttentionMask:
     """Which keys each query may attend to, as booleans and as a bias that is added to the scores.
 
-    Fused kernels add a bias. From a bool mask they would compute the bias in every layer. Each
-    query may attend to at least one key.
+    Fused kernels add a bias. Given a bool mask, they would compute the bias again in every layer.
+    Each query may attend to at least one key.
 
     Attributes:
         is_causal: Whether query t may attend to the keys up to t, and to no others.
     """
 
     def __init__(self, allowed: Tensor | Callable[[], Tensor], is_causal: bool = False) -> None:
-        """Take the booleans, see `allowed`, or a function that makes them if they are needed."""
+        """Take the booleans (see `allowed`), or a function that makes them when they are needed."""
         self._make = allowed
         self.is_causal = is_causal
         self._biases: dict[torch.dtype, Tensor] = {}
@@ -42,7 +42,7 @@ class AttentionMask:
     def causal(cls, length: int, device: torch.device) -> "AttentionMask":
         """Return the mask [T, T] of targets that are all known: row t is True up to column t.
 
-        It is made when it is first read: some attentions of long sentences never read it.
+        The mask is made when it is first read: some attentions of long sentences never read it.
         """
 
         def make() -> Tensor:
@@ -53,7 +53,7 @@ class AttentionMask:
     def bias(self, heads: Tensor) -> Tensor:
         """Return 0 where attention is allowed and -inf elsewhere, in the dtype of the heads.
 
-        It is computed once. Its rows are padded in memory as fused kernels require.
+        The bias is computed once. Its rows are padded in memory as fused kernels require.
         """
         found = self._biases.get(heads.dtype)
         if found is None:

@@ -1,8 +1,8 @@
 """The best continuations of hypotheses: log-softmax over the vocabulary, then the best of a beam.
 
 The plain path normalises all logits and sorts each row. The fast path reads the logits a few times
-and normalises only those that are among the best. It rests on one fact: the k greatest of some
-numbers lie in the k groups with the greatest maxima, however the numbers are divided into groups.
+and normalises only those that are among the best. It uses one fact: if numbers are divided into
+groups in any way, the k greatest numbers are in the k groups with the greatest maxima.
 
 Legend: A sentences, M beams of each, rows R = A · M, V vocabulary, C candidates of a sentence, W
 numbers of a row, G groups of a row, E members of a group.
@@ -20,7 +20,7 @@ from nmt.kernels import chunk_sizes, dispatch
 from nmt.kernels.dispatch import KernelPath
 
 PIECES_PER_GROUP = 16
-"""E of the pieces of a vocabulary: a sixteenth of the logits is sorted."""
+"""E for the pieces of a vocabulary: a step sorts a sixteenth of the logits."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Continuations:
 
 
 Only = tuple[Tensor, int]
-"""[A] bool, sentences whose hypotheses can only be continued by one piece, and that piece."""
+"""[A] bool, the sentences in which only one piece may follow, and this piece."""
 
 
 def best_continuations(
@@ -55,9 +55,9 @@ def best_continuations(
     Args:
         logits: [A · M, V], the beams of a sentence adjacent.
         before: [A, M], float32, the log-probabilities of the hypotheses so far.
-        count: C; where there are fewer continuations, the last ones have -inf.
+        count: C; if there are fewer continuations, the last ones have -inf.
         excluded: Pieces that are never appended; they count in the normalization.
-        only: Where all other pieces are excluded; None: in no sentence.
+        only: Sentences in which all other pieces are excluded; None: there are none.
     """
     function = plain_best_continuations
     if dispatch.candidates_path(logits) is KernelPath.FUSED:
@@ -123,7 +123,7 @@ def grouped_best_continuations(
 
 
 def _padded(found: Continuations, count: int) -> Continuations:
-    """Return continuations with more of -inf where there are fewer than ``count``."""
+    """Return ``count`` continuations: missing ones are added with -inf."""
     missing = count - found.pieces.size(1)
     if not missing:
         return found

@@ -1,8 +1,8 @@
-"""Softmax attention to some of the keys, computed in blocks, at the cost of these keys.
+"""Softmax attention to some of the keys, computed in blocks: the cost is that of these keys.
 
 Queries and keys are cut into blocks. Each part of a pattern is a product of the queries of a block
-with some keys: those of near blocks, those of some columns, or those at the same place of all
-blocks. The scores of all parts are normalised together. The plain formulation is
+with some keys: the keys of near blocks, the keys of some columns, or the keys at the same place of
+all blocks. The scores of all parts are normalised together. The plain formulation is
 `masked_attention`, the softmax over all keys with a mask.
 
 Legend: B batch, T length, H heads, K head size, N blocks, L length of a block, Y keys of a part.
@@ -115,9 +115,10 @@ def near_part(
         blocks: Of the sentence.
         before: Number of earlier blocks.
         after: Number of later blocks.
-        allows: From the places of queries [L, 1] and keys [1, Y] in relation to the block's first
-            position, to a bool [L, Y], or [H, L, Y].
-        bias: From key minus query position [L, Y] to what is added to the scores, [H, L, Y].
+        allows: A function of the places of queries [L, 1] and keys [1, Y], counted from the first
+            position of the block; returns bool [L, Y] or [H, L, Y].
+        bias: A function of key minus query position [L, Y]; returns what is added to the scores,
+            [H, L, Y].
     """
     size = blocks.query.size(3)
     device = blocks.query.device
@@ -151,7 +152,7 @@ def column_part(blocks: Blocks, keys: Tensor, values: Tensor, allowed: Tensor) -
 def stride_part(blocks: Blocks, allowed: Tensor) -> Part:
     """Return the part of the keys at the same place of all blocks, Y = N.
 
-    ``allowed`` [N, N] is True where a block of queries (first axis) may attend to one of keys.
+    ``allowed`` [N, N]: whether a block of queries (first axis) may attend to a block of keys.
     """
     query, keys, values = (
         part.transpose(2, 3) for part in (blocks.query, blocks.keys, blocks.values)
@@ -166,12 +167,12 @@ def stride_part(blocks: Blocks, allowed: Tensor) -> Part:
 
 
 def chosen_part(blocks: Blocks, chosen: Tensor, allowed: Tensor) -> Part:
-    """Return the part of whole blocks of keys, others for each block of queries; Y = R · L.
+    """Return the part of whole blocks of keys, chosen for each block of queries; Y = R · L.
 
     Args:
         blocks: Of the sentence.
         chosen: [B or 1, N, R], numbers of blocks.
-        allowed: [B or 1, N, R], whether a choice counts; keys that are padding never do.
+        allowed: [B or 1, N, R], whether a choice counts; padding keys never count.
     """
     batch, heads, count, size, width = blocks.keys.shape
     chosen, allowed = (part.expand(batch, -1, -1) for part in (chosen, allowed))
@@ -192,8 +193,8 @@ def chosen_part(blocks: Blocks, chosen: Tensor, allowed: Tensor) -> Part:
 def joint_attention(blocks: Blocks, parts: Sequence[Part], dropout_p: float = 0.0) -> Tensor:
     """Return the contexts [B, T, H · K] of a softmax over the keys of all parts.
 
-    A key that occurs in two parts counts twice, so that at most one of them may allow it. A query
-    without any allowed key gets a mean of keys; only padding is such a query.
+    A key that two parts allow would count twice, so at most one part may allow it. A query without
+    any allowed key gets a mean of values; only padding queries are without.
     """
     scores = [_masked(part) for part in parts]
     joined = scores[0] if len(scores) == 1 else torch.cat(scores, dim=-1)
@@ -207,7 +208,7 @@ def _masked(part: Part) -> Tensor:
     scores = at_least_float32(part.scores)
     if part.bias is not None:
         scores = scores + part.bias
-    # The product's backward pass does not read the scores, so that they may be overwritten.
+    # The backward pass of the product does not read the scores, so they may be overwritten.
     return scores.masked_fill_(~part.allowed, torch.finfo(scores.dtype).min)
 
 
@@ -227,5 +228,5 @@ def _neighbours(blocks: Tensor, before: int, after: int) -> Tensor:
 
 
 def known_maximum(values: Tensor, bound: float) -> float:
-    """Return the greatest of values, or on a GPU their bound: the host does not wait for it."""
+    """Return the greatest value, or on a GPU a bound of it, so that the host does not wait."""
     return float(values.detach().max()) if dispatch.on_cpu(values) else float(bound)

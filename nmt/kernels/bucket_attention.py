@@ -1,12 +1,12 @@
 """Attention within buckets of a hash (Kitaev et al. 2020, section 2), in two formulations.
 
-A key is a query divided by its length, so that both have one bucket. The keys of a bucket are cut
+A key is a query divided by its norm, so both are in the same bucket. The keys of a bucket are cut
 into chunks, in the order of their positions. A query attends to its own chunk and the previous one.
-`visible_pairs` is that as a mask of all pairs, and `bucket_attention` computes in chunks.
+`visible_pairs` expresses this as a mask of all pairs; `bucket_attention` computes in chunks.
 
-The paper sorts by bucket and cuts the sorted sequence, so that a chunk may have keys of several
-buckets, and depends on later pieces. Here a chunk has keys of one bucket, and a piece's chunk
-depends on earlier pieces alone.
+The paper sorts by bucket and cuts the sorted sequence. So a chunk of the paper may have keys of
+several buckets, and depends on later pieces. Here a chunk has keys of one bucket, and the chunk of
+a piece depends only on earlier pieces.
 
 Legend: B batch, T length, H heads, K head size, R hashes, M length of a chunk, N chunks.
 """
@@ -20,7 +20,7 @@ from torch.nn import functional
 from nmt.kernels.precision import at_least_float32, without_autocast
 
 OWN_SCORE = -1e5
-"""Added to a query's score for itself: it attends to itself only where it may to no other key."""
+"""Added to a query's score for itself: it attends to itself only if it sees no other key."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def hash_buckets(keys: Tensor, rotations: Tensor) -> Tensor:
 
 
 def ranked_buckets(keys: Tensor, rotations: Tensor, real: Tensor | None) -> Buckets:
-    """Return the buckets of keys [B, H, T, K]; ``real`` [B, T] is True where no padding is."""
+    """Return the buckets of keys [B, H, T, K]; ``real`` [B, T] is False at padding."""
     buckets, count = hash_buckets(keys, rotations), 2 * rotations.size(-1)
     if real is not None:
         buckets = buckets.masked_fill(~real[:, None, None], count)
@@ -76,8 +76,9 @@ def bucket_attention(
 ) -> Tensor:
     """Return the contexts [B, H, T, K] of a softmax over all keys that are visible in some hash.
 
-    The contexts of the hashes are added with the weights exp(z_r - z) of appendix A; a pair that is
-    visible in N hashes has its score reduced by log N in each of them, so that it counts once.
+    The contexts of the hashes are added with the weights exp(z_r - z) of appendix A; if a pair is
+    visible in N hashes, its score is reduced by log N in each of them, so that the pair counts
+    once.
 
     Args:
         heads: Queries [B, H, T, K].

@@ -12,7 +12,7 @@ from nmt.kernels import dispatch
 def may_choose(states: Tensor) -> bool:
     """Return whether a layer may compute some rows of these states only.
 
-    On other devices than a CPU the host would have to wait for the number of rows. In training,
+    On devices other than a CPU, the host would have to wait for the number of rows. In training,
     each layer has to take part in the backward pass of all processes.
     """
     plain = dispatch.kernels_in_force() is dispatch.Kernels.PLAIN

@@ -1,4 +1,4 @@
-"""How many rows several passes cover at a time, so that their results fit in a cache or in memory.
+"""The number of rows that passes cover at a time, so that results fit in a cache or in memory.
 
 Legend: R rows, V vocabulary.
 """
@@ -14,11 +14,11 @@ LOGITS_PER_CHUNK = {"cpu": 4_000_000}
 """Logits in memory at a time on a CPU, so that a chunk fits into the cache."""
 
 BYTES_IN_CACHE = 1_000_000
-"""What stays in the cache of a core of the CPU from one pass to the next."""
+"""Bytes that stay in the cache of a CPU core from one pass to the next."""
 
 BYTES_PER_CHUNK = 2_000_000_000
-"""Memory of a chunk of logits and what is computed from them on other devices, but at most a
-sixteenth of the device: each chunk is a dozen launches, so one chunk is best."""
+"""Bytes of a chunk of logits and of the results computed from it, on other devices, but at most a
+sixteenth of the device's memory: each chunk is a dozen launches, so one chunk is best."""
 
 
 def logits_rows(
@@ -43,7 +43,7 @@ def logits_rows(
 def rows_in_cache(values: Tensor, copy_bytes: int = 0) -> int:
     """Return how many rows of values [R, V] several passes should cover at a time, at least 1.
 
-    ``copy_bytes`` is the size of a number in a copy that stays in the cache, too.
+    ``copy_bytes`` is the size of a number in a copy that also has to stay in the cache.
     """
     return max(1, BYTES_IN_CACHE // (values.size(1) * (values.element_size() + copy_bytes)))
 

@@ -43,13 +43,13 @@ def projected_cross_entropy(
     The target distribution is (1 - e) on the target plus e / V everywhere (Szegedy et al. 2016,
     section 7). The fast path never stores all logits: it computes a chunk of them in the autocast
     dtype, adds the chunk's loss to float32 sums, and computes the chunk's gradients in the forward
-    pass, so that the backward pass only scales them. The part of the gradients that is due to
-    smoothing is the same for every piece and is added once.
+    pass, so that the backward pass only scales them. Smoothing adds the same part to the gradients
+    of every piece, so this part is added once.
 
     Args:
         hidden: [N, O].
         weight: [V, O], of the output layer.
-        targets: [N]; a row whose target is -100, torch's ``ignore_index``, counts for nothing.
+        targets: [N]; a row with the target -100, torch's ``ignore_index``, adds nothing.
         label_smoothing: e.
         ignores: Whether there may be such targets.
 
@@ -57,9 +57,9 @@ def projected_cross_entropy(
         The smoothed sum, and the sum of the exact negative log-likelihood (no gradient), in nats.
         While training in bfloat16, the likelihood of a piece is rounded: p to 8 bits, or, where p
         is above one half, 1 - p to 8 bits. Without a gradient, as in validation, both sums are
-        computed from float32 logits. The factor that divides a sum reaches the gradient of the
-        weight exactly, and that of the hidden vectors too if they are float32; if they are
-        bfloat16, it is rounded. On a GPU, the gradient of the weight is summed in float32.
+        computed from float32 logits. The factor that divides a sum is exact in the gradient of the
+        weight. In the gradient of the hidden vectors it is exact if these are float32, and rounded
+        if they are bfloat16. On a GPU, the gradient of the weight is summed in float32.
     """
     on_cpu = dispatch.on_cpu(hidden)
     if dispatch.cross_entropy_path() is KernelPath.PLAIN or (ignores and on_cpu):
@@ -190,9 +190,9 @@ def _add_chunk(
 def _log_likelihood(scores: Tensor, greatest: Tensor, likeliest: Tensor, others: Tensor) -> Tensor:
     """Return the log-probability of each row's target, [R, 1], in the dtype of the scores.
 
-    In low precision p near 1 rounds to 1, so where p is above one half, this is log1p(-sum of the
-    others). A small p may underflow, so it is computed from the logit's distance to the greatest
-    logit, whose probability does not.
+    In low precision, p near 1 rounds to 1, so if p is above one half, the result is log1p(-sum of
+    the others). A small p may underflow, so its logarithm is computed from the distance of its
+    logit to the greatest logit, whose probability does not underflow.
 
     Args:
         scores: [R, 1], the targets' logits, in float32 at least.
@@ -209,12 +209,12 @@ def _log_likelihood(scores: Tensor, greatest: Tensor, likeliest: Tensor, others:
 
 
 class _FewLaunches(torch.autograd.Function):
-    """The sums where each operation is a launch, and memory allows one chunk or a few.
+    """The sums on a device where each operation is a launch and memory allows one or a few chunks.
 
     Let A be the sum of the targets' log-probabilities, L that of their logits, H that of the hidden
     vectors, and m the mean of the weight's rows. Then the smoothed sum is -A + e · (L - H · m). A
-    row without a target has a hidden vector of zeros here, which adds nothing to L and H, nor to
-    the gradient of the weight.
+    row without a target has a hidden vector of zeros here, which adds nothing to L, to H and to the
+    gradient of the weight.
     """
 
     @staticmethod
@@ -254,7 +254,7 @@ class _FewLaunches(torch.autograd.Function):
 
 
 class _DeviceSums:
-    """Sums over chunks, in float32 at least; nothing is read by the host."""
+    """Sums over chunks, in float32 at least; the host reads nothing."""
 
     def __init__(
         self, weight: Tensor, targets: Tensor, ignored: Tensor | None, grad_rows: Tensor | None
@@ -265,7 +265,7 @@ class _DeviceSums:
             weight: [V, O], in the dtype of the products.
             targets: [N, 1]; any piece where there is no target.
             ignored: [N, 1] bool, True where there is no target; None: there is one everywhere.
-            grad_rows: [N, O], which the gradient of the rows is written to; None: there is none.
+            grad_rows: [N, O], receives the gradient of the rows; None: no gradient is needed.
         """
         self._weight, self._targets, self._ignored = weight, targets, ignored
         self._grad_rows = grad_rows

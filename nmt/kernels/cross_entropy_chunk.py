@@ -1,11 +1,11 @@
 """The loss of a chunk of rows, and its gradients, in few passes over float32 logits on a CPU.
 
-Normalising all logits is a pass over them that is not needed. With m a row's greatest logit and x
-its logits, E = exp(x - m) is computed in place, and Z is the sum of E. The probabilities are E / Z.
-The gradient of the hidden vectors is computed from E and then divided by Z. The gradient of the
-weight is computed from E and the hidden vectors divided by Z. Both divide O numbers per row; to
-normalise all logits would divide V. The passes in between cover a few rows at a time, which stay in
-the nearest cache.
+A pass that normalises all logits is not needed. Let x be the logits of a row and m the greatest of
+them. E = exp(x - m) is computed in place, and Z is the sum of E. The probabilities are E / Z. The
+gradient of the hidden vectors is computed from E and then divided by Z. The gradient of the weight
+is computed from E and the hidden vectors divided by Z. Both divide O numbers per row; a
+normalisation of all logits would divide V numbers. The passes between the products cover a few rows
+at a time, which stay in the nearest cache.
 
 Legend: O decoder output size, V vocabulary, R rows of a chunk.
 """
@@ -41,7 +41,7 @@ def exponentials_(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tens
     distance = scores - greatest
     at_target = distance.exp()
     total = at_target + others
-    # Near p = 1, log p is computed from 1 - p, which is known more exactly than p is.
+    # Near p = 1, log p is computed from 1 - p, which is more exact than p.
     near_one = -torch.log1p(others / at_target)
     log_probs = torch.where(others < at_target, near_one, distance - total.log())
     return log_probs, others, total
@@ -58,7 +58,7 @@ def add_gradients(
     """Write the gradient of a chunk's rows, and add its part to the gradient of the weight.
 
     Args:
-        errors: [R, V], the gradient of the logits, times Z if that is given.
+        errors: [R, V], the gradient of the logits, multiplied by Z if Z is given.
         rows: [R, O], the hidden vectors.
         weight: [V, O].
         total: Z, [R, 1], or None.
@@ -74,7 +74,7 @@ def add_gradients(
 
 
 def put(values: Tensor, columns: Tensor, new: Tensor) -> None:
-    """Write new [R] to one column [R] of each row of values [R, V].
+    """Write the numbers new [R] into the given column of each row of values [R, V].
 
     `Tensor.scatter_` would copy all of the values, twice.
     """

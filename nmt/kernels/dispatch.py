@@ -1,12 +1,12 @@
 """Decides which formulation of a computation runs, and with which sizes.
 
 Every file of this package has a plain PyTorch formulation and a fast one. The functions below
-choose between them by device, dtype and shape, and depending on whether gradients are recorded or
-torch.compile is tracing. Names that are private in torch occur in this file alone. Each is looked
-up once; where a version of torch lacks one, the plain path runs.
+choose between them by device, dtype and shape, and by whether gradients are recorded or
+torch.compile is tracing. Only this file uses private names of torch. Each name is looked up once.
+If a version of torch lacks a name, the plain path runs.
 
-Setting ``NMT_KERNELS=plain`` in the environment, or calling `set_kernels`, rules all fast paths
-out, e.g. to find out whether one of them causes a problem.
+Setting ``NMT_KERNELS=plain`` in the environment, or calling `set_kernels`, rules out all fast
+paths, e.g. to find out whether one of them causes a problem.
 """
 
 import os
@@ -26,14 +26,14 @@ ENVIRONMENT_VARIABLE = "NMT_KERNELS"
 """Overrides the setting ``training.kernels``."""
 
 ROW_MULTIPLES = 128, 16
-"""oneDNN compiles and caches a kernel per row count; rows are padded to multiples of the first
-number, or of the second where there are fewer rows than the first, to keep that cache small."""
+"""oneDNN compiles and caches a kernel for each number of rows. To keep the cache small, rows are
+padded to multiples of the first number, or of the second if there are fewer rows than the first."""
 
 FEWEST_GROUPED = 100_000
-"""Logits of a step from which on the best ones are found by groups: fewer are sorted soon."""
+"""From this number of logits per step on, the best are found by groups: fewer are sorted fast."""
 
 FEWEST_SORTED = 5_000
-"""Numbers from which on the greatest ones are found by groups."""
+"""From this number of numbers on, the greatest are found by groups."""
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float64)
 
@@ -123,14 +123,14 @@ def linear_path(inputs: Tensor) -> KernelPath:
 
 
 def multiplies_by_onednn(inputs: Tensor) -> bool:
-    """Return whether oneDNN computes a product without a graph, as in search on some processors."""
+    """Return whether oneDNN computes products without a graph, as in search on some processors."""
     if torch.is_grad_enabled() or inputs.dtype != torch.float32 or not _may_fuse_on_cpu(inputs):
         return False
     return product_dtype(inputs) == torch.float32 and onednn_linear(inputs) is not None
 
 
 def works_in_place(inputs: Tensor) -> bool:
-    """Return whether a result may be overwritten by the next one, as without gradients."""
+    """Return whether a result may overwrite an earlier one: this is so without gradients."""
     return not torch.is_grad_enabled() and on_cpu(inputs) and _may_fuse()
 
 
@@ -141,7 +141,7 @@ def weight_layout_path(weight: Tensor) -> KernelPath:
 
 
 def shared_input_path(inputs: Tensor) -> KernelPath:
-    """Return whether the input of several linear layers is cast once (fused) or by each of them."""
+    """Return whether the input of several linear layers is cast once (fused) or by each layer."""
     return KernelPath.FUSED if inputs.dtype in _DTYPES and _may_fuse() else KernelPath.PLAIN
 
 
@@ -184,8 +184,8 @@ def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | N
 
     torch's fused kernels are made for long sequences: on a CPU, their backward pass takes several
     times as long as the products of short sentences do. The function of this package writes
-    gradients in the layout of the projections, so it is used only where all three arguments still
-    have that layout, that is, where they were neither normalised nor rotated.
+    gradients in the layout of the projections. So it is used only if all three arguments have this
+    layout, that is, if they were neither normalised nor rotated.
 
     Args:
         query: [B, H, T, K].
@@ -213,7 +213,7 @@ def _are_side_by_side(heads: Tensor) -> bool:
 
 
 def repeats_shapes(inputs: Tensor) -> bool:
-    """Return whether a search keeps its shapes from step to step: only a CPU has cheap launches."""
+    """Return whether search keeps its shapes in all steps: launches are cheap only on a CPU."""
     return not on_cpu(inputs) and _may_fuse()
 
 
@@ -233,8 +233,8 @@ def recurrent_step_path(gates: Tensor) -> KernelPath:
 def recurrent_layer_path(states: Tensor) -> KernelPath:
     """Return the path of an encoder's layer, `nmt.kernels.recurrent_layer`.
 
-    Packed sentences have shapes that depend on their lengths, so a pass over them cannot be
-    captured. torch's kernel therefore runs over padded sentences.
+    The shapes of packed sentences depend on their lengths, so a pass over packed sentences cannot
+    be captured. So torch's kernel runs over padded sentences.
     """
     if not _may_fuse() or states.is_mps:
         return KernelPath.PLAIN
@@ -362,8 +362,8 @@ PRIVATE_NAMES = (
 def onednn_linear(rows: Tensor) -> Callable[..., Tensor] | None:
     """Return oneDNN's (rows, weight, bias, "relu" | "none", [], "") -> result, where it is faster.
 
-    It adds the bias while the product is still in the cache, and in float32 uses wider vectors than
-    torch's own choice on processors that are not Intel's.
+    oneDNN adds the bias while the product is still in the cache. In float32, it uses wider vectors
+    than torch's own choice on processors of other makers than Intel.
     """
     if _onednn_linear is None or not _onednn_is_faster(rows.dtype) or not rows.numel():
         return None
@@ -393,7 +393,7 @@ def _is_intel() -> bool:
 def optimizer_reads_found_inf(optimizer: torch.optim.Optimizer) -> bool:
     """Return whether an optimizer's step reads ``found_inf`` on the device, as its fused form does.
 
-    torch marks these optimizers by a private attribute. Where a version of torch lacks it, the host
-    decides about skipping: an unread flag would let a gradient of NaN through.
+    torch marks these optimizers by a private attribute. If a version of torch lacks it, the host
+    decides about skipping: an optimizer that ignores the flag would apply a gradient of NaN.
     """
     return bool(getattr(optimizer, "_step_supports_amp_scaling", False))

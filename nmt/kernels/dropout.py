@@ -36,8 +36,8 @@ class DiscreteRate:
     """A probability of dropout rounded to what one or two random bytes can represent.
 
     It is a multiple of 1/256 (0.1 becomes 26/256), and the surviving elements are scaled by exactly
-    its complement. Where that would change the share of dropped, or of kept, elements by more than
-    a twentieth, an element takes two bytes and the probability is a multiple of 1/65,536.
+    its complement. If this rounding would change the share of dropped or of kept elements by more
+    than a twentieth, an element takes two bytes, and the probability is a multiple of 1/65,536.
     """
 
     def __init__(self, probability: float) -> None:
@@ -47,7 +47,7 @@ class DiscreteRate:
         self.levels = _BYTE if abs(rounded - probability) <= bound else _TWO_BYTES
         self.threshold = round(probability * self.levels)
         self.scale = 1.0
-        """The factor of surviving elements; 1 where nothing is dropped."""
+        """The factor of surviving elements; 1 if nothing is dropped."""
         if 0 < self.threshold < self.levels:
             self.scale = self.levels / (self.levels - self.threshold)
 
@@ -85,8 +85,8 @@ def discrete_rate(probability: float) -> DiscreteRate:
 def apply_mask_(values: Tensor, kept: Tensor) -> None:
     """Multiply values by a mask of bytes, 1 or 0, in place.
 
-    Both are viewed as integers, whose product with 1 leaves all bits and with 0 none: torch
-    converts bytes faster to integers than to bfloat16, and booleans slowest of all.
+    Both are viewed as integers: a product with 1 keeps all bits, and a product with 0 clears them.
+    torch converts bytes to integers faster than to bfloat16, and booleans most slowly.
     """
     integers = _INTEGERS[values.element_size()]
     values.view(integers).mul_(kept.to(integers))
@@ -132,7 +132,7 @@ def plain_add_dropped(states: Tensor, result: Tensor, probability: float) -> Ten
 def add_dropped(states: Tensor, result: Tensor, probability: float) -> Tensor:
     """Return states + dropout(result), of one shape, as a residual connection needs it.
 
-    The random numbers are those of `dropout`. The fast path makes two passes fewer.
+    The random numbers are those of `dropout`. The fast path saves two passes.
     """
     rate = discrete_rate(probability)
     if dispatch.add_dropped_path(states, result) is KernelPath.PLAIN or not rate.threshold:

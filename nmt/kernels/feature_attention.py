@@ -1,9 +1,9 @@
 """Attention whose scores are products of features of queries and keys, in linear time.
 
 The weight of key s for query t is φ(q_t) · φ(k_s) divided by the sum over all keys (Katharopoulos
-et al. 2020, eq. 4 and 5). `feature_weights` is that formula. `feature_attention` computes the
-contexts from sums over keys, without the weights: of all keys (eq. 6), or with a causal mask of the
-earlier ones (eq. 8 to 12), chunk by chunk.
+et al. 2020, eq. 4 and 5). `feature_weights` computes this formula. `feature_attention` computes the
+contexts without the weights, from sums over all keys (eq. 6), or, with a causal mask, over the
+earlier keys (eq. 8 to 12), chunk by chunk.
 
 Legend: B batch, T length, H heads, G heads of keys and values, F features, K head size, N chunks, C
 length of a chunk.
@@ -42,7 +42,7 @@ def feature_attention(
         keys: Features [B, G, T, F]; G divides H.
         values: [B, G, T, K].
         real: [B, T], True on keys that are no padding; None: all are real.
-        causal: Whether a query sees the keys up to its own position only.
+        causal: Whether a query sees only the keys up to its own position.
     """
     queries, keys, values = (at_least_float32(part) for part in (queries, keys, values))
     if real is not None:

@@ -1,7 +1,7 @@
 """The feed-forward block of a Transformer with ReLU (Vaswani et al. 2017, eq. 2).
 
-The fast path is one operation. Its backward pass reads from the hidden vectors themselves which
-units were negative and which were dropped.
+The fast path is one operation. Its backward pass finds the negative and the dropped units in the
+hidden vectors, where both are 0.
 
 Legend: N rows, D model size, F feed-forward size.
 """

@@ -1,4 +1,4 @@
-"""What every capture of a CUDA graph needs: no garbage collection, and random numbers that last."""
+"""Every capture of a CUDA graph needs this: no garbage collection, and a valid random generator."""
 
 import gc
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from nmt.kernels import dispatch
 
 @contextmanager
 def undisturbed_capture(device: torch.device, pool: Any) -> Iterator[None]:
-    """Guard a capture on a CUDA device; the generator draws afterwards as if there had been none.
+    """Guard a capture on a CUDA device; afterwards the generator draws as without a capture.
 
-    The collector must not free memory of the device amid a capture. A capture that fails leaves the
-    default generator in capture mode, so it gets a new state. In some versions of torch it also
-    leaves the allocator so (pytorch pull request 180395), and the next `torch.cuda.empty_cache`
-    would raise an error.
+    The collector must not free memory of the device during a capture. A failed capture leaves the
+    default generator in capture mode, so the generator gets a new state. In some versions of torch,
+    a failed capture also leaves the allocator in capture mode (pytorch pull request 180395), and
+    the next `torch.cuda.empty_cache` would raise an error.
 
     Args:
         device: Where the graph is captured.
@@ -44,7 +44,7 @@ def _end_allocation(index: int, pool: Any) -> None:
     end, release = dispatch.end_allocation, dispatch.release_pool
     if end is None or release is None:
         return
-    with suppress(RuntimeError):  # the capture never began, or torch has ended it properly
+    with suppress(RuntimeError):  # the capture never began, or torch has ended it correctly
         end(index, pool)
         release(index, pool)
 

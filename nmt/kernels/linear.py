@@ -72,7 +72,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 
 def shared_input(inputs: Tensor) -> Tensor:
-    """Return the input of several linear layers, cast once where each of them would cast it."""
+    """Return the input of several linear layers, cast once if each layer would cast it."""
     if dispatch.shared_input_path(inputs) is KernelPath.PLAIN:
         return inputs
     return inputs.to(dispatch.product_dtype(inputs))

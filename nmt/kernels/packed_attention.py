@@ -1,9 +1,10 @@
 """Attention within the sentences of a packed row, in three implementations.
 
-``explicit`` masks all other sentences: correct anywhere, but its scores grow with the square of the
-row. ``flash`` and ``efficient`` are torch's kernels for sentences of many lengths, given where each
-begins (Dao 2023; Rabe & Staats 2021). They read and write only the sentences, so every row has to
-belong to one, and every sentence with queries or keys needs both.
+``explicit`` masks all other sentences. It is correct on every device, but the number of its scores
+grows with the square of the row. ``flash`` and ``efficient`` are torch's kernels for sentences of
+many lengths, which read the position where each sentence begins (Dao 2023; Rabe & Staats 2021).
+They read and write only the sentences. So every row has to belong to a sentence, and every sentence
+with queries or keys needs both.
 
 Legend: N rows of queries, S rows of keys, R sentences, H heads, G heads of keys and values, K head
 size.
@@ -22,14 +23,16 @@ from nmt.kernels.packed_path import PackedPath, packed_attention_path
 
 @dataclass(frozen=True)
 class SentenceMask:
-    """Allows attention within a sentence: to all of its keys, or (causal) to none that is later.
+    """Allows attention within a sentence: to all of its keys, or (causal) up to the query's place.
 
     Attributes:
-        query_offsets: [R + 1] int32, where the queries of each sentence begin, and the last end.
-        key_offsets: [R + 1] int32, the same of the keys; with causal, equal to ``query_offsets``.
-        longest_query: No sentence has more queries; on the host.
-        longest_key: No sentence has more keys; on the host.
-        causal: Whether query t of a sentence attends to its keys 0 to t only.
+        query_offsets: [R + 1] int32, where the queries of each sentence begin; the last number is
+            their end.
+        key_offsets: [R + 1] int32, the same for the keys; with ``causal``, equal to
+            ``query_offsets``.
+        longest_query: The greatest number of queries of a sentence; on the host.
+        longest_key: The greatest number of keys of a sentence; on the host.
+        causal: Whether query t of a sentence attends only to its keys 0 to t.
     """
 
     query_offsets: Tensor
@@ -44,7 +47,7 @@ class SentenceMask:
         return self.allowed(int(self.query_offsets[-1]), int(self.key_offsets[-1]))
 
     def explicit_for(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Return the mask for queries [1, H, N, K] and keys [1, G, S, K], made once, no wait."""
+        """Return the mask for queries [1, H, N, K] and keys [1, G, S, K]; it is made once."""
         if "explicit" not in vars(self):
             vars(self)["explicit"] = self.allowed(queries.size(2), keys.size(2))
         return self.explicit
@@ -69,7 +72,8 @@ def packed_attention(
         query: Q, [1, H, N, K].
         keys: K, [1, G, S, K]; G divides H.
         values: V, [1, G, S, K].
-        mask: The sentences. Dropout of the kernels draws other numbers than that of ``explicit``.
+        mask: The sentences. The dropout of the kernels draws other numbers than that of
+            ``explicit``.
         dropout_p: Probability of dropping a weight; 0 outside of training.
     """
     dtype = dispatch.product_dtype(query)
@@ -105,7 +109,7 @@ def flash_attention(
 def efficient_attention(
     query: Tensor, keys: Tensor, values: Tensor, mask: SentenceMask, dropout_p: float
 ) -> Tensor:
-    """Compute the same by the memory-efficient kernel, which has as many key heads as queries'."""
+    """Compute the same by the memory-efficient kernel, which needs a key head per query head."""
     assert dispatch.efficient_by_offsets is not None
     assert not dropout_p
     groups = query.size(1) // keys.size(1)

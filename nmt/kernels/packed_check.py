@@ -1,8 +1,8 @@
 """A check of `packed_attention` on the device at hand, before a run relies on it.
 
 Kernels that take sentence offsets differ between versions of torch and between GPUs. The check
-compares forward and backward pass with the formula in float64 on a few sentences: some of one
-piece, one that is longer than a kernel's block, and empty ones at the end.
+compares the forward and the backward pass with the formula in float64. It uses a few sentences:
+some of one piece, one longer than a kernel's block, and empty ones at the end.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,20 +40,21 @@ def packed_attention_fault(
     dropout_p: float,
     attend: Attend = packed_attention,
 ) -> str | None:
-    """Return in a few words what is wrong with packed attention on a device; None: nothing.
+    """Return a short description of a fault of packed attention on a device; None: no fault.
 
     Without dropout, results and gradients have to equal the formula within 8 roundings of the
     largest value, or 1e-4 in float32: a product is rounded twice, weights and result, and a
-    gradient four times. With dropout, results are linear in the values V, so that <o, o> equals
-    <V, gradient of <o, c> by V> at c = o, if and only if both passes drop the same weights. If they
-    do not, the first exceeds the second by a factor of 1 / (1 - p), which is 2 here.
+    gradient four times. With dropout, results are linear in the values V. So <o, o> equals <V,
+    gradient of <o, c> by V> at c = o, if and only if both passes drop the same weights. If they
+    drop different weights, the first product exceeds the second by a factor of 1 / (1 - p), which
+    is 2 here.
 
     Args:
         heads: Of the model.
         dtype: Of products.
         device: Where the model trains.
-        dropout_p: Dropout of attention weights; 0: its check is left out.
-        attend: What is checked.
+        dropout_p: Dropout of attention weights; 0: dropout is not checked.
+        attend: The function that is checked.
     """
     tolerance = max(8 * torch.finfo(dtype).eps, 1e-4)
     try:

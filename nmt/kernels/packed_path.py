@@ -23,7 +23,7 @@ def packed_attention_path(query: Tensor, dtype: torch.dtype, dropout_p: float) -
 
     The memory-efficient kernel drops other weights in its backward pass than in its forward pass
     if it is given offsets: its offset of random numbers is a multiple of the number of keys, which
-    is 0 in the forward pass (pytorch issue 115590). It is used without dropout only.
+    is 0 in the forward pass (pytorch issue 115590). So this kernel is used only without dropout.
 
     Args:
         query: [1, H, N, K].

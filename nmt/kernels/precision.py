@@ -9,7 +9,7 @@ from torch.nn import functional
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """Return values in float32, or in float64 if they are: sums of fewer bits lose digits."""
+    """Return values in float32, or unchanged in float64: shorter types lose digits in sums."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
@@ -21,8 +21,8 @@ def without_autocast(values: Tensor) -> AbstractContextManager[object]:
 def exclusive_sums(values: Tensor) -> Tensor:
     """Return the sums over all earlier positions of the third axis, [B, L, T, S]; 0 for the first.
 
-    On a GPU torch has no deterministic cumulative sum, so a product with ones takes its place where
-    deterministic algorithms are required.
+    On a GPU, torch has no deterministic cumulative sum. If deterministic algorithms are required, a
+    product with ones replaces it.
     """
     if not torch.are_deterministic_algorithms_enabled():
         return functional.pad(values[:, :, :-1], (0, 0, 1, 0)).cumsum(dim=2)

@@ -1,10 +1,10 @@
 """Linear layers whose products are of 8-bit integers, for search on a CPU.
 
-Weights are quantized once, with a scale for each output; inputs at every call, with a scale for
-each row (dynamic quantization). With codes q and scales s, x ≈ s_x · q_x and W ≈ s_w · q_w, so that
-x W^T ≈ s_x · s_w · (q_x q_w^T) (Jacob et al. 2018, eq. 1 to 4, with zero-points of 0; there, a
-tensor has one scale). The sum of integers is exact. So the result for a row depends on no other
-row, and not on their number.
+Weights are quantized once, with a scale for each output. Inputs are quantized at every call, with a
+scale for each row (dynamic quantization). With codes q and scales s, x ≈ s_x · q_x and W ≈ s_w ·
+q_w, so that x W^T ≈ s_x · s_w · (q_x q_w^T) (Jacob et al. 2018, eq. 1 to 4, with zero-points of 0;
+there, a tensor has one scale). The sum of integers is exact. So the result for a row does not
+depend on the other rows or on their number.
 
 The plain path computes the product in float64, the fast one by oneDNN.
 
@@ -24,8 +24,8 @@ from nmt.kernels import dispatch
 from nmt.kernels.dispatch import KernelPath
 
 FEWEST_WEIGHTS = 1 << 17
-"""Layers with fewer weights stay float32: with few rows, quantizing them takes more time than the
-product in float32. The number of rows itself decides nothing, so results do not depend on it."""
+"""Layers with fewer weights stay float32: with few rows, quantization takes more time than the
+product in float32. The number of rows has no influence, so results do not depend on it."""
 
 ROW_MULTIPLE = 16
 """More rows than this are padded to a multiple: oneDNN compiles a kernel per number of rows."""
@@ -50,7 +50,7 @@ class QuantizedWeight:
 
 
 def quantized_weight(weight: Tensor, bias: Tensor | None) -> QuantizedWeight:
-    """Quantize a weight [O, I]: the largest of each output's weights becomes ±127."""
+    """Quantize a weight [O, I]: the largest weight of each output becomes ±127."""
     weight = weight.detach().float()
     scales = weight.abs().amax(dim=1).clamp_min(_TINY) / _LARGEST_WEIGHT
     values = (weight / scales[:, None]).round().to(torch.int8).contiguous()
@@ -168,7 +168,7 @@ class _Product:
 
 @lru_cache(maxsize=1)
 def product_bits() -> int:
-    """Return how many bits the codes of inputs have: 8, or 7 where sums of 8-bit products overflow.
+    """Return the number of bits of the inputs' codes: 8, or 7 if sums of 8-bit products overflow.
 
     Processors with AVX2 or AVX-512, but without VNNI, add two products in 16 bits.
 

@@ -1,8 +1,8 @@
 """A recurrent layer over a whole sequence.
 
-Autograd would compute a gradient of the weights at every step and sum these. The fast path has a
-backward pass of its own: one product over all steps computes that gradient, and the factors that
-its loop needs are computed for all steps before the loop.
+Autograd would compute a gradient of the weights at every step and sum these gradients. The backward
+pass of the fast path computes the gradient by one product over all steps. It also computes the
+factors of its loop for all steps before the loop.
 
 Legend: B batch, T length, I input size, U units, G gates of a cell (3 of a GRU, 4 of an LSTM).
 """
@@ -59,13 +59,13 @@ def run_sequence(
     """Run a recurrent layer over a sequence.
 
     Args:
-        kind: ``gru`` or ``lstm``; of other cells there is only the plain path.
+        kind: ``gru`` or ``lstm``; other cells have only the plain path.
         step: The cell's formula.
         gates: [T, B, G · U], the projected inputs of all steps.
         state: [B, U] or, of an LSTM, [B, 2 · U], before the first step.
         weight: [G · U, U], of the state's projection.
         bias: [G · U], of the same.
-        mask: [T, B] bool; where it is False the state does not change. None: True everywhere.
+        mask: [T, B] bool; at False the state does not change. None: True everywhere.
         reverse: Run from the last step to the first.
 
     Returns:

@@ -1,8 +1,8 @@
 """A layer of torch's GRU or LSTM over padded sentences.
 
-The plain path packs the sentences, for which it needs their lengths on the host. On a CPU the fast
-path runs each direction with `nmt.kernels.recurrent`. On a GPU it runs each direction by torch's
-kernel over the padded sentences; the backward direction reads each sentence in reverse.
+The plain path packs the sentences, and needs their lengths on the host. On a CPU, the fast path
+runs each direction with `nmt.kernels.recurrent`. On a GPU, it runs torch's kernel over the padded
+sentences, once per direction; the backward direction reads each sentence in reverse.
 
 Legend: B batch, S source length, E input size, D = units · directions.
 """
@@ -74,8 +74,8 @@ def recurrent_layer(
         step: The formula of its cell.
         states: [B, S, E].
         mask: [B, S] bool, True on real pieces, which come first.
-        lengths: [B] int64 on the CPU, the real pieces of each sentence; None: counted from the
-            mask where the plain path needs them, for which the host waits on a GPU.
+        lengths: [B] int64 on the CPU, the real pieces of each sentence. None: the plain path counts
+            the mask; on a GPU the host waits for this.
 
     Returns:
         States [B, S, D], 0 on pads, and the final h of each direction, [B, D].

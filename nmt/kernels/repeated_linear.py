@@ -1,8 +1,9 @@
 """Linear layers that are applied at every step of a loop over time.
 
-Autograd computes a weight's gradient at every step and sums these: N small products, N passes over
-the weight, and a rounding each. The fast path only records each step's input and the gradient of
-its output, and computes the weight's gradient as one product over all steps, summed in float32.
+Autograd computes the gradient of a weight at every step and sums these gradients: N small products,
+N passes over the weight, and N roundings. The fast path only records each step's input and the
+gradient of its output, and computes the weight's gradient as one product over all steps, summed in
+float32.
 
 Legend: R rows of a step, N steps, I input size, O output size.
 """
@@ -47,7 +48,7 @@ def loop_product(
 ) -> Tensor:
     """Return rows [B, T, X] times matrices [B, X, Y], or times the transposes of [B, Y, X].
 
-    ``project`` is the function of the loop; in a loop, ``matrices`` is the same tensor every time.
+    ``project`` is the function of the loop. All steps of a loop pass the same tensor ``matrices``.
     """
     if isinstance(project, _LoopProjection):
         return project.product(rows, matrices, transposed)
@@ -103,8 +104,8 @@ class _LayerInLoop:
 class _Step(torch.autograd.Function):
     """x W^T + b; the backward pass records the input and the gradient of the output.
 
-    The token, an output of `_Gradient`, is an input of every step: autograd therefore runs the
-    backward pass of `_Gradient` after those of all steps.
+    The token, an output of `_Gradient`, is an input of every step. So autograd runs the backward
+    pass of `_Gradient` after the backward passes of all steps.
     """
 
     @staticmethod
@@ -129,7 +130,7 @@ class _Step(torch.autograd.Function):
         if needs_token:
             ctx.records[ctx.step] = inputs.flatten(0, -2), grad_output.flatten(0, -2)
         grad_input = grad_output @ weight if needs_input else None
-        grad_token = None  # as good as a zero, which one step is enough to send
+        grad_token = None  # counts as zero; one step has to send a zero
         if needs_token and ctx.step == 0:
             grad_token = grad_output.new_zeros((), dtype=torch.float32)
         return grad_input, grad_token, None, None, None, None

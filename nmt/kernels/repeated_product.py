@@ -1,8 +1,8 @@
 """Products with one batch of matrices at every step of a loop over time, as in attention.
 
-Autograd computes a gradient of all matrices at every step and adds it to that of the other steps:
-two passes over them per step. The fast path only records each step's rows and the gradient of its
-result, and computes the gradient of the matrices as one product over all steps.
+Autograd computes a gradient of all matrices at every step and adds it to the gradient of the other
+steps: two passes over the matrices per step. The fast path only records each step's rows and the
+gradient of its result, and computes the gradient of the matrices as one product over all steps.
 
 Legend: B batch, T rows of a step (usually 1), X and Y rows and columns of a matrix, N steps.
 """
@@ -24,7 +24,7 @@ def plain_product(rows: Tensor, matrices: Tensor, *, transposed: bool = False) -
 
 
 class MatricesInLoop:
-    """A batch of matrices, and the rows they were multiplied with so far."""
+    """A batch of matrices, and the rows that have been multiplied by them so far."""
 
     def __init__(self, matrices: Tensor, *, transposed: bool) -> None:
         """Take matrices [B, X, Y], or [B, Y, X] whose transposes are the factors."""
@@ -55,8 +55,8 @@ class MatricesInLoop:
 class _Step(torch.autograd.Function):
     """One product; the backward pass records the rows and the gradient of the result.
 
-    The token, an output of `_Gradient`, is an input of every step: autograd therefore runs the
-    backward pass of `_Gradient` after those of all steps.
+    The token, an output of `_Gradient`, is an input of every step. So autograd runs the backward
+    pass of `_Gradient` after the backward passes of all steps.
     """
 
     @staticmethod

@@ -1,10 +1,10 @@
 """Scaled dot-product attention of a step of search, on a CPU.
 
 A step has few queries for each sentence. torch's fused kernel is made for many queries: it
-rearranges the keys of each head before it multiplies them. Here keys are stored by columns, [K, S]
-of each head, so that batched products read them as they are. They are stored in float32, whatever
-the dtype of the linear layers is: products this small gain nothing by a narrower dtype, and the
-scores would have to be cast for the softmax.
+rearranges the keys of each head before it multiplies them. Here each head stores its keys by
+columns, [K, S], so batched products need no rearrangement. The keys are float32 for every dtype of
+the linear layers: so small products gain nothing by a narrower dtype, and the scores would have to
+be cast for the softmax.
 
 The formula is `nmt.kernels.attention.naive_attention`.
 
@@ -22,15 +22,15 @@ from nmt.kernels.attention import join_heads
 from nmt.kernels.precision import at_least_float32, without_autocast
 
 FEWEST_HEADS = 32
-"""Sentences times heads from which on keys in float32 are stored by columns: for fewer, one fused
-operation takes less time than several do."""
+"""From this number of sentences times heads on, float32 keys are stored by columns: with fewer, one
+fused operation takes less time than several operations."""
 
 VECTOR = 16
-"""torch's softmax of rows shorter than a vector of the CPU computes number by number."""
+"""torch's softmax computes number by number if a row is shorter than a vector of the CPU."""
 
 
 def lay_out(keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return keys and values [A, G, S, K] as `step_attention` reads them; elsewhere as they are."""
+    """Return keys and values [A, G, S, K] in the layout of `step_attention`, where it is used."""
     exact = at_least_float32(keys)
     few = keys.size(0) * keys.size(1) < FEWEST_HEADS and exact is keys
     if few or not dispatch.works_in_place(keys):
@@ -69,7 +69,7 @@ def step_attention(
         keys: K, [A, G, S, K], stored by columns; G divides H.
         values: V, [A, G, S, K], in the dtype of the keys.
         mask: Additive, [A, 1, N or 1, S]; None: all keys may be attended to. Each query may attend
-            to one at least.
+            to at least one key.
         bias: [H, N or 1, S], or None.
     """
     sentences, heads, queries, size = query.shape

@@ -1,4 +1,4 @@
-"""Elementwise operations on lists of tensors, where possible in a few multi-tensor kernels."""
+"""Elementwise operations on lists of tensors, if possible in a few multi-tensor kernels."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +8,7 @@ from nmt.kernels import dispatch
 
 
 def multiply_all_(tensors: Iterable[Tensor], factor: float | Tensor) -> None:
-    """Multiply tensors by a factor in place, by one kernel for all of them where torch has it."""
+    """Multiply tensors by a factor in place, by one kernel for all of them if torch has one."""
     tensors = list(tensors)
     if dispatch.foreach_multiply_ is not None and tensors:
         dispatch.foreach_multiply_(tensors, factor)

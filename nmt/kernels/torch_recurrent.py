@@ -1,7 +1,7 @@
 """torch's recurrent kernels over whole sequences; on a GPU they are cuDNN's.
 
-All sentences run to the end of the padding, so that no shape depends on a sentence's length and the
-host reads nothing.
+All sentences run to the end of the padding. So no shape depends on the length of a sentence, and
+the host reads nothing.
 
 Legend: B batch, T length, I input size, U units, G gates of a cell (3 of a GRU, 4 of an LSTM).
 """
@@ -30,8 +30,8 @@ def torch_sequence(
 ) -> Tensor:
     """Run a layer of one direction over a whole sequence.
 
-    The formulas are those of `torch.nn.GRU` and `torch.nn.LSTM`. torch's autocast would compute
-    them in float16 whatever its dtype is, so the casts are made here.
+    The formulas are those of `torch.nn.GRU` and `torch.nn.LSTM`. torch's autocast would always
+    compute them in float16, so the casts are made here.
 
     Args:
         kind: ``gru`` or ``lstm``.
@@ -39,7 +39,7 @@ def torch_sequence(
         state: [B, U] or, of an LSTM, [B, 2 · U], before the first step: h, then c.
         weights: [G · U, I] and [G · U, U], of the inputs and of the state, then their biases, each
             [G · U].
-        order: Where torch's gates are among the G of the weights; None: in this order.
+        order: The indices of torch's gates among the G of the weights; None: the order is torch's.
 
     Returns:
         States h after each step, [B, T, U], in the dtype of products.
@@ -72,8 +72,8 @@ def _flat(
 def recurrent_dtype(inputs: Tensor) -> torch.dtype:
     """Return the dtype in which torch's recurrent kernels run.
 
-    It is that of a product, but cuDNN before version 9.13 has no bfloat16: torch would run step by
-    step, so its kernels run in float32.
+    The dtype is that of a product. But cuDNN before version 9.13 has no bfloat16, so torch would
+    run step by step; the kernels then run in float32.
     """
     dtype = dispatch.product_dtype(inputs)
     if dtype == torch.bfloat16 and inputs.is_cuda and not _cudnn_has_bfloat16():

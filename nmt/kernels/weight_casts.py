@@ -1,8 +1,8 @@
 """The weights of linear layers in the dtype of their products, cast together.
 
-Autocast casts each weight where it is first read, and its gradient where that arrives: four
-launches for each layer with a bias. Here one operation casts all weights before a pass and another
-one all gradients after it. The results equal those of autocast.
+Autocast casts each weight when it is first read, and each gradient when it arrives: four launches
+for each layer with a bias. Here one operation casts all weights before a pass, and another one
+casts all gradients after it. The results equal those of autocast.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,7 +31,7 @@ class WeightCasts:
     def __call__(self) -> Iterator[None]:
         """Replace the layers' weights inside the block; enter it under autocast.
 
-        Backward passes may run after the block. Where autocast is off, and on a CPU, nothing is
+        Backward passes may run after the block. If autocast is off, and on a CPU, nothing is
         replaced.
         """
         parameters = [getattr(layer, name) for layer, name in self._places]

@@ -1,8 +1,8 @@
 """How the weights of linear layers are stored for search: their layout and their dtype.
 
-A step of search multiplies few rows, 5 to 100, so that reading the weight [O, I] takes a large part
-of the time. A product x W^T reads it fastest where the columns of W are contiguous, because it then
-needs no rearranged copy. Shape, values and results stay.
+A step of search multiplies only 5 to 100 rows, so reading the weight [O, I] takes a large part of
+the time. A product x W^T reads W fastest if the columns of W are contiguous, because it then needs
+no rearranged copy. Shapes, values and results do not change.
 
 Legend: I input size, O output size, U rows that are needed.
 """
@@ -45,7 +45,7 @@ def cast_for_search(layers: Iterable[nn.Linear], dtype: torch.dtype) -> None:
 def rows_for_search(weight: Tensor, rows: Tensor) -> Tensor:
     """Return the rows [U] of a weight [O, I], [U, I], in its layout and in the dtype of products.
 
-    They are copied once, so that the products of all steps read nothing else.
+    The rows are copied once, so the products of all steps read only these rows.
     """
     dtype = dispatch.product_dtype(weight)
     if weight.is_contiguous():

@@ -48,7 +48,7 @@ class DepthRun(ABC):
 
     @abstractmethod
     def after(self, states: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return what the next layer reads, and weights [B, H, T, S], after a layer's results."""
+        """Take a layer's results; return the input of the next layer, and weights [B, H, T, S]."""
 
     @abstractmethod
     def result(self, states: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class StackDepth(nn.Module):
     """All tokens pass all layers."""
 
     def begin(self, states: Tensor, real: Tensor | None = None) -> DepthRun:
-        """Begin with states [B, T, D], of which those of ``real`` [B, T] matter; None: all."""
+        """Begin with states [B, T, D]; only those of ``real`` [B, T] count; None: all."""
         return _FullRun()
 
 
@@ -72,14 +72,15 @@ class AdaptiveDepth(StackDepth):
     """Token t halts after layer N(t) = min {n : p_1 + ... + p_n >= 1 - ε}, at the latest after L.
 
     Graves 2016, eq. 5 to 8, for the depth of a Transformer as in Dehghani et al. 2019, section 2.2:
-    p_n = σ(w_n · x_n / rms(x_n) + b_n - log L) for the state x_n after layer n. What leaves the
+    p_n = σ(w_n · x_n / rms(x_n) + b_n - log L) for the state x_n after layer n. The output of the
     stack is p_1 x_1 + ... + p_(N-1) x_(N-1) + R x_N with the remainder R = 1 - p_1 - ... - p_(N-1).
-    After it has halted, a token keeps x_N, which the others go on to attend to ("its state is
-    simply copied"). The loss adds N + R times ``depth_loss`` for each token (Graves 2016, eq. 13).
+    A halted token keeps x_N ("its state is simply copied"), and the other tokens still attend to
+    x_N. The loss adds N + R times ``depth_loss`` for each token (Graves 2016, eq. 13).
 
-    Here the layers have different weights, and each has its own w and b. With w = b = 0, as in a
-    new model, no token halts before the last layer. In search on a CPU, a layer computes the keys
-    and values of all tokens, and all else only for those that have not halted.
+    Unlike in Dehghani et al., the layers have different weights, and each has its own w and b. With
+    w = b = 0, as in a new model, no token halts before the last layer. In search on a CPU, a layer
+    computes the keys and values of all tokens, and everything else only for the tokens that have
+    not halted.
     """
 
     def __init__(self, size: int, num_layers: int, price: float) -> None:
@@ -105,7 +106,7 @@ class AdaptiveDepth(StackDepth):
 
 
 def stack_depth(config: DepthConfig, size: int, num_layers: int) -> StackDepth:
-    """Build what decides the depth of the tokens of a stack of layers of this size."""
+    """Build the rule for the depth of tokens in a stack of layers of this size."""
     if config.depth == Depth.ADAPTIVE:
         return AdaptiveDepth(size, num_layers, config.depth_loss)
     return StackDepth()
@@ -144,7 +145,7 @@ class _AdaptiveRun(DepthRun):
 
     def after(self, states: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
         running = self._running
-        if not self._chooses:  # else the layer has changed the chosen rows alone
+        if not self._chooses:  # otherwise the layer has changed only the chosen rows
             states = torch.where(running[..., None], states, self._states)
         if self._weights is not None and weights is not None:
             weights = torch.where(running[:, None, :, None], weights, self._weights)
@@ -162,7 +163,7 @@ class _AdaptiveRun(DepthRun):
         return states, weights
 
     def _share(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Return which tokens halt, and the share of these states in what leaves the stack."""
+        """Return which tokens halt, and the share of these states in the output of the stack."""
         remainder = 1 - self._sum
         if self._number == self._depth.num_layers - 1:
             return self._running, torch.where(self._running, remainder, 0.0)

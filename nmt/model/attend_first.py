@@ -1,7 +1,7 @@
 """An RNN decoder that attends first, then updates its state.
 
-Legend: B batch, T target length, E embedding size, U units of a layer, G gates of a cell, D context
-size, which is that of an encoder state, and of a region where there are features. In search: A
+Legend: B batch, T target length, E embedding size, U units of a layer, G gates of a cell, D size of
+a context, which is that of an encoder state, and of a region if there are features. In search: A
 sentences, N beams of each.
 """
 
@@ -29,9 +29,9 @@ class AttendFirstDecoder(RnnDecoder):
         s_t = cell([e(y_{t-1}); c_t], s_{t-1})
         hidden_t = tanh(W [s_t; c_t; e(y_{t-1})])
 
-    The last line is the read-out, whose result the output layer maps to logits. Given
-    ``maxout_size``, it is that of the paper's model, RNNsearch: the maximum of each pair of units
-    of W [s_{t-1}; c_t; e(y_{t-1})] (Goodfellow et al. 2013).
+    The last line is the read-out; the output layer maps its result to logits. With ``maxout_size``,
+    the read-out is that of RNNsearch, the model of the paper: the maximum of each pair of units of
+    W [s_{t-1}; c_t; e(y_{t-1})] (Goodfellow et al. 2013).
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class AttendFirstDecoder(RnnDecoder):
     ) -> None:
         """Build the decoder for a vocabulary and an encoder of ``memory_size``.
 
-        Contexts have ``context_size``; None: that of an encoder state.
+        ``context_size`` is the size of contexts; None: that of an encoder state.
         """
         context_size = context_size or memory_size
         super().__init__(config, vocab_size, memory_size, attention, context_size, coverage)

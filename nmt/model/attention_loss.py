@@ -15,16 +15,17 @@ def guided_alignment_loss(
     """Return the cross-entropy of one head's weights A under given links G: -sum G log A.
 
     This is the alignment loss of Garg et al. 2019, summed over target pieces instead of averaged.
-    Pieces without links add nothing. Neither do links where the weight is exactly 0, e.g. outside
-    of a window, because no gradient could change such a weight.
+    Pieces without links add nothing. A link whose weight is exactly 0, e.g. outside of a window,
+    also adds nothing, because no gradient could change this weight.
 
     Args:
         weights: A, [B, L, H, T, S].
         alignment: G, [B, T, S]; rows sum to 1 over the source, or to 0 where no links are given.
-        layer: Index among L, negative from the last; None: the last but one, or the only one.
+        layer: Index among L; negative indices count from the last. None: the last but one, or the
+            only one.
         head: Index among H.
-        shift: Whether the links of piece t are the reference of row t + 1, where the piece is the
-            decoder's input (Chen et al. 2020, SHIFT-ATT).
+        shift: Whether row t + 1, whose decoder input is piece t, is compared with the links of
+            piece t (Chen et al. 2020, SHIFT-ATT).
 
     Returns:
         The sum over the batch, in nats, in float32 at least.

@@ -23,10 +23,10 @@ def sentence_rows(sentences: Tensor, beams: int) -> Tensor:
 
 
 def places_that_stay(stays: Sequence[bool]) -> list[int]:
-    """Return the places of the R sentences that stay, as few as possible of them out of order.
+    """Return the places of the R sentences that stay, with as few moves as possible.
 
-    The first R places are those of the sentences there that stay; the last sentences that stay fill
-    the gaps. So the others need not be moved: see `moved_into_gaps`.
+    A sentence that stays within the first R places keeps its place. The last sentences that stay
+    move into the gaps: see `moved_into_gaps`.
     """
     count = sum(stays)
     last = iter([place for place in range(count, len(stays)) if stays[place]])
@@ -34,11 +34,11 @@ def places_that_stay(stays: Sequence[bool]) -> list[int]:
 
 
 def moved_into_gaps(tensors: Sequence[Tensor], places: Tensor) -> tuple[Tensor, ...]:
-    """Return the first R rows of each tensor, which its rows ``places`` [R] replace in place.
+    """Put the rows ``places`` [R] of each tensor into its first R rows, and return these.
 
     Args:
         tensors: [A, ...]. The same memory may occur several times.
-        places: As those of `places_that_stay`: each is its own index, or at least R.
+        places: Of `places_that_stay`: each place is its own index, or at least R.
     """
     count = len(places)
     gaps = (places >= count).nonzero().squeeze(1)

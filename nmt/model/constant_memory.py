@@ -1,7 +1,8 @@
-"""What a step of search needs of earlier target pieces, where that does not grow with their number.
+"""Memories of earlier target pieces whose size does not grow with the number of pieces.
 
-`WindowMemory` keeps the keys and values of the last pieces. `SumMemory` keeps sums over all pieces,
-the state of attention as a recurrent network (Katharopoulos et al. 2020, section 3.4).
+A step of search reads such a memory. `WindowMemory` keeps the keys and values of the last pieces.
+`SumMemory` keeps sums over all pieces, as a recurrent network does (Katharopoulos et al. 2020,
+section 3.4).
 
 Legend: A sentences, N beams of each, P slots, W places of a slot, at least N, G heads of keys and
 values, F features of a key, K head size.
@@ -26,8 +27,8 @@ class WindowMemory(TargetMemory):
 
     Attributes:
         seen: [A, N, P, W], the mask of the places, 0 and -inf.
-        end: No piece so far has this position, or a later one.
-        reserved: Whether `end` holds for all steps to come, and steps may write into the buffers.
+        end: An exclusive bound of the positions of all pieces so far.
+        reserved: Whether `end` also bounds all future steps, and steps may write into the buffers.
     """
 
     seen: Tensor
@@ -53,11 +54,11 @@ class WindowMemory(TargetMemory):
 
     @property
     def key_places(self) -> Tensor:
-        """The positions of all places, [P · W]; those of unwritten ones mean nothing."""
+        """The positions of all places, [P · W]; those of unwritten places have no meaning."""
         return self.places
 
     def open(self) -> "WindowMemory":
-        """Return the memory whose oldest slot is that of the next piece."""
+        """Return the memory in which the next piece will replace the oldest slot."""
         batch, beams, steps, width = self.seen.shape
         slot = self.position % steps
         own = self.own[None, :, None].expand(batch, beams, 1, width)
@@ -113,7 +114,7 @@ def _wide(new: Tensor, buffer: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class SummedMemory(AttentionMemory):
-    """Sums over the keys of each beam in place of keys and values.
+    """Sums over the keys of each beam, instead of keys and values.
 
     Attributes:
         sums: [A, N, G, F, K + 1], the sum of the products of features and values, and of features.
@@ -130,8 +131,8 @@ class SumMemory(TargetMemory):
     1].
 
     Attributes:
-        end: No piece so far has this position, or a later one.
-        reserved: Whether `end` holds for all steps to come.
+        end: An exclusive bound of the positions of all pieces so far.
+        reserved: Whether `end` also bounds all future steps.
         new: The buffers that the layers of this step have written.
     """
 
@@ -155,7 +156,7 @@ class SumMemory(TargetMemory):
 
     @property
     def key_places(self) -> Tensor:
-        """No positions are kept; that of the new piece, [1]."""
+        """The position of the new piece, [1]: no other positions are kept."""
         return self.position
 
     def open(self) -> "SumMemory":
@@ -189,5 +190,5 @@ class SumMemory(TargetMemory):
         return replace(self, buffers=tuple(sums.unflatten(0, parents.shape) for sums in moved))
 
     def reserve(self, steps: int) -> "SumMemory":
-        """Return the memory for ``steps`` target pieces; its shapes are fixed anyway."""
+        """Return the memory for ``steps`` target pieces; its shapes are always fixed."""
         return replace(self, end=max(steps, self.end), reserved=True)

@@ -35,7 +35,7 @@ def symmetric_divergence(
     Args:
         one: P.
         other: Q.
-        real: [N] bool, False where a row is no piece and counts for nothing; None: all are pieces.
+        real: [N] bool, False at rows that are no pieces and add nothing; None: all are pieces.
     """
 
     def halves(first: Tensor, second: Tensor) -> Tensor:

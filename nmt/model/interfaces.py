@@ -1,4 +1,4 @@
-"""The contracts between encoders, decoders and search.
+"""The interfaces between encoders, decoders and search.
 
 A piece is a token of the tokenizer: a word or a part of one. Real pieces are those that are not
 padding.
@@ -27,7 +27,8 @@ class EncoderOutput:
     Attributes:
         states: [B, S, D], one per piece.
         mask: [B, S] bool, True on real pieces.
-        summary: [B, D], one vector per sentence; a bridge maps it to the decoder's first state.
+        summary: [B, D], one vector per sentence; a linear layer, the bridge, maps it to the
+            decoder's first state.
         regions: States [B, R, F] of features beside the text, with their mask, for a decoder that
             attends to both; None: there are none, or they are among the states.
         depth: The layers that each piece passed; None: all.
@@ -56,7 +57,7 @@ class Encoder(nn.Module, ABC):
             source_ids: [B, S].
             source_mask: [B, S], True on real pieces.
             source_lengths: [B] int64 on the CPU, the real pieces of each sentence; None: an encoder
-                that needs them counts the mask, for which the host waits on a GPU.
+                that needs the lengths counts the mask; on a GPU the host waits for this.
         """
 
     def read_packed(self, source_ids: Tensor, packing: Packing) -> Tensor:
@@ -71,22 +72,24 @@ class Encoder(nn.Module, ABC):
 class DecoderState(ABC):
     """The state of a decoder after some pieces: A sentences with N hypotheses each, N = 1 at first.
 
-    What depends on the source alone is stored once per sentence, and all of its beams read it. A
-    state is a frozen dataclass of tensors, None, numbers, tuples, and dataclasses of these.
+    Values that depend only on the source are stored once per sentence, and all beams of the
+    sentence read them. A state is a frozen dataclass of tensors, None, numbers, tuples, and
+    dataclasses of these.
     """
 
     @abstractmethod
     def select(self, sentences: Tensor) -> Self:
-        """Return the state of R sentences: sentence i of it is sentence ``sentences[i]`` of this.
+        """Return a state of R sentences: its sentence i is sentence ``sentences[i]`` of this one.
 
         Search drops sentences with the indices ``sentences`` [R], and sampling repeats them.
         """
 
     def keep(self, sentences: Tensor) -> Self:
-        """Return what `select` does, for R different sentences; this state is no longer valid.
+        """Do what `select` does, for R different sentences; this state is then no longer valid.
 
-        So sentences may move within the tensors of this state. Those of its first R sentences that
-        stay keep their places: ``sentences[i]`` is i, or at least R. See `places_that_stay`.
+        So sentences may move within the tensors of this state. A sentence that stays within the
+        first R places keeps its place: ``sentences[i]`` is i, or at least R. See
+        `places_that_stay`.
         """
         return self.select(sentences)
 
@@ -100,10 +103,10 @@ class DecoderState(ABC):
     def reserve(self, steps: int) -> Self:
         """Return the state with room for ``steps`` pieces in all, in tensors of fixed shapes.
 
-        Until then, a step's new state has the shapes of the old one, and no operation depends on a
-        value that the host would have to read. A step may write into tensors of the state that it
-        is given: only the newest state is valid. The state itself is returned where a step keeps
-        the shapes anyway and writes into nothing.
+        For these steps, each new state has the shapes of the old state, and no operation depends on
+        a value that the host would have to read. A step may write into the tensors of its input
+        state, so only the newest state is valid. If steps never change shapes and never write into
+        their input state, `reserve` returns the state itself.
         """
         return self
 
@@ -128,7 +131,7 @@ class DecoderOutput:
 
 
 class Decoder(nn.Module, ABC):
-    """Predicts target sentences, step by step, or all pieces at once when they are known."""
+    """Predicts target sentences, step by step, or all pieces at once if they are known."""
 
     embedding: nn.Embedding
     output_size: int  # O
@@ -144,14 +147,14 @@ class Decoder(nn.Module, ABC):
     ) -> tuple[DecoderOutput, DecoderState]:
         """Read one piece per hypothesis, [A · N]; return the output from which the next follows.
 
-        Also returns the new state. The old one stays valid, except after `DecoderState.reserve`.
+        Also returns the new state. The old state stays valid, except after `DecoderState.reserve`.
         """
 
     @abstractmethod
     def forward(
         self, target_input_ids: Tensor, encoder_output: EncoderOutput, *, need_weights: bool
     ) -> DecoderOutput:
-        """Read known targets [B, T] that begin with BOS; the same as T calls of `step`."""
+        """Read known targets [B, T] that begin with BOS; the result equals T calls of `step`."""
 
     def read_packed(self, target_input_ids: Tensor, states: Tensor, packing: Packing) -> Tensor:
         """Read the known targets of a packed row [1, T] and return hidden vectors [1, T, O].

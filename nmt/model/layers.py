@@ -13,7 +13,7 @@ class Linear(nn.Linear):
     """x W^T + b; parameters and results are those of `torch.nn.Linear`.
 
     Attributes:
-        quantized: What computes it in search in int8; None: it is not quantized.
+        quantized: The form that computes the layer in int8 search; None: it is not quantized.
     """
 
     quantized: QuantizedLinear | None = None
@@ -50,7 +50,7 @@ class Dropout(nn.Module):
 
     @property
     def rate(self) -> float:
-        """The probability that is in force: 0 in evaluation mode."""
+        """The current probability: 0 in evaluation mode."""
         return self.probability if self.training else 0.0
 
     def forward(self, inputs: Tensor) -> Tensor:

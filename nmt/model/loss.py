@@ -26,7 +26,7 @@ class Loss:
         smoothed: Scalar, minimised by training, in nats; includes the weighted extra losses.
         negative_log_likelihood: Scalar without gradient, in nats, from which perplexity follows.
         num_tokens: Number of target pieces, EOS included.
-        extra: The extra losses that are on, by name, unweighted and without gradient.
+        extra: The active extra losses, by name, unweighted and without gradient.
     """
 
     smoothed: Tensor
@@ -48,7 +48,7 @@ def sequence_loss(
     guided: GuidedAlignmentConfig | None = None,
     coverage_weight: float = 0.0,
 ) -> Loss:
-    """Run the model on a batch and sum the loss of its target pieces; pads are excluded.
+    """Run the model on a batch and sum the loss of its target pieces, without padding.
 
     Args:
         model: Its attention weights are requested only if a loss needs them.

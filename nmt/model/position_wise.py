@@ -28,7 +28,7 @@ class SwiGlu(nn.Module):
 class FeedForward(nn.Sequential):
     """max(0, x W_1 + b_1) W_2 + b_2 (eq. 2), or with GELU or SwiGLU in place of the maximum.
 
-    SwiGLU has three matrices; at two thirds of the width it costs as much as the others.
+    SwiGLU has three matrices: with two thirds of the width, it costs as much as ReLU and GELU.
     """
 
     def __init__(self, config: TransformerEncoderConfig | TransformerDecoderConfig) -> None:

@@ -24,8 +24,8 @@ class PositionedEmbedding(nn.Module):
     """Embeddings times sqrt(D), plus a vector per absolute position if so configured.
 
     ``sinusoidal``: Vaswani et al. 2017, sections 3.4 and 3.5. ``learned``: one vector per position
-    (Gehring et al. 2017, section 3.1), scaled as the embeddings are; positions after the last
-    learned one share its vector. Any other kind adds nothing here.
+    (Gehring et al. 2017, section 3.1), scaled like the embeddings; positions after the last learned
+    position share its vector. Any other kind adds nothing here.
     """
 
     table: Tensor
@@ -33,7 +33,7 @@ class PositionedEmbedding(nn.Module):
     def __init__(
         self, embedding: nn.Embedding, kind: str = Positions.SINUSOIDAL, word_dropout: float = 0.0
     ) -> None:
-        """Wrap an embedding of size D; words are dropped before positions are added."""
+        """Wrap an embedding of size D; word dropout comes before the addition of positions."""
         super().__init__()
         self.embedding = embedding
         self.word_dropout = WordDropout(word_dropout)
@@ -50,7 +50,8 @@ class PositionedEmbedding(nn.Module):
         Args:
             ids: The first column is at position 0, unless ``position`` is given.
             position: [1], the position of all columns, as in a step of search.
-            end: An upper bound of ``position``, exclusive, which the host need not read.
+            end: An exclusive upper bound of ``position``, so that the host need not read
+                ``position``.
         """
         size = self.embedding.embedding_dim
         scaled: Tensor = self.word_dropout(self.embedding(ids) * math.sqrt(size), ids)
@@ -75,7 +76,7 @@ class PositionedEmbedding(nn.Module):
             longest: Length of the longest sentence of the run; on the host.
 
         Raises:
-            ValueError: Whole words are dropped, which depends on the other pieces of a sentence.
+            ValueError: Word dropout is on: it depends on the other pieces of a sentence.
         """
         if self.word_dropout.probability:
             raise ValueError("word dropout has no form for packed rows")

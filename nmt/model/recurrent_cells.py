@@ -1,4 +1,4 @@
-"""Recurrent cells whose input products can be taken out of the time loop.
+"""Recurrent cells whose input products can be computed before the loop over time.
 
 Legend: B batch, U units, G gates of a cell (3 of a GRU, 4 of an LSTM).
 """

@@ -14,8 +14,8 @@ from nmt.model.layers import Dropout, Linear
 class RegionStates(nn.Module):
     """Maps each region's vector a_l to a state, norm(W a_l + b), as wide as the model needs it.
 
-    The norm is layer normalisation (Ba et al. 2016), so that the states have the scale of those of
-    a text whatever the scale of the features.
+    The norm is layer normalisation (Ba et al. 2016). It gives the states the scale of text states,
+    for features of any scale.
     """
 
     def __init__(self, feature_size: int, size: int, dropout: float) -> None:
@@ -41,10 +41,10 @@ class RegionStates(nn.Module):
 
 
 class RegionEncoder(Encoder):
-    """Reads features in place of a text, for captions; the pieces of the source are not read.
+    """Reads features instead of a text, for captions; the pieces of the source are not read.
 
-    The decoder attends to the regions as to the pieces of a sentence (Xu et al. 2015, section
-    3.1.2). Their mean is the summary, from which the decoder's first state is made.
+    The decoder attends to regions as it attends to the pieces of a sentence (Xu et al. 2015,
+    section 3.1.2). Their mean is the summary, from which the decoder's first state is made.
     """
 
     def __init__(self, config: RegionEncoderConfig) -> None:
@@ -56,7 +56,7 @@ class RegionEncoder(Encoder):
     def forward(
         self, source_ids: Tensor, source_mask: Tensor, source_lengths: Tensor | None = None
     ) -> EncoderOutput:
-        """Refuse a text alone; see `read_regions`."""
+        """Refuse a text without features; see `read_regions`."""
         raise ValueError("this encoder reads regions, not pieces")
 
     def read_regions(self, regions: Regions) -> EncoderOutput:

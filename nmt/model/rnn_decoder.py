@@ -1,8 +1,8 @@
 """The common part of the two RNN decoders, `attend_first` and `update_first`.
 
-Each step has an embedding of the previous piece, the states of all layers, and an attention to the
-source. The subclasses differ in the order: attend with the previous state and then update it, or
-update the state and then attend with the new one.
+Each step reads the embedding of the previous piece, updates the states of all layers, and attends
+to the source. The subclasses differ in the order: they attend with the previous state and then
+update it, or update the state and then attend with the new state.
 
 Legend: B batch, T target length, S source length, D size of an encoder state, E embedding size,
 U units of a layer, G gates of a cell (3 of a GRU, 4 of an LSTM), F size of the fed vector. In
@@ -34,14 +34,14 @@ from nmt.model.structured_dropout import WordDropout
 
 @dataclass(frozen=True)
 class RnnState(DecoderState):
-    """The states of all layers, the source, and what the next step needs besides them.
+    """The states of all layers, the source, and the other inputs of the next step.
 
     Attributes:
         layer_states: One [A · N, state_size] per layer; see `RecurrentCell`.
         fed: [A · N, U], the attentional state of the previous step, an input of the next one in
             `UpdateFirstDecoder`; None without input feeding, and in `AttendFirstDecoder`.
         memory: Keys and values of the source, of A sentences.
-        coverage: The attention to each source piece so far; None if the score has no such term.
+        coverage: The attention to each source piece so far; None if the score has no coverage term.
         position: [1], the number of target pieces so far.
     """
 
@@ -91,7 +91,7 @@ class RnnDecoder(Decoder):
     """A stack of recurrent cells that attends to the source.
 
     The bridge, a linear layer, maps the encoder's summary to the first state of every layer. The
-    gates of the bottom layer before their sigmoid, without the state's part, are
+    gates of the bottom layer, before the sigmoid and without the part of the state, are
 
         gates_t = W e(y_{t-1}) + W_f f_t
 
@@ -100,8 +100,8 @@ class RnnDecoder(Decoder):
     feeding. The first term (``embedding_gates``) does not depend on earlier steps, so training
     computes it for all steps at once. The second (``fed_gates``) is computed step by step.
 
-    ``project`` applies the linear layers of a step. In the loop over a whole target it collects
-    the steps and computes each weight's gradient once (`nmt.kernels.repeated_linear`).
+    ``project`` applies the linear layers of a step. In the loop over a whole target, it records the
+    steps, and computes the gradient of each weight once (`nmt.kernels.repeated_linear`).
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class RnnDecoder(Decoder):
         return output if need_weights else replace(output, weights=None)
 
     def _run_whole_target(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
-        """Run over embeddings [B, T, E] of whole targets; may be faster than step by step."""
+        """Run over embeddings [B, T, E] of whole targets; this may be faster than steps."""
         return self._run_step_by_step(embedded, state, loop_projection())[0]
 
     @abstractmethod
@@ -178,8 +178,8 @@ class RnnDecoder(Decoder):
     ) -> tuple[DecoderOutput, RnnState]:
         """Run over embeddings [A · N, T, E] from a state, in a loop over T; return the new state.
 
-        Either T or N is 1: in the result, hidden [A, T · N, O] and weights [A, L, H, T · N, S], the
-        beams of a step take the place of the steps.
+        Either T or N is 1. So the axis T · N of the results, hidden [A, T · N, O] and weights [A,
+        L, H, T · N, S], has either steps or beams.
         """
 
     def _memory(self, encoder_output: EncoderOutput) -> AttentionMemory:
@@ -230,7 +230,7 @@ class RnnDecoder(Decoder):
 
         Args:
             gates: [B, G · U], the embedding's part of the bottom layer's gates.
-            fed: [B, F], the vector whose part is added; None if there is none.
+            fed: [B, F], the fed vector, whose part of the gates is added; None: there is none.
             layer_states: The previous states, one [B, state_size] per layer.
             project: Applies the linear layers of this step.
         """

@@ -25,7 +25,7 @@ class OutputLayer(nn.Linear):
     """Maps hidden vectors to logits; the weight may be that of the target embedding.
 
     Attributes:
-        quantized: What computes it in search in int8; None: it is not quantized.
+        quantized: The form that computes the layer in int8 search; None: it is not quantized.
     """
 
     quantized: QuantizedLinear | None = None
@@ -38,7 +38,7 @@ class OutputLayer(nn.Linear):
         return linear(hidden, self.weight if part is None else part, self.bias)
 
     def part(self, pieces: Tensor) -> Any:
-        """Return the layer of only the pieces [U], which `forward` takes; it is not trained."""
+        """Return the part of the layer for the pieces [U], for `forward`; it is not trained."""
         if self.quantized is not None:
             return self.quantized.restricted(pieces)
         return rows_for_search(self.weight, pieces)
@@ -47,10 +47,10 @@ class OutputLayer(nn.Linear):
 class TranslationModel(nn.Module):
     """p(target | source): all pieces at once in training, one piece per step in search.
 
-    The source is a text, features (see `RegionEncoder`), or both. With both, the decoder attends to
-    each by an attention of its own (gated), or the states of the regions are appended to those of
-    the text, so that one attention is over both (joint; the flat combination of Libovický & Helcl
-    2017, section 3.1, with one projection of keys).
+    The source is a text, features (see `RegionEncoder`), or both. If it is both, there are two
+    ways. Gated: the decoder has an attention for each. Joint: the states of the regions are
+    appended to those of the text, and one attention reads both (the flat combination of Libovický &
+    Helcl 2017, section 3.1, with one projection of keys).
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class TranslationModel(nn.Module):
 
     @property
     def feature_size(self) -> int | None:
-        """Size of the vectors of the features that the model reads; None: it reads none."""
+        """Size of a feature vector; None: the model reads no features."""
         reader = self._region_states()
         return None if reader is None else reader.feature_size
 
@@ -153,7 +153,7 @@ class TranslationModel(nn.Module):
     def logits(self, hidden: Tensor, part: Any = None) -> Tensor:
         """Return the unnormalised log-probabilities [..., V] of hidden vectors [..., O].
 
-        With a part, which `output_part` returns, they are those of its pieces, [..., U].
+        With a part from `output_part`, return those of its pieces, [..., U].
         """
         scores: Tensor = self.output(hidden) if part is None else self.output(hidden, part)
         return scores
@@ -165,7 +165,7 @@ class TranslationModel(nn.Module):
     def penalty(self) -> tuple[Tensor, float] | None:
         """Return the mean penalty of all attentions that have one, and its weight; None: none.
 
-        It is for each target token; see `KindOfSelfAttention.penalty`.
+        The penalty applies to each target token; see `KindOfSelfAttention.penalty`.
         """
         attentions = (part for part in self.modules() if isinstance(part, KindOfSelfAttention))
         found = [penalty for part in attentions if (penalty := part.penalty()) is not None]
@@ -200,8 +200,8 @@ class TranslationModel(nn.Module):
 
 def _without_features() -> str:
     return (
-        "this model reads features beside the text or in its place, and none are given: name them "
-        "by --features FILE, or by data.features for training"
+        "this model reads features, but none are given: name them by --features FILE, or by "
+        "data.features for training"
     )
 
 

@@ -10,8 +10,8 @@ class WordDropout(nn.Module):
     """Zeroes the embeddings of whole pieces (Gal & Ghahramani 2016, section 4.2).
 
     A piece is dropped at all of its positions in a sentence; otherwise the model could read the
-    word at another position. The remaining ones are scaled up, as in `Dropout`. Sennrich et al.
-    2016a (section 2.3) found that 0.1 helps where text is scarce.
+    word at another position. The remaining embeddings are scaled up, as in `Dropout`. Sennrich et
+    al. 2016a (section 2.3) found that 0.1 helps if there is little text.
     """
 
     def __init__(self, probability: float) -> None:
@@ -39,7 +39,7 @@ class LayerDrop(nn.Module):
     """Decides which layers of a stack are skipped (Fan et al. 2020, section 3.2).
 
     A skipped layer leaves the residual stream unchanged; nothing is scaled. Translation uses all
-    layers, or a subset that was pruned for good.
+    layers, or a permanently pruned subset.
     """
 
     def __init__(self, probability: float) -> None:
@@ -48,7 +48,7 @@ class LayerDrop(nn.Module):
         self.probability = probability
 
     def forward(self) -> bool:
-        """Return whether to skip the next layer; the draw on the CPU waits for no other device."""
+        """Return whether to skip the next layer; the CPU draws without waiting for a device."""
         if not self.training or not self.probability:
             return False
         return host_draw() < self.probability

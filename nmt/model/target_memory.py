@@ -1,8 +1,8 @@
 """Keys and values of target pieces in search, which are appended once and never moved.
 
 The beams of a sentence share one buffer. A step writes the keys and values of its hypotheses into
-the next slot, one place per beam. When search reorders the beams, only an additive mask changes. It
-marks the places of each slot that belong to the past of a hypothesis.
+the next slot, one place per beam. When search reorders the beams, only an additive mask changes.
+The mask marks the places of each slot that belong to the past of a hypothesis.
 
 Legend: A sentences, N beams of each, P slots, one per step, W places of a slot, at least N, G heads
 of keys and values, K head size.
@@ -22,7 +22,7 @@ from nmt.model.attention.memory import AttentionMemory
 from nmt.model.beams import moved_into_gaps, parent_rows
 
 FIRST_SLOTS = 16
-"""Slots of a new buffer; a full one is replaced by one of twice as many."""
+"""Slots of a new buffer; a buffer with twice as many slots replaces a full one."""
 
 Buffers = tuple[Tensor, ...]  # keys and values of each layer in turn, [A, G, P, W, K]
 
@@ -87,15 +87,15 @@ class TargetMemory(ABC):
 
 @dataclass(frozen=True)
 class GrowingMemory(TargetMemory):
-    """A memory whose steps attend to the slots so far; it grows.
+    """A memory whose steps attend to the slots so far; the memory grows.
 
     Attributes:
         filled: Number of pieces so far, the open slot's included.
         seen: [A, N, P', W], the mask of the first P' slots, 0 and -inf; None: with one place per
             slot, everything is seen.
-        written: The number of slots written, shared by all memories with the same buffers. If a
-            memory has fewer pieces than that, another one was continued from it; to continue it
-            again, its buffers are copied first.
+        written: The number of written slots, shared by all memories with the same buffers. If a
+            memory has fewer pieces, another memory has already continued it; its buffers are then
+            copied before it is continued again.
     """
 
     filled: int
@@ -120,7 +120,7 @@ class GrowingMemory(TargetMemory):
         return self.places[: self.filled * self.own.size(1)]
 
     def open(self) -> "GrowingMemory":
-        """Return the memory with one more slot, in new buffers if these are full or continued."""
+        """Return the memory with one more slot, in new buffers if the old are full or continued."""
         memory, filled = self, self.filled + 1
         if self.filled == self.slots:
             memory = self._with_shape(2 * self.slots, self.own.size(1))
@@ -136,7 +136,7 @@ class GrowingMemory(TargetMemory):
         """Write keys and values into the newest slot; see `TargetMemory.write`."""
         slot, end = self.filled - 1, self.filled * self.own.size(1)
         keys, values = self.buffers[2 * layer :][:2]
-        # A copy into another layout is faster where it need not cast as well.
+        # A copy into another layout is faster if it does not also cast.
         keys[:, :, slot, : memory.keys.size(2)] = memory.keys.type_as(keys)
         values[:, :, slot, : memory.keys.size(2)] = memory.values.type_as(values)
         return AttentionMemory(
@@ -152,7 +152,7 @@ class GrowingMemory(TargetMemory):
         return replace(self, buffers=buffers, seen=seen, written=[self.filled])
 
     def keep(self, sentences: Tensor) -> "GrowingMemory":
-        """Return the memory of the sentences [R], in the same buffers if no other one has them."""
+        """Return the memory of the sentences [R], in the same buffers if no other one uses them."""
         if self.written[0] > self.filled:
             return self.select(sentences)
         moved_into_gaps([buffer[:, :, : self.filled] for buffer in self.buffers], sentences)

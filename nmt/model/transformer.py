@@ -214,11 +214,12 @@ class TransformerDecoderLayer(nn.Module):
             states: Those of T target positions in training, and of N beams at one position in
                 search.
             extend: Adds keys and values to those of earlier target positions, in search.
-            mask: Of self-attention in training: the causal mask [T, T], or that of a packed row.
+            mask: Of self-attention in training: the causal mask [T, T], or the mask of a packed
+                row.
             positions: Of the queries, and their distances to the keys.
             source: Keys and values of the source, for cross-attention.
             need_weights: Whether to return the weights of cross-attention.
-            rows: The states to transform; the others have keys and values alone. None: all.
+            rows: The states to transform; the others get only keys and values. None: all.
 
         Returns:
             The new states; the weights of cross-attention, [B, H, T, S], or None.
@@ -357,7 +358,7 @@ class TransformerDecoder(Decoder):
         weights: list[Any] = []
         depth = self.depth.begin(states)
         for index, (layer, source) in enumerate(zip(self.layers, sources, strict=True)):
-            if index in skipped:  # weights of 0 add nothing to a loss on attention
+            if index in skipped:  # a loss on attention ignores weights of 0
                 shape = len(states), layer.cross_attention.num_heads, len(steps)
                 weights.append(states.new_zeros(*shape, source.width))
                 continue

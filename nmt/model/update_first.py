@@ -31,8 +31,8 @@ class UpdateFirstDecoder(RnnDecoder):
 
     h~_t is the attentional state, which the output layer maps to logits. With input feeding
     (section 3.3) it is also an input of the next step: h_t = cell([e(y_{t-1}); h~_{t-1}],
-    h_{t-1}). Without input feeding and coverage, no step uses the attention of an earlier step.
-    Training then runs each layer, and the attention, over all steps at once.
+    h_{t-1}). Without input feeding and coverage, no step needs the attention of an earlier step, so
+    training runs each layer, and the attention, over all steps at once.
     """
 
     def __init__(

@@ -21,10 +21,10 @@ def _replicated(full: Sequence[Tensor], _: Sequence[Tensor]) -> Sequence[Tensor]
 class Anchor:
     """Adds the sum of stiffness / 2 · (w - w0)^2 to the loss of an update.
 
-    A stiffness alpha for all weights is L2-SP (Li et al. 2018, eq. 3; weights without an initial
-    value, whose coefficient is beta there, are subject to ``optimizer.weight_decay`` only). A
-    stiffness lambda · F, where F is the diagonal of the Fisher information, is elastic weight
-    consolidation (Kirkpatrick et al. 2017, eq. 3).
+    A stiffness alpha for all weights is L2-SP (Li et al. 2018, eq. 3). Weights without an initial
+    value have the coefficient beta in the paper; here only ``optimizer.weight_decay`` applies to
+    them. A stiffness lambda · F, where F is the diagonal of the Fisher information, is elastic
+    weight consolidation (Kirkpatrick et al. 2017, eq. 3).
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Anchor:
         self.attach(model)
 
     def attach(self, model: nn.Module, shard: Shard = _replicated) -> Self:
-        """Attach to the parameters that a model has now, e.g. after sharding, and return self.
+        """Attach to the current parameters of a model, e.g. after sharding, and return self.
 
         Args:
             model: The model in training.
@@ -86,8 +86,8 @@ def fisher_information(
 
     It is the mean square of d log p(y) / dw, where y is sampled from the model at every position,
     given the preceding text. Samples at different positions are independent and their gradients
-    have mean zero. The square of a batch's summed gradient is therefore, in expectation, the sum of
-    the squares, and one backward pass per batch is enough.
+    have mean zero. So the expected square of the summed gradient of a batch is the sum of the
+    expected squares, and one backward pass per batch is enough.
 
     Args:
         model: The model; it is put in evaluation mode.

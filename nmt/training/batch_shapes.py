@@ -21,7 +21,7 @@ Check = Callable[[Heads, torch.dtype, torch.device, float], str | None]
 
 
 def pick_batch_shapes(config: Config, device: torch.device) -> BatchShapes:
-    """Return the shapes of the batches on a device, for ``auto`` the fastest.
+    """Return the shapes of the batches on a device; ``auto`` selects the fastest.
 
     On CUDA, kernels are captured or planned per shape, so few shapes are fast. On other devices
     every batch is as small as its pairs allow.
@@ -36,7 +36,7 @@ def pick_batch_shapes(config: Config, device: torch.device) -> BatchShapes:
 
 
 def shapes_without_packing(config: Config, device: torch.device) -> BatchShapes:
-    """Return the fastest shapes of the batches on a device besides packed ones."""
+    """Return the fastest shapes of batches on a device, other than packed ones."""
     # Sampled segmentations have other lengths in every epoch.
     few = device.type == "cuda" and not config.tokenizer.sampling
     return BatchShapes.BUCKETED if few else BatchShapes.PADDED
@@ -51,8 +51,8 @@ def settle_batch_shapes(
 ) -> BatchShapes:
     """Return the shapes of the batches of a run, the same in all of its processes.
 
-    Packed batches on CUDA rely on kernels of torch, which are compared with the formula first. If
-    they differ in any process, one line is reported, and other shapes are used.
+    Packed batches on CUDA need kernels of torch, so these are compared with the formula first. If a
+    kernel differs in any process, one line is reported, and other shapes are used.
 
     Args:
         config: Of the run.

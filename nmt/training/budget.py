@@ -1,4 +1,4 @@
-"""Out of memory: the forward passes of an update become smaller, the update itself stays the same.
+"""If memory runs out, the passes of an update become smaller; the update does not change.
 
 Legend: B batch, S source length, T target length.
 """
@@ -43,7 +43,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def memory_for(stage: str, remedy: str) -> Iterator[None]:
-    """Turn an out-of-memory error into a one-line message, where no smaller pass can be tried.
+    """Turn an out-of-memory error into a one-line message, if no smaller pass can be tried.
 
     Args:
         stage: Where it happened, such as "in a validation batch".
@@ -82,8 +82,8 @@ def describe(batch: Batch) -> str:
 def split(batch: Batch, limit: int | None) -> list[Batch]:
     """Split a batch into parts of at most ``limit`` positions, but at least one pair.
 
-    The parts of a packed batch are packed, where the longest pair of the run fits in rows so small,
-    else padded.
+    If the longest pair of the run fits in rows of this size, the parts of a packed batch are
+    packed; otherwise they are padded.
     """
     rows = pairs(batch)
     if limit is None or rows == 1 or positions(batch) <= limit:
@@ -135,17 +135,17 @@ class MemoryBudget:
 
     The limit stays for the rest of the run and is stored in its progress. An update keeps the same
     pairs and the same normalization at any limit; a pair that does not fit alone is dropped.
-    Several processes restart an update together and share the limit. Where each pass needs all of
-    them (FSDP), running out of memory in one ends the run, with a message that names the batch and
-    the remedy.
+    Several processes restart an update together and share the limit. With FSDP each pass needs all
+    processes, so if memory runs out in one process, the run ends with a message that names the
+    batch and the remedy.
 
     Attributes:
         model: The model whose gradients are computed.
         strategy: How processes share an update.
         report: Prints one line.
         begin: Called before each attempt at an update, to discard what a failed one counted.
-        has_freed: Returns whether a failed pass has freed memory of something else, so that the
-            same passes may fit now.
+        has_freed: Returns whether a failed pass has freed other memory, so that the same passes may
+            fit now.
     """
 
     model: nn.Module
@@ -157,7 +157,7 @@ class MemoryBudget:
     def gradient(
         self, batches: Iterable[Batch], progress: TrainingProgress, run: Pass, device: torch.device
     ) -> Gradient:
-        """Accumulate the gradient of an update; a failed pass leaves nothing of its own behind.
+        """Accumulate the gradient of an update; a failed pass adds nothing to it.
 
         Args:
             batches: Of this process, on the CPU.

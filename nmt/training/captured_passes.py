@@ -1,9 +1,9 @@
-"""Forward and backward pass of a batch as one captured graph per shape.
+"""Captures the forward and backward pass of a batch as a graph, one for each shape.
 
 A GPU computes a small pass faster than the host launches its operations one by one. A graph records
-them once and launches them together. It reads and writes the same memory at every replay, so a pass
-to capture reads nothing from the host, uses no value of the host that may change, and accumulates
-into gradients whose memory stays the same.
+the operations once and launches them together. At every replay, it reads and writes the same
+memory. So a captured pass must not read from the host or use values of the host that may change,
+and its gradients must keep their memory.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -19,7 +19,7 @@ from nmt.training.budget import is_out_of_memory
 from nmt.training.services import Report
 
 MOST_GRAPHS = 64
-"""Shapes that are captured; further ones run uncaptured."""
+"""The greatest number of captured shapes; further shapes run uncaptured."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,19 @@ Run = Callable[[Batch, Tensor], PassLosses]
 """Runs the passes of a batch on the device, given the tokens of the update, a scalar there."""
 
 Recorded = Callable[[], PassLosses]
-"""Runs a pass on inputs that it already has; of a graph, the losses are the same tensors always."""
+"""Runs a pass on stored inputs; a graph always returns the same tensors of losses."""
 
 
 class GraphBackend(Protocol):
     """A device that captures the operations of a function and replays them."""
 
     def warm_up(self, run: Recorded) -> PassLosses:
-        """Run a function before it is captured, where its lazy initialisation does no harm."""
+        """Run a function before its capture, so that its lazy initialisation is not captured."""
 
     def capture(self, run: Recorded) -> Recorded:
         """Record a function without running it, and return its replay.
 
-        Random numbers are drawn by replays alone, from the state of the generator at that time.
+        Only replays draw random numbers, from the current state of the generator.
 
         Raises:
             RuntimeError: The function cannot be captured.
@@ -90,10 +90,10 @@ class _Shape:
 
 
 class CapturedPasses:
-    """Runs passes of one process: as a replayed graph where the shape of a batch repeats.
+    """Runs the passes of one process; if the shape of a batch repeats, it replays a graph.
 
-    The first batch of a shape runs uncaptured, which initialises what is initialised lazily. The
-    second one is captured. If a capture fails, the run continues uncaptured.
+    The first batch of a shape runs uncaptured, which completes all lazy initialisation. The second
+    one is captured. If a capture fails, the run continues uncaptured.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class CapturedPasses:
         """Capture a function.
 
         Args:
-            run: Accumulates the gradient of a batch; nothing of it may depend on the host.
+            run: Accumulates the gradient of a batch; its operations may not depend on the host.
             modules: The model in training, then others that the function reads.
             backend: Captures it.
             report: Prints one line.
@@ -121,7 +121,7 @@ class CapturedPasses:
         self._has_freed = False
 
     def has_freed_memory(self) -> bool:
-        """Return, once, whether graphs were dropped because memory ran out."""
+        """Return whether graphs were dropped because memory ran out; each drop is reported once."""
         freed, self._has_freed = self._has_freed, False
         return freed
 
@@ -218,7 +218,7 @@ class CapturedPasses:
 
 
 def _first_cause(error: BaseException) -> str:
-    """Return the first line of the first error: the end of a failed capture raises another one."""
+    """Return the first line of the first error; the end of a failed capture raises a second one."""
     while error.__context__ is not None:
         error = error.__context__
     return str(error).strip().split("\n")[0]
@@ -237,7 +237,7 @@ def _tensors(batch: Batch) -> list[Tensor]:
 
 
 def _key(batch: Batch) -> Hashable:
-    """Return what batches share whose passes launch the same operations."""
+    """Return a key that is equal for batches whose passes launch the same operations."""
     shapes = tuple((tuple(tensor.shape), tensor.dtype) for tensor in _tensors(batch))
     packing = batch.packing
     return shapes, packing and (packing.longest_source, packing.longest_target)

@@ -19,16 +19,16 @@ from nmt.training.services import Report
 
 
 def graph_backend(device: torch.device) -> GraphBackend | None:
-    """Return what captures passes on a device; None: nothing does."""
+    """Return the backend that captures passes on a device; None: there is none."""
     return CudaGraphs(device) if device.type == "cuda" else None
 
 
 def captured_passes(
     run: Run, modules: Sequence[nn.Module], config: Config, device: torch.device, report: Report
 ) -> CapturedPasses | None:
-    """Return what captures the passes of a run; None: each operation is launched by itself.
+    """Return the capture of a run's passes; None: each operation is launched separately.
 
-    Several processes exchange gradients during the backward pass, which is then not captured.
+    Several processes exchange gradients during the backward pass, so their passes are not captured.
 
     Args:
         run: Accumulates the gradient of a batch.
@@ -60,10 +60,10 @@ def _only_plain() -> bool:
 
 
 def compile_layers(model: nn.Module, choice: str) -> None:
-    """Compile the Transformer layers of a model where ``training.compile`` is ``layers``.
+    """Compile the Transformer layers of a model if ``training.compile`` is ``layers``.
 
-    One piece of code serves all lengths. Search and validation run the layers uncompiled: each of
-    their steps would have other arguments.
+    The compiled code works for all lengths. Search and validation run the layers uncompiled,
+    because each of their steps has other arguments.
     """
     if choice != Compile.LAYERS:
         return

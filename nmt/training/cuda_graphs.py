@@ -9,7 +9,7 @@ from nmt.training.captured_passes import PassLosses, Recorded
 
 
 class CudaGraphs:
-    """The graphs of one device; they share one pool of memory, as only one runs at a time.
+    """The graphs of one device; they share a pool of memory, because only one runs at a time.
 
     Warm-up and capture run on a stream of their own. Autograd accumulates a gradient on the stream
     on which its node was made, and a capture must not touch the default stream.
@@ -23,13 +23,13 @@ class CudaGraphs:
         self._captured = 0
 
     def warm_up(self, run: Recorded) -> PassLosses:
-        """Run a function on the stream of the captures, between the work of the current one."""
+        """Run a function on the stream of the captures, in order with the current stream."""
         current = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(current)
         try:
             with torch.cuda.stream(self._stream):
                 return run()
-        finally:  # also if memory runs out: what is freed then may still be read on the stream
+        finally:  # also if memory runs out: the stream may still read memory that is then freed
             current.wait_stream(self._stream)
 
     def capture(self, run: Recorded) -> Recorded:

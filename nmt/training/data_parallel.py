@@ -19,8 +19,9 @@ class DataParallel(ParallelStrategy):
     order by every process. A process without rows, or with fewer batches, therefore contributes
     zeros without a pass of its own. The sums are identical to the last bit in all processes.
 
-    The processes learn in the first update which parameters the loss does not depend on. Without
-    LayerDrop these stay the same, so that the host does not wait for the device in later updates.
+    In the first update, the processes find the parameters on which the loss does not depend.
+    Without LayerDrop these parameters stay the same, so in later updates the host does not wait for
+    the device.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -92,10 +93,10 @@ class DataParallel(ParallelStrategy):
 
 
 def _without_gradient(bucket: Sequence[Tensor], present: Tensor) -> list[bool]:
-    """Return for each parameter whether no process has its gradient, which then stays None.
+    """Return for each parameter whether all processes lack its gradient, which then stays None.
 
-    The flags of all processes are on the device. The host waits for them only where a gradient is
-    missing in this process.
+    The flags of all processes are on the device. The host waits for them only if this process lacks
+    a gradient.
     """
     absent = [parameter.grad is None for parameter in bucket]
     return [flag == 0 for flag in present.tolist()] if True in absent else absent

@@ -89,7 +89,7 @@ def attention_distance(student: Tensor, teacher: Tensor, real: Tensor, measure: 
     differences.
 
     Args:
-        student: [B, H, T, S] of one layer; rows of zeros, of a dropped layer, have no cost.
+        student: [B, H, T, S] of one layer; a dropped layer has rows of zeros, which add nothing.
         teacher: [B, H', T, S].
         real: [B, T] bool, True on real target tokens.
         measure: A value of `AttentionMeasure`.

@@ -1,4 +1,4 @@
-"""Divergence: updates that are not finite are skipped, counted and kept for inspection.
+"""Divergence: skips and counts updates that are not finite, and keeps them for inspection.
 
 A run with too many of them in a row has diverged. It stops, or it rewinds: it restores the weights
 of an earlier checkpoint and continues from there with the next data (Chowdhery et al. 2022,
@@ -31,7 +31,7 @@ class BadUpdate:
         epoch: From 0.
         loss: Nats per target token.
         gradient_norm: Before clipping.
-        learning_rate: The rate it would have had.
+        learning_rate: The rate that the update would have had.
         batches: Its pairs, on the CPU.
     """
 

@@ -24,14 +24,14 @@ _EARLIER = re.compile(r"update-(\d+)\.pt")
 _RUNNER_UP = re.compile(r"best-update-(\d+)\.pt")
 
 Encode = Callable[[], memoryview]
-"""Returns the content of a file, from a state that no longer changes."""
+"""Returns the content of a file, made from a state that no longer changes."""
 
 Write = Callable[[memoryview, Path], None]
 """Writes a file so that it is either the old or the complete new one."""
 
 
 def is_due(training: TrainingConfig, update: int) -> bool:
-    """Return whether a run that continues is saved after this update."""
+    """Return whether a run is saved after this update, if it continues."""
     every = (training.save_every, training.keep_every)
     return any(update % count == 0 for count in every if count is not None)
 
@@ -107,7 +107,7 @@ class KeptCheckpoints:
             self._best_update = update
 
     def remove_beaten(self) -> None:
-        """Remove models that are no longer among the best, which an earlier call left behind.
+        """Remove models of earlier calls that are no longer among the best.
 
         Nothing is removed unless ``best.pt`` is registered.
         """
@@ -252,7 +252,7 @@ def _by_update(folder: Path, name: re.Pattern[str]) -> dict[int, Path]:
 
 
 def _link(path: Path, other: Path) -> None:
-    """Give a file a second name, under which it remains when the first name is reused."""
+    """Give a file a second name, which keeps the file when the first name is reused."""
     other.unlink(missing_ok=True)
     try:
         os.link(path, other)

@@ -20,9 +20,9 @@ class MixedPrecision:
 
     In float16 small gradients would underflow. The loss is therefore scaled up before the backward
     pass and the gradient scaled down after it. The scale is halved when a gradient is not finite,
-    and doubled after many finite ones (Micikevicius et al. 2018, section 3.2). The decision follows
-    the gradient norm that all processes share, so they agree on the scale. The scale stays on the
-    device, so nothing waits for it. In other dtypes nothing is scaled.
+    and doubled after many finite ones (Micikevicius et al. 2018, section 3.2). The decision depends
+    on the gradient norm, which is equal in all processes, so they agree on the scale. The scale
+    stays on the device, so the host does not wait for it. In other dtypes nothing is scaled.
 
     Attributes:
         dtype: Of matrix products.
@@ -51,7 +51,7 @@ class MixedPrecision:
         """
         parameters = self._unscaled()
         norm = nn.utils.clip_grad_norm_(parameters, math.inf if max_norm is None else max_norm)
-        return norm.to(self._device)  # torch returns a CPU scalar where there is no gradient
+        return norm.to(self._device)  # torch returns a CPU scalar if there is no gradient
 
     def norm(self) -> Tensor:
         """Unscale the gradient and return its norm; see `nmt.training.optimizer.clip_divisor`."""
@@ -68,15 +68,15 @@ class MixedPrecision:
     def update_scale(self, loss: Tensor, norm: Tensor) -> Tensor | None:
         """Adapt the scale to an update.
 
-        A loss that is not finite leaves the scale as it is: no scale would help.
+        A loss that is not finite does not change the scale, because no scale would help.
 
         Args:
             loss: The update's loss, a scalar.
             norm: Its gradient norm, a scalar.
 
         Returns:
-            A bool scalar on the device: whether the scale, not the model, is the reason why the
-            gradient is not finite. None where nothing is scaled.
+            A bool scalar on the device: whether the gradient is not finite because of the scale,
+            not because of the model. None if nothing is scaled.
         """
         if not self._scaled:
             return None
@@ -86,7 +86,7 @@ class MixedPrecision:
         count = torch.where(overflow, 0, self._finite_updates + finite.long())
         grows = count >= _GROWTH_INTERVAL
         factor = torch.where(overflow, 0.5, torch.where(grows, 2.0, 1.0))
-        self._scale.mul_(factor)  # in place: a captured pass reads it at this address
+        self._scale.mul_(factor)  # in place: a captured pass reads the scale at this address
         self._finite_updates = torch.where(grows, 0, count)
         return scale_too_large
 

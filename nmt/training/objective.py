@@ -17,7 +17,7 @@ from nmt.training.distillation import Teacher
 
 @dataclass(frozen=True)
 class AuxiliaryTargets:
-    """Other models from which a run learns, besides its text.
+    """Other models from which a run learns, in addition to its text.
 
     Attributes:
         teacher: A trained model to imitate (distillation); a term of the `Objective`.
@@ -40,13 +40,13 @@ class Objective:
     def __call__(self, model: TranslationModel, batch: Batch) -> Loss:
         """Return the loss of a batch's target tokens.
 
-        With R-Drop (Liang et al. 2021, section 2.2) each sentence is in the batch twice, so that
-        dropout removes different units of the two copies, with predictions P and Q. The loss is
-        half of their eq. 4,
+        With R-Drop (Liang et al. 2021, section 2.2) each sentence is in the batch twice. Dropout
+        removes different units of the two copies, so their predictions P and Q differ. The loss is
+        half of eq. 4 in the paper,
 
             (loss(P) + loss(Q)) / 2 + alpha / 2 · (KL(P || Q) + KL(Q || P)) / 2
 
-        so that it stays comparable with the loss of a run without R-Drop.
+        so it is comparable with the loss of a run without R-Drop.
         """
         training, teacher = self._training, self._teacher
         alpha = training.r_drop
@@ -105,7 +105,7 @@ def _twice(tensor: Tensor) -> Tensor:
 
 
 def _doubled_output(output: DecoderOutput) -> DecoderOutput:
-    """Return the output for the doubled batch; the teacher has no dropout, so copies are equal."""
+    """Return the teacher's output for the doubled batch: without dropout, the copies are equal."""
     weights = output.weights
     return DecoderOutput(
         torch.cat([output.hidden] * 2), None if weights is None else torch.cat([weights] * 2)

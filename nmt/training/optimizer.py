@@ -52,7 +52,7 @@ def state_names(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
 
 
 def with_own_settings(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a saved state with the settings of this optimizer, which are those of the run.
+    """Return a saved state with the settings of this optimizer, that is, those of the run.
 
     Args:
         optimizer: Of the same parameters.
@@ -78,8 +78,8 @@ def supports_found_inf(optimizer: torch.optim.Optimizer) -> bool:
 def can_clip(optimizer: torch.optim.Optimizer) -> bool:
     """Return whether a step can divide the gradients, which saves a pass over them.
 
-    On a CPU they are clipped before the step; on a GPU each pass is a launch or more. Shards of a
-    gradient are clipped before the step too.
+    On a GPU, each pass needs at least one launch. On a CPU, gradients are clipped before the step,
+    as are the shards of a gradient.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     plain = not any(isinstance(p, DTensor) or dispatch.on_cpu(p) for p in parameters)
@@ -87,7 +87,7 @@ def can_clip(optimizer: torch.optim.Optimizer) -> bool:
 
 
 def clip_divisor(norm: Tensor, max_norm: float | None) -> Tensor | None:
-    """Return the number whose division clips a gradient as `torch.nn.utils.clip_grad_norm_` does.
+    """Return the divisor that clips a gradient as `torch.nn.utils.clip_grad_norm_` does.
 
     Args:
         norm: Of the gradient, a scalar on its device.
@@ -101,8 +101,8 @@ def clip_divisor(norm: Tensor, max_norm: float | None) -> Tensor | None:
 def make_step(optimizer: torch.optim.Optimizer) -> None:
     """Make an optimizer step.
 
-    Torch's fused SGD refuses parameters of which some have momentum and others none yet, as with
-    layers that were dropped in the first update.
+    Torch's fused SGD fails if only some parameters have momentum, e.g. because layers were dropped
+    in the first update.
     """
     _init_momentum(optimizer)
     optimizer.step()
@@ -111,10 +111,10 @@ def make_step(optimizer: torch.optim.Optimizer) -> None:
 def step_unless(
     optimizer: torch.optim.Optimizer, skip: Tensor, divisor: Tensor | None = None
 ) -> None:
-    """Make an optimizer step that changes nothing where ``skip`` is True, without a host read.
+    """Make an optimizer step that changes nothing if ``skip`` is True, without a host read.
 
-    ``found_inf`` and ``grad_scale`` are the interface that `torch.amp.GradScaler` uses for the same
-    purposes. A skipped first step leaves an initial state of zeros, which is equivalent to no
+    ``found_inf`` and ``grad_scale`` are the interface that `torch.amp.GradScaler` uses for these
+    purposes. If the first step is skipped, the initial state is zeros, which is equivalent to no
     state.
 
     Args:

@@ -18,8 +18,8 @@ from nmt.training.parallel_strategy import ParallelStrategy
 def build_strategy(name: str, model: TranslationModel) -> ParallelStrategy:
     """Return the strategy for ``training.parallel``: ``ddp``, ``fsdp``, or ``auto`` (ddp).
 
-    A single process ignores the setting. ``fsdp`` replaces the model's parameters by shards, so
-    nothing may hold references to them before.
+    A single process ignores the setting. ``fsdp`` replaces the parameters of the model by shards,
+    so no object may refer to the parameters before.
     """
     if processes.world() == 1:
         return ParallelStrategy()
@@ -50,8 +50,8 @@ def sum_by_name(values: Mapping[str, float]) -> dict[str, float]:
 def seed_update(seed: int, update: int) -> None:
     """Seed dropout in each process by (seed, update, rank).
 
-    No generator state has to be saved per process, and a run can be resumed with more or fewer
-    processes. A single process keeps its generator state instead.
+    So processes save no generator state, and a run can be resumed with more or fewer processes. A
+    single process keeps its generator state instead.
     """
     if processes.world() > 1:
         words = np.random.SeedSequence((seed, update, processes.rank())).generate_state(2)

@@ -1,8 +1,8 @@
 """The interface through which an update runs in one process or in several.
 
 Each process computes the loss of its own rows, already divided by the number of target tokens in
-all processes. The gradient of an update is therefore a plain sum over processes, however the rows
-are distributed.
+all processes. So the gradient of an update is a sum over processes, for any distribution of the
+rows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,13 +38,13 @@ class ParallelStrategy:
         loss.backward()
 
     def finish(self) -> None:
-        """Replace each gradient by its sum over all processes, where backward passes do not.
+        """Replace each gradient by its sum over all processes, if backward passes do not do this.
 
         Called once per update, after the last batch, also in a process that has no batch.
         """
 
     def restart(self) -> None:
-        """Called where an update is repeated, because memory has run out in a process."""
+        """Called if an update is repeated because memory has run out in a process."""
 
     def full_parameters(self) -> AbstractContextManager[None]:
         """Return a context in which every process can use the complete model independently."""

@@ -41,7 +41,7 @@ def full_batch(
 ) -> Batch:
     """Return a batch without padding: every position is EOS; an alignment has no links.
 
-    Where there are features, each sentence has as many regions as any, of zeros.
+    If there are features, each sentence has the greatest number of regions, filled with zeros.
     """
     regions = None
     if features is not None:
@@ -60,7 +60,7 @@ def full_batch(
 
 
 def longest_batch(corpus: EncodedCorpus, budget: int, *, aligned: bool) -> Batch:
-    """Return the batch of a token budget that needs most memory: every pair has maximal length."""
+    """Return the batch that needs most memory for a token budget: every pair has maximal length."""
     source = int(corpus.source.lengths.max()) + 1
     target = int(corpus.target.lengths.max()) + 1
     rows = max(1, min(budget // target, 2 * budget // source))

@@ -1,4 +1,4 @@
-"""Checks the training state of a checkpoint before a run resumes from it: it may be damaged.
+"""Checks the training state of a checkpoint, which may be damaged, before a run resumes from it.
 
 A wrong value would stop the run in its first update, or spoil the weights of later checkpoints.
 """
@@ -64,7 +64,7 @@ def check_state(
 
 
 def check_progress(progress: Mapping[str, Any], update: int) -> None:
-    """Check the progress of a run; an old file lacks values, which get their defaults.
+    """Check the progress of a run; values that an old file lacks get their defaults.
 
     Args:
         progress: Of any content.

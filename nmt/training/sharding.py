@@ -57,7 +57,7 @@ class ShardedDataParallel(ParallelStrategy):
         self._root.reshard()
 
     def equalize(self, batches: list[Batch]) -> list[Batch]:
-        """Append batches of zero weight, because all processes have to run the same passes."""
+        """Append batches of zero weight: all processes have to run the same number of passes."""
         passes = int(processes.largest(len(batches)))
         return [*batches, *(_empty_batch() for _ in range(passes - len(batches)))]
 
@@ -67,7 +67,7 @@ class ShardedDataParallel(ParallelStrategy):
         return loss
 
     def backward(self, loss: Tensor, *, last: bool) -> None:
-        """Accumulate a batch's gradient in the shards; undo FSDP's mean, as a sum is needed."""
+        """Accumulate a batch's gradient in the shards; turn FSDP's mean into the needed sum."""
         (loss * processes.world()).backward()
 
     @contextmanager

@@ -18,8 +18,8 @@ class StepResult:
         epoch: Epoch of its data, from 0.
         loss: Mean over ``tokens``, in nats per target token.
         gradient_norm: Before clipping.
-        scale_overflow: Bool; True if the float16 loss scale, not the model, is the reason why the
-            gradient is not finite. None where the loss is not scaled.
+        scale_overflow: Bool; True if the gradient is not finite because of the float16 loss scale,
+            not because of the model. None if the loss is not scaled.
         tokens: Target tokens in all processes; 0 if every pair was dropped (out of memory).
         learning_rate: Of this update.
         batches: The batches of this process, on the CPU.

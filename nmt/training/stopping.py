@@ -22,7 +22,7 @@ class StopReason(StrEnum):
 def stop_reason(
     training: TrainingConfig, progress: TrainingProgress, interrupted: Callable[[], bool]
 ) -> StopReason | None:
-    """Return why the training has to stop now, the same in all processes; None: it continues.
+    """Return why all processes have to stop the training now; None: the training continues.
 
     Args:
         training: The limits of the run.

@@ -1,7 +1,7 @@
-"""The training loop: when to log, validate, save, rewind and stop.
+"""The training loop: decides when to log, validate, save, rewind and stop.
 
-`nmt.training.update.Updater` makes the updates. Search and files stay outside: the loop calls the
-`TrainerServices` that it is given.
+`nmt.training.update.Updater` makes the updates. For search and files, the loop calls the given
+`TrainerServices`.
 """
 
 import math
@@ -38,7 +38,7 @@ from nmt.training.training_progress import TrainingProgress
 from nmt.training.update import Updater
 
 BEST_SCORES = ("bleu", "chrf", "loss")
-"""The scores of the best model so far that logs record apart from the curves."""
+"""The scores of the best model so far, which logs record separately from the curves."""
 
 _MAX_UNREAD = 100  # updates; their batches stay in memory until their results are read
 
@@ -46,8 +46,8 @@ _MAX_UNREAD = 100  # updates; their batches stay in memory until their results a
 class Trainer:
     """Trains a model until its budget is spent.
 
-    Reading a value from a GPU waits for all queued work. On a GPU, the results of several updates
-    are therefore read together: at log points, before validating, saving and stopping, and at least
+    Reading a value from a GPU waits for all queued work. So on a GPU, the results of several
+    updates are read together: at log points, before validating, saving and stopping, and at least
     every ``read_every`` updates. A divergence is noticed only at these points. All processes read
     at the same updates and read the same values, so they take the same decisions.
 
@@ -302,7 +302,7 @@ class Trainer:
         return BatchingState(progress.epoch + 1)
 
     def set_batch_tokens(self, batch_tokens: int) -> None:
-        """Set the target tokens per update, where ``training.batch_tokens`` leaves them open."""
+        """Set the target tokens per update, if ``training.batch_tokens`` is ``auto``."""
         training = replace(self.config.training, batch_tokens=batch_tokens)
         self.config = replace(self.config, training=training)
         self.progress.batch_tokens = batch_tokens
