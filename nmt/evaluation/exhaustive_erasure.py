@@ -52,7 +52,7 @@ def shapley_values(model: TranslationModel, source: Pieces, target: Pieces) -> T
 def _of_count(
     model: TranslationModel, source: Pieces, target: Pieces, count: int
 ) -> Sequence[tuple[tuple[int, ...], Tensor]]:
-    """Return each set of `count` kept places with its log-probabilities [T]."""
+    """Return each set of ``count`` kept places with its log-probabilities [T]."""
     kept = list(combinations(range(len(source)), count))
     values: list[Tensor] = []
     for start in range(0, len(kept), _BATCH):
