@@ -8,6 +8,7 @@ blocks. The scores of all parts are normalised together. The plain formulation i
 Legend: B batch, T length, H heads, K head size, N blocks, L length of a block, Y keys of a part.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -227,5 +228,9 @@ def _neighbours(blocks: Tensor, before: int, after: int) -> Tensor:
 
 
 def known_maximum(values: Tensor, bound: float) -> float:
-    """Return the greatest of values, or on a GPU their bound: the host does not wait for it."""
-    return float(values.detach().max()) if dispatch.on_cpu(values) else float(bound)
+    """Return the greatest of values, or on a GPU their bound: the host does not wait for it.
+
+    The bound also stands for values that are not finite, so that a diverged training gets a result.
+    """
+    found = float(values.detach().max()) if dispatch.on_cpu(values) else float(bound)
+    return found if math.isfinite(found) else float(bound)
