@@ -35,6 +35,10 @@ class LowRankAttention(KindOfSelfAttention):
         """Return k."""
         return {"rank": config.attention_rank}
 
+    def has_weights(self, memory: AttentionMemory) -> bool:
+        """Dropout is for the weights of the k mixtures, of which `weights` has the products."""
+        return not self.dropout.rate
+
     def weights(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
     ) -> Tensor:
