@@ -142,6 +142,6 @@ def _refuse_other(
     for name, weight in first.weights.items():
         if name.endswith(DRAWN) and not torch.equal(weight, checkpoint.weights[name]):
             raise UserError(
-                f"{file} has other random numbers than {first_file} ({name}), and weights that were "
-                "learned for them; average checkpoints of one run"
+                f"{file} has other random numbers than {first_file} ({name}), and weights that "
+                "were learned for them; average checkpoints of one run"
             )

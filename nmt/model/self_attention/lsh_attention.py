@@ -35,7 +35,7 @@ class LshAttention(KindOfSelfAttention):
 
     Kitaev et al. 2020, section 2: queries and keys share a projection, and a key is k = q / |q| ·
     sqrt(d_k) of unit length before the scale. With several hashes a query attends to the union of
-    its buckets (eq. 4 and 5), and to itself only if there is no other key. Within a bucket it sees
+    its buckets (multi-round), and to itself only if there is no other key. Within a bucket it sees
     its chunk and the previous one; see `nmt.kernels.bucket_attention`. Cost: O(n · log n · d).
     """
 
