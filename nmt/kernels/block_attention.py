@@ -8,6 +8,7 @@ all blocks. The scores of all parts are normalised together. The plain formulati
 Legend: B batch, T length, H heads, K head size, N blocks, L length of a block, Y keys of a part.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -228,5 +229,9 @@ def _neighbours(blocks: Tensor, before: int, after: int) -> Tensor:
 
 
 def known_maximum(values: Tensor, bound: float) -> float:
-    """Return the greatest value, or on a GPU a bound of it, so that the host does not wait."""
-    return float(values.detach().max()) if dispatch.on_cpu(values) else float(bound)
+    """Return the greatest value, or on a GPU a bound of it, so that the host does not wait.
+
+    The bound is also returned if a value is not finite, so that a diverged training gets a result.
+    """
+    found = float(values.detach().max()) if dispatch.on_cpu(values) else float(bound)
+    return found if math.isfinite(found) else float(bound)

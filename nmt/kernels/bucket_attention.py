@@ -122,8 +122,10 @@ def _one_hash(
     bucket, order = (_ids(ids, places) for ids in wide)  # [B, H, R, N, M]
     key, value = (_with_last(part, 0.0) for part in (key, value))
     others = _with_last(places[..., None], length)[..., 0][..., None, :]  # [B, H, N, 1, 2M]
-    near_bucket = _with_last(bucket.flatten(1, 2)[..., None], -1).view(*bucket.shape[:4], -1)
-    near_order = _with_last(order.flatten(1, 2)[..., None], -1).view(*bucket.shape[:4], -1)
+    near_bucket, near_order = (
+        _with_last(ids.flatten(1, 2)[..., None], -1).view(*ids.shape[:4], 2 * chunk)
+        for ids in (bucket, order)
+    )
     apart = order[..., None] - near_order[..., None, :]
     visible = (bucket[..., None] == near_bucket[..., None, :]) & ((apart == 0) | (apart == 1))
     visible = visible & (others[:, :, None] < length)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.kernels.attention import grouped_product
-from nmt.kernels.precision import at_least_float32, exclusive_sums, without_autocast
+from nmt.kernels.precision import at_least_float32, exclusive_sums, tiny, without_autocast
 
 CHUNK = 64
 """C: weights are computed within chunks of this length, and sums are kept between them."""
@@ -29,7 +29,7 @@ def feature_weights(queries: Tensor, keys: Tensor, allowed: Tensor | None) -> Te
         products = grouped_product(at_least_float32(queries), at_least_float32(keys).mT)
     if allowed is not None:
         products = products.masked_fill(~allowed, 0.0)
-    return products / products.sum(-1, keepdim=True).clamp_min(_smallest(products))
+    return products / _nonzero(products.sum(-1, keepdim=True))
 
 
 def feature_attention(
@@ -56,7 +56,7 @@ def feature_attention(
 
 def divided(sums: Tensor) -> Tensor:
     """Return the weighted means [..., K] of sums [..., K + 1], whose last column is the weight."""
-    return sums[..., :-1] / sums[..., -1:].clamp_min(_smallest(sums))
+    return sums[..., :-1] / _nonzero(sums[..., -1:])
 
 
 def _causal_sums(queries: Tensor, keys: Tensor, extended: Tensor) -> Tensor:
@@ -78,5 +78,6 @@ def _chunks(part: Tensor) -> Tensor:
     return padded.unflatten(2, (-1, CHUNK))
 
 
-def _smallest(values: Tensor) -> float:
-    return torch.finfo(values.dtype).tiny
+def _nonzero(totals: Tensor) -> Tensor:
+    """Return totals with 1 for those of 0: weights are then 0, and their gradients finite."""
+    return torch.where(totals >= tiny(totals), totals, 1.0)

@@ -17,7 +17,7 @@ from nmt.kernels.chosen_rows import ChosenRows, may_choose
 from nmt.kernels.precision import at_least_float32, without_autocast
 
 EPSILON = 0.01
-"""A token halts when its probabilities add up to 1 - ε (Graves 2016, eq. 6)."""
+"""A token halts when its probabilities add up to 1 - ε (Graves 2016, section 2)."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class DepthUse:
 
     Attributes:
         layers: N(t), the layers that each token passed, [B, T].
-        cost: N(t) + R(t), the ponder cost of each token (Graves 2016, eq. 12), [B, T].
+        cost: N(t) + R(t), the ponder cost of each token (Graves 2016, section 2.1), [B, T].
         price: The weight of the cost in the loss.
         num_layers: L.
     """
@@ -71,11 +71,11 @@ class StackDepth(nn.Module):
 class AdaptiveDepth(StackDepth):
     """Token t halts after layer N(t) = min {n : p_1 + ... + p_n >= 1 - ε}, at the latest after L.
 
-    Graves 2016, eq. 5 to 8, for the depth of a Transformer as in Dehghani et al. 2019, section 2.2:
+    Graves 2016, section 2, for the depth of a Transformer as in Dehghani et al. 2019, section 2.2:
     p_n = σ(w_n · x_n / rms(x_n) + b_n - log L) for the state x_n after layer n. The output of the
     stack is p_1 x_1 + ... + p_(N-1) x_(N-1) + R x_N with the remainder R = 1 - p_1 - ... - p_(N-1).
     A halted token keeps x_N ("its state is simply copied"), and the other tokens still attend to
-    x_N. The loss adds N + R times ``depth_loss`` for each token (Graves 2016, eq. 13).
+    x_N. The loss adds N + R times ``depth_loss`` for each token (Graves 2016, 2.1).
 
     Unlike in Dehghani et al., the layers have different weights, and each has its own w and b. With
     w = b = 0, as in a new model, no token halts before the last layer. In search on a CPU, a layer

@@ -18,34 +18,46 @@ from torch.nn import functional
 from nmt.kernels.precision import at_least_float32
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.beams import parent_rows
-from nmt.model.target_memory import Buffers, TargetMemory, copied, own_places, reordered
+from nmt.model.target_memory import (
+    FIRST_SLOTS,
+    Buffers,
+    TargetMemory,
+    copied,
+    own_places,
+    reordered,
+)
 
 
 @dataclass(frozen=True)
 class WindowMemory(TargetMemory):
     """Keys and values of the last P pieces; each new piece takes the slot of the oldest one.
 
+    There are fewer slots while there are fewer pieces.
+
     Attributes:
         seen: [A, N, P, W], the mask of the places, 0 and -inf.
+        limit: The greatest P.
         end: An exclusive bound of the positions of all pieces so far.
         reserved: Whether `end` also bounds all future steps, and steps may write into the buffers.
     """
 
     seen: Tensor
+    limit: int
     end: int
     reserved: bool
 
     @classmethod
-    def of(cls, source: Sequence[AttentionMemory], position: Tensor, steps: int) -> "WindowMemory":
-        """Return the empty memory of the last P = ``steps`` pieces; see `GrowingMemory.of`."""
+    def of(cls, source: Sequence[AttentionMemory], position: Tensor, limit: int) -> "WindowMemory":
+        """Return the empty memory of the last ``limit`` pieces; see `GrowingMemory.of`."""
         like = source[0].keys
         batch, heads, _, size = like.shape
+        steps = min(limit, FIRST_SLOTS)
         buffers = tuple(
             like.new_zeros(batch, heads, steps, 1, size) for _ in range(2 * len(source))
         )
         seen = like.new_full((batch, 1, steps, 1), float("-inf"))
         places = position.new_zeros(steps)
-        return cls(buffers, own_places(like, 1, 1), places, position, seen, 0, False)
+        return cls(buffers, own_places(like, 1, 1), places, position, seen, limit, 0, False)
 
     @property
     def slots(self) -> int:
@@ -58,8 +70,11 @@ class WindowMemory(TargetMemory):
         return self.places
 
     def open(self) -> "WindowMemory":
-        """Return the memory in which the next piece will replace the oldest slot."""
-        batch, beams, steps, width = self.seen.shape
+        """Return the memory in which the next piece takes a new slot, or the oldest one."""
+        steps = self.seen.size(2)
+        if not self.reserved and self.end == steps < self.limit:  # all are in use
+            return self._with_steps(min(2 * steps, self.limit)).open()
+        batch, beams, _, width = self.seen.shape
         slot = self.position % steps
         own = self.own[None, :, None].expand(batch, beams, 1, width)
         places = self.places.view(steps, width)
@@ -96,8 +111,18 @@ class WindowMemory(TargetMemory):
 
     def reserve(self, steps: int) -> "WindowMemory":
         """Return a memory for ``steps`` target pieces, in buffers of its own."""
-        buffers = tuple(map(torch.clone, self.buffers))
-        return replace(self, buffers=buffers, end=max(steps, self.end), reserved=True)
+        end = max(steps, self.end)
+        memory = self._with_steps(max(self.seen.size(2), min(end, self.limit)))
+        return replace(memory, end=end, reserved=True)
+
+    def _with_steps(self, steps: int) -> "WindowMemory":
+        """Return the memory with P = ``steps``, in buffers of its own; no slot was reused yet."""
+        before, width = self.seen.shape[2:]
+        seen = functional.pad(self.seen, (0, 0, 0, steps - before), value=float("-inf"))
+        places = functional.pad(self.places, (0, (steps - before) * width))
+        return replace(
+            self, buffers=copied(self.buffers, before, steps, width), seen=seen, places=places
+        )
 
     def _with_width(self, width: int) -> "WindowMemory":
         steps, before = self.seen.shape[2:]

@@ -218,8 +218,8 @@ class FixedMemory(TargetMemory):
     def write(self, layer: int, memory: AttentionMemory) -> AttentionMemory:
         """Write keys and values into the newest slot; see `TargetMemory.write`."""
         keys, values = self.buffers[2 * layer :][:2]
-        keys.index_copy_(2, self.position, memory.keys[:, :, None])
-        values.index_copy_(2, self.position, memory.values[:, :, None])
+        keys.index_copy_(2, self.position, memory.keys[:, :, None].type_as(keys))
+        values.index_copy_(2, self.position, memory.values[:, :, None].type_as(values))
         return AttentionMemory(
             keys.flatten(2, 3), values.flatten(2, 3), self.seen.flatten(2)[:, None]
         )

@@ -46,7 +46,7 @@ KIND_TEXTS: Mapping[SelfAttention, KindText] = {
         ALL_KEYS,
         "A key cannot attract attention by its length.",
         "When the scores of full attention grow without bound and training diverges.",
-        "Henry et al. 2020, eq. 3 and 4",
+        "Henry et al. 2020",
     ),
     SelfAttention.LOCAL: KindText(
         "A word attends to the w words on each side of it; here w = 2.",
@@ -107,7 +107,7 @@ KIND_TEXTS: Mapping[SelfAttention, KindText] = {
         "no form for a decoder",
         "Single words: all words of a mixture share its weight.",
         "Encoders of long texts of similar lengths, whose gist is enough.",
-        "Wang et al. 2020, eq. 7",
+        "Wang et al. 2020, section 4",
     ),
     SelfAttention.LSH: KindText(
         "A word attends to the words that a random hash puts into its bucket, with two hashes of "
@@ -126,6 +126,6 @@ KIND_TEXTS: Mapping[SelfAttention, KindText] = {
         ALL_KEYS,
         "Words beyond the learned span.",
         "Long texts, when the right window is not known: most heads learn short spans.",
-        "Sukhbaatar et al. 2019, eq. 4 to 6",
+        "Sukhbaatar et al. 2019, section 2",
     ),
 }

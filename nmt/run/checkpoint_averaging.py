@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nmt.checkpoint import Checkpoint, load_checkpoint
 from nmt.errors import UserError
+from nmt.model.self_attention.kinds import DRAWN
 from nmt.run.same_text import differing_tokenizer
 from nmt.training.checkpoint_mean import CheckpointMean
 from nmt.training.kept_checkpoints import resumable
@@ -138,3 +139,9 @@ def _refuse_other(
             f"{file} has different weight shapes than {first_file}: {shape}; average checkpoints "
             "of one run"
         )
+    for name, weight in first.weights.items():
+        if name.endswith(DRAWN) and not torch.equal(weight, checkpoint.weights[name]):
+            raise UserError(
+                f"{file} has other random numbers than {first_file} ({name}), and weights that "
+                "were learned for them; average checkpoints of one run"
+            )

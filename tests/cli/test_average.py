@@ -91,6 +91,30 @@ def test_checkpoints_of_different_models_are_refused_by_name(
     assert not output.exists()
 
 
+@pytest.mark.parametrize(("kind", "drawn"), [("favor", "directions"), ("lsh", "rotations")])
+def test_weights_for_other_random_numbers_are_refused(
+    refused: Callable[..., str],
+    nmt: Nmt,
+    model_file: Callable[[ModelConfig], Path],
+    tiny_config: Callable[..., ModelConfig],
+    tmp_path: Path,
+    kind: str,
+    drawn: str,
+) -> None:
+    output, moved, other = (tmp_path / f"{name}.pt" for name in ("average", "moved", "other"))
+    file = model_file(tiny_config("transformer", "rnn", self_attention=kind))
+    first = load_checkpoint(file)
+    name = f"encoder.layers.0.self_attention.{drawn}"
+    learned = {key: weight + (key != name) for key, weight in first.weights.items()}
+    save_checkpoint(replace(first, weights=learned), moved)
+    save_checkpoint(replace(first, weights=learned | {name: -learned[name]}), other)
+    assert f"{other} has other random numbers" in refused(
+        "average", file, other, "--output", output
+    )
+    assert nmt("average", file, moved, "--output", output).status == 0
+    assert torch.equal(load_checkpoint(output).weights[name], first.weights[name])
+
+
 def test_run_folders_and_the_newest_update(
     nmt: Nmt, several: Path, heads_model: Path, tmp_path: Path
 ) -> None:

@@ -124,6 +124,16 @@ MODELS = {
     "unused weights": dict(encoder="rnn", decoder="rnn", attention="none"),
     "transformer": dict(encoder="transformer", decoder="transformer", num_layers=2),
     "tied": dict(encoder="transformer", decoder="transformer", tying="target"),
+    "learned spans": dict(
+        encoder="transformer",
+        decoder="transformer",
+        self_attention="adaptive_span",
+        attention_span=16,
+        attention_span_loss=0.1,
+    ),
+    "random features": dict(
+        encoder="transformer", decoder="transformer", self_attention="favor", attention_features=8
+    ),
 }
 
 

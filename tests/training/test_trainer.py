@@ -62,7 +62,10 @@ def assert_bitwise(found: Any, expected: Any, path: str = "") -> None:
 
 
 @pytest.mark.parametrize("stop_after", [3, 7])
-@pytest.mark.parametrize("name", ["rnn", "transformer"])
+@pytest.mark.parametrize(
+    "name",
+    ["rnn", "transformer", "transformer-favor", "transformer-lsh", "transformer-random_global"],
+)
 def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(
     tiny_config: Configs,
     run_config: RunConfigs,
@@ -71,8 +74,10 @@ def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(
     name: str,
     stop_after: int,
 ) -> None:
+    name, _, kind = name.partition("-")
+    attention = dict(self_attention=kind, attention_block=2) if kind else {}
     config = run_config(
-        tiny_config(name, name, dropout=0.3, num_layers=2),
+        tiny_config(name, name, dropout=0.3, num_layers=2, **attention),
         max_updates=10,
         accumulation=2,
         ema_decay=0.9,

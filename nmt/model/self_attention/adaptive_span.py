@@ -14,8 +14,8 @@ from nmt.model.self_attention.pattern import PatternAttention
 class AdaptiveSpan(PatternAttention):
     """Weights m_z(x) exp(s) / sum of m_z(x') exp(s') for the distance x, each head with its span z.
 
-    Sukhbaatar et al. 2019, eq. 4: m_z(x) = min(max((R + z - x) / R, 0), 1), and eq. 5, the weights.
-    z is learned, between 0 and S. The loss adds the mean of all z (eq. 6), times
+    Sukhbaatar et al. 2019, section 2: m_z(x) = min(max((R + z - x) / R, 0), 1) is a soft mask.
+    z is learned, between 0 and S. The loss adds the mean of all z, times
     ``attention_span_loss``. In an encoder x is the distance in either direction. The blocks are
     those of the longest span. Cost: O(n · (z + R) · d).
     """
@@ -43,7 +43,7 @@ class AdaptiveSpan(PatternAttention):
         return self.longest * (shares + (shares.clamp(0, 1) - shares).detach())
 
     def penalty(self) -> tuple[Tensor, float] | None:
-        """Return the mean of the spans (eq. 6), and its weight."""
+        """Return the mean of the spans, and its weight."""
         return self.spans().mean(), self.penalty_weight
 
     @property
@@ -64,7 +64,7 @@ class AdaptiveSpan(PatternAttention):
         return self._log_mask(keys - queries)
 
     def _mask_values(self, offsets: Tensor) -> Tensor:
-        """Return m_z of offsets [T, S], [H, T, S] (eq. 4)."""
+        """Return m_z of offsets [T, S], [H, T, S]."""
         spans = self.spans()[:, None, None]
         return ((self.ramp + spans - offsets.abs()) / self.ramp).clamp(0, 1)
 

@@ -17,7 +17,7 @@ FIRST_SCALE = 10.0
 
 
 class CosineScores(MultiHeadAttention):
-    """softmax(g · cos(q, k)) V with a learned g for each head (Henry et al. 2020, eq. 3 and 4).
+    """softmax(g · cos(q, k)) V with a learned g for each head (Henry et al. 2020).
 
     Everything else is that of full attention, O(n² · d): the queries are normalized and scaled
     before the products.

@@ -17,7 +17,7 @@ SMALLEST_FEATURE = 1e-6
 class FavorAttention(FeatureAttention):
     """Softmax attention estimated by φ(x) = exp(ω · x - |x|² / 2) / sqrt(m), x = q / d_k^(1/4).
 
-    Choromanski et al. 2021, lemma 1 and eq. 5 (FAVOR+): E[φ(q) · φ(k)] = exp(q · k / sqrt(d_k)) for
+    Choromanski et al. 2021, lemma 1 (FAVOR+): E[φ(q) · φ(k)] = exp(q · k / sqrt(d_k)) for
     ω from N(0, I). Rows ω are orthogonal in groups of d_k (section 2.4), which lowers the variance.
     They are drawn once, and are part of the checkpoint. Cost: O(n · m · d).
     """

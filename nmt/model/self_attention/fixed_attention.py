@@ -14,10 +14,10 @@ class FixedAttention(PatternAttention):
     """Position i attends to its block of l positions and to the last c positions of other blocks.
 
     Child et al. 2019, section 4.3: A^(1) = {j : floor(j / l) = floor(i / l)} and A^(2) = {j : j mod
-    l in {l - c, ..., l - 1}}, here in one softmax ("a single head attends to both", section 5.1,
-    eq. 7). As section 4.3 advises, heads have distinct subblocks of c positions: head h the one
-    that ends at l - c · (h mod floor(l / c)). In a decoder no key is later than its query. Cost:
-    O(n · (l + n · c / l) · d), which is least, O(n · sqrt(n) · d), for l near sqrt(n · c).
+    l in {l - c, ..., l - 1}}, here in one softmax (the merged head of section 5.1).
+    As section 4.3 advises, heads have distinct subblocks of c positions: head h the one that ends
+    at l - c · (h mod floor(l / c)). In a decoder no key is later than its query. Cost: O(n · (l + n
+    · c / l) · d), which is least, O(n · sqrt(n) · d), for l near sqrt(n · c).
     """
 
     def __init__(self, *args: Any, stride: int, summaries: int, **kwargs: Any) -> None:

@@ -27,3 +27,6 @@ KINDS: Mapping[SelfAttention, type[KindOfSelfAttention | CosineScores]] = {
     SelfAttention.LSH: LshAttention,
     SelfAttention.ADAPTIVE_SPAN: AdaptiveSpan,
 }
+
+DRAWN = ("self_attention.directions", "self_attention.rotations")
+"""Ends of the names of random numbers that are drawn once: weights are learned for these alone."""

@@ -7,8 +7,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
-from torch.nn import functional
 
 from nmt.kernels.attention import grouped_product, join_heads
 from nmt.kernels.attention_mask import AttentionMask
@@ -94,5 +94,6 @@ class LinearAttention(FeatureAttention):
         return self.query_projection.out_features // self.num_heads
 
     def features(self, heads: Tensor, *, of_keys: bool) -> Tensor:
-        """Return elu(x) + 1 > 0."""
-        return functional.elu(heads) + 1
+        """Return elu(x) + 1, in float32 at least: exp(x) for x < 0, with all of its digits."""
+        exact = at_least_float32(heads)
+        return torch.where(exact > 0, exact + 1, exact.clamp_max(0).exp())

@@ -16,10 +16,10 @@ POSITIONS = 1024
 
 
 class LowRankAttention(KindOfSelfAttention):
-    """softmax(Q (E K)^T / sqrt(d_k)) · F V with learned E and F, [k, n] (Wang et al. 2020, eq. 7).
+    """softmax(Q (E K)^T / sqrt(d_k)) · F V with learned E and F, [k, n] (Wang et al. 2020).
 
-    E and F of a layer are shared by its heads ("headwise sharing", section 4). Padded keys and
-    values are 0. All positions are mixed, so the kind is for encoders. The weights shown are
+    E and F of a layer are shared by its heads ("headwise sharing", section 4 as well). Padded keys
+    and values are 0. All positions are mixed, so the kind is for encoders. The weights shown are
     softmax(...) · F, the share of each value in a context; they may be negative. Cost: O(n · k ·
     d).
     """
@@ -34,6 +34,10 @@ class LowRankAttention(KindOfSelfAttention):
     def settings(cls, config: StackConfig) -> dict[str, Any]:
         """Return k."""
         return {"rank": config.attention_rank}
+
+    def has_weights(self, memory: AttentionMemory) -> bool:
+        """Dropout is for the weights of the k mixtures, of which `weights` has the products."""
+        return not self.dropout.rate
 
     def weights(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions

@@ -35,7 +35,7 @@ class LshAttention(KindOfSelfAttention):
 
     Kitaev et al. 2020, section 2: queries and keys share a projection, and a key is k = q / |q| ·
     sqrt(d_k) of unit length before the scale. With several hashes a query attends to the union of
-    its buckets (eq. 4 and 5), and to itself only if there is no other key. Within a bucket it sees
+    its buckets (multi-round), and to itself only if there is no other key. Within a bucket it sees
     its chunk and the previous one; see `nmt.kernels.bucket_attention`. Cost: O(n · log n · d).
     """
 
@@ -114,12 +114,13 @@ class LshAttention(KindOfSelfAttention):
         if memory.mask is not None:
             assert isinstance(memory.mask, Tensor)
             path = memory.mask == 0
-        mine = hash_buckets(heads, self.rotations)[..., None]  # [A, H, R, N, 1]
+        own = (places == now) & path
         theirs = hash_buckets(memory.keys, self.rotations)[..., None, :]  # [A, H, R, 1, P]
+        # That of the own key: a hash of the query differs where rounding moved the key.
+        mine = theirs.masked_fill(~own[:, :, None], -1).amax(-1, keepdim=True)  # [A, H, R, N, 1]
         same = (mine == theirs) & path[:, :, None]
         ranks = same.cumsum(-1)
         chunks = (ranks - 1).clamp_min(0) // self.chunk
         own_chunk = (ranks[..., -1:] - 1) // self.chunk
         visible = (same & (own_chunk - chunks <= 1)).any(2)
-        own = (places == now) & path
         return masked_softmax(scores + OWN_SCORE * own, visible)

@@ -14,7 +14,7 @@ class StridedAttention(PatternAttention):
     """Position i attends to the l positions beside it and to every l-th position.
 
     Child et al. 2019, section 4.3: A^(1) = {t, t + 1, ..., i} for t = max(0, i - l), and A^(2) =
-    {j : (i - j) mod l = 0}, here in one softmax (section 5.1, eq. 7). In an encoder both sets
+    {j : (i - j) mod l = 0}, here in one softmax (section 5.1). In an encoder both sets
     extend to later positions. Cost: O(n · (l + n / l) · d), which is least, O(n · sqrt(n) · d), for
     l near sqrt(n).
     """

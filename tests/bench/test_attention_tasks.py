@@ -1,0 +1,171 @@
+"""scripts/attention_tasks: the rows have one answer, which stands where they claim, and no hint.
+
+Legend: B rows, T positions.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional
+
+TASKS = ["copy", "reversal", "recall"]
+SIZES = [(14, 4), (15, 1), (64, 8), (101, 30)]  # T and pairs
+
+
+@pytest.fixture(scope="module")
+def script(load_script: Callable[[str], Any]) -> Iterator[Any]:
+    """The script as a module."""
+    path = list(sys.path)
+    yield load_script("attention_tasks")
+    sys.path[:] = path
+
+
+def drawn(script: Any, task: str, length: int, pairs: int, rows: int = 40, seed: int = 1) -> Any:
+    generator = torch.Generator().manual_seed(seed)
+    return script.TASKS[task].draw(rows, length, pairs, generator)
+
+
+@pytest.mark.parametrize(("length", "pairs"), SIZES)
+@pytest.mark.parametrize("task", TASKS)
+def test_the_answers_follow_from_the_symbols(
+    script: Any, task: str, length: int, pairs: int
+) -> None:
+    rows = drawn(script, task, length, pairs)
+    assert rows.symbols.shape == rows.answers.shape == rows.places.shape == (40, length)
+    assert (rows.symbols < script.num_symbols(pairs)).all()
+    assert torch.equal(script.TASKS[task].solve(rows.symbols), rows.answers)
+
+
+@pytest.mark.parametrize(("length", "pairs"), SIZES)
+@pytest.mark.parametrize("task", TASKS)
+def test_an_answer_stands_at_its_place_which_is_earlier(
+    script: Any, task: str, length: int, pairs: int
+) -> None:
+    rows = drawn(script, task, length, pairs)
+    asked = rows.answers != script.NO_ANSWER
+    assert torch.equal(asked, rows.places != script.NO_ANSWER)
+    numbers = torch.arange(length).expand_as(rows.places)
+    assert (rows.places < numbers)[asked].all()
+    symbols = rows.symbols.gather(1, rows.places.clamp_min(0))
+    first_value = symbols[asked] - rows.answers[asked]
+    assert (first_value == first_value[0]).all()
+    count = pairs if task == "recall" else (length - 2) // 2
+    assert (asked.sum(1) == count).all()
+    for row, at in zip(rows.places, asked, strict=True):  # every place is asked for once
+        assert len(row[at].unique()) == count
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_answers_are_uniform_and_independent_of_each_other(script: Any, task: str) -> None:
+    rows = drawn(script, task, 64, 8, rows=2000)
+    answers = rows.answers[rows.answers != script.NO_ANSWER].view(2000, -1)
+    shares = functional.one_hot(answers, script.VALUES).double().mean((0, 1))
+    # 16,000 answers at least: the standard error of a share is 0.0019.
+    assert (shares - script.CHANCE).abs().max() < 0.01
+    same = (answers[:, 1:] == answers[:, :-1]).double().mean()
+    assert abs(same.item() - script.CHANCE) < 0.01
+
+
+def test_keys_and_rows_differ(script: Any) -> None:
+    rows = drawn(script, "recall", 64, 8)
+    keys = rows.symbols[:, 1:17:2]
+    for row in keys:
+        assert len(row.unique()) == 8
+    assert len(keys.unique(dim=0)) > 1
+    other = drawn(script, "recall", 64, 8, seed=2)
+    assert not torch.equal(rows.symbols, other.symbols)
+    assert torch.equal(rows.symbols, drawn(script, "recall", 64, 8).symbols)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_loss_is_that_of_the_answers_alone(script: Any, task: str) -> None:
+    rows = drawn(script, task, 20, 3, rows=4)
+    scores = torch.randn(4, 20, script.VALUES, requires_grad=True)
+    loss = script.answer_loss(scores, rows)
+    (gradient,) = torch.autograd.grad(loss, scores)
+    asked = rows.answers != script.NO_ANSWER
+    assert torch.equal(gradient.abs().sum(-1) > 0, asked)
+    probabilities = scores.log_softmax(-1)[asked]
+    expected = -probabilities.gather(1, rows.answers[asked][:, None]).mean()
+    torch.testing.assert_close(loss, expected)
+    exact = functional.one_hot(rows.answers.clamp_min(0), script.VALUES).float()
+    assert script.right_answers(exact, rows) == (int(asked.sum()), int(asked.sum()))
+
+
+def stack(script: Any, kind: str, layers: int = 2, **settings: Any) -> Any:
+    config = script.TransformerEncoderConfig(
+        hidden_size=64,
+        num_heads=4,
+        feed_forward_size=64,
+        num_layers=layers,
+        dropout=0.0,
+        self_attention=kind,
+        **settings,
+    )
+    return script.Stack(config, script.num_symbols(4)).eval()
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("full", {}),
+        ("local", dict(attention_window=3)),
+        ("strided", dict(attention_stride=4)),
+        ("fixed", dict(attention_stride=4)),
+        ("random_global", dict(attention_block=2, attention_random_blocks=1)),
+        ("low_rank", dict(attention_rank=4)),
+    ],
+)
+def test_a_position_depends_on_what_it_can_reach_and_on_nothing_else(
+    script: Any, kind: str, settings: dict[str, Any], layers: int
+) -> None:
+    model, length, changed = stack(script, kind, layers, **settings), 24, 5
+    reachable = model.reachable(length)
+    symbols = torch.randint(4, 20, (1, length))
+    other = symbols.clone()
+    other[0, changed] = (symbols[0, changed] - 3) % 16 + 4
+    with torch.no_grad():
+        moved = (model(symbols) != model(other))[0].any(-1)
+    # The symbol is also an input of the next position.
+    expected = reachable[:, changed] | reachable[:, changed + 1]
+    assert torch.equal(moved, expected)
+
+
+def test_what_cannot_be_measured_is_refused(
+    script: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for arguments, message in (
+        (["--kinds", "sparse"], "'sparse' is not a kind of self-attention: full, cosine"),
+        (["--kinds", "local:attention_windw=3"], "'attention_windw=3' is not an attention setting"),
+        (["--kinds", "local:attention_window=x"], "'attention_window=x' is not an attention"),
+        (["--lengths", "2"], "need 5 positions: 2"),
+        (["--tasks", "sort"], "'sort' is not one of copy, reversal, recall"),
+        (["--lengths", "64", "--pairs", "21"], "21 pairs need 65 positions: 64"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["attention_tasks", *arguments])
+        with pytest.raises(SystemExit) as refused:
+            script.main()
+        assert refused.value.code == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_record_is_continued(
+    script: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    record = tmp_path / "record.json"
+    common = ["attention_tasks", "--lengths", "14", "--updates", "1", "--sequences", "2"]
+    tables = []
+    for kinds in ("full", "full;linear"):
+        monkeypatch.setattr(
+            sys, "argv", [*common, "--tasks", "copy", "--kinds", kinds, "--record", str(record)]
+        )
+        script.main()
+        tables.append(capsys.readouterr())
+    assert tables[0].err.count("\n") == tables[1].err.count("\n") == 1  # one measurement each
+    assert tables[1].out.startswith(tables[0].out)
+    assert tables[1].out.count("\n") == 4
