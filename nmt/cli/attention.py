@@ -12,6 +12,7 @@ from nmt import loading_phase
 from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
 from nmt.cli.attention_kinds import show_kinds
 from nmt.cli.common_options import BatchSize, BeamSize, Device, FeaturesFile, OptionalModel, Threads
+from nmt.cli.context_attention import check_context_options, show_context
 from nmt.cli.faithfulness import check_faithfulness_outputs, show_faithfulness
 from nmt.cli.text_streams import safe_line, utf8_stream
 from nmt.errors import UserError
@@ -60,6 +61,15 @@ RegionsShown = Annotated[
         help="Show the attention to the regions of --features in place of that to the text.",
     ),
 ]
+ContextShown = Annotated[
+    bool,
+    typer.Option(
+        "--context",
+        help="Show the attention of a sentence to the words of each previous sentence, and to the "
+        "sentences, of a model with model.encoder.context=hierarchical. A blank line of --source "
+        "ends a document.",
+    ),
+]
 Faithful = Annotated[
     bool,
     typer.Option(
@@ -99,6 +109,7 @@ class _Options:
     faithfulness: bool
     features: Path | None
     regions: bool
+    context: bool
 
 
 def attention(
@@ -119,6 +130,7 @@ def attention(
     faithfulness: Faithful = False,
     features: FeaturesFile = None,
     regions: RegionsShown = False,
+    context: ContextShown = False,
     kinds: Kinds = False,
     batch_size: BatchSize = None,
     device: Device = "auto",
@@ -130,7 +142,7 @@ def attention(
     it prints the translations.
     """
     alignment = AlignmentOptions(layer, head, shift, threshold)
-    shown = grid, pieces, eos, faithfulness, features, regions
+    shown = grid, pieces, eos, faithfulness, features, regions, context
     options = _Options(
         sentence, source, reference, output or [], beam_size, rank, alignment, *shown
     )
@@ -175,6 +187,11 @@ def _view(
         check_outputs(options.outputs, len(sources), grid=options.grid)
     runtime.set_threads(threads)
     runtime.keep_freed_memory()
+    if options.context:
+        given = model, sources, options.outputs, options.alignment
+        shown = options.pieces, options.eos
+        show_context(*given, shown=shown, device=device, progress=progress)
+        return
     translator, aligner, extractor = _loaded(model, options, len(sources), batch_size, device)
     loading_phase.end()
     if options.faithfulness:
@@ -272,6 +289,8 @@ def _check(options: _Options) -> None:
         raise UserError("--regions shows the regions of features: add --features FILE")
     if options.faithfulness:
         _check_faithfulness(options)
+    elif options.context:
+        _check_context(options)
     elif not options.outputs and (options.pieces or not options.eos):
         flag = "--pieces" if options.pieces else "--no-eos"
         raise UserError(f"{flag} applies only to files: add --output FILE")
@@ -299,6 +318,17 @@ def _check_kinds(options: _Options, model: Path | None) -> None:
             raise UserError(f"--kinds needs no model and no text: leave out {name}")
 
 
+def _check_context(options: _Options) -> None:
+    others = {
+        "--reference": options.reference is not None,
+        "--rank": options.rank is not None,
+        "--beam-size": options.beam_size is not None,
+        "--grid": options.grid,
+        "--features": options.features is not None,
+    }
+    check_context_options(options.outputs, options.alignment, others)
+
+
 def _check_faithfulness(options: _Options) -> None:
     given = {
         "--grid": options.grid,
@@ -307,6 +337,7 @@ def _check_faithfulness(options: _Options) -> None:
         "--threshold": options.alignment.threshold is not None,
         "--rank": options.rank is not None,
         "--features": options.features is not None,
+        "--context": options.context,
     }
     for flag, is_given in given.items():
         if is_given:
@@ -342,7 +373,8 @@ def _read_texts(options: _Options) -> tuple[list[str], list[str] | None]:
                 raise UserError(
                     f"{options.reference} has {len(references):,} lines, but there is one sentence"
                 )
-    _refuse_blank(sources, options.source)
+    if options.source is None or not options.context:
+        _refuse_blank(sources, options.source)
     _refuse_blank(references or [], options.reference)
     return sources, references
 

@@ -10,6 +10,7 @@ from nmt.config.check_ranges import check_ranges
 from nmt.config.check_recipes import check_recipes
 from nmt.config.check_tokenizer import check_tokenizer
 from nmt.config.check_training import check_training
+from nmt.config.document_context import check_context
 from nmt.config.model import LEARNED_POSITIONS, Positions
 from nmt.config.numbering import attention_layers, number_fault
 from nmt.config.schema import Config
@@ -31,6 +32,7 @@ def check_config(config: Config) -> None:
         *check_tokenizer(config.tokenizer, guided_alignment=guided),
         *check_model(config.model, joint=config.tokenizer.joint),
         *check_features(config),
+        *check_context(config),
         *_learned_positions(config),
         *check_training(config),
         *check_recipes(config),

@@ -119,6 +119,6 @@ def _written(
 
 
 def _draw(view: AttentionView, extractor: AlignmentExtractor, path: Path) -> frozenset[str]:
-    heatmap = map_heatmap(view.attention, extractor.layer, extractor.head)
+    heatmap = map_heatmap(view.attention, extractor.layer, extractor.head, view.heading)
     suffix = ", read one step later" if extractor.shift else ""
     return save_heatmap(replace(heatmap, title=f"{heatmap.title}{suffix}"), path)
