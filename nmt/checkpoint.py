@@ -30,7 +30,8 @@ from nmt.config.plain import to_mapping
 from nmt.config.schema import Config
 from nmt.durable_file import make_folder, remedy, write_durably
 from nmt.errors import UserError
-from nmt.model.build import build_model
+from nmt.model.build import model_for
+from nmt.model.sentence_segments import ContextPieces
 from nmt.model.seq2seq import TranslationModel
 from nmt.model_shapes import model_without_values
 from nmt.run_search import run_hint
@@ -78,8 +79,7 @@ class Checkpoint:
             UserError: The weights do not match the configuration.
         """
         self.check_weights()
-        sizes = len(self.tokenizers.source), len(self.tokenizers.target)
-        model = build_model(self.config.model, *sizes)
+        model = model_for(self.config, self.tokenizers)
         model.load_state_dict(dict(self.weights))
         return model
 
@@ -91,7 +91,8 @@ class Checkpoint:
         """
         self.check_weights()
         sizes = len(self.tokenizers.source), len(self.tokenizers.target)
-        model = model_without_values(self.config.model, *sizes)
+        context = ContextPieces.of(self.config.data, self.tokenizers.source.symbols)
+        model = model_without_values(self.config.model, *sizes, context)
         model.load_state_dict(dict(self.weights))
         return model.eval()
 

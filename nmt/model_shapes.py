@@ -9,6 +9,7 @@ from torch.overrides import TorchFunctionMode
 
 from nmt.config.model import ModelConfig
 from nmt.model.build import build_model
+from nmt.model.sentence_segments import ContextPieces
 from nmt.model.seq2seq import TranslationModel
 
 _RANDOM = (torch.Tensor.normal_, torch.Tensor.uniform_)
@@ -36,7 +37,7 @@ class _NoRandomValues(TorchFunctionMode):
 
 
 def model_without_values(
-    config: ModelConfig, source_size: int, target_size: int
+    config: ModelConfig, source_size: int, target_size: int, context: ContextPieces | None = None
 ) -> TranslationModel:
     """Build a model whose weights are about to be loaded; the random generator is left unchanged.
 
@@ -46,9 +47,10 @@ def model_without_values(
         config: Settings that have been checked.
         source_size: Pieces of the source vocabulary.
         target_size: Pieces of the target vocabulary.
+        context: See `nmt.model.build.build_model`.
     """
     with _NoRandomValues():
-        return build_model(config, source_size, target_size, initialise=False)
+        return build_model(config, source_size, target_size, initialise=False, context=context)
 
 
 def weight_shapes(

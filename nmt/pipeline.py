@@ -26,7 +26,7 @@ from nmt.decoding.translator import Translator
 from nmt.evaluation.metrics import bleu_tokenizer
 from nmt.evaluation.validation import ValidationReport, evaluate_model
 from nmt.kernels import dispatch
-from nmt.model.build import build_model
+from nmt.model.build import model_for
 from nmt.model.seq2seq import TranslationModel
 from nmt.reporting.console import Console
 from nmt.reporting.metric_log import MetricLogs
@@ -246,7 +246,7 @@ def build(prepared: PreparedRun) -> BuiltModel:
     """Build the model with its initial weights, and load its teacher."""
     config, tokenizers, console = prepared.config, prepared.corpus.tokenizers, prepared.console
     runtime.seed_everything(config.seed)
-    model = build_model(config.model, len(tokenizers.source), len(tokenizers.target))
+    model = model_for(config, tokenizers)
     console(
         f"model {model_name(config)}: {count_parameters(model):,} parameters, "
         f"on {prepared.device}, products in {dtype_name(prepared.precision)}"

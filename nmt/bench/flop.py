@@ -8,6 +8,7 @@ excluded.
 import torch
 
 from nmt.bench.counts import Counts
+from nmt.config.document_context import is_hierarchical
 from nmt.config.model import (
     Activation,
     Bridge,
@@ -75,10 +76,24 @@ def _encoder(config: EncoderConfig, counts: Counts) -> int:
             return (first + later) * gates * width * tokens
         case TransformerEncoderConfig():
             layer = _self_attention(config, tokens, counts.source_squares)
-            return config.num_layers * (layer + _feed_forward(config) * tokens)
+            layer += _feed_forward(config) * tokens
+            context = _context(config, tokens, counts) if is_hierarchical(config) else 0
+            return config.num_layers * layer + context
         case RegionEncoderConfig():
             return 0  # one projection of each region, which the counts do not have
     raise AssertionError(f"no encoder for {config}")
+
+
+def _context(config: TransformerEncoderConfig, tokens: int, counts: Counts) -> int:
+    """Return the multiply-adds of hierarchical attention over one previous sentence.
+
+    The settings do not show how many there are, nor the counts where a sentence ends, so that words
+    and self-attention count as if each row were one sentence.
+    """
+    size = config.hidden_size
+    projections = 2 * (3 * size * size + size * 2 * _kv_size(config)) + 2 * size * size
+    of_words = 2 * size * counts.source_squares
+    return (projections + 2 * size + _feed_forward(config)) * tokens + of_words
 
 
 def _decoder(config: DecoderConfig, memory_size: int, counts: Counts) -> tuple[int, int]:

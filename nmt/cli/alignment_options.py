@@ -89,15 +89,27 @@ class AlignmentOptions:
             check_number("layer", self.layer, layers)
             extractor = replace(extractor, layer=index_of(self.layer))
         if self.head is not None:
-            head = self._head_number()
-            if head is not None:
-                check_number("head", head, heads)
-            extractor = replace(extractor, head=None if head is None else index_of(head))
+            extractor = replace(extractor, head=self.chosen_head(heads))
         if self.shift is not None:
             extractor = replace(extractor, shift=self.shift)
         if self.threshold is not None:
             extractor = replace(extractor, threshold=self.threshold)
         return extractor.resolved(layers, heads)
+
+    def chosen_head(self, heads: int) -> int | None:
+        """Return the index of the head; None: the mean of the heads.
+
+        Raises:
+            UserError: The head does not exist.
+        """
+        from nmt.config.numbering import index_of
+        from nmt.evaluation.attention_map import check_number
+
+        head = self._head_number()
+        if head is None:
+            return None
+        check_number("head", head, heads)
+        return index_of(head)
 
     def _head_number(self) -> int | None:
         if self.head is None or self.head == "mean":

@@ -2,17 +2,32 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from nmt import loading_phase
 from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
 from nmt.cli.attention_kinds import show_kinds
+from nmt.cli.attention_options import (
+    AttentionOptions,
+    ContextShown,
+    Eos,
+    Faithful,
+    Grid,
+    Kinds,
+    Outputs,
+    Pieces,
+    Rank,
+    Reference,
+    RegionsShown,
+    Sentence,
+    Source,
+    check_kinds_options,
+    check_options,
+)
 from nmt.cli.common_options import BatchSize, BeamSize, Device, FeaturesFile, OptionalModel, Threads
-from nmt.cli.faithfulness import check_faithfulness_outputs, show_faithfulness
+from nmt.cli.context_attention import show_context
+from nmt.cli.faithfulness import show_faithfulness
 from nmt.cli.picture_options import PictureGrid, PictureOptions, PicturesFile
 from nmt.cli.text_streams import safe_line, utf8_stream
 from nmt.errors import UserError
@@ -26,89 +41,6 @@ if TYPE_CHECKING:
     from nmt.evaluation.alignment_extractor import AlignmentExtractor
     from nmt.evaluation.attention_view import AttentionView
     from nmt.evaluation.pictures import Pictures
-
-Sentence = Annotated[
-    str | None, typer.Argument(metavar="SENTENCE", help="A sentence to translate.")
-]
-Source = Annotated[
-    Path | None,
-    typer.Option(help="A file of sentences, one per line, instead of SENTENCE; may be .gz."),
-]
-Reference = Annotated[
-    Path | None,
-    typer.Option(help="Translations that the model is forced to produce, line by line."),
-]
-Outputs = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--output",
-        metavar="<path>",
-        help="A .png, .svg or .pdf file (NAME-1.png, ... for several sentences), .html, .json or "
-        ".align; may be repeated. Without it, links go to standard output.",
-    ),
-]
-Rank = Annotated[
-    int | None, typer.Option(help="Which translation of the search to show; 1 is the best. [1]")
-]
-Grid = Annotated[bool, typer.Option("--grid", help="Draw all layers and heads.")]
-Pieces = Annotated[
-    bool,
-    typer.Option("--pieces", help="Show subword pieces instead of words; links are always words."),
-]
-RegionsShown = Annotated[
-    bool,
-    typer.Option(
-        "--regions",
-        help=(
-            "Show the attention to the regions of --features instead of the attention to the text."
-        ),
-    ),
-]
-Faithful = Annotated[
-    bool,
-    typer.Option(
-        "--faithfulness",
-        help=(
-            "Compare the attention weights with other measures of importance. Also change the "
-            "weights, to test whether the predictions depend on them. --output FILE.html shows the "
-            "measures side by side."
-        ),
-    ),
-]
-Kinds = Annotated[
-    bool,
-    typer.Option(
-        "--kinds",
-        help=(
-            "Show what each kind of self-attention attends to, costs and loses. This needs no "
-            "model. --output FILE.html writes a page, and FILE.svg a picture for each kind."
-        ),
-    ),
-]
-Eos = Annotated[
-    bool,
-    typer.Option("--eos/--no-eos", help="Show the end mark EOS, or drop it and renormalize."),
-]
-
-
-@dataclass(frozen=True)
-class _Options:
-    """The options of the command that are checked together; None selects the default."""
-
-    sentence: str | None
-    source: Path | None
-    reference: Path | None
-    outputs: Sequence[Path]
-    beam_size: int | None
-    rank: int | None
-    alignment: AlignmentOptions
-    grid: bool
-    pieces: bool
-    eos: bool
-    faithfulness: bool
-    features: Path | None
-    regions: bool
-    pictures: PictureOptions
 
 
 def attention(
@@ -131,6 +63,7 @@ def attention(
     regions: RegionsShown = False,
     pictures: PicturesFile = None,
     picture_grid: PictureGrid = None,
+    context: ContextShown = False,
     kinds: Kinds = False,
     batch_size: BatchSize = None,
     device: Device = "auto",
@@ -143,18 +76,18 @@ def attention(
     """
     alignment = AlignmentOptions(layer, head, shift, threshold)
     drawn_on = PictureOptions(pictures, picture_grid)
-    shown = grid, pieces, eos, faithfulness, features, regions, drawn_on
-    options = _Options(
+    shown = grid, pieces, eos, faithfulness, features, regions, drawn_on, context
+    options = AttentionOptions(
         sentence, source, reference, output or [], beam_size, rank, alignment, *shown
     )
     if kinds:
-        _check_kinds(options, model)
+        check_kinds_options(options, model)
         defer_shape_functions()
         show_kinds(options.outputs)
         return
     if model is None:
         raise UserError("Missing option '--model'; see nmt attention --help")
-    _check(options)
+    check_options(options)
     with CommandProgress() as progress:
         progress.show("loading", model)
         _view(model, options, batch_size, (device, threads), progress)
@@ -162,7 +95,7 @@ def attention(
 
 def _view(
     model: Path,
-    options: _Options,
+    options: AttentionOptions,
     batch_size: int | None,
     machine: tuple[str, int | None],
     progress: CommandProgress,
@@ -182,7 +115,7 @@ def _view(
     sources, references = _read_texts(options)
     from nmt import runtime
     from nmt.evaluation.attention_files import check_outputs
-    from nmt.evaluation.attention_view import forced_views, hypothesis_views
+    from nmt.evaluation.attention_view import forced_views
 
     if not options.faithfulness:
         check_outputs(options.outputs, len(sources), grid=options.grid)
@@ -190,6 +123,11 @@ def _view(
     pictures = None if features is None else options.pictures.open(features)
     runtime.set_threads(threads)
     runtime.keep_freed_memory()
+    if options.context:
+        given = model, sources, options.outputs, options.alignment
+        shown = options.pieces, options.eos
+        show_context(*given, shown=shown, device=device, progress=progress)
+        return
     translator, aligner, extractor = _loaded(model, options, features, batch_size, device)
     loading_phase.end()
     if options.faithfulness:
@@ -198,19 +136,30 @@ def _view(
         show_faithfulness(translator, extractor, pairs, options.outputs, progress)
         return
     if references is None:
-        advance = progress.stage("translating", len(sources))
-        rank = (options.rank or 1) - 1
-        of_regions = _of_regions(options, translator)
-        views = hypothesis_views(translator, sources, rank, advance, of_regions=of_regions)
+        views = _hypothesis_views(translator, sources, options, progress)
     else:
         advance = progress.stage("aligning", len(sources))
         views = forced_views(aligner, sources, references, advance)
     _show(views, extractor, options, pictures, progress)
 
 
+def _hypothesis_views(
+    translator: "Translator",
+    sources: Sequence[str],
+    options: AttentionOptions,
+    progress: CommandProgress,
+) -> "list[AttentionView]":
+    from nmt.evaluation.attention_view import hypothesis_views
+
+    advance = progress.stage("translating", len(sources))
+    rank = (options.rank or 1) - 1
+    of_regions = _of_regions(options, translator)
+    return hypothesis_views(translator, sources, rank, advance, of_regions=of_regions)
+
+
 def _loaded(
     model: Path,
-    options: _Options,
+    options: AttentionOptions,
     features: "Features | None",
     batch_size: int | None,
     device: str,
@@ -230,11 +179,11 @@ def _loaded(
     return translator, aligner, extractor
 
 
-def _of_regions(options: _Options, translator: "Translator") -> bool:
+def _of_regions(options: AttentionOptions, translator: "Translator") -> bool:
     return options.regions or not translator.model.reads_text
 
 
-def _features(options: _Options, sentences: int) -> "Features | None":
+def _features(options: AttentionOptions, sentences: int) -> "Features | None":
     if options.features is None:
         return None
     from nmt.data.features import Features
@@ -247,7 +196,7 @@ def _features(options: _Options, sentences: int) -> "Features | None":
 def _show(
     views: Sequence["AttentionView"],
     extractor: "AlignmentExtractor",
-    options: _Options,
+    options: AttentionOptions,
     pictures: "Pictures | None",
     progress: CommandProgress,
 ) -> None:
@@ -287,61 +236,7 @@ def _translations(
     return [found.text for found in translator.translate(sources, wanted=1, advance=advance)]
 
 
-def _check(options: _Options) -> None:
-    options.alignment.check()
-    if options.sentence is not None and options.source is not None:
-        raise UserError("give either a sentence or --source FILE, not both")
-    if options.sentence is None and options.source is None:
-        raise UserError("there is no sentence: give one as an argument, or a file by --source")
-    if options.regions and options.features is None:
-        raise UserError("--regions shows the regions of features: add --features FILE")
-    drawn = any(path.suffix.lower() in (".png", ".svg", ".pdf") for path in options.outputs)
-    options.pictures.check(regions=options.regions, drawn=drawn)
-    if options.faithfulness:
-        _check_faithfulness(options)
-    elif not options.outputs and (options.pieces or not options.eos):
-        flag = "--pieces" if options.pieces else "--no-eos"
-        raise UserError(f"{flag} applies only to files: add --output FILE")
-    if options.grid and (options.alignment.layer, options.alignment.head) != (None, None):
-        raise UserError("--grid draws all layers and heads: leave out --layer and --head")
-    if options.rank is not None and options.rank < 1:
-        raise UserError(f"--rank is {options.rank}; it must be at least 1, the best translation")
-    if options.reference is not None:
-        for flag, given in (("--rank", options.rank), ("--beam-size", options.beam_size)):
-            if given is not None:
-                raise UserError(f"{flag} applies to a search, but --reference gives the target")
-
-
-def _check_kinds(options: _Options, model: Path | None) -> None:
-    given = {
-        "--model": model,
-        "SENTENCE": options.sentence,
-        "--source": options.source,
-        "--reference": options.reference,
-        "--faithfulness": options.faithfulness or None,
-        "--grid": options.grid or None,
-    }
-    for name, value in given.items():
-        if value is not None:
-            raise UserError(f"--kinds needs no model and no text: leave out {name}")
-
-
-def _check_faithfulness(options: _Options) -> None:
-    given = {
-        "--grid": options.grid,
-        "--no-eos": not options.eos,
-        "--shift": options.alignment.shift,
-        "--threshold": options.alignment.threshold is not None,
-        "--rank": options.rank is not None,
-        "--features": options.features is not None,
-    }
-    for flag, is_given in given.items():
-        if is_given:
-            raise UserError(f"{flag} does not apply to --faithfulness, which compares all pieces")
-    check_faithfulness_outputs(options.outputs)
-
-
-def _read_texts(options: _Options) -> tuple[list[str], list[str] | None]:
+def _read_texts(options: AttentionOptions) -> tuple[list[str], list[str] | None]:
     """Return the source sentences and their references, if given.
 
     Raises:
@@ -369,7 +264,8 @@ def _read_texts(options: _Options) -> tuple[list[str], list[str] | None]:
                 raise UserError(
                     f"{options.reference} has {len(references):,} lines, but there is one sentence"
                 )
-    _refuse_blank(sources, options.source)
+    if options.source is None or not options.context:
+        _refuse_blank(sources, options.source)
     _refuse_blank(references or [], options.reference)
     return sources, references
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from nmt.config.document_context import ContextConfig
 from nmt.config.self_attention import SelfAttentionConfig
 from nmt.config.setting import REQUIRED, group, section, setting
 from nmt.config.stack_depth import DepthConfig
@@ -283,7 +284,7 @@ class TransformerStackConfig(SelfAttentionConfig, DepthConfig):
 
 
 @dataclass(kw_only=True)
-class TransformerEncoderConfig(TransformerStackConfig, EncoderConfig):
+class TransformerEncoderConfig(TransformerStackConfig, ContextConfig, EncoderConfig):
     """A stack of self-attention layers (Vaswani et al. 2017)."""
 
     name: str = "transformer"

@@ -135,6 +135,6 @@ def _written(
 
 
 def _heatmap(view: AttentionView, extractor: AlignmentExtractor) -> Heatmap:
-    heatmap = map_heatmap(view.attention, extractor.layer, extractor.head)
+    heatmap = map_heatmap(view.attention, extractor.layer, extractor.head, view.heading)
     suffix = ", read one step later" if extractor.shift else ""
     return replace(heatmap, title=f"{heatmap.title}{suffix}")

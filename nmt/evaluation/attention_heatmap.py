@@ -35,19 +35,25 @@ def region_heatmap(
     return map_heatmap(hypothesis_region_map(translation, tokenizers), layer, head)
 
 
-def map_heatmap(attention: AttentionMap, layer: int, head: int | None) -> Heatmap:
+def map_heatmap(
+    attention: AttentionMap, layer: int, head: int | None, heading: str | None = None
+) -> Heatmap:
     """Return a heatmap of one head, or of the mean of a layer's heads if ``head`` is None.
+
+    Its title is the heading with the head; None: with the decoder's layer.
 
     Raises:
         UserError: The layer or head does not exist.
     """
     weights = attention.layer_head(layer, head)
     layers, heads = attention.weights.shape[:2]
-    return Heatmap(weights, attention.source, attention.target, _title(layer, head, layers, heads))
+    title = _title(heading, layer, head, layers, heads)
+    return Heatmap(weights, attention.source, attention.target, title)
 
 
-def _title(layer: int, head: int | None, layers: int, heads: int) -> str:
+def _title(heading: str | None, layer: int, head: int | None, layers: int, heads: int) -> str:
     if layers == heads == 1:
-        return "attention"
+        return heading or "attention"
     shown = f"mean of {heads} heads" if head is None else f"head {head % heads + 1} of {heads}"
-    return f"cross-attention, decoder layer {layer % layers + 1} of {layers}, {shown}"
+    where = heading or f"cross-attention, decoder layer {layer % layers + 1} of {layers}"
+    return f"{where}, {shown}"

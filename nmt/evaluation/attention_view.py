@@ -25,12 +25,14 @@ class AttentionView:
         source_text: The sentence.
         target_text: Its translation.
         title: A description of where the translation comes from.
+        heading: What pictures show in place of the decoder's layer; None: that layer.
     """
 
     attention: AttentionMap
     source_text: str
     target_text: str
     title: str
+    heading: str | None = None
 
     def prepared(
         self, extractor: AlignmentExtractor, *, pieces: bool, eos: bool

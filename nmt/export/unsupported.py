@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from nmt.config.document_context import SETTING, is_hierarchical
 from nmt.config.model import (
     Combination,
     TransformerDecoderConfig,
@@ -54,6 +55,7 @@ def transformer_stacks(
     depths = {"encoder": encoder.depth, "decoder": decoder.depth}
     deep = (f"model.{side}.depth={depth}" for side, depth in depths.items() if depth != "full")
     refuse(target, (*others, *deep), remedy)
+    refuse(target, [SETTING] if is_hierarchical(encoder) else [], remedy)
     combination = config.model.features.combination
     if combination != Combination.NONE:
         refuse(target, [f"model.features.combination={combination}"], remedy)

@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from nmt.config.document_context import is_hierarchical
 from nmt.config.model import (
     Combination,
     Initialization,
@@ -16,20 +18,43 @@ from nmt.config.model import (
     TransformerEncoderConfig,
     Tying,
 )
+from nmt.config.schema import Config
 from nmt.model.attend_first import AttendFirstDecoder
 from nmt.model.attention.doubly import DoublyAttention
 from nmt.model.attention.none import FixedContext
 from nmt.model.attention.settings import BuildableAttentionConfig, LuongAttentionConfig
+from nmt.model.hierarchical_encoder import HierarchicalEncoder
 from nmt.model.interfaces import Decoder, Encoder
 from nmt.model.region_encoder import RegionEncoder, RegionStates
 from nmt.model.rnn_encoder import RnnEncoder
+from nmt.model.sentence_segments import ContextPieces
 from nmt.model.seq2seq import TranslationModel
 from nmt.model.transformer import TransformerDecoder, TransformerEncoder
 from nmt.model.update_first import UpdateFirstDecoder
 
+if TYPE_CHECKING:
+    from nmt.text.tokenizer import TokenizerPair
+
+
+def model_for(config: Config, tokenizers: "TokenizerPair") -> TranslationModel:
+    """Build the model of a run, with initial weights.
+
+    Args:
+        config: Settings that have been checked.
+        tokenizers: Of both sides.
+    """
+    sizes = len(tokenizers.source), len(tokenizers.target)
+    context = ContextPieces.of(config.data, tokenizers.source.symbols)
+    return build_model(config.model, *sizes, context=context)
+
 
 def build_model(
-    config: ModelConfig, source_size: int, target_size: int, *, initialise: bool = True
+    config: ModelConfig,
+    source_size: int,
+    target_size: int,
+    *,
+    initialise: bool = True,
+    context: ContextPieces | None = None,
 ) -> TranslationModel:
     """Build a model for vocabularies of these sizes.
 
@@ -38,8 +63,13 @@ def build_model(
         source_size: Pieces of the source vocabulary.
         target_size: Pieces of the target vocabulary.
         initialise: Whether to initialise the weights as for training.
+        context: By which an encoder finds the previous sentences of a row, if it reads each on its
+            own; without it, such a model has weights but reads no text.
+
+    Raises:
+        UserError: The tokenizer of such an encoder does not separate sentences.
     """
-    encoder = _encoder(config, source_size)
+    encoder = _encoder(config, source_size, context)
     features, width = config.features, encoder.output_size
     gated = features.combination == Combination.GATED
     regions = None
@@ -58,11 +88,13 @@ def build_model(
     return model
 
 
-def _encoder(config: ModelConfig, vocab_size: int) -> Encoder:
+def _encoder(config: ModelConfig, vocab_size: int, context: ContextPieces | None) -> Encoder:
     match config.encoder:
         case RnnEncoderConfig() as encoder:
             return RnnEncoder(encoder, vocab_size)
         case TransformerEncoderConfig() as encoder:
+            if is_hierarchical(encoder):
+                return HierarchicalEncoder(encoder, vocab_size, context)
             return TransformerEncoder(encoder, vocab_size)
         case RegionEncoderConfig() as encoder:
             return RegionEncoder(encoder)

@@ -80,14 +80,22 @@ class PositionedEmbedding(nn.Module):
         """
         if self.word_dropout.probability:
             raise ValueError("word dropout has no form for packed rows")
-        size = self.embedding.embedding_dim
-        scaled: Tensor = self.embedding(ids) * math.sqrt(size)
+        scaled: Tensor = self.embedding(ids) * math.sqrt(self.embedding.embedding_dim)
+        return self._placed(scaled, positions, longest)
+
+    def in_sentences(self, ids: Tensor, positions: Tensor) -> Tensor:
+        """Embed ids [B, T] at these positions [B, T], all below T -> [B, T, D]."""
+        scaled = self.embedding(ids) * math.sqrt(self.embedding.embedding_dim)
+        return self._placed(self.word_dropout(scaled, ids), positions, ids.size(1))
+
+    def _placed(self, scaled: Tensor, positions: Tensor, end: int) -> Tensor:
+        """Add the vectors of positions [B, T], all below ``end``, to embeddings [B, T, D]."""
         if self.kind == Positions.LEARNED:
             positions = positions.clamp_max(LEARNED_POSITIONS - 1)
-            return scaled + self.position_embedding(positions) * math.sqrt(size)
+            return scaled + self.position_embedding(positions) * math.sqrt(scaled.size(-1))
         if self.kind != Positions.SINUSOIDAL:
             return scaled
-        return scaled + self._table(longest)[positions[0]]
+        return scaled + self._table(end)[positions]
 
     def _table(self, end: int) -> Tensor:
         """Return the encodings of the positions below ``end``, and perhaps of later ones."""

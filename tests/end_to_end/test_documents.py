@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 Nmt = Callable[..., Any]
@@ -24,13 +25,25 @@ def documents(corpus: Path) -> list[str]:
     return ["data.documents=blank_lines", "data.context_sentences=2"]
 
 
-@pytest.mark.parametrize("targets", [0, 1])
+def hierarchical(settings: list[str]) -> list[str]:
+    """The settings with a tiny Transformer whose encoder reads each previous sentence alone."""
+    sizes = [
+        f"model.{side}.{name}={size}"
+        for side in ("encoder", "decoder")
+        for name, size in (("hidden_size", 16), ("feed_forward_size", 16), ("num_layers", 1))
+    ]
+    kept = [one for one in settings if not one.startswith("model")]
+    return [*kept, "model=transformer", "model.encoder.context=hierarchical", *sizes]
+
+
+@pytest.mark.parametrize("kind", ["0 targets", "1 target", "hierarchical"])
 def test_a_run_trains_validates_and_translates_documents(
-    targets: int, nmt: Nmt, tiny: Tiny, corpus: Path, documents: list[str], tmp_path: Path
+    kind: str, nmt: Nmt, tiny: Tiny, corpus: Path, documents: list[str], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    settings = [*tiny(corpus), *documents, f"data.context_targets={targets}", f"run.dir={run}"]
-    result = nmt("train", *settings)
+    settings = [*tiny(corpus), *documents, f"data.context_targets={int(kind == '1 target')}"]
+    settings = hierarchical(settings) if kind == "hierarchical" else settings
+    result = nmt("train", *settings, f"run.dir={run}")
     assert result.status == 0, result.err
     tested = (run / "test.translations.txt").read_text().splitlines()
     assert "<brk>" not in "".join(tested)
@@ -60,6 +73,62 @@ def test_a_model_of_documents_refuses_what_has_none(
     message = refused("translate", "--model", run, "--input", tmp_path / "page.html")
     assert "data.context_sentences=2" in message
     assert "one sentence a line" in message
+
+
+def test_both_levels_of_hierarchical_attention_are_shown(
+    nmt: Nmt,
+    refused: Callable[..., str],
+    tiny: Tiny,
+    corpus: Path,
+    documents: list[str],
+    tmp_path: Path,
+) -> None:
+    run, maps = tmp_path / "run", tmp_path / "maps.json"
+    assert nmt("train", *hierarchical([*tiny(corpus), *documents]), f"run.dir={run}").status == 0
+    text = tmp_path / "talk.en"
+    text.write_text("one two\nsix\nten four one\n\nnine\ntwo <brk> three\n")
+    show: list[object] = ["attention", "--model", run, "--device", "cpu", "--context"]
+    outputs = ["--output", maps, "--output", tmp_path / "map.svg"]
+    result = nmt(*show, "--source", text, *outputs)
+    assert (result.status, result.out, result.err) == (0, "", "")
+    records = json.loads(maps.read_text())
+    records = records if isinstance(records, list) else records["sentences"]
+    words, sentences = "attention to the words of sentence {} before", "1 before"
+    columns = ["one", "two", "<brk>"]
+    expected = [
+        ("six", words.format(1), columns),
+        ("six", "attention to the previous sentences", [sentences]),
+        ("ten four one", words.format(2), columns),
+        ("ten four one", words.format(1), ["six", "<brk>"]),
+        ("ten four one", "attention to the previous sentences", ["2 before", sentences]),
+        ("three", words.format(1), ["two", "<brk>"]),
+        ("three", "attention to the previous sentences", [sentences]),
+    ]
+    found = [(one["target_text"], one["title"], one["source"]) for one in records]
+    assert found == expected
+    for one in records:
+        weights = np.array(one["weights"])
+        assert one["target"] == [*one["target_text"].split(), "</s>"]
+        assert weights.shape == (1, 4, len(one["target"]), len(one["source"]))
+        np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-3)
+    assert len(list(tmp_path.glob("map-*.svg"))) == len(expected)
+    for options, message in (
+        (["one two", "--output", maps], "no sentence has a previous one"),
+        (["one <brk> two"], "--context draws files: add --output FILE"),
+        (["one <brk> two", "--layer", 1, "--output", maps], "--layer does not apply to --context"),
+        (["one <brk> two", "--output", "x.align"], "--context has no links of words"),
+        (["one <brk> two", "--head", 5, "--output", maps], "head 5 does not exist"),
+    ):
+        assert message in refused(*show, *options)
+
+
+def test_a_model_without_hierarchical_attention_shows_none(
+    refused: Callable[..., str], run: Path, tmp_path: Path
+) -> None:
+    message = refused(
+        "attention", "--model", run, "one", "--context", "--output", tmp_path / "m.png"
+    )
+    assert "--context shows the attention of model.encoder.context=hierarchical" in message
 
 
 @pytest.mark.parametrize(

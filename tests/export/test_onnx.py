@@ -57,3 +57,11 @@ def test_a_recurrent_model_is_refused_by_name(
 ) -> None:
     with pytest.raises(UserError, match="the ONNX export has no form for model.encoder.name=rnn"):
         check_form(run_config(tiny_config()))
+
+
+def test_hierarchical_attention_is_refused_by_name(
+    run_config: Callable[..., Config], tiny_config: Callable[..., ModelConfig]
+) -> None:
+    model = tiny_config("transformer", "transformer", context="hierarchical")
+    with pytest.raises(UserError, match="has no form for model.encoder.context=hierarchical"):
+        check_form(run_config(model))

@@ -83,6 +83,7 @@ def test_plain_kernels_are_not_packed(config: Configs, monkeypatch: pytest.Monke
         (dict(positions="alibi"), "model.encoder.positions=alibi"),
         (dict(positions="t5_bias"), "model.encoder.positions=t5_bias"),
         (dict(positions="relative"), "model.encoder.positions=relative"),
+        (dict(context="hierarchical"), "model.encoder.context=hierarchical"),
         (dict(word_dropout=0.1), "model.encoder.word_dropout=0.1"),
         (dict(r_drop=2.0), "training.r_drop=2.0"),
         (dict(coverage_loss=0.5), "training.coverage_loss=0.5"),

@@ -1,0 +1,132 @@
+"""Attention to the words of previous sentences, then to the sentences (Miculicich et al. 2018).
+
+Legend: B batch, S length of a row, k previous sentences at most, D model size, H heads.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from nmt.config.model import TransformerEncoderConfig
+from nmt.model.attention.memory import AttentionMemory
+from nmt.model.attention.multi_head import MultiHeadAttention
+from nmt.model.layers import Dropout, Linear
+from nmt.model.position_wise import FeedForward
+from nmt.model.sentence_segments import Segments
+
+
+@dataclass(frozen=True)
+class ContextWeights:
+    """The weights of both levels, for each piece of the current sentence.
+
+    Attributes:
+        words: [B, k, H, S, S], from each piece to the words of the sentence 1, ..., k before; the
+            weights of a sentence sum to 1, and are meaningless if the row has no such sentence.
+        sentences: [B, H, S, k], from each piece to the sentences 1, ..., k before.
+    """
+
+    words: Tensor
+    sentences: Tensor
+
+
+class HierarchicalAttention(nn.Module):
+    """Mixes a context from previous sentences into the states h_t of the current one.
+
+    Sections 2.1 and 2.2 of Miculicich et al. 2018, for the states h_i^j of the words of sentence j:
+
+        s^j = MultiHead(f_w(h_t), h_i^j for all words i)      the summary of a sentence, for word t
+        d_t = FFN(MultiHead(f_s(h_t), s^j for all sentences j))
+        λ_t = σ(W_h h_t + W_d d_t)
+        h̃_t = λ_t h_t + (1 - λ_t) d_t
+
+    f_w and f_s are linear. The gate has one value for each unit. In a row without previous
+    sentences, h̃_t = h_t.
+    """
+
+    def __init__(self, config: TransformerEncoderConfig, sentences: int) -> None:
+        """Attend to at most ``sentences`` = k previous sentences."""
+        super().__init__()
+        self.sentences = sentences
+        size = config.hidden_size
+        self.word_query = Linear(size, size)
+        self.sentence_query = Linear(size, size)
+        self.word_attention = _attention(config)
+        self.sentence_attention = _attention(config)
+        self.feed_forward = FeedForward(config)
+        self.dropout = Dropout(config.dropout)
+        self.state_gate = Linear(size, size)
+        self.context_gate = Linear(size, size, bias=False)
+
+    def forward(self, states: Tensor, segments: Segments) -> Tensor:
+        """Return the states [B, S, D] of rows; only those of current sentences are changed."""
+        context, _ = self._context(states, segments, need_weights=False)
+        gate = (self.state_gate(states) + self.context_gate(context)).sigmoid()
+        mixed = gate * states + (1 - gate) * context
+        reads = segments.current & segments.previous(1).any(1, keepdim=True)
+        return torch.where(reads[:, :, None], mixed, states)
+
+    def weights(self, states: Tensor, segments: Segments) -> ContextWeights:
+        """Return the weights of both levels from states [B, S, D]."""
+        _, weights = self._context(states, segments, need_weights=True)
+        assert weights is not None
+        return weights
+
+    def _context(
+        self, states: Tensor, segments: Segments, *, need_weights: bool
+    ) -> tuple[Tensor, ContextWeights | None]:
+        """Return d_t for all positions, [B, S, D], and the weights if needed."""
+        words = self.word_attention.build_memory(states, None)
+        queries = self.word_query(states)
+        summaries, exist, word_weights = [], [], []
+        for age in range(1, self.sentences + 1):
+            mask, exists = _of_sentence(segments, age)
+            found = self.word_attention(
+                queries, replace(words, mask=mask), need_weights=need_weights
+            )
+            summaries.append(found.context)
+            word_weights.append(found.weights)
+            exist.append(exists)
+        attended = self.sentence_attention(
+            self.sentence_query(states).flatten(0, 1)[:, None],
+            self._sentence_memory(torch.stack(summaries, dim=2), torch.stack(exist, dim=1)),
+            need_weights=need_weights,
+        )
+        context = attended.context[:, 0].view_as(states)
+        weights = None
+        if need_weights:
+            of_sentences = attended.weights[:, :, 0].unflatten(0, states.shape[:2])
+            weights = ContextWeights(
+                torch.stack(word_weights, dim=1),
+                of_sentences.transpose(1, 2),
+            )
+        return self.dropout(self.feed_forward(context)), weights
+
+    def _sentence_memory(self, summaries: Tensor, exist: Tensor) -> AttentionMemory:
+        """Return the memory of the summaries [B, S, k, D] of sentences that exist [B, k]."""
+        mask = exist.clone()
+        mask[:, 0] = True  # of a row without any, whose context is not used
+        mask = mask[:, None, None, None].expand(-1, summaries.size(1), -1, -1, -1)
+        return self.sentence_attention.build_memory(summaries.flatten(0, 1), mask.flatten(0, 1))
+
+
+def _of_sentence(segments: Segments, age: int) -> tuple[Tensor, Tensor]:
+    """Return the mask [B, 1, 1, S] of the words of a sentence, and whether rows have it, [B].
+
+    A row without it may attend to all positions, so that no softmax is empty.
+    """
+    mask = segments.previous(age)
+    exists = mask.any(1)
+    return (mask | ~exists[:, None])[:, None, None], exists
+
+
+def _attention(config: TransformerEncoderConfig) -> MultiHeadAttention:
+    size = config.hidden_size
+    return MultiHeadAttention(
+        size,
+        size,
+        config.num_heads,
+        config.attention_dropout,
+        num_kv_heads=config.num_kv_heads,
+        qk_norm=config.qk_norm,
+    )

@@ -1,0 +1,93 @@
+"""The sentences of a source row that has previous sentences before its own.
+
+Legend: B batch, S source length.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nmt.config.data import DataConfig
+from nmt.text.special_tokens import SENTENCE_BREAK
+
+
+@dataclass(frozen=True)
+class ContextPieces:
+    """The pieces by which the sentences of a row are found.
+
+    Attributes:
+        separator: The piece after each previous sentence; None: the tokenizer has none.
+        tags: Pieces that belong to the current sentence where they begin the row.
+        sentences: k, the number of previous sentences that are read; older ones are not.
+    """
+
+    separator: int | None
+    tags: tuple[int, ...]
+    sentences: int
+
+    @classmethod
+    def of(cls, data: DataConfig, symbols: Mapping[str, int]) -> "ContextPieces":
+        """Return the pieces of a tokenizer with these symbols, for a corpus with these settings."""
+        tags = tuple(piece for symbol, piece in symbols.items() if symbol != SENTENCE_BREAK)
+        return cls(symbols.get(SENTENCE_BREAK), tags, max(1, data.context_sentences))
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Where the sentences of rows are.
+
+    Attributes:
+        ages: [B, S], how many sentences before the current one a piece is: 0 for the current one
+            and padding. A separator belongs to the sentence that it ends.
+        positions: [B, S], the position of each piece in its sentence, from 0.
+        real: [B, S] bool, True on real pieces.
+    """
+
+    ages: Tensor
+    positions: Tensor
+    real: Tensor
+
+    @classmethod
+    def of(cls, ids: Tensor, real: Tensor, pieces: ContextPieces) -> "Segments":
+        """Find the sentences of rows of ids [B, S].
+
+        Tags at the beginning of a row are part of the current sentence, as in a row without
+        previous sentences.
+        """
+        ends = ((ids == pieces.separator) & real).long()
+        breaks = ends.cumsum(1)
+        before = breaks - ends  # separators before each piece
+        tags = _leading(ids, pieces.tags)
+        ages = (breaks[:, -1:] - before).masked_fill(tags, 0)
+        steps = torch.arange(ids.size(1), device=ids.device).expand_as(ids)
+        after_break = torch.where(ends.bool(), steps + 1, 0).cummax(1).values
+        starts = torch.cat([torch.zeros_like(steps[:, :1]), after_break[:, :-1]], dim=1)
+        count = tags.sum(1, keepdim=True)
+        starts = torch.where(before == 0, count, starts)
+        positions = steps - starts + torch.where(ages == 0, count, 0)
+        return cls(ages, torch.where(tags, steps, positions), real)
+
+    @property
+    def current(self) -> Tensor:
+        """Whether each piece is a real one of the current sentence, [B, S] bool."""
+        return self.real & (self.ages == 0)
+
+    @property
+    def within(self) -> Tensor:
+        """The mask of self-attention within each sentence, [B, 1, S, S], True = may attend."""
+        same = self.ages[:, :, None] == self.ages[:, None, :]
+        return (same & self.real[:, None, :])[:, None]
+
+    def previous(self, age: int) -> Tensor:
+        """Whether each piece is of the sentence ``age`` before the current one, [B, S] bool."""
+        return self.real & (self.ages == age)
+
+
+def _leading(ids: Tensor, tags: tuple[int, ...]) -> Tensor:
+    """Return whether each piece and all pieces before it are tags, [B, S] bool."""
+    found = torch.zeros_like(ids, dtype=torch.bool)
+    for tag in tags:
+        found = found | (ids == tag)
+    return found.long().cumprod(1).bool()

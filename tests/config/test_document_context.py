@@ -1,0 +1,64 @@
+"""What cannot be combined with hierarchical attention is refused; the message names settings."""
+
+from collections.abc import Callable
+
+import pytest
+
+from nmt.config.check_config import check_config
+from nmt.config.packable import packing_obstacle
+from nmt.config.schema import Config
+from nmt.errors import UserError
+
+Make = Callable[..., Config]
+
+READS = ["data=phrasebook_documents", "data.context_sentences=2"]
+HIERARCHICAL = [*READS, "model.encoder.context=hierarchical"]
+TO_RNN = ["model/decoder=rnn", "model.tying=decoder"]
+
+ACCEPTED = {
+    "alone": HIERARCHICAL,
+    "experiment": ["experiment=documents_hierarchical"],
+    "cosine": [*HIERARCHICAL, "model.encoder.self_attention=cosine"],
+    "depth": [*HIERARCHICAL, "model.encoder.depth=adaptive"],
+    "decoder": [*HIERARCHICAL, "model.decoder.self_attention=local"],
+    "rnn decoder": [*HIERARCHICAL, *TO_RNN, "model/decoder/attention=luong_general"],
+}
+REFUSED = {
+    "no context": (["model.encoder.context=hierarchical"], "data.context_sentences is 0"),
+    "targets": ([*HIERARCHICAL, "data.context_targets=1"], "data.context_targets=1 makes it write"),
+    "kind": (
+        [*HIERARCHICAL, "model.encoder.self_attention=linear"],
+        "model.encoder.self_attention=linear has no form: choose full or cosine",
+    ),
+    "window": (
+        [
+            *(*HIERARCHICAL, *TO_RNN, "model/decoder/attention=luong_general"),
+            "model.decoder.attention.window=local_p",
+        ],
+        "model.decoder.attention.window=local_p attends by the position in the whole row",
+    ),
+    "location": (
+        [*HIERARCHICAL, *TO_RNN, "model/decoder/attention=luong_location"],
+        "luong_location attends by the position",
+    ),
+    "packed": (
+        [*HIERARCHICAL, "training.batch_shapes=packed"],
+        "training.batch_shapes=packed does not support model.encoder.context=hierarchical",
+    ),
+    "name": ([*READS, "model.encoder.context=tree"], "concatenated"),
+}
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_hierarchical_attention_is_a_setting_of_a_transformer(case: str, config: Make) -> None:
+    made = config(*ACCEPTED[case])
+    check_config(made)
+    assert packing_obstacle(made) == "model.encoder.context=hierarchical"
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_an_impossible_combination_is_refused(case: str, config: Make) -> None:
+    overrides, message = REFUSED[case]
+    with pytest.raises(UserError, match=message) as refused:
+        check_config(config(*overrides))
+    assert "\n" not in str(refused.value)
