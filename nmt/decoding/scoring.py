@@ -7,6 +7,7 @@ output size.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -117,10 +118,11 @@ def piece_log_probs(model: TranslationModel, batch: Batch) -> Tensor:
     """
     inputs = batch.source_ids, batch.source_mask, batch.target_input_ids
     output = model(*inputs, regions=batch.regions)
-    hidden, targets = batch.at_targets(output.hidden), batch.targets()  # [N, O], [N]
+    output, targets = output.predictions_at(batch.at_targets), batch.targets()  # [N, O], [N]
     rows = max(1, _LOGITS // model.output.out_features)
-    parts = [
-        functional.cross_entropy(model.logits(some).float(), ids, reduction="none")
-        for some, ids in zip(hidden.split(rows), targets.split(rows), strict=True)
-    ]
+    parts = []
+    for start in range(0, len(targets), rows):
+        chunk = slice(start, start + rows)
+        logits = model.predictions(output.predictions_at(itemgetter(chunk))).float()
+        parts.append(functional.cross_entropy(logits, targets[chunk], reduction="none"))
     return -torch.cat(parts)

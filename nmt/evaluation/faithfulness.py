@@ -100,7 +100,7 @@ def _forced(
     output = model(batch.source_ids, batch.source_mask, batch.target_input_ids, need_weights=True)
     assert output.weights is not None
     assert output.weights.size(-1) == batch.source_mask.sum(1).min()  # no padding is permuted
-    return output.weights, model.logits(output.hidden).log_softmax(-1)
+    return output.weights, model.predictions(output).log_softmax(-1)
 
 
 def _batch(
@@ -147,7 +147,7 @@ def _gradient(model: TranslationModel, source: Sequence[int], target: Sequence[i
                 output = model(batch.source_ids, batch.source_mask, batch.target_input_ids)
             finally:
                 hook.remove()
-            log_probs = model.logits(output.hidden).log_softmax(-1)
+            log_probs = model.predictions(output).log_softmax(-1)
             each = _of_target(log_probs, batch.target_output_ids)
             total = each[torch.arange(len(chosen)), chosen].sum()
             vectors = embedded.pop()
