@@ -210,8 +210,8 @@ class _Sums:
         """Add the part of smoothing that is the same for every piece."""
         if not self.smoothing:
             return
-        mean, total = (part.mean(0, dtype=self.exact.dtype) for part in (self.weight, self.rows))
-        total = total * len(self.rows)
+        dtype = self.exact.dtype
+        mean, total = self.weight.mean(0, dtype=dtype), self.rows.sum(0, dtype=dtype)
         self.smoothed -= self.smoothing * torch.dot(total, mean)
         if self.grad_rows is None:
             return

@@ -131,6 +131,15 @@ def test_without_a_gradient_probabilities_are_not_rounded() -> None:
     torch.testing.assert_close(exact, torch.tensor(-4 * math.log(probability)))
 
 
+def test_a_batch_without_targets_has_no_loss_and_no_gradient() -> None:
+    """As in a process that has fewer batches than the others."""
+    hidden, weight, targets, share, copied = inputs()
+    parts = hidden[:0], weight, targets[:0], share[:0], copied[:0]
+    smoothed, exact = projected_mixture_cross_entropy(*parts, 0.1)
+    assert smoothed.item() == exact.item() == 0
+    assert not torch.autograd.grad(smoothed, weight)[0].any()
+
+
 def test_it_chooses_the_plain_path_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = inputs()
     found = projected_mixture_cross_entropy(*parts, 0.1)
