@@ -18,6 +18,7 @@ OWNERS = {  # a library, and the only parts of nmt that may import it
     "omegaconf": ("config", "sweeps"),
     "sentencepiece": ("text",),
     "sacrebleu": ("evaluation/metrics", "evaluation/significance", "evaluation/test_set"),
+    "rouge_score": ("evaluation/rouge",),
     "datasets": ("data",),
     "pyarrow": ("data/sources", "data/feature_files"),
     "py3langid": ("data/language_identification",),

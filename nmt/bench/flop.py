@@ -22,6 +22,7 @@ from nmt.config.model import (
     RnnEncoderConfig,
     TransformerDecoderConfig,
     TransformerEncoderConfig,
+    copies,
 )
 from nmt.config.self_attention import SelfAttention
 from nmt.model.attention.settings import (
@@ -176,6 +177,8 @@ def _rnn_decoder(config: RnnDecoderConfig, memory_size: int, counts: Counts) -> 
             output, readout_size = built.maxout_size, 2 * built.maxout_size
         read_out = (units + context + embedding) * readout_size
     step = gates * (embedding + fed + units + 2 * units * (config.num_layers - 1)) + read_out
+    if copies(config):
+        step += context + units + embedding  # p_gen
     total = step * counts.target_tokens + attending
     if config.bridge != Bridge.ZERO:
         states = units * (2 if config.cell == Cell.LSTM else 1) * config.num_layers

@@ -168,6 +168,20 @@ class MeasureOptions:
             help="With --comet: the program, in a Python environment of its own. [comet-score]",
         ),
     ] = None
+    rouge: Annotated[
+        bool,
+        typer.Option(
+            "--rouge",
+            help="Also print ROUGE-1, ROUGE-2 and ROUGE-L, for summaries of Latin script.",
+        ),
+    ] = False
+    exact_match: Annotated[
+        bool,
+        typer.Option(
+            "--exact-match",
+            help="Also print the share of lines that equal a reference, for answers.",
+        ),
+    ] = False
     detail: Annotated[
         bool,
         typer.Option(
@@ -196,6 +210,10 @@ class MeasureOptions:
         for name in ("worst", "different", "resamples"):
             if getattr(self, name) < 0:
                 raise UserError(f"--{name} is {getattr(self, name)}; give 0 or more")
+        if self.rouge:
+            from nmt.evaluation.rouge import check_rouge
+
+            check_rouge()
         if self.comet_program is not None and self.comet is None:
             raise UserError("--comet-program needs a model: --comet MODEL")
         if self.resamples == 1 or self.resamples > _MOST_RESAMPLES:
@@ -236,6 +254,8 @@ class MeasureOptions:
             test=None if self.paired is Paired.NONE else PairedTestName(self.paired),
             older_papers=language if self.older_papers else None,
             comet=None if self.comet is None else Comet(self.comet, program, on_gpu=on_gpu),
+            rouge=self.rouge,
+            exact_match=self.exact_match,
             detail=self.detail,
             worst=self.worst,
             different=self.different,

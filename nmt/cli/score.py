@@ -110,6 +110,8 @@ class _Form:
         record: dict[str, object] = {"target": scored.target, "score": self.value(scored)}
         if self.tokens:
             record |= {"pieces": scored.pieces, "log_probs": scored.log_probs}
+            if scored.p_gen is not None:
+                record["p_gen"] = scored.p_gen
         return record
 
 

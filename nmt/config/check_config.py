@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from nmt.config.check_context import check_context
+from nmt.config.check_copying import check_copying
 from nmt.config.check_data import check_data
 from nmt.config.check_decoding import check_decoding
 from nmt.config.check_features import check_features
@@ -33,6 +34,7 @@ def check_config(config: Config) -> None:
         *check_model(config.model, joint=config.tokenizer.joint),
         *check_features(config),
         *check_context(config),
+        *check_copying(config),
         *_learned_positions(config),
         *check_training(config),
         *check_recipes(config),

@@ -42,6 +42,13 @@ class Bridge(StrEnum):
     ZERO = "zero"
 
 
+class CopyKind(StrEnum):
+    """How the RNN decoder copies pieces of the source."""
+
+    NONE = "none"
+    POINTER = "pointer"
+
+
 class NormPlace(StrEnum):
     """Where a Transformer layer normalizes: before each sublayer, or after the residual sum."""
 
@@ -211,6 +218,13 @@ class RnnDecoderConfig(DecoderConfig):
         "zero.",
         choices=Bridge,
     )
+    copy: str = setting(
+        CopyKind.NONE,
+        "Whether the decoder mixes copying a piece of the source that it attends to into its "
+        "predictions (pointer, See et al. 2017, section 2.2), which needs one vocabulary.",
+        choices=CopyKind,
+        neutral=CopyKind.NONE,
+    )
     attention: AttentionConfig = group("How the decoder attends to the source.")
 
 
@@ -295,6 +309,11 @@ class TransformerDecoderConfig(TransformerStackConfig, DecoderConfig):
     """A stack of self- and cross-attention layers (Vaswani et al. 2017)."""
 
     name: str = "transformer"
+
+
+def copies(decoder: DecoderConfig) -> bool:
+    """Return whether a decoder copies pieces of the source."""
+    return getattr(decoder, "copy", CopyKind.NONE) != CopyKind.NONE
 
 
 def attention_kind(decoder: DecoderConfig) -> str:

@@ -1,11 +1,10 @@
 """Several models that translate as one.
 
-Legend: B sentences, A sentences in the search, N beams, T target length, V vocabulary, O sum of the
-models' decoder output sizes.
+Legend: B sentences, A sentences in the search, N beams, T target length, V vocabulary.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nmt.config.ensemble_mean import Mean
 from nmt.data.packing import Packing
 from nmt.data.regions import Regions
+from nmt.decoding.shortlist import refuse_copying
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.model.interfaces import DecoderOutput, DecoderState, EncoderOutput
@@ -62,6 +62,22 @@ class _States(DecoderState):
         parts = tuple(part.reserve(steps) for part in self.parts)
         same = all(new is old for new, old in zip(parts, self.parts, strict=True))
         return self if same else _States(parts)
+
+
+@dataclass(frozen=True)
+class _Outputs(DecoderOutput):
+    """The outputs of all decoders; its own fields are those of the first.
+
+    Attributes:
+        parts: One per model.
+    """
+
+    parts: tuple[DecoderOutput, ...] = ()
+
+    def predictions_at(self, function: Callable[[Tensor], Tensor]) -> "_Outputs":
+        """See `DecoderOutput.predictions_at`."""
+        parts = tuple(part.predictions_at(function) for part in self.parts)
+        return _Outputs(parts[0].hidden, None, parts=parts)
 
 
 class Ensemble(TranslationModel):
@@ -138,14 +154,14 @@ class Ensemble(TranslationModel):
         packing: Packing | None = None,
         regions: Regions | None = None,
     ) -> DecoderOutput:
-        """Return the hidden vectors [B, T, O] of all models, joined, for known targets.
+        """Return the outputs of all models for known targets; its fields are those of the first.
 
         Raises:
             ValueError: The batch is packed.
         """
         if packing is not None:
             raise ValueError("an ensemble reads no packed rows")
-        outputs = [
+        parts = tuple(
             model(
                 source_ids,
                 source_mask,
@@ -155,15 +171,15 @@ class Ensemble(TranslationModel):
                 regions=regions,
             )
             for number, model in enumerate(self._models)
-        ]
-        return DecoderOutput(torch.cat([o.hidden for o in outputs], dim=-1), outputs[0].weights)
+        )
+        return _Outputs(parts[0].hidden, parts[0].weights, parts=parts)
 
-    def logits(self, hidden: Tensor, part: Any = None) -> Tensor:
-        """Return the averaged log-probabilities [..., V] of joined hidden vectors [..., O]."""
-        sizes = [model.decoder.output_size for model in self._models]
+    def predictions(self, output: DecoderOutput, part: Any = None) -> Tensor:
+        """Return the averaged log-probabilities [..., V] of the outputs of all models."""
+        assert isinstance(output, _Outputs)
         parts = [None] * len(self._models) if part is None else part
-        models = zip(self._models, hidden.split(sizes, dim=-1), parts, strict=True)
-        return self._averaged([model.logits(of_model, rows) for model, of_model, rows in models])
+        models = zip(self._models, output.parts, parts, strict=True)
+        return self._averaged([model.predictions(one, rows) for model, one, rows in models])
 
     def output_part(self, pieces: Tensor) -> Any:
         """Return the parts of all output layers for the pieces [U]."""
@@ -202,6 +218,8 @@ def load_models(
     checkpoints = [load_checkpoint(find_checkpoint(path), mapped=True) for path in paths]
     for path, checkpoint in zip(paths[1:], checkpoints[1:], strict=True):
         _check_vocabularies(paths[0], checkpoints[0], path, checkpoint)
+        if shortlist is not None:
+            refuse_copying(checkpoint.config.model)
     translator = Translator.from_loaded_checkpoint(
         checkpoints[0],
         device=device,

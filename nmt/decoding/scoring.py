@@ -7,6 +7,7 @@ output size.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -37,12 +38,15 @@ class ScoredTranslation:
         pieces: The target's pieces as text, EOS last.
         log_probs: For each piece, the natural logarithm of its probability given the source and the
             pieces before it.
+        p_gen: For each piece, the probability that it was generated rather than copied; None: the
+            model does not copy, or several translate together.
     """
 
     source: str
     target: str
     pieces: list[str]
     log_probs: list[float]
+    p_gen: list[float] | None = None
 
     @property
     def log_prob(self) -> float:
@@ -85,26 +89,27 @@ def _score_chunk(
         np.array([len(ids) for ids in side]) for side in (sources, targets)
     )
     order = np.arange(len(pairs))
-    found: dict[int, list[float]] = {}
+    found: dict[int, tuple[list[float], list[float] | None]] = {}
     size = translator.decoding.batch_size
     for group in batches_by_length(source_lengths, target_lengths, order, _BATCH_TOKENS):
         for start in range(0, len(group), size):
             rows = group[start : start + size].tolist()
             batch = collate([sources[i] for i in rows], [targets[i] for i in rows]).to(device)
-            mine = [numbers[i] for i in rows]
-            batch = replace(batch, regions=regions_of(translator.features, mine, device))
+            own = [numbers[i] for i in rows]
+            batch = replace(batch, regions=regions_of(translator.features, own, device))
             with runtime.autocast(device, translator.precision):
-                log_probs = piece_log_probs(translator.model, batch).tolist()
+                scores, gates = _piece_scores(translator.model, batch)
+            log_probs, p_gen = scores.tolist(), None if gates is None else gates.tolist()
             first = 0
             for i in rows:
-                found[i] = log_probs[first : first + len(targets[i]) + 1]
-                first += len(targets[i]) + 1
+                mine = slice(first, first + len(targets[i]) + 1)
+                found[i] = log_probs[mine], None if p_gen is None else p_gen[mine]
+                first = mine.stop
     for i, (source, target) in enumerate(pairs):
         pieces = [*target_tokenizer.pieces(targets[i]), "</s>"]
-        yield ScoredTranslation(source, target, pieces, found[i])
+        yield ScoredTranslation(source, target, pieces, *found[i])
 
 
-@torch.inference_mode()
 def piece_log_probs(model: TranslationModel, batch: Batch) -> Tensor:
     """Return the log-probabilities [N] of all target pieces of a batch, sentence after sentence.
 
@@ -115,12 +120,20 @@ def piece_log_probs(model: TranslationModel, batch: Batch) -> Tensor:
         model: In evaluation mode, on the batch's device.
         batch: Padded, not packed.
     """
+    return _piece_scores(model, batch)[0]
+
+
+@torch.inference_mode()
+def _piece_scores(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """Return the log-probabilities [N], and p_gen [N] of a model that copies."""
     inputs = batch.source_ids, batch.source_mask, batch.target_input_ids
     output = model(*inputs, regions=batch.regions)
-    hidden, targets = batch.at_targets(output.hidden), batch.targets()  # [N, O], [N]
+    output, targets = output.predictions_at(batch.at_targets), batch.targets()  # [N, O], [N]
     rows = max(1, _LOGITS // model.output.out_features)
-    parts = [
-        functional.cross_entropy(model.logits(some).float(), ids, reduction="none")
-        for some, ids in zip(hidden.split(rows), targets.split(rows), strict=True)
-    ]
-    return -torch.cat(parts)
+    parts = []
+    for start in range(0, len(targets), rows):
+        chunk = slice(start, start + rows)
+        logits = model.predictions(output.predictions_at(itemgetter(chunk))).float()
+        parts.append(functional.cross_entropy(logits, targets[chunk], reduction="none"))
+    copying = output.copying
+    return -torch.cat(parts), None if copying is None else copying.log_shares()[0].exp()

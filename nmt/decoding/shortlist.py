@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nmt.config.model import ModelConfig, copies
 from nmt.data.content_hash import content_hash
 from nmt.decoding.allowed_pieces import ALWAYS, AllowedPieces
 from nmt.errors import UserError
@@ -29,6 +30,19 @@ FREQUENT = 100
 """The default number of frequent target pieces that every sentence gets."""
 
 Places = npt.NDArray[np.int64]
+
+
+def refuse_copying(config: ModelConfig) -> None:
+    """Refuse a shortlist for a model whose predictions need the whole vocabulary.
+
+    Raises:
+        UserError: The model copies pieces of the source.
+    """
+    if copies(config.decoder):
+        raise UserError(
+            "a model that copies pieces of the source (model.decoder.copy=pointer) needs all "
+            "pieces of the vocabulary: use it without a shortlist"
+        )
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from nmt.decoding.repeated_step import CudaGraphs
 from nmt.decoding.sampling import Sampling, sample
 from nmt.decoding.search import beam_search
 from nmt.decoding.sentence_features import check_feature_size, regions_of
-from nmt.decoding.shortlist import Shortlist
+from nmt.decoding.shortlist import Shortlist, refuse_copying
 from nmt.decoding.shortlist_file import load_shortlist
 from nmt.errors import UserError
 from nmt.kernels import dispatch
@@ -164,7 +164,10 @@ class Translator:
         attends = attention_layers(checkpoint.config.model.decoder)[0] > 0
         decoding = changed_settings(checkpoint.config.decoding, given, attends=attends)
         checkpoint.config.decoding = decoding
-        found = None if shortlist is None else load_shortlist(shortlist, checkpoint.tokenizers)
+        found = None
+        if shortlist is not None:
+            refuse_copying(checkpoint.config.model)
+            found = load_shortlist(shortlist, checkpoint.tokenizers)
         place = runtime.pick_device(device)
         runtime.set_exact_recurrence()
         dtype = runtime.pick_search_precision(precision, place)

@@ -10,6 +10,7 @@ from nmt.evaluation.comet import comet_score
 from nmt.evaluation.metrics import DEFAULT_METRICS, MetricName, Score, ScoreOptions, corpus_score
 from nmt.evaluation.older_papers import tokenized_lowercase_bleu
 from nmt.evaluation.output_statistics import OutputStatistics, output_statistics
+from nmt.evaluation.rouge import Rouge, exact_match, rouge
 from nmt.evaluation.score_groups import GroupScore
 from nmt.evaluation.sentence_ranking import RankedSentence, most_different, rank_sentences, worst
 from nmt.evaluation.significance import PairedScore, PairedScores, PairedTestName, paired_scores
@@ -41,6 +42,8 @@ class Measure:
         test: Compares each system with the first one; None: the systems are not compared.
         older_papers: Code of the target language, if the figure of older papers is wanted, too.
         comet: How COMET is computed; None: it is not.
+        rouge: Whether ROUGE is computed.
+        exact_match: Whether the texts that equal a reference are counted.
         detail: Whether the parts of the test set are scored, too.
         worst: How many of the worst sentences of the first system are listed.
         different: How many sentences are listed where the first two systems differ most.
@@ -52,6 +55,8 @@ class Measure:
     test: PairedTestName | None = PairedTestName.BOOTSTRAP
     older_papers: str | None = None
     comet: Comet | None = None
+    rouge: bool = False
+    exact_match: bool = False
     detail: bool = False
     worst: int = 0
     different: int = 0
@@ -68,6 +73,8 @@ class SystemReport:
         statistics: Counts of faulty translations.
         older_papers: BLEU of tokenized, lower-cased text, if it was asked for.
         comet: The mean score of COMET's model, if it was asked for.
+        rouge: ROUGE, if it was asked for.
+        exact_match: The percentage of texts that equal a reference, if it was asked for.
     """
 
     name: str
@@ -76,6 +83,8 @@ class SystemReport:
     statistics: OutputStatistics
     older_papers: Score | None = None
     comet: float | None = None
+    rouge: Rouge | None = None
+    exact_match: float | None = None
 
     def plain(self) -> dict[str, Any]:
         """Return the figures as values of JSON."""
@@ -91,6 +100,10 @@ class SystemReport:
             values["tokenized_lowercase_bleu_signature"] = self.older_papers.signature
         if self.comet is not None:
             values["comet"] = self.comet
+        if self.rouge is not None:
+            values |= self.rouge.values | {"rouge_signature": self.rouge.signature}
+        if self.exact_match is not None:
+            values["exact_match"] = self.exact_match
         return values | {"statistics": vars(self.statistics)}
 
 
@@ -167,6 +180,8 @@ def evaluate_systems(
             ),
             _older_papers(output, test_set, measure),
             _comet(output, test_set, measure),
+            rouge(output.translations, test_set.references) if measure.rouge else None,
+            exact_match(output.translations, test_set.references) if measure.exact_match else None,
         )
         for number, output in enumerate(outputs)
     ]

@@ -131,7 +131,7 @@ def _gradient(model: TranslationModel, source: Sequence[int], target: Sequence[i
                 output = model(batch.source_ids, batch.source_mask, batch.target_input_ids)
             finally:
                 hook.remove()
-            log_probs = model.logits(output.hidden).log_softmax(-1)
+            log_probs = model.predictions(output).log_softmax(-1)
             each = of_target(log_probs, batch.target_output_ids)
             total = each[torch.arange(len(chosen)), chosen].sum()
             vectors = embedded.pop()

@@ -34,7 +34,7 @@ def forced_prediction(
     output = model(batch.source_ids, batch.source_mask, batch.target_input_ids, need_weights=True)
     assert output.weights is not None
     assert output.weights.size(-1) == batch.source_mask.sum(1).min()  # no padding is permuted
-    return output.weights, model.logits(output.hidden).log_softmax(-1)
+    return output.weights, model.predictions(output).log_softmax(-1)
 
 
 def of_target(log_probs: Tensor, target_ids: Tensor) -> Tensor:

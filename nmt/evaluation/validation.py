@@ -118,7 +118,7 @@ def teacher_forced_report(
                 need_weights=model.decoder.attends,
                 regions=batch.regions,
             )
-            loss = target_loss(model, output.hidden, batch, label_smoothing=0.0)
+            loss = target_loss(model, output, batch, label_smoothing=0.0)
         total += loss.negative_log_likelihood.item()
         tokens += loss.num_tokens
         depths.add("encoder", output.source_depth, batch.source_mask)

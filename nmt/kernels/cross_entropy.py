@@ -174,20 +174,20 @@ def _add_chunk(
         likeliest = error.amax(dim=1, keepdim=True)
         put(error, targets[:, 0], error.new_zeros(len(targets)))
         others, greatest = error.sum(dim=1, keepdim=True), logits.amax(dim=1, keepdim=True)
-        log_probs = _log_likelihood(scores, greatest, likeliest, others)
+        log_probs = log_likelihood(scores, greatest, likeliest, others)
         at_target, total = log_probs.exp() - (1 - smoothing), None
     normaliser = (scores - log_probs)[:real]
     uniform = (at_least_float32(rows[:real]) @ mean)[:, None] - normaliser
-    log_likelihood = log_probs[:real].sum()
-    sums.smoothed -= (1 - smoothing) * log_likelihood + smoothing * uniform.sum()
-    sums.exact -= log_likelihood
+    likelihood = log_probs[:real].sum()
+    sums.smoothed -= (1 - smoothing) * likelihood + smoothing * uniform.sum()
+    sums.exact -= likelihood
     if sums.grad_rows is not None and sums.grad_weight is not None:
         put(error[:real], targets[:real, 0], at_target[:real, 0].type_as(error))
         error[real:] = 0
         add_gradients(error, rows, weight, total, sums.grad_rows[chunk], sums.grad_weight)
 
 
-def _log_likelihood(scores: Tensor, greatest: Tensor, likeliest: Tensor, others: Tensor) -> Tensor:
+def log_likelihood(scores: Tensor, greatest: Tensor, likeliest: Tensor, others: Tensor) -> Tensor:
     """Return the log-probability of each row's target, [R, 1], in the dtype of the scores.
 
     In low precision, p near 1 rounds to 1, so if p is above one half, the result is log1p(-sum of
@@ -290,7 +290,7 @@ class _DeviceSums:
             greatest, likeliest = logits.amax(dim=1, keepdim=True), error.amax(dim=1, keepdim=True)
             error.index_put_(at_targets, error.new_zeros(()))
             others = error.sum(dim=1, keepdim=True, dtype=scores.dtype)
-            log_probs = _log_likelihood(scores, greatest, likeliest, others)
+            log_probs = log_likelihood(scores, greatest, likeliest, others)
             difference = log_probs.expm1() + smoothing  # p - (1 - e)
             error.index_put_(at_targets, difference[:, 0].type_as(error))
             torch.mm(error, self._weight, out=self._grad_rows[chunk])

@@ -49,7 +49,8 @@ class AttendFirstDecoder(RnnDecoder):
         ``context_size`` is the size of contexts; None: that of an encoder state.
         """
         context_size = context_size or memory_size
-        super().__init__(config, vocab_size, memory_size, attention, context_size, coverage)
+        shared = vocab_size, memory_size, attention, context_size, coverage, context_size
+        super().__init__(config, *shared)
         self.maxout = maxout_size is not None
         self.output_size = maxout_size or config.hidden_size
         self.readout = Linear(
@@ -73,12 +74,14 @@ class AttendFirstDecoder(RnnDecoder):
             updated.append(self._query(layer_states, memory))
             contexts.append(attended.context)
             weights.append(attended.weights)
-        states = torch.cat(previous if self.maxout else updated, dim=1)  # [A, T · N, U]
-        output = self._read_out(states, torch.cat(contexts, dim=1), embedded)
+        new, context = torch.cat(updated, dim=1), torch.cat(contexts, dim=1)  # [A, T · N, U or D]
+        states = torch.cat(previous, dim=1) if self.maxout else new
+        output, attention = self._read_out(states, context, embedded), stack_steps(weights)
+        copying = self._copying(state, attention, context, new, embedded)
         state = replace(
             state, layer_states=layer_states, coverage=coverage, position=positions[-1:] + 1
         )
-        return DecoderOutput(output, stack_steps(weights)), state
+        return DecoderOutput(output, attention, copying=copying), state
 
     def _read_out(self, states: Tensor, contexts: Tensor, embedded: Tensor) -> Tensor:
         """Return hidden [A, T · N, output_size] of [A, T · N, U], [A, T · N, D], [A · N, T, E]."""

@@ -10,6 +10,7 @@ are adjacent.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from nmt.data.packing import Packing
 from nmt.data.regions import Regions
 from nmt.model.adaptive_depth import DepthUse
+from nmt.model.pointer import Copying
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class EncoderOutput:
         regions: States [B, R, F] of features beside the text, with their mask, for a decoder that
             attends to both; None: there are none, or they are among the states.
         depth: The layers that each piece passed; None: all.
+        source_ids: The pieces [B, S], for a decoder that copies them; None: it does not.
     """
 
     states: Tensor
@@ -39,6 +42,7 @@ class EncoderOutput:
     summary: Tensor
     regions: Regions | None = None
     depth: DepthUse | None = field(default=None, kw_only=True)
+    source_ids: Tensor | None = field(default=None, kw_only=True)
 
 
 class Encoder(nn.Module, ABC):
@@ -122,12 +126,23 @@ class DecoderOutput:
             features beside the text, the R weights over the regions follow those over the text.
         depth: The layers that each known target piece passed; None: all.
         source_depth: The layers of the encoder that each source piece passed; None: all.
+        copying: What is copied from the source, with the axes of ``hidden`` but the last; None:
+            nothing.
     """
 
     hidden: Tensor
     weights: Tensor | None
     depth: DepthUse | None = None
     source_depth: DepthUse | None = None
+    copying: Copying | None = None
+
+    def predictions_at(self, function: Callable[[Tensor], Tensor]) -> "DecoderOutput":
+        """Return what predictions are made from at some positions.
+
+        The function maps [B, T, ...] to the positions that it chooses, as `Batch.at_targets` does.
+        """
+        copying = None if self.copying is None else self.copying.map(function)
+        return DecoderOutput(function(self.hidden), None, copying=copying)
 
 
 class Decoder(nn.Module, ABC):
@@ -136,6 +151,7 @@ class Decoder(nn.Module, ABC):
     embedding: nn.Embedding
     output_size: int  # O
     attends: bool  # whether the decoder has attention weights to return
+    copies: bool = False  # whether it copies pieces of the source, whose ids it then reads
 
     @abstractmethod
     def start(self, encoder_output: EncoderOutput) -> DecoderState:

@@ -12,6 +12,7 @@ from nmt.config.numbering import index_of
 from nmt.config.training_settings import GuidedAlignmentConfig
 from nmt.data.batch import Batch
 from nmt.kernels.cross_entropy import projected_cross_entropy
+from nmt.kernels.mixture_cross_entropy import projected_mixture_cross_entropy
 from nmt.model.attention_loss import coverage_loss, guided_alignment_loss
 from nmt.model.interfaces import DecoderOutput
 from nmt.model.seq2seq import TranslationModel
@@ -87,7 +88,7 @@ def output_loss(
     coverage_weight: float = 0.0,
 ) -> Loss:
     """Sum the loss of the model's output for a batch; see `sequence_loss`."""
-    loss = target_loss(model, output.hidden, batch, label_smoothing)
+    loss = target_loss(model, output, batch, label_smoothing)
     if (penalty := model.penalty()) is not None:
         cost, weight = penalty
         loss = loss.plus("span_loss", cost * (batch.target_output_ids != PAD).sum(), weight)
@@ -124,14 +125,26 @@ def _depth_losses(loss: Loss, output: DecoderOutput, batch: Batch) -> Loss:
 
 
 def target_loss(
-    model: TranslationModel, hidden: Tensor, batch: Batch, label_smoothing: float
+    model: TranslationModel, output: DecoderOutput, batch: Batch, label_smoothing: float
 ) -> Loss:
-    """Sum the cross-entropy of a batch's target pieces, given hidden vectors [B, T, O]."""
-    smoothed, exact = projected_cross_entropy(
-        batch.at_targets(hidden),
-        model.output.weight,
-        batch.targets(),
-        label_smoothing,
-        ignores=batch.fixed_shape,
-    )
-    return Loss(smoothed, exact, batch.num_tokens)
+    """Sum the cross-entropy of a batch's target pieces, given the decoder's output.
+
+    Where the decoder copies (`nmt.model.pointer`), the loss of a piece y is
+
+        -(1 - e) log P(y) - e · mean over all pieces w of log P_vocab(w)
+
+    with e = ``label_smoothing``: only the vocabulary's part is smoothed, because a piece that is
+    not in the source can be generated alone, so that smoothing of P would forbid a small p_gen.
+    """
+    hidden, weight = batch.at_targets(output.hidden), model.output.weight
+    targets, ignores = batch.targets(), batch.fixed_shape
+    if output.copying is None:
+        sums = projected_cross_entropy(hidden, weight, targets, label_smoothing, ignores=ignores)
+    else:
+        generates, copies = output.copying.log_shares()
+        copied = copies + output.copying.log_copied(batch.target_output_ids)
+        terms = batch.at_targets(generates), batch.at_targets(copied)
+        sums = projected_mixture_cross_entropy(
+            hidden, weight, targets, *terms, label_smoothing, ignores=ignores
+        )
+    return Loss(*sums, batch.num_tokens)

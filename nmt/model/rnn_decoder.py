@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from nmt.config.model import Bridge, RnnDecoderConfig
+from nmt.config.model import Bridge, CopyKind, RnnDecoderConfig
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.repeated_linear import Project, loop_projection, plain_project
 from nmt.model.attention.core import Attention
@@ -28,6 +28,7 @@ from nmt.model.beams import parent_rows, sentence_rows
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, EncoderOutput
 from nmt.model.layers import Dropout, Linear
 from nmt.model.modules import Modules
+from nmt.model.pointer import Copying, Pointer
 from nmt.model.recurrent_cells import CELLS, RecurrentCell
 from nmt.model.structured_dropout import WordDropout
 
@@ -43,6 +44,7 @@ class RnnState(DecoderState):
         memory: Keys and values of the source, of A sentences.
         coverage: The attention to each source piece so far; None if the score has no coverage term.
         position: [1], the number of target pieces so far.
+        source_ids: [A, S], the pieces that may be copied; None: the decoder does not copy.
     """
 
     layer_states: tuple[Tensor, ...]
@@ -50,6 +52,7 @@ class RnnState(DecoderState):
     memory: AttentionMemory
     coverage: CoverageState | None
     position: Tensor
+    source_ids: Tensor | None = None
 
     def select(self, sentences: Tensor) -> "RnnState":
         """Return the state of the sentences with these indices [R], in this order."""
@@ -57,6 +60,7 @@ class RnnState(DecoderState):
             self,
             memory=self.memory.select(sentences),
             coverage=None if self.coverage is None else self.coverage.select(sentences),
+            source_ids=self._source_ids_of(sentences),
         )
         return state._with_rows(sentence_rows(sentences, self._beams))
 
@@ -66,6 +70,7 @@ class RnnState(DecoderState):
             self,
             memory=self.memory.keep(sentences),
             coverage=None if self.coverage is None else self.coverage.select(sentences),
+            source_ids=self._source_ids_of(sentences),
         )
         return state._with_rows(sentence_rows(sentences, self._beams))
 
@@ -78,6 +83,10 @@ class RnnState(DecoderState):
     @property
     def _beams(self) -> int:
         return len(self.layer_states[0]) // len(self.memory.values)
+
+    def _source_ids_of(self, sentences: Tensor) -> Tensor | None:
+        ids = self.source_ids
+        return None if ids is None else ids.index_select(0, sentences)
 
     def _with_rows(self, rows: Tensor) -> "RnnState":
         return replace(
@@ -112,6 +121,7 @@ class RnnDecoder(Decoder):
         attention: Attention | FixedContext,
         fed_size: int,
         coverage: Coverage | None,
+        context_size: int,
     ) -> None:
         """Build the stack; ``fed_size`` = F is 0 if the embedding is the only input."""
         super().__init__()
@@ -124,6 +134,10 @@ class RnnDecoder(Decoder):
         if isinstance(attention, DoublyAttention):
             attention.share_dropout()
         self.coverage = coverage
+        self.copies = config.copy == CopyKind.POINTER
+        self.pointer = None
+        if self.copies:
+            self.pointer = Pointer(context_size, config.hidden_size, config.embedding_size)
         self.word_dropout = WordDropout(config.word_dropout)
         self.dropout = Dropout(config.dropout)
         self.cells = Modules[RecurrentCell](
@@ -145,7 +159,8 @@ class RnnDecoder(Decoder):
             coverage = self.coverage.start(encoder_output.states, encoder_output.mask)
         layer_states = self._first_states(encoder_output)
         position = encoder_output.mask.new_zeros(1, dtype=torch.long)
-        return RnnState(layer_states, None, self._memory(encoder_output), coverage, position)
+        memory, source_ids = self._memory(encoder_output), encoder_output.source_ids
+        return RnnState(layer_states, None, memory, coverage, position, source_ids)
 
     def step(
         self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool
@@ -157,7 +172,8 @@ class RnnDecoder(Decoder):
         weights = None
         if need_weights and steps.weights is not None:
             weights = steps.weights.permute(0, 3, 1, 2, 4).flatten(0, 1)  # [A, L, H, N, S] before
-        return DecoderOutput(steps.hidden.flatten(0, 1), weights), state
+        now = steps.predictions_at(lambda tensor: tensor.flatten(0, 1))
+        return replace(now, weights=weights), state
 
     def forward(
         self, target_input_ids: Tensor, encoder_output: EncoderOutput, *, need_weights: bool
@@ -181,6 +197,32 @@ class RnnDecoder(Decoder):
         Either T or N is 1. So the axis T · N of the results, hidden [A, T · N, O] and weights [A,
         L, H, T · N, S], has either steps or beams.
         """
+
+    def _copying(
+        self,
+        state: RnnState,
+        weights: Tensor | None,
+        contexts: Tensor,
+        states: Tensor,
+        embedded: Tensor,
+    ) -> Copying | None:
+        """Return what is copied; None: the decoder does not copy.
+
+        Args:
+            state: Before the steps.
+            weights: Of all steps, [A, L, H, T · N, S]; those of the heads are averaged.
+            contexts: [A, T · N, D].
+            states: [A, T · N, U], of the top layer.
+            embedded: [A · N, T, E].
+        """
+        if self.pointer is None:
+            return None
+        assert weights is not None
+        assert state.source_ids is not None
+        embedded = embedded.reshape(*states.shape[:2], -1)  # T or N is 1
+        attended = weights[:, 0].mean(1)
+        source_ids = state.source_ids[:, None].expand_as(attended)
+        return Copying(self.pointer(contexts, states, embedded), attended, source_ids)
 
     def _memory(self, encoder_output: EncoderOutput) -> AttentionMemory:
         if isinstance(self.attention, FixedContext):

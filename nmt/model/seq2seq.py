@@ -17,6 +17,7 @@ from nmt.kernels.linear import linear
 from nmt.kernels.quantized_linear import QuantizedLinear
 from nmt.kernels.weight_layout import rows_for_search
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
+from nmt.model.pointer import mixed_log_probs
 from nmt.model.region_encoder import RegionEncoder, RegionStates
 from nmt.model.self_attention.kind import KindOfSelfAttention
 
@@ -107,7 +108,7 @@ class TranslationModel(nn.Module):
             raise UserError(_without_features() if regions is None else _unread_features())
         if regions is None or reader is None:
             text: EncoderOutput = self.encoder(source_ids, source_mask, source_lengths)
-            return text
+            return replace(text, source_ids=source_ids) if self.decoder.copies else text
         if isinstance(self.encoder, RegionEncoder):
             return self.encoder.read_regions(regions)
         text = self.encoder(source_ids, source_mask, source_lengths)
@@ -158,6 +159,22 @@ class TranslationModel(nn.Module):
         scores: Tensor = self.output(hidden) if part is None else self.output(hidden, part)
         return scores
 
+    def predictions(self, output: DecoderOutput, part: Any = None) -> Tensor:
+        """Return logits [..., V] whose softmax is the distribution of the next pieces.
+
+        They are the log-probabilities themselves where the decoder copies; see
+        `nmt.model.pointer`. ``part`` is that of `logits`.
+
+        Raises:
+            ValueError: There is a part, and the decoder copies.
+        """
+        logits = self.logits(output.hidden, part)
+        if output.copying is None:
+            return logits
+        if part is not None:
+            raise ValueError("a decoder that copies needs all pieces of the output layer")
+        return mixed_log_probs(logits, output.copying)
+
     def output_part(self, pieces: Tensor) -> Any:
         """Return the part of the output layer for the pieces [U], for the steps of one search."""
         return self.output.part(pieces)
@@ -195,7 +212,7 @@ class TranslationModel(nn.Module):
             [A · N, L, H, S] or None, and the new state; see `nmt.model.interfaces.Decoder.step`.
         """
         output, state = self.decoder.step(previous_ids, state, need_weights=need_weights)
-        return self.logits(output.hidden, part), output.weights, state
+        return self.predictions(output, part), output.weights, state
 
 
 def _without_features() -> str:

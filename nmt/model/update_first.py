@@ -49,7 +49,8 @@ class UpdateFirstDecoder(RnnDecoder):
         """Build the decoder for an attention with contexts of ``context_size``."""
         size = config.hidden_size
         fed_size = size if input_feeding else 0
-        super().__init__(config, vocab_size, memory_size, attention, fed_size, coverage)
+        shared = vocab_size, memory_size, attention, fed_size, coverage, context_size
+        super().__init__(config, *shared)
         self.input_feeding = input_feeding
         self.attentional = nn.Linear(context_size + size, size)
 
@@ -70,7 +71,9 @@ class UpdateFirstDecoder(RnnDecoder):
         positions = step_positions(state, hidden.size(1))
         attended, _ = self._attend(hidden, state.memory, positions, None, plain_project)
         output = self._attentional_state(hidden, attended, plain_project)
-        return DecoderOutput(output, stack_steps([attended.weights]))
+        weights = stack_steps([attended.weights])
+        copying = self._copying(state, weights, attended.context, hidden, embedded)
+        return DecoderOutput(output, weights, copying=copying)
 
     def _run_layer(
         self, index: int, linear: nn.Linear, inputs: Tensor, first_states: Sequence[Tensor]
@@ -87,7 +90,7 @@ class UpdateFirstDecoder(RnnDecoder):
         self, embedded: Tensor, state: RnnState, project: Project
     ) -> tuple[DecoderOutput, RnnState]:
         layer_states, fed, coverage = state.layer_states, state.fed, state.coverage
-        outputs, weights = [], []
+        outputs, weights, tops, contexts = [], [], [], []
         positions = step_positions(state, embedded.size(1))
         steps = self.embedding_gates(embedded).unbind(1)  # [A · N, G · U] of each step
         for gates, position in zip(steps, positions.split(1), strict=True):
@@ -98,6 +101,13 @@ class UpdateFirstDecoder(RnnDecoder):
             fed = output.flatten(0, 1) if self.input_feeding else None
             outputs.append(output)
             weights.append(attended.weights)
+            tops.append(top)
+            contexts.append(attended.context)
+        attention = stack_steps(weights)
+        copying = None
+        if self.copies:
+            joined = torch.cat(contexts, dim=1), torch.cat(tops, dim=1)
+            copying = self._copying(state, attention, *joined, embedded)
         state = replace(
             state,
             layer_states=layer_states,
@@ -105,7 +115,7 @@ class UpdateFirstDecoder(RnnDecoder):
             coverage=coverage,
             position=positions[-1:] + 1,
         )
-        return DecoderOutput(torch.cat(outputs, dim=1), stack_steps(weights)), state
+        return DecoderOutput(torch.cat(outputs, dim=1), attention, copying=copying), state
 
     def _attentional_state(
         self, states: Tensor, attended: AttentionOutput, project: Project

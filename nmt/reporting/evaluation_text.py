@@ -14,6 +14,8 @@ _TESTS = {
     "randomization": "paired approximate randomization (Riezler and Maxwell 2005)",
 }
 
+_ROUGE = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
+
 
 def evaluation_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of a report.
@@ -95,6 +97,11 @@ def _others(system: Mapping[str, Any], name: str = "") -> Iterator[str]:
     """Yield the scores that sacreBLEU does not compute."""
     if "comet" in system:
         yield f"{name}COMET {system['comet']:.4f}"
+    if "rouge_signature" in system:
+        for kind, label in _ROUGE.items():
+            yield f"{name}{label} {system[kind]:6.2f}  {system['rouge_signature']}"
+    if "exact_match" in system:
+        yield f"{name}exact match {system['exact_match']:.2f} %"
     if "tokenized_lowercase_bleu" in system:
         yield (
             f"{name}tokenized lower-cased BLEU, for comparison with older papers only: "

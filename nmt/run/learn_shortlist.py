@@ -13,7 +13,7 @@ from nmt.data.encoded import EncodedCorpus, PieceSequences, piece_type
 from nmt.data.lexical_probabilities import ROUNDS, learn_lexical_probabilities
 from nmt.data.sources.pair_source import clean_chunk, clean_text, with_tag
 from nmt.data.text_files import stream_aligned
-from nmt.decoding.shortlist import Shortlist
+from nmt.decoding.shortlist import Shortlist, refuse_copying
 from nmt.errors import UserError
 from nmt.text.tokenizer import TokenizerPair
 
@@ -124,8 +124,9 @@ def learn_shortlist(
         advance: Shows the progress.
 
     Raises:
-        UserError: No pair can be used.
+        UserError: No pair can be used, or the model needs all pieces.
     """
+    refuse_copying(checkpoint.config.model)
     tokenizers = checkpoint.tokenizers
     size = len(tokenizers.target)
     longest = checkpoint.config.data.max_length

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 
 from nmt.checkpoint import Checkpoint, load_checkpoint
+from nmt.config.model import copies
 from nmt.config.numbering import attention_layers, counted, exists, number_range
 from nmt.config.schema import Config
 from nmt.errors import UserError
@@ -69,6 +70,12 @@ def open_teacher(config: Config, *, mapped: bool = False) -> Checkpoint | None:
             f"{_KEY}={settings.teacher} has attention in {counted(layers, 'layer')}, and "
             f"training.distillation.attention_layer is {layer}: {remedy} "
             "training.distillation.attention_weight=0"
+        )
+    if settings.weight and copies(checkpoint.config.model.decoder):
+        raise UserError(
+            f"{_KEY}={settings.teacher} copies pieces of the source (model.decoder.copy=pointer), "
+            "and its distributions without copies teach nothing: set "
+            "training.distillation.weight=0, or let the teacher translate the training text"
         )
     checkpoint.check_weights()
     return checkpoint

@@ -101,8 +101,8 @@ def fisher_information(
     for batch in batches:
         inputs = batch.source_ids, batch.source_mask, batch.target_input_ids
         output = model(*inputs, regions=batch.regions)
-        hidden = batch.at_targets(output.hidden)
-        log_probs = model.logits(hidden).float().log_softmax(dim=-1)
+        predictions = model.predictions(output.predictions_at(batch.at_targets))
+        log_probs = predictions.float().log_softmax(dim=-1)
         sampled = torch.multinomial(log_probs.detach().exp(), 1, generator=generator)
         gradients = torch.autograd.grad(
             log_probs.gather(1, sampled).sum(), list(named.values()), allow_unused=True

@@ -51,7 +51,7 @@ NO_PAIRS = dict(source_squares=0, target_squares=0)
 
 def predicted(model: TranslationModel, batch: Batch) -> Tensor:
     output = model(batch.source_ids, batch.source_mask, batch.target_input_ids)
-    return model.logits(output.hidden)
+    return model.predictions(output)
 
 
 def test_flop_equal_the_count_of_torch(

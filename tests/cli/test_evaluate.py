@@ -1,6 +1,7 @@
 """`nmt evaluate` on files of translations and on runs."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,33 @@ def test_without_its_tokenizer_the_score_of_older_papers_is_refused(
     monkeypatch.setitem(__import__("sys").modules, "sacremoses", None)
     arguments = [files("good"), "--reference", files("reference"), "--tokenized-lowercase"]
     assert "--language CODE" in refused("evaluate", *arguments)
+
+
+def test_rouge_and_exact_match_are_printed(nmt: Nmt, files: Callable[[str], Path]) -> None:
+    """The figures are those of the package on the same files."""
+    scorers = pytest.importorskip("rouge_score.rouge_scorer", reason="needs the extra rouge")
+    kinds = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
+    scorer = scorers.RougeScorer(list(kinds))
+    arguments = ["evaluate", files("bad"), "--reference", files("reference")]
+    report = json.loads(nmt(*arguments, "--rouge", "--exact-match", "--json").out)
+    out = nmt(*arguments, "--rouge", "--exact-match").out
+    for kind, label in kinds.items():
+        pairs = zip(REFERENCE, BAD, strict=True)
+        each = [scorer.score(*pair)[kind].fmeasure for pair in pairs]
+        assert report[kind] == pytest.approx(100 * sum(each) / len(each))
+        assert f"{label} {report[kind]:6.2f}  {report['rouge_signature']}" in out
+    assert report["exact_match"] == 25
+    assert "exact match 25.00 %" in out
+    plain = json.loads(nmt(*arguments, "--json").out)
+    assert not {"rouge1", "exact_match"} & plain.keys()
+
+
+def test_without_its_package_rouge_is_refused_before_any_work(
+    refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rouge_score", None)
+    message = refused("evaluate", tmp_path / "absent", "--reference", tmp_path, "--rouge")
+    assert message.endswith("pip install 'nmt[rouge]'")
 
 
 def test_wrong_options_are_refused_in_one_line(

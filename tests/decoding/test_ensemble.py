@@ -30,10 +30,11 @@ Collate = Callable[[list[Any]], Batch]
 def models(
     tiny_model: Callable[..., TranslationModel], tiny_config: Callable[..., Any]
 ) -> list[TranslationModel]:
-    """A Transformer, an RNN with attention and an RNN that has none."""
+    """A Transformer, an RNN with attention, one that copies and one without attention."""
     configs = (
         tiny_config("transformer", "transformer", num_layers=2),
         tiny_config(attention="luong_general"),
+        tiny_config(copy="pointer"),
         tiny_config(attention="none", cell="lstm"),
     )
     made = [tiny_model(config) for config in configs]
@@ -47,7 +48,7 @@ def averaged(models: Sequence[TranslationModel], batch: Batch, mean: Mean) -> Te
     """Return the log-probabilities [T, V] of one pair, each model by teacher forcing."""
     inputs = batch.source_ids, batch.source_mask, batch.target_input_ids
     with torch.no_grad():
-        probs = torch.stack([m.logits(m(*inputs).hidden)[0].double().softmax(-1) for m in models])
+        probs = torch.stack([m.predictions(m(*inputs))[0].double().softmax(-1) for m in models])
     if mean == Mean.PROBS:
         return probs.mean(0).log()
     product = probs.log().mean(0).exp()

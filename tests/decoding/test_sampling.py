@@ -203,7 +203,7 @@ def test_log_prob_does_not_depend_on_the_temperature(
                 batch.target_input_ids,
                 need_weights=model.decoder.attends,
             )
-            log_probs = model.logits(output.hidden).log_softmax(-1)[0]
+            log_probs = model.predictions(output).log_softmax(-1)[0]
         forced = log_probs.gather(1, batch.target_output_ids[0][:, None]).sum().item()
         assert hypothesis.log_prob == pytest.approx(forced, rel=1e-4, abs=1e-3)
         assert hypothesis.score == hypothesis.log_prob

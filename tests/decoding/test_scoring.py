@@ -20,7 +20,7 @@ from nmt.text.tokenizer import train_tokenizers
 SENTENCES = ["rot tor", "nabe", "", "boden erde abend rot tor nabe beton", "tor rot", "orden"]
 
 
-@pytest.fixture(params=["rnn", "transformer"])
+@pytest.fixture(params=["rnn", "transformer", "pointer"])
 def translator(
     request: pytest.FixtureRequest,
     tokenizer_config: Callable[..., TokenizerConfig],
@@ -28,8 +28,9 @@ def translator(
     tiny_model: Callable[..., TranslationModel],
 ) -> Translator:
     text = [word for sentence in SENTENCES for word in sentence.split()] + ["baden eben roden"]
-    tokenizers = train_tokenizers(tokenizer_config(), text, text)
-    config = tiny_config(request.param, request.param)
+    copies = request.param == "pointer"
+    tokenizers = train_tokenizers(tokenizer_config(joint=copies), text, text)
+    config = tiny_config(copy="pointer") if copies else tiny_config(request.param, request.param)
     model = tiny_model(config, len(tokenizers.source), len(tokenizers.target)).eval()
     decoding = DecodingConfig(
         beam_size=3, length_penalty=0.7, max_length_ratio=1.0, max_length_extra=3, batch_size=2
@@ -72,8 +73,9 @@ def test_the_probabilities_of_all_next_pieces_sum_to_one(translator: Translator)
     batch = collate([source] * len(vocabulary), [[*prefix, piece] for piece in vocabulary])
     log_probs = piece_log_probs(model, batch).view(len(vocabulary), -1)
     with torch.inference_mode():
-        hidden = model(batch.source_ids, batch.source_mask, batch.target_input_ids).hidden
-        pad = model.logits(hidden[0, len(prefix)]).softmax(0)[PAD].item()  # pads are never scored
+        output = model(batch.source_ids, batch.source_mask, batch.target_input_ids)
+        last = model.predictions(output)[0, len(prefix)]
+        pad = last.softmax(0)[PAD].item()  # pads are never scored
     assert log_probs[:, len(prefix)].exp().sum().item() == pytest.approx(1 - pad, abs=1e-5)
     torch.testing.assert_close(log_probs[:, 0], log_probs[:1, 0].expand(len(vocabulary)))
 

@@ -40,7 +40,7 @@ def teacher_forced(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tenso
     """Return the teacher-forced log-probabilities [B], EOS included, and the attention weights."""
     inputs = batch.source_ids, batch.source_mask, batch.target_input_ids
     output = model(*inputs, need_weights=True)
-    log_probs = model.logits(output.hidden).log_softmax(dim=-1)
+    log_probs = model.predictions(output).log_softmax(dim=-1)
     chosen = log_probs.gather(2, batch.target_output_ids[:, :, None]).squeeze(2)
     return chosen.masked_fill(batch.target_output_ids == PAD, 0.0).sum(1), output.weights
 
@@ -203,7 +203,7 @@ def greedy(model: TranslationModel, source: list[int], limit: int) -> tuple[list
     with torch.no_grad():
         while True:
             output = model(ids, mask, torch.tensor([prefix]))
-            row = model.logits(output.hidden)[0, -1].log_softmax(0)
+            row = model.predictions(output)[0, -1].log_softmax(0)
             allowed = row.clone()
             allowed[[PAD, BOS]] = -math.inf
             piece = EOS if len(prefix) == limit else int(allowed.argmax())

@@ -163,8 +163,8 @@ def test_translations_have_only_candidates_and_are_the_best_of_them(translator: 
             batch = source_batch([one.source_ids])
             targets = torch.tensor([[2, *hypothesis.ids]])
             with torch.inference_mode():
-                hidden = translator.model(*batch, targets).hidden
-                logits = translator.model.logits(hidden)[0]
+                output = translator.model(*batch, targets)
+                logits = translator.model.predictions(output)[0]
             among = logits[:, sorted(set(allowed))].log_softmax(1)
             places = [sorted(set(allowed)).index(piece) for piece in ids]
             total = among[range(len(ids)), places].sum().item()

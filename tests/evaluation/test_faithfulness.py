@@ -50,7 +50,7 @@ def _log_probs(model: TranslationModel, source: list[int]) -> Tensor:
     """Return the log-probability of each target piece, by one call for one sentence."""
     batch = collate([source], [TARGET])
     output = model(batch.source_ids, batch.source_mask, batch.target_input_ids, need_weights=True)
-    log_probs = model.logits(output.hidden).log_softmax(-1)
+    log_probs = model.predictions(output).log_softmax(-1)
     return log_probs[0].gather(-1, batch.target_output_ids[0][:, None])[:, 0].detach()
 
 
@@ -125,9 +125,9 @@ def test_equal_and_permuted_weights_change_what_depends_on_the_weights(
     batch = collate([SOURCE], [TARGET])
     inputs = batch.source_ids, batch.source_mask, batch.target_input_ids
     with torch.no_grad():
-        before = model.logits(model(*inputs, need_weights=True).hidden).softmax(-1)
+        before = model.predictions(model(*inputs, need_weights=True)).softmax(-1)
         with changed_cross_attention(model, lambda w: torch.full_like(w, 1 / w.size(-1))):
-            even = model.logits(model(*inputs, need_weights=True).hidden).softmax(-1)
+            even = model.predictions(model(*inputs, need_weights=True)).softmax(-1)
     distance = (before - even).abs().sum(-1)[0] / 2
     assert found.uniform == pytest.approx(distance.numpy(), abs=1e-5)
 

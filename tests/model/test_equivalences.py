@@ -28,7 +28,7 @@ def forced(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tensor | None
         output = model(
             batch.source_ids, batch.source_mask, batch.target_input_ids, need_weights=True
         )
-        return model.logits(output.hidden), output.weights
+        return model.predictions(output), output.weights
 
 
 def stepped(model: TranslationModel, batch: Batch) -> tuple[Tensor, Tensor | None]:
