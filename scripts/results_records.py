@@ -210,7 +210,8 @@ def new_record(config: Config, command: str, model: str) -> Record:
 
 
 def _changed(config: Config) -> list[tuple[str, str, str]]:
-    return [row for row in changed_settings(config) if not row[0].startswith(("run.", "logging."))]
+    unnamed = ("run.", "logging.", *_OF_THE_MACHINE)
+    return [row for row in changed_settings(config) if not row[0].startswith(unnamed)]
 
 
 def _title(command: str, model: str) -> str:

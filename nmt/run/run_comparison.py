@@ -235,11 +235,14 @@ def _over_seeds(
 def settings_without_seed(config: Config) -> dict[str, Any]:
     """Return the settings that runs of one group share: those that change the model, but the seed.
 
+    The number of threads is left out: it changes a model only by rounding.
+
     Args:
         config: Of a run.
     """
     mapping = to_naming_mapping(config)
     mapping.pop("seed", None)
+    mapping["training"].pop("threads", None)
     return mapping
 
 

@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from nmt.config.model import ModelConfig
+from nmt.config.schema import Config
+from nmt.run.run_comparison import settings_without_seed
+
 Nmt = Callable[..., Any]
 Refused = Callable[..., str]
 
@@ -102,6 +106,17 @@ def test_two_seeds_of_one_configuration_do_not_differ(nmt: Nmt, runs: Path) -> N
     out = nmt("compare", *two).out
     assert "These runs differ only in their seed: there is no difference of settings." in out
     assert "p =" not in out
+
+
+def test_the_number_of_threads_makes_no_other_configuration(
+    run_config: Callable[..., Config], tiny_config: Callable[..., ModelConfig]
+) -> None:
+    first, second, third = (
+        run_config(tiny_config(attention="bahdanau"), threads=threads, batch_tokens=tokens)
+        for threads, tokens in ((1, 100), (2, 100), (2, 200))
+    )
+    assert settings_without_seed(first) == settings_without_seed(second)
+    assert settings_without_seed(first) != settings_without_seed(third)
 
 
 def test_configurations_are_compared_over_their_seeds(nmt: Nmt, runs: Path, concat: Path) -> None:
