@@ -42,12 +42,19 @@ def show_faithfulness(
     """Measure sentence pairs, print the figures, and write the files.
 
     Raises:
-        UserError: All sentences are too short, or a file cannot be written.
+        UserError: All sentences are too short, a file cannot be written, or the decoder may not
+            attend to some pieces of a source.
     """
     from nmt.evaluation.exhaustive_erasure import MOST_PIECES
     from nmt.evaluation.faithfulness_report import measure_sentences, summarize
+    from nmt.model.hierarchical_encoder import HierarchicalEncoder
     from nmt.reporting.pages.faithfulness_page import figure_rows, save_faithfulness_page
 
+    if isinstance(translator.model.encoder, HierarchicalEncoder):
+        raise UserError(
+            "--faithfulness moves weights to all pieces of a source, but the decoder of a model "
+            "with model.encoder.context=hierarchical reads the current sentence alone: leave it out"
+        )
     layer, head = extractor.layer, extractor.head
     advance = progress.stage("measuring", len(pairs))
     sentences = measure_sentences(translator, pairs, layer=layer, head=head, advance=advance)

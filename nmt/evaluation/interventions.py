@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from nmt.model.attention.core import Attention
 from nmt.model.attention.multi_head import MultiHeadAttention
-from nmt.model.hierarchical_encoder import HierarchicalEncoder
 from nmt.model.seq2seq import TranslationModel
 
 Change = Callable[[Tensor], Tensor]
@@ -72,13 +71,7 @@ def cross_attentions(model: TranslationModel) -> list[Attention | MultiHeadAtten
 
 
 def self_attentions(model: TranslationModel) -> list[MultiHeadAttention]:
-    """Return the encoder's self-attentions, the first layer first.
-
-    An RNN has none. Those of a `HierarchicalEncoder` do not lead from a sentence to the previous
-    ones, so that they are not all of its attention: none are returned.
-    """
-    if isinstance(model.encoder, HierarchicalEncoder):
-        return []
+    """Return the encoder's self-attentions, the first layer first; an RNN has none."""
     modules = model.encoder.modules()
     return [module for module in modules if isinstance(module, MultiHeadAttention)]
 

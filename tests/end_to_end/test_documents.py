@@ -120,6 +120,8 @@ def test_both_levels_of_hierarchical_attention_are_shown(
         (["one <brk> two", "--head", 5, "--output", maps], "head 5 does not exist"),
     ):
         assert message in refused(*show, *options)
+    faithful = refused("attention", "--model", run, "one <brk> two", "--faithfulness")
+    assert "reads the current sentence alone" in faithful
 
 
 def test_a_model_without_hierarchical_attention_shows_none(
