@@ -17,7 +17,7 @@ from nmt.data.batch import Batch
 from nmt.kernels import dispatch
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.model.attention.memory import AttentionMemory
-from nmt.model.attention.relative import RelativePositions
+from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.constant_memory import WindowMemory
 from nmt.model.loss import sequence_loss
 from nmt.model.self_attention.adaptive_span import AdaptiveSpan
@@ -82,13 +82,25 @@ def test_a_batch_without_sentences_has_no_contexts(
     assert found.weights is None or found.weights.shape == (0, H, 40, 40)
 
 
-@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e4])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("scale", "dtype"),
+    [
+        *(
+            (scale, dtype)
+            for scale in (0.0, 1e-30, 1e4)
+            for dtype in (torch.float32, torch.bfloat16)
+        ),
+        *((scale, torch.float16) for scale in (0.0, 1.0)),  # its greatest number is 65,504
+    ],
+)
 @pytest.mark.parametrize(("kind", "causal"), CASES)
 def test_contexts_and_gradients_of_great_and_small_states_are_finite(
     kind: str, causal: bool, dtype: torch.dtype, scale: float
 ) -> None:
     attention = build(kind, causal=causal).to(dtype)
+    for name, parameter in attention.named_parameters():
+        if scale == 0 and name.endswith("bias"):
+            nn.init.zeros_(parameter)  # so that queries and keys are 0
     states = (scale * torch.randn(2, 40, H * K)).to(dtype).requires_grad_()
     for need_weights in (False, True):
         memory = attention.build_memory(states, mask_of(2, 40, causal=causal))
@@ -176,3 +188,20 @@ def test_a_window_takes_no_more_memory_in_search_than_the_pieces(
             assert pieces <= memory.buffers[0].size(2) < max(2 * pieces, 17)
         reserved = state.reserve(70).target
         assert reserved.buffers[0].size(2) == 70
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("need_weights", [False, True])
+def test_a_piece_that_is_alone_in_its_bucket_attends_to_itself_in_all_precisions(
+    dtype: torch.dtype, need_weights: bool
+) -> None:
+    """The score of a piece for itself, less 10^5, is beyond the range of float16."""
+    attention = build("lsh", attention_buckets=64, attention_hashes=1).to(dtype)
+    states = torch.randn(50, 2, H * K).to(dtype)
+    memory = attention.build_memory(states, mask_of(50, 2, causal=False))
+    weights = attention.weights(attention.queries(states), memory, NO_POSITIONS)
+    alone = weights.diagonal(dim1=-2, dim2=-1)  # [50, H, 2]: 1, or 0 if both share a bucket
+    assert ((alone == 1) | (alone == 0)).all()
+    assert alone.sum() > alone.numel() / 2
+    found = attention(states, memory, need_weights=need_weights).context
+    assert found.isfinite().all()

@@ -17,6 +17,7 @@ from nmt.kernels.bucket_attention import (
     ranked_buckets,
     visible_pairs,
 )
+from nmt.kernels.precision import at_least_float32
 from nmt.model.attention.memory import AttentionMemory, Mask
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.attention.rotary import rotate
@@ -70,7 +71,8 @@ class LshAttention(KindOfSelfAttention):
     ) -> AttentionMemory:
         """Project states [B, T, D] to keys of unit length and values, [B, H, T, K]."""
         shared = split_heads(self.query_projection(states), self.num_heads)
-        keys = functional.normalize(rotate(shared, positions.rotation), dim=-1).type_as(shared)
+        exact = at_least_float32(rotate(shared, positions.rotation))
+        keys = functional.normalize(exact, dim=-1).type_as(shared)
         values = split_heads(self.value_projection(states), self.num_heads)
         return AttentionMemory.of(keys, values, mask)
 
@@ -83,7 +85,8 @@ class LshAttention(KindOfSelfAttention):
         causal = is_causal(memory)
         found = ranked_buckets(memory.keys, self.rotations, real_keys(memory))
         visible = visible_pairs(found, self.chunk, causal=causal) > 0
-        own = torch.eye(heads.size(2), device=heads.device).type_as(heads)
+        places = torch.arange(heads.size(2), device=heads.device)
+        own = places[:, None] == places  # of bools, so that the score is a float32
         return masked_softmax(self.scores(heads, memory.keys) + OWN_SCORE * own, visible)
 
     def contexts(
