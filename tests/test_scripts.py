@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ["scripts/setup", "scripts/test", "scripts/demo", "scripts/docs", ".ci/run"]
 PYTHON_SCRIPTS = [
     *("attention_costs", "bench_peers", "bench_versions", "checkpoint_cost", "data_scale"),
-    "depth_costs",
+    *("depth_costs", "make_reports"),
     *("draw_curves", "draw_scaling", "draw_schedules", "gpu_check", "loader_speed"),
     *("bench_toolkits", "compare_models", "results", "search_figures"),
 ]
