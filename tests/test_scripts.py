@@ -12,15 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ["scripts/setup", "scripts/test", "scripts/demo", "scripts/docs", ".ci/run"]
 PYTHON_SCRIPTS = [
-    *(
-        "attention_costs",
-        "attention_tasks",
-        "bench_peers",
-        "bench_versions",
-        "checkpoint_cost",
-        "data_scale",
-    ),
-    "depth_costs",
+    *("attention_costs", "attention_tasks", "bench_peers", "bench_versions", "checkpoint_cost"),
+    *("data_scale", "depth_costs", "make_reports"),
     *("draw_curves", "draw_scaling", "draw_schedules", "gpu_check", "loader_speed"),
     *("bench_toolkits", "compare_models", "results", "search_figures"),
 ]

@@ -1,5 +1,6 @@
 """A model that copies by a pointer in every command: what works, and what is refused."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,19 @@ def test_scores_are_those_of_the_search(nmt: Nmt, pointer_run: Path, tmp_path: P
         best = one.hypotheses[0]
         if translator.tokenizers.target.encode(one.text) == list(best.ids):
             assert float(line) == pytest.approx(best.log_prob, abs=1e-3)
+
+
+def test_p_gen_is_shown_beside_the_pieces(nmt: Nmt, pointer_run: Path, tmp_path: Path) -> None:
+    for side, line in (("source", WORDS[0]), ("target", "eins zwei")):
+        (tmp_path / side).write_text(f"{line}\n", encoding="utf-8")
+    files = "--source", tmp_path / "source", "--target", tmp_path / "target", "--tokens", "--json"
+    (found,) = json.loads(nmt("score", "--model", pointer_run, *files).out)["targets"]
+    assert len(found["p_gen"]) == len(found["pieces"])
+    assert all(0 < share < 1 for share in found["p_gen"])
+    several = "--model", pointer_run, "--model", pointer_run
+    (joined,) = json.loads(nmt("score", *several, *files).out)["targets"]
+    assert "p_gen" not in joined
+    assert joined["score"] == pytest.approx(found["score"], abs=1e-4)
 
 
 def test_an_ensemble_with_itself_is_the_model(nmt: Nmt, pointer_run: Path) -> None:
