@@ -31,6 +31,7 @@ Pixels = npt.NDArray[np.float32]
 _SIDE, _GAP, _LABEL = 1.35, 0.18, 0.24  # of a panel's longer side, between panels, of a label
 _MOST_COLUMNS = 6  # panels beside each other
 _VEIL = 0.88  # how much of the picture white hides where the weight is 0
+_BEHIND_NUMBERS = dict(facecolor="white", edgecolor="none", alpha=0.6, pad=0.8)
 _MOST_NUMBERS = 16  # regions of a picture whose weights are written as numbers
 
 
@@ -87,10 +88,8 @@ def _draw_panel(
     axes.vlines(range(1, columns), 0, rows, color=FAINT, linewidth=0.4)
     if weights.size <= _MOST_NUMBERS:
         for (row, column), weight in np.ndenumerate(weights):
-            place = column + 0.5, row + 0.9
-            axes.text(
-                *place, f"{weight:.2f}", ha="center", color=INK, fontproperties=fonts.sized(6)
-            )
+            text = axes.text(column + 0.5, row + 0.93, f"{weight:.2f}", ha="center", color=INK)
+            text.set(fontproperties=fonts.sized(6), bbox=_BEHIND_NUMBERS)
     axes.set(xlim=(0, columns), ylim=(rows, 0), xticks=[], yticks=[])
     axes.set_title(
         token_label(token), fontproperties=fonts.sized(8.5), color=INK, pad=2, parse_math=False
