@@ -97,7 +97,7 @@ KIND_TEXTS: Mapping[SelfAttention, KindText] = {
         "O(n m d)",
         "constant: sums over the keys",
         "The estimate is noisy, and more so the sharper the weights are.",
-        "As linear, where weights must be sharper.",
+        "The texts of linear, if the weights must be sharper.",
         "Choromanski et al. 2021, lemma 1",
     ),
     SelfAttention.LOW_RANK: KindText(
@@ -106,7 +106,7 @@ KIND_TEXTS: Mapping[SelfAttention, KindText] = {
         "O(n k d)",
         "no form for a decoder",
         "Single words: all words of a mixture share its weight.",
-        "Encoders of long texts of similar lengths, whose gist is enough.",
+        "Encoders of long texts of similar lengths, if a summary of their parts is enough.",
         "Wang et al. 2020, section 4",
     ),
     SelfAttention.LSH: KindText(
