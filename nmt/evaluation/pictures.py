@@ -54,8 +54,13 @@ class Pictures:
         if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or not pixels.size:
             shape = list(pixels.shape)
             raise UserError(f"{where} has the shape {shape}; it must be [height, width, 3]")
-        scale = 255.0 if pixels.dtype == np.uint8 else 1.0
-        return np.clip(pixels[..., :3].astype(np.float32) / np.float32(scale), 0, 1)
+        largest = 255 if pixels.dtype.kind in "iu" else 1
+        if not (pixels.min() >= 0 and pixels.max() <= largest):
+            raise UserError(
+                f"{where} has values from {pixels.min():g} to {pixels.max():g}; they must be whole "
+                "numbers from 0 to 255, or other numbers from 0 to 1"
+            )
+        return pixels[..., :3].astype(np.float32) / np.float32(largest)
 
     def grid_of(self, regions: int) -> tuple[int, int]:
         """Return the rows and columns of R regions, which are numbered row by row.
@@ -108,6 +113,11 @@ def open_pictures(path: Path, grid: tuple[int, int] | None, lines: int) -> Pictu
 def _opened(path: Path) -> tuple[int, Callable[[int], npt.NDArray[Any]]]:
     if path.suffix == ".npy":
         array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if array.ndim not in (3, 4) or array.dtype.kind not in "biuf":
+            raise UserError(
+                f"--pictures {path} has the shape {list(array.shape)} and values of type "
+                f"{array.dtype}; it must be [lines, height, width, 3], of real numbers"
+            )
         return len(array), lambda index: np.asarray(array[index])
     if path.is_dir():
         files = files_of_folder(path, SUFFIXES)

@@ -34,7 +34,8 @@ class ConfigurationScore:
         mean: Over the runs.
         difference: From the mean of the first configuration; None for the first one.
         p_value: The probability of a difference at least as large if both configurations were
-            equally good; None for the first one.
+            equally good; None for the first one, and if both have one run, so that the spread of
+            their seeds is unknown.
     """
 
     mean: float
@@ -76,7 +77,9 @@ def compare_configurations(
     found = [ConfigurationScore(first)]
     for group, of_text in zip(scores[1:], resampled[1:], strict=True):
         difference = statistics.fmean(group) - first
-        p_value = difference_p_value(scores[0], group, of_text - resampled[0], random)
+        p_value = None
+        if len(scores[0]) + len(group) > 2:
+            p_value = difference_p_value(scores[0], group, of_text - resampled[0], random)
         found.append(ConfigurationScore(statistics.fmean(group), difference, p_value))
     return found
 

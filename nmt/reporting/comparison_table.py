@@ -137,18 +137,23 @@ def _configurations(configurations: Sequence[Mapping[str, Any]]) -> list[str]:
     first, *others = configurations
     if not others:
         return ["These runs differ only in their seed: there is no difference of settings."]
-    lines = [
+    return [
         "Settings compared over seeds and test text, each with the first "
-        f"({', '.join(map(printable, first['runs']))}, mean BLEU {first['bleu']:.2f}):"
-    ]
-    for one in others:
-        p_value = one["bleu_p_value"]
-        verdict = "a difference" if p_value < SIGNIFICANT else "no difference shown"
-        lines.append(
+        f"({', '.join(map(printable, first['runs']))}, mean BLEU {first['bleu']:.2f}):",
+        *(
             f"  {', '.join(map(printable, one['runs']))}: mean BLEU {one['bleu']:.2f}, difference "
-            f"{one['bleu_difference']:+.2f}, p = {p_value:.4f}: {verdict}"
-        )
-    return lines
+            f"{one['bleu_difference']:+.2f}, {_verdict(one['bleu_p_value'])}"
+            for one in others
+        ),
+    ]
+
+
+def _verdict(p_value: float | None) -> str:
+    if p_value is None:
+        return "no p: both have one run, so the spread of their seeds is unknown"
+    return (
+        f"p = {p_value:.4f}: {'a difference' if p_value < SIGNIFICANT else 'no difference shown'}"
+    )
 
 
 def explanations(comparison: Mapping[str, Any]) -> list[str]:

@@ -21,6 +21,7 @@ from nmt.data_check.preparation_report import PreparationReporter
 from nmt.errors import UserError
 
 Arrays = list[np.ndarray]
+NEEDS_SAFETENSORS = "needs the extra safetensors"
 
 
 def ragged(count: int, size: int = 3) -> Arrays:
@@ -52,7 +53,7 @@ def as_list(folder: Path, arrays: Arrays) -> Path:
 
 
 def as_tensors(folder: Path, arrays: Arrays) -> Path:
-    safetensors = pytest.importorskip("safetensors.numpy")
+    safetensors = pytest.importorskip("safetensors.numpy", reason=NEEDS_SAFETENSORS)
     path = folder / "features.safetensors"
     safetensors.save_file({str(i): array for i, array in enumerate(arrays)}, path)
     return path
@@ -91,7 +92,8 @@ def test_one_array_of_all_sentences(kind: str, tmp_path: Path) -> None:
     if kind == "npy":
         np.save(path, array.astype(np.float64))
     else:
-        pytest.importorskip("safetensors.numpy").save_file({"features": array}, path)
+        safetensors = pytest.importorskip("safetensors.numpy", reason=NEEDS_SAFETENSORS)
+        safetensors.save_file({"features": array}, path)
     features = Features(path, "features")
     assert (len(features), features.size, features.most_regions) == (5, 3, 2)
     np.testing.assert_array_equal(features.batch(range(5)).values, array)
@@ -175,7 +177,7 @@ def _empty_folder(folder: Path) -> Path:
 
 
 def _missing_tensor(folder: Path) -> Path:
-    safetensors = pytest.importorskip("safetensors.numpy")
+    safetensors = pytest.importorskip("safetensors.numpy", reason=NEEDS_SAFETENSORS)
     tensors = {name: np.zeros((1, 2), np.float32) for name in ("0", "2")}
     safetensors.save_file(tensors, folder / "f.safetensors")
     return folder / "f.safetensors"

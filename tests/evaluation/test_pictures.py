@@ -39,15 +39,22 @@ def test_every_format_keeps_a_plain_colour(suffix: str, tmp_path: Path) -> None:
     assert found == pytest.approx(np.full((2, 3, 3), 128 / 255), abs=0.02)
 
 
-@pytest.mark.parametrize("kind", [np.uint8, np.float64])
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float64])
 def test_an_array_has_values_from_0_to_1(kind: type, tmp_path: Path) -> None:
-    largest = 255 if kind is np.uint8 else 1.0
+    largest = 1.0 if kind is np.float64 else 255
     grey = np.linspace(0, largest, 24).astype(kind).reshape(1, 4, 6)
     for pixels in (grey, np.repeat(grey[..., None], 3, axis=3)):
         np.save(tmp_path / "p.npy", pixels)
         found = open_pictures(tmp_path / "p.npy", None, 1).read(0)
         assert found.shape == (4, 6, 3)
         assert (found.min(), found.max()) == (0, 1)
+
+
+@pytest.mark.parametrize("value", [200.0, -0.5, np.nan, 256, -1])
+def test_values_outside_the_range_are_refused(value: float, tmp_path: Path) -> None:
+    np.save(tmp_path / "p.npy", np.full((1, 2, 2, 3), value))
+    with pytest.raises(UserError, match="picture 1 has values from .* they must be whole numbers"):
+        open_pictures(tmp_path / "p.npy", None, 1).read(0)
 
 
 def test_a_grid_has_as_many_regions_as_the_features(tmp_path: Path) -> None:
@@ -67,6 +74,10 @@ def test_faulty_pictures_are_named(tmp_path: Path) -> None:
     _image(folder / "1.png")
     (folder / "2.png").write_bytes((folder / "1.png").read_bytes()[:40])
     (folder / "3.jpg").write_text("no picture")
+    for array in (np.zeros(()), np.zeros((1, 2, 2, 3), complex), np.full((1, 2, 2, 3), "a")):
+        np.save(tmp_path / "q.npy", array)
+        with pytest.raises(UserError, match="q.npy has the shape .* of real numbers"):
+            open_pictures(tmp_path / "q.npy", None, 1)
     np.save(tmp_path / "p.npy", np.zeros((1, 2, 2, 5)))
     pictures = open_pictures(folder, None, 3)
     for index in (1, 2):

@@ -63,6 +63,17 @@ def test_equal_configurations_differ_as_rarely_as_the_level_says() -> None:
     assert below / 400 <= 0.05 + 3 * 0.011
 
 
+def test_two_configurations_of_one_run_each_have_no_p_value() -> None:
+    """A third configuration has several runs, but its spread is not theirs."""
+    reference = [_texts(0, 1)]
+    one, other = [_texts(0.2, 1)], [_texts(0.6, 2)]
+    several = [_texts(0.2, seed) for seed in (3, 4)]
+    _, second, third = compare_configurations([one, other, several], reference)
+    assert second.difference is not None
+    assert (second.p_value, second.significant) == (None, False)
+    assert third.p_value is not None
+
+
 def test_one_seed_each_is_refused() -> None:
     with pytest.raises(ValueError, match="one seed each"):
         difference_p_value([1.0], [2.0], NO_TEXT, _generator())
