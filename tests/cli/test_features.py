@@ -193,10 +193,9 @@ def test_a_model_of_text_refuses_features(
     assert "this model reads no features" in message
 
 
+@pytest.mark.parametrize("trained", ["regions"], indirect=True)
 def test_captions_need_no_lines(trained: tuple[str, Path, Path], nmt: Call) -> None:
-    kind, run, text = trained
-    if kind != "regions":
-        pytest.skip("reads text")
+    _, run, text = trained
     result = nmt("translate", "--model", run, "--features", text / "test.npy")
     assert result.status == 0, result.err
     assert len(result.out.splitlines()) == 5

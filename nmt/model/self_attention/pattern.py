@@ -67,7 +67,8 @@ class PatternAttention(KindOfSelfAttention):
             real: [B, T], True on keys that are no padding; None: all are.
             causal: Whether a query attends to the keys up to its own position only.
         """
-        raise NotImplementedError  # without it, `shortest` is beyond every length
+        # A kind without a blocked form sets `shortest` beyond every length, so nothing calls this.
+        raise NotImplementedError
 
     def weights(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
