@@ -188,13 +188,22 @@ def check_command(command: str, config: Config, path: Path) -> None:
             )
 
 
-def digest(config: Config) -> str:
-    """Return what is equal for runs that differ only in their seed and in folders."""
-    text = json.dumps(_general(settings_without_seed(config)), sort_keys=True)
+def digest(config: Config, *, all_updates: bool) -> str:
+    """Return what is equal for runs that differ only in their seed and in folders.
+
+    Args:
+        config: Of a run.
+        all_updates: Whether the run made its `training.max_updates`. If so, its limit of time
+            changed nothing and is left out.
+    """
+    settings = settings_without_seed(config)
+    if all_updates:
+        settings["training"].pop("max_minutes")
+    text = json.dumps(_general(settings), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def new_record(config: Config, command: str, model: str) -> Record:
+def new_record(config: Config, command: str, model: str, *, all_updates: bool) -> Record:
     """Return a record without runs, with a title and a section made of the settings."""
     return {
         "title": _title(command, model),
@@ -202,7 +211,7 @@ def new_record(config: Config, command: str, model: str) -> Record:
         "command": command,
         "experiments": experiments_of(command),
         "settings": {key: _general(json.loads(value), key) for key, value, _ in _changed(config)},
-        "digest": digest(config),
+        "digest": digest(config, all_updates=all_updates),
         "runs": [],
         "earlier": [],
         "notes": [],

@@ -1,13 +1,19 @@
-"""When the search of a sentence may end before N hypotheses are finished.
+"""When the search of a sentence ends.
 
-A live hypothesis has log-probability L, and each appended piece lowers L. The length penalty lp
-rises with the length. So a continuation of at most T pieces has at most the score L / lp(T). The
-search may end when this bound is, for every live hypothesis, no better than the scores of the K
-best finished hypotheses: a longer search would return the same K.
+A live hypothesis has log-probability L after t pieces. Each appended piece lowers L. The divisor
+lp(T) of the score never falls with the number of pieces T. So no continuation of at most T pieces
+has a score above L / lp(T): this is the certain bound. The score of a live hypothesis rarely rises
+with many more pieces. So a likely bound is the score that the hypothesis would have if it ended
+with the next piece, L / lp(t + 1). Without a length penalty, the two bounds are equal.
 
-The score of a live hypothesis rarely rises with many more pieces. So a likely bound is the score
-that it would have if it ended with the next piece, L / lp(t + 1). Without a length penalty, this
-bound is exact. With a length penalty, it ends a search sooner.
+The search ends when N hypotheses are finished and the best of them is at least as good as the
+likely bound of each live hypothesis. Without the second condition, a model that is certain of each
+piece would lose its translation: N beginnings of it, each ended too soon, would fill the N places.
+
+With N = 1, the search is greedy: it ends with the first finished hypothesis.
+
+The search ends earlier when the K best finished hypotheses are at least as good as the bound of
+each live hypothesis. With the certain bound, a longer search would return the same K.
 
 Legend: A sentences, N beams, K finished hypotheses that are wanted.
 """
@@ -17,7 +23,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from nmt.decoding.hypothesis import length_penalty
+from nmt.config.schema import DecodingConfig, EarlyStopping, LengthNormalization
+from nmt.decoding.hypothesis import length_divisor
 
 _SLACK = 1e-5
 """Share by which a bound is raised, so that rounding in float32 never makes it too low."""
@@ -29,34 +36,40 @@ class BestFinished:
 
     Attributes:
         scores: [A, K], best first; -inf where fewer are finished.
-        divisors: [A], the length penalty of the longest translation.
-        penalties: [T + 2], the length penalty of each length.
-        likely: Whether the likely bound is used.
+        longest: [A], the divisor of the score of the longest translation.
+        now: [T], the divisor of a translation that ends in each step.
+        next: [T], the divisor of one that ends in the step after it.
+        early: Whose bound ends the search before N hypotheses are finished.
     """
 
     scores: Tensor
-    divisors: Tensor
-    penalties: Tensor
-    likely: bool
+    longest: Tensor
+    now: Tensor
+    next: Tensor
+    early: str
 
     @classmethod
     def empty(
-        cls, limits: Tensor, steps: int, alpha: float, wanted: int, *, likely: bool
+        cls, limits: Tensor, steps: int, options: DecodingConfig, wanted: int | None
     ) -> "BestFinished":
         """Begin a search.
 
         Args:
             limits: [A], the greatest number of pieces, EOS included.
             steps: The greatest of the limits.
-            alpha: Strength of the length penalty, at least 0.
-            wanted: K.
-            likely: Whether the likely bound is used.
+            options: The beams, the length penalty, and the bound that ends a search early.
+            wanted: K; None: N, so that the search does not end early.
         """
-        lengths = range(steps + 2)
-        penalties = torch.tensor([length_penalty(length, alpha) for length in lengths])
-        penalties = penalties.to(limits.device)
-        scores = penalties.new_full((len(limits), wanted), float("-inf"))
-        return cls(scores, penalties[limits], penalties, likely)
+        # The certain bound of a mean log-probability is near 0: no finished hypothesis reaches it.
+        bounded = options.length_normalization != LengthNormalization.AVERAGE
+        fewer = wanted is not None and wanted < options.beam_size
+        early = options.early_stopping if fewer and bounded else EarlyStopping.FULL
+        alpha, kind = options.length_penalty, options.length_normalization
+        lengths = [length_divisor(length, alpha, kind) for length in range(steps + 2)]
+        of_length = torch.tensor(lengths, device=limits.device)
+        scores = of_length.new_full((len(limits), wanted or 1), float("-inf"))
+        raised = of_length / (1 - _SLACK)  # a log-probability is negative
+        return cls(scores, raised[limits], of_length[1:], raised[2:], early)
 
     def with_ended(self, ended: Tensor, step: Tensor) -> "BestFinished":
         """Add hypotheses that ended in a step.
@@ -65,21 +78,30 @@ class BestFinished:
             ended: [A, N], their log-probabilities; -inf where none ended.
             step: [1], the number of pieces before EOS.
         """
-        scores = ended / self.penalties[step + 1]
+        divisor = self.now[step]
+        if self.scores.size(1) == 1:
+            best_ended = ended.amax(dim=1, keepdim=True) / divisor
+            return replace(self, scores=torch.maximum(self.scores, best_ended))
+        scores = ended / divisor
         best = torch.cat([self.scores, scores], dim=1).topk(self.scores.size(1))
         return replace(self, scores=best.values)
 
-    def are_best(self, live: Tensor, step: Tensor) -> Tensor:
-        """Return for which sentences the K best are not expected to change, [A] bool.
+    def ends_search(self, live: Tensor, step: Tensor, full: Tensor) -> Tensor:
+        """Return for which sentences the search ends, [A] bool.
 
         Args:
             live: [A, N], the log-probabilities of the live hypotheses after the step.
             step: [1], the number of earlier steps.
+            full: [A] bool, where N hypotheses are finished.
         """
-        divisors = self.penalties[step + 2] if self.likely else self.divisors
-        bound = live.amax(dim=1) / divisors
-        return self.scores[:, -1] >= bound * (1 - _SLACK)
+        most = live.amax(dim=1)
+        likely = most / self.next[step]
+        ends = full & (self.scores[:, 0] >= likely)
+        if self.early == EarlyStopping.FULL:
+            return ends
+        bound = likely if self.early == EarlyStopping.LIKELY else most / self.longest
+        return ends | (self.scores[:, -1] >= bound)
 
     def select(self, kept: Tensor) -> "BestFinished":
         """Return only the sentences at these places [R]."""
-        return replace(self, scores=self.scores[kept], divisors=self.divisors[kept])
+        return replace(self, scores=self.scores[kept], longest=self.longest[kept])

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nmt.config.schema import DecodingConfig, EarlyStopping, LengthNormalization
+from nmt.config.schema import DecodingConfig
 from nmt.data.regions import Regions
 from nmt.decoding.allowed_pieces import AllowedPieces
 from nmt.decoding.beam_candidates import Candidates, joined, split
@@ -138,23 +138,20 @@ def _best_finished(
     constraints: BatchConstraints | None,
     wanted: int | None,
 ) -> BestFinished | None:
-    """Return the rule that ends a search early; None: the search ends with N finished hypotheses.
+    """Return what bounds live hypotheses; None: the search ends with N finished hypotheses.
 
-    The bound holds only if scores depend on log-probability and length, with one group of beams.
+    The bounds hold only if scores depend on log-probability and length, with one group of beams.
     """
-    only_length = (
-        options.length_normalization == LengthNormalization.GNMT
+    bounded = (
+        options.beam_size > 1  # one beam is greedy search
         and not options.coverage_penalty
         and options.repetition_penalty == 1
         and options.beam_groups == 1
         and constraints is None
     )
-    early = wanted is not None and wanted < options.beam_size
-    if not (early and only_length) or options.early_stopping == EarlyStopping.FULL:
+    if not bounded:
         return None
-    assert wanted is not None
-    likely = options.early_stopping == EarlyStopping.LIKELY
-    return BestFinished.empty(limits, source.steps, options.length_penalty, wanted, likely=likely)
+    return BestFinished.empty(limits, source.steps, options, wanted)
 
 
 _Parts = tuple[Candidates, Candidates, Tensor]
@@ -173,7 +170,7 @@ class _Beams(Live):
         rules: Adjusters of the constraints, which take precedence over the preferences.
         required: The phrases that translations must have; None: there are none.
         penalties: [A, N], the part of the scores that is not log-probability; None: there is none.
-        best: The best finished hypotheses, if the search may end when they are certain.
+        best: The best finished hypotheses; None: live hypotheses have no bound.
     """
 
     found: Tensor
@@ -221,10 +218,9 @@ class _Beams(Live):
         choices = Choices(live.pieces, live.beams, ended.scores, ended.beams, ended_penalties)
         self.history.record(self.step, self.sentences, choices)
         full = found >= self.size // found.size(1)
-        done = self.done | (full[:, 0] if full.size(1) == 1 else full.all(1)) | self.at_limit
+        full = full[:, 0] if full.size(1) == 1 else full.all(1)
         best = None if self.best is None else self.best.with_ended(ended.scores, self.step)
-        if best is not None:
-            done = done | best.are_best(live.scores, self.step)
+        ends = full if best is None else best.ends_search(live.scores, self.step, full)
         return replace(
             self,
             decoder=self.decoder if self.size == 1 else self.decoder.reorder(live.beams),
@@ -232,7 +228,7 @@ class _Beams(Live):
             log_probs=live.scores,
             penalties=penalties,
             **self._adjusters(lambda adjuster: adjuster.extended(live.beams, live.pieces)),
-            done=done,
+            done=self.done | ends | self.at_limit,
             found=found,
             best=best,
             step=self.step + 1,

@@ -18,10 +18,11 @@ Results = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def runs(nmt: Nmt, run: Path, tiny: Callable[[Path], list[str]]) -> list[Path]:
-    """The runs of two seeds."""
+    """The runs of two seeds; the second has a limit of time that it does not reach."""
     folders = [run.parent / "recorded" / str(seed) for seed in (1, 2)]
     for seed, folder in enumerate(folders, start=1):
         settings = [*tiny(run.parent / "corpus"), f"seed={seed}", f"run.dir={folder}"]
+        settings += [] if seed == 1 else ["training.max_minutes=60"]
         assert nmt("train", *settings).status == 0
     return folders
 
@@ -92,6 +93,20 @@ def test_seeds_of_one_configuration_are_one_row_with_their_mean(
     for path in (pages / "docs" / "results.md", *(pages / "records").iterdir()):
         assert str(runs[0].parents[2]) not in path.read_text(encoding="utf-8")
         assert "run.dir" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("stopped_by", "rows"), [("max_updates", 1), ("max_minutes", 2)])
+def test_a_limit_of_time_makes_another_row_only_if_it_ended_a_run(
+    results: Results, runs: list[Path], pages: Path, stopped_by: str, rows: int
+) -> None:
+    timed = pages / "timed"
+    shutil.copytree(runs[1], timed)
+    summary = timed / "summary.json"
+    content = json.loads(summary.read_text(encoding="utf-8"))
+    assert content["stopped_by"] == "max_updates"
+    summary.write_text(json.dumps(content | {"stopped_by": stopped_by}), encoding="utf-8")
+    assert results("add", runs[0], timed) == ""
+    assert len(list((pages / "records").glob("*.json"))) == rows
 
 
 def test_a_run_that_is_added_again_replaces_itself(

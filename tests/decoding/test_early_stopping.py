@@ -100,17 +100,35 @@ def test_the_full_search_goes_on_and_the_likely_bound_ends_first(
     assert rows[EarlyStopping.LIKELY] < rows[EarlyStopping.CERTAIN] <= model.rows
 
 
-def test_a_bound_is_the_best_attainable_score() -> None:
+def best_of(early: str, wanted: int | None = 1) -> BestFinished:
+    """Return the best finished hypotheses of three sentences of at most 10 pieces, with N = 4."""
     limits = torch.tensor([10, 10, 10])
-    best = BestFinished.empty(limits, 10, alpha=1.0, wanted=1, likely=False)
-    step = torch.tensor([2])
+    return BestFinished.empty(limits, 10, options(1.0, early), wanted)
+
+
+def test_a_bound_is_the_best_attainable_score() -> None:
+    step, full = torch.tensor([2]), torch.tensor([False] * 3)
     ended = torch.tensor([[-4.0], [-4.0], [float("-inf")]])
-    best = best.with_ended(ended, step)  # 3 pieces: the score is -4 / (8 / 6) = -3
+    # With 3 pieces, the score is -4 / (8 / 6) = -3.
+    certain = best_of(EarlyStopping.CERTAIN).with_ended(ended, step)
     # With 10 pieces, a live hypothesis of -7.4 would have -2.96, and one of -7.6, -3.04.
     live = torch.tensor([[-7.4], [-7.6], [-7.6]])
-    assert best.are_best(live, step).tolist() == [False, True, False]
-    likely = BestFinished.empty(limits, 10, alpha=1.0, wanted=1, likely=True)
-    likely = likely.with_ended(ended, step)
+    assert certain.ends_search(live, step, full).tolist() == [False, True, False]
+    likely = best_of(EarlyStopping.LIKELY).with_ended(ended, step)
     # If it ends with the next piece, it has 4: -4.4 gives -2.93, and -4.6 gives -3.07.
     live = torch.tensor([[-4.4], [-4.6], [-4.6]])
-    assert likely.are_best(live, step).tolist() == [False, True, False]
+    assert likely.ends_search(live, step, full).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("early", EarlyStopping)
+@pytest.mark.parametrize("wanted", [None, 1, 2])
+def test_n_finished_hypotheses_end_a_search_that_has_no_better_live_one(
+    early: str, wanted: int | None
+) -> None:
+    step, ended = torch.tensor([2]), torch.tensor([[-4.0, -9.0]]).expand(3, 2)
+    best = best_of(early, wanted).with_ended(ended, step)
+    live = torch.tensor([[-4.4], [-4.6], [-4.6]])  # -2.93 and -3.07 against -3, as above
+    full = torch.tensor([True, True, False])
+    ends = best.ends_search(live, step, full).tolist()
+    assert ends[:2] == [False, True]
+    assert ends[2] == (early == EarlyStopping.LIKELY and wanted == 1)

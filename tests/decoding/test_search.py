@@ -5,7 +5,9 @@ Legend: B sentences, V vocabulary, L layers with attention, H heads, T target, S
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import product
+from math import inf
 from typing import Any, cast
 
 import pytest
@@ -13,9 +15,10 @@ import torch
 from invented_model import FakeModel, Prefix, V, random_log_probs
 from torch import Tensor
 
-from nmt.config.schema import DecodingConfig
+from nmt.config.schema import DecodingConfig, LengthNormalization
 from nmt.data.batch import Batch, source_batch
 from nmt.decoding.search import Hypothesis, beam_search, length_penalty
+from nmt.kernels import dispatch
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 
@@ -77,9 +80,11 @@ def plain_beam(sentence: int, settings: DecodingConfig) -> list[tuple[float, Pre
             if pieces[-1] == EOS:
                 score = log_prob / ((5 + length) / 6) ** settings.length_penalty
                 finished.append((score, pieces[:-1]))
-        if len(finished) >= size:
-            break
         beam = [item for item in candidates if item[1][-1] != EOS][:size]
+        if len(finished) >= size:
+            likely = beam[0][0] / ((6 + length) / 6) ** settings.length_penalty if beam else -inf
+            if size == 1 or max(finished)[0] >= likely:
+                break
     return sorted(finished, reverse=True)[:size]
 
 
@@ -123,6 +128,35 @@ def test_the_length_penalty_changes_the_ranking() -> None:
         settings = options(3, length_penalty=alpha, extra=3)
         best = search(log_probs, [A], settings)[0][0]
         assert best.ids == expected, f"alpha {alpha}"
+
+
+@pytest.mark.parametrize("normalization", LengthNormalization)
+@pytest.mark.parametrize("wanted", [None, 1])
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_a_certain_translation_is_not_cut_short(
+    normalization: str, wanted: int | None, *, on_gpu: bool
+) -> None:
+    # The model is certain of [A] * 12. Each beginning of it ends with a probability of 0.001, which
+    # is the second best continuation. So N = 3 beginnings are finished after 3 steps.
+    steps: dict[Prefix, dict[int, float]] = {
+        (A,) * n: {A: 0.999, EOS: 0.001} for n in range(12)
+    } | {(A,) * 12: {EOS: 1.0}}
+    settings = options(3, length_penalty=1.0, extra=20)
+    settings.length_normalization = normalization
+    model = cast("TranslationModel", FakeModel(table(steps)))
+    ids, mask = source_batch([[A], [A, A]])
+    with dispatch.as_on_accelerator() if on_gpu else nullcontext():
+        found = beam_search(model, ids, mask, settings, wanted=wanted)
+    assert [hypotheses[0].ids for hypotheses in found] == [[A] * 12] * 2
+
+
+def test_one_beam_ends_with_its_first_hypothesis() -> None:
+    # EOS has 0.5, the longer [A] 0.499 * 1.0; divided by (7 / 6)^2, [A] has the better score.
+    log_probs = table({(): {EOS: 0.501, A: 0.499}, (A,): {EOS: 1.0}})
+    settings = options(1, length_penalty=2.0, extra=4)
+    assert search(log_probs, [A], settings)[0][0].ids == []
+    settings.beam_size = 2
+    assert search(log_probs, [A], settings)[0][0].ids == [A]
 
 
 def test_length_penalty_is_equation_14_of_wu_et_al() -> None:

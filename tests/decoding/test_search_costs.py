@@ -36,6 +36,8 @@ SELECTION = (
     + 6  # found: sum, add; the next beams: mask, best, pieces, parents
     + 5  # record: log-probabilities, stack, two writes; the finished count
     + 4  # done: compare, or, or; the next step
+    + 4  # the best finished score: divisor, best that ended, its score, the better
+    + 6  # the likely bound: divisor, best of the live, its score; the best; compare, and
 )
 ATTENTION_LAYER = (
     3  # norms
