@@ -17,7 +17,17 @@ from threading import Lock
 from typing import TYPE_CHECKING, Unpack, overload
 
 from nmt import runtime
-from nmt.api_arguments import Sentences, check_search, constraints_of_each, drawn, listed
+from nmt.api_arguments import (
+    FeatureInput,
+    SearchOptions,
+    Sentences,
+    check_search,
+    constraints_of_each,
+    drawn,
+    features_of_each,
+    features_of_one,
+    listed,
+)
 from nmt.api_documents import DocumentMethods
 from nmt.api_records import (
     Attention,
@@ -37,7 +47,7 @@ from nmt.decoding.answers import (
 )
 from nmt.decoding.constraints import Constraints
 from nmt.decoding.ensemble import load_models
-from nmt.decoding.line_lengths import LongLines, SearchOptions
+from nmt.decoding.line_lengths import LongLines
 from nmt.decoding.long_lines import SentenceCutter, trained_pieces
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.scoring import ScoredTranslation, score_translations
@@ -99,15 +109,19 @@ class Model(DocumentMethods):
                 iterator (the result is an iterator, which reads a few batches ahead). The
                 translation of a blank sentence is empty.
             options: ``beam_size``, ``long_lines``, ``max_length``, ``constraints`` for every text,
-                and ``settings``; see `search`.
+                ``settings`` and ``features``; see `search`. The features of one sentence may be its
+                array [R, F]. An iterator has none.
 
         Raises:
             UserError: An option is out of range, or a sentence is too long.
         """
         if isinstance(text, str):
+            options["features"] = features_of_one(options.get("features"))
             return self.search([text], **options)[0].text
         if isinstance(text, list | tuple):
             return [found.text for found in self.search(text, **options)]
+        if options.get("features") is not None:
+            raise UserError("features belong to a list of sentences: make a list of the iterator")
         self.search([], **options)  # refuses options here, not when the first text is read
         if asked := options.get("constraints"):
             self._translator.check_constraints([asked])
@@ -126,6 +140,7 @@ class Model(DocumentMethods):
         constraints: Constraints | Sequence[Constraints] | None = None,
         settings: Mapping[str, object] | None = None,
         minimum_risk: int | None = None,
+        features: FeatureInput | None = None,
     ) -> list[Translation]:
         """Translate sentences and score the translations; the result has their order.
 
@@ -141,15 +156,18 @@ class Model(DocumentMethods):
             constraints: Constraints of all translations, or a list with those of each sentence.
             settings: Settings of ``decoding`` by their names, as ``{"coverage_penalty": 0.2}``.
             minimum_risk: Draws N samples; the candidates have the greatest expected chrF.
+            features: Of each sentence, for a model that reads them: arrays [regions, size], one
+                array [sentences, regions, size], or a file as for ``--features``.
 
         Raises:
-            UserError: An option is out of range, or a sentence or a constraint is faulty.
+            UserError: An option is out of range, or a sentence, constraint or array is faulty.
         """
         check_search(sentences, n_best)
         asked = constraints_of_each(constraints, sentences)
         parts = self._cutter(long_lines, max_length).cut(sentences, whole_lines(asked))
         sampling = drawn(sampling, n_best, minimum_risk)
         translator = self._with_beam(beam_size, n_best, settings, exact=sampling is not None)
+        translator = translator.with_features(features_of_each(features, len(sentences)))
         attends = attention and translator.model.decoder.attends
         extractor = self._reading()[1] if attends else None
         form = RecordForm(n_best, translator.tokenizers, extractor, minimum_risk is not None)
@@ -165,16 +183,24 @@ class Model(DocumentMethods):
         return self._of_lines(sentences, parts, map(form.record, found))
 
     @overload
-    def score(self, source: str, target: str) -> ScoredTranslation: ...
-    @overload
-    def score(self, source: Sentences, target: Sentences) -> list[ScoredTranslation]: ...
     def score(
-        self, source: str | Sentences, target: str | Sentences
+        self, source: str, target: str, *, features: FeatureInput | None = None
+    ) -> ScoredTranslation: ...
+    @overload
+    def score(
+        self, source: Sentences, target: Sentences, *, features: FeatureInput | None = None
+    ) -> list[ScoredTranslation]: ...
+    def score(
+        self,
+        source: str | Sentences,
+        target: str | Sentences,
+        *,
+        features: FeatureInput | None = None,
     ) -> ScoredTranslation | list[ScoredTranslation]:
-        """Return the log-probabilities of given translations.
+        """Return the log-probabilities of given translations; ``features`` as in `translate`.
 
         Raises:
-            UserError: The numbers of sentences and translations differ.
+            UserError: The numbers of sentences and translations differ, or an array is faulty.
         """
         sources, targets = listed(source), listed(target)
         if len(sources) != len(targets):
@@ -183,32 +209,40 @@ class Model(DocumentMethods):
                 f"{len(targets):,}"
             )
         check_texts([*sources, *targets])
+        given = features_of_one(features) if isinstance(source, str) else features
+        translator = self._exact.with_features(features_of_each(given, len(sources)))
         with self._lock:
-            scored = list(score_translations(self._exact, zip(sources, targets, strict=True)))
+            scored = list(score_translations(translator, zip(sources, targets, strict=True)))
         return scored[0] if isinstance(source, str) else scored
 
-    def attention(self, source: str, target: str | None = None) -> Attention:
+    def attention(
+        self, source: str, target: str | None = None, *, features: FeatureInput | None = None
+    ) -> Attention:
         """Return the attention of a sentence and its translation.
 
         Args:
             source: The sentence.
             target: Its translation, which the model is forced to produce; None: the model's own.
+            features: Of the sentence, [R, F], for a model that reads them.
 
         Raises:
-            UserError: The model has no attention over the source, or a side is blank.
+            UserError: The model has no attention over the source, a side is blank, or the features
+                are faulty.
         """
         if not source.strip() or (target is not None and not target.strip()):
             raise UserError("a blank sentence has no attention")
         check_texts([source, target or ""])
         aligner, extractor = self._reading()
+        given = features_of_one(features)
         if target is None:
-            whole = self.search([source], attention=True, long_lines=LongLines.WHOLE)
-            found = whole[0].candidates
+            options = SearchOptions(long_lines=LongLines.WHOLE, features=given)
+            found = self.search([source], attention=True, **options)[0].candidates
             if not found or found[0].attention is None:
                 raise UserError(f"{source!r} is empty after normalization")
             return found[0].attention
+        forced = aligner.with_features(features_of_each(given, 1))
         with self._lock:
-            (attention,) = aligner.attention_maps([(source, target)])
+            (attention,) = forced.attention_maps([(source, target)])
         return attention_of(attention, extractor)
 
     def _of_lines(

@@ -1,15 +1,36 @@
 """The arguments of the Python interface, checked and brought into one form."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from os import PathLike
+from typing import Any, TypedDict
 
+import numpy.typing as npt
+
+from nmt.data.feature_files.given_arrays import GivenArrays
+from nmt.data.features import Features
 from nmt.decoding.constraints import Constraints
 from nmt.decoding.minimum_risk import MOST_SAMPLES
 from nmt.decoding.sampling import Sampling
 from nmt.errors import UserError
 from nmt.text.valid_text import check_texts
+from nmt.user_path import user_path
 
 Sentences = list[str] | tuple[str, ...]
+
+FeatureInput = str | PathLike[str] | npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
+"""A file or folder of features, one array [R, F] per sentence, or one array [N, R, F]."""
+
+
+class SearchOptions(TypedDict, total=False):
+    """Options of `nmt.Model.translate`, with the meaning and defaults of `nmt.Model.search`."""
+
+    beam_size: int | None
+    long_lines: str
+    max_length: int | None
+    constraints: Constraints | None
+    settings: Mapping[str, object] | None
+    features: FeatureInput | None
 
 
 def check_search(sentences: Sequence[str], n_best: int) -> None:
@@ -68,3 +89,33 @@ def drawn(sampling: Sampling | None, n_best: int, minimum_risk: int | None) -> S
 def listed(text: str | Sentences) -> list[str]:
     """Return a text or several as a list."""
     return [text] if isinstance(text, str) else list(text)
+
+
+def features_of_each(features: FeatureInput | None, count: int) -> Features | None:
+    """Return the features of the sentences; None: there are none.
+
+    Args:
+        features: A file or folder, N arrays [R, F], or one array [N, R, F].
+        count: N, the number of sentences.
+
+    Raises:
+        UserError: They cannot be read, or their number is another one than that of the sentences.
+    """
+    if features is None:
+        return None
+    if isinstance(features, str | PathLike):
+        path = user_path(str(features))
+        found = Features(path, f"features={path}")
+    else:
+        found = Features(GivenArrays(features, "features"), "features")
+    if len(found) != count:
+        raise UserError(
+            f"the number of sentences is {count:,}, but that of arrays in {found.key} is "
+            f"{len(found):,}"
+        )
+    return found
+
+
+def features_of_one(features: FeatureInput | None) -> FeatureInput | None:
+    """Return the features of one sentence, given as an array [R, F], as those of a list of one."""
+    return [features] if getattr(features, "ndim", None) == 2 else features  # type: ignore[list-item]

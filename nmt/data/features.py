@@ -37,21 +37,23 @@ class Features:
     """The arrays of the sentences of a text.
 
     Attributes:
-        path: The file or folder.
+        source: The file or folder, or the opened arrays.
         key: How messages name it, as ``data.features.train=FILE``.
         chosen: [N], the array of each sentence; None: sentence i has array i.
     """
 
-    path: Path
+    source: Path | FeatureArrays
     key: str
     chosen: npt.NDArray[np.int64] | None = None
     _arrays: FeatureArrays = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_arrays", open_arrays(self.path, self.key))
+        source = self.source
+        opened = open_arrays(source, self.key) if isinstance(source, Path) else source
+        object.__setattr__(self, "_arrays", opened)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Features, (self.path, self.key, self.chosen)
+        return Features, (self.source, self.key, self.chosen)
 
     def __len__(self) -> int:
         """Return the number of sentences."""

@@ -15,7 +15,9 @@ With N = 1, the search is greedy: it ends with the first finished hypothesis.
 The search ends earlier when the K best finished hypotheses are at least as good as the bound of
 each live hypothesis. With the certain bound, a longer search would return the same K.
 
-Legend: A sentences, N beams, K finished hypotheses that are wanted.
+Groups of beams search on their own: N is then the number of beams of a group.
+
+Legend: A sentences, G groups of N beams, K finished hypotheses that are wanted.
 """
 
 from dataclasses import dataclass, replace
@@ -35,8 +37,8 @@ class BestFinished:
     """The scores of the best finished hypotheses, and the bounds of all others.
 
     Attributes:
-        scores: [A, K], best first; -inf where fewer are finished.
-        longest: [A], the divisor of the score of the longest translation.
+        scores: [A, G, K], best first; -inf where fewer are finished.
+        longest: [A, 1], the divisor of the score of the longest translation.
         now: [T], the divisor of a translation that ends in each step.
         next: [T], the divisor of one that ends in the step after it.
         early: Whose bound ends the search before N hypotheses are finished.
@@ -62,45 +64,49 @@ class BestFinished:
         """
         # The certain bound of a mean log-probability is near 0: no finished hypothesis reaches it.
         bounded = options.length_normalization != LengthNormalization.AVERAGE
-        fewer = wanted is not None and wanted < options.beam_size
+        fewer = wanted is not None and wanted < options.beam_size and options.beam_groups == 1
         early = options.early_stopping if fewer and bounded else EarlyStopping.FULL
         alpha, kind = options.length_penalty, options.length_normalization
         lengths = [length_divisor(length, alpha, kind) for length in range(steps + 2)]
         of_length = torch.tensor(lengths, device=limits.device)
-        scores = of_length.new_full((len(limits), wanted or 1), float("-inf"))
+        shape = len(limits), options.beam_groups, wanted or 1
+        scores = of_length.new_full(shape, float("-inf"))
         raised = of_length / (1 - _SLACK)  # a log-probability is negative
-        return cls(scores, raised[limits], of_length[1:], raised[2:], early)
+        return cls(scores, raised[limits, None], of_length[1:], raised[2:], early)
 
     def with_ended(self, ended: Tensor, step: Tensor) -> "BestFinished":
         """Add hypotheses that ended in a step.
 
         Args:
-            ended: [A, N], their log-probabilities; -inf where none ended.
+            ended: [A, G · N], their log-probabilities; -inf where none ended.
             step: [1], the number of pieces before EOS.
         """
-        divisor = self.now[step]
-        if self.scores.size(1) == 1:
-            best_ended = ended.amax(dim=1, keepdim=True) / divisor
+        ended, divisor = self._of_groups(ended), self.now[step]
+        if self.scores.size(2) == 1:
+            best_ended = ended.amax(dim=2, keepdim=True) / divisor
             return replace(self, scores=torch.maximum(self.scores, best_ended))
-        scores = ended / divisor
-        best = torch.cat([self.scores, scores], dim=1).topk(self.scores.size(1))
+        best = torch.cat([self.scores, ended / divisor], dim=2).topk(self.scores.size(2))
         return replace(self, scores=best.values)
 
     def ends_search(self, live: Tensor, step: Tensor, full: Tensor) -> Tensor:
-        """Return for which sentences the search ends, [A] bool.
+        """Return the groups whose search ends, [A, G] bool.
 
         Args:
-            live: [A, N], the log-probabilities of the live hypotheses after the step.
+            live: [A, G · N], the log-probabilities of the live hypotheses after the step.
             step: [1], the number of earlier steps.
-            full: [A] bool, where N hypotheses are finished.
+            full: [A, G] bool, where N hypotheses are finished.
         """
-        most = live.amax(dim=1)
+        most = self._of_groups(live).amax(dim=2)
         likely = most / self.next[step]
-        ends = full & (self.scores[:, 0] >= likely)
+        ends = full & (self.scores[:, :, 0] >= likely)
         if self.early == EarlyStopping.FULL:
             return ends
         bound = likely if self.early == EarlyStopping.LIKELY else most / self.longest
-        return ends | (self.scores[:, -1] >= bound)
+        return ends | (self.scores[:, :, -1] >= bound)
+
+    def _of_groups(self, beams: Tensor) -> Tensor:
+        """Return values [A, G · N] as [A, G, N]."""
+        return beams.view(len(beams), self.scores.size(1), -1)
 
     def select(self, kept: Tensor) -> "BestFinished":
         """Return only the sentences at these places [R]."""

@@ -121,6 +121,9 @@ def _first(
         ),
         allowed=loop.allowed,
         found=limits.new_zeros(len(limits), options.beam_groups),
+        ended_groups=torch.zeros(
+            len(limits), options.beam_groups, dtype=torch.bool, device=limits.device
+        ),
         size=options.beam_size,
         diversity=options.diversity_strength,
         preferences=adjusters_of(options, source.padded_lengths(), limits, source.steps),
@@ -140,13 +143,12 @@ def _best_finished(
 ) -> BestFinished | None:
     """Return what bounds live hypotheses; None: the search ends with N finished hypotheses.
 
-    The bounds hold only if scores depend on log-probability and length, with one group of beams.
+    The bounds hold only if scores depend on nothing but log-probability and length.
     """
     bounded = (
-        options.beam_size > 1  # one beam is greedy search
+        options.beam_size > options.beam_groups  # one beam is greedy search
         and not options.coverage_penalty
         and options.repetition_penalty == 1
-        and options.beam_groups == 1
         and constraints is None
     )
     if not bounded:
@@ -164,6 +166,7 @@ class _Beams(Live):
 
     Attributes:
         found: [A, G], the number of finished hypotheses.
+        ended_groups: [A, G] bool, the groups whose search is at its end.
         size: N.
         diversity: Strength of the diversity among groups.
         preferences: Adjusters of the settings.
@@ -174,6 +177,7 @@ class _Beams(Live):
     """
 
     found: Tensor
+    ended_groups: Tensor
     size: int
     diversity: float
     preferences: Adjusters
@@ -217,10 +221,11 @@ class _Beams(Live):
         """
         choices = Choices(live.pieces, live.beams, ended.scores, ended.beams, ended_penalties)
         self.history.record(self.step, self.sentences, choices)
-        full = found >= self.size // found.size(1)
-        full = full[:, 0] if full.size(1) == 1 else full.all(1)
+        ended_groups = found >= self.size // found.size(1)
         best = None if self.best is None else self.best.with_ended(ended.scores, self.step)
-        ends = full if best is None else best.ends_search(live.scores, self.step, full)
+        if best is not None:
+            ended_groups = best.ends_search(live.scores, self.step, ended_groups)
+        ends = ended_groups[:, 0] if found.size(1) == 1 else ended_groups.all(1)
         return replace(
             self,
             decoder=self.decoder if self.size == 1 else self.decoder.reorder(live.beams),
@@ -230,6 +235,7 @@ class _Beams(Live):
             **self._adjusters(lambda adjuster: adjuster.extended(live.beams, live.pieces)),
             done=self.done | ends | self.at_limit,
             found=found,
+            ended_groups=ended_groups,
             best=best,
             step=self.step + 1,
         )
@@ -257,6 +263,7 @@ class _Beams(Live):
         return replace(
             super().select(kept, decoder),
             found=self.found[kept],
+            ended_groups=self.ended_groups[kept],
             penalties=None if self.penalties is None else self.penalties[kept],
             best=None if self.best is None else self.best.select(kept),
             **self._adjusters(lambda adjuster: adjuster.select(kept)),
@@ -311,7 +318,7 @@ class _Beams(Live):
             of_group = log_probs[:, mine], scores[:, mine], self._totals()[:, mine]
             candidates = self._candidates(*of_group, at_limit, size, counts)
             candidates = replace(candidates, beams=candidates.beams + begin)
-            active = ~self.done & (self.found[:, group] < size)
+            active = ~(self.done | self.ended_groups[:, group])
             parts.append(split(candidates, size, active, by_score=False))
             chosen = candidates.scores[:, :size] > NEVER
             once = (chosen & active[:, None]).to(counts.dtype)

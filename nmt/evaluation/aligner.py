@@ -4,6 +4,7 @@ Legend: B batch, L layers, H heads, T target, S source length.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -16,7 +17,7 @@ from nmt.data.features import Features
 from nmt.data.length_batches import batches_by_length
 from nmt.data.regions import Regions
 from nmt.data.word_links import Link
-from nmt.decoding.sentence_features import regions_of
+from nmt.decoding.sentence_features import check_feature_size, regions_of
 from nmt.errors import UserError
 from nmt.evaluation.alignment_extractor import AlignmentExtractor
 from nmt.evaluation.attention_map import (
@@ -99,6 +100,18 @@ class Aligner:
         self._of_regions = of_regions or not model.reads_text
         shape = _weights_of_nothing(model).shape
         self.layers, self.heads = shape[1:3]
+
+    def with_features(self, features: Features | None) -> "Aligner":
+        """Return an aligner of the same model in which pair i has the features i.
+
+        Raises:
+            UserError: The model reads features of another size, or none.
+        """
+        other = copy(self)
+        other._features = features
+        if features is not None:
+            check_feature_size(self._model, features)
+        return other
 
     def attention_maps(
         self, pairs: Iterable[tuple[str, str]], advance: Advance = _silent

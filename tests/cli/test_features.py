@@ -3,10 +3,14 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from command_line import Call, corpus, nmt, refused, tiny, write_corpus
+
+from nmt.api import load
+from nmt.errors import UserError
 
 __all__ = ["corpus", "nmt", "refused", "tiny"]  # fixtures
 
@@ -169,6 +173,55 @@ def test_wrong_features_are_refused(
         "--output",
         tmp_path / "a.html",
     )
+
+
+def test_the_python_interface_reads_features(
+    trained: tuple[str, Path, Path], nmt: Call, tmp_path: Path
+) -> None:
+    kind, run, text = trained
+    lines = (text / "test.en").read_text(encoding="utf-8").splitlines()
+    targets = (text / "test.de").read_text(encoding="utf-8").splitlines()
+    arrays = np.load(text / "test.npy")
+    options = "--model", run, "--input", text / "test.en", "--features", text / "test.npy"
+    expected = nmt("translate", *options).out.splitlines()
+    model = load(run)
+    for given in (text / "test.npy", arrays, list(arrays)):
+        assert model.translate(lines, features=given) == expected
+    for line, array, translation in zip(lines, arrays, expected, strict=True):
+        assert model.translate(line, features=array) == translation
+    scores = [found.log_prob for found in model.score(lines, targets, features=arrays)]
+    others = [found.log_prob for found in model.score(lines, targets, features=arrays[::-1])]
+    assert scores[2] == pytest.approx(others[2], abs=1e-5)  # the middle array is the same
+    assert scores != pytest.approx(others, abs=1e-5)
+    alone = model.score(lines[0], targets[0], features=arrays[0])
+    assert alone.log_prob == pytest.approx(scores[0], abs=1e-4)
+    if kind != "regions":
+        forced = [
+            model.attention(lines[0], targets[0], features=array).map.weights
+            for array in (arrays[0], arrays[-1])
+        ]
+        assert forced[0].shape == forced[1].shape
+        assert not np.allclose(forced[0], forced[1], atol=1e-6)
+
+
+def test_the_python_interface_refuses_wrong_features(trained: tuple[str, Path, Path]) -> None:
+    _, run, text = trained
+    model, arrays = load(run), np.load(text / "test.npy")
+    lines = ["one", "two"]
+    two = arrays[:2]
+    refusals: list[tuple[str, Callable[[], Any]]] = [
+        ("number of sentences is 2, but that of", lambda: model.translate(lines, features=arrays)),
+        ("by --features FILE", lambda: model.translate(lines)),
+        ("make a list of the iterator", lambda: model.translate(iter(lines), features=two)),
+        ("size 5, but this model reads", lambda: model.score("a", "b", features=np.ones((1, 5)))),
+        ("array 2 has the shape", lambda: model.search(lines, features=[two[0], np.ones(4)])),
+        ("has the shape", lambda: model.search(lines, features=np.ones((2, 0, SIZE)))),
+        ("are real numbers", lambda: model.search(lines, features=[two[0], two[1].astype(str)])),
+        ("is not finite", lambda: model.search(lines, features=two * np.float32(np.nan))),
+    ]
+    for message, call in refusals:
+        with pytest.raises(UserError, match=message):
+            call()
 
 
 def test_more_features_than_lines_are_refused_after_the_lines(

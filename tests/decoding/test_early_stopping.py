@@ -107,17 +107,17 @@ def best_of(early: str, wanted: int | None = 1) -> BestFinished:
 
 
 def test_a_bound_is_the_best_attainable_score() -> None:
-    step, full = torch.tensor([2]), torch.tensor([False] * 3)
+    step, full = torch.tensor([2]), torch.tensor([[False]] * 3)
     ended = torch.tensor([[-4.0], [-4.0], [float("-inf")]])
     # With 3 pieces, the score is -4 / (8 / 6) = -3.
     certain = best_of(EarlyStopping.CERTAIN).with_ended(ended, step)
     # With 10 pieces, a live hypothesis of -7.4 would have -2.96, and one of -7.6, -3.04.
     live = torch.tensor([[-7.4], [-7.6], [-7.6]])
-    assert certain.ends_search(live, step, full).tolist() == [False, True, False]
+    assert certain.ends_search(live, step, full).tolist() == [[False], [True], [False]]
     likely = best_of(EarlyStopping.LIKELY).with_ended(ended, step)
     # If it ends with the next piece, it has 4: -4.4 gives -2.93, and -4.6 gives -3.07.
     live = torch.tensor([[-4.4], [-4.6], [-4.6]])
-    assert likely.ends_search(live, step, full).tolist() == [False, True, False]
+    assert likely.ends_search(live, step, full).tolist() == [[False], [True], [False]]
 
 
 @pytest.mark.parametrize("early", EarlyStopping)
@@ -128,7 +128,7 @@ def test_n_finished_hypotheses_end_a_search_that_has_no_better_live_one(
     step, ended = torch.tensor([2]), torch.tensor([[-4.0, -9.0]]).expand(3, 2)
     best = best_of(early, wanted).with_ended(ended, step)
     live = torch.tensor([[-4.4], [-4.6], [-4.6]])  # -2.93 and -3.07 against -3, as above
-    full = torch.tensor([True, True, False])
+    full = torch.tensor([[True], [True], [False]])
     ends = best.ends_search(live, step, full).tolist()
-    assert ends[:2] == [False, True]
-    assert ends[2] == (early == EarlyStopping.LIKELY and wanted == 1)
+    assert ends[:2] == [[False], [True]]
+    assert ends[2] == [early == EarlyStopping.LIKELY and wanted == 1]
