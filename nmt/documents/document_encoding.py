@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nmt.data.sources.encodings import iconv_name, likely_encoding, unmarked_wide
+from nmt.data.sources.encodings import iconv_name, likely_encoding, utf16_without_mark
 from nmt.data.sources.xml_records import text_decoder
 from nmt.errors import UserError
 
@@ -58,7 +58,7 @@ class DocumentEncoding:
         for mark, codec in _MARKS:
             if start.startswith(mark):
                 return cls(codec, mark, file, references)
-        if wide := unmarked_wide(start):
+        if wide := utf16_without_mark(start):
             return cls(wide, b"", file, references)
         found = None
         if declaration is not None:
