@@ -55,8 +55,8 @@ def read_csv(
     """Yield the pairs of a CSV file; quoted fields may contain separators and line breaks.
 
     The header shows whether commas, semicolons, tabs or vertical bars separate the fields. A first
-    line ``sep=;``, as Excel writes it, sets the separator and is skipped. Empty lines are skipped. A
-    record with an unclosed quote is reported, and reading continues with its second line. If
+    line ``sep=;``, as Excel writes it, sets the separator and is skipped. Empty lines are skipped.
+    A record with an unclosed quote is reported, and reading continues with its second line. If
     ``quotes`` is `Quotes.LITERAL`, each line is a record, and its quotes are text.
     """
     quoted = quotes != Quotes.LITERAL
