@@ -67,7 +67,7 @@ class DocumentEncoding:
         name = found[1].decode().lower() if found else "utf-8"
         if declaration == "html":
             name = _HTML_ALIASES.get(name, name)
-        if name in ("charset", "utf-16", "utf-32"):  # a placeholder, or wrong, as ASCII is readable
+        if name in ("charset", "utf-16", "utf-32"):  # a placeholder, or wrong: it is in ASCII
             name = "utf-8"
         try:
             text_decoder(name)

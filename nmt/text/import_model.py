@@ -25,7 +25,7 @@ _VOCABULARY_SIZE = 4  # field number of the trainer's settings
 
 
 def import_model(model: bytes, symbols: Sequence[str] = ()) -> bytes:
-    """Return the model with the ids 0 to 3 of `special_tokens`.
+    """Return the model with the ids 0 to 3 for the pieces of `special_tokens`.
 
     All other pieces keep their order, scores and types, so text is segmented as before. Missing
     special pieces are added. Missing symbols become user-defined pieces at the end.

@@ -14,7 +14,7 @@ from nmt.errors import UserError
 BATCH = 1_000  # rows in memory at once
 BATCH_BYTES = 1 << 26  # maximum bytes of one side of these rows
 BUFFER = 1 << 20  # compressed bytes read at once
-LARGEST_CHUNK, LARGEST_RATIO = 1 << 28, 100  # bytes; uncompressed / compressed bytes
+LARGEST_CHUNK, LARGEST_RATIO = 1 << 28, 100  # a chunk above both is refused: bytes, expansion
 
 
 def read_parquet(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[Record]:

@@ -1,4 +1,4 @@
-"""What all formats share whose files contain both sides in each record."""
+"""The common part of all formats whose records contain both sides."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
