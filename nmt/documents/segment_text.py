@@ -1,7 +1,7 @@
 """The text of a segment as a model reads it, and the tags with their positions in this text.
 
-Tags and white space at the beginning and end of a segment are not part of the text, and do not
-change. So only tags between words are placed. Inside, a run of white space is one space.
+Tags and white space at the beginning and end of a segment are not part of the text, and keep their
+places. So only tags between words are placed. Inside, a run of white space is one space.
 """
 
 import re
@@ -47,10 +47,10 @@ class SegmentText:
     """A segment, split into its beginning, its text, the tags inside the text, and its end.
 
     Attributes:
-        prefix: The tokens before the text, which do not change.
+        prefix: The tokens that stay before the text.
         text: The text to translate; its white space is normalized.
         nodes: The tags inside the text, in their order.
-        suffix: The tokens after the text, which do not change.
+        suffix: The tokens that stay after the text.
     """
 
     prefix: Sequence[Text | Tag]

@@ -72,7 +72,8 @@ class _RecordLines:
 def csv_rows(lines: Lines, path: Path, on_fault: FaultSink, separator: str) -> Iterator[Row]:
     """Yield the records with row numbers as in a spreadsheet, where blank lines count.
 
-    A record that cannot be parsed is reported. Reading continues with its second line.
+    A record that cannot be parsed is reported. Reading continues with its second line, or ends if
+    the record is too long to be read again.
     """
     csv.field_size_limit(LONGEST)
     source = _RecordLines(lines)

@@ -155,7 +155,7 @@ def _choose(
 def _documents(
     batch: dict[str, list[Any]], columns: Columns, name: str, on_fault: FaultSink
 ) -> list[Sequence[Any]] | None:
-    """Return the column of documents, or no column if none is set; None: it is missing."""
+    """Return [the column of documents], or [] if none is set; None: it is missing, reported."""
     if columns.document is None:
         return []
     names = list(batch)
