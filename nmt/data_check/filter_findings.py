@@ -35,8 +35,8 @@ def explain_filters(finding: Finding, filters: Mapping[str, Any]) -> Finding:
     dropped = {row["rule"]: row["count"] for row in filters["dropped"]}
     if finding.rule in _OVERLAPS and (count := dropped.get(FilterRule.TEST_OVERLAP)):
         remedy = (
-            f"nothing has to be done: the filters drop {count:,} such training pairs; only sides "
-            "with fewer than four words may remain"
+            f"nothing has to be done: the filters drop {count:,} training pairs with a held-out "
+            "side; only sides with fewer than four words may remain"
         )
         return dataclasses.replace(finding, remedy=remedy)
     count = dropped.get(_SOLVED_BY.get(finding.rule, ""), 0)
