@@ -94,7 +94,7 @@ class LineFaults:
             iconv_name,
             likely_encoding,
             marked_encoding,
-            unmarked_wide,
+            utf16_without_mark,
         )
 
         byte = content[error.start]
@@ -106,7 +106,7 @@ class LineFaults:
             )
             return content.decode("utf-8", errors="replace")
         codec, words = likely_encoding(content)
-        if number == 1 and (wide := marked_encoding(content) or unmarked_wide(content)):
+        if number == 1 and (wide := marked_encoding(content) or utf16_without_mark(content)):
             codec, words = wide, wide.upper()
         return self.skipped(
             number,

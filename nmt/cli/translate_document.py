@@ -12,7 +12,7 @@ from nmt.cli.text_streams import safe_line
 from nmt.cli.translate_options import TextOptions
 from nmt.decoding.engine import Loaded
 from nmt.decoding.long_lines import check_max_length, trained_pieces
-from nmt.documents.document_formats import grows, translated_document
+from nmt.documents.document_formats import translated_document, writes_records
 from nmt.documents.document_options import DocumentOptions
 from nmt.documents.model_translation import ModelTranslation
 from nmt.documents.protection import Protection
@@ -63,7 +63,9 @@ def translate_document(
             ModelTranslation(translator, configs[0], longest, flags.source_tag),
             Protection(flags.protected(text.source)),
         )
-        write = opened.enter_context(_open_output(text.output, grows=grows(format)))
+        write = opened.enter_context(
+            _open_output(text.output, writes_records=writes_records(format))
+        )
         advance = progress.stage("translating", None, "segments")
         done = 0
         for part, count in translated_document(blocks, format, options, segments):
@@ -88,13 +90,13 @@ def _blocks(source: ByteSource) -> Iterator[bytes]:
 
 
 @contextmanager
-def _open_output(path: Path | None, *, grows: bool) -> Iterator[Write]:
-    """Open the output: a file of records grows; any other file is written when it is complete."""
+def _open_output(path: Path | None, *, writes_records: bool) -> Iterator[Write]:
+    """Open the output; a file without records appears only when it is complete."""
     if path is None or str(path) == "-":
         yield _print
         return
     with written_file(f"--output {path}", path):
-        if grows:
+        if writes_records:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb", buffering=0) as file:
                 yield lambda part: _write_all(file.write, part)

@@ -1,4 +1,4 @@
-"""Arrays on disk (NumPy's .npy format) that are written row by row and memory-mapped to read."""
+"""Arrays in .npy files of NumPy: written in parts, memory-mapped for reading."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -29,20 +29,20 @@ class _Closing(ABC):
 
 
 class ArrayWriter(_Closing):
-    """Writes one .npy file by appending rows, so that only one part is in memory at a time.
+    """Writes one .npy file in parts, so that only one part is in memory at a time.
 
-    The header is written again at the end. Its length does not change, because NumPy pads the
-    header so that the number of rows can grow.
+    The header, which has the number of rows, is written again at the end. Its length does not
+    change, because NumPy pads it.
     """
 
     def __init__(self, path: Path, dtype: npt.DTypeLike, row: tuple[int, ...] = ()) -> None:
-        """Create a file of rows with this dtype and shape."""
+        """Create an array file [rows, *row] with this dtype."""
         self._file = path.open("wb")
         self._dtype, self._row, self._count = np.dtype(dtype), row, 0
         self._write_header()
 
     def append(self, rows: npt.NDArray[Any]) -> None:
-        """Append rows. Rows of another dtype are converted; their values must fit."""
+        """Append rows [N, *row]. Another dtype is converted; its values must fit."""
         converted = np.ascontiguousarray(rows, dtype=self._dtype)
         assert converted.shape[1:] == self._row
         self._file.write(converted.data)
@@ -67,7 +67,7 @@ class ArrayWriter(_Closing):
 
 
 class RaggedWriter(_Closing):
-    """Writes rows of different lengths in parts: a file of values and a file of offsets."""
+    """Writes sequences of different lengths in parts: an array of all rows, and their offsets."""
 
     def __init__(
         self, rows: Path, offsets: Path, dtype: npt.DTypeLike, row: tuple[int, ...] = ()
@@ -78,7 +78,7 @@ class RaggedWriter(_Closing):
         self._end = 0
 
     def append_rows(self, rows: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> None:
-        """Append rows; row i of the part is ``rows[offsets[i]:offsets[i + 1]]``."""
+        """Append sequences; sequence i of the part is ``rows[offsets[i]:offsets[i + 1]]``."""
         self._rows.append(rows)
         self._offsets.append(offsets[1:] - offsets[0] + self._end)
         self._end += len(rows)
@@ -94,7 +94,7 @@ def open_array(path: Path) -> npt.NDArray[Any]:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is not an array, or truncated.
+        ValueError: The file is not an array file, or it is truncated.
     """
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)

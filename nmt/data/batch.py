@@ -35,14 +35,15 @@ class Batch:
         alignment: [B, T, S] float32, the given links as a distribution over the source pieces of
             each target piece; a row of zeros for pieces without links, such as EOS. None if links
             were not requested.
-        target_positions: [N] int64, the flat indices, into B · T, of the target pieces to predict,
-            in ascending order. None until `to` computes them.
-        source_lengths: [B] int64, always on the CPU, the real pieces of each source: cuDNN needs
-            them on the host. None until `to` computes them.
-        fixed_shape: Whether the loss reads all B · T positions, with targets of `IGNORED` at pads,
-            so that its tensors have the same shapes in every batch of this shape. A GPU can then
-            replay one captured pass for all of them.
-        packing: Where the sentences are, if they follow each other in one row, B = 1; else None.
+        target_positions: [N] int64, the indices of the target pieces to predict in the flattened
+            [B · T], ascending. None until `to` computes them.
+        source_lengths: [B] int64, number of real pieces of each source. It is always on the CPU,
+            because cuDNN reads it there. None until `to` computes it.
+        fixed_shape: Whether the loss reads all B · T positions, with `IGNORED` as the target of
+            PAD. Its tensors then have the same shapes in every batch of this shape, so that a GPU
+            can replay one CUDA graph for all of them.
+        packing: The positions of the sentences in a packed batch: one row, B = 1, that contains all
+            sentences one after another. None: the batch is padded.
         regions: The features of the sentences; None: there are none.
     """
 
@@ -61,7 +62,7 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device; the copy to a GPU is asynchronous.
 
-        Target positions and source lengths are computed before the copy: on a GPU, the host would
+        Target positions and source lengths are computed before the copy. On a GPU, the host would
         have to wait for them.
         """
         lengths = self.source_mask.sum(1).cpu() if self.source_lengths is None else None
@@ -73,7 +74,7 @@ class Batch:
         return ready.map(lambda tensor: _moved(tensor, device))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
-        """Return the batch with each tensor that the device reads replaced by a function of it."""
+        """Return the batch with a function applied to each tensor except ``source_lengths``."""
         positions, alignment, packing = self.target_positions, self.alignment, self.packing
         regions = self.regions
         return replace(
@@ -89,25 +90,25 @@ class Batch:
         )
 
     def without_counts(self) -> "Batch":
-        """Return the batch without the numbers that differ between batches of the same shape."""
+        """Return the batch without its counts, which differ between batches of the same shape."""
         packing = self.packing and replace(self.packing, sentences=0)
         return replace(self, num_tokens=0, source_lengths=None, packing=packing)
 
     def at_targets(self, values: Tensor) -> Tensor:
-        """Return the rows of values [B, T, ...] that belong to pieces to predict, as [N, ...].
+        """Return the rows of values [B, T, ...] at the pieces to predict, [N, ...].
 
-        N is B · T where the batch has a fixed shape; see `targets`.
+        If the batch has a fixed shape, N is B · T: all rows are returned.
         """
         rows = values.flatten(0, 1)
         return rows if self.fixed_shape else rows.index_select(0, self._positions())
 
     def targets(self) -> Tensor:
-        """Return the target of each row of `at_targets`, [N]; `IGNORED` at a pad."""
+        """Return the target of each row of `at_targets`, [N]; `IGNORED` at PAD."""
         targets = self.at_targets(self.target_output_ids)
         return targets.masked_fill(targets == PAD, IGNORED) if self.fixed_shape else targets
 
     def real_targets(self) -> Tensor | None:
-        """Return which rows of `at_targets` belong to a piece to predict, [N]; None: all do."""
+        """Return a mask [N], True for rows of `at_targets` at a piece to predict; None: all are."""
         return (self.target_output_ids != PAD).flatten() if self.fixed_shape else None
 
     def _positions(self) -> Tensor:
@@ -139,7 +140,7 @@ def _moved(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def pad(sequences: Sequence[Ids], *, first: int | None = None, last: int | None = None) -> Tensor:
-    """Stack sequences of ids into [B, length], each between ``first`` and ``last``, then PAD."""
+    """Stack sequences of ids into [B, width]: ``first``, the ids, ``last``, then PAD."""
     return torch.from_numpy(RaggedRows.of(sequences).padded(first=first, last=last))
 
 
@@ -154,16 +155,16 @@ def collate(
     targets: Sequence[Ids],
     links: Sequence[npt.NDArray[np.int32]] | None = None,
 ) -> Batch:
-    """Make a batch of sentence pairs without BOS and EOS.
+    """Make a padded batch of sentence pairs, and add BOS and EOS.
 
     Args:
-        sources: Piece ids of each source.
-        targets: Piece ids of each target.
-        links: [links, 2] for each pair, source piece and target piece.
+        sources: Piece ids of each source, without EOS.
+        targets: Piece ids of each target, without BOS or EOS.
+        links: For each pair an array [links, 2] of the indices of a source and a target piece.
     """
     return Batch.of_arrays(pad_pairs(RaggedRows.of(sources), RaggedRows.of(targets), links))
 
 
 def collate_pairs(corpus: EncodedCorpus, indices: Indices) -> Batch:
-    """Make a batch of the pairs of a corpus with these indices; at least one is required."""
+    """Make a padded batch of the pairs with these indices, [B]; B is at least 1."""
     return Batch.of_arrays(pad_corpus_pairs(corpus, indices))

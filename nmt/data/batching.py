@@ -1,4 +1,4 @@
-"""Batches of similar length within a token budget, shuffled by (seed, epoch), resumable."""
+"""Batches of pairs of similar length within a token budget, in an order set by (seed, epoch)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ class PlannedUpdate:
     """The pairs of one update.
 
     Attributes:
-        batches: Indices of the pairs of each batch in this process's share; a share may be empty,
-            or more than one batch.
-        epoch: The epoch of the update.
+        batches: The pair indices of this process's share of each batch. A share may be empty. In
+            packed batches, a share may be two batches.
+        epoch: The epoch of the update, counted from 0.
         after: The state after the update.
     """
 
@@ -46,15 +46,16 @@ class PlannedUpdate:
 
 @dataclass(frozen=True)
 class EpochCost:
-    """What an epoch takes.
+    """Updates, padding and memory of an epoch.
 
     Attributes:
         updates: Optimizer steps.
-        padding_share: Share of PAD in the slots of both sides; EOS counts as a piece.
+        padding_share: Share of PAD in the slots of both sides; EOS is not PAD.
         target_padding_share: Share of PAD in the slots of the target side.
-        largest_batch: Rows, and width of the wider side, of the batch with most target slots.
-        order_bytes: Memory of the order of an epoch, without the lengths.
-        packed: Whether pairs follow each other in the rows.
+        largest_batch: Of the batch with the most target slots, the number of rows, and the width of
+            the wider side.
+        order_bytes: Bytes of the pair indices that are shuffled together.
+        packed: Whether a row contains several pairs.
     """
 
     updates: int
@@ -75,9 +76,9 @@ class EpochCost:
 class UpdateBatches:
     """An endless stream of updates, each a list of batches to accumulate.
 
-    The order of an epoch depends only on (seed, epoch), so the state is two numbers. It does not
-    depend on the number of processes: each process takes every ``world``-th row of every batch, so
-    a run can continue with more or fewer processes.
+    The order of an epoch depends only on (seed, epoch), so the state is two numbers. The number of
+    processes does not change the batches: each process takes every ``world``-th row of each batch.
+    So a run can continue with more or fewer processes.
     """
 
     def __init__(
@@ -93,19 +94,20 @@ class UpdateBatches:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        """Stream updates of ``batch_tokens`` target pieces in ``accumulation`` parts.
+        """Stream updates of at most ``batch_tokens`` target pieces in ``accumulation`` batches.
 
         Args:
             corpus: The pairs, from one or several sources.
-            batch_tokens: Target pieces per update, including PAD and EOS. With subword sampling,
-                the lengths of the stored segmentation count.
+            batch_tokens: Maximum target pieces per update, including PAD and EOS. A pair that is
+                longer than a batch forms one by itself. Lengths are those of the stored
+                segmentation, also with subword sampling.
             accumulation: Batches per update.
             seed: Seed of the run.
             weights: How many times an epoch contains each source of the corpus; empty: once.
-            temperature: Balances sources of different sizes, see `epoch_counts`.
-            shuffle_buffer: Number of pairs that are shuffled together, in shards from anywhere in
-                the corpus. Apart from the lengths, memory then does not grow with the corpus, and
-                the pairs are read nearly in sequence. None: all pairs.
+            temperature: Makes the shares of the sources more equal, see `epoch_counts`.
+            shuffle_buffer: Number of pairs that are shuffled together, from 8 shards of the corpus.
+                Apart from the lengths, memory then does not grow with the corpus, and the pairs of
+                a shard are near each other on disk. None: all pairs.
             rank: Rank of this process, counted from 0.
             world: Number of processes that share the rows of every batch.
         """
@@ -133,7 +135,7 @@ class UpdateBatches:
     def of_config(
         cls, corpus: EncodedCorpus, config: Config, *, rank: int = 0, world: int = 1
     ) -> "UpdateBatches":
-        """Stream the updates of a run, or the share of one process."""
+        """Stream the updates of a run, or this process's share of them."""
         data, training = config.data, config.training
         return cls(
             corpus,
@@ -148,7 +150,7 @@ class UpdateBatches:
         )
 
     def __getstate__(self) -> dict[str, object]:
-        """Omit the length keys: the receiving process recomputes them from the mapped corpus."""
+        """Omit the length keys from the pickle; the other process computes them from the corpus."""
         return self.__dict__ | {"_keys": None}
 
     def __iter__(self) -> Iterator[list[Indices]]:
@@ -212,7 +214,7 @@ class UpdateBatches:
         )
 
     def _epoch(self, epoch: int, skip: int) -> Iterator[Indices]:
-        """Yield the batches of an epoch after the first ``skip``, which are only counted."""
+        """Yield the batches of an epoch without the first ``skip``, which are only counted."""
         keys = self._length_keys()
         for number, members in enumerate(self._members(epoch)):
             if skip:

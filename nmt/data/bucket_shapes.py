@@ -1,6 +1,7 @@
-"""Chooses the few shapes of bucketed batches, from how often each pair of lengths occurs.
+"""Chooses a few shapes for bucketed batches, by the number of pairs of each length.
 
-Legend: L distinct pairs of lengths, K shapes, S source length, T target length, both with EOS.
+Legend: L distinct (source, target) lengths, K shapes, E candidate source widths, F candidate target
+widths. All lengths include EOS.
 """
 
 from dataclasses import dataclass
@@ -15,18 +16,18 @@ Floats = npt.NDArray[np.float64]
 
 MOST_SHAPES = 32
 _SOURCE_ALLOWANCE = 2  # source pieces per batch, as a multiple of the target budget
-_EDGES = 28  # widths per side among which the shapes are chosen
-_MOST_SPLITS = 8  # source widths that share a target width
-_TOLERANCE = 0.02  # more slots that are accepted in exchange for fewer shapes
-_ROW_MULTIPLE, _MANY_ROWS = 8, 64  # from the second on, rows are a multiple of the first
+_EDGES = 28  # maximum E and F
+_MOST_SPLITS = 8  # maximum number of source widths with the same target width
+_TOLERANCE = 0.02  # share of additional slots that is accepted for fewer shapes
+_ROW_MULTIPLE, _MANY_ROWS = 8, 64  # 64 or more rows are rounded down to a multiple of 8
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Shapes of batches, from small to large; the last one holds any pair.
+    """Shapes of batches, from small to large; every pair fits into the last one.
 
     Attributes:
-        rows: [K].
+        rows: [K], pairs per batch.
         widths: [K, 2], slots per row: source and target.
     """
 
@@ -44,7 +45,7 @@ class Shapes:
 
     @cached_property
     def parents(self) -> list[int]:
-        """The smallest larger shape that holds the pairs of each shape; -1 for the last, [K]."""
+        """[K], the next larger shape into which all pairs of a shape fit; -1 for the last."""
         found = []
         for index, width in enumerate(self.widths):
             larger = np.flatnonzero((self.widths[index + 1 :] >= width).all(axis=1))
@@ -52,23 +53,23 @@ class Shapes:
         return found
 
     def of_lengths(self, lengths: Ints) -> Ints:
-        """Return the smallest shape that holds a pair of each of these lengths [L, 2], [L]."""
+        """Return indices [L] of the smallest shapes into which the lengths [L, 2] fit."""
         fits = (lengths[:, None] <= self.widths[None]).all(axis=2)
         first: Ints = fits.argmax(axis=1)  # shapes are in order of size
         return first
 
     def holding(self, rows: int, source: int, target: int) -> int | None:
-        """Return the smallest shape that holds a batch; None: it is larger than all of them."""
+        """Return the smallest shape into which a batch fits, as an index; None: there is none."""
         fits = (self.rows >= rows) & (self.widths >= (source, target)).all(axis=1)
         if not fits.any():
             return None
         return int(np.where(fits, self.rows * self.slots, np.iinfo(np.int64).max).argmin())
 
     def plan(self, counts: Counts) -> list[tuple[int, int]]:
-        """Return how the pairs of each shape are used: full batches, and pairs left over.
+        """Return for each shape the number of full batches, and of pairs in one more batch.
 
-        The rest of a shape moves to its parent, unless a batch of its own that is filled up with
-        empty rows has fewer slots. Left-over pairs here are those of such a batch.
+        The pairs that do not fill a batch move to the parent shape, unless that takes at least as
+        many slots as one more batch of their own shape, which is filled up with empty rows.
 
         Args:
             counts: [K], pairs of each shape.
@@ -85,11 +86,11 @@ class Shapes:
         return found
 
     def batches(self, counts: Counts) -> int:
-        """Return the number of batches of an epoch with these pairs of each shape, [K]."""
+        """Return the number of batches of an epoch with ``counts`` [K] pairs of each shape."""
         return sum(full + bool(rest) for full, rest in self.plan(counts))
 
     def total_slots(self, counts: Counts) -> int:
-        """Return the slots of these batches, both sides."""
+        """Return the number of slots of these batches, both sides together."""
         made = np.array([full + bool(rest) for full, rest in self.plan(counts)])
         return int(made @ (self.rows * self.slots))
 
@@ -98,24 +99,26 @@ class Shapes:
         return Shapes(np.delete(self.rows, index), np.delete(self.widths, index, axis=0))
 
     def part(self, world: int) -> "Shapes":
-        """Return the shapes of the batches of one of ``world`` processes that share the rows."""
+        """Return the shapes for one of ``world`` processes, which has 1 / ``world`` of the rows."""
         return Shapes(-(-self.rows // world), self.widths)
 
 
 def choose_shapes(
     lengths: Ints, counts: Floats | Counts, budget: int, most: int = MOST_SHAPES
 ) -> Shapes:
-    """Return the shapes with which an epoch has few slots.
+    """Return shapes with which an epoch has few slots.
 
-    Dynamic programming cuts the targets into bands, and the sources within each band, between
-    candidate widths. More shapes fit the pairs more tightly, but leave more pairs over. Shapes are
-    therefore removed one by one, each time the one without which an epoch has fewest slots. The
-    result is the smallest of these sets whose slots are close to the fewest.
+    Dynamic programming divides the target lengths into bands at candidate widths, and the source
+    lengths within each band. With more shapes, pairs have less padding, but more batches are not
+    full. Shapes are therefore removed one by one; each time, the one is removed without which an
+    epoch has the fewest slots. Of these sets, the smallest is returned that has at most 2 % more
+    slots than the best.
 
     Args:
-        lengths: [L, 2], distinct source and target lengths, including EOS.
+        lengths: [L, 2], distinct source and target lengths.
         counts: [L], pairs of an epoch with each.
-        budget: Maximum number of target slots per batch, and half of that of source slots.
+        budget: Maximum number of target slots per batch. Twice as many source slots are allowed. A
+            longer pair forms a batch by itself.
         most: Maximum number of shapes.
     """
 
@@ -134,7 +137,7 @@ def choose_shapes(
 
 
 def _with_rows(widths: Ints, budget: int) -> Shapes:
-    """Add the rows that a budget allows, and put the shapes in order."""
+    """Return shapes of these widths with the rows that the budget allows, from small to large."""
     widths = np.unique(widths, axis=0)
     widths = widths[np.lexsort((widths[:, 1], widths.sum(axis=1)))]
     allowed = _SOURCE_ALLOWANCE * budget // widths[:, 0], budget // widths[:, 1]
@@ -145,12 +148,14 @@ def _with_rows(widths: Ints, budget: int) -> Shapes:
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Candidate widths, and the pairs up to each of them.
+    """Candidate widths, and the number of pairs within each.
 
     Attributes:
         sources: [E], ascending; the last one is the longest source.
-        targets: [F].
-        pairs: [F + 1, E + 1], pairs whose sides are at most as long as the widths before an index.
+        targets: [F], the same for the targets.
+        pairs: [F + 1, E + 1]; entry (f, e) counts the pairs with a target of at most
+            ``targets[f - 1]`` and a source of at most ``sources[e - 1]`` pieces; row and column 0
+            are 0.
     """
 
     sources: Ints
@@ -166,7 +171,7 @@ class _Candidates:
         return cls(sources, targets, grid.cumsum(axis=0).cumsum(axis=1))
 
     def best(self, most: int) -> Ints:
-        """Return the best widths of at most ``most`` shapes, [K, 2], the largest included."""
+        """Return the best widths of at most ``most`` shapes and of the largest one, [K, 2]."""
         costs, cuts = self._bands(min(most, _MOST_SPLITS))
         count = len(self.targets)
         best = np.full((most + 1, count + 1), np.inf)
@@ -183,11 +188,11 @@ class _Candidates:
         return self._trace(origin, cuts, int(best[:, count].argmin()))
 
     def _bands(self, splits: int) -> tuple[Floats, Ints]:
-        """Return costs and last cuts of each band of targets, by its number of source widths.
+        """Return the cost of each band of targets, by its number of source widths.
 
         Returns:
-            Slots [splits, F + 1, F + 1] of the targets between two widths, and the cut before the
-            last width, [splits, F + 1, F + 1, E + 1].
+            Slots [splits, F + 1, F + 1] of the band between two target widths, and the best
+            previous cut of the sources before each cut, [splits, F + 1, F + 1, E + 1].
         """
         count, width = len(self.targets), len(self.sources)
         costs = np.full((splits, count + 1, count + 1), np.inf)
@@ -207,7 +212,7 @@ class _Candidates:
         return costs, cuts
 
     def _widths(self, pairs: Floats) -> Ints:
-        """Return the longest source before each cut, [E + 1], given the pairs [E + 1] before it."""
+        """Return [E + 1], the longest source before each cut, by the number of pairs before it."""
         present = np.diff(pairs, prepend=0.0) > 0
         longest: Ints = np.maximum.accumulate(np.where(present, [0, *self.sources], 0))
         return longest
@@ -229,7 +234,7 @@ class _Candidates:
 
 
 def _edges(side: Ints, counts: Floats | Counts) -> Ints:
-    """Return widths between which lie equal shares of the slots of one side, and its maximum."""
+    """Return widths that divide the slots of a side into equal shares; the last is its maximum."""
     distinct, index = np.unique(side, return_inverse=True)
     if len(distinct) <= _EDGES:
         return distinct

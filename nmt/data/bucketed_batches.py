@@ -1,4 +1,4 @@
-"""Batches of few shapes, with pairs of similar length; empty rows take the place of missing pairs.
+"""Batches of few shapes, with pairs of similar length; empty rows fill up the others.
 
 Legend: n pairs, B rows, S source length, T target length.
 """
@@ -17,26 +17,27 @@ from nmt.data.padding import PaddedPairs, RaggedRows, pad_pairs
 class BucketedBatches(UpdateBatches):
     """An endless stream of updates in batches of few shapes.
 
-    The shapes follow from the lengths of an epoch and the budget, and are the same in all epochs
-    and processes. The pairs of a shape fill its batches in a shuffled order. Those left over move
-    to a larger shape. Several processes share the rows of every batch in turn.
+    The shapes are chosen by the lengths of an epoch and the budget. They are the same in all epochs
+    and processes. The pairs of a shape fill its batches in a shuffled order. The rest moves to a
+    larger shape, or forms a batch with empty rows; see `Shapes.plan`. Each of several processes
+    takes every ``world``-th row of each batch.
     """
 
     _shapes: Shapes | None = None
 
     def __getstate__(self) -> dict[str, object]:
-        """Omit the length keys, but not the shapes, which are small."""
+        """Omit the length keys from the pickle, but not the shapes, which are small."""
         self.shapes()
         return super().__getstate__()
 
     def shapes(self) -> Shapes:
-        """Return the shapes of the batches that all processes share."""
+        """Return the shapes of whole batches, before they are divided among processes."""
         if self._shapes is None:
             self._shapes = choose_shapes(*self._epoch_lengths(), self._budget)
         return self._shapes
 
     def _epoch_lengths(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Return the distinct lengths [L, 2] of an epoch, and how many pairs have each, [L]."""
+        """Return the distinct lengths of an epoch, [L, 2], and the mean number of pairs, [L]."""
         keys, begin, found, counts = self._length_keys(), 0, [], []
         for size, count in zip(self._sizes, self._counts, strict=True):
             if count:
@@ -71,7 +72,7 @@ class BucketedBatches(UpdateBatches):
         )
 
     def _epoch(self, epoch: int, skip: int) -> Iterator[Indices]:
-        """Yield the batches of an epoch after the first ``skip``, which are only counted."""
+        """Yield the batches of an epoch without the first ``skip``, which are only counted."""
         for number, members in enumerate(self._members(epoch)):
             if skip:
                 found = self._shapes_of(members)
@@ -86,7 +87,7 @@ class BucketedBatches(UpdateBatches):
             skip = 0
 
     def _shapes_of(self, pairs: Indices) -> npt.NDArray[np.int64]:
-        """Return the smallest shape that holds each pair, [n]."""
+        """Return the index of the smallest shape into which each pair fits, [n]."""
         keys = self._length_keys()
         found, index = np.unique(keys.keys[pairs], return_inverse=True)
         lengths = np.stack(keys.lengths(found.astype(np.int64)), axis=1)
@@ -104,7 +105,7 @@ class BucketedBatches(UpdateBatches):
             pairs, rows = by_shape[index], int(shapes.rows[index])
             end = full * rows + rest
             made.extend(pairs[start : start + rows] for start in range(0, end, rows))
-            if end < len(pairs):  # pairs that have moved come first, so that they move once
+            if end < len(pairs):  # placed first, so that others move on before them
                 parent = shapes.parents[index]
                 by_shape[parent] = np.concatenate([pairs[end:], by_shape[parent]])
         return made
@@ -115,9 +116,9 @@ class BucketedBatches(UpdateBatches):
         targets: RaggedRows,
         links: Sequence[npt.NDArray[np.int32]] | None = None,
     ) -> PaddedPairs:
-        """Pad pairs to the smallest shape that holds them.
+        """Pad pairs to the smallest shape into which they fit.
 
-        Subword sampling can make pairs longer than every shape; their batch keeps its own size.
+        With subword sampling, they may fit into no shape; their batch then keeps its own size.
         """
         shapes = self.shapes().part(self._share.step)
         longest = int(sources.lengths.max()) + 1, int(targets.lengths.max()) + 1

@@ -1,4 +1,4 @@
-"""Fills a folder of the cache: judges the pairs, trains the tokenizers, encodes the kept text."""
+"""Fills a cache folder: filters the pairs, trains the tokenizers, encodes the kept pairs."""
 
 import dataclasses
 import json
@@ -64,7 +64,7 @@ def build_prepared(
     judged = _judge(corpus, data, reporter, progress)
     _check_features(corpus, judged.pairs)
     outlines = {"train": judged.outline, **_outline_held_out(data, reporter)}
-    refuse_unusable(data, outlines, _drop_table(judged))  # before the long part
+    refuse_unusable(data, outlines, _drop_table(judged))  # before the slow part
     sample = _sample(corpus.train, judged, tokenizer.sample_size)
     tokenizers = train_tokenizers(
         tokenizer, *sample, lambda: progress("training the tokenizer", 0, None)
@@ -76,7 +76,7 @@ def build_prepared(
     with ArrayWriter(folder / VERDICTS, np.uint8) as verdicts:
         verdicts.append(np.concatenate(judged.verdicts))
     (folder / SECTIONS).write_text(json.dumps(sections))
-    dropped = _drop_table(judged)  # now with the pairs that have too many pieces
+    dropped = _drop_table(judged)  # this time with the pairs that have too many pieces
     refuse_unusable(data, outlines, dropped)
     held_out = [text for text in (corpus.valid, corpus.test) if text is not None]
     reporter.write(folder, PreparedText(outlines, dropped, tokenizers, held_out))
@@ -84,10 +84,10 @@ def build_prepared(
 
 
 def _check_features(corpus: Corpus, pairs: int) -> None:
-    """Check the features of all splits, whose files are read once.
+    """Check the number of training features, and read the features of all splits once.
 
     Raises:
-        UserError: Their number is not that of the lines, or an array is faulty.
+        UserError: There are more or fewer features than lines, or an array is faulty.
     """
     train = corpus.train[0].features
     if train is not None:
@@ -133,7 +133,7 @@ def _outline_held_out(data: DataConfig, reporter: CorpusReporter) -> dict[str, T
 def _held_out_chunks(
     data: DataConfig, reporter: CorpusReporter | None = None
 ) -> Iterator[tuple[str, Iterator[PairChunk]]]:
-    """Yield validation and test with their chunks; tags are not part of their texts."""
+    """Yield the names of validation and test with their chunks, whose texts have no tags."""
     for split, source in split_sources(data).items():
         if split != "train":
             on_fault = refuse if reporter is None else _refuse_or_note(split, reporter)
@@ -141,7 +141,7 @@ def _held_out_chunks(
 
 
 def _refuse_or_note(split: str, reporter: CorpusReporter) -> FaultSink:
-    """Return a sink that refuses faults as training does, and reports the others."""
+    """Return a sink that raises the faults that training refuses, and reports the others."""
 
     def sink(fault: DataFault) -> None:
         refuse(fault)
@@ -165,7 +165,7 @@ def _save_models(folder: Path, tokenizers: TokenizerPair) -> None:
 def _sample(
     sources: Sequence[TrainingSource], judged: JudgedText, size: int
 ) -> tuple[list[str], list[str]]:
-    """Return the kept pairs that train the tokenizers: at most ``size``, evenly spaced."""
+    """Return both sides of the pairs that train the tokenizers: at most ``size``, evenly spaced."""
     kept = sum(int((verdicts == KEPT).sum()) for verdicts in judged.verdicts)
     sides: tuple[list[str], list[str]] = ([], [])
     seen = 0
@@ -180,7 +180,7 @@ def _sample(
 
 
 def _evenly_spaced(start: int, count: int, size: int, total: int) -> list[int]:
-    """Return which of the pairs ``start`` to ``start + count`` of ``total`` are in the sample."""
+    """Return which of ``count`` pairs, the first with index ``start`` of ``total``, are chosen."""
     if total <= size:
         return list(range(count))
     reached = np.arange(start, start + count + 1) * size // total

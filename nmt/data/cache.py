@@ -1,4 +1,4 @@
-"""The cache of prepared data: each entry is named by a hash of its inputs and always complete."""
+"""The cache of prepared data: a folder per entry, named by a hash of its inputs."""
 
 import os
 import shutil
@@ -29,11 +29,11 @@ def cache_directory(data: DataConfig) -> Path:
 def made_once(folder: Path, on_wait: Callable[[], None]) -> Iterator[Path | None]:
     """Yield a temporary folder to fill; it becomes ``folder`` when the block succeeds.
 
-    Yield None if ``folder`` exists. If several processes need it, one makes it and the others wait;
-    the next process removes what a killed one left behind.
+    Yield None if ``folder`` exists. If several processes need it, one makes it and the others wait.
+    Temporary folders of killed processes are removed.
 
     Args:
-        folder: The folder to make, named by its content.
+        folder: The folder to make, named by a hash of its inputs. It is complete once it exists.
         on_wait: Called if another process is making it.
 
     Raises:
@@ -58,7 +58,7 @@ def made_once(folder: Path, on_wait: Callable[[], None]) -> Iterator[Path | None
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             yield partial
-            sync_files(partial)  # a loss of power must not leave a complete name without content
+            sync_files(partial)  # after a power failure, a folder with this name must be complete
             partial.rename(folder)
             sync_folder(folder.parent)
         except OSError as error:

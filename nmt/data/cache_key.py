@@ -10,7 +10,7 @@ from nmt.data.corpus import Corpus
 from nmt.data.sources.fingerprint import fingerprint_files
 from nmt.user_path import user_path
 
-_FORMAT = "3"  # version of the cached files; a new one makes new entries
+_FORMAT = "3"  # version of the format of the cached files
 
 TOKENIZER_SETTINGS = (
     "name",
@@ -24,7 +24,8 @@ TOKENIZER_SETTINGS = (
 )
 """Tokenizer settings in the cache key.
 
-Sampling happens at load time; model files are hashed by content.
+Those of subword sampling are not among them: it changes no cached file. The key contains the hashes
+of given model files instead of their paths.
 """
 
 
@@ -46,7 +47,7 @@ def cache_key(corpus: Corpus, data: DataConfig, tokenizer: TokenizerConfig) -> s
         parts += [source.key, source.pairs.fingerprint()]
         if source.links is not None:
             parts += [_file_hash(str(source.links.path)), str(source.links.flip)]
-        if source.features is not None:  # they are checked before the files are written
+        if source.features is not None:  # changed features must be checked again
             parts += ["features", source.features.fingerprint()]
     for text in (corpus.valid, corpus.test):
         if text is not None:

@@ -1,4 +1,4 @@
-"""Starts child processes that leave the handling of Ctrl-C to their parent."""
+"""Blocks signals for child processes, so that only their parent handles Ctrl-C."""
 
 import signal
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def signals_held_back() -> Iterator[None]:
-    """Block the signals that stop a run; processes started in the block keep them blocked.
+def signals_blocked() -> Iterator[None]:
+    """Block SIGINT, SIGTERM and SIGUSR1; processes started in the block keep them blocked.
 
-    Such a process is protected from its first instruction on, before it could ignore the signals
-    itself.
+    Such a process is protected from its first instruction on. It could ignore the signals itself
+    only later.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield

@@ -1,4 +1,4 @@
-"""Worker processes that apply a function to the chunks of a corpus, with results in order."""
+"""Worker processes that apply a function to the chunks of a corpus; results are in order."""
 
 import os
 import signal
@@ -11,13 +11,13 @@ from itertools import chain, islice
 from multiprocessing import get_context, parent_process, resource_tracker
 from typing import TypeVar
 
-from nmt.data.child_signals import signals_held_back
+from nmt.data.child_signals import signals_blocked
 from nmt.data.sources.pair_source import PairChunk
 from nmt.errors import UserError
 
 Result = TypeVar("Result")
 
-_SMALL = 4  # chunks; fewer are not worth the start of processes
+_SMALL = 4  # chunks that are processed before worker processes start
 
 
 def available_cpus() -> int:
@@ -30,12 +30,12 @@ def available_cpus() -> int:
 def map_chunks(
     function: Callable[[PairChunk], Result], chunks: Iterator[PairChunk], workers: int | None
 ) -> Iterator[Result]:
-    """Yield the result for each chunk, in order.
+    """Yield the result of the function for each chunk, in order.
 
     Args:
         function: A function that can be pickled.
-        chunks: The chunks. The first few are processed in this process.
-        workers: Number of processes for the others; None: one per available CPU.
+        chunks: The chunks. The first 4 are processed in this process.
+        workers: Number of processes for the others; None: one per available CPU; 1: no processes.
 
     Raises:
         UserError: A worker process was killed.
@@ -50,7 +50,7 @@ def map_chunks(
     waiting: deque[Future[Result]] = deque()
     try:
         for chunk in chain([first], chunks):
-            with signals_held_back():  # submit() may start a worker
+            with signals_blocked():  # submit() may start a worker
                 waiting.append(pool.submit(function, chunk))
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()

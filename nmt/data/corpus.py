@@ -1,4 +1,4 @@
-"""A corpus: training text as streamed sources, the small splits in memory."""
+"""A corpus: sources of the training text, which are streamed; validation and test in memory."""
 
 import os
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ class ParallelText:
         return len(self.source)
 
     def chosen(self, indices: Sequence[int]) -> "ParallelText":
-        """Return the pairs with these indices."""
+        """Return the pairs with these indices, without their features."""
         links, documents = self.alignment, self.documents
         return ParallelText(
             [self.source[i] for i in indices],
@@ -71,7 +71,7 @@ class LinkFile:
 
     Attributes:
         path: The file.
-        flip: Whether links are written target word first.
+        flip: Whether each link names the target word first.
     """
 
     path: Path
@@ -83,7 +83,7 @@ class LinkFile:
 
 
 class LinkReader:
-    """Reads a `LinkFile` along with its pairs, part by part."""
+    """Reads the links of a `LinkFile` in parts, each with the pairs to which they belong."""
 
     def __init__(self, file: LinkFile) -> None:
         self._file, self._lines, self._pairs = file, stream_lines(file.path), 0
@@ -97,7 +97,7 @@ class LinkReader:
         Args:
             sources: Their source sentences.
             targets: Their target sentences.
-            tagged: Whether the sources start with a tag, which the file does not count as a word.
+            tagged: Whether the sources start with a tag. The file does not count it as a word.
 
         Raises:
             UserError: A line is not a list of links, points outside its pair, or is missing.
@@ -188,8 +188,8 @@ def open_corpus(data: DataConfig) -> Corpus:
     """Open the sources of training text; read validation, test and gold with their word links.
 
     Raises:
-        UserError: A file is missing, empty, or not UTF-8; the two sides differ in length; or word
-            links do not belong to their split.
+        UserError: A file is missing, empty or not UTF-8; two sides have different numbers of lines;
+            or word links or features do not belong to their split.
     """
     sources = split_sources(data)
     links = _link_files(data)
@@ -210,7 +210,7 @@ def open_corpus(data: DataConfig) -> Corpus:
 
 
 def split_sources(data: DataConfig) -> dict[str, PairSource]:
-    """Open the source of each split that a data section names; ``test`` is optional.
+    """Return the source of each split by its name; ``test`` may be missing.
 
     Raises:
         UserError: A file is missing, or the section does not name the text.
@@ -228,7 +228,7 @@ def split_sources(data: DataConfig) -> dict[str, PairSource]:
 
 
 def without_faulty_rows(data: DataConfig, split: str, source: PairSource) -> PairSource:
-    """Return the source of a split without faulty rows; all rows if a file has a line for each."""
+    """Return a source without its faulty rows, or with them if links or features count rows."""
     by_line = getattr(data.alignments, split) or getattr(data.features, split)
     linked = isinstance(data, PhrasebookDataConfig) or by_line
     return source if linked else WithoutFaultyRows(source, data.max_faulty)
@@ -241,7 +241,7 @@ def source_tags(data: DataConfig) -> set[str]:
 
 
 def split_configs(data: DataConfig) -> dict[str, SourceConfig]:
-    """Return the source settings of each split that has text of its own.
+    """Return the source settings of each split that is not taken out of the training text.
 
     Raises:
         UserError: A folder is missing, or lacks a split.
@@ -276,7 +276,7 @@ def split_configs(data: DataConfig) -> dict[str, SourceConfig]:
 
 
 def _local_files(data: HuggingFaceDataConfig, root: Path) -> dict[str, SourceConfig]:
-    """Find the splits of a hub dataset in a folder, as JSON lines or as two text files each."""
+    """Return the files of a Hub dataset in a folder: one JSON lines or two text files per split."""
     if not os.path.isdir(root):
         raise UserError(
             f"data.root={data.root} is not a folder; give the one that contains {data.path}"
@@ -310,7 +310,7 @@ def _plain_or_gzipped(stem: Path, language: str) -> Path:
 
 
 def _link_files(data: DataConfig) -> dict[str, LinkFile | None]:
-    """Return the file of word links of each split."""
+    """Return the file of word links of each split; None: there is none."""
     if isinstance(data, PhrasebookDataConfig):
         folder, flip = corpora_directory() / "phrasebook", data.source_language == "de"
         return {split: LinkFile(folder / f"{split}.align", flip) for split in SPLITS}
@@ -329,7 +329,7 @@ def _gold(gold: GoldAlignments) -> ParallelText | None:
 
 
 def open_features(data: DataConfig) -> dict[str, Features | None]:
-    """Open the features of each split.
+    """Open the features of each split; None: there are none.
 
     Raises:
         UserError: A file is missing or has another format.

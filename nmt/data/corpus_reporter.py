@@ -1,4 +1,4 @@
-"""What preparation calls to have a report made on the corpus while it reads the text."""
+"""The interface through which preparation makes a report on the corpus."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from nmt.data.sources.pair_source import DataFault, PairChunk
 from nmt.text.tokenizer import TokenizerPair
 
 Inspector = Callable[[PairChunk, PairChunk], Any]
-"""Inspects a chunk as it was read and after cleaning. It runs in worker processes."""
+"""Takes a chunk before and after cleaning, and returns its findings. Worker processes run it."""
 
 
 @dataclass(frozen=True)
 class PreparedText:
-    """What is known about a corpus when its preparation ends.
+    """What a report needs from the end of a preparation.
 
     Attributes:
         outlines: The pairs of each split.
@@ -40,17 +40,17 @@ class CorpusReport(Protocol):
 
 
 class CorpusReporter(Protocol):
-    """Makes the report on one corpus. Its file is kept with the prepared data."""
+    """Makes the report on one corpus. The report is cached with the prepared data."""
 
     @property
     def inspector(self) -> Inspector:
-        """The function that inspects each chunk; it must be small to pickle."""
+        """The function that inspects each chunk; it is pickled for each one, so must be small."""
 
     def collect(self, split: str, inspected: Any) -> None:
-        """Take the inspector's result for the next chunk of a split."""
+        """Add the inspector's result for the next chunk of a split."""
 
     def note(self, split: str, fault: DataFault) -> None:
-        """Take a fault of a split that is not refused."""
+        """Add a fault of a split that training does not refuse."""
 
     def write(self, folder: Path, prepared: PreparedText) -> None:
         """Write the report into the folder of the prepared data."""
@@ -60,5 +60,5 @@ class CorpusReporter(Protocol):
 
         Raises:
             OSError: The file cannot be read.
-            ValueError: It is damaged; likewise KeyError and TypeError.
+            ValueError, KeyError, TypeError: It is damaged.
         """

@@ -1,4 +1,4 @@
-"""Copies batches to a GPU while it computes the previous update."""
+"""Copies batches to a GPU while the GPU computes the previous update."""
 
 import torch
 from torch import Tensor
@@ -7,12 +7,12 @@ from nmt.data.batch import Batch
 
 
 class DeviceCopies:
-    """Copies batches to a device without making it wait.
+    """Copies batches to a device; a GPU computes during the copy.
 
-    The host launches an update faster than a GPU computes it. A copy in the same stream would run
-    after all operations that were launched before it. In a stream of its own it runs at once, so
-    the data of the next update are there when its computation begins. On other devices, a copy is
-    `Batch.to`.
+    The host launches an update faster than a GPU computes it. In the same CUDA stream, a copy would
+    run after all operations that were launched before it. In a stream of its own it runs at once,
+    so the next batch is on the GPU when its computation begins. On other devices, `Batch.to`
+    copies.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -21,7 +21,7 @@ class DeviceCopies:
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def __call__(self, batch: Batch) -> Batch:
-        """Return a batch on the device; what is launched next on it waits for the copy."""
+        """Return a batch on the device; operations launched after this call wait for the copy."""
         if self._stream is None:
             return batch.to(self._device)
         with torch.cuda.stream(self._stream):
@@ -30,7 +30,7 @@ class DeviceCopies:
         reader.wait_stream(self._stream)
 
         def kept_for_reader(tensor: Tensor) -> Tensor:
-            if tensor.is_cuda:  # its memory belongs to the other stream, which would reuse it
+            if tensor.is_cuda:  # the copying stream must not reuse its memory earlier
                 tensor.record_stream(reader)
             return tensor
 

@@ -1,4 +1,4 @@
-"""How many training pairs were dropped by each rule, and the table file that lists them."""
+"""The number of training pairs that each rule dropped, and the file that lists these pairs."""
 
 import gzip
 import io
@@ -36,7 +36,7 @@ class DropTable:
         self._counts = np.zeros(len(RULES), dtype=np.int64)
 
     def count(self, verdicts: Verdicts) -> None:
-        """Add pairs with these final verdicts."""
+        """Count pairs by their final verdicts, [pairs]."""
         self._counts += np.bincount(verdicts, minlength=len(RULES))
 
     def add(self, rule: FilterRule, number: int) -> None:
@@ -54,7 +54,7 @@ class DropTable:
         return int(self._counts[KEPT + 1 :].sum())
 
     def lines(self) -> list[str]:
-        """Return a printable table, the largest count first; no lines if nothing was dropped."""
+        """Return the lines of a table, the largest count first; none if nothing was dropped."""
         counts = self.by_count()
         if not counts:
             return []
@@ -104,7 +104,7 @@ _ONE_CELL = dict.fromkeys(map(ord, "\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"), " 
 
 
 def check_dropped(path: Path) -> None:
-    """Check that writing dropped pairs to this path overwrites no other file, e.g. the corpus.
+    """Check that the table of dropped pairs would overwrite no other file, e.g. the corpus.
 
     Raises:
         UserError: The file exists and is not a table of dropped pairs.
@@ -125,7 +125,7 @@ def check_dropped(path: Path) -> None:
 
 @contextmanager
 def dropped_pairs_file(path: Path) -> Iterator[DroppedPairs]:
-    """Yield a table for dropped pairs; the file appears when the block succeeds, or never.
+    """Yield a table for dropped pairs; its file exists only if the block succeeds.
 
     Args:
         path: A .tsv file, or a .tsv.gz file, which is compressed. Missing folders are created.
@@ -151,7 +151,7 @@ def dropped_pairs_file(path: Path) -> Iterator[DroppedPairs]:
 def _compressed(raw: BinaryIO, path: Path) -> AbstractContextManager[BinaryIO]:
     if path.suffix != ".gz":
         return nullcontext(raw)
-    # Without name and time in the header, equal pairs give equal files.
+    # Without name and time in the header, equal tables give equal files.
     return cast("BinaryIO", gzip.GzipFile("", "wb", 6, raw, mtime=0))
 
 

@@ -1,4 +1,4 @@
-"""Last pass over the training text: the kept pairs are encoded to piece ids on disk."""
+"""The last pass over the training text encodes the kept pairs and writes their piece ids."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -20,16 +20,16 @@ from nmt.text.tokenizer import TokenizerPair
 
 
 class TrainingEncoder:
-    """Encodes the kept pairs of all sources into files, and drops pairs with too many pieces."""
+    """Writes the encoded kept pairs of all sources, and drops pairs with too many pieces."""
 
     def __init__(self, tokenizers: TokenizerPair, size: ContextSize, threads: int) -> None:
         """Encode with these tokenizers.
 
         Args:
             tokenizers: The tokenizers of both sides.
-            size: The previous sentences that are put before each, and the pieces per side; longer
-                pairs are dropped.
-            threads: Threads of SentencePiece.
+            size: The number of previous sentences before each sentence, and the maximum number of
+                pieces per side.
+            threads: Number of threads of SentencePiece.
         """
         self._tokenizers = tokenizers
         self._size = size
@@ -42,9 +42,10 @@ class TrainingEncoder:
         judged: JudgedText,
         progress: Progress,
     ) -> tuple[int, ...]:
-        """Write ``train.source``, ``train.target`` and, if there are links, ``train``.
+        """Write the files of ``train.source``, ``train.target`` and, for links, ``train``.
 
-        Pairs that are too long, or blank after encoding, get a verdict in ``judged.verdicts``.
+        If a kept pair has too many pieces, or none on a side, its entry in ``judged.verdicts`` is
+        changed.
 
         Returns:
             The number of pairs written for each source.
@@ -78,7 +79,7 @@ class TrainingEncoder:
         self, source: TrainingSource, verdicts: Verdicts
     ) -> Iterator[tuple[EncodedCorpus, Verdicts]]:
         """Yield the kept pairs of a source, encoded, with the verdicts of each chunk."""
-        if self._size:  # pairs that are not kept may be context
+        if self._size:  # dropped pairs may be context of kept ones
             context = ContextEncoder(self._tokenizers, self._size, self._threads)
             for text, of_chunk in whole_text(source, verdicts):
                 yield self._kept(context.encode(text).keep(of_chunk == KEPT), of_chunk), of_chunk
@@ -90,7 +91,7 @@ class TrainingEncoder:
             yield self._kept(whole, of_chunk), of_chunk
 
     def _kept(self, whole: EncodedCorpus, verdicts: Verdicts) -> EncodedCorpus:
-        """Return the pairs that are not too long; update the verdicts of those dropped now."""
+        """Return the pairs that are not too long or blank; change the verdicts of the others."""
         lengths = whole.source.lengths, whole.target.lengths
         new = np.full(len(whole), KEPT, dtype=np.uint8)
         new[np.maximum(*lengths) > self._size.max_length] = FilterRule.TOO_LONG.verdict
@@ -103,7 +104,7 @@ class TrainingEncoder:
 def kept_text(
     source: TrainingSource, verdicts: Verdicts
 ) -> Iterator[tuple[ParallelText, Verdicts]]:
-    """Yield the kept pairs of a source, as `whole_text` yields all of them.
+    """Yield the kept pairs of each chunk of a source, and the verdicts of all its pairs.
 
     Raises:
         UserError: The source has changed since it was judged.

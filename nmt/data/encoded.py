@@ -1,4 +1,4 @@
-"""Piece ids of a corpus in two flat arrays per side, memory-mapped if they are in the cache."""
+"""Piece ids of a corpus: per side, an array of all ids and an array of offsets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,9 +24,10 @@ class PieceSequences:
     """Sequences of piece ids: sequence i is ``ids[offsets[i]:offsets[i + 1]]``.
 
     Attributes:
-        ids: [pieces], all sequences joined; uint16 if the vocabulary is small enough.
-        offsets: [sequences + 1], where each sequence starts.
-        stem: The mapped files. Such sequences are pickled as the name of their files.
+        ids: [pieces], all sequences one after another, uint16 or int32.
+        offsets: [sequences + 1], where each sequence starts, and the last one ends.
+        stem: The stem of the memory-mapped files; None: the arrays are in memory. With a stem, a
+            pickle contains only the stem.
     """
 
     ids: Ids
@@ -43,14 +44,14 @@ class PieceSequences:
 
     @property
     def lengths(self) -> npt.NDArray[np.int32]:
-        """Number of pieces of each sequence."""
+        """Number of pieces of each sequence, [sequences]."""
         lengths = np.empty(len(self), dtype=np.int32)
         np.subtract(self.offsets[1:], self.offsets[:-1], out=lengths, casting="unsafe")
         return lengths
 
     @classmethod
     def from_lists(cls, sequences: Sequence[Sequence[int]]) -> "PieceSequences":
-        """Flatten lists of ids."""
+        """Make sequences of lists of ids."""
         flat = [piece for sequence in sequences for piece in sequence]
         lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
         return cls(np.asarray(flat, dtype=np.int32), _offsets(lengths))
@@ -59,12 +60,12 @@ class PieceSequences:
     def encode(
         cls, tokenizer: Tokenizer, sentences: Sequence[str], threads: int = 1
     ) -> "PieceSequences":
-        """Encode sentences in one call."""
+        """Encode sentences without BOS and EOS."""
         ids, lengths = tokenizer.encode_flat(sentences, threads)
         return cls(ids, _offsets(lengths))
 
     def keep(self, kept: npt.NDArray[np.bool_]) -> "PieceSequences":
-        """Return the sequences that a mask selects."""
+        """Return the sequences that a mask [sequences] selects."""
         lengths = self.lengths
         return PieceSequences(self.ids[np.repeat(kept, lengths)], _offsets(lengths[kept]))
 
@@ -88,7 +89,7 @@ class PieceSequences:
 
 
 def piece_type(vocabulary: int) -> type[np.uint16] | type[np.int32]:
-    """Return the dtype of stored ids: uint16 if the vocabulary is small enough, else int32."""
+    """Return the dtype of stored ids: uint16 for up to 65,536 pieces, else int32."""
     return np.uint16 if vocabulary <= 1 << 16 else np.int32
 
 
@@ -111,7 +112,7 @@ class EncodedCorpus:
     Attributes:
         source: One sequence per pair.
         target: One sequence per pair.
-        links: The links between the pieces of each pair; None if they were not requested.
+        links: The links between the pieces of each pair; None: they are not used.
         sections: Number of pairs of each training source, in order; empty for a single source.
         features: The features of each pair; None: there are none.
     """
@@ -127,7 +128,7 @@ class EncodedCorpus:
         return len(self.source)
 
     def keep(self, kept: npt.NDArray[np.bool_]) -> "EncodedCorpus":
-        """Return the pairs that a mask selects."""
+        """Return the pairs that a mask [pairs] selects, without sections and features."""
         links = None if self.links is None else self.links.keep(np.flatnonzero(kept))
         return EncodedCorpus(self.source.keep(kept), self.target.keep(kept), links)
 
@@ -135,7 +136,7 @@ class EncodedCorpus:
     def encode(
         cls, tokenizers: TokenizerPair, text: "ParallelText", threads: int = 1
     ) -> "EncodedCorpus":
-        """Encode both sides of every pair."""
+        """Encode both sides of every pair, without links."""
         return cls(
             PieceSequences.encode(tokenizers.source, text.source, threads),
             PieceSequences.encode(tokenizers.target, text.target, threads),

@@ -1,4 +1,4 @@
-"""Encodes pairs with the previous sentences of their documents before them."""
+"""Encodes each pair with previous sentences of its document before it."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,15 @@ from nmt.text.tokenizer import Tokenizer, TokenizerPair
 
 
 class ContextEncoder:
-    """Encodes consecutive parts of a text; the context of a part may be in the part before it."""
+    """Encodes consecutive parts of a text; the context of a pair may be in an earlier part."""
 
     def __init__(self, tokenizers: TokenizerPair, size: ContextSize, threads: int = 1) -> None:
         """Encode with tokenizers that have the separator as a symbol.
 
         Args:
             tokenizers: The tokenizers of both sides.
-            size: How many sentences are put before each.
-            threads: Threads of SentencePiece.
+            size: The number of previous sentences before each sentence.
+            threads: Number of threads of SentencePiece.
         """
         self._tokenizers, self._threads = tokenizers, threads
         self._breaks = [side.symbols.get(SENTENCE_BREAK, 0) for side in _sides(tokenizers)]
@@ -27,10 +27,10 @@ class ContextEncoder:
         self._document: int | None = None
 
     def encode(self, text: ParallelText) -> EncodedCorpus:
-        """Encode the next pairs; each sentence is segmented on its own, then joined.
+        """Encode the next pairs; each sentence is segmented alone, then joined with its context.
 
-        A blank sentence is not context, nor is its translation. Tags of a source stay at its
-        beginning.
+        A pair with a blank side is not context of later pairs; a blank target is allowed if the
+        context has no targets. Tags stay at the beginning of the source, before the context.
         """
         sources = self._tokenizers.source.encode_all(text.source, self._threads)
         targets = self._tokenizers.target.encode_all(text.target, self._threads)
@@ -53,7 +53,7 @@ class ContextEncoder:
 
 
 def encode_text(tokenizers: TokenizerPair, text: ParallelText, size: ContextSize) -> EncodedCorpus:
-    """Encode a whole split, with context if the model reads any."""
+    """Encode a whole split, with context if ``size`` is not 0."""
     if not size:
         return EncodedCorpus.encode(tokenizers, text)
     return ContextEncoder(tokenizers, size).encode(text)

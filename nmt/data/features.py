@@ -1,6 +1,6 @@
-"""Features: an array [regions, size] beside each sentence, such as those of a picture.
+"""Features: an array [R, F] for each sentence, e.g. of the regions of a picture.
 
-They are read when a batch needs them. Array i belongs to line i of the text before any filter.
+An array is read when a batch needs it. Array i belongs to line i of the text before any filter.
 
 Legend: N sentences, B sentences of a batch, R regions, F size of a region's vector.
 """
@@ -25,7 +25,7 @@ class RegionArrays(NamedTuple):
 
     Attributes:
         values: [B, R, F] float32; 0 where a sentence has fewer regions.
-        mask: [B, R] bool, True at real regions; every row has one at least.
+        mask: [B, R] bool, True at real regions. At least one region per row is True.
     """
 
     values: npt.NDArray[np.float32]
@@ -38,8 +38,8 @@ class Features:
 
     Attributes:
         source: The file or folder, or the opened arrays.
-        key: How messages name it, as ``data.features.train=FILE``.
-        chosen: [N], the array of each sentence; None: sentence i has array i.
+        key: Its name in messages, as ``data.features.train=FILE``.
+        chosen: [N], the index of each sentence's array; None: sentence i has array i.
     """
 
     source: Path | FeatureArrays
@@ -66,7 +66,7 @@ class Features:
 
     @property
     def most_regions(self) -> int:
-        """The largest number of regions of an array."""
+        """The largest R."""
         return self._arrays.most_regions
 
     def fingerprint(self) -> str:
@@ -78,10 +78,10 @@ class Features:
         return self._arrays.fingerprint()
 
     def select(self, rows: Rows) -> "Features":
-        """Return the features of these sentences, in this order."""
+        """Return the features of the sentences with these indices, in this order."""
         rows = np.asarray(rows, dtype=np.int64)
         chosen = rows if self.chosen is None else self.chosen[rows]
-        selected = object.__new__(Features)  # it shares the open files
+        selected = object.__new__(Features)  # shares the open files
         for name, value in {**self.__dict__, "chosen": chosen}.items():
             object.__setattr__(selected, name, value)
         return selected
@@ -119,11 +119,10 @@ class Features:
         """Return the arrays of some sentences, padded.
 
         Args:
-            rows: The sentences, at least one.
-            count: Number of rows B of the result; rows beyond the sentences have one region, of
-                zeros. None: as many as there are sentences.
-            width: Number of regions R of the result; None: the largest number of regions of the
-                sentences.
+            rows: The indices of the sentences, at least one.
+            count: B of the result. Rows after the sentences have one region of zeros. None: the
+                number of sentences.
+            width: R of the result. None: the largest R of the sentences.
 
         Raises:
             UserError: A sentence or an array is faulty.
@@ -139,10 +138,10 @@ class Features:
         return RegionArrays(values, mask)
 
     def check_count(self, lines: int, what: str = "the text") -> None:
-        """Check that each line has its array.
+        """Check that there is one array per line.
 
         Raises:
-            UserError: The numbers differ.
+            UserError: There are more or fewer arrays than ``lines``.
         """
         if len(self) != lines:
             raise UserError(

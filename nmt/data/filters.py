@@ -1,4 +1,4 @@
-"""Rules by which training pairs are dropped."""
+"""Rules that drop training pairs."""
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -17,7 +17,7 @@ Hashes = npt.NDArray[np.uint64]
 
 
 class FilterRule(StrEnum):
-    """Why a training pair is dropped; the first rule that applies counts."""
+    """Why a training pair is dropped: of several rules, the one that is checked first."""
 
     KEPT = "kept"
     BLANK = "blank"
@@ -33,7 +33,7 @@ class FilterRule(StrEnum):
 
     @property
     def verdict(self) -> int:
-        """The number that stands for this rule in arrays and files: its index in `RULES`."""
+        """The number of this rule in arrays and files: its index in `RULES`."""
         return RULES.index(self)
 
 
@@ -41,19 +41,19 @@ RULES = tuple(FilterRule)
 KEPT = FilterRule.KEPT.verdict
 """The verdict of a pair that no rule drops."""
 
-# Number of letters of an alphabet that correspond to one character of these scripts.
+# Number of alphabetic letters that correspond to one character of these scripts.
 _DENSITY = {"Han": 3.0, "Japanese": 2.0, "Hangul": 2.0}
-_SHORT = 20  # characters; the ratio of shorter sides is free, e.g. "Ja." and "Yes, I do."
-_LEAST_WORDS = 4  # of a held-out side whose copies in the training text count as overlap
+_SHORT = 20  # characters; max_ratio ignores a pair without a longer side, e.g. "Yes."
+_LEAST_WORDS = 4  # test_overlap ignores shorter sides of validation and test
 _LEAST_CHARACTERS = 10  # the same limit for scripts that are written without spaces
 _UNSPACED = ("Japanese", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan")
 
 
 class PairFilters:
-    """Rules that judge each pair independently; small enough to send to worker processes.
+    """The rules that need only the pair itself; small enough to send to worker processes.
 
     Args:
-        config: The rules that are on.
+        config: The settings of the rules.
         languages: Codes of the source and the target language.
         held_out: `held_out_hashes` of validation and test, used by ``test_overlap``.
     """
@@ -72,8 +72,8 @@ class PairFilters:
         """Return one verdict per pair; ``too_long`` and ``duplicate`` are decided elsewhere.
 
         Args:
-            sources: Source texts, cleaned by `clean_text`.
-            targets: Target texts, cleaned likewise.
+            sources: [pairs], source texts, cleaned by `clean_text`.
+            targets: [pairs], target texts, cleaned likewise.
 
         Raises:
             UserError: The language identifier is required but unavailable.
@@ -94,7 +94,7 @@ class PairFilters:
         return verdicts
 
     def _verdict_by_form(self, source: str, target: str) -> int:
-        """Judge a pair by its form: blank sides, length, ratio of lengths, equality."""
+        """Judge a pair by blank sides, lengths, equality and numbers."""
         config = self._config
         if not source.strip() or not target.strip():
             return FilterRule.BLANK.verdict
@@ -145,8 +145,8 @@ class PairFilters:
 def held_out_hashes(splits: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Hashes:
     """Return the sorted, distinct hashes of the `normalized` sides of validation and test.
 
-    Sides of fewer than 4 words are skipped; otherwise "Yes." in a test set would drop each training
-    pair with that side. For scripts without spaces the limit is 10 characters.
+    Sides of fewer than 4 words are skipped. Otherwise "Yes." in a test set would drop each training
+    pair with this side. In scripts without spaces, the limit is 10 characters.
 
     Args:
         splits: The source texts and the target texts of each split.
@@ -158,7 +158,7 @@ def held_out_hashes(splits: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Ha
 def duplicate_keys(
     config: FiltersConfig, sources: Sequence[str], targets: Sequence[str]
 ) -> Hashes | None:
-    """Return one key per pair, equal for duplicates; None if duplicates are kept."""
+    """Return a key for each pair, the same for duplicates; None if duplicates are kept."""
     if config.duplicates == Duplicates.KEEP:
         return None
     if config.duplicates == Duplicates.EXACT:
@@ -169,7 +169,7 @@ def duplicate_keys(
 
 
 def first_only(keys: Hashes) -> npt.NDArray[np.bool_]:
-    """Return whether each key occurs for the first time; O(n log n), 17 more bytes per key."""
+    """Return a mask [n], True at the first occurrence of each key; O(n log n) time."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     is_first = np.ones(len(keys), dtype=bool)

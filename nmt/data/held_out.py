@@ -1,9 +1,9 @@
 """Takes validation and test out of the training text, so that one file is enough.
 
-No sentence occurs in two parts, on either side: pairs that share a source or a target sentence stay
-together. Of a text with documents, a part has whole documents; equal documents stay together, but
-a sentence may occur in several parts. The parts depend on the set of pairs and on the seed alone,
-so that both directions of translation get the same parts.
+Pairs that share a source or a target sentence stay together, so no sentence occurs in two parts. A
+text with documents is divided into whole documents. Equal documents stay together, but a sentence
+may occur in several parts. The parts depend only on the pairs, the sizes of the parts and the seed,
+and not on the direction of translation.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ from nmt.data.text_hash import hash_texts
 from nmt.errors import UserError
 
 PARTS = ("train", "valid", "test")
-AUTO_SHARE, AUTO_MOST = 0.05, 2000  # the size of a part whose setting is 0
+AUTO_SHARE, AUTO_MOST = 0.05, 2000  # the share and the maximum of a part whose setting is 0
 CHUNK = 20_000  # pairs
 
 Hashes = npt.NDArray[np.uint64]
@@ -33,9 +33,10 @@ class HeldOut:
     """How many pairs validation and test take.
 
     Attributes:
-        valid: Number of pairs; a share below 1; or 0 for 5 %, at most 2,000. None: no such part.
+        valid: From 1: number of pairs. Below 1: share of the pairs. 0: 5 %, at most 2,000 pairs.
+            None: validation is not taken out of the training text.
         test: The same for test.
-        seed: Seed of the choice.
+        seed: Seed of the random choice.
     """
 
     valid: float | None
@@ -76,7 +77,7 @@ class PartOfPairs:
         """Yield the pairs of the part; only the training part reports the faults of the files.
 
         Raises:
-            UserError: The text has too few pairs.
+            UserError: Too few pairs can be taken out of the text.
         """
         parts = _parts_of(self.pairs, self.held_out)
         wanted = PARTS.index(self.part)
@@ -89,11 +90,11 @@ class PartOfPairs:
 
 
 def with_parts(data: DataConfig, sources: Mapping[str, PairSource]) -> dict[str, PairSource]:
-    """Return the source of each split, with those that the settings take out of training.
+    """Return the source of each split, including those taken out of the training text.
 
     Args:
         data: The settings of the corpus.
-        sources: The sources of all other splits.
+        sources: The sources of the splits that have a text of their own.
     """
     held_out = held_out_of(data)
     if held_out is None:
@@ -105,7 +106,7 @@ def with_parts(data: DataConfig, sources: Mapping[str, PairSource]) -> dict[str,
 
 
 def held_out_of(data: DataConfig) -> HeldOut | None:
-    """Return what the settings take out of the training text; None: nothing."""
+    """Return how many pairs the settings take out of the training text; None: no pairs."""
     if not isinstance(data, FilesDataConfig):
         return None
     valid, test = (
@@ -122,7 +123,7 @@ _computed: dict[tuple[str, HeldOut], Parts] = {}  # of the last source
 
 
 def _parts_of(source: PairSource, held_out: HeldOut) -> Parts:
-    """Return the part of each pair; the result is kept, because each part needs it."""
+    """Return the part of each pair, [pairs]; the last result is kept for the other parts."""
     key = (source.fingerprint(), held_out)
     if key not in _computed:
         chunks = source.chunks(CHUNK, _ignore)
@@ -145,7 +146,7 @@ def _parts_of(source: PairSource, held_out: HeldOut) -> Parts:
 
 
 def _hashes(texts: list[str]) -> Hashes:
-    """Return the hash of each text, ignoring case and surrounding spaces; 0 for a blank one."""
+    """Return a hash of each text without case and surrounding spaces; 0 for a blank text."""
     clean = [clean_text(text).strip().casefold() for text in texts]
     hashes = hash_texts(clean)
     hashes[np.array([not text for text in clean], dtype=bool)] = 0
@@ -153,7 +154,7 @@ def _hashes(texts: list[str]) -> Hashes:
 
 
 def divide(source: Hashes, target: Hashes, held_out: HeldOut) -> Parts:
-    """Return the part of each pair, as an index into `PARTS`.
+    """Return the part of each pair, [pairs], as an index into `PARTS`.
 
     Args:
         source: [pairs], the hash of each source sentence; 0 if it is blank.
@@ -161,7 +162,7 @@ def divide(source: Hashes, target: Hashes, held_out: HeldOut) -> Parts:
         held_out: How many pairs each part takes. Pairs with a blank side stay in training.
 
     Raises:
-        UserError: Fewer pairs than that are free of sentences of other pairs.
+        UserError: A part cannot have enough pairs without sharing a sentence with the rest.
     """
     parts: Parts = np.zeros(len(source), dtype=np.int8)
     used = np.flatnonzero((source != 0) & (target != 0))
@@ -178,7 +179,7 @@ def divide(source: Hashes, target: Hashes, held_out: HeldOut) -> Parts:
         wanted = _count(getattr(held_out, part), len(used), part)
         left = wanted
         while left and (component := next(order, None)) is not None:
-            # A large group of pairs that share sentences is no sample of the text.
+            # A large group of pairs that share sentences would not represent the text.
             if sizes[component] <= min(left, max(1, wanted // 10)):
                 part_of_component[component] = PARTS.index(part)
                 left -= int(sizes[component])
@@ -191,10 +192,10 @@ def divide(source: Hashes, target: Hashes, held_out: HeldOut) -> Parts:
 def divide_documents(
     source: Hashes, target: Hashes, documents: npt.NDArray[np.int64], held_out: HeldOut
 ) -> Parts:
-    """Return the part of each pair, as an index into `PARTS`; a document is in one part.
+    """Return the part of each pair, [pairs], as an index into `PARTS`, for whole documents.
 
-    A part has at least as many pairs as it takes, and more by less than its last document. A
-    document with more than half of all pairs stays in training.
+    A part takes documents until it has enough pairs, so it may have more than that, by less than
+    its last document. A document with more than half of all pairs stays in training.
 
     Args:
         source: [pairs], the hash of each source sentence.
@@ -203,15 +204,15 @@ def divide_documents(
         held_out: How many pairs each part takes.
 
     Raises:
-        UserError: There are too few documents.
+        UserError: The documents are too few or too long.
     """
     first, numbers = np.unique(documents, return_index=True, return_inverse=True)[1:]
     places = (np.arange(len(documents)) - first[numbers]).astype(np.uint64)
     keys = _keys(source, target, held_out.seed) * (np.uint64(2) * places + np.uint64(1))
-    signatures = np.add.reduceat(keys, first)[numbers]  # equal documents have the same
+    signatures = np.add.reduceat(keys, first)[numbers]  # equal for equal documents
     _, labels, sizes = np.unique(signatures, return_inverse=True, return_counts=True)
     part_of_label = np.zeros(len(sizes), dtype=np.int8)
-    order = iter(range(len(sizes)))  # signatures are random numbers, so their order is
+    order = iter(range(len(sizes)))  # the order of signatures is random
     for part in ("test", "valid"):
         left = wanted = _count(getattr(held_out, part), len(documents), part)
         while left > 0 and (label := next(order, None)) is not None:
@@ -236,7 +237,7 @@ def _too_few(part: str, size: float, found: int, wanted: int, pairs: int) -> Use
 
 
 def _typed(part: str, size: float) -> str:
-    """Return the setting of a part as on the command line."""
+    """Return the setting of a part as it is typed on the command line."""
     return f"data.{part}=split{f':{size:g}' if size else ''}"
 
 
@@ -255,7 +256,7 @@ def _count(size: float | None, pairs: int, part: str) -> int:
 
 
 def _components(source: Hashes, target: Hashes) -> npt.NDArray[np.int64]:
-    """Return equal labels for pairs that are connected by shared sentences."""
+    """Return a label per pair, [pairs]; it is equal for pairs connected by shared sentences."""
     sides = [np.unique(side, return_inverse=True)[1].reshape(-1) for side in (source, target)]
     labels = np.arange(len(source))
     while True:
@@ -264,13 +265,13 @@ def _components(source: Hashes, target: Hashes) -> npt.NDArray[np.int64]:
             least = np.full(int(side.max()) + 1, len(source))
             np.minimum.at(least, side, labels)
             labels = least[side]
-        labels = labels[labels]  # halves the length of chains
+        labels = labels[labels]  # follow two links at once: fewer rounds
         if np.array_equal(labels, before):
             return labels
 
 
 def _keys(source: Hashes, target: Hashes, seed: int) -> Hashes:
-    """Return a random key of each pair, the same for both directions."""
+    """Return a pseudorandom key of each pair, the same for both directions of translation."""
     low, high = np.minimum(source, target), np.maximum(source, target)
     offset = np.uint64(seed * int(_MIX) % (1 << 64))
     key = low * _MIX ^ (high + offset)

@@ -1,4 +1,4 @@
-"""First pass over the training text: filters judge each pair, in worker processes."""
+"""The first pass over the training text: filters judge each pair in worker processes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ from nmt.data.sources.pair_source import FaultSink, PairChunk, clean_chunk, refu
 CHUNK = 20_000  # pairs read, judged and encoded together
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with the name of a stage, the number of pairs done, and the total if it is known.
+"""Called with the name of a stage, the number of pairs done, and the total or None.
 
-0 without a total: the stage does not count pairs."""
+A stage that does not count pairs gives 0 and None."""
 
 
 @dataclass(frozen=True)
 class ChunkJudge:
-    """Judges a chunk of pairs; a function of its fields, so that any process can run it.
+    """Judges a chunk of pairs. It has no state, so that any process can run it.
 
     Attributes:
         filters: The rules that judge single pairs.
         config: The settings of the filters.
-        inspect: Inspects the pairs for a report.
+        inspect: Finds what the report needs.
     """
 
     filters: PairFilters
@@ -45,7 +45,7 @@ class ChunkJudge:
     inspect: Inspector
 
     def __call__(self, chunk: PairChunk) -> "JudgedChunk":
-        """Judge the pairs of a chunk after cleaning them; inspect them as they are."""
+        """Judge the cleaned pairs of a chunk, and inspect the chunk before and after cleaning."""
         clean = clean_chunk(chunk)
         return JudgedChunk(
             self.filters.verdicts(clean.sources, clean.targets),
@@ -57,11 +57,11 @@ class ChunkJudge:
 
 @dataclass(frozen=True)
 class JudgedChunk:
-    """What a `ChunkJudge` returns.
+    """The result of a `ChunkJudge`.
 
     Attributes:
         verdicts: [pairs], the verdict of each pair.
-        keys: [pairs], equal for duplicates; None if duplicates are kept.
+        keys: [pairs], see `duplicate_keys`; None if duplicates are kept.
         outline: Lengths, signatures and line numbers.
         inspected: The result of the inspector.
     """
@@ -100,7 +100,7 @@ def judge_training_text(
     collect: Callable[[Any], None] = lambda inspected: None,
     on_fault: FaultSink = refuse,
 ) -> JudgedText:
-    """Read all training text once.
+    """Read all training text once, and judge each pair.
 
     Args:
         sources: The sources of training text.
@@ -132,7 +132,7 @@ def judge_training_text(
 
 
 def _without_duplicates(verdicts: list[Verdicts], keys: Hashes) -> list[Verdicts]:
-    """Among the kept pairs with the same key, drop all but the first."""
+    """Of the kept pairs with the same key, drop all except the first."""
     joined = np.concatenate(verdicts)
     kept = np.flatnonzero(joined == KEPT)
     joined[kept[~first_only(keys[kept])]] = FilterRule.DUPLICATE.verdict

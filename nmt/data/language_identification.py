@@ -1,7 +1,7 @@
-"""Finds texts that are in another language than they should be; an extra, ``nmt[language]``.
+"""Finds texts in another language than expected; needs the extra ``nmt[language]``.
 
 The identifier is py3langid, a naive Bayes classifier on byte n-grams (Lui and Baldwin 2012): 5 MB
-for 140 languages, without network access. Its probabilities stay low for texts that are too short.
+for 140 languages, without network access. For very short texts, its probabilities are low.
 """
 
 import functools
@@ -23,16 +23,16 @@ _EQUIVALENT = (
     ("he", "iw"),
     ("tl", "fil"),
 )
-_NO_LANGUAGE = "zxx"  # numbers, code and names, which belong to any language
+_NO_LANGUAGE = "zxx"  # numbers, code and names, which any language may contain
 
 
 def surely_other(texts: Sequence[str], language: str, probability: float) -> list[bool]:
-    """Return which texts are in another language with at least this probability.
+    """Return for each text whether it is in another language with at least this probability.
 
     Args:
         texts: Sentences.
         language: Code of the expected language; a region is ignored.
-        probability: The threshold. Near 1, fewer texts are found, and fewer of them wrongly.
+        probability: The threshold; a higher one finds fewer texts and makes fewer errors.
 
     Raises:
         UserError: The identifier is not installed, or does not support the language.

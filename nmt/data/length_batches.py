@@ -1,4 +1,4 @@
-"""Batches of pairs of similar length: pairs are sorted by both lengths and split by a budget."""
+"""Batches of pairs of similar length: pairs are sorted by both lengths, then cut by a budget."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,18 @@ Indices = npt.NDArray[np.integer]
 Lengths = npt.NDArray[np.integer]
 
 _SOURCE_ALLOWANCE = 2  # source pieces per batch, as a multiple of the target budget
-_FULL = 0.875  # share of the budget from which a batch ends as soon as the length changes
+_FULL = 0.875  # share of the budget from which a batch may end where the lengths change
 _CHUNK = 1 << 20  # pairs whose lengths are processed together
 
 
 @dataclass(frozen=True)
 class LengthKeys:
-    """Both lengths of every pair as one sort key, so that similar pairs are neighbours.
+    """One sort key per pair that encodes both lengths, so that similar pairs are neighbours.
 
-    Pairs are sorted by the length L of their longer side, and then by source minus target length,
-    alternately ascending and descending, so that the end of one L resembles the start of the next.
-    Both sides then vary little within a batch. There are 2 L - 1 such differences, so the keys of L
-    start at (L - 1) squared, and 16 bits suffice for sides of up to 255 pieces.
+    Pairs are sorted by the length L of their longer side, then by D = source - target length. D
+    ascends for even L and descends for odd L, so that the last pairs of one L resemble the first of
+    the next. Both sides then vary little within a batch. D has 2 L - 1 values, so the keys of L
+    start at (L - 1)². 16 bits suffice for sides of up to 255 pieces and EOS.
 
     Attributes:
         keys: [pairs], one key per pair.
@@ -30,14 +30,14 @@ class LengthKeys:
 
     @classmethod
     def of_lengths(cls, sources: Lengths, targets: Lengths) -> "LengthKeys":
-        """Make the keys of pairs with these lengths in pieces, without EOS."""
+        """Make the keys of pairs with these lengths [pairs], without EOS."""
         return cls(_keys(np.asarray(sources), np.asarray(targets)))
 
     @classmethod
     def of_offsets(
         cls, sources: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]
     ) -> "LengthKeys":
-        """Make the keys of a corpus from the offsets of its sequences, chunk by chunk."""
+        """Make the keys of a corpus from the offsets [pairs + 1] of both sides, in parts."""
         chunks = [
             _keys(*(np.diff(side[start : start + _CHUNK + 1]) for side in (sources, targets)))
             for start in range(0, len(sources) - 1, _CHUNK)
@@ -47,7 +47,7 @@ class LengthKeys:
     def count(
         self, members: Indices | slice
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return the distinct keys of some pairs, ascending, and the number of pairs with each."""
+        """Return the distinct keys of some pairs, ascending, and the number of pairs of each."""
         keys = self.keys[members]
         if keys.dtype != np.uint16:
             found, counts = np.unique(keys, return_counts=True)
@@ -62,7 +62,7 @@ class LengthKeys:
     def lengths(
         keys: npt.NDArray[np.int64],
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return the source and target lengths, including EOS, that keys encode."""
+        """Return the source and target lengths, including EOS, of keys [N], each [N]."""
         longer = np.sqrt(keys.astype(np.float64)).astype(np.int64) + 1
         difference = keys - (longer - 1) ** 2 - (longer - 1)
         difference = np.where(longer % 2 == 0, difference, -difference)
@@ -94,13 +94,13 @@ class BatchShapes:
 def batch_shapes(
     lengths: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], budget: int
 ) -> BatchShapes:
-    """Split sorted pairs into batches within a budget.
+    """Cut sorted pairs into batches within a budget.
 
     Args:
-        lengths: [lengths, 2], distinct source and target lengths, including EOS, in sort order.
-        counts: [lengths], number of pairs with each.
-        budget: Maximum number of target slots per batch, including PAD and EOS, and half of the
-            maximum number of source slots. A longer pair forms a batch by itself.
+        lengths: [L, 2], distinct source and target lengths, including EOS, in sort order.
+        counts: [L], number of pairs of each.
+        budget: Maximum number of target slots per batch, including PAD and EOS. Twice as many
+            source slots are allowed. A longer pair forms a batch by itself.
     """
     rows, widths = [], []
     held, source, target = 0, 0, 0
@@ -128,12 +128,12 @@ def batch_shapes(
 
 
 def _share(rows: int, source: int, target: int, budget: int) -> float:
-    """Return the share of the budget that a batch uses."""
+    """Return the share of the budget that a batch uses, on the side where it is larger."""
     return rows * max(target, source / _SOURCE_ALLOWANCE) / budget
 
 
 def batches_by_key(keys: LengthKeys, order: Indices, budget: int) -> list[Indices]:
-    """Split pairs into batches of similar length, short ones first; ``order`` breaks ties."""
+    """Cut pairs into batches of similar length, short pairs first; ``order`` breaks ties."""
     found, counts = keys.count(order)
     shapes = batch_shapes(np.stack(keys.lengths(found), axis=1), counts, budget)
     by_length = order[np.argsort(keys.keys[order], kind="stable")]
@@ -146,15 +146,15 @@ def batches_by_key(keys: LengthKeys, order: Indices, budget: int) -> list[Indice
 def batches_by_length(
     source_lengths: Lengths, target_lengths: Lengths, order: Indices, budget: int
 ) -> list[Indices]:
-    """Split a corpus into batches of similar length.
+    """Cut a corpus into batches of similar length.
 
     Args:
         source_lengths: [pairs], source pieces without EOS.
         target_lengths: [pairs], target pieces without EOS.
         order: A permutation of the pairs. It breaks ties between pairs of equal lengths, so that a
             shuffled order groups them differently in every epoch.
-        budget: Maximum number of target slots per batch, including PAD and EOS, and half of the
-            maximum number of source slots. A longer pair forms a batch by itself.
+        budget: Maximum number of target slots per batch, including PAD and EOS. Twice as many
+            source slots are allowed. A longer pair forms a batch by itself.
 
     Returns:
         Arrays of pair indices, short pairs first.

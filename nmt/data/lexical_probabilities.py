@@ -1,13 +1,13 @@
 """Which target pieces translate a source piece: IBM model 1 on pieces (Brown et al. 1993).
 
-p(target | source) = product over j of 1 / (S + 1) sum over i of t(f_j | e_i), where e_0 is the
-empty piece, which explains target pieces that translate nothing. Expectation maximization estimates
-t. The table has an entry for each combination of pieces that occur in the same pair, so its size
-does not depend on the size of the vocabularies. If the combinations exceed a limit, the rarest are
-dropped (as by Manku & Motwani 2002).
+p(f | e) ∝ ∏_{j=1..T} 1 / (S + 1) ∑_{i=0..S} t(f_j | e_i), where e_0 is the empty piece: target
+pieces that translate nothing are linked to it. Expectation maximization estimates t. The table has
+an entry for each combination of pieces that occur in the same pair, so its size does not depend on
+the size of the vocabularies. If there are too many combinations, the rarest are dropped (as by
+Manku & Motwani 2002).
 
-Legend: S source and T target length of a pair, L links of a part, (S + 1) · T for each pair, C
-combinations of a source and a target piece, F size of the target vocabulary.
+Legend: e source, f target, S source and T target length of a pair, L links of a part, (S + 1) · T
+for each pair, C combinations of a source and a target piece, F size of the target vocabulary.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,19 +20,19 @@ from nmt.data.encoded import EncodedCorpus
 from nmt.text.special_tokens import PAD
 
 EMPTY = PAD
-"""The source piece that stands for nothing."""
+"""The id of the empty source piece e_0."""
 
 ROUNDS = 5
 """Rounds of expectation maximization; t changes little after them."""
 
 PART_LINKS = 1 << 20
-"""Links of the pairs that are computed together, which bounds the memory of a step."""
+"""Maximum number of links that are computed together; it bounds the memory."""
 
 MOST_COMBINATIONS = 1 << 24
-"""Combinations in the table, 16 bytes each; the rarest are dropped beyond it."""
+"""Maximum number of combinations in the table, of 16 bytes each."""
 
 Advance = Callable[[int], None]
-"""Called with the number of pairs of all rounds so far."""
+"""Called with the number of pairs processed so far; each round counts all pairs again."""
 
 Keys = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
@@ -40,10 +40,10 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LexicalTable:
-    """The probabilities t(target | source) of combinations of pieces.
+    """The probabilities t(f | e) of combinations of pieces.
 
     Attributes:
-        keys: [C], sorted, source piece · F + target piece.
+        keys: [C], source piece · F + target piece, ascending.
         probabilities: [C]; those of one source piece sum to 1.
         target_size: F.
     """
@@ -53,11 +53,11 @@ class LexicalTable:
     target_size: int
 
     def best(self, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return the most probable target pieces of each source piece that occurred.
+        """Return at most ``count`` target pieces of each source piece, the most probable ones.
 
         Returns:
-            Source pieces [N], sorted, and target pieces [N], the most probable ones first; at most
-            ``count`` of each source piece.
+            Source pieces [N], ascending, and target pieces [N]; those of a source piece are ordered
+            from the most to the least probable. The empty piece is left out.
         """
         sources, targets = np.divmod(self.keys, self.target_size)
         order = np.lexsort((targets, -self.probabilities, sources))
@@ -77,15 +77,15 @@ def learn_lexical_probabilities(
     part_links: int = PART_LINKS,
     advance: Advance = lambda done: None,
 ) -> LexicalTable:
-    """Estimate t by expectation maximization, beginning with equal probabilities.
+    """Estimate t by expectation maximization, from equal probabilities.
 
     Args:
         pairs: The training text. Pairs with an empty side are skipped.
         target_size: F.
-        rounds: At least one.
-        limit: The greatest C.
-        part_links: See `PART_LINKS`; a longer pair is a part of its own.
-        advance: Shows the progress.
+        rounds: Number of rounds, at least 1.
+        limit: The largest C; the rarest combinations are dropped.
+        part_links: See `PART_LINKS`; a pair with more links is computed alone.
+        advance: Receives the progress.
     """
     growing = _GrowingTable(limit)
     for done, part in _parts(pairs, target_size, part_links):
@@ -108,12 +108,12 @@ def learn_lexical_probabilities(
 
 @dataclass(frozen=True)
 class _Part:
-    """The links of some pairs: each target piece with all pieces of its source, and with none.
+    """The links of some pairs: each target piece with e_0 and with each piece of its source.
 
     Attributes:
         keys: [L], the combination of each link; the links of a target piece are adjacent.
-        starts: [number of target pieces], where the links of each one begin.
-        lengths: [number of target pieces], the number of its links.
+        starts: [target pieces], where the links of each target piece begin.
+        lengths: [target pieces], the number of links of each target piece.
     """
 
     keys: Keys
@@ -121,18 +121,18 @@ class _Part:
     lengths: npt.NDArray[np.int64]
 
     def uniform(self) -> Values:
-        """Return 1 / (S + 1) for each link."""
+        """Return 1 / (S + 1) for each link, [L]."""
         return np.repeat(1.0 / self.lengths, self.lengths)
 
     def shares(self, probabilities: Values) -> Values:
-        """Return the posterior probability of each link, given t of its combination, [L]."""
+        """Return the posterior probability of each link, [L], from t of its combination, [L]."""
         totals = np.add.reduceat(probabilities, self.starts)
         inverse = np.divide(1.0, totals, out=np.zeros_like(totals), where=totals > 0)
         return probabilities * np.repeat(inverse, self.lengths)
 
 
 def _parts(pairs: EncodedCorpus, target_size: int, part_links: int) -> Iterator[tuple[int, _Part]]:
-    """Yield the links of all pairs in parts, each with the number of pairs up to its end."""
+    """Yield the links of all pairs in parts, each after the number of pairs up to its end."""
     sizes = pairs.source.lengths.astype(np.int64), pairs.target.lengths.astype(np.int64)
     links = np.where(sizes[0] > 0, (sizes[0] + 1) * sizes[1], 0)
     ends = np.cumsum(links)
@@ -164,7 +164,7 @@ def _part(pairs: EncodedCorpus, first: int, last: int, target_size: int) -> _Par
 
 
 class _GrowingTable:
-    """Sums by key, of which the smallest are dropped beyond a limit."""
+    """Sums by key; if there are more than a limit, the smallest sums are dropped."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -173,14 +173,14 @@ class _GrowingTable:
         self._waiting = 0
 
     def add(self, keys: Keys, values: Values) -> None:
-        """Add values to different keys."""
+        """Add a value to the sum of each key; the keys are distinct."""
         self._pending.append((keys, values))
         self._waiting += len(keys)
         if self._waiting > max(4 * PART_LINKS, len(self._keys) // 2):
             self._merge()
 
     def finished(self) -> tuple[Keys, Values]:
-        """Return the keys, sorted, and their sums."""
+        """Return the keys, ascending, and their sums."""
         self._merge()
         return self._keys, self._values
 
@@ -195,13 +195,13 @@ class _GrowingTable:
 
 
 def _summed(keys: Keys, values: Values) -> tuple[Keys, Values]:
-    """Return the different keys, sorted, and the sum of the values of each."""
+    """Return the distinct keys, ascending, and the sum of the values of each."""
     unique, inverse = np.unique(keys, return_inverse=True)
     return unique, np.bincount(inverse, values, len(unique)).astype(np.float64)
 
 
 def _normalized(keys: Keys, counts: Values, target_size: int) -> Values:
-    """Return the counts divided by their sum over each source piece."""
+    """Return the counts [C] divided by the sum of the counts of the same source piece."""
     if not len(keys):
         return counts
     starts = np.flatnonzero(np.diff(keys // target_size, prepend=-1))

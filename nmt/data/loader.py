@@ -1,4 +1,4 @@
-"""Loads updates for the trainer as batches of tensors, on demand or ahead of time."""
+"""Loads the batches of each update as tensors, on demand or ahead of time."""
 
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
@@ -15,13 +15,13 @@ LoadedUpdate = tuple[list[Batch], BatchingState]
 class UpdateLoader:
     """An endless stream of updates ready to train on, each with the state after it.
 
-    The batches are identical for any number of worker processes. ``state`` is the position of the
-    updates taken so far, not of those made ahead; set it before iterating to start elsewhere. If
-    several processes train, an update has fewer batches, or none, when a batch has fewer rows than
-    there are processes.
+    The batches are identical for any number of worker processes. ``state`` is the position after
+    the updates taken so far; updates made ahead do not count. Set it before iterating to start
+    elsewhere. If several processes train, and a batch has fewer rows than there are processes, the
+    update of some processes lacks this batch; an update may then have no batch.
 
-    With samplers, every pair is re-segmented in each epoch. ``batch_tokens`` counts the pieces of
-    the stored segmentation, so a batch may contain more.
+    With samplers, every pair is segmented again in each epoch. ``batch_tokens`` counts the pieces
+    of the stored segmentation, so a batch may contain more.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class UpdateLoader:
         Args:
             batches: The order of the pairs.
             workers: Number of processes that make updates ahead; 0: make each update on demand.
-            samplers: Samplers of other segmentations of source and target.
+            samplers: Samplers of the segmentations of source and target; None: the stored ones.
             max_length: Maximum pieces of a sampled segmentation; a longer one is replaced by the
                 stored one.
             start_method: Start method of the processes, see `multiprocessing`.
@@ -82,7 +82,7 @@ class UpdateLoader:
                 yield [Batch.of_arrays(arrays) for arrays in ready.batches], ready.after
 
     def _ahead(self, stack: ExitStack) -> Iterator[ReadyUpdate]:
-        """Receive updates from the processes in turn; each of n processes makes every n-th one."""
+        """Yield updates from n processes in turn; each of them makes every n-th update."""
         processes = []
         for first in range(self._workers):
             process = MakerProcess(

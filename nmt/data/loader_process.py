@@ -1,6 +1,6 @@
-"""Makes updates ready to train on, in this process or in processes ahead of the trainer.
+"""Makes updates ready to train on, in this process or ahead of time in other processes.
 
-It does not import torch, so that these processes start fast and stay small.
+This module does not import torch, so that these processes start fast and stay small.
 """
 
 import atexit
@@ -16,7 +16,7 @@ from random import Random
 from typing import Protocol
 
 from nmt.data.batching import BatchingState, UpdateBatches
-from nmt.data.child_signals import signals_held_back
+from nmt.data.child_signals import signals_blocked
 from nmt.data.encoded import PieceSequences
 from nmt.data.length_batches import Indices
 from nmt.data.padding import PaddedPairs, RaggedRows, pad_corpus_pairs, with_regions
@@ -25,10 +25,10 @@ from nmt.text.subword_sampling import position_random
 
 
 class Sampler(Protocol):
-    """Segments a sentence into other pieces."""
+    """Samples a segmentation of a sentence."""
 
     def sample(self, ids: Sequence[int], random: Random) -> Sequence[int]:
-        """Return other piece ids of the same text."""
+        """Return the piece ids of a sampled segmentation of the same text."""
 
 
 Samplers = tuple[Sampler, Sampler]
@@ -44,13 +44,13 @@ class ReadyUpdate:
 
 @dataclass(frozen=True)
 class UpdateMaker:
-    """Makes updates ready; a function of its fields, so that any process makes the same ones.
+    """Makes updates ready to train on. It has no state, so that all processes make the same ones.
 
     Attributes:
         batches: The order of the pairs.
         samplers: Samplers for source and target, seeded with (seed, epoch, pair, side); None: the
             stored segmentation.
-        max_length: Maximum pieces of a sampled segmentation, otherwise the stored one is used;
+        max_length: Maximum pieces of a sampled segmentation; the stored one replaces a longer one.
             None: no limit.
     """
 
@@ -89,9 +89,10 @@ class UpdateMaker:
 
 
 class MakerProcess:
-    """A process that makes one update ahead while the trainer is busy.
+    """A process that makes updates ahead, until the pipe to the trainer is full.
 
-    It ignores the signals that stop a run, which the trainer handles, and exits with the trainer.
+    It blocks the signals that stop a run, because the trainer handles them. It exits when the
+    trainer has exited.
     """
 
     def __init__(
@@ -106,12 +107,12 @@ class MakerProcess:
             name=f"nmt-loader-{first}",
             daemon=True,
         )
-        # A terminating interpreter waits for its child processes, which ignore its signals.
+        # At exit, multiprocessing waits for this process, which blocks the SIGTERM that it sends.
         atexit.register(self.stop)
         try:
             if start_method != "fork":  # its start unblocks signals, so it must come first
                 resource_tracker.ensure_running()
-            with signals_held_back():
+            with signals_blocked():
                 self._process.start()
         except BaseException:
             self.stop()
@@ -123,7 +124,7 @@ class MakerProcess:
         """Wait for the next update and return it.
 
         Raises:
-            Exception: Any exception of the process, with its traceback as a note.
+            Exception: The exception that ended the process, with its traceback as a note.
             UserError: The process has died.
         """
         try:
@@ -176,7 +177,7 @@ def _make(
 
 
 def _as_message(error: Exception) -> bytes:
-    """Pickle an exception; one that cannot be pickled becomes a RuntimeError with its text."""
+    """Pickle an exception; a RuntimeError with its text replaces one that cannot be pickled."""
     note = "".join(traceback.format_exception(error))
     try:
         error.add_note(f"in a process that makes batches:\n{note}")

@@ -1,4 +1,4 @@
-"""Where in the files of a corpus something is, and a short excerpt of the text there."""
+"""Positions in the files of a corpus, and short excerpts of the text there."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ class Location:
     """A position in a file of a corpus.
 
     Attributes:
-        file: The file; the faulty side's file if each side has its own.
+        file: The file; if each side has its own, that of the faulty side.
         line: Line, row or unit number, counted from 1; None for the file as a whole.
         text: Shortened text at that position, with invisible characters escaped.
     """
@@ -31,7 +31,7 @@ class Location:
 
     @property
     def unit(self) -> str:
-        """What the number counts: rows of a table, which may have several lines, or lines."""
+        """What the number counts: rows of a table, which may have several lines; else lines."""
         return "row" if format_suffix(Path(self.file)) in _TABLES else "line"
 
 

@@ -1,4 +1,4 @@
-"""Which pairs of each source an epoch contains: shares by weight and temperature, and shards."""
+"""Which pairs of each source an epoch contains: counts by weight and temperature, and shards."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,8 +11,8 @@ from nmt.data.length_batches import Indices
 
 Ranges = npt.NDArray[np.int64]
 
-_SHARDS_PER_BUFFER = 8
-_MOST_SHARDS = 1 << 16  # maximum number of shards per source if all pairs are shuffled together
+_SHARDS_PER_BUFFER = 8  # shards that are shuffled together
+_MOST_SHARDS = 1 << 16  # half the maximum per source if all pairs are shuffled together
 
 
 def source_weights(data: DataConfig) -> list[float]:
@@ -22,12 +22,11 @@ def source_weights(data: DataConfig) -> list[float]:
 
 
 def epoch_counts(sizes: Sequence[int], weights: Sequence[float], temperature: float) -> list[int]:
-    """Return the number of pairs of each source in an epoch; the sum is the weighted total.
+    """Return the number of pairs of each source in an epoch; their sum is ∑ weight · size, rounded.
 
-    The share of a source is proportional to ``(weight * size) ** (1 / temperature)``, as in
-    Arivazhagan et al. 2019; Devlin et al. 2018 use 1 / temperature = 0.7. At temperature 1 an
-    epoch contains a source of weight 1 exactly once. A source that is not empty has at least one
-    pair.
+    The share of a source is proportional to (weight · size)^(1 / temperature), as in Arivazhagan et
+    al. 2019; Devlin et al. 2018 use 1 / temperature = 0.7. At temperature 1, an epoch contains a
+    source of weight 1 exactly once. A source that would have no pair takes one from the largest.
 
     Args:
         sizes: Number of pairs of each source.
@@ -54,18 +53,18 @@ def epoch_counts(sizes: Sequence[int], weights: Sequence[float], temperature: fl
 def epoch_members(
     sizes: Sequence[int], counts: Sequence[int], buffer: int | None, seed: int, epoch: int
 ) -> Iterator[Indices]:
-    """Yield the pairs of an epoch in groups, which the caller shuffles.
+    """Yield the pair indices of an epoch in groups; the caller shuffles each group.
 
-    An epoch contains as many full passes over a source as fit into its count. The remainder
-    continues from epoch to epoch along a seeded order of shards, so that after any number of epochs
-    the pairs of a source have been used equally often, give or take one.
+    An epoch contains as many full passes over a source as fit into its count. The rest of the count
+    is a part of a further pass in a seeded order of shards, which the next epoch continues. So
+    after any number of epochs, the use counts of two pairs of a source differ by at most 1.
 
     Args:
         sizes: Number of pairs of each source; their indices are consecutive.
         counts: Number of pairs of each source in an epoch.
         buffer: Maximum number of pairs per group, made of shards from anywhere; None: one group.
         seed: Seed of the run.
-        epoch: Number of the epoch, from 0. The result depends on nothing but the arguments.
+        epoch: Number of the epoch, from 0. The result depends only on the arguments.
 
     Yields:
         Indices of pairs, 32 bits wide if they fit.
@@ -83,7 +82,7 @@ def epoch_members(
 def _epoch_ranges(
     sizes: Sequence[int], counts: Sequence[int], buffer: int | None, seed: int, epoch: int
 ) -> Ranges:
-    """Return [ranges, 2], the ranges of pairs that make up an epoch, as start and stop."""
+    """Return the ranges of pair indices of an epoch, [ranges, 2], as start and stop."""
     parts, begin = [np.zeros((0, 2), dtype=np.int64)], 0
     for source, (size, count) in enumerate(zip(sizes, counts, strict=True)):
         passes, rest = divmod(count, size) if size else (0, 0)
@@ -105,7 +104,10 @@ def _shards(size: int, shard: int) -> Ranges:
 
 
 def _window(shards: Ranges, start: int, length: int) -> Ranges:
-    """Return ``length`` pairs of the joined shards from ``start`` on, wrapping at the end."""
+    """Return the ranges of ``length`` pairs from ``start`` on, in the order of the shards.
+
+    After the last shard, the first one follows.
+    """
     ends = np.cumsum(shards[:, 1] - shards[:, 0])
     begins, size = ends - (shards[:, 1] - shards[:, 0]), int(ends[-1])
     parts = []

@@ -1,4 +1,4 @@
-"""Pairs of a number or a date and of words without it, as misplaced columns of a sheet give."""
+"""Finds pairs of a number and of words without it, e.g. from a misplaced column of a sheet."""
 
 import re
 
@@ -17,8 +17,8 @@ def is_number(text: str) -> bool:
 def is_number_with_words(source: str, target: str) -> bool:
     """Return whether one side is only a number or a date, and the other has words without it.
 
-    A date may be written in letters on the other side, so a pair with a number on both sides that
-    is equal is right: ``3.5.2019`` and ``3 May 2019``.
+    If both sides have an equal number, the pair is accepted: ``3.5.2019`` and ``3 May 2019``. A
+    side of a single word is accepted too: it may be the number in letters.
     """
     if is_number(source):
         return not is_number(target) and _lacks(target, source)
@@ -26,7 +26,7 @@ def is_number_with_words(source: str, target: str) -> bool:
 
 
 def _lacks(words: str, number: str) -> bool:
-    """Return whether a side with words has none of the numbers of the other side."""
+    """Return whether a side has 2 words or more, and no number of the other side."""
     if len(_WORD.findall(words)) < _LEAST_WORDS and not _UNSPACED.search(words):
         return False
     return not _numbers(words) & _numbers(number)

@@ -1,6 +1,6 @@
-"""Packed batches: all pairs of a pass in one row per side, of one shape in the whole run.
+"""Packed batches: one row per side contains all pairs; all batches of a run have the same shape.
 
-Legend: R sentences of a row, n pairs, N positions of a row.
+Legend: n pairs, N positions of a row.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,20 +18,20 @@ from nmt.text.special_tokens import BOS, EOS, PAD
 class PackedBatches(UpdateBatches):
     """An endless stream of updates in packed batches.
 
-    The pairs of an epoch, in a shuffled order, fill one row after the other. The target row has
-    ``batch_tokens / accumulation`` positions, or as many as the longest pair needs, and the source
-    row a length after the ratio of all pairs. Both are multiples of 64, so an update may have 63
-    target pieces per pass more than ``batch_tokens``.
+    The pairs of an epoch, in a shuffled order, fill one row after another. A target row has
+    ``batch_tokens / accumulation`` positions, or more if the longest pair needs them. The length of
+    a source row follows from the ratio of source to target pieces. Both are multiples of 64, so a
+    target row may have 63 positions more.
 
-    The rows do not depend on the number of processes. Several processes share each of them, by
-    pairs in turn after sorting by length, and lay out their shares in smaller rows. In the rare
-    case that the source of a share is too long for one of them, it becomes two.
+    The rows do not depend on the number of processes. Several processes take the pairs of each row
+    in turn, in the order of their lengths, and pack them into smaller rows. Rarely, the sources of
+    a share do not fit into one smaller row; the share then becomes two rows.
     """
 
     _shapes: tuple[RowShape, RowShape] | None = None
 
     def __getstate__(self) -> dict[str, object]:
-        """Omit the length keys, but not the shapes, which are small."""
+        """Omit the length keys from the pickle, but not the shapes, which are small."""
         self.row_shape()
         return super().__getstate__()
 
@@ -40,14 +40,14 @@ class PackedBatches(UpdateBatches):
         return self._both_shapes()[1]
 
     def _both_shapes(self) -> tuple[RowShape, RowShape]:
-        """Return the shape of the rows that all processes share, and that of this one's rows."""
+        """Return the shape of whole rows, and that of the rows of this process."""
         if self._shapes is None:
             shape = self._length_counts().row_shape(self._budget)
             self._shapes = shape, shape.part(self._share.step)
         return self._shapes
 
     def _length_counts(self) -> LengthCounts:
-        """Count the lengths of an epoch, the same for all epochs."""
+        """Return the mean number of pairs of each length in an epoch, the same for all epochs."""
         keys, begin, found, counts = self._length_keys(), 0, [], []
         for size, count in zip(self._sizes, self._counts, strict=True):
             if count:
@@ -79,7 +79,7 @@ class PackedBatches(UpdateBatches):
         )
 
     def _epoch(self, epoch: int, skip: int) -> Iterator[Indices]:
-        """Yield the rows of an epoch after the first ``skip``, each from long to short targets."""
+        """Yield the pairs of each row after the first ``skip`` rows, the longest target first."""
         shape = self._both_shapes()[0]
         for number, members in enumerate(self._members(epoch)):
             order = self._order(members, epoch, number)
@@ -95,12 +95,12 @@ class PackedBatches(UpdateBatches):
         return np.random.default_rng((self.seed, epoch, 1 + number)).permutation(members)
 
     def _lengths_of(self, pairs: Indices) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return the source and target lengths of pairs, EOS included."""
+        """Return the source and target lengths of pairs [n], EOS included, each [n]."""
         keys = self._length_keys()
         return keys.lengths(keys.keys[pairs].astype(np.int64))
 
     def _own(self, batch: Indices) -> list[Indices]:
-        """Return this process's share of a row, as one row of its shape, or rarely two."""
+        """Return this process's share of a row as one smaller row, rarely as two."""
         share = super()._own(batch)[0]
         sources, targets = self._lengths_of(share)
         ends = row_ends(sources, targets, self.row_shape())
@@ -112,20 +112,20 @@ class PackedBatches(UpdateBatches):
         targets: RaggedRows,
         links: Sequence[npt.NDArray[np.int32]] | None = None,
     ) -> PaddedPairs:
-        """Lay out pairs in a row per side; links have no place in it and are left out."""
+        """Pack pairs into one row per side, without links."""
         return pack_pairs(sources, targets, self.row_shape())
 
 
 def pack_pairs(sources: RaggedRows, targets: RaggedRows, shape: RowShape) -> PaddedPairs:
-    """Lay out pairs for teacher forcing in one row per side.
+    """Pack pairs for teacher forcing into one row per side.
 
     Args:
         sources: Piece ids of each source, without EOS.
         targets: Piece ids of each target, without BOS or EOS.
-        shape: Of the rows.
+        shape: The shape of the rows.
 
     Raises:
-        ValueError: The pairs do not fit.
+        ValueError: The pairs do not fit into the rows.
     """
     layout = RowLayout.of(sources.lengths + 1, targets.lengths + 1, shape)
     pieces = len(sources.values) + len(sources.lengths)
@@ -141,7 +141,7 @@ def pack_pairs(sources: RaggedRows, targets: RaggedRows, shape: RowShape) -> Pad
 
 
 def _row(sentences: RaggedRows, length: int, *, bos: bool, tail: int) -> npt.NDArray[np.int64]:
-    """Join sentences, each after BOS or before EOS, and the tail into [1, length]."""
+    """Return a row [1, N] of sentences, each after BOS or before EOS; ``tail`` fills its end."""
     row = np.full(length, tail, dtype=np.int64)
     ends = np.cumsum(sentences.lengths + 1)
     special = ends - 1 - sentences.lengths if bos else ends - 1

@@ -1,11 +1,11 @@
-"""How pairs are laid out in packed rows, without torch, so that the loader processes start fast.
+"""The positions of pairs in packed rows, without torch, so that the loader processes start fast.
 
-A packed batch has one row per side. Its sentences follow each other without padding, and the rest
-of the row, the tail, is cut into dummy sentences: attention then writes every position of the row.
-An attention kernel is only defined for sentences with queries and keys, so every sentence, dummies
-included, has pieces on both sides. Empty sentences after them keep the number of offsets constant.
+A packed batch has one row per side, with its sentences one after another. The rest of the row, the
+tail, is divided into dummy sentences, so that attention writes every position of the row. Attention
+is only defined with queries and keys, so each sentence, also a dummy, has pieces on both sides.
+Empty sentences after the dummies keep the number of offsets constant.
 
-Legend: R sentences of a row, n pairs.
+Legend: R sentences of a row, including dummies and empty ones, n pairs, L distinct lengths.
 """
 
 import math
@@ -17,16 +17,16 @@ import numpy.typing as npt
 from nmt.data.length_batches import Lengths
 
 MULTIPLE = 64
-"""Lengths and bounds are multiples of this: the height of a kernel's block."""
+"""Lengths of rows and longest lengths are multiples of this, the height of a kernel's block."""
 
 _ROOM = 1.0
-"""Room for the source pieces of a full target row, in standard deviations of their number."""
+"""Additional source positions, in standard deviations of the source pieces of a target row."""
 
 _SENTENCE_ROOM = 3.0
-"""Room for the number of sentences of a full row, in standard deviations."""
+"""Additional sentences, in standard deviations of the number of sentences of a row."""
 
 _MOST_SENTENCES = 65_000
-"""CUDA limits the second and third axis of a grid of blocks to 65,535."""
+"""Maximum R: CUDA limits the second and third axis of a grid of blocks to 65,535."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class RowShape:
     Attributes:
         source: Positions of the source row.
         target: Positions of the target row.
-        sentences: R, with dummies and empty ones.
-        longest_source: No source sentence is longer.
-        longest_target: No target sentence is longer.
+        sentences: R.
+        longest_source: Maximum length of a source sentence.
+        longest_target: Maximum length of a target sentence.
     """
 
     source: int
@@ -48,18 +48,18 @@ class RowShape:
     longest_target: int
 
     def dummies(self, source: int, target: int) -> int:
-        """Return how many dummy sentences fill a tail of these lengths, or would at least."""
+        """Return the smallest number of dummy sentences that fill a tail of these lengths."""
         return max(-(-source // self.longest_source), -(-target // self.longest_target))
 
     def can_fill(self, source: int, target: int, sentences: int) -> bool:
-        """Return whether at most N = ``sentences`` dummies fill a tail of these lengths."""
+        """Return whether at most ``sentences`` dummies fill a tail, with pieces on both sides."""
         return self.dummies(source, target) <= min(source, target, sentences)
 
     def part(self, world: int) -> "RowShape":
-        """Return the shape of the rows of one of ``world`` processes that share such a row.
+        """Return the shape of the rows of one of ``world`` processes that share a row.
 
-        They take the sentences in turn, in the order of their lengths, so that their shares of the
-        target differ by less than one sentence.
+        The processes take the sentences in turn, in the order of the target lengths. Their target
+        lengths therefore differ by at most one sentence.
         """
         if world == 1:
             return self
@@ -71,24 +71,24 @@ class RowShape:
 
 @dataclass(frozen=True)
 class LengthCounts:
-    """The number of occurrences of each pair of lengths in an epoch.
+    """The number of pairs of each length in an epoch.
 
     Attributes:
-        lengths: [L, 2], source and target lengths, EOS included.
-        counts: [L].
+        lengths: [L, 2], distinct source and target lengths, EOS included.
+        counts: [L], number of pairs.
     """
 
     lengths: npt.NDArray[np.int64]
     counts: npt.NDArray[np.float64]
 
     def row_shape(self, budget: int) -> RowShape:
-        """Return the shape of rows that hold ``budget`` target pieces, or the longest pair."""
+        """Return the shape of rows with ``budget`` target pieces, or more for the longest pair."""
         source, target = self.lengths.astype(np.float64).T
         longest = [_rounded(int(side.max())) for side in (source, target)]
         sums = self.counts.sum(), self.counts @ source, self.counts @ target
         mean_source, mean_target = sums[1] / sums[0], sums[2] / sums[0]
         ratio, rows = mean_source / mean_target, budget / mean_target
-        spread = self._deviation(source - ratio * target)  # of a pair's source around its mean
+        spread = self._deviation(source - ratio * target)  # of source lengths around the ratio
         source_length = ratio * budget + _ROOM * spread * math.sqrt(rows)
         deviation = self._deviation(target) / mean_target * math.sqrt(rows)
         sentences = math.ceil(rows + _SENTENCE_ROOM * deviation)
@@ -102,7 +102,7 @@ class LengthCounts:
 def _shape(
     source: int, target: int, sentences: int, longest_source: int, longest_target: int
 ) -> RowShape:
-    """Return a shape in which the longest pair fits and any tail can be filled."""
+    """Return a shape into which the longest pair fits, with a tail that dummies can fill."""
     source, target = _rounded(source), _rounded(target)
     while True:
         needed_source = _rounded(longest_source + -(-target // longest_target))
@@ -120,15 +120,18 @@ def _rounded(length: int) -> int:
 
 
 def row_ends(sources: Lengths, targets: Lengths, shape: RowShape) -> list[int]:
-    """Cut consecutive pairs into rows as full as possible.
+    """Divide consecutive pairs into rows, each with as many pairs as fit.
 
     Args:
-        sources: [n], source lengths, EOS included; none is above the longest of the shape.
-        targets: [n], target lengths, EOS included; the same.
-        shape: Of the rows.
+        sources: [n], source lengths, EOS included, at most ``shape.longest_source``.
+        targets: [n], target lengths, EOS included, at most ``shape.longest_target``.
+        shape: The shape of the rows.
 
     Returns:
         For each row, the index after its last pair.
+
+    Raises:
+        ValueError: A pair does not fit into a row.
     """
     sums = [np.concatenate([[0], np.cumsum(side, dtype=np.int64)]) for side in (sources, targets)]
     sizes, ends, start = (shape.source, shape.target), [], 0
@@ -159,16 +162,16 @@ def _leaves_a_tail(
 
 @dataclass(frozen=True)
 class RowLayout:
-    """Where the sentences of a packed batch are.
+    """The positions of the sentences in a packed batch.
 
     Attributes:
         source_offsets: [R + 1] int32, where each source sentence begins, and the last one ends.
-        target_offsets: [R + 1] int32, the same of the target.
-        source_positions: [1, source] int64, of each piece in its sentence, from 0.
-        target_positions: [1, target] int64.
-        longest_source: No source sentence is longer; the same in the whole run.
-        longest_target: No target sentence is longer.
-        sentences: Number of pairs; dummies and empty sentences follow them.
+        target_offsets: [R + 1] int32, the same for the target.
+        source_positions: [1, source] int64, the position of each piece in its sentence, from 0.
+        target_positions: [1, target] int64, the same for the target.
+        longest_source: Maximum length of a source sentence in the run.
+        longest_target: Maximum length of a target sentence in the run.
+        sentences: n; dummies and empty sentences follow the pairs.
     """
 
     source_offsets: npt.NDArray[np.int32]
@@ -181,7 +184,7 @@ class RowLayout:
 
     @classmethod
     def of(cls, sources: Lengths, targets: Lengths, shape: RowShape) -> "RowLayout":
-        """Lay out pairs of these lengths [n], EOS included; the tail becomes dummy sentences.
+        """Return the layout of pairs of these lengths [n], EOS included, and of dummies.
 
         Raises:
             ValueError: The pairs do not fit, or no dummy sentences can fill the tail.
@@ -207,7 +210,7 @@ class RowLayout:
 def _side(
     lengths: Lengths, tail: int, dummies: int, sentences: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Return the offsets and positions of one side, whose tail is cut into equal dummies."""
+    """Return the offsets and positions of a side; the dummies have about equal lengths."""
     all_lengths = np.zeros(sentences, dtype=np.int64)
     all_lengths[: len(lengths)] = lengths
     if dummies:

@@ -1,4 +1,7 @@
-"""Where the sentences of a packed batch are. Legend: R sentences, N pieces of a row."""
+"""The positions of the sentences in a packed batch, as tensors.
+
+Legend: R sentences of a row, N positions of a row.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,18 +14,18 @@ from nmt.data.packed_rows import RowLayout
 
 @dataclass(frozen=True)
 class Packing:
-    """The sentences of a batch whose pairs follow each other in one row per side.
+    """The sentences of a packed batch, which has one row per side.
 
-    The pairs come first, then dummy sentences without targets, which fill the rows, then empty
-    sentences. Every sentence that is not empty has pieces on both sides.
+    A row contains the pairs, then dummy sentences, which fill it and are not predicted. Empty
+    sentences of length 0 come last. Pairs and dummies have pieces on both sides.
 
     Attributes:
         source_offsets: [R + 1] int32, where each source sentence begins, and the last one ends.
-        target_offsets: [R + 1] int32, the same of the target.
-        source_positions: [1, N] int64, of each piece in its sentence, from 0.
-        target_positions: [1, N] int64.
-        longest_source: No source sentence is longer; the same in the whole run.
-        longest_target: No target sentence is longer.
+        target_offsets: [R + 1] int32, the same for the target.
+        source_positions: [1, N] int64, the position of each piece in its sentence, from 0.
+        target_positions: [1, N] int64, the same for the target.
+        longest_source: Maximum length of a source sentence in the run.
+        longest_target: Maximum length of a target sentence in the run.
         sentences: Number of pairs.
     """
 
@@ -48,7 +51,7 @@ class Packing:
         )
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Packing":
-        """Return the packing with each tensor replaced by a function of it."""
+        """Return the packing with a function applied to each tensor."""
         return replace(
             self,
             source_offsets=function(self.source_offsets),

@@ -23,11 +23,11 @@ Padded = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class RaggedRows:
-    """Rows of different lengths, joined.
+    """Rows of different lengths in one flat array.
 
     Attributes:
-        values: [sum of lengths].
-        lengths: [B].
+        values: [sum of lengths], the rows one after another.
+        lengths: [B], the length of each row.
     """
 
     values: npt.NDArray[np.integer]
@@ -35,19 +35,19 @@ class RaggedRows:
 
     @classmethod
     def of(cls, rows: Sequence[Ids]) -> "RaggedRows":
-        """Join rows; rows may be empty."""
+        """Join rows of ids; a row may be empty."""
         lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
         none = np.zeros(0, dtype=np.int32)
         return cls(np.concatenate([none, *(np.asarray(row, np.int32) for row in rows)]), lengths)
 
     @classmethod
     def of_corpus(cls, side: PieceSequences, indices: Indices) -> "RaggedRows":
-        """Gather the selected sequences of a corpus."""
+        """Gather the sequences with these indices, [B]."""
         positions, lengths = _positions(side.offsets, indices)
         return cls(side.ids[positions], lengths)
 
     def padded(self, *, first: int | None = None, last: int | None = None) -> Padded:
-        """Stack the rows into [B, width], each between ``first`` and ``last``, then PAD."""
+        """Stack the rows into [B, width]: ``first``, the row, ``last``, then PAD."""
         offset, extra = int(first is not None), int(last is not None)
         width = int(self.lengths.max()) + offset + extra
         padded = np.full((len(self.lengths), width), PAD, dtype=np.int64)
@@ -64,7 +64,7 @@ class RaggedRows:
 def _positions(
     offsets: npt.NDArray[np.int64], indices: Indices
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the positions of the selected rows' values in a flat array, and the rows' lengths."""
+    """Return the positions of the values of the selected rows, and the lengths of these rows."""
     starts = np.asarray(offsets[indices])
     lengths = np.asarray(offsets[indices + np.asarray(1, indices.dtype)]) - starts
     shifts = starts - (np.cumsum(lengths) - lengths)
@@ -73,7 +73,7 @@ def _positions(
 
 @dataclass(frozen=True)
 class PaddedPairs:
-    """The arrays of a `Batch`, where they are documented; of a packed one also their layout."""
+    """The arrays of a `Batch`, see there; ``layout`` is None unless the batch is packed."""
 
     source_ids: Padded
     source_mask: npt.NDArray[np.bool_]
@@ -86,10 +86,10 @@ class PaddedPairs:
     regions: RegionArrays | None = None
 
     def filled(self, rows: int, source: int, target: int) -> "PaddedPairs":
-        """Pad to a fixed shape [B, S] and [B, T].
+        """Pad to a fixed shape: sources [rows, source], targets [rows, target].
 
-        An empty row has EOS as its source, because attention over no piece at all is undefined. It
-        has no target, so it adds nothing to a loss or a gradient.
+        An added row has EOS as its source, because attention needs at least one key. It has no
+        target, so it adds nothing to a loss or a gradient.
         """
         count = len(self.source_ids)
         filled = replace(
@@ -109,7 +109,7 @@ class PaddedPairs:
 
 
 def _grown(array: npt.NDArray[Any], shape: tuple[int, ...], value: object) -> npt.NDArray[Any]:
-    """Return an array of a larger shape, with a value where the given one has none."""
+    """Return an array of a larger shape; ``value`` fills the new entries."""
     grown = np.full(shape, value, dtype=array.dtype)
     grown[tuple(slice(size) for size in array.shape)] = array
     return grown
@@ -125,7 +125,7 @@ def pad_pairs(
     Args:
         sources: Piece ids of each source, without EOS.
         targets: Piece ids of each target, without BOS or EOS.
-        links: [links, 2] for each pair, source piece and target piece.
+        links: For each pair an array [links, 2] of the indices of a source and a target piece.
     """
     source_ids, output_ids = sources.padded(last=EOS), targets.padded(last=EOS)
     shape = output_ids.shape[1], source_ids.shape[1]
@@ -142,7 +142,7 @@ def pad_pairs(
 def pad_corpus_pairs(
     corpus: EncodedCorpus, indices: Indices, pad: Callable[..., PaddedPairs] = pad_pairs
 ) -> PaddedPairs:
-    """Pad the pairs of a corpus with these indices by ``pad``; at least one is required."""
+    """Pad the pairs of a corpus with these indices [B] by ``pad``; B is at least 1."""
     padded = pad(
         RaggedRows.of_corpus(corpus.source, indices),
         RaggedRows.of_corpus(corpus.target, indices),
@@ -152,9 +152,9 @@ def pad_corpus_pairs(
 
 
 def with_regions(padded: PaddedPairs, corpus: EncodedCorpus, indices: Indices) -> PaddedPairs:
-    """Return padded pairs with the features that the corpus has for these indices.
+    """Return padded pairs with the features of these indices, if the corpus has any.
 
-    Batches of a fixed shape have the same number of regions.
+    Batches of a fixed shape have the largest R of the corpus.
     """
     features = corpus.features
     if features is None:

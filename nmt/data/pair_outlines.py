@@ -1,4 +1,7 @@
-"""Six bytes per pair that show whether two sides belong together, and where each pair is."""
+"""The length and the signature of each text, 6 bytes per pair, and the line of each pair.
+
+They suffice to find sides that do not belong together.
+"""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -17,7 +20,7 @@ _LONGEST = np.iinfo(np.uint16).max
 
 @dataclass(frozen=True)
 class SideOutline:
-    """One side of some pairs.
+    """The outline of one side of some pairs.
 
     Attributes:
         lengths: [pairs], characters of each text, at most 65,535; 0 for a blank text.
@@ -44,7 +47,7 @@ class ChunkOutline:
     Attributes:
         source_file: File of the source sides.
         target_file: File of the target sides.
-        lines: Line number of each pair; a range if they are consecutive.
+        lines: [pairs], line number of each pair; a range if they are consecutive.
         source: Outline of the source side.
         target: Outline of the target side.
     """
@@ -108,7 +111,7 @@ class TextOutline:
         )
 
     def with_text(self) -> npt.NDArray[np.int64]:
-        """Return the indices of the pairs whose two sides both have text."""
+        """Return the indices of the pairs with text on both sides."""
         source, target = (self.side(name).lengths for name in SIDES)
         return np.flatnonzero((source > 0) & (target > 0))
 
@@ -117,7 +120,7 @@ class TextOutline:
         return list(dict.fromkeys((c.source_file, c.target_file) for c in self._chunks))
 
     def pairs_of(self, file: str) -> range:
-        """Return the indices of the pairs with a side in this file."""
+        """Return the indices from the first to the last pair with a side in this file."""
         chunks = [
             number
             for number, chunk in enumerate(self._chunks)

@@ -1,4 +1,4 @@
-"""Links between pieces, derived from links between words, in two flat arrays."""
+"""Links between pieces, derived from links between words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,9 +21,10 @@ class PieceLinks:
     """The links of sentence pairs: those of pair i are ``links[offsets[i]:offsets[i + 1]]``.
 
     Attributes:
-        links: [number of all links, 2], source piece and target piece, from 0.
-        offsets: [pairs + 1].
-        stem: The mapped files. Such links are pickled as the name of their files.
+        links: [links, 2], indices of source and target piece, from 0.
+        offsets: [pairs + 1], where the links of each pair start, and the last ones end.
+        stem: The stem of the memory-mapped files; None: the arrays are in memory. With a stem, a
+            pickle contains only the stem.
     """
 
     links: npt.NDArray[np.int32]
@@ -40,7 +41,7 @@ class PieceLinks:
 
     @classmethod
     def of_text(cls, tokenizers: TokenizerPair, text: "ParallelText") -> "PieceLinks":
-        """Project the sure word links of a text onto the pieces of its words."""
+        """Return the piece links of the sure word links of a text; see `project`."""
         assert text.alignment is not None
         pairs = zip(text.source, text.target, text.alignment, strict=True)
         return cls._joined(
@@ -55,7 +56,7 @@ class PieceLinks:
         )
 
     def keep(self, indices: npt.NDArray[np.int64]) -> "PieceLinks":
-        """Return the links of the selected pairs, in the given order."""
+        """Return the links of the pairs with these indices, in this order."""
         return self._joined([self[int(i)] for i in indices])
 
     @classmethod
@@ -96,10 +97,10 @@ class LinkWriter(RaggedWriter):
 def project(
     links: Links, source_words: list[int], target_words: list[int]
 ) -> npt.NDArray[np.int32]:
-    """Link every piece of a source word with every piece of the target words it is linked to.
+    """Link each piece of a source word with each piece of a target word linked to that word.
 
     Args:
-        links: Links of words, of which the sure ones are used.
+        links: Links between words; only the sure ones are used.
         source_words: The index of the word of each source piece.
         target_words: The index of the word of each target piece.
 
@@ -119,9 +120,9 @@ def project(
 def dense_links(
     pairs: Sequence[npt.NDArray[np.int32]], target_length: int, source_length: int
 ) -> npt.NDArray[np.float32]:
-    """Return for each target piece a distribution over its source pieces, [B, T, S].
+    """Return for each target piece a distribution over the source pieces, [B, T, S].
 
-    Linked pieces have equal probabilities; a piece without links has a row of zeros.
+    The linked source pieces have equal probabilities. A target piece without links has zeros.
     """
     dense = np.zeros((len(pairs), target_length, source_length), dtype=np.float32)
     joined = np.concatenate(pairs)

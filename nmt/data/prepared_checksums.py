@@ -1,4 +1,4 @@
-"""Checksums of prepared data: a file that was cut short or changed is recognised."""
+"""Checksums of prepared data, by which truncated and changed files are found."""
 
 import json
 import zlib
@@ -9,21 +9,21 @@ _BLOCK = 1 << 22
 
 
 def write_checksums(folder: Path) -> None:
-    """Write the size and the CRC-32 of each file of a folder into one more file.
+    """Write the size and the CRC-32 of each file of a folder into ``checksums.json`` there.
 
     Raises:
-        OSError: It could not be written.
+        OSError: A file cannot be read or written.
     """
     found = {path.name: _checksum(path) for path in sorted(folder.iterdir())}
     (folder / _FILE).write_text(json.dumps(found))
 
 
 def check_checksums(folder: Path) -> bool:
-    """Check the files of a folder; return False if an earlier version wrote it without checksums.
+    """Check the files of a folder; return False if it has no checksums (an earlier version).
 
     Raises:
         OSError: A file cannot be read.
-        ValueError: A file has another content than when it was written; it names the file.
+        ValueError: A file has changed since it was written; the message names the file.
     """
     file = folder / _FILE
     if not file.exists():

@@ -1,4 +1,4 @@
-"""Prepared corpora: tokenizers and encoded training pairs, made once and cached by content."""
+"""Prepared corpora: tokenizers and encoded training pairs, which are made once and cached."""
 
 import json
 from dataclasses import dataclass, replace
@@ -35,11 +35,11 @@ class PreparedCorpus:
     Attributes:
         text: Validation, test and gold as text, and the sources of the training text.
         tokenizers: The tokenizers of both sides.
-        train: The training pairs as piece ids, mapped from the cache.
+        train: The training pairs as piece ids, memory-mapped from the cache.
         dropped: The number of pairs that each rule dropped.
         report: The report on the text.
         folder: The folder in the cache.
-        from_cache: Whether the folder existed before.
+        from_cache: Whether the folder already existed.
     """
 
     text: Corpus
@@ -63,10 +63,10 @@ def prepare(
     with_links: bool = False,
     feedback: PreparationFeedback | None = None,
 ) -> PreparedCorpus:
-    """Read and filter the corpus, train the tokenizers on its training side, and encode it.
+    """Read and filter the corpus, train the tokenizers on its training text, and encode this text.
 
     The text is streamed; memory takes a few bytes per pair. The result is cached under a hash of
-    text and settings, so a second run or a sweep reuses it.
+    text and settings, so other runs with the same ones reuse it.
 
     Args:
         data: The settings of the corpus.
@@ -116,7 +116,7 @@ def _open(data: DataConfig, *, with_links: bool) -> Corpus:
 
 
 def _without_links(source: TrainingSource, data: DataConfig) -> TrainingSource:
-    """Return the source without its links; faulty rows are left out as if there were none."""
+    """Return the source without its links; faulty rows are then left out."""
     if source.links is None or isinstance(data, PhrasebookDataConfig):
         return replace(source, links=None)
     pairs = WithoutFaultyRows(source.pairs, data.max_faulty)

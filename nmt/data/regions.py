@@ -15,8 +15,8 @@ class Regions:
     """Features of the sentences of a batch.
 
     Attributes:
-        values: [B, R, F].
-        mask: [B, R] bool, True at real regions; every row has one at least.
+        values: [B, R, F] float32.
+        mask: [B, R] bool, True at real regions. At least one region per row is True.
     """
 
     values: Tensor
@@ -28,11 +28,11 @@ class Regions:
         return cls(torch.from_numpy(arrays.values), torch.from_numpy(arrays.mask))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Regions":
-        """Return the regions with each tensor replaced by a function of it."""
+        """Return the regions with a function applied to each tensor."""
         return Regions(function(self.values), function(self.mask))
 
     def with_rows(self, added: int) -> "Regions":
-        """Return the regions with more rows at the end, each with one region of zeros."""
+        """Return the regions with ``added`` more rows at the end, each with one region of zeros."""
         if not added:
             return self
         mask = functional.pad(self.mask, (0, 0, 0, added), value=False)

@@ -1,4 +1,4 @@
-"""The pairs of a packed batch, and smaller batches of the same pairs."""
+"""Extracts the pairs of a packed batch, and makes other batches of them."""
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ def packed_pairs(batch: Batch) -> tuple[RaggedRows, RaggedRows]:
 
 
 def _pieces(row: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the pieces of a row [1, N] whose sentences are followed by EOS, without the tail."""
+    """Return the pieces of a row [1, N] without EOS and tail; ``lengths`` are without EOS."""
     ends = np.cumsum(lengths + 1)
     is_piece = np.ones(int(ends[-1]), dtype=np.bool_)
     is_piece[ends - 1] = False
@@ -33,11 +33,14 @@ def unpacked(batch: Batch) -> Batch:
 
 
 def split_packed(batch: Batch, limit: int) -> list[Batch] | None:
-    """Split a packed batch on the CPU into rows of one smaller shape; None: none is small enough.
+    """Split a packed batch on the CPU into packed batches of one smaller shape.
 
     Args:
         batch: The batch.
-        limit: Maximum number of positions of both sides of a row.
+        limit: Maximum number of positions of a row, both sides together.
+
+    Returns:
+        The smaller batches; None if the longest pair needs more than ``limit`` positions.
     """
     shape = _shape(batch)
     smaller = next((p for p in _parts(shape) if p.source + p.target <= limit), None)
@@ -53,7 +56,7 @@ def split_packed(batch: Batch, limit: int) -> list[Batch] | None:
 
 
 def _parts(shape: RowShape) -> list[RowShape]:
-    """Return ever smaller shapes in which the longest pair fits."""
+    """Return smaller and smaller shapes into which the longest pair fits."""
     parts = [shape.part(2)]
     while parts[-1].source + parts[-1].target < shape.source + shape.target:
         shape = parts[-1]

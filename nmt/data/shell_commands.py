@@ -1,4 +1,4 @@
-"""Shell commands that print the lines around a location, ready to copy from a message."""
+"""Shell commands that print the lines around a location, for messages."""
 
 import os
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _PRINT = {".gz": "zcat", ".bz2": "bzcat", ".xz": "xzcat", ".zst": "zstdcat"}
 
 
 def with_show_commands(remedy: str, locations: Sequence[Location]) -> str:
-    """Append commands that show the locations, one per line, if there are several locations."""
+    """Append commands that show the locations, one command per line; only for 2 or more."""
     commands = show_commands(locations) if len(locations) > 1 else []
     return "\n".join([f"{remedy}; to see both sides there:", *commands]) if commands else remedy
 
@@ -27,13 +27,13 @@ def show_commands(locations: Sequence[Location]) -> list[str]:
 
 
 def has_lines(file: str) -> bool:
-    """Return whether commands that work on lines, such as sed, find the texts of a file."""
+    """Return whether sed can print the texts of a file by their line numbers."""
     form = SUFFIXES.get(format_suffix(Path(file)), Format.LINES)
     return form in _LINE_FORMATS and not os.path.isdir(file)
 
 
 def has_both_sides(file: str) -> bool:
-    """Return whether a file has both sides in each of its records, by its name."""
+    """Return whether the format of a file, by its suffix, has both sides in one file."""
     return format_suffix(Path(file)) in SUFFIXES
 
 

@@ -1,8 +1,8 @@
 """Finds where the two sides of a corpus become shifted, from text lengths and signatures alone.
 
-A line that is missing on one side pairs every later line with its neighbour. A translation is about
-as long as its source and ends in similar punctuation, so after a missing line the texts a few lines
-away fit better.
+If a line is missing on one side, each later line is paired with a neighbour of its translation. A
+translation is about as long as its source and ends in similar punctuation. After a missing line,
+texts a few lines away therefore fit better.
 """
 
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ LAGS = range(-5, 6)
 _NO_SHIFT = LAGS.index(0)
 _NEIGHBOURS = 50  # on each side; their mean length is subtracted, as corpora are often sorted
 _BLOCK = 128  # pairs scored together in a large corpus
-_CAP = 9.0  # limit of squared deviations: outliers carry no more information
+_CAP = 9.0  # maximum squared deviation, so that outliers do not dominate
 _LEAST_PAIRS = 16
-_LEAST_UNRELATED = 200  # pairs of which it can be told that they do not belong together
-_LEAST_UNRELATED_RUN = 50  # of them in a row
-_UNRELATED_FIT = -0.1  # nats per pair; intact corpora were above on average, reordered ones below
-_SAMPLE = 500_000  # pairs used to estimate how the two sides depend on each other
-_LEAST_INFORMATION = 0.03  # nats per pair; unrelated text stays below
+_LEAST_UNRELATED = 200  # pairs; in smaller corpora no unrelated sides are found
+_LEAST_UNRELATED_RUN = 50  # consecutive unrelated pairs
+_UNRELATED_FIT = -0.1  # nats per pair; the mean is higher if intact, lower if reordered
+_SAMPLE = 500_000  # about the pairs from which the parameters are estimated
+_LEAST_INFORMATION = 0.03  # nats per pair; unrelated texts have less
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Shift:
     """The first position where the sides look shifted.
 
     Attributes:
-        index: Index of the first shifted pair, counted from 0; off by a few dozen at most.
+        index: Approximate index of the first shifted pair, counted from 0.
         lag: Offset of the matching target, e.g. 1 if it is one line further down.
     """
 
@@ -52,9 +52,12 @@ def first_shift(source: SideOutline, target: SideOutline, *, unequal: bool = Fal
 
     Args:
         source: The source side.
-        target: The target side; its length may differ.
+        target: The target side; its number of texts may differ.
         unequal: Whether the numbers of lines are known to differ. Less evidence is then required,
-            but the shift must last until the end; None means that no pair before it is shifted.
+            but the shift must last until the end.
+
+    Returns:
+        None if there is no such position.
     """
     pairs = min(len(source), len(target))
     if pairs < _LEAST_PAIRS:
@@ -79,11 +82,11 @@ def first_shift(source: SideOutline, target: SideOutline, *, unequal: bool = Fal
 
 
 def first_unrelated(source: SideOutline, target: SideOutline) -> int | None:
-    """Return about the first pair from which the sides do not belong together, or None.
+    """Return the approximate index of the first pair that is not a translation, or None.
 
-    Rows that are in another order on one side, because one column was sorted alone, fit no better
-    than chance, at any shift. The run of pairs whose fit is lowest in total is found, wherever it
-    begins and ends; it counts if that total exceeds the penalty of a change.
+    If one column of a table was sorted alone, the sides fit no better than chance at any shift. The
+    run of pairs with the worst total fit is searched for. It counts if it has 50 pairs or more, and
+    its total exceeds the penalty of a change. If no lag shows any relation, the result is 0.
     """
     pairs = min(len(source), len(target))
     if pairs < _LEAST_UNRELATED:
@@ -107,16 +110,17 @@ def are_related(source: SideOutline, target: SideOutline) -> bool:
 
 
 def _change_penalty(pairs: int, *, unequal: bool) -> float:
-    """Return by how many nats a change of the lag must improve the fit to be accepted.
+    """Return the nats by which a change of the lag must improve the fit.
 
-    log(pairs) accounts for the number of possible positions. Lengths and signatures of neighbours
-    are not independent, so certainty requires a multiple: three times what intact corpora reach.
+    log(pairs) accounts for the number of possible positions. As neighbouring texts are not
+    independent, the penalty is a multiple: 3 · the largest improvement in intact corpora. It is
+    smaller if the numbers of lines are known to differ.
     """
     return float(2 + np.log(pairs) if unequal else 30 + 3 * np.log(pairs))
 
 
 def _boundary(fit: "_Fit", lag: int, start: int, stop: int) -> int:
-    """Return the pair between ``start`` and ``stop`` from which the lag fits better than 0."""
+    """Return the pair between ``start`` and ``stop`` from which ``lag`` fits better than lag 0."""
     start, stop = max(0, start), min(fit.pairs, stop)
     gain = fit.scores(lag, start, stop) - fit.scores(0, start, stop)
     return start + int(np.argmin(np.concatenate([[0.0], np.cumsum(gain)])))
@@ -127,7 +131,7 @@ def _best_path(blocks: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[n
 
     Args:
         blocks: [blocks, lags], the fit of each block at each lag.
-        penalty: Cost of a change of the lag, and of a start at a lag other than 0.
+        penalty: Cost of a change of the lag, and of a first lag other than 0.
     """
     count, lags = blocks.shape
     came_from = np.empty((count, lags), dtype=np.int8)
@@ -148,7 +152,7 @@ def _best_path(blocks: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[n
 
 
 class _Fit:
-    """Log-likelihood ratio of a target given its source against the target alone, in nats."""
+    """The fit of two sides: log p(target | source) - log p(target) for each pair, in nats."""
 
     def __init__(self, source: SideOutline, target: SideOutline) -> None:
         self.pairs = min(len(source), len(target))
@@ -159,9 +163,9 @@ class _Fit:
         self.is_informative = best.information > _LEAST_INFORMATION + 2 / self.pairs
 
     def scores(self, lag: int, start: int, stop: int) -> Floats:
-        """Return the fit of sources ``start`` to ``stop`` to targets ``lag`` further on.
+        """Return the fit of source i to target i + lag for i from ``start`` to ``stop``.
 
-        The fit is 0 where there is no target.
+        The shape is [stop - start]. The fit is 0 where there is no target.
         """
         result = np.zeros(stop - start, dtype=np.float32)
         source, target = _at_lag(*self._lengths, lag, start, stop)
@@ -195,14 +199,14 @@ class _Fit:
 
 @dataclass(frozen=True)
 class _Parameters:
-    """Parameters of target length = slope * source length + noise, and of the signatures.
+    """Parameters of target = slope · source + noise, for detrended log lengths, and of signatures.
 
     Attributes:
-        slope: Of the regression on detrended log lengths.
-        noise: Variance of the target length given the source length.
-        spread: Variance of the target length.
-        table: [source signature, target signature], log ratio of joint to independent frequency.
-        information: Nats per pair that a source reveals about its target.
+        slope: The slope of the regression.
+        noise: Variance of the noise.
+        spread: Variance of the target.
+        table: [source signature, target signature], log(joint frequency / product of frequencies).
+        information: Estimated mutual information of source and target, in nats per pair.
     """
 
     slope: float
@@ -215,13 +219,13 @@ class _Parameters:
 def _at_lag(
     source: npt.NDArray[Number], target: npt.NDArray[Number], lag: int, start: int, stop: int
 ) -> tuple[npt.NDArray[Number], npt.NDArray[Number]]:
-    """Return sources from ``start`` to ``stop``, and the targets ``lag`` further on."""
+    """Return the sources i from ``start`` to ``stop`` and the targets i + lag, where both exist."""
     first, last = max(start, -lag), min(stop, len(source), len(target) - lag)
     return source[first : max(first, last)], target[first + lag : max(first, last) + lag]
 
 
 def _detrended(lengths: npt.NDArray[np.uint16]) -> Floats:
-    """Return log lengths minus the mean of their neighbours, which removes any sorting."""
+    """Return log lengths minus the mean of their neighbours, which removes a sorted order."""
     logs = np.log1p(lengths.astype(np.float32))
     sums = np.concatenate([[0.0], np.cumsum(logs, dtype=np.float64)])
     indices = np.arange(len(logs))

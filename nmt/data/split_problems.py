@@ -1,4 +1,4 @@
-"""Problems of a whole split for which preparation refuses to train on a corpus."""
+"""Problems of a whole split because of which preparation refuses a corpus."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,10 +41,10 @@ class SplitProblem:
     Attributes:
         rule: Name of the problem, e.g. ``looks_shifted``; docs/data.md lists all of them.
         split: ``train``, ``valid`` or ``test``.
-        count: Number of pairs or files concerned.
-        locations: Where it begins.
-        message: The problem and its location, in words.
-        remedy: What to do; commands follow on lines of their own.
+        count: Number of affected pairs or files.
+        locations: Where the problem begins.
+        message: The problem and its location.
+        remedy: What to do; further lines are shell commands.
     """
 
     rule: str
@@ -58,10 +58,10 @@ class SplitProblem:
 def refuse_unusable(
     data: DataConfig, outlines: Mapping[str, TextOutline], dropped: DropTable
 ) -> None:
-    """Check that a corpus can be trained on.
+    """Check that a corpus can be used for training.
 
     Args:
-        data: Its settings. With ``data.on_doubt=warn`` shifted and swapped sides are accepted.
+        data: The settings. ``data.on_doubt=warn`` accepts shifted and swapped sides.
         outlines: The pairs of each split.
         dropped: The training pairs that the filters drop.
 
@@ -105,7 +105,7 @@ def no_pairs_problem(split: str, outline: TextOutline) -> SplitProblem | None:
 
 
 def shifted_sides_problem(split: str, outline: TextOutline) -> SplitProblem | None:
-    """Return the problem of a split whose sides are equally long but look shifted, or None."""
+    """Return the problem of a split whose equally long sides look shifted, or None."""
     shift = first_shift(*(outline.side(name) for name in SIDES))
     if shift is None:
         return None
@@ -119,7 +119,7 @@ def shifted_sides_problem(split: str, outline: TextOutline) -> SplitProblem | No
 
 
 def shift_locations(outline: TextOutline, index: int) -> list[Location]:
-    """Return the location of a pair in the target file, and the one in the source file."""
+    """Return the locations of a pair in the target file and in the source file."""
     return [outline.location(index), outline.location(index, "source")]
 
 
@@ -133,7 +133,7 @@ def describe_shift(shift: Shift) -> str:
 def swapped_sides_problem(
     split: str, outline: TextOutline, languages: tuple[str, str]
 ) -> SplitProblem | None:
-    """Return the problem of the first two files that are named after each other's language."""
+    """Return the problem of the first two files whose suffixes are the other side's language."""
     for files in outline.files():
         if languages[0] != languages[1] and _language_suffixes(files) == languages[::-1]:
             message = (
@@ -146,7 +146,7 @@ def swapped_sides_problem(
 
 
 def _language_suffixes(files: tuple[str, str]) -> tuple[str, ...]:
-    """Return the last suffix of each name, without that of compression: de for a.de.gz."""
+    """Return the last suffix of each name except that of compression: de for a.de.gz."""
     return tuple(format_suffix(Path(file)).removeprefix(".") for file in files)
 
 

@@ -1,4 +1,4 @@
-"""Text files as the commands read them: line i of several files belongs together."""
+"""Reads text files for the commands; lines i of several files belong together."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -18,25 +18,25 @@ def read_lines(path: Path) -> list[str]:
     """Read a UTF-8 file into lines, as `stream_lines` does.
 
     Raises:
-        UserError: The file is missing, unreadable, damaged or not UTF-8; the line is named.
+        UserError: The file is missing, unreadable, damaged or not UTF-8.
     """
     return list(stream_lines(path))
 
 
 def stream_lines(path: Path) -> Iterator[str]:
-    r"""Yield the lines of a UTF-8 file without their line ends; the suffix shows compression.
+    r"""Yield the lines of a UTF-8 file without their line ends; its suffix shows a compression.
 
     Only LF and CR LF end a line. A byte-order mark at the beginning is removed.
 
     Raises:
-        UserError: The file is missing, unreadable, damaged or not UTF-8; the line is named.
+        UserError: The file is missing, unreadable, damaged or not UTF-8.
     """
     for _, line in numbered_lines(path, refuse):
         yield line.removesuffix("\r")
 
 
 def count_lines(path: Path) -> int | None:
-    """Return the number of lines of a plain file; None: it is compressed, or can be read once only.
+    """Return the number of lines of a file; None: it is compressed, or it can be read only once.
 
     A gigabyte takes about a second.
     """
@@ -49,7 +49,7 @@ def count_lines(path: Path) -> int | None:
                 lines += block.count(b"\n")
                 last = block[-1:]
     except OSError:
-        return None  # reading the lines reports it
+        return None  # the error is raised when the lines are read
     return lines + (last not in (b"", b"\n"))
 
 
@@ -57,7 +57,7 @@ def stream_aligned(*paths: Path) -> Iterator[tuple[str, ...]]:
     """Yield line i of several files together; the files need not fit into memory.
 
     Raises:
-        UserError: A file is faulty, or one ends before another, which is raised at its end.
+        UserError: A file is faulty, or one ends before another; raised when that line is reached.
     """
     streams = [stream_lines(path) for path in paths]
     for number, lines in enumerate(zip_longest(*streams), start=1):
@@ -75,7 +75,7 @@ def _first_line(lines: Sequence[str | None]) -> int:
 
 
 def read_pair(source: Path, target: Path) -> tuple[list[str], list[str]]:
-    """Read the two sides of a split.
+    """Read the lines of the two sides of a split.
 
     Raises:
         UserError: A side is empty or unreadable, or the numbers of lines differ.

@@ -16,7 +16,7 @@ def hash_texts(texts: Sequence[str]) -> npt.NDArray[np.uint64]:
 
 
 def hash_pairs(sources: Sequence[str], targets: Sequence[str]) -> npt.NDArray[np.uint64]:
-    """Return a 64-bit hash of each pair; it depends on where the source ends."""
+    """Return a 64-bit hash of each pair; ("ab", "c") and ("a", "bc") have different ones."""
     encoded = zip(map(_bytes, sources), map(_bytes, targets), strict=True)
     return _hashes(b"%d:%b%b" % (len(source), source, target) for source, target in encoded)
 
@@ -27,9 +27,9 @@ def hash_normalized(texts: Iterable[str]) -> npt.NDArray[np.uint64]:
 
 
 def normalized(text: str) -> str:
-    """Return a text without differences of case, width, punctuation and spaces.
+    """Return a text after NFKC and case folding, without punctuation and spaces.
 
-    A text of nothing but punctuation keeps it, so that "?" and "!" remain different.
+    A text of only punctuation keeps it, so that "?" and "!" remain different.
     """
     return _normalized_bytes(text).decode("utf-8", "surrogatepass")
 
@@ -43,7 +43,7 @@ def _normalized_bytes(text: str) -> bytes:
         beyond_ascii, dropped = _beyond_ascii()
         if beyond_ascii.search(text):
             letters = text.translate(dropped)
-    # In UTF-8 every ASCII byte is a whole character, so bytes can be removed.
+    # In UTF-8 each ASCII byte is a whole character, so single bytes can be removed.
     kept = _bytes(letters).lower().translate(None, _ASCII_DROPPED)
     return kept or _bytes("".join(text.split()))
 
@@ -64,9 +64,9 @@ _ASCII_DROPPED = bytes(code for code in range(128) if unicodedata.category(chr(c
 
 @functools.cache
 def _beyond_ascii() -> tuple[re.Pattern[str], dict[int, None]]:
-    """Return a pattern of possibly dropped characters beyond ASCII, and the dropped characters.
+    """Return a pattern of dropped characters beyond ASCII, and a table that drops them.
 
-    The pattern is a fast check. It also matches every character beyond U+FFFF, which are rare.
+    The pattern is a fast first check. It also matches all characters beyond U+FFFF.
     """
     codes = (
         *range(0x80, 0x20000),

@@ -8,7 +8,7 @@ from nmt.errors import UserError
 
 Link = tuple[int, int]
 
-LEAST_PAIRS = 10  # with links; it is unlikely that none of them links a first word
+LEAST_PAIRS = 10  # with links; some of them should link a first word
 SUBTRACT_ONE = "subtract 1, e.g. with: perl -pe 's/\\d+/$&-1/ge' FILE"
 
 _LINK = re.compile(r"(\d+)([-p?])(\d+)")
@@ -20,7 +20,7 @@ class Links:
 
     Attributes:
         sure: Unambiguous links (S of Och & Ney 2003).
-        possible: Ambiguous links as well as the sure ones (P).
+        possible: Sure and ambiguous links (P of Och & Ney 2003).
     """
 
     sure: frozenset[Link]
@@ -36,7 +36,7 @@ class Links:
 
 
 def parse_links(line: str) -> Links:
-    """Read one line: ``i-j`` is a sure link, ``ipj`` or ``i?j`` a possible one.
+    """Parse a line: ``i-j`` is a sure link, ``ipj`` or ``i?j`` a possible one.
 
     Raises:
         ValueError: A word of the line is not a link.
@@ -59,7 +59,7 @@ def format_links(links: Iterable[Link]) -> str:
 
 
 def check_links(links: Links, source_words: int, target_words: int, where: str) -> None:
-    """Check that links point into their pair, which links of another text would not.
+    """Check that the words of all links exist, as is unlikely for links of another text.
 
     Args:
         links: The pair's links.
@@ -81,7 +81,7 @@ def check_links(links: Links, source_words: int, target_words: int, where: str) 
 
 
 def _reasons(link: Link, words: tuple[int, int]) -> list[str]:
-    """Return the possible reasons for a link outside its pair, each with its remedy."""
+    """Return the possible reasons for a link to a word that does not exist, with remedies."""
     reasons = []
     if min(link) > 0 and link[0] <= words[0] and link[1] <= words[1]:
         reasons.append(f"the file may count from 1: {SUBTRACT_ONE}")
@@ -92,14 +92,14 @@ def _reasons(link: Link, words: tuple[int, int]) -> list[str]:
 
 
 class FirstWordCheck:
-    """Finds links that count words from 1, although all of them point into their pairs."""
+    """Finds links that count words from 1, even if the words of all links exist."""
 
     def __init__(self, file: str) -> None:
         """Check the links of this file."""
         self._file, self._lines, self._zero = file, 0, False
 
     def add(self, links: Links) -> None:
-        """Take the links of the next pair."""
+        """Add the links of the next pair."""
         self._lines += bool(links.possible)
         self._zero = self._zero or any(0 in link for link in links.possible)
 
@@ -107,7 +107,7 @@ class FirstWordCheck:
         """Check all links.
 
         Raises:
-            UserError: No link of many pairs has a first word.
+            UserError: At least 10 pairs have links, and none of them links word 0.
         """
         if self._lines >= LEAST_PAIRS and not self._zero:
             raise UserError(

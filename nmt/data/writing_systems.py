@@ -4,9 +4,9 @@ import functools
 import re
 
 LEAST_SHARE = 0.5
-"""Minimum share of letters in the script of the language for a text to be accepted."""
+"""Minimum share of a text's letters that must be in the script of its language."""
 
-# Ranges of code points. Only letters count, so marks, digits and gaps inside do not matter.
+# Ranges of code points. Only letters count, so a range may contain marks, digits and gaps.
 _RANGES = {
     "Arabic": "0600-06FF 0750-077F 0870-08FF FB50-FDFF FE70-FEFF",
     "Armenian": "0530-058F FB13-FB17",
@@ -157,7 +157,7 @@ _LATIN_LETTER = re.compile("[A-Za-z]")
 
 @functools.cache
 def _patterns(script: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Return a pattern of texts entirely in a script, and one of runs of its letters."""
+    """Return a pattern of whole texts in a script, and one of runs of its letters."""
     letters = f"{_RANGES[script]} {_COMMON}"
     return re.compile(f"{_class(f'{letters} {_NO_LETTERS}')}*"), re.compile(f"{_class(letters)}+")
 

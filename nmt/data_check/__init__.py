@@ -1,1 +1,1 @@
-"""Checks a corpus before it is trained on, and reports: `nmt data check`."""
+"""Checks a corpus before training, and reports its problems: `nmt data check`."""

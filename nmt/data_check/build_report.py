@@ -1,4 +1,4 @@
-"""Turns the inspections of all splits into a report."""
+"""Makes a report of the inspections of all splits."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -31,8 +31,8 @@ def build_report(
         inspections: The pairs of each split.
         faults: The faults of the files of each split.
         stop: Whether training is refused if the sides look shifted or swapped.
-        filters: Training pairs ``kept``, and ``dropped`` by rule.
-        tokens: Statistics by side; see `side_tokens`.
+        filters: Numbers of training pairs ``kept``, and ``dropped`` by rule; None: not filtered.
+        tokens: Statistics of pieces by side; see `side_tokens`.
         cost: See `cost_of_lengths`.
         extra: Further findings, e.g. about the vocabulary.
     """

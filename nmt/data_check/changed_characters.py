@@ -1,4 +1,4 @@
-"""Finds the characters of target text that a tokenizer cannot give back."""
+"""Finds the characters of target text that a tokenizer changes."""
 
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -15,12 +15,12 @@ _UNKNOWN = "\u2047"  # SentencePiece's surface of <unk>
 
 @dataclass(frozen=True)
 class ChangedCharacter:
-    """A character and what the tokenizer makes of it.
+    """A character that encoding and decoding replaces by another text.
 
     Attributes:
         character: The character.
         count: Number of its occurrences.
-        becomes: The text that is decoded in its place.
+        becomes: The decoded text instead of the character.
     """
 
     character: str
@@ -36,10 +36,10 @@ class ChangedCharacter:
 
 
 def changed_characters(tokenizer: Tokenizer, counts: Mapping[str, int]) -> list[ChangedCharacter]:
-    """Return the characters that decoding does not give back, the most frequent first.
+    """Return the characters that encoding and decoding changes, the most frequent first.
 
-    Characters with a rule of their own in the check, and marks that are composed with their letter,
-    are left out.
+    Left out are characters with a rule of their own (see `has_own_rule`), and combining marks that
+    NFC composes with the letter a.
     """
     found = []
     for character, count in counts.items():
@@ -54,7 +54,7 @@ def changed_characters(tokenizer: Tokenizer, counts: Mapping[str, int]) -> list[
 def changed_character_findings(
     tokenizer: Tokenizer, counts: Mapping[str, int], language: str
 ) -> Iterator[Finding]:
-    """Yield the finding that a model with this tokenizer can never write some characters.
+    """Yield a finding if a model with this tokenizer cannot write some characters.
 
     Args:
         tokenizer: The tokenizer of the target side.

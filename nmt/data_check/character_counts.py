@@ -6,7 +6,7 @@ import numpy as np
 
 
 def count_characters(texts: Sequence[str]) -> dict[str, int]:
-    """Return how often each character beyond ASCII occurs."""
+    """Return the number of occurrences of each character beyond ASCII."""
     whole = "".join(texts)
     if whole.isascii():
         return {}

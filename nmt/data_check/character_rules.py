@@ -1,6 +1,6 @@
-"""Rules about the characters of a text.
+"""Rules about the characters of texts.
 
-For speed, each rule first searches all texts of a chunk joined together.
+For speed, the joined texts of a chunk are searched first, and single texts only after a match.
 """
 
 import re
@@ -11,7 +11,7 @@ from nmt.data.sources.spreadsheet_errors import is_spreadsheet_error, may_have_e
 from nmt.data.sources.table_shape import is_quoted_cell
 
 Found = tuple[str, list[int], list[int]]
-"""A rule, the indices of the texts that break it, and the faulty character in each text."""
+"""A rule, the indices of the texts that break it, and the index of the character in each."""
 
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
 _INVISIBLE = re.compile(
@@ -24,7 +24,7 @@ _MARKUP = re.compile(
     r"(?:\s[^<>]*)?/?>",
     re.IGNORECASE,
 )
-# What two or three bytes of UTF-8 become if they are decoded as Latin-1 or Windows-1252.
+# Characters that result from 2 or 3 bytes of UTF-8 decoded as Latin-1 or Windows-1252.
 _CONTINUATION = "\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 _MISREAD = re.compile(
     f"[ÃÅÄÐÑØÙ][{_CONTINUATION}]|Â[\x80-\xbf]|â€[{_CONTINUATION}]|ï»¿|[àá][¤-¹][{_CONTINUATION}]"
@@ -35,7 +35,7 @@ _SPACES = re.compile(r"^[ \t\xa0]+(?=\S)|(?<=\S)[ \t\xa0]+(?=[\r\n]*$)|(?<=\S)  
 
 
 def _from_sheets(texts: Sequence[str], whole: str) -> Iterator[Found]:
-    """Yield the traces of spreadsheet programs: errors of formulas, and cells still in quotes."""
+    """Yield the rules about spreadsheets: formula errors, and cells with their quotes."""
     if may_have_errors(whole):
         errors = [i for i, text in enumerate(texts) if is_spreadsheet_error(text)]
         yield from _found("spreadsheet_error", errors, [0] * len(errors))
@@ -55,11 +55,11 @@ def has_own_rule(character: str) -> bool:
 
 
 def faulty_texts(texts: Sequence[str], *, own_file: bool) -> Iterator[Found]:
-    """Yield every rule about characters that some of the texts break.
+    """Yield each rule about characters that some of the texts break.
 
     Args:
         texts: The texts as they are in the file.
-        own_file: Whether each side has its own file, where a tab does not separate columns.
+        own_file: Whether each side has its own file, so that a tab does not separate columns.
     """
     whole = "\n".join(texts)
     plain = whole.replace("\n", " ").isprintable()

@@ -1,4 +1,4 @@
-"""Checks a whole corpus: reads it to the end, whatever its faults, and reports."""
+"""Checks a whole corpus: reads it to the end in spite of faults, and makes a report."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -17,11 +17,11 @@ def check_corpus(
     progress: Progress = lambda split, pairs: None,
     begin_stage: Callable[[str], None] = lambda name: None,
 ) -> DataReport:
-    """Read every split of a corpus and report on it. Faults of the files become findings.
+    """Read all splits of a corpus, and return the report. Faults of the files become findings.
 
     Args:
         sources: The sources of ``train`` and, if they exist, ``valid`` and ``test``.
-        settings: What to check.
+        settings: The settings of the check.
         progress: Called after each chunk.
         begin_stage: Called with the name of each further stage, which shows no progress.
 

@@ -1,4 +1,4 @@
-"""The report on a corpus as plain values: findings, sizes of the splits, tokens and cost."""
+"""The report on a corpus: findings, sizes of the splits, statistics of pieces, and cost."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,18 +11,18 @@ from nmt.data.locations import Location
 _CHECK = "nmt data check --data, followed by these settings"
 _SHORT_FINDINGS = 6  # findings in the short report
 _IN_FULL = ("changed_characters", "read_as", "read_with_quotes", "looks_reordered")
-"""Rules whose message the short report contains as it is."""
+"""Rules whose whole message is in the short report."""
 
 
 class Severity(StrEnum):
-    """How serious a finding is; training is refused because of an error."""
+    """How serious a finding is; training is refused if there is an error."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
 class Status(StrEnum):
-    """The result of a check; the exit code is the position in this list."""
+    """The result of a check; the exit code is its index, from 0."""
 
     CLEAN = "clean"
     WARNINGS = "warnings"
@@ -38,11 +38,12 @@ class Finding:
         severity: Whether training is refused because of it.
         split: ``train``, ``valid`` or ``test``.
         side: ``source`` or ``target``; None for both together.
-        count: Number of lines or pairs.
-        locations: The first of them.
+        count: Number of lines, pairs, files, characters or pieces; the configured size if the rule
+            is about the size of the vocabulary.
+        locations: The first locations.
         message: What is wrong, where it begins and why it is harmful.
-        remedy: What to do; commands follow on lines of their own.
-        left_out: Whether these rows are left out of the corpus, since there are few of them.
+        remedy: What to do; further lines are shell commands.
+        left_out: Whether these rows are left out of the corpus, because they are few.
     """
 
     rule: str
@@ -57,7 +58,7 @@ class Finding:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "Finding":
-        """Return the finding that `to_mapping` wrote."""
+        """Return the finding with the values of `to_mapping`."""
         return cls(
             mapping["rule"],
             Severity(mapping["severity"]),
@@ -67,7 +68,7 @@ class Finding:
             [Location(at["file"], at["line"], at["text"]) for at in mapping["places"]],
             mapping["message"],
             mapping["remedy"],
-            mapping.get("left_out", False),  # an older cache has no such rows
+            mapping.get("left_out", False),  # missing in reports of earlier versions
         )
 
     def to_mapping(self) -> dict[str, Any]:
@@ -93,12 +94,12 @@ class DataReport:
     """The whole report.
 
     Attributes:
-        corpus: Its ``name``, ``source_language`` and ``target_language``.
+        corpus: The ``name``, ``source_language`` and ``target_language`` of the corpus.
         splits: One row per split: number of pairs, sizes and histograms of both sides.
         findings: The findings, the most important first.
-        filters: Pairs ``kept`` and ``dropped`` by rule; None if nothing was filtered.
-        tokens: Statistics of the tokenized text by side; None without a tokenizer.
-        cost: What an epoch will take; None without a tokenizer.
+        filters: Numbers of pairs ``kept``, and ``dropped`` by rule; None: not filtered.
+        tokens: Statistics of pieces by side; None without a tokenizer.
+        cost: Updates, padding and bytes of an epoch; None without a tokenizer.
         version: The version of nmt that made the report.
     """
 
@@ -112,7 +113,7 @@ class DataReport:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "DataReport":
-        """Return the report that `to_mapping` wrote.
+        """Return the report with the values of `to_mapping`.
 
         Raises:
             KeyError: A value is missing.
@@ -160,7 +161,7 @@ class DataReport:
         }
 
     def short_lines(self) -> list[str]:
-        """Return at most 9 lines for the head of a training log, the most important first."""
+        """Return at most 9 lines for the head of a training log: a summary, then findings."""
         corpus = self.corpus
         pairs = ", ".join(f"{split['name']} {split['pairs']:,} pairs" for split in self.splits)
         name = f"{corpus['source_language']}-{corpus['target_language']}"
@@ -168,7 +169,7 @@ class DataReport:
         return [first, *self._left_out(), *self._short_findings()]
 
     def _left_out(self) -> Iterator[str]:
-        """Yield how many faulty rows are left out, and where the first of each kind are."""
+        """Yield a line with the faulty rows that are left out, if there are any."""
         kinds = [finding for finding in self.findings if finding.left_out]
         if not kinds:
             return
@@ -208,7 +209,7 @@ class DataReport:
 
 
 def _rows(finding: Finding) -> str:
-    """Return the numbers of the first rows or lines of a finding, and the file of the first."""
+    """Return the file of the first row of a finding, and the numbers of the first rows."""
     lines = [f"{location.line:,}" for location in finding.locations if location.line is not None]
     more = ", …" if finding.count > len(lines) else ""
     if not lines:

@@ -1,4 +1,4 @@
-"""What `nmt data check` checks a corpus for."""
+"""The settings of `nmt data check`."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,11 @@ class CheckSettings:
     Attributes:
         name: Name of the corpus in the report.
         languages: Codes of the source and the target language.
-        stop: Whether training is refused if the sides look shifted (``data.on_doubt``).
-        filters: The filters of training.
-        max_length: Pieces per side of a training pair.
-        tokenizer: Settings of the tokenizer; None: the report has no token statistics or cost.
-        batch_tokens: Target pieces per update.
+        stop: Whether training is refused if the sides look shifted or swapped (``data.on_doubt``).
+        filters: The filters of training; None: only blank pairs are dropped.
+        max_length: Maximum pieces per side of a training pair.
+        tokenizer: Settings of the tokenizer; None: the report has no statistics of pieces or cost.
+        batch_tokens: Maximum target pieces per update.
         accumulation: Batches per update.
         any_vocabulary: Whether the vocabulary size is adapted if the text is too small for it.
     """

@@ -1,4 +1,4 @@
-"""Inspects a chunk of pairs: counts, hashes and broken rules. Runs in worker processes."""
+"""Inspects a chunk of pairs: counts, hashes and broken rules. Worker processes run this."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,24 +21,24 @@ from nmt.data_check.occurrences import Occurrences
 Key = tuple[str, str | None]
 """A rule and the side that breaks it, ``source`` or ``target``; None: both sides together."""
 
-MOST_WORDS = 200
-LONGEST_WORD = 1000  # characters
-MOST_RATIO = 5.0
-_RATIO_FROM = 20  # characters of the longer side
-_LEAST_LETTERS = 5
+MOST_WORDS = 200  # rule many_words
+LONGEST_WORD = 1000  # characters; rule long_word
+MOST_RATIO = 5.0  # longer side / shorter side; rule ratio
+_RATIO_FROM = 20  # characters; the rule ratio ignores pairs without a longer side
+_LEAST_LETTERS = 5  # the rule wrong_script ignores texts with fewer letters
 
 
 @dataclass
 class SideInspection:
-    """One side of some pairs.
+    """The inspection of one side of some pairs.
 
     Attributes:
         hashes: [pairs], the hash of each cleaned text.
         words: Total number of words.
         characters: Total number of characters.
         longest_words: Number of words of the longest text.
-        words_histogram: Number of texts by words, in the bins of `COUNT_EDGES`.
-        beyond_ascii: How often each character beyond ASCII occurs; empty for the source side.
+        words_histogram: Number of texts by their number of words, in the bins of `COUNT_EDGES`.
+        beyond_ascii: Occurrences of each character beyond ASCII; empty for the source side.
     """
 
     hashes: npt.NDArray[np.uint64]
@@ -57,9 +57,9 @@ class ChunkInspection:
         source: The source side.
         target: The target side.
         pair_hashes: [pairs], the hash of each pair.
-        ratio_histogram: Number of pairs by target characters per source character, in the bins of
+        ratio_histogram: Number of pairs by their ratio, target / source characters, in the bins of
             `RATIO_EDGES`.
-        highest_ratio: The largest of these ratios.
+        highest_ratio: The largest ratio.
         found: The broken rules.
     """
 
@@ -74,7 +74,7 @@ class ChunkInspection:
 def inspect_chunk(
     raw: PairChunk, clean: PairChunk, *, languages: tuple[str, str]
 ) -> ChunkInspection:
-    """Inspect every pair of a chunk; a pure function.
+    """Inspect all pairs of a chunk; a pure function.
 
     Args:
         raw: The chunk as it was read.
@@ -115,7 +115,7 @@ def inspect_chunk(
 
 
 class _ChunkSide:
-    """One side of a chunk under inspection."""
+    """One side of the chunk that is inspected."""
 
     def __init__(
         self, chunk: PairChunk, name: str, raw: list[str], texts: list[str], language: str
@@ -137,7 +137,7 @@ class _ChunkSide:
         return Location(self._file, self._lines[index], excerpt(self._raw[index], character))
 
     def faults(self) -> Iterator[tuple[str, list[int], list[int]]]:
-        """Yield each broken rule, the texts that break it, and the character in each."""
+        """Yield each broken rule, the indices of texts, and of the character in each."""
         yield from faulty_texts(self._raw, own_file=self._own_file)
         for rule, found in (
             ("many_words", np.flatnonzero(self._words > MOST_WORDS).tolist()),
@@ -187,7 +187,7 @@ def _note(
 
 
 def _copies(sources: list[str], targets: list[str]) -> list[int]:
-    """Return the pairs whose sides are equal and contain a letter."""
+    """Return the indices of the pairs whose sides are equal and contain a letter."""
     same = compress(range(len(sources)), map(eq, sources, targets))
     return [i for i in same if any(map(str.isalpha, sources[i]))]
 
@@ -200,7 +200,7 @@ def _both_sides(chunk: PairChunk, index: int) -> Location:
 def _ratios(
     source: npt.NDArray[np.int64], target: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """Return target characters per source character; 0 if a side is blank."""
+    """Return the ratio target / source characters, [pairs]; 0 if a side is blank."""
     return np.where(source > 0, target / np.maximum(source, 1), 0.0)
 
 

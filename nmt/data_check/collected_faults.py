@@ -1,4 +1,4 @@
-"""Collects the faults of the files, so that one reading reports all of them."""
+"""Collects the faults of files, so that all of them are found in one reading."""
 
 from nmt.data.locations import SHOWN
 from nmt.data.sources.pair_source import DataFault
@@ -9,7 +9,7 @@ class CollectedFaults:
 
     Attributes:
         counts: Number of faults by rule.
-        first: The first faults of each rule.
+        first: The first `SHOWN` faults of each rule.
     """
 
     def __init__(self) -> None:
@@ -29,5 +29,5 @@ class CollectedFaults:
         self(DataFault(rule, file, None, message))
 
     def __bool__(self) -> bool:
-        """Return whether there are any faults that are refused."""
+        """Return whether training refuses one of the faults."""
         return any(fault.is_refused for first in self.first.values() for fault in first)

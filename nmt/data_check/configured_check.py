@@ -1,4 +1,4 @@
-"""Checks the corpus of a configuration."""
+"""Checks the corpus that a configuration names."""
 
 from collections.abc import Callable
 
@@ -23,12 +23,12 @@ def check_configured_corpus(
     """Check the corpus that training with a configuration would read.
 
     Args:
-        config: Its data, tokenizer and training sections are used.
+        config: The configuration; the sections data, tokenizer and training are used.
         progress: Called with a split's name and the number of pairs read so far.
         begin_stage: Called with the name of each further stage, which shows no progress.
-        name: What the report calls the corpus; None: the name in the configuration.
+        name: Name of the corpus in the report; None: the name in the configuration.
         has_valid: Whether the validation split is checked.
-        any_vocabulary: Whether a smaller vocabulary is fine where the text allows no larger one.
+        any_vocabulary: Whether the vocabulary size is adapted if the text does not allow it.
 
     Raises:
         UserError: A folder is missing or lacks a split, or a setting cannot be followed.

@@ -1,4 +1,4 @@
-"""Texts that occur more than once, within a split or in two splits, found by their hashes."""
+"""Finds texts that occur more than once, within a split or in two splits, by their hashes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,8 @@ class Repeats:
     """Repetitions within a split.
 
     Attributes:
-        pairs: Pairs that repeat an earlier pair word for word.
-        sources: Number of sources that occurred before with another target.
+        pairs: Pairs that are equal to an earlier pair.
+        sources: Number of distinct pairs with the source of an earlier pair and another target.
     """
 
     pairs: Occurrences
@@ -29,11 +29,11 @@ class Repeats:
 
 @dataclass(frozen=True)
 class Overlap:
-    """What a held-out split has in common with the training pairs.
+    """The pairs of a held-out split that are partly or wholly in the training pairs.
 
     Attributes:
-        pairs: Its pairs that are training pairs.
-        sources: Its pairs of which only the source is in the training pairs.
+        pairs: Pairs that are training pairs.
+        sources: Other pairs whose source is in the training pairs.
     """
 
     pairs: Occurrences
@@ -41,7 +41,7 @@ class Overlap:
 
 
 def find_repeats(inspection: Inspection) -> Repeats:
-    """Find the pairs that repeat an earlier pair; blank pairs do not count."""
+    """Find the pairs that repeat an earlier pair; pairs with a blank side are ignored."""
     kept = inspection.outline.with_text()
     hashes = inspection.pair_hashes()[kept]
     order = np.argsort(hashes, kind="stable")
@@ -62,7 +62,7 @@ def find_repeats(inspection: Inspection) -> Repeats:
 
 
 def find_overlap(train: Inspection, held_out: Inspection) -> Overlap:
-    """Find the pairs of a held-out split in the training pairs; blank pairs do not count."""
+    """Find pairs of a held-out split in the training pairs; blank sides are ignored."""
     kept, trained = held_out.outline.with_text(), train.outline.with_text()
     pairs, pair_matches = _found_in(held_out.pair_hashes()[kept], train.pair_hashes()[trained])
     sources, source_matches = _found_in(
@@ -90,11 +90,11 @@ def find_overlap(train: Inspection, held_out: Inspection) -> Overlap:
 
 
 def _same_as(other: Location) -> str:
-    return f"same as {Path(other.file).name}, line {other.line:,}"
+    return f"same as {Path(other.file).name}, {other.unit} {other.line:,}"
 
 
 def _found_in(few: Hashes, many: Hashes) -> tuple[Indices, Indices]:
-    """Return the indices of the few that are among the many, and the index of each match."""
+    """Return the indices of ``few`` that are in ``many``, and the index of each match there."""
     if not len(many):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     order = np.argsort(many, kind="stable")

@@ -6,11 +6,13 @@ from nmt.data.locations import Location, excerpt
 from nmt.data.sources.pair_source import PairChunk, with_tag
 
 MOST_SAMPLED = 200_000
-"""Largest number of pairs that the tokenizer of the report is trained on."""
+"""Maximum number of pairs on which the tokenizer of the report is trained."""
 
 
 class EvenSample:
-    """Every pair of a stream; of longer streams every second pair, every fourth, and so on.
+    """A sample of a stream: its pairs 0, s, 2 s, ..., where s is a power of 2.
+
+    s is the smallest power with which the sample has at most the given size.
 
     Attributes:
         seen: Number of pairs offered so far.

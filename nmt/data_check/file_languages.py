@@ -1,4 +1,4 @@
-"""Guesses the languages of a corpus from the names of its files."""
+"""Finds the languages of a corpus in the names of its files."""
 
 import re
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ def languages_of_files(
     """Return the codes of the source and the target language.
 
     Args:
-        files: A source and a target file, e.g. ``train.en.gz`` and ``train.de.gz``, or one file of
-            both sides, e.g. ``train.en-de.tsv``.
-        given: Codes that take precedence over the names; None where there is none.
+        files: A source and a target file, e.g. ``train.en.gz`` and ``train.de.gz``, or one file
+            with both sides, e.g. ``train.en-de.tsv``.
+        given: Codes that take precedence over the names; None: the name has the code.
 
     Raises:
         UserError: A language is neither given nor part of a file's name.
@@ -52,7 +52,7 @@ def _guess(file: str) -> str | None:
 def _guess_pair(file: str) -> tuple[str | None, str | None]:
     """Return the two languages in the name of a file with both sides: train.en-de.tsv."""
     words = _stem(file).split(".")
-    if words[-1].lower() not in ("zip", "tmx"):  # OPUS names these after the languages alone
+    if words[-1].lower() not in ("zip", "tmx"):  # in OPUS, these have only languages as names
         words = words[1:]
     parts = [word.split("-") for word in words]
     pairs = [part for part in parts if len(part) == 2 and all(map(_LANGUAGE.fullmatch, part))]

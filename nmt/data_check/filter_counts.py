@@ -1,4 +1,4 @@
-"""Counts the training pairs that the filters would drop, while a corpus is checked."""
+"""Counts the training pairs that the filters would drop, during a check."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,7 +40,7 @@ class HeldOutHashes:
 
 
 class FilterCounter:
-    """Judges training pairs as preparation would, and counts the verdicts."""
+    """Judges training pairs as preparation does, and counts the verdicts."""
 
     def __init__(
         self, config: FiltersConfig | None, languages: tuple[str, str], held_out: Hashes
@@ -72,7 +72,7 @@ class FilterCounter:
         return kept
 
     def count_too_long(self, pairs: int) -> None:
-        """Move a number of kept pairs to those with too many pieces."""
+        """Count this number of kept pairs as pairs with too many pieces."""
         self._table.add(FilterRule.TOO_LONG, pairs)
         self._table.add(FilterRule.KEPT, -pairs)
 

@@ -1,4 +1,4 @@
-"""How the filters of training relate to the findings: what they solve, and what they reveal."""
+"""Relates the findings to the filters: problems that these solve, and problems that they show."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -26,17 +26,17 @@ _SWITCHED_OFF = {
 
 
 def explain_filters(finding: Finding, filters: Mapping[str, Any]) -> Finding:
-    """Return a finding; if the filters drop its pairs, that replaces the remedy.
+    """Return a finding; if the filters drop its pairs, its remedy says so.
 
     Args:
         finding: Any finding.
-        filters: Training pairs ``dropped`` by rule, as in the report.
+        filters: Numbers of training pairs ``dropped`` by rule, as in the report.
     """
     dropped = {row["rule"]: row["count"] for row in filters["dropped"]}
     if finding.rule in _OVERLAPS and (count := dropped.get(FilterRule.TEST_OVERLAP)):
         remedy = (
-            f"nothing has to be done: the filters drop {count:,} training pairs for it; only sides "
-            "with fewer than four words may remain"
+            f"nothing has to be done: the filters drop {count:,} training pairs with a held-out "
+            "side; only sides with fewer than four words may remain"
         )
         return dataclasses.replace(finding, remedy=remedy)
     count = dropped.get(_SOLVED_BY.get(finding.rule, ""), 0)
@@ -47,7 +47,7 @@ def explain_filters(finding: Finding, filters: Mapping[str, Any]) -> Finding:
 
 
 def other_language_findings(filters: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield the finding that most training pairs are in other languages than configured."""
+    """Yield a finding if most training pairs are in other languages than configured."""
     for row in filters["dropped"]:
         rule, count = row["rule"], row["count"]
         pairs = filters["kept"] + sum(other["count"] for other in filters["dropped"])
@@ -65,6 +65,6 @@ def other_language_findings(filters: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def nothing_left(filters: Mapping[str, Any], train: Inspection) -> Finding:
-    """Return the finding that the filters drop every training pair."""
+    """Return the finding that the filters drop all training pairs."""
     counts = [(FilterRule(row["rule"]), row["count"]) for row in filters["dropped"]]
     return problem_finding(nothing_left_problem(train.outline, counts))

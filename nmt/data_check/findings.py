@@ -1,4 +1,4 @@
-"""Turns inspections into findings: of one split, and between splits."""
+"""Makes findings of inspections: about one split, and about two splits."""
 
 from collections.abc import Iterator, Mapping
 
@@ -36,13 +36,13 @@ _REMEDY_STARTS = (
     "; convert it",
     ": find the line",
     ": fix the formula",
-)  # a fault's message repeats the remedy here
+)  # where the remedy begins in the message of a fault
 
 
 def fault_findings(
     split: str, faults: CollectedFaults, inspection: Inspection
 ) -> Iterator[Finding]:
-    """Yield the faults of the files of a split; for unequal files, with the likely position."""
+    """Yield the faults of the files of a split; for unequal files, also the likely position."""
     for rule, first in faults.first.items():
         locations = [Location(fault.file, fault.line) for fault in first]
         remedy = FAULT_REMEDIES.get(rule, DEFAULT_REMEDY)
@@ -65,7 +65,7 @@ def fault_findings(
 
 
 def _where_unequal(fault: DataFault, inspection: Inspection) -> tuple[list[Location], str]:
-    """Return the first suspicious locations in files of unequal length, and an explanation."""
+    """Return where two files of unequal length may begin to differ, and an explanation."""
     for (rule, _), occurrences in inspection.found.items():
         if rule == "line_break_inside":
             location = occurrences.locations[0]
@@ -95,13 +95,12 @@ def problem_findings(
     *,
     stop: bool,
 ) -> Iterator[Finding]:
-    """Yield the problems of a whole split for which preparation refuses a corpus.
+    """Yield the problems of a whole split, for example that its sides look shifted.
 
     Args:
         split: Name of the split.
         inspection: Its pairs.
-        faults: The faults of its files. A split without text is reported only if they do not
-            explain it.
+        faults: The faults of its files. A split without text is reported only if there are none.
         languages: Codes of the source and the target language.
         stop: Whether shifted or swapped sides are refused (``data.on_doubt=stop``).
     """
@@ -159,7 +158,7 @@ def problem_finding(problem: SplitProblem, severity: Severity = Severity.ERROR) 
 def rule_findings(
     split: str, inspection: Inspection, languages: tuple[str, str]
 ) -> Iterator[Finding]:
-    """Yield one finding per rule that pairs of a split break.
+    """Yield a finding for each rule that pairs of a split break.
 
     Args:
         split: Name of the split.
@@ -171,7 +170,7 @@ def rule_findings(
 
 
 def repeat_findings(split: str, repeats: Repeats, languages: tuple[str, str]) -> Iterator[Finding]:
-    """Yield the finding that pairs of a split repeat earlier pairs."""
+    """Yield a finding if pairs of a split repeat earlier pairs."""
     if repeats.pairs.count:
         yield rule_finding("duplicate", split, None, repeats.pairs, languages)
 
@@ -179,7 +178,7 @@ def repeat_findings(split: str, repeats: Repeats, languages: tuple[str, str]) ->
 def overlap_findings(
     inspections: Mapping[str, Inspection], languages: tuple[str, str]
 ) -> Iterator[Finding]:
-    """Yield what validation and test have in common with the training pairs."""
+    """Yield findings about pairs of validation and test that are in the training pairs."""
     for split in ("valid", "test"):
         if split in inspections and "train" in inspections:
             overlap = find_overlap(inspections["train"], inspections[split])
@@ -214,7 +213,7 @@ def rule_finding(
 
 
 def by_importance(finding: Finding) -> tuple[bool, int, int, int]:
-    """Return a sort key: errors, then the most harmful rules, then training before held-out."""
+    """Return a sort key: errors first, then by harm, then training before validation and test."""
     rank = ORDER.index(finding.rule) if finding.rule in ORDER else -1
     is_warning = finding.severity != Severity.ERROR
     return is_warning, rank, SPLITS.index(finding.split), -finding.count

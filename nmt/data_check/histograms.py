@@ -1,4 +1,4 @@
-"""Histograms of lengths and of length ratios, with bins for any corpus."""
+"""Histograms of lengths and of length ratios, with the same bins for all corpora."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 Bins = list[list[float]]
-"""Rows of low, high and count; empty bins at both ends are omitted."""
+"""Rows [low, high, count]; empty bins at both ends are left out."""
 
 COUNT_EDGES = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100, 200, 500)
 RATIO_EDGES = (0.0, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
@@ -19,13 +19,13 @@ def counted(values: npt.NDArray[np.generic], edges: Sequence[float]) -> npt.NDAr
 
 
 def rows_of_counts(counts: npt.NDArray[np.int64], highest: int) -> Bins:
-    """Return bins of whole numbers; ``high`` is the largest number in the bin."""
+    """Return the bins of `COUNT_EDGES`; ``high`` is the largest number in a bin."""
     highs = [edge - 1 for edge in COUNT_EDGES[1:]] + [max(highest, COUNT_EDGES[-1])]
     return _trimmed(COUNT_EDGES, highs, counts)
 
 
 def rows_of_ratios(counts: npt.NDArray[np.int64], highest: float) -> Bins:
-    """Return bins of ratios; ``high`` is the ``low`` of the next bin."""
+    """Return the bins of `RATIO_EDGES`; ``high`` is the ``low`` of the next bin."""
     highs = [*RATIO_EDGES[1:], max(round(highest, 2), RATIO_EDGES[-1])]
     return _trimmed(RATIO_EDGES, highs, counts)
 

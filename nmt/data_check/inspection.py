@@ -1,4 +1,4 @@
-"""The inspected chunks of a split, summed up."""
+"""The inspection of a whole split."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from nmt.data_check.occurrences import Occurrences
 
 @dataclass
 class Inspection:
-    """All chunks of a split: about 30 bytes per pair, and the first locations of each rule.
+    """The inspections of all chunks of a split. It takes about 30 bytes per pair.
 
     Attributes:
         outline: Lengths, signatures and line numbers of all pairs.
         found: The broken rules.
-        highest_ratio: The largest number of target characters per source character.
+        highest_ratio: The largest ratio of target to source characters.
         ratio_histogram: Number of pairs by this ratio, in the bins of `RATIO_EDGES`.
     """
 
@@ -46,7 +46,7 @@ class Inspection:
         return clean
 
     def absorb(self, part: ChunkInspection) -> None:
-        """Add the inspection of the next chunk, whose outline is added elsewhere."""
+        """Add the inspection of the next chunk, but not its outline."""
         self._parts.append(part)
         self.highest_ratio = max(self.highest_ratio, part.highest_ratio)
         self.ratio_histogram += part.ratio_histogram
@@ -70,7 +70,7 @@ class Inspection:
         )
 
     def pair_hashes(self) -> npt.NDArray[np.uint64]:
-        """Return [pairs], the hash of every pair."""
+        """Return the hash of each pair, [pairs]."""
         return _joined([part.pair_hashes for part in self._parts])
 
 

@@ -1,4 +1,4 @@
-"""How often a rule is broken, and the first locations where it is."""
+"""The number of times that a rule is broken, and the first locations."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ class Occurrences:
     locations: list[Location] = field(default_factory=list)
 
     def add(self, count: int, locations: Iterable[Location]) -> None:
-        """Add occurrences that come after those counted so far."""
+        """Add occurrences that follow those counted so far."""
         self.count += count
         for location in locations:
             if len(self.locations) >= SHOWN:

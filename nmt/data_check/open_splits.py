@@ -1,4 +1,4 @@
-"""Opens the sources of every split of a data section, for a check."""
+"""Opens the sources of all splits for a check."""
 
 import os
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ class UnreadableSource:
     """A source that cannot be opened; reading it reports why.
 
     Attributes:
-        name: The file.
-        message: The reason.
+        name: The name of the file.
+        message: Why it cannot be opened.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The report that `nmt train` and `nmt prepare` make on a corpus while they prepare it."""
+"""Makes the report on a corpus while `nmt train` or `nmt prepare` prepares it."""
 
 import json
 from functools import partial
@@ -44,7 +44,7 @@ class PreparationReporter:
         self._inspections.setdefault(split, Inspection()).absorb(inspected)
 
     def note(self, split: str, fault: DataFault) -> None:
-        """Add a fault of a split that is not refused, e.g. a row that is left out."""
+        """Add a fault of a split that training does not refuse, e.g. a row that is left out."""
         self._faults.setdefault(split, CollectedFaults())(fault)
 
     def write(self, folder: Path, prepared: PreparedText) -> None:
@@ -77,13 +77,13 @@ class PreparationReporter:
 
         Raises:
             OSError: The file cannot be read.
-            ValueError: It is damaged; likewise KeyError and TypeError.
+            ValueError, KeyError, TypeError: It is damaged.
         """
         return DataReport.from_mapping(json.loads((folder / _FILE).read_text()))
 
 
 def _tokens(folder: Path, prepared: PreparedText, train: Inspection) -> dict[str, Any]:
-    """Return statistics of the encoded training text, and of unknown pieces in held-out text."""
+    """Return statistics of training pieces by side, and of unknown pieces in held-out text."""
     tokens = {}
     for side in SIDES:
         tokenizer: Tokenizer = getattr(prepared.tokenizers, side)

@@ -1,4 +1,4 @@
-"""Reads a split to its end, whatever its faults, and inspects every pair."""
+"""Reads a split to its end in spite of faults, and inspects all pairs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,18 +10,18 @@ from nmt.data_check.inspection import Inspection
 from nmt.errors import UserError
 
 Progress = Callable[[str, int], None]
-"""Called with the name of a split and the number of its pairs that have been read."""
+"""Called with the name of a split and the number of its pairs read so far."""
 
 _CHUNK = 5_000  # pairs
 
 
 @dataclass
 class ReadSplit:
-    """One split, read to its end.
+    """The result of reading a split.
 
     Attributes:
-        inspection: All pairs.
-        faults: The faults of its files.
+        inspection: The inspection of all pairs.
+        faults: The faults of the files.
         sample: An evenly spaced sample of the pairs that training would keep.
     """
 
@@ -54,6 +54,6 @@ def read_split(
                 clean = result.inspection.inspect(chunk, languages)
                 result.sample.add(clean, keep(clean))
                 progress(split, result.inspection.pairs)
-        except UserError as error:  # a fault that the source raises instead of reporting it
+        except UserError as error:  # raised by the source instead of reported as a fault
             result.faults.note("unreadable", source.name, str(error))
     return result

@@ -1,6 +1,6 @@
-"""Remedies with shell commands that can be copied as they are.
+"""Adds shell commands to remedies, ready to be copied.
 
-A compressed file is unpacked first. Each command of a remedy is on a line of its own.
+The first command decompresses a compressed file. Each command is on a line of its own.
 """
 
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ _COMPRESSIONS = {
 
 
 def with_command(words: str, command: str, file: str) -> str:
-    """Return a remedy, with a command that fixes the file if the shell can fix it.
+    """Return a remedy, followed by commands if the shell can fix the file.
 
     Args:
         words: The remedy in words.
-        command: The command, with ``{file}`` for the name of the file; blank if there is none.
-        file: The file to fix. It may be compressed, or have a format that has no lines.
+        command: The command, with ``{file}`` for the name of the file; empty: there is none.
+        file: The file to fix, which may be compressed. A format without lines gets no command.
     """
     if not command:
         return words

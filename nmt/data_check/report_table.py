@@ -62,7 +62,7 @@ def _sizes(report: DataReport) -> Iterator[str]:
     yield from _columns(rows, left=(0, 2))
     repeated = next((split.get("repeated_sources", 0) for split in report.splits), 0)
     if repeated:
-        yield f"{repeated:,} training pairs have a source that also occurs with another target."
+        yield f"{repeated:,} training pairs repeat an earlier source with another target."
 
 
 def _finding(finding: Finding, width: int) -> Iterator[str]:
@@ -131,7 +131,7 @@ def _bytes(count: float) -> str:
 
 
 def _columns(rows: Sequence[Sequence[str]], left: Sequence[int]) -> Iterator[str]:
-    """Yield rows with aligned columns: those in ``left`` to the left, the others to the right."""
+    """Yield rows with aligned columns: ``left`` are aligned to the left, others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (

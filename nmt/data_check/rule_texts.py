@@ -1,4 +1,4 @@
-"""The texts of the report: each rule in words that need no documentation."""
+"""The texts of the rules in the report."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ class RuleText:
     """The text of a rule.
 
     Attributes:
-        one: The predicate of a sentence about one line, as in "1 line ...".
-        many: The predicate of a sentence about several lines.
-        why: Why the rule matters, or what nmt does about it.
+        one: The predicate after "1 line", with a singular verb.
+        many: The predicate after "2 lines", with a plural verb.
+        why: The harm, or what nmt does about it.
         remedy: What to do.
         command: A shell command for the remedy; ``{file}`` is the file of the first location.
-        unit: What is counted.
+        unit: The counted unit, in the singular.
     """
 
     one: str
@@ -33,7 +33,7 @@ RULES = {
     "crlf": RuleText(
         "ends in a carriage return (a Windows line end)",
         "end in a carriage return (Windows line ends)",
-        "nmt removes it, but other tools learn it as a character",
+        "nmt removes it, but other tools read it as a character",
         "nothing has to be done; to clean the file",
         "sed -i 's/\\r$//' '{file}'",
     ),
@@ -54,7 +54,7 @@ RULES = {
     "control_character": RuleText(
         "contains control characters, which are invisible",
         "contain control characters, which are invisible",
-        "they take up the vocabulary and are a sign of a damaged file",
+        "they use up the vocabulary, and often show that the file is damaged",
         "remove them",
         "tr -d '\\000-\\010\\016-\\037\\177' < '{file}' > FILE",
     ),
@@ -115,15 +115,15 @@ RULES = {
         "fix the formula in the sheet and export it again, or delete these rows",
     ),
     "quoted_cell": RuleText(
-        "is still in the quotation marks of a table, with those inside doubled",
-        "are still in the quotation marks of a table, with those inside doubled",
+        "is a cell in quotation marks, with doubled ones inside, as tables have them",
+        "are cells in quotation marks, with doubled ones inside, as tables have them",
         "the model would learn to write them",
         "read the table with quotes: data.train.quotes=cells",
     ),
     "blank": RuleText(
         "is blank where the other side has text",
         "are blank where the other side has text",
-        "often the sign of a lost line, after which the sides are shifted",
+        "often a lost line is the cause, which shifts the sides after it",
         _DROPPED,
     ),
     "both_blank": RuleText(
@@ -151,7 +151,7 @@ RULES = {
     "copy": RuleText(
         "is the same on both sides",
         "are the same on both sides",
-        "from untranslated text the model learns to copy (names alone are fine)",
+        "untranslated text teaches the model to copy (only names should be the same)",
         "drop them: data.filters.copies=true",
         unit="pair",
     ),
@@ -196,16 +196,16 @@ RULES = {
 OF_RECORDS = {
     "line_break_inside": (
         "nmt reads it as a space",
-        "nothing has to be done; if one of these holds several sentences, split them",
+        "nothing has to be done; if a text has several sentences, split it",
     ),
     "blank": (
-        "a translation that is missing, or was lost when the file was written",
+        "the translation is missing, or was lost when the file was written",
         "training drops them; translate them where the file was made, and export it again",
     ),
     "crlf": ("nmt removes it", "nothing has to be done"),
     "both_blank": ("there is nothing to learn", "training drops them"),
 }
-"""Reason and remedy of rules for files of both sides, where a missing line shifts nothing."""
+"""Reasons and remedies for files with both sides in a record, where no side can shift."""
 
 ORDER = (
     "looks_reordered",
@@ -258,9 +258,9 @@ FAULT_REMEDIES = {
     "bad_quotes": "close the quote; inside a quoted field, a quote is written twice",
     "not_json": "fix or delete that line; every line is one JSON object",
 }
-"""Remedies for faults of the files; the messages of the faults name the position."""
+"""Remedies for faults of files; their messages name the position."""
 
 OWN_REMEDY = ("not_utf8", "utf16")
-"""Faults whose message contains a better remedy, with the encoding."""
+"""Faults whose own message contains a better remedy, with the encoding."""
 
 DEFAULT_REMEDY = "fix the file at that position, then check again"

@@ -1,4 +1,4 @@
-"""Statistics of tokenized text, and the cost of an epoch of it."""
+"""Statistics of pieces, and the cost of an epoch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class PieceCounts:
     """Counts of pieces in some sentences.
 
     Attributes:
-        lengths: [sentences], number of pieces.
-        unknown: Number of <unk> pieces.
-        with_unknown: Indices of the first sentences with an <unk>.
+        lengths: [sentences], number of pieces of each sentence.
+        unknown: Number of <unk> pieces in all sentences.
+        with_unknown: Indices of the first `SHOWN` sentences with an <unk>.
     """
 
     lengths: Lengths
@@ -60,7 +60,7 @@ def side_tokens(
     Args:
         vocabulary: Number of pieces of the tokenizer.
         lengths: [sentences], pieces of each training sentence or of a sample of them.
-        words: Number of words of the same sentences.
+        words: Number of words in the same sentences.
         unknown_share: Share of <unk> in the pieces of validation and test.
         scale: Number of training sentences per sentence of the sample.
     """
@@ -89,9 +89,9 @@ def cost_of_lengths(
     Args:
         source: [pairs], source pieces of each training pair or of a sample of them.
         target: [pairs], target pieces of the same pairs.
-        batch_tokens: Target pieces per update.
+        batch_tokens: Maximum target pieces per update.
         accumulation: Batches per update.
-        vocabulary: Number of pieces of the larger tokenizer.
+        vocabulary: Vocabulary size of the larger tokenizer.
         scale: Number of training pairs per pair of the sample.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Estimates what training will make of the kept pairs: pieces, unknown pieces, updates, bytes."""
+"""Estimates the pieces, unknown pieces, updates and bytes of training on the kept pairs."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -30,8 +30,8 @@ class TrainingEstimate:
     """The estimate for a corpus.
 
     Attributes:
-        tokens: Statistics by side for the report; None without a tokenizer.
-        cost: What an epoch will take; None without a tokenizer.
+        tokens: Statistics of pieces by side; None without a tokenizer.
+        cost: Updates, padding and bytes of an epoch; None without a tokenizer.
         too_long: Number of training pairs with too many pieces.
         findings: Findings about the vocabulary and unknown pieces.
     """
@@ -43,7 +43,7 @@ class TrainingEstimate:
 
 
 def estimate_training(splits: Mapping[str, ReadSplit], settings: CheckSettings) -> TrainingEstimate:
-    """Train the tokenizers on a sample of the training pairs, and encode the samples of all."""
+    """Train the tokenizers on the training sample, and encode the samples of all splits."""
     estimate = TrainingEstimate()
     tokenizers = _train_tokenizers(splits["train"], settings, estimate)
     if tokenizers is None:
@@ -81,7 +81,7 @@ def estimate_training(splits: Mapping[str, ReadSplit], settings: CheckSettings) 
 def _train_tokenizers(
     train: ReadSplit, settings: CheckSettings, estimate: TrainingEstimate
 ) -> TokenizerPair | None:
-    """Train the tokenizers; return None and add findings if the vocabulary size is impossible."""
+    """Train the tokenizers; if that fails, add findings to ``estimate`` and return None."""
     config, sample = settings.tokenizer, train.sample
     if config is None or not len(sample):
         return None

@@ -1,4 +1,4 @@
-"""Findings about the vocabulary: sizes that the text cannot provide, and unknown pieces."""
+"""Findings about the vocabulary: impossible sizes, and unknown pieces."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,12 +8,12 @@ from nmt.data_check.check_report import Finding, Severity
 from nmt.data_check.token_statistics import PieceCounts
 from nmt.text.vocabulary import vocabulary_bounds
 
-_EXACT = ("unigram", "bpe")  # for the other kinds, the configured size is only a limit
-_MUCH_UNKNOWN = 0.005  # share of the pieces
+_EXACT = ("unigram", "bpe")  # for the other kinds, the configured size is a maximum
+_MUCH_UNKNOWN = 0.005  # share of <unk> from which there is a finding
 
 
 def fitting_vocabulary(config: TokenizerConfig, sides: Sequence[Sequence[str]]) -> int:
-    """Return the configured size, or the nearest one that the text of both sides allows."""
+    """Return the configured size, or the nearest size that the texts of both sides allow."""
     texts = [[sentence for side in sides for sentence in side]] if config.joint else sides
     bounds = [vocabulary_bounds(config, text) for text in texts]
     least, most = max(low for low, _ in bounds), min(high for _, high in bounds)
@@ -27,14 +27,14 @@ def vocabulary_findings(
     *,
     whole: bool,
 ) -> Iterator[Finding]:
-    """Yield the finding that the text cannot provide a vocabulary of the configured size.
+    """Yield a finding for each side whose text does not allow the configured size.
 
     Args:
         config: The settings of the tokenizer.
         sides: Training sentences of both sides.
         files: The file of each side.
-        whole: Whether the sentences are the whole training text. If a sample has too few pieces,
-            that is only a warning.
+        whole: Whether the sentences are the whole training text, and not a sample. A sample with
+            too few pieces is only a warning.
     """
     if config.model is not None:
         return
@@ -75,7 +75,7 @@ def vocabulary_findings(
 def unknown_findings(
     split: str, side: str, counts: PieceCounts, locations: Sequence[Location]
 ) -> Iterator[Finding]:
-    """Yield the finding that many pieces of a held-out text are unknown.
+    """Yield a finding if many pieces of a held-out text are unknown.
 
     Args:
         split: ``valid`` or ``test``.

@@ -1,17 +1,17 @@
-"""The encoding of a document, which its translation keeps, with a byte-order mark if it has one."""
+"""The encoding of a document; its translation has the same encoding and byte-order mark."""
 
 import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nmt.data.sources.encodings import iconv_name, likely_encoding, unmarked_wide
+from nmt.data.sources.encodings import iconv_name, likely_encoding, utf16_without_mark
 from nmt.data.sources.xml_records import text_decoder
 from nmt.errors import UserError
 
 LONGEST_LINE = 1 << 24  # characters of a line in a document that is read line by line
 
-_MARKS = (  # UTF-32 before UTF-16, whose mark is its beginning
+_MARKS = (  # UTF-32 first, because its mark begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF8, "utf-8"),
@@ -28,13 +28,13 @@ _HTML_ALIASES = {"iso-8859-1": "cp1252", "latin1": "cp1252", "us-ascii": "cp1252
 
 @dataclass(frozen=True)
 class DocumentEncoding:
-    """How the bytes of a document become characters, and back.
+    """Decodes the bytes of a document, and encodes those of its translation.
 
     Attributes:
         name: The codec.
-        mark: The byte-order mark at its beginning.
-        file: The name of the document for messages.
-        references: Whether a character that the encoding lacks is written as ``&#...;``.
+        mark: The byte-order mark of the document; empty: it has none.
+        file: The name of the document in messages.
+        references: Whether ``&#...;`` replaces a character that the encoding lacks.
     """
 
     name: str
@@ -47,9 +47,10 @@ class DocumentEncoding:
         """Return the encoding of a document by its first bytes.
 
         Args:
-            start: The first bytes: some thousands, or the whole document.
+            start: The first 4,096 bytes or more, or the whole document if it is shorter.
             file: The name of the document.
-            declaration: ``xml``, ``html`` or ``po``: where the document may declare its encoding.
+            declaration: The format of a declared encoding: ``xml``, ``html`` or ``po``; None: no
+                encoding is declared.
 
         Raises:
             UserError: The declared encoding is unknown.
@@ -58,7 +59,7 @@ class DocumentEncoding:
         for mark, codec in _MARKS:
             if start.startswith(mark):
                 return cls(codec, mark, file, references)
-        if wide := unmarked_wide(start):
+        if wide := utf16_without_mark(start):
             return cls(wide, b"", file, references)
         found = None
         if declaration is not None:
@@ -66,7 +67,7 @@ class DocumentEncoding:
         name = found[1].decode().lower() if found else "utf-8"
         if declaration == "html":
             name = _HTML_ALIASES.get(name, name)
-        if name in ("charset", "utf-16", "utf-32"):  # the template of a catalogue; no mark
+        if name in ("charset", "utf-16", "utf-32"):  # a placeholder, or wrong: it is in ASCII
             name = "utf-8"
         try:
             text_decoder(name)
@@ -75,10 +76,10 @@ class DocumentEncoding:
         return cls(name, b"", file, references)
 
     def decode(self, data: bytes) -> str:
-        """Return the characters of a whole document without its mark.
+        """Return the characters of a whole document without its byte-order mark.
 
         Raises:
-            UserError: It is not in this encoding, or cannot be written as it was.
+            UserError: It is not in this encoding, or encoding it again gives other bytes.
         """
         body = data[len(self.mark) :]
         try:
@@ -97,10 +98,10 @@ class DocumentEncoding:
         return text
 
     def lines(self, blocks: Iterator[bytes]) -> Iterator[list[str]]:
-        """Yield the lines of a document, with their ends, as they arrive.
+        """Yield the lines of a document, with their line ends, as they arrive.
 
         Raises:
-            UserError: A line is not in this encoding, or is longer than the limit.
+            UserError: A line is not in this encoding, or is longer than `LONGEST_LINE`.
         """
         decoder = codecs.getincrementaldecoder(self.name)()
         rest, number, skipped = "", 1, len(self.mark)
@@ -131,7 +132,7 @@ class DocumentEncoding:
         """Return the bytes of a part of the translated document.
 
         Raises:
-            UserError: The encoding lacks one of its characters.
+            UserError: The encoding lacks a character, and ``references`` is False.
         """
         try:
             return text.encode(self.name, "xmlcharrefreplace" if self.references else "strict")

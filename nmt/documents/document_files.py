@@ -22,15 +22,15 @@ def translate_file(
     format: str | None,
     protect: Collection[str],
 ) -> int:
-    """Translate a document, and write it once it is complete.
+    """Translate a document; the output file appears when it is complete.
 
     Args:
         source: The document, which may be compressed.
         output: The file of its translation.
-        translator: Translates its texts.
+        translator: Translates the texts of the document.
         options: What is translated.
-        format: A `DocumentFormat`; None: by the suffix of ``source``.
-        protect: Names of `Protected`.
+        format: The name of a `DocumentFormat`; None: that of the suffix of ``source``.
+        protect: Names of kinds of `Protected`.
 
     Returns:
         The number of segments.

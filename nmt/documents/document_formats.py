@@ -1,4 +1,4 @@
-"""Reads documents of all formats, translates their segments, and gives their bytes back."""
+"""Reads documents of all formats, translates their segments, and returns their bytes."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from nmt.documents.xliff_documents import read_xliff_document
 from nmt.errors import UserError
 
 MOST_BYTES = 1 << 28
-"""Bytes of a document that is read as a whole."""
+"""Maximum bytes of a document that is read as a whole."""
 
 _SNIFFED_BYTES = 4096
 
@@ -29,37 +29,37 @@ class _Reading:
     """How a format is read.
 
     Attributes:
-        read: Returns the items of a document, given its lines or its text.
-        by_lines: Whether it is read, translated and written line by line.
-        grows: Whether an output file has the answers so far if the command ends early.
-        declaration: Where a document may declare its encoding.
-        ends_lines: Whether lines mean something in a document that is read as a whole.
+        read: Returns the items of a document: of its lines if ``by_lines``, else of its text.
+        by_lines: Whether a document is read, translated and written line by line.
+        writes_records: Whether an output file contains the translations so far at any time.
+        declaration: The format of a declared encoding; see `DocumentEncoding.of`.
+        has_lines: Whether line ends are part of a format that is read as a whole.
     """
 
     read: Callable[[Any, DocumentOptions], Items]
     by_lines: bool = False
-    grows: bool = False
+    writes_records: bool = False
     declaration: str | None = None
-    ends_lines: bool = False
+    has_lines: bool = False
 
 
 _READINGS = {
-    DocumentFormat.TEXT: _Reading(read_lines, by_lines=True, grows=True),
-    DocumentFormat.TSV: _Reading(read_table, by_lines=True, grows=True),
-    DocumentFormat.JSONL: _Reading(read_json_line_documents, by_lines=True, grows=True),
+    DocumentFormat.TEXT: _Reading(read_lines, by_lines=True, writes_records=True),
+    DocumentFormat.TSV: _Reading(read_table, by_lines=True, writes_records=True),
+    DocumentFormat.JSONL: _Reading(read_json_line_documents, by_lines=True, writes_records=True),
     DocumentFormat.TMX: _Reading(read_tmx_document, declaration="xml"),
     DocumentFormat.XLIFF: _Reading(read_xliff_document, declaration="xml"),
-    DocumentFormat.PO: _Reading(read_po_document, declaration="po", ends_lines=True),
+    DocumentFormat.PO: _Reading(read_po_document, declaration="po", has_lines=True),
     DocumentFormat.SRT: _Reading(read_srt, by_lines=True),
     DocumentFormat.VTT: _Reading(read_vtt, by_lines=True),
-    DocumentFormat.MARKDOWN: _Reading(read_markdown, ends_lines=True),
+    DocumentFormat.MARKDOWN: _Reading(read_markdown, has_lines=True),
     DocumentFormat.HTML: _Reading(read_html, declaration="html"),
 }
 
 
-def grows(format: DocumentFormat) -> bool:
-    """Return whether an output file is written record by record, as one of lines is."""
-    return _READINGS[format].grows
+def writes_records(format: DocumentFormat) -> bool:
+    """Return whether an output file is written record by record, e.g. line by line."""
+    return _READINGS[format].writes_records
 
 
 def translated_document(
@@ -68,11 +68,11 @@ def translated_document(
     options: DocumentOptions,
     translation: SegmentTranslation,
 ) -> Iterator[tuple[bytes, int]]:
-    """Yield a translated document part by part, each with the number of segments in it.
+    """Yield a translated document in parts, each with the number of its segments.
 
     Args:
-        blocks: The document.
-        format: Its format.
+        blocks: The bytes of the document.
+        format: The format of the document.
         options: What is translated.
         translation: Translates the segments.
 
@@ -92,15 +92,15 @@ def translated_document(
             raise options.fault(None, f"has a NUL character, so it is not {format}")
     if encoding.mark:
         yield encoding.mark, 0
-    returns = reading.ends_lines and "\r" in document and "\n" not in document
-    if returns:  # the only line end of the document, which readers do not recognize
+    only_returns = reading.has_lines and "\r" in document and "\n" not in document
+    if only_returns:  # readers do not recognize a carriage return alone as a line end
         document = document.replace("\r", "\n")
     for text, count in translation.run(reading.read(document, options)):
-        yield encoding.encode(text.replace("\n", "\r") if returns else text), count
+        yield encoding.encode(text.replace("\n", "\r") if only_returns else text), count
 
 
 def _beginning(blocks: Iterator[bytes], reading: _Reading) -> bytes:
-    """Return the first bytes, which show the encoding."""
+    """Return the first bytes of a document, which show its encoding."""
     first = b""
     while len(first) < (4 if reading.by_lines else _SNIFFED_BYTES):
         block = next(blocks, b"")

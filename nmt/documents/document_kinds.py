@@ -1,4 +1,4 @@
-"""The formats of documents, and by which suffix they are recognized."""
+"""The formats of documents, and the suffixes that show them."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -28,7 +28,7 @@ class DocumentFormat(StrEnum):
     MARKDOWN = "markdown"
     """CommonMark with tables, footnotes and front matter."""
     HTML = "html"
-    """A page or a part of one."""
+    """A page or a part of a page."""
 
 
 SUFFIXES = {
@@ -53,9 +53,9 @@ SUFFIXES = {
 
 
 def format_by_suffix(path: Path) -> DocumentFormat | None:
-    """Return the format of a file by its suffix; None: it is none of a document.
+    """Return the format of a file by its suffix; None: it is not the suffix of a document.
 
-    The suffix of a compressed file does not count.
+    A suffix of compression is ignored.
     """
     if path.suffix.lower() in COMPRESSED:
         path = path.with_suffix("")

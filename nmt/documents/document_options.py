@@ -1,4 +1,4 @@
-"""What a reader of documents needs besides the document."""
+"""The options of the readers of documents."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from nmt.errors import UserError
 
 LineBatches = Iterable[list[str]]
-"""The lines of a document with their ends, as they arrive."""
+"""The lines of a document with their line ends, as they arrive."""
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,10 @@ class DocumentOptions:
     Attributes:
         file: The name of the document in messages.
         languages: The source and target language of the model.
-        column: The column of a table by number or name, or the field of JSON lines.
-        into: Where its translation goes; None: in its place.
-        header: Whether the first line of a table has the names of its columns.
-        retranslate: Whether a segment that has a translation is translated again.
+        column: The column of a table by number or name, or the field of JSON lines, with the text.
+        into: The column or field of the translation; None: it replaces the text.
+        header: Whether the first line of a table names its columns.
+        retranslate: Whether segments that already have a translation are translated again.
     """
 
     file: str

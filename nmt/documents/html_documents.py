@@ -1,7 +1,7 @@
-"""HTML: the text of paragraphs, headings, cells and the like, and of some attributes.
+"""Reads HTML: the text of elements such as paragraphs and headings, and of some attributes.
 
-Scripts, styles, code, preformatted text and what has ``translate="no"`` stay. Elements inside a
-sentence, such as ``b`` and ``a``, are tags of its segment.
+Scripts, styles, code, preformatted text and elements with ``translate="no"`` do not change.
+Elements inside a sentence, such as ``b`` and ``a``, are tags of its segment.
 """
 
 import re
@@ -16,7 +16,7 @@ _INLINE_NAMES = (
     "nobr q rb rp rt ruby s samp small span strike strong sub sup time tt u var wbr"
 )
 INLINE = frozenset(_INLINE_NAMES.split())
-"""Elements that stand inside a sentence; all others, ``br`` among them, separate segments."""
+"""Elements inside a sentence; all other elements, also ``br``, separate segments."""
 
 _KEPT_NAMES = (
     "script style pre code kbd samp var tt textarea xmp svg math template iframe noembed "
@@ -32,13 +32,10 @@ _REFERENCE = re.compile(r"&(?:#\d+|#[xX][0-9A-Fa-f]+|\w+);")
 
 
 class HtmlForm(Form):
-    """Text of HTML: a character that the segment spells as a reference stays spelled so.
-
-    A white space other than those that are layout is spelled as a reference where the segment does.
-    """
+    """Text of HTML. If a segment writes a character as a reference, so does its translation."""
 
     def __init__(self, raw: str, quote: str = "") -> None:
-        """Take the spelling of the segment; ``quote`` encloses an attribute."""
+        """Take the source of the segment; ``quote`` is the quotation mark around an attribute."""
         plain = _REFERENCE.sub("", raw)
         self._spellings = {"&": "&amp;", "<": "&lt;"}
         if not quote and ">" not in plain:
@@ -56,7 +53,7 @@ class HtmlForm(Form):
 
 
 class _QuotedForm(HtmlForm):
-    """The value of an attribute that had no quotation marks."""
+    """The value of an attribute without quotation marks; its translation gets them."""
 
     def finish(self, raw: str) -> str:
         return f'"{raw}"'
@@ -82,7 +79,7 @@ class _Reader:
         self._depth = 0
 
     def take(self, token: HtmlToken) -> Iterator[Item]:
-        """Take the next token; yield what is complete."""
+        """Take the next token; yield the items that are complete."""
         if self._kept_name:
             yield from self._take_kept(token)
         elif token.is_text:
@@ -100,7 +97,7 @@ class _Reader:
             yield from tag_items(token)
 
     def _alone(self, raw: str) -> Iterator[Item]:
-        """Keep what stands between segments, or inside one."""
+        """Keep a comment or declaration; inside a segment, it is a tag."""
         if any(isinstance(one, Text) and one.text.strip() for one in self._tokens):
             self._tokens.append(tag(TagKind.SINGLE, raw))
         else:
@@ -132,7 +129,7 @@ class _Reader:
             yield raw
 
     def flush(self) -> Iterator[Item]:
-        """Yield the segment that is open."""
+        """Yield the segment that is not complete yet."""
         if self._kept_name:
             yield from self._end_kept()
         if self._tokens:

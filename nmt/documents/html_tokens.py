@@ -1,8 +1,7 @@
-"""The tokens of an HTML document, which joined are the document.
+"""Splits an HTML document into tokens; joining them gives the document.
 
-Browsers accept any text as HTML, and so does this scanner: what is not markup is text. It follows
-the tokenization of the HTML standard (section 13.2.5) for tags, comments and elements whose content
-is no markup.
+Like browsers, this scanner accepts any text: what is not markup is text. For tags, comments and
+elements whose content is not markup, it follows the HTML standard (section 13.2.5).
 """
 
 import re
@@ -33,10 +32,10 @@ class Attribute:
     """An attribute of a tag.
 
     Attributes:
-        name: In lower case.
-        value: Without quotation marks and references; None: it has no value.
-        start: Where the spelling of its value, quotation marks included, begins in the tag.
-        end: Where it ends.
+        name: The name in lower case.
+        value: The value without quotation marks and references; None: there is no value.
+        start: Where the value, with its quotation marks, begins in the source of the tag.
+        end: Where the value ends there.
     """
 
     name: str
@@ -50,12 +49,12 @@ class HtmlToken:
     """A part of a document.
 
     Attributes:
-        raw: Its spelling.
-        line: Its line, from 1.
+        raw: The source of the token.
+        line: Number of its first line, from 1.
         name: The element of a tag in lower case; empty: text, a comment or a declaration.
-        is_end: Whether it is an end tag.
-        is_text: Whether it is text.
-        attributes_at: Where the attributes begin in the tag.
+        is_end: Whether the token is an end tag.
+        is_text: Whether the token is text.
+        attributes_at: Where the attributes begin in the source of the tag.
     """
 
     raw: str
@@ -80,7 +79,7 @@ class HtmlToken:
         return found
 
     def get(self, name: str) -> str | None:
-        """Return the value of an attribute; empty if it has none, None if there is no such one."""
+        """Return the value of an attribute; empty: it has no value; None: there is no attribute."""
         for attribute in self.attributes:
             if attribute.name == name:
                 return attribute.value or ""
@@ -88,7 +87,7 @@ class HtmlToken:
 
 
 def html_tokens(text: str) -> Iterator[HtmlToken]:
-    """Yield the tokens of a document; the content of a script or a style is one text."""
+    """Yield the tokens of a document; the content of an element such as ``script`` is one text."""
     at, line = 0, 1
     raw_name = ""
     last = text.rfind(">")
@@ -121,5 +120,5 @@ def html_tokens(text: str) -> Iterator[HtmlToken]:
 
 
 def html_text(raw: str) -> str:
-    """Return text without references to characters."""
+    """Return text with its character references replaced by the characters."""
     return _REFERENCE.sub(lambda found: unescape(found[0]), raw) if "&" in raw else raw

@@ -1,4 +1,4 @@
-"""Documents with one record per line: plain lines, tables with tabs, and JSON lines."""
+"""Reads documents with a record per line: plain lines, tab-separated tables, and JSON lines."""
 
 import json
 import re
@@ -26,7 +26,7 @@ class _CellForm(_LineForm):
 
 
 def read_lines(batches: LineBatches, options: DocumentOptions) -> Iterator[Item | None]:
-    """Yield each line as a segment; its end stays."""
+    """Yield each line as a segment, and its line end."""
     number = 0
     for batch in batches:
         for line in batch:
@@ -43,10 +43,10 @@ def _without_end(line: str) -> tuple[str, str]:
 
 
 def read_table(batches: LineBatches, options: DocumentOptions) -> Iterator[Item | None]:
-    """Yield the rows of a table whose columns are separated by tabs.
+    """Yield the rows of a tab-separated table; the cell in one column is a segment.
 
     Raises:
-        UserError: A row has no such column.
+        UserError: A row does not have the column.
     """
     number, columns = 0, None
     for batch in batches:
@@ -75,7 +75,7 @@ def _by_number(options: DocumentOptions) -> bool:
 
 
 def _columns(cells: list[str], options: DocumentOptions) -> tuple[int, int]:
-    """Return the columns of the text and of its translation, from 0, by the first line."""
+    """Return the indices of the columns of text and translation, from 0, by the first line."""
     names = [cell.strip() for cell in cells]
 
     def index(name: str, *, new: bool) -> int:
@@ -123,7 +123,7 @@ def _row(
 
 
 class _JsonForm(_LineForm):
-    """A string of JSON without its quotation marks, with escapes as its line has them."""
+    """The content of a JSON string; it is escaped to ASCII if its line has ``\\u`` escapes."""
 
     def __init__(self, ascii_only: bool) -> None:
         self._ascii_only = ascii_only
@@ -138,7 +138,7 @@ def read_json_line_documents(
     """Yield the objects of JSON lines; the string in one field is a segment.
 
     Raises:
-        UserError: A line is not an object of JSON, or has no such field.
+        UserError: A line is not a JSON object, or does not have the field.
     """
     number = 0
     for batch in batches:
@@ -198,9 +198,10 @@ def _object(line: str, number: int, options: DocumentOptions) -> Iterator[Item]:
 
 
 def _string_spans(line: str, wanted: set[str]) -> dict[str, tuple[int, int]]:
-    """Return where the values of fields are in a line; dots separate the levels of a field.
+    """Return the ranges of the values of fields in a line.
 
-    A name that contains a dot is found, too. Values that are objects or lists are not returned.
+    Dots in a name separate the levels of nested objects, or are part of the name. Values that are
+    objects or lists are left out.
     """
     found: dict[str, tuple[int, int]] = {}
     path: list[str | None] = []  # None: inside a list

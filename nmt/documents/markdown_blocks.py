@@ -1,7 +1,7 @@
-"""The blocks of Markdown (CommonMark 0.31, section 4, tables and footnotes of GitHub) as items.
+"""Reads the blocks of Markdown: CommonMark 0.31, section 4, and tables and footnotes of GitHub.
 
 Headings, paragraphs, items of lists and cells of tables are segments. Code, formulas, front matter,
-definitions of links and comments stay. Blocks of HTML are read as HTML.
+link definitions and comments do not change. HTML blocks are read as HTML.
 """
 
 import re
@@ -32,7 +32,7 @@ _KEPT_LINE = re.compile(
 _ADMONITION = re.compile(r"([ \t]*)(?:!{3}|\?{3}\+?|={3})[ \t]+\S")
 _DELIMITERS = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 _CELL = re.compile(r"((?:[^|\\]|\\.)*)(\||$)")
-_HTML_ENDS = (  # how a block of HTML begins, and the line with which it ends
+_HTML_ENDS = (  # the first line of an HTML block, and the line that ends it
     (
         re.compile(r" {0,3}<(?:script|pre|style|textarea)(?=[\s>]|$)", re.I),
         re.compile(r"</(?:script|pre|style|textarea)>", re.I),
@@ -53,15 +53,15 @@ _HTML_LINE = re.compile(r" {0,3}</?[A-Za-z][\w-]*(?:\s[^<>]*)?/?>[ \t]*$")
 
 @dataclass
 class _Line:
-    """The rest of a line.
+    """A line without its part that was already yielded.
 
     Attributes:
-        number: From 1.
-        prefix: Marks of quotations and indentation before the text.
+        number: Number of the line, from 1.
+        prefix: Block quote markers and indentation before the text.
         body: The text.
         end: The line end.
-        column: Where the text begins, not counting marks of quotations.
-        quotes: Number of these marks.
+        column: Column where the text begins, without block quote markers.
+        quotes: Number of block quote markers.
     """
 
     number: int
@@ -94,7 +94,7 @@ class _Blocks:
         self._labels = labels
         self._options = options
         self._paragraph: list[_Line] = []
-        self._offsets: list[int] = []  # columns of the content of the lists that are open
+        self._offsets: list[int] = []  # columns where the content of the open lists begins
         self._lines: list[str] = []
         self._at = 0
         self._consumed = 0  # characters of the current line that were yielded
@@ -119,7 +119,7 @@ class _Blocks:
         self._consumed = 0
 
     def _line(self, ahead: int = 0) -> _Line:
-        """Return the rest of a line; marks of quotations and indentation are its prefix."""
+        """Return the current line, or the line ``ahead`` lines after it."""
         index = self._at + ahead
         raw = self._lines[index] if index < len(self._lines) else ""
         whole = raw.removesuffix("\n").removesuffix("\r")
@@ -163,7 +163,7 @@ class _Blocks:
         self._advance()
 
     def _special(self, line: _Line) -> Iterator[Item] | None:
-        """Return the items of a block other than a paragraph or a list; None: it is one."""
+        """Return the items of a block; None: it is a paragraph or a list item."""
         body = line.body
         if fence := _FENCE.match(body):
             closing = re.compile(rf"{re.escape(fence[1][0])}{{{len(fence[1])},}}[ \t]*$")
@@ -196,7 +196,7 @@ class _Blocks:
         self._advance()
 
     def _until(self, ends: Callable[[str], bool], skip: int = 0) -> Iterator[Item]:
-        """Yield lines as they are up to one that ends the block; the first ``skip`` do not."""
+        """Yield lines unchanged up to one that ends the block, which the first ``skip`` cannot."""
         while self._at < len(self._lines):
             line = self._line()
             yield line.raw
@@ -206,13 +206,13 @@ class _Blocks:
             skip -= 1
 
     def _html(self) -> Iterator[Item]:
-        """Yield a block of HTML, which a blank line ends."""
+        """Yield an HTML block, which ends at a blank line."""
         raws: list[str] = []
         first = self._line().number
         while self._at < len(self._lines) and (line := self._line()).body.strip():
             raws.append(line.raw)
             self._advance()
-        if any(line.startswith(">") for line in raws):  # in a quotation, its marks are no text
+        if any(line.startswith(">") for line in raws):  # block quote markers are not HTML
             yield "".join(raws)
             return
         for item in read_html("".join(raws), self._options):
@@ -245,7 +245,7 @@ class _Blocks:
             self._advance()
 
     def _marker(self, line: _Line) -> re.Match[str] | None:
-        """Return the mark with which an item of a list or a footnote begins."""
+        """Return the marker at the beginning of a list item or a footnote; None: there is none."""
         found = _NOTE.match(line.body) or _MARKER.match(line.body)
         if found is None or not self._paragraph:
             return found
@@ -253,7 +253,7 @@ class _Blocks:
         if found.end() == len(line.body) or (
             number.isdigit() and number != "1" and not self._offsets
         ):
-            return None  # a paragraph goes on, e.g. with a year at the beginning of a line
+            return None  # the line continues a paragraph, e.g. with a year and a period
         return found
 
     def _begin_item(self, line: _Line, found: re.Match[str]) -> Iterator[Item]:
@@ -265,13 +265,13 @@ class _Blocks:
         self._consumed += len(line.prefix) + (task.end() if task else found.end())
 
     def _open(self, column: int, offset: int) -> None:
-        """Open a list whose mark is at a column and whose content begins at another."""
+        """Open a list item: its marker is at ``column``, its content begins at ``offset``."""
         while self._offsets and column < self._offsets[-1]:
             self._offsets.pop()
         self._offsets.append(offset)
 
     def _flush(self) -> Iterator[Item]:
-        """Yield the paragraph that is open."""
+        """Yield the paragraph that is not complete yet."""
         lines, self._paragraph = self._paragraph, []
         if not lines:
             return
@@ -296,7 +296,7 @@ class _Blocks:
 def _segments(
     tokens: Sequence[Text | Tag], joints: Sequence[str], form: BlockForm, line: int
 ) -> Iterator[Item]:
-    """Yield a paragraph; a hard break outside of all pairs ends a segment."""
+    """Yield the segments of a paragraph; a hard break outside of all pairs of tags ends one."""
     left = iter(joints)
 
     def joined(raw: str) -> str:

@@ -1,4 +1,4 @@
-"""How a translation is spelled in Markdown: escapes, references, and lines of similar width."""
+"""Writes translations in Markdown: with escapes, references, and lines of similar width."""
 
 import re
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from nmt.documents.segments import Form, Tag, TagKind, Text, spelled
 from nmt.documents.wrapping import filled, with_line_feeds
 
 SPECIALS = "\\`*_[]<"
-"""Characters that are markup unless a backslash precedes them."""
+"""Characters that may be markup without a backslash before them."""
 
-_NARROW = 40  # a paragraph whose lines are all shorter was not wrapped at its width
+_NARROW = 40  # if all lines are shorter, their length is not the width of the paragraph
 _USUAL_WIDTH = 72
 _REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]\w*);")
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
@@ -22,10 +22,10 @@ _BLOCK = re.compile(
 
 
 def _separated(tokens: Sequence[str | Tag | Text]) -> list[str | Tag | Text]:
-    """Put spaces where a tag would not be read as one beside its new neighbours.
+    """Insert spaces where a tag would not be markup beside its new neighbours.
 
-    Two code spans beside each other would be one. Delimiters of emphasis open and close only beside
-    certain characters (CommonMark 0.31, section 6.2).
+    Two adjacent code spans would be one. Delimiters of emphasis open and close only beside certain
+    characters (CommonMark 0.31, section 6.2).
     """
     spellings = [_spelling(token) for token in tokens]
     found: list[str | Tag | Text] = []
@@ -35,11 +35,11 @@ def _separated(tokens: Sequence[str | Tag | Text]) -> list[str | Tag | Text]:
         emphasis = isinstance(token, Tag) and _EMPHASIS.fullmatch(spelling)
         opens = emphasis and isinstance(token, Tag) and token.kind == TagKind.OPEN
         ticks = isinstance(token, Tag) and spelling.startswith("`") and before == "`"
-        if ticks or (opens and before.isalnum() and (_is_sign(after) or spelling[0] == "_")):
+        if ticks or (opens and before.isalnum() and (_is_punctuation(after) or spelling[0] == "_")):
             found.append(" ")
         found.append(token)
         closes = emphasis and not opens
-        if closes and after.isalnum() and (_is_sign(before) or spelling[0] == "_"):
+        if closes and after.isalnum() and (_is_punctuation(before) or spelling[0] == "_"):
             found.append(" ")
         before = " " if found[-1] == " " else spelling[-1:] or before
     return found
@@ -51,27 +51,28 @@ def _spelling(token: str | Tag | Text) -> str:
     return token if isinstance(token, str) else token.raw
 
 
-def _is_sign(character: str) -> bool:
+def _is_punctuation(character: str) -> bool:
     return not (character.isalnum() or character.isspace())
 
 
 class MarkdownForm(Form):
     """Text of Markdown.
 
-    A character that would be markup is escaped unless the segment has it without an escape. What
-    the segment spells as an escape or a reference stays spelled so.
+    A character that may be markup is escaped unless the segment has it without an escape. If the
+    segment writes a character as an escape or a reference, so does the translation.
     """
 
     def __init__(
         self, raw: str, *, specials: str = SPECIALS, widths: Sequence[int] = (), joint: str = "\n"
     ) -> None:
-        r"""Take the spelling of the segment.
+        r"""Take the source of the segment.
 
         Args:
-            raw: Its text as the document has it.
-            specials: Characters that are escaped.
-            widths: The lengths of its lines; more than one: the translation is wrapped, too.
-            joint: What separates two lines: a line end, and e.g. ``> ``.
+            raw: The text of the segment as in the document.
+            specials: Characters that may be markup.
+            widths: The lengths of the lines of the segment. If there are several, the translation
+                is wrapped.
+            joint: The separator of two lines: a line end, and e.g. ``> ``.
         """
         plain = _REFERENCE.sub("", _ESCAPED.sub("", raw))
         self._spellings = {c: f"\\{c}" for c in specials if c not in plain or c == "|"}
@@ -103,7 +104,7 @@ class MarkdownForm(Form):
 
 
 class BlockForm(MarkdownForm):
-    """The text of a block, which must not begin another kind of block."""
+    """The text of a block; it is escaped if it would begin a block of another kind."""
 
     def finish(self, raw: str) -> str:
         """See `Form`."""

@@ -1,7 +1,7 @@
-"""The inline markup of Markdown (CommonMark 0.31, section 6, and GitHub's additions) as tokens.
+"""Reads the inline markup of Markdown: CommonMark 0.31, section 6, and additions of GitHub.
 
 Emphasis, links and images are pairs of tags around their text. Code, formulas, addresses, footnote
-marks and HTML are tags, which stay as they are.
+marks and HTML are tags.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from nmt.documents.html_documents import INLINE, KEPT, tag_items
 from nmt.documents.html_tokens import VOID, HtmlToken, html_text, html_tokens
 from nmt.documents.markdown_form import MarkdownForm
-from nmt.documents.segments import Segment, Tag, TagKind, Text, spelled, tag
+from nmt.documents.segments import IN_ORDER, Segment, Tag, TagKind, Text, spelled, tag
 
 _PUNCTUATION = "!-/:-@\\[-`{-~"
 _BACKTICKS = re.compile(r"`+")
@@ -41,7 +41,7 @@ _RUN = re.compile(r"\*+|_+|~~")
 
 @dataclass
 class _Run:
-    """A run of delimiters of emphasis."""
+    """A run of equal delimiters of emphasis."""
 
     text: str
     opens: bool
@@ -70,7 +70,7 @@ class InlineReader:
         self._pairs = 0
 
     def read(self, raw: str) -> list[Text | Tag]:
-        """Return the text and tags of a block; joined, they are the block."""
+        """Return the text and tags of a block; joining their sources gives the block."""
         for index, part in enumerate(_HARD_BREAK.split(raw)):
             if index % 2:
                 self._nodes.append(tag(TagKind.BREAK, part))
@@ -90,7 +90,7 @@ class InlineReader:
         return found
 
     def _step(self, raw: str, at: int) -> int:
-        """Read what begins at a position, and return where it ends."""
+        """Read the token that begins at a position, and return where it ends."""
         if found := _PLAIN.match(raw, at):
             self._nodes.append(Text(found[0], found[0]))
         elif found := _KEPT.match(raw, at):
@@ -135,20 +135,23 @@ class InlineReader:
         return end
 
     def _run(self, raw: str, run: re.Match[str]) -> None:
-        """Add a run of delimiters; whether it opens or closes depends on its neighbours."""
+        """Add a run of delimiters; its neighbours show whether it can open or close emphasis."""
         before = raw[run.start() - 1 : run.start()] or " "
         after = raw[run.end() : run.end() + 1] or " "
         spaces = before.isspace(), after.isspace()
-        signs = _is_sign(before), _is_sign(after)
-        left = not spaces[1] and (not signs[1] or spaces[0] or signs[0])
-        right = not spaces[0] and (not signs[0] or spaces[1] or signs[1])
+        punctuation = _is_punctuation(before), _is_punctuation(after)
+        left = not spaces[1] and (not punctuation[1] or spaces[0] or punctuation[0])
+        right = not spaces[0] and (not punctuation[0] or spaces[1] or punctuation[1])
         opens, closes = left, right
         if run[0][0] == "_":
-            opens, closes = left and (not right or signs[0]), right and (not left or signs[1])
+            opens, closes = (
+                left and (not right or punctuation[0]),
+                right and (not left or punctuation[1]),
+            )
         self._nodes.append(_Run(run[0], opens, closes, len(run[0])))
 
     def _link(self, raw: str, at: int) -> int:
-        """Read what follows the text of a link or an image, or keep the brackets as text."""
+        """Read the end of a link or an image from ``]`` on, or keep the brackets as text."""
         start = self._brackets.pop()
         opening = self._nodes[start]
         assert isinstance(opening, Text)
@@ -179,7 +182,7 @@ class InlineReader:
         return at + len(spelling)
 
     def _titled(self, found: re.Match[str], at: int, key: str) -> Tag:
-        """Return the end of a link whose title is a segment."""
+        """Return the closing tag of a link; the title of the link is a segment."""
         start, end = found.start("title") - at + 1, found.end("title") - at - 1
         raw = found[0][start:end]
         text = _ESCAPE.sub(lambda escape: escape[0][1], html_text(raw))
@@ -188,7 +191,7 @@ class InlineReader:
         return Tag(TagKind.CLOSE, (found[0][:start], title, found[0][end:]), key)
 
     def _match_emphasis(self, start: int) -> None:
-        """Pair the delimiters from a node on (CommonMark, "process emphasis")."""
+        """Pair the delimiters from this node on (CommonMark, "process emphasis")."""
         openers: list[_Run] = []
         for node in self._nodes[start:]:
             if not isinstance(node, _Run):
@@ -215,7 +218,7 @@ class InlineReader:
 
 
 def _fits(opener: _Run, closer: _Run) -> bool:
-    """Return whether two runs make a pair, with CommonMark's rule of three."""
+    """Return whether two runs can be a pair, by CommonMark's rule about multiples of 3."""
     if opener.text[0] != closer.text[0] or not opener.left:
         return False
     if opener.text[0] == "~":
@@ -231,11 +234,11 @@ def _html_tag(token: HtmlToken) -> Tag:
     if token.name == "br":
         return Tag(TagKind.BREAK, parts)
     if not token.name or token.name in VOID or token.name not in INLINE:
-        return Tag(TagKind.CLOSE, parts, "in order")
+        return Tag(TagKind.CLOSE, parts, IN_ORDER)
     return Tag(TagKind.CLOSE if token.is_end else TagKind.OPEN, parts, f"<{token.name}>")
 
 
-def _is_sign(character: str) -> bool:
+def _is_punctuation(character: str) -> bool:
     return not (character.isalnum() or character.isspace())
 
 
@@ -244,5 +247,5 @@ def _raw(token: Text | Tag) -> str:
 
 
 def normal_label(label: str) -> str:
-    """Return a label of a link as labels are compared."""
+    """Return a link label without case and additional white space, for comparison."""
     return " ".join(label.split()).casefold()

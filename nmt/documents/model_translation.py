@@ -1,4 +1,4 @@
-"""Translates the texts of documents with a model, and reads their alignment off its attention."""
+"""Translates the texts of documents with a model, and aligns them by its attention."""
 
 from collections.abc import Sequence
 
@@ -17,16 +17,16 @@ from nmt.evaluation.alignment_extractor import AlignmentExtractor, default_extra
 from nmt.evaluation.attention_map import Weights
 from nmt.text.special_tokens import WORD_START
 
-_TOGETHER = 16  # batches of texts, so that those of similar length share one
+_TOGETHER = 16  # batches translated together, so that a batch has texts of similar length
 
 
 class ModelTranslation:
     """A model as `nmt.documents.segment_translation.TextTranslator`.
 
     Attributes:
-        together: Texts that are worth translating together.
-        symbols: Symbols of both vocabularies that stand for protected parts.
-        space: What separates two sentences of the target language.
+        together: Number of texts to translate together.
+        symbols: Symbols of both vocabularies that replace protected parts.
+        space: The separator of two sentences of the target language.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class ModelTranslation:
         Args:
             translator: The model and its search.
             config: The settings of its run.
-            max_length: A text of more pieces is cut; None: as long as training sentences.
-            source_tag: Put before every text; None: the tag of all training sources, if any.
+            max_length: Maximum pieces of a text; a longer one is cut. None: that of training.
+            source_tag: The tag before each text; None: the only tag of the training sources.
 
         Raises:
-            UserError: The tag is unknown, one of several has to be chosen, or the model reads
-                previous sentences.
+            UserError: The tag is unknown, none is given though there are several, or the model
+                reads previous sentences.
         """
         if config.data.context_sentences:
             raise UserError(
@@ -69,7 +69,7 @@ class ModelTranslation:
         self._extractor: AlignmentExtractor | None = None
 
     def translate(self, texts: Sequence[str], *, aligned: bool) -> list[AlignedText]:
-        """See `TextTranslator`; a model without attention gives no links."""
+        """See `TextTranslator`; without attention, there are no links."""
         attends = aligned and self._translator.attends
         tagged = [self._tag + text for text in texts] if self._tag else texts
         found = self._translator.translate(tagged, need_weights=attends)
@@ -111,9 +111,10 @@ def attention_links(
 
     Args:
         weights: [L, H, T, S] of L layers and H heads; T and S count EOS.
-        rule: The layer and head, and whether a piece has the row of the next step.
-        source: The ranges of the S - 1 source pieces in their text.
-        target: The ranges of the T - 1 target pieces.
+        rule: The layer, the head (None: their mean), and whether the row of a piece is that of the
+            next step.
+        source: The ranges of the S - 1 source pieces in the source text.
+        target: The ranges of the T - 1 target pieces in the translation.
 
     Returns:
         The links. A piece that attends most to EOS has none.
@@ -126,7 +127,10 @@ def attention_links(
 
 
 def piece_spans(pieces: Sequence[str], text: str) -> list[Span]:
-    """Return the range of each piece in its text, in proportion if the text was normalized."""
+    """Return the range of each piece in its text.
+
+    If the normalization changed the length of the text, the ranges are scaled to it.
+    """
     lengths = [_length(piece) for piece in pieces]
     skipped = int(bool(pieces) and pieces[0].startswith(WORD_START) and not text.startswith(" "))
     ends = np.maximum(np.cumsum([0, *lengths]) - skipped, 0)
@@ -137,7 +141,7 @@ def piece_spans(pieces: Sequence[str], text: str) -> list[Span]:
 
 
 def _length(piece: str) -> int:
-    """Return the number of characters of a piece; of the bytes of a character, the first is one."""
+    """Return the number of characters of a piece; a byte counts if it begins a character."""
     if len(piece) == 6 and piece.startswith("<0x"):
         return int(not 0x80 <= int(piece[3:5], 16) < 0xC0)
     return len(piece)

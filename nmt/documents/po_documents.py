@@ -1,4 +1,4 @@
-"""Gettext catalogues: a message without a translation gets one in its ``msgstr``."""
+"""Reads Gettext catalogues; translations are written into empty ``msgstr`` strings."""
 
 import re
 from collections.abc import Iterator
@@ -28,13 +28,13 @@ class _Field:
     """A keyword and its string.
 
     Attributes:
-        line: Its first line.
+        line: Number of its first line.
         keyword: ``msgid``, ``msgid_plural``, ``msgstr`` or ``msgctxt``.
-        index: The number of a plural form.
-        prefix: What precedes the string.
-        raw: The string as the catalogue spells it, over several lines if it does.
-        end: What follows the string up to the next line.
-        text: The string.
+        index: The number of the plural form; None: there is none.
+        prefix: The source before the string.
+        raw: The source of the string, which may have several lines.
+        end: The source after the string, up to the next line.
+        text: The string without quotation marks and escapes.
     """
 
     line: int
@@ -64,12 +64,12 @@ class _Message:
 
 
 class PoForm(Form):
-    """A string of a catalogue, in one line or wrapped as its msgid is."""
+    """A string of a catalogue; it is wrapped if its msgid has several lines."""
 
     keeps_lines = True
 
     def __init__(self, raw: str) -> None:
-        """Take the spelling of the msgid."""
+        """Take the source of the msgid."""
         self._in_lines = "\n" in raw
         self._end = "\r\n" if "\r\n" in raw else "\n"
 
@@ -87,7 +87,7 @@ def _escaped(text: str) -> str:
 
 
 def _wrapped(line: str) -> list[str]:
-    """Cut a line of a string after spaces; an escape is not cut."""
+    """Cut a line of a string after spaces."""
     parts = [""]
     for word in _WORDS.findall(line):
         if parts[-1] and len(parts[-1]) + len(word) > _WIDTH:
@@ -97,10 +97,10 @@ def _wrapped(line: str) -> list[str]:
 
 
 def read_po_document(text: str, options: DocumentOptions) -> Iterator[Item]:
-    """Yield a catalogue; each msgid is a segment where its msgstr is missing.
+    """Yield a catalogue; a segment with the text of msgid replaces each empty msgstr.
 
-    Of plural forms, the first is translated from msgid and the others from msgid_plural; the only
-    one of a language with one form is translated from msgid_plural.
+    The first plural form is translated from msgid, the others from msgid_plural. If the language
+    has only one form, it is translated from msgid_plural.
 
     Raises:
         UserError: A line is not part of a catalogue.
@@ -132,7 +132,7 @@ def _add(
     """Add a line with a string to a message.
 
     Raises:
-        UserError: It is not part of a catalogue.
+        UserError: The line is not part of a catalogue.
     """
     body = line.strip()
     literal = body[keyword.end() :] if keyword else body
@@ -175,7 +175,7 @@ def _items(message: _Message, options: DocumentOptions) -> Iterator[Item]:
 
 
 def _segment(name: _Field) -> Segment:
-    """Return the segment of a msgid; white space at its edges stays."""
+    """Return the segment of a msgid; white space at its beginning and end does not change."""
     body = name.text.strip()
     start = name.text.find(body)
     edges = (name.text[:start], body, name.text[start + len(body) :])

@@ -1,10 +1,10 @@
-"""Parts of a text that a translation must contain as they are: placeholders, addresses, numbers.
+"""Protected parts of a text, which its translation must contain unchanged, e.g. placeholders.
 
 A text with protected parts is translated in up to three attempts, until one keeps all of them:
 
-1. if both vocabularies have symbols ``<ph1>``, ``<ph2>``, ...: with a symbol in place of each part;
-2. as it is, if the model copies every part, and makes up no other part of these kinds;
-3. cut around the parts: what is between them is translated, and they stay where they are.
+1. A symbol ``<ph1>``, ``<ph2>``, ... replaces each part, if both vocabularies have enough of them.
+2. The text is translated unchanged. The translation must have the same parts and no others.
+3. Only the texts between the parts are translated. The parts keep their positions.
 """
 
 import re
@@ -31,7 +31,7 @@ class Protected(StrEnum):
     """``<tag attribute="...">``, ``</tag>``, ``&entity;``."""
 
 
-_PATTERNS = {  # in the order in which they are tried at a position
+_PATTERNS = {  # at each position, they are tried in this order
     Protected.MARKUP: r"</?[A-Za-z][\w:.-]*"
     r"(?:\s+[\w:.-]+(?:\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s\"'<>=]+))?)*\s*/?>|<!--.{0,1000}?-->|&(?:[A-Za-z]\w{1,31}|#\d{1,7}|#[xX][0-9A-Fa-f]{1,6});",
     Protected.URLS: r"(?<!\w)(?:[A-Za-z][A-Za-z0-9+.-]{1,20}://|www\.)"
@@ -50,7 +50,7 @@ class Protection:
     """Finds the parts of texts that are protected.
 
     Attributes:
-        kinds: What is protected.
+        kinds: The kinds that are protected.
     """
 
     def __init__(self, kinds: Collection[Protected]) -> None:
@@ -60,11 +60,11 @@ class Protection:
         self._pattern = re.compile("|".join(f"(?:{p})" for p in patterns)) if patterns else None
 
     def spans(self, text: str) -> list[Span]:
-        """Return the protected parts of a text, in order."""
+        """Return the ranges of the protected parts of a text, in order."""
         return [] if self._pattern is None else [f.span() for f in self._pattern.finditer(text)]
 
     def copied(self, text: str, translation: str) -> list[tuple[Span, Span]] | None:
-        """Return where each protected part is in the translation; None: they differ."""
+        """Return the range of each protected part in text and translation; None: they differ."""
         here, there = self.spans(text), self.spans(translation)
         if Counter(text[a:b] for a, b in here) != Counter(translation[a:b] for a, b in there):
             return None
@@ -79,14 +79,14 @@ class Protection:
 
 
 def placeholder_symbols(*vocabularies: Collection[str]) -> list[str]:
-    """Return the symbols ``<ph1>``, ``<ph2>``, ... that all vocabularies have, by their number."""
+    """Return the symbols ``<ph1>``, ``<ph2>``, ... that all vocabularies have, in this order."""
     shared = set.intersection(*(set(symbols) for symbols in vocabularies))
     numbered = [(int(found[1]), name) for name in shared if (found := _SYMBOL.fullmatch(name))]
     return [name for _, name in sorted(numbered)]
 
 
 def substituted(text: str, spans: Sequence[Span], symbols: Sequence[str]) -> str:
-    """Return a text with symbols in place of its protected parts."""
+    """Return a text with its protected parts replaced by symbols."""
     parts, at = [], 0
     for (start, end), symbol in zip(spans, symbols, strict=False):
         parts += [text[at:start], symbol]
@@ -95,7 +95,7 @@ def substituted(text: str, spans: Sequence[Span], symbols: Sequence[str]) -> str
 
 
 def around(text: str, spans: Sequence[Span]) -> list[Span]:
-    """Return the ranges between protected parts that have a letter, without white space."""
+    """Return the ranges between protected parts that have a letter, without outer white space."""
     found = []
     at = 0
     for start, end in [*spans, (len(text), len(text))]:

@@ -1,7 +1,7 @@
-"""The text of a segment as a model reads it, and the tags by their position in it.
+"""The text of a segment as a model reads it, and the tags with their positions in this text.
 
-Tags at the edges of a segment stay outside the text, so that only tags between words are placed.
-White space at the edges stays, too. Inside, a run of white space is one space.
+Tags and white space at the beginning and end of a segment are not part of the text, and keep their
+places. So only tags between words are placed. Inside, a run of white space is one space.
 """
 
 import re
@@ -14,19 +14,19 @@ _SPACE = re.compile(r"[ \t\r\n\f]+")
 _SPACE_BUT_BREAKS = re.compile(r" *\r?\n *| *\t *|[ \r\f]+")
 
 
-_DEEPEST = 50  # pairs inside each other; tags of further ones keep their order
+_DEEPEST = 50  # maximum depth of nested pairs; tags of deeper ones keep their order
 
 
 @dataclass
 class Node:
-    """A tag in the text, or a pair of tags with what is between them.
+    """A tag in the text, or a pair of tags.
 
     Attributes:
-        start: Position of the tag, or of the opening tag, in the text.
+        start: Position of the single or opening tag in the text.
         end: Position of the closing tag; ``start`` for a single tag.
-        order: Its number among the tags of the segment.
-        opening: The tag, or the opening tag.
-        closing: The closing tag of a pair.
+        order: Index of the tag among the tokens inside the segment.
+        opening: The single or opening tag.
+        closing: The closing tag of a pair; None: a single tag.
         children: The nodes inside a pair.
         space_before: Whether a single tag follows white space.
         space_after: Whether white space follows a single tag.
@@ -44,13 +44,13 @@ class Node:
 
 @dataclass(frozen=True)
 class SegmentText:
-    """A segment, split into its edges, its text and the tags inside it.
+    """A segment, split into its beginning, its text, the tags inside the text, and its end.
 
     Attributes:
-        prefix: What stays before the text.
-        text: What is translated; white space is normalized.
+        prefix: The tokens that stay before the text.
+        text: The text to translate; its white space is normalized.
         nodes: The tags inside the text, in their order.
-        suffix: What stays after the text.
+        suffix: The tokens that stay after the text.
     """
 
     prefix: Sequence[Text | Tag]
@@ -60,12 +60,12 @@ class SegmentText:
 
     @property
     def has_words(self) -> bool:
-        """Whether the text has a letter; signs and numbers alone are not translated."""
+        """Whether the text has a letter; other texts are not translated."""
         return any(character.isalpha() for character in self.text)
 
 
 def segment_text(segment: Segment) -> SegmentText:
-    """Split a segment into its edges, its text and its tags."""
+    """Split a segment into its parts."""
     tokens = _with_joined_tags(_without_empty_pairs(_with_cut_edges(segment.tokens)))
     partners = _partners(tokens)
     first, last = _inner_range(tokens, partners)
@@ -78,7 +78,7 @@ def segment_text(segment: Segment) -> SegmentText:
 
 
 def _with_cut_edges(tokens: Sequence[Text | Tag]) -> list[Text | Tag]:
-    """Cut white space off both ends of each text; it becomes a text of its own."""
+    """Make the white space at both ends of each text a text of its own."""
     cut: list[Text | Tag] = []
     for token in tokens:
         if isinstance(token, Tag) or token.raw != token.text:
@@ -92,7 +92,7 @@ def _with_cut_edges(tokens: Sequence[Text | Tag]) -> list[Text | Tag]:
 
 
 def _without_empty_pairs(tokens: list[Text | Tag]) -> list[Text | Tag]:
-    """Make single tags of pairs without text inside, with what they contain."""
+    """Replace each pair without text inside by one single tag, which contains its tokens."""
     found: list[Text | Tag] = []
     partners = _partners(tokens)
     index = 0
@@ -111,7 +111,7 @@ def _without_empty_pairs(tokens: list[Text | Tag]) -> list[Text | Tag]:
 
 
 def _with_joined_tags(tokens: Sequence[Text | Tag]) -> list[Text | Tag]:
-    """Join single tags with only white space between them: they move together."""
+    """Join single tags with only white space between them, so that they move together."""
     found: list[Text | Tag] = []
     for token in tokens:
         before = 2 if len(found) > 1 and _is_space(found[-1]) else 1
@@ -138,7 +138,7 @@ def _parts(token: Text | Tag) -> Sequence[Item]:
 
 
 def _cut_encoded(token: Text) -> list[Text | Tag]:
-    """Cut white space that is spelled as itself off a text that has entities or escapes."""
+    """Split off white space from a text with entities or escapes, unless it is one itself."""
     raw, text = token.raw, token.text
     before = len(raw) - len(raw.lstrip(" \t\r\n\f"))
     after = len(raw) - len(raw.rstrip(" \t\r\n\f"))
@@ -154,7 +154,7 @@ def _cut_encoded(token: Text) -> list[Text | Tag]:
 
 
 def _partners(tokens: Sequence[Text | Tag]) -> dict[int, int]:
-    """Return the index of the closing tag of each opening tag, for pairs that are nested."""
+    """Return the index of the closing tag of each opening tag, only for pairs that are nested."""
     opened: dict[str, list[int]] = {}
     pairs: list[tuple[int, int]] = []
     for index, token in enumerate(tokens):
@@ -176,7 +176,7 @@ def _partners(tokens: Sequence[Text | Tag]) -> dict[int, int]:
 
 
 def _inner_range(tokens: Sequence[Text | Tag], partners: dict[int, int]) -> tuple[int, int]:
-    """Return the range of tokens without those at the edges that need no place in the text."""
+    """Return the range of tokens without the tags and white space at its beginning and end."""
     ends = {end: start for start, end in partners.items()}
     first, last = 0, len(tokens)
     while first < last:
@@ -203,7 +203,7 @@ def _is_outside(token: Text | Tag) -> bool:
 def _joined(
     tokens: Sequence[Text | Tag], form: Form
 ) -> tuple[str, list[int], list[tuple[bool, bool]]]:
-    """Return the text, each token's position in it, and the white space around each token."""
+    """Return the text, each token's position in it, and whether white space surrounds each tag."""
     parts: list[str] = []
     length = 0
     ends_in_space = True  # white space at the beginning is dropped

@@ -1,6 +1,6 @@
-"""Translates segments: parts by sentences, protected parts kept, tags placed.
+"""Translates segments: splits them into sentences, keeps protected parts, and places tags.
 
-Each text is translated without regard to the other texts of its batch, so the result does not
+The translation of a text does not depend on the other texts of its batch. So the result does not
 depend on how segments are grouped.
 """
 
@@ -29,9 +29,9 @@ class TextTranslator(Protocol):
     """Translates texts.
 
     Attributes:
-        together: Texts that are worth translating together.
-        symbols: Symbols that stand for protected parts; see `nmt.documents.protection`.
-        space: What separates two sentences of the target language.
+        together: Number of texts to translate together.
+        symbols: Symbols that replace protected parts; see `nmt.documents.protection`.
+        space: The separator of two sentences of the target language.
     """
 
     together: int
@@ -50,11 +50,11 @@ class _Part:
     """A part of a segment's text: one sentence.
 
     Attributes:
-        start: Its position in the text of the segment.
-        text: The part.
-        aligned: Whether a tag stands inside it.
-        protected: Its protected ranges.
-        translation: Of the whole part.
+        start: Position of the part in the text of the segment.
+        text: The text of the part.
+        aligned: Whether the part needs links, because a tag is inside it.
+        protected: The protected ranges of the part.
+        translation: The translation of the part; None: it is not translated yet.
     """
 
     start: int
@@ -82,7 +82,7 @@ class SegmentTranslation:
         self._protection = protection
 
     def run(self, items: Items) -> Iterator[tuple[str, int]]:
-        """Yield the document piece by piece, each with the number of segments in it.
+        """Yield the translated document in parts, each with the number of its segments.
 
         Args:
             items: The document; see `nmt.documents.segments`.
@@ -121,7 +121,7 @@ class SegmentTranslation:
         return work
 
     def _translate_parts(self, parts: Sequence[_Part]) -> None:
-        """Translate parts by the attempts of `nmt.documents.protection`."""
+        """Translate parts by the three attempts of `nmt.documents.protection`."""
         symbols = self._translator.symbols
         replaced = [p for p in parts if 0 < len(p.protected) <= len(symbols)]
         texts = [substituted(part.text, part.protected, symbols) for part in replaced]
@@ -139,7 +139,7 @@ class SegmentTranslation:
         self._translate_around([part for part in rest if part.translation is None])
 
     def _each(self, texts: Sequence[str], parts: Sequence[_Part]) -> list[AlignedText]:
-        """Translate each different text once; those with tags inside get links."""
+        """Translate each distinct text once; texts with tags inside get links."""
         found: dict[tuple[str, bool], AlignedText] = {}
         wanted = [(text, part.aligned) for text, part in zip(texts, parts, strict=True)]
         for aligned in (False, True):
@@ -152,7 +152,7 @@ class SegmentTranslation:
         return [found[key] for key in wanted]
 
     def _translate_around(self, parts: Sequence[_Part]) -> None:
-        """Translate what is between the protected parts, which stay where they are."""
+        """Translate the texts between the protected parts, which keep their positions."""
         spans = [around(part.text, part.protected) for part in parts]
         owners = [(part, span) for part, mine in zip(parts, spans, strict=True) for span in mine]
         texts = [part.text[start:end] for part, (start, end) in owners]
@@ -179,7 +179,7 @@ def _positions(text: SegmentText) -> set[int]:
 def _with_originals(
     part: _Part, text: str, found: AlignedText, symbols: Sequence[str]
 ) -> AlignedText | None:
-    """Put the protected parts in place of their symbols; None: a symbol is lost or repeated."""
+    """Replace the symbols by the protected parts; None: not every symbol occurs exactly once."""
     used = symbols[: len(part.protected)]
     if any(found.text.count(symbol) != 1 for symbol in used):
         return None
@@ -188,7 +188,7 @@ def _with_originals(
     here = sorted(zip(part.protected, used, strict=True), key=lambda one: found.text.index(one[1]))
     parts, at, pairs = [], 0, []
     length = 0
-    moved: list[tuple[int, int]] = []  # positions in the model's text and in the final one
+    moved: list[tuple[int, int]] = []  # positions in the translation before and after
     for (start, end), symbol in here:
         place = found.text.index(symbol)
         parts += [found.text[at:place], part.text[start:end]]
@@ -212,7 +212,7 @@ def _with_originals(
 
 
 def _moved(position: float, fixed: Sequence[tuple[int, int]]) -> float:
-    """Return a position after parts were replaced; ``fixed`` has positions before and after."""
+    """Return a position after parts were replaced; ``fixed`` has known ones before and after."""
     shift = 0
     for before, after in fixed:
         if before <= position:
@@ -223,12 +223,12 @@ def _moved(position: float, fixed: Sequence[tuple[int, int]]) -> float:
 def _joined(
     text: str, pieces: Sequence[tuple[Span, AlignedText]], space: str | None = None
 ) -> AlignedText:
-    """Return a text with translations in place of some ranges; links keep the rest in place.
+    """Return a text with some ranges replaced by translations; unchanged words are linked, too.
 
     Args:
         text: The text.
         pieces: The ranges in their order, with their translations.
-        space: Written between two translations in place of spaces; None: as in the text.
+        space: Replaces the spaces between two translations; None: they do not change.
     """
     parts: list[str] = []
     links: list[Link] = []
@@ -261,7 +261,7 @@ def _joined(
 
 
 def _proportional(text: str, translation: str) -> list[Link]:
-    """Return a link of each word of a translation, in proportion to its position."""
+    """Return a link of each word of a translation to the proportional range of the text."""
     scale = len(text) / max(1, len(translation))
     return [((a * scale, b * scale), (a, b)) for a, b in word_spans(translation)]
 
@@ -311,7 +311,7 @@ def _before_breaks(tokens: Iterable[str | Tag]) -> list[str | Tag]:
 
 
 def _unchanged(item: Segment, works: dict[int, _Work], space: str) -> str:
-    """Return a segment whose text stays; the attributes of its tags may change."""
+    """Return a segment with its own text; the attributes of its tags may be translated."""
     if item.shown is not None:
         return item.shown
     parts = []

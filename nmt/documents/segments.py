@@ -1,7 +1,7 @@
-"""The parts of a document: what stays as it is, and the segments that are translated.
+"""The items of a document: text that does not change, and segments, which are translated.
 
-A reader of a format turns a document into items. Joined, the items are the document, character for
-character. A segment consists of text and of tags, which keep their spelling and whose position
+The reader of a format turns a document into items. Joining the sources of the items gives exactly
+the document. A segment consists of text and tags. The source of a tag does not change; its position
 depends on the translation.
 """
 
@@ -14,13 +14,17 @@ class TagKind(StrEnum):
     """What a tag does to the text around it."""
 
     OPEN = "open"
-    """It begins something that the closing tag with the same key ends."""
+    """It opens a pair, which the closing tag with the same key closes."""
     CLOSE = "close"
-    """It ends what the last opening tag with the same key began."""
+    """It closes the pair of the last open tag with the same key."""
     SINGLE = "single"
-    """It stands alone."""
+    """It is not part of a pair."""
     BREAK = "break"
-    """It stands alone, and all breaks of a segment keep their order, as borders of subtitles."""
+    """It is not part of a pair; the breaks of a segment keep their order, e.g. between cues."""
+
+
+IN_ORDER = "in order"
+"""The key of closing tags without an opening tag, which keep their order."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,8 @@ class Text:
     """A run of text inside a segment.
 
     Attributes:
-        raw: As the document spells it, e.g. with entities.
-        text: As the model reads it.
+        raw: The source in the document, e.g. with entities.
+        text: The text that the model reads.
     """
 
     raw: str
@@ -41,10 +45,10 @@ class Tag:
     """A tag inside a segment, or something else that is moved but not changed.
 
     Attributes:
-        kind: What it does.
-        parts: Its spelling, and segments in its attributes.
-        key: Pairs an opening tag with a closing tag.
-        changed: Its spelling if the text of the segment changes; None: it is the same.
+        kind: The kind of the tag.
+        parts: The source of the tag; its attributes may be segments.
+        key: The same for the opening and the closing tag of a pair.
+        changed: The source of the tag if the text of the segment changes; None: ``parts``.
     """
 
     kind: TagKind
@@ -54,44 +58,44 @@ class Tag:
 
 
 class Form:
-    """How the translation of a segment is spelled in its document; this one changes nothing.
+    """Turns the translation of a segment into the source of its document; here it is unchanged.
 
     Attributes:
-        by_sentences: Whether each sentence of a segment is translated on its own; else a segment is
-            one sentence, and is cut only if it is too long for the model.
-        keeps_lines: Whether a line feed or a tab of the text separates parts that are translated
-            separately. Otherwise it is white space, as in HTML.
+        by_sentences: Whether each sentence of a segment is translated separately. Otherwise, a
+            segment is one sentence, and is cut only if it is too long for the model.
+        keeps_lines: Whether a line feed or a tab separates parts that are translated separately.
+            Otherwise, it is white space, as in HTML.
     """
 
     by_sentences = True
     keeps_lines = False
 
     def encode(self, text: str) -> str:
-        """Return the spelling of a part of the translation."""
+        """Return the source of a part of the translation, e.g. with escapes."""
         return text
 
     def arrange(self, tokens: "Sequence[str | Tag]") -> "Sequence[str | Tag]":
-        """Return the translation with line feeds in place of some of its spaces."""
+        """Return the translation with some of its spaces replaced by line feeds."""
         return tokens
 
     def separated(self, tokens: "Sequence[str | Tag | Text]") -> "Sequence[str | Tag | Text]":
-        """Return the whole segment with spaces where tags could not stand beside each other."""
+        """Return the whole segment with spaces between tags that must not be adjacent."""
         return tokens
 
     def finish(self, raw: str) -> str:
-        """Return the spelling of the whole segment, given that of its text and tags."""
+        """Return the final source of the segment; ``raw`` is that of its text and tags."""
         return raw
 
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """Text that is translated as one.
+    """Text that is translated as a unit.
 
     Attributes:
-        line: Its line in the document, from 1.
-        tokens: Its text and its tags.
-        form: How its translation is spelled.
-        shown: What its place shows if the translation is equal to the text; None: the tokens.
+        line: Number of its first line in the document, from 1.
+        tokens: The text and the tags.
+        form: Turns the translation into source.
+        shown: The source if the translation equals the text; None: that of the tokens.
     """
 
     line: int
@@ -103,13 +107,13 @@ class Segment:
 Item = str | Segment
 
 FLUSH = None
-"""Between items: all items before it are translated at once, because no more have arrived."""
+"""A separator of items: the items before it are translated without waiting for more."""
 
 Items = Iterable[Item | None]
 
 
 def inner_segments(items: Sequence[Item]) -> Iterator[Segment]:
-    """Yield the segments among items, each after those in the attributes of its tags."""
+    """Yield all segments of items; segments in the attributes of tags come before their own."""
     for item in items:
         if isinstance(item, Segment):
             for token in item.tokens:
@@ -119,12 +123,12 @@ def inner_segments(items: Sequence[Item]) -> Iterator[Segment]:
 
 
 def tag(kind: TagKind, raw: str, key: str = "", changed: str | None = None) -> Tag:
-    """Return a tag whose spelling has no segments."""
+    """Return a tag without segments in its source."""
     return Tag(kind, (raw,), key, changed)
 
 
 def spelled(items: Iterable[Item]) -> str:
-    """Return items as they are in the document."""
+    """Return the source of items in the document."""
     parts: list[str] = []
     for item in items:
         if isinstance(item, str):

@@ -1,4 +1,4 @@
-"""The ranges of a segment's text that are translated separately, and the text between them."""
+"""Finds the ranges of a segment's text that are translated separately."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from nmt.documents.protection import Span
 from nmt.documents.segments import Form
 
 Split = Callable[[str, bool], list[str]]
-"""Returns the parts of a line; True: each sentence is a part, False: only if it is too long."""
+"""Returns the parts of a line. True: split it into sentences; False: only if it is too long."""
 
 
 def sentence_spans(text: str, form: Form, split: Split) -> list[Span]:
@@ -15,8 +15,8 @@ def sentence_spans(text: str, form: Form, split: Split) -> list[Span]:
 
     Args:
         text: The text of a segment.
-        form: Whether lines and sentences are separate.
-        split: Cuts a line into parts, which are the line except white space between them.
+        form: Says whether lines and sentences are translated separately.
+        split: Cuts a line into parts; only white space between parts may be lost.
     """
     spans: list[Span] = []
     start = 0
@@ -24,7 +24,7 @@ def sentence_spans(text: str, form: Form, split: Split) -> list[Span]:
         at = start
         for part in split(line, form.by_sentences):
             at = text.find(part, at)
-            if at < 0:  # a splitter that changes characters: the line as a whole
+            if at < 0:  # the splitter changed characters: the whole text is one part
                 return [(0, len(text))]
             if any(character.isalpha() for character in part):
                 spans.append((at, at + len(part)))

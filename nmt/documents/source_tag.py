@@ -1,4 +1,4 @@
-"""The tag that a model needs before every source sentence, for example its target language."""
+"""The tag before each source sentence that a model needs, e.g. for the target language."""
 
 from nmt.config.data import DataConfig, FilesDataConfig
 from nmt.config.plain import extra_sources
@@ -7,12 +7,12 @@ from nmt.text.tokenizer import Tokenizer
 
 
 def sentence_tag(given: str | None, data: DataConfig, tokenizer: Tokenizer) -> str:
-    """Return the tag that is put before every sentence of a document; empty: there is none.
+    """Return the tag before each sentence of a document; empty: there is none.
 
     Args:
         given: The tag that the user chose; None: the one that all training sources have.
         data: The data of the run.
-        tokenizer: Of the source side.
+        tokenizer: The tokenizer of the source side.
 
     Raises:
         UserError: The model was trained without this tag, or with several and none is given.
@@ -35,7 +35,7 @@ def sentence_tag(given: str | None, data: DataConfig, tokenizer: Tokenizer) -> s
 
 
 def _trained_tags(data: DataConfig) -> set[str]:
-    """Return the tags of the training sources; empty: a source without one."""
+    """Return the tags of the training sources; an empty tag is that of a source without one."""
     if not isinstance(data, FilesDataConfig):
         return {""}
     return {source.tag or "" for source in (data.train, *extra_sources(data).values())}

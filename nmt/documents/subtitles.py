@@ -1,7 +1,7 @@
-"""Subtitles in SubRip (.srt) and WebVTT (.vtt): the text of cues; numbers and times stay.
+"""Reads subtitles in SubRip (.srt) and WebVTT (.vtt); only the text of cues is translated.
 
-The lines of a cue are one text. A sentence that continues in the next cue is translated with it,
-and the borders of the cues are placed in its translation. Each cue is wrapped again.
+The lines of a cue are one text. Cues are translated together if a sentence continues from one to
+the next; the borders of the cues are placed in the translation. Each cue is wrapped again.
 """
 
 import re
@@ -11,13 +11,13 @@ from html import unescape
 from itertools import chain
 
 from nmt.documents.document_options import DocumentOptions, LineBatches
-from nmt.documents.segments import Form, Item, Segment, Tag, TagKind, Text, tag
+from nmt.documents.segments import IN_ORDER, Form, Item, Segment, Tag, TagKind, Text, tag
 from nmt.documents.wrapping import balanced, by_breaks
 
 LINE_WIDTH = 42
-"""Characters of a line of subtitles, the limit of most guides; longer source lines raise it."""
+"""Maximum characters of a line of subtitles; if a source line is longer, its length."""
 
-_MOST_CUES = 6  # that a sentence may extend over
+_MOST_CUES = 6  # maximum cues of a sentence
 _TIMING = re.compile(
     r"\s*(?:\d+:)?\d{1,2}:\d{2}[,.]\d{1,3}[ \t]+-->[ \t]+(?:\d+:)?\d{1,2}:\d{2}[,.]\d"
 )
@@ -37,10 +37,10 @@ class _Cue:
     """The text of a cue.
 
     Attributes:
-        line: Its first line.
-        before: What stands between the text of the previous cue and this one.
-        lines: Its lines without their ends.
-        ends: The ends of its lines.
+        line: Number of the first line of its text.
+        before: The source between the texts of the previous cue and of this one.
+        lines: The lines of its text without line ends.
+        ends: The line ends of these lines.
     """
 
     line: int
@@ -50,12 +50,12 @@ class _Cue:
 
     @property
     def speakers(self) -> bool:
-        """Whether each line has a speaker of its own."""
+        """Whether each of several lines begins with the dash of a speaker."""
         return len(self.lines) > 1 and all(_SPEAKER.match(line) for line in self.lines)
 
 
 class SubtitleForm(Form):
-    """Subtitles: balanced lines, and in WebVTT references for ``&``, ``<`` and ``>``."""
+    """Text of subtitles: balanced lines, and in WebVTT references for ``&``, ``<`` and ``>``."""
 
     def __init__(self, width: int, end: str, escapes: bool) -> None:
         """Wrap at this width; ``end`` ends a line."""
@@ -82,7 +82,7 @@ def read_srt(batches: LineBatches, options: DocumentOptions) -> Iterator[Item]:
 
 
 def read_vtt(batches: LineBatches, options: DocumentOptions) -> Iterator[Item]:
-    """Yield WebVTT subtitles; comments, styles and regions stay.
+    """Yield WebVTT subtitles; comments, styles and regions do not change.
 
     Raises:
         UserError: The first line is not ``WEBVTT``.
@@ -122,10 +122,10 @@ def _document(
 
 
 def _cues(lines: Iterable[str], number: int, *, is_vtt: bool) -> Iterator[_Cue]:
-    """Yield the cues, and at the end what follows the last one as a cue without lines.
+    """Yield the cues, and at the end the rest of the document as a cue without lines.
 
-    In SubRip, text after a blank line inside a cue is text, too. In WebVTT, a line with an arrow is
-    no text: it ends the cue, and without times it begins a block that players drop.
+    In SubRip, text after a blank line still belongs to the cue. In WebVTT, a line with an arrow
+    ends the cue. If it has no times, it begins a block that players ignore.
     """
     cue = _Cue(number + 1, "")
     in_text = seen = False
@@ -184,7 +184,7 @@ def _plain(line: str) -> str:
 
 
 def _items(group: Sequence[_Cue], *, is_vtt: bool) -> Iterator[Item]:
-    """Yield cues whose text is one segment, or of speakers a segment per line."""
+    """Yield the items of cues: their text is one segment, or one segment per speaker."""
     if not group:
         return
     yield group[0].before
@@ -221,7 +221,7 @@ def _tokens(line: str, *, is_vtt: bool) -> Iterator[Text | Tag]:
             yield _text(line[at : found.start()], is_vtt=is_vtt)
         at = found.end()
         if found["name"] is None:  # a time inside a cue, or a command such as {\an8}
-            yield tag(TagKind.CLOSE, found[0], "in order")
+            yield tag(TagKind.CLOSE, found[0], IN_ORDER)
         else:
             kind = TagKind.CLOSE if found["close"] else TagKind.OPEN
             yield tag(kind, found[0], found["name"].lower())

@@ -1,12 +1,12 @@
 """Places the tags of a text in its translation.
 
-The words of the translation are aligned with positions in the text: by the links of the model's
-attention, or, without links, in proportion to their positions. A pair of tags encloses the words
-that are aligned with the words it encloses in the text; where they are not adjacent, the range in
-which words from inside most outnumber words from outside. A single tag stands where the fewest
-words are on the wrong side of it; those that are beside it in the text count most. Ranges are
-nested as in the text, and ranges beside each other do not overlap. So every tag occurs once, and
-every pair is closed in the right order.
+The words of the translation are aligned with positions in the text, by links of the model's
+attention, or without links in proportion to their positions. A pair of tags encloses the words that
+are aligned with the inside of the pair in the text. If these are not adjacent, the pair encloses
+the range with the largest difference of words aligned with the inside and with the outside. A
+single tag is placed where the fewest words are on its wrong side; words near the tag in the text
+count most. Ranges are nested as in the text, and other ranges do not overlap. So each tag occurs
+once, and pairs are closed in the right order.
 """
 
 import re
@@ -26,18 +26,18 @@ _NOT_SPACED = (
 )
 _LETTERS = rf"[^\W{_NOT_SPACED}]+"
 _WORD = re.compile(rf"{_LETTERS}(?:['’\-.]{_LETTERS})*|\S")
-_SIGN_SHARE = 0.2  # of a word's weight
-_NEAR = 5.0  # characters, about a word
+_PUNCTUATION_SHARE = 0.2  # weight of punctuation; a word has 1
+_NEAR = 5.0  # characters; at this distance from a tag, a word has half of its weight
 _MOST_NODES_TIMES_WORDS = 1 << 20
 
 
 @dataclass(frozen=True)
 class AlignedText:
-    """A translation, and how it is aligned with its text.
+    """A translation and its alignment with the text.
 
     Attributes:
         text: The translation.
-        links: None: the model gives none.
+        links: The links; None: the model gives none.
     """
 
     text: str
@@ -50,7 +50,7 @@ def placed_tags(nodes: Sequence[Node], text: str, translation: AlignedText) -> l
     Args:
         nodes: The tags of the text.
         text: The text.
-        translation: Its translation.
+        translation: The translation of the text.
     """
     if not nodes:
         return [translation.text]
@@ -59,7 +59,7 @@ def placed_tags(nodes: Sequence[Node], text: str, translation: AlignedText) -> l
         return [translation.text, *_in_order(nodes)]
     placement = _Placement(translation.text, words, _sources(words, text, translation), text)
     children = placement.placed(nodes, 0, len(words))
-    tokens = list(placement.emitted(children, 0, len(translation.text)))
+    tokens = list(placement.with_tags(children, 0, len(translation.text)))
     placed = [token for token in tokens if isinstance(token, Tag)]
     if _closings(placed) != _closings(list(_in_order(nodes))):  # pairs that overlap in the text
         return [translation.text, *_in_order(nodes)]
@@ -67,7 +67,7 @@ def placed_tags(nodes: Sequence[Node], text: str, translation: AlignedText) -> l
 
 
 def _closings(tags: Sequence[Tag]) -> dict[str, list[TagKind]]:
-    """Return the opening and closing tags of each key in their order."""
+    """Return the kinds of the opening and closing tags of each key, in their order."""
     found: dict[str, list[TagKind]] = {}
     for tag in tags:
         if tag.kind in (TagKind.OPEN, TagKind.CLOSE):
@@ -76,7 +76,7 @@ def _closings(tags: Sequence[Tag]) -> dict[str, list[TagKind]]:
 
 
 def word_spans(text: str) -> list[Span]:
-    """Return the words of a text; a sign, and a character of a script without spaces, is one."""
+    """Return the ranges of words, punctuation, and characters of scripts without spaces."""
     return [found.span() for found in _WORD.finditer(text)]
 
 
@@ -109,7 +109,7 @@ def _sources(words: Sequence[Span], text: str, translation: AlignedText) -> list
 
 @dataclass(frozen=True)
 class _Placed:
-    """A node with its range of words; a single tag has an empty one."""
+    """A node with its range of words, which is empty for a single tag."""
 
     node: Node
     first: int
@@ -127,10 +127,12 @@ class _Placement:
         self._words = words
         self._sources = sources
         self._source = source
-        self._is_sign = [not text[start:end].strip("_")[:1].isalnum() for start, end in words]
+        self._is_punctuation = [
+            not text[start:end].strip("_")[:1].isalnum() for start, end in words
+        ]
 
     def placed(self, nodes: Sequence[Node], low: int, high: int) -> list[_Placed]:
-        """Place nodes beside each other within a range of words."""
+        """Place the nodes of one level within a range of words."""
         pairs = [node for node in nodes if node.closing is not None and node.end > node.start]
         free = [(low, high)]
         ranges: dict[int, Span] = {}
@@ -144,7 +146,7 @@ class _Placement:
         inside = {k for first, last in free for k in range(first, last + 1)}
         borders = sorted(inside | {k for span in ranges.values() for k in span} | {low, high})
         found: list[_Placed] = []
-        least = low  # the border of the last tag whose order is kept
+        least = low  # the border of the last tag that keeps its order
         breaks = sum(node.opening.kind == TagKind.BREAK for node in nodes)
         spare = breaks < high - low  # whether there is a word for each side of each break
         for node in nodes:
@@ -166,15 +168,15 @@ class _Placement:
         return found
 
     def _is_joined(self, border: int) -> bool:
-        """Return whether a sign that belongs to the previous word follows."""
-        if not 0 < border < len(self._words) or not self._is_sign[border]:
+        """Return whether punctuation without a space before it follows a border."""
+        if not 0 < border < len(self._words) or not self._is_punctuation[border]:
             return False
         return self._words[border][0] == self._words[border - 1][1]
 
     def _nearest(self, node: Node, free: Sequence[Span], low: int, high: int) -> Span | None:
-        """Return the free word that is nearest to a pair none of whose words is aligned."""
+        """Return the range of the free word nearest to a pair without aligned words."""
         words = [k for first, last in free for k in range(first, last)]
-        words = [k for k in words if not self._is_sign[k]] or words
+        words = [k for k in words if not self._is_punctuation[k]] or words
         if not words:
             return None
         border = self._border((node.start + node.end) // 2, range(low, high + 1), low, high)
@@ -182,18 +184,20 @@ class _Placement:
         return chosen, chosen + 1
 
     def _values(self, node: Node) -> list[float]:
-        """Return for each word whether it is aligned with the inside of a pair: from -1 to 1.
+        """Return for each word the value 2 · share of its links to the inside of a pair - 1.
 
-        Attention to signs is vague, so that a sign counts little unless the pair encloses signs
-        alone.
+        Attention to punctuation is unreliable, so punctuation has less weight, unless the pair
+        encloses only punctuation. A word without links has the value 0.
         """
         values = []
         inner = self._source[node.start : node.end]
-        of_signs = not any(character.isalnum() for character in inner)
-        for positions, is_sign in zip(self._sources, self._is_sign, strict=True):
+        only_punctuation = not any(character.isalnum() for character in inner)
+        for positions, is_punctuation in zip(self._sources, self._is_punctuation, strict=True):
             inside = sum(node.start < position < node.end for position in positions)
             value = 2 * inside / len(positions) - 1 if positions else 0.0
-            values.append(value * _SIGN_SHARE if is_sign != of_signs else value)
+            values.append(
+                value * _PUNCTUATION_SHARE if is_punctuation != only_punctuation else value
+            )
         return values
 
     def _border(
@@ -207,12 +211,12 @@ class _Placement:
         """Return the border with the fewest words on its wrong side.
 
         Args:
-            position: Of the tag in the text.
-            borders: The borders that are allowed.
+            position: Position of the tag in the text.
+            borders: The allowed borders.
             low: The first border of the range.
-            high: The last one.
-            near: Characters at which a word counts half as much as beside the tag; None: all
-                words count the same.
+            high: The last border of the range.
+            near: The distance in characters at which a word has half of its weight; None: all
+                words have the same weight.
         """
 
         def weight(source: float) -> float:
@@ -226,8 +230,8 @@ class _Placement:
             costs[index + 1] = wrong
         return min(borders, key=lambda k: costs[min(max(k, low), high)])
 
-    def emitted(self, placed: Sequence[_Placed], start: int, end: int) -> Iterator[str | Tag]:
-        """Yield the translation from one position to another with the tags in it."""
+    def with_tags(self, placed: Sequence[_Placed], start: int, end: int) -> Iterator[str | Tag]:
+        """Yield the translation from ``start`` to ``end`` with its tags."""
         at, single_at = start, -1
         entries = [(*self._place(one, start, end), one) for one in placed]
         for first, last, one in sorted(entries, key=lambda e: (e[0], e[1] > e[0], e[2].node.order)):
@@ -239,7 +243,7 @@ class _Placement:
                 single_at = first
                 continue
             yield node.opening
-            yield from self.emitted(one.children, first, last)
+            yield from self.with_tags(one.children, first, last)
             yield node.closing
         yield self._text[at:end]
 
@@ -257,7 +261,7 @@ class _Placement:
         return place, place
 
     def _single(self, node: Node, place: int, *, beside: bool) -> Iterator[str | Tag]:
-        """Yield a single tag, with spaces where it had them in the text.
+        """Yield a single tag, with spaces around it as in the text.
 
         Args:
             node: The tag.
@@ -275,7 +279,7 @@ class _Placement:
 
 
 def _best_range(values: Sequence[float], low: int, high: int) -> tuple[float, int, int]:
-    """Return the sum and the limits of the range of the greatest sum (Kadane's algorithm)."""
+    """Return the largest sum of a range, and this range, by Kadane's algorithm."""
     best = (0.0, low, low)
     total, first = 0.0, low
     for index in range(low, high):

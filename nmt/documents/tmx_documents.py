@@ -1,4 +1,4 @@
-"""Translation memories in TMX: a unit without a translation gets one in a ``tuv`` element."""
+"""Reads translation memories in TMX; missing translations are written into ``tuv`` elements."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,12 @@ from nmt.documents.xml_tokens import XmlKind, XmlToken, xml_tokens
 
 @dataclass
 class _Variant:
-    """A ``tuv`` element: ranges of the unit's tokens.
+    """A ``tuv`` element, by indices of the unit's tokens.
 
     Attributes:
-        start: Its first token.
-        end: The token after its last one.
-        seg: The first and the last token of its ``seg`` element.
+        start: Index of its first token.
+        end: Index after its last token.
+        seg: Indices of the first and last token of its ``seg`` element; None: it has none.
     """
 
     start: int
@@ -34,10 +34,10 @@ class _Unit:
 
 
 def read_tmx_document(text: str, options: DocumentOptions) -> Iterator[Item]:
-    """Yield a translation memory; the segment of each unit goes where its translation is missing.
+    """Yield a translation memory; a segment replaces each missing translation.
 
     Raises:
-        UserError: It is no TMX file, or no unit has the source language.
+        UserError: It is not a TMX file, or no unit has the source language.
     """
     unit: _Unit | None = None
     found: set[str] = set()
@@ -85,7 +85,7 @@ def _find_variants(unit: _Unit) -> None:
 
 
 def _items(unit: _Unit, options: DocumentOptions) -> Iterator[Item]:
-    """Yield a unit with the translation in its place."""
+    """Yield a unit with a segment in place of its translation."""
     tokens = unit.tokens
     source_tag = best_match(options.languages[0], unit.variants)
     others = [tag for tag in unit.variants if tag != source_tag]
@@ -122,7 +122,7 @@ def _items(unit: _Unit, options: DocumentOptions) -> Iterator[Item]:
 def _new_variant(
     tokens: Sequence[XmlToken], source: _Variant, segment: Sequence[Item], language: str
 ) -> Iterator[Item]:
-    """Yield a ``tuv`` element laid out as that of the source."""
+    """Yield a new ``tuv`` element with the layout of that of the source."""
     assert source.seg is not None
     before = tokens[source.start - 1]
     indent = before.raw if before.kind == XmlKind.TEXT and not before.text.strip() else ""

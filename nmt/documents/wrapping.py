@@ -1,4 +1,4 @@
-"""Wraps translations to lines: subtitles into balanced lines, paragraphs up to a width."""
+"""Wraps translations: subtitles into lines of similar length, paragraphs at a width."""
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -7,11 +7,11 @@ from nmt.documents.segments import Tag, TagKind, spelled
 
 Tokens = Sequence[str | Tag]
 Breaks = Callable[[str, Sequence[int]], list[int]]
-"""Returns the positions of spaces that become line feeds, given a text and its spaces."""
+"""Takes a text and the positions of its spaces; returns those that become line feeds."""
 
 
 def with_line_feeds(tokens: Tokens, breaks: Breaks, *, count_tags: bool) -> list[str | Tag]:
-    """Return tokens in which some spaces of the text are line feeds.
+    """Return tokens with some spaces of their text replaced by line feeds.
 
     Args:
         tokens: A translation with its tags.
@@ -40,7 +40,7 @@ def with_line_feeds(tokens: Tokens, breaks: Breaks, *, count_tags: bool) -> list
 
 
 def filled(width: int, is_safe: Callable[[str], bool]) -> Breaks:
-    """Break lines at a width, but not before words that would begin something else there."""
+    """Break lines at a width, but only before words that are safe at the beginning of a line."""
 
     def breaks(text: str, spaces: Sequence[int]) -> list[int]:
         chosen: list[int] = []
@@ -65,7 +65,7 @@ def balanced(width: int) -> Breaks:
             return []
         fewest = _greedy(text, spaces, width)
         low, high = len(text) // (len(fewest) + 1), width
-        while low < high:  # the smallest width with as few lines
+        while low < high:  # find the smallest width with as few lines
             middle = (low + high) // 2
             if len(_greedy(text, spaces, middle)) <= len(fewest):
                 high = middle
@@ -81,7 +81,7 @@ def _greedy(text: str, spaces: Sequence[int], width: int) -> list[int]:
 
 
 def by_breaks(tokens: Tokens, breaks: Breaks) -> list[str | Tag]:
-    """Wrap the text between breaks separately; tags are not shown, so they do not count."""
+    """Wrap the text between breaks separately; tags are not visible, so have no width."""
     found: list[str | Tag] = []
     for _, group in groupby(tokens, lambda t: isinstance(t, Tag) and t.kind == TagKind.BREAK):
         found += with_line_feeds(list(group), breaks, count_tags=False)

@@ -1,4 +1,4 @@
-"""XLIFF 1.2 and 2.x: a unit without a translation gets one in its ``target`` element."""
+"""Reads XLIFF 1.2 and 2.x; missing translations are written into ``target`` elements."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,15 +16,15 @@ _SCOPES = ("file", "group", "unit", "trans-unit")  # elements that may have tran
 
 
 def read_xliff_document(text: str, options: DocumentOptions) -> Iterator[Item]:
-    """Yield a document; the segment of each unit goes where its translation is missing.
+    """Yield a document; a segment replaces each missing translation.
 
-    Units with ``translate="no"`` stay as they are.
+    Units with ``translate="no"`` do not change.
 
     Raises:
-        UserError: It is no XLIFF file, or has other languages than the model.
+        UserError: It is not an XLIFF file, or has other languages than the model.
     """
     unit: list[XmlToken] | None = None
-    kept: list[bool] = []  # for each open scope, whether its text stays
+    kept: list[bool] = []  # for each open scope, whether its text is not translated
     for token in xml_tokens(text, options.file, "xliff"):
         if token.kind in (XmlKind.START, XmlKind.EMPTY):
             _check_languages(token, options)
@@ -59,7 +59,7 @@ def _check_languages(token: XmlToken, options: DocumentOptions) -> None:
 
 
 def _with_target_language(token: XmlToken, options: DocumentOptions) -> str:
-    """Return a tag; XLIFF 2 demands the target language where there are translations."""
+    """Return a tag, with the target language, which XLIFF 2 requires for translations."""
     if token.name != "xliff" or token.kind != XmlKind.START or token.get("srcLang") is None:
         return token.raw
     if token.get("trgLang") is not None:
@@ -68,7 +68,7 @@ def _with_target_language(token: XmlToken, options: DocumentOptions) -> str:
 
 
 def _items(unit: Sequence[XmlToken], options: DocumentOptions) -> Iterator[Item]:
-    """Yield a unit with the translation in its target."""
+    """Yield a unit with a segment in its target."""
     source = _child(unit, "seg-source") or _child(unit, "source")
     target = _child(unit, "target")
     if source is None or source[0] == source[1]:
@@ -102,7 +102,7 @@ def _items(unit: Sequence[XmlToken], options: DocumentOptions) -> Iterator[Item]
 
 
 def _child(unit: Sequence[XmlToken], name: str) -> tuple[int, int] | None:
-    """Return the first and the last token of a child of a unit; None: it has no such child."""
+    """Return the indices of the first and last token of a child; None: there is none."""
     depth, start = 0, 0
     for index, token in enumerate(unit):
         if depth == 1 and token.name == name and token.kind == XmlKind.EMPTY:

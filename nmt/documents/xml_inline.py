@@ -1,7 +1,7 @@
-"""The content of segments in TMX and XLIFF: text with inline elements, as tokens of a segment.
+"""Reads the content of segments in TMX and XLIFF: text with inline elements.
 
-Elements with text, such as ``g`` and ``hi``, become pairs of tags. Elements with native code are
-one tag with their content. Those that begin and end native code are paired by their numbers.
+Elements with text, such as ``g`` and ``hi``, become pairs of tags. An element with native code
+becomes one tag with its content. Elements that begin and end native code are paired by number.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _FAMILY = {"ept": "bpt", "ex": "bx", "ec": "sc", "em": "sm"}
 def inline_tokens(content: Sequence[XmlToken]) -> list[Text | Tag]:
     """Return the content of an element as text and tags."""
     found: list[Text | Tag] = []
-    names: list[str] = []  # of the open elements with text
+    names: list[str] = []  # keys of the open elements with text
     index = 0
     while index < len(content):
         token = content[index]
@@ -46,7 +46,7 @@ def inline_tokens(content: Sequence[XmlToken]) -> list[Text | Tag]:
 
 
 def _element_end(content: Sequence[XmlToken], start: int) -> int:
-    """Return the index of the last token of an element."""
+    """Return the index of the last token of the element that begins at ``start``."""
     depth = 0
     for index in range(start, len(content)):
         depth += (content[index].kind == XmlKind.START) - (content[index].kind == XmlKind.END)
@@ -67,8 +67,8 @@ def _code(token: XmlToken, raw: str) -> Tag:
 def content_items(content: Sequence[XmlToken], line: int) -> list[Item]:
     """Return the content of an element as items; ``<mrk mtype="seg">`` encloses a segment.
 
-    A paragraph of XLIFF that a tool has cut into sentences has such marks. Each is a segment, and
-    what is between them stays.
+    Tools that cut a paragraph of XLIFF into sentences write such marks. The content between marks
+    does not change.
     """
     starts = [i for i, token in enumerate(content) if _is_segment_mark(token)]
     if not starts:

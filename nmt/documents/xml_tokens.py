@@ -1,6 +1,6 @@
-"""The tokens of an XML document, which joined are the document; it is checked before.
+"""Checks an XML document, and splits it into tokens; joining them gives the document.
 
-Documents that declare entities, are not well-formed or exceed the bounds of
+Documents that declare entities, are not well-formed or exceed the limits of
 `nmt.data.sources.xml_records` are refused. Nothing is downloaded.
 """
 
@@ -30,7 +30,7 @@ _REFERENCE = re.compile(r"&(?:#\d+|#x[0-9A-Fa-f]+|\w+);")
 
 
 class XmlKind(StrEnum):
-    """What a token is."""
+    """The kind of a token."""
 
     START = "start"
     EMPTY = "empty"
@@ -44,12 +44,12 @@ class XmlToken:
     """A part of an XML document.
 
     Attributes:
-        kind: What it is.
-        raw: Its spelling.
+        kind: The kind of the token.
+        raw: The source of the token.
+        line: Number of its first line, from 1.
         name: The name of an element without its prefix.
-        line: Its line, from 1.
-        attributes: The spelling of the attributes of a tag.
-        text: The characters of text.
+        attributes: The source of the attributes of a tag.
+        text: The characters of text, without references.
     """
 
     kind: XmlKind
@@ -60,7 +60,7 @@ class XmlToken:
     text: str = ""
 
     def get(self, name: str) -> str | None:
-        """Return the value of an attribute."""
+        """Return the value of an attribute; None: there is no such attribute."""
         for found in _ATTRIBUTE.finditer(self.attributes):
             if found[1] == name:
                 return unescape(found[2][1:-1])
@@ -71,7 +71,7 @@ def xml_tokens(text: str, file: str, root: str) -> Iterator[XmlToken]:
     """Check a document and yield its tokens.
 
     Raises:
-        UserError: It is not well-formed, has another root, or exceeds a bound.
+        UserError: It is not well-formed, has another root, or exceeds a limit.
     """
     fault = xml_fault(text.encode("utf-8"), Path(file), root)
     if fault is not None:
@@ -103,15 +103,15 @@ def _token(found: re.Match[str], line: int) -> XmlToken:
 
 
 def decoded(raw: str) -> str:
-    """Return text without references to characters."""
+    """Return text with its character references replaced by the characters."""
     return _REFERENCE.sub(lambda found: unescape(found[0]), raw) if "&" in raw else raw
 
 
 class XmlForm(Form):
-    """Text of XML: a character that the segment spells as a reference stays spelled so."""
+    """Text of XML. If a segment writes a character as a reference, so does its translation."""
 
     def __init__(self, raw: str, *, by_sentences: bool = True) -> None:
-        """Take the spelling of the segment."""
+        """Take the source of the segment."""
         self.by_sentences = by_sentences
         self._spellings = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
         plain = _REFERENCE.sub("", raw)

@@ -1,4 +1,4 @@
-"""Imports any SentencePiece model: gives it nmt's special ids, and adds missing symbols."""
+"""Imports any SentencePiece model: sets the special ids of nmt, and adds missing symbols."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,17 +15,17 @@ from nmt.text.model_file import (
 )
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK, WORD_START
 
-_SPECIALS = (  # id, fields of the trainer's settings for id and name
+_SPECIALS = (  # id, field numbers of the trainer's settings for id and name
     (PAD, 43, 48),
     (UNK, 40, 45),
     (BOS, 41, 46),
     (EOS, 42, 47),
 )
-_VOCABULARY_SIZE = 4  # field of the trainer's settings
+_VOCABULARY_SIZE = 4  # field number of the trainer's settings
 
 
 def import_model(model: bytes, symbols: Sequence[str] = ()) -> bytes:
-    """Return the model with ids 0 to 3 for padding, unknown, beginning and end of sentence.
+    """Return the model with the ids 0 to 3 for the pieces of `special_tokens`.
 
     All other pieces keep their order, scores and types, so text is segmented as before. Missing
     special pieces are added. Missing symbols become user-defined pieces at the end.
@@ -71,7 +71,7 @@ def _order_specials(parts: ModelFile) -> None:
 def _add_symbols(parts: ModelFile, symbols: Sequence[str]) -> None:
     ids = {piece.surface: index for index, piece in enumerate(parts.pieces)}
     spelled = list(symbols)
-    if parts.kind == TokenizerKind.WORD:  # the piece of a word starts with the mark
+    if parts.kind == TokenizerKind.WORD:  # pieces of words start with the mark
         spelled += [WORD_START + symbol for symbol in symbols]
     for symbol in spelled:
         index = ids.get(symbol)

@@ -1,7 +1,7 @@
-"""The file of a SentencePiece model: protocol buffers, read and written without their library.
+"""Reads and writes SentencePiece models, which are protocol buffers, without `protobuf`.
 
-The reader that comes with SentencePiece rejects each `protobuf` package that is older than the one
-it was generated with, and SentencePiece does not list `protobuf` as a dependency.
+The reader of SentencePiece needs a `protobuf` package that is not older than the one that generated
+the reader, and SentencePiece does not list `protobuf` as a dependency.
 """
 
 import struct
@@ -9,22 +9,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
-"""The types of pieces, as numbered in the file."""
+"""The types of pieces; the numbers are those of the file."""
 
 KINDS = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
-"""The algorithm of a model, by its number in the file."""
+"""The algorithms; the keys are their numbers in the file."""
 
 Value = int | bytes
 Field = tuple[int, int, Value]  # number, wire type, value
 
 MOST_PIECES = 1 << 20
-"""Pieces of a model file; the largest published vocabularies have about 260,000."""
+"""Maximum pieces of a model file; the largest published vocabularies have about 260,000."""
 
 _VARINT, _EIGHT_BYTES, _STRING, _FOUR_BYTES = 0, 1, 2, 5
-_PIECES, _TRAINER, _NORMALIZER = 1, 2, 3  # fields of a model
-_RULE_FILE = 6  # a field of the normalizer
-_SURFACE, _SCORE, _TYPE = 1, 2, 3  # fields of a piece
-_MODEL_TYPE, _SUFFIX = 3, 24  # fields of the trainer's settings
+_PIECES, _TRAINER, _NORMALIZER = 1, 2, 3  # field numbers of a model
+_RULE_FILE = 6  # field number of the normalizer
+_SURFACE, _SCORE, _TYPE = 1, 2, 3  # field numbers of a piece
+_MODEL_TYPE, _SUFFIX = 3, 24  # field numbers of the trainer's settings
 _IS_SYMBOL = bytes((_TYPE << 3 | _VARINT, USER_DEFINED))
 
 
@@ -33,9 +33,9 @@ class Piece:
     """One entry of a vocabulary.
 
     Attributes:
-        surface: Its text.
-        score: Its log probability, or the negative rank of its merge.
-        type: One of the types of pieces.
+        surface: The text.
+        score: Log probability (unigram), or negative rank of the merge (bpe).
+        type: One of `NORMAL` to `BYTE`.
     """
 
     surface: str
@@ -45,12 +45,12 @@ class Piece:
 
 @dataclass
 class ModelFile:
-    """The parts of a model; everything except pieces is kept as raw fields.
+    """The parts of a model; all parts except pieces are raw fields.
 
     Attributes:
         pieces: The vocabulary; the index of a piece is its id.
-        trainer: Fields of the trainer's settings, where SentencePiece finds the names and ids of
-            the special pieces.
+        trainer: Fields of the trainer's settings; they contain the names and ids of the special
+            pieces.
         rest: All other fields, including the normalization.
     """
 
@@ -96,17 +96,17 @@ class ModelFile:
         return bool(self.number(_SUFFIX, 0))
 
     def number(self, name: int, default: int) -> int:
-        """Return a numeric setting of the trainer."""
+        """Return a numeric setting of the trainer; ``name`` is its field number."""
         found = [value for number, _, value in self.trainer if number == name]
         return found[-1] if found and isinstance(found[-1], int) else default
 
     def text(self, name: int, default: str) -> str:
-        """Return a text setting of the trainer."""
+        """Return a text setting of the trainer; ``name`` is its field number."""
         found = [value for number, _, value in self.trainer if number == name]
         return found[-1].decode() if found and isinstance(found[-1], bytes) else default
 
     def set(self, name: int, value: int | str) -> None:
-        """Replace a setting of the trainer."""
+        """Replace a setting of the trainer; ``name`` is its field number."""
         self.trainer = [entry for entry in self.trainer if entry[0] != name]
         if isinstance(value, str):
             self.trainer.append((name, _STRING, value.encode()))
@@ -114,7 +114,7 @@ class ModelFile:
             self.trainer.append((name, _VARINT, value))
 
     def rename(self, surfaces: dict[int, str]) -> "ModelFile":
-        """Return the model with new surfaces for some pieces, by id."""
+        """Return the model with new surfaces for the pieces with these ids."""
         pieces = list(self.pieces)
         for index, surface in surfaces.items():
             pieces[index] = replace(pieces[index], surface=surface)
@@ -122,7 +122,7 @@ class ModelFile:
 
 
 def kind_and_symbols(model: bytes) -> tuple[str, dict[str, int]]:
-    """Return the algorithm of a model and the ids of its user-defined symbols, skipping the rest.
+    """Return the algorithm of a model and the ids of its user-defined symbols; parse only these.
 
     Raises:
         ValueError: The bytes are not a valid message.
@@ -152,9 +152,9 @@ def _piece(message: bytes) -> Piece:
 
 
 def without_rule_file(model: bytes) -> bytes:
-    """Return a model without the name of the file of its normalization rule.
+    """Return a model without the file name of its normalization rule.
 
-    SentencePiece stores the name, which differs in each training, beside the rule itself.
+    SentencePiece stores this name beside the rule itself. It is different in each training.
     """
     return _join(
         (number, wire, _join(f for f in _fields(value) if f[0] != _RULE_FILE))
@@ -172,7 +172,7 @@ def _piece_fields(piece: Piece) -> Iterator[Field]:
 
 
 def _fields(message: bytes) -> Iterator[Field]:
-    """Yield the fields of a message; negative numbers appear as unsigned, as in the file."""
+    """Yield the fields of a message; a negative number is unsigned, as in the file."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -194,7 +194,7 @@ def _fields(message: bytes) -> Iterator[Field]:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """Return the number at a position, and the position after it."""
+    """Return the varint at a position, and the position after it."""
     value = shift = 0
     while at < len(message):
         byte = message[at]
@@ -219,7 +219,7 @@ def _join(fields: Iterable[Field]) -> bytes:
 
 
 def _number(value: int) -> bytes:
-    """Return a number in groups of seven bits; a negative one as its 64-bit complement."""
+    """Return a varint: groups of 7 bits; a negative number is its 64-bit two's complement."""
     value &= (1 << 64) - 1
     groups = bytearray()
     while value > 0x7F:

@@ -1,10 +1,11 @@
-"""The rules by which a tokenizer rewrites characters, as SentencePiece takes them.
+"""The rules by which a tokenizer normalizes text, as arguments of SentencePiece.
 
-The rule `nfc` is made here: letters and their accents are composed, all else is kept. Unicode calls
-two spellings canonically equivalent if they are the same text, such as "é" and "e" with a combining
-accent (Unicode Standard Annex #15, section 1.1). The rule replaces each spelling of a composed
-character by the character itself. SentencePiece stores the rule in the model as a table, so that
-every program that reads the model applies it. The other rules are SentencePiece's own.
+The rule `nfc` is made here. It composes letters and their accents, and keeps all other characters.
+Unicode calls two sequences canonically equivalent if they are the same text, such as "é" and "e"
+with a combining accent (Unicode Standard Annex #15, section 1.1). The rule replaces each sequence
+that is equivalent to a composed character by this character. SentencePiece stores the rule in the
+model as a table, so that all programs that read the model apply it. The other rules are those of
+SentencePiece.
 """
 
 import sys
@@ -21,14 +22,14 @@ import sentencepiece
 
 from nmt.config.tokenizer_settings import Normalization
 
-_ERRORS = 2  # SentencePiece's level of messages about errors only
+_ERRORS = 2  # the log level at which SentencePiece writes only errors
 
 
 @contextmanager
 def normalization_rule(name: str) -> Iterator[dict[str, Any]]:
     """Yield a rule as an argument of SentencePiece: ``rule_name``, or the file ``rule_tsv``.
 
-    The file exists inside the block only.
+    The file exists only inside the block.
     """
     if name != Normalization.NFC:
         yield {"rule_name": name}
@@ -36,16 +37,15 @@ def normalization_rule(name: str) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "nfc.tsv"
         file.write_text(composition_table(), encoding="utf-8")
-        sentencepiece.SetMinLogLevel(_ERRORS)  # it reports every file that it reads
+        sentencepiece.SetMinLogLevel(_ERRORS)  # else it logs each file that it reads
         yield {"rule_tsv": str(file)}
 
 
 @cache
 def composition_table() -> str:
-    """Return the rule as SentencePiece reads it: per line code points, a tab, the code point.
+    """Return the rule in the format of SentencePiece: code points, a tab, one code point per line.
 
-    Characters that Unicode replaces by another character (e.g. the sign of ohm by Omega) stay as
-    they are.
+    Characters that NFC replaces by another character, e.g. the ohm sign by omega, do not change.
     """
     table = []
     for code in range(sys.maxunicode + 1):
@@ -57,7 +57,7 @@ def composition_table() -> str:
 
 
 def _other_spellings(composed: str) -> list[str]:
-    """Return the sequences that Unicode composes to this character, marks in every order."""
+    """Return the other sequences that NFC composes to this character, in all orders of marks."""
     if unicodedata.is_normalized("NFD", composed):
         return []
     parted = unicodedata.normalize("NFD", composed)

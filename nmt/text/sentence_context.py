@@ -1,6 +1,6 @@
-"""Previous sentences of a document before a sentence, with a separator (Tiedemann & Scherrer 2017).
+"""Context: previous sentences of a document before a sentence (Tiedemann & Scherrer 2017).
 
-The separator is a symbol of the tokenizer. A sentence with its context is one text::
+A separator, which is a symbol of the tokenizer, follows each of them. All are one text::
 
     The cup fell. <brk> It broke.
 """
@@ -17,17 +17,17 @@ Item = TypeVar("Item")
 
 
 def join_sentences(context: Sequence[str], sentence: str) -> str:
-    """Return a sentence after its context, oldest first."""
+    """Return the context, oldest first, and the sentence as one text with separators."""
     return f" {SENTENCE_BREAK} ".join([*context, sentence])
 
 
 def split_sentences(text: str) -> list[str]:
-    """Return the sentences of a text with context; the last one is not context."""
+    """Return the sentences of a text with context; the last one is the sentence itself."""
     return [part.strip() for part in text.split(SENTENCE_BREAK)]
 
 
 def own_sentence(text: str) -> str:
-    """Return a text without its context."""
+    """Return the last sentence of a text with context."""
     return text.rpartition(SENTENCE_BREAK)[2].strip() if SENTENCE_BREAK in text else text
 
 
@@ -36,9 +36,9 @@ class ContextSize:
     """How many previous sentences a model reads.
 
     Attributes:
-        sources: Previous source sentences before a source sentence.
-        targets: Previous target sentences before a target sentence.
-        max_length: Pieces of a side, context included; older sentences are left out before that.
+        sources: Number of previous source sentences.
+        targets: Number of previous target sentences, at most ``sources``.
+        max_length: Maximum pieces of a side, context included; the oldest sentences are left out.
     """
 
     sources: int
@@ -51,12 +51,12 @@ class ContextSize:
 
     @classmethod
     def of(cls, data: DataConfig) -> "ContextSize":
-        """Return the size that a corpus is prepared with."""
+        """Return the size in the settings of a corpus."""
         return cls(data.context_sentences, data.context_targets, data.max_length)
 
 
 NO_CONTEXT = ContextSize(0, 0, 1)
-"""Of a model that reads single sentences."""
+"""The size of a model that reads single sentences."""
 
 
 class PreviousSentences(Generic[Item]):
@@ -66,7 +66,7 @@ class PreviousSentences(Generic[Item]):
     """
 
     def __init__(self, size: ContextSize) -> None:
-        """Keep as many sentences as a model reads."""
+        """Keep at most ``size.sources`` sentences."""
         self._size = size
         self._kept: deque[tuple[tuple[Item, int], tuple[Item, int]]] = deque(maxlen=size.sources)
 
@@ -81,12 +81,12 @@ class PreviousSentences(Generic[Item]):
     def context(self, source: int, target: int = 0) -> tuple[list[Item], list[Item]]:
         """Return the previous sentences of both sides for a sentence, oldest first.
 
-        The oldest are left out until a side with the separators has at most ``max_length`` pieces.
-        There are never more targets than sources.
+        The oldest are left out, so that a side with its separators has at most ``max_length``
+        pieces. There are never more targets than sources.
 
         Args:
-            source: Pieces of the sentence.
-            target: Pieces of its translation, if they are known.
+            source: Number of pieces of the sentence.
+            target: Number of pieces of its translation; 0 if it is not known.
         """
         sources = self._fitting([one[0] for one in self._kept], source, self._size.sources)
         most = min(self._size.targets, len(sources))

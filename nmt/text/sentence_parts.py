@@ -1,7 +1,7 @@
-"""Cuts a text that is too long for a model: at sentence ends, else at weaker ends.
+"""Splits a text that is too long for a model into sentences, and long sentences into parts.
 
-A part is one sentence. A sentence that is too long itself is cut at punctuation inside it, else at
-white space, else between characters, into as few parts of similar length as possible.
+A sentence that is too long is cut at punctuation inside it, else at white space, else between
+characters, into few parts of similar length.
 """
 
 import re
@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 Count = Callable[[Sequence[str]], list[int]]
-"""Returns the number of pieces of each text."""
+"""Takes texts and returns the number of pieces of each."""
 
 _CLOSING = "[\"'”’»›)\\]」』】》）]*"
-_SENTENCE_END = re.compile(  # scripts without spaces between words end a sentence without one
+_SENTENCE_END = re.compile(  # in scripts without spaces, no space follows the end of a sentence
     rf"[.!?…]+{_CLOSING}(?=\s)|[。！？｡।॥۔؟።။។։]+{_CLOSING}|[\u2028\u2029\v\f\x85]+"
 )
 _ENDS = (
@@ -25,13 +25,13 @@ _JOINER = "\u200d"
 
 
 def split_text(text: str, limit: int, count: Count) -> list[str]:
-    """Return the parts of a text, at most ``limit`` pieces each, without white space around them.
+    """Return the parts of a text, each of at most ``limit`` pieces.
 
-    Joined, the parts have every character of the text except white space at the cuts.
+    The parts contain all characters of the text, except white space at their ends.
 
     Args:
         text: A text of any length.
-        limit: The greatest number of pieces, at least 1. One character may have more.
+        limit: Maximum pieces of a part, at least 1. A single character may have more.
         count: Counts the pieces of texts.
     """
     sentences = list(_sentences(text))
@@ -43,7 +43,7 @@ def split_text(text: str, limit: int, count: Count) -> list[str]:
 
 
 def _sentences(text: str) -> Iterator[str]:
-    """Yield the sentences of a text; joined, they are the text."""
+    """Yield the sentences of a text; joining them gives the text."""
     start = 0
     for found in _SENTENCE_END.finditer(text):
         following = text[found.end() : found.end() + 8].lstrip()[:1]
@@ -57,7 +57,7 @@ def _sentences(text: str) -> Iterator[str]:
 
 
 def _cut(text: str, limit: int, count: Count, ends: Sequence[re.Pattern[str]]) -> list[str]:
-    """Cut a sentence with too many pieces at the first kind of end, else at the next ones."""
+    """Cut a sentence with too many pieces at matches of ``ends``, preferably of the first."""
     if not ends:
         return _cut_characters(text, limit, count)
     places = [0, *(found.end() for found in ends[0].finditer(text)), len(text)]
@@ -66,9 +66,9 @@ def _cut(text: str, limit: int, count: Count, ends: Sequence[re.Pattern[str]]) -
         return _cut(text, limit, count, ends[1:])
     counts = count(segments)
     total = sum(counts)
-    enough = total / -(-total // limit)  # pieces of a part if all parts are equal
+    enough = total / -(-total // limit)  # pieces of each part if all are equal
     parts: list[str] = []
-    size = limit  # of the last part; the first segment begins a part
+    size = limit  # pieces of the last part; the initial value makes the first segment begin one
     for segment, pieces in zip(segments, counts, strict=True):
         if pieces > limit:
             parts += _cut(segment, limit, count, ends[1:])
@@ -83,7 +83,7 @@ def _cut(text: str, limit: int, count: Count, ends: Sequence[re.Pattern[str]]) -
 
 
 def _cut_characters(text: str, limit: int, count: Count) -> list[str]:
-    """Cut a text without any end into equal parts, not inside a character with its marks."""
+    """Cut a text into parts of about equal length, but not between a letter and its marks."""
     pieces = count([text])[0]
     if pieces <= limit or len(text) == 1:
         return [text]
@@ -100,7 +100,7 @@ def _cut_characters(text: str, limit: int, count: Count) -> list[str]:
 
 
 def _boundary(text: str, place: int) -> int:
-    """Return the last place at or before this one where a character does not join the previous."""
+    """Return the last place, at most ``place``, that does not separate joined characters."""
     while place > 0 and (
         unicodedata.category(text[place])[0] == "M"
         or text[place] == _JOINER

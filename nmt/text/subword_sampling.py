@@ -1,8 +1,8 @@
-"""Sampled segmentations of words in training: subword regularization and BPE-dropout.
+"""Samples segmentations in training: subword regularization (unigram) and BPE-dropout.
 
-A sentence is re-segmented in every epoch. The random generator is seeded with the position of the
-sentence, so that a resumed run gets the same segmentations as an uninterrupted one. The sampling of
-SentencePiece cannot do this: it has one generator per process.
+A sentence is segmented again in each epoch. The random generator is seeded with the position of the
+sentence, so that a resumed run gets the same segmentations as an uninterrupted one. SentencePiece
+itself has one generator per process, so its sampling cannot be resumed.
 """
 
 import math
@@ -23,22 +23,22 @@ from nmt.text.special_tokens import WORD_START
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
 
 SAMPLED_KINDS = ("unigram", "bpe")
-"""The kinds of tokenizers with several segmentations of a word."""
+"""The kinds of tokenizers that have several segmentations of a word."""
 
 _CACHED_WORDS = 1 << 14
 _WORDS = re.compile(f"{WORD_START}[^{WORD_START}]*|[^{WORD_START}]+")
 
 Ends = list[tuple[list[float], list[tuple[int, int]]]]
-"""For each position in a word: cumulative weights and (start, id) of the pieces ending there."""
+"""For each position in a word, its pieces that end there: cumulative weights and (start, id)."""
 
 
 def position_random(seed: int, epoch: int, pair: int, side: int) -> Random:
-    """Return the generator for one side (0 or 1) of a pair in an epoch, equal in any process."""
+    """Return the generator for side 0 or 1 of a pair in an epoch, the same in all processes."""
     return Random(seed << 96 | epoch << 64 | pair << 1 | side)
 
 
 class SubwordSampler:
-    """Re-segments the text of piece ids at random.
+    """Samples other segmentations of the text of piece ids.
 
     Symbols, bytes, unknown and special pieces do not change.
     """
@@ -48,10 +48,10 @@ class SubwordSampler:
 
         Args:
             tokenizer: The tokenizer that encoded the sentences.
-            strength: With unigram, alpha > 0 of Kudo (2018), section 3.3: segmentations are drawn
-                in proportion to their probability to the power of alpha, so a small alpha deviates
-                more from the best one. With bpe, the share of merges that is dropped (Provilkov et
-                al. 2020): 0 gives the best segmentation, 1 gives characters.
+            strength: With unigram, α > 0 of Kudo (2018), section 3.3: segmentations are drawn in
+                proportion to probability^α, so a small α deviates more from the best one. With bpe,
+                the probability that a merge is dropped (Provilkov et al. 2020): 0 gives the best
+                segmentation, 1 gives characters.
 
         Raises:
             UserError: The tokenizer has only one segmentation per word.
@@ -81,10 +81,10 @@ class SubwordSampler:
     def sample(
         self, ids: Sequence[int] | npt.NDArray[np.integer[Any]], random: Random
     ) -> list[int]:
-        """Return the ids of another segmentation of the same text.
+        """Return the ids of a sampled segmentation of the same text.
 
         Args:
-            ids: The best segmentation of a sentence, without BOS and EOS.
+            ids: The ids of a sentence, without BOS and EOS.
             random: The random generator; see `position_random`.
         """
         known = ids.tolist() if isinstance(ids, np.ndarray) else ids
@@ -110,9 +110,9 @@ class SubwordSampler:
     def _draw_path(self, word: str, random: Random) -> list[int]:
         """Draw a path through the lattice of a word, from its end (Kudo 2018, section 3.3).
 
-        Each piece is drawn with the total weight of all paths through it to the current position
-        (forward filtering, backward sampling), so a path is drawn in proportion to its weight, and
-        no n-best list is needed.
+        The weight of a piece is the sum of the weights of all paths that end with it (forward
+        filtering, backward sampling). A path is therefore drawn in proportion to its weight. No
+        n-best list is needed.
         """
         lattice = self._lattice(word)
         drawn: list[int] = []
@@ -126,7 +126,7 @@ class SubwordSampler:
         return drawn
 
     def _make_lattice(self, word: str) -> Ends:
-        """Sum the weights of all segmentations of every prefix of a word (forward pass)."""
+        """Sum the weights of all segmentations of each prefix of a word (forward pass)."""
         totals = [0.0] + [-math.inf] * len(
             word
         )  # logarithms, because segmentations of long words have tiny probabilities
@@ -150,8 +150,8 @@ class SubwordSampler:
     def _merge(self, word: str, random: Random) -> list[int]:
         """Merge characters until no merge is left (Provilkov et al. 2020, section 3, algorithm 1).
 
-        Each step drops every possible merge with the given probability, and applies the remaining
-        merge with the highest score; among equals the first.
+        In each step, each possible merge is dropped with the given probability. Of the others, that
+        with the highest score is applied; of equal scores, the first.
         """
         characters, pairs = self._pairs(word)
         parts, scores = characters.copy(), pairs.copy()
@@ -173,7 +173,7 @@ class SubwordSampler:
                 scores[position] = self._merged_score(*pair)
 
     def _make_pairs(self, word: str) -> tuple[list[str], list[float]]:
-        """Return the characters of a word, and the score of merging each with the next."""
+        """Return the L characters of a word, and the L - 1 scores of merging neighbours."""
         parts = list(word)
         return parts, [self._merged_score(*pair) for pair in zip(parts, parts[1:], strict=False)]
 
@@ -185,7 +185,7 @@ class SubwordSampler:
 def subword_samplers(
     tokenizers: TokenizerPair, strength: float
 ) -> tuple[SubwordSampler, SubwordSampler] | None:
-    """Return the samplers of source and target, which share one of a joint model; None: 0."""
+    """Return the samplers of both sides, one object for a joint model; None if strength is 0."""
     if not strength:
         return None
     source = SubwordSampler(tokenizers.source, strength)

@@ -1,4 +1,4 @@
-"""Symbols that are never split: tags at the beginning of a sentence, names inside it."""
+"""Symbols, which are never split: tags at the beginning of a sentence, or words inside it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ class Symbols:
 
     Attributes:
         ids: The id of each symbol.
-        placeholders: A single character for each symbol.
+        placeholders: The character that replaces each symbol.
     """
 
     def __init__(self, ids: Mapping[str, int]) -> None:
-        """Use these ids of symbols; a piece with a space or ``▁`` is whitespace, not a symbol."""
+        """Use the symbols with these ids, except those that contain white space or ``▁``."""
         self.ids = {
             symbol: piece
             for symbol, piece in ids.items()
@@ -35,9 +35,9 @@ class Symbols:
         return bool(self.ids)
 
     def split_tags(self, sentence: str) -> tuple[list[int], str]:
-        """Return the ids of the tags at the beginning of a sentence, and the rest of it.
+        """Return the ids of the tags at the beginning of a sentence, and the rest of the sentence.
 
-        A tag is a symbol at the beginning that is followed by a space or the end.
+        A tag is a symbol there that is followed by a space or by the end of the sentence.
         """
         found = self._tags.match(sentence) if self.ids else None
         if found is None:
@@ -54,5 +54,5 @@ class Symbols:
         return names
 
     def hide(self, sentence: str) -> str:
-        """Replace each symbol of a sentence by its placeholder, longest symbols first."""
+        """Replace each symbol of a sentence by its placeholder; longer symbols take precedence."""
         return self._hidden.sub(lambda found: self.placeholders.get(found[0], "\ufffd"), sentence)

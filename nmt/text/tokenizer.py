@@ -52,9 +52,10 @@ class Tokenizer:
     def _must_hide(self) -> bool:
         """Whether symbols are replaced by placeholder characters while SentencePiece segments.
 
-        The unigram model takes the most probable segmentation, which may split a symbol: pieces
-        that contain one half of it each can be more probable than the symbol and its neighbours. It
-        never splits a character. The other models split at symbols first.
+        The most probable segmentation of a unigram model may split a symbol, because two pieces
+        that each contain a half of it can be more probable than the symbol and its neighbours. A
+        placeholder is one character, so it is never split. The other models split at symbols
+        first.
         """
         return bool(self._symbols) and self.kind == TokenizerKind.UNIGRAM
 
@@ -77,15 +78,15 @@ class Tokenizer:
     def encode(self, sentence: str) -> list[int]:
         """Return the piece ids of a sentence, without BOS and EOS.
 
-        Symbols at the beginning, separated by spaces, are tags: their ids come first, followed by
-        the ids of the rest, which is encoded separately. So are the sentences between the symbols
-        `SENTENCE_BREAK`, if it is one.
+        Symbols at the beginning, separated by spaces, are tags. Their ids come first; the rest of
+        the sentence is encoded separately. If `SENTENCE_BREAK` is a symbol, the sentences between
+        these symbols are encoded separately, too.
         """
         tags, text = self._symbols.split_tags(sentence)
         return tags + self._joined([self._encode_text(part) for part in self._parts(text)])
 
     def encode_all(self, sentences: Sequence[str], num_threads: int = 1) -> list[list[int]]:
-        """Return the piece ids of many sentences."""
+        """Return the piece ids of many sentences, as `encode` returns those of one."""
         parts = [self._parts(sentence) for sentence in sentences]
         if len(parts) == sum(map(len, parts)):
             return self._encode_each(sentences, num_threads)
@@ -93,7 +94,7 @@ class Tokenizer:
         return [self._joined([next(encoded) for _ in some]) for some in parts]
 
     def _parts(self, text: str) -> list[str]:
-        """Return the sentences between the separators."""
+        """Return the sentences of a text between separators."""
         return text.split(SENTENCE_BREAK) if SENTENCE_BREAK in self.symbols else [text]
 
     def _joined(self, parts: Sequence[list[int]]) -> list[int]:
@@ -113,7 +114,7 @@ class Tokenizer:
     def encode_flat(
         self, sentences: Sequence[str], num_threads: int = 1
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Return the piece ids of many sentences joined, and the number of pieces of each."""
+        """Return the piece ids of many sentences, [pieces], and the length of each, [sentences]."""
         encoded = self.encode_all(sentences, num_threads)
         lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
         ids = np.fromiter(chain.from_iterable(encoded), np.int32, int(lengths.sum()))
@@ -125,11 +126,11 @@ class Tokenizer:
         return sentence[: len(sentence) - len(rest)], rest
 
     def leading_tags(self, ids: Sequence[int]) -> int:
-        """Return how many of the first ids are tags."""
+        """Return the number of tags at the beginning of ids."""
         return len(self._symbols.leading(ids))
 
     def _prepare(self, sentences: Sequence[str]) -> tuple[dict[int, list[int]], list[str]]:
-        """Return the ids of tags by sentence, and the texts that SentencePiece segments."""
+        """Return the ids of tags by index of the sentence, and the texts for SentencePiece."""
         texts, tags = list(sentences), {}
         if self._symbols:
             for index, sentence in enumerate(texts):
@@ -146,7 +147,7 @@ class Tokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """Return the detokenized text of piece ids as one line, without special tokens.
 
-        Training text has no line feeds, but a model may generate one as a byte; it becomes a space.
+        A model may generate a line feed as a byte; it becomes a space.
         """
         specials = (PAD, BOS, EOS)
         wanted = [int(i) for i in ids if i not in specials]
@@ -159,11 +160,11 @@ class Tokenizer:
         return [self._processor.id_to_piece(int(i)) for i in ids]
 
     def scores(self) -> list[float]:
-        """Return the score of each piece: log probability, or negative rank of its merge."""
+        """Return the score of each piece: log probability (unigram), negative merge rank (bpe)."""
         return [self._processor.get_score(i) for i in range(len(self))]
 
     def is_plain(self, piece: int) -> bool:
-        """Whether a piece is text that may be split: not a symbol, byte or special piece."""
+        """Return whether a piece is plain text: not a symbol, byte, unused or special piece."""
         processor = self._processor
         tests = (processor.is_unused, processor.is_unknown, processor.is_control, processor.is_byte)
         return not any(test(piece) for test in tests) and piece not in self._user_defined
@@ -171,8 +172,8 @@ class Tokenizer:
     def encode_words(self, sentence: str) -> tuple[list[int], list[int]]:
         """Return the piece ids of a sentence, and the index of each piece's word, from 0.
 
-        Words are separated by white space in the sentence, as in Pharaoh alignments. A word whose
-        characters are all removed by the normalization has no piece.
+        White space in the sentence separates words, as in Pharaoh alignments. If the normalization
+        removes all characters of a word, the word has no piece.
         """
         tags, text = self._symbols.split_tags(sentence)
         ids, numbers = list(tags), list(range(len(tags)))
@@ -206,12 +207,12 @@ class Tokenizer:
     def _split_further(
         self, ids: Sequence[int], numbers: Sequence[int], parts: Sequence[Sequence[str]]
     ) -> list[int]:
-        """Return the word of each piece, where white space other than spaces separates words.
+        """Return the word of each piece where other white space than spaces separates words.
 
         Args:
             ids: The pieces of a sentence.
-            numbers: For each piece, its part of the sentence between spaces.
-            parts: The words of each of these parts; none for white space alone.
+            numbers: The index of each piece's part; spaces separate the parts of the sentence.
+            parts: The words of each part; none if it is only white space.
         """
         if all(len(words) == 1 for words in parts):
             return list(numbers)
@@ -228,7 +229,7 @@ class Tokenizer:
         return found
 
     def _spelled(self, ids: Sequence[int]) -> int:
-        """Return the number of UTF-8 bytes of pieces without white space."""
+        """Return the number of UTF-8 bytes of the text of pieces, without white space."""
         raw = b"".join(
             bytes([int(piece[3:5], 16)])
             if self._processor.is_byte(int(i))
@@ -262,7 +263,7 @@ def split_words(sentence: str) -> list[str]:
 def word_groups(pieces: Sequence[str]) -> list[int]:
     """Return the index of each piece's word, from 0; a word starts with ``▁``.
 
-    Single ``▁`` pieces belong to the word after them. The separator of sentences is a word.
+    A single ``▁`` piece belongs to the next word. `SENTENCE_BREAK` is a word.
     """
     groups: list[int] = []
     has_text = False  # whether the current word has a character yet
@@ -279,7 +280,7 @@ def _count_groups(pieces: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class TokenizerPair:
-    """The tokenizers of both sides; the same object if the vocabulary is joint."""
+    """The tokenizers of both sides; one object if they share a joint vocabulary."""
 
     source: Tokenizer
     target: Tokenizer
@@ -291,7 +292,11 @@ class TokenizerPair:
 
     @classmethod
     def from_bytes(cls, source: bytes, target: bytes) -> "TokenizerPair":
-        """Load both sides; equal bytes make a joint pair."""
+        """Load both sides; if their bytes are equal, the vocabulary is joint.
+
+        Raises:
+            UserError: A model is not a tokenizer of nmt.
+        """
         first = Tokenizer(source)
         return cls(first, first if source == target else Tokenizer(target))
 
@@ -308,7 +313,7 @@ def train_tokenizers(
         config: The settings of the tokenizers.
         source: Sentences of the source side.
         target: Sentences of the target side.
-        waiting: Called several times a second if training takes long; if it raises, training stops.
+        waiting: Called 5 times per second if training takes long. If it raises, training stops.
 
     Raises:
         UserError: The text has too few pieces for ``tokenizer.vocab_size``, or a given model cannot

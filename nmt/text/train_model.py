@@ -1,4 +1,4 @@
-"""Trains a tokenizer's model with SentencePiece, or reads it from a file."""
+"""Trains a SentencePiece model, or reads one from a file."""
 
 import re
 import sys
@@ -21,10 +21,10 @@ from nmt.user_path import user_path
 
 _LARGEST_MODEL = 1 << 26  # bytes; the largest published models have about 5 million
 _QUICK = {TokenizerKind.UNIGRAM: 2_000}
-"""Distinct words up to which SentencePiece finds the exact limit in about a second."""
+"""Maximum distinct words for which SentencePiece finds the exact limit in about a second."""
 _QUICK_OTHERWISE = 20_000
 _SHORT = 200_000
-"""Characters of text on which SentencePiece trains in about a second."""
+"""Maximum characters of text on which SentencePiece trains in about a second."""
 
 
 def given_model(file: str, symbols: Sequence[str]) -> bytes:
@@ -65,7 +65,7 @@ def train_model(
         config: The settings of the tokenizer.
         sides: The sentences of each side.
         what: Name of the text for messages.
-        waiting: Called several times a second if it takes long; if it raises, training stops.
+        waiting: Called 5 times per second if training takes long. If it raises, training stops.
 
     Raises:
         UserError: The text has too few pieces for ``tokenizer.vocab_size``.
@@ -84,7 +84,7 @@ def train_model(
 
 
 def _settings(config: TokenizerConfig, rule: Mapping[str, str]) -> dict[str, Any]:
-    """Return the arguments of SentencePiece's trainer, without text and its format."""
+    """Return the arguments of SentencePiece's trainer, except the text and its format."""
     symbols: dict[str, Any] = {}
     if config.symbols:
         symbols["user_defined_symbols"] = list(config.symbols)
@@ -100,7 +100,7 @@ def _settings(config: TokenizerConfig, rule: Mapping[str, str]) -> dict[str, Any
         bos_id=BOS,
         eos_id=EOS,
         max_sentence_length=MAX_SENTENCE_BYTES,
-        num_threads=1,  # the same text gives the same model
+        num_threads=1,  # so that the same text gives the same model
         minloglevel=2,
         **symbols,
     )
@@ -109,13 +109,13 @@ def _settings(config: TokenizerConfig, rule: Mapping[str, str]) -> dict[str, Any
 def _characters(
     config: TokenizerConfig, sides: Sequence[Collection[str]], words: Counter[str]
 ) -> int:
-    """Return the number of characters on which the time of training depends."""
+    """Return the number of characters that determine the time of training."""
     text = sides if config.name == TokenizerKind.UNIGRAM else [words]
     return sum(map(len, chain.from_iterable(text)))
 
 
 def _is_upper_bound(config: TokenizerConfig) -> bool:
-    """Whether ``vocab_size`` is an upper bound instead of the exact number of pieces."""
+    """Return whether ``vocab_size`` is an upper bound, not the exact number of pieces."""
     return config.name in (TokenizerKind.CHAR, TokenizerKind.WORD)
 
 
@@ -124,8 +124,8 @@ def _training_lines(
 ) -> tuple[Iterable[str], str]:
     """Return the lines to train on, and their format.
 
-    All kinds except unigram depend only on the words and their counts, not on their context.
-    Counted words, one per line, save SentencePiece most of its work.
+    Except for unigram, the model depends only on the words and their counts. Lines that contain a
+    word and its count then save SentencePiece most of its work.
     """
     # The rule nmt_nfkc maps a tab to a space; the other rules keep it as a character.
     is_space = config.normalization == Normalization.NMT_NFKC

@@ -1,6 +1,6 @@
-"""Trains SentencePiece in a process of its own, which can be stopped at any moment.
+"""Trains SentencePiece in another process, which can be killed at any time.
 
-SentencePiece trains in one call that no signal interrupts, for minutes if the text is large.
+SentencePiece trains in one call, which takes minutes on a large text and cannot be interrupted.
 """
 
 import io
@@ -31,7 +31,7 @@ def train_here(lines: Iterable[str], settings: Mapping[str, Any]) -> bytes:
         settings: The arguments of `sentencepiece.SentencePieceTrainer.train`.
 
     Raises:
-        RuntimeError: With SentencePiece's message, e.g. that the vocabulary is too large.
+        RuntimeError: SentencePiece failed, e.g. because the vocabulary is too large.
     """
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
@@ -48,14 +48,13 @@ def train_in_process(
     Args:
         lines: The training text.
         settings: The arguments of `sentencepiece.SentencePieceTrainer.train`.
-        waiting: Called several times a second. If it raises, the process is killed; likewise on
-            Ctrl-C.
+        waiting: Called 5 times per second. If it raises, the process is killed, as on Ctrl-C.
 
     Raises:
-        RuntimeError: With SentencePiece's message.
+        RuntimeError: SentencePiece failed; the error has its message.
         UserError: The process was killed.
     """
-    # The modules are found as in this process, where a program may have changed the path.
+    # The process finds the same modules as this one, whose path may have been changed.
     code = (
         f"import sys; sys.path[:] = {list(map(str, sys.path))!r}; "
         f"from nmt.text.trainer_process import main; main({os.getpid()})"
@@ -64,7 +63,7 @@ def train_in_process(
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        start_new_session=True,  # the Ctrl-C of a terminal reaches this process alone
+        start_new_session=True,  # Ctrl-C in a terminal does not reach the new process
     )
     try:
         waiting()
@@ -93,8 +92,8 @@ def _send(
 ) -> None:
     stream = process.stdin
     assert stream is not None
-    process.stdin = None  # so that communicate() leaves it alone
-    with suppress(BrokenPipeError), stream:  # broken: SentencePiece has failed; it sends the reason
+    process.stdin = None  # so that communicate() does not use it
+    with suppress(BrokenPipeError), stream:  # broken if training has failed; the answer says why
         pickle.dump(dict(settings), stream)
         remaining = iter(lines)
         while pack := list(islice(remaining, _PACK)):
@@ -110,7 +109,7 @@ def _answer(process: "subprocess.Popen[bytes]", waiting: Callable[[], None]) -> 
 
 
 def main(parent: int) -> None:
-    """Train on what standard input sends, and write the model or the error to standard output."""
+    """Train on the text from standard input; write the model or the error to standard output."""
     threading.Thread(target=_exit_after, args=(parent,), daemon=True).start()
     settings = pickle.load(sys.stdin.buffer)
     result: bytes | RuntimeError
@@ -132,7 +131,7 @@ def _received(stream: BinaryIO) -> Iterator[str]:
 
 
 def _exit_after(parent: int) -> None:
-    """Exit when the process that waits for the model has ended."""
+    """Exit when the parent process has ended."""
     while os.getppid() == parent:
         time.sleep(_POLL_SECONDS)
     os._exit(1)

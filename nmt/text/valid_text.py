@@ -1,4 +1,4 @@
-"""Texts that are not characters only, as Python has them from undecodable bytes."""
+"""Checks that texts have no lone surrogates, which Python makes of undecodable bytes."""
 
 from collections.abc import Iterable
 
@@ -6,10 +6,10 @@ from nmt.errors import UserError
 
 
 def check_texts(texts: Iterable[str]) -> None:
-    """Refuse texts that cannot be encoded: with a lone surrogate, as an undecodable byte becomes.
+    """Check that all texts can be encoded in UTF-8.
 
     Raises:
-        UserError: There is such a text.
+        UserError: A text has a lone surrogate.
     """
     for text in texts:
         try:

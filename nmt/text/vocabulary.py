@@ -15,22 +15,22 @@ from nmt.text.special_tokens import WORD_START
 MAX_SENTENCE_BYTES = 1 << 16
 """SentencePiece ignores longer lines in training."""
 
-_RESERVED = "\u2585"  # SentencePiece's symbol for rare characters; it skips lines with it
-_BOUNDARY = "\x1f"  # SentencePiece's replacement for symbols
+_RESERVED = "\u2585"  # replaces rare characters in SentencePiece, which skips lines with it
+_BOUNDARY = "\x1f"  # replaces symbols in SentencePiece
 _LONGEST_PIECE = 16  # characters
 _SEEDS = 1_000_000  # maximum number of seed pieces of the unigram trainer
 _BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 _CHUNK = 1000  # sentences whose words are counted together
-_SMALL = 100_000  # characters of distinct words up to which their substrings are counted
-_LARGE = 4_000_000  # the same limit where the wanted number is doubtful; it takes about 3 s
+_SMALL = 100_000  # maximum characters of distinct words to count their substrings
+_LARGE = 4_000_000  # the maximum if ``vocab_size`` may be too large; it takes about 3 s
 
 
 def vocabulary_bounds(config: TokenizerConfig, sentences: Iterable[str]) -> tuple[int, int]:
     """Return the smallest and the largest vocabulary size for these sentences.
 
-    The smallest size is exact: special tokens, symbols, bytes with byte fallback, and for unigram
-    and bpe the characters that ``character_coverage`` requires. The largest size is exact for char
-    and word; for the others it is an upper bound on what SentencePiece can reach.
+    The smallest size is exact. It counts special tokens, symbols, bytes with byte fallback, and for
+    unigram and bpe the characters that ``character_coverage`` requires. The largest size is exact
+    for char and word. For the others it is an upper bound.
     """
     return bounds_of_words(config, count_words(sentences))
 
@@ -38,8 +38,8 @@ def vocabulary_bounds(config: TokenizerConfig, sentences: Iterable[str]) -> tupl
 def count_words(sentences: Iterable[str]) -> Counter[str]:
     """Count the words of the sentences that SentencePiece does not skip.
 
-    A sentence with the mark ``▁`` counts as one word, because the treatment of the mark depends on
-    its neighbours.
+    A sentence with the character ``▁`` counts as one word, because SentencePiece treats ``▁``
+    depending on its neighbours.
     """
     words: Counter[str] = Counter()
     usable = (line.rstrip("\r\n") for line in sentences if _is_usable(line))
@@ -83,7 +83,7 @@ def _fixed_pieces(config: TokenizerConfig) -> list[str]:
 
 
 def _normalized(words: Mapping[str, int], rule: str, fixed: list[str]) -> Counter[str]:
-    """Count words as SentencePiece does: normalized, with ``▁``, without fixed pieces."""
+    """Return the counts of normalized words with ``▁``, without fixed pieces."""
     with normalization_rule(rule) as argument:
         normalizer = sentencepiece.SentencePieceNormalizer(
             **argument,
@@ -104,7 +104,7 @@ def _normalized(words: Mapping[str, int], rule: str, fixed: list[str]) -> Counte
 
 
 def _required_characters(words: Mapping[str, int], coverage: float) -> set[str]:
-    """Return the most frequent characters that cover this share of the text."""
+    """Return the most frequent characters, which together cover this share of the text."""
     counts: Counter[str] = Counter()
     for word, count in words.items():
         for character in word:
@@ -123,15 +123,15 @@ def _required_characters(words: Mapping[str, int], coverage: float) -> set[str]:
 def _most_parts(kind: str, words: Mapping[str, int], characters: set[str], room: int) -> int:
     """Return an upper bound on the number of pieces with several characters.
 
-    Every piece is a substring of a word; a seed piece of unigram occurs at least twice, and a piece
-    of bpe is a pair of neighbours that some merge created. The substrings of more text are counted
-    only where the wanted number is doubtful.
+    Each piece is a substring of a word. A seed piece of unigram occurs at least twice. A piece of
+    bpe is a pair of neighbours in the text or after a merge. If ``room`` is large, substrings are
+    counted in larger texts, too.
 
     Args:
         kind: The algorithm.
         words: The words and their counts.
-        characters: Those that get a piece.
-        room: How many such pieces are wanted.
+        characters: The characters that have a piece.
+        room: The number of such pieces that ``vocab_size`` asks for.
     """
     size = sum(map(len, words))
     if size > (_SMALL if 2 * room < len(words) else _LARGE):
@@ -144,17 +144,17 @@ def _most_parts(kind: str, words: Mapping[str, int], characters: set[str], room:
 
 
 def _number_of_parts(length: int) -> int:
-    """Return the number of substrings of a word that are long enough and short enough."""
+    """Return the number of substrings, of 2 to 16 characters, of a word with this length."""
     longest = min(length, _LONGEST_PIECE)
     return sum(length - size + 1 for size in range(2, longest + 1))
 
 
 def _most_pairs(words: Mapping[str, int]) -> int:
-    """Return an upper bound on the number of pairs of neighbours while bpe merges.
+    """Return an upper bound on the number of different pairs of neighbours during bpe merges.
 
-    At the beginning they are pairs of characters. A merge in a word of n symbols creates at most
-    two pairs, with the symbol before and the one after; one if n is 3, none if n is 2. A word of L
-    characters has at most L - 1 merges, so they create at most 2 L - 5 pairs.
+    The first pairs are characters. A merge in a word of n parts creates at most 2 pairs, with the
+    part before and the part after it; 1 if n = 3, 0 if n = 2. A word of L >= 3 characters has at
+    most L - 1 merges, so they create at most 2 L - 5 pairs.
     """
     bigrams = {pair for word in words for pair in pairwise(word)}
     return len(bigrams) + sum(max(0, 2 * len(word) - 5) for word in words)
@@ -163,14 +163,14 @@ def _most_pairs(words: Mapping[str, int]) -> int:
 def count_parts(words: Mapping[str, int], characters: Collection[str], often: int) -> int:
     """Return the number of distinct substrings of the words, of 2 to 16 characters.
 
-    Two numbers distinguish substrings of n + 1 characters: which of the substrings of n
-    characters begins there, and the next character. A substring that occurs at one position only is
-    not followed further, because all of its extensions are distinct.
+    A substring of n + 1 characters is identified by the number of its first n characters and by its
+    last character. A substring at only one position is not extended step by step: all of its
+    extensions are distinct, so they are counted at once.
 
     Args:
         words: The words and their counts.
-        characters: All other characters separate substrings.
-        often: How often a substring occurs at least, 1 or 2; a word counts as often as it occurs.
+        characters: The allowed characters; all others separate substrings.
+        often: Minimum number of occurrences of a substring, 1 or 2.
     """
     text = np.frombuffer(
         ("\0".join(words) + "\0").encode("utf-32-le", "surrogatepass"), dtype=np.uint32

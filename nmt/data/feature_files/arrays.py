@@ -1,4 +1,4 @@
-"""What every file of features offers.
+"""The interface of the files of features.
 
 Legend: N sentences, R regions, F size of a region's vector.
 """
@@ -29,7 +29,7 @@ class FeatureArrays(ABC):
 
     @abstractmethod
     def read(self, index: int) -> npt.NDArray[Any]:
-        """Return an array, [R, F] unless it is faulty."""
+        """Return the array with this index, [R, F] unless it is faulty."""
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -37,17 +37,17 @@ class FeatureArrays(ABC):
 
 
 def check_numbers(array: npt.NDArray[Any], what: str) -> None:
-    """Check that an array has real numbers.
+    """Check that the values of an array are real numbers.
 
     Raises:
-        UserError: It has not.
+        UserError: They are not; ``what`` names the array.
     """
     if array.dtype.kind not in "fiu":
         raise UserError(f"{what} has values of type {array.dtype}; features are real numbers")
 
 
 def wrong_stack(key: str, shape: Sequence[int]) -> UserError:
-    """Return the error of an array of all sentences that has not three axes."""
+    """Return the error of an array of all sentences that is not [N, R, F], or is empty."""
     return UserError(
         f"{key} has the shape {list(shape)}; it must be [sentences, regions, size], none of them 0"
     )

@@ -17,12 +17,20 @@ from nmt.errors import UserError
 
 
 def open_stack(path: Path, key: str) -> FeatureArrays:
-    """Open one array of all sentences, [N, R, F] or [N, F]."""
+    """Open one array of all sentences, [N, R, F] or [N, F].
+
+    Raises:
+        UserError: The values are not real numbers, or the shape is another.
+    """
     return _Stacked(path, key)
 
 
 def open_folder(folder: Path, key: str) -> FeatureArrays:
-    """Open the .npy files of a folder; numbers in their names count as numbers."""
+    """Open the .npy files of a folder, sorted by name; 2 comes before 10.
+
+    Raises:
+        UserError: The folder has no such file, or a file is faulty.
+    """
     paths = files_of_folder(folder, [".npy"])
     if not paths:
         raise UserError(f"{key} is a folder without a .npy file")
@@ -30,12 +38,16 @@ def open_folder(folder: Path, key: str) -> FeatureArrays:
 
 
 def open_list(path: Path, key: str) -> FeatureArrays:
-    """Open the .npy files that a list names, one a line, relative to its folder."""
+    """Open the .npy files that a list names, one per line, relative to its folder.
+
+    Raises:
+        UserError: The list is empty, or a file is faulty.
+    """
     return _Listed(files_of_list(path), key, [path])
 
 
 class _Stacked(FeatureArrays):
-    """One array of all sentences, [N, R, F], or [N, F] with one region each."""
+    """One array of all sentences, [N, R, F], or [N, F] with R = 1."""
 
     def __init__(self, path: Path, key: str) -> None:
         self._path = path
@@ -54,7 +66,7 @@ class _Stacked(FeatureArrays):
 
 
 class _Listed(FeatureArrays):
-    """One .npy file [R, F], or [F] with one region, of each sentence."""
+    """One .npy file per sentence, [R, F], or [F] with R = 1."""
 
     def __init__(self, paths: Sequence[Path], key: str, also: Sequence[Path]) -> None:
         self._paths, self._key, self._also = paths, key, also

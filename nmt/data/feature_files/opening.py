@@ -1,4 +1,4 @@
-"""Opens a file or folder of features; the end of its name shows the format."""
+"""Opens a file or folder of features; the suffix of a file shows its format."""
 
 import os
 from pathlib import Path
@@ -17,8 +17,8 @@ def open_arrays(path: Path, key: str) -> FeatureArrays:
     """Open a file or folder of features.
 
     Args:
-        path: The file or folder; the end of a file's name shows its format.
-        key: How messages name it.
+        path: The file or folder; the suffix of a file shows its format.
+        key: Its name in messages.
 
     Raises:
         UserError: It does not exist, cannot be read, or has another format or shape.

@@ -1,4 +1,4 @@
-"""Features in a column of a Parquet file, which is kept in memory.
+"""Features in a column of a Parquet file; the column is read into memory.
 
 Legend: N sentences, R regions, F size of a region's vector.
 """
@@ -18,11 +18,11 @@ from nmt.data.sources.fingerprint import fingerprint_files
 from nmt.errors import UserError
 
 COLUMN = "features"
-"""The column that is read where several have lists of numbers."""
+"""The column that is read if several columns have lists of numbers."""
 
 
 def open_parquet(path: Path, key: str) -> FeatureArrays:
-    """Open the column that has lists of numbers; of several, the one named features.
+    """Open the column with lists of numbers; if there are several, the one named features.
 
     Raises:
         UserError: There is no such column, it has no row, or the file is damaged.
@@ -34,7 +34,7 @@ def open_parquet(path: Path, key: str) -> FeatureArrays:
 
 
 class _Column(FeatureArrays):
-    """A column of lists of vectors, [R][F], or of vectors, [F] with one region each."""
+    """A column of lists [R][F], or of vectors [F] with R = 1."""
 
     def __init__(self, path: Path, key: str) -> None:
         self._path, self._key = path, key

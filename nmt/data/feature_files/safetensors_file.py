@@ -37,7 +37,7 @@ def open_safetensors(path: Path, key: str) -> FeatureArrays:
 
 
 class _Tensors(FeatureArrays):
-    """A safetensors file with a tensor [R, F] for each sentence, named 0, 1, 2, ..."""
+    """A safetensors file with one tensor [R, F] per sentence; their names are 0, 1, 2, ..."""
 
     def __init__(self, path: Path, file: Any, key: str) -> None:
         self._path, self._file = path, file

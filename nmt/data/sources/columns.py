@@ -1,4 +1,4 @@
-"""Finds the columns of a table, or the keys of a record, that contain the two sides."""
+"""Finds the columns of a table, or the keys of a JSON object, that contain the two sides."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from nmt.config.language_names import same_language
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of both sides in the settings.
+    """The columns that the settings name.
 
     Attributes:
         languages: The language codes, which are the default names of the columns.
-        key: Path of the settings for messages, e.g. ``data.train``; None if columns cannot be set.
+        key: Name of the settings in messages, e.g. ``data.train``; None if columns cannot be set.
         source: Name of the source column, or its number from 1; None: the language code.
         target: The same for the target column.
-        document: The same for the column that names the document; None: there is none.
+        document: Name or number of the column that names the document; None: there is none.
     """
 
     languages: tuple[str, str]
@@ -31,7 +31,7 @@ class Columns:
 
     @property
     def given(self) -> bool:
-        """Whether the settings name a column."""
+        """Whether the settings name the column of a side."""
         return self.source is not None or self.target is not None
 
     @property
@@ -42,9 +42,9 @@ class Columns:
         return None
 
     def find(self, columns: Sequence[str]) -> tuple[int | None, int | None]:
-        """Return the indices of both sides in a list of columns; upper and lower case are equal.
+        """Return the indices of both sides in a list of column names, ignoring case; None: missing.
 
-        A column is also found by the name of its language, as German or Deutsch for ``de``.
+        A column may also have the name of its language: German or Deutsch for ``de``.
         """
         if self.positions is not None:
             first, second = (at if 0 <= at < len(columns) else None for at in self.positions)
@@ -77,7 +77,7 @@ class Columns:
 
     @property
     def remedy_by_number(self) -> str:
-        """The same for a table whose first line may not be a header."""
+        """What to do if a column is missing in a table whose first line may not be a header."""
         count = f"{self.key}.source_column=1 {self.key}.target_column=2"
         return f"{self.remedy}; if the first line is not a header, use numbers: {count}"
 

@@ -1,4 +1,4 @@
-"""Reads files as bytes and decompresses .gz, .bz2, .xz and .zst by their suffix."""
+"""Reads files as bytes, and decompresses files with the suffix .gz, .bz2, .xz or .zst."""
 
 import bz2
 import gzip
@@ -14,16 +14,16 @@ from typing import Any, BinaryIO, Protocol, cast
 from nmt.errors import UserError
 
 READ_ERRORS = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
-"""What reading a damaged file raises."""
+"""Errors that reading a damaged file raises."""
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
-XZ_MEMORY = 1 << 28  # bytes of the dictionary of an .xz file; xz -9 needs 64 MiB
+XZ_MEMORY = 1 << 28  # maximum bytes of memory to decompress .xz; xz -9 needs 65 MiB
 
 LARGEST, MOST_TIMES = 1 << 22, 200
-"""A compressed file is refused if its content is larger than this many bytes and times the file."""
+"""Content is refused if it exceeds LARGEST bytes and MOST_TIMES times the compressed bytes."""
 
-_HEAD = 1 << 17  # compressed bytes whose expansion is examined before anything is used
+_HEAD = 1 << 17  # compressed bytes whose expansion is checked before any content is yielded
 
 BLOCK = 1 << 16  # bytes per read; larger blocks do not fit into the processor cache and are slower
 
@@ -63,9 +63,9 @@ def _open_member(path: Path) -> BinaryIO:
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """Open a file for reading; a compressed file, by its suffix, is decompressed.
+    """Open a file for reading, and decompress it if its suffix shows a compression.
 
-    Several consecutive compressed frames are read as one file.
+    Consecutive compressed frames are read as one file.
 
     Raises:
         UserError: The file does not exist or cannot be opened.
@@ -89,8 +89,8 @@ def _decompressed(file: BinaryIO, path: Path) -> BinaryIO:
 def read_blocks(path: Path) -> Iterator[bytes]:
     """Yield the decompressed content of a file block by block.
 
-    The content before a damaged position is yielded before the error is raised. Nothing is yielded
-    of a file whose beginning expands as text never does.
+    The content before a damaged position is yielded before the error is raised. If the beginning
+    expands too much to be text, nothing is yielded.
 
     Raises:
         UserError: The file cannot be opened or read, is damaged or truncated, or expands too much.
@@ -116,11 +116,11 @@ def read_blocks(path: Path) -> Iterator[bytes]:
 
 
 class _ExpandsError(UserError):
-    """A compressed file is much smaller than its content."""
+    """The content is too large for its compressed size."""
 
 
 def _positioned_blocks(path: Path) -> Iterator[tuple[bytes, int]]:
-    """Yield each block with the number of bytes of the file that have been read for it."""
+    """Yield each block with the number of compressed bytes read so far; 0 if not compressed."""
     done = 0
     with open_plain(path) as raw, _decompressed(raw, path) as file:
         while True:

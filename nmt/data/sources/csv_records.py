@@ -1,4 +1,4 @@
-"""The records of a CSV file. If a quote is not closed, only its own row is faulty."""
+"""Reads the records of a CSV file. An unclosed quote makes only its own row faulty."""
 
 import csv
 from collections import deque
@@ -12,10 +12,10 @@ from nmt.data.sources.text_lines import LONGEST
 Lines = Iterator[tuple[int, str]]  # line number, text
 Row = tuple[int, list[str]]  # row number, cells
 
-_KEPT_LINES = 100_000  # lines of a record that can be read again
-_SPARE = 1 << 26  # characters that are read again in a file of any size
-_LEAST_INSIDE = 3  # lines inside a cell that show that rows were swallowed
-_ROWS_INSIDE = 0.8  # share of them that look like rows
+_KEPT_LINES = 100_000  # a record with more lines is not read again
+_SPARE = 1 << 26  # characters that may be read again in a file of any size
+_LEAST_INSIDE = 3  # lines between the first and the last of a record that may be joined rows
+_ROWS_INSIDE = 0.8  # share of these lines that must look like rows
 
 
 class _RecordTooLongError(Exception):
@@ -23,17 +23,17 @@ class _RecordTooLongError(Exception):
 
 
 class _RecordLines:
-    """The lines of a CSV file; those of one record are limited in size and can be read again.
+    """The lines of a CSV file. Those of one record are limited in size, and can be read again.
 
     Attributes:
         number: Number of the last line.
-        record: The lines of the current record; only the first ones of a very long record.
+        record: The first 100,000 lines of the current record.
     """
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
         self._again: deque[tuple[int, str]] = deque()
-        self._spare = _SPARE  # grows with the file, so that time stays linear in its size
+        self._spare = _SPARE  # grows with the file, so that time is linear in its size
         self._size = self._count = 0
         self.number = 0
         self.record: list[tuple[int, str]] = []
@@ -60,8 +60,8 @@ class _RecordLines:
         self.record = []
         self._size = self._count = 0
 
-    def again_from_second(self) -> bool:
-        """Read the record again from its second line; return whether that is possible."""
+    def reread_from_second_line(self) -> bool:
+        """Read the record again from its second line, if possible; return whether it is."""
         if self._count > _KEPT_LINES or self._size > self._spare:
             return False
         self._spare -= self._size
@@ -70,9 +70,10 @@ class _RecordLines:
 
 
 def csv_rows(lines: Lines, path: Path, on_fault: FaultSink, separator: str) -> Iterator[Row]:
-    """Yield the records, numbered as the rows of a spreadsheet: blank lines count.
+    """Yield the records with row numbers as in a spreadsheet, where blank lines count.
 
-    A record that cannot be parsed is reported; reading continues after its first line.
+    A record that cannot be parsed is reported. Reading continues with its second line, or ends if
+    the record is too long to be read again.
     """
     csv.field_size_limit(LONGEST)
     source = _RecordLines(lines)
@@ -93,7 +94,7 @@ def csv_rows(lines: Lines, path: Path, on_fault: FaultSink, separator: str) -> I
             return
         if reason:
             ends = source.record[0][0], source.number
-            intact = ends[0] == ends[1] or source.again_from_second()
+            intact = ends[0] == ends[1] or source.reread_from_second_line()
             on_fault(fault_messages.bad_quotes(path, row, ends, reason, only_row=intact))
             if not intact:
                 return
@@ -103,7 +104,7 @@ def csv_rows(lines: Lines, path: Path, on_fault: FaultSink, separator: str) -> I
 
 
 def _swallowed_rows(source: _RecordLines, width: int, separator: str) -> bool:
-    """Return whether the lines inside a record are rows, which a quote not closed has joined."""
+    """Return whether the lines of a record are rows that an unclosed quote has joined."""
     inside = source.record[1:-1]
     if width < 2 or len(inside) < _LEAST_INSIDE:
         return False

@@ -1,4 +1,4 @@
-"""Where the documents of a source end: blank lines, a column, or files."""
+"""Finds where the documents of a source end: at blank lines, by a column, or with files."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from nmt.errors import UserError
 
 @dataclass(frozen=True)
 class Boundaries:
-    """What ends a document.
+    """The setting of what ends a document.
 
     Attributes:
         kind: One of `Documents`.
@@ -23,7 +23,7 @@ class Boundaries:
 
     @classmethod
     def of(cls, data: DataConfig, source: SourceConfig | None = None) -> "Boundaries":
-        """Return the boundaries of one source of a corpus; None: of its splits."""
+        """Return the boundaries of a source: its own setting, or else that of the corpus."""
         own = None if source is None else source.documents
         kind = own or data.documents
         return cls(kind, data.document_column if kind == Documents.COLUMN else None)
@@ -32,12 +32,12 @@ class Boundaries:
         """Refuse boundaries that a format does not have.
 
         Args:
-            key: Path of the settings of the source.
-            what: The format.
-            allowed: The kinds that it has.
+            key: Name of the settings of the source in messages.
+            what: The format, for messages.
+            allowed: The kinds that the format has.
 
         Raises:
-            UserError: It does not have them.
+            UserError: The format does not have this kind.
         """
         if self.kind not in (Documents.NONE, *allowed):
             raise UserError(
@@ -50,8 +50,8 @@ class Boundaries:
 class DocumentPairs:
     """A source whose pairs have the number of their document.
 
-    A pair that is blank on both sides ends a document of kind `Documents.BLANK_LINES`, and is not
-    a pair.
+    With `Documents.BLANK_LINES`, a pair that is blank on both sides ends a document, and is left
+    out.
 
     Attributes:
         pairs: The source.
@@ -104,7 +104,7 @@ def _is_boundary(chunk: PairChunk, index: int) -> bool:
 
 
 def with_documents(source: PairSource, boundaries: Boundaries) -> PairSource:
-    """Return the source with the documents of its pairs, if it has any."""
+    """Return the source with document numbers, or the source itself without documents."""
     if boundaries.kind == Documents.NONE:
         return source
     return DocumentPairs(source, boundaries.kind)

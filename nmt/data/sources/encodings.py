@@ -1,4 +1,4 @@
-"""The encoding of a text file: UTF-8, UTF-16 by its first bytes, or the one that is set."""
+"""The encoding of a text file: UTF-8, UTF-16 or UTF-32 by its first bytes, or a setting."""
 
 import codecs
 import re
@@ -9,13 +9,13 @@ from itertools import chain
 from nmt.errors import UserError
 
 _WIDE_BYTES = 4096  # bytes examined to detect UTF-16
-_WIDE_SHARE = 5  # one NUL in 5 bytes indicates UTF-16; Latin text in UTF-16 has one in 2
+_WIDE_SHARE = 5  # one NUL in 5 bytes indicates UTF-16; Latin text in UTF-16 has 1 in 2
 _WORD_SHOWN = 30  # characters
 _MARK = "nmt-undecodable"
-"""Error handler that puts a lone surrogate in place of bytes that cannot be decoded."""
+"""Error handler that replaces bytes that cannot be decoded by a lone surrogate."""
 
 _BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark is its beginning
+    codecs.BOM_UTF32_LE: "utf-32",  # first, because it begins with the mark of UTF-16
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
@@ -29,9 +29,9 @@ _USUAL = frozenset("äöüßéèêëàáâãåæçñóòôõøúùûíìîïœÄ
 _WORD = re.compile(rb"[^\s;,|\"]*[\x80-\xff][^\s;,|\"]*")
 
 UNDECODED = "\ufffd\ufdd0"
-"""Stands for bytes that are not in the encoding of a file, until their record is left out.
+"""Replaces bytes that cannot be decoded, so that their record can be left out later.
 
-U+FDD0 is not a character, so that the text of a file is never the same."""
+U+FDD0 is not a character, so valid text does not contain it."""
 _REPLACE = "nmt-replace"
 
 codecs.register_error(_REPLACE, lambda error: (UNDECODED, getattr(error, "end", 0)))
@@ -40,18 +40,18 @@ codecs.register_error(_MARK, lambda error: ("\ud800", getattr(error, "end", 0)))
 
 @dataclass(frozen=True)
 class Encoding:
-    """The encoding of a text file in the settings.
+    """The encoding that the settings give a text file.
 
     Attributes:
         name: A codec of Python; None: UTF-8, or UTF-16 and UTF-32 by their byte-order mark.
-        key: Path of the settings for messages, e.g. ``data.train``; None if it cannot be set.
+        key: Name of the settings in messages, e.g. ``data.train``; None if it cannot be set.
     """
 
     name: str | None = None
     key: str | None = None
 
     def remedy(self, codec: str) -> str:
-        """Return how a file in another encoding is read or converted."""
+        """Return the remedy for a file that seems to be in the encoding ``codec``."""
         convert = f"convert it, for example with: iconv -f {iconv_name(codec)} -t UTF-8"
         sheet = "or save the sheet as CSV UTF-8"
         if self.key is None:
@@ -63,7 +63,7 @@ UNSET = Encoding()
 
 
 def decode_with_marks(raw: bytes, codec: str = "utf-8") -> str:
-    """Decode bytes, with `UNDECODED` for those that are not in this encoding."""
+    """Decode bytes; `UNDECODED` replaces those that cannot be decoded."""
     return raw.decode(codec, errors=_REPLACE)
 
 
@@ -74,12 +74,12 @@ def iconv_name(codec: str) -> str:
 
 
 def marked_encoding(start: bytes) -> str | None:
-    """Return the encoding that the byte-order mark at the beginning of a file names, else None."""
+    """Return the encoding that a byte-order mark names, UTF-16 or UTF-32; None: there is none."""
     return next((name for mark, name in _BYTE_ORDER_MARKS.items() if start.startswith(mark)), None)
 
 
-def unmarked_wide(start: bytes) -> str | None:
-    """Return UTF-16 without mark if the first bytes of a file look like it, else None."""
+def utf16_without_mark(start: bytes) -> str | None:
+    """Return utf-16-le or utf-16-be if the first bytes of a file look like it, else None."""
     start = start[:_WIDE_BYTES]
     if not (start.count(0) > 1 and start.count(0) * _WIDE_SHARE >= len(start)):
         return None
@@ -89,16 +89,16 @@ def unmarked_wide(start: bytes) -> str | None:
 def as_utf8(blocks: Iterator[bytes], encoding: Encoding) -> Iterator[bytes]:
     """Yield the content of a file in UTF-8.
 
-    Bytes that cannot be decoded become bytes that are not UTF-8, so that their line is found.
+    Bytes that cannot be decoded become bytes that are not UTF-8, so that their line is reported.
 
     Raises:
-        UserError: The settings name an encoding, but the file is UTF-8.
+        UserError: The settings name another encoding, but the file is UTF-8.
     """
     first = next(blocks, b"")
     codec = marked_encoding(first)
     if codec is None and encoding.name is not None:
         wide = codecs.lookup(encoding.name).name == "utf-16"
-        codec = unmarked_wide(first) if wide else encoding.name
+        codec = utf16_without_mark(first) if wide else encoding.name
         codec = codec or encoding.name
     blocks = chain([first], blocks)
     if codec is None or codecs.lookup(codec).name == "utf-8":
@@ -115,7 +115,7 @@ def as_utf8(blocks: Iterator[bytes], encoding: Encoding) -> Iterator[bytes]:
 
 
 def _refuse_utf8(block: bytes, encoding: Encoding) -> None:
-    """Refuse UTF-8 that another encoding would turn into other characters without an error."""
+    """Refuse UTF-8 that would be decoded to wrong characters by the encoding of the settings."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(block)
     except UnicodeDecodeError:
@@ -125,9 +125,10 @@ def _refuse_utf8(block: bytes, encoding: Encoding) -> None:
 
 
 def likely_encoding(line: bytes) -> tuple[str, str]:
-    """Return the likely encoding of a line that is not UTF-8, as a codec and in words.
+    """Return the likely codec of a line that is not UTF-8, and a description of it.
 
-    Encodings of 8 bits cannot be told apart with certainty; a word of the line shows the result.
+    Encodings of 8 bits cannot be distinguished with certainty, so the description shows a word of
+    the line in this encoding.
     """
     high = [byte for byte in line if byte >= 0x80]
     letters = sum(chr(byte).isalpha() for byte in line if byte < 0x80)

@@ -28,7 +28,7 @@ def unreadable(path: Path, line: int | None, error: UserError) -> DataFault:
 def not_utf8(
     path: Path, line: int, byte: int, text: bytes = b"", encoding: Encoding = UNSET
 ) -> DataFault:
-    """Return the fault of a line that cannot be decoded; the line shows its likely encoding."""
+    """Return the fault of a line that cannot be decoded; its message names a likely encoding."""
     if encoding.name is not None:
         message = (
             f"{path}, line {line:,} contains bytes that {encoding.name} does not have: set "
@@ -44,7 +44,7 @@ def not_utf8(
 
 
 def wide(path: Path, codec: str, encoding: Encoding = UNSET) -> DataFault:
-    """Return the fault of a file in an encoding with two bytes per character, without its mark."""
+    """Return the fault of a UTF-16 file without byte-order mark."""
     message = f"{path} is not UTF-8 but looks like {codec.upper()}; {encoding.remedy(codec)}"
     return DataFault("utf16", str(path), None, message)
 
@@ -58,7 +58,7 @@ def read_as(path: Path, codec: str) -> DataFault:
 
 
 def read_with_quotes(path: Path, key: str | None) -> DataFault:
-    """Return the note that quotation marks around the cells of a table are not part of the text."""
+    """Return the note that quotation marks around cells are not read as text."""
     message = (
         f"the cells of {path} are quoted as spreadsheet programs write them; they are read without "
         f"these quotation marks; if they are part of the text, set {key or 'data.train'}.quotes="
@@ -68,7 +68,7 @@ def read_with_quotes(path: Path, key: str | None) -> DataFault:
 
 
 def other_file(path: Path, what: str) -> DataFault:
-    """Return the fault of a file that is no text, whatever its name."""
+    """Return the fault of a file that is not text, e.g. a workbook or a PDF."""
     message = f"{path} is {what}, not text: open it in its program and save it as CSV UTF-8"
     return DataFault("other_file", str(path), None, message)
 
@@ -97,7 +97,7 @@ def unequal_lines(source: Path, target: Path, lines: tuple[int, int]) -> DataFau
 
 
 def no_text(origin: Origin, side: str = "") -> DataFault:
-    """Return the fault of a file that is empty or entirely blank, on one side or on both."""
+    """Return the fault of a file that is empty or blank, or has a blank side."""
     return DataFault(
         "no_text", str(origin), None, f"{origin} contains no text{side and f' in {side}'}"
     )
@@ -131,7 +131,7 @@ def wrong_width(
 ) -> DataFault:
     """Return the fault of a record with more or fewer columns than the others.
 
-    If a cell begins with a quotation mark in a table without quoting, the message names the format.
+    With ``quoted``, the message proposes to read quoted cells.
     """
     message = (
         f"{path}, row {row:,} has {_counted(columns)}, but the other rows have {expected}: "
@@ -154,9 +154,9 @@ def bad_quotes(
     Args:
         path: The file.
         row: Number of the record.
-        lines: Its first line, and the line where parsing failed.
-        reason: Why it failed.
-        only_row: Whether reading continues after its first line.
+        lines: The first line of the record, and the line where parsing failed.
+        reason: Why parsing failed.
+        only_row: Whether reading continues with the next line of the record.
     """
     first, last = lines
     if last > first and only_row:
@@ -173,7 +173,7 @@ def bad_quotes(
 
 
 def spreadsheet_error(path: str, row: int, cell: str) -> DataFault:
-    """Return the fault of a cell with the error of a formula in place of a text."""
+    """Return the fault of a cell with a formula error instead of a text."""
     message = (
         f"{path}, row {row:,} contains {cell.strip()}, the error of a formula, in place of a text: "
         "fix the formula in the sheet and export it again, or delete the row"
@@ -184,7 +184,7 @@ def spreadsheet_error(path: str, row: int, cell: str) -> DataFault:
 def too_many_faulty(
     name: str, faulty: int, rows: int, most: float, examples: Sequence[str]
 ) -> DataFault:
-    """Return the fault of a source of which more records are faulty than the settings accept."""
+    """Return the fault of a source with more faulty records than ``data.max_faulty`` accepts."""
     message = (
         f"{faulty:,} of {rows:,} rows of {name} are faulty, more than data.max_faulty={most:g} "
         f"accepts: {'; '.join(examples)}; fix them, or leave them out by "
@@ -221,7 +221,7 @@ def forbidden(origin: Origin, line: int, text: str) -> DataFault:
 
 
 def malformed(path: Path, line: int | None, kind: str, reason: str) -> DataFault:
-    """Return the fault of a file that does not have its supposed format."""
+    """Return the fault of a file that does not have the expected format."""
     where = str(path) if line is None else f"{path}, line {line:,}"
     message = f"{where} is not {kind}: {' '.join(reason.split())}; fix it or export it again"
     return DataFault("malformed", str(path), line, message)

@@ -1,4 +1,4 @@
-"""Leaves out the few records of a source that are no pairs, and refuses a source with many."""
+"""Leaves out the faulty records of a source, and refuses a source with too many of them."""
 
 import math
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ _EXAMPLES = 3  # faults in the message of a refusal
 
 @dataclass(frozen=True)
 class WithoutFaultyRows:
-    """A source without the records that are no pairs: wrong width, errors of formulas and others.
+    """A source without its faulty records, e.g. with a missing column or a formula error.
 
     Attributes:
         pairs: The source.
-        most: Largest share of faulty records; with more, the source is refused.
+        most: Maximum share of faulty records; with more, the source is refused.
     """
 
     pairs: PairSource
@@ -47,7 +47,7 @@ class WithoutFaultyRows:
         return fingerprint_parts(self.pairs.fingerprint().encode(), repr(self.most).encode())
 
     def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
-        """Yield the pairs that are intact; at the end, report the faulty records or refuse them."""
+        """Yield the intact pairs; at the end, report the faulty records or refuse the source."""
         faulty = _FaultyRows(on_fault)
         for chunk in self.pairs.chunks(size, faulty):
             if intact := faulty.left_out_of(chunk):
@@ -56,14 +56,14 @@ class WithoutFaultyRows:
 
 
 class _FaultyRows:
-    """A fault sink that counts faulty records; other faults are passed on."""
+    """A fault sink that counts faulty records, and passes other faults on."""
 
     def __init__(self, on_fault: FaultSink) -> None:
         self._on_fault = on_fault
         self._first: dict[str, list[DataFault]] = {}
         self._counts: dict[str, int] = {}
         self._pairs = 0
-        self._beyond_ascii = 0  # pairs with characters beyond ASCII that could be decoded
+        self._beyond_ascii = 0  # decoded pairs with characters beyond ASCII
 
     def __call__(self, fault: DataFault) -> None:
         if fault.kind != FaultKind.ROW:
@@ -75,7 +75,7 @@ class _FaultyRows:
             kept.append(fault)
 
     def left_out_of(self, chunk: PairChunk) -> PairChunk | None:
-        """Return a chunk without errors of formulas and without lines that were not decoded."""
+        """Return a chunk without formula errors and undecoded texts; None: no pair is left."""
         whole = "\n".join((*chunk.sources, *chunk.targets))
         if not whole.isascii():
             both = zip(chunk.sources, chunk.targets, strict=True)
@@ -100,7 +100,7 @@ class _FaultyRows:
         return chunk.chosen(intact)
 
     def report(self, name: str, most: float) -> None:
-        """Report the faulty records; if they are too many, a fault that is refused comes first."""
+        """Report the faulty records; if there are too many, first a fault that is refused."""
         faulty = sum(self._counts.values())
         rows = self._pairs + faulty
         for fault in self._refused(name, faulty, rows, most):

@@ -1,4 +1,4 @@
-"""Resolves file names in the settings: globs and ``~``, and the matching of shards."""
+"""Resolves file names in the settings: globs and ``~``; matches the shards of both sides."""
 
 import glob
 import os
@@ -14,7 +14,7 @@ _WILDCARD = re.compile(r"\*\*/?|\*|\?|\[!?\]?[^\]]*\]")
 
 
 def find_files(pattern: str, setting: str) -> list[Path]:
-    """Return the file, or the files that a glob matches, sorted by name.
+    """Return the files that a name or a glob matches, sorted by name.
 
     Raises:
         UserError: Nothing matches, or a match is not a file; the message names the setting.
@@ -25,10 +25,10 @@ def find_files(pattern: str, setting: str) -> list[Path]:
 def find_pairs(
     source: str, target: str, settings: tuple[str, str]
 ) -> tuple[list[Path], list[Path]]:
-    """Return the files of both sides, shard by shard.
+    """Return the files of both sides in matching order.
 
-    If both globs have the same wildcards, shards are matched by the text that these stand for, so
-    a missing shard is found; otherwise they are matched by their order.
+    If both globs have the same wildcards, these must match the same text in two matching shards, so
+    that a missing shard is found. Otherwise shards match by their order.
 
     Raises:
         UserError: A side has no file, the shards differ, or both sides are the same file.
@@ -67,7 +67,7 @@ def _odd_one(sides: tuple[list["_Match"], list["_Match"]]) -> str:
     return f"; {alone[0]} has none" if alone else ""
 
 
-_Match = tuple[tuple[str, ...], Path]  # what the wildcards stand for, and the file
+_Match = tuple[tuple[str, ...], Path]  # the texts that the wildcards match, and the file
 
 
 def _matches(pattern: str, setting: str) -> list[_Match]:
@@ -88,7 +88,7 @@ def _matches(pattern: str, setting: str) -> list[_Match]:
 
 
 def check_name(name: str, setting: str) -> None:
-    """Check that a file can have a name.
+    """Check that a name can be the name of a file.
 
     Raises:
         UserError: The name contains a NUL or a character that no file name can contain.
@@ -103,7 +103,7 @@ def check_name(name: str, setting: str) -> None:
 
 
 def _glob(pattern: str) -> Iterator[str]:
-    """Yield what a glob matches; ``**`` enters each folder once, so links may form a loop."""
+    """Yield the matches of a glob; ``**`` enters each folder once, even if links form a loop."""
     parts = pattern.split(os.sep)
     if "**" not in parts:
         yield from glob.iglob(pattern)
@@ -122,7 +122,7 @@ def _glob(pattern: str) -> Iterator[str]:
 
 
 def _folders(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """Yield a folder and all below it that are not hidden, each once, whatever links lead to it."""
+    """Yield a folder and all folders below it that are not hidden, each of them once."""
     waiting = [folder]
     while waiting:
         folder = waiting.pop()
@@ -174,6 +174,6 @@ def _as_regex(pattern: str) -> str:
 
 
 def format_suffix(path: Path) -> str:
-    """Return the suffix of the format, without that of compression: ``.tsv`` for a.tsv.gz."""
+    """Return the last suffix except that of compression, in lower case: .tsv for a.tsv.gz."""
     name = Path(path.stem) if path.suffix.lower() in COMPRESSED else path
     return name.suffix.lower()

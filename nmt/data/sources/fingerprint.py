@@ -12,7 +12,7 @@ BLOCK = 1 << 23
 
 
 def fingerprint_files(reading: str, paths: Sequence[Path]) -> str:
-    """Hash the raw, possibly compressed, bytes of files and a description of how they are read.
+    """Hash the bytes of files, compressed or not, and a description of how they are read.
 
     Raises:
         UserError: A file cannot be read.
@@ -21,7 +21,7 @@ def fingerprint_files(reading: str, paths: Sequence[Path]) -> str:
 
 
 def fingerprint_parts(*parts: bytes) -> str:
-    """Hash a sequence of parts, including their boundaries."""
+    """Hash a sequence of parts; the length of each part is hashed, too."""
     whole = hashlib.blake2b(digest_size=DIGEST)
     for part in parts:
         whole.update(len(part).to_bytes(8, "little"))
@@ -30,7 +30,7 @@ def fingerprint_parts(*parts: bytes) -> str:
 
 
 def add_texts(texts: Iterable[str], so_far: "hashlib.blake2b") -> None:
-    """Add texts and their boundaries to a hash."""
+    """Add texts and their lengths to a hash."""
     for text in texts:
         encoded = text.encode("utf-8", errors="surrogatepass")
         so_far.update(len(encoded).to_bytes(8, "little"))

@@ -1,4 +1,4 @@
-"""Datasets of the Hugging Face hub, or folders in their format, read by `datasets`."""
+"""Reads datasets of the Hugging Face Hub, or folders in their format, by `datasets`."""
 
 import hashlib
 import os
@@ -23,12 +23,12 @@ class HubPairs:
     """One split of a dataset with one column per language, or a column ``translation``.
 
     Attributes:
-        dataset: Name on the hub, a folder with its files, or a folder made by `save_to_disk`.
+        dataset: Name on the Hub, a folder with its files, or a folder made by `save_to_disk`.
         split: Name of the split.
         columns: The columns of both sides.
         subset: The configuration of the dataset, if it has several.
         streaming: Whether rows are downloaded while they are read.
-        local_setting: The setting for a local copy, for messages.
+        local_setting: The setting that names a local copy, for messages.
     """
 
     dataset: str
@@ -155,7 +155,7 @@ def _choose(
 def _documents(
     batch: dict[str, list[Any]], columns: Columns, name: str, on_fault: FaultSink
 ) -> list[Sequence[Any]] | None:
-    """Return the column of the documents, if it is asked for; None after reporting its absence."""
+    """Return [the column of documents], or [] if none is set; None: it is missing, reported."""
     if columns.document is None:
         return []
     names = list(batch)
@@ -168,7 +168,7 @@ def _documents(
 
 
 def _refuse_the_whole(fault: DataFault) -> None:
-    """Stop if nothing more can be read; a row that is not a pair is not hashed."""
+    """Raise a fault that ends reading; ignore a faulty row, which is not hashed."""
     if fault.line is None or fault.rule == "unreadable":
         raise UserError(fault.message)
 

@@ -1,4 +1,4 @@
-"""JSON lines: one object per line with languages as keys, possibly inside ``translation``."""
+"""Reads JSON lines: objects with a key per language, or with these in ``translation``."""
 
 import json
 from collections.abc import Iterator

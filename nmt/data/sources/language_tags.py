@@ -1,6 +1,6 @@
 """Matches the language tags of a file with the two sides, ignoring case.
 
-The region counts only if several tags have the same language.
+Regions are compared only if several tags have the same language.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ Languages = tuple[str, str]
 
 
 def best_match(language: str, tags: Iterable[str]) -> str | None:
-    """Return the tag of a language: the same tag if it exists, else one with another region.
+    """Return the tag of a language: the same tag if it exists, else one of another region.
 
     >>> best_match("en", ["de-DE", "en-GB"])
     'en-GB'
@@ -24,7 +24,7 @@ def best_match(language: str, tags: Iterable[str]) -> str | None:
 def is_swapped(declared: tuple[str | None, str | None], languages: Languages) -> bool | None:
     """Return whether a file translates from the target language to the source language.
 
-    None means that the file has other languages. An undeclared language matches any language.
+    None: the file has other languages. A language that is not declared matches any language.
     """
     there, back = _exact_matches(declared, languages), _exact_matches(declared, languages[::-1])
     if there is None and back is None:
@@ -33,7 +33,7 @@ def is_swapped(declared: tuple[str | None, str | None], languages: Languages) ->
 
 
 def _exact_matches(declared: tuple[str | None, str | None], languages: Languages) -> int | None:
-    """Return how many tags match exactly; None if a language differs."""
+    """Return the number of tags that match with their regions; None: a language differs."""
     sides = [(tag, wanted) for tag, wanted in zip(declared, languages, strict=True) if tag]
     if any(_primary(tag) != _primary(wanted) for tag, wanted in sides):
         return None

@@ -1,4 +1,4 @@
-"""Pairs of text files: line i of both files is a pair."""
+"""Reads two text files: line i of both files is a pair."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class LinePairs:
     Attributes:
         sources: The files of the source side, in order.
         targets: The files of the target side, in the same order.
-        encoding: Their encoding.
+        encoding: The encoding of the files.
     """
 
     sources: Sequence[Path]
@@ -54,7 +54,7 @@ class LinePairs:
     def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
         """Yield line i of both files together, at most ``size`` pairs per chunk.
 
-        A difference in length is reported after the last pair of the shorter file.
+        If one file has more lines, this is reported after the last pair.
         """
         for source, target in zip(self.sources, self.targets, strict=True):
             yield from _pairs(source, target, size, on_fault, self.encoding)
@@ -83,17 +83,17 @@ def _pairs(
 
 
 class LineReader:
-    """Reads lines from a file; memory is bounded by their bytes.
+    """Reads lines from a file; the ready lines are limited by their characters.
 
     Attributes:
         path: The file.
-        taken: Number of lines so far.
-        has_text: Whether one of them was not blank.
+        taken: Number of lines taken so far.
+        has_text: Whether one of these lines is not blank.
         broken: Whether the file ended early because of a reported fault.
     """
 
     def __init__(self, path: Path, on_fault: FaultSink, encoding: Encoding = UNSET) -> None:
-        """Open the file lazily; faults go to ``on_fault``."""
+        """Open the file when the first lines are needed; ``on_fault`` receives its faults."""
         self.path = path
         self.taken = 0
         self.has_text = False
@@ -104,7 +104,7 @@ class LineReader:
         self._characters = 0  # of the lines that are ready
 
     def fill(self, count: int) -> int:
-        """Return how many lines are ready: ``count``, fewer if they are long, 0 at the end."""
+        """Read lines, and return how many are ready: ``count``, fewer if long, 0 at the end."""
         while len(self._ready) < count and self._characters < CHUNK_CHARACTERS:
             batch = next(self._batches, None)
             if batch is None:

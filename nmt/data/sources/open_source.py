@@ -1,4 +1,4 @@
-"""Opens the source that a settings section names."""
+"""Opens the source that a section of the settings names."""
 
 import os
 from collections.abc import Collection
@@ -70,7 +70,7 @@ def open_source(
     Args:
         config: Two files, one file with both sides, or a dataset.
         languages: Codes of the source and the target language.
-        key: Path of the settings for messages, e.g. ``data.train``.
+        key: Name of the settings in messages, e.g. ``data.train``.
         split: The split of a dataset if the settings do not name one.
         boundaries: What ends a document.
 
@@ -96,7 +96,7 @@ def read_all(source: PairSource) -> tuple[list[str], list[str]]:
 
 
 def read_whole(source: PairSource) -> tuple[list[str], list[str], list[int] | None]:
-    """Return both sides as `read_all` does, and the document of each pair, if there are any.
+    """Return both sides as `read_all` does, and the document number of each pair, or None.
 
     Raises:
         UserError: A file is faulty.
@@ -142,7 +142,7 @@ def _open_two(config: SourceConfig, key: str) -> PairSource:
         raise UserError(f"{key}.{missing} is null: a pair of files needs both sides")
     if config.format not in (None, Format.LINES):
         raise UserError(f"{key}.format={config.format} is the format of one file: set {key}.path")
-    _refuse_idle(config, key, "two files", ("format", "encoding"))
+    _refuse_unused(config, key, "two files", ("format", "encoding"))
     sides = find_pairs(config.source, config.target, (f"{key}.source", f"{key}.target"))
     return LinePairs(*sides, Encoding(config.encoding, key))
 
@@ -166,7 +166,7 @@ def _open_path(
         sides = find_sides(files, languages) if form is None else None
         if sides is not None:
             boundaries.check(key, "two text files", TEXT_BOUNDARIES)
-            _refuse_idle(config, key, "two files", ("format", "encoding"))
+            _refuse_unused(config, key, "two files", ("format", "encoding"))
             both = [source for source, _ in sides], [target for _, target in sides]
             return LinePairs(*both, Encoding(config.encoding, key))
         files = [find_table(file, SUFFIXES, languages) for file in files]
@@ -188,7 +188,7 @@ def _open_by_language(
             f"{key}.path={path} names one text file per language, but {config.format or found} has "
             f"both sides in one file: remove {{lang}}, or set {key}.format=lines"
         )
-    _refuse_idle(config, key, "two files", ("format", "encoding"))
+    _refuse_unused(config, key, "two files", ("format", "encoding"))
     source, target = (path.replace("{lang}", language) for language in languages)
     sides = find_pairs(source, target, (f"{key}.path", f"{key}.path"))
     return LinePairs(*sides, Encoding(config.encoding, key))
@@ -221,12 +221,12 @@ def _open_files(
     allowed = (Documents.FILES,) if form in MEMORIES else TABLE_BOUNDARIES
     boundaries.check(key, f"a file of format {form}", allowed)
     if form in MEMORIES:
-        _refuse_idle(config, key, form, ("format",))
+        _refuse_unused(config, key, form, ("format",))
         read = partial(MEMORIES[form], languages=languages)
         return FilePairs(files, read, f"{form} {languages}")
     used = ["format", "source_column", "target_column"]
     used += [] if form == Format.PARQUET else ["encoding"]
-    _refuse_idle(config, key, form, [*used, "quotes"] if form in QUOTED else used)
+    _refuse_unused(config, key, form, [*used, "quotes"] if form in QUOTED else used)
     packed = next((file for file in files if file.suffix.lower() != format_suffix(file)), None)
     if form == Format.PARQUET and packed is not None:
         raise UserError(f"{key}.path: {packed} is compressed twice: decompress it to plain Parquet")
@@ -257,7 +257,7 @@ def _open_dataset(
 ) -> PairSource:
     boundaries.check(key, "a dataset", (Documents.COLUMN, Documents.BLANK_LINES))
     used = ("subset", "split", "streaming", "source_column", "target_column")
-    _refuse_idle(config, key, "a dataset", used)
+    _refuse_unused(config, key, "a dataset", used)
     local = os.path.expanduser(dataset)
     return HubPairs(
         local if os.path.isdir(local) else dataset,
@@ -291,7 +291,7 @@ def _columns(
     return columns
 
 
-def _refuse_idle(config: SourceConfig, key: str, what: str, used: Collection[str]) -> None:
+def _refuse_unused(config: SourceConfig, key: str, what: str, used: Collection[str]) -> None:
     """Refuse a setting that would have no effect."""
     columns = ("source_column", "target_column")
     options = ("format", "encoding", "quotes", *columns, "subset", "split", "streaming")

@@ -11,10 +11,10 @@ from nmt.errors import UserError
 class FaultKind(StrEnum):
     """How much of a file a fault concerns, and whether training accepts it."""
 
-    FILE = "file"  # the whole file, or all that follows: refused
+    FILE = "file"  # the whole file, or the rest of it: refused
     ROW = "row"  # one record, which is not a pair; the others are intact: refused
-    LEFT_OUT = "left_out"  # one record; there are few such records, so the others are trained on
-    NOTE = "note"  # no fault; something about reading the file that the user should see
+    LEFT_OUT = "left_out"  # one record of few; accepted without these records
+    NOTE = "note"  # no fault, but information about how the file is read: accepted
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class DataFault:
         file: The file.
         line: Line, row or unit number, from 1; None for the file as a whole.
         message: One line that names the fault, its location and the remedy.
-        kind: What the fault concerns.
-        count: How many faults of this rule it stands for; the others are not reported.
+        kind: How much of the file the fault concerns.
+        count: Number of faults of this rule that this report covers; the others are not reported.
     """
 
     rule: str
@@ -51,7 +51,7 @@ def refuse(fault: DataFault) -> None:
     """Stop at the first fault that training does not accept.
 
     Raises:
-        UserError: The fault is not one of few records; with the message of the fault.
+        UserError: The fault is of kind FILE or ROW; the error has its message.
     """
     if fault.is_refused:
         raise UserError(fault.message)
@@ -72,8 +72,8 @@ class PairChunk:
         targets: One text per pair.
         tag: A word that training adds before every source that is not blank. Filters and word links
             ignore it.
-        document_names: What the file names as the document of each pair; None: nothing.
-        documents: The number of the document of each pair, which never decreases in a source; None:
+        document_names: The name of the document of each pair in the file; None: there are none.
+        documents: The number of the document of each pair, never decreasing within a source. None:
             the source has no documents.
     """
 
@@ -120,9 +120,9 @@ class PairSource(Protocol):
     def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
         """Yield all pairs, at most ``size`` per chunk, with only one chunk in memory.
 
-        Faults are passed to ``on_fault``. If it returns, reading continues as far as possible:
-        bytes that are not UTF-8 become `UNDECODED`, a record that is not a pair is skipped, and an
-        unreadable file ends there. The two sides never become shifted.
+        ``on_fault`` receives the faults. If it returns, reading continues as far as possible: bytes
+        that are not UTF-8 become `UNDECODED`, a record that is not a pair is skipped, and an
+        unreadable file ends there. Skipping never shifts one side against the other.
         """
 
 
@@ -132,7 +132,7 @@ def with_tag(texts: list[str], tag: str | None) -> list[str]:
 
 
 def clean_text(text: str) -> str:
-    r"""Return a text as one line for training, without byte-order mark and line breaks.
+    r"""Return a text as one line, without byte-order mark and line breaks.
 
     Line breaks at the end are removed. A line break inside (``\r\n``, ``\r`` or ``\n``) becomes a
     space. Nothing else changes.

@@ -1,4 +1,4 @@
-"""Parquet files with one column per language, or a ``translation`` column with both."""
+"""Reads Parquet files with a column per language, or a ``translation`` column with both."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +12,13 @@ from nmt.data.sources.records import Record
 from nmt.errors import UserError
 
 BATCH = 1_000  # rows in memory at once
-BATCH_BYTES = 1 << 26  # of one side of these rows
+BATCH_BYTES = 1 << 26  # maximum bytes of one side of these rows
 BUFFER = 1 << 20  # compressed bytes read at once
-LARGEST_CHUNK, LARGEST_RATIO = 1 << 28, 100  # bytes of a column chunk that expands this often
+LARGEST_CHUNK, LARGEST_RATIO = 1 << 28, 100  # a chunk above both is refused: bytes, expansion
 
 
 def read_parquet(path: Path, on_fault: FaultSink, columns: Columns) -> Iterator[Record]:
-    """Yield the pairs of a Parquet file; other columns are not read."""
+    """Yield the pairs of a Parquet file; unused columns are not read."""
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
@@ -88,10 +88,11 @@ def _pairs(
 
 
 def _rows_at_once(file: Any, path: Path, paths: "tuple[ColumnPath, ColumnPath]") -> list[int]:
-    """Return for each row group how many rows take at most `BATCH_BYTES` per side.
+    """Return for each row group the number of rows that take at most `BATCH_BYTES` per side.
 
-    A file can repeat a long text at no cost by its dictionary, so the longest text counts: that of
-    the dictionary, or of nested columns, whose dictionary cannot be read, the whole column chunk.
+    A dictionary lets a small file repeat a long text, so each row may be as long as the longest
+    text. For nested columns, whose dictionary cannot be read, the size of the whole column chunk is
+    used instead.
     """
     from pyarrow import compute
     from pyarrow.parquet import ParquetFile
@@ -115,7 +116,7 @@ def _rows_at_once(file: Any, path: Path, paths: "tuple[ColumnPath, ColumnPath]")
 
 
 def _expands(file: Any, path: Path, on_fault: FaultSink) -> bool:
-    """Report a column chunk that is many times its compressed size, as text never is."""
+    """Report a column chunk that expands too much to be text; return whether there is one."""
     for group in range(file.metadata.num_row_groups):
         for column in range(file.metadata.num_columns):
             chunk = file.metadata.row_group(group).column(column)
@@ -134,7 +135,7 @@ def _column(batch: Any, names: "ColumnPath") -> Any:
     return compute.struct_field(column, list(names[1:])) if len(names) > 1 else column
 
 
-ColumnPath = tuple[str, ...]  # a column, or one within another
+ColumnPath = tuple[str, ...]  # the name of a column, or of a struct column and its field
 
 
 def _choose(
@@ -178,7 +179,7 @@ def _is_text(arrow_type: Any) -> bool:
 def _texts(
     batch: Any, names: ColumnPath, path: Path, row: int, on_fault: FaultSink
 ) -> list[str | None]:
-    """Return one side of a batch; bytes that are not UTF-8 are reported and replaced."""
+    """Return one side of a batch; report and replace bytes that are not UTF-8."""
     import pyarrow
 
     column = _column(batch, names)

@@ -1,4 +1,4 @@
-"""Gettext catalogues (.po), read message by message."""
+"""Reads Gettext catalogues (.po) message by message."""
 
 import re
 from collections.abc import Iterator
@@ -73,7 +73,7 @@ class _Message:
 
 
 def _messages(path: Path, on_fault: FaultSink) -> Iterator[_Message]:
-    """Yield the messages that are not obsolete, up to the first fault."""
+    """Yield the messages, without obsolete ones, up to the first fault."""
     message, key = _Message(1), ""
     lines = _Lines(path, on_fault)
     for number, line in lines:
@@ -118,7 +118,7 @@ def _messages(path: Path, on_fault: FaultSink) -> Iterator[_Message]:
 
 
 def _string(line: str, keyword: re.Match[str] | None, key: str) -> tuple[str, str]:
-    """Return the key that a line belongs to, and the string in it.
+    """Return the key to which a line belongs, and the string in the line.
 
     Raises:
         ValueError: The line is not part of a catalogue.
@@ -146,7 +146,7 @@ def _unescape(found: re.Match[str]) -> str:
 class _Lines:
     """The lines of a catalogue with their numbers, decoded with the charset of its header.
 
-    What cannot be decoded in the header does not matter: names of translators before its charset.
+    Errors of decoding in the header are ignored: it may have names before its charset.
 
     Attributes:
         is_broken: Whether a fault was reported.

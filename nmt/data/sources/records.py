@@ -1,4 +1,4 @@
-"""Files whose records are pairs: the part that all such formats share."""
+"""The common part of all formats whose records contain both sides."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from nmt.data.sources.pair_source import DataFault, FaultKind, FaultSink, PairCh
 from nmt.data.sources.text_lines import has_text
 
 Record = tuple[int, str, str] | tuple[int, str, str, str]
-"""Line, row or unit number; source; target; the name of the document, if it is asked for."""
+"""Line, row or unit number; source; target; the name of the document, if it is needed."""
 
 SIDES = ("source", "target")
 
-CHUNK_CHARACTERS = 1 << 24  # of both sides; a chunk with this many is not filled further
+CHUNK_CHARACTERS = 1 << 24  # of both sides; a chunk ends when it has as many
 
 RecordReader = Callable[[Path, FaultSink], Iterator[Record]]
-"""Yields the records of one file in order; records that are not pairs go to the sink."""
+"""Yields the records of a file in order; the sink receives the records that are not pairs."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def pack_records(
 ) -> Iterator[PairChunk]:
     """Yield records in chunks, without those that contain forbidden characters.
 
-    A side without any text is a fault, unless another fault explains it.
+    A side without any text is a fault, unless another fault was reported.
     """
     sides_with_text = [False, False]
     records = iter(records)
@@ -101,7 +101,7 @@ def pack_records(
 
 
 def _next_part(records: Iterator[Record], size: int) -> list[Record]:
-    """Return at most ``size`` records, and fewer if their texts are long."""
+    """Return at most ``size`` records, or fewer if their texts are long."""
     part: list[Record] = []
     characters = 0
     for record in records:

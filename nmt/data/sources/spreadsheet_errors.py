@@ -1,4 +1,4 @@
-"""Errors of formulas that a spreadsheet program exports in place of a text."""
+"""Finds formula errors that a spreadsheet program exports instead of a text."""
 
 import re
 
@@ -11,12 +11,12 @@ _ERROR = re.compile(
 
 
 def may_have_errors(texts: str) -> bool:
-    """Return whether texts that are joined together may contain an error of a formula."""
+    """Return whether joined texts may contain a formula error."""
     return "#" in texts or "Err:" in texts
 
 
 def is_spreadsheet_error(text: str) -> bool:
-    """Return whether a text is nothing but the error of a formula.
+    """Return whether a text is only a formula error.
 
     >>> is_spreadsheet_error("#REF!"), is_spreadsheet_error("#REF! is an error")
     (True, False)

@@ -11,13 +11,13 @@ from nmt.data.sources.pair_source import clean_text
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
-_AHEAD = 20_000  # lines by which quoted cells are recognized
-_AHEAD_CHARACTERS = 1 << 22  # of them
-_MOST_FAULTY = 0.02  # of the records, if a table is to be read with quotes
+_AHEAD = 20_000  # maximum number of lines that are examined for quoted cells
+_AHEAD_CHARACTERS = 1 << 22  # of these lines
+_MOST_FAULTY = 0.02  # maximum share of faulty records in a table with quoted cells
 
 
-def mac_lines(lines: Lines) -> Lines:
-    """Yield the lines of a table, also if carriage returns alone end them (Macintosh)."""
+def split_at_carriage_returns(lines: Lines) -> Lines:
+    """Yield the lines of a table, which carriage returns may end (as on old Macintoshes)."""
     first = next(lines, None)
     if first is None:
         return
@@ -36,7 +36,7 @@ def mac_lines(lines: Lines) -> Lines:
 def peek_separator(
     lines: Lines, columns: Columns, usual: str, *, quoted: bool
 ) -> tuple[str, Lines]:
-    """Return the separator, and all lines without one that only names it."""
+    """Return the separator, and the lines without a first line ``sep=...``."""
     ahead = list(islice(lines, 1))
     if ahead and ahead[0][1].rstrip("\r") in {f"sep={mark}" for mark in SEPARATORS}:
         return ahead[0][1][4], lines
@@ -47,7 +47,7 @@ def peek_separator(
 
 
 def _separator(first: list[str], columns: Columns, usual: str, *, quoted: bool) -> str:
-    """Return the separator by which the first lines have the columns, else the usual one."""
+    """Return the separator that gives the first lines the columns, or a plausible one."""
     marks = dict.fromkeys([usual, *SEPARATORS])
     if columns.positions is not None:
         least = max(columns.positions) + 1
@@ -64,7 +64,7 @@ def _separator(first: list[str], columns: Columns, usual: str, *, quoted: bool) 
 
 
 def _widths(lines: list[str], separator: str, quoted: bool) -> "Counter[int]":
-    """Return how many records have each number of cells; a quoted cell may have several lines."""
+    """Return the number of records of each width; a quoted cell may have several lines."""
     if not quoted:
         return Counter(len(line.split(separator)) for line in lines if line)
     records = csv.reader((f"{line}\n" for line in lines), delimiter=separator)
@@ -84,10 +84,10 @@ def _cells(line: str, separator: str, quoted: bool) -> list[str]:
 
 
 def peek_quotes(lines: Lines, separator: str) -> tuple[bool, Lines]:
-    """Return whether the cells of a table without a known format are quoted, and all lines.
+    """Return whether the cells of a table look quoted, and all lines.
 
-    They are if reading them as CSV gives records of one width, while reading them literally does
-    not, or leaves quotation marks that are doubled inside a cell.
+    Read as CSV, at most 2 % of the records may be faulty, that is, have another width than the
+    first. Read literally, more records must be faulty, or have cells as `is_quoted_cell`.
     """
     ahead: list[tuple[int, str]] = []
     characters = 0
@@ -124,7 +124,7 @@ def _are_quoted(texts: Sequence[str], separator: str) -> bool:
 
 
 def is_quoted_cell(text: str) -> bool:
-    """Return whether a text is in quotation marks, with those inside doubled."""
+    """Return whether a text is in quotation marks, and has doubled ones inside."""
     text = text.strip()
     inner = text[1:-1]
     is_quoted = len(text) > 3 and text[0] == text[-1] == '"' and '""' in inner

@@ -1,4 +1,4 @@
-"""Tables of pairs: CSV, with quoting, and TSV, usually without."""
+"""Reads tables of pairs: CSV, with quoted cells, and TSV, usually without."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,10 +12,15 @@ from nmt.data.sources.csv_records import Lines, Row, csv_rows
 from nmt.data.sources.encodings import UNSET, Encoding
 from nmt.data.sources.pair_source import FaultSink, clean_text
 from nmt.data.sources.records import Record
-from nmt.data.sources.table_shape import SEPARATORS, mac_lines, peek_quotes, peek_separator
+from nmt.data.sources.table_shape import (
+    SEPARATORS,
+    peek_quotes,
+    peek_separator,
+    split_at_carriage_returns,
+)
 from nmt.data.sources.text_lines import numbered_lines
 
-AHEAD = 1000  # rows from which the number of columns of a table without header is derived
+AHEAD = 1000  # rows that show the number of columns of a table without header
 
 
 def read_tsv(
@@ -27,11 +32,10 @@ def read_tsv(
 ) -> Iterator[Record]:
     """Yield the pairs of a tab-separated file: one record per line; quotes have no meaning.
 
-    If the cells are quoted as spreadsheet programs write them, or ``quotes`` are `Quotes.CELLS`,
-    the file is read as CSV. Empty lines are skipped. If the header has no tab but another
-    separator, that one is used.
+    If ``quotes`` is `Quotes.CELLS`, or None and the cells look quoted, the file is read as CSV.
+    Empty lines are skipped. If another separator gives the columns, it is used.
     """
-    lines = mac_lines(numbered_lines(path, on_fault, encoding))
+    lines = split_at_carriage_returns(numbered_lines(path, on_fault, encoding))
     separator, lines = peek_separator(lines, columns, "\t", quoted=quotes == Quotes.CELLS)
     quoted = quotes == Quotes.CELLS
     if quotes is None:
@@ -51,12 +55,12 @@ def read_csv(
     """Yield the pairs of a CSV file; quoted fields may contain separators and line breaks.
 
     The header shows whether commas, semicolons, tabs or vertical bars separate the fields. A first
-    line ``sep=;``, as Excel writes it, is skipped. Empty lines are skipped. A record with an
-    unclosed quote is reported, and reading continues with its second line. If ``quotes`` are
-    `Quotes.LITERAL`, each line is a record, and its quotes are text.
+    line ``sep=;``, as Excel writes it, sets the separator and is skipped. Empty lines are skipped.
+    A record with an unclosed quote is reported, and reading continues with its second line. If
+    ``quotes`` is `Quotes.LITERAL`, each line is a record, and its quotes are text.
     """
     quoted = quotes != Quotes.LITERAL
-    lines = mac_lines(numbered_lines(path, on_fault, encoding))
+    lines = split_at_carriage_returns(numbered_lines(path, on_fault, encoding))
     separator, lines = peek_separator(lines, columns, ",", quoted=quoted)
     return _rows(lines, path, on_fault, columns, separator, quoted=quoted)
 

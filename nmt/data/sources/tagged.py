@@ -12,7 +12,7 @@ class TaggedPairs:
     """A source with a tag (Caswell et al. 2019) before each source sentence that is not blank.
 
     Attributes:
-        pairs: The source without tag.
+        pairs: The source without the tag.
         tag: One word, e.g. ``<bt>``.
     """
 
@@ -21,7 +21,7 @@ class TaggedPairs:
 
     @property
     def name(self) -> str:
-        """The name of the source without tag."""
+        """The name of the source."""
         return self.pairs.name
 
     def fingerprint(self) -> str:
@@ -33,6 +33,6 @@ class TaggedPairs:
         return fingerprint_parts(self.pairs.fingerprint().encode(), self.tag.encode())
 
     def chunks(self, size: int, on_fault: FaultSink = refuse) -> Iterator[PairChunk]:
-        """Yield the chunks of the source with their tag."""
+        """Yield the chunks of the source with the tag in a field; the texts do not change."""
         for chunk in self.pairs.chunks(size, on_fault):
             yield replace(chunk, tag=self.tag)

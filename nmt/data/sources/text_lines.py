@@ -16,12 +16,12 @@ from nmt.data.sources.encodings import (
     as_utf8,
     decode_with_marks,
     marked_encoding,
-    unmarked_wide,
+    utf16_without_mark,
 )
 from nmt.data.sources.pair_source import FaultSink
 from nmt.errors import UserError
 
-LONGEST = 1 << 24  # bytes of a line; a file with longer lines is not text and would fill the memory
+LONGEST = 1 << 24  # bytes of a line; longer lines are refused, as they would fill the memory
 
 _OTHER_FILES = {
     b"PK\x03\x04": "an Excel or LibreOffice workbook, or another zip archive",
@@ -29,11 +29,11 @@ _OTHER_FILES = {
     b"%PDF-": "a PDF",
     b"{\\rtf": "a document of a word processor",
 }
-"""How files begin that are no text, whatever their name."""
+"""The first bytes of files that are not text."""
 
 
 def other_kind(first: bytes) -> str | None:
-    """Return what a file is that is no text, by its first bytes; None: it may be text."""
+    """Return the kind of a file that is not text, by its first bytes; None: it may be text."""
     return next((what for start, what in _OTHER_FILES.items() if first.startswith(start)), None)
 
 
@@ -42,9 +42,9 @@ def line_batches(
 ) -> Iterator[list[str]]:
     """Yield the lines of a file without line feeds, some thousands per batch.
 
-    Carriage returns and a byte-order mark are kept. The lines before a fault are yielded before it
-    is reported. A line that cannot be decoded is yielded with `UNDECODED`; an unreadable file
-    ends before its incomplete line.
+    Carriage returns and a byte-order mark are kept. The lines before a fault are yielded before the
+    fault is reported. In a line that cannot be decoded, `UNDECODED` replaces bytes. An unreadable
+    file ends before its incomplete line.
     """
     count = 0
     for text in byte_batches(path, on_fault, encoding):
@@ -54,7 +54,7 @@ def line_batches(
 
 
 def byte_batches(path: Path, on_fault: FaultSink, encoding: Encoding = UNSET) -> Iterator[bytes]:
-    """Yield a file as whole lines in UTF-8, without the last line feed of each part."""
+    """Yield parts of whole lines in UTF-8, each without its last line feed."""
     count = 0
     rest: list[bytes] = []  # of the line that is not complete yet
     length = 0
@@ -84,7 +84,7 @@ def byte_batches(path: Path, on_fault: FaultSink, encoding: Encoding = UNSET) ->
 
 
 def _blocks(path: Path, on_fault: FaultSink, encoding: Encoding) -> Iterator[bytes]:
-    """Yield a file in UTF-8; yield nothing if its first bytes show that it is no such text."""
+    """Yield a file in UTF-8; yield nothing if its first bytes show another kind of file."""
     blocks = read_blocks(path)
     first = next(blocks, b"")
     other = other_kind(first)
@@ -93,7 +93,7 @@ def _blocks(path: Path, on_fault: FaultSink, encoding: Encoding) -> Iterator[byt
         return
     if marked := marked_encoding(first):
         on_fault(fault_messages.read_as(path, marked))
-    elif encoding.name is None and (wide := unmarked_wide(first)):
+    elif encoding.name is None and (wide := utf16_without_mark(first)):
         on_fault(fault_messages.wide(path, wide, encoding))
         return
     yield from as_utf8(chain([first], blocks), encoding)

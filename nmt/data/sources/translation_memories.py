@@ -1,4 +1,4 @@
-"""Translation memories in TMX and XLIFF, read unit by unit."""
+"""Reads translation memories in TMX and XLIFF unit by unit."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,7 +91,7 @@ class _TmxUnits:
 def read_xliff(path: Path, on_fault: FaultSink, languages: Languages) -> Iterator[Record]:
     """Yield the translated units of an XLIFF file, 1.2 or 2.x.
 
-    A file from the target language to the source language is reversed. Units without a translation,
+    The sides of a file in the opposite direction are swapped. Units without a translation,
     or marked as untranslated, are skipped. Native code inside ``bpt``, ``ept``, ``ph`` and ``it``
     is not text; the text of ``sub``, ``g``, ``pc`` and ``mrk`` is kept.
     """

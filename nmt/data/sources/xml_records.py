@@ -1,4 +1,4 @@
-"""Reads XML files of translation units piece by piece: memory depends on one unit, not on the file.
+"""Reads XML files of translation units in parts; only one unit is in memory.
 
 Files that declare entities are refused before anything is expanded. Nothing is downloaded.
 """
@@ -16,7 +16,7 @@ from nmt.data.sources.pair_source import DataFault, FaultSink
 from nmt.data.sources.records import Record
 from nmt.errors import UserError
 
-LONGEST_TOKEN = 1 << 22  # bytes of a tag, a comment or another unit that expat keeps whole
+LONGEST_TOKEN = 1 << 22  # bytes of a tag or comment, which expat keeps whole
 LONGEST_UNIT = 1 << 24  # characters of a translation unit
 DEEPEST = 1000  # open elements
 MOST_NAMES = 5000  # different names of elements, each of which takes memory
@@ -32,7 +32,7 @@ class UnitHandler(Protocol):
     """Collects the units of one format.
 
     Attributes:
-        found: Units and faults that are complete; the reader empties it.
+        found: Complete units and faults; the reader empties the list.
     """
 
     found: list[Record | DataFault]
@@ -42,7 +42,7 @@ class UnitHandler(Protocol):
         """Characters of the unit that is not complete yet."""
 
     def start(self, name: str, attributes: dict[str, str], line: int) -> None:
-        """Take the start of an element, by its name without prefix."""
+        """Take the start of an element; its name has no prefix."""
 
     def end(self, name: str) -> None:
         """Take the end of an element."""
@@ -109,8 +109,8 @@ def xml_fault(data: bytes, path: Path, root: str) -> DataFault | None:
     """Return the fault that ends the reading of a document in UTF-8; None: it is well-formed.
 
     Args:
-        data: The document. The encoding that it declares does not count.
-        path: Its name in messages.
+        data: The document. The encoding that it declares is ignored.
+        path: Name of the document in messages.
         root: Name of the root element.
     """
     reader = _Reader(path, root, _NoUnits(), encoding="utf-8")
@@ -129,7 +129,7 @@ class _RefusedError(Exception):
 
 
 class _Reader:
-    """An expat parser with bounds."""
+    """An expat parser with limits of sizes."""
 
     def __init__(
         self, path: Path, root: str, handler: UnitHandler, encoding: str | None = None

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nmt.config.data import SourceConfig
-from nmt.data.sources.encodings import marked_encoding, unmarked_wide
+from nmt.data.sources.encodings import marked_encoding, utf16_without_mark
 from nmt.data.sources.open_source import open_source
 from nmt.data.sources.pair_source import DataFault, PairSource
 from nmt.data.sources.text_lines import other_kind
@@ -199,7 +199,7 @@ def _check_neighbours(folder: Path, form: str, pairs: Pairs, at: int, line: byte
     if form == "csv":  # a quote may include the records after it
         lines[at + first - 1] = lines[at + first - 1].replace(b'"', b"")
     content = b"\n".join(lines)
-    if marked_encoding(content) or unmarked_wide(content) or other_kind(content):
+    if marked_encoding(content) or utf16_without_mark(content) or other_kind(content):
         return  # the first bytes say what the whole file is
     found, _ = _read(_source(folder, form, content, other), 3)
     del whole[at + first]
