@@ -38,8 +38,7 @@ def tokenized_lowercase_bleu(
 def _moses_words(language: str) -> Callable[[str], str]:
     if importlib.util.find_spec("sacremoses") is None:
         raise UserError(
-            f"the {NAME} of older papers needs the Moses tokenizer: "
-            'pip install "nmt[sacremoses]"'
+            f'the {NAME} of older papers needs the Moses tokenizer: pip install "nmt[sacremoses]"'
         )
     from sacremoses import MosesPunctNormalizer, MosesTokenizer
 

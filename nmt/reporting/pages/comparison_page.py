@@ -43,8 +43,8 @@ class ComparisonPage:
         charts: Heading and curves of each chart.
         different: Test sentences that two runs translated most differently; each has the fields of
             `nmt.evaluation.sentence_ranking.RankedSentence`.
-        different_maps: For each of these sentences, the attention of both runs during their search;
-            None: unknown.
+        different_maps: For each of these sentences, the attention of both runs, teacher-forced on
+            their own translations; None: unknown.
         compared: The names of these two runs.
         samples: Validation sentences with the attention of each run.
         version: The version of nmt.
