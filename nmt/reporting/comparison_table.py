@@ -167,7 +167,10 @@ def explanations(comparison: Mapping[str, Any]) -> list[str]:
             f"BLEU {comparison['signature']}",
             *_configurations(comparison["configurations"]),
         ]
-    lines.append("AER in percent; tokens/s: target pieces, without validations; minutes: training")
+    lines.append(
+        "AER in percent; tokens/s: target pieces, without validations; "
+        "minutes: training with validations"
+    )
     return lines + [f"note: {note}" for note in comparison["notes"]]
 
 
