@@ -150,9 +150,7 @@ def _number(value: Any) -> str:
 
 def _limits(config: Config) -> Iterator[str]:
     before = config.data.context_sentences
-    context = (
-        f"reads at most {before:,} previous sentences" if before else "reads no other sentence"
-    )
+    context = f"at most {before:,} previous sentences" if before else "no other sentence"
     yield (
         f"- It translates sentences of at most {config.data.max_length} pieces, the limit in "
         "training; longer text is cut at sentence ends.\n"
