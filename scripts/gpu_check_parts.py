@@ -337,8 +337,8 @@ def _whole_run(name: str, settings: list[str], options: Options, save: Save) -> 
 
 def decode(options: Options, save: Save) -> None:
     """Measure search, greedy and with beams, and a validation."""
-    from nmt.bench.contestant import Contestant
     from nmt.bench.decoding import bench_decoding
+    from nmt.bench.measured_run import MeasuredRun
     from nmt.bench.training import seconds_of
     from nmt.checkpoint import find_checkpoint, load_checkpoint
     from nmt.sweeps.overrides import compose_config
@@ -351,7 +351,7 @@ def decode(options: Options, save: Save) -> None:
         checkpoint = load_checkpoint(find_checkpoint(trained))
         training = replace(checkpoint.config.training, device=options.device)
         config = replace(checkpoint.config, training=training)
-    bench = Contestant(config, _console(), planned=1).bench
+    bench = MeasuredRun(config, _console(), planned=1).bench
     if trained is not None:
         bench.trainer.model.load_state_dict(dict(checkpoint.weights))
     translator, text = bench.translator, bench.corpus.text

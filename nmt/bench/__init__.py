@@ -1,1 +1,1 @@
-"""Measurements of training and translation speed, and of the machine's ceiling."""
+"""Measures the speed of training and translation, and of matrix products as an upper bound."""

@@ -7,18 +7,18 @@ from dataclasses import replace
 from nmt import processes
 from nmt.bench.ceiling import Ceiling
 from nmt.bench.clock import Instant, Span
-from nmt.bench.contestant import Step
 from nmt.bench.counts import Counts
+from nmt.bench.measured_run import Step
 
 
 def combine(steps: Sequence[Step]) -> tuple[list[Step], list[float]]:
-    """Return the steps of all processes as one, and each process's share of the target tokens.
+    """Return the combined steps of all processes, and each process's share of the target tokens.
 
-    All processes have made the same updates together. The times are those of the first process, and
-    the work of the processes on its machine is not that of others.
+    All processes make the same updates together. The times are those of the first process. The CPU
+    time of the processes on its machine does not count as that of other programs.
 
     Args:
-        steps: Of this process, as many as of every other one.
+        steps: The steps of this process; all processes have the same number of steps.
     """
     parts = processes.gather((socket.gethostname(), list(steps)))
     local = [own for host, own in parts if host == parts[0][0]]
@@ -35,7 +35,7 @@ def combine(steps: Sequence[Step]) -> tuple[list[Step], list[float]]:
 
 
 def _of_one_machine(spans: Sequence[Span]) -> Span:
-    """Return the span of the first process, with the CPU time of all of them as its own."""
+    """Return the span of the first process; its own CPU time is the sum over all processes."""
     first = spans[0]
     own = sum(span.end.own - span.start.own for span in spans)
     end = Instant(first.end.wall, first.start.own + own, first.end.busy)
@@ -43,7 +43,7 @@ def _of_one_machine(spans: Sequence[Span]) -> Span:
 
 
 def total_ceiling(own: Ceiling) -> Ceiling:
-    """Return the ceiling of all processes together; each has measured its own."""
+    """Return the sum of the ceilings that the processes have measured."""
     parts = processes.gather(own)
     rates = {shape: sum(part.rates[shape] for part in parts) for shape in own.rates}
     return replace(own, rates=rates)

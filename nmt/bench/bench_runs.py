@@ -1,4 +1,4 @@
-"""The work of `nmt bench`: it measures, prints tables and writes the numbers to a file."""
+"""Runs `nmt bench`: measures, prints tables and writes the numbers to a file."""
 
 import json
 import os
@@ -15,9 +15,9 @@ import torch
 
 import nmt
 from nmt import processes, runtime
-from nmt.bench.contestant import Contestant
 from nmt.bench.decoding import bench_decoding
 from nmt.bench.length_cost import length_cost
+from nmt.bench.measured_run import MeasuredRun
 from nmt.bench.shortlist_gain import shortlist_gain
 from nmt.bench.text_report import (
     comparison_lines,
@@ -48,14 +48,14 @@ def bench_train(
     """Measure a configuration, or compare two.
 
     Args:
-        overrides: As for `nmt train`.
-        against: Further overrides of the other configuration, quoted as in a shell; None: there is
-            no other.
-        plan: What is measured.
-        json_file: Where all numbers are written.
+        overrides: Overrides as of `nmt train`.
+        against: Further overrides of a second configuration, quoted as in a shell; None: one
+            configuration is measured.
+        plan: Numbers of updates, and options.
+        json_file: The file for all numbers; None: none is written.
 
     Raises:
-        UserError: A configuration is at fault, or the file cannot be written.
+        UserError: A configuration is invalid, or the file cannot be written.
     """
     _refuse_flags(overrides)
     config = compose_config(overrides, {})
@@ -87,7 +87,7 @@ def bench_train(
 
 @contextmanager
 def _console() -> Iterator[Console]:
-    """Yield a console that prints in the first process and is silent in the others."""
+    """Yield a console that prints only in the first process."""
     with ExitStack() as stack:
         stream = sys.stderr if processes.is_first() else stack.enter_context(open(os.devnull, "w"))
         yield Console(stack.enter_context(ProgressLine(stream)))
@@ -123,7 +123,7 @@ def bench_decode(options: DecodeOptions) -> None:
     """Measure the translation speed of a model.
 
     Raises:
-        UserError: The model, a setting or a file is at fault.
+        UserError: The model, a setting or a file is invalid.
     """
     _refuse_flags(options.overrides)
     if options.model is not None and options.overrides:
@@ -135,7 +135,7 @@ def bench_decode(options: DecodeOptions) -> None:
         raise UserError("--longer compares with the length of --exact: give both")
     if options.shortlist is not None and options.model is None:
         raise UserError("--shortlist fits a trained model: add --model RUN")
-    runtime.keep_freed_memory()  # as the command that translates
+    runtime.keep_freed_memory()  # as `nmt translate` does
     with _console() as console:
         prepare = _trained_model if options.model else _new_model
         translator, text = prepare(options, console)
@@ -179,7 +179,7 @@ def _new_model(options: DecodeOptions, console: Console) -> tuple[Translator, Se
     """Return a model with random weights, and the validation text of its corpus."""
     settings = {} if options.device == "auto" else {"training.device": options.device}
     config = compose_config(options.overrides, settings)
-    bench = Contestant(config, console, planned=1).bench
+    bench = MeasuredRun(config, console, planned=1).bench
     translator = bench.translator
     if options.precision != "auto":
         device = translator.model.output.weight.device
@@ -206,7 +206,7 @@ def _refuse_flags(overrides: Sequence[str]) -> None:
 
 
 def _write(file: Path | None, result: Mapping[str, Any]) -> None:
-    """Write numbers, together with a description of the machine.
+    """Write numbers and a description of the machine.
 
     Raises:
         UserError: The file cannot be written.
@@ -219,7 +219,7 @@ def _write(file: Path | None, result: Mapping[str, Any]) -> None:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return the versions and the hardware that figures depend on."""
+    """Return the versions and the hardware on which figures depend."""
     return {
         "nmt": nmt.__version__,
         "torch": torch.__version__,

@@ -1,4 +1,4 @@
-"""The ceiling of the machine: the speed of matrix products alone."""
+"""The ceiling of a machine: the speed of matrix products, an upper bound of training speed."""
 
 import statistics
 import time
@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 SHAPES = ((2048, 2048, 2048), (4096, 256, 1024))
-"""[m, k] times [k, n]: a square product, and the wide one of a small model's feed-forward layer."""
+"""Sizes (m, k, n) of products [m, k] [k, n]: a square, and one of a small feed-forward layer."""
 
 _SHAPES_ON_CUDA = (*SHAPES, (8192, 8192, 8192))  # smaller products do not fill a GPU
-_MIN_PRODUCTS = 3  # per shape, however long they take
+_MIN_PRODUCTS = 3  # least number of products per shape
 _QUEUED = 8  # products between two events on a GPU
 
 
@@ -21,7 +21,7 @@ class Ceiling:
 
     Attributes:
         precision: Dtype of the factors.
-        rates: Operations per second by shape, such as "2048 x 2048 x 2048"; the median of many
+        rates: Operations per second by shape, such as "2048 x 2048 x 2048": the median over
             products.
     """
 
@@ -35,7 +35,7 @@ class Ceiling:
 
 
 def measure_ceiling(precision: torch.dtype, device: torch.device, seconds: float = 1.0) -> Ceiling:
-    """Multiply matrices of ones for some seconds, with torch's current number of threads."""
+    """Multiply matrices of ones for ``seconds``, with torch's current number of threads."""
     shapes = _SHAPES_ON_CUDA if device.type == "cuda" else SHAPES
     rates = {}
     for m, k, n in shapes:
@@ -47,7 +47,7 @@ def measure_ceiling(precision: torch.dtype, device: torch.device, seconds: float
 
 
 def _times(left: Tensor, right: Tensor, seconds: float) -> list[float]:
-    """Return the seconds of each product, after a warm-up that is not included."""
+    """Return the seconds of each product; a warm-up product is not included."""
     product = left @ right
     torch.mm(left, right, out=product)
     taken: list[float] = []
@@ -67,10 +67,10 @@ def _timed(left: Tensor, right: Tensor, product: Tensor) -> float:
 
 
 def _timed_on_gpu(left: Tensor, right: Tensor, product: Tensor) -> float:
-    """Return the seconds of one of several queued products, without the time of their launches.
+    """Return the mean seconds of several queued products, without the time of their launches.
 
-    The first product runs before the first event, so that the device has work while the host
-    queues the others.
+    A product runs before the first event, so that the device has work while the host queues the
+    measured ones.
     """
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.mm(left, right, out=product)

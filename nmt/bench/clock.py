@@ -1,7 +1,7 @@
-"""Timing on a shared machine: which steps were quiet, that is, undisturbed by other processes.
+"""Timing on a shared machine: finds the steps that other processes did not disturb.
 
-A step is quiet if other processes, including the kernel and the hypervisor, used less than `QUIET`
-of a core during it.
+Such a step is quiet: other processes, including the kernel and the hypervisor, used less than
+`QUIET` CPU cores during the step.
 """
 
 import multiprocessing
@@ -14,7 +14,7 @@ from pathlib import Path
 QUIET = 0.15
 """CPU cores that other processes may use during a quiet step."""
 
-_MIN_SECONDS = 0.5  # the kernel counts in hundredths of a second; shorter spans are too coarse
+_MIN_SECONDS = 0.5  # the kernel counts CPU time in 0.01 s, too coarse for shorter spans
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Span:
 def quiet(spans: Sequence[Span]) -> list[bool]:
     """Return for each of successive spans whether it was quiet.
 
-    A short span is judged together with its neighbors, because the kernel counts in hundredths of a
-    second. All spans are quiet on a system that does not report the load.
+    Spans shorter than 0.5 s are extended by their neighbors, because the kernel counts CPU time in
+    0.01 s. If the system does not report the load, all spans count as quiet.
     """
     return [_is_quiet(spans, index) for index in range(len(spans))]
 
@@ -78,7 +78,7 @@ def _is_quiet(spans: Sequence[Span], index: int) -> bool:
 
 
 def wait_for_quiet(seconds: float) -> float:
-    """Sleep until the machine is quiet, for at most ``seconds``; return the time slept."""
+    """Sleep until the machine is quiet, for at most ``seconds``; return the seconds slept."""
     began = Instant.now()
     while True:
         before = Instant.now()
@@ -105,13 +105,13 @@ def _busy() -> float | None:
 
 
 def _children() -> float:
-    """Return the CPU seconds of the living processes that this one started."""
+    """Return the CPU seconds of the running child processes of this process."""
     total = 0.0
     for child in multiprocessing.active_children():
         try:
             stat = Path(f"/proc/{child.pid}/stat").read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
-        fields = stat.rpartition(")")[2].split()  # the process name before may contain spaces
+        fields = stat.rpartition(")")[2].split()  # after the name, which may contain spaces
         total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return total

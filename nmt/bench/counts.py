@@ -36,9 +36,9 @@ class Counts:
 
     @classmethod
     def of(cls, batch: Batch) -> "Counts":
-        """Count a batch; its sentences may follow each other in one row.
+        """Count a batch; its rows may be packed with several sentences.
 
-        A row without a target piece only completes the shape of the batch: it is padding.
+        A row without a target piece counts as padding, because it only completes the batch shape.
         """
         used = (batch.target_output_ids != PAD).any(1)
         targets, sources = batch.target_output_ids[used], batch.source_ids[used]
@@ -84,7 +84,7 @@ class Counts:
 
 
 def _lengths(ids: Tensor, mask: Tensor) -> Tensor:
-    """Return the lengths of the sentences in rows [B, S]; each ends with EOS or with its row."""
+    """Return the lengths of the sentences in rows [B, S]; a sentence ends with EOS or the row."""
     followed = torch.nn.functional.pad(mask[:, 1:], (0, 1))
     ends = ((ids == EOS) | ~followed)[mask].nonzero()[:, 0] + 1
     return torch.diff(ends, prepend=ends.new_zeros(1))

@@ -15,27 +15,27 @@ from nmt.decoding.translator import Translation, Translator
 from nmt.errors import UserError
 from nmt.text.special_tokens import EOS
 
-_UNLIKELY = -1e4  # logit of EOS; finite, also in float16, so that EOS can still be forced
+_UNLIKELY = -1e4  # logit of EOS; finite also in float16, so that EOS can still be forced
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """The measured translation speed: the median over quiet rounds, or over all if none was.
+class DecodingSpeed:
+    """The measured translation speed: the median over quiet rounds, or over all if none is quiet.
 
     Attributes:
         model: Name of the model.
-        sentences: Per round.
+        sentences: Number of sentences per round.
         beam_size: Hypotheses per sentence.
-        batch_size: Sentences searched together.
-        exact: Forced length of each translation in pieces; None: the model decides.
+        batch_size: Number of sentences searched together.
+        exact: Forced length of each translation in pieces, without EOS; None: not forced.
         precision: Dtype of matrix products.
-        device: Of the model.
+        device: Device of the model.
         rounds: Number of all rounds.
         quiet_rounds: Number of quiet rounds.
-        sentences_per_second: Tokenization and detokenization included.
-        tokens_per_second: Pieces of the best translations, EOS included.
+        sentences_per_second: Sentences per second, with tokenization and detokenization.
+        tokens_per_second: Pieces per second of the best translations, EOS included.
         mean_length: Mean length of a translation in pieces, EOS included.
-        peak_memory: Bytes of the process, or on the CUDA device.
+        peak_memory: Peak bytes of the process, or on the CUDA device.
     """
 
     model: str
@@ -59,18 +59,19 @@ class Decoded:
 
 def bench_decoding(
     model: str, translator: Translator, sentences: Sequence[str], rounds: int, exact: int | None
-) -> Decoded:
+) -> DecodingSpeed:
     """Translate sentences several times, after a warm-up batch that is not measured.
 
     Args:
         model: Name of the model, for the report.
         translator: The model and its search.
         sentences: At least one.
-        rounds: At least one.
-        exact: Forced length of each translation, EOS excluded, so that all models do equal work.
+        rounds: Number of rounds, at least one.
+        exact: Forced length of each translation, without EOS, so that all models do equal work;
+            None: not forced.
 
     Raises:
-        UserError: There is nothing to translate.
+        UserError: There is no sentence, or a translation has another length than ``exact``.
     """
     nonblank = [sentence for sentence in sentences if sentence.strip()]
     if not nonblank:
@@ -90,7 +91,7 @@ def bench_decoding(
     quiet_spans = [span for span in spans if all(quiet([span]))]
     seconds = statistics.median(span.seconds for span in quiet_spans or spans)
     pieces = _pieces(found, exact)
-    return Decoded(
+    return DecodingSpeed(
         model=model,
         sentences=len(nonblank),
         beam_size=translator.decoding.beam_size,
@@ -119,9 +120,10 @@ def _pieces(found: Sequence[Translation], exact: int | None) -> int:
 
 @contextmanager
 def exact_length(translator: Translator, pieces: int | None) -> Iterator[Translator]:
-    """Yield a translator whose translations all have exactly this many pieces before EOS.
+    """Yield a translator whose translations all have ``pieces`` pieces before EOS.
 
-    EOS is made so unlikely that only the length limit can produce it.
+    The logit of EOS is so low that only the length limit can produce EOS. None: the translator
+    itself.
     """
     if pieces is None:
         yield translator

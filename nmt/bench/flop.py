@@ -2,7 +2,7 @@
 
 A product of [m, k] and [k, n] has 2 · m · k · n operations. Only the operations that the sentences
 require are counted, independently of the kernels. Padding, sums, softmaxes and recomputation are
-excluded.
+excluded. Sparse self-attention is estimated; see `_pairs`.
 """
 
 import torch
@@ -45,7 +45,7 @@ def training_flop(model: ModelConfig, target_size: int, counts: Counts) -> int:
         model: The settings. All parameters count as trained; teachers and second passes (R-Drop)
             are not included.
         target_size: Size of the target vocabulary.
-        counts: Of the sentences.
+        counts: Counts of the sentences.
     """
     return (1 + _BACKWARD) * forward_flop(model, target_size, counts)
 
@@ -81,15 +81,15 @@ def _encoder(config: EncoderConfig, counts: Counts) -> int:
             context = _context(config, tokens, counts) if is_hierarchical(config) else 0
             return config.num_layers * layer + context
         case RegionEncoderConfig():
-            return 0  # one projection of each region, which the counts do not have
+            return 0  # one projection per region is left out, because regions are not counted
     raise AssertionError(f"no encoder for {config}")
 
 
 def _context(config: TransformerEncoderConfig, tokens: int, counts: Counts) -> int:
     """Return the multiply-adds of hierarchical attention over one previous sentence.
 
-    The settings do not show how many there are, nor the counts where a sentence ends, so that words
-    and self-attention count as if each row were one sentence.
+    The number of previous sentences and their lengths are unknown here. Attention to words and
+    self-attention are therefore counted as if each row were one sentence.
     """
     size = config.hidden_size
     projections = 2 * (3 * size * size + size * 2 * _kv_size(config)) + 2 * size * size
@@ -131,10 +131,12 @@ def _self_attention(
 def _pairs(
     config: TransformerEncoderConfig | TransformerDecoderConfig, tokens: int, squares: int
 ) -> int:
-    """Return how many pairs of positions have a score, or would cost as much as the kind does.
+    """Return the number of pairs of positions with a score, or the number with an equal cost.
 
-    It is at most the number for sentences that are longer than the pattern. Learned spans and
-    depths are not known from the settings, so that they count as full attention and all layers.
+    Sparse kinds have a fixed number per position, but at most all pairs. Strided and fixed
+    attention are underestimated: their positions outside the local window (n / l per position)
+    and outside the own block (n c / l) are not counted. Learned spans count as full attention,
+    and adaptive depth as all layers, because the settings do not determine them.
     """
     near, block = config.attention_stride, config.attention_block
     each = {
@@ -189,7 +191,7 @@ def _rnn_decoder(config: RnnDecoderConfig, memory_size: int, counts: Counts) -> 
 def _attention(
     config: BuildableAttentionConfig, units: int, memory_size: int, counts: Counts
 ) -> tuple[BuiltAttention, int]:
-    """Return the attention of an RNN decoder, without storage, and its multiply-adds."""
+    """Return the attention of an RNN decoder on the meta device, and its multiply-adds."""
     with torch.device("meta"):
         built = config.build(units, memory_size)
     if built.attention is None:  # the context is a fixed vector

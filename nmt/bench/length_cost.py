@@ -1,4 +1,4 @@
-"""What a piece of a long translation costs, compared with one of a short translation."""
+"""Compares the time per piece of a long translation with that of a short translation."""
 
 import statistics
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ from nmt.decoding.translator import Translator
 
 @dataclass(frozen=True)
 class LengthCost:
-    """The time per output piece at two lengths, EOS included; the source is the same.
+    """The time per decoding step at two target lengths; the sources are the same.
 
     Attributes:
         pieces: The short and the long length, without EOS.
-        milliseconds: Median time of a step of one batch at either length.
-        ratio: Median over the rounds of the long one's time per piece divided by the short one's.
-        low: The lowest such ratio.
-        high: The highest one.
-        clock: ``processor`` time of this process, or ``wall`` time on a GPU.
+        milliseconds: Median time per step of one batch, at the short and at the long length.
+        ratio: Median over the rounds of time per step at the long length / at the short length.
+        low: The lowest ratio of a round.
+        high: The highest ratio of a round.
+        clock: ``processor``: CPU time of this process; ``wall``: wall-clock time, on a GPU.
     """
 
     pieces: tuple[int, int]
@@ -43,9 +43,9 @@ def length_cost(
 
     Args:
         translator: The model and its search.
-        sentences: The first ``decoding.batch_size`` of them that are not blank are translated.
-        pieces: The short and the long length.
-        rounds: At least one.
+        sentences: The first ``decoding.batch_size`` nonblank sentences are translated.
+        pieces: The short and the long length, without EOS.
+        rounds: Number of rounds, at least one.
     """
     device = translator.model.output.weight.device
     on_cpu = device.type == "cpu"

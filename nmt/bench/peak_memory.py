@@ -10,14 +10,14 @@ _STATUS, _REFERENCES = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def reset_peak(device: torch.device) -> None:
-    """Reset the peak to the current use, where the system supports it."""
+    """Reset the peak to the current use, if the system supports it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
     try:
         _REFERENCES.write_text("5", encoding="ascii")  # proc(5): resets the peak resident set size
     except OSError:
-        return  # not Linux, or not permitted: the peak is then that of the whole process
+        return  # not Linux, or not permitted: the peak is that since the start of the process
 
 
 def peak(device: torch.device) -> int:
@@ -32,7 +32,7 @@ def peak(device: torch.device) -> int:
 
 
 def current(device: torch.device) -> int | None:
-    """Return the current memory in bytes, measured in the same way; None if unknown."""
+    """Return the current memory in bytes, measured like the peak; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
     return _status("VmRSS")

@@ -1,4 +1,4 @@
-"""A plain training loop around `torch.nn.Transformer`: what a user would write by hand.
+"""A plain training loop around `torch.nn.Transformer`, as a user would write it.
 
 Legend: B batch, S source length, T target length, D model size, V vocabulary.
 """
@@ -28,13 +28,13 @@ _LABEL_SMOOTHING, _CLIP_NORM, _LEARNING_RATE = 0.1, 1.0, 1e-3
 
 @dataclass(frozen=True)
 class PlainWork:
-    """What a plain loop trains on: full batches of one shape, without padding.
+    """The batches of a plain loop: all have the same shape, without padding.
 
     Attributes:
         rows: B.
         source_length: S.
         target_length: T.
-        vocab_size: V, of both sides.
+        vocab_size: V, the size of the shared vocabulary.
     """
 
     rows: int
@@ -44,7 +44,13 @@ class PlainWork:
 
     @classmethod
     def like(cls, counts: Counts, updates: int, vocab_size: int) -> "PlainWork":
-        """Return work of the mean lengths, and about the target tokens, of some updates."""
+        """Return batches with the mean lengths, and about the target tokens, of measured updates.
+
+        Args:
+            counts: Counts of all measured updates.
+            updates: Number of these updates.
+            vocab_size: V.
+        """
         source = round(counts.source_tokens / counts.sentences)
         target = round(counts.target_tokens / counts.sentences)
         rows = round(counts.target_tokens / updates / target)
@@ -62,10 +68,10 @@ class PlainSpeed:
     """The speed of a plain loop.
 
     Attributes:
-        work: What it trained on.
+        work: The batches.
         parameters: Number of the model's parameters.
         updates: Number of measured updates.
-        tokens_per_second: Target tokens, the median over blocks of updates.
+        tokens_per_second: Target tokens per second, the median over blocks of updates.
     """
 
     work: PlainWork
@@ -80,7 +86,7 @@ class PlainTransformer(nn.Module):
     positions: Tensor
 
     def __init__(self, config: ModelConfig, work: PlainWork) -> None:
-        """Build it with the sizes of a configuration.
+        """Build the model with the sizes of a configuration.
 
         Raises:
             UserError: The configuration has no counterpart in `torch.nn.Transformer`.
@@ -131,19 +137,20 @@ def bench_plain(
 ) -> PlainSpeed:
     """Train a plain Transformer on random pieces and measure its speed.
 
-    The loop has all that makes it fast without a change of the model: autocast, a fused optimizer,
-    data that are on the device already, no padding, no shape but one, and no read by the host.
+    The loop is as fast as possible without a change of the model. It uses autocast and a fused
+    optimizer. Its data are on the device and have one shape without padding. The host reads no
+    values of the device.
 
     Args:
-        config: The model's sizes.
+        config: The sizes of the model.
         work: The batches.
-        device: Where it is trained.
-        precision: Dtype of products.
-        updates: Measured updates, in whole blocks.
-        warmup: Updates before them.
+        device: The device of the training.
+        precision: Dtype of matrix products.
+        updates: Number of measured updates, rounded down to whole blocks of 10, at least one block.
+        warmup: Number of updates before them.
 
     Raises:
-        UserError: The configuration is not that of a Transformer.
+        UserError: The encoder or the decoder is not a Transformer.
     """
     with _torch_defaults():
         step, parameters = _training(config, work, device, precision)
@@ -192,7 +199,7 @@ def _training(
 
 @contextmanager
 def _torch_defaults() -> Iterator[None]:
-    """Let torch choose among all its attention kernels, as a loop without nmt would."""
+    """Let torch choose among all its attention kernels, as it does without nmt."""
     enabled = torch.backends.cuda.cudnn_sdp_enabled()
     torch.backends.cuda.enable_cudnn_sdp(True)
     try:

@@ -13,19 +13,20 @@ from torch.profiler import ProfilerActivity
 from nmt.bench.ceiling import synchronise
 
 _LAUNCHES = ("cudaLaunch", "cuLaunch", "cudaGraphLaunch", "cudaMemcpy", "cudaMemset")
-"""Beginnings of the names of the calls by which the host gives work to a CUDA device."""
+"""Prefixes of the names of the host's calls that launch work on a CUDA device."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the time of some updates went.
+    """The distribution of the time of some updates.
 
     Attributes:
-        shares: Share of each operation in the time, without the operations that it calls, the
-            largest first. On a CUDA device: of each kernel and copy, by its name.
-        between: Share of the time between operations; on a CUDA device, without any kernel.
+        shares: Share of the time of each operation by name, without the operations that it calls,
+            the largest first. On a CUDA device: of each kernel and copy.
+        between: Share of the time without an operation; on a CUDA device, without a kernel.
         kernels: Kernels and copies that a CUDA device ran per update; None on other devices.
-        launches: Calls of the host that launched them, per update. A replayed CUDA graph is one.
+        launches: Calls of the host that launched them, per update. The replay of a CUDA graph is
+            one call.
     """
 
     shares: dict[str, float]
@@ -35,16 +36,16 @@ class Profile:
 
 
 def profile(work: Callable[[], object], device: torch.device, updates: int) -> Profile:
-    """Run some updates and return where their time went.
+    """Run some updates and return the distribution of their time.
 
     The profiler slows the work down, so the shares are meaningful but the speed is not.
 
     Args:
         work: Makes the updates.
-        device: Where they run.
+        device: The device on which they run.
         updates: Number of updates.
     """
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # keeps the profiler from writing to stderr
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler then writes nothing to stderr
     on_cuda = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_cuda else [])]
     synchronise(device)
@@ -63,13 +64,13 @@ def profile(work: Callable[[], object], device: torch.device, updates: int) -> P
 def gpu_profile(events: Iterable[Any], microseconds: float, updates: int) -> Profile:
     """Summarize the events of torch's profiler on a CUDA device.
 
-    Kernels are counted by their own events, not by the operations that launched them: those of a
-    replayed graph have no operation. A range that a program marks, such as an optimizer's step, is
-    no kernel, and torch marks it on the host under the same name.
+    Kernels are counted by their own events, not by the operations that launched them, because
+    kernels of a replayed graph have no operation. Ranges marked by a program, such as an optimizer
+    step, are not kernels. They are recognized by a host event of the same name.
 
     Args:
-        events: `torch.autograd.profiler_util.FunctionEvent`, of the host and the device.
-        microseconds: Time of the updates.
+        events: `torch.autograd.profiler_util.FunctionEvent` of the host and the device.
+        microseconds: Total time of the updates.
         updates: Number of updates.
     """
     events = list(events)
@@ -90,7 +91,7 @@ def gpu_profile(events: Iterable[Any], microseconds: float, updates: int) -> Pro
 
 
 def _covered(intervals: Sequence[tuple[float, float]]) -> float:
-    """Return the time that is covered by at least one interval."""
+    """Return the length of the union of intervals."""
     covered, until = 0.0, -float("inf")
     for start, end in sorted(intervals):
         covered += max(0.0, end - max(start, until))

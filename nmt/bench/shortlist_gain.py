@@ -1,4 +1,4 @@
-"""How much faster a search with a shortlist is than one over all target pieces."""
+"""Compares the speed of a search with a shortlist and of a search over all target pieces."""
 
 import statistics
 from collections.abc import Sequence
@@ -14,16 +14,15 @@ from nmt.decoding.translator import Translator
 
 @dataclass(frozen=True)
 class ShortlistGain:
-    """The speed of both searches, which took turns.
+    """The speed of both searches, which alternate.
 
     Attributes:
-        seconds: Median time of all sentences with all pieces, and with the shortlist.
-        ratio: Median over the rounds of the time with all pieces divided by that with the
-            shortlist.
-        low: The lowest such ratio.
-        high: The highest one.
-        same: Share of the sentences with the same translation.
-        clock: ``processor`` time of this process, or ``wall`` time on a GPU.
+        seconds: Median time of a round with all pieces, and with the shortlist.
+        ratio: Median over the rounds of time with all pieces / time with the shortlist.
+        low: The lowest ratio of a round.
+        high: The highest ratio of a round.
+        same: Share of the sentences with the same translation, from 0 to 1.
+        clock: ``processor``: CPU time of this process; ``wall``: wall-clock time, on a GPU.
     """
 
     seconds: tuple[float, float]
@@ -45,10 +44,10 @@ def shortlist_gain(
 
     Args:
         translator: The model and its search, which has a shortlist.
-        sentences: Blank ones are left out.
-        rounds: At least one.
-        exact: Forced length of each translation, EOS excluded, so that both do equal work; None:
-            the model decides.
+        sentences: The sentences; blank ones are left out.
+        rounds: Number of rounds, at least one.
+        exact: Forced length of each translation, without EOS, so that both searches do equal work;
+            None: not forced.
     """
     device = translator.model.output.weight.device
     on_cpu = device.type == "cpu"

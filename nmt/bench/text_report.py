@@ -1,21 +1,21 @@
-"""Tables of measurements."""
+"""Tables of the measurements of `nmt bench`."""
 
 from collections.abc import Iterable, Sequence
 
-from nmt.bench.contestant import PHASES
-from nmt.bench.decoding import Decoded
+from nmt.bench.decoding import DecodingSpeed
 from nmt.bench.length_cost import LengthCost
+from nmt.bench.measured_run import PHASES
 from nmt.bench.profile import Profile
 from nmt.bench.shortlist_gain import ShortlistGain
 from nmt.bench.training import Compared, Measured
 
 _GIGA, _GIB = 1e9, 2**30
-_OPERATIONS = 15  # shown of a profile
+_OPERATIONS = 15  # greatest number of operations in the table of a profile
 _LONGEST_NAME = 90  # characters; the names of kernels contain their template arguments
 
 
 def training_table(results: Sequence[Measured]) -> str:
-    """Return a table of one training, or of two side by side."""
+    """Return a table with a column per training."""
     found = [_training_rows(result) for result in results]
     rows = [(name, *(own[name] for own in found)) for name in found[0]]
     head = [("", "A", "B")] if len(results) == 2 else []
@@ -108,7 +108,7 @@ def comparison_lines(compared: Compared) -> list[str]:
 
 
 def _differences(compared: Compared) -> tuple[str, str]:
-    """Return the overrides of each, without the shared ones."""
+    """Return the overrides of each configuration that the other one lacks."""
     one, other = compared.first.overrides, compared.second.overrides
     shared = set(one) & set(other)
     kept = [" ".join(o for o in own if o not in shared) for own in (one, other)]
@@ -120,7 +120,7 @@ def unquiet(results: Iterable[Measured]) -> bool:
     return any(not result.speed.quiet_updates for result in results)
 
 
-def decoding_table(result: Decoded) -> str:
+def decoding_table(result: DecodingSpeed) -> str:
     """Return a table of the translation speed."""
     length = "" if result.exact is None else f", each forced to {result.exact} pieces and EOS"
     return _aligned(

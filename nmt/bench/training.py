@@ -11,10 +11,10 @@ from nmt import processes
 from nmt.bench import peak_memory
 from nmt.bench.all_processes import combine, total_ceiling
 from nmt.bench.ceiling import Ceiling, measure_ceiling, synchronise
-from nmt.bench.contestant import Contestant, Step
 from nmt.bench.flop import training_flop
+from nmt.bench.measured_run import MeasuredRun, Step
 from nmt.bench.profile import Profile, profile
-from nmt.bench.statistics import Ratio, Speed, ratio
+from nmt.bench.speed_statistics import Ratio, Speed, ratio
 from nmt.config.schema import Config
 from nmt.errors import UserError
 from nmt.reporting.console import Console
@@ -24,16 +24,16 @@ _CEILING_SECONDS = 0.5  # before the training, and again after it
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured.
+    """Numbers of updates, and options of a measurement.
 
     Attributes:
         updates: Number of measured updates of each configuration.
-        warmup: Updates before them, at least one.
-        block: Measured updates per turn, where two configurations alternate. One further update
+        warmup: Number of updates before them, at least one.
+        block: Number of measured updates per turn if two configurations alternate. One update
             before each block is not measured.
-        patience: Total seconds per configuration to wait while the machine is busy.
+        patience: Total seconds per configuration for waits while the machine is busy.
         validate: Whether a validation is timed after the updates.
-        profiled: Further updates whose operations are profiled, for a single configuration.
+        profiled: Number of further updates that are profiled, for a single configuration.
     """
 
     updates: int
@@ -46,12 +46,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Validation:
-    """The cost of a validation, with the model as trained so far.
+    """The cost of a validation with the model after the measured updates.
 
     Attributes:
         seconds: Time of one validation.
         every: Updates between validations.
-        share: Share of a run's time, from 0 to 1.
+        share: Share of validations in the time of a run, from 0 to 1.
     """
 
     seconds: float
@@ -67,20 +67,20 @@ class Measured:
         overrides: The overrides of the configuration.
         parameters: Number of the model's parameters.
         precision: Dtype of matrix products.
-        device: Of the model.
+        device: Device of the model.
         threads: CPU threads.
         token_shares: Share of each process in the target tokens, in the order of their ranks.
         preparation: Seconds for the corpus and the model.
-        first_update: Seconds of the first update, the start of the loader and the capture of
-            graphs included.
-        speed: Of the updates of all processes together.
+        first_update: Seconds of the first update, with the start of the loader and the capture of
+            graphs.
+        speed: Speed of all processes together.
         flop_per_token: Floating-point operations per target token, including those of the source.
-        ceiling: The fastest matrix products in this dtype; of several processes, the sum.
-        validation: None if it was not timed.
-        peak_memory: Bytes of the process, or on the CUDA device; of several processes, the
-            largest; None where two configurations alternated.
-        memory_before: The same before the first update; None if unknown.
-        profile: Where the time of further updates went; None without profiling.
+        ceiling: Speed of matrix products in this dtype, the sum over processes.
+        validation: Cost of a validation; None: not timed.
+        peak_memory: Peak bytes of the process, or on the CUDA device, the largest over processes;
+            None if two configurations alternated.
+        memory_before: Bytes of memory before the first update; None if unknown.
+        profile: Distribution of the time of further updates; None without profiling.
     """
 
     overrides: list[str]
@@ -101,7 +101,7 @@ class Measured:
 
     @property
     def ceiling_share(self) -> float:
-        """Model FLOPs utilization (MFU): required operations over those of the ceiling."""
+        """Model FLOPs utilization (MFU): required operations per second / those of the ceiling."""
         done = self.speed.tokens_per_second * self.flop_per_token
         return done / self.ceiling.flop_per_second
 
@@ -126,30 +126,30 @@ def bench_training(
 ) -> Measured:
     """Train for some updates and measure their speed.
 
-    On a GPU the parts of an update are timed in further updates, a quarter as many, with a wait for
-    the device after each part.
+    On a GPU the parts of an update are timed in further updates (a quarter of the number), with a
+    wait for the device after each part.
 
     Raises:
-        UserError: The configuration or the corpus is at fault.
+        UserError: The configuration or the corpus is invalid.
     """
     separate = max(1, plan.updates // 4)
     planned = plan.warmup + plan.updates + 1 + separate + plan.profiled
-    contestant = Contestant(config, console, planned, patience=plan.patience)
-    before = peak_memory.current(contestant.device)
-    first = _ceiling(contestant)
-    peak_memory.reset_peak(contestant.device)
-    steps, shares = combine(contestant.train(plan.updates, warmup=plan.warmup))
-    peak = int(processes.largest(peak_memory.peak(contestant.device)))
+    run = MeasuredRun(config, console, planned, patience=plan.patience)
+    before = peak_memory.current(run.device)
+    first = _ceiling(run)
+    peak_memory.reset_peak(run.device)
+    steps, shares = combine(run.train(plan.updates, warmup=plan.warmup))
+    peak = int(processes.largest(peak_memory.peak(run.device)))
     speed = Speed.of(steps)
-    if contestant.device.type != "cpu":
-        phases = Speed.of(contestant.train(separate, warmup=1, waits=True)).phases
+    if run.device.type != "cpu":
+        phases = Speed.of(run.train(separate, warmup=1, waits=True)).phases
         speed = replace(speed, phases=phases)
-    ceiling = _best(first, _ceiling(contestant))
-    validation = _validation(contestant, speed) if plan.validate else None
-    measured = _measured(contestant, overrides, speed, shares, ceiling)
+    ceiling = _best(first, _ceiling(run))
+    validation = _validation(run, speed) if plan.validate else None
+    measured = _measured(run, overrides, speed, shares, ceiling)
     measured = replace(measured, validation=validation, peak_memory=peak, memory_before=before)
     if plan.profiled:
-        found = profile(lambda: contestant.train(plan.profiled), contestant.device, plan.profiled)
+        found = profile(lambda: run.train(plan.profiled), run.device, plan.profiled)
         measured = replace(measured, profile=found)
     return measured
 
@@ -159,9 +159,9 @@ class Compared:
     """Two configurations that alternated in one process.
 
     Attributes:
-        first: One of them.
-        second: The other.
-        ratio: Speed of the first divided by that of the second.
+        first: The speed of the first configuration.
+        second: The speed of the second configuration.
+        ratio: Speed of the first divided by speed of the second.
     """
 
     first: Measured
@@ -178,32 +178,30 @@ def compare_trainings(
     """Train two models in alternating blocks of updates, and measure both.
 
     Raises:
-        UserError: A configuration or its corpus is at fault, the devices differ, or a profile is
+        UserError: A configuration or its corpus is invalid, the devices differ, or a profile is
             requested.
     """
     if plan.profiled:
         raise UserError("--profile measures a single configuration: use it without --against")
     blocks = -(-plan.updates // plan.block)
     planned = plan.warmup + blocks * (plan.block + 1)
-    threads, contestants = torch.get_num_threads(), []
+    threads, runs = torch.get_num_threads(), []
     for config in configs:
-        torch.set_num_threads(
-            threads
-        )  # the first one's setting must not become the second one's default
-        contestants.append(Contestant(config, console, planned, patience=plan.patience))
-    one, other = contestants
+        torch.set_num_threads(threads)  # the first run's setting is not the second run's default
+        runs.append(MeasuredRun(config, console, planned, patience=plan.patience))
+    one, other = runs
     if one.device != other.device:
         raise UserError(
             f"the configurations are on different devices, {one.device} and {other.device}: "
             "give both the same training.device"
         )
-    ceilings = [_ceiling(contestant) for contestant in (one, other)]
-    for contestant in (one, other):
-        contestant.train(plan.warmup)
+    ceilings = [_ceiling(run) for run in (one, other)]
+    for run in (one, other):
+        run.train(plan.warmup)
     found: tuple[list[list[Step]], list[list[Step]]] = ([], [])
     for _ in range(blocks):
-        for contestant, steps in zip((one, other), found, strict=True):
-            steps.append(contestant.train(plan.block, warmup=1))
+        for run, steps in zip((one, other), found, strict=True):
+            steps.append(run.train(plan.block, warmup=1))
     results = [
         _compared(*parts)
         for parts in zip((one, other), overrides, found, ceilings, (plan, plan), strict=True)
@@ -213,7 +211,7 @@ def compare_trainings(
 
 
 def _compared(
-    contestant: Contestant,
+    run: MeasuredRun,
     overrides: Sequence[str],
     blocks: Sequence[Sequence[Step]],
     before: Ceiling,
@@ -221,29 +219,29 @@ def _compared(
 ) -> Measured:
     steps, shares = combine([step for block in blocks for step in block])
     speed = Speed.of(steps)
-    ceiling = _best(before, _ceiling(contestant))
-    measured = _measured(contestant, overrides, speed, shares, ceiling)
-    return replace(measured, validation=_validation(contestant, speed) if plan.validate else None)
+    ceiling = _best(before, _ceiling(run))
+    measured = _measured(run, overrides, speed, shares, ceiling)
+    return replace(measured, validation=_validation(run, speed) if plan.validate else None)
 
 
-def _ceiling(contestant: Contestant) -> Ceiling:
-    """Measure the ceiling of all processes, at the same time."""
-    contestant.apply_settings()
+def _ceiling(run: MeasuredRun) -> Ceiling:
+    """Measure the ceilings of all processes at the same time and return their sum."""
+    run.apply_settings()
     processes.barrier()
-    precision = contestant.bench.precision
-    return total_ceiling(measure_ceiling(precision, contestant.device, _CEILING_SECONDS))
+    precision = run.bench.precision
+    return total_ceiling(measure_ceiling(precision, run.device, _CEILING_SECONDS))
 
 
 def _best(first: Ceiling, second: Ceiling) -> Ceiling:
-    """Return the faster measurement per shape: other processes may have slowed one of them."""
+    """Return the higher rate of each shape, because other processes may have slowed the other."""
     rates = {shape: max(first.rates[shape], second.rates[shape]) for shape in first.rates}
     return Ceiling(first.precision, rates)
 
 
-def _validation(contestant: Contestant, speed: Speed) -> Validation:
-    with contestant.bench.trainer.updater.full_parameters():
-        seconds = seconds_of(contestant.bench.validate, contestant.device)
-    every = contestant.config.training.validate_every
+def _validation(run: MeasuredRun, speed: Speed) -> Validation:
+    with run.bench.trainer.updater.full_parameters():
+        seconds = seconds_of(run.bench.validate, run.device)
+    every = run.config.training.validate_every
     training = every * speed.seconds / max(1, speed.quiet_updates or speed.updates)
     return Validation(seconds, every, seconds / (seconds + training))
 
@@ -258,26 +256,26 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
 
 
 def _measured(
-    contestant: Contestant,
+    run: MeasuredRun,
     overrides: Sequence[str],
     speed: Speed,
     shares: list[float],
     ceiling: Ceiling,
 ) -> Measured:
-    model, corpus = contestant.bench.trainer.model, contestant.bench.corpus
+    model, corpus = run.bench.trainer.model, run.bench.corpus
     counts = speed.counts
     target_size = len(corpus.tokenizers.target)
-    flop = training_flop(contestant.config.model, target_size, counts)
-    assert contestant.first_update is not None
+    flop = training_flop(run.config.model, target_size, counts)
+    assert run.first_update is not None
     return Measured(
         overrides=list(overrides),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         precision=ceiling.precision,
-        device=str(contestant.device),
-        threads=contestant.threads,
+        device=str(run.device),
+        threads=run.threads,
         token_shares=shares,
-        preparation=contestant.preparation,
-        first_update=contestant.first_update,
+        preparation=run.preparation,
+        first_update=run.first_update,
         speed=speed,
         flop_per_token=flop / counts.target_tokens,
         ceiling=ceiling,

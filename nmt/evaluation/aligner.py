@@ -1,4 +1,4 @@
-"""Teacher forcing of given translations to obtain their attention, batched by length.
+"""Computes the attention of given translations by teacher forcing, in batches of similar length.
 
 Legend: B batch, L layers, H heads, T target, S source length.
 """
@@ -30,20 +30,20 @@ from nmt.evaluation.attention_map import (
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair
 
-_CHUNK_BATCHES = 16  # batches of pairs read ahead, so that pairs of similar length share one
+_CHUNK_BATCHES = 16  # read at a time and sorted, so that a batch has pairs of similar length
 _BATCH_TOKENS = 4096  # limits the memory of the weights of long sentences
 
 Result = TypeVar("Result")
 
 Advance = Callable[[int], None]
-"""Called with the number of pairs so far."""
+"""A function that is called with the number of pairs done so far."""
 
 
-def _add(advance: Advance, before: int, done: int) -> None:
+def _advance_after(advance: Advance, before: int, done: int) -> None:
     advance(before + done)
 
 
-def _weights_of_nothing(model: TranslationModel) -> torch.Tensor:
+def _weights_of_empty_pair(model: TranslationModel) -> torch.Tensor:
     """Return the weights [1, L, H, 1, S] of an empty pair, whose shape shows L and H."""
     device = model.output.weight.device
     batch = collate([[]], [[]]).to(device)
@@ -64,8 +64,7 @@ def _silent(done: int) -> None:
 class Aligner:
     """A model that is teacher-forced on given translations, in float32.
 
-    With ``of_regions`` its attention is that over the regions of the features, which take the place
-    of the words of the source.
+    With ``of_regions`` the maps have the regions of the features as columns, not the source pieces.
 
     Attributes:
         layers: Number of decoder layers that attend to the source.
@@ -83,7 +82,8 @@ class Aligner:
     ) -> None:
         """Put the model into evaluation mode. A batch has at most ``batch_size`` pairs.
 
-        Pair i has the features i; the model reads features of this size, or there are none.
+        ``features`` has one entry per pair, of the model's feature size. None: the model reads no
+        features.
 
         Raises:
             UserError: The model has no attention.
@@ -98,7 +98,7 @@ class Aligner:
         self._batch_size = batch_size
         self._features = features
         self._of_regions = of_regions or not model.reads_text
-        shape = _weights_of_nothing(model).shape
+        shape = _weights_of_empty_pair(model).shape
         self.layers, self.heads = shape[1:3]
 
     def with_features(self, features: Features | None) -> "Aligner":
@@ -118,7 +118,7 @@ class Aligner:
     ) -> Iterator[AttentionMap]:
         """Yield the attention map of each (source, target) pair, with the pieces as its labels.
 
-        Words are numbered as spaces separate them.
+        Words are separated by spaces and numbered from 0.
         """
         return self.apply(pairs, lambda attention: attention, advance)
 
@@ -140,13 +140,12 @@ class Aligner:
         """Yield the function's result for the attention map of each pair, in order.
 
         Pairs are consumed in chunks, and each map is dropped after the call, so memory use does not
-        depend on the number of pairs. `advance` is called after each batch with the number of pairs
-        so far.
+        depend on the number of pairs. `advance` is called after each batch.
         """
         stream, done = iter(pairs), 0
         while chunk := list(islice(stream, _CHUNK_BATCHES * self._batch_size)):
             numbers = range(done, done + len(chunk))
-            advance_all = partial(_add, advance, done)
+            advance_all = partial(_advance_after, advance, done)
             yield from self._apply_to_chunk(chunk, numbers, function, advance_all)
             done += len(chunk)
 
@@ -158,8 +157,8 @@ class Aligner:
     ) -> list[Weights]:
         """Return the weights [L, H, T, S] of each pair of a batch, without padding.
 
-        The piece ids come without BOS and EOS; T and S count EOS. Over regions, S counts them. The
-        numbers of the pairs select their features, where there are any.
+        The piece ids exclude BOS and EOS; T and S include EOS. For attention to regions, S is their
+        number. ``numbers`` are the indices of the pairs' features, if the model reads features.
         """
         device = self._model.output.weight.device
         batch = collate(sources, targets).to(device)

@@ -1,4 +1,4 @@
-"""Word alignments extracted from attention: by which layer, which head and at which step."""
+"""Rules that extract word alignments from attention: a layer, a head, a shift and a threshold."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,7 +10,10 @@ from nmt.data.word_links import Link
 from nmt.evaluation.attention_map import AttentionMap, check_layer_head
 
 GUIDED_THRESHOLD = 0.3
-"""The range from 0.15 to 0.4 gave the lowest AER on the phrasebook's validation set."""
+"""The threshold of a guided head.
+
+Thresholds from 0.15 to 0.4 gave the lowest AER on the phrasebook's validation set.
+"""
 
 
 @dataclass(frozen=True)
@@ -18,12 +21,12 @@ class AlignmentExtractor:
     """A rule that turns an attention map into word links.
 
     Attributes:
-        layer: Index of the decoder layer among those that attend; negative: from the last.
-        head: Index of the head, likewise; None is the mean of the layer's heads.
-        shift: Whether a target piece takes its weights from the next step, where it is the
+        layer: Index among the decoder layers that attend; negative: from the last.
+        head: Index of the head; negative: from the last; None: the mean of the layer's heads.
+        shift: Whether a target piece takes the weights of the next step, in which the piece is the
             decoder's input (Chen et al. 2020, section 3).
-        threshold: A target word is linked to the source word with the greatest weight, and to all
-            whose weight is at least this share of it. 1 links to one word only.
+        threshold: A target word is linked to each source word whose weight is at least
+            ``threshold`` times the greatest weight. With 1 it is linked to one word only.
     """
 
     layer: int
@@ -54,7 +57,7 @@ class AlignmentExtractor:
 def links_by_extractor(
     extractors: Sequence[AlignmentExtractor], attention: AttentionMap
 ) -> list[frozenset[Link]]:
-    """Return a pair's links by each extractor; pieces are merged to words once per shift."""
+    """Return a pair's links, a set per extractor; pieces are merged to words once per shift."""
     words = {
         shift: (attention.shifted() if shift else attention).merged()
         for shift in {extractor.shift for extractor in extractors}
@@ -66,10 +69,10 @@ def links_by_extractor(
 
 
 def default_extractor(config: Config, layers: int) -> AlignmentExtractor:
-    """Return a run's extractor, of the layer and head of `default_layer_head`.
+    """Return a run's extractor, with the layer and head from `default_layer_head`.
 
-    A guided head was trained to distribute its weight over all source words that a target word is
-    linked to, so a threshold applies.
+    A guided head is trained to distribute its weight over all source words that a target word is
+    linked to. It therefore gets a threshold below 1.
     """
     layer, head = default_layer_head(config, layers)
     guided = config.training.guided_alignment
@@ -79,7 +82,10 @@ def default_extractor(config: Config, layers: int) -> AlignmentExtractor:
 
 
 def all_extractors(layers: int, heads: int) -> list[AlignmentExtractor]:
-    """Return an extractor for every layer's mean of heads, every head, with and without a shift."""
+    """Return the extractors of all heads and of each layer's mean, without and with a shift.
+
+    If a layer has one head, only its mean is returned.
+    """
     chosen = [None, *range(heads)] if heads > 1 else [None]
     return [
         AlignmentExtractor(layer, head, shift)

@@ -33,8 +33,8 @@ def check_outputs(paths: Sequence[Path], sentences: int, *, grid: bool) -> None:
         grid: Whether a grid of all layers and heads is drawn.
 
     Raises:
-        UserError: A suffix is unknown, a path is repeated or a folder, or a grid has no picture
-            file or several sentences.
+        UserError: A suffix is unknown, a path is repeated or is a folder, or a grid has no picture
+            file or not exactly one sentence.
     """
     for number, path in enumerate(paths):
         if path.suffix.lower() not in _SUFFIXES:
@@ -69,11 +69,11 @@ def write_outputs(
         links: The word links of each sentence, for ``.align`` files.
         extractor: The layer and head that pictures show.
         grid: Whether pictures show all layers and heads.
-        pictures: Those of the sentences, on which the weights of regions are drawn.
+        pictures: One per sentence; the weights of regions are drawn on them.
         advance: Called after each file with the number of files so far.
 
     Returns:
-        A warning if a picture shows boxes for characters that no installed font has.
+        A warning if a file shows boxes for characters that no installed font has, else None.
 
     Raises:
         UserError: A file cannot be written.
@@ -81,7 +81,7 @@ def write_outputs(
     missing, done = set[str](), 0
     for path in paths:
         with written_file(f"--output {path}", path):
-            for found in _written(path, views, links, extractor, grid=grid, behind=pictures):
+            for found in _written(path, views, links, extractor, grid=grid, pictures=pictures):
                 missing |= found
                 done += 1
                 advance(done)
@@ -89,7 +89,7 @@ def write_outputs(
 
 
 def count_files(paths: Sequence[Path], sentences: int, *, grid: bool) -> int:
-    """Return how many files `write_outputs` writes for this many sentences."""
+    """Return how many files `write_outputs` writes for this number of sentences."""
     many = [path for path in paths if path.suffix.lower() in PICTURES and not grid]
     return len(paths) + len(many) * (sentences - 1)
 
@@ -101,9 +101,9 @@ def _written(
     extractor: AlignmentExtractor,
     *,
     grid: bool,
-    behind: Pictures | None,
+    pictures: Pictures | None,
 ) -> Iterator[frozenset[str]]:
-    """Write the files of one path; after each, yield the characters that it shows as boxes."""
+    """Write the files of one path; after each file, yield the characters it shows as boxes."""
     match path.suffix.lower():
         case ".html":
             from nmt.reporting.pages.attention_page import save_attention_page
@@ -124,11 +124,11 @@ def _written(
             for number, view in enumerate(views, start=1):
                 name = path.name if len(views) == 1 else f"{path.stem}-{number}{path.suffix}"
                 heatmap = _heatmap(view, extractor)
-                if behind is None:
+                if pictures is None:
                     yield save_heatmap(heatmap, path.with_name(name))
                     continue
-                shape = behind.grid_of(len(heatmap.source))
-                picture = behind.read(number - 1)
+                shape = pictures.grid_of(len(heatmap.source))
+                picture = pictures.read(number - 1)
                 yield save_weights_on_picture(heatmap, picture, shape, path.with_name(name))
             return
     yield frozenset()

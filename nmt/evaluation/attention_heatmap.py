@@ -23,7 +23,7 @@ def translation_heatmap(
         head: Index of the head; None: the mean of the layer's heads.
 
     Raises:
-        UserError: The model has no attention, or the layer does not exist.
+        UserError: The model has no attention, or the layer or head does not exist.
     """
     return map_heatmap(hypothesis_map(translation, tokenizers, rank), layer, head)
 
@@ -40,7 +40,7 @@ def map_heatmap(
 ) -> Heatmap:
     """Return a heatmap of one head, or of the mean of a layer's heads if ``head`` is None.
 
-    Its title is the heading with the head; None: with the decoder's layer.
+    The title gives ``heading`` and the head; without a heading it gives the decoder layer.
 
     Raises:
         UserError: The layer or head does not exist.

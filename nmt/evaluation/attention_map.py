@@ -1,13 +1,13 @@
-"""The attention of one sentence pair, by pieces or by words, and the word links it implies.
+"""The attention of one sentence pair, by pieces or by words, and the word links derived from it.
 
 Legend: L decoder layers, H heads, T target length, S source length. The order of steps matters:
 
     map -> shifted() -> merged() -> without_eos()
 
 Shifting moves rows by one decoder step, so it comes before pieces are averaged to words. Removing
-EOS comes last. If a piece of a word attends almost only to EOS, its small remaining weight then
-counts little in the average of the word. If rows were renormalized first, that remainder would
-count as much as the weights of a piece that attends to words.
+EOS renormalizes the rows, so it comes last. A piece that attends almost only to EOS then adds
+little weight to the average of its word. If its row were renormalized first, its small weights on
+words would count as much as those of the other pieces.
 """
 
 import re
@@ -69,8 +69,8 @@ class AttentionMap:
         """Return the map in which each target piece has the row of the next decoder step.
 
         In that step the piece is the decoder's input. A Transformer often attends to the source of
-        a piece only then (Chen et al. 2020, section 3). EOS is never an input, so its row is
-        dropped.
+        a piece only in that step (Chen et al. 2020, section 3). EOS is never an input, so the map
+        has no row for it.
 
         Raises:
             ValueError: The map has no row of EOS.
@@ -88,8 +88,7 @@ class AttentionMap:
     def merged(self) -> "AttentionMap":
         """Merge pieces to words: sum weights over source pieces, average over target pieces.
 
-        The sum of a word's row is the mean of the sums of its pieces' rows. Rows that sum to 1
-        therefore still do.
+        If the rows of the pieces sum to 1, so do the rows of the words.
         """
         columns, rows = _word_starts(self.source_words), _word_starts(self.target_words)
         weights = np.add.reduceat(self.weights, columns, axis=3) if columns else self.weights
@@ -105,7 +104,7 @@ class AttentionMap:
         )
 
     def without_eos(self) -> "AttentionMap":
-        """Remove the row and column of EOS, and renormalize rows to 1 unless they are all zeros."""
+        """Remove the row and column of EOS, then divide each row by its sum unless that is 0."""
         columns, rows = _count_words(self.source_words), _count_words(self.target_words)
         weights = self.weights[:, :, :rows, :columns]
         sums = weights.sum(axis=3, keepdims=True)
@@ -120,7 +119,7 @@ class AttentionMap:
     def layer_head(self, layer: int, head: int | None) -> Weights:
         """Return the weights [T, S] of a head, or the mean of a layer's heads if ``head`` is None.
 
-        Both are indices; negative ones count from the last.
+        ``layer`` and ``head`` are indices; negative ones count from the last.
 
         Raises:
             UserError: The layer or head does not exist.
@@ -133,12 +132,12 @@ class AttentionMap:
     def links(self, layer: int, head: int | None, threshold: float = 1.0) -> frozenset[Link]:
         """Link every target word to the source word with the greatest weight.
 
-        With a ``threshold`` below 1, also link it to all source words with at least this share of
-        that weight. EOS is not a word: neither its row nor its column has links, whatever the
-        weights. A row without weight on words has no link. A map of pieces is merged first.
+        With a ``threshold`` below 1, also link it to each source word with at least ``threshold``
+        times that weight. EOS is not a word: neither its row nor its column has links. A row
+        without weight on words has no link. A map of pieces is merged first.
 
         Returns:
-            Pairs (source word, target word), numbered as in the sentences.
+            Pairs (source word, target word): the numbers of words in their sentences, from 0.
 
         Raises:
             UserError: The layer or head does not exist.
@@ -186,7 +185,7 @@ def check_number(noun: str, number: int, count: int) -> None:
 def hypothesis_map(
     translation: Translation, tokenizers: TokenizerPair, rank: int = 0
 ) -> AttentionMap:
-    """Return the attention map of a hypothesis from the weights of the search.
+    """Return the attention map of a hypothesis, with the weights that beam search computed.
 
     A piece that starts with ``▁`` begins a target word.
 
@@ -231,7 +230,7 @@ def piece_map(
 def region_map(weights: Weights, tokenizers: TokenizerPair, target: Encoded) -> AttentionMap:
     """Return the attention map of weights [L, H, T, R] over R regions; T counts EOS.
 
-    Region r is the column, and the word, of number r.
+    Column r is region r, and its word number is r.
     """
     count = weights.shape[3]
     return AttentionMap(

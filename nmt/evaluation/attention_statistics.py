@@ -10,21 +10,21 @@ from torch import Tensor
 
 
 class AttentionStatistics:
-    """Three statistics of each layer's attention, averaged over its heads, summed over batches.
+    """Three statistics of each layer's attention, after its weights are averaged over the heads.
 
     - ``entropy``: the entropy of a row in nats. It is 0 for a target piece that attends to one
       position and ln S for uniform weights. Rows are normalized first, because those of local-p
-      attention do not sum to 1 (Luong et al. 2015, eq. 10); a row of zeros counts as 0. The other
-      two statistics use the rows as they are.
-    - ``eos_mass``: the weight of a row on the source's EOS. Heads that find nothing to attend to
-      often put their weight there.
+      attention do not sum to 1 (Luong et al. 2015, eq. 10). A row of zeros has entropy 0. The
+      other two statistics use the rows without normalization.
+    - ``eos_mass``: the weight of a row on the source's EOS. Heads often put weight there if no
+      source piece is relevant.
     - ``coverage_deviation``: |1 - coverage| of a source piece other than EOS, where coverage is
-      the sum of its column. It is 0 if each piece is attended to exactly once, and large if pieces
-      are translated twice or never, the problem that coverage models address (Tu et al. 2016,
-      section 1; See et al. 2017, section 2.3).
+      the sum of its column. It is 0 if each column sums to 1. It is large if pieces are translated
+      twice or never, the problem that coverage models address (Tu et al. 2016, section 1; See et
+      al. 2017, section 2.3).
 
     The first two are means over all target rows, including that of EOS. The last is a mean over all
-    source pieces. Padding is excluded.
+    source pieces except EOS. Padding is excluded.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class AttentionStatistics:
 
         Args:
             weights: [B, L, H, T, S].
-            source_mask: [B, S] bool, True at real pieces, of which EOS is the last.
+            source_mask: [B, S] bool, True at pieces, False at padding; EOS is the last piece.
             target_mask: [B, T] bool, likewise.
         """
         real = target_mask[:, None, :, None] & source_mask[:, None, None, :]
@@ -62,7 +62,7 @@ class AttentionStatistics:
 
     @classmethod
     def joined(cls, parts: "Iterable[AttentionStatistics]") -> "AttentionStatistics":
-        """Return the sums over the batches of all parts."""
+        """Return the statistics of the batches of all parts."""
         joined = cls()
         for part in parts:
             if part._sums is not None:

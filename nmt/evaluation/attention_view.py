@@ -1,4 +1,4 @@
-"""Views of attention: the map of one sentence pair with the text and title to show with it."""
+"""Views of attention: the map of one sentence pair, its text and its title."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,8 +24,8 @@ class AttentionView:
         attention: The attention of the pieces or words.
         source_text: The sentence.
         target_text: Its translation.
-        title: A description of where the translation comes from.
-        heading: What pictures show in place of the decoder's layer; None: that layer.
+        title: How the translation was made, e.g. by search or by teacher forcing.
+        heading: The title of pictures; None: it names the decoder layer.
     """
 
     attention: AttentionMap
@@ -40,8 +40,7 @@ class AttentionView:
         """Return the view with its map shifted, merged and stripped of EOS as requested.
 
         Args:
-            extractor: Its shift says whether to show each target piece with the attention of the
-                next step.
+            extractor: With its ``shift``, each target piece has the attention of the next step.
             pieces: Whether to show pieces; otherwise they are merged to words.
             eos: Whether to show EOS.
 
@@ -58,13 +57,13 @@ class AttentionView:
         if not attention.target or not attention.source:
             side = "source" if attention.target else "translation"
             raise UserError(
-                f"the {side} of {self.source_text!r} is empty without its end mark; leave out "
-                "--no-eos and --shift"
+                f"the {side} of {self.source_text!r} has no token but EOS; leave out --no-eos and "
+                "--shift"
             )
         return replace(self, attention=attention, title=title)
 
     def record(self) -> AttentionRecord:
-        """Return the record that pages, grids and JSON files are made of."""
+        """Return the record from which pages, grids and JSON files are written."""
         shown = self.attention
         texts = self.title, self.source_text, self.target_text
         return AttentionRecord(shown.source, shown.target, shown.weights, *texts)
@@ -81,14 +80,14 @@ def hypothesis_views(
     """Translate sentences and view the attention of one hypothesis of each.
 
     Args:
-        translator: Translates.
+        translator: The model with its search settings.
         sources: The sentences.
-        rank: Which hypothesis of the beam to view, of those with different texts; the best is 0.
+        rank: Rank among the hypotheses whose texts differ; 0 is the best.
         advance: Called after each batch; see `Translator.translate`.
-        of_regions: Whether to view the attention to regions in place of that to the text.
+        of_regions: Whether to view the attention to regions, not to the text.
 
     Raises:
-        UserError: The beam has too few hypotheses, or a sentence is empty once normalized.
+        UserError: The beam has too few different texts, or a sentence is empty after normalization.
     """
     beam_size = translator.decoding.beam_size
     if rank >= beam_size:
@@ -116,7 +115,7 @@ def hypothesis_views(
 
 
 def _first_places(texts: Sequence[str]) -> list[int]:
-    """Return where each different text occurs first, as in the N-best lists of `nmt translate`."""
+    """Return the index of each text's first occurrence, as N-best lists of `nmt translate` do."""
     return [place for place, text in enumerate(texts) if text not in texts[:place]]
 
 

@@ -1,4 +1,4 @@
-"""COMET, computed by its own program: its package needs old libraries, so it is not imported."""
+"""COMET by the program ``comet-score``, not by import: its package needs old libraries."""
 
 import re
 import shutil
@@ -29,7 +29,7 @@ def comet_score(
         reference: One per sentence.
         model: Name or path of a COMET model, e.g. ``Unbabel/wmt22-comet-da``.
         program: The program, by name or path; it may belong to another Python environment.
-        on_gpu: Whether it may use one GPU.
+        on_gpu: Whether the program may use one GPU.
 
     Raises:
         UserError: The program is missing, fails or prints no score.

@@ -1,7 +1,6 @@
-"""Views of hierarchical attention: from a sentence to the words of previous ones, and to these.
+"""Views of hierarchical attention: to the words of each previous sentence, and to the sentences.
 
-Legend: H heads, T pieces of the sentence with EOS, S pieces of a row with EOS, k previous
-sentences at most.
+Legend: H heads, S pieces of the whole source with EOS, k previous sentences at most.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,13 +25,13 @@ def context_views(
     """View both levels of attention of each sentence to the previous ones, in float32.
 
     Args:
-        translator: Its model reads each previous sentence on its own.
+        translator: Its model has a `HierarchicalEncoder`.
         sources: Sentences after their contexts; see `nmt.text.sentence_context.join_sentences`.
         advance: Called after each sentence with the number of sentences so far.
 
     Returns:
-        For each sentence with a context, a map of the words of each previous sentence, the oldest
-        first, then one of the sentences. Rows are pieces of the sentence.
+        For each sentence with a context: a map over the words of each previous sentence, the oldest
+        first, then a map over these sentences. Rows are pieces of the current sentence.
 
     Raises:
         UserError: The model has no such attention, or no sentence has a context.
@@ -64,7 +63,7 @@ def _views(
     with torch.inference_mode():
         segments = encoder.segments(batch.source_ids, batch.source_mask)
         found = encoder.context_weights(batch.source_ids, batch.source_mask)
-    of_words, of_sentences = (
+    of_words, of_sentences = (  # [k, H, S, S], [H, S, k]
         weights[0].float().cpu().numpy() for weights in (found.words, found.sentences)
     )
     ages = segments.ages[0].tolist()

@@ -18,13 +18,13 @@ from nmt.evaluation.system_output import SystemOutput
 from nmt.evaluation.test_set import TestSet
 
 RESAMPLES = 1000
-_BYTES_PER_SENTENCE = 160_000  # of 1,000 resamples of two systems' counts, which sacreBLEU holds
+_BYTES_PER_SENTENCE = 160_000  # that sacreBLEU holds for 1,000 resamples of two systems' counts
 _MEMORY = 3 << 30
 
 
 @dataclass(frozen=True)
 class Comet:
-    """How COMET is computed; see `nmt.evaluation.comet.comet_score`."""
+    """Arguments of `nmt.evaluation.comet.comet_score`."""
 
     model: str
     program: str
@@ -36,17 +36,17 @@ class Measure:
     """What is measured.
 
     Attributes:
-        metrics: The scores.
+        metrics: The sacreBLEU scores.
         tokenizer: BLEU's tokenizer.
-        resamples: For the confidence interval of one system; 0: none.
-        test: Compares each system with the first one; None: the systems are not compared.
-        older_papers: Code of the target language, if the figure of older papers is wanted, too.
-        comet: How COMET is computed; None: it is not.
+        resamples: Number of resamples for the confidence interval; 0: no interval.
+        test: The test that compares each system with the first one; None: no comparison.
+        older_papers: Language code for `tokenized_lowercase_bleu`; None: it is not computed.
+        comet: How COMET is computed; None: it is not computed.
         rouge: Whether ROUGE is computed.
         exact_match: Whether the texts that equal a reference are counted.
-        detail: Whether the parts of the test set are scored, too.
-        worst: How many of the worst sentences of the first system are listed.
-        different: How many sentences are listed where the first two systems differ most.
+        detail: Whether parts of the test set are also scored.
+        worst: Number of sentences to list with the lowest chrF2 of the first system.
+        different: Number of sentences to list where the first two systems differ most in chrF2.
     """
 
     metrics: tuple[MetricName, ...] = DEFAULT_METRICS
@@ -67,14 +67,14 @@ class SystemReport:
     """The figures of one system.
 
     Attributes:
-        name: Of the system.
-        scores: By metric.
-        paired: The comparison with the first system, by metric; empty for one system.
-        statistics: Counts of faulty translations.
-        older_papers: BLEU of tokenized, lower-cased text, if it was asked for.
-        comet: The mean score of COMET's model, if it was asked for.
-        rouge: ROUGE, if it was asked for.
-        exact_match: The percentage of texts that equal a reference, if it was asked for.
+        name: Name of the system.
+        scores: The score by each metric.
+        paired: The comparison with the first system by each metric; empty without a comparison.
+        statistics: Counts of faulty translations, and the length ratio.
+        older_papers: BLEU of tokenized, lower-cased text; None: not computed.
+        comet: The mean score of COMET's model; None: not computed.
+        rouge: ROUGE; None: not computed.
+        exact_match: The percentage of texts that equal a reference; None: not computed.
     """
 
     name: str
@@ -87,7 +87,7 @@ class SystemReport:
     exact_match: float | None = None
 
     def plain(self) -> dict[str, Any]:
-        """Return the figures as values of JSON."""
+        """Return the figures as JSON values."""
         values: dict[str, Any] = {"name": self.name}
         for metric, score in self.scores.items():
             values |= {metric.value: score.value, f"{metric}_signature": score.signature}
@@ -112,14 +112,14 @@ class EvaluationReport:
     """The figures of all systems.
 
     Attributes:
-        test_set: Its name.
-        sentences: How many it has.
-        references: How many translators it has.
-        systems: One per system; the others are compared with the first.
+        test_set: Name of the test set.
+        sentences: Number of its sentences.
+        references: Number of references of each sentence.
+        systems: One report per system; the first system is the one compared with.
         test: The test of the comparisons; None: nothing was compared.
-        groups: Scores of parts of the test set, by the way in which it is divided.
-        worst: The worst sentences of the first system.
-        different: The sentences where the first two systems differ most.
+        groups: Scores of the parts of the test set, by the criterion that divides it.
+        worst: The sentences with the lowest chrF2 of the first system.
+        different: The sentences where the first two systems differ most in chrF2.
         notes: What could not be measured, and why.
     """
 
@@ -134,7 +134,7 @@ class EvaluationReport:
     notes: list[str] = field(default_factory=list)
 
     def plain(self) -> dict[str, Any]:
-        """Return the report as values of JSON; the figures of a single system are at the top."""
+        """Return the report as JSON values; the figures of a single system are also at the top."""
         systems = [system.plain() for system in self.systems]
         alone = systems[0] if len(systems) == 1 else {}
         return {
@@ -163,10 +163,11 @@ def evaluate_systems(
         outputs: One per system, at least one; their names differ.
         test_set: The sentences and references.
         measure: What is measured.
-        training_text: The source side of the training text, for the frequencies of words.
+        training_text: The source side of the training text, from which words are counted.
 
     Raises:
-        UserError: A tokenizer cannot be loaded.
+        UserError: A tokenizer, a package or COMET is not available, COMET lacks the source, or the
+            numbers of sentences differ.
     """
     measure, notes = _within_memory(measure, len(test_set))
     paired = _paired(outputs, test_set, measure)
@@ -203,12 +204,12 @@ def evaluate_systems(
 
 
 def _within_memory(measure: Measure, sentences: int) -> tuple[Measure, list[str]]:
-    """Leave out resampling where it would take too much memory, and return why."""
+    """Leave out resampling if it would take more than 3 GiB of memory, and return a note."""
     if not (measure.resamples or measure.test) or sentences * _BYTES_PER_SENTENCE <= _MEMORY:
         return measure, []
     note = (
-        f"no confidence and no test of significance: resamples of {sentences:,} sentences would "
-        f"take about {sentences * _BYTES_PER_SENTENCE / 1e9:.0f} GB of memory"
+        f"no confidence interval and no test of significance: resamples of {sentences:,} sentences "
+        f"would take about {sentences * _BYTES_PER_SENTENCE / 1e9:.0f} GB of memory"
     )
     return replace(measure, resamples=0, test=None), [note]
 
@@ -255,7 +256,7 @@ def _comet(output: SystemOutput, test_set: TestSet, measure: Measure) -> float |
     if measure.comet is None:
         return None
     if test_set.source is None:
-        raise UserError("COMET reads the source, too: give --source FILE")
+        raise UserError("COMET also reads the source: give --source FILE")
     return comet_score(
         test_set.source, output.translations, test_set.references[0], **vars(measure.comet)
     )
@@ -267,7 +268,7 @@ def _groups(
     measure: Measure,
     training_text: Iterable[str] | None,
 ) -> dict[str, list[GroupScore]]:
-    """Score the parts of the test set by each way in which it can be divided."""
+    """Score the parts of the test set for each criterion that can divide it."""
     ways: dict[str, dict[str, list[int]]] = {}
     if test_set.source is not None:
         ways["source length"] = score_groups.by_length(test_set.source)

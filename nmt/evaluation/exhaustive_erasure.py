@@ -1,9 +1,9 @@
-"""The importance of source pieces from all ways to remove some of them: Shapley values.
+"""Shapley values: the importance of source pieces over all subsets of the source.
 
-Leave-one-out erasure removes one piece while all others stay. It finds nothing where two pieces say
-the same, because each of them can be missed. Shapley values (Shapley 1953; Lundberg & Lee 2017,
-section 2.4) average the effect of a piece over all sets of other pieces that may stand beside it. A
-sentence of S pieces needs 2^S predictions, so only short sentences have them.
+Leave-one-out erasure removes one piece while all others stay. If two pieces have the same meaning,
+it gives neither any importance, because the other one remains. Shapley values (Shapley 1953;
+Lundberg & Lee 2017, section 2.4) average the effect of a piece over all subsets of the other
+pieces. A sentence of S pieces needs 2^S predictions, so only short sentences have such values.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from nmt.evaluation.teacher_forcing import Pieces, forced_batch, forced_predicti
 from nmt.model.seq2seq import TranslationModel
 
 MOST_PIECES = 8
-"""Source pieces up to which all subsets are tried: 256 predictions."""
+"""The greatest number of source pieces for Shapley values: 2^8 = 256 predictions."""
 
 _BATCH = 64  # subsets at a time
 
@@ -52,7 +52,7 @@ def shapley_values(model: TranslationModel, source: Pieces, target: Pieces) -> T
 def _of_count(
     model: TranslationModel, source: Pieces, target: Pieces, count: int
 ) -> Sequence[tuple[tuple[int, ...], Tensor]]:
-    """Return each set of ``count`` kept places with its log-probabilities [T]."""
+    """Return each set of ``count`` kept positions with the log-probabilities [T] of the target."""
     kept = list(combinations(range(len(source)), count))
     values: list[Tensor] = []
     for start in range(0, len(kept), _BATCH):

@@ -1,11 +1,11 @@
 """Whether attention weights show what a model's prediction depends on.
 
-For each piece of a given translation, the weights are compared with measures of importance that do
-not use them, and the change of the prediction is measured when other weights take their place.
-After Jain & Wallace 2019 and Wiegreffe & Pinter 2019.
+For each piece of a given translation, the weights are compared with other measures of importance.
+The change of the prediction is also measured when other weights replace them. The method follows
+Jain & Wallace 2019 and Wiegreffe & Pinter 2019.
 
-Legend: T target pieces with EOS, S source pieces without EOS, L layers, H heads, V vocabulary, D
-size of an embedding, R permutations.
+Legend: B batch, T target pieces with EOS, S source pieces without EOS, V vocabulary, R
+permutations.
 """
 
 from collections.abc import Sequence
@@ -35,15 +35,15 @@ class Faithfulness:
 
     Attributes:
         attention: [T, S], the weights of the chosen layer and head.
-        erasure: [T, S], by how much the log-probability of the target piece falls without the
-            source piece: leave-one-out (Li et al. 2016).
-        exhaustive: [T, S], the mean fall over all sets of other source pieces: the Shapley value;
-            None for a source of more than 8 pieces.
+        erasure: [T, S], the decrease of the target piece's log-probability without the source
+            piece: leave-one-out (Li et al. 2016).
+        exhaustive: [T, S], the Shapley value: the mean decrease over all subsets of the other
+            source pieces; None for a source of more than 8 pieces.
         gradient: [T, S], \\|gradient of the log-probability · embedding\\| (Denil et al. 2014).
-        rollout: [T, S], the weights followed through the encoder's self-attention to its input
-            (Abnar & Zuidema 2020); None for an RNN.
+        rollout: [T, S], the weights times the attention rollout of the encoder (Abnar & Zuidema
+            2020); None for an encoder without self-attention.
         permuted: [T], the median change of the distribution when the weights are permuted.
-        uniform: [T], its change when all weights are equal.
+        uniform: [T], the change of the distribution when all weights are equal.
     """
 
     attention: Values
@@ -73,9 +73,9 @@ def measure(
         model: In evaluation mode, in float32; its decoder attends.
         source: Piece ids, without EOS.
         target: Piece ids, without BOS and EOS.
-        layer: Index of the decoder layer whose weights are read.
+        layer: Index among the decoder layers that attend.
         head: Index of the head; None: the mean of the layer's heads.
-        seed: Of the permutations.
+        seed: Seed of the permutations.
     """
     with torch.no_grad():
         weights, log_probs = forced_prediction(model, [source], target)
@@ -102,7 +102,7 @@ def measure(
 def _erasure(
     model: TranslationModel, source: Sequence[int], target: Sequence[int], whole: Tensor
 ) -> Tensor:
-    """Return by how much each target piece's log-probability falls without a source piece."""
+    """Return the decrease [T, S] of each target piece's log-probability without a source piece."""
     target_ids = forced_batch(model, [source], target).target_output_ids
     rows = []
     shortened = [[*source[:i], *source[i + 1 :]] for i in range(len(source))]
@@ -113,7 +113,7 @@ def _erasure(
 
 
 def _gradient(model: TranslationModel, source: Sequence[int], target: Sequence[int]) -> Tensor:
-    """Return |gradient · embedding| [T, S]: row t of a batch of T computes the gradient of t."""
+    """Return |gradient · embedding| [T, S]; row t of a batch gives the gradients of piece t."""
     embedded: list[Tensor] = []
 
     def keep(_module: object, _arguments: object, output: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ def _permuted(
     log_probs: Tensor,
     seed: int,
 ) -> Tensor:
-    """Return the median change [T] over R permutations of the weights of each step."""
+    """Return the median change [T] over R permutations; each step has its own permutation."""
     random = torch.Generator().manual_seed(seed)
 
     def permute(weights: Tensor) -> Tensor:

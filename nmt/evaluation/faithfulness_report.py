@@ -1,4 +1,4 @@
-"""The faithfulness of attention on a corpus: agreements and changes with their confidence."""
+"""The faithfulness of attention on a corpus: means over sentences with confidence intervals."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ from nmt.evaluation.faithfulness import PERMUTATIONS, Faithfulness, measure
 from nmt.evaluation.rank_correlation import Mean, Values, kendall_tau, mean_with_confidence
 
 FEWEST_PIECES = 3
-"""Source pieces below which an order of importance says nothing."""
+"""The least number of source pieces for which an order of importance is informative."""
 
 MEASURES = ("erasure", "exhaustive", "gradient", "rollout")
 
@@ -24,11 +24,11 @@ class MeasuredSentence:
     """A sentence pair with the importance of its pieces.
 
     Attributes:
-        source: The S pieces of the source, as they are shown.
-        target: The T pieces of the translation, EOS included.
+        source: The S pieces of the source, without EOS.
+        target: The T pieces of the translation, with EOS.
         source_text: The sentence.
         target_text: Its translation.
-        found: The measures.
+        found: The measures of importance.
     """
 
     source: list[str]
@@ -38,14 +38,17 @@ class MeasuredSentence:
     found: Faithfulness
 
     def agreement(self, name: str, other: str = "attention") -> float:
-        """Return the mean of Kendall's tau over the target pieces; nan: it is not defined."""
+        """Return the mean of Kendall's tau over the target pieces; nan: undefined for all."""
         first, second = getattr(self.found, name), getattr(self.found, other)
         if first is None or second is None:
             return math.nan
         return _mean([kendall_tau(a, b) for a, b in zip(first, second, strict=True)])
 
     def share_of_same_best(self, name: str, other: str = "attention") -> float:
-        """Return how often two measures have the same largest source piece; nan: unknown."""
+        """Return the share of target pieces for which two measures rank the same piece first.
+
+        It is nan if a measure is missing.
+        """
         first, second = getattr(self.found, name), getattr(self.found, other)
         if first is None or second is None:
             return math.nan
@@ -59,18 +62,20 @@ class FaithfulnessReport:
     Attributes:
         sentences: Number of sentences.
         pieces: Number of target pieces.
-        layer: Whose weights were read, from 1.
-        head: From 1; None: the mean of the heads.
+        layer: Number of the layer whose weights were read, from 1.
+        head: Number of the head, from 1; None: the mean of the heads.
         agreement: Kendall's tau between the weights and each measure.
-        same_best: How often both have the same most important source piece, from 0 to 1.
-        among_measures: Kendall's tau between erasure and gradient, which do not use the weights.
-        short: Sentences that are short enough for exhaustive erasure.
+        same_best: Share of target pieces, from 0 to 1, for which the weights and the measure have
+            the same most important source piece.
+        among_measures: Kendall's tau between erasure and gradient.
+        short: Number of sentences that are short enough for exhaustive erasure.
         erasures_agree: Kendall's tau between leave-one-out and exhaustive erasure; None: there is
             no short sentence.
-        erasures_same_best: How often both have the same most important source piece.
+        erasures_same_best: Share of target pieces for which both have the same most important
+            source piece; None: there is no short sentence.
         permuted: The change of the prediction when the weights are permuted, from 0 to 1.
-        uniform: Its change when the weights are equal.
-        left_out: Sentences that are too short.
+        uniform: The change of the prediction when the weights are equal, from 0 to 1.
+        left_out: Number of sentences that were too short to measure.
     """
 
     sentences: int
@@ -88,7 +93,7 @@ class FaithfulnessReport:
     left_out: int
 
     def plain(self) -> dict[str, Any]:
-        """Return the figures as values of JSON, with how to read them."""
+        """Return the figures as JSON values, with sentences that explain them."""
         return {**asdict(self), "permutations": PERMUTATIONS, "reading": list(reading(self))}
 
 
@@ -106,8 +111,8 @@ def measure_sentences(
         translator: The model and its tokenizers.
         pairs: Sentences and their translations.
         layer: Index of the decoder layer among those that attend.
-        head: Index of the head; None: the mean.
-        advance: Called with the number of pairs so far.
+        head: Index of the head; None: the mean of the layer's heads.
+        advance: Called after each pair with the number of pairs so far.
     """
     source_side, target_side = translator.tokenizers.source, translator.tokenizers.target
     measured = []
@@ -131,8 +136,8 @@ def summarize(
     """
     if not sentences:
         raise UserError(
-            f"every sentence has fewer than {FEWEST_PIECES} pieces, so there is no order of "
-            "importance; give longer ones"
+            f"every sentence has fewer than {FEWEST_PIECES} pieces, which is too short for an "
+            "order of importance; give longer sentences"
         )
     known = [
         name for name in MEASURES if any(getattr(one.found, name) is not None for one in sentences)
@@ -163,13 +168,13 @@ def summarize(
 
 
 def reading(report: FaithfulnessReport) -> Iterator[str]:
-    """Yield what the figures mean, a sentence each."""
+    """Yield sentences that explain the figures."""
     tau = report.agreement["erasure"]
     if tau.low <= 0:
-        yield "The order of the weights does not agree with that of erasure."
+        yield "The order of the weights does not agree with the order of erasure."
     else:
         yield (
-            f"The order of the weights agrees with that of erasure {_strength(tau.value)} "
+            f"The order of the weights agrees {_strength(tau.value)} with the order of erasure "
             f"(tau {tau.value:.2f}; 0 is chance, 1 is the same order)."
         )
     best = report.same_best["erasure"].value
@@ -179,16 +184,19 @@ def reading(report: FaithfulnessReport) -> Iterator[str]:
     )
     changed = report.permuted.value
     if changed < 0.05:
-        yield "Permuted weights change the prediction hardly: it does not depend on them."
+        yield (
+            f"Permuted weights hardly change the prediction ({changed:.2f} of 1), so it does not "
+            "depend on which piece has which weight."
+        )
     else:
         degree = "somewhat" if changed < 0.3 else "much"
         yield (
             f"Permuted weights change the prediction {degree} ({changed:.2f} of 1), so it depends "
-            "on which pieces have which weight."
+            "on which piece has which weight."
         )
     yield (
-        "Neither figure makes the weights an explanation: layers and residual connections carry "
-        "information past them."
+        "These figures do not show that the weights explain the prediction: other layers and "
+        "residual connections also transmit information."
     )
 
 
@@ -197,13 +205,13 @@ def _strength(tau: float) -> str:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Return the mean of the finite values; nan: there are none."""
+    """Return the mean of the finite values; nan without any."""
     known = [value for value in values if math.isfinite(value)]
     return sum(known) / len(known) if known else math.nan
 
 
 def relative(values: Values) -> Values:
-    """Return importances [T, S] as shares of the largest of each row, negative ones as 0."""
+    """Return importances [T, S] divided by the largest of their row; negative ones become 0."""
     kept = np.maximum(values, 0.0)
     largest = kept.max(axis=1, keepdims=True)
     return np.asarray(np.divide(kept, largest, out=np.zeros_like(kept), where=largest > 0))

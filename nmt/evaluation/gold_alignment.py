@@ -25,14 +25,14 @@ def score_extractors(
     flip_gold: bool,
     advance: Advance = lambda done: None,
 ) -> list[ScoredExtractor]:
-    """Score several ways to extract links from a model's attention, in one pass over a text.
+    """Score several extractors of links from a model's attention, in one pass over a text.
 
     Args:
-        aligner: Runs the model.
-        extractors: The extractors to score: a layer, a head and a shift each.
-        source: Sentences, one per line.
-        target: Their translations, line by line.
-        gold: Gold links, line by line.
+        aligner: Computes the attention of the model.
+        extractors: The extractors to score.
+        source: A file of sentences, one per line.
+        target: A file of their translations, one per line.
+        gold: A file of gold links, one line per pair.
         flip_gold: Whether the gold links name the target word first.
         advance: Called after each batch with the number of pairs so far.
 

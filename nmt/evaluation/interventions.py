@@ -1,8 +1,8 @@
-"""Changes of a model's attention while it computes: weights are replaced, or recorded.
+"""Replaces or records the attention weights of a model during its forward pass.
 
-Every attention passes its weights through its ``dropout`` before it averages the values, so that
-another module in its place sees and changes them. The weights that a model returns stay those from
-before.
+Every attention passes its weights through its ``dropout`` module before it averages the values.
+Another module in place of ``dropout`` can therefore read and change the weights. The weights that
+the model returns are the unchanged ones.
 
 Legend: B batch, H heads, T target length, S source length.
 """
@@ -17,11 +17,11 @@ from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.seq2seq import TranslationModel
 
 Change = Callable[[Tensor], Tensor]
-"""Returns other weights [B, ..., T, S] for those given."""
+"""A function from weights [B, ..., T, S] to the weights that replace them."""
 
 
 class _Changed(nn.Module):
-    """Stands in the place of an attention's dropout."""
+    """Replaces the dropout module of an attention."""
 
     rate = 0.0
 
@@ -38,7 +38,7 @@ class _Changed(nn.Module):
 def changed_cross_attention(model: TranslationModel, change: Change) -> Iterator[None]:
     """Replace the weights of all attentions to the source, in all layers.
 
-    The decoder has to be called with ``need_weights=True``: fused attention has no weights.
+    Call the model with ``need_weights=True``: fused attention does not compute the weights.
     """
     with ExitStack() as stack:
         for attention in cross_attentions(model):
@@ -71,7 +71,7 @@ def cross_attentions(model: TranslationModel) -> list[Attention | MultiHeadAtten
 
 
 def self_attentions(model: TranslationModel) -> list[MultiHeadAttention]:
-    """Return the encoder's self-attentions, the first layer first; an RNN has none."""
+    """Return the encoder's self-attentions, the first layer first; none for an RNN."""
     modules = model.encoder.modules()
     return [module for module in modules if isinstance(module, MultiHeadAttention)]
 

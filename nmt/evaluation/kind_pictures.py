@@ -21,9 +21,9 @@ from nmt.model.self_attention.kinds import KINDS
 
 _SENTENCE = "the dog chased the cat until the cat climbed the tree and the dog went home"
 WORDS = tuple(_SENTENCE.split())
-"""The sentence of all pictures: words that repeat show which kinds find equal words."""
+"""The sentence of all pictures; its repeated words show which kinds find equal words."""
 
-CLASSES = {
+CLASSES = {  # of words; the vectors of the words of a class are similar
     "the": "article",
     "dog": "animal",
     "cat": "animal",
@@ -53,10 +53,10 @@ PICTURE_SETTINGS: Mapping[str, Any] = {
 }
 """Settings that suit a sentence of 16 words; the defaults suit thousands of positions."""
 
-_CHUNK = 4  # of lsh, which has the setting attention_block in common with random_global
+_CHUNK = 4  # attention_block of lsh; random_global has another value of the same setting
 _SIZE = 32  # K
-_SHARPNESS = 2.6  # of the scores of full attention: equal words stand out, others stay visible
-_SPAN_SHARE = 0.25  # a learned span of 2 positions
+_SHARPNESS = 2.6  # factor of the scores: equal words get the most weight, others still some
+_SPAN_SHARE = 0.25  # of attention_span 8: a span of 2 positions
 _SEED = 5
 
 
@@ -66,8 +66,9 @@ class KindPicture:
 
     Attributes:
         kind: Name of the kind.
-        causal: Whether it is that of a decoder, where no word attends to a later one.
-        weights: [T, T], rows are queries; exactly 0 where a word is not attended to.
+        causal: Whether these are the weights of a decoder, in which no word attends to later words.
+        weights: [T, T]; rows are queries. A weight is exactly 0 if the query does not attend to
+            the word.
     """
 
     kind: str
@@ -76,10 +77,10 @@ class KindPicture:
 
 
 def kind_pictures() -> Iterator[KindPicture]:
-    """Yield the weights of each kind, as in an encoder and, where there is such a form, a decoder.
+    """Yield the weights of each kind in an encoder and, if the kind allows it, in a decoder.
 
-    All kinds have the same queries and keys, made from the words. The weights are computed by the
-    classes that models use.
+    All kinds have the same queries and keys, made from the words. The classes of the models compute
+    the weights.
     """
     states = word_vectors()
     for kind in SelfAttention:
@@ -89,7 +90,7 @@ def kind_pictures() -> Iterator[KindPicture]:
 
 
 def word_vectors() -> Tensor:
-    """Return vectors of the words, [1, T, K]: similar for words of one class, and for near ones."""
+    """Return vectors of the words [1, T, K]; words of one class and near words are similar."""
     random = np.random.default_rng(_SEED)
 
     def drawn(names: set[str]) -> dict[str, Tensor]:

@@ -23,14 +23,14 @@ class LayerErrors:
     """
 
     def __init__(self, tokenizers: TokenizerPair, text: ParallelText) -> None:
-        """Score against the gold links of `text`, which must have some."""
+        """Compare with the gold links of `text`, which must have gold links."""
         self._tokenizers = tokenizers
         self._text = text
         self._gold = text.alignment or []
         self.scores: Scores = {}
 
     def add(self, weights: Tensor, indices: Iterable[int]) -> None:
-        """Add the weights [B, L, H, T, S] of a batch; `indices` are the positions of its pairs."""
+        """Add the weights [B, L, H, T, S] of a batch; `indices` are its B pairs in the text."""
         rows = weights.float().mean(dim=2, keepdim=True).cpu().numpy()
         extractors = [
             AlignmentExtractor(layer, None, shift)

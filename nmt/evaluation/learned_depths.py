@@ -18,12 +18,12 @@ class LearnedDepths:
     passed: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, side: str, use: DepthUse | None, real: Tensor) -> None:
-        """Add the depths [B, T] of the tokens that are ``real`` [B, T]; None: nothing is learned.
+        """Add the depths of the tokens of a batch.
 
         Args:
             side: ``encoder`` or ``decoder``.
-            use: What the tokens of a batch used.
-            real: True where a token is no padding.
+            use: The layers that each token passed, [B, T]; None: the depth is not adaptive.
+            real: [B, T] bool, False at padding.
         """
         if use is None:
             return
@@ -32,7 +32,7 @@ class LearnedDepths:
         self.passed[side] = [one + other for one, other in zip(before, counts, strict=True)]
 
     def scalars(self) -> dict[str, float]:
-        """Return the mean number of layers of a token, and the share of tokens for each layer.
+        """Return the mean number of layers of a token, and the share of tokens that pass layer N.
 
         The names are ``depth/SIDE/layers`` and ``depth/SIDE/layer-N/share``, N from 2 on.
         """

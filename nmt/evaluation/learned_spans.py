@@ -5,7 +5,7 @@ from nmt.model.seq2seq import TranslationModel
 
 
 def learned_spans(model: TranslationModel) -> dict[str, float]:
-    """Return each span in positions, as ``attention/SIDE/layer-N/head-H/span``, from 1 on."""
+    """Return spans in positions by ``attention/SIDE/layer-N/head-H/span``; N and H count from 1."""
     found: dict[str, float] = {}
     for side, part in (("encoder", model.encoder), ("decoder", model.decoder)):
         layers = [module for module in part.modules() if isinstance(module, AdaptiveSpan)]

@@ -27,7 +27,7 @@ class MetricName(StrEnum):
 
     @property
     def label(self) -> str:
-        """The name under which papers give the score."""
+        """The name of the score in papers."""
         return SCORE_NAMES[self.value]
 
 
@@ -56,7 +56,7 @@ class ScoreOptions:
     """How text is scored.
 
     Attributes:
-        tokenizer: The tokenizer of BLEU, which its signature names; see `bleu_tokenizer`.
+        tokenizer: BLEU's tokenizer; see `bleu_tokenizer`. The signature names it.
         resamples: Bootstrap resamples (Koehn 2004) for the confidence interval; 0: none.
     """
 
@@ -74,7 +74,7 @@ def bleu_tokenizer(language: str, choice: str = "auto") -> str:
 
     Args:
         language: Code of the language, e.g. ``ja`` or ``zh-Hant``.
-        choice: ``auto``, or the tokenizer.
+        choice: The name of a tokenizer; ``auto``: the one for the language.
 
     Raises:
         UserError: The tokenizer needs packages that are not installed; the message names the extra.
@@ -149,7 +149,7 @@ def _resampled(
     references: Sequence[Sequence[str]],
     options: ScoreOptions,
 ) -> tuple[float, float]:
-    """Return mean and interval of the same resamples as a paired test makes of its first system."""
+    """Return mean and interval of the resamples of the first system of a paired test."""
     systems: list[tuple[str, Sequence[str]]] = [("first", translations), ("second", translations)]
     metric: dict[str, Metric] = {name: sacrebleu_metric(name, options.tokenizer)}
     test = PairedTest(systems, metric, references, test_type="bs", n_samples=options.resamples)
@@ -164,17 +164,18 @@ def _resampled(
 def bleu_counts(
     translations: Sequence[str], references: Sequence[Sequence[str]], tokenizer: str
 ) -> npt.NDArray[np.int64]:
-    """Return the counts of each sentence [N, 10] of which sums give the BLEU of a text.
+    """Return the counts [N, 10] of N sentences; their sums give the BLEU of a text.
 
-    They are the matching n-grams of 1 to 4 words, all n-grams, and the words of the translation and
-    of the closest reference.
+    The columns are the matching n-grams of 1 to 4 words (4 columns), all n-grams of the translation
+    (4), the words of the translation, and the words of the reference closest in length.
 
     Raises:
         UserError: The tokenizer cannot be loaded, or the numbers of sentences differ.
     """
     check_counts(translations, references)
     sacrebleu_metric(MetricName.BLEU, tokenizer)  # raises a UserError
-    metric = BLEU(tokenize=tokenizer, effective_order=True)  # the counts do not depend on it
+    # effective_order avoids a warning; the counts do not depend on it
+    metric = BLEU(tokenize=tokenizer, effective_order=True)
     rows = []
     for translation, *of_sentence in zip(translations, *references, strict=True):
         found = metric.sentence_score(translation, of_sentence)
@@ -183,7 +184,7 @@ def bleu_counts(
 
 
 def bleu_of_counts(counts: npt.NDArray[np.int64]) -> float:
-    """Return the BLEU of a text from the sums [10] of the counts of its sentences."""
+    """Return the BLEU of a text from the sums [10] of its sentences' counts (`bleu_counts`)."""
     *matches, system_length, reference_length = counts.tolist()
     found = BLEU.compute_bleu(
         correct=matches[:4],

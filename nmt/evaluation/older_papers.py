@@ -1,4 +1,4 @@
-"""The BLEU of older papers, which is that of tokenized, lower-cased text."""
+"""BLEU of tokenized, lower-cased text, as older papers report it."""
 
 import importlib.util
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ NAME = "tokenized lower-cased BLEU"
 def tokenized_lowercase_bleu(
     translations: Sequence[str], references: Sequence[Sequence[str]], language: str
 ) -> Score:
-    """Return BLEU of what the Moses scripts make of text, as ``multi-bleu.perl -lc`` printed it.
+    """Return BLEU of text tokenized by the Moses rules, as ``multi-bleu.perl -lc`` computes it.
 
-    Translations and references are normalized, tokenized and lower-cased by sacremoses, so the
-    figure depends on that tokenizer and cannot be compared with BLEU of detokenized text (Post
-    2018, section 3).
+    sacremoses normalizes and tokenizes translations and references; then they are lower-cased. The
+    score depends on that tokenizer. It cannot be compared with BLEU of detokenized text (Post 2018,
+    section 3).
 
     Args:
         translations: Detokenized, one per sentence.
@@ -38,8 +38,7 @@ def tokenized_lowercase_bleu(
 def _moses_words(language: str) -> Callable[[str], str]:
     if importlib.util.find_spec("sacremoses") is None:
         raise UserError(
-            f"the {NAME} of older papers needs the tokenizer they used: "
-            'pip install "nmt[sacremoses]"'
+            f'the {NAME} of older papers needs the Moses tokenizer: pip install "nmt[sacremoses]"'
         )
     from sacremoses import MosesPunctNormalizer, MosesTokenizer
 

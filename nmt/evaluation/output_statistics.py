@@ -1,10 +1,10 @@
-"""What BLEU hides: how many translations are empty, copied, repetitive or cut off."""
+"""Faults that BLEU does not show: empty, copied, repetitive or truncated translations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LONGEST_REPEATED = 4  # words of a repeated sequence
-REPETITIONS = 3
+LONGEST_REPEATED = 4  # greatest number of words of a repeated sequence
+REPETITIONS = 3  # least number of occurrences in a row
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,9 @@ class OutputStatistics:
         sentences: The number of translations.
         length_ratio: Words of all translations divided by those of the first references.
         empty: Translations without text of sentences whose reference has text.
-        copies: Translations that equal their source, but not a reference; None: unknown sources.
-        repetitive: Translations in which up to 4 words are repeated at least 3 times in a row, if
-            no reference repeats as much.
+        copies: Translations that equal their source, but not a reference; None: no sources known.
+        repetitive: Translations in which a sequence of up to 4 words occurs at least 3 times in a
+            row, if this holds for no reference.
         truncated: Translations that reached the greatest length; None: unknown.
     """
 
@@ -65,16 +65,16 @@ def output_statistics(
 
 
 def is_copy(translation: str, source: str, references: Sequence[str]) -> bool:
-    """Return whether a translation is its source, which no translator gave as the translation."""
+    """Return whether a translation equals its source and no reference, and is not empty."""
     text = translation.strip()
     return bool(text) and text == source.strip() and text not in {r.strip() for r in references}
 
 
 def is_repetitive(text: str) -> bool:
-    """Return whether 1 to 4 words are repeated at least 3 times in a row."""
+    """Return whether a sequence of 1 to 4 words occurs at least 3 times in a row."""
     words = text.split()
     for length in range(1, LONGEST_REPEATED + 1):
-        run = 0  # words that equal the word `length` before them, in a row
+        run = 0  # consecutive words that equal the word `length` positions earlier
         for position in range(length, len(words)):
             run = run + 1 if words[position] == words[position - length] else 0
             if run == length * (REPETITIONS - 1):

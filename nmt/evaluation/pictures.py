@@ -1,6 +1,6 @@
-"""The pictures whose regions a model attends to, so that weights can be drawn on them.
+"""Pictures of the source lines, on whose regions attention weights are drawn.
 
-Legend: N sentences, Y and X height and width in pixels, R regions.
+Legend: N lines, Y and X height and width in pixels, R regions.
 """
 
 import math
@@ -29,7 +29,7 @@ class Pictures:
 
     Attributes:
         path: The file or folder.
-        grid: Rows and columns of regions; None: as many rows as columns.
+        grid: Rows and columns of regions; None: their numbers are equal.
         count: N.
     """
 
@@ -42,7 +42,7 @@ class Pictures:
         """Return a picture [Y, X, 3], values from 0 to 1.
 
         Raises:
-            UserError: It cannot be read, or has another shape.
+            UserError: The picture cannot be read, or its shape or values are invalid.
         """
         where = f"--pictures {self.path}, picture {index + 1:,}"
         try:
@@ -63,10 +63,10 @@ class Pictures:
         return pixels[..., :3].astype(np.float32) / np.float32(largest)
 
     def grid_of(self, regions: int) -> tuple[int, int]:
-        """Return the rows and columns of R regions, which are numbered row by row.
+        """Return the numbers of rows and columns of R regions, which are numbered row by row.
 
         Raises:
-            UserError: The grid has another number of regions, or there is no square grid.
+            UserError: The grid does not have R regions, or R is not a square and no grid is given.
         """
         if self.grid is None:
             side = math.isqrt(regions)
@@ -86,15 +86,16 @@ class Pictures:
 
 
 def open_pictures(path: Path, grid: tuple[int, int] | None, lines: int) -> Pictures:
-    """Open the pictures of lines.
+    """Open pictures, one per line of text.
 
     Args:
-        path: An array of all pictures, a folder of pictures, or a list of their names.
-        grid: Rows and columns of regions; None: as many rows as columns.
+        path: A file with an array of all pictures, a folder of pictures, or a list of their names.
+        grid: Rows and columns of regions; None: their numbers are equal.
         lines: The number of lines.
 
     Raises:
-        UserError: It does not exist, has another format, or another number of pictures.
+        UserError: The path does not exist, its format is unknown, or the number of pictures is not
+            ``lines``.
     """
     if not path.exists():
         raise UserError(f"--pictures {path}: there is no such file or folder")
@@ -129,7 +130,7 @@ def _opened(path: Path) -> tuple[int, Callable[[int], npt.NDArray[Any]]]:
 
 
 def _image(path: Path) -> npt.NDArray[Any]:
-    from PIL import Image  # it comes with matplotlib
+    from PIL import Image  # Pillow is a requirement of matplotlib
 
     try:
         with Image.open(path) as image:

@@ -1,7 +1,4 @@
-"""Kendall's rank correlation, and the confidence of means.
-
-Legend: S values.
-"""
+"""Kendall's rank correlation, and means with confidence intervals."""
 
 import math
 from collections.abc import Sequence
@@ -32,11 +29,11 @@ class Mean:
 
 
 def kendall_tau(first: Values, second: Values) -> float:
-    """Return Kendall's tau-b of two rankings (Kendall 1945), from -1 to 1.
+    """Return Kendall's tau-b of two lists of S values (Kendall 1945), from -1 to 1.
 
     tau-b = (concordant - discordant) / sqrt((pairs - ties of one) (pairs - ties of the other))
 
-    It is nan if all values of a ranking are equal.
+    It is nan if all values of a list are equal.
 
     Args:
         first: [S].
@@ -54,7 +51,7 @@ def kendall_tau(first: Values, second: Values) -> float:
 def mean_with_confidence(values: Sequence[float], seed: int = 1) -> Mean:
     """Return the mean of values, one per sentence, with its bootstrap interval (Efron 1979).
 
-    Values that are not finite are left out; of none, everything is nan.
+    Values that are not finite are left out. If none is left, mean and interval are nan.
     """
     known = np.array([value for value in values if math.isfinite(value)])
     if not len(known):

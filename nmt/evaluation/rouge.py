@@ -1,4 +1,4 @@
-"""ROUGE of summaries by the package rouge-score, and the share of answers that are right."""
+"""ROUGE of summaries by the package rouge-score, and exact match of answers."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ KINDS = ("rouge1", "rouge2", "rougeL")
 
 @dataclass(frozen=True)
 class Rouge:
-    """The means over all texts of F1 scores, in percent (Lin 2004, sections 2 and 3).
+    """Mean F1 scores over all texts, in percent (Lin 2004, sections 2 and 3).
 
     Attributes:
-        values: ROUGE-1 and ROUGE-2, of words and of pairs of words, and ROUGE-L, of the longest
-            common subsequence, by the package's names.
+        values: ROUGE-1 (words), ROUGE-2 (bigrams) and ROUGE-L (longest common subsequence), by the
+            package's names ``rouge1``, ``rouge2`` and ``rougeL``.
         signature: The package's version and settings.
     """
 
@@ -26,7 +26,7 @@ class Rouge:
 
 
 def check_rouge() -> None:
-    """Refuse ROUGE where the package is missing.
+    """Check that the package is installed.
 
     Raises:
         UserError: rouge-score is not installed; the message names the extra.
@@ -40,10 +40,10 @@ def check_rouge() -> None:
 
 
 def rouge(translations: Sequence[str], references: Sequence[Sequence[str]]) -> Rouge:
-    """Return ROUGE-1, ROUGE-2 and ROUGE-L; of several references, the best one counts.
+    """Return ROUGE-1, ROUGE-2 and ROUGE-L; each text gets the best score over its references.
 
-    The words of rouge-score are sequences of the letters a to z and digits, in lower case, without
-    stemming. It finds no words in text of other scripts.
+    A word of rouge-score is a sequence of letters a to z and digits of the lower-cased text,
+    without stemming. Text of other scripts has no such words.
 
     Args:
         translations: One per text.
@@ -74,7 +74,7 @@ def rouge(translations: Sequence[str], references: Sequence[Sequence[str]]) -> R
 
 
 def exact_match(translations: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Return the percentage of texts that equal a reference, white space around them aside."""
+    """Return the percentage of texts that equal a reference, except for white space around them."""
     check_counts(translations, references)
     rows = zip(translations, zip(*references, strict=True), strict=True)
     right = sum(text.strip() in {one.strip() for one in known} for text, known in rows)

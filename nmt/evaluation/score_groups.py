@@ -1,4 +1,4 @@
-"""Scores of parts of a test set: by the length of the source, by rare words, by corpus."""
+"""Scores of parts of a test set, divided by source length, by word frequency or by label."""
 
 import sys
 from collections import Counter
@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from nmt.evaluation.metrics import MetricName, Score, ScoreOptions, corpus_score
 
 LENGTHS = (10, 20, 30, 40, 50)
-"""The greatest number of source words of each part; one more part is longer."""
+"""The greatest number of source words of each part; a last part has the longer sentences."""
 FREQUENCIES = (0, 4, 24, 99)
-"""The greatest frequency, in the training text, of the rarest source word of each part."""
+"""The greatest frequency of a sentence's rarest source word in each part; a last part has the rest.
+
+Frequencies are counts in the training text.
+"""
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,8 @@ class GroupScore:
     """The scores of one part of a test set.
 
     Attributes:
-        name: Which sentences the part has, e.g. ``11-20 words``.
-        sentences: How many.
+        name: Description of its sentences, e.g. ``11-20 words``.
+        sentences: Number of sentences.
         scores: One per system.
     """
 
@@ -37,12 +40,12 @@ def by_label(labels: Sequence[str]) -> dict[str, list[int]]:
 
 
 def by_length(source: Sequence[str]) -> dict[str, list[int]]:
-    """Return the positions of the sentences of each range of lengths, in words."""
+    """Return the positions of the sentences of each range of lengths (`LENGTHS`)."""
     return _ranges([len(sentence.split()) for sentence in source], LENGTHS, "{} words".format)
 
 
 def by_rarest_word(source: Sequence[str], training_text: Iterable[str]) -> dict[str, list[int]]:
-    """Return the positions of the sentences by the frequency of their rarest word.
+    """Return the positions of sentences by the frequency of their rarest word (`FREQUENCIES`).
 
     Args:
         source: The sentences.

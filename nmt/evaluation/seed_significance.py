@@ -1,8 +1,8 @@
-"""Whether configurations differ in BLEU by more than the luck of training and of the test text.
+"""Whether configurations differ in BLEU by more than chance, in training and in the test text.
 
-A paired test of two models (`significance`) says whether these models differ on texts of this kind.
-Two seeds of one configuration often do. A difference between configurations must exceed the spread
-of seeds, too (Clark et al. 2011).
+A paired test of two models (`significance`) shows whether these models differ on such texts. Two
+seeds of one configuration often differ, too. A difference between configurations must therefore
+also exceed the variation between seeds (Clark et al. 2011).
 
 Legend: N sentences, K = 10 counts of a sentence, R resamples.
 """
@@ -22,7 +22,7 @@ from nmt.reporting.score_names import SIGNIFICANT
 Numbers = npt.NDArray[np.floating[Any]]
 
 _RESAMPLES = 1000
-_DRAWS = 10  # of the spread of seeds, for each resample of the text
+_DRAWS = 10  # draws of t for each resample of the text
 _SEED = 12345  # sacreBLEU's
 
 
@@ -31,11 +31,11 @@ class ConfigurationScore:
     """BLEU of the runs of one configuration.
 
     Attributes:
-        mean: Over the runs.
-        difference: From the mean of the first configuration; None for the first one.
+        mean: Mean over the runs.
+        difference: ``mean`` minus that of the first configuration; None for the first one.
         p_value: The probability of a difference at least as large if both configurations were
-            equally good; None for the first one, and if both have one run, so that the spread of
-            their seeds is unknown.
+            equally good; None for the first one, and if both have one run only, because the
+            variation between seeds is then unknown.
     """
 
     mean: float
@@ -56,8 +56,7 @@ def compare_configurations(
     """Compare each configuration with the first one.
 
     Args:
-        groups: For each configuration, the translations of each of its runs. One group at least has
-            several runs.
+        groups: For each configuration, the translations of each of its runs.
         references: One list per translator, each with one reference per sentence.
         tokenizer: BLEU's tokenizer.
 
@@ -92,20 +91,21 @@ def difference_p_value(
 ) -> float:
     """Return the p-value of the difference of two means over seeds.
 
-    If both configurations were equally good, the difference of the means would be the sum of
+    If both configurations were equally good, the difference of the means would be a sum of two
+    random variables:
 
-    * the luck of the text: differences over resamples of the text (Koehn 2004), centred;
-    * the luck of training: t s sqrt(1/n + 1/m), where s is the pooled standard deviation of n and m
+    * from the text: its differences over resamples (Koehn 2004), minus their mean;
+    * from training: t s sqrt(1/n + 1/m), where s is the pooled standard deviation of n and m
       seeds, and t has Student's distribution with n + m - 2 degrees of freedom (Student 1908).
 
     Args:
         first: The scores of n runs.
-        second: The scores of m runs; n + m is 3 at least.
-        of_text: [R], the difference of the means over both groups, for each resample of the text.
-        random: Draws t.
+        second: The scores of m runs; n + m is at least 3.
+        of_text: [R], the difference of the means on each resample of the text.
+        random: Generator of t.
 
     Raises:
-        ValueError: Each group has one run, so that the spread of seeds is unknown.
+        ValueError: Each group has one run only.
     """
     freedom = len(first) + len(second) - 2
     if freedom < 1:

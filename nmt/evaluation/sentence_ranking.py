@@ -1,4 +1,4 @@
-"""The sentences to read first: the worst of a system, and those where two systems differ most."""
+"""Sentences ranked by chrF2: the worst of a system, and those where two systems differ most."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ def rank_sentences(
     references: Sequence[Sequence[str]],
     source: Sequence[str] | None = None,
 ) -> list[RankedSentence]:
-    """Return all sentences with the chrF2 of each translation, in order."""
+    """Return all sentences with the chrF2 of each translation, in the order of the test set."""
     scores = [
         [
             sentence_chrf(text, known)
@@ -58,6 +58,6 @@ def worst(sentences: Sequence[RankedSentence], count: int, system: int = 0) -> l
 def most_different(
     sentences: Sequence[RankedSentence], count: int, first: int = 0, second: int = 1
 ) -> list[RankedSentence]:
-    """Return the sentences where the chrF2 of two systems differs most."""
+    """Return the sentences where the chrF2 of two systems differs most; never equal texts."""
     different = [one for one in sentences if one.translations[first] != one.translations[second]]
     return sorted(different, key=lambda one: -abs(one.chrf[first] - one.chrf[second]))[:count]

@@ -29,8 +29,8 @@ class PairedScore:
     Attributes:
         value: The score of the text, in percent.
         p_value: The probability of a difference at least as large as that from the first system if
-            both were equally good; None for the first system and for an equal score, to which
-            sacreBLEU gives the smallest p-value that it can compute.
+            both were equally good. None for the first system and for a score equal to its score,
+            because sacreBLEU gives equal scores its smallest p-value.
         mean: The mean over bootstrap resamples.
         interval: Half the width of the 95 % confidence interval around the mean.
     """
@@ -52,7 +52,7 @@ class PairedScores:
 
     Attributes:
         signature: The settings of the metric and of the test.
-        scores: One per system, the first system's first.
+        scores: One per system, in their order.
     """
 
     signature: str
@@ -70,8 +70,8 @@ def paired_scores(
 ) -> dict[MetricName, PairedScores]:
     """Compare each system with the first one, as ``sacrebleu --paired-bs`` and ``--paired-ar`` do.
 
-    The bootstrap test is that of Koehn 2004, and approximate randomization that of Riezler and
-    Maxwell 2005. Environment variable SACREBLEU_SEED is the seed, 12345 by default.
+    The bootstrap test follows Koehn 2004, approximate randomization Riezler and Maxwell 2005. The
+    environment variable SACREBLEU_SEED is the seed, 12345 by default.
 
     Args:
         systems: Translations of the same sentences by the name of the system; at least two.
@@ -82,7 +82,8 @@ def paired_scores(
         samples: Resamples or trials; 0: 1,000 resamples or 10,000 trials.
 
     Raises:
-        UserError: The numbers of sentences differ, or the tokenizer cannot be loaded.
+        UserError: The numbers of sentences differ, the tokenizer cannot be loaded, or
+            SACREBLEU_SEED is neither a whole number nor ``none``.
     """
     _check_seed()
     for translations in systems.values():

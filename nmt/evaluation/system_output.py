@@ -1,4 +1,4 @@
-"""Translations of a test set: made by a model, or read from a file."""
+"""Translations of a test set, made by a model or read from a file."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:  # scores of files do not need torch
 
 @dataclass(frozen=True)
 class SystemOutput:
-    """What one system made of a test set.
+    """The translations of a test set by one system.
 
     Attributes:
-        name: How reports call the system.
+        name: Name of the system in reports.
         translations: One per sentence.
         truncated: Whether each translation reached the greatest length; None: unknown.
     """
@@ -38,7 +38,7 @@ def read_output(path: Path, name: str, test_set: TestSet) -> SystemOutput:
 
     Args:
         path: The file.
-        name: How reports call the system.
+        name: Name of the system in reports.
         test_set: The sentences that are translated.
 
     Raises:
@@ -59,11 +59,11 @@ def translate_test_set(
     """Translate the sentences of a test set.
 
     Args:
-        name: How reports call the system.
+        name: Name of the system in reports.
         translator: The system.
-        test_set: It has sources.
-        advance: Shows how many sentences are translated.
-        context: How much of a document its model reads.
+        test_set: A test set with sources.
+        advance: Called with the number of sentences translated so far.
+        context: How much of a document the model reads with each sentence.
     """
     from nmt.decoding.document_search import translate_documents
 

@@ -1,4 +1,4 @@
-"""What a model predicts for a given translation of several sources of one length.
+"""The predictions of a model for a given translation and several sources of the same length.
 
 Legend: B sources, S source pieces without EOS, T target pieces with EOS, L layers, H heads, V
 vocabulary.
@@ -23,7 +23,7 @@ def forced_batch(model: TranslationModel, sources: Sequence[Pieces], target: Pie
 def forced_prediction(
     model: TranslationModel, sources: Sequence[Pieces], target: Pieces
 ) -> tuple[Tensor, Tensor]:
-    """Return weights [B, L, H, T, S + 1] and log-probabilities [B, T, V].
+    """Return attention weights [B, L, H, T, S + 1] and log-probabilities [B, T, V].
 
     Args:
         model: In evaluation mode.
@@ -38,5 +38,5 @@ def forced_prediction(
 
 
 def of_target(log_probs: Tensor, target_ids: Tensor) -> Tensor:
-    """Return the log-probabilities [B, T] of the pieces [B, T], from those of all [B, T, V]."""
+    """Select the log-probabilities [B, T] of the pieces ``target_ids`` [B, T] from [B, T, V]."""
     return log_probs.gather(-1, target_ids[..., None])[..., 0]

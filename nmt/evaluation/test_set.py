@@ -18,10 +18,10 @@ from nmt.errors import UserError
 
 @dataclass(frozen=True)
 class TestSet:
-    """Sentences with reference translations, as they stand in their files.
+    """Sentences with reference translations, as their files contain them.
 
     Attributes:
-        name: How reports call it.
+        name: Name of the test set in reports.
         references: One list per translator, each with one reference per sentence.
         source: The sentences; None if only references are known.
         groups: A label of each sentence, e.g. its corpus or its original language.
@@ -46,7 +46,7 @@ class TestSet:
         """Return the test set with the features of a file.
 
         Raises:
-            UserError: They are faulty, or their number is not that of the sentences.
+            UserError: The features are invalid, or their number is not that of the sentences.
         """
         features = Features(path, f"--features {path}")
         features.check_count(len(self), self.name)
@@ -81,14 +81,15 @@ def from_files(
 
 
 def of_run(data: DataConfig, split: str) -> TestSet:
-    """Read the test set or the validation set of a run again, from where its text is.
+    """Read the test set or the validation set of a run from the sources of its configuration.
 
     Args:
         data: The section of the run's configuration.
         split: ``test`` or ``valid``.
 
     Raises:
-        UserError: The run has no such split, or its text cannot be read.
+        UserError: The run has no such split, its text cannot be read, or the number of features is
+            not that of the sentences.
     """
     sources = split_sources(data)
     if split not in sources:
@@ -106,7 +107,7 @@ def of_run(data: DataConfig, split: str) -> TestSet:
 
 
 def from_sacrebleu(name: str, languages: str) -> TestSet:
-    """Return a test set that sacreBLEU knows; it downloads the set once.
+    """Return a test set of sacreBLEU, which downloads it on first use.
 
     Args:
         name: E.g. ``wmt19``; sacreBLEU's command lists them with ``--list``.
@@ -128,7 +129,7 @@ def from_sacrebleu(name: str, languages: str) -> TestSet:
     try:
         files = [Path(path) for path in sacrebleu_sets.get_files(name, languages)]
         fields = dict(zip(DATASETS[name].fieldnames(languages), files, strict=True))
-    except (Exception, SystemExit) as error:  # sacreBLEU raises both, by no class of its own
+    except (Exception, SystemExit) as error:  # sacreBLEU raises both, and has no own class
         reason = " ".join(str(error).split())
         raise UserError(f"cannot download the test set {name}/{languages}: {reason}") from error
     references = [path for field, path in fields.items() if field.startswith("ref")]
@@ -138,6 +139,6 @@ def from_sacrebleu(name: str, languages: str) -> TestSet:
 
 
 def _numbers(names: Sequence[str]) -> list[int]:
-    """Return a number of each document, given the name of each sentence's document."""
+    """Return the document number of each sentence, given the name of its document."""
     changes = [i > 0 and name != names[i - 1] for i, name in enumerate(names)]
     return list(accumulate(changes))

@@ -33,7 +33,7 @@ from nmt.text.special_tokens import PAD
 _BATCH_TOKENS = 4096
 
 Stage = Callable[[str, int], Advance]
-"""Begins a stage, given its name and its number of sentences."""
+"""Begins a stage, given its name and its number of sentences; returns its progress function."""
 
 
 def silent_stage(name: str, total: int) -> Advance:
@@ -46,7 +46,7 @@ class ValidationReport:
     """Scores of one model on one split.
 
     Attributes:
-        loss: Negative log-likelihood per target piece, in nats.
+        loss: Mean negative log-likelihood per target piece, in nats.
         bleu: BLEU with its signature.
         chrf: chrF with its signature.
         translations: The translation of every source, in order.
@@ -65,7 +65,7 @@ class ValidationReport:
 
     @property
     def perplexity(self) -> float:
-        """The perplexity per piece, e^loss."""
+        """The perplexity per piece, e^loss; a loss above 700 counts as 700."""
         return math.exp(min(self.loss, 700.0))
 
     def scalars(self) -> dict[str, float]:
@@ -85,8 +85,9 @@ class TeacherForcedReport:
 
     Attributes:
         loss: Mean negative log-likelihood over all target pieces, in nats.
-        attention: Statistics of each layer that attends, by name. If the split has gold links, they
-            include its ``aer`` and, with a shift, ``aer_shifted``, from 0 to 1.
+        attention: Statistics of each layer that attends, learned spans and learned depths, by name.
+            If the split has gold links, they include ``aer`` and, with a shift, ``aer_shifted`` of
+            each layer, from 0 to 1.
     """
 
     loss: float
@@ -146,10 +147,18 @@ def evaluate_model(
     stage: Stage = silent_stage,
     context: ContextSize = NO_CONTEXT,
 ) -> ValidationReport:
-    """Score a model on a split by teacher forcing and by beam search; BLEU by this tokenizer.
+    """Score a model on a split by teacher forcing and by beam search.
 
-    The model is left in evaluation mode. `stage` shows the progress of the search. The encoded
-    pairs have the context that the model reads.
+    The model is left in evaluation mode.
+
+    Args:
+        translator: The model.
+        text: The split.
+        encoded: Its piece ids, with the context that the model reads.
+        logging: Settings; ``samples`` is the number of sample translations.
+        bleu_tokenizer: BLEU's tokenizer.
+        stage: Shows the progress of the search.
+        context: How much of a document the model reads with each sentence.
     """
     translator = translator.with_features(text.features)
     translator.model.eval()
@@ -217,7 +226,7 @@ def _evenly_spaced(text: ParallelText, count: int) -> list[int]:
 def _samples(
     text: ParallelText, indices: Sequence[int], translations: Sequence[Translation]
 ) -> dict[str, str]:
-    """Return a table of the samples by its tag; empty without samples."""
+    """Return the table of samples by its tag; empty without samples."""
     rows = [
         (text.source[i], text.target[i], translation.text)
         for i, translation in zip(indices, translations, strict=True)
@@ -229,7 +238,7 @@ def _heatmaps(translator: Translator, translations: Sequence[Translation]) -> di
     layer, head = translator.drawn
     if not translator.model.decoder.attends or not translator.model.reads_text:
         return {}
-    # TensorBoard sorts by tag, so this one puts pictures behind the curves of ``valid``.
+    # TensorBoard sorts by tag: this tag places the pictures after the curves of ``valid``.
     return {
         f"valid_attention/sample-{n}": translation_heatmap(
             shown, translator.tokenizers, layer, head=head

@@ -1,7 +1,4 @@
-"""BLEU of an export beside that of the model: what a smaller type of the weights costs.
-
-Legend: none; lists of sentences.
-"""
+"""Compares BLEU of an export with BLEU of its model: the loss by smaller types of weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +16,10 @@ class BleuCheck:
     """BLEU of the same sentences, translated by a model and by its export.
 
     Attributes:
-        sentences: Their number.
-        beam_size: Of both searches.
-        model: Of the model in float32.
-        export: Of the export.
+        sentences: Number of sentences.
+        beam_size: Beam size of both searches.
+        model: BLEU of the model in float32.
+        export: BLEU of the export.
     """
 
     sentences: int
@@ -49,14 +46,15 @@ def check_bleu(
 ) -> BleuCheck:
     """Translate sentences with a model and with its CTranslate2 export, and score both.
 
-    Both search with the settings of the run. With int8 weights, CTranslate2 computes in int8.
+    Both search with the decoding settings of the run. With int8 weights, CTranslate2 computes in
+    int8.
 
     Args:
         checkpoint: The model.
-        folder: The export.
-        sources: Sentences; a blank one has an empty translation.
+        folder: The folder of the export.
+        sources: Sentences; a blank sentence has an empty translation.
         references: Their translations.
-        words: The tokenizer of BLEU.
+        words: BLEU's tokenizer.
         weights: The type of the matrices in the export.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The export of a run for CTranslate2, which is made once and kept beside the run."""
+"""Makes the CTranslate2 export of a model once, and keeps it in the run folder."""
 
 import os
 import shutil
@@ -19,23 +19,23 @@ from nmt.export.unsupported import OTHER_ENGINE
 from nmt.run_search import is_run
 
 FOLDER = "ctranslate2"
-"""The folder of a run that has the exports of its checkpoints."""
+"""The folder in a run folder with the exports of its checkpoints."""
 
 _DIGITS = 16  # of the fingerprint in the name of an export
 
 
 def cached_export(model: Path) -> Path:
-    """Return the export of a model, which is made if the model has none yet.
+    """Return the folder of the export of a model; make the export if there is none.
 
-    It is in the run folder; of a file that is in no run, or of a run that cannot be written, in the
-    user's cache folder. Its name has the checksum of the checkpoint. Exports of earlier states of
-    the same checkpoint are removed.
+    The export is in the run folder. If the file is not in a run folder, or that folder cannot be
+    written, the export is in the user's cache folder. Its name contains a checksum of the
+    checkpoint. Other exports of the same file name there are removed.
 
     Args:
         model: A run folder or a checkpoint file.
 
     Raises:
-        UserError: There is no such model, CTranslate2 has no form for it, or the export cannot be
+        UserError: There is no such model, CTranslate2 cannot compute it, or the export cannot be
             written.
     """
     file = find_checkpoint(model)

@@ -1,9 +1,9 @@
 """CTranslate2 as an engine of this package: its search, with the tokenizers and scores of a run.
 
 CTranslate2 returns the finished hypotheses of a beam with their log-probabilities. They are ranked
-here, as those of `nmt.decoding.search` are, because its own length penalty has another formula.
+here with the formula of `nmt.decoding.search`, because the length penalty of CTranslate2 differs.
 
-Legend: T target pieces, S source pieces.
+Legend: T target pieces, S source pieces without EOS.
 """
 
 import json
@@ -36,10 +36,10 @@ from nmt.text.tokenizer import TokenizerPair
 
 @dataclass(frozen=True)
 class _Sentence:
-    """A sentence as CTranslate2 takes it.
+    """A sentence in the form that CTranslate2 reads.
 
     Attributes:
-        pieces: Of the source, without EOS.
+        pieces: The source pieces, without EOS.
         shortest: The least number of target pieces.
         longest: The greatest number of target pieces, without EOS.
         prefix: The pieces with which the translation begins.
@@ -54,7 +54,7 @@ class _Sentence:
 class CTranslate2Engine:
     """A model in CTranslate2; see `nmt.decoding.engine.Engine` for the attributes.
 
-    It has no attention weights, no samples, and of constraints only prefixes.
+    It returns no attention weights and no samples. The only constraints are prefixes.
     """
 
     processes = 1
@@ -66,7 +66,7 @@ class CTranslate2Engine:
         """Wrap a ``ctranslate2.Translator``.
 
         Raises:
-            UserError: The settings have something that CTranslate2 does not have.
+            UserError: CTranslate2 does not support a setting.
         """
         if decoding.beam_groups > 1:
             raise UserError("CTranslate2 has one group of beams: add --beam-groups 1")
@@ -91,8 +91,8 @@ class CTranslate2Engine:
         """Translate sentences; see `nmt.decoding.translator.Translator.translate`.
 
         Raises:
-            UserError: Something is asked for that CTranslate2 does not have, or a sentence is
-                longer than the export allows.
+            UserError: CTranslate2 does not support an argument, or a sentence is longer than the
+                export allows.
         """
         if sampling is not None or need_weights:
             raise UserError("CTranslate2 returns neither samples nor attention weights here")
@@ -101,8 +101,8 @@ class CTranslate2Engine:
         lengths = [len(ids) + 1 for ids in encoded]
         if max(lengths, default=0) > LONGEST:
             raise UserError(
-                f"a sentence has {max(lengths) - 1:,} pieces, but CTranslate2's form of the model "
-                f"has positions for {LONGEST - 1:,}: add --max-length {LONGEST - 1}"
+                f"a sentence has {max(lengths) - 1:,} pieces, but the CTranslate2 export has "
+                f"positions for {LONGEST - 1:,}: add --max-length {LONGEST - 1}"
             )
         hypotheses: list[list[Hypothesis]] = [[] for _ in sentences]
         work = WorkDone(lengths, advance)
@@ -128,7 +128,7 @@ class CTranslate2Engine:
         )
 
     def _search(self, batch: Sequence[_Sentence]) -> list[list[Hypothesis]]:
-        """Translate a batch, with as few calls as its different limits allow."""
+        """Translate a batch, with few calls for the different limits of its sentences."""
         found: list[list[Hypothesis]] = [[] for _ in batch]
         groups = defaultdict(list)
         for place, one in enumerate(batch):
@@ -141,7 +141,7 @@ class CTranslate2Engine:
 
         for places in groups.values():
             search(places, max(batch[i].longest for i in places))
-        # Where a hypothesis is longer than its own limit, the search had more steps than it has.
+        # If a hypothesis is longer than its own limit, the search had too many steps for it.
         repeated = defaultdict(list)
         for place, (one, some) in enumerate(zip(batch, found, strict=True)):
             if any(len(hypothesis.ids) > one.longest for hypothesis in some):
@@ -151,7 +151,7 @@ class CTranslate2Engine:
         return found
 
     def _call(self, batch: Sequence[_Sentence], longest: int) -> list[list[Hypothesis]]:
-        """Search with one shortest and one longest length, and prefixes of one length."""
+        """Search with the same shortest and longest length, and prefixes of the same length."""
         options, prefix = self.decoding, [one.prefix for one in batch]
         covers = options.coverage_penalty > 0
         results = self._translator.translate_batch(
@@ -159,7 +159,7 @@ class CTranslate2Engine:
             prefix if prefix[0] else None,
             beam_size=options.beam_size,
             num_hypotheses=options.beam_size,
-            # Not 1, which would end a search with its first hypothesis; the beam stays the same.
+            # With 1 a search would end with its first finished hypothesis. The beam is the same.
             patience=1 + 0.1 / options.beam_size,
             length_penalty=0,
             repetition_penalty=options.repetition_penalty,
@@ -186,7 +186,7 @@ class CTranslate2Engine:
     def _hypothesis(self, pieces: Sequence[str], log_prob: float, attention: Any) -> Hypothesis:
         ids = [self._ids[piece] for piece in pieces]
         weights = None
-        if attention is not None:  # [1, 1, T, S + 1], with a column for EOS, which has no number
+        if attention is not None:  # becomes [1, 1, T, S + 1]; EOS gets a column of zeros
             weights = functional.pad(torch.tensor(attention), (0, 1))[None, None]
         score = ranking_score(log_prob, len(ids) + 1, weights, self.decoding)
         return Hypothesis(ids, log_prob, score, None)
@@ -194,10 +194,10 @@ class CTranslate2Engine:
     def _log_probs(
         self, batch: Sequence[_Sentence], results: Sequence[Any], longest: int
     ) -> dict[tuple[int, int], float]:
-        """Return the log-probabilities of hypotheses, by sentence and rank, that differ.
+        """Return the log-probabilities that differ from CTranslate2's scores, by sentence and rank.
 
-        The score of CTranslate2 has no prefix, and no EOS at the longest length. Where it excludes
-        pieces or makes them less likely, it normalizes the others again.
+        These scores exclude the prefix, and at the longest length EOS. If CTranslate2 excludes
+        pieces or makes them less likely, it renormalizes the others.
         """
         options = self.decoding
         all_differ = (
@@ -221,10 +221,10 @@ class CTranslate2Engine:
         return {where: sum(one.log_probs) for where, one in zip(places, scored, strict=True)}
 
     def _prefixes(self, constraints: Sequence[Constraints] | None) -> list[tuple[int, ...]] | None:
-        """Return the pieces of each prefix; None: there are none.
+        """Return the pieces of each prefix; None without constraints.
 
         Raises:
-            UserError: There is another constraint.
+            UserError: CTranslate2 does not support a constraint.
         """
         if constraints is None or not any(constraints):
             return None
@@ -242,14 +242,14 @@ class CTranslate2Engine:
         return found
 
     def check_constraints(self, constraints: Sequence[Constraints]) -> None:
-        """Check constraints before there is a sentence; see `Engine.check_constraints`."""
+        """Check constraints before translation; see `Engine.check_constraints`."""
         self._prefixes(constraints)
 
     def with_beam(self, size: int) -> "CTranslate2Engine":
         """Return an engine with the same model and this beam size.
 
         Raises:
-            UserError: It is out of range.
+            UserError: The size is out of range.
         """
         other = copy(self)
         other.decoding = changed_settings(self.decoding, {"beam_size": size}, attends=True)
@@ -267,7 +267,7 @@ def load_ctranslate2(
     threads: int | None = None,
     changes: Mapping[str, object] | None = None,
 ) -> tuple[Config, CTranslate2Engine]:
-    """Load the export of a model, which is made if there is none yet.
+    """Load the export of a model; make the export if there is none.
 
     Args:
         model: A run folder, a checkpoint file, or a folder of `nmt export --to ctranslate2`.
@@ -275,10 +275,13 @@ def load_ctranslate2(
         precision: ``float32``, ``bfloat16``, ``float16``, ``int8``, or ``auto``: bfloat16 on a GPU
             that computes in it, else float32.
         threads: CPU threads; None: the library's default.
-        changes: Settings of ``decoding`` by their names; None leaves one as it is.
+        changes: Settings of ``decoding`` by name; None keeps the setting of the run.
+
+    Returns:
+        The settings of the run, and the engine.
 
     Raises:
-        UserError: There is no such model, CTranslate2 is not installed or has no form for it, or a
+        UserError: There is no such model, CTranslate2 is not installed or cannot compute it, or a
             setting is out of range.
     """
     library = required("ctranslate2", EXTRA)
@@ -303,7 +306,7 @@ def load_ctranslate2(
 
 
 def export_folder(model: Path) -> Path:
-    """Return the folder of a model's export for CTranslate2, which is made if there is none.
+    """Return the folder of a model's export for CTranslate2; make the export if there is none.
 
     Raises:
         UserError: See `nmt.export.ctranslate2_cache.cached_export`.
@@ -316,7 +319,7 @@ def _read(folder: Path) -> tuple[Config, TokenizerPair]:
     """Return the settings and the tokenizers in the folder of an export.
 
     Raises:
-        UserError: It is an export for another program, or it is damaged.
+        UserError: The export is for another program, or damaged.
     """
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
@@ -324,7 +327,7 @@ def _read(folder: Path) -> tuple[Config, TokenizerPair]:
         models = [(folder / name).read_bytes() for name in (SOURCE_MODEL, TARGET_MODEL)]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{folder} is no complete export of nmt: {error}; export it again"
+            f"{folder} is not a complete export of nmt: {error}; export the model again"
         ) from error
     if layout != ExportFormat.CTRANSLATE2:
         raise UserError(f"{folder} is an export for {layout}; give one of --to ctranslate2")

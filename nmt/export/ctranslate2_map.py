@@ -6,13 +6,13 @@ from nmt.decoding.shortlist import Shortlist
 from nmt.text.tokenizer import TokenizerPair
 
 FILE = "vmap.txt"
-"""The name under which CTranslate2 finds the map beside the model."""
+"""The name of the file in the folder of the model, as CTranslate2 expects it."""
 
 
 def save_vocabulary_map(shortlist: Shortlist, tokenizers: TokenizerPair, folder: Path) -> None:
     """Write a line per source piece: the piece, a tab, and its candidates, separated by spaces.
 
-    The piece of the first line is empty: its candidates are those of every sentence.
+    The piece of the first line is empty; its candidates are candidates of every sentence.
     """
     source, target = (
         side.pieces(range(len(side))) for side in (tokenizers.source, tokenizers.target)
@@ -30,5 +30,5 @@ def save_vocabulary_map(shortlist: Shortlist, tokenizers: TokenizerPair, folder:
 
 
 def _is_word(name: str) -> bool:
-    """Return whether a piece has no white space, which separates the words of the file."""
+    """Return whether a piece has no white space, because that separates the words of the file."""
     return len(name.split()) == 1 and name == name.strip()

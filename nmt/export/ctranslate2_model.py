@@ -2,9 +2,9 @@
 
 CTranslate2 (https://opennmt.net/CTranslate2) is an engine in C++ for Transformers. It computes
 embeddings times sqrt(D) plus a table of positions, pre- or post-norm layers, and an output layer,
-as `nmt.model.transformer` does; only the names and the layout of the matrices differ.
+as `nmt.model.transformer` does. Only the names and the layout of the matrices differ.
 
-Legend: D model size, H heads, G heads of keys and values, K head size.
+Legend: D model size.
 """
 
 from collections.abc import Iterator
@@ -48,15 +48,14 @@ from nmt.text.tokenizer import Tokenizer, TokenizerPair
 EXTRA = "ctranslate2"
 
 LONGEST = 4096
-"""Positions in the file. CTranslate2 refuses longer sentences."""
+"""Number of positions in the file. CTranslate2 refuses longer sentences."""
 
 
 def save_ctranslate2(checkpoint: Checkpoint, folder: Path, quantization: Quantization) -> None:
     """Write ``model.bin``, ``config.json`` and the vocabularies to a folder.
 
     Raises:
-        UserError: The model has a part that CTranslate2 has no form for, or CTranslate2 is not
-            installed.
+        UserError: CTranslate2 cannot compute a part of the model, or is not installed.
     """
     check_form(checkpoint.config)
     specification = _specification(checkpoint)
@@ -80,10 +79,10 @@ def check_form(config: Config, remedy: str = OTHER_FORMAT) -> None:
 
     Args:
         config: The settings of the run.
-        remedy: What one does if it cannot.
+        remedy: What the user can do otherwise, for the message.
 
     Raises:
-        UserError: It cannot; the message names the settings.
+        UserError: CTranslate2 cannot compute the model; the message names the settings.
     """
     encoder, decoder = transformer_stacks(config, "CTranslate2", remedy)
     refuse("CTranslate2", _missing_forms(encoder, decoder), remedy)
@@ -131,7 +130,7 @@ def _specification(checkpoint: Checkpoint) -> Any:
 
 
 def _options(stack: TransformerStackConfig) -> dict[str, Any]:
-    """Return the arguments that the specifications of both stacks share."""
+    """Return the arguments that encoder and decoder specifications have in common."""
     common_spec = required("ctranslate2.specs.common_spec", EXTRA)
     activations = {
         Activation.RELU: common_spec.Activation.RELU,
@@ -165,7 +164,7 @@ def _set_embeddings(part: Any, positioned: PositionedEmbedding) -> None:
 def _set_stack(
     part: Any, stack: TransformerEncoder | TransformerDecoder, config: TransformerStackConfig
 ) -> None:
-    """Set the positions, the last norm and what all layers share."""
+    """Set the positions, the last norm and the T5 bias, which all layers share."""
     if config.norm == NormPlace.PRE:
         _set_norm(part.layer_norm, stack.norm)
     table = _position_table(stack.positioned, config)
@@ -185,7 +184,7 @@ def _set_stack(
 def _position_table(
     positioned: PositionedEmbedding, config: TransformerStackConfig
 ) -> Tensor | None:
-    """Return what is added to the scaled embeddings at each position, [LONGEST, D]."""
+    """Return the vectors to add to the scaled embeddings, [LONGEST, D]; None: nothing is added."""
     size = config.hidden_size
     if config.positions == Positions.SINUSOIDAL:
         return sinusoidal_positions(0, LONGEST, size)
@@ -202,7 +201,7 @@ def _set_norm(part: Any, norm: nn.Module) -> None:
 
 
 def _set_linear(part: Any, *layers: nn.Linear) -> None:
-    """Set one linear layer, or several of the same input as one."""
+    """Set one linear layer, or several with the same input as one."""
     part.weight = _array(torch.cat([layer.get_parameter("weight") for layer in layers]))
     biases: list[Tensor | None] = [layer.bias for layer in layers]
     present = [bias for bias in biases if bias is not None]
@@ -211,7 +210,7 @@ def _set_linear(part: Any, *layers: nn.Linear) -> None:
 
 
 def _set_attention(part: Any, attention: MultiHeadAttention, residual: Residual) -> None:
-    """Set self-attention, whose three projections are one matrix, or cross-attention."""
+    """Set self-attention, with one matrix for three projections, or cross-attention."""
     _set_norm(part.layer_norm, residual.norm)
     if len(part.linear) == 2:
         _set_linear(part.linear[0], attention.query_projection, attention.key_value_projection)

@@ -1,4 +1,4 @@
-"""The choices of `nmt export`, which are read before torch is loaded."""
+"""The choices of `nmt export`. This module does not load torch."""
 
 from enum import StrEnum
 

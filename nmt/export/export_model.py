@@ -1,4 +1,4 @@
-"""Exports a model: its folder, and the check that the export computes what the model computes."""
+"""Exports a model to a folder, and checks that the export computes the same as the model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,20 +30,20 @@ from nmt.export.model_card import model_card
 from nmt.export.parity import BOUND, Parity, Scorer, measure_parity
 
 PARITY_SENTENCES = 50
-"""Sentences on which the export is compared with the model."""
+"""Number of sentences on which the export is compared with the model."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """What to export, and how.
+    """The model to export, and the options of the export.
 
     Attributes:
         checkpoint: The model.
-        summary: Of its run, with the scores; empty if there is none.
+        summary: The summary of its run, with the scores; empty if there is none.
         format: The layout.
         quantization: The type of the matrices in the files.
         sentences: Source sentences on which the export is compared with the model.
-        shortlist: The candidates of source pieces, for CTranslate2; None: there are none.
+        shortlist: The shortlist, for CTranslate2; None: no shortlist is written.
     """
 
     checkpoint: Checkpoint
@@ -54,14 +54,14 @@ class Export:
     shortlist: Shortlist | None = None
 
     def write(self, output: Path) -> Parity | None:
-        """Write the folder, and return how exactly it computes what the model computes.
+        """Write the folder, and compare the export with the model.
 
         Returns:
-            The comparison; None: the export contains the weights themselves.
+            The comparison; None for safetensors, which contain the weights themselves.
 
         Raises:
-            UserError: The model has a part that the program has no form for, a library is not
-                installed, the folder cannot be written, or the export differs from the model.
+            UserError: The program cannot compute a part of the model, a library is not installed,
+                the folder cannot be written, or the export differs from the model.
         """
         if self.shortlist is not None and self.format is not ExportFormat.CTRANSLATE2:
             raise UserError(
@@ -75,7 +75,7 @@ class Export:
             return None if scorer is None else self._compared(scorer)
 
     def _write_model(self, folder: Path) -> Scorer | None:
-        """Write the files of the layout; return how they score, None: they are the weights."""
+        """Write the files of the layout; return the scorer of the export (safetensors: None)."""
         if self.format is ExportFormat.SAFETENSORS:
             dtype = getattr(torch, self._plain_dtype())
             safetensors_folder.save_safetensors(self.checkpoint, folder, dtype)
@@ -94,7 +94,7 @@ class Export:
         return lambda *pieces: hugging_face.piece_log_probs(model, *pieces)
 
     def _plain_dtype(self) -> str:
-        """Return the type of the weights where the layout has no int8 matrices."""
+        """Return the type of the weights for a layout without int8 matrices."""
         if "int8" in self.quantization:
             raise UserError(
                 f"--to {self.format} has no {self.quantization} matrices: choose float32, float16 "
@@ -120,6 +120,6 @@ class Export:
 
 
 def _usage(layout: ExportFormat) -> str:
-    """Return Python code that uses a folder of this layout, in which it is run."""
+    """Return Python code that uses a folder of this layout; it runs in that folder."""
     code = Path(usage.__path__[0], f"{layout}.txt").read_text(encoding="utf-8")
     return code.strip()

@@ -1,4 +1,4 @@
-"""The folder that an export writes: complete, or not there at all."""
+"""Writes the folder of an export: it appears complete or not at all."""
 
 import json
 import os
@@ -15,20 +15,20 @@ from nmt.durable_file import DISK_IS_FULL, PARTIAL, sync_folder
 from nmt.errors import UserError
 
 DESCRIPTION = EXPORT
-"""The file by which a folder is recognised, with the settings of the model."""
+"""The file that marks a folder as an export; it has the settings of the model."""
 
 SOURCE_MODEL, TARGET_MODEL = "source.spm", "target.spm"
-"""The SentencePiece models of both sides, also if they are equal."""
+"""The SentencePiece models of both sides; both are written even if they are equal."""
 
 
 def check_output(folder: Path) -> None:
     """Check that a folder is new or empty, before the work begins.
 
     Raises:
-        UserError: It contains something, or is a file.
+        UserError: The folder contains files, or is a file.
     """
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise UserError(f"--output {folder} exists; give a folder that is new or empty")
+        raise UserError(f"--output {folder} exists; give a new or empty folder")
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def exported_folder(folder: Path) -> Iterator[Path]:
     """Provide an empty folder that becomes ``folder`` when the block ends without an error.
 
     Raises:
-        UserError: The folder exists, or cannot be written.
+        UserError: The folder is not empty, or cannot be written.
     """
     check_output(folder)
     partial: Path | None = None
@@ -60,7 +60,7 @@ def exported_folder(folder: Path) -> Iterator[Path]:
 
 
 def _make_readable(folder: Path) -> None:
-    """Give the folder and its files the usual permissions; some libraries write private files."""
+    """Set the usual permissions of the folder and its files; some libraries write private files."""
     mask = os.umask(0)
     os.umask(mask)
     folder.chmod(0o777 & ~mask)
@@ -75,13 +75,13 @@ def write_tokenizers(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def write_description(checkpoint: Checkpoint, folder: Path, layout: str, weights: str) -> None:
-    """Write the settings of the model, and what a program needs to read the folder.
+    """Write the settings of the model and the facts that a program needs to read the folder.
 
     Args:
         checkpoint: The model.
         folder: The folder.
-        layout: The layout of the folder, as ``--to`` takes it.
-        weights: The type of the matrices, as ``--weights`` takes it.
+        layout: The layout of the folder, a value of ``--to``.
+        weights: The type of the matrices, a value of ``--weights``.
     """
     tokenizers = checkpoint.tokenizers
     content = {

@@ -1,4 +1,4 @@
-"""Libraries that only an export needs: each is an extra of the package."""
+"""Imports libraries that only an export needs; each belongs to an extra of the package."""
 
 from importlib import import_module
 from typing import Any
@@ -10,11 +10,11 @@ def required(library: str, extra: str) -> Any:
     """Import a library.
 
     Args:
-        library: Its module.
-        extra: The extra of this package that installs it.
+        library: The module.
+        extra: The extra of this package that installs the library.
 
     Raises:
-        UserError: It is not installed.
+        UserError: The library is not installed.
     """
     try:
         return import_module(library)

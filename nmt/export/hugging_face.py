@@ -1,9 +1,9 @@
 """A Transformer in the layout of Hugging Face's transformers.
 
-Two of its models compute what `nmt.model.transformer` computes with sinusoids and LayerNorm:
-Pegasus the pre-norm kind, and Marian the post-norm kind. Both have sines in the first half of a
-position's vector and cosines in the second, from position 0, with the rates of Vaswani et al. 2017.
-Marian's tokenizer applies the two SentencePiece models as they are.
+Two models of that library compute the same as `nmt.model.transformer` with sinusoids and LayerNorm:
+Pegasus for pre-norm, and Marian for post-norm. In both, the vector of a position has sines in its
+first half and cosines in its second half, from position 0, with the frequencies of Vaswani et al.
+2017, section 3.5. Marian's tokenizer applies the two SentencePiece models without changes.
 
 Legend: B sentences, T target length, V target vocabulary.
 """
@@ -35,7 +35,7 @@ from nmt.text.tokenizer import Tokenizer
 
 PROGRAM = "transformers"
 LONGEST = 1024
-"""Positions of the model; longer sentences are an error there."""
+"""Number of positions of the exported model, which fails on longer sentences."""
 
 _NORMS = {
     "encoder": {0: "self_attn_layer_norm", 1: "final_layer_norm"},
@@ -49,7 +49,7 @@ def check_form(config: Config) -> None:
     """Check that Pegasus or Marian computes the model of this configuration.
 
     Raises:
-        UserError: Neither does; the message names the settings.
+        UserError: Neither model does; the message names the settings.
     """
     encoder, decoder = transformer_stacks(config, PROGRAM)
     refuse(PROGRAM, _missing_forms(config, encoder, decoder))
@@ -83,8 +83,7 @@ def save_hugging_face(checkpoint: Checkpoint, folder: Path) -> Any:
     """Write configuration, weights and tokenizer, and return the model of transformers.
 
     Raises:
-        UserError: The model has a part that transformers has no form for, or transformers is not
-            installed.
+        UserError: transformers cannot compute a part of the model, or is not installed.
     """
     check_form(checkpoint.config)
     library = required("transformers", "huggingface")

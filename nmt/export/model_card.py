@@ -1,7 +1,7 @@
-"""The page that travels with a model: what it translates, how well, from which text, its limits.
+"""The page about a model: its languages, use, scores, training text and limits.
 
-It is Markdown with the header that the Hugging Face hub reads. Every run folder has it as
-``README.md``, and every export too.
+The page is Markdown with the header that the Hugging Face hub reads. It is ``README.md`` of every
+run folder and of every export.
 """
 
 import shlex
@@ -32,12 +32,12 @@ def model_card(
     """Return the page as Markdown.
 
     Args:
-        config: Of the run.
-        summary: Of the run, with the scores of its splits ``valid`` and ``test``; empty if there is
-            none.
-        parameters: Number of weights; None: it is unknown.
+        config: The settings of the run.
+        summary: The summary of the run, with the scores of the splits ``valid`` and ``test``; empty
+            if there is none.
+        parameters: Number of parameters; None: unknown.
         usage: Lines of a shell or of Python that use the model.
-        settings: The file beside the page that has all settings.
+        settings: The name of the file with all settings, in the folder of the page.
     """
     data = config.data
     size = "" if parameters is None else f", {parameters:,} parameters"
@@ -103,7 +103,7 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _cell(signature: str) -> str:
-    """Return a signature as code in a cell of a table, which its bars would otherwise end."""
+    """Return a signature as code for a table cell; its bars are escaped."""
     return "`" + signature.replace("|", r"\|") + "`"
 
 
@@ -149,12 +149,14 @@ def _number(value: Any) -> str:
 
 
 def _limits(config: Config) -> Iterator[str]:
+    before = config.data.context_sentences
+    context = f"at most {before:,} previous sentences" if before else "no other sentence"
     yield (
-        f"- It translates sentences of at most {config.data.max_length} pieces, the longest in "
+        f"- It translates sentences of at most {config.data.max_length} pieces, the limit in "
         "training; longer text is cut at sentence ends.\n"
-        "- It translates each sentence alone: it does not use the sentences before it.\n"
-        "- It repeats what its training text contains, errors and prejudice included. Text of "
-        "another kind is translated worse than the scores show.\n"
-        "- A fluent translation can be wrong. Let a person who reads both languages check what "
-        "matters."
+        f"- With each sentence it reads {context} of the document.\n"
+        "- It repeats errors and prejudice of its training text. It translates text of another "
+        "kind worse than the scores show.\n"
+        "- A fluent translation can be wrong. Let a person who reads both languages check "
+        "important translations."
     )

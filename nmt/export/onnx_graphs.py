@@ -1,7 +1,7 @@
 """A Transformer as two ONNX graphs: the encoder, and one step of the decoder.
 
-A program runs ``encoder.onnx`` once for a batch of sentences. It then runs ``decoder_step.onnx``
-once for each target piece, with the keys and values that the step before returned.
+A program runs ``encoder.onnx`` once for a batch of sentences. Then it runs ``decoder_step.onnx``
+once for each target piece, with the keys and values from the previous step.
 
 Legend: B batch, S source length, T target pieces so far, V target vocabulary, L decoder layers, G
 heads of keys and values, K head size.
@@ -30,7 +30,7 @@ from nmt.text.special_tokens import BOS, EOS, PAD
 EXTRA = "onnx"
 ENCODER, STEP = "encoder.onnx", "decoder_step.onnx"
 LONGEST = 1024
-"""Positions of sinusoids in the graphs; longer sentences are an error there."""
+"""Number of sinusoidal positions in the graphs, which fail on longer sentences."""
 
 SOURCE = "source_ids", "source_mask"
 MEMORY = "source_keys", "source_values"
@@ -38,16 +38,16 @@ PAST = "target_keys", "target_values"
 
 
 def check_form(config: Config) -> None:
-    """Check that the model of this configuration has both graphs.
+    """Check that the model of this configuration can be exported as graphs.
 
     Raises:
-        UserError: It has none; the message names the settings.
+        UserError: It cannot; the message names the settings.
     """
     transformer_stacks(config, "the ONNX export")
 
 
 class EncoderGraph(nn.Module):
-    """From source pieces to the keys and values of the cross-attention of all decoder layers."""
+    """Maps source pieces to the keys and values of the cross-attentions of all decoder layers."""
 
     def __init__(self, model: TranslationModel) -> None:
         """Wrap a Transformer in evaluation mode."""
@@ -55,7 +55,7 @@ class EncoderGraph(nn.Module):
         self.model = model
 
     def forward(self, source_ids: Tensor, source_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Read ids [B, S] and their mask -> keys and values, each [L, B, G, S, K]."""
+        """Map ids [B, S] and their mask [B, S] to keys and values, each [L, B, G, S, K]."""
         states = self.model.encode(source_ids, source_mask).states
         decoder = self.model.decoder
         assert isinstance(decoder, TransformerDecoder)
@@ -66,7 +66,7 @@ class EncoderGraph(nn.Module):
 
 
 class StepGraph(nn.Module):
-    """From the previous piece to the logits of the next one."""
+    """Maps the previous target piece to the logits of the next target piece."""
 
     def __init__(self, model: TranslationModel) -> None:
         """Wrap a Transformer in evaluation mode."""
@@ -85,15 +85,15 @@ class StepGraph(nn.Module):
         """Compute a step.
 
         Args:
-            previous_ids: [B], BOS at first.
-            target_keys: [L, B, G, T, K], T = 0 at first.
+            previous_ids: [B], BOS in the first step.
+            target_keys: [L, B, G, T, K], T = 0 in the first step.
             target_values: [L, B, G, T, K].
-            source_keys: [L, B, G, S, K], of `EncoderGraph`.
+            source_keys: [L, B, G, S, K], from `EncoderGraph`.
             source_values: [L, B, G, S, K].
-            source_mask: [B, S] bool, True at real pieces.
+            source_mask: [B, S] bool, False at padding.
 
         Returns:
-            Logits [B, V], and the keys and values of T + 1 pieces.
+            Logits [B, V], and the keys and values [L, B, G, T + 1, K].
         """
         decoder = self.model.decoder
         assert isinstance(decoder, TransformerDecoder)
@@ -117,10 +117,10 @@ class StepGraph(nn.Module):
 
 
 def save_onnx(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write ``encoder.onnx`` and ``decoder_step.onnx``, for batches and lengths of any size.
+    """Write ``encoder.onnx`` and ``decoder_step.onnx``, for batches of any size and length.
 
     Raises:
-        UserError: The model is no Transformer, or onnx and onnxscript are not installed.
+        UserError: `check_form` refuses the model, or onnx and onnxscript are not installed.
     """
     check_form(checkpoint.config)
     required("onnxscript", EXTRA)
@@ -149,7 +149,7 @@ def _write_graphs(model: TranslationModel, folder: Path) -> None:
 
 
 def _model(checkpoint: Checkpoint) -> TranslationModel:
-    """Return the model with a table of sinusoids that is long enough for every sentence."""
+    """Return the model with tables of `LONGEST` sinusoids, if it has sinusoidal positions."""
     model = checkpoint.trained_model()
     for stack in (model.encoder, model.decoder):
         assert isinstance(stack, TransformerEncoder | TransformerDecoder)
@@ -166,7 +166,7 @@ def _write(
     outputs: Sequence[str],
     path: Path,
 ) -> None:
-    with warnings.catch_warnings():  # about names of axes, and about code of torch itself
+    with warnings.catch_warnings():  # warnings about names of axes and about torch's own code
         warnings.simplefilter("ignore")
         torch.onnx.export(
             graph,

@@ -1,4 +1,4 @@
-"""A model in one file: a checkpoint without the state of the training."""
+"""Writes a model to one file: a checkpoint without training state."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +15,13 @@ def save_packed(checkpoint: Checkpoint, path: Path, dtype: str = "float32") -> N
     Args:
         checkpoint: The model.
         path: The file.
-        dtype: Of the weights in the file. A model that is loaded from it computes in float32 again.
+        dtype: Type of the weights in the file. A model loaded from the file computes in float32.
 
     Raises:
         UserError: The weights do not fit the settings, or the file cannot be written.
     """
     checkpoint.check_weights()
-    packed: dict[int, Tensor] = {}  # tied matrices stay one
+    packed: dict[int, Tensor] = {}  # by address, so that tied matrices stay one tensor
     weights = {}
     for name, tensor in checkpoint.weights.items():
         address = tensor.data_ptr()

@@ -1,7 +1,4 @@
-"""Whether an export computes what the model computes, measured on sentences.
-
-Legend: none; lists of sentences, and of pieces in a sentence.
-"""
+"""Measures on sentences whether an export computes the same log-probabilities as its model."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,10 +8,13 @@ from nmt.decoding.translator import Translator
 
 Ids = list[list[int]]
 Scorer = Callable[[Ids, Ids], list[list[float]]]
-"""Returns the log-probability of each target piece, EOS last, given source and target pieces."""
+"""A function from source and target piece ids of sentences, without EOS, to log-probabilities.
+
+It returns one log-probability per target piece, EOS last.
+"""
 
 BOUND = 1e-3
-"""Greatest difference that rounding in float32 explains; kernels add numbers in another order."""
+"""Greatest difference in nats that rounding in float32 can cause; kernels sum in other orders."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Parity:
     """The difference between the log-probabilities of a model and of its export.
 
     Attributes:
-        sentences: Number of sentences that were compared.
+        sentences: Number of compared sentences.
         pieces: Number of their target pieces, EOS included.
-        difference: Greatest difference of a piece, in nats.
+        difference: Greatest absolute difference over the pieces, in nats.
     """
 
     sentences: int
@@ -44,8 +44,8 @@ def measure_parity(translator: Translator, sentences: Sequence[str], scorer: Sco
 
     Args:
         translator: The model, in float32.
-        sentences: Source sentences; blank ones are left out.
-        scorer: The export.
+        sentences: Source sentences; blank sentences are left out.
+        scorer: The scorer of the export.
     """
     given = [sentence for sentence in sentences if sentence.strip()]
     translated = translator.with_beam(1).translate(given)

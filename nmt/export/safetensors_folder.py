@@ -1,7 +1,7 @@
-"""A model as safetensors and JSON: every kind, readable without this package.
+"""Writes a model of any kind as safetensors, which other programs can read.
 
-The names of the tensors are those of `nmt.model`; ``nmt.json`` has the configuration that builds
-the model again.
+The names of the tensors are those of `nmt.model`. ``nmt.json`` has the configuration from which
+`nmt` builds the model again.
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ WEIGHTS = "model.safetensors"
 def save_safetensors(checkpoint: Checkpoint, folder: Path, dtype: torch.dtype) -> None:
     """Write the weights to ``model.safetensors``; a matrix with several names is written once.
 
-    The header of the file maps each left out name to the one that is written.
+    The header of the file maps each omitted name to the name that is written.
 
     Args:
         checkpoint: The model.
         folder: An existing folder.
-        dtype: Of the weights in the file.
+        dtype: Type of the weights in the file.
 
     Raises:
         UserError: safetensors is not installed.
@@ -39,7 +39,10 @@ def save_safetensors(checkpoint: Checkpoint, folder: Path, dtype: torch.dtype) -
 def _without_repetition(
     weights: Mapping[str, Tensor],
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the weights without those that share the memory of an earlier one, and their names."""
+    """Return the weights without repetitions, and a map from omitted names to written names.
+
+    A weight is repeated if it shares memory with an earlier weight.
+    """
     first: dict[int, str] = {}
     kept, shared = {}, {}
     for name, tensor in weights.items():

@@ -1,4 +1,4 @@
-"""What a model has that another program has no form for: one error that names the settings."""
+"""Refuses models that another program cannot compute; the error names the settings."""
 
 from collections.abc import Iterable
 
@@ -15,17 +15,17 @@ from nmt.model.transformer import TransformerDecoderLayer
 
 OTHER_FORMAT = "--to safetensors takes every model"
 OTHER_ENGINE = "leave out --engine"
-"""What one does instead: of an export, and of a translation."""
+"""Remedies in messages: of an export, and of a translation."""
 
 
 def refuse(target: str, reasons: Iterable[str], remedy: str = OTHER_FORMAT) -> None:
-    """Refuse an export that would not compute what the model computes.
+    """Refuse an export that would not compute the same as the model.
 
     Args:
         target: The name of the program.
-        reasons: The settings that it has no form for, each as ``name=value``, with a reason if it
-            is not obvious; none: nothing is refused.
-        remedy: What one does instead.
+        reasons: The settings that the program does not support, each as ``name=value``, with a
+            reason if it is not obvious. Without any, nothing is refused.
+        remedy: What the user can do otherwise, for the message.
 
     Raises:
         UserError: There is a reason.
@@ -40,7 +40,8 @@ def transformer_stacks(
     """Return the settings of both stacks of a Transformer.
 
     Raises:
-        UserError: The encoder or the decoder is no Transformer, or has another self-attention.
+        UserError: The encoder or the decoder is not a Transformer, has another self-attention than
+            ``full`` or adaptive depth, or the model has hierarchical context or combines features.
     """
     encoder, decoder = config.model.encoder, config.model.decoder
     names = {"encoder": encoder.name, "decoder": decoder.name}
@@ -63,6 +64,6 @@ def transformer_stacks(
 
 
 def plain_cross_attention(layer: TransformerDecoderLayer) -> MultiHeadAttention:
-    """Return the cross-attention of a layer of a model that `transformer_stacks` did not refuse."""
+    """Return the cross-attention of a decoder layer that `transformer_stacks` accepted."""
     assert isinstance(layer.cross_attention, MultiHeadAttention)
     return layer.cross_attention

@@ -1,1 +1,1 @@
-"""What a run reports: metric logs, heatmaps, HTML pages, the progress line and the log file."""
+"""Output of runs and commands: metric logs, heatmaps, HTML pages, progress line and log file."""

@@ -48,6 +48,7 @@ def load_attention_json(path: Path) -> list[AttentionRecord]:
 
     Raises:
         ValueError: the file does not have this format; the message names the file.
+        OSError: the file cannot be read.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

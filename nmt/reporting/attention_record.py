@@ -1,6 +1,6 @@
 """The attention of one sentence pair in all layers and heads, as data for reports.
 
-Pages, JSON files and heatmap grids are all made from it.
+Pages, JSON files and heatmap grids are made from this record.
 
 Shapes: L layers, H heads, T target length, S source length.
 """

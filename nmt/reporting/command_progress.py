@@ -1,4 +1,4 @@
-"""The progress of a command on stderr, only if that is a terminal; pipes and files get nothing."""
+"""The progress of a command on stderr if stderr is a terminal; pipes and files get nothing."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from nmt.reporting.progress_line import ProgressLine, StageStatus, TextStatus
 
 
 class Advance(Protocol):
-    """Shows how far a stage is."""
+    """A function that shows the progress of a stage."""
 
     def __call__(self, done: int, share: float | None = None) -> None:
-        """Show the number of items so far, and the share of the work if items differ in cost."""
+        """Show the number of items so far; ``share`` is the done share of the work, 0 to 1.
+
+        Without ``share``, all items are assumed to cost the same.
+        """
 
 
 class CommandProgress:
-    """One line that names what a command loads, and then counts what it has done.
+    """One line that first names what a command loads, and then counts the items that are done.
 
     A command opens it before it loads torch. The line is erased at the end, so that a terminal
-    shows only results; after Ctrl-C it stays, because it shows how far the command came. On a
-    terminal without control sequences (TERM=dumb) plain lines appear every ten seconds.
+    shows only results. After Ctrl-C the line stays and shows the progress so far. On a terminal
+    without control sequences (TERM=dumb) plain lines appear every ten seconds.
 
     Only the first of the processes that torchrun started shows anything.
     """
@@ -32,7 +35,7 @@ class CommandProgress:
     def __init__(
         self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Write to a stream, by default `sys.stderr`, if it is a terminal."""
+        """Write to a stream if it is a terminal; None: `sys.stderr`."""
         stream = sys.stderr if stream is None else stream
         shown = stream is not None and stream.isatty() and is_printing_process()
         self._line = ProgressLine(stream, clock=clock) if shown else None
@@ -44,7 +47,7 @@ class CommandProgress:
         return self._line is not None
 
     def show(self, verb: str, name: object = "") -> None:
-        """Show at once what the command does, e.g. "loading" and the path of a model."""
+        """Show immediately what the command does, e.g. "loading" and the path of a model."""
         if self._line is not None:
             self._line.clear()
             self._line.update(TextStatus(verb, str(name)))
@@ -54,8 +57,8 @@ class CommandProgress:
 
         Args:
             name: What the command does.
-            total: Number of items; None: it is not known.
-            unit: What the items are.
+            total: Number of items; None: unknown.
+            unit: Name of the items.
         """
         began = self._clock()
         line = self._line
@@ -76,7 +79,7 @@ class CommandProgress:
             self._line.clear()
 
     def close(self) -> None:
-        """Erase the line and show nothing more: from now on other output shows the progress."""
+        """Erase the line and show nothing more, because other output now shows the progress."""
         self.clear()
         self._line = None
 

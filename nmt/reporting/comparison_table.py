@@ -1,4 +1,4 @@
-"""The table of `nmt compare`: as text, which is Markdown, as CSV, as LaTeX and as JSON."""
+"""The table of `nmt compare` as Markdown, CSV, LaTeX and JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
 
 
 class TableFormat(StrEnum):
-    """How a table is written."""
+    """The format of a table."""
 
     MARKDOWN = "markdown"
     CSV = "csv"
@@ -41,11 +41,11 @@ class TableFormat(StrEnum):
 
 
 def comparison_text(comparison: Mapping[str, Any], form: TableFormat) -> str:
-    """Return runs side by side.
+    """Return the table of a comparison of runs in a format.
 
     Args:
         comparison: The fields of `nmt.run.run_comparison.Comparison`.
-        form: JSON has all figures unrounded; CSV has a row per run.
+        form: The format. JSON and CSV have unrounded figures.
     """
     match form:
         case TableFormat.JSON:
@@ -59,7 +59,7 @@ def comparison_text(comparison: Mapping[str, Any], form: TableFormat) -> str:
 
 
 def table_cells(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str]], int]:
-    """Return heading, cells and the number of columns that are left-aligned."""
+    """Return the column headings, the rows of cells and the number of left-aligned columns."""
     rows, settings = comparison["rows"], comparison["settings"]
     finished = all(row["status"] == "finished" for row in rows)
     shown = [name for name in _FIGURES if any(row[name] is not None for row in rows)]
@@ -79,7 +79,7 @@ def table_cells(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str
 
 
 def _short_keys(keys: Sequence[str]) -> list[str]:
-    """Return the last part of each key; more of it where these are equal, or only ``name``."""
+    """Return the last part of each key; more parts if last parts are equal or ``name``."""
     shortened = []
     for key in keys:
         parts = key.split(".")
@@ -127,7 +127,7 @@ def _seeds(seeds: Mapping[str, Any]) -> list[str]:
 
 
 def _configurations(configurations: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return lines about the differences between configurations, beyond those between models."""
+    """Return lines about the differences between configurations, tested over their seeds."""
     if not configurations:
         return [
             "Each configuration has one run, so p is about these models, not about their settings: "
@@ -150,7 +150,7 @@ def _configurations(configurations: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _verdict(p_value: float | None) -> str:
     if p_value is None:
-        return "no p: both have one run, so the spread of their seeds is unknown"
+        return "no p-value: both have one run, so the variation between seeds is unknown"
     return (
         f"p = {p_value:.4f}: {'a difference' if p_value < SIGNIFICANT else 'no difference shown'}"
     )
@@ -167,7 +167,10 @@ def explanations(comparison: Mapping[str, Any]) -> list[str]:
             f"BLEU {comparison['signature']}",
             *_configurations(comparison["configurations"]),
         ]
-    lines.append("AER in percent; tokens/s: target pieces, without validations; minutes: training")
+    lines.append(
+        "AER in percent; tokens/s: target pieces, without validations; "
+        "minutes: training with validations"
+    )
     return lines + [f"note: {note}" for note in comparison["notes"]]
 
 

@@ -1,4 +1,4 @@
-"""The messages of a run, written to the terminal above the progress line and to train.log."""
+"""The messages of a run, on the terminal above the progress line and in train.log."""
 
 import logging
 import time
@@ -10,7 +10,7 @@ _STAGE_DELAY = 2.0  # seconds before a stage shows progress; most stages are sho
 
 
 class Console:
-    """Writes messages to the terminal and, once it is open, to the log file."""
+    """Writes messages to the terminal, and to the log file after that is opened."""
 
     def __init__(self, line: ProgressLine) -> None:
         """Write above this progress line."""
@@ -20,7 +20,7 @@ class Console:
         self._stage, self._began = "", 0.0
 
     def keep(self, log: logging.Logger) -> None:
-        """Write all messages to a log: the earlier ones now, later ones as they come."""
+        """Write the earlier messages to a log now, and from now on each message."""
         self._log = log
         for text in self._messages:
             log.info(text)
@@ -36,8 +36,8 @@ class Console:
     def progress(self, stage: str, done: int, total: int | None) -> None:
         """Show the progress of a stage that has run for more than two seconds.
 
-        `done` and `total` count pairs; a `total` of None is unknown. Of a stage that does not count
-        pairs, with 0 and None, only the name is shown.
+        `done` and `total` count pairs; None: the total is unknown. If `done` is 0 and `total` is
+        None, only the name is shown.
         """
         now = time.monotonic()
         if stage != self._stage:
@@ -47,9 +47,9 @@ class Console:
             self.line.update(counted if done or total else TextStatus(stage))
 
     def show(self, verb: str, name: object = "") -> None:
-        """Show at once what a run does, e.g. "loading" and the path of a model, on a terminal only.
+        """Show on a terminal what a run does, e.g. "loading" and the path of a model.
 
-        The next message or progress replaces it.
+        The next message or progress replaces this text.
         """
         if self.line.live:
             self.line.clear()
@@ -58,8 +58,8 @@ class Console:
     def stage(self, name: str, total: int, unit: str = "sentences") -> Advance:
         """Begin a stage of a run, e.g. "validating"; return the function that shows its progress.
 
-        Only a terminal shows it, once the stage has run for more than two seconds. The next message
-        ends it.
+        Only a terminal shows the progress, and only after the stage has run for two seconds. The
+        next message erases it.
         """
         began = time.monotonic()
 

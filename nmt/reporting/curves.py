@@ -1,7 +1,7 @@
-"""Curves of several runs in one picture, which can be told apart without color.
+"""Curves of several runs in one picture, distinguishable without color.
 
-Each curve has a marker, a line style and its name at its end. The functions import matplotlib when
-they are called: it loads slowly.
+Each curve has a marker and a line style, and its name stands at its end. The functions import
+matplotlib when they are called, because it loads slowly.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_CURVES = 20
-"""Names of more curves do not fit beside the picture; the curves with the best ends are drawn."""
+"""The greatest number of curves; more names do not fit. The best last scores are drawn."""
 
 _DPI = 150
 _LINE_HEIGHT = 0.19  # of a name, in inches
@@ -34,10 +34,10 @@ class Curve:
     """The scores of one run.
 
     Attributes:
-        name: Shown at the end of the curve.
-        updates: When they were measured.
-        minutes: The same in minutes of training.
-        scores: One for each; at least one.
+        name: The name at the end of the curve.
+        updates: The update at which each score was measured.
+        minutes: The minutes of training at which each score was measured.
+        scores: The scores; at least one.
     """
 
     name: str
@@ -51,7 +51,7 @@ def save_curves(curves: Sequence[Curve], score: str, path: Path) -> None:
 
     Args:
         curves: At least one.
-        score: The name of the score, larger is better.
+        score: The name of the score; larger is better.
         path: The file; it appears complete or not at all.
     """
     best = sorted(curves, key=lambda curve: curve.scores[-1], reverse=True)[:MOST_CURVES]
@@ -91,7 +91,7 @@ def _style(number: int) -> dict[str, Any]:
 
 
 def _name_ends(axes: Axes, curves: Sequence[Curve], axis: str, height: float) -> None:
-    """Write marker, name and last score of each curve right of the plot, joined to its end."""
+    """Write marker, name and last score of each curve right of the plot, with a line to its end."""
     low, high = axes.get_ylim()
     gap = (high - low) * _LINE_HEIGHT / (height - 1)
     heights = spread([curve.scores[-1] for curve in curves], gap, low, high)
@@ -114,7 +114,7 @@ def _name_ends(axes: Axes, curves: Sequence[Curve], axis: str, height: float) ->
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Return positions near the wanted ones that are at least ``gap`` apart, in the same order.
 
-    They lie between ``low`` and ``high`` where that leaves enough room, else they begin at ``low``.
+    They lie between ``low`` and ``high`` if they fit there, else they begin at ``low``.
     """
     order = sorted(range(len(wanted)), key=lambda index: wanted[index])
     placed = [0.0] * len(wanted)

@@ -48,7 +48,7 @@ def _single(system: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _several(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a table of all systems, whether they differ from the first, and the signatures."""
+    """Yield a table of all systems, their differences from the first one, and the signatures."""
     systems = report["systems"]
     metrics = [metric for metric in SCORE_NAMES if metric in systems[0]]
     rows = [
@@ -74,7 +74,7 @@ def _value(system: Mapping[str, Any], metric: str) -> str:
 
 
 def _differences(systems: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Iterator[str]:
-    """Yield one sentence per system that says by which metrics it differs from the first."""
+    """Yield one sentence per further system: the metrics by which it differs from the first."""
     first = printable(systems[0]["name"])
     for system in systems[1:]:
         better: list[str] = []
@@ -123,7 +123,7 @@ def _group_table(
 
 
 def _statistics(systems: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield a table of what is wrong with translations, whatever their score."""
+    """Yield a table of the output statistics of each system."""
     heads = ["length ratio", "empty", "copies of the source", "repetitive", "truncated"]
     rows = []
     for system in systems:
@@ -137,7 +137,7 @@ def _statistics(systems: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _sentences(
     title: str, rows: Sequence[Mapping[str, Any]], systems: Sequence[Mapping[str, Any]]
 ) -> Iterator[str]:
-    """Yield sentences with reference and translations, the first ones worst or most different."""
+    """Yield ranked sentences with source, reference, translations and chrF2."""
     if not rows:
         return
     yield ""

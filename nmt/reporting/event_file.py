@@ -1,4 +1,4 @@
-"""A file of TensorBoard events, written at once: an error reaches the caller, not a thread."""
+"""A file of TensorBoard events, written in the caller's thread, so that the caller gets errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EventFile:
     """
 
     def __init__(self, folder: Path, purge_step: int | None = None) -> None:
-        """Create a file with a name of its own in a folder, which is created if missing.
+        """Create a file with a unique name in a folder, which is created if missing.
 
         Args:
             folder: TensorBoard reads all files of it as one run.
@@ -55,18 +55,18 @@ class EventFile:
             self._write(Event(step=purge_step, session_log=start))
 
     def add(self, summary: Any, step: int | None = None) -> None:
-        """Write a summary, which belongs to a step.
+        """Write a summary of a step.
 
         Raises:
-            OSError: It could not be written.
+            OSError: The summary cannot be written.
         """
         self._write(Event(summary=summary, step=step))
 
     def flush(self) -> None:
-        """Write what was added to the disk, where it survives a loss of power.
+        """Flush the events to the disk, so that they survive a loss of power.
 
         Raises:
-            OSError: It could not be written.
+            OSError: The events cannot be written.
         """
         os.fsync(self._file.fileno())
 
@@ -74,7 +74,7 @@ class EventFile:
         """Close the file. Closing again has no effect.
 
         Raises:
-            OSError: What was added could not be written.
+            OSError: The events cannot be written.
         """
         self._file.close()
 

@@ -1,4 +1,4 @@
-"""The weights of a kind of self-attention as an SVG picture, in a page or in a file of its own."""
+"""The weights of a kind of self-attention as an SVG picture, within a page or as a file."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def kind_svg(
     Args:
         words: T words.
         weights: [T, T], at least 0.
-        title: What the picture shows, for readers who do not see it.
-        in_page: Whether a page has the style; a file has its own, dark on white.
+        title: A description of the picture, for screen readers.
+        in_page: Whether the page defines the style; otherwise the picture contains its style.
     """
     labels = round(max(map(len, words)) * _LETTER) + 2 * _MARGIN
     size = labels + len(words) * CELL + _MARGIN
@@ -57,7 +57,7 @@ def _labels(words: Sequence[str], origin: int) -> Iterator[str]:
 
 
 def _cells(weights: npt.NDArray[Any], origin: int) -> Iterator[str]:
-    """Yield one path for all cells of a shade, the pale ones first."""
+    """Yield one path for all cells of a shade, the palest shade first."""
     shades = np.ceil(weights / weights.max() * _SHADES).astype(int)  # 0: not attended to
     for shade in np.unique(shades):
         path = "".join(

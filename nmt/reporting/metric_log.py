@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nmt.reporting.heatmaps.heatmap import Heatmap
 
 
-_LONGEST_LINE = 1 << 20  # bytes; usual ones have a few hundred
+_LONGEST_LINE = 1 << 20  # bytes; most lines have a few hundred
 
 
 class MetricLog(Protocol):
@@ -39,7 +39,7 @@ class MetricLog(Protocol):
         """Record an attention heatmap."""
 
     def flush(self) -> None:
-        """Write what was recorded to the disk, where it survives a loss of power if possible."""
+        """Flush the records to the disk, so that they survive a loss of power if possible."""
 
     def best(self, step: int, scores: Mapping[str, float]) -> None:
         """Record the scores of the best model so far, by name, e.g. "valid/bleu"."""
@@ -48,20 +48,20 @@ class MetricLog(Protocol):
         """Record the scores of the final test; nothing follows."""
 
     def close(self) -> None:
-        """Write buffered data and release the log."""
+        """Write buffered data and close the log."""
 
 
 class JsonLinesLog:
     """JSON lines such as `{"step": 100, "time": 1700000000.0, "train/loss": 2.3}`.
 
-    Each line is written as it is appended, so a killed run loses at most the line that it was
-    writing; `flush` protects the lines from a loss of power, too. Every line is strict JSON:
-    numbers that are not finite become the strings "nan", "inf" and "-inf". `time` is in seconds
-    since 1970. Texts and heatmaps are ignored.
+    Each line is written immediately, so a killed run loses at most the line that it was writing.
+    After `flush` the lines survive a loss of power, too. Every line is strict JSON: numbers that
+    are not finite become the strings "nan", "inf" and "-inf". `time` is in seconds since 1970.
+    Texts and heatmaps are ignored.
 
     Args:
-        path: the file; it and its folder are created if missing.
-        resume_step: the step of the checkpoint that training resumes from. Later lines are
+        path: the file; the file and its folder are created if missing.
+        resume_step: the step of the checkpoint from which training resumes. Later lines are
             dropped, because the resumed run writes them again. None keeps all lines.
         clock: returns the time in seconds since 1970.
 
@@ -101,17 +101,17 @@ class JsonLinesLog:
         """Ignore the heatmap."""
 
     def flush(self) -> None:
-        """Flush the lines, and the name of a new file, to the disk."""
+        """Flush the lines and the folder entry of a new file to the disk."""
         os.fsync(self._file.fileno())
         if self._is_new:
             sync_folder(self._path.parent)
             self._is_new = False
 
     def best(self, step: int, scores: Mapping[str, float]) -> None:
-        """Ignore the scores, which `scalars` has recorded."""
+        """Ignore the scores, because `scalars` has recorded them."""
 
     def finished(self, step: int, scores: Mapping[str, float]) -> None:
-        """Ignore the scores, which are part of the run's summary."""
+        """Ignore the scores, because the summary of the run has them."""
 
     def close(self) -> None:
         """Close the file. Closing again has no effect."""
@@ -155,7 +155,7 @@ class MetricLogs:
             log.finished(step, scores)
 
     def close(self) -> None:
-        """Close every log. An error of one is raised after the others are closed."""
+        """Close every log. The error of a log is raised after the others are closed."""
         with ExitStack() as stack:
             for log in reversed(self._logs):
                 stack.callback(log.close)
@@ -173,7 +173,7 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 
 def _read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every complete line, as text and parsed."""
+    """Yield every complete line as a text and as its JSON object."""
     with path.open("rb") as file:
         for number in itertools.count(1):
             line = file.readline(_LONGEST_LINE)

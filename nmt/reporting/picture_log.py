@@ -13,11 +13,11 @@ from nmt.reporting.heatmaps.scripts import missing_glyphs_warning, script_of
 class PictureLog:
     """A `MetricLog` of heatmaps only: ``<last part of the tag>.png`` and ``.json`` beside it.
 
-    The JSON, in the format of `nmt attention`, is what the page of a run is made of.
+    The JSON file has the format of `nmt attention`. The page of a run is made from it.
     """
 
     def __init__(self, directory: Path, report: Callable[[str], None]) -> None:
-        """Write to this folder, and report each script that no installed font has, once."""
+        """Write to this folder. Call ``report`` once for each script that no installed font has."""
         self._directory = directory
         self._report = report
         self._warned: set[str] = set()
@@ -29,7 +29,7 @@ class PictureLog:
         """Ignore texts."""
 
     def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
-        """Write a heatmap, replacing that of an earlier step."""
+        """Write a heatmap; it replaces the one of an earlier step."""
         path = self._directory / f"{tag.rsplit('/', 1)[-1]}.png"
         missing = save_heatmap(heatmap, path)
         save_attention_json([_record(heatmap)], path.with_suffix(".json"))
@@ -52,6 +52,6 @@ class PictureLog:
 
 
 def _record(heatmap: Heatmap) -> AttentionRecord:
-    """Return the weights as those of one layer and one head; their text is their title."""
+    """Return a record with one layer and one head; its sentences are empty texts."""
     labels = list(heatmap.source), list(heatmap.target)
     return AttentionRecord(*labels, heatmap.weights[None, None], heatmap.title, "", "")

@@ -29,7 +29,7 @@ class TrainingStatus:
         max_updates: number of updates at which training ends, None if there is no limit.
         epoch: the current epoch, from 1.
         loss: nats per target token.
-        learning_rate: of the latest update.
+        learning_rate: learning rate of the latest update.
         gradient_norm: norm before clipping.
         tokens_per_second: target tokens per second, of all processes together.
         seconds_left: estimated time left, None if unknown.
@@ -73,13 +73,12 @@ class StageStatus:
     """The progress of a stage, such as the preparation of a corpus or a validation.
 
     Args:
-        stage: its name, e.g. "encoding".
-        done: number of pairs so far.
-        total: number of all pairs, None if unknown.
+        stage: name of the stage, e.g. "encoding".
+        done: number of items so far.
+        total: number of all items, None if unknown.
         seconds: time spent on the stage so far.
-        unit: what is counted.
-        share: share of the work that is done, from 0 to 1, if items differ in their cost; None:
-            `done` of `total`.
+        unit: name of the items.
+        share: done share of the work, from 0 to 1, if items differ in cost; None: `done / total`.
     """
 
     stage: str
@@ -92,7 +91,7 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class TextStatus:
-    """What a command does now, e.g. "loading", and with which file; "" if there is none."""
+    """What a command does now, e.g. "loading", and the name of the file; "" without a file."""
 
     verb: str
     name: str = ""
@@ -130,7 +129,7 @@ def format_stage(status: StageStatus, width: int = LINE_WIDTH) -> str:
 
 
 def format_text(status: TextStatus, width: int = LINE_WIDTH) -> str:
-    """Format what a command does in at most `width` columns; a long path loses its beginning."""
+    """Format a status in at most `width` columns; the beginning of a long path is cut off."""
     name = cut_start(printable(status.name), width - len(status.verb) - len("  ..."))
     return cut(f"{status.verb} {name} ..." if name else f"{status.verb} ...", width)
 
@@ -152,9 +151,9 @@ def format_duration(seconds: float) -> str:
 class ProgressLine:
     """Shows the latest status.
 
-    On a terminal, one line is rewritten in place at most ten times per second. The last one stays
-    when the progress line is closed. On any other stream, a line is written every `every_seconds`,
-    before each message and on closing.
+    On a terminal, one line is rewritten in place at most ten times per second. The last status
+    stays after the progress line is closed. On any other stream, a line is written every
+    `every_seconds`, before each message and on closing.
 
     Args:
         stream: the output stream, usually `sys.stderr`.
@@ -176,7 +175,7 @@ class ProgressLine:
         self._pending: Status | None = None  # not shown yet
         self._line = ""  # what the terminal shows now
         self._shown: Status | None = None
-        self._stays: Status | None = None  # what it shows again after the message of a stage
+        self._stays: Status | None = None  # the training status to show again after a stage
 
     @property
     def live(self) -> bool:
@@ -184,7 +183,7 @@ class ProgressLine:
         return self._live
 
     def update(self, status: Status) -> None:
-        """Show `status` now, or later if the line was updated a moment ago."""
+        """Show `status` now, or later if less time than the interval has passed."""
         self._pending = status
         now = self._clock()
         if self._shown_at is None or now - self._shown_at >= self._interval:
@@ -207,7 +206,7 @@ class ProgressLine:
         self._stream.flush()
 
     def clear(self) -> None:
-        """Erase the live line, so that other text can be written; a pipe keeps its lines."""
+        """Erase the live line, so that other text can be written; lines in a pipe stay."""
         self._pending = self._shown_at = None
         if self._line:
             self._stream.write(f"\r{CLEAR_TO_END}")
@@ -215,7 +214,7 @@ class ProgressLine:
             self._stream.flush()
 
     def close(self) -> None:
-        """Show the last status if it was not shown yet, and move the cursor to a new line."""
+        """Show the latest status if it is not shown yet, and move the cursor to a new line."""
         self._show()
         if self._line:
             self._stream.write("\n")
@@ -223,7 +222,7 @@ class ProgressLine:
         self._stream.flush()
 
     def _end_stage(self) -> None:
-        """Replace the status of a stage by that of training, if there was one."""
+        """Replace the status of a stage by the latest status of training, if there is one."""
         if isinstance(self._pending, StageStatus | TextStatus):
             self._pending = None
         if isinstance(self._shown, StageStatus | TextStatus):

@@ -40,9 +40,9 @@ class RunLog:
 def open_run_log(path: Path) -> RunLog:
     """Append the records of the logger "nmt", from level INFO, to the file `path`.
 
-    While the log is open, nothing reaches the root logger's handlers, so that no record interrupts
-    the progress line. One log is open at a time: if an earlier run of the same process (a sweep)
-    left its log open, that log is closed first.
+    While the log is open, the root logger's handlers get no records, so that no record interrupts
+    the progress line. One log is open at a time: if an earlier run of the same process (in a
+    sweep) left its log open, that log is closed first.
     """
     logger = logging.getLogger(LOGGER_NAME)
     for handler in list(logger.handlers):
@@ -73,7 +73,7 @@ class _RunLogHandler(logging.FileHandler):
         self.propagate_before = logger.propagate
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Raise the error of a write; logging would print its traceback."""
+        """Raise the error of a write; the base class would print a traceback and continue."""
         error = sys.exc_info()[1]
         assert error is not None
         raise error

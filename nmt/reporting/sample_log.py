@@ -1,4 +1,4 @@
-"""A metric log of the sample translations of each validation, so that a report shows them all."""
+"""A metric log of the sample translations of all validations, from which reports are made."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class SampleLog:
 
     Args:
         path: the file; it is created with the first text.
-        resume_step: the step of the checkpoint that training resumes from; later lines are dropped.
-            None keeps all lines.
+        resume_step: the step of the checkpoint from which training resumes; later lines are
+            dropped. None keeps all lines.
     """
 
     def __init__(self, path: Path, resume_step: int | None = None) -> None:

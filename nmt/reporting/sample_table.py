@@ -1,4 +1,4 @@
-"""Sample translations as a Markdown table, in which every character shows as itself."""
+"""Sample translations as a Markdown table, in which no character acts as markup."""
 
 import html
 import re

@@ -1,7 +1,7 @@
-"""How tables and pages call the scores of translations, and when a difference is significant."""
+"""The names of scores in tables and pages, and the level of significance."""
 
 SCORE_NAMES = {"bleu": "BLEU", "chrf": "chrF2", "chrf++": "chrF2++", "ter": "TER"}
-"""The names under which papers give the scores, by their names in JSON."""
+"""The names of the scores in papers, by their names in JSON."""
 
 SIGNIFICANT = 0.05
-"""A difference whose p-value is below this is called significant."""
+"""A difference with a p-value below this is significant."""

@@ -1,9 +1,9 @@
 """Shows what `nmt train` and `nmt prepare` do in the seconds before their first message.
 
-A terminal shows it in one line that is replaced. Other streams get one plain line, once the
-configuration is known to be correct, so that an error of the configuration stays one line.
+A terminal shows one line, which is replaced by the next. Other streams get one plain line after
+the configuration is checked, so that a configuration error is the only line.
 
-The state belongs to the process that the user started: workers of a launcher show nothing.
+Only the process that the user started shows these lines; workers of a launcher show nothing.
 """
 
 import sys
@@ -19,14 +19,14 @@ class _Start:
 
     command = ""
     progress: CommandProgress | None = None
-    told = False
+    shown = False
 
 
 @contextmanager
 def started(command: str) -> Iterator[None]:
-    """Show on a terminal that a command reads its configuration, until `end` or another text."""
+    """Show on a terminal that a command reads its configuration, until `end` or `show`."""
     with CommandProgress() as progress:
-        _Start.command, _Start.progress, _Start.told = command, progress, False
+        _Start.command, _Start.progress, _Start.shown = command, progress, False
         progress.show("reading the configuration")
         try:
             yield
@@ -35,17 +35,17 @@ def started(command: str) -> Iterator[None]:
 
 
 def show(verb: str, name: str) -> None:
-    """Show what the command does next, e.g. "loading" "PyTorch"; other streams get one line."""
+    """Show what the command does next, e.g. "loading" "PyTorch"; not a terminal: once only."""
     if _Start.progress is None:
         return
     if _Start.progress.shown:
         _Start.progress.show(verb, name)
-    elif not _Start.told and is_printing_process():
+    elif not _Start.shown and is_printing_process():
         print(f"{_Start.command}: {verb} {name}", file=sys.stderr, flush=True)
-    _Start.told = True
+    _Start.shown = True
 
 
 def end() -> None:
-    """Erase the line, before anything else is printed; `show` may show it again."""
+    """Erase the line before other text is printed; `show` may write a line again."""
     if _Start.progress is not None:
         _Start.progress.clear()

@@ -16,15 +16,15 @@ from nmt.reporting.heatmaps.rendering import heatmap_image
 class TensorBoardLog:
     """A `MetricLog` that writes TensorBoard event files.
 
-    Its page *HParams* lists runs by their settings and scores. The page puts the settings
-    that differ between runs first, so all settings are written. It lists scores
-    in the order of their names, so those of the best model, ``best/...``, are in front.
+    TensorBoard's page *HParams* lists runs with their settings and scores. The page puts the
+    settings that differ between runs first, so all settings are written. It sorts scores by name,
+    so the scores of the best model, ``best/...``, come first.
 
     Args:
         directory: the folder of the event files; created if missing.
-        resume_step: the step of the checkpoint that training resumes from. TensorBoard then hides
-            what an earlier run recorded after it. None hides nothing.
-        settings: the settings of the run by full key. Those that are None are left out; lists are
+        resume_step: the step of the checkpoint from which training resumes. TensorBoard hides
+            later steps of the folder's earlier files. None hides nothing.
+        settings: the settings of the run by full key. A setting of None is left out; lists are
             written as text.
     """
 
@@ -35,7 +35,7 @@ class TensorBoardLog:
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         self._file = EventFile(directory, None if resume_step is None else resume_step + 1)
-        # An experiment would fix which settings the page lists, for all runs of a folder.
+        # The experiment summary is not written: it would fix the settings of all runs of a folder.
         _, start, self._end = hparams(_comparable(settings or {}), {})
         if settings:
             self._file.add(start)
@@ -50,7 +50,7 @@ class TensorBoardLog:
         self.scalars(step, {f"best/{name.replace('/', '_')}": v for name, v in scores.items()})
 
     def finished(self, step: int, scores: Mapping[str, float]) -> None:
-        """Record the final scores of the best model, and that the run is finished."""
+        """Record the final scores of the best model and the end of the run."""
         self.best(step, scores)
         self._file.add(self._end)
 
@@ -65,7 +65,7 @@ class TensorBoardLog:
         self._file.add(image(tag, heatmap_image(heatmap), dataformats="HWC"), step)
 
     def flush(self) -> None:
-        """Write what was recorded to the disk, where it survives a loss of power."""
+        """Flush the events to the disk, so that they survive a loss of power."""
         self._file.flush()
 
     def close(self) -> None:
@@ -74,7 +74,7 @@ class TensorBoardLog:
 
 
 def _comparable(settings: Mapping[str, Any]) -> dict[str, float | str]:
-    """Return numbers and texts: the page can sort and filter by them."""
+    """Return the settings as numbers and texts, by which the page can sort and filter."""
     comparable: dict[str, float | str] = {}
     for key, value in settings.items():
         if isinstance(value, bool):  # the page would show True as 1

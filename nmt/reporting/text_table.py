@@ -1,4 +1,4 @@
-"""Tables for a terminal, which are valid Markdown, too."""
+"""Tables for a terminal in Markdown."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def cut(text: str, width: int) -> str:
 
 
 def cut_start(text: str, width: int) -> str:
-    """Return a text that fits in `width` columns: a long path loses its beginning."""
+    """Return a text that fits in `width` columns; "..." replaces the beginning of a longer one."""
     if text_width(text) <= width:
         return text
     kept = cut(text[::-1], width - len(_CUT))[::-1]

@@ -1,1 +1,1 @@
-"""The parts of a run on disk: folder, checkpoints, initial weights, teacher, final test."""
+"""A run on disk: its folder, checkpoints, initial weights, teacher, final test and reports."""

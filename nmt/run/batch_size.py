@@ -1,4 +1,4 @@
-"""The batch size of a run that leaves it open."""
+"""The batch size of a run with ``training.batch_tokens=auto``."""
 
 from collections.abc import Callable
 
@@ -17,13 +17,15 @@ def set_batch_tokens(
     device: torch.device,
     report: Callable[[str], None],
 ) -> None:
-    """Find the batch size where ``training.batch_tokens`` leaves it open, once for a whole run.
+    """Set the batch size of a trainer if ``training.batch_tokens`` is ``auto``.
+
+    The size is measured once for a whole run.
 
     Args:
-        trainer: Gets the size; a resumed one keeps its own.
+        trainer: The trainer. If its run is resumed, it keeps the size in its progress.
         train: The training pairs.
-        config: Of the run.
-        device: Where the model is trained.
+        config: The settings of the run.
+        device: The device of the training.
         report: Prints one line.
     """
     if config.training.batch_tokens:

@@ -1,4 +1,4 @@
-"""Checkpoint averaging (Vaswani et al. 2017, section 6.1): files in, one checkpoint out."""
+"""Averages the weights of checkpoint files to one checkpoint (Vaswani et al. 2017, section 6.1)."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -24,11 +24,11 @@ class Averaged:
     """The mean of several checkpoints.
 
     Attributes:
-        checkpoint: A model without training state, with the settings of the first checkpoint and
-            the newest of the updates.
+        checkpoint: The averaged model without training state. It has the settings of the first
+            file and the greatest update of the files.
         files: The averaged files.
-        updates: Their updates, where they are known.
-        repeated: Pairs of files with equal weights, which count twice.
+        updates: The known updates of the files.
+        repeated: Pairs of files with equal weights; both files of a pair are counted.
     """
 
     checkpoint: Checkpoint
@@ -44,11 +44,11 @@ def average_run(run: Path, last: int, advance: Advance = lambda done: None) -> A
 
     Args:
         run: The folder.
-        last: How many checkpoints; all, if there are fewer.
-        advance: Called after each file with the number of files read so far.
+        last: The number of checkpoints; all of them if the run has fewer.
+        advance: Called with the number of files read so far.
 
     Raises:
-        UserError: There are none, or they do not belong together.
+        UserError: The run has no checkpoints, or `average_files` refuses them.
     """
     files = resumable(run / "checkpoints")
     if not files:
@@ -59,17 +59,16 @@ def average_run(run: Path, last: int, advance: Advance = lambda done: None) -> A
 def average_files(
     files: Sequence[Path], most: int | None = None, advance: Advance = lambda done: None
 ) -> Averaged:
-    """Average checkpoint files, with one in memory at a time.
+    """Average checkpoint files; one file is in memory at a time, besides the first and the mean.
 
     Args:
-        files: At least one; the settings of the first are kept.
-        most: Stop after this many files of different updates. None: use all files, whatever their
-            updates.
-        advance: Called after each file with the number of files read so far.
+        files: At least one; the average gets the settings of the first.
+        most: The greatest number of files to use, only one per update. None: use all files.
+        advance: Called with the number of files read so far.
 
     Raises:
-        UserError: A file cannot be read, is given twice, or has another model or tokenizer than the
-            first, or weights that do not match its settings.
+        UserError: A file cannot be read, is given twice, has another model or tokenizer than the
+            first, or has weights that do not match its settings.
     """
     if most is None:
         _refuse_same_file(files)
@@ -101,7 +100,7 @@ def _refuse_same_file(files: Sequence[Path]) -> None:
     seen: dict[tuple[int, int], Path] = {}
     for file in files:
         if not file.exists():
-            continue  # loading it reports that
+            continue  # load_checkpoint reports a missing file
         status = file.stat()
         other = seen.setdefault((status.st_dev, status.st_ino), file)
         if other is not file:
@@ -110,7 +109,7 @@ def _refuse_same_file(files: Sequence[Path]) -> None:
 
 
 def _digest(weights: Mapping[str, Tensor]) -> bytes:
-    """Return a hash of weights, to find equal ones."""
+    """Return a hash of weights, to find files with equal weights."""
     found = hashlib.sha1(usedforsecurity=False)
     for name in sorted(weights):
         found.update(name.encode())

@@ -1,4 +1,4 @@
-"""The picture of `nmt compare`: the validation BLEU of runs while they trained."""
+"""The picture of `nmt compare`: the validation BLEU of runs during training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ _SCORE = "valid/bleu"
 
 
 def save_run_curves(records: Sequence[RunRecord], names: Sequence[str], path: Path) -> None:
-    """Draw the runs that were validated.
+    """Draw the curves of the runs that were validated.
 
     Args:
         records: The runs.
-        names: How the picture calls them.
+        names: The names of the runs in the picture.
         path: The PNG file.
 
     Raises:
@@ -33,9 +33,9 @@ def save_run_curves(records: Sequence[RunRecord], names: Sequence[str], path: Pa
 def _curve(record: RunRecord, name: str) -> Curve | None:
     """Return the curve of a run; None: the run was not validated.
 
-    Minutes of a finished run are the share of its updates times its training time, because the
-    clock in its log would count the pauses of a run that was resumed. Those of an unfinished run
-    are read from that clock.
+    For a finished run, minutes = update / last update * training time: times in the log would
+    include the pauses before a run was resumed. For an unfinished run, minutes are times in the
+    log.
     """
     points = record.curve(_SCORE)
     if not points:

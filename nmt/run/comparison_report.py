@@ -1,4 +1,4 @@
-"""The page of several runs: their table, curves, and the sentences where they differ."""
+"""The page of several runs: their table, their curves and the sentences where they differ."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from nmt.run.run_report import latest_heatmaps, sample_histories
 from nmt.run.translation_attention import translation_heatmaps
 
 _SHOWN = 10  # sentences where the runs differ most
-_MOST_MAPS = 6  # runs whose heatmaps stand beside each other
+_MOST_MAPS = 6  # runs whose heatmaps are side by side
 _MOST_CURVES = 12
 
 
@@ -73,7 +73,7 @@ def _different(records: Sequence[RunRecord]) -> list[RankedSentence]:
 def _different_maps(
     records: Sequence[RunRecord], different: Sequence[RankedSentence]
 ) -> list[list[Heatmap | None]]:
-    """Return the attention of the first two runs on the sentences that they translated."""
+    """Return the attention of the first two runs, teacher-forced on their own translations."""
     sources = [one.source or "" for one in different]
     of_runs = [
         translation_heatmaps(record, sources, [one.translations[n] for one in different])
@@ -84,7 +84,7 @@ def _different_maps(
 
 
 def _samples(records: Sequence[RunRecord], names: Sequence[str]) -> list[ComparedSample]:
-    """Return the validation sentences that all runs show, with the attention of each run."""
+    """Return the validation samples that all shown runs have, with the attention of each run."""
     folders = [RunFolder(record.path) for record in records[:_MOST_MAPS]]
     found: dict[tuple[str, str], ComparedSample] = {}
     for folder, name in zip(folders, names, strict=False):

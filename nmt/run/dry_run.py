@@ -14,10 +14,10 @@ from nmt.training.trainer import Trainer
 def rehearse_run(
     trainer: Trainer, corpus: EncodedCorpus, greedy: Translator, valid: ParallelText
 ) -> list[str]:
-    """Train on the largest batch, translate a validation batch, and describe the cost in lines.
+    """Train on the largest batch, translate a validation batch, and return lines about the cost.
 
     Args:
-        trainer: Of a model that is discarded afterwards.
+        trainer: The trainer of a model that is discarded afterwards.
         corpus: The training pairs.
         greedy: A greedy search with that model.
         valid: The validation text.

@@ -1,4 +1,4 @@
-"""Checks that the features of a run are those that its model reads, before the text is prepared."""
+"""Checks before the text is prepared that the features of a run have the size its model reads."""
 
 from nmt.config.check_features import feature_size, reading_setting
 from nmt.config.schema import Config
@@ -7,10 +7,10 @@ from nmt.errors import UserError
 
 
 def check_feature_files(config: Config) -> None:
-    """Open the features of all splits and compare their sizes with that of the model.
+    """Open the features of all splits and compare their vector size with that of the model.
 
     Raises:
-        UserError: A file is missing or faulty, or has vectors of another size.
+        UserError: A file is missing or invalid, or has vectors of another size.
     """
     if reading_setting(config.model) is None:
         return

@@ -37,14 +37,14 @@ class FinalTest:
         device: torch.device,
         report: Console,
     ) -> None:
-        """Test the models of a run on its corpus and report the scores.
+        """Prepare the test of the models of a run.
 
         Args:
-            config: Of the run.
-            folder: Its folder; the translations are written there.
-            corpus: Its training, validation and test text.
-            device: Where the models run.
-            report: Prints lines, and shows the progress.
+            config: The settings of the run.
+            folder: The run folder, to which the translations are written.
+            corpus: The training, validation and test text of the run.
+            device: The device on which the models run.
+            report: Prints lines and shows the progress.
         """
         self.config = config
         self.folder = folder
@@ -56,7 +56,7 @@ class FinalTest:
         """Return the scores of the best model, the last part of a run's summary.
 
         With ``training.average_last`` the average of the last checkpoints replaces the best model
-        if it is better on the validation text.
+        if its score on the validation text is at least as good.
 
         Raises:
             UserError: A checkpoint cannot be read or written.
@@ -77,7 +77,7 @@ class FinalTest:
     def _average(self, best: Translator, summary: dict[str, Any]) -> Translator:
         """Average the last checkpoints and return the better model on the validation text.
 
-        The average is saved as averaged.pt, and also as best.pt if it is better.
+        The average is saved as averaged.pt, and also as best.pt if it replaces the best model.
         """
         training = self.config.training
         averaged = checkpoint_averaging.average_run(self.folder.path, training.average_last)
@@ -137,7 +137,7 @@ class FinalTest:
         }
 
     def _align(self, translator: Translator) -> dict[str, Any] | None:
-        """Score the word alignments of attention, if the model has it and gold links exist."""
+        """Score the word alignments of attention; None without attention or gold links."""
         aligned = self.corpus.text.aligned_split()
         if aligned is None or not translator.model.decoder.attends:
             return None
@@ -147,22 +147,22 @@ class FinalTest:
             return None
         assert text.alignment is not None
         aligner = Aligner(translator.model, translator.tokenizers, features=_own(text.features))
-        reading = default_extractor(self.config, aligner.layers)
-        reading = reading.resolved(aligner.layers, aligner.heads)
+        extractor = default_extractor(self.config, aligner.layers)
+        extractor = extractor.resolved(aligner.layers, aligner.heads)
         pairs = list(zip(text.source, text.target, strict=True))
         found = processes.share_out(
             pairs,
             lambda part: list(
-                aligner.links(part, reading, self.report.stage("aligning", len(part)))
+                aligner.links(part, extractor, self.report.stage("aligning", len(part)))
             ),
         )
         score = score_links(found, text.alignment)
-        layer = number_of(reading.layer)
-        head = "mean of heads" if reading.head is None else f"head {number_of(reading.head)}"
+        layer = number_of(extractor.layer)
+        head = "mean of heads" if extractor.head is None else f"head {number_of(extractor.head)}"
         self.report(
             f"alignment of {name}: AER {100 * score.error_rate:.2f} %, "
             f"precision {100 * score.precision:.2f} %, recall {100 * score.recall:.2f} %  "
-            f"(layer {layer}, {head}{', shifted by one step' if reading.shift else ''})"
+            f"(layer {layer}, {head}{', shifted by one step' if extractor.shift else ''})"
         )
         return {
             "set": name,
@@ -170,7 +170,7 @@ class FinalTest:
             "aer": score.error_rate,
             "precision": score.precision,
             "recall": score.recall,
-            "reading": reading.numbered(),
+            "reading": extractor.numbered(),
         }
 
 

@@ -17,7 +17,7 @@ from nmt.data_check.preparation_report import PreparationReporter
 from nmt.run.tokenizer_reuse import reuse_tokenizers
 from nmt.training.anchor import fisher_information
 
-_PAIRS = 4000
+_PAIRS = 4000  # greatest number of sampled pairs
 _BATCH_TOKENS = 2048  # each batch is one sample of the gradient
 
 
@@ -27,13 +27,13 @@ def estimate_fisher(
     """Estimate the Fisher information of the old model on a random sample of its training text.
 
     Args:
-        config: Of the new run.
+        config: The settings of the new run.
         old: The old run's checkpoint.
-        device: Where the estimate is computed.
-        report: Prints what is done.
+        device: The device on which the estimate is computed.
+        report: Prints one line.
 
     Returns:
-        The diagonal by parameter name, on the CPU.
+        The diagonal of the Fisher information, by parameter name, on the CPU.
 
     Raises:
         UserError: The old training text cannot be read.
@@ -56,10 +56,10 @@ def estimate_fisher(
 
 
 def fisher_corpus(config: Config, old: Checkpoint) -> EncodedCorpus:
-    """Return the training pairs of the old run, from the cache if they have been prepared.
+    """Return the training pairs of the old run, from the cache if they are prepared.
 
     Args:
-        config: Of the new run.
+        config: The settings of the new run.
         old: The old run's checkpoint.
 
     Raises:

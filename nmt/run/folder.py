@@ -36,19 +36,19 @@ from nmt.export.model_card import run_page
 from nmt.user_path import user_path
 
 _EXTRA_FILE = re.compile(r"data\.extra\..+\.(source|target|path)")
-"""Names of files whose content is compared when a run is resumed; see ``names_file``."""
+"""Keys of settings that name files. A resumed run compares their content; see ``names_file``."""
 
-_LARGEST_JSON = 1 << 24  # bytes; the files have a few thousand
+_LARGEST_JSON = 1 << 24  # bytes; most files have a few thousand
 
 
 class RunFolder:
     """The files of one run.
 
-    ``config.json`` is compared when a run is resumed; ``config.yaml`` is the same for readers.
+    A resumed run is compared with ``config.json``. ``config.yaml`` has the same settings for users.
     """
 
     def __init__(self, path: Path) -> None:
-        """Refer to a folder; nothing is written yet."""
+        """Refer to a folder; nothing is written."""
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / LAST
@@ -69,8 +69,8 @@ class RunFolder:
     def tensorboard(self) -> Path:
         """The folder of TensorBoard's files: the run folder, whose name TensorBoard shows.
 
-        Runs of earlier versions have a folder of their own for these files and keep it, so that all
-        points of a curve are in one folder.
+        Runs of earlier versions have a subfolder for these files. They keep it, so that all points
+        of a curve are in one folder.
         """
         earlier = self.path / "tensorboard"
         return earlier if os.path.exists(earlier) else self.path
@@ -84,7 +84,7 @@ class RunFolder:
         """Check that the folder is unused, or contains a run of this configuration.
 
         Raises:
-            UserError: The folder contains something else.
+            UserError: The folder contains other files or a run with other settings.
         """
         try:
             known = self._config.exists()
@@ -104,10 +104,10 @@ class RunFolder:
             )
 
     def doubts(self, config: Config) -> list[str]:
-        """Return what is doubtful about a new run: the user may want to continue an earlier one.
+        """Return warnings about a new run: the user may want to continue an earlier one.
 
-        ``tokenizer.normalization`` had another default earlier, so the same command had another run
-        folder.
+        ``tokenizer.normalization`` had another default in earlier versions, so the same command had
+        another run folder.
         """
         earlier = copy.deepcopy(config)
         earlier.tokenizer.normalization = Normalization.NMT_NFKC.value
@@ -122,10 +122,10 @@ class RunFolder:
         ]
 
     def check_writable(self) -> None:
-        """Check that the folder can be written, before the long part of a run; leave no trace.
+        """Check that the folder can be written, and remove what the check created.
 
         Raises:
-            UserError: It cannot.
+            UserError: The folder cannot be written.
         """
         made: list[Path] = []
         try:
@@ -138,7 +138,7 @@ class RunFolder:
         except OSError as error:
             raise self._cannot_write(error) from error
         finally:
-            with suppress(OSError):  # an empty folder that stays does not disturb
+            with suppress(OSError):  # a remaining empty folder does no harm
                 for folder in reversed(made):
                     folder.rmdir()
 
@@ -149,7 +149,7 @@ class RunFolder:
         )
 
     def create(self, config: Config, config_yaml: str) -> None:
-        """Create the folder, or store the current settings in that of an unfinished run.
+        """Create the folder, or store the current settings in the folder of an unfinished run.
 
         Raises:
             UserError: The folder cannot be written.
@@ -164,7 +164,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the folder, so that only one process trains in it; remove unfinished files.
+        """Lock the folder, so that only one process trains in it; remove incomplete files.
 
         Raises:
             UserError: Another process holds the lock.
@@ -203,7 +203,7 @@ class RunFolder:
 
     @contextmanager
     def disk_errors_explained(self) -> Iterator[None]:
-        """Turn disk errors while writing to the folder into a one-line message.
+        """Turn disk errors during a write to the folder into a `UserError` of one line.
 
         Raises:
             UserError: The disk is full, broken, read-only or disconnected.
@@ -225,7 +225,7 @@ class RunFolder:
         """Return the settings of the run.
 
         Raises:
-            UserError: They are damaged, or of another version of nmt.
+            UserError: The file is damaged, or another version of nmt wrote it.
         """
         return from_mapping(Config, _read_json(self._config))
 
@@ -250,7 +250,7 @@ class RunFolder:
     def keep_best(self) -> None:
         """Keep best.pt under a second name before an average replaces it.
 
-        Until the run is finished, a call that was killed has to score both again.
+        If the process is killed before the run is finished, the next call scores both models again.
         """
         self._best_before.unlink(missing_ok=True)
         try:
@@ -260,7 +260,7 @@ class RunFolder:
         sync_folder(self.checkpoints)
 
     def restore_best(self) -> None:
-        """Return to the best.pt of the training, if a killed call had replaced it."""
+        """Restore the best.pt of the training, if a killed process had replaced it."""
         if self._best_before.exists():
             os.replace(self._best_before, self.best)
             sync_folder(self.checkpoints)
@@ -277,8 +277,8 @@ class RunFolder:
         self.forget_best()
 
     def forget_best(self) -> None:
-        """Remove what `keep_best` kept; a finished run does not need it."""
-        with suppress(OSError):  # the run is finished, whether it can be removed or not
+        """Remove the file of `keep_best`; a finished run does not need it."""
+        with suppress(OSError):  # the run is finished even if the file cannot be removed
             self._best_before.unlink(missing_ok=True)
 
     def _refuse_changes(self, config: Config) -> None:
@@ -301,7 +301,7 @@ class RunFolder:
             )
 
     def _settings(self) -> dict[str, Any]:
-        """Read the run's settings; those that did not exist yet get their neutral values."""
+        """Read the run's settings; settings newer than the run get their neutral values."""
         content = _read_json(self._config)
         try:
             return to_mapping(from_mapping(Config, content))
@@ -312,7 +312,7 @@ class RunFolder:
 
 
 def _is_foreign(file: Path) -> bool:
-    """Return whether a file is not a partial one, which a killed write of nmt leaves behind."""
+    """Return whether a file is not a partial file, which a killed process of nmt leaves."""
     return not file.name.endswith(PARTIAL)
 
 
@@ -343,7 +343,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON durably: the file is either the old or the complete new one."""
+    """Write JSON durably: after a crash the file has the old or the complete new content."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     write_durably(path, f"{text}\n".encode())
 

@@ -1,6 +1,6 @@
 """Fine-tuning: the initial weights of a run that starts from another run (``training.init_from``).
 
-They are stored in the run folder, so an unfinished run can be resumed without the old one.
+The weights are stored in the run folder, so an unfinished run can be resumed without the old run.
 """
 
 import os
@@ -28,13 +28,13 @@ def load_initial_weights(
     """Fill a model with the weights of ``training.init_from``.
 
     Args:
-        config: Of the new run.
-        model: Newly built, on its device.
-        tokenizers: Of the new run.
-        report: Prints what is reused.
+        config: The settings of the new run.
+        model: The new model, on its device.
+        tokenizers: The tokenizers of the new run.
+        report: Prints a line about the reused weights.
 
     Returns:
-        The penalty for moving away from these weights; None without ``l2_sp`` and ``ewc``.
+        The penalty on the distance from these weights; None without ``l2_sp`` and ``ewc``.
 
     Raises:
         UserError: The old run has a different model, or its training text is needed but missing.
@@ -58,11 +58,11 @@ def open_initial(config: Config, *, mapped: bool = False) -> Checkpoint:
     """Load the checkpoint that a run with ``training.init_from`` starts from, and check it.
 
     Args:
-        config: Of the new run.
-        mapped: Whether the weights are mapped from the file instead of being copied.
+        config: The settings of the new run.
+        mapped: Whether the weights are memory-mapped from the file, not copied.
 
     Raises:
-        UserError: There is no such checkpoint, it has a different model, or weights that do not
+        UserError: There is no such checkpoint, it has a different model, or its weights do not
             match its settings.
     """
     training, old = config.training, load_checkpoint(initial_checkpoint(config), mapped=mapped)

@@ -18,21 +18,21 @@ from nmt.errors import UserError
 from nmt.text.tokenizer import TokenizerPair
 
 MOST_PAIRS = 1_000_000
-"""Pairs of the training text that are read unless the user gives another number."""
+"""The default of the greatest number of pairs that are read."""
 
 _CHUNK = 10_000  # pairs that are encoded together
 
 Advance = Callable[[int, float | None], None]
-"""Called with the number of pairs, and their share of the work if it is known."""
+"""A function called with the number of pairs so far and the done share of the work, if known."""
 
 
 @dataclass(frozen=True)
 class TrainingText:
-    """Sentence pairs, each side a list, in parts.
+    """Sentence pairs in parts.
 
     Attributes:
-        parts: The pairs.
-        valid: The validation text; None: it is not known.
+        parts: The parts: lists of source and of target sentences.
+        valid: The source and target sentences of the validation text; None: unknown.
     """
 
     parts: Iterable[tuple[list[str], list[str]]]
@@ -41,13 +41,14 @@ class TrainingText:
 
 @dataclass(frozen=True)
 class Learned:
-    """A shortlist, and what it was learned from.
+    """A shortlist with its statistics.
 
     Attributes:
         shortlist: The candidates.
-        pairs: Pairs that were used.
-        covered: Share of the pieces of the validation text that are candidates; None: unknown.
-        size: Mean number of candidates of its sentences; None: unknown.
+        pairs: Number of pairs from which the shortlist was learned.
+        covered: Share of the target pieces of the validation text that are candidates of their
+            sentences; None: no validation text.
+        size: Mean number of candidates of a validation sentence; None: no validation text.
     """
 
     shortlist: Shortlist
@@ -60,7 +61,7 @@ def text_of_run(checkpoint: Checkpoint, name: Path) -> TrainingText:
     """Open the training text that the settings of a run name.
 
     Raises:
-        UserError: It cannot be read.
+        UserError: The text cannot be read.
     """
     try:
         corpus = open_corpus(checkpoint.config.data)
@@ -83,7 +84,7 @@ def text_of_files(source: Path, target: Path) -> TrainingText:
     """Open a text of two files, line by line.
 
     Raises:
-        UserError: One of them does not exist.
+        UserError: A file does not exist.
     """
     for path in (source, target):
         if not path.exists():
@@ -113,18 +114,18 @@ def learn_shortlist(
     most_pairs: int = MOST_PAIRS,
     advance: Advance = lambda done, share: None,
 ) -> Learned:
-    """Learn which target pieces translate a source piece, and make a shortlist.
+    """Learn which target pieces translate each source piece, and make a shortlist.
 
     Args:
-        checkpoint: The model, whose tokenizers and greatest length are used.
+        checkpoint: The model; its tokenizers and its ``data.max_length`` are used.
         text: The training text.
-        candidates: Translations of each source piece.
-        frequent: Frequent target pieces that every sentence gets.
-        most_pairs: The first pairs that are used.
+        candidates: Number of translations of each source piece.
+        frequent: Number of frequent target pieces that are candidates of every sentence.
+        most_pairs: Number of pairs at the beginning of the text to use, at most.
         advance: Shows the progress.
 
     Raises:
-        UserError: No pair can be used, or the model needs all pieces.
+        UserError: No pair can be used, or the model copies and so needs all pieces.
     """
     refuse_copying(checkpoint.config.model)
     tokenizers = checkpoint.tokenizers
@@ -132,7 +133,9 @@ def learn_shortlist(
     longest = checkpoint.config.data.max_length
     pairs = _encoded(tokenizers, text.parts, longest, most_pairs, lambda n: advance(n, None))
     if not len(pairs):
-        raise UserError(f"the text has no pair of 1 to {longest} pieces a side: give another one")
+        raise UserError(
+            f"the text has no pair with 1 to {longest} pieces on each side: give another text"
+        )
     rounds = ROUNDS * len(pairs)
     table = learn_lexical_probabilities(
         pairs, size, advance=lambda done: advance(len(pairs), done / rounds)
@@ -155,7 +158,7 @@ def _encoded(
     most: int,
     advance: Callable[[int], None],
 ) -> EncodedCorpus:
-    """Return the pairs that training may use, as pieces in memory: two bytes a piece or four."""
+    """Return the first pairs of 1 to ``longest`` pieces per side, with 2 or 4 bytes per piece."""
     found: list[EncodedCorpus] = []
     count = 0
     for sources, targets in parts:

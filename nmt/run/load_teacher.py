@@ -20,18 +20,18 @@ _KEY = "training.distillation.teacher"
 def load_teacher(
     config: Config, tokenizers: TokenizerPair, device: torch.device, report: Callable[[str], None]
 ) -> Teacher | None:
-    """Return the teacher of ``training.distillation`` on a device; None where there is none.
+    """Return the teacher of ``training.distillation`` on a device; None: no teacher is needed.
 
-    A teacher whose losses have no weight only gives its tokenizers.
+    If all losses of a teacher have weight 0, only its tokenizers are used, and the result is None.
 
     Args:
-        config: Of the student's run.
-        tokenizers: Of the student.
-        device: Where the teacher is put.
-        report: Prints which model teaches.
+        config: The settings of the student's run.
+        tokenizers: The tokenizers of the student.
+        device: The device of the teacher.
+        report: Prints a line that names the teacher.
 
     Raises:
-        UserError: There is no such model, its pieces differ, or it has no attention to compare.
+        UserError: There is no such model, its pieces differ, or `open_teacher` refuses it.
     """
     checkpoint = open_teacher(config)
     if checkpoint is None:
@@ -48,15 +48,15 @@ def load_teacher(
 
 
 def open_teacher(config: Config, *, mapped: bool = False) -> Checkpoint | None:
-    """Load the checkpoint of the teacher and check it; return None where there is none.
+    """Load the checkpoint of the teacher and check it; return None if no teacher is set.
 
     Args:
-        config: Of the student's run.
-        mapped: Whether the weights are mapped from the file instead of being copied.
+        config: The settings of the student's run.
+        mapped: Whether the weights are memory-mapped from the file, not copied.
 
     Raises:
-        UserError: There is no such model, its weights do not match its settings, or it has no
-            attention to compare.
+        UserError: There is no such model, its weights do not match its settings, it has no
+            attention to compare, or it copies source pieces.
     """
     settings = config.training.distillation
     if settings.teacher is None:
@@ -74,7 +74,7 @@ def open_teacher(config: Config, *, mapped: bool = False) -> Checkpoint | None:
     if settings.weight and copies(checkpoint.config.model.decoder):
         raise UserError(
             f"{_KEY}={settings.teacher} copies pieces of the source (model.decoder.copy=pointer), "
-            "and its distributions without copies teach nothing: set "
+            "so a student cannot learn from its distributions, which lack the copies: set "
             "training.distillation.weight=0, or let the teacher translate the training text"
         )
     checkpoint.check_weights()

@@ -1,10 +1,10 @@
-"""What figures were measured with: the processor, and the commit of the program."""
+"""The processor and the commit of the program, to document measurements."""
 
 import platform
 import subprocess
 from pathlib import Path
 
-_INSTRUCTIONS = {  # as Linux calls them: as their vendors do
+_INSTRUCTIONS = {  # the name in Linux: the name of the vendor
     "avx2": "AVX2",
     "avx512f": "AVX-512",
     "avx512_vnni": "VNNI",
@@ -36,9 +36,9 @@ def _from_linux() -> tuple[str, set[str]]:
 
 
 def commit() -> str | None:
-    """Return the commit of the checkout that this program runs from; None: it is installed.
+    """Return the commit of the checkout from which this program runs; None: unknown.
 
-    A final ``+`` marks a checkout whose program or settings differ from the commit.
+    A final ``+`` marks a checkout in which ``nmt`` or ``configs`` differs from the commit.
     """
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():

@@ -14,18 +14,18 @@ from nmt.config.training_settings import Parallel
 from nmt.errors import UserError
 from nmt.model_shapes import weight_shapes
 
-_BYTES = {"adam": 16, "adamw": 16, "adadelta": 16}  # weight, gradient and two averages in float32
-_BYTES_OTHERWISE = 8  # weight and gradient
+_BYTES = {"adam": 16, "adamw": 16, "adadelta": 16}  # weight, gradient and two moments in float32
+_BYTES_OTHERWISE = 8  # weight and gradient; both are bytes per parameter
 _LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def check_memory(config: Config, device: torch.device) -> None:
     """Compare the memory of weights, gradients and optimizer with that of the device.
 
-    The estimate is a lower bound: activations and batches come on top.
+    The estimate is a lower bound, because it excludes activations and batches.
 
     Raises:
-        UserError: The model alone does not fit.
+        UserError: The model does not fit.
     """
     have = _memory(device)
     if have is None:
@@ -45,7 +45,8 @@ def check_memory(config: Config, device: torch.device) -> None:
 def count_parameters_without_memory(config: Config) -> int:
     """Return the number of parameters; for vocabularies of unknown size, a lower bound.
 
-    Layers of one stack have equal sizes, so the number for many follows from those for one and two.
+    From the third layer on, layers of a stack have equal sizes. Deeper stacks are therefore
+    extrapolated from two and three layers.
     """
     tokenizer, model = config.tokenizer, config.model
     known = tokenizer.model is None and tokenizer.name not in (

@@ -1,4 +1,4 @@
-"""The metric logs of a run folder: metrics.jsonl, heatmaps and TensorBoard."""
+"""The metric logs of a run: metrics.jsonl, samples, heatmaps, TensorBoard and trackers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,10 +22,10 @@ def open_metric_log(
     """Open the metric logs of a run; only the first process writes.
 
     Args:
-        folder: Of the run.
-        config: Of the run; determines whether TensorBoard and trackers record it, too.
-        resume_step: The update that the run resumes after; later entries are dropped. None: it is
-            a new run.
+        folder: The run folder.
+        config: The settings of the run; ``logging`` turns TensorBoard and trackers on.
+        resume_step: The update after which the run resumes; later entries are dropped. None: the
+            run is new.
         report: Prints one line.
 
     Raises:
@@ -53,13 +53,13 @@ def open_metric_log(
 
 
 def after_curves(save: Save, log: MetricLog) -> Save:
-    """Return a function that saves after the curves up to the checkpoint have reached the disk.
+    """Return a function that flushes the metric log to the disk and then saves a checkpoint.
 
-    A run that is resumed from the checkpoint then has them all, even after a loss of power.
+    A run resumed from the checkpoint then has all earlier metrics, even after a loss of power.
 
     Args:
         save: Saves a checkpoint.
-        log: Of the run.
+        log: The metric log of the run.
     """
 
     def flush_and_save(name: str, *content: Any, **more: Any) -> None:

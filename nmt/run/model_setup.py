@@ -22,11 +22,11 @@ _ANY_SIZE = 8  # of a vocabulary
 
 
 def check_models(config: Config) -> None:
-    """Check the models that a run builds on, before the corpus is prepared.
+    """Check the models that a configuration names, before the corpus is prepared.
 
     Raises:
         UserError: A run that ``training`` names is missing or has a different model, a part of
-            ``training.freeze`` does not exist, or the features are not those of the model.
+            ``training.freeze`` does not exist, or the features do not fit the model.
     """
     if not processes.is_first():
         return
@@ -43,7 +43,7 @@ def check_models(config: Config) -> None:
 def check_text_of_models(config: Config, tokenizers: TokenizerPair) -> None:
     """Check the pieces of the teacher and the text of the Fisher information.
 
-    A run folder is created afterwards: none is left if the models do not fit.
+    The run folder is created after this check, so no folder remains if the models do not fit.
 
     Raises:
         UserError: The pieces differ, or the text cannot be read.
@@ -67,9 +67,9 @@ def set_up_model(
     """Freeze and initialize a model as the ``training`` settings require, and load its teacher.
 
     Args:
-        config: Of the new run.
-        model: Newly built, on its device; its weights are filled in.
-        tokenizers: Of the new run.
+        config: The settings of the new run.
+        model: The new model, on its device; its weights are replaced.
+        tokenizers: The tokenizers of the new run.
         console: Prints what is frozen and reused, and shows what is loaded.
 
     Raises:

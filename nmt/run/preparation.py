@@ -27,13 +27,13 @@ def prepare_corpus(
     """Read, check, filter and encode the corpus of a configuration, or load it from the cache.
 
     Args:
-        config: The sections data and tokenizer are used, and whether guided alignment is on.
+        config: The settings of the run.
         console: Prints the results.
         interrupted: Called after each part; returns whether to stop.
-        shapes: Of the batches in training, for the cost of an epoch.
+        shapes: The shapes of training batches, for the cost of an epoch.
 
     Raises:
-        UserError: The corpus is at fault.
+        UserError: The corpus cannot be read or is invalid.
         KeyboardInterrupt: The user asked to stop; no incomplete file is left.
     """
     began = time.monotonic()
@@ -79,7 +79,7 @@ def _tokenizer(config: Config, corpus: PreparedCorpus) -> str:
 
 
 def _held_out(config: Config, corpus: PreparedCorpus) -> Iterator[str]:
-    """Yield how many pairs validation and test take from the training text."""
+    """Yield a line with the number of pairs that are held out from the training text."""
     held_out = held_out_of(config.data)
     if held_out is None:
         return
@@ -108,7 +108,7 @@ def _check_models(tokenizer: TokenizerConfig) -> None:
 
 
 def _tokenizer_settings(config: Config) -> TokenizerConfig:
-    """Return the run's own settings, or those of the run that it builds on."""
+    """Return the run's own tokenizer settings, or those that reuse another run's tokenizers."""
     training = config.training
     if training.init_from is None and training.distillation.teacher is None:
         return config.tokenizer

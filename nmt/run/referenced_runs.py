@@ -10,11 +10,11 @@ from nmt.run.folder import RunFolder
 from nmt.user_path import user_path
 
 INITIAL = "initial.pt"
-"""In a run's ``checkpoints``: its initial weights, so that resuming needs no other run."""
+"""The file of a run's initial weights in ``checkpoints``; a resumed run needs no other run."""
 
 
 def initial_checkpoint(config: Config) -> Path:
-    """Return the file with the run's initial weights: its own copy, else ``training.init_from``.
+    """Return the file of the initial weights: the run's copy, else that of ``training.init_from``.
 
     Raises:
         UserError: There is no such checkpoint.
@@ -26,11 +26,11 @@ def initial_checkpoint(config: Config) -> Path:
 
 
 def referenced_checkpoint(run: str, key: str) -> Path:
-    """Return the checkpoint of a run folder, or the checkpoint file, that a setting names.
+    """Return the checkpoint file that a setting names, directly or by its run folder.
 
     Args:
-        run: The setting's value.
-        key: The setting, for the message.
+        run: The value of the setting.
+        key: The key of the setting, for the message.
 
     Raises:
         UserError: There is no such checkpoint.

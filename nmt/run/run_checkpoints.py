@@ -1,7 +1,7 @@
-"""The checkpoints of one run folder: saved during training, loaded when the run is resumed.
+"""Saves the checkpoints of a run during training, and loads them when the run is resumed.
 
-`nmt.checkpoint` defines the file format; `nmt.training.kept_checkpoints` decides which files are
-kept and what they are called.
+`nmt.checkpoint` defines the file format. `nmt.training.kept_checkpoints` decides which files are
+kept, and names them.
 """
 
 import math
@@ -35,7 +35,7 @@ from nmt.training.saved_state import check_state
 
 @contextmanager
 def explained_state(file: Path | None) -> Iterator[None]:
-    """Turn the errors of a training state that does not fit into one line.
+    """Turn the errors from a training state that does not fit into a `UserError` of one line.
 
     Args:
         file: The checkpoint that contains the state.
@@ -54,9 +54,9 @@ def explained_state(file: Path | None) -> Iterator[None]:
 
 
 class RunCheckpoints:
-    """Saves and loads the checkpoints of a run, in the background if the settings ask for it.
+    """Loads and saves the checkpoints of a run; saves in the background with that setting.
 
-    A context manager: its exit waits for the last file, and raises if that could not be written.
+    It is a context manager. Its exit waits for the last write and raises the error of that write.
     """
 
     def __init__(
@@ -67,14 +67,15 @@ class RunCheckpoints:
         report: Callable[[str], None],
         model: TranslationModel | None = None,
     ) -> None:
-        """Use a run folder that no other process writes to.
+        """Use a run folder to which no other process writes.
 
         Args:
-            folder: Of the run; nothing is written yet.
-            config: Saved in each file; its training section determines which files are kept.
-            tokenizers: Saved in each file.
+            folder: The run folder; nothing is written yet.
+            config: The settings to save in each file; ``training`` determines which files are kept.
+            tokenizers: The tokenizers to save in each file.
             report: Prints warnings about damaged files.
-            model: In training. Checkpoints whose training state does not fit it count as damaged.
+            model: The model in training. A checkpoint whose training state does not fit this model
+                counts as damaged.
         """
         self._folder, self._config, self._tokenizers = folder, config, tokenizers
         self._report, self._model = report, model
@@ -87,12 +88,12 @@ class RunCheckpoints:
         self._kept.__exit__(*reason)
 
     def newest(self) -> Checkpoint | None:
-        """Return the checkpoint to resume from; None: the run has not started.
+        """Return the checkpoint from which to resume; None: the run has no checkpoint.
 
-        Damaged files are reported, and the next older one is used.
+        Damaged files are reported and skipped, from the newest on.
 
         Raises:
-            UserError: All files are damaged, or the newest cannot be read or has another version.
+            UserError: All files are damaged, a file cannot be read, or another version wrote it.
         """
         if processes.is_first():
             self._folder.restore_best()
@@ -122,11 +123,11 @@ class RunCheckpoints:
     def reload(self, back: int) -> EarlierCheckpoint | None:
         """Return the checkpoint to which a diverged run rewinds; None: there is none.
 
-        All processes have to call this, because it waits for pending writes.
+        All processes have to call this, because it synchronizes them.
 
         Args:
-            back: How many of the newest checkpoints to skip, counting intact files with finite
-                weights only. The oldest of these is never skipped.
+            back: Number of the newest checkpoints to skip. Only intact files with finite weights
+                count. The oldest of them is never skipped.
 
         Raises:
             UserError: A file cannot be read, or a write failed.
@@ -201,7 +202,7 @@ class RunCheckpoints:
         """Load a checkpoint from which the run can resume.
 
         Raises:
-            DamagedCheckpointError: It is damaged, or its training state does not fit.
+            DamagedCheckpointError: The file is damaged, or its training state does not fit.
             UserError: The file cannot be read, or another version wrote it.
         """
         checkpoint = load_checkpoint(file)
@@ -223,7 +224,7 @@ class RunCheckpoints:
             ) from error
 
     def _note_best(self) -> None:
-        """Register the best models of an earlier call, where several are kept."""
+        """Register the best models of an earlier process if several are kept."""
         if self._config.training.keep_best == 1:
             return
         for file in kept_checkpoints.best_files(self._folder.checkpoints):

@@ -1,4 +1,4 @@
-"""Several runs side by side: their differing settings, their figures, and which differ in BLEU."""
+"""Compares runs: settings that differ, figures, and tests of the differences in BLEU."""
 
 import json
 import statistics
@@ -18,24 +18,23 @@ from nmt.run.run_record import RunRecord
 
 ABSENT = "-"
 AVERAGED = ("valid_bleu", "bleu", "chrf", "ter", "aer")
-"""Figures whose mean over seeds is shown."""
+"""Figures with a mean and a standard deviation over seeds."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs side by side, as plain values for tables and JSON.
+    """A comparison of runs, as JSON values.
 
     Attributes:
-        settings: The settings that differ, by full key.
-        rows: One per run: ``name``, ``folder``, ``status``, ``settings``, and the figures of
-            `RunRecord.figures`; of the test text ``bleu_interval`` and ``bleu_p_value``.
-        seeds: One per group of runs that differ only in their seed: ``runs``, ``settings``, and for
-            each figure its mean and its standard deviation.
-        configurations: One per group of runs with translations of the test text that differ at
-            most in their seed, the first run's first: ``runs``, the mean ``bleu``, and
-            ``bleu_difference`` and ``bleu_p_value`` against the first group. Empty: no group has
-            several runs.
-        signature: Of BLEU; empty: nothing was compared.
+        settings: Full keys of the settings that differ.
+        rows: One per run: ``name``, ``folder``, ``status``, ``settings``, the figures of
+            `RunRecord.figures`, and ``bleu_interval`` and ``bleu_p_value`` if BLEU was tested.
+        seeds: One per group of finished runs that differ only in their seed: ``runs``,
+            ``settings``, and mean and standard deviation of each figure.
+        configurations: One per group of tested runs that differ at most in their seed: ``runs``,
+            the mean ``bleu``, and ``bleu_difference`` and ``bleu_p_value`` against the first
+            group, which has the first run. Empty: no group has several runs.
+        signature: The signature of BLEU; empty: nothing was compared.
         notes: What could not be compared, and why.
     """
 
@@ -48,11 +47,11 @@ class Comparison:
 
 
 def compare_runs(records: Sequence[RunRecord], test: PairedTestName | None) -> Comparison:
-    """Compare runs; the test is against the first one with translations of its test text.
+    """Compare runs. Significance tests compare with the first run that has test translations.
 
     Args:
         records: At least one.
-        test: The test of significance; None: none.
+        test: The test of significance; None: no test.
     """
     names = _names([record.path for record in records])
     settings = differing_settings(records)
@@ -74,10 +73,10 @@ def compare_runs(records: Sequence[RunRecord], test: PairedTestName | None) -> C
 
 
 def differing_settings(records: Sequence[RunRecord]) -> list[str]:
-    """Return the settings whose values differ between runs, without the folder of the run.
+    """Return the keys of settings whose values differ between runs, without ``run.dir``.
 
-    Where runs have different kinds of a part, e.g. of attention, the other settings of the part are
-    listed only if they differ between runs of one kind: they do not exist in all runs.
+    If a part, e.g. attention, has different kinds, its kinds have different settings. A setting of
+    the part is then listed only if it differs between runs with the same kind.
     """
     flat = [_flat(record) for record in records]
     keys = dict.fromkeys(key for mapping in flat for key in mapping)
@@ -105,19 +104,19 @@ def _shown(mapping: dict[str, Any], key: str) -> str:
 
 
 def _values(record: RunRecord, settings: Sequence[str]) -> dict[str, Any]:
-    """Return the values of settings; those that are as before are not in the naming mapping."""
+    """Return the values of settings, also of those that the naming mapping leaves out."""
     known = flatten(to_mapping(record.config))
     return {key: known.get(key) for key in settings}
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Return the last part of each path, or whole paths if these are equal."""
+    """Return the last part of each path, or the whole paths if last parts are equal."""
     short = [path.resolve().name for path in paths]
     return short if len(set(short)) == len(short) else [str(path) for path in paths]
 
 
 class _Tested(NamedTuple):
-    """What a test of significance found beside the figures of the rows."""
+    """The results of a significance test, except those in the rows."""
 
     configurations: list[dict[str, Any]]
     signature: str
@@ -127,7 +126,7 @@ class _Tested(NamedTuple):
 def _add_significance(
     rows: Sequence[dict[str, Any]], records: Sequence[RunRecord], test: PairedTestName
 ) -> _Tested:
-    """Add confidence and p-values of BLEU to the rows; compare configurations over their seeds."""
+    """Add intervals and p-values of BLEU to the rows; compare configurations over their seeds."""
     tested = [n for n, record in enumerate(records) if record.translations is not None]
     if len(tested) < 2:
         why = "fewer than two runs have translations of a test text, so none is compared"
@@ -145,7 +144,7 @@ def _add_significance(
         if _same_test(records[n], first) and len(records[n].translations or []) == len(text):
             equal.append(n)
         else:
-            notes.append(f"{rows[n]['name']} has another test text than {rows[tested[0]]['name']}")
+            notes.append(f"{rows[n]['name']} and {rows[tested[0]]['name']} differ in the test text")
     if len(equal) < 2:
         return _Tested([], "", notes)
     systems = {rows[n]["name"]: records[n].translations or [] for n in equal}
@@ -162,7 +161,7 @@ def _configurations(
     references: Sequence[Sequence[str]],
     words: str,
 ) -> list[dict[str, Any]]:
-    """Return how configurations differ; empty: each has one run, so their spread is unknown."""
+    """Return the differences of configurations; empty if each configuration has one run."""
     if all(len(members) == 1 for members in groups):
         return []
     translations = [[records[n].translations or [] for n in members] for members in groups]
@@ -179,7 +178,7 @@ def _configurations(
 
 
 def _same_test(record: RunRecord, first: RunRecord) -> bool:
-    """Return whether two runs were tested on the same files."""
+    """Return whether two runs have the same settings of their test text."""
     return _test_text(record) == _test_text(first)
 
 
@@ -195,7 +194,10 @@ def _fill(
     found: PairedScores,
     like_first: Sequence[int],
 ) -> str:
-    """Write confidence and p-values into rows; other seeds of the first run have no p-value."""
+    """Write intervals and p-values into rows and return the signature of BLEU.
+
+    Runs that differ from the first run only in their seed get no p-value.
+    """
     for n, score in zip(tested, found.scores, strict=True):
         p_value = None if n in like_first else score.p_value
         rows[n] |= {"bleu_interval": score.interval, "bleu_p_value": p_value}
@@ -233,12 +235,12 @@ def _over_seeds(
 
 
 def settings_without_seed(config: Config) -> dict[str, Any]:
-    """Return the settings that runs of one group share: those that change the model, but the seed.
+    """Return the settings that change the model, without the seed; runs of one group share them.
 
-    The number of threads is left out: it changes a model only by rounding.
+    The number of threads is left out, because it changes a model only by rounding.
 
     Args:
-        config: Of a run.
+        config: The settings of a run.
     """
     mapping = to_naming_mapping(config)
     mapping.pop("seed", None)
@@ -247,7 +249,7 @@ def settings_without_seed(config: Config) -> dict[str, Any]:
 
 
 def spread(values: Sequence[float | None]) -> dict[str, float] | None:
-    """Return mean and standard deviation over seeds; None: a value is unknown, or alone.
+    """Return mean and standard deviation over seeds; None: a value is unknown or the only one.
 
     Args:
         values: One per seed.

@@ -1,4 +1,4 @@
-"""What a run folder shows of its run, whether that is finished, training or was stopped."""
+"""Reads a run folder, whether its run is finished, in training or unfinished."""
 
 import math
 import os
@@ -19,26 +19,26 @@ _MOST_RUNS = 1000
 
 
 class RunStatus(StrEnum):
-    """How far a run is."""
+    """The status of a run."""
 
     FINISHED = "finished"
     TRAINING = "training"
-    """A process trains it now."""
+    """A process trains the run now."""
     UNFINISHED = "unfinished"
-    """It was stopped before its end."""
+    """The run was stopped before its end."""
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run folder shows.
+    """The content of a run folder.
 
     Attributes:
         path: The folder.
         config: The settings of the run.
-        status: How far it is.
+        status: The status of the run.
         summary: The content of ``summary.json`` of a finished run, else empty.
         metrics: The lines of ``metrics.jsonl``.
-        translations: Of the test text; None: the run has none.
+        translations: The translations of the test text; None: the run has none.
     """
 
     path: Path
@@ -51,9 +51,9 @@ class RunRecord:
     def figures(self) -> dict[str, Any]:
         """Return sizes, times and scores; None: unknown.
 
-        Scores of the test are those of the summary; ``valid_bleu`` of an unfinished run is the best
-        so far. ``aer`` is in percent, ``tokens_per_second`` counts target pieces and excludes the
-        time of validations, ``minutes`` includes it.
+        Test scores are those of the summary. ``valid_bleu`` of an unfinished run is the best so
+        far. ``aer`` is in percent. ``tokens_per_second`` counts target pieces and excludes the time
+        of validations; ``minutes`` includes that time.
         """
         summary, test = self.summary, self.summary.get("test") or {}
         seconds, error = summary.get("seconds"), (summary.get("alignment") or {}).get("aer")
@@ -85,10 +85,10 @@ class RunRecord:
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
-    """Return the runs that paths name: each is a run folder, or a folder with runs in it.
+    """Return the run folders among paths and up to 3 levels below them.
 
     Raises:
-        UserError: A path does not exist or contains no run.
+        UserError: A path does not exist or contains no run, or there are more than 1,000 runs.
     """
     found: dict[Path, None] = {}
     for path in paths:
@@ -104,11 +104,11 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
 
 
 def read_record(path: Path, summary: Mapping[str, Any] | None = None) -> RunRecord:
-    """Read what a run folder shows.
+    """Read a run folder.
 
     Args:
         path: The folder.
-        summary: Of a run that is finished, but has no ``summary.json`` yet.
+        summary: The summary of a finished run that has no ``summary.json`` yet.
 
     Raises:
         UserError: A file of the run is damaged.

@@ -1,4 +1,4 @@
-"""The page of a run: everything that its folder shows, as values for a template."""
+"""The content of the page of a run, collected from its folder."""
 
 import dataclasses
 import json
@@ -87,7 +87,7 @@ def _kind(config: Config) -> str:
 
 
 def _scores(record: RunRecord) -> Iterator[tuple[str, str, str, str]]:
-    """Yield text, score, value and signature of each final score, with confidence if possible."""
+    """Yield text, score, value and signature of each final score; with intervals if possible."""
     measured = _with_confidence(record)
     for split, name in (("test", "test"), ("valid", "validation")):
         scores = record.summary.get(split) or {}
@@ -105,7 +105,7 @@ def _scores(record: RunRecord) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _with_confidence(record: RunRecord) -> dict[str, Score]:
-    """Return the test scores with intervals; empty if the references cannot be read any more."""
+    """Return the test scores with intervals; empty if the references cannot be read."""
     if record.translations is None:
         return {}
     data, training = record.config.data, record.config.training
@@ -168,13 +168,13 @@ def latest_heatmaps(folder: Path) -> list[Heatmap]:
             texts = [*one["source"], *one["target"], one["title"]]
             if content["format"] == FORMAT and all(isinstance(text, str) for text in texts):
                 found.append(Heatmap(weights, one["source"], one["target"], one["title"]))
-        except (OSError, ValueError, KeyError, TypeError, IndexError):  # it is not such a file
+        except (OSError, ValueError, KeyError, TypeError, IndexError):  # damaged or another format
             continue
     return found
 
 
 def sample_histories(path: Path) -> list[SampleHistory]:
-    """Return how the translation of each sample changed during the training."""
+    """Return the translations of each sample, with the updates at which they changed."""
     try:
         lines = read_samples(path) if os.path.exists(path) else []
     except OSError:
@@ -189,7 +189,7 @@ def sample_histories(path: Path) -> list[SampleHistory]:
 
 
 def _corpus_lines(log: Path) -> list[str]:
-    """Return what the preparation of the corpus reported at the run's first start."""
+    """Return the lines about the preparation of the corpus from the start of the run's log."""
     found: list[str] = []
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()

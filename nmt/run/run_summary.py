@@ -1,4 +1,4 @@
-"""What a finished run reports about itself: the part of summary.json that needs no test."""
+"""The part of summary.json that does not come from the final test."""
 
 import platform
 import shlex
@@ -28,11 +28,11 @@ def run_summary(
     """Return versions, the machine, sizes, counts and times of a finished training.
 
     Args:
-        config: Of the run.
-        model: Its model.
-        progress: Of the training.
+        config: The settings of the run.
+        model: The model.
+        progress: The progress at the end of the training.
         precision: Dtype of matrix products.
-        reason: Why the training stopped.
+        reason: The reason why the training stopped.
     """
     return {
         "nmt": nmt.__version__,
@@ -73,7 +73,7 @@ def device_name(device: torch.device) -> str:
 
 
 def command_line() -> str:
-    """Return the training command of this process; empty: it is another program."""
+    """Return the training command of this process; empty for another program."""
     program, *arguments = sys.argv
     return shlex.join(["nmt", "train", *arguments]) if program == "nmt train" else ""
 
@@ -81,7 +81,7 @@ def command_line() -> str:
 def final_scores(summary: Mapping[str, Any]) -> dict[str, float]:
     """Return the main scores of a summary's final test, such as ``test/bleu``.
 
-    They are as many as TensorBoard's page *HParams* shows at first.
+    Their number is the number of scores that TensorBoard's page *HParams* shows by default.
     """
     shown = {"valid": ("bleu", "chrf", "loss"), "test": ("bleu", "chrf")}
     return {

@@ -1,4 +1,4 @@
-"""Checks that a resumed run trains on the text and the pieces that it started with."""
+"""Checks that a resumed run has the same text and the same pieces as at its start."""
 
 import zlib
 from typing import Any
@@ -16,13 +16,13 @@ _BLOCK = 1 << 22
 _CHANGES = (
     "it has pairs of different lengths",
     "it has other words",
-    "the validation or test text is another one",
+    "the validation or test text is different",
 )
-"""What differs if a part of the fingerprint after the number of pairs does."""
+"""The change that each part of the fingerprint shows, after the number of pairs."""
 
 
 def differing_tokenizer(one: TokenizerPair, other: TokenizerPair) -> str | None:
-    """Return the first side, source or target, whose pieces differ; None: they are the same."""
+    """Return the first side, source or target, whose pieces differ; None: no side differs."""
     for side in ("source", "target"):
         pair = [getattr(tokenizers, side) for tokenizers in (one, other)]
         if pair[0].to_bytes() != pair[1].to_bytes():
@@ -43,7 +43,7 @@ def fingerprint(train: EncodedCorpus) -> str:
 def text_fingerprint(corpus: PreparedCorpus) -> str:
     """Return `fingerprint` with checksums of the training pairs' content and of the other texts.
 
-    It depends on the text alone, not on the names of its files.
+    The fingerprint does not depend on the names of files.
     """
     train = corpus.train
     arrays: list[Any] = [train.source.ids, train.target.ids]
@@ -68,12 +68,12 @@ def check_same_text(resumed: Checkpoint, corpus: PreparedCorpus, folder: RunFold
     """Refuse to resume on text that does not match a run's weights or its position in the data.
 
     Args:
-        resumed: The checkpoint to resume from; an old one has no fingerprint.
-        corpus: The text as it is now.
-        folder: Of the run.
+        resumed: The checkpoint from which to resume; an old checkpoint has no fingerprint.
+        corpus: The present text.
+        folder: The run folder.
 
     Raises:
-        UserError: The piece ids of the model mean other pieces now, or the training pairs differ.
+        UserError: The pieces of the tokenizers differ, or the training, validation or test text.
     """
     side = differing_tokenizer(resumed.tokenizers, corpus.tokenizers)
     if side is not None:

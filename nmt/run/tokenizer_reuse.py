@@ -1,4 +1,4 @@
-"""Tokenizers of an earlier run: a fine-tuned or distilled model has to use the same pieces."""
+"""Reuses the tokenizers of another run for fine-tuning and distillation."""
 
 from dataclasses import fields, replace
 
@@ -16,11 +16,11 @@ from nmt.text.tokenizer import Tokenizer, TokenizerPair
 from nmt.text.train_model import given_model
 
 _NOT_COMPARED = ("symbols", "sampling", "sample_size", "model", "target_model")
-"""Tokenizer settings that may differ, or that are compared in another way."""
+"""Tokenizer settings that may differ, or that have their own comparison."""
 
 
 def tokenizer_settings(config: Config) -> TokenizerConfig:
-    """Return the tokenizer settings of a run: its own, or the tokenizers of the run it builds on.
+    """Return the run's own tokenizer settings, or those that reuse the tokenizers of another run.
 
     Raises:
         UserError: The run's own settings contradict those of the other run.
@@ -44,7 +44,7 @@ def tokenizer_settings(config: Config) -> TokenizerConfig:
 def reuse_tokenizers(
     config: Config, tokenizer: TokenizerConfig, pair: TokenizerPair
 ) -> TokenizerConfig:
-    """Return settings that name these tokenizers, whose models are stored in the cache.
+    """Store tokenizers in the cache and return settings that name their files.
 
     Raises:
         UserError: The cache cannot be written.

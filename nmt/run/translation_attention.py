@@ -1,4 +1,4 @@
-"""The attention with which the model of a run wrote its test translations."""
+"""The attention of the model of a run, teacher-forced on its own test translations."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,12 @@ from nmt.run.run_record import RunRecord
 def translation_heatmaps(
     record: RunRecord, sources: Sequence[str], translations: Sequence[str]
 ) -> list[Heatmap | None]:
-    """Force the best model of a run to write translations, and return its attention.
+    """Teacher-force the best model of a run on translations, and return its attention.
 
     Args:
         record: The run.
-        sources: Sentences.
-        translations: One of each, by this run.
+        sources: The sentences.
+        translations: The run's translation of each sentence.
 
     Returns:
         One heatmap per sentence, of the layer and head that `nmt attention` shows; None: the
@@ -34,11 +34,11 @@ def translation_heatmaps(
         if not model.decoder.attends:
             return found
         aligner = Aligner(model, checkpoint.tokenizers)
-        reading = default_extractor(record.config, aligner.layers)
-        reading = reading.resolved(aligner.layers, aligner.heads)
+        extractor = default_extractor(record.config, aligner.layers)
+        extractor = extractor.resolved(aligner.layers, aligner.heads)
         maps = aligner.attention_maps([pairs[n] for n in places])
         for place, one in zip(places, maps, strict=True):
-            found[place] = map_heatmap(one, reading.layer, reading.head)
-    except UserError:  # the page has the translations all the same
+            found[place] = map_heatmap(one, extractor.layer, extractor.head)
+    except UserError:  # the page then shows the translations only
         return [None] * len(pairs)
     return found

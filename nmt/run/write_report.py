@@ -32,7 +32,7 @@ def write_report(record: RunRecord, output: Path | None = None) -> list[Path]:
 
 
 def finish_folder(folder: RunFolder, summary: Mapping[str, Any]) -> None:
-    """Write the pages of a run, and then its summary, which marks it as finished.
+    """Write the pages of a run, and then its summary, which marks the run as finished.
 
     Raises:
         UserError: A file cannot be written.

@@ -1,1 +1,1 @@
-"""Everything that concerns Hydra: sweeps, searches, launchers, overrides, composition errors."""
+"""The use of Hydra: overrides, composition errors, sweeps, searches and launchers."""

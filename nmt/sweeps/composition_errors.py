@@ -22,8 +22,8 @@ from nmt.sweeps.misplaced_settings import explain_misplaced
 def is_defect(error: Exception) -> bool:
     """Return whether nmt's own code raised an error that is not meant for users.
 
-    Hydra and OmegaConf raise errors of any type on faulty settings, so every other error is taken
-    as one of the settings. A defect keeps its traceback.
+    Hydra and OmegaConf raise errors of any type on invalid settings. Every error from outside nmt
+    therefore counts as an error in the settings. A defect keeps its traceback.
     """
     frames = traceback.extract_tb(error.__traceback__)
     package = str(Path(nmt.__file__).parent)
@@ -36,7 +36,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError:
     It is a `CombinationError` if the override is valid under another choice of a group.
 
     Args:
-        error: What Hydra or OmegaConf raised.
+        error: The exception of Hydra or OmegaConf.
         arguments: The command line of `nmt train`.
     """
     if user_error := _user_error_behind(error):
@@ -54,7 +54,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError:
         return _unknown_key(found[1], arguments)
     if found := re.search(r"Could not find '([^']+)'", message):
         return _unknown_choice(found[1])
-    if isinstance(error, OSError):  # of which Hydra's error for a missing choice is one
+    if isinstance(error, OSError):  # also the base class of Hydra's error for a missing choice
         return UserError(f"the settings cannot be read: {_system_message(error)}")
     if found := re.search(r"[Ee]rror merging override (\S+)", message):
         if reason := _whole_section(found[1]):
@@ -64,13 +64,13 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError:
 
 
 def _system_message(error: OSError) -> str:
-    """Return the message of the operating system, with the first part of a long name."""
+    """Return the message of the operating system with up to 60 characters of the file name."""
     name = "" if error.filename is None else f": {Path(str(error.filename)).name[:60]}"
     return f"{error.strerror or error}{name}"
 
 
 def _user_error_behind(error: BaseException | None) -> UserError | None:
-    """Return the error that a resolver of `nmt` raised, which OmegaConf wraps in its own."""
+    """Return the `UserError` of a resolver of `nmt`, which OmegaConf wraps in its own error."""
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__ or error.__context__
     return error
@@ -117,7 +117,7 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> UserError:
             for file in sorted((config_directory() / parent).glob("*.yaml"))
             if f"- {leaf}:" in file.read_text(encoding="utf-8")
         ]
-        return CombinationError(f"{key} belongs to {' or '.join(owners)}; choose that too")
+        return CombinationError(f"{key} belongs to {' or '.join(owners)}; also choose that")
     choices, several = _choices(arguments)
     if misplaced := explain_misplaced(key, choices, _composed, several_jobs=several):
         return CombinationError(misplaced)
@@ -147,7 +147,7 @@ def _groups() -> set[str]:
 
 
 def _choices(arguments: Sequence[str]) -> tuple[list[str], bool]:
-    """Return the group choices among the arguments, and whether the jobs of a sweep vary others."""
+    """Return the fixed group choices, and whether the jobs of a sweep vary other groups."""
     groups = _groups()
     chosen = [argument for argument in arguments if argument.split("=")[0] in groups]
     one = [c for c in chosen if "," not in c or c.partition("=")[2].startswith("[")]

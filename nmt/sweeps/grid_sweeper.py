@@ -1,7 +1,8 @@
-"""The sweeper of grids: Hydra's own, except that impossible combinations are skipped.
+"""The sweeper of grids: Hydra's sweeper, but impossible combinations are skipped.
 
-Hydra ends a sweep, before its first job, if one combination of the grid cannot be composed, e.g. a
-Transformer with an attention kind of RNNs. Here the other jobs run, and the table names the reason.
+Hydra ends a sweep before its first job if one combination of the grid cannot be composed, e.g. a
+Transformer with an attention kind of RNNs. This sweeper runs the other jobs, and the table of the
+sweep gives the reason.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,19 +26,19 @@ _HYDRAS_OWN = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 def register_grid_sweeper() -> None:
-    """Register the sweeper with Hydra in place of its own, whose settings it has."""
+    """Register the sweeper with Hydra in place of Hydra's own, with the same settings."""
     Plugins.instance().class_name_to_class[_HYDRAS_OWN] = GridSweeper
 
 
 class GridSweeper(Sweeper):
-    """Runs the jobs of a grid by Hydra's sweeper, without those whose settings exclude each other.
+    """Runs the jobs of a grid by Hydra's sweeper, except jobs whose settings exclude each other.
 
     All jobs are composed before the first one starts.
     """
 
     def __init__(self, max_batch_size: int | None, params: Mapping[str, str] | None = None) -> None:
-        """Take the settings of Hydra's sweeper."""
-        # Imported late: Hydra imports the modules of its plugins once more when it starts.
+        """Create a sweeper with the settings of Hydra's sweeper."""
+        # Imported late: Hydra imports the modules of its plugins again when it starts.
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
         self._own = own = BasicSweeper(max_batch_size, params)  # type: ignore[arg-type]
@@ -62,7 +63,7 @@ class GridSweeper(Sweeper):
     def _possible_jobs(
         self, overrides: list[Override], max_batch_size: int | None
     ) -> list[list[list[str]]]:
-        """Return the overrides of the possible jobs, in batches; record why the others are not.
+        """Return the overrides of the possible jobs, in batches; record the others as skipped.
 
         Raises:
             UserError: A setting or a choice does not exist, or no job is possible.
@@ -97,13 +98,13 @@ def _combination_error(error: Exception, overrides: Sequence[str]) -> Combinatio
     """Return the reason why a job is impossible.
 
     Raises:
-        UserError: It is a mistake: the setting or the choice does not exist.
+        UserError: The setting or the choice does not exist.
     """
     current = GlobalHydra.instance().hydra
     try:
         explained = explain(error, overrides)
     finally:
-        GlobalHydra.instance().hydra = current  # which `explain` has cleared
+        GlobalHydra.instance().hydra = current  # `explain` has cleared it
     if isinstance(explained, CombinationError):
         return explained
     raise explained from error

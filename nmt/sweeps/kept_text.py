@@ -1,8 +1,8 @@
-"""Keeps the values of text settings as they were written.
+"""Keeps the values of text settings as the user wrote them.
 
-Hydra's grammar and YAML read ``no``, ``true``, ``1e3`` or ``2026_11_27`` as values of other types,
-and OmegaConf then converts them to a different text. Such values are quoted before they are parsed:
-on the command line, in sweeps and lists (`keep_override`), and in YAML files (`keep_yaml`).
+Hydra's grammar and YAML read ``no``, ``true``, ``1e3`` or ``2026_11_27`` as values of other types.
+OmegaConf then converts them to a different text. Such values are quoted before they are parsed: on
+the command line, in sweeps and lists (`keep_override`), and in YAML files (`keep_yaml`).
 """
 
 import re
@@ -24,13 +24,13 @@ _OPENING, _CLOSING = "([{", ")]}"
 
 
 def keep_override(override: str) -> str:
-    """Return an override whose value is quoted wherever a text would be read as something else."""
+    """Return an override in which texts are quoted if Hydra would read them as another type."""
     key, equals, value = override.partition("=")
     return f"{key}{equals}{keep_value(key.lstrip('+~'), value)}" if equals else override
 
 
 def keep_value(key: str, value: str) -> str:
-    """Return a value in Hydra's grammar, where values of text settings are quoted if need be.
+    """Return a value in Hydra's grammar, in which values of text settings are quoted if necessary.
 
     Args:
         key: Full key of the setting or section, or the name of a group.
@@ -59,7 +59,7 @@ def _keep_stripped(key: str, text: str) -> str:
 
 
 def _keep_choice(key: str, part: str) -> str:
-    """Return an argument of a sweep's function, which takes one pair of quotes off its values."""
+    """Return an argument of a sweep's function, which removes one pair of quotes from it."""
     if not is_text(key):
         return part
     kept = _keep_stripped(key, part) if part else part
@@ -73,7 +73,7 @@ def _keep_entry(section: str, entry: str) -> str:
 
 
 def _is_other_type(text: str) -> bool:
-    if text.startswith("~"):  # which is outside of the grammar
+    if text.startswith("~"):  # not in the grammar
         return not set(text) & {"'", '"'}
     if text == "null" or not _OTHER_TYPE.match(text):
         return False
@@ -84,7 +84,7 @@ def _is_other_type(text: str) -> bool:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Split at a separator that is outside of brackets and quotes."""
+    """Split at the separators outside of brackets and quotes."""
     parts, start, depth, quote = [], 0, 0, ""
     for at, character in enumerate(text):
         if quote:
@@ -106,7 +106,7 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 class _Quoted(NamedTuple):
-    """A scalar of a YAML file that is written in quotes: its span and its new spelling."""
+    """A scalar of a YAML file that gets quotes: its span in the text, and its quoted text."""
 
     start: int
     end: int
@@ -117,11 +117,11 @@ def keep_yaml(text: str, file: str) -> str:
     """Return the text of a YAML file with keys and values of text settings in quotes.
 
     Args:
-        text: Its content.
-        file: Its name, for messages.
+        text: The content of the file.
+        file: The name of the file, for messages.
 
     Raises:
-        UserError: It is not YAML, is no mapping, or its aliases expand without bound.
+        UserError: The text is not YAML or not a mapping, or has more than 100,000 values.
     """
     try:
         root = yaml.compose(text, yaml.SafeLoader)
@@ -132,7 +132,7 @@ def keep_yaml(text: str, file: str) -> str:
     if root is None:
         return text
     if not isinstance(root, yaml.MappingNode):
-        raise UserError(f"{file} is no mapping of settings; write KEY: VALUE")
+        raise UserError(f"{file} is not a mapping of settings; write KEY: VALUE")
     found = {scalar.start: scalar for scalar in _quoted(root, file)}
     for scalar in sorted(found.values(), reverse=True):
         text = f"{text[: scalar.start]}{scalar.text}{text[scalar.end :]}"
@@ -161,7 +161,7 @@ def _quoted(root: yaml.Node, file: str) -> Iterator[_Quoted]:
 
 def _kept_scalar(path: str, node: yaml.Node) -> Iterator[_Quoted]:
     _, swept, key = path.rpartition("sweeper.params.")
-    if swept or path.startswith("params."):  # a value there is written in Hydra's grammar
+    if swept or path.startswith("params."):  # these values are in Hydra's grammar
         key = key if swept else path.removeprefix("params.")
         if (kept := keep_value(key, node.value)) != node.value:
             yield _in_quotes(node, kept)
@@ -172,12 +172,12 @@ def _kept_scalar(path: str, node: yaml.Node) -> Iterator[_Quoted]:
 
 
 def _is_plain(node: yaml.Node) -> bool:
-    """Return whether a scalar is written without quotes, so that YAML guesses its type."""
+    """Return whether a scalar has no quotes, so that YAML infers its type."""
     return isinstance(node, yaml.ScalarNode) and node.style is None and "${" not in node.value
 
 
 def _in_quotes(node: yaml.Node, value: str) -> _Quoted:
     escaped = value.replace("'", "''")
     style = getattr(node, "style", None)
-    end = "\n" if style in ("|", ">") else ""  # such a block includes its last line end
+    end = "\n" if style in ("|", ">") else ""  # the span of a block includes its last line end
     return _Quoted(node.start_mark.index, node.end_mark.index, f"'{escaped}'{end}")

@@ -1,4 +1,4 @@
-"""Functions that the files in ``configs/hydra/launcher`` and ``configs/hydra/sweeper`` rely on."""
+"""Functions for the files in ``configs/hydra/launcher`` and ``configs/hydra/sweeper``."""
 
 import os
 from importlib.util import find_spec
@@ -11,11 +11,11 @@ from nmt.errors import UserError
 
 
 def forget_settings_of_plugins() -> None:
-    """Remove the default settings of installed plugins where `nmt` has a file of the same name.
+    """Remove the default settings of installed plugins for which `nmt` has a file.
 
     Otherwise Hydra merges both and prints a warning.
     """
-    Plugins.instance()  # discovers the plugins on first use, which store their settings
+    Plugins.instance()  # discovers the plugins on first use; these store their settings
     groups = ConfigStore.instance().repo.get("hydra", {})
     for group in ("launcher", "sweeper"):
         for file in (config_directory() / "hydra" / group).glob("*.yaml"):

@@ -17,12 +17,12 @@ Compose = Callable[[Sequence[str]], DictConfig]
 def explain_misplaced(
     key: str, choices: Sequence[str], compose: Compose, *, several_jobs: bool
 ) -> str | None:
-    """Return a message that names the choice a setting belongs to; None if no choice has it.
+    """Return a message that names the choices with a setting; None if no choice has it.
 
     Args:
-        key: Such as ``optimizer.beta1``; not a setting of the composed configuration.
+        key: A key that the composed configuration lacks, such as ``optimizer.beta1``.
         choices: The group choices on the command line, such as ``optimizer=sgd``.
-        compose: Composes a configuration from such choices.
+        compose: Composes a configuration from group choices.
         several_jobs: Whether a sweep varies further choices, so that some jobs have the setting.
     """
     base, owners = _owners(key)
@@ -41,7 +41,7 @@ def explain_misplaced(
 def _explain_absent_part(
     key: str, base: type, owners: Sequence[str], choices: Sequence[str], compose: Compose
 ) -> str:
-    """Name the parent that has the part of the setting, e.g. an RNN decoder has an attention."""
+    """Return a message that names the parents with the part, e.g. RNN decoders for attention."""
     group = GROUPS[base]
     above, _, part = group.rpartition("/")
     parents = next(CHOICES[other] for other, name in GROUPS.items() if name == above)

@@ -1,4 +1,4 @@
-"""An Optuna study that survives kills: opening it, drawing its trials, recording their scores."""
+"""An Optuna study that can be resumed after a kill: opens it, draws trials, records scores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _SEARCH = "search"
-"""The study's attribute that lists what is searched, to detect a different search."""
+"""The study's attribute with the search space, by which a different search is detected."""
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def open_study(
         folder: The sweep's folder.
         storage: A URL that Optuna opens; None: ``study.db`` in the folder.
         name: The name of the study in the storage.
-        space: What is searched.
+        space: The search space.
         fixed: The overrides that are the same in every trial.
 
     Raises:
@@ -95,7 +95,7 @@ class TrialQueue:
     """Selects the trials of a study that have to run next."""
 
     def __init__(self, study: Study, space: SearchSpace, n_startup_trials: int, seed: int) -> None:
-        """Draw from the space, at random in the first ``n_startup_trials`` trials."""
+        """Draw values from the space: at random in the first ``n_startup_trials``, then by TPE."""
         self.study = study
         self._space = space
         self._n_startup_trials = n_startup_trials
@@ -105,15 +105,15 @@ class TrialQueue:
         """Return the values of the next trials by number: interrupted trials before new ones.
 
         Args:
-            n_trials: The number of trials the study shall have.
-            n_jobs: The largest number of trials to return.
+            n_trials: The number of trials of the complete study.
+            n_jobs: The greatest number of trials to return.
         """
         trials = self.study.get_trials(deepcopy=False)
         drawn = [trial for trial in trials if trial.params.keys() >= self._space.keys()]
         batch = {trial.number: trial.params for trial in drawn if _was_interrupted(trial)}
         for trial in trials:
             if _was_interrupted(trial) and trial.number not in batch:
-                # Killed before all of its values were drawn, so it has never run.
+                # The process was killed before all values were drawn, so the trial has never run.
                 tell_result(self.study, trial.number, None)
         missing = n_trials - len(drawn)
         while missing > 0 and len(batch) < n_jobs:

@@ -44,12 +44,12 @@ def register_sweeper() -> None:
 
 
 class OptunaSweeper(Sweeper):
-    """Runs trials until the study has ``n_trials``, counting those of earlier calls.
+    """Runs trials until the study has ``n_trials``, including those of earlier calls.
 
-    The number of a trial is the number of its job. A trial that was running when its process was
-    killed runs again with the same number and values, so that its run folder is found and its run
-    resumes. The values of a trial depend only on the seed, its number and the scores of earlier
-    trials. With one trial at a time they do not depend on where the study was interrupted.
+    The number of a trial is the number of its job. A trial whose process was killed runs again with
+    the same number and values, so its run folder is found and its run resumes. The values of a
+    trial depend only on the seed, its number and the scores of earlier trials. With one trial at a
+    time, an interrupted study therefore draws the same values as an uninterrupted one.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class OptunaSweeper(Sweeper):
         params: Mapping[str, Any] | None,
         pruning: Mapping[str, Any] | None = None,
     ) -> None:
-        """Take the settings of ``configs/hydra/sweeper/optuna.yaml``."""
+        """Create a sweeper with the settings of ``configs/hydra/sweeper/optuna.yaml``."""
         self.n_trials = n_trials
         self.n_jobs = n_jobs
         self.n_startup_trials = n_startup_trials
@@ -114,11 +114,11 @@ class OptunaSweeper(Sweeper):
             raise UserError(f"hydra.sweeper.max_failure_rate is {rate}; it must be between 0 and 1")
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run the trials that the study still lacks.
+        """Run the remaining trials of the study.
 
         Raises:
-            UserError: The study cannot be opened or belongs to another search, or too many trials
-                failed.
+            UserError: The study cannot be opened or belongs to another search, too many trials
+                failed, or none finished.
         """
         assert self.config is not None
         assert self.hydra_context is not None
@@ -126,7 +126,7 @@ class OptunaSweeper(Sweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         space, fixed = split_overrides(parser.parse_overrides([*params, *arguments]))
         if self.config.training.dry_run or any(value.lower() in _DRY_RUNS for value in fixed):
-            raise UserError("training.dry_run=true gives no score to search by; leave it out")
+            raise UserError("training.dry_run=true gives no score to maximize; leave it out")
         example = [f"{key}={_example_value(distribution)}" for key, distribution in space.items()]
         self.validate_batch_is_legal([[*fixed, *example]])  # fail before a study is created
         folder = Path(self.config.hydra.sweep.dir)
@@ -157,7 +157,7 @@ class OptunaSweeper(Sweeper):
             )
 
     def _launch(self, jobs: Mapping[int, Sequence[str]]) -> dict[int, JobReturn]:
-        """Run jobs under their own numbers; a launcher takes only consecutive numbers at once."""
+        """Run jobs under their own numbers; one launch takes only consecutive numbers."""
         assert self.launcher is not None
         results: dict[int, JobReturn] = {}
         for numbers in _consecutive_runs(list(jobs)):
@@ -174,7 +174,7 @@ def _example_value(distribution: BaseDistribution) -> Any:
 
 
 def _score(result: JobReturn) -> float | None:
-    """Return the score of a job; None if it failed, and then print its error."""
+    """Return the score of a job; if the job failed, print its error and return None."""
     try:
         score: float | None = result.return_value
     except UserError as error:

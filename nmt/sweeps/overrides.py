@@ -1,4 +1,4 @@
-"""Composes a checked `Config` from overrides, with Hydra's compose API or from its result."""
+"""Composes a checked `Config` from overrides with Hydra's compose API."""
 
 import math
 import re
@@ -29,14 +29,15 @@ def compose_config(overrides: Sequence[str], settings: Mapping[str, Any]) -> Con
     """Compose and check a configuration, as `nmt train` would, outside a Hydra application.
 
     Args:
-        overrides: As on the command line of `nmt train`.
-        settings: Values by full key that are set without parsing them.
+        overrides: Overrides as on the command line of `nmt train`.
+        settings: Values by full key, which are set without parsing.
 
     Raises:
-        UserError: It cannot be composed, or a value is not allowed; the message names the setting.
+        UserError: The configuration cannot be composed, or a value is not allowed; the message
+            names the setting.
     """
     register_with_hydra()
-    of_caller = GlobalHydra.instance().hydra  # a program that uses Hydra itself may call this
+    of_caller = GlobalHydra.instance().hydra  # the calling program may itself use Hydra
     try:
         GlobalHydra.instance().clear()
         with initialize_config_dir(str(config_directory()), version_base="1.3"):
@@ -46,7 +47,7 @@ def compose_config(overrides: Sequence[str], settings: Mapping[str, Any]) -> Con
         config = typed_config(composed)
     except UserError:
         raise
-    except Exception as error:  # on other values Hydra raises OSError, TypeError, ...
+    except Exception as error:  # Hydra also raises OSError, TypeError, ...
         if is_defect(error):
             raise
         raise explain(error, overrides) from error
@@ -57,7 +58,7 @@ def compose_config(overrides: Sequence[str], settings: Mapping[str, Any]) -> Con
 
 
 def to_yaml(config: Config) -> str:
-    """Return a configuration as the YAML text that a run folder keeps."""
+    """Return a configuration as the YAML text of ``config.yaml`` in a run folder."""
     return OmegaConf.to_yaml(OmegaConf.create(to_mapping(config)))
 
 
@@ -65,7 +66,7 @@ def typed_config(composed: DictConfig) -> Config:
     """Convert a composed configuration to dataclasses.
 
     Raises:
-        UserError: A mandatory setting has no value.
+        UserError: A mandatory setting has no value, or the configuration is not one of nmt train.
         OmegaConfBaseException: A value has the wrong type, or an interpolation fails.
     """
     if missing := sorted(OmegaConf.missing_keys(composed)):
@@ -84,15 +85,15 @@ def typed_config(composed: DictConfig) -> Config:
 
 
 def quote_value(override: str) -> str:
-    """Rewrite an override that a user would write so that Hydra's grammar accepts it.
+    """Rewrite an override of a user so that Hydra's grammar accepts it.
 
-    Values outside the grammar, e.g. a path with an umlaut, an = or {lang}, are quoted, and so are
-    texts that the grammar would read as a number or a boolean.
-    ``~`` in Hydra's own folders is the home folder.
-    ``data.valid=split`` takes validation out of the training text, ``split:500`` or ``split:0.1``
-    this many pairs or this share; likewise for ``data.test``.
-    ``data.extra.NAME`` adds a source, for which Hydra requires ``++``. ``batch_tokens=auto``
-    becomes 0, since the setting is an integer.
+    - Values outside the grammar, e.g. a path with an umlaut, an = or {lang}, are quoted. So are
+      texts that the grammar would read as a number or a boolean.
+    - ``~`` in Hydra's own folders becomes the home folder.
+    - ``data.valid=split`` holds validation pairs out of the training text; ``split:500`` sets their
+      number, ``split:0.1`` their share. The same holds for ``data.test``.
+    - ``data.extra.NAME`` adds a source, for which Hydra requires ``++``.
+    - ``training.batch_tokens=auto`` becomes 0, because the setting is an integer.
     """
     override = keep_override(_HOME.sub(lambda found: f"{found[1]}{user_path(found[2])}", override))
     key, _, value = override.partition("=")
@@ -108,10 +109,10 @@ def quote_value(override: str) -> str:
 
 
 def _split_size(key: str, size: str | None) -> str:
-    """Return the size of a part that is split off as a number.
+    """Return the size of a held-out part as a number; "0" without a size.
 
     Raises:
-        UserError: It is not a positive number.
+        UserError: The size is not a positive number.
     """
     if size is None:
         return "0"

@@ -1,4 +1,4 @@
-"""Stops trials of a search that are clearly worse than the finished ones."""
+"""Stops trials of a search that are worse than finished trials."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 PRUNED = "pruned"
-"""The attribute of a trial that has the reason why it was stopped."""
+"""The attribute of a trial with the reason why it was stopped."""
 
 
 @dataclass(frozen=True)
 class Pruning:
-    """When a trial is stopped, as ``hydra.sweeper.pruning`` has it.
+    """The settings ``hydra.sweeper.pruning``: when a trial is stopped.
 
     Attributes:
-        keep_percent: A trial continues while its best score so far is among this share of the
-            scores that finished trials had by the same update; None: no trial is stopped.
-        startup_trials: Finished trials before the first one is stopped.
-        warmup_updates: Updates of each trial before it is stopped.
+        keep_percent: A trial continues while its best score so far is among the best
+            ``keep_percent`` % of the scores that finished trials had at the same update; None: no
+            trial is stopped.
+        startup_trials: Number of finished trials before a trial may be stopped.
+        warmup_updates: Number of updates of a trial before it may be stopped.
     """
 
     keep_percent: float | None = None
@@ -38,7 +39,7 @@ class Pruning:
         """Return the checked settings.
 
         Raises:
-            UserError: One does not exist or is out of range.
+            UserError: A setting does not exist or is out of range.
         """
         given = dict(settings or {})
         if unknown := sorted(given.keys() - cls.__dataclass_fields__.keys()):
@@ -67,15 +68,15 @@ def _is_number(value: Any) -> bool:
 
 
 def storage_url(folder: Path, storage: str | None) -> str:
-    """Return where a study is stored: at a URL that the user gave, or in the sweep's folder."""
+    """Return the URL of a study: ``storage``, or ``study.db`` in the sweep's folder if None."""
     return storage or f"sqlite:///{folder.resolve() / 'study.db'}"
 
 
 class TrialJudge:
-    """Records the validation scores of a trial in its study, and stops the trial if they are bad.
+    """Records the validation scores of a trial in its study, and decides whether to stop the trial.
 
     Attributes:
-        reason: Why the trial was stopped; None: it was not.
+        reason: The reason why the trial was stopped; None: it was not stopped.
     """
 
     def __init__(
@@ -90,11 +91,11 @@ class TrialJudge:
         """Judge a trial of a study.
 
         Args:
-            url: Where the study is stored.
-            study_name: Its name there.
-            number: Of the trial.
-            pruning: When it is stopped.
-            metric: What the scores measure, for the reason.
+            url: The URL of the study.
+            study_name: The name of the study at that URL.
+            number: The number of the trial.
+            pruning: The settings that decide when the trial is stopped.
+            metric: The name of the score, for the reason.
             report: Prints one line.
         """
         self.reason: str | None = None
@@ -103,16 +104,16 @@ class TrialJudge:
         self._failed = False
 
     def __call__(self, update: int, score: float) -> bool:
-        """Record a score, of which larger is better; return whether the trial is to stop.
+        """Record a score, larger is better; return whether the trial has to stop.
 
-        A study that cannot be reached stops no trial: the training continues with one warning.
+        If the study cannot be reached, the training continues with one warning.
         """
         if self._failed or self._pruning.keep_percent is None:
             return False
         try:
             trial = self._trial()
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a resumed trial reports an update once more
+                warnings.simplefilter("ignore")  # a resumed trial may report an update again
                 trial.report(score, update)
                 stops = trial.should_prune()
             if stops:
@@ -121,7 +122,7 @@ class TrialJudge:
                     f"never among the best {self._pruning.keep_percent:g} % of the finished trials"
                 )
                 trial.set_user_attr(PRUNED, self.reason)
-        except Exception as error:  # of a database; the trial itself is sound
+        except Exception as error:  # any error of the database; the trial can continue
             self._failed, self.reason = True, None
             reason = " ".join(str(error).split())[:300]
             self._report(f"warning: the study does not get the scores of this trial: {reason}")

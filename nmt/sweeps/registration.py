@@ -1,6 +1,4 @@
-"""Registers everything of `nmt` with Hydra: schemas, resolvers, launchers, the sweepers
-and the reader of YAML files.
-"""
+"""Registers schemas, resolvers, launchers, sweepers and the reader of YAML files with Hydra."""
 
 from omegaconf import OmegaConf
 
@@ -12,9 +10,9 @@ from nmt.sweeps.yaml_sources import register_sources
 
 
 def register_with_hydra() -> None:
-    """Register what ``configs/`` refers to; may be called more than once.
+    """Register all parts that ``configs/`` refers to; may be called more than once.
 
-    ``${plugin:EXTRA,PATH}`` is a class of a plugin that an extra installs.
+    The resolver ``${plugin:EXTRA,PATH}`` is `plugin_class`.
     """
     register_schemas()
     OmegaConf.register_new_resolver("plugin", plugin_class, replace=True)

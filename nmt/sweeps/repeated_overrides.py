@@ -1,4 +1,4 @@
-"""Settings that are given twice: the last one counts, and a warning says which."""
+"""Warns of settings that are given twice with different values; the last value counts."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ def repeated_overrides(overrides: Sequence[str]) -> Iterator[str]:
     """Yield a message for each setting or choice that has several values.
 
     Args:
-        overrides: As they were typed; flags among them are skipped.
+        overrides: The arguments of the command line; flags are skipped.
     """
     given: dict[str, list[str]] = {}
     for override in overrides:

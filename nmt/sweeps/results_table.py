@@ -1,4 +1,4 @@
-"""The table of a sweep's results, one row per job: in Markdown, and as plain values for JSON."""
+"""The table of a sweep's results, one row per job, in Markdown and as JSON values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SweepRow:
         number: The number of the job, from 0.
         score: The validation score of a finished run; larger is better.
         metric: The name of the score, as in ``training.best_metric``.
-        reason: Why the job failed.
+        reason: Why the job failed, was skipped or was pruned.
     """
 
     overrides: Mapping[str, str]
@@ -51,7 +51,7 @@ class SweepRow:
 
 
 def ranked(rows: Sequence[SweepRow]) -> list[SweepRow]:
-    """Return the rows of a study in order of score: the best first, those without a score last."""
+    """Return the rows of a study sorted by score, the best first; rows without a score are last."""
     return sorted(rows, key=lambda row: math.inf if row.score is None else -row.score)
 
 
@@ -74,9 +74,9 @@ def varying_keys(rows: Sequence[SweepRow]) -> list[str]:
 def row_values(row: SweepRow) -> dict[str, Any]:
     """Return the figures of a finished run, on the test set or else on the validation set.
 
-    ``valid_bleu`` is always that of the validation set. ``aer`` is in percent.
-    ``tokens_per_second`` counts target pieces of training and excludes the time of validations;
-    ``minutes`` is the training time including validations. Figures that the summary lacks are None.
+    ``valid_bleu`` is always the BLEU of the validation set. ``aer`` is in percent.
+    ``tokens_per_second`` counts target pieces of training and excludes the time of validations.
+    ``minutes`` is the training time including validations. A figure that the summary lacks is None.
     """
     summary = row.summary or {}
     split = "test" if "test" in summary else "valid"
@@ -100,7 +100,7 @@ def row_values(row: SweepRow) -> dict[str, Any]:
 def _speed(summary: Mapping[str, Any]) -> float | None:
     if "tokens_per_second" in summary:
         return float(summary["tokens_per_second"])
-    if summary.get("seconds"):  # older runs lack the speed; includes validations
+    if summary.get("seconds"):  # older runs lack the speed; their seconds include validations
         return float(summary["tokens"]) / float(summary["seconds"])
     return None
 
@@ -124,7 +124,7 @@ def markdown(rows: Sequence[SweepRow], *, study: bool = False) -> str:
 
 
 def plain(rows: Sequence[SweepRow], *, study: bool = False) -> dict[str, Any]:
-    """Return the table as plain values, for JSON."""
+    """Return the table as JSON values."""
     keys = varying_keys(rows)
     return {
         "varying": keys,
@@ -150,7 +150,7 @@ def _labels(row: SweepRow, keys: Sequence[str]) -> list[str]:
 
 
 def _short(label: str) -> str:
-    """Round a number that a search drew; the JSON file holds all digits."""
+    """Round a number of a search to 4 digits; the JSON file has all digits."""
     if len(label) > 10 and re.fullmatch(r"[\d.]+(e-?\d+)?", label):
         return f"{float(label):.4g}"
     return label
@@ -165,7 +165,7 @@ def _objective(rows: Sequence[SweepRow]) -> str:
 
 
 def _reasons(rows: Sequence[SweepRow]) -> Iterator[str]:
-    """Yield why jobs failed, since errors of jobs on other machines have not been printed here."""
+    """Yield the reasons of jobs, because errors of jobs on other machines are not printed here."""
     for number, row in enumerate(rows, start=1):
         if row.reason is not None:
             yield f"row {number} {row.status}: {row.reason}"
@@ -192,4 +192,7 @@ def _notes(values: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         which = f"rows {', '.join(map(str, numbers))}: " if len(measured) > 1 else ""
         yield f"{which}scores of the {_SPLITS[split]} set, BLEU {signature}"
     if measured:
-        yield "AER in percent; tokens/s: target pieces, without validations; minutes: all training"
+        yield (
+            "AER in percent; tokens/s: target pieces, without validations; "
+            "minutes: training with validations"
+        )

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 SearchSpace = dict[str, "BaseDistribution"]
-"""A distribution for each setting that is searched, by its key."""
+"""The distribution of each searched setting, by its key."""
 
 
 def split_overrides(overrides: Iterable[Override]) -> tuple[SearchSpace, list[str]]:
     """Return the search space and the overrides that are the same in every trial.
 
-    ``interval`` is a range of floats, ``int(interval(...))`` one of integers; ``tag(log, ...)``
+    ``interval`` is a range of floats, ``int(interval(...))`` a range of integers. ``tag(log, ...)``
     searches a range on a logarithmic scale. ``range`` excludes its end, as in Hydra. A list of
-    values is a categorical choice. The last override of a key wins.
+    values is a categorical choice. The last override of a key counts.
 
     Raises:
         UserError: A range is empty or invalid, or no setting has a range.

@@ -1,4 +1,4 @@
-"""The picture of a sweep: the validation BLEU of its runs while they trained."""
+"""The picture of a sweep: the validation BLEU of its runs during training."""
 
 import os
 import re
@@ -14,15 +14,15 @@ _SCORE = "valid/bleu"
 
 
 def save_sweep_curves(rows: Sequence[SweepRow], home: Path, path: Path) -> bool:
-    """Draw the finished runs; return whether there were several, and thus a picture.
+    """Draw the curves of the finished runs if there are at least two; return whether there are.
 
     Args:
-        rows: Those of the table.
-        home: The folder that the rows' run folders are relative to.
+        rows: The rows of the table.
+        home: The folder to which the rows' run folders are relative.
         path: The PNG file.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     names = row_names(rows)
     pairs = zip(rows, names, strict=True)
@@ -34,7 +34,7 @@ def save_sweep_curves(rows: Sequence[SweepRow], home: Path, path: Path) -> bool:
 
 
 def row_names(rows: Sequence[SweepRow]) -> list[str]:
-    """Return a short name of each row: its varying values, without what they begin with alike."""
+    """Return a short name of each row: its varying values without their common prefix."""
     keys = varying_keys(rows)
     columns = [
         list(_short_values(key, [row.overrides.get(key, "") for row in rows])) for key in keys
@@ -57,8 +57,8 @@ def _short_values(key: str, values: Sequence[str]) -> Iterator[str]:
 def _curve(row: SweepRow, name: str, home: Path) -> Curve | None:
     """Return the curve of a finished run; None: the run has none.
 
-    A run's updates take equally long, so minutes are the share of its updates times its training
-    time. The clock in its log would count the pauses of a run that was resumed.
+    Minutes = update / last update * training time: times in the log would include the pauses
+    before a run was resumed.
     """
     if row.folder is None or row.summary is None:
         return None

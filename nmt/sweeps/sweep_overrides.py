@@ -1,4 +1,4 @@
-"""The overrides of a sweep: the name they give it, and how they are passed on to its jobs."""
+"""The overrides of a sweep: the name of the sweep from them, and their form for its jobs."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from nmt.data.content_hash import content_hash
 from nmt.errors import UserError
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
-_QUOTED = re.compile(r"""'[^'"\\$()\[\]{}:=,\s]*'""")  # without what Hydra would escape
+_QUOTED = re.compile(r"""'[^'"\\$()\[\]{}:=,\s]*'""")  # without characters that Hydra escapes
 _SPECIAL = re.compile(r"""[,'"\\$()\[\]{}=]|[^ -~]""")
 _NOT_IN_NAME = (  # overrides that may change while the sweep stays the same
     "hydra.launcher",
@@ -31,7 +31,7 @@ def is_sweep() -> bool:
 
 
 def rename_compare(override: str) -> str:
-    """Return ``sweep=NAME`` for ``compare=NAME``, its other spelling; others are unchanged."""
+    """Return ``sweep=NAME`` for its synonym ``compare=NAME``; return other overrides unchanged."""
     key, equals, value = override.partition("=")
     return f"sweep={value}" if key == "compare" and equals else override
 
@@ -40,9 +40,10 @@ def defer_to_jobs(overrides: Sequence[str]) -> list[str]:
     """Rewrite simple overrides as sweeps over their one value; return others unchanged.
 
     Before the jobs, Hydra composes a configuration without the swept settings. That configuration
-    may lack a setting that every job has, e.g. ``data.root`` where the swept experiments choose the
-    data. Hydra applies swept overrides only in the jobs. Choices of a group are rewritten only
-    below a swept group, as ``model/decoder/attention=luong_dot`` with ``model=rnn,transformer``.
+    may lack a setting that every job has, e.g. ``data.root`` if the swept experiments choose the
+    data. Hydra applies swept overrides only in the jobs, so the rewritten override is accepted. A
+    choice of a group is rewritten only below a swept group, e.g.
+    ``model/decoder/attention=luong_dot`` with ``model=rnn,transformer``.
     """
     swept = [override.partition("=")[0] for override in overrides if _swept_keys(override)]
     return [_defer(override, swept) for override in overrides]
@@ -56,9 +57,9 @@ def _defer(override: str, swept: Sequence[str]) -> str:
     ):
         return override
     if _QUOTED.fullmatch(value):
-        return f'{key}=choice("{value}")'  # which takes one pair of quotes off
+        return f'{key}=choice("{value}")'  # choice() removes one pair of quotes
     if value == "null" or _SPECIAL.search(value):
-        return override  # Hydra would change such a value on its way to the jobs
+        return override  # Hydra would change such a value before it reaches the jobs
     return f"{key}=choice({value if _PLAIN.fullmatch(value) else repr(value)})"
 
 
@@ -71,7 +72,7 @@ def sweep_name(overrides: Sequence[str]) -> str:
 
 
 def _swept_keys(override: str) -> list[str]:
-    """Return the part of a name that an override gives: the swept key, or the chosen sweep."""
+    """Return the parts of the sweep's name from an override: the swept key, or the chosen sweep."""
     key, _, value = override.partition("=")
     if key == "sweep":
         return [value]
@@ -92,7 +93,7 @@ def refuse_one_folder(overrides: Sequence[str]) -> None:
         UserError: ``run.dir`` is a fixed text.
     """
     folders = [given for given in overrides if given.partition("=")[0].lstrip("+") == "run.dir"]
-    if not folders or _swept_keys(folders[-1]):  # as in any command, the last one counts
+    if not folders or _swept_keys(folders[-1]):  # the last override of a setting counts
         return
     folder = folders[-1].partition("=")[2]
     if folder != "null" and "${" not in folder:
@@ -102,8 +103,8 @@ def refuse_one_folder(overrides: Sequence[str]) -> None:
 def fixed_folder(folder: str) -> UserError:
     """Return the error of a sweep whose jobs share a run folder."""
     return UserError(
-        f"run.dir={folder} would be the folder of every job of this sweep: leave it out, or add "
-        "what differs between the jobs, e.g. 'run.dir=runs/mine-${seed}'"
+        f"run.dir={folder} would be the folder of every job of this sweep: leave it out, or add a "
+        "setting that differs between the jobs, e.g. 'run.dir=runs/mine-${seed}'"
     )
 
 

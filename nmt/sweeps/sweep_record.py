@@ -1,8 +1,8 @@
-"""The record of a sweep: one file per job, and the table that is made of them at the end.
+"""The record of a sweep: one file per job, and at the end a table made from these files.
 
-A job may run in another process or on another machine, and may be killed. So each job writes a file
-to the sweep's folder when it starts and rewrites it when it ends. The process that launched the
-sweep reads these files at the end.
+A job may run in another process or on another machine, and may be killed. Therefore each job writes
+a file to the sweep's folder when it starts, and rewrites the file when it ends. The process that
+launched the sweep reads these files at the end.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from nmt.sweeps.sweep_curves import save_sweep_curves
 from nmt.sweeps.sweep_overrides import fixed_folder, is_sweep
 
 _HYDRAS_FILES = ("multirun.yaml", ".lock")
-_STUDY = "study"  # in place of a call's identifier, since a study continues over several calls
+_STUDY = "study"  # replaces the identifier of a call, because a study continues over calls
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class _Launched:
 
     Attributes:
         folder: The folder of the sweep.
-        study: Whether Optuna runs it.
-        missing: The folder and those of its parents that did not exist, the innermost first.
+        study: Whether Optuna runs the sweep.
+        missing: The folder and its parents that did not exist, the innermost first.
         skipped: The impossible jobs that were not started, by their place in the grid.
     """
 
@@ -60,10 +60,10 @@ _launched: list[_Launched] = []  # at most one
 
 
 class SweepStart(Callback):
-    """Hydra calls this in the process that launches a sweep; it keeps the sweep's folder."""
+    """A callback of Hydra in the process that launches a sweep."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Keep what the report at the end of the sweep needs; exit if all jobs have one folder."""
+        """Store the facts for the report at the end; exit if all jobs have the same run folder."""
         start_line.end()
         loading_phase.end()
         if shared := _fixed_folder(config):
@@ -76,14 +76,14 @@ class SweepStart(Callback):
 
 
 def record_skipped_job(place: int, overrides: Sequence[str], reason: str) -> None:
-    """Keep for the table that a job of the grid, the one at this place, is impossible."""
+    """Store the row of an impossible job for the table; ``place`` is its index in the grid."""
     if _launched:
         given = dict(map(_key_and_value, overrides))
         _launched[0].skipped[place] = SweepRow(given, JobStatus.SKIPPED, reason=reason)
 
 
 def _fixed_folder(config: DictConfig) -> str | None:
-    """Return the run folder that a file sets for all jobs; None: the jobs may have their own."""
+    """Return the run folder that a file sets for all jobs; None: jobs may have their own."""
     folder = OmegaConf.to_container(config.run, resolve=False)["dir"]  # type: ignore[index,call-overload]
     given = (*sys.argv, *(f"{key}=" for key in config.hydra.sweeper.get("params") or ()))
     own = any(argument.lstrip("+").startswith("run.dir=") for argument in given)
@@ -97,8 +97,8 @@ def _is_study(hydra: DictConfig | HydraConf) -> bool:
 class SweepRecord:
     """The results of the jobs of one call, in ``jobs/NUMBER.json`` of the sweep's folder.
 
-    It is pickled along with the job function into the processes of the jobs. Its methods do nothing
-    outside a sweep.
+    The record is pickled with the job function into the processes of the jobs. Its methods do
+    nothing outside a sweep.
     """
 
     def __init__(self) -> None:
@@ -126,13 +126,13 @@ class SweepRecord:
         """Record the status of the current job.
 
         Args:
-            status: Anything but ``KILLED``, which is inferred from ``RUNNING`` at the end.
+            status: Any status but ``KILLED``, which is inferred from ``RUNNING`` at the end.
             folder: The run folder.
             summary: The summary of a finished run.
-            score: The value that a search maximizes.
-            metric: The name of that value.
-            reason: Why the job failed.
-            refused: Whether it failed before it began, because of its settings.
+            score: The score that a search maximizes.
+            metric: The name of the score.
+            reason: Why the job failed, was skipped or was pruned.
+            refused: Whether the job failed before it began, because of its settings.
 
         Raises:
             UserError: The file cannot be written.
@@ -163,7 +163,7 @@ class SweepRecord:
             ) from error
 
     def forget_job(self) -> None:
-        """Delete the file of the current job, which was only a dry run."""
+        """Delete the file of the current job after a dry run."""
         if is_sweep():
             self._job_file().unlink(missing_ok=True)
 
@@ -172,7 +172,7 @@ class SweepRecord:
         return self._home / job.sweep.dir / "jobs" / f"{job.job.num}.json"
 
     def judge(self, metric: str) -> TrialJudge | None:
-        """Return what stops the current job if it is clearly worse; None: it is no such trial.
+        """Return the judge of the current job; None: the job is not a trial of a study.
 
         Args:
             metric: ``training.best_metric``, which the study maximizes.
@@ -185,7 +185,7 @@ class SweepRecord:
         return TrialJudge(url, sweeper.study_name, number, pruning, metric, _warn)
 
     def rows(self) -> list[SweepRow]:
-        """Return the results of the jobs in order; for a study, those of earlier calls too."""
+        """Return the results of the jobs in order; for a study, also those of earlier calls."""
         if not _launched:
             return []
         files = (self._home / _launched[0].folder / "jobs").glob("*.json")
@@ -197,7 +197,7 @@ class SweepRecord:
         return [_row(**job) for job in sorted(jobs, key=lambda job: job["number"])]
 
     def remove_if_empty(self) -> None:
-        """Remove the folders that this sweep has made if none of its jobs began."""
+        """Remove the folders that this sweep created if none of its jobs began."""
         missing = _launched[0].missing if _launched else ()
         if not missing or (missing[0] / "study.db").exists() or self.rows():
             return
@@ -208,7 +208,7 @@ class SweepRecord:
                 if folder.exists():
                     folder.rmdir()
         except OSError:
-            return  # something else is in it
+            return  # the folder contains other files
 
     def _all_refused(self) -> bool:
         files = (self._home / _launched[0].folder / "jobs").glob("*.json")
@@ -255,7 +255,7 @@ class SweepRecord:
             ) from error
 
     def _write_page(self, rows: Sequence[SweepRow], page: Path) -> None:
-        """Write the page of the sweep's runs, if there are several finished ones."""
+        """Write the page of the sweep's runs if several are finished."""
         from nmt.run.run_record import read_record  # loads numpy and sacreBLEU
         from nmt.run.write_report import write_comparison
 
@@ -265,7 +265,7 @@ class SweepRecord:
             if len(finished) > 1:
                 write_comparison([read_record(path) for path in finished], page)
                 print(f"all of them side by side: {page}", flush=True)
-        except UserError as error:  # the table stands; nmt report writes the page again
+        except UserError as error:  # the table is written; nmt report can write the page later
             print(f"no page of the runs side by side: {error}", flush=True)
 
 
@@ -274,7 +274,7 @@ def _warn(message: str) -> None:
 
 
 def _key_and_value(override: str) -> tuple[str, str]:
-    """Return the two sides of an override, the value as the user would write it."""
+    """Return the key and the value of an override; a simple value loses its quotes."""
     key, _, value = override.partition("=")
     quoted = re.fullmatch(r"'([^'\\,]*)'", value)
     return key, quoted[1] if quoted else value

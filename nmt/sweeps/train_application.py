@@ -38,18 +38,18 @@ if TYPE_CHECKING:
     from nmt.pipeline import Outcome
 
 Train = Callable[[Config, str, TrialJudge | None], "Outcome"]
-"""Trains one configuration, given also as the YAML text that the run folder keeps.
+"""A function that trains one configuration, given also as the YAML text for the run folder.
 
-The judge of a trial of a search stops the training if the trial is clearly worse than others.
+The judge of a trial of a search stops the training if the trial is worse than others.
 """
 
 
 def run_application(arguments: Sequence[str], train: Train) -> None:
     """Run the Hydra application; exit with a status other than 0 if a job fails.
 
-    The jobs of a sweep run one after another in this process, or where a launcher starts them. If
-    a job fails, its error is printed at once and the other jobs still run. A sweep always ends with
-    a table of its jobs, even when it is interrupted.
+    The jobs of a sweep run one after another in this process, or in the processes of a launcher. If
+    a job fails, its error is printed immediately and the other jobs still run. A sweep always ends
+    with a table of its jobs, even if it is interrupted.
 
     Args:
         arguments: The command line after `nmt train`.
@@ -77,10 +77,10 @@ def run_application(arguments: Sequence[str], train: Train) -> None:
             application()
     except UserError:
         raise
-    except Exception as error:  # on other values Hydra raises OSError, TypeError, ...
+    except Exception as error:  # Hydra also raises OSError, TypeError, ...
         ours = isinstance(error, HydraException | OmegaConfBaseException)
         if not ours and (is_defect(error) or jobs.started or jobs.record.rows()):
-            raise  # a defect, or from a job instead of composing the configuration
+            raise  # a defect, or an error of a job and not of the composition
         raise explain(error, arguments) from error
     finally:
         jobs.record.report()
@@ -91,9 +91,9 @@ def run_application(arguments: Sequence[str], train: Train) -> None:
 
 @contextmanager
 def _mode_by_flag(arguments: Sequence[str]) -> Iterator[None]:
-    """Let -m alone make a sweep, unless the command line can set ``hydra.mode``.
+    """Let -m alone select a sweep, unless the command line can set ``hydra.mode``.
 
-    Hydra composes the whole configuration an additional time to read that setting.
+    This saves time: Hydra composes the whole configuration once more to read that setting.
     """
     if any(
         argument.lstrip("+").startswith(("hydra.mode", "--config", "-c")) for argument in arguments
@@ -168,7 +168,7 @@ def _train_composed(
     """Check a composed configuration and train it.
 
     Raises:
-        UserError: The configuration, the corpus or the run folder is at fault.
+        UserError: The configuration, the corpus or the run folder is invalid.
     """
     try:
         refuse_single_run()
@@ -182,7 +182,7 @@ def _train_composed(
 
 
 def _record_outcome(record: SweepRecord, outcome: "Outcome", metric: str) -> float | None:
-    """Record the result of a job; return the score that a search maximizes, None of a dry run."""
+    """Record the result of a job; return the score that a search maximizes (None: dry run)."""
     if outcome.rehearsal:
         record.forget_job()
         if is_printing_process():

@@ -18,7 +18,7 @@ from nmt.sweeps.sweep_overrides import (
 
 
 def parse_arguments(arguments: Sequence[str]) -> Namespace:
-    """Return Hydra's flags, and the ``overrides`` as they were given; refuse unknown flags.
+    """Return Hydra's flags and the unchanged ``overrides``; refuse unknown flags.
 
     Raises:
         UserError: Hydra has no such flag, or a flag lacks its value.
@@ -33,7 +33,7 @@ def parse_arguments(arguments: Sequence[str]) -> Namespace:
 
 
 def overrides_first(arguments: Sequence[str]) -> list[str]:
-    """Move flags after the overrides, as Hydra requires; refuse unknown flags.
+    """Rewrite the overrides for Hydra and move flags after them; refuse unknown flags.
 
     Raises:
         UserError: A flag is unknown, or a sweep is impossible.

@@ -1,4 +1,4 @@
-"""The text of `nmt train --help`: usage, groups with their choices, settings, and Hydra's flags."""
+"""The text of `nmt train --help`: usage, groups with their choices, settings and flags."""
 
 import textwrap
 from collections.abc import Sequence
@@ -37,8 +37,8 @@ _FLAGS = """
 Flags:
   -m, --multirun     one run per combination:  nmt train -m seed=1,2 model=transformer,rnn
   --cfg job          print the whole configuration and stop
-  --info defaults    print the files that it is composed of
-  --config-dir DIR   add a folder with groups of your own
+  --info defaults    print the files from which the configuration is composed
+  --config-dir DIR   add a folder with your own groups
   --hydra-help       print all flags of Hydra"""
 
 
@@ -54,7 +54,7 @@ def print_help(arguments: Sequence[str]) -> None:
 
 
 def help_text(overrides: Sequence[str]) -> str:
-    """Return the help, with the settings of the configuration that the overrides make.
+    """Return the help, with the settings of the configuration that the overrides compose.
 
     ``nmt train model=rnn --help`` shows the settings of RNNs.
 
@@ -92,7 +92,7 @@ def _sections(composed: DictConfig) -> list[tuple[str, Any, str]]:
     bases = {group: base for base, group in GROUPS.items()}
     for group in group_choices():
         key = group.replace("/", ".")
-        if group in SECTIONS and group != "data/filters":  # which `data` contains
+        if group in SECTIONS and group != "data/filters":  # `data` contains the filters
             found.append((group, SECTIONS[group], f"{key}."))
         elif group in bases and (name := OmegaConf.select(composed, f"{key}.name")) is not None:
             found.append((f"{group}={name}", CHOICES[bases[group]][name], f"{key}."))

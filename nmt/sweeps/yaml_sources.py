@@ -1,4 +1,4 @@
-"""Reads the YAML files of users so that text settings keep what is written there."""
+"""Reads the YAML files of users so that text settings keep their text."""
 
 import io
 from importlib import resources
@@ -28,14 +28,14 @@ class KeptFileSource(FileConfigSource):
         """Load a file; see `kept_text.keep_yaml`.
 
         Raises:
-            UserError: It cannot be read, or is not valid YAML.
+            UserError: The file cannot be read, or is not valid YAML.
         """
         folder = Path(self.path)
         if folder == config_directory():
             return super().load_config(config_path)
         file = folder / self._normalize_file_name(config_path)
         if not file.is_file():
-            return super().load_config(config_path)  # which reports it
+            return super().load_config(config_path)  # reports the missing file
         try:
             return _kept(self, file.read_text(encoding="utf-8"), str(file))
         except (OSError, UnicodeError) as error:
@@ -54,8 +54,8 @@ class KeptPackageSource(ImportlibResourcesConfigSource):
         return _kept(self, file.read_text(encoding="utf-8"), f"{self.path}: {name}")
 
 
-# Launchers send the registry to their workers, which register Hydra's classes in it once more.
-# Hydra compares classes by this name.
+# Launchers send the registry to their workers, which register Hydra's classes again. Hydra
+# compares classes by this name.
 KeptFileSource.__name__ = FileConfigSource.__name__
 KeptPackageSource.__name__ = ImportlibResourcesConfigSource.__name__
 
@@ -68,7 +68,7 @@ def register_sources() -> None:
 
 
 _SECTIONS = {"seed", "run", "data", "tokenizer", "model", "training", "decoding", "logging"}
-"""What ``config.yaml`` of every run has, and no file that a user writes."""
+"""Sections that ``config.yaml`` of every run has, but not the files that users write."""
 
 
 def _kept(

@@ -5,8 +5,8 @@ import torch
 from command_line import corpus, nmt, refused, run, tiny
 
 from nmt.bench.clock import Instant, Span
-from nmt.bench.contestant import PHASES, Step
 from nmt.bench.counts import Counts
+from nmt.bench.measured_run import PHASES, Step
 
 __all__ = ["corpus", "nmt", "refused", "run", "tiny"]  # fixtures
 

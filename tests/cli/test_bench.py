@@ -85,7 +85,7 @@ def test_blocks_of_updates_as_on_a_gpu_give_the_same_counts(
     counts = []
     for updates_per_step in (1, 3):
         monkeypatch.setattr(
-            "nmt.bench.contestant.updates_per_step", lambda _, n=updates_per_step: n
+            "nmt.bench.measured_run.updates_per_step", lambda _, n=updates_per_step: n
         )
         file = tmp_path / "numbers.json"
         flags = ["--updates", 5, "--warmup", 2, "--no-validate", "--json", file]

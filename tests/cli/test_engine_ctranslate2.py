@@ -223,7 +223,7 @@ def test_a_damaged_export_is_refused(heads_model: Path, cache: Path) -> None:
     load_ctranslate2(heads_model, device="cpu")
     [export] = (cache / "nmt" / "ctranslate2").iterdir()
     (export / "source.spm").unlink()
-    with pytest.raises(UserError, match="is no complete export of nmt"):
+    with pytest.raises(UserError, match="is not a complete export of nmt"):
         load_ctranslate2(export, device="cpu")
 
 

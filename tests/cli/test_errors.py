@@ -130,7 +130,7 @@ def test_an_unknown_attention_names_the_known_ones(refused: Refused) -> None:
 
 def test_an_attention_for_a_decoder_without_a_choice_of_attention(refused: Refused) -> None:
     message = refused("train", "model/decoder/attention=luong_dot")
-    assert message == "model/decoder/attention belongs to model/decoder=rnn; choose that too"
+    assert message == "model/decoder/attention belongs to model/decoder=rnn; also choose that"
 
 
 @pytest.mark.parametrize(

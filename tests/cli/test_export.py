@@ -154,7 +154,7 @@ def test_nothing_is_written_where_something_is(
     (tmp_path / "file").touch()
     for output in (tmp_path, tmp_path / "file"):
         message = refused("export", transformer, "--to", "safetensors", "--output", output)
-        assert message == f"--output {output} exists; give a folder that is new or empty"
+        assert message == f"--output {output} exists; give a new or empty folder"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

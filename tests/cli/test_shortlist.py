@@ -104,7 +104,7 @@ def test_wrong_options_are_refused(
         "--frequent is -1; it must be at least 0": [my_run, "--frequent", -1],
         "name the shortlist to write by --output FILE": [file],
         "is a folder; give a file": [my_run, "--output", tmp_path],
-        "has no pair of 1 to": [my_run, "--source", empty, "--target", empty],
+        "has no pair with 1 to": [my_run, "--source", empty, "--target", empty],
     }
     for message, arguments in wrong.items():
         assert message in refused("shortlist", *arguments)

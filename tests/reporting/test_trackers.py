@@ -139,7 +139,7 @@ def test_a_tracker_that_fails_is_dropped_with_one_warning(
     log.finished(5, {})
     log.close()
     assert warnings == [
-        "warning: wandb records no more of this run, which continues without it: the server is away"
+        "warning: wandb failed and records nothing more; the run continues: the server is away"
     ]
     assert tracker.calls == 2
 

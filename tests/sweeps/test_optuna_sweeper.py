@@ -236,7 +236,7 @@ def test_lists_are_categorical_and_the_last_override_of_a_key_wins() -> None:
         ),
         (["hydra.sweeper.seed=x"], "hydra.sweeper.seed is x; it must be an integer of at least 0"),
         (["seed=interval(4,2)"], "seed has no valid range: "),
-        (["training.dry_run=true"], "training.dry_run=true gives no score to search by"),
+        (["training.dry_run=true"], "training.dry_run=true gives no score to maximize"),
         (["optimizer.nonsense=1,2"], "there is no setting optimizer.nonsense"),
         (["hydra.sweeper.storage=mysql://a@localhost/b"], "cannot open the study in mysql:"),
     ],

@@ -1,1 +1,1 @@
-"""Code of the pages about models: how each layout is used."""
+"""Example code for the pages about models: a file per layout."""

@@ -1,6 +1,6 @@
-"""Attention heatmaps: the data of one, how it is drawn, and how it becomes a file or pixels.
+"""Attention heatmaps: their data, their figures, and their output as files or pixels.
 
-`heatmap` holds the data and needs only NumPy. `single_figure` and `grid_figure` draw with
-matplotlib. `rendering` imports them when something is drawn, so a run without pictures never loads
-matplotlib.
+`heatmap` holds the data and needs only NumPy. `single_figure`, `grid_figure` and `picture_figure`
+draw with matplotlib. `rendering` imports them only when it draws, so a run without pictures does
+not load matplotlib.
 """

@@ -1,4 +1,4 @@
-"""What surrounds a matrix of weights: token labels, the color bar and the title.
+"""Draws the token labels, the color bar and the title around a matrix of weights.
 
 Lengths are inches unless a name says points.
 """
@@ -32,7 +32,7 @@ WORD_START = "\u2581"  # SentencePiece marks the beginning of a word with it
 
 @cache
 def color_map() -> Colormap:
-    """Return the color map from white at 0 to navy at 1, with NaN in a transparent red."""
+    """Return the color map from white at 0 to navy at 1; NaN is a transparent red."""
     scale = LinearSegmentedColormap.from_list("white_to_navy", WHITE_TO_NAVY)
     return scale.with_extremes(bad=MISSING)
 
@@ -45,7 +45,7 @@ def draw_source_label(
     points: float,
     rotation: float,
 ) -> None:
-    """Write a token upwards from `edge`, the upper edge of its column; `rotation` in degrees."""
+    """Write a token upwards from `edge`, the top of its column; `rotation` is in degrees."""
     angle = math.radians(rotation)
     # Rotated text leans to the right of its anchor. Start to the left to compensate.
     offset = np.array([-0.3 * points * math.cos(angle), LABEL_GAP * POINTS_PER_INCH])

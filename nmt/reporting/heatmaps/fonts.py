@@ -23,10 +23,10 @@ from nmt.reporting.heatmaps.scripts import is_invisible, script_of
 POINTS_PER_INCH = 72
 FIRST_FAMILY = "DejaVu Sans"
 
-# Fonts that draw a box for every character, or letters of the wrong size.
+# Fonts that draw a box for every character, or letters of the wrong size; never used.
 _UNUSABLE = ("Last Resort", "STIX", "cm", "Adobe Blank")
-_POOR = ("Unifont", "Droid Sans Fallback", "FreeMono", "GNU")
-# Families by their form of Chinese characters, each from the preferred one on.
+_POOR = ("Unifont", "Droid Sans Fallback", "FreeMono", "GNU")  # used if no other font has it
+# Families by their form of Chinese characters, the preferred family first.
 _CHINESE = ("CJK SC", "Sans SC", "PingFang SC", "YaHei", "WenQuanYi", "Han Sans CN")
 _JAPANESE = ("CJK JP", "Sans JP", "Hiragino", "Yu Gothic", "Meiryo", "IPA", "Takao", "Han Sans JP")
 
@@ -36,7 +36,7 @@ class PictureFonts:
     """The font families of one picture.
 
     Attributes:
-        families: In the order in which a character is looked up.
+        families: The families, in the order in which a character is looked up.
         missing: The characters that no installed font has; they are drawn as boxes.
     """
 
@@ -56,7 +56,7 @@ class PictureFonts:
 
 
 def fonts_for(texts: Iterable[str]) -> PictureFonts:
-    """Return fonts that have the characters of a picture's texts, as far as they are installed.
+    """Return the installed fonts that have the characters of a picture's texts.
 
     Chinese characters are drawn in their Japanese form if the picture contains kana, and in their
     simplified Chinese form otherwise.
@@ -81,7 +81,7 @@ def _families(
 ) -> tuple[tuple[str, ...], frozenset[str]]:
     """Return the fewest families for characters of one script, and the characters without a font.
 
-    Fonts that were installed after matplotlib listed them are added to its list.
+    If a font is missing, fonts installed after matplotlib made its list are added to the list.
     """
     found, without = _choose(characters, regional)
     if without and _list_new_fonts():
@@ -104,7 +104,7 @@ def _choose(characters: Collection[str], regional: tuple[str, ...]) -> tuple[lis
 
 
 def _rank(entry: FontEntry, regional: tuple[str, ...]) -> tuple[int, int, str]:
-    """Order fonts that have the same characters: sans-serif of the region first, poor ones last."""
+    """Return the sort key of a font: sans-serif fonts of the region first, poor fonts last."""
     poor = any(entry.name.startswith(name) for name in _POOR)
     region = next((n for n, part in enumerate(regional) if part in entry.name), len(regional))
     plain = 0 if entry.name.startswith("Noto Sans") and "UI" not in entry.name else 1
@@ -113,7 +113,7 @@ def _rank(entry: FontEntry, regional: tuple[str, ...]) -> tuple[int, int, str]:
 
 
 def _entries() -> list[FontEntry]:
-    """Return one upright entry of each installed family, of the weight closest to normal."""
+    """Return one upright font of each installed family, of the weight closest to normal."""
     best: dict[str, FontEntry] = {}
     for entry in font_manager.fontManager.ttflist:
         usable = entry.style == "normal" and not entry.name.startswith(_UNUSABLE)
@@ -146,7 +146,7 @@ def _first_entry() -> FontEntry:
 
 
 def _has(entry: FontEntry, character: str) -> bool:
-    """Return whether a font draws a character: in a color font it may have no outline."""
+    """Return whether a font has an outline of a character; color fonts may have none."""
     face = _face(entry.fname, getattr(entry, "index", 0))
     if face is None:
         return False

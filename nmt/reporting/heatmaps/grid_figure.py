@@ -1,8 +1,8 @@
-"""The figure of all layers and heads of one sentence: layers down, heads across.
+"""The figure of all layers and heads of one sentence: a row per layer, a column per head.
 
-Lengths are inches unless a name says points. A single axes covers the figure and counts inches from
-its upper left corner, so layout coordinates are also plot coordinates. The layout is computed like
-that of a single heatmap.
+Lengths are inches unless a name says points. A single axes covers the figure. Its coordinates are
+inches from the upper left corner, so layout coordinates are also plot coordinates. The layout is
+computed as for a single heatmap.
 """
 
 from __future__ import annotations
@@ -159,9 +159,9 @@ def _plan(
 
 
 def _cell(rows: int, columns: int, layers: int, heads: int) -> float:
-    """Return the side of a cell: that of a single heatmap while the grid is small, then less.
+    """Return the side of a cell: as in a single heatmap if the grid is small, else smaller.
 
-    It is at least 0.05 inches, except where the grid would be larger than 36 inches.
+    It is at least 0.05 inches, unless the grid would then be larger than 36 inches.
     """
     cells = max(rows * layers, columns * heads)
     comfortable = min(cell_size(max(rows, columns)), COMFORTABLE_SIDE / cells)
@@ -214,7 +214,7 @@ def _draw_tokens(
 
 
 def _draw_names(axes: Axes, record: AttentionRecord, layout: _Layout, fonts: PictureFonts) -> None:
-    """Write "layer 1" down the left if there are several layers, likewise "head 1" on top."""
+    """Write "layer 1" etc. on the left if there are several layers, and "head 1" etc. on top."""
     width, height = layout.panel
     titles = len(layout.title) * title_line_height() + 0.1 if layout.title else 0
     style: dict[str, Any] = dict(

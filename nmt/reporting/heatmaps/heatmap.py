@@ -18,10 +18,10 @@ class Heatmap:
     """Attention weights of one sentence pair. Rows are target tokens, columns are source tokens.
 
     Args:
-        weights: [T, S], each in [0, 1]. Values outside are drawn as the nearest limit, NaN in red.
+        weights: [T, S], each in [0, 1]. Values outside are drawn as the nearest limit, NaN as red.
         source: the S source tokens, one per column.
         target: the T target tokens, one per row.
-        title: drawn above the matrix, wrapped if it is too long.
+        title: text above the matrix; a long title is wrapped.
 
     Raises:
         ValueError: the shape of the weights does not match the tokens.

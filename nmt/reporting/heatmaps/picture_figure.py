@@ -1,6 +1,6 @@
 """The weights over the regions of a picture, drawn on the picture: a panel for each target token.
 
-After Xu et al. 2015, figures 2 and 3. Lengths are inches.
+The figure follows Xu et al. 2015, figures 2 and 3. Lengths are inches.
 
 Legend: T target tokens, R = rows x columns regions, Y and X pixels.
 """
@@ -30,16 +30,16 @@ Pixels = npt.NDArray[np.float32]
 
 _SIDE, _GAP, _LABEL = 1.35, 0.18, 0.24  # of a panel's longer side, between panels, of a label
 _MOST_COLUMNS = 6  # panels beside each other
-_VEIL = 0.88  # how much of the picture white hides where the weight is 0
+_LARGEST_OPACITY = 0.88  # of the white cover of a region with weight 0
 _BEHIND_NUMBERS = dict(facecolor="white", edgecolor="none", alpha=0.6, pad=0.8)
-_MOST_NUMBERS = 16  # regions of a picture whose weights are written as numbers
+_MOST_NUMBERS = 16  # greatest number of regions whose weights are written as numbers
 
 
 @own_warnings_only()
 def draw_weights_on_picture(heatmap: Heatmap, picture: Pixels, grid: tuple[int, int]) -> Figure:
-    """Draw a panel for each token: the more weight a region has, the clearer it is.
+    """Draw a panel for each token, in which a white cover fades regions with small weights.
 
-    The clearest region of a panel is the one with its largest weight.
+    The cover of a region has the opacity 0.88 (1 - weight / largest weight of the panel).
 
     Args:
         heatmap: Weights [T, R]; regions are numbered row by row.
@@ -81,9 +81,9 @@ def _draw_panel(
     extent = (0.0, columns, rows, 0.0)  # a region is one unit wide and high
     axes.imshow(picture, extent=extent, interpolation="nearest", aspect="auto")
     largest = float(weights.max())
-    veil = np.ones((rows, columns, 4))
-    veil[..., 3] = _VEIL * (1 - weights / largest) if largest > 0 else _VEIL
-    axes.imshow(veil, extent=extent, interpolation="nearest", aspect="auto")
+    cover = np.ones((rows, columns, 4))
+    cover[..., 3] = _LARGEST_OPACITY * (1 - weights / largest) if largest > 0 else _LARGEST_OPACITY
+    axes.imshow(cover, extent=extent, interpolation="nearest", aspect="auto")
     axes.hlines(range(1, rows), 0, columns, color=FAINT, linewidth=0.4)
     axes.vlines(range(1, columns), 0, rows, color=FAINT, linewidth=0.4)
     if weights.size <= _MOST_NUMBERS:

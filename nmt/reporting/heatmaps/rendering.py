@@ -27,7 +27,7 @@ FORMATS = ("pdf", "png", "svg")
 
 
 def save_heatmap(heatmap: Heatmap, path: Path) -> frozenset[str]:
-    """Write a heatmap to `path` in the format that its suffix names.
+    """Write a heatmap to `path`, whose suffix selects the format.
 
     Missing folders are created. The file appears complete or not at all.
 
@@ -35,7 +35,8 @@ def save_heatmap(heatmap: Heatmap, path: Path) -> frozenset[str]:
         The characters that are drawn as boxes because no installed font has them.
 
     Raises:
-        ValueError: the suffix is none of .pdf, .png, .svg. Nothing is drawn then.
+        ValueError: the suffix is not .pdf, .png or .svg. Nothing is drawn then.
+        OSError: the file cannot be written.
     """
 
     def draw() -> tuple[Figure, PictureFonts]:
@@ -112,8 +113,8 @@ def _save(draw: Callable[[], tuple[Figure, PictureFonts]], path: Path) -> frozen
     content = io.BytesIO()  # matplotlib does not end cleanly if it writes to a full disk
     with own_warnings_only():
         figure, fonts = draw()
-        # Publishers refuse PDF files with fonts of Type 3. As Type 42, some viewers warn about the
-        # fonts of Chinese, Japanese and Korean, whose outlines are not those of TrueType.
+        # Publishers refuse PDF files with Type 3 fonts. But some viewers warn about Chinese,
+        # Japanese and Korean fonts as Type 42, because these have no TrueType outlines.
         font_type = 42 if len(fonts.families) == 1 else 3
         with rc_context({"pdf.fonttype": font_type}):
             figure.savefig(content, format=file_format, dpi=FILE_DPI)

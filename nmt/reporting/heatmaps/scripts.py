@@ -1,4 +1,4 @@
-"""The script of a character, and what to install where no font has it."""
+"""The script of a character, and the font packages to install if no font has the character."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection
 EAST_ASIAN = {"Chinese", "kana", "Hangul"}
 SYMBOLS, NAMELESS = "emoji and symbols", "private or unassigned characters"
 
-# Scripts whose characters' names in Unicode begin otherwise.
+# Scripts by the first word of Unicode character names, where that is not the script's name.
 _FIRST_WORDS = {
     "CJK": "Chinese", "KANGXI": "Chinese", "BOPOMOFO": "Chinese", "IDEOGRAPHIC": "Chinese",
     "HIRAGANA": "kana", "KATAKANA": "kana", "KATAKANA-HIRAGANA": "kana", "HANGUL": "Hangul",
@@ -17,7 +17,7 @@ _FIRST_WORDS = {
 _FULL_WIDTH = ("FULLWIDTH", "HALFWIDTH", "IDEOGRAPHIC", "PRESENTATION", "VERTICAL")
 _LETTERS = ("L", "M", "N")
 
-# Drawn as nothing: they control how neighbouring characters are drawn.
+# Invisible characters that control how neighbouring characters are drawn.
 _VARIATION_SELECTORS = (range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 
 
@@ -46,7 +46,7 @@ def script_of(character: str) -> str:
 def missing_glyphs_warning(missing: Collection[str]) -> str | None:
     """Return a warning about characters that a picture shows as boxes; None without any.
 
-    It names the scripts, packages with fonts for them, and the page, which a browser draws.
+    It names the scripts, font packages for them, and the HTML page as another way.
     """
     by_script: dict[str, list[str]] = {}
     for character in sorted(missing):
@@ -63,13 +63,13 @@ def missing_glyphs_warning(missing: Collection[str]) -> str | None:
     return (
         f"no installed font has these characters, which pictures show as boxes: {scripts}. "
         f"Install fonts: apt install {debian} (Debian, Ubuntu), dnf install {fedora} (Fedora), "
-        f"or put a font file into ~/.local/share/fonts{color}. Or write the page, which a browser "
-        "draws: nmt attention ... --output map.html"
+        f"or put a font file into ~/.local/share/fonts{color}. Or write an HTML page, which has "
+        "the browser's fonts: nmt attention ... --output map.html"
     )
 
 
 def _examples(characters: list[str]) -> str:
-    """Return three characters; a mark is shown on a circle."""
+    """Return up to three characters; a combining mark is shown on a dotted circle."""
     marks = {c: f"\u25cc{c}" for c in characters if unicodedata.category(c)[0] == "M"}
     return " ".join(marks.get(c, c) for c in characters[:3])
 

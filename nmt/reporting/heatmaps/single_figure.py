@@ -1,8 +1,7 @@
 """The figure of one heatmap. Lengths are inches unless a name says points.
 
-The layout is computed rather than fitted to a fixed figure size: cells have a chosen size, margins
-are as wide as the widest label, and the figure is as large as both together. Two tokens and eighty
-are therefore equally readable.
+The figure has no fixed size. Cells have a chosen size, margins are as wide as the widest label, and
+the figure contains both. Labels are therefore equally readable for two tokens and for eighty.
 """
 
 from __future__ import annotations
@@ -90,10 +89,10 @@ class _Layout:
 
 @own_warnings_only()
 def draw_heatmap(heatmap: Heatmap) -> Figure:
-    """Draw source tokens across the top, target tokens down the side, weight 0 white and 1 navy.
+    """Draw source tokens along the top, target tokens along the left, weight 0 white and 1 navy.
 
     The color scale is always [0, 1], so that pictures can be compared. The figure grows with the
-    sentences. It is not registered with pyplot, so the caller need not close it.
+    sentences. The figure is not registered with pyplot, so the caller need not close it.
     """
     source = [token_label(token) for token in heatmap.source]
     target = [token_label(token) for token in heatmap.target]

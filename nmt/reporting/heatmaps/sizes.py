@@ -12,9 +12,9 @@ MAXIMUM_MATRIX = 36.0
 
 
 def cell_size(tokens: int) -> float:
-    """Return the side of a cell: 0.34 for 12 tokens or fewer, falling to 0.2 for 60 or more.
+    """Return the side of a cell: 0.34 for up to 12 tokens, falling linearly to 0.2 for 60 or more.
 
-    It is smaller only where the matrix would be larger than 36 inches.
+    It is smaller only if the matrix would otherwise be larger than 36 inches.
     """
     comfortable = float(np.interp(tokens, [12, 60], [0.34, 0.2]))
     return min(comfortable, MAXIMUM_MATRIX / tokens)

@@ -1,4 +1,4 @@
-"""Text in pictures: where a title breaks, and what stands for characters that no font draws."""
+"""Text in pictures: line breaks of titles, cut labels, and replacements of control characters."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def token_label(token: str) -> str:
 
 
 def shown_texts(source: Sequence[str], target: Sequence[str], title: str) -> list[str]:
-    """Return what a picture writes of its tokens and its title, for choosing fonts."""
+    """Return the texts that a picture shows, for the choice of fonts."""
     return [*map(token_label, source), *map(token_label, target), *map(_clean, title.splitlines())]
 
 
 @contextmanager
 def own_warnings_only() -> Iterator[None]:
-    """Silence matplotlib's messages about fonts and characters without one.
+    """Suppress matplotlib's messages about fonts and about characters that no font has.
 
-    Such a character is drawn as a box; see `nmt.reporting.heatmaps.scripts` for the warning.
+    `nmt.reporting.heatmaps.scripts` writes the package's own warning about such characters.
     """
     logger = logging.getLogger("matplotlib.font_manager")
     before = logger.level
-    logger.setLevel(logging.ERROR)  # without it: a fallback font has no bold face
+    logger.setLevel(logging.ERROR)  # else it warns that a fallback font has no bold face
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=r"Glyph \d+|Matplotlib currently does not")

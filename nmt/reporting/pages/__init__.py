@@ -1,1 +1,1 @@
-"""HTML pages, each one file that works offline: of attention and of a data check."""
+"""HTML pages of attention, runs, comparisons and data checks; each is one offline file."""

@@ -1,7 +1,7 @@
 """An HTML page of attention: choose a sentence, layer and head, and point at a cell for its weight.
 
-The page is one file that works offline; see `self_contained`. It contains the sentences as JSON,
-which its script inserts as text only, never as markup.
+The page is one file that works offline; see `self_contained`. The page contains the sentences as
+JSON. Its script inserts them as text only, never as markup.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _fill(title: str, data: dict[str, object]) -> str:
 
 
 def _inert_json(data: dict[str, object]) -> str:
-    """Return ASCII JSON without characters that could end or begin an element or a comment."""
+    """Return ASCII JSON without characters that could begin or end an HTML element or comment."""
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

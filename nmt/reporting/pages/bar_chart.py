@@ -9,7 +9,7 @@ Bins = Sequence[Sequence[float]]
 
 _WIDTH, _HEIGHT = 600, 190  # SVG user units; the page scales them
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 10, 26
-_GAP = 0.18  # as a share of a bin, between its bars and those of the next bin
+_GAP = 0.18  # between the bars of two bins, as a share of the width of a bin
 
 
 def histogram(label: str, series: Mapping[str, Bins], of: str, counted: str) -> str:

@@ -20,12 +20,12 @@ from nmt.reporting.pages.weight_map import weight_map
 
 @dataclass(frozen=True)
 class ComparedSample:
-    """A validation sentence with what each run made of it.
+    """A validation sentence with the translation and the attention of each run.
 
     Attributes:
         source: The sentence.
         reference: Its reference translation.
-        systems: Name, latest translation and attention of each run.
+        systems: Name, latest translation and attention of each run; None: no attention is known.
     """
 
     source: str
@@ -43,11 +43,11 @@ class ComparisonPage:
         charts: Heading and curves of each chart.
         different: Test sentences that two runs translated most differently; each has the fields of
             `nmt.evaluation.sentence_ranking.RankedSentence`.
-        different_maps: For each of these sentences, the attention of both runs while they wrote
-            their translations; None: it is not known.
+        different_maps: For each of these sentences, the attention of both runs, teacher-forced on
+            their own translations; None: unknown.
         compared: The names of these two runs.
         samples: Validation sentences with the attention of each run.
-        version: Of nmt, which writes the page.
+        version: The version of nmt.
     """
 
     title: str

@@ -22,8 +22,8 @@
     button.addEventListener("click", () => copy(button));
   }
 
-  // Commands are copied exactly as they are shown. Where the browser has no clipboard for files, as
-  // some do, the old way is used; where that fails, too, the command is left selected.
+  // Commands are copied exactly as they are shown. Some browsers refuse navigator.clipboard to local
+  // files: then execCommand copies the command. If that fails, the command stays selected.
   async function copy(button) {
     const code = button.parentElement.querySelector("code");
     let copied = true;

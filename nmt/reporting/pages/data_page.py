@@ -1,7 +1,7 @@
 """An HTML page of a data check: findings, sizes, histograms, filtered pairs and training cost.
 
-The page is one file that works offline; see `self_contained`. It is made from the plain mapping
-that `nmt data check --json` prints.
+The page is one file that works offline; see `self_contained`. It is made from the mapping that
+`nmt data check --json` prints.
 """
 
 import html
@@ -96,9 +96,9 @@ def _finding(finding: Row) -> str:
 
 
 def _remedy(remedy: str) -> str:
-    """Return the words, and the commands below them in a box with a button that copies them.
+    """Return the words, and below them a box with the commands and a button that copies them.
 
-    A setting at the end of the words, such as ``data.filters.copies=true``, has a box, too.
+    A setting at the end of the words, such as ``data.filters.copies=true``, also gets a box.
     """
     words, _, commands = remedy.partition("\n")
     if found := _SETTING_AT_END.fullmatch(words):
@@ -265,7 +265,7 @@ def _table(
 
 
 def _scrolled(rows: str, label: str) -> str:
-    """Return a table that scrolls, also with the arrow keys, where it is wider than the page."""
+    """Return a table that scrolls, also by arrow keys, if it is wider than the page."""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{_text(label)}">'
         f'<table class="numbers">{rows}</table></div>'

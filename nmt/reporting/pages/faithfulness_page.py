@@ -31,8 +31,8 @@ class ComparedSentence:
     Attributes:
         source_text: The sentence.
         target_text: Its translation.
-        maps: The pictures, each with its title; values from 0 to 1.
-        note: Figures of this sentence.
+        maps: The heatmaps, each with its title; values from 0 to 1.
+        note: The figures of this sentence.
     """
 
     source_text: str
@@ -52,10 +52,10 @@ def save_faithfulness_page(
 
     Args:
         report: `nmt.evaluation.faithfulness_report.FaithfulnessReport.plain`.
-        sentences: Those that are drawn.
+        sentences: The sentences to draw.
         path: The file; missing folders are created.
         title: The heading.
-        version: Of nmt.
+        version: The version of nmt.
     """
     head = "mean of the heads" if report["head"] is None else f"head {report['head']}"
     page = fill_page(
@@ -77,7 +77,7 @@ def save_faithfulness_page(
 
 
 def figure_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield rows of the table of figures: what is compared, the figure, its confidence."""
+    """Yield rows of the table of figures: description, figure, confidence interval."""
     for name, mean in report["agreement"].items():
         yield (f"order of the weights and of {NAMES[name]}, tau", *_mean(mean))
     yield ("order of erasure and of gradient × embedding, tau", *_mean(report["among_measures"]))

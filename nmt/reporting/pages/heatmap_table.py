@@ -1,4 +1,4 @@
-"""A heatmap as an HTML table, for notebooks: no script, no file, glyphs of the reader's fonts."""
+"""A heatmap as an HTML table for notebooks, without script or file, in the browser's fonts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _COLUMN = f"writing-mode:vertical-rl;transform:rotate(180deg);{_ROW};text-align:
 def heatmap_table(heatmap: Heatmap) -> str:
     """Return the table: target words are rows, source words are columns.
 
-    The color of a cell is its weight; the weight itself is its title, which a browser shows under
-    the pointer, and its text for a screen reader.
+    The color of a cell shows its weight. The number is the title of the cell, which a browser shows
+    at the pointer, and its label for screen readers.
     """
     head = "".join(
         f'<th scope="col" style="{_COLUMN}">{_text(word)}</th>' for word in heatmap.source

@@ -1,4 +1,4 @@
-"""An HTML page with a picture of each kind of self-attention, what it costs, and when to take it.
+"""An HTML page of the kinds of self-attention: a picture, the cost and the use of each.
 
 The page is one file that works offline; see `self_contained`.
 """
@@ -24,10 +24,10 @@ def save_kinds_page(
     """Write the page. The file appears complete or not at all.
 
     Args:
-        encoder: What draws each kind as in an encoder; see `nmt.reporting.kind_drawing`.
-        decoder: The same in a decoder, without the kinds that have no form there.
+        encoder: For each kind, a function that draws it in an encoder; see `kind_drawing.kind_svg`.
+        decoder: The same for a decoder, without the kinds that a decoder cannot use.
         path: The file; missing folders are created.
-        version: Of nmt.
+        version: The version of nmt.
     """
     kinds = [
         {
@@ -39,7 +39,7 @@ def save_kinds_page(
         for kind, text in KIND_TEXTS.items()
     ]
     command = (
-        "A model takes a kind by model.encoder.self_attention and model.decoder.self_attention."
+        "The settings model.encoder.self_attention and model.decoder.self_attention select a kind."
     )
     page = render_page("kinds_page", {"kinds": kinds, "command": command, "version": version})
     with atomic_write(path) as partial:

@@ -1,4 +1,4 @@
-"""Curves as inline SVG for HTML pages; markers and dashes tell them apart without color.
+"""Curves as inline SVG for HTML pages, distinguishable without color by markers and dashes.
 
 The page's style has the classes ``curve-1`` to ``curve-6``, which set color and dashes.
 """
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from nmt.printable import printable
 
 CURVES = 6
-"""Curves with different styles; more of them repeat the styles with other markers."""
+"""The number of different styles; further curves repeat the styles with other markers."""
 
 _WIDTH, _HEIGHT = 640, 300  # SVG user units; the page scales them
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 16, 12, 34
-_MOST_MARKERS = 40  # of a curve; more would hide it
+_MOST_MARKERS = 40  # per curve; more would hide the line
 _MARKERS = ("circle", "square", "triangle", "diamond", "cross")
 
 
@@ -26,7 +26,7 @@ class Line:
     """A curve.
 
     Attributes:
-        name: Shown in the legend.
+        name: The name in the legend.
         points: Pairs of x and y, in order of x; at least one.
     """
 
@@ -39,8 +39,8 @@ def line_chart(lines: Sequence[Line], x: str, y: str) -> str:
 
     Args:
         lines: At least one.
-        x: What the horizontal axis counts, e.g. ``updates``.
-        y: What the vertical axis shows, e.g. ``validation BLEU``.
+        x: Name of the horizontal axis, e.g. ``updates``.
+        y: Name of the vertical axis, e.g. ``validation BLEU``.
     """
     points = [point for line in lines for point in line.points]
     x_ticks = ticks(min(p[0] for p in points), max(p[0] for p in points))

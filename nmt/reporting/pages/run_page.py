@@ -1,4 +1,4 @@
-"""The HTML page and the Markdown page of one run; each is made from a template.
+"""The HTML page and the Markdown page of one run, each made from a template.
 
 The HTML page is one file that works offline; see `self_contained`.
 """
@@ -23,7 +23,7 @@ class SampleHistory:
     Attributes:
         source: The sentence.
         reference: Its reference translation.
-        translations: Update and translation, wherever it changed.
+        translations: Update and translation, for each update at which the translation changed.
     """
 
     source: str
@@ -36,18 +36,18 @@ class RunPage:
     """The content of the page of a run.
 
     Attributes:
-        name: Of the run.
+        name: Name of the run.
         subtitle: Kind of model, languages, status.
-        scores: Text, name, value and signature of each score.
+        scores: Scored text, name, value and signature of each score.
         figures: Name and value of sizes and times.
         charts: Heading and curves of each chart.
         heatmaps: The latest attention of the validation samples.
-        samples: Their translations over the training.
-        corpus: Lines about the text.
+        samples: The validation samples with their translations during training.
+        corpus: Lines about the training text.
         settings: Key, value and default of the settings that differ from their defaults.
         command: The command line; empty: unknown.
         environment: Versions and device, by name.
-        version: Of nmt, which writes the page.
+        version: The version of nmt.
     """
 
     name: str
@@ -75,5 +75,5 @@ def run_html(page: RunPage) -> str:
 
 
 def run_markdown(page: RunPage) -> str:
-    """Return the same without charts and heatmaps, as Markdown."""
+    """Return the page as Markdown, without charts and heatmaps."""
     return render_text("run_page", vars(page))

@@ -1,8 +1,8 @@
 """HTML pages that are one file, work offline and cannot load anything.
 
-A page is assembled from three files of one stem in this folder, its HTML (.html), style (.css) and
-script (.js), and from the style that all pages share (page.css). Its content security policy allows
-this style and this script by their hashes, and nothing else.
+A page is assembled from three files with the same stem in this folder: HTML (.html), style (.css)
+and script (.js). The style that all pages share (page.css) is added. The content security policy
+allows this style and this script by their hashes, and nothing else.
 """
 
 import base64
@@ -34,7 +34,7 @@ def render_page(stem: str, values: Mapping[str, Any], styles: Sequence[str] = ()
 
     Args:
         stem: The stem of the page's three files.
-        values: What the template shows; HTML has the type `markupsafe.Markup`.
+        values: The template's variables; HTML has the type `markupsafe.Markup`.
         styles: Stems of further style files.
     """
     style = "".join(_part(name, "css") for name in ("page", *styles, stem))
@@ -50,7 +50,7 @@ def render_text(stem: str, values: Mapping[str, Any]) -> str:
 
 @cache
 def _environment(*, escaped: bool = True) -> Environment:
-    """Return Jinja's settings: unknown names are errors, and texts lose control characters."""
+    """Return a Jinja environment: unknown names are errors, control characters are replaced."""
     return Environment(  # Markdown is not escaped
         autoescape=escaped,
         undefined=StrictUndefined,

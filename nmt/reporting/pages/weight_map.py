@@ -1,4 +1,4 @@
-"""A heatmap as an HTML table for pages: a cell's class is its color, its title the weight."""
+"""A heatmap as an HTML table for pages: a cell's class sets its color, its title is the weight."""
 
 from __future__ import annotations
 

@@ -13,23 +13,23 @@ from nmt.reporting.trackers.tracked_run import TrackedRun, best_names
 
 _MOST_PARAMETERS = 100  # of one call
 _LONGEST_VALUE = 500  # characters
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-"""MLflow's own values let a server that is away hold a training for minutes."""
+_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+"""With MLflow's defaults, a training waits minutes for an unreachable server."""
 
 
 class MlflowLog:
     """A `MetricLog` that records a run of MLflow.
 
-    MLFLOW_TRACKING_URI names the server, database or folder, and MLFLOW_EXPERIMENT_NAME another
-    experiment than the project.
+    The environment variable MLFLOW_TRACKING_URI names the server, database or folder.
+    MLFLOW_EXPERIMENT_NAME names the experiment; its default is the project.
 
     Attributes:
-        identifier: Of the run in MLflow.
+        identifier: The identifier of the run in MLflow.
     """
 
     def __init__(self, run: TrackedRun) -> None:
         """Create the run, or continue it."""
-        for name, value in _PATIENCE.items():
+        for name, value in _TIMEOUTS.items():
             os.environ.setdefault(name, value)
         from mlflow.entities import Metric, Param
         from mlflow.tracking import MlflowClient
@@ -54,7 +54,7 @@ class MlflowLog:
         return str(self._client.create_experiment(name) if known is None else known.experiment_id)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Record numbers; those that are not finite are left out."""
+        """Record finite numbers; others are left out."""
         now = round(1000 * time.time())
         metrics = [
             self._metric(name, float(value), now, step)
@@ -77,12 +77,12 @@ class MlflowLog:
         self.scalars(step, best_names(scores))
 
     def finished(self, step: int, scores: Mapping[str, float]) -> None:
-        """Record the final scores, and that the run is finished."""
+        """Record the final scores and the end of the run."""
         self.best(step, scores)
         self._status = "FINISHED"
 
     def flush(self) -> None:
-        """Do nothing: every call is written at once."""
+        """Do nothing: every call writes immediately."""
 
     def close(self) -> None:
         """End the run in MLflow."""

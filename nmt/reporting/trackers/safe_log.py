@@ -1,4 +1,4 @@
-"""Trackers that cannot harm a run: opened by name, dropped with one warning where they fail."""
+"""Opens trackers by name. A tracker that fails is dropped with one warning; the run continues."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from nmt.reporting.trackers.wandb_log import WandbLog
 
 IDENTIFIERS = "trackers.json"
-"""The file of a run folder that has the run's identifier in each tracker."""
+"""The file in a run folder with the run's identifier in each tracker."""
 
 
 class Tracker(MetricLog, Protocol):
     """A metric log of a tracker."""
 
     identifier: str
-    """Of the run in the tracker, by which a resumed run continues it."""
+    """The identifier of the run in the tracker, with which a resumed run continues."""
 
 
 def check_trackers(names: Sequence[str]) -> None:
     """Check that the packages of trackers are installed.
 
     Raises:
-        UserError: One is not; the message names the extra.
+        UserError: A package is missing; the message names the extra.
     """
     missing = [name for name in dict.fromkeys(names) if find_spec(name) is None]
     if missing:
@@ -53,9 +53,9 @@ def open_trackers(
     """Open trackers.
 
     Args:
-        names: Of the trackers; each once.
-        run: What they record, without an identifier.
-        resumed: Whether the run continues, so that each tracker continues its run.
+        names: Names of the trackers; a repeated name counts once.
+        run: The run to record, without an identifier.
+        resumed: Whether each tracker continues the run that it recorded before.
         report: Prints one line.
     """
     logs: list[MetricLog] = []
@@ -65,7 +65,7 @@ def open_trackers(
         try:
             tracker = _open(TrackerName(name), one)
             _keep_identifier(run.folder, name, tracker.identifier)
-        except Exception as error:  # of any library; the run goes on
+        except Exception as error:  # any error of a library; the run continues
             report(_warning(name, error))
             continue
         logs.append(SafeLog(tracker, name, report))
@@ -104,11 +104,11 @@ def _keep_identifier(folder: Path, name: str, identifier: str) -> None:
 
 def _warning(name: str, error: Exception) -> str:
     reason = " ".join(str(error).split())[:300] or type(error).__name__
-    return f"warning: {name} records no more of this run, which continues without it: {reason}"
+    return f"warning: {name} failed and records nothing more; the run continues: {reason}"
 
 
 class SafeLog:
-    """A `MetricLog` of a tracker that is dropped, with one warning, where it fails."""
+    """A `MetricLog` of a tracker; after the first error it prints a warning and records nothing."""
 
     def __init__(self, tracker: MetricLog, name: str, report: Callable[[str], None]) -> None:
         """Record in a tracker of this name; ``report`` prints one line."""
@@ -136,7 +136,7 @@ class SafeLog:
         self._try(lambda tracker: tracker.finished(step, scores))
 
     def flush(self) -> None:
-        """Write what was recorded."""
+        """Write buffered records."""
         self._try(lambda tracker: tracker.flush())
 
     def close(self) -> None:
@@ -149,6 +149,6 @@ class SafeLog:
             return
         try:
             call(self._tracker)
-        except Exception as error:  # of any library; the run goes on
+        except Exception as error:  # any error of a library; the run continues
             self._tracker = None
             self._report(_warning(self._name, error))

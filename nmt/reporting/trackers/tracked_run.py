@@ -1,4 +1,4 @@
-"""What every tracker records, and what a run gives to it."""
+"""A run as trackers record it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """A run as trackers show it.
+    """The data of a run that a tracker needs to begin.
 
     Attributes:
-        name: Of the run folder.
-        project: Where the tracker lists the run.
+        name: Name of the run folder.
+        project: The project in which the tracker lists the run.
         folder: The run folder.
-        settings: By full key; each is a number, a text, a list or None.
-        identifier: Of the run in this tracker when it was recorded before; None: it is new.
+        settings: Settings by full key: numbers, texts, lists, None, or mappings (sections).
+        identifier: The identifier of the run in this tracker; None: the run is new.
     """
 
     name: str
@@ -28,7 +28,7 @@ class TrackedRun:
     identifier: str | None = None
 
     def plain_settings(self) -> dict[str, Any]:
-        """Return the settings without sections and without those that are None."""
+        """Return the settings without sections and without settings of None."""
         return {
             key: value
             for key, value in self.settings.items()
@@ -42,5 +42,5 @@ def new_identifier() -> str:
 
 
 def best_names(scores: Mapping[str, float]) -> dict[str, float]:
-    """Return the scores of the best model by TensorBoard's names, as ``best/valid_bleu``."""
+    """Return the scores of the best model by names as in TensorBoard, e.g. ``best/valid_bleu``."""
     return {f"best/{name.replace('/', '_')}": value for name, value in scores.items()}

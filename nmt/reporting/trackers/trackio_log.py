@@ -1,4 +1,4 @@
-"""A metric log that writes to Trackio, which keeps its runs on this machine."""
+"""A metric log that writes to Trackio, which stores its runs on this machine."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from nmt.reporting.trackers.tracked_run import TrackedRun, best_names, new_ident
 
 
 class TrackioLog:
-    """A `MetricLog` that records a run of Trackio; TRACKIO_DIR names another folder for all runs.
+    """A `MetricLog` that records a run of Trackio. TRACKIO_DIR names the folder of all runs.
 
     Attributes:
-        identifier: The name of the run in Trackio, which no other run has.
+        identifier: The unique name of the run in Trackio.
     """
 
     def __init__(self, run: TrackedRun) -> None:
@@ -56,9 +56,9 @@ class TrackioLog:
         self.best(step, scores)
 
     def flush(self) -> None:
-        """Do nothing: a thread writes what was recorded."""
+        """Do nothing: a thread writes the records."""
 
     def close(self) -> None:
-        """End the run, after all of it is written."""
+        """End the run after all records are written."""
         with contextlib.redirect_stdout(io.StringIO()):
             self._trackio.finish()

@@ -1,4 +1,4 @@
-"""A metric log that writes to Weights & Biases, offline unless the user asks for the server."""
+"""A metric log that writes to Weights & Biases; WANDB_MODE is ``offline`` by default."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _OFFLINE = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false", "WANDB_SI
 class WandbLog:
     """A `MetricLog` that records a run of Weights & Biases in the run folder.
 
-    The horizontal axis is the metric ``update``: a resumed run may record an update again, which
-    the step of Weights & Biases forbids.
+    The horizontal axis is the metric ``update``, not the step of Weights & Biases. That step must
+    increase, but a resumed run may record an update again.
 
     Attributes:
-        identifier: Of the run in Weights & Biases.
+        identifier: The identifier of the run in Weights & Biases.
     """
 
     def __init__(self, run: TrackedRun) -> None:
@@ -50,7 +50,7 @@ class WandbLog:
         self._run.log({"update": step, **{name: float(v) for name, v in values.items()}})
 
     def text(self, step: int, tag: str, text: str) -> None:
-        """Record a text as it is."""
+        """Record a text without interpreting it as markup."""
         page = self._wandb.Html(f"<pre>{html.escape(text)}</pre>", inject=False)
         self._run.log({"update": step, tag: page})
 
@@ -67,8 +67,8 @@ class WandbLog:
         self.best(step, scores)
 
     def flush(self) -> None:
-        """Do nothing: another process writes what was recorded."""
+        """Do nothing: another process writes the records."""
 
     def close(self) -> None:
-        """End the run, after all of it is written."""
+        """End the run after all records are written."""
         self._run.finish()

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from nmt.bench.contestant import PHASES, Step
-from nmt.bench.statistics import WINDOW, Speed, quartiles, ratio
+from nmt.bench.measured_run import PHASES, Step
+from nmt.bench.speed_statistics import WINDOW, Speed, quartiles, ratio
 
 MakeStep = Callable[..., Step]
 

@@ -1,4 +1,4 @@
-"""A training that is measured: blocks of updates, with the time and the token counts of each."""
+"""A measured training: its updates, with the time and the token counts of each."""
 
 import time
 from collections.abc import Sequence
@@ -18,22 +18,22 @@ from nmt.reporting.console import Console
 from nmt.training.services import UpdateProfiler
 
 PHASES = ("data", "forward", "backward", "optimizer")
-"""Parts of an update; ``optimizer`` is the rest, clipping and logging included."""
+"""Parts of an update; ``optimizer`` is the rest, with clipping and logging."""
 
 WINDOW = 5
-"""Updates over which a speed is measured: a single one has batches of one length only."""
+"""Number of updates over which a speed is measured: one update has sentences of one length only."""
 
 BLOCK_ON_GPU = 20
-"""Updates between two waits for a GPU: the host runs ahead of it, as in a real training."""
+"""Number of updates between two waits for a GPU; the host queues them, as in a real training."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One update; on a GPU a block of updates, at whose ends the host waits for the device.
+    """One update; on a GPU a block of updates. The host waits for the device at both ends.
 
     Attributes:
-        span: From the request for its data to the end of the last update.
-        counts: Of its batches.
+        span: The time from the request for the first data to the end of the last update.
+        counts: Counts of the batches.
         phases: Seconds of each part in `PHASES`, per update.
         updates: Number of updates.
     """
@@ -46,10 +46,10 @@ class Step:
 
 @dataclass
 class _Stopwatch(UpdateProfiler):
-    """Measures the time of an update's parts, and keeps its batches.
+    """Measures the time of the parts of an update, and stores its batches.
 
-    Work on a GPU is asynchronous. Its parts can be separated only by waiting for the device, which
-    takes time itself; ``waits`` turns this on.
+    Work on a GPU is asynchronous. Parts can be separated only by waiting for the device, which
+    itself takes time. ``waits`` turns these waits on.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -59,7 +59,7 @@ class _Stopwatch(UpdateProfiler):
     updates: int = 0
 
     def begin(self, batches: Sequence[Batch]) -> None:
-        """Record that the data of an update are loaded."""
+        """Record that the batches of an update are loaded."""
         self.updates += 1
         self.batches += batches
         self.phase("forward")
@@ -71,11 +71,11 @@ class _Stopwatch(UpdateProfiler):
         self.marks.append((name, time.perf_counter()))
 
     def end_update(self) -> None:
-        """Record the beginning of the next update's data, within a block."""
+        """Record that loading for the next update begins, within a block."""
         self.marks.append(("data", time.perf_counter()))
 
     def read(self, span: Span) -> Step:
-        """Return the update, or the block of updates, that just ended, and reset."""
+        """Return the step that has just ended, and reset."""
         seconds = dict.fromkeys(PHASES, 0.0)
         marks = [("data", span.start.wall), *self.marks]
         ends = [start for _, start in marks[1:]] + [span.end.wall]
@@ -86,17 +86,17 @@ class _Stopwatch(UpdateProfiler):
         return step
 
 
-class Contestant:
-    """Trains a new model of a configuration, as a run would, for a requested number of updates.
+class MeasuredRun:
+    """Trains a new model of a configuration as a run would, for a requested number of updates.
 
     Attributes:
         config: The configuration as given.
         bench: The parts of the run.
         preparation: Seconds for the corpus and the model.
-        first_update: Seconds of the first update, the start of the loader and the capture of
-            graphs included; None before it.
-        threads: CPU threads; if the settings leave them open, torch's current number.
-        patience: Seconds left, in total, to wait for a quiet machine after a disturbed update.
+        first_update: Seconds of the first update, with the start of the loader and the capture of
+            graphs; None before that update.
+        threads: CPU threads; without that setting, torch's current number.
+        patience: Remaining seconds for waits for a quiet machine after a disturbed update.
     """
 
     def __init__(
@@ -105,14 +105,14 @@ class Contestant:
         """Prepare the corpus and build the parts of a run.
 
         Args:
-            config: What `nmt train` would run. Its settings for validating, saving and stopping
+            config: A configuration of `nmt train`. Its settings for validating, saving and stopping
                 are ignored.
             console: Prints the results of the preparation.
-            planned: The largest total number of updates.
-            patience: See above.
+            planned: The greatest total number of updates.
+            patience: Total seconds for waits for a quiet machine.
 
         Raises:
-            UserError: The configuration or the corpus is at fault.
+            UserError: The configuration or the corpus is invalid.
         """
         self.config = config
         self.patience = patience
@@ -140,14 +140,14 @@ class Contestant:
         runtime.set_cuda_numerics(tf32=training.tf32, deterministic=training.deterministic)
 
     def train(self, updates: int, *, warmup: int = 0, waits: bool = False) -> list[Step]:
-        """Make updates and return those that count.
+        """Make updates and return the steps after the warm-up.
 
-        On a GPU a step is a block of `BLOCK_ON_GPU` updates: the host waits for the device at its
-        ends, and otherwise runs ahead of it as in a real training.
+        On a GPU a step is a block of `BLOCK_ON_GPU` updates. The host waits for the device at the
+        ends of a step only, as in a real training.
 
         Args:
-            updates: How many count, at least one.
-            warmup: Updates before them. The first update also starts the data loader.
+            updates: Number of measured updates, at least one.
+            warmup: Number of updates before them. The first update also starts the data loader.
             waits: Whether to wait for the device after each part, to time the parts separately.
 
         Raises:
@@ -178,7 +178,7 @@ class Contestant:
         return self._done >= self._wanted
 
     def _ends_step(self) -> bool:
-        """Return whether the host waits for the device after this update and takes the time."""
+        """Return whether a step ends with this update."""
         block = 1 if self._stopwatch.waits else updates_per_step(self.device)
         if self.first_update is None or self._done == self._wanted:
             return True
@@ -201,7 +201,7 @@ def updates_per_step(device: torch.device) -> int:
 
 
 def _endless(config: Config, planned: int) -> Config:
-    """Return a configuration whose training neither validates, nor saves, nor ends by itself."""
+    """Return a configuration whose training does not validate, save or end within the plan."""
     training = replace(
         config.training,
         max_updates=planned + 1,

@@ -1,28 +1,28 @@
-"""Statistics of update speeds, and the speed ratio of two trainings that alternated."""
+"""Statistics of training speed, and the speed ratio of two alternating trainings."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nmt.bench.clock import quiet
-from nmt.bench.contestant import PHASES, WINDOW, Step
 from nmt.bench.counts import Counts
+from nmt.bench.measured_run import PHASES, WINDOW, Step
 
 
 @dataclass(frozen=True)
 class Speed:
     """The speed of updates. Padding is not counted.
 
-    All values except ``updates`` and ``others`` are of the quiet updates; of all, if none was.
+    ``counts`` and later values are of the quiet updates, or of all updates if none is quiet.
 
     Attributes:
         updates: Number of all updates.
         quiet_updates: Number of quiet updates.
         others: CPU cores used by other processes, the mean over all updates; None if unknown.
-        counts: Of the batches.
+        counts: Counts of the batches.
         seconds: Wall-clock time.
-        tokens_per_second: Target tokens, the median over windows of `WINDOW` updates.
-        phases: Mean seconds of an update's parts.
+        tokens_per_second: Target tokens per second, the median over windows of `WINDOW` updates.
+        phases: Mean seconds of each part of an update.
     """
 
     updates: int
@@ -98,11 +98,11 @@ class Ratio:
     """The speed of a first training divided by that of a second, in alternating blocks.
 
     Attributes:
-        median: Over pairs of blocks.
+        median: The median over pairs of blocks.
         low: The lower quartile.
         high: The upper quartile.
-        pairs: The ratio of each pair of blocks that counts.
-        left_out: Number of pairs in which a block had no quiet update.
+        pairs: The ratio of each pair that is not left out.
+        left_out: Number of pairs in which a block has no quiet update.
     """
 
     median: float
@@ -133,7 +133,7 @@ def ratio(first: Sequence[Sequence[Step]], second: Sequence[Sequence[Step]]) -> 
 
 
 def quiet_part(block: Sequence[Step]) -> list[Step]:
-    """Return the quiet ones among successive updates."""
+    """Return the quiet steps of a block."""
     calm = quiet([step.span for step in block])
     return [step for step, good in zip(block, calm, strict=True) if good]
 
