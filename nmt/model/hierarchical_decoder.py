@@ -139,7 +139,7 @@ class HierarchicalDecoder(TransformerDecoder):
 
     def expected(self, targets: Tensor) -> Tensor:
         """Return the target pieces [N] with EOS where a previous sentence ends."""
-        return targets.masked_fill(targets == self._known_pieces.target_separator, EOS)
+        return targets.masked_fill(targets == self._separator, EOS)
 
     def read_packed(self, target_input_ids: Tensor, states: Tensor, packing: Packing) -> Tensor:
         """Refuse packed rows; see `nmt.config.packable`."""
@@ -151,16 +151,20 @@ class HierarchicalDecoder(TransformerDecoder):
             raise ValueError("this model was built without the separator of its tokenizer")
         return self._pieces
 
-    def _segments(self, ids: Tensor) -> Segments:
+    @property
+    def _separator(self) -> int:
         separator = self._known_pieces.target_separator
         assert separator is not None
-        return Segments.of_targets(ids, separator)
+        return separator
+
+    def _segments(self, ids: Tensor) -> Segments:
+        return Segments.of_targets(ids, self._separator)
 
     def _sentences(
         self, ids: Tensor, encoder_output: EncoderOutput, segments: Segments, *, need_weights: bool
     ) -> DecoderOutput:
         """Decode each sentence of rows of ids [B, T] on its own."""
-        ids = ids.masked_fill(ids == self._known_pieces.target_separator, BOS)
+        ids = ids.masked_fill(ids == self._separator, BOS)
         embedded = self.positioned.in_sentences(ids, segments.positions)
         causal = torch.ones(ids.size(1), ids.size(1), dtype=torch.bool, device=ids.device).tril()
         sources = self._source(encoder_output, self._source_mask(encoder_output, segments))
