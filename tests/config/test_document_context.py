@@ -7,6 +7,7 @@ import pytest
 from nmt.config.check_config import check_config
 from nmt.config.packable import packing_obstacle
 from nmt.config.schema import Config
+from nmt.decoding.document_search import common_context
 from nmt.errors import UserError
 
 Make = Callable[..., Config]
@@ -83,6 +84,14 @@ def test_hierarchical_attention_of_a_decoder_needs_none_of_the_encoder(
     made = config(*DECODER, *choice)
     check_config(made)
     assert packing_obstacle(made) == "model.decoder.context=hierarchical"
+
+
+def test_decoders_that_read_targets_in_two_ways_are_no_ensemble(config: Make) -> None:
+    joint, alone = config(*JOINT), config(*DECODER)
+    assert common_context([joint, alone]).targets == 1
+    concatenated = config(*READS, "data.context_targets=1")
+    with pytest.raises(UserError, match="model.decoder.context=hierarchical and another decoder"):
+        common_context([joint, concatenated])
 
 
 @pytest.mark.parametrize("case", REFUSED)
