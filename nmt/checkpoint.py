@@ -91,7 +91,8 @@ class Checkpoint:
         """
         self.check_weights()
         sizes = len(self.tokenizers.source), len(self.tokenizers.target)
-        context = ContextPieces.of(self.config.data, self.tokenizers.source.symbols)
+        symbols = self.tokenizers.source.symbols, self.tokenizers.target.symbols
+        context = ContextPieces.of(self.config.data, *symbols)
         model = model_without_values(self.config.model, *sizes, context)
         model.load_state_dict(dict(self.weights))
         return model.eval()

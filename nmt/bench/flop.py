@@ -78,22 +78,26 @@ def _encoder(config: EncoderConfig, counts: Counts) -> int:
         case TransformerEncoderConfig():
             layer = _self_attention(config, tokens, counts.source_squares)
             layer += _feed_forward(config) * tokens
-            context = _context(config, tokens, counts) if is_hierarchical(config) else 0
+            context = _context(config, tokens, counts.source_squares)
             return config.num_layers * layer + context
         case RegionEncoderConfig():
             return 0  # one projection per region is left out, because regions are not counted
     raise AssertionError(f"no encoder for {config}")
 
 
-def _context(config: TransformerEncoderConfig, tokens: int, counts: Counts) -> int:
-    """Return the multiply-adds of hierarchical attention over one previous sentence.
+def _context(
+    config: TransformerEncoderConfig | TransformerDecoderConfig, tokens: int, squares: int
+) -> int:
+    """Return the multiply-adds of hierarchical attention over one previous sentence; 0 without it.
 
     The number of previous sentences and their lengths are unknown here. Attention to words and
     self-attention are therefore counted as if each row were one sentence.
     """
+    if not is_hierarchical(config):
+        return 0
     size = config.hidden_size
     projections = 2 * (3 * size * size + size * 2 * _kv_size(config)) + 2 * size * size
-    of_words = 2 * size * counts.source_squares
+    of_words = 2 * size * squares
     return (projections + 2 * size + _feed_forward(config)) * tokens + of_words
 
 
@@ -109,7 +113,8 @@ def _decoder(config: DecoderConfig, memory_size: int, counts: Counts) -> tuple[i
             layer += memory_size * 2 * _kv_size(config) * counts.source_tokens
             layer += 2 * size * counts.products
             layer += _feed_forward(config) * tokens
-            return config.num_layers * layer, size
+            context = _context(config, tokens, counts.target_squares)
+            return config.num_layers * layer + context, size
     raise AssertionError(f"no decoder for {config}")
 
 

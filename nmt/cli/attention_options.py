@@ -55,8 +55,9 @@ ContextShown = Annotated[
     typer.Option(
         "--context",
         help="Show the attention of a sentence to the words of each previous sentence, and to the "
-        "sentences, of a model with model.encoder.context=hierarchical. A blank line of --source "
-        "ends a document.",
+        "sentences, of a model with model.encoder.context=hierarchical or "
+        "model.decoder.context=hierarchical. The decoder's are those of translations, which the "
+        "model writes. A blank line of --source ends a document.",
     ),
 ]
 Faithful = Annotated[

@@ -30,7 +30,8 @@ def check_context_options(
     for flag, given in {**of_links, **others}.items():
         if given:
             raise UserError(
-                f"{flag} does not apply to --context, which shows an attention of the encoder"
+                f"{flag} does not apply to --context, which shows an attention to previous "
+                "sentences"
             )
     if not outputs:
         raise UserError("--context draws files: add --output FILE")
@@ -64,7 +65,6 @@ def show_context(
         UserError: The model has no such attention, or no sentence has a previous one.
     """
     from nmt.checkpoint import find_checkpoint, load_checkpoint
-    from nmt.decoding.document_search import with_context
     from nmt.decoding.translator import Translator
     from nmt.evaluation.alignment_extractor import AlignmentExtractor
     from nmt.evaluation.attention_files import count_files, write_outputs
@@ -74,9 +74,7 @@ def show_context(
     checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
     translator = Translator.from_loaded_checkpoint(checkpoint, device=device)
     size = ContextSize.of(checkpoint.config.data)
-    joined = with_context(translator.tokenizers, size, sentences, None)
-    given = [text for text in joined if text.strip()]
-    views = context_views(translator, given, progress.stage("reading", len(given)))
+    views = context_views(translator, size, sentences, progress.stage("reading", len(sentences)))
     chosen = alignment.chosen_head(views[0].attention.weights.shape[1])
     rule = AlignmentExtractor(0, chosen, shift=False)
     pieces, eos = shown

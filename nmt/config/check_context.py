@@ -2,26 +2,32 @@
 
 from collections.abc import Iterator
 
-from nmt.config.document_context import SETTING, is_hierarchical
+from nmt.config.document_context import DECODER_SETTING, SETTING, is_hierarchical
+from nmt.config.model import Combination
 from nmt.config.schema import Config
 from nmt.config.self_attention import PACKABLE
 
 
 def check_context(config: Config) -> Iterator[str]:
     """Yield a message for each setting that hierarchical attention over sentences excludes."""
+    if is_hierarchical(config.model.encoder):
+        yield from _check_encoder(config)
+    if is_hierarchical(config.model.decoder):
+        yield from _check_decoder(config)
+
+
+def _check_encoder(config: Config) -> Iterator[str]:
     encoder, data = config.model.encoder, config.data
-    if not is_hierarchical(encoder):
-        return
     if not data.context_sentences:
         yield (
             f"{SETTING} attends to previous sentences, but data.context_sentences is 0: set it to "
             "1 or more, or model.encoder.context=concatenated"
         )
-    if data.context_targets:
+    if data.context_targets and not is_hierarchical(config.model.decoder):
         yield (
             f"{SETTING} shows the decoder the states of the current sentence alone, but "
             f"data.context_targets={data.context_targets} makes it write the previous ones too: "
-            "set it to 0"
+            f"set it to 0, or choose {DECODER_SETTING}"
         )
     kind = getattr(encoder, "self_attention", "full")
     if kind not in PACKABLE:
@@ -30,6 +36,30 @@ def check_context(config: Config) -> Iterator[str]:
             f"model.encoder.self_attention={kind} has no form: choose {' or '.join(PACKABLE)}"
         )
     yield from _attention_by_position(config)
+
+
+def _check_decoder(config: Config) -> Iterator[str]:
+    decoder, data = config.model.decoder, config.data
+    if not data.context_targets:
+        yield (
+            f"{DECODER_SETTING} attends to previous target sentences, but data.context_targets is "
+            "0: set it to 1 or more, or model.decoder.context=concatenated"
+        )
+    kind = getattr(decoder, "self_attention", "full")
+    if kind not in PACKABLE:
+        yield (
+            f"{DECODER_SETTING} keeps self-attention within each sentence of a row, for which "
+            f"model.decoder.self_attention={kind} has no form: choose {' or '.join(PACKABLE)}"
+        )
+    combination = config.model.features.combination
+    if combination != Combination.NONE:
+        yield (
+            f"{DECODER_SETTING} needs a source for each previous sentence, but "
+            f"model.features.combination={combination} reads features of the current one alone: "
+            "set it to none"
+        )
+    if config.model.encoder.name == "regions":
+        yield f"{DECODER_SETTING} reads a source text, but model/encoder=regions has none"
 
 
 def _attention_by_position(config: Config) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Settings of how an encoder reads the previous sentences of a document."""
+"""Settings of how a model reads the previous sentences of a document."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,11 +6,12 @@ from enum import StrEnum
 from nmt.config.setting import setting
 
 SETTING = "model.encoder.context=hierarchical"
-"""How messages name it."""
+DECODER_SETTING = "model.decoder.context=hierarchical"
+"""How messages name them."""
 
 
 class Context(StrEnum):
-    """How an encoder reads the previous sentences that are before a sentence."""
+    """How an encoder or a decoder reads the previous sentences that are before a sentence."""
 
     CONCATENATED = "concatenated"
     HIERARCHICAL = "hierarchical"
@@ -31,6 +32,21 @@ class ContextConfig:
     )
 
 
-def is_hierarchical(encoder: object) -> bool:
-    """Return whether an encoder reads each previous sentence on its own."""
-    return getattr(encoder, "context", None) == Context.HIERARCHICAL
+@dataclass(kw_only=True)
+class TargetContextConfig:
+    """The target context of a document; see ``nmt/model/hierarchical_decoder.py``."""
+
+    context: str = setting(
+        Context.CONCATENATED,
+        "How the previous target sentences of data.context_targets are read: as the beginning of "
+        "one longer sentence, which the decoder writes (concatenated, Tiedemann & Scherrer 2017), "
+        "or each on its own, by attention over the states of its words and then over the "
+        "sentences (hierarchical, Miculicich et al. 2018).",
+        choices=Context,
+        neutral=Context.CONCATENATED,
+    )
+
+
+def is_hierarchical(part: object) -> bool:
+    """Return whether an encoder or a decoder, by its settings, reads each sentence on its own."""
+    return getattr(part, "context", None) == Context.HIERARCHICAL

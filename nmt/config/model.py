@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from nmt.config.document_context import ContextConfig
+from nmt.config.document_context import ContextConfig, TargetContextConfig
 from nmt.config.self_attention import SelfAttentionConfig
 from nmt.config.setting import REQUIRED, group, section, setting
 from nmt.config.stack_depth import DepthConfig
@@ -305,7 +305,7 @@ class TransformerEncoderConfig(TransformerStackConfig, ContextConfig, EncoderCon
 
 
 @dataclass(kw_only=True)
-class TransformerDecoderConfig(TransformerStackConfig, DecoderConfig):
+class TransformerDecoderConfig(TransformerStackConfig, TargetContextConfig, DecoderConfig):
     """A stack of self- and cross-attention layers (Vaswani et al. 2017)."""
 
     name: str = "transformer"

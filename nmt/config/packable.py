@@ -1,6 +1,6 @@
 """Which runs can train on packed batches: all pairs of a pass in one row, without padding."""
 
-from nmt.config.document_context import SETTING, is_hierarchical
+from nmt.config.document_context import DECODER_SETTING, SETTING, is_hierarchical
 from nmt.config.model import (
     Combination,
     DecoderConfig,
@@ -31,6 +31,8 @@ def _obstacle_of_model(config: Config) -> str | None:
         return f"model.features.combination={model.features.combination}"
     if is_hierarchical(model.encoder):
         return SETTING
+    if is_hierarchical(model.decoder):
+        return DECODER_SETTING
     parts: list[tuple[str, EncoderConfig | DecoderConfig]]
     parts = [("encoder", model.encoder), ("decoder", model.decoder)]
     for side, part in parts:

@@ -263,6 +263,7 @@ def part_constraints(
                     asked.prefix if first else "",
                     asked.required if last else (),
                     asked.forbidden,
+                    asked.context,
                 )
             )
     return found

@@ -1,6 +1,6 @@
 """Constraints: what the translation of a sentence must have, as text and as pieces.
 
-Legend: B sentences of a batch.
+Legend: B sentences of a batch, U greatest number of pieces of a target context.
 """
 
 from collections.abc import Sequence
@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from nmt.data.batch import pad
 from nmt.decoding.forbidden_phrases import ForbiddenPhrases, PhraseAutomaton, automaton_of
 from nmt.decoding.forced_prefix import ForcedPrefix
 from nmt.decoding.phrase_matcher import PhraseMatcher, in_word
 from nmt.decoding.required_phrases import RequiredPhrases
-from nmt.decoding.score_adjusters import Adjusters, ScoreAdjuster
+from nmt.decoding.score_adjusters import Adjusters, ExcludedPiece, ScoreAdjuster
 from nmt.decoding.search_loop import Source
 from nmt.decoding.target_pieces import TargetPieces
 from nmt.errors import UserError
+from nmt.text.special_tokens import PAD, SENTENCE_BREAK
 from nmt.text.tokenizer import Tokenizer
 
 _MOST_AUTOMATA = 1000  # sets of forbidden phrases whose transitions are kept
@@ -32,23 +35,32 @@ class Constraints:
         required: Phrases that the translation has as whole words, in any order.
         forbidden: Phrases that the translation does not have as whole words. A phrase is also
             excluded if later pieces would continue its last word.
+        context: The translations of the previous sentences, oldest first. The translation begins
+            with them, unless the decoder attends to them; see `ConstraintEncoder`.
     """
 
     prefix: str = ""
     required: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
+    context: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is any constraint."""
-        return bool(self.prefix or self.required or self.forbidden)
+        return bool(self.prefix or self.required or self.forbidden or self.context)
 
     def and_(self, other: "Constraints") -> "Constraints":
-        """Return both; the prefix of the other one, if it has one, replaces this prefix."""
+        """Return both; the prefix and context of the other one, if it has them, replace these."""
         return Constraints(
             other.prefix or self.prefix,
             (*self.required, *other.required),
             (*self.forbidden, *other.forbidden),
+            other.context or self.context,
         )
+
+    @property
+    def context_text(self) -> str:
+        """The previous translations, each followed by the separator."""
+        return "".join(f"{text} {SENTENCE_BREAK} " for text in self.context)
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,8 @@ class PieceConstraints:
         required: The pieces of each phrase.
         closing: Whether a word must end after each phrase.
         forbidden: Excludes pieces; None: none is excluded.
+        context: The previous translations that the decoder attends to, each followed by the
+            separator.
     """
 
     prefix: tuple[int, ...]
@@ -68,6 +82,7 @@ class PieceConstraints:
     required: tuple[tuple[int, ...], ...]
     closing: tuple[bool, ...]
     forbidden: PhraseAutomaton | None
+    context: tuple[int, ...] = ()
 
     @property
     def pieces(self) -> list[int]:
@@ -88,16 +103,21 @@ class BatchConstraints:
         adjusters: For the prefixes and the forbidden phrases.
         required: For the required phrases; None: no sentence has one.
         room: [B], on the CPU: pieces by which the longest translation grows.
+        context: [B, U], the previous translations that the decoder attends to, each followed by the
+            separator, then PAD; None: it attends to none.
     """
 
     adjusters: Adjusters
     required: RequiredPhrases | None
     room: Tensor
+    context: Tensor | None = None
 
-    def with_room(self, source: Source) -> Source:
-        """Return the batch with limits that include the pieces of the constraints."""
-        limits = source.limits + self.room
-        return replace(source, limits=limits, steps=int(limits.max()))
+    def given_to(self, source: Source) -> Source:
+        """Return the batch with the context, and limits that include the pieces of constraints."""
+        limits, context = source.limits + self.room, self.context
+        if context is not None:
+            context = functional.pad(context, (0, 0, 0, source.padding), value=PAD)
+        return replace(source, limits=limits, steps=int(limits.max()), previous_targets=context)
 
     def padded(self, padding: int) -> "BatchConstraints":
         """Return the constraints with those of the first sentence repeated at the end."""
@@ -109,6 +129,7 @@ class BatchConstraints:
             tuple(one.select(_beside(one, places)) for one in self.adjusters),
             None if self.required is None else self.required.select(_beside(self.required, places)),
             self.room[places],
+            self.context,
         )
 
 
@@ -119,11 +140,16 @@ def _beside(adjuster: ScoreAdjuster, places: Tensor) -> Tensor:
 
 
 class ConstraintEncoder:
-    """Turns constraints into pieces of a vocabulary."""
+    """Turns constraints into pieces of a vocabulary.
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        """Use the target's tokenizer."""
+    The context becomes a prefix, or what the decoder attends to. Where it attends to previous
+    translations, the separator is not written, because the model is not trained to write it.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, *, attends: bool = False) -> None:
+        """Use the target's tokenizer, for a decoder that ``attends`` to previous translations."""
         self._tokenizer = tokenizer
+        self._attends = attends
         self._pieces: TargetPieces | None = None
         self._automata: dict[tuple[str, ...], PhraseAutomaton] = {}
 
@@ -141,6 +167,13 @@ class ConstraintEncoder:
             UserError: A text is blank, has a character that the vocabulary lacks, or contradicts
                 another text.
         """
+        context: list[int] = []
+        if constraints.context:
+            if self._attends:
+                context = self.pieces.ids(constraints.context_text)
+            else:
+                prefix_text = constraints.context_text + constraints.prefix
+                constraints = replace(constraints, prefix=prefix_text, context=())
         prefix: list[int] = []
         if constraints.prefix:
             prefix = self.pieces.ids(constraints.prefix)
@@ -156,6 +189,7 @@ class ConstraintEncoder:
             tuple(required),
             tuple(required.values()),
             forbidden,
+            tuple(context),
         )
 
     def batch(
@@ -171,6 +205,12 @@ class ConstraintEncoder:
             prefixes, closed = [one.prefix for one in constraints], [c.closed for c in constraints]
             continues = self.pieces.continues_word
             adjusters.append(ForcedPrefix.of(prefixes, closed, continues, device))
+        context = None
+        if any(one.context for one in constraints):
+            context = pad([one.context for one in constraints]).to(device)
+            has_context = torch.tensor([bool(one.context) for one in constraints], device=device)
+            separator = torch.tensor([self._tokenizer.symbols[SENTENCE_BREAK]], device=device)
+            adjusters.append(ExcludedPiece(has_context, separator))
         required = None
         if any(one.required for one in constraints):
             phrases, closing = (
@@ -181,7 +221,7 @@ class ConstraintEncoder:
         if not adjusters and required is None:
             return None
         room = torch.tensor([one.room for one in constraints])
-        return BatchConstraints(tuple(adjusters), required, room)
+        return BatchConstraints(tuple(adjusters), required, room, context)
 
     def missing(self, constraints: Constraints, text: str) -> list[str]:
         """Return the required phrases that a translation does not have."""

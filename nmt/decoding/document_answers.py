@@ -59,7 +59,7 @@ class DocumentAnswerer:
                 joined,
                 [numbers[place] for place, _ in wave],
                 constraints=[
-                    replace(asked[place], prefix=target_context(texts).prefix + asked[place].prefix)
+                    replace(asked[place], context=target_context(texts).context)
                     for (place, _), texts in zip(wave, before, strict=True)
                 ],
                 need_weights=need_weights,

@@ -8,6 +8,7 @@ translated together, then the second ones, and so on.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from nmt.config.document_context import DECODER_SETTING, is_hierarchical
 from nmt.config.schema import Config
 from nmt.decoding.batches import Advance
 from nmt.decoding.constraints import Constraints
@@ -32,9 +33,15 @@ def common_context(configs: Iterable[Config]) -> ContextSize:
     """Return how much context the models of an ensemble read.
 
     Raises:
-        UserError: They read different amounts of context.
+        UserError: They read different amounts of context, or the previous targets in two ways.
     """
-    sizes = [ContextSize.of(config.data) for config in configs]
+    known = list(configs)
+    sizes = [ContextSize.of(config.data) for config in known]
+    if len({is_hierarchical(config.model.decoder) for config in known}) > 1:
+        raise UserError(
+            f"{DECODER_SETTING} and another decoder read previous translations in two ways, so "
+            "that they cannot be an ensemble: name models that were trained alike"
+        )
     if len({(size.sources, size.targets) for size in sizes}) > 1:
         raise UserError(
             "the models of an ensemble must read the same context, but their "
@@ -166,8 +173,8 @@ def translate_documents(
 
 
 def target_context(previous: Sequence[str]) -> Constraints:
-    """Return the constraint that a translation begins with the previous translations."""
-    return Constraints("".join(f"{text} {SENTENCE_BREAK} " for text in previous))
+    """Return the constraint that previous translations are the context of a translation."""
+    return Constraints(context=tuple(previous))
 
 
 def without_context(translation: Translation, previous: int) -> Translation:

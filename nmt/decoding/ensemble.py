@@ -107,11 +107,11 @@ class Ensemble(TranslationModel):
         source_mask: Tensor,
         source_lengths: Tensor | None = None,
         regions: Regions | None = None,
+        previous_targets: Tensor | None = None,
     ) -> EncoderOutput:
         """Read sources with every encoder."""
-        parts = tuple(
-            model.encode(source_ids, source_mask, source_lengths, regions) for model in self._models
-        )
+        given = source_ids, source_mask, source_lengths, regions, previous_targets
+        parts = tuple(model.encode(*given) for model in self._models)
         first = parts[0]
         return _Encoded(first.states, first.mask, first.summary, parts=parts)
 

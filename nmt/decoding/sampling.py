@@ -108,7 +108,7 @@ def sample(
     weighed = need_weights or options.coverage_penalty > 0
     source = Source.of(source_ids, source_mask, options, regions, plain=weighed)
     if constraints is not None:
-        source = constraints.with_room(source)
+        source = constraints.given_to(source)
     loop = Loop(model, source, WeightsHistory() if weighed else None, graphs, allowed)
     live = _first(loop, positions, sampling, options, constraints)
     samples = loop.hypotheses(loop.run(live), options, sampling.count)

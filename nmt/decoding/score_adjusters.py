@@ -55,6 +55,28 @@ class ScoreAdjuster(ABC):
 Adjusters = tuple[ScoreAdjuster, ...]
 
 
+@dataclass(frozen=True)
+class ExcludedPiece(ScoreAdjuster):
+    """Excludes a piece from some sentences.
+
+    Attributes:
+        sentences: [A] bool, from which sentences.
+        piece: [1].
+    """
+
+    sentences: Tensor
+    piece: Tensor
+
+    def adjust(self, scores: Tensor, log_probs: Tensor, step: Tensor) -> Tensor:
+        """Exclude the piece."""
+        excluded = scores.index_fill(2, self.piece, NEVER)
+        return torch.where(self.sentences[:, None, None], excluded, scores)
+
+    def select(self, sentences: Tensor) -> "ExcludedPiece":
+        """Return only some sentences."""
+        return replace(self, sentences=self.sentences[sentences])
+
+
 def adjusters_of(options: DecodingConfig, lengths: Tensor, limits: Tensor, steps: int) -> Adjusters:
     """Return the adjusters that the settings ask for.
 

@@ -78,7 +78,7 @@ def beam_search(
     weighed = need_weights or options.coverage_penalty > 0
     source = Source.of(source_ids, source_mask, options, regions, plain=weighed)
     if constraints is not None:
-        source = constraints.with_room(source)
+        source = constraints.given_to(source)
     loop = Loop(model, source, WeightsHistory() if weighed else None, graphs, allowed)
     found = loop.hypotheses(loop.run(_first(loop, options, constraints, wanted)), options)
     ranked = (sorted(hypotheses, key=lambda h: h.score, reverse=True) for hypotheses in found)

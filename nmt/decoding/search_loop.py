@@ -58,6 +58,7 @@ class Source:
         fixed: Whether the steps have fixed shapes. If so, padding sentences of only EOS may follow
             the sentences of ``lengths``.
         regions: Features of the sentences; None: there are none.
+        previous_targets: See `nmt.model.interfaces.EncoderOutput`.
     """
 
     ids: Tensor
@@ -67,6 +68,7 @@ class Source:
     steps: int
     fixed: bool
     regions: Regions | None = None
+    previous_targets: Tensor | None = None
 
     @classmethod
     def of(
@@ -99,7 +101,10 @@ class Source:
     def encode(self, model: TranslationModel) -> EncoderOutput:
         """Encode the sentences; their lengths are passed on the CPU."""
         lengths = torch.tensor(self.lengths + [1] * self.padding)
-        return model.encode(self.ids, self.mask, lengths, self.regions)
+        given = self.ids, self.mask, lengths, self.regions
+        if self.previous_targets is None:
+            return model.encode(*given)
+        return model.encode(*given, previous_targets=self.previous_targets)
 
     def padded_lengths(self) -> Tensor:
         """Return the lengths on the device; those of added sentences are 0."""

@@ -29,6 +29,7 @@ from nmt.decoding.shortlist import Shortlist, refuse_copying
 from nmt.decoding.shortlist_file import load_shortlist
 from nmt.errors import UserError
 from nmt.kernels import dispatch
+from nmt.model.hierarchical_decoder import HierarchicalDecoder
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair
 
@@ -90,7 +91,8 @@ class Translator:
         self.decoding = decoding
         self.precision = precision
         self.drawn = drawn
-        self.constraints = ConstraintEncoder(tokenizers.target)
+        attends = isinstance(model.decoder, HierarchicalDecoder)
+        self.constraints = ConstraintEncoder(tokenizers.target, attends=attends)
         self.by_sentences = False
         self.shortlist: Shortlist | None = None
         self.features: Features | None = None

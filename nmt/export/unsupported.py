@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from nmt.config.document_context import SETTING, is_hierarchical
+from nmt.config.document_context import DECODER_SETTING, SETTING, is_hierarchical
 from nmt.config.model import (
     Combination,
     TransformerDecoderConfig,
@@ -56,7 +56,8 @@ def transformer_stacks(
     depths = {"encoder": encoder.depth, "decoder": decoder.depth}
     deep = (f"model.{side}.depth={depth}" for side, depth in depths.items() if depth != "full")
     refuse(target, (*others, *deep), remedy)
-    refuse(target, [SETTING] if is_hierarchical(encoder) else [], remedy)
+    contexts = {SETTING: encoder, DECODER_SETTING: decoder}
+    refuse(target, (name for name, part in contexts.items() if is_hierarchical(part)), remedy)
     combination = config.model.features.combination
     if combination != Combination.NONE:
         refuse(target, [f"model.features.combination={combination}"], remedy)

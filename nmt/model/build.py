@@ -23,6 +23,7 @@ from nmt.model.attend_first import AttendFirstDecoder
 from nmt.model.attention.doubly import DoublyAttention
 from nmt.model.attention.none import FixedContext
 from nmt.model.attention.settings import BuildableAttentionConfig, LuongAttentionConfig
+from nmt.model.hierarchical_decoder import HierarchicalDecoder
 from nmt.model.hierarchical_encoder import HierarchicalEncoder
 from nmt.model.interfaces import Decoder, Encoder
 from nmt.model.region_encoder import RegionEncoder, RegionStates
@@ -44,7 +45,7 @@ def model_for(config: Config, tokenizers: "TokenizerPair") -> TranslationModel:
         tokenizers: Of both sides.
     """
     sizes = len(tokenizers.source), len(tokenizers.target)
-    context = ContextPieces.of(config.data, tokenizers.source.symbols)
+    context = ContextPieces.of(config.data, tokenizers.source.symbols, tokenizers.target.symbols)
     return build_model(config.model, *sizes, context=context)
 
 
@@ -63,11 +64,11 @@ def build_model(
         source_size: Pieces of the source vocabulary.
         target_size: Pieces of the target vocabulary.
         initialise: Whether to initialise the weights as for training.
-        context: By which an encoder finds the previous sentences of a row, if it reads each on its
-            own; without it, such a model has weights but reads no text.
+        context: By which an encoder or a decoder finds the previous sentences of a row, if it reads
+            each on its own; without it, such a model has weights but reads no text.
 
     Raises:
-        UserError: The tokenizer of such an encoder does not separate sentences.
+        UserError: A tokenizer of such a model does not separate sentences.
     """
     encoder = _encoder(config, source_size, context)
     features, width = config.features, encoder.output_size
@@ -76,7 +77,7 @@ def build_model(
     if features.combination != Combination.NONE:
         assert features.size is not None
         regions = RegionStates(features.size, width, features.dropout)
-    decoder = _decoder(config, target_size, width, width if gated else None)
+    decoder = _decoder(config, target_size, width, width if gated else None, context)
     joint = features.combination == Combination.JOINT
     model = TranslationModel(encoder, decoder, target_size, regions, joint=joint)
     if initialise:
@@ -102,12 +103,18 @@ def _encoder(config: ModelConfig, vocab_size: int, context: ContextPieces | None
 
 
 def _decoder(
-    config: ModelConfig, vocab_size: int, memory_size: int, region_size: int | None
+    config: ModelConfig,
+    vocab_size: int,
+    memory_size: int,
+    region_size: int | None,
+    context: ContextPieces | None,
 ) -> Decoder:
     match config.decoder:
         case RnnDecoderConfig() as decoder:
             return _rnn_decoder(decoder, vocab_size, memory_size, region_size)
         case TransformerDecoderConfig() as decoder:
+            if is_hierarchical(decoder):
+                return HierarchicalDecoder(decoder, vocab_size, memory_size, context)
             return TransformerDecoder(decoder, vocab_size, memory_size, region_size)
     raise AssertionError(f"no decoder for {config.decoder}")
 

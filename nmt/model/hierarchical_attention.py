@@ -1,6 +1,7 @@
 """Attention to the words of previous sentences, then to the sentences (Miculicich et al. 2018).
 
-Legend: B batch, S length of a row, k previous sentences at most, D model size, H heads.
+Legend: B batch, S length of a row, k previous sentences at most, D model size, H heads. In search:
+A sentences, N beams of each, U length of a row of previous sentences.
 """
 
 from dataclasses import dataclass, replace
@@ -8,12 +9,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from nmt.config.model import TransformerEncoderConfig
+from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.layers import Dropout, Linear
 from nmt.model.position_wise import FeedForward
 from nmt.model.sentence_segments import Segments
+
+LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,30 @@ class ContextWeights:
     sentences: Tensor
 
 
+@dataclass(frozen=True)
+class ContextMemory:
+    """The words of previous sentences, projected once.
+
+    Attributes:
+        words: Keys and values of all S words of a row, without a mask.
+        masks: [B, k, S] bool, the words of the sentences 1, ..., k before; all words where a row
+            has no such sentence, so that no softmax is empty.
+        exist: [B, k] bool, whether a row has the sentence.
+    """
+
+    words: AttentionMemory
+    masks: Tensor
+    exist: Tensor
+
+    def select(self, rows: Tensor) -> "ContextMemory":
+        """Return the memory of the rows of the batch with these indices [R]; R replaces B."""
+        return ContextMemory(
+            self.words.select(rows),
+            self.masks.index_select(0, rows),
+            self.exist.index_select(0, rows),
+        )
+
+
 class HierarchicalAttention(nn.Module):
     """Mixes a context from previous sentences into the states h_t of the current one.
 
@@ -44,7 +71,7 @@ class HierarchicalAttention(nn.Module):
     sentences, h̃_t = h_t.
     """
 
-    def __init__(self, config: TransformerEncoderConfig, sentences: int) -> None:
+    def __init__(self, config: LayerConfig, sentences: int) -> None:
         """Attend to at most ``sentences`` = k previous sentences."""
         super().__init__()
         self.sentences = sentences
@@ -60,36 +87,45 @@ class HierarchicalAttention(nn.Module):
 
     def forward(self, states: Tensor, segments: Segments) -> Tensor:
         """Return the states [B, S, D] of rows; only those of current sentences are changed."""
-        context, _ = self._context(states, segments, need_weights=False)
+        mixed = self.mixed(states, self.read(states, segments))
+        return torch.where(segments.current[:, :, None], mixed, states)
+
+    def read(self, states: Tensor, segments: Segments) -> ContextMemory:
+        """Return the memory of the previous sentences of rows with states [B, S, D]."""
+        ages = range(1, self.sentences + 1)
+        masks = torch.stack([segments.previous(age) for age in ages], dim=1)
+        exist = masks.any(2)
+        words = self.word_attention.build_memory(states, None)
+        return ContextMemory(words, masks | ~exist[:, :, None], exist)
+
+    def mixed(self, states: Tensor, memory: ContextMemory) -> Tensor:
+        """Return h̃ of states [B, T, D] that belong to the current sentences of B rows."""
+        context, _ = self._context(states, memory, need_weights=False)
         gate = (self.state_gate(states) + self.context_gate(context)).sigmoid()
         mixed = gate * states + (1 - gate) * context
-        reads = segments.current & segments.previous(1).any(1, keepdim=True)
-        return torch.where(reads[:, :, None], mixed, states)
+        return torch.where(memory.exist[:, 0, None, None], mixed, states)
 
     def weights(self, states: Tensor, segments: Segments) -> ContextWeights:
         """Return the weights of both levels from states [B, S, D]."""
-        _, weights = self._context(states, segments, need_weights=True)
+        memory = self.read(states, segments)
+        _, weights = self._context(states, memory, need_weights=True)
         assert weights is not None
         return weights
 
     def _context(
-        self, states: Tensor, segments: Segments, *, need_weights: bool
+        self, states: Tensor, memory: ContextMemory, *, need_weights: bool
     ) -> tuple[Tensor, ContextWeights | None]:
-        """Return d_t for all positions, [B, S, D], and the weights if needed."""
-        words = self.word_attention.build_memory(states, None)
+        """Return d_t for states [B, T, D], and the weights if needed."""
         queries = self.word_query(states)
-        summaries, exist, word_weights = [], [], []
-        for age in range(1, self.sentences + 1):
-            mask, exists = _of_sentence(segments, age)
-            found = self.word_attention(
-                queries, replace(words, mask=mask), need_weights=need_weights
-            )
+        summaries, word_weights = [], []
+        for mask in memory.masks.unbind(1):
+            words = replace(memory.words, mask=mask[:, None, None])
+            found = self.word_attention(queries, words, need_weights=need_weights)
             summaries.append(found.context)
             word_weights.append(found.weights)
-            exist.append(exists)
         attended = self.sentence_attention(
             self.sentence_query(states).flatten(0, 1)[:, None],
-            self._sentence_memory(torch.stack(summaries, dim=2), torch.stack(exist, dim=1)),
+            self._sentence_memory(torch.stack(summaries, dim=2), memory.exist),
             need_weights=need_weights,
         )
         context = attended.context[:, 0].view_as(states)
@@ -103,24 +139,14 @@ class HierarchicalAttention(nn.Module):
         return self.dropout(self.feed_forward(context)), weights
 
     def _sentence_memory(self, summaries: Tensor, exist: Tensor) -> AttentionMemory:
-        """Return the memory of the summaries [B, S, k, D] of sentences that exist [B, k]."""
+        """Return the memory of the summaries [B, T, k, D] of sentences that exist [B, k]."""
         mask = exist.clone()
         mask[:, 0] = True  # of a row without any, whose context is not used
         mask = mask[:, None, None, None].expand(-1, summaries.size(1), -1, -1, -1)
         return self.sentence_attention.build_memory(summaries.flatten(0, 1), mask.flatten(0, 1))
 
 
-def _of_sentence(segments: Segments, age: int) -> tuple[Tensor, Tensor]:
-    """Return the mask [B, 1, 1, S] of the words of a sentence, and whether rows have it, [B].
-
-    A row without it may attend to all positions, so that no softmax is empty.
-    """
-    mask = segments.previous(age)
-    exists = mask.any(1)
-    return (mask | ~exists[:, None])[:, None, None], exists
-
-
-def _attention(config: TransformerEncoderConfig) -> MultiHeadAttention:
+def _attention(config: LayerConfig) -> MultiHeadAttention:
     size = config.hidden_size
     return MultiHeadAttention(
         size,

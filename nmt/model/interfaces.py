@@ -34,7 +34,10 @@ class EncoderOutput:
         regions: States [B, R, F] of features beside the text, with their mask, for a decoder that
             attends to both; None: there are none, or they are among the states.
         depth: The layers that each piece passed; None: all.
-        source_ids: The pieces [B, S], for a decoder that copies them; None: it does not.
+        source_ids: The pieces [B, S], for a decoder that reads them; None: it does not.
+        previous_targets: The previous target sentences [B, U] of a search, each followed by the
+            separator, then PAD, for a decoder that attends to them; None: there are none, or they
+            are in the rows of known targets.
     """
 
     states: Tensor
@@ -43,6 +46,7 @@ class EncoderOutput:
     regions: Regions | None = None
     depth: DepthUse | None = field(default=None, kw_only=True)
     source_ids: Tensor | None = field(default=None, kw_only=True)
+    previous_targets: Tensor | None = field(default=None, kw_only=True)
 
 
 class Encoder(nn.Module, ABC):
@@ -151,7 +155,8 @@ class Decoder(nn.Module, ABC):
     embedding: nn.Embedding
     output_size: int  # O
     attends: bool  # whether the decoder has attention weights to return
-    copies: bool = False  # whether it copies pieces of the source, whose ids it then reads
+    copies: bool = False  # whether it copies pieces of the source
+    reads_source_ids: bool = False  # whether it reads the ids of the source
 
     @abstractmethod
     def start(self, encoder_output: EncoderOutput) -> DecoderState:
@@ -171,6 +176,10 @@ class Decoder(nn.Module, ABC):
         self, target_input_ids: Tensor, encoder_output: EncoderOutput, *, need_weights: bool
     ) -> DecoderOutput:
         """Read known targets [B, T] that begin with BOS; the result equals T calls of `step`."""
+
+    def expected(self, targets: Tensor) -> Tensor:
+        """Return the pieces [N] that the loss expects for the target pieces [N] of rows."""
+        return targets
 
     def read_packed(self, target_input_ids: Tensor, states: Tensor, packing: Packing) -> Tensor:
         """Read the known targets of a packed row [1, T] and return hidden vectors [1, T, O].

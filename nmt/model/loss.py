@@ -137,7 +137,7 @@ def target_loss(
     not in the source can be generated alone, so that smoothing of P would forbid a small p_gen.
     """
     hidden, weight = batch.at_targets(output.hidden), model.output.weight
-    targets, ignores = batch.targets(), batch.fixed_shape
+    targets, ignores = model.decoder.expected(batch.targets()), batch.fixed_shape
     if output.copying is None:
         sums = projected_cross_entropy(hidden, weight, targets, label_smoothing, ignores=ignores)
     else:

@@ -134,7 +134,7 @@ class RnnDecoder(Decoder):
         if isinstance(attention, DoublyAttention):
             attention.share_dropout()
         self.coverage = coverage
-        self.copies = config.copy == CopyKind.POINTER
+        self.copies = self.reads_source_ids = config.copy == CopyKind.POINTER
         self.pointer = None
         if self.copies:
             self.pointer = Pointer(context_size, config.hidden_size, config.embedding_size)

@@ -1,6 +1,6 @@
-"""The sentences of a source row that has previous sentences before its own.
+"""The sentences of a row that has previous sentences before its own.
 
-Legend: B batch, S source length.
+Legend: B batch, S length of a row, U length of a row of previous target sentences.
 """
 
 from collections.abc import Mapping
@@ -18,20 +18,33 @@ class ContextPieces:
     """The pieces by which the sentences of a row are found.
 
     Attributes:
-        separator: The piece after each previous sentence; None: the tokenizer has none.
-        tags: Pieces that belong to the current sentence where they begin the row.
-        sentences: k, the number of previous sentences that are read; older ones are not.
+        separator: The piece after each previous source sentence; None: the tokenizer has none.
+        tags: Pieces that belong to the current source sentence where they begin the row.
+        sentences: k, the number of previous source sentences that are read; older ones are not.
+        target_separator: The piece after each previous target sentence; None: the tokenizer has
+            none.
+        target_sentences: The number of previous target sentences that are read.
     """
 
     separator: int | None
     tags: tuple[int, ...]
     sentences: int
+    target_separator: int | None = None
+    target_sentences: int = 1
 
     @classmethod
-    def of(cls, data: DataConfig, symbols: Mapping[str, int]) -> "ContextPieces":
-        """Return the pieces of a tokenizer with these symbols, for a corpus with these settings."""
-        tags = tuple(piece for symbol, piece in symbols.items() if symbol != SENTENCE_BREAK)
-        return cls(symbols.get(SENTENCE_BREAK), tags, max(1, data.context_sentences))
+    def of(
+        cls, data: DataConfig, source: Mapping[str, int], target: Mapping[str, int]
+    ) -> "ContextPieces":
+        """Return the pieces of tokenizers with these symbols, for a corpus with these settings."""
+        tags = tuple(piece for symbol, piece in source.items() if symbol != SENTENCE_BREAK)
+        return cls(
+            source.get(SENTENCE_BREAK),
+            tags,
+            max(1, data.context_sentences),
+            target.get(SENTENCE_BREAK),
+            max(1, data.context_targets),
+        )
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,8 @@ class Segments:
 
     Attributes:
         ages: [B, S], how many sentences before the current one a piece is: 0 for the current one
-            and padding. A separator belongs to the sentence that it ends.
+            and padding. A separator belongs to the source sentence that it ends, and to the target
+            sentence that it begins.
         positions: [B, S], the position of each piece in its sentence, from 0.
         real: [B, S] bool, True on real pieces.
     """
@@ -68,6 +82,19 @@ class Segments:
         starts = torch.where(before == 0, count, starts)
         positions = steps - starts + torch.where(ages == 0, count, 0)
         return cls(ages, torch.where(tags, steps, positions), real)
+
+    @classmethod
+    def of_targets(cls, ids: Tensor, separator: int) -> "Segments":
+        """Find the sentences of rows of decoder inputs [B, T], which begin with BOS.
+
+        Padding counts as real pieces of the current sentence, after which it comes: a causal mask
+        hides it.
+        """
+        begins = (ids == separator).long()
+        breaks = begins.cumsum(1)
+        steps = torch.arange(ids.size(1), device=ids.device).expand_as(ids)
+        starts = torch.where(begins.bool(), steps, 0).cummax(1).values
+        return cls(breaks[:, -1:] - breaks, steps - starts, torch.ones_like(begins.bool()))
 
     @property
     def current(self) -> Tensor:

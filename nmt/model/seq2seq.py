@@ -97,8 +97,11 @@ class TranslationModel(nn.Module):
         source_mask: Tensor,
         source_lengths: Tensor | None = None,
         regions: Regions | None = None,
+        previous_targets: Tensor | None = None,
     ) -> EncoderOutput:
         """Read sources [B, S], and their features; see `nmt.model.interfaces.Encoder`.
+
+        ``previous_targets`` are those of `EncoderOutput`.
 
         Raises:
             UserError: The model reads features, and there are none, or the other way round.
@@ -108,7 +111,9 @@ class TranslationModel(nn.Module):
             raise UserError(_without_features() if regions is None else _unread_features())
         if regions is None or reader is None:
             text: EncoderOutput = self.encoder(source_ids, source_mask, source_lengths)
-            return replace(text, source_ids=source_ids) if self.decoder.copies else text
+            if not self.decoder.reads_source_ids:
+                return text
+            return replace(text, source_ids=source_ids, previous_targets=previous_targets)
         if isinstance(self.encoder, RegionEncoder):
             return self.encoder.read_regions(regions)
         text = self.encoder(source_ids, source_mask, source_lengths)

@@ -4,8 +4,8 @@ Legend: B batch, S source length, T target length, D model size, H heads, K head
 search: A sentences, N beams of each.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -46,7 +46,8 @@ from nmt.model.residual import Residual, last_norm
 from nmt.model.self_attention.kind import KindOfSelfAttention
 from nmt.model.self_attention.kinds import KINDS
 from nmt.model.structured_dropout import LayerDrop
-from nmt.model.target_memory import GrowingMemory, TargetMemory
+from nmt.model.target_memory import GrowingMemory
+from nmt.model.transformer_state import TransformerState
 
 LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
@@ -243,37 +244,6 @@ class TransformerDecoderLayer(nn.Module):
         return new if rows is None else rows.put(states, new), attended.weights
 
 
-@dataclass(frozen=True)
-class TransformerState(DecoderState):
-    """The keys and values of every layer.
-
-    Attributes:
-        source: Of the source, for cross-attention, once per sentence.
-        target: Of the target pieces so far, for self-attention.
-    """
-
-    source: tuple[AttentionMemory, ...]
-    target: TargetMemory
-
-    def select(self, sentences: Tensor) -> "TransformerState":
-        """Return the state of the sentences with these indices [R], in this order."""
-        source = tuple(memory.select(sentences) for memory in self.source)
-        return TransformerState(source, self.target.select(sentences))
-
-    def keep(self, sentences: Tensor) -> "TransformerState":
-        """Return the state of these sentences [R] in the same memory; see `DecoderState.keep`."""
-        source = tuple(memory.keep(sentences) for memory in self.source)
-        return TransformerState(source, self.target.keep(sentences))
-
-    def reorder(self, parents: Tensor) -> "TransformerState":
-        """Return the state of the beams ``parents`` [A, N] of each sentence."""
-        return replace(self, target=self.target.reorder(parents))
-
-    def reserve(self, steps: int) -> "TransformerState":
-        """Return the state in buffers with room for ``steps`` target pieces."""
-        return replace(self, target=self.target.reserve(steps))
-
-
 class TransformerDecoder(Decoder):
     """A stack of layers with self- and cross-attention.
 
@@ -348,12 +318,23 @@ class TransformerDecoder(Decoder):
         self, target_input_ids: Tensor, encoder_output: EncoderOutput, *, need_weights: bool
     ) -> DecoderOutput:
         """Read known targets at once; each position attends only to itself and previous ones."""
-        steps = torch.arange(target_input_ids.size(1), device=target_input_ids.device)
         # It also hides pads from the real positions, as pads come last.
-        mask = AttentionMask.causal(len(steps), steps.device)
-        sources = self._source(encoder_output)
+        mask = AttentionMask.causal(target_input_ids.size(1), target_input_ids.device)
+        embedded = self.positioned(target_input_ids)
+        return self._read(embedded, mask, self._source(encoder_output), need_weights=need_weights)
+
+    def _read(
+        self,
+        embedded: Tensor,
+        mask: AttentionMask,
+        sources: Sequence[AttentionMemory],
+        *,
+        need_weights: bool,
+    ) -> DecoderOutput:
+        """Run all layers on embedded targets [B, T, D] under a mask of self-attention."""
+        steps = torch.arange(embedded.size(1), device=embedded.device)
         skipped = {index for index in range(len(self.layers)) if self.layer_drop()}
-        states = self.dropout(self.positioned(target_input_ids))
+        states = self.dropout(embedded)
         positions = self.relative(steps, steps)
         weights: list[Any] = []
         depth = self.depth.begin(states)
@@ -388,8 +369,11 @@ class TransformerDecoder(Decoder):
             hidden, _ = run(hidden, None, within, positions, memory, need_weights=False)
         return self.norm(hidden)
 
-    def _source(self, encoder_output: EncoderOutput) -> tuple[AttentionMemory, ...]:
-        mask = AttentionMask(encoder_output.mask[:, None, None, :])
+    def _source(
+        self, encoder_output: EncoderOutput, mask: AttentionMask | None = None
+    ) -> tuple[AttentionMemory, ...]:
+        """Return the memories of all layers, by the encoder's mask if none is given."""
+        mask = mask or AttentionMask(encoder_output.mask[:, None, None, :])
         text, regions = (encoder_output.states, mask), encoder_output.regions
         attentions = [layer.cross_attention for layer in self.layers]
         if regions is None:

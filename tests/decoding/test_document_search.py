@@ -20,6 +20,7 @@ from nmt.decoding.document_search import (
 from nmt.decoding.scoring import score_translations
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
+from nmt.model.hierarchical_decoder import HierarchicalDecoder
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.sentence_context import ContextSize, join_sentences
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
@@ -38,7 +39,7 @@ def tokenizers(tokenizer_config: Callable[..., TokenizerConfig]) -> TokenizerPai
     return train_tokenizers(config, SENTENCES, SENTENCES)
 
 
-@pytest.fixture(params=["rnn", "transformer", "hierarchical"])
+@pytest.fixture(params=["rnn", "transformer", "hierarchical", "joint"])
 def translator_of(
     request: pytest.FixtureRequest,
     tokenizers: TokenizerPair,
@@ -46,12 +47,14 @@ def translator_of(
     tiny_model: Callable[..., TranslationModel],
 ) -> Make:
     stack = "rnn" if request.param == "rnn" else "transformer"
-    settings = dict(context="hierarchical") if request.param == "hierarchical" else {}
+    settings = dict(context="hierarchical") if request.param in ("hierarchical", "joint") else {}
+    if request.param == "joint":
+        settings |= dict(decoder_context="hierarchical")
     model = tiny_model(
         tiny_config(stack, stack, **settings),
         len(tokenizers.source),
         len(tokenizers.target),
-        tokenizers.source.symbols["<brk>"],
+        *[tokenizers.source.symbols["<brk>"]] * 2,
     )
 
     def make(batch_size: int = 8) -> Translator:
@@ -103,7 +106,10 @@ def test_the_context_of_a_translation_are_the_translations_before(translator_of:
         previous = [before] if place else []
         source = join_sentences(DOCUMENTS[0][max(0, place - 1) : place], sentence)
         [alone] = translator.translate([source], constraints=[target_context(previous)])
-        begun = "".join(f"{text}<brk>" for text in previous).replace(" ", "")
+        attends = isinstance(translator.model.decoder, HierarchicalDecoder)
+        written = [] if attends else previous
+        begun = "".join(f"{text}<brk>" for text in written).replace(" ", "")
+        assert not attends or "<brk>" not in alone.text or not previous
         assert alone.text.replace(" ", "").startswith(begun)
         before = own_translation(alone.text, len(previous))
         assert found[place].text == before

@@ -25,24 +25,29 @@ def documents(corpus: Path) -> list[str]:
     return ["data.documents=blank_lines", "data.context_sentences=2"]
 
 
-def hierarchical(settings: list[str]) -> list[str]:
-    """The settings with a tiny Transformer whose encoder reads each previous sentence alone."""
+def hierarchical(settings: list[str], sides: tuple[str, ...] = ("encoder",)) -> list[str]:
+    """The settings with a tiny Transformer, of which sides read each previous sentence alone."""
     sizes = [
         f"model.{side}.{name}={size}"
         for side in ("encoder", "decoder")
         for name, size in (("hidden_size", 16), ("feed_forward_size", 16), ("num_layers", 1))
     ]
     kept = [one for one in settings if not one.startswith("model")]
-    return [*kept, "model=transformer", "model.encoder.context=hierarchical", *sizes]
+    contexts = [f"model.{side}.context=hierarchical" for side in sides]
+    return [*kept, "model=transformer", *contexts, *sizes]
 
 
-@pytest.mark.parametrize("kind", ["0 targets", "1 target", "hierarchical"])
+SIDES = {"hierarchical": ("encoder",), "decoder": ("decoder",), "joint": ("encoder", "decoder")}
+
+
+@pytest.mark.parametrize("kind", ["0 targets", "1 target", *SIDES])
 def test_a_run_trains_validates_and_translates_documents(
     kind: str, nmt: Nmt, tiny: Tiny, corpus: Path, documents: list[str], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    settings = [*tiny(corpus), *documents, f"data.context_targets={int(kind == '1 target')}"]
-    settings = hierarchical(settings) if kind == "hierarchical" else settings
+    targets = int(kind not in ("0 targets", "hierarchical"))
+    settings = [*tiny(corpus), *documents, f"data.context_targets={targets}"]
+    settings = hierarchical(settings, SIDES[kind]) if kind in SIDES else settings
     result = nmt("train", *settings, f"run.dir={run}")
     assert result.status == 0, result.err
     tested = (run / "test.translations.txt").read_text().splitlines()
@@ -122,6 +127,41 @@ def test_both_levels_of_hierarchical_attention_are_shown(
         assert message in refused(*show, *options)
     faithful = refused("attention", "--model", run, "one <brk> two", "--faithfulness")
     assert "reads the current sentence alone" in faithful
+
+
+def test_the_attention_of_a_decoder_to_its_own_translations_is_shown(
+    nmt: Nmt, tiny: Tiny, corpus: Path, documents: list[str], tmp_path: Path
+) -> None:
+    run, maps = tmp_path / "run", tmp_path / "maps.json"
+    settings = [*tiny(corpus), *documents, "data.context_targets=2"]
+    made = hierarchical(settings, SIDES["joint"])
+    assert nmt("train", *made, f"run.dir={run}").status == 0
+    text = tmp_path / "talk.en"
+    text.write_text("one two\nsix\nten four one\n\nnine\n")
+    device = ("--device", "cpu", "--precision", "float32")
+    written = nmt("translate", "--model", run, "--input", text, *device).out.splitlines()
+    show: list[object] = ["attention", "--model", run, "--device", "cpu", "--context"]
+    result = nmt(*show, "--source", text, "--output", maps)
+    assert (result.status, result.out, result.err) == (0, "", "")
+    records = json.loads(maps.read_text())
+    records = records if isinstance(records, list) else records["sentences"]
+    words = "the decoder's attention to the words of translation {} before"
+    sentences = "the decoder's attention to the previous translations"
+    expected = [
+        (written[1], words.format(1), written[0]),
+        (written[1], sentences, written[0]),
+        (written[2], words.format(2), written[0]),
+        (written[2], words.format(1), written[1]),
+        (written[2], sentences, f"{written[0]} <brk> {written[1]}"),
+    ]
+    found = [one for one in records if "translation" in one["title"]]
+    assert [(one["target_text"], one["title"], one["source_text"]) for one in found] == expected
+    assert len(records) == 2 * len(found)
+    for one in found:
+        weights = np.array(one["weights"])
+        assert one["target"] == [*one["target_text"].split(), "</s>"]
+        assert weights.shape == (1, 4, len(one["target"]), len(one["source"]))
+        np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-3)
 
 
 def test_a_model_without_hierarchical_attention_shows_none(

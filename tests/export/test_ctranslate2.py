@@ -112,6 +112,7 @@ def test_int8_matrices_take_less_than_half_of_the_space(
         (dict(positions="alibi"), "model.encoder.positions=alibi"),
         (dict(qk_norm=True), "model.encoder.qk_norm=true, model.decoder.qk_norm=true"),
         (dict(context="hierarchical"), "model.encoder.context=hierarchical"),
+        (dict(decoder_context="hierarchical"), "model.decoder.context=hierarchical"),
         (dict(encoder="rnn"), "model.encoder.name=rnn"),
         (dict(encoder="rnn", decoder="rnn"), "model.encoder.name=rnn, model.decoder.name=rnn"),
     ],

@@ -89,6 +89,7 @@ def test_greedy_search_gives_the_same_pieces(exported: tuple[Path, Path]) -> Non
         (dict(norm_type="rms"), "model.encoder.norm_type=rms, model.decoder.norm_type=rms"),
         (dict(tying="decoder"), "model.tying=decoder"),
         (dict(context="hierarchical"), "model.encoder.context=hierarchical"),
+        (dict(decoder_context="hierarchical"), "model.decoder.context=hierarchical"),
         (dict(decoder="rnn"), "model.decoder.name=rnn"),
     ],
 )

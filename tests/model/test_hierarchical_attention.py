@@ -286,8 +286,8 @@ def test_a_tokenizer_without_the_separator_is_refused(
 ) -> None:
     config = tiny_config("transformer", context="hierarchical")
     data = FilesDataConfig(source_language="en", target_language="de", context_sentences=2)
-    pieces = ContextPieces.of(data, {"<2de>": 5, "<brk>": 4})
-    assert pieces == ContextPieces(4, (5,), 2)
+    pieces = ContextPieces.of(data, {"<2de>": 5, "<brk>": 4}, {"<brk>": 3})
+    assert pieces == ContextPieces(4, (5,), 2, 3, 1)
     with pytest.raises(UserError, match="the source tokenizer has no such symbol"):
         build_model(config, 9, 9, context=replace(pieces, separator=None))
 
