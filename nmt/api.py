@@ -23,7 +23,6 @@ from nmt.api_arguments import (
     Sentences,
     check_search,
     constraints_of_each,
-    drawn,
     features_of_each,
     features_of_one,
     listed,
@@ -156,25 +155,21 @@ class Model(DocumentMethods):
             constraints: Constraints of all translations, or a list with those of each sentence.
             settings: Settings of ``decoding`` by their names, as ``{"coverage_penalty": 0.2}``.
             minimum_risk: Draws N samples; the candidates have the greatest expected chrF.
-            features: Of each sentence, for a model that reads them: arrays [regions, size], one
-                array [sentences, regions, size], or a file as for ``--features``.
+            features: Arrays [regions, size], one per sentence, or a file as for ``--features``.
 
         Raises:
             UserError: An option is out of range, or a sentence, constraint or array is faulty.
         """
-        check_search(sentences, n_best)
+        sampling = check_search(sentences, n_best, sampling, minimum_risk)
         asked = constraints_of_each(constraints, sentences)
         parts = self._cutter(long_lines, max_length).cut(sentences, whole_lines(asked))
-        sampling = drawn(sampling, n_best, minimum_risk)
         translator = self._with_beam(beam_size, n_best, settings, exact=sampling is not None)
         translator = translator.with_features(features_of_each(features, len(sentences)))
-        attends = attention and translator.model.decoder.attends
-        extractor = self._reading()[1] if attends else None
-        form = RecordForm(n_best, translator.tokenizers, extractor, minimum_risk is not None)
+        form = self._form(translator, n_best, minimum_risk, attention=attention)
         with self._lock:
             found = translator.translate(
                 list(chain.from_iterable(parts)),
-                need_weights=attends,
+                need_weights=form.extractor is not None,
                 sampling=sampling,
                 numbers=part_numbers(parts, range(len(parts))),
                 wanted=n_best,
@@ -244,6 +239,13 @@ class Model(DocumentMethods):
         with self._lock:
             (attention,) = forced.attention_maps([(source, target)])
         return attention_of(attention, extractor)
+
+    def _form(
+        self, translator: Translator, n_best: int, minimum_risk: int | None, *, attention: bool
+    ) -> RecordForm:
+        attends = attention and translator.model.decoder.attends
+        extractor = self._reading()[1] if attends else None
+        return RecordForm(n_best, translator.tokenizers, extractor, minimum_risk is not None)
 
     def _of_lines(
         self, sentences: Sequence[str], parts: list[list[str]], records: Iterator[Translation]

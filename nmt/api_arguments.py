@@ -33,17 +33,20 @@ class SearchOptions(TypedDict, total=False):
     features: FeatureInput | None
 
 
-def check_search(sentences: Sequence[str], n_best: int) -> None:
-    """Check what is searched.
+def check_search(
+    sentences: Sequence[str], n_best: int, sampling: Sampling | None, minimum_risk: int | None
+) -> Sampling | None:
+    """Check what is searched; return how samples are drawn, with their number; None: search.
 
     Raises:
-        UserError: It is no list of texts, or the number of candidates is out of range.
+        UserError: It is no list of texts, or a number is out of range.
     """
     if isinstance(sentences, str):
         raise UserError("search takes a list: put the sentence into a list")
     if n_best < 1:
         raise UserError(f"n_best is {n_best}; it must be at least 1")
     check_texts(sentences)
+    return _drawn(sampling, n_best, minimum_risk)
 
 
 def constraints_of_each(
@@ -66,12 +69,7 @@ def constraints_of_each(
     return list(constraints)
 
 
-def drawn(sampling: Sampling | None, n_best: int, minimum_risk: int | None) -> Sampling | None:
-    """Return how samples are drawn, with their number; None: search.
-
-    Raises:
-        UserError: A number is out of range.
-    """
+def _drawn(sampling: Sampling | None, n_best: int, minimum_risk: int | None) -> Sampling | None:
     count = n_best if minimum_risk is None else minimum_risk
     if minimum_risk is not None:
         if not 1 <= count <= MOST_SAMPLES:

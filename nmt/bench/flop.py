@@ -130,27 +130,31 @@ def _self_attention(
     if config.positions == Positions.RELATIVE:
         # The distance embeddings are multiplied by the queries and by the weights.
         projections += 2 * size * (2 * SHAW_DISTANCE + 1)
-    return projections * tokens + 2 * size * _pairs(config, tokens, squares)
+    return projections * tokens + 2 * size * attended_pairs(config, tokens, squares)
 
 
-def _pairs(
+def attended_pairs(
     config: TransformerEncoderConfig | TransformerDecoderConfig, tokens: int, squares: int
 ) -> int:
     """Return the number of pairs of positions with a score, or the number with an equal cost.
 
-    Sparse kinds have a fixed number per position, but at most all pairs. Strided and fixed
-    attention are underestimated: their positions outside the local window (n / l per position)
-    and outside the own block (n c / l) are not counted. Learned spans count as full attention,
+    Sparse kinds have a fixed number per position, but at most all pairs. Of a sentence of n
+    positions, strided attention also scores n / l further positions per position, and fixed
+    attention the c n / l summaries. Learned spans count as full attention,
     and adaptive depth as all layers, because the settings do not determine them.
     """
     near, block = config.attention_stride, config.attention_block
     each = {
         SelfAttention.LOCAL: 2 * config.attention_window + 1,
         SelfAttention.STRIDED: 2 * near + 1,
-        SelfAttention.FIXED: near + config.attention_summaries,
+        SelfAttention.FIXED: near,
         SelfAttention.RANDOM_GLOBAL: block
         * (3 + config.attention_global_blocks + config.attention_random_blocks),
         SelfAttention.LSH: 2 * block * config.attention_hashes,
+    }
+    distant = {
+        SelfAttention.STRIDED: squares // near,
+        SelfAttention.FIXED: squares * min(config.attention_summaries, near) // near,
     }
     regardless = {
         SelfAttention.LINEAR: config.hidden_size // config.num_heads,
@@ -160,7 +164,9 @@ def _pairs(
     kind = SelfAttention(config.self_attention)
     if kind in regardless:
         return tokens * regardless[kind]
-    return min(squares, tokens * each[kind]) if kind in each else squares
+    if kind not in each:
+        return squares
+    return min(squares, tokens * each[kind] + distant.get(kind, 0))
 
 
 def _feed_forward(config: TransformerEncoderConfig | TransformerDecoderConfig) -> int:

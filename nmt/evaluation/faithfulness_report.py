@@ -170,7 +170,12 @@ def summarize(
 def reading(report: FaithfulnessReport) -> Iterator[str]:
     """Yield sentences that explain the figures."""
     tau = report.agreement["erasure"]
-    if tau.low <= 0:
+    if not math.isfinite(tau.value):
+        yield (
+            "The order of the weights cannot be compared with the order of erasure: for each "
+            "target piece, all weights or all effects are equal."
+        )
+    elif tau.low <= 0:
         yield "The order of the weights does not agree with the order of erasure."
     else:
         yield (

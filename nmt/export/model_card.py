@@ -12,6 +12,7 @@ from typing import Any
 from nmt.config.model import attention_kind
 from nmt.config.plain import flatten, to_mapping
 from nmt.config.schema import Config
+from nmt.config.tokenizer_settings import TokenizerKind
 
 SCORES = {
     "bleu": ("BLEU", "signature"),
@@ -120,8 +121,13 @@ def _data(config: Config) -> Iterator[str]:
         yield "\n".join(files)
     tokenizer = config.tokenizer
     vocabulary = "one vocabulary" if tokenizer.joint else "a vocabulary for each side"
+    if tokenizer.model is not None:  # its size and its normalization are its own
+        yield f"A given SentencePiece model, {vocabulary}."
+        return
+    # A text may have fewer characters or words than the setting.
+    most = "at most " if tokenizer.name in (TokenizerKind.CHAR, TokenizerKind.WORD) else ""
     yield (
-        f"SentencePiece `{tokenizer.name}`, {tokenizer.vocab_size:,} pieces, {vocabulary}, "
+        f"SentencePiece `{tokenizer.name}`, {most}{tokenizer.vocab_size:,} pieces, {vocabulary}, "
         f"normalization `{tokenizer.normalization}`."
     )
 

@@ -90,7 +90,8 @@ class FinalTest:
             validation_score(of, training.best_metric) for of in (scores, before)
         )
         used = value >= value_before
-        self.report(f"{'the average' if used else 'best.pt'} is better on the validation text")
+        verdict = "as good" if value == value_before else "better"
+        self.report(f"{'the average' if used else 'best.pt'} is {verdict} on the validation text")
         if processes.is_first():
             numbers = {name: scores[name] for name in ("loss", "perplexity", "bleu", "chrf")}
             kept = replace(averaged.checkpoint, metrics=numbers)

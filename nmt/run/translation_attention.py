@@ -38,7 +38,8 @@ def translation_heatmaps(
         extractor = extractor.resolved(aligner.layers, aligner.heads)
         maps = aligner.attention_maps([pairs[n] for n in places])
         for place, one in zip(places, maps, strict=True):
-            found[place] = map_heatmap(one, extractor.layer, extractor.head)
+            shown = one.shifted() if extractor.shift else one
+            found[place] = map_heatmap(shown, extractor.layer, extractor.head)
     except UserError:  # the page then shows the translations only
         return [None] * len(pairs)
     return found

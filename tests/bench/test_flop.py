@@ -10,11 +10,14 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from nmt.bench.counts import Counts
-from nmt.bench.flop import forward_flop, training_flop
-from nmt.config.model import ModelConfig
+from nmt.bench.flop import attended_pairs, forward_flop, training_flop
+from nmt.config.model import ModelConfig, TransformerEncoderConfig
+from nmt.config.self_attention import SelfAttention
 from nmt.data.batch import Batch
 from nmt.model.hierarchical_attention import HierarchicalAttention
 from nmt.model.loss import sequence_loss
+from nmt.model.self_attention.kinds import KINDS
+from nmt.model.self_attention.pattern import PatternAttention
 from nmt.model.seq2seq import TranslationModel
 
 Make = Callable[..., ModelConfig]
@@ -93,6 +96,25 @@ def test_what_training_computes_is_in_it(
     found = counted(lambda: sequence_loss(model, full_batch, 0.1).smoothed.backward())
     formula = training_flop(config, TARGET_SIZE, Counts.of(full_batch))
     assert found == pytest.approx(formula, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["local", "strided", "fixed"])
+@pytest.mark.parametrize("length", [64, 256])
+def test_the_pairs_of_a_sparse_kind_are_those_of_its_mask(kind: str, length: int) -> None:
+    # The formula has no borders: a position near an end counts neighbours that do not exist. With
+    # windows of w to each side these are at most w (w + 1). Pairs of both parts of a kind count
+    # twice: 3 per position in strided attention, and the c summaries of the own block in fixed.
+    sparse = TransformerEncoderConfig(
+        self_attention=kind, attention_window=4, attention_stride=8, attention_summaries=2
+    )
+    layer = KINDS[SelfAttention(kind)].of(sparse)
+    assert isinstance(layer, PatternAttention)
+    places = torch.arange(length)
+    allowed = layer.allows(places[:, None], places[None, :], torch.tensor([length]))
+    exact = int(allowed.sum()) // (len(allowed) if allowed.ndim == 3 else 1)  # of one head
+    counted = attended_pairs(sparse, length, length**2)
+    overlaps = {"local": 0, "strided": 3 * length, "fixed": 2 * length}[kind]
+    assert exact <= counted <= exact + overlaps + 8 * 9
 
 
 def test_pads_need_no_flop(tiny_config: Make) -> None:

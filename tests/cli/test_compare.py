@@ -8,12 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from filelock import FileLock
 
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
 from nmt.run.run_comparison import settings_without_seed
+from nmt.run.run_record import read_record
+from nmt.run.translation_attention import translation_heatmaps
 
 Nmt = Callable[..., Any]
 Refused = Callable[..., str]
@@ -153,6 +156,20 @@ def test_curves_are_drawn(nmt: Nmt, runs: Path, tmp_path: Path) -> None:
     picture = tmp_path / "curves.png"
     assert nmt("compare", runs, "--curves", picture).status == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_heatmaps_of_a_run_that_was_guided_with_a_shift_are_shifted(runs: Path) -> None:
+    record = read_record(runs / "first")
+    sentences = ["eins zwei", "drei"], ["one two", "three"]
+    plain = translation_heatmaps(record, *sentences)
+    record.config.training.guided_alignment.weight = 0.5
+    record.config.training.guided_alignment.shift = True
+    shifted = translation_heatmaps(record, *sentences)
+    for one, other in zip(plain, shifted, strict=True):
+        assert one is not None
+        assert other is not None
+        assert len(one.weights) > 1
+        np.testing.assert_array_equal(other.weights, one.weights[1:])
 
 
 def test_missing_test_text_leaves_the_table(nmt: Nmt, runs: Path) -> None:

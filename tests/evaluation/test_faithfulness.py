@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations, permutations
 
 import numpy as np
@@ -15,7 +16,12 @@ from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.exhaustive_erasure import MOST_PIECES
 from nmt.evaluation.faithfulness import Faithfulness, measure
-from nmt.evaluation.faithfulness_report import measure_sentences, relative, summarize
+from nmt.evaluation.faithfulness_report import (
+    measure_sentences,
+    reading,
+    relative,
+    summarize,
+)
 from nmt.evaluation.interventions import (
     changed_cross_attention,
     cross_attentions,
@@ -220,6 +226,16 @@ def test_confidence_contains_the_mean_and_narrows() -> None:
 def test_shares_are_of_the_largest_of_each_row() -> None:
     values = np.array([[1.0, -2.0, 4.0], [-1.0, -3.0, 0.0]])
     assert np.array_equal(relative(values), [[0.25, 0, 1], [0, 0, 0]])
+
+
+def test_equal_weights_have_no_order_to_agree_with(translator: Translator) -> None:
+    (one,) = measure_sentences(translator, [("two seven ten one", "zwei")], layer=0, head=None)
+    equal = replace(one.found, attention=np.full_like(one.found.attention, 0.25))
+    report = summarize([replace(one, found=equal)], layer=0, head=None, left_out=0)
+    assert math.isnan(report.agreement["erasure"].value)
+    (sentence, *_) = reading(report)
+    assert "cannot be compared with the order of erasure" in sentence
+    assert not any("nan" in line for line in reading(report))
 
 
 def test_short_sentences_are_left_out(translator: Translator) -> None:

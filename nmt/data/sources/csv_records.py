@@ -69,7 +69,9 @@ class _RecordLines:
         return True
 
 
-def csv_rows(lines: Lines, path: Path, on_fault: FaultSink, separator: str) -> Iterator[Row]:
+def csv_rows(
+    lines: Lines, path: Path, on_fault: FaultSink, separator: str, key: str | None = None
+) -> Iterator[Row]:
     """Yield the records with row numbers as in a spreadsheet, where blank lines count.
 
     A record that cannot be parsed is reported. Reading continues with its second line, or ends if
@@ -95,7 +97,7 @@ def csv_rows(lines: Lines, path: Path, on_fault: FaultSink, separator: str) -> I
         if reason:
             ends = source.record[0][0], source.number
             intact = ends[0] == ends[1] or source.reread_from_second_line()
-            on_fault(fault_messages.bad_quotes(path, row, ends, reason, only_row=intact))
+            on_fault(fault_messages.bad_quotes(path, row, ends, reason, key, only_row=intact))
             if not intact:
                 return
         elif cells:

@@ -127,18 +127,24 @@ def missing_translation(
 
 
 def wrong_width(
-    path: Path, row: int, columns: int, expected: int, separator: str, *, quoted: bool = False
+    path: Path, row: int, columns: tuple[int, int], separator: str, quotes_key: str | None = None
 ) -> DataFault:
     """Return the fault of a record with more or fewer columns than the others.
 
-    With ``quoted``, the message proposes to read quoted cells.
+    Args:
+        path: The file.
+        row: Number of the record.
+        columns: Its number of columns, and that of the others.
+        separator: The name of the character between columns.
+        quotes_key: Name of the settings of the file, if reading quoted cells may be the remedy.
     """
+    count, expected = columns
     message = (
-        f"{path}, row {row:,} has {_counted(columns)}, but the other rows have {expected}: "
-        f"look for a {'missing' if columns < expected else 'superfluous'} {separator}"
-        f"{', or read quoted cells by data.train.quotes=cells' if quoted else ''}"
+        f"{path}, row {row:,} has {_counted(count)}, but the other rows have {expected}: "
+        f"look for a {'missing' if count < expected else 'superfluous'} {separator}"
+        f"{f', or read quoted cells by {quotes_key}.quotes=cells' if quotes_key else ''}"
     )
-    rule = "too_few_columns" if columns < expected else "too_many_columns"
+    rule = "too_few_columns" if count < expected else "too_many_columns"
     return DataFault(rule, str(path), row, message, FaultKind.ROW)
 
 
@@ -147,7 +153,7 @@ def _counted(columns: int) -> str:
 
 
 def bad_quotes(
-    path: Path, row: int, lines: tuple[int, int], reason: str, *, only_row: bool
+    path: Path, row: int, lines: tuple[int, int], reason: str, key: str | None, *, only_row: bool
 ) -> DataFault:
     """Return the fault of a CSV record that cannot be parsed.
 
@@ -156,6 +162,7 @@ def bad_quotes(
         row: Number of the record.
         lines: The first line of the record, and the line where parsing failed.
         reason: Why parsing failed.
+        key: Name of the settings of the file; None: they cannot be set.
         only_row: Whether reading continues with the next line of the record.
     """
     first, last = lines
@@ -166,7 +173,7 @@ def bad_quotes(
     message = (
         f"{path}, row {row:,} is not a CSV record: {reason}; look for a quote that is not closed, "
         "or not doubled inside a field; if the quotation marks of the table are text: "
-        "data.train.quotes=literal"
+        f"{key or 'data.train'}.quotes=literal"
     )
     kind = FaultKind.ROW if only_row else FaultKind.FILE
     return DataFault("bad_quotes", str(path), row, message, kind)

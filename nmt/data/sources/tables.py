@@ -75,7 +75,7 @@ def _rows(
     quoted: bool,
 ) -> Iterator[Record]:
     if quoted:
-        rows = csv_rows(lines, path, on_fault, separator)
+        rows = csv_rows(lines, path, on_fault, separator, columns.key)
     else:
         rows = ((number, line.split(separator)) for number, line in _without_blank(lines))
     return _pairs(rows, path, on_fault, columns, SEPARATORS[separator], quoting=quoted)
@@ -123,10 +123,9 @@ def _pairs(
             yield pair if document is None else (*pair, cells[document])
         elif _width(cells):  # a row without any text is skipped, like an empty line
             quoted = not quoting and any(cell.startswith('"') for cell in cells)
-            fault = fault_messages.wrong_width(
-                path, row, len(cells), width, separator, quoted=quoted
-            )
-            on_fault(fault)
+            key = (columns.key or "data.train") if quoted else None
+            counts = len(cells), width
+            on_fault(fault_messages.wrong_width(path, row, counts, separator, key))
 
 
 def _width(cells: Sequence[str]) -> int:

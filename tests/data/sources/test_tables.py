@@ -1,11 +1,14 @@
 """TSV and CSV: columns by name or number; only bad records are skipped."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nmt.config.data import SourceConfig
 from nmt.data.sources.encodings import UNDECODED
+from nmt.data.sources.open_source import open_source
 from nmt.errors import UserError
 
 ReadFile = Callable[..., Any]
@@ -177,6 +180,22 @@ def test_other_separators_in_a_quoted_header_do_not_count(read_file: ReadFile) -
 def test_a_wrong_width_names_the_separator(read_file: ReadFile) -> None:
     reading = read_file("text.csv", "en;de\na;b;c\n")
     assert "look for a superfluous semicolon" in reading.faults[0].message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "setting"),
+    [
+        ("text.tsv", 'en\tde\na\tb\n"c\td\te\n', "data.extra.more.quotes=cells"),
+        ("text.csv", 'en,de\na,"b"c\n', "data.extra.more.quotes=literal"),
+    ],
+)
+def test_a_remedy_names_the_settings_of_its_own_file(
+    tmp_path: Path, read: Callable[..., Any], name: str, content: str, setting: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    reading = read(open_source(SourceConfig(path=str(path)), ("en", "de"), "data.extra.more"))
+    assert [setting in fault.message for fault in reading.faults] == [True]
 
 
 @pytest.mark.parametrize("mark", [";", ",", "\t"])
