@@ -143,17 +143,18 @@ def _best_finished(
 ) -> BestFinished | None:
     """Return what bounds live hypotheses; None: the search ends with N finished hypotheses.
 
-    The bounds hold only if scores depend on nothing but log-probability and length.
+    The bounds hold only if scores depend on nothing but log-probability and length. With
+    constraints, no search ends early: a hypothesis that lacks a phrase cannot end.
     """
     bounded = (
         options.beam_size > options.beam_groups  # one beam is greedy search
         and not options.coverage_penalty
         and options.repetition_penalty == 1
-        and constraints is None
     )
     if not bounded:
         return None
-    return BestFinished.empty(limits, source.steps, options, wanted)
+    fewer = wanted if constraints is None else None
+    return BestFinished.empty(limits, source.steps, options, fewer)
 
 
 _Parts = tuple[Candidates, Candidates, Tensor]

@@ -75,6 +75,22 @@ def search(
     return beam_search(model, ids, mask, settings, constraints=batch)
 
 
+@pytest.mark.parametrize("beam_size", [2, 3, 5])
+@pytest.mark.parametrize(
+    "neighbour", [wanted((5,)), wanted(required=[(5, 6)]), wanted(forbidden=["ab"])]
+)
+def test_a_sentence_without_constraints_has_the_hypotheses_that_it_has_alone(
+    beam_size: int, neighbour: PieceConstraints
+) -> None:
+    model = cast("TranslationModel", FakeModel(random_log_probs))
+    changes = dict(length_penalty=1.0, max_length_extra=8)
+    settings = DecodingConfig(beam_size=beam_size, max_length_ratio=0.0, **changes)
+    for sentence in range(4, 40):
+        alone = beam_search(model, *source_batch([[sentence] * 2]), settings)[0]
+        beside = search([wanted(), neighbour], beam_size, [sentence, 4], **changes)[0]
+        assert [h.ids for h in beside] == [h.ids for h in alone], f"sentence {sentence}"
+
+
 def ranked(sentence: int, one: PieceConstraints, **changes: Any) -> list[tuple[float, Prefix]]:
     plain = dict(length_penalty=0.0, max_length_ratio=0.0, max_length_extra=4)
     asked = Wanted(prefix=one.prefix, required=one.required)
