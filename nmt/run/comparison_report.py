@@ -11,7 +11,7 @@ from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.pages.comparison_page import ComparedSample, ComparisonPage
 from nmt.reporting.pages.line_chart import Line
 from nmt.run.folder import RunFolder
-from nmt.run.run_comparison import compare_runs
+from nmt.run.run_comparison import compare_runs, settings_without_seed
 from nmt.run.run_record import RunRecord
 from nmt.run.run_report import latest_heatmaps, sample_histories
 from nmt.run.translation_attention import translation_heatmaps
@@ -29,7 +29,9 @@ def comparison_page(records: Sequence[RunRecord]) -> ComparisonPage:
     """
     comparison = compare_runs(records, PairedTestName.BOOTSTRAP)
     names = [row["name"] for row in comparison.rows]
-    different = _different(records)
+    first, second = _compared(records)
+    pair = [records[first], records[second]]
+    different = _different(*pair)
     return ComparisonPage(
         title=f"{len(records)} runs",
         comparison=vars(comparison),
@@ -42,11 +44,22 @@ def comparison_page(records: Sequence[RunRecord]) -> ComparisonPage:
             if (lines := _lines(records, names, metric))
         ],
         different=different,
-        different_maps=_different_maps(records, different),
-        compared=names[:2],
+        different_maps=_different_maps(pair, different),
+        compared=[names[first], names[second]],
         samples=_samples(records, names),
         version=nmt.__version__,
     )
+
+
+def _compared(records: Sequence[RunRecord]) -> tuple[int, int]:
+    """Return the places of the two runs whose sentences are compared.
+
+    They are the first run and the next one of another configuration, if there is any. Runs that
+    differ only in their seed show what luck changes, not what a setting changes.
+    """
+    settings = [settings_without_seed(record.config) for record in records]
+    others = (n for n, one in enumerate(settings) if one != settings[0])
+    return 0, next(others, 1)
 
 
 def _lines(records: Sequence[RunRecord], names: Sequence[str], metric: str) -> list[Line]:
@@ -55,9 +68,8 @@ def _lines(records: Sequence[RunRecord], names: Sequence[str], metric: str) -> l
     return found[:_MOST_CURVES]
 
 
-def _different(records: Sequence[RunRecord]) -> list[RankedSentence]:
-    """Return the test sentences that the first two runs translated most differently."""
-    first, second = records[:2]
+def _different(first: RunRecord, second: RunRecord) -> list[RankedSentence]:
+    """Return the test sentences that two runs translated most differently."""
     if first.translations is None or second.translations is None:
         return []
     try:
@@ -73,11 +85,11 @@ def _different(records: Sequence[RunRecord]) -> list[RankedSentence]:
 def _different_maps(
     records: Sequence[RunRecord], different: Sequence[RankedSentence]
 ) -> list[list[Heatmap | None]]:
-    """Return the attention of the first two runs, teacher-forced on their own translations."""
+    """Return the attention of these runs, teacher-forced on their own translations."""
     sources = [one.source or "" for one in different]
     of_runs = [
         translation_heatmaps(record, sources, [one.translations[n] for one in different])
-        for n, record in enumerate(records[:2])
+        for n, record in enumerate(records)
         if different
     ]
     return [list(maps) for maps in zip(*of_runs, strict=True)]

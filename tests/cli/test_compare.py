@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
+from nmt.run.comparison_report import comparison_page
 from nmt.run.run_comparison import settings_without_seed
 from nmt.run.run_record import read_record
 from nmt.run.translation_attention import translation_heatmaps
@@ -156,6 +157,15 @@ def test_curves_are_drawn(nmt: Nmt, runs: Path, tmp_path: Path) -> None:
     picture = tmp_path / "curves.png"
     assert nmt("compare", runs, "--curves", picture).status == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_sentences_of_two_configurations_are_compared_if_there_are_two(
+    runs: Path, concat: Path
+) -> None:
+    seeds = [read_record(runs / name) for name in ("first", "second")]
+    other = read_record(concat)
+    assert comparison_page([*seeds, other]).compared == ["first", "concat"]
+    assert comparison_page(seeds).compared == ["first", "second"]
 
 
 def test_heatmaps_of_a_run_that_was_guided_with_a_shift_are_shifted(runs: Path) -> None:
