@@ -76,8 +76,15 @@ def test_the_engine_finds_what_the_search_finds(
     mine = own.translate(sentences, constraints=asked)
     theirs = engine.translate(sentences, constraints=asked)
     same = [one.text == other.text for one, other in zip(mine, theirs, strict=True)]
-    if not prefix and "no_repeat_ngram" not in changes:  # beams are pruned and end differently
-        assert sum(same) >= (1.0 if changes.get("beam_size") == 1 else 0.8) * len(same)
+    # Beams are pruned and end differently. A mean log-probability often rises with the length, so
+    # there the search goes on longer than the engine's: it finds the same or a better translation.
+    by_mean = changes.get("length_normalization") == "average"
+    no_worse = [
+        equal or (by_mean and one.hypotheses[0].score >= other.hypotheses[0].score)
+        for equal, one, other in zip(same, mine, theirs, strict=True)
+    ]
+    if not prefix and "no_repeat_ngram" not in changes:
+        assert sum(no_worse) >= (1.0 if changes.get("beam_size") == 1 else 0.8) * len(same)
     for one, wanted in zip(theirs, asked, strict=True):
         assert all(text.startswith(wanted.prefix) for text in one.texts)
     for one, other in zip(mine, theirs, strict=True):

@@ -190,8 +190,8 @@ def test_the_end_of_a_key_shows_whether_it_is_a_text() -> None:
     [
         ("a: [1", "not valid YAML"),
         ("a: b: c", "not valid YAML"),
-        ("- a\n- b", "no mapping"),
-        ("just text", "no mapping"),
+        ("- a\n- b", "not a mapping"),
+        ("just text", "not a mapping"),
         ("\0", "not valid YAML"),
         (f"a: {'[' * 5000}", "not valid YAML"),
         (
