@@ -5,6 +5,7 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any, TypedDict
 
+import numpy as np
 import numpy.typing as npt
 
 from nmt.data.feature_files.given_arrays import GivenArrays
@@ -104,6 +105,8 @@ def features_of_each(features: FeatureInput | None, count: int) -> Features | No
     if isinstance(features, str | PathLike):
         path = user_path(str(features))
         found = Features(path, f"features={path}")
+    elif count == 0 and len(features) == 0:
+        return None
     else:
         found = Features(GivenArrays(features, "features"), "features")
     if len(found) != count:
@@ -116,4 +119,4 @@ def features_of_each(features: FeatureInput | None, count: int) -> Features | No
 
 def features_of_one(features: FeatureInput | None) -> FeatureInput | None:
     """Return the features of one sentence, given as an array [R, F], as those of a list of one."""
-    return [features] if getattr(features, "ndim", None) == 2 else features  # type: ignore[list-item]
+    return [features] if isinstance(features, np.ndarray) and features.ndim == 2 else features

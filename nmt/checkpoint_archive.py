@@ -40,11 +40,10 @@ def check_archive(path: Path) -> None:
             if len(pickles) != 1 or pickles[0].file_size > _LARGEST_PICKLE:
                 raise ArchiveError("it has no index of a usual size")
             _check_operations(archive.read(pickles[0]))
-    except ArchiveError:
+    except (ArchiveError, OSError):
         raise
-    except OSError:
-        raise
-    except Exception as error:  # zipfile raises many kinds on other bytes
+    # On other bytes, zipfile raises BadZipFile, struct.error, EOFError, ValueError, KeyError, ...
+    except Exception as error:
         raise ArchiveError("it is no archive") from error
 
 

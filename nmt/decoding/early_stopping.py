@@ -60,7 +60,7 @@ class BestFinished:
             limits: [A], the greatest number of pieces, EOS included.
             steps: The greatest of the limits.
             options: The beams, the length penalty, and the bound that ends a search early.
-            wanted: K; None: N, so that the search does not end early.
+            wanted: K; None: all N are wanted, so the search does not end early, and K is 1.
         """
         # The certain bound of a mean log-probability is near 0: no finished hypothesis reaches it.
         bounded = options.length_normalization != LengthNormalization.AVERAGE

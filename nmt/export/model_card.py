@@ -156,7 +156,8 @@ def _number(value: Any) -> str:
 
 def _limits(config: Config) -> Iterator[str]:
     before = config.data.context_sentences
-    context = f"at most {before:,} previous sentences" if before else "no other sentence"
+    several = "sentence" if before == 1 else "sentences"
+    context = f"at most {before:,} previous {several}" if before else "no other sentence"
     yield (
         f"- It translates sentences of at most {config.data.max_length} pieces, the limit in "
         "training; longer text is cut at sentence ends.\n"

@@ -56,6 +56,8 @@ def _returns_sums(device: torch.device, dtype: torch.dtype) -> bool:
     factor = torch.eye(16, device=device, dtype=dtype)
     try:
         product = torch.mm(factor, factor, out_dtype=torch.float32)
-    except (RuntimeError, TypeError):  # NotImplementedError is a RuntimeError
+    # Versions of torch without the argument raise a TypeError, devices without the product a
+    # RuntimeError, of which NotImplementedError is one.
+    except (RuntimeError, TypeError):
         return False
     return torch.equal(product, factor.float())

@@ -195,7 +195,9 @@ def _is_exact(bits: int) -> bool:
     codes = torch.full((32, 256), 2 * zero - 1, dtype=torch.uint8)
     try:
         found = _Product(weight, bits).product(codes)
-    except (RuntimeError, TypeError):  # NotImplementedError is a RuntimeError
+    # Processors and versions of torch without this product raise either; NotImplementedError is a
+    # RuntimeError. The layer is then not quantized.
+    except (RuntimeError, TypeError):
         return False
     expected = (codes.double() - zero) @ values.double().t()
     return torch.equal(found.double(), expected)

@@ -23,11 +23,14 @@ def translation_heatmaps(
 
     Returns:
         One heatmap per sentence, of the layer and head that `nmt attention` shows; None: the
-        translation is empty, the model has no attention, or its checkpoint cannot be read.
+        translation is empty, the model has no attention or reads previous sentences, which a
+        sentence alone lacks, or its checkpoint cannot be read.
     """
     pairs = list(zip(sources, translations, strict=True))
     places = [n for n, (source, target) in enumerate(pairs) if source.strip() and target.strip()]
     found: list[Heatmap | None] = [None] * len(pairs)
+    if record.config.data.context_sentences or record.config.data.context_targets:
+        return found
     try:
         checkpoint = load_checkpoint(find_checkpoint(record.path), mapped=True)
         model = checkpoint.build_model().eval()

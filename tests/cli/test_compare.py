@@ -182,6 +182,12 @@ def test_heatmaps_of_a_run_that_was_guided_with_a_shift_are_shifted(runs: Path) 
         np.testing.assert_array_equal(other.weights, one.weights[1:])
 
 
+def test_models_that_read_previous_sentences_have_no_heatmaps_of_single_ones(runs: Path) -> None:
+    record = read_record(runs / "first")
+    record.config.data.context_sentences = 1
+    assert translation_heatmaps(record, ["eins zwei"], ["one two"]) == [None]
+
+
 def test_missing_test_text_leaves_the_table(nmt: Nmt, runs: Path) -> None:
     reference = runs.parent / "corpus" / "test.de"
     content = reference.read_bytes()

@@ -193,6 +193,7 @@ def test_the_python_interface_reads_features(
     others = [found.log_prob for found in model.score(lines, targets, features=arrays[::-1])]
     assert scores[2] == pytest.approx(others[2], abs=1e-5)  # the middle array is the same
     assert scores != pytest.approx(others, abs=1e-5)
+    assert model.translate([], features=[]) == []
     alone = model.score(lines[0], targets[0], features=arrays[0])
     assert alone.log_prob == pytest.approx(scores[0], abs=1e-4)
     if kind != "regions":

@@ -26,6 +26,18 @@ def test_the_size_of_a_vocabulary_is_not_claimed_where_the_text_decides(
     assert size in page(*overrides)
 
 
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "it reads no other sentence of"),
+        (1, "it reads at most 1 previous sentence of"),
+        (2, "it reads at most 2 previous sentences of"),
+    ],
+)
+def test_the_sentences_that_a_model_reads_are_told(count: int, text: str) -> None:
+    assert text in page("data=phrasebook_documents", f"data.context_sentences={count}")
+
+
 def test_a_given_tokenizer_has_its_own_size_and_normalization() -> None:
     text = page("tokenizer.model=given.model")
     assert "A given SentencePiece model, one vocabulary." in text

@@ -72,6 +72,7 @@ def _names(archive: Path) -> list[str]:
     try:
         with zipfile.ZipFile(archive) as opened:
             names = [info.filename for info in opened.infolist() if not info.is_dir()]
+    # NotImplementedError: the archive asks for a newer version of the format.
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise UserError(f"cannot read {archive}: {error}; download it again") from error
     visible = [n for n in names if not any(p[0] in "._" for p in PurePosixPath(n).parts if p)]

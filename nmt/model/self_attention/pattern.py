@@ -68,7 +68,7 @@ class PatternAttention(KindOfSelfAttention):
             causal: Whether a query attends to the keys up to its own position only.
         """
         # A kind without a blocked form sets `shortest` beyond every length, so nothing calls this.
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no blocked form")
 
     def weights(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
