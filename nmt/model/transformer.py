@@ -373,7 +373,8 @@ class TransformerDecoder(Decoder):
         self, encoder_output: EncoderOutput, mask: AttentionMask | None = None
     ) -> tuple[AttentionMemory, ...]:
         """Return the memories of all layers, by the encoder's mask if none is given."""
-        mask = mask or AttentionMask(encoder_output.mask[:, None, None, :])
+        if mask is None:
+            mask = AttentionMask(encoder_output.mask[:, None, None, :])
         text, regions = (encoder_output.states, mask), encoder_output.regions
         attentions = [layer.cross_attention for layer in self.layers]
         if regions is None:
