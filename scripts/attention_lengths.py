@@ -1,9 +1,10 @@
 """Time and memory of each kind of self-attention against the length of a sentence.
 
 A kind is one layer's self-attention with its projections, 256 units and 4 heads, one sentence,
-float32, on the CPU. A training pass is forward and backward; a step of search is that of a decoder
-after a number of target pieces. Memory is the greatest number of bytes that tensors take during a
-pass, beside the parameters and the input; every allocation is counted.
+float32, on the CPU. A training pass is forward and backward. Its memory is the greatest number of
+bytes that tensors take during the pass, without the parameters and the input; every allocation is
+counted. A step of search is that of a decoder after a number of target pieces, with one beam. Its
+memory is the state that the layer keeps for the next step.
 """
 
 import math
@@ -96,8 +97,11 @@ def torchs_kernel(
     return attention.output_projection(context.transpose(1, 2).flatten(2))
 
 
-def search_step(attention: MultiHeadAttention, length: int) -> Callable[[], object]:
-    """Return a step of search, one beam, after ``length`` target pieces."""
+def search_step(attention: MultiHeadAttention, length: int) -> tuple[Callable[[], object], int]:
+    """Return a step of search, one beam, after ``length`` target pieces, and its state in bytes.
+
+    The state is what the layer keeps from step to step: keys and values, or sums of them.
+    """
     attention.eval()
     width = SIZE // HEADS
     source = AttentionMemory(torch.zeros(1, HEADS, 1, width), torch.zeros(1, HEADS, 1, width), None)
@@ -116,7 +120,7 @@ def search_step(attention: MultiHeadAttention, length: int) -> Callable[[], obje
         context: Tensor = attention(states, seen, need_weights=False, positions=places).context
         return context
 
-    return step
+    return step, sum(buffer.nbytes for buffer in memory.buffers)
 
 
 def peak_bytes(work: Callable[[], object]) -> int:
@@ -164,9 +168,8 @@ def search_costs(name: str, lengths: Sequence[int], rounds: int) -> Iterator[Cos
     attention = attention_of(name, decoder=True)
     with torch.inference_mode():
         for length in lengths:
-            step = search_step(attention, length)
-            taken = seconds(step, 5 * rounds)
-            yield Cost(length, 1e3 * taken, peak_bytes(step) / 2**20)
+            step, state = search_step(attention, length)
+            yield Cost(length, 1e3 * seconds(step, 5 * rounds), state / 2**20)
 
 
 def exponent(costs: Sequence[Cost], value: Callable[[Cost], float]) -> float:

@@ -37,6 +37,7 @@ from nmt.durable_file import atomic_write
 from nmt.errors import UserError
 from nmt.reporting.console import Console
 from nmt.reporting.progress_line import ProgressLine
+from nmt.run.machine import processor
 from nmt.run.preparation import prepare_corpus
 from nmt.sweeps.overrides import compose_config
 from nmt.written_file import written_file
@@ -225,18 +226,9 @@ def describe_machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "gpus": torch.cuda.device_count(),
         "cuda": torch.version.cuda,
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())

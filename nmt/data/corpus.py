@@ -26,7 +26,7 @@ from nmt.data.sources.open_source import open_source, read_whole
 from nmt.data.sources.pair_source import PairSource
 from nmt.data.sources.tagged import TaggedPairs
 from nmt.data.text_files import stream_lines
-from nmt.data.word_links import FirstWordCheck, Links, check_links, parse_links
+from nmt.data.word_links import EXCHANGE, FirstWordCheck, Links, check_links, parse_links
 from nmt.errors import UserError
 from nmt.text.tokenizer import split_words
 from nmt.user_path import user_path
@@ -72,10 +72,12 @@ class LinkFile:
     Attributes:
         path: The file.
         flip: Whether each link names the target word first.
+        exchange: What the user does if ``flip`` is wrong.
     """
 
     path: Path
     flip: bool = False
+    exchange: str = EXCHANGE
 
     def open(self) -> "LinkReader":
         """Return a reader that starts at the first line."""
@@ -138,7 +140,8 @@ class LinkReader:
             links = links.flipped()
         if tagged and source.strip():
             links = links.after_tag()
-        check_links(links, len(split_words(source)), len(split_words(target)), where=where)
+        words = len(split_words(source)), len(split_words(target))
+        check_links(links, *words, where, self._file.exchange)
         return links
 
 
@@ -325,7 +328,8 @@ def _gold(gold: GoldAlignments) -> ParallelText | None:
         return None
     config = SourceConfig(source=gold.source, target=gold.target)
     source = open_source(config, ("source", "target"), "data.gold", "test")
-    return _read(source, LinkFile(user_path(gold.links), gold.flip))
+    exchange = f"set data.gold.flip={'false' if gold.flip else 'true'}"
+    return _read(source, LinkFile(user_path(gold.links), gold.flip, exchange))
 
 
 def open_features(data: DataConfig) -> dict[str, Features | None]:

@@ -75,8 +75,9 @@ def epoch_members(
         yield _expanded(ranges, dtype)
         return
     ranges = ranges[np.random.default_rng((seed, epoch)).permutation(len(ranges))]
-    for start in range(0, len(ranges), _SHARDS_PER_BUFFER):
-        yield _expanded(ranges[start : start + _SHARDS_PER_BUFFER], dtype)
+    together = min(_SHARDS_PER_BUFFER, buffer)  # a shard is at least one pair
+    for start in range(0, len(ranges), together):
+        yield _expanded(ranges[start : start + together], dtype)
 
 
 def _epoch_ranges(

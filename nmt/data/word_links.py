@@ -9,6 +9,7 @@ from nmt.errors import UserError
 Link = tuple[int, int]
 
 LEAST_PAIRS = 10  # with links; some of them should link a first word
+EXCHANGE = "exchange the two words of every link"
 SUBTRACT_ONE = "subtract 1, e.g. with: perl -pe 's/\\d+/$&-1/ge' FILE"
 
 _LINK = re.compile(r"(\d+)([-p?])(\d+)")
@@ -58,7 +59,9 @@ def format_links(links: Iterable[Link]) -> str:
     return " ".join(f"{source}-{target}" for source, target in sorted(links))
 
 
-def check_links(links: Links, source_words: int, target_words: int, where: str) -> None:
+def check_links(
+    links: Links, source_words: int, target_words: int, where: str, exchange: str = EXCHANGE
+) -> None:
     """Check that the words of all links exist, as is unlikely for links of another text.
 
     Args:
@@ -66,13 +69,15 @@ def check_links(links: Links, source_words: int, target_words: int, where: str) 
         source_words: Number of words of its source.
         target_words: Number of words of its target.
         where: The location for the message, e.g. ``train.align, line 3``.
+        exchange: What the user does if the links name the target word first, e.g.
+            ``add --flip-gold``.
 
     Raises:
         UserError: The source or target word of a link does not exist.
     """
     for source, target in sorted(links.possible):
         if source >= source_words or target >= target_words:
-            reasons = _reasons((source, target), (source_words, target_words))
+            reasons = _reasons((source, target), (source_words, target_words), exchange)
             raise UserError(
                 f"{where}: the link {source}-{target} points outside its pair of "
                 f"{source_words} source and {target_words} target words, counted from 0; "
@@ -80,13 +85,13 @@ def check_links(links: Links, source_words: int, target_words: int, where: str) 
             )
 
 
-def _reasons(link: Link, words: tuple[int, int]) -> list[str]:
+def _reasons(link: Link, words: tuple[int, int], exchange: str) -> list[str]:
     """Return the possible reasons for a link to a word that does not exist, with remedies."""
     reasons = []
     if min(link) > 0 and link[0] <= words[0] and link[1] <= words[1]:
         reasons.append(f"the file may count from 1: {SUBTRACT_ONE}")
     if link[1] < words[0] and link[0] < words[1]:
-        reasons.append("it may name the target word first: exchange them (or add --flip-gold)")
+        reasons.append(f"it may name the target word first: {exchange}")
     reasons.append("it may align other sentences, or words that a tab or a space splits elsewhere")
     return reasons
 

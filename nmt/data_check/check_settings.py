@@ -19,6 +19,7 @@ class CheckSettings:
         tokenizer: Settings of the tokenizer; None: the report has no statistics of pieces or cost.
         batch_tokens: Maximum target pieces per update.
         accumulation: Batches per update.
+        shuffle_buffer: Maximum number of training pairs that are shuffled together; None: all.
         any_vocabulary: Whether the vocabulary size is adapted if the text is too small for it.
     """
 
@@ -30,4 +31,5 @@ class CheckSettings:
     tokenizer: TokenizerConfig | None = None
     batch_tokens: int = 4096
     accumulation: int = 1
+    shuffle_buffer: int | None = None
     any_vocabulary: bool = False

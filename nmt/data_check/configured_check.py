@@ -43,6 +43,7 @@ def check_configured_corpus(
         tokenizer=config.tokenizer,
         batch_tokens=config.training.batch_tokens or CheckSettings.batch_tokens,
         accumulation=config.training.accumulation,
+        shuffle_buffer=data.shuffle_buffer,
         any_vocabulary=any_vocabulary,
     )
     splits = open_splits(data)

@@ -83,6 +83,7 @@ def cost_of_lengths(
     *,
     vocabulary: int,
     scale: float = 1.0,
+    shuffle_buffer: int | None = None,
 ) -> dict[str, Any] | None:
     """Return the ``cost`` of an epoch for the report.
 
@@ -93,6 +94,7 @@ def cost_of_lengths(
         accumulation: Batches per update.
         vocabulary: Vocabulary size of the larger tokenizer.
         scale: Number of training pairs per pair of the sample.
+        shuffle_buffer: Maximum number of pairs that are shuffled together; None: all.
 
     Returns:
         None if there are no pairs.
@@ -112,6 +114,6 @@ def cost_of_lengths(
         "updates_per_epoch": max(1, round(len(shapes.rows) * scale / accumulation)),
         "padding_share": 1 - float((counts @ sides).sum() / slots.sum()),
         "encoded_bytes": round(width * int(source.sum() + target.sum()) * scale) + 16 * (pairs + 1),
-        "order_bytes": (4 if pairs < 1 << 32 else 8) * pairs,
+        "order_bytes": (4 if pairs < 1 << 32 else 8) * min(pairs, shuffle_buffer or pairs),
         "largest_batch": [int(shapes.rows[largest]), int(shapes.widths[largest].max())],
     }

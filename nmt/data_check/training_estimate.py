@@ -74,6 +74,7 @@ def estimate_training(splits: Mapping[str, ReadSplit], settings: CheckSettings) 
         settings.accumulation,
         vocabulary=max(len(tokenizers.source), len(tokenizers.target)),
         scale=scale,
+        shuffle_buffer=settings.shuffle_buffer,
     )
     return estimate
 

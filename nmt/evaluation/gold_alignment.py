@@ -73,5 +73,7 @@ def _parse_gold(line: str, source: str, target: str, flip: bool, place: str) -> 
         raise UserError(f"{place}: {error}") from None
     if flip:
         links = links.flipped()
-    check_links(links, len(split_words(source)), len(split_words(target)), place)
+    words = len(split_words(source)), len(split_words(target))
+    exchange = "leave out --flip-gold" if flip else "add --flip-gold"
+    check_links(links, *words, place, exchange)
     return links

@@ -46,6 +46,20 @@ class Curve:
     scores: Sequence[float]
 
 
+def minutes_of_updates(updates: Sequence[float], last: float, seconds: float) -> list[float]:
+    """Return the minutes of training after some updates of a finished run.
+
+    Minutes = update / last update * training time: times in the log would include the pauses
+    before a run was resumed.
+
+    Args:
+        updates: Numbers of updates.
+        last: Number of the last update.
+        seconds: Training time of the run, without its pauses.
+    """
+    return [update / last * seconds / 60 for update in updates]
+
+
 def save_curves(curves: Sequence[Curve], score: str, path: Path) -> None:
     """Draw scores over updates and over minutes, side by side, to a PNG file.
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nmt.errors import UserError
-from nmt.reporting.curves import Curve, save_curves
+from nmt.reporting.curves import Curve, minutes_of_updates, save_curves
 from nmt.run.run_record import RunRecord
 from nmt.written_file import written_file
 
@@ -33,9 +33,8 @@ def save_run_curves(records: Sequence[RunRecord], names: Sequence[str], path: Pa
 def _curve(record: RunRecord, name: str) -> Curve | None:
     """Return the curve of a run; None: the run was not validated.
 
-    For a finished run, minutes = update / last update * training time: times in the log would
-    include the pauses before a run was resumed. For an unfinished run, minutes are times in the
-    log.
+    The minutes of a finished run exclude its pauses; see `minutes_of_updates`. Those of an
+    unfinished run are times in the log.
     """
     points = record.curve(_SCORE)
     if not points:
@@ -43,7 +42,7 @@ def _curve(record: RunRecord, name: str) -> Curve | None:
     updates, scores = zip(*points, strict=True)
     last, seconds = record.summary.get("updates"), record.summary.get("seconds")
     if last and seconds is not None:
-        minutes = [step / last * seconds / 60 for step in updates]
+        minutes = minutes_of_updates(updates, last, seconds)
     else:
         times = {line["step"]: line.get("time", 0.0) for line in record.metrics if _SCORE in line}
         began = record.metrics[0].get("time", 0.0)

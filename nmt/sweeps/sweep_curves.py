@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nmt.reporting.curves import Curve, save_curves
+from nmt.reporting.curves import Curve, minutes_of_updates, save_curves
 from nmt.reporting.metric_log import read_metrics
 from nmt.run.folder import RunFolder
 from nmt.sweeps.results_table import SweepRow, varying_keys
@@ -55,11 +55,7 @@ def _short_values(key: str, values: Sequence[str]) -> Iterator[str]:
 
 
 def _curve(row: SweepRow, name: str, home: Path) -> Curve | None:
-    """Return the curve of a finished run; None: the run has none.
-
-    Minutes = update / last update * training time: times in the log would include the pauses
-    before a run was resumed.
-    """
+    """Return the curve of a finished run; None: the run has none."""
     if row.folder is None or row.summary is None:
         return None
     try:
@@ -71,4 +67,4 @@ def _curve(row: SweepRow, name: str, home: Path) -> Curve | None:
     if not points or not last or seconds is None:
         return None
     updates, scores = zip(*points, strict=True)
-    return Curve(name, updates, [step / last * seconds / 60 for step in updates], scores)
+    return Curve(name, updates, minutes_of_updates(updates, last, seconds), scores)

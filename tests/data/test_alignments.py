@@ -172,7 +172,8 @@ def test_a_separate_gold_set_is_read_in_its_direction(
     gold = GoldAlignments(source=str(source), target=str(target), links=str(links), flip=flip)
     found = open_corpus(replace(data, gold=gold)).gold
     assert found == ParallelText(["a b c"], ["d e"], [parse_links("2-0 0p1")])
-    with pytest.raises(UserError, match=r"gold\.align, line 1: .* name the target word first"):
+    remedy = f"set data.gold.flip={str(flip).lower()}"
+    with pytest.raises(UserError, match=rf"gold\.align, line 1: .* target word first: {remedy};"):
         open_corpus(replace(data, gold=replace(gold, flip=not flip)))
 
 
@@ -256,6 +257,14 @@ def test_a_link_outside_its_pair_names_possible_reasons(
 ) -> None:
     with pytest.raises(UserError, match=f"counted from 0; .*{reason}"):
         check_links(parse_links(links), *words, where="x.align, line 1")
+
+
+def test_links_of_training_have_no_option_that_exchanges_them(named: FilesDataConfig) -> None:
+    source, links = Path(str(named.valid.source)), Path(str(named.alignments.valid))
+    source.write_text("one two three\n\ntwo two one\n")
+    links.write_text("0-2\n\n\n")
+    with pytest.raises(UserError, match="line 1: .* first: exchange the two words of every link"):
+        open_corpus(named)
 
 
 def test_links_that_count_from_one_are_refused_even_if_all_are_inside() -> None:

@@ -86,6 +86,13 @@ def test_a_buffer_bounds_the_groups_and_mixes_distant_pairs() -> None:
     assert all(np.ptp(group) > 100 for group in groups), "a group is a single range of the corpus"
 
 
+@pytest.mark.parametrize("buffer", [1, 3, 7])
+def test_a_small_buffer_bounds_the_groups_too(buffer: int) -> None:
+    groups = list(epoch_members((20,), (20,), buffer, 1, 0))
+    assert max(len(group) for group in groups) == buffer
+    assert sorted(np.concatenate(groups).tolist()) == list(range(20))
+
+
 def test_indices_take_four_bytes() -> None:
     assert members(None, 1, 0)[0].dtype == np.uint32
 
