@@ -13,9 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from nmt.config.check_features import feature_size, reading_setting
 from nmt.config.ensemble_mean import Mean
+from nmt.config.model import ModelConfig
 from nmt.data.packing import Packing
 from nmt.data.regions import Regions
+from nmt.decoding.document_search import common_context
 from nmt.decoding.shortlist import refuse_copying
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
@@ -213,13 +216,16 @@ def load_models(
             `Translator.from_checkpoint`.
 
     Raises:
-        UserError: There is no such model, the vocabularies differ, or a setting is out of range.
+        UserError: There is no such model, the vocabularies or the inputs of the models differ, or a
+            setting is out of range.
     """
     checkpoints = [load_checkpoint(find_checkpoint(path), mapped=True) for path in paths]
     for path, checkpoint in zip(paths[1:], checkpoints[1:], strict=True):
         _check_vocabularies(paths[0], checkpoints[0], path, checkpoint)
         if shortlist is not None:
             refuse_copying(checkpoint.config.model)
+    common_context(checkpoint.config for checkpoint in checkpoints)
+    _check_features([checkpoint.config.model for checkpoint in checkpoints])
     translator = Translator.from_loaded_checkpoint(
         checkpoints[0],
         device=device,
@@ -249,6 +255,16 @@ def _check_vocabularies(
                 f"{len(known):,} pieces): the models of an ensemble have the same pieces; train "
                 "them with the same tokenizer.model"
             )
+
+
+def _check_features(models: Sequence[ModelConfig]) -> None:
+    sizes = [feature_size(model)[1] if reading_setting(model) else None for model in models]
+    if len(set(sizes)) > 1:
+        shown = " and ".join("none" if size is None else str(size) for size in sizes)
+        raise UserError(
+            f"the models of an ensemble must read the same features, but their sizes are {shown}: "
+            "name models that were trained alike"
+        )
 
 
 def _same_pieces(one: Tokenizer, other: Tokenizer) -> bool:

@@ -17,6 +17,7 @@ from nmt.decoding.document_search import (
     translate_documents,
     with_context,
 )
+from nmt.decoding.ensemble import Ensemble
 from nmt.decoding.scoring import score_translations
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
@@ -96,6 +97,23 @@ def test_lines_that_arrive_in_parts_have_the_same_context(
     assert answered([LINES[:3], LINES[3:8], LINES[8:]]) == whole
     found = translate_documents(translator_of(), size, LINES)
     assert [one.text for one in found] == whole
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_a_model_with_itself_translates_documents_like_the_model(
+    size: ContextSize, translator_of: Make
+) -> None:
+    alone = translate_documents(translator_of(), size, SENTENCES, NUMBERS)
+    together = translator_of()
+    together.model = Ensemble([together.model] * 2).eval()
+    found = translate_documents(together, size, SENTENCES, NUMBERS)
+    assert [one.text for one in found] == [one.text for one in alone]
+    targets = [line[::-1] for line in LINES]
+    scores = [
+        [row[0].log_prob for row in score_rows(one, size, zip(LINES, targets, strict=True))]
+        for one in (together, translator_of())
+    ]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-4)
 
 
 def test_the_context_of_a_translation_are_the_translations_before(translator_of: Make) -> None:

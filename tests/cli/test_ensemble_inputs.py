@@ -1,0 +1,44 @@
+"""The models of an ensemble read the same input, whichever command loads them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nmt.config.data import FeatureFiles
+from nmt.config.model import FeaturesConfig, ModelConfig
+from nmt.decoding.ensemble import load_models
+from nmt.errors import UserError
+
+ModelFile = Callable[..., Path]
+TinyConfig = Callable[..., ModelConfig]
+
+
+def test_models_with_other_contexts_are_refused(
+    model_file: ModelFile, tiny_config: TinyConfig
+) -> None:
+    model = tiny_config("transformer", "transformer")
+    single = model_file(model)
+    document = model_file(model, dict(documents="blank_lines", context_sentences=1))
+    with pytest.raises(UserError, match="must read the same context, but .* 0 and 0, 1 and 0:"):
+        load_models([single, document])
+    load_models([document, document])
+
+
+@pytest.mark.parametrize("sizes", [(None, 3), (3, None), (3, 4)])
+def test_models_with_other_features_are_refused(
+    model_file: ModelFile,
+    tiny_config: TinyConfig,
+    sizes: tuple[int | None, int | None],
+) -> None:
+    given = dict(features=FeatureFiles(train="x.npy", valid="x.npy", test="x.npy"))
+    paths = []
+    for size in sizes:
+        model = tiny_config("transformer", "transformer")
+        if size is not None:
+            model.features = FeaturesConfig(combination="gated", size=size)
+        paths.append(model_file(model, {} if size is None else given))
+    shown = " and ".join("none" if size is None else str(size) for size in sizes)
+    with pytest.raises(UserError, match=f"the same features, but their sizes are {shown}: name"):
+        load_models(paths)
+    load_models([paths[0]] * 2)
