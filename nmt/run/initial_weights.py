@@ -4,7 +4,9 @@ The weights are stored in the run folder, so an unfinished run can be resumed wi
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
 
 from nmt import processes
 from nmt.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -82,10 +84,17 @@ def _transfer(
     transfer = VocabularyTransfer(old.tokenizers, tokenizers)
     fresh = {name: weight.cpu() for name, weight in model.state_dict().items()}
     weights = transfer.transfer(old.weights, fresh)
-    report(f"starts from {training.init_from}: {transfer.describe()}")
+    report(f"starts from {training.init_from}: {transfer.describe()}{_added(old, fresh)}")
     state, device = None, model.output.weight.device
     if training.l2_sp or training.ewc:
         fisher = estimate_fisher(config, old, device, report) if training.ewc else None
-        values = stiffness(transfer, model, l2_sp=training.l2_sp, ewc=training.ewc, fisher=fisher)
+        strength = dict(l2_sp=training.l2_sp, ewc=training.ewc)
+        values = stiffness(transfer, model, old.weights.keys(), fisher=fisher, **strength)
         state = {"stiffness": values}
     return Checkpoint(config, tokenizers, weights, state, {}, 0)
+
+
+def _added(old: Checkpoint, fresh: Mapping[str, Tensor]) -> str:
+    """Describe the parameters that the old model lacks."""
+    count = sum(value.numel() for name, value in fresh.items() if name not in old.weights)
+    return f"; {count:,} parameters of hierarchical attention are new" if count else ""

@@ -3,12 +3,13 @@
 Legend: V vocabulary, E embedding size.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from nmt.config.document_context import is_hierarchical
 from nmt.config.model import ModelConfig
 from nmt.config.plain import flatten, to_mapping
 from nmt.errors import UserError
@@ -42,12 +43,24 @@ def model_differences(old: ModelConfig, new: ModelConfig) -> list[str]:
 def refuse_other_model(old: ModelConfig, new: ModelConfig, whose: str) -> None:
     """Refuse the weights of a model with different settings.
 
+    The new model may have hierarchical attention that the old one lacks: its weights are added to
+    the others, whose meaning stays the same.
+
     Raises:
         UserError: It names every setting that differs.
     """
-    differing = model_differences(old, new)
+    differing = model_differences(old, _without_added_parts(new, old))
     if differing:
         raise UserError(f"{whose} is a different model: {'; '.join(differing)}; make them equal")
+
+
+def _without_added_parts(new: ModelConfig, old: ModelConfig) -> ModelConfig:
+    parts = {}
+    for name in ("encoder", "decoder"):
+        part, before = getattr(new, name), getattr(old, name)
+        if is_hierarchical(part) and hasattr(before, "context"):
+            parts[name] = replace(part, context=before.context)
+    return replace(new, **parts)
 
 
 @dataclass(frozen=True)
@@ -106,10 +119,13 @@ class VocabularyTransfer:
         return self.source if name.startswith("encoder.") else self.target
 
     def transfer(self, old: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return values by parameter name: the old ones, and fresh ones for new pieces."""
-        values = {}
-        for name, value in fresh.items():
-            pieces = self.pieces_of(name)
+        """Return values by parameter name: the old ones, and fresh ones for what is new.
+
+        New are the pieces that the old vocabulary lacks, and parameters that the old model lacks.
+        """
+        values = dict(fresh)
+        for name in fresh.keys() & old.keys():
+            pieces, value = self.pieces_of(name), fresh[name]
             values[name] = (
                 old[name].to(value) if pieces is None else pieces.transfer(old[name], value)
             )
@@ -127,16 +143,18 @@ class VocabularyTransfer:
 def stiffness(
     transfer: VocabularyTransfer,
     model: TranslationModel,
+    old: Container[str],
     *,
     l2_sp: float,
     ewc: float = 0.0,
     fisher: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """Return the stiffness of each parameter for `Anchor`: l2_sp + ewc · F, 0 for new pieces.
+    """Return the stiffness of each parameter for `Anchor`: l2_sp + ewc · F, 0 for what is new.
 
     Args:
         transfer: From the old vocabulary to the new one.
         model: Of the new run.
+        old: Names of the parameters of the old model.
         l2_sp: The stiffness that all weights share.
         ewc: The factor of the Fisher information.
         fisher: F of the old model by parameter name; None where ``ewc`` is 0.
@@ -147,6 +165,8 @@ def stiffness(
         fisher = transfer.transfer(fisher, zeros)
     for name, _ in model.named_parameters():
         pieces = transfer.pieces_of(name)
-        shared = torch.ones(()) if pieces is None else pieces.mask[:, None].float()
+        shared = torch.tensor(float(name in old))
+        if pieces is not None:
+            shared = pieces.mask[:, None].float()
         values[name] = l2_sp * shared if fisher is None else l2_sp * shared + ewc * fisher[name]
     return values

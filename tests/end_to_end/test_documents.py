@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nmt.checkpoint import load_checkpoint
+
 Nmt = Callable[..., Any]
 Tiny = Callable[[Path], list[str]]
 
@@ -62,6 +64,33 @@ def test_a_run_trains_validates_and_translates_documents(
         assert len(lines) == len(given)
         assert lines.pop(given.index("")) == ""
         assert lines == tested
+
+
+@pytest.mark.parametrize("kind", ["1 target", *SIDES])
+def test_a_model_of_sentences_becomes_one_of_documents(
+    kind: str, nmt: Nmt, tiny: Tiny, corpus: Path, documents: list[str], tmp_path: Path
+) -> None:
+    def trained(name: str, *settings: str) -> str:
+        result = nmt("train", *hierarchical([*tiny(corpus), *settings], sides), f"run.dir={name}")
+        assert result.status == 0, result.err
+        return result.err
+
+    sides: tuple[str, ...] = ()
+    sentences, run = str(tmp_path / "sentences"), str(tmp_path / "documents")
+    trained(sentences)
+    sides = SIDES.get(kind, ())
+    targets = f"data.context_targets={int(kind != 'hierarchical')}"
+    said = trained(run, *documents, targets, f"training.init_from={sentences}")
+    assert ("parameters of hierarchical attention are new" in said) == (kind in SIDES)
+    before, after = (
+        load_checkpoint(Path(run) / "checkpoints" / name).weights
+        for run, name in ((sentences, "best.pt"), (run, "initial.pt"))
+    )
+    pieces = load_checkpoint(Path(sentences) / "checkpoints" / "best.pt").tokenizers
+    for name, old in before.items():
+        new = after[name]
+        assert old.equal(new) or name.endswith(("embedding.weight", "output.weight")), name
+    assert len(pieces.source) + 1 == len(after["encoder.embedding.weight"])
 
 
 def test_a_model_of_documents_refuses_what_has_none(

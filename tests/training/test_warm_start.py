@@ -11,6 +11,7 @@ from nmt.config.model import ModelConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.errors import UserError
 from nmt.model.build import build_model
+from nmt.model.sentence_segments import ContextPieces
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
 from nmt.training.warm_start import (
     VocabularyTransfer,
@@ -105,6 +106,39 @@ def test_a_different_dropout_is_not_a_different_model(tiny_config: Configs) -> N
     refuse_other_model(tiny_config(), changed, "it")
 
 
+HIERARCHICAL = dict(context="hierarchical", decoder_context="hierarchical")
+
+
+def test_hierarchical_attention_may_be_added_but_not_dropped(tiny_config: Configs) -> None:
+    plain = tiny_config("transformer", "transformer")
+    both = tiny_config("transformer", "transformer", **HIERARCHICAL)
+    refuse_other_model(plain, both, "it")
+    with pytest.raises(UserError, match=r"encoder\.context is concatenated here and hierarchical"):
+        refuse_other_model(both, plain, "it")
+    with pytest.raises(UserError, match=r"encoder\.name is transformer here and rnn there"):
+        refuse_other_model(tiny_config("rnn", "transformer"), both, "it")
+
+
+def test_added_hierarchical_attention_is_fresh_and_has_no_penalty(
+    pairs: tuple[TokenizerPair, TokenizerPair], tiny_config: Configs
+) -> None:
+    tokenizers, _ = pairs
+    sizes = len(tokenizers.source), len(tokenizers.target)
+    before = build_model(tiny_config("transformer", "transformer"), *sizes)
+    config = tiny_config("transformer", "transformer", **HIERARCHICAL)
+    pieces = ContextPieces(5, (), 1, target_separator=5)
+    after = build_model(config, *sizes, context=pieces)
+    old, fresh = before.state_dict(), after.state_dict()
+    same = VocabularyTransfer(tokenizers, tokenizers)
+    weights, held = same.transfer(old, fresh), stiffness(same, after, old.keys(), l2_sp=0.5)
+    added = {name for name in fresh if ".hierarchical_attention." in name}
+    assert added == fresh.keys() - old.keys()
+    for name, value in weights.items():
+        assert torch.equal(value, (fresh if name in added else old)[name]), name
+    for name, _ in after.named_parameters():
+        assert held[name].any() == (name not in added), name
+
+
 def test_new_pieces_have_no_penalty_and_shared_pieces_have_one(
     pairs: tuple[TokenizerPair, TokenizerPair], tiny_config: Configs
 ) -> None:
@@ -114,8 +148,8 @@ def test_new_pieces_have_no_penalty_and_shared_pieces_have_one(
     model = build_model(config, len(new.source), len(new.target))
     fisher = {name: torch.rand_like(p) for name, p in before.named_parameters()}
     inherited = VocabularyTransfer(old, new)
-    held = stiffness(inherited, model, l2_sp=0.5, ewc=3.0, fisher=fisher)
-    plain = stiffness(inherited, model, l2_sp=0.5)
+    held = stiffness(inherited, model, fisher.keys(), l2_sp=0.5, ewc=3.0, fisher=fisher)
+    plain = stiffness(inherited, model, fisher.keys(), l2_sp=0.5)
     torch.testing.assert_close(
         held["decoder.bridge.weight"], 0.5 + 3 * fisher["decoder.bridge.weight"]
     )
