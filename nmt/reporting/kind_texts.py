@@ -8,7 +8,7 @@ from nmt.config.self_attention import SelfAttention
 
 @dataclass(frozen=True)
 class KindText:
-    """Texts about one kind; n is the length of a sentence, d the size of the model.
+    """Texts about one kind; n is the length of a sentence, d the size of the model, H its heads.
 
     Attributes:
         idea: Which words attend to which words.
@@ -36,7 +36,7 @@ KIND_TEXTS: Mapping[SelfAttention, KindText] = {
         "O(n² d)",
         ALL_KEYS,
         "Nothing, but a sentence of twice the length costs four times as much.",
-        "Sentences of up to about 1,000 pieces; this is the default.",
+        "Sentences of up to some hundred pieces; this is the default.",
         "Vaswani et al. 2017, eq. 1",
     ),
     SelfAttention.COSINE: KindText(
@@ -88,7 +88,7 @@ KIND_TEXTS: Mapping[SelfAttention, KindText] = {
     SelfAttention.LINEAR: KindText(
         "Every word attends to every word. The weights are products of features of query and key, "
         "φ(q) · φ(k), so that sums over the keys are computed once for all queries.",
-        "O(n d²)",
+        "O(n d² / H)",
         "constant: sums over the keys",
         "Sharp weights: here all are nearly equal. A head cannot select one word among many.",
         "Very long texts, and search in constant memory, where exact recall matters little.",

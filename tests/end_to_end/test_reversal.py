@@ -233,6 +233,6 @@ def test_a_narrow_local_m_cannot_attend_to_the_mirrored_position(
                 assert weights[t, mirrored] == 0
     lengths = np.array([len(source) for source in result.sources])
     near, far = result.right[lengths <= 3], result.right[lengths == LONGEST]
-    # With three symbols every mirrored position is within 2; with eight, four of them are not.
+    # With three symbols every mirrored position is within 2; with eight, six of them are not.
     assert np.mean(near) > 0.9
     assert np.mean(far) < np.mean(near)
