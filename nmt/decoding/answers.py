@@ -274,7 +274,7 @@ def part_constraints(
 
 
 def whole_lines(constraints: Sequence[Constraints] | None) -> set[int]:
-    """Return the places of lines that are not cut: required phrases may belong to any part."""
+    """Return the indices of lines with required phrases, which are not cut into parts."""
     return {place for place, one in enumerate(constraints or ()) if one.required}
 
 

@@ -84,7 +84,7 @@ class Ensemble(TranslationModel):
     """Averages the next-piece distributions of models; only the first returns attention weights.
 
     With `Mean.LOG_PROBS`, log p(y_t) = 1/M sum over m of log p_m(y_t) - log Z_t, where Z_t
-    normalises the probabilities. With `Mean.PROBS`, p(y_t) = 1/M sum over m of p_m(y_t).
+    normalizes the probabilities. With `Mean.PROBS`, p(y_t) = 1/M sum over m of p_m(y_t).
     """
 
     def __init__(self, models: Sequence[TranslationModel], mean: Mean = Mean.LOG_PROBS) -> None:

@@ -94,16 +94,16 @@ def sample(
         positions: The position of each sentence, from 0, to which `Sampling.first` is added.
         options: Limits of the length, repetitions, and penalties of the scores.
         sampling: Temperature, top-k, top-p, seed and number of samples.
-        constraints: Constraints on the translations, without required phrases; None: none.
+        constraints: Constraints, without required phrases; None: no constraints.
         allowed: The pieces that each translation may contain, with those of its constraints; None:
             all. Log-probabilities are normalized over these pieces.
         need_weights: Whether to return attention weights.
-        graphs: Captures the steps on a GPU; None: they are not captured.
+        graphs: Captures the steps on a GPU; None: no capture.
         regions: Features of the sentences, for a model that reads them.
 
     Returns:
-        The samples of each sentence in the order in which they were drawn. Their ``log_prob`` is
-        that of the model's own distribution, whatever the temperature, top-k and top-p.
+        The samples of each sentence in the order of the draws. Their ``log_prob`` is that of the
+        model, without temperature, top-k, top-p and adjusters.
     """
     weighed = need_weights or options.coverage_penalty > 0
     source = Source.of(source_ids, source_mask, options, regions, plain=weighed)

@@ -93,7 +93,7 @@ class WorkerProcess:
         return self._receive()
 
     def close(self) -> None:
-        """End the process at once."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):

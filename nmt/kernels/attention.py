@@ -1,7 +1,7 @@
 """Scaled dot-product attention in three implementations: naive, torch and cpu.
 
 ``naive`` is the formula. ``torch`` is torch's fused kernel. ``cpu`` is one autograd operation for
-short sentences on a CPU. It normalises the weights in float32 and saves them for the backward pass,
+short sentences on a CPU. It normalizes the weights in float32 and saves them for the backward pass,
 with a dropout mask of one byte per weight. It writes gradients in the layout of the projections, so
 the gradients need no concatenation or transposition.
 

@@ -1,7 +1,7 @@
 """The best continuations of hypotheses: log-softmax over the vocabulary, then the top C of a beam.
 
-The plain path normalises all logits and sorts each row. The fast path reads the logits a few times
-and normalises only the best ones. It uses one fact: for every partition of values into groups, the
+The plain path normalizes all logits and sorts each row. The fast path reads the logits a few times
+and normalizes only the best ones. It uses one fact: for every partition of values into groups, the
 k greatest values are in the k groups with the greatest maxima.
 
 Legend: A sentences, M beams of each, R = A · M rows, V vocabulary, C candidates of a sentence, W
@@ -56,7 +56,7 @@ def best_continuations(
         logits: [A · M, V]; the beams of a sentence are adjacent.
         before: [A, M], float32, the log-probabilities of the hypotheses so far.
         count: C. If there are fewer continuations, the last log-probabilities are -inf.
-        excluded: Pieces that are never appended. The normaliser includes them.
+        excluded: Pieces that are never appended. The normalizer includes them.
         only: Sentences that only one piece may continue; None: no such sentences.
     """
     function = plain_best_continuations

@@ -2,7 +2,7 @@
 
 Queries and keys are cut into blocks. Each part of a pattern is a product of the queries of a block
 and some keys: the keys of near blocks, the keys of some columns, or the keys at the same offset of
-all blocks. One softmax normalises the scores of all parts. The plain formulation is
+all blocks. One softmax normalizes the scores of all parts. The plain formulation is
 `masked_attention`, the softmax over all keys with a mask.
 
 Legend: B batch, T length, H heads, G heads of keys and values, K head size, N blocks, L length of a

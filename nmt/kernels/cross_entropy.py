@@ -176,8 +176,8 @@ def _add_chunk(
         others, greatest = error.sum(dim=1, keepdim=True), logits.amax(dim=1, keepdim=True)
         log_probs = log_likelihood(scores, greatest, likeliest, others)
         at_target, total = log_probs.exp() - (1 - smoothing), None
-    normaliser = (scores - log_probs)[:real]
-    uniform = (at_least_float32(rows[:real]) @ mean)[:, None] - normaliser
+    normalizer = (scores - log_probs)[:real]
+    uniform = (at_least_float32(rows[:real]) @ mean)[:, None] - normalizer
     likelihood = log_probs[:real].sum()
     sums.smoothed -= (1 - smoothing) * likelihood + smoothing * uniform.sum()
     sums.exact -= likelihood

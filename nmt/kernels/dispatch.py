@@ -185,7 +185,7 @@ def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | N
     On a CPU, the backward pass of torch's fused kernels takes several times as long as the products
     of short sentences. The kernel of this package writes gradients in the layout of the
     projections. So it runs only if all three arguments have this layout, that is, if they were
-    neither normalised nor rotated.
+    neither normalized nor rotated.
 
     Args:
         query: [B, H, T, K].

@@ -132,7 +132,7 @@ def plain_add_dropped(states: Tensor, result: Tensor, probability: float) -> Ten
 def add_dropped(states: Tensor, result: Tensor, probability: float) -> Tensor:
     """Return states + dropout(result), a residual connection; both have one shape.
 
-    The random numbers are those of `dropout`. The fast path needs two passes less.
+    The random numbers equal those of `dropout`. The fast path saves two passes over the tensors.
     """
     rate = discrete_rate(probability)
     if dispatch.add_dropped_path(states, result) is KernelPath.PLAIN or not rate.threshold:

@@ -53,7 +53,7 @@ class _Linear(torch.autograd.Function):
 
 
 def _without_graph(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Compute `linear` without a graph, as `_Linear` does."""
+    """Compute `linear` without gradients, with the products of `_Linear`."""
     flat = inputs.reshape(-1, inputs.size(-1))
     result = product(padded_rows(flat, flat.dtype), weight, bias)
     return result[: len(flat)].view(*inputs.shape[:-1], len(weight))

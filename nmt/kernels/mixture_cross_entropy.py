@@ -184,12 +184,12 @@ class _Sums:
         generated = log_share + log_probs
         mixed = torch.logaddexp(generated, log_other)
         share = (generated - mixed).exp()  # r
-        normaliser = scores - log_probs
+        normalizer = scores - log_probs
         if ignored is not None:
-            normaliser, mixed = (part.masked_fill(ignored, 0) for part in (normaliser, mixed))
+            normalizer, mixed = (part.masked_fill(ignored, 0) for part in (normalizer, mixed))
         e, likelihood = self.smoothing, mixed.sum()
         self.exact -= likelihood
-        self.smoothed += e * normaliser.sum() - (1 - e) * likelihood
+        self.smoothed += e * normalizer.sum() - (1 - e) * likelihood
         if self.grad_rows is None:
             return
         # The gradient of the logits is c · (P_vocab - (1 - e) r / c at the target) - e / V.
@@ -230,11 +230,11 @@ class _Sums:
 def _softmax(
     logits: Tensor, scores: Tensor, targets: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the unnormalised softmax of the logits [R, V] of a chunk; may overwrite the logits.
+    """Return the unnormalized softmax of the logits [R, V] of a chunk; may overwrite the logits.
 
     Returns:
-        The unnormalised probabilities [R, V], 0 at the target; the log-probability of each target;
-        the factor that normalises each row; and the unnormalised probability of each target. The
+        The unnormalized probabilities [R, V], 0 at the target; the log-probability of each target;
+        the factor that normalizes each row; and the unnormalized probability of each target. The
         last three are [R, 1], in the dtype of the scores.
     """
     if logits.dtype == scores.dtype and dispatch.on_cpu(logits):

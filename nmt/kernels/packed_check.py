@@ -100,7 +100,7 @@ def _mask(device: torch.device, causal: bool) -> SentenceMask:
 def _difference(
     attend: Attend, inputs: Sequence[Tensor], mask: SentenceMask, tolerance: float
 ) -> str | None:
-    """Compare results and gradients with those of the formula."""
+    """Compare results and gradients with the formula."""
     query, keys, values = inputs
     exact = [part.detach().double().requires_grad_() for part in inputs]
     expected = naive_attention(exact[0], exact[1], exact[2], mask.explicit)

@@ -29,9 +29,9 @@ class AttendFirstDecoder(RnnDecoder):
         s_t = cell([e(y_{t-1}); c_t], s_{t-1})
         hidden_t = tanh(W [s_t; c_t; e(y_{t-1})])
 
-    The last line is the read-out; the output layer maps hidden_t to logits. With ``maxout_size``,
-    the read-out is the one of RNNsearch, the model of the paper: the maximum of each pair of units
-    of W [s_{t-1}; c_t; e(y_{t-1})] (Goodfellow et al. 2013).
+    The last line is the read-out; the output layer maps hidden_t to logits. RNNsearch, the model of
+    the paper, has another read-out (``maxout_size``): the maximum of each pair of units of
+    W [s_{t-1}; c_t; e(y_{t-1})] (Goodfellow et al. 2013).
     """
 
     def __init__(

@@ -63,7 +63,7 @@ def build_model(
         config: Checked settings.
         source_size: Pieces of the source vocabulary.
         target_size: Pieces of the target vocabulary.
-        initialise: Whether to initialise the weights for training.
+        initialise: Whether to initialize the weights for training.
         context: The pieces that separate the sentences of a row, for hierarchical encoders and
             decoders; None: such a model has weights but cannot read text.
 
@@ -151,7 +151,7 @@ def _rnn_decoder(
 
 
 def _initialise(model: TranslationModel, initialization: Initialization) -> None:
-    """Initialise all parameters of a new model.
+    """Initialize all parameters of a new model.
 
     Weight matrices follow Glorot & Bengio 2010, eq. 16 (uniform), or He et al. 2015, eq. 10 (normal
     with variance 2 / inputs). The recurrent matrix of each gate is orthogonal. Embeddings are from

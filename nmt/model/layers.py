@@ -29,12 +29,12 @@ class RmsNorm(nn.Module):
     """x / sqrt(mean(x²) + 1e-6), times a gain per unit (Zhang & Sennrich 2019, eq. 4)."""
 
     def __init__(self, size: int) -> None:
-        """Normalise vectors of ``size``."""
+        """Normalize vectors of ``size``."""
         super().__init__()
         self.weight = nn.Parameter(torch.ones(size))
 
     def forward(self, states: Tensor) -> Tensor:
-        """Normalise states [..., size]; the result has their dtype."""
+        """Normalize states [..., size]; the result has their dtype."""
         weight = self.weight.type_as(states)
         normed = functional.rms_norm(states, weight.shape, weight, 1e-6)
         return normed.type_as(states)  # CUDA's autocast computes in float32 from torch 2.12 on

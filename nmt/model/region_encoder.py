@@ -14,7 +14,7 @@ from nmt.model.layers import Dropout, Linear
 class RegionStates(nn.Module):
     """Maps the vector a_l of each region to the state norm(W a_l + b).
 
-    The norm is layer normalisation (Ba et al. 2016). So features of any scale have states of the
+    The norm is layer normalization (Ba et al. 2016). So features of any scale have states of the
     same scale.
     """
 

@@ -16,7 +16,7 @@ LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
 
 def _norm(config: LayerConfig) -> nn.Module:
-    """Build layer normalisation (Ba et al. 2016) or RMS normalisation (Zhang & Sennrich 2019)."""
+    """Build layer normalization (Ba et al. 2016) or RMS normalization (Zhang & Sennrich 2019)."""
     if config.norm_type == NormType.RMS:
         return RmsNorm(config.hidden_size)
     return nn.LayerNorm(config.hidden_size)
@@ -28,7 +28,7 @@ def last_norm(config: LayerConfig) -> nn.Module:
 
 
 class Residual(nn.Module):
-    """Dropout, residual connection and layer normalisation around a sublayer.
+    """Dropout, residual connection and layer normalization around a sublayer.
 
     ``post``: norm(x + dropout(sublayer(x))), section 3.1. ``pre``: x + dropout(sublayer(norm(x))),
     Xiong et al. 2020. A layer computes both as ``x = after(x, sublayer(before(x)))``.

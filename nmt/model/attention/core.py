@@ -45,7 +45,7 @@ class Attention(nn.Module, ABC):
         coverage: Tensor | None = None,
         project: Project = plain_project,
     ) -> Tensor:
-        """Return the unnormalised scores [B, ..., T, S] of queries [B, T, Q] and keys.
+        """Return the unnormalized scores [B, ..., T, S] of queries [B, T, Q] and keys.
 
         Args:
             query: [B, T, Q].

@@ -41,7 +41,7 @@ class DoublyAttention(Attention):
         e_l = v · tanh(U s + W a_l)        alpha = softmax(e)
         i = beta · (sum over l of alpha_l a_l)                   beta: see `Gate`
 
-    The context is [c; i]. The decoder uses it as it uses c if there are no regions. The weights
+    The context is [c; i]. It replaces c in the update of the state and in the read-out. The weights
     [..., S + R] are the weights of the text, then alpha without beta. Alpha sums to 1.
     """
 

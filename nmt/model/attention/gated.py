@@ -36,7 +36,7 @@ class GatedCrossAttention(nn.Module):
         Raises:
             ValueError: In every case.
         """
-        raise ValueError("this attention needs regions beside the text")
+        raise ValueError("this attention needs regions, not only a text")
 
     def build_double_memory(
         self, states: tuple[Tensor, Mask], regions: tuple[Tensor, Mask]

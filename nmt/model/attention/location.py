@@ -18,7 +18,7 @@ from nmt.model.attention.window import Window
 
 
 class LocationAttention(Attention):
-    """a_t = softmax(W h_t) (eq. 8): one score per source position, whatever the source pieces are.
+    """a_t = softmax(W h_t) (eq. 8): one score per source position, independent of the source.
 
     W has P rows, one per position. As in the paper (section 3.1), a shorter sentence uses the first
     rows. In a longer sentence, the pieces after position P get no weight.

@@ -19,7 +19,7 @@ class MultiHeadAttention(nn.Module):
     """softmax(Q K^T / sqrt(d_k)) V in each of H heads; one linear layer projects keys and values.
 
     With G < H, query head h uses the keys and values of head floor(h · G / H). Search then needs
-    less memory. ``qk_norm`` normalises the queries and keys of each head with RMS norm (Zhang &
+    less memory. ``qk_norm`` normalizes the queries and keys of each head with RMS norm (Zhang &
     Sennrich 2019), which bounds the scores. Henry et al. 2020 use the L2 norm and a learned scale.
     """
 

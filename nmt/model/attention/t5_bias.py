@@ -16,7 +16,7 @@ class T5Bias(RelativeScheme):
 
     Raffel et al. 2020, section 2.1: half of the buckets contain one distance each. The width of the
     others grows logarithmically. An encoder uses half of its buckets for each direction. Here the
-    scores are divided by sqrt(d_k). T5 has this factor in its initialisation.
+    scores are divided by sqrt(d_k). T5 has this factor in its initialization.
     """
 
     def __init__(self, num_heads: int, *, causal: bool) -> None:

@@ -19,7 +19,7 @@ FIRST_SCALE = 10.0
 class CosineScores(MultiHeadAttention):
     """softmax(g · cos(q, k)) V with a learned g for each head (Henry et al. 2020).
 
-    The queries and keys are normalised before full attention, O(n² · d). The queries also have the
+    The queries and keys are normalized before full attention, O(n² · d). The queries also have the
     factor g.
     """
 

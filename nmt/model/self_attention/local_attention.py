@@ -46,7 +46,7 @@ class LocalAttention(PatternAttention):
     def blocked(
         self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
     ) -> Tensor:
-        """Attend from each block to itself and the blocks beside it."""
+        """Attend from each block to itself and to its neighbours."""
         blocks = Blocks.of(heads, keys, values, real, self.block_of(self.window))
 
         def reach(queries: Tensor, keys: Tensor) -> Tensor:
