@@ -68,8 +68,7 @@ def beam_search(
         allowed: The pieces that each translation may contain, with those of its constraints; None:
             all. Log-probabilities are normalized over these pieces.
         need_weights: Whether to return attention weights.
-        wanted: K of `nmt.decoding.early_stopping`, the number of hypotheses that are needed; None:
-            all N.
+        wanted: K of `nmt.decoding.early_stopping`; None: all N hypotheses are needed.
         graphs: Captures the steps on a GPU; None: no capture.
         regions: Features of the sentences, for a model that reads them.
 

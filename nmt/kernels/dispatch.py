@@ -346,8 +346,7 @@ foreach_zero_ = _find("_foreach_zero_")
 
 end_allocation = _find("_C._cuda_endAllocateToPool")
 release_pool = _find("_C._cuda_releasePool")
-"""Both take (device number, pool). The first ends allocation from a pool. The second removes one
-use of the pool."""
+"""(device number, pool) -> None: ends allocation from the pool; removes one use of the pool."""
 
 PRIVATE_NAMES = (
     *("sigmoid_backward", "tanh_backward", "threshold_backward_", "softmax_backward"),
@@ -394,8 +393,7 @@ def _is_intel() -> bool:
 def optimizer_reads_found_inf(optimizer: torch.optim.Optimizer) -> bool:
     """Return whether an optimizer reads ``found_inf`` on the device, as fused optimizers do.
 
-    torch marks these optimizers with a private attribute. If a version of torch lacks it, the host
-    decides whether to skip a step, because an optimizer that ignores the flag would apply a
-    gradient of NaN.
+    torch marks these optimizers with a private attribute. Without it, the host decides whether to
+    skip a step: an optimizer that ignores the flag would apply a gradient of NaN.
     """
     return bool(getattr(optimizer, "_step_supports_amp_scaling", False))

@@ -63,9 +63,8 @@ class CoverageState:
 class Coverage(nn.Module):
     """A vector per source piece, projected from the attention that the piece has received.
 
-    This attention is the sum of its weights (See et al. 2017, eq. 10), or the linguistic coverage
-    of Tu et al. 2016 (section 3.1.1). The second divides the sum by a fertility predicted from the
-    encoder state, N · sigmoid(U h_j).
+    It is the sum of the weights (See et al. 2017, eq. 10), or the sum divided by a fertility that
+    is predicted from the encoder state, N · sigmoid(U h_j) (Tu et al. 2016, section 3.1.1).
     """
 
     def __init__(self, memory_size: int, score_size: int, *, fertile: bool) -> None:
