@@ -44,7 +44,7 @@ class AllowedPieces:
 
     @classmethod
     def of(cls, allowed: Tensor, device: torch.device) -> "AllowedPieces":
-        """Allow the pieces of a mask [A, V] on the CPU, which this changes, and `ALWAYS`."""
+        """Allow the pieces of a mask [A, V] on the CPU, and `ALWAYS`; this changes the mask."""
         allowed[:, list(ALWAYS)] = True
         union = allowed.any(0).nonzero().squeeze(1)
         counts = allowed.sum(1)

@@ -244,7 +244,7 @@ class Answerer:
         )
 
     def _merged(self, texts: list[ScoredText], more: Sequence[ScoredText]) -> list[ScoredText]:
-        """Add other texts. Texts of a search are added only if the best text stays the best."""
+        """Add other texts; from a search, only texts that are not better than the best text."""
         if self._sampling is not None:
             return _different([*texts, *more])
         others = [text for text in more if text.score <= texts[0].score]

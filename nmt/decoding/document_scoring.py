@@ -20,8 +20,8 @@ def score_rows(
         translator: The model.
         size: The amount of context that the model reads.
         rows: A sentence and its translations; each row has the same number of translations. The
-            sentences are in the order of their documents. A blank sentence ends a document. The
-            previous translations in a column are the target context of the next one in the column.
+            sentences are in the order of their documents. A blank sentence ends a document. In each
+            column, the previous translations are the target context of the next translation.
     """
     given: list[tuple[str, ...]] = []
 

@@ -1,8 +1,8 @@
 """The loop of beam search and sampling: it runs steps until every sentence is done.
 
-On a CPU, tensors grow with each step, and finished sentences are removed after each step. On a GPU,
-shapes stay the same for many steps, the host rarely reads which sentences are finished, and a CUDA
-graph can capture the step.
+On a CPU, a step uses only the pieces so far, and finished sentences are removed after each step. On
+a GPU, shapes stay the same for many steps, the host rarely reads which sentences are finished, and
+a CUDA graph can capture the step.
 
 Legend: A sentences in the search, N beams, B sentences of the batch, V vocabulary, S source length,
 U pieces that at least one sentence may write.

@@ -24,7 +24,7 @@ class Loss:
     """Sums over a batch; divide by the sum of ``num_tokens`` over all batches of an update.
 
     Attributes:
-        smoothed: Scalar in nats, which training minimises; includes the weighted extra losses.
+        smoothed: Scalar in nats, which training minimizes; includes the weighted extra losses.
         negative_log_likelihood: Scalar in nats without gradient, for the perplexity.
         num_tokens: Number of target pieces, EOS included.
         extra: The active extra losses, by name, unweighted and without gradient.

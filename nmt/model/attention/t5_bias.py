@@ -14,9 +14,9 @@ T5_BUCKETS, T5_DISTANCE = 32, 128
 class T5Bias(RelativeScheme):
     """A learned bias for each head and each bucket of distances; all layers share the table.
 
-    Raffel et al. 2020, section 2.1: half of the buckets contain one distance each. The width of the
-    others grows logarithmically. An encoder uses half of its buckets for each direction. Here the
-    scores are divided by sqrt(d_k). T5 has this factor in its initialization.
+    Raffel et al. 2020, section 2.1: half of the buckets contain one distance each. The index of the
+    others grows with the logarithm of the distance. An encoder uses half of its buckets for each
+    direction. Here the scores are divided by sqrt(d_k). T5 has this factor in its initialization.
     """
 
     def __init__(self, num_heads: int, *, causal: bool) -> None:
