@@ -120,7 +120,7 @@ class GrowingMemory(TargetMemory):
         return self.places[: self.filled * self.own.size(1)]
 
     def open(self) -> "GrowingMemory":
-        """Return the memory with one more slot, in new buffers if the old slot is not free."""
+        """Return the memory with one more slot, in new buffers if the next slot is not free."""
         memory, filled = self, self.filled + 1
         if self.filled == self.slots:
             memory = self._with_shape(2 * self.slots, self.own.size(1))

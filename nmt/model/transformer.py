@@ -217,7 +217,7 @@ class TransformerDecoderLayer(nn.Module):
         Args:
             states: T target positions in training, N beams at one position in search.
             extend: In search, adds new keys and values to those of earlier target positions.
-            mask: The mask of self-attention in training: [T, T] causal, or of a packed row.
+            mask: The mask of self-attention in training, e.g. [T, T] causal, or of a packed row.
             positions: Positions of queries and keys of self-attention.
             source: Keys and values of the source, for cross-attention.
             need_weights: Whether to return the weights of cross-attention.

@@ -12,8 +12,8 @@ ROTARY_BASE = 10_000.0
 class Rotary(RelativeScheme):
     """Rotates queries and keys by angles proportional to their positions.
 
-    Only the distance of their positions affects the product of a rotated query and a rotated key,
-    not the positions. A rotation acts on units i and i + K / 2. In the paper (eq. 15), it acts on
+    If both positions shift by the same number, the product of a rotated query and a rotated key
+    does not change. A rotation acts on units i and i + K / 2. In the paper (eq. 15), it acts on
     neighbouring units; a permutation of units gives the same products.
     """
 

@@ -94,6 +94,6 @@ class LinearAttention(FeatureAttention):
         return self.query_projection.out_features // self.num_heads
 
     def features(self, heads: Tensor, *, of_keys: bool) -> Tensor:
-        """Return elu(x) + 1 in float32 or float64; for x < 0, exp(x) does not round to 0."""
+        """Return elu(x) + 1 in float32 or float64; for x < 0, as exp(x), to keep digits."""
         exact = at_least_float32(heads)
         return torch.where(exact > 0, exact + 1, exact.clamp_max(0).exp())
