@@ -38,6 +38,11 @@ IDIOMS = [
     (r"\bnobody reads\b", "is not used", "where nobody reads them"),
     (r"\b(amidst|in the midst)\b", "during, within", "fails in the midst"),
     (rf"\b{_COUNTED} an? {_UNIT}\b", "per", "4,000 tokens a second"),
+    (r"\b(sentence|pair|word|text)s? a line\b", "per line", "write one sentence a line"),
+    (r"\breads? [^.]{0,30}\bfastest\b", "is fastest for", "as search reads them fastest"),
+    (r"\btakes? the place of\b", "replaces", "It takes the place of an attention."),
+    (r"\bat hand\b", "available, given", "the kernels of the device at hand"),
+    (r"\bother way round\b", "or the reverse, in words", "it reads none, or the other way round"),
 ]
 
 

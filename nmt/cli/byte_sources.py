@@ -76,7 +76,7 @@ class DescriptorSource:
                 raise UserError(f"cannot read {self.name}: {error.strerror or error}") from error
 
     def ready(self, seconds: float) -> bool:
-        """See `ByteSource`; without `select.poll`, as on Windows, nothing is at hand in advance."""
+        """See `ByteSource`; without `select.poll`, as on Windows, no byte is known to be ready."""
         if self.size is not None:
             return True
         if not hasattr(select, "poll"):
@@ -111,7 +111,7 @@ class StreamSource:
         return self._stream.read(BLOCK)
 
     def ready(self, seconds: float) -> bool:
-        """See `ByteSource`; everything is at hand."""
+        """See `ByteSource`; everything is available."""
         return True
 
     def is_terminal(self) -> bool:
@@ -133,7 +133,7 @@ class BlockSource:
         return next(self._blocks, b"")
 
     def ready(self, seconds: float) -> bool:
-        """See `ByteSource`; everything is at hand."""
+        """See `ByteSource`; everything is available."""
         return True
 
     def is_terminal(self) -> bool:

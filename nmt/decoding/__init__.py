@@ -1,1 +1,1 @@
-"""Beam search and sampling over the decoder protocol, and the translation of text with them."""
+"""Translation of text: beam search, sampling, constraints and scores."""

@@ -1,12 +1,12 @@
 """The target pieces that a search may write; each sentence has its own set.
 
-A step computes the logits of the union: of all pieces that a sentence of the batch may write. Each
-sentence uses only the logits of its own pieces, so a translation does not depend on the batch.
-Search ranks these narrow logits. Rules that count pieces of the vocabulary get logits of full
-width, with -inf at all other pieces.
+A step computes the logits of the union of the sets of a batch. Each sentence uses only the logits
+of its own pieces, so a translation does not depend on the batch. Search ranks these narrow logits.
+Score adjusters, which use ids of the vocabulary, get logits of full width, with -inf for all other
+pieces.
 
 Legend: A sentences in the search, M beams of each, V vocabulary, U pieces of the union, K pieces of
-the sentence that has the most.
+the largest set.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from torch import Tensor
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
 
 ALWAYS = (PAD, UNK, BOS, EOS)
-"""Pieces of every set: they come first, so that their places are their ids."""
+"""Pieces of every set. Their ids are the smallest, so their indices in a set are their ids."""
 
 NEVER = float("-inf")
 
@@ -29,8 +29,8 @@ class AllowedPieces:
     Attributes:
         union: [U], the pieces of all sentences, in the order of their ids.
         pieces: [A, K], the pieces of each sentence in the order of their ids, padded with EOS.
-        columns: [A, K], the place of each of these pieces in the union.
-        excess: [A, K] bool, whether a place is padding.
+        columns: [A, K], the index of each of these pieces in the union.
+        excess: [A, K] bool, True for padding.
         vocabulary: V.
         same: Whether each sentence has all pieces of the union.
     """
@@ -44,7 +44,7 @@ class AllowedPieces:
 
     @classmethod
     def of(cls, allowed: Tensor, device: torch.device) -> "AllowedPieces":
-        """Allow the pieces of a mask [A, V] on the CPU, and those of `ALWAYS`."""
+        """Allow the pieces of a mask [A, V] on the CPU, and `ALWAYS`; this changes the mask."""
         allowed[:, list(ALWAYS)] = True
         union = allowed.any(0).nonzero().squeeze(1)
         counts = allowed.sum(1)
@@ -65,7 +65,7 @@ class AllowedPieces:
         )
 
     def select(self, sentences: Tensor) -> "AllowedPieces":
-        """Return only the sentences at these places [R], which may repeat; the union stays."""
+        """Return only the sentences with these indices [R], which may repeat; keep the union."""
         return replace(
             self,
             pieces=self.pieces[sentences],
@@ -74,17 +74,17 @@ class AllowedPieces:
         )
 
     def padded(self, padding: int) -> "AllowedPieces":
-        """Return the pieces of more sentences; the added ones have those of the first sentence."""
+        """Add ``padding`` sentences, which get the pieces of the first sentence."""
         if not padding:
             return self
         places = torch.arange(len(self.pieces) + padding, device=self.pieces.device)
         return self.select(places.masked_fill(places >= len(self.pieces), 0))
 
     def narrow(self, logits: Tensor) -> Tensor:
-        """Return the logits [A · M, K] of each sentence's pieces among those of the union.
+        """Select the logits [A · M, K] of the pieces of each sentence.
 
         Args:
-            logits: [A · M, U], the beams of a sentence adjacent.
+            logits: [A · M, U], of the union; the beams of a sentence are adjacent.
         """
         if self.same:
             return logits
@@ -94,7 +94,7 @@ class AllowedPieces:
         return chosen.flatten(0, 1)
 
     def widen(self, logits: Tensor) -> Tensor:
-        """Return logits [A · M, V] by those of the union [A · M, U]; -inf at other pieces."""
+        """Return logits [A · M, V], given logits of the union [A · M, U]; -inf for other pieces."""
         if self.same and len(self.union) == self.vocabulary:
             return logits
         shape = len(self.pieces), -1, logits.size(1)
@@ -107,5 +107,5 @@ class AllowedPieces:
         return full.scatter_(2, pieces, chosen).flatten(0, 1)
 
     def ids(self, places: Tensor) -> Tensor:
-        """Return the pieces [A, C] at places [A, C] of the narrow logits."""
+        """Return the pieces [A, C] at columns [A, C] of the narrow logits."""
         return self.pieces.gather(1, places)

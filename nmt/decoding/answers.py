@@ -1,6 +1,6 @@
-"""The answers to lines: for each line, translations with different texts, best first.
+"""The translations of lines: for each line, different texts, best first.
 
-A line may consist of several parts that are translated separately.
+A line may have several parts, which are translated separately.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ from nmt.decoding.translator import Translation
 Item = TypeVar("Item")
 
 MORE_ROUNDS = 3
-"""Further searches or draws for a sentence that has fewer different texts than are asked for."""
+"""The greatest number of further searches or draws for a sentence with too few texts."""
 
 _LARGEST_BEAM = 1000
 _NOT_SPACED = ("zh", "yue", "ja")  # languages without a space between sentences
@@ -28,11 +28,10 @@ class ScoredText:
     """A translation and its score.
 
     Attributes:
-        score: Of the hypothesis, or its expected chrF. If a line has several parts, the sum of
-            their scores.
+        score: Score of the hypothesis, or its expected chrF; the sum over the parts of a line.
         text: One line of text.
-        parts: For each part of the line, its translations and the index of the one in the text;
-            none for a blank part.
+        parts: For each part of the line that is not blank, its translations, and the index of the
+            translation in ``text``.
     """
 
     score: float
@@ -45,9 +44,9 @@ class Answer:
     """The answer to one line.
 
     Attributes:
-        texts: The translations, all different, best first, or in the order in which they were
-            drawn. A blank line has one, which is empty and has the score 0.
-        translation: That of the first part.
+        texts: The different translations, best first, or in the order of the draws. A blank line
+            has one empty text with the score 0.
+        translation: The translation of the first part.
     """
 
     texts: list[ScoredText]
@@ -55,17 +54,17 @@ class Answer:
 
 
 def part_separator(target_language: str) -> str:
-    """Return what stands between the translations of the parts of a line."""
+    """Return the separator between the translations of the parts of a line."""
     language = target_language.replace("_", "-").split("-")[0].lower()
     return "" if language in _NOT_SPACED else " "
 
 
 def part_numbers(lines: Sequence[Sequence[str]], numbers: Sequence[int]) -> list[int]:
-    """Return a number for each part of each line; the samples of the part depend on this number.
+    """Return a number for each part of each line. The samples of a part depend on its number.
 
     Args:
         lines: The parts of each line.
-        numbers: The number of each line; its first part gets the same number.
+        numbers: The number of each line, which is also the number of its first part.
     """
     return [
         number + index * PART_STEP
@@ -75,7 +74,7 @@ def part_numbers(lines: Sequence[Sequence[str]], numbers: Sequence[int]) -> list
 
 
 def same_ranks(parts: Sequence[Sequence[Item]]) -> Iterator[list[Item]]:
-    """Yield the first candidates of all parts, then the second; a short list repeats its last."""
+    """Yield the first candidates of all parts, then the second; a short list repeats the last."""
     for rank in range(max(map(len, parts), default=0)):
         yield [part[min(rank, len(part) - 1)] for part in parts]
 
@@ -96,9 +95,14 @@ class Answerer:
         *,
         minimum_risk: bool = False,
     ) -> None:
-        """Return at most ``n_best`` texts per line, from a search, or from samples if given.
+        """Return at most ``n_best`` texts per line, from a search or from samples.
 
-        With ``minimum_risk``, these are the samples with the greatest expected chrF.
+        Args:
+            translator: Translates the parts.
+            n_best: N.
+            sampling: How to sample; None: search.
+            target_language: Decides the separator of parts.
+            minimum_risk: Whether to return the samples with the greatest expected chrF.
         """
         self.translator = translator
         self._n_best = n_best
@@ -119,12 +123,12 @@ class Answerer:
 
         Args:
             lines: The parts of each line, at least one.
-            numbers: The number of each line in the input, from 0, on which samples depend.
-            constraints: Of each line; None: there are none. The prefix applies to the first part,
-                and the required phrases to the last part, so give a line with required phrases as
-                one part.
+            numbers: The number of each line in the input, from 0. Samples depend on it.
+            constraints: The constraints of each line; None: no constraints. The prefix applies to
+                the first part, and the required phrases apply to the last part. So a line with
+                required phrases should have one part.
             need_weights: Whether the translations have attention weights.
-            advance: Called after each batch with the share of the parts that are translated.
+            advance: Called after each batch with the finished share of the work.
         """
         parts = [part for line in lines for part in line]
         places = part_numbers(lines, numbers)
@@ -151,7 +155,7 @@ class Answerer:
         return answers
 
     def _joined(self, parts: Sequence[Sequence[ScoredText]]) -> list[ScoredText]:
-        """Join the first texts of all parts, then the second ones; a part repeats its last one."""
+        """Join the first texts of all parts, then the second ones; see `same_ranks`."""
         if len(parts) == 1:
             return list(parts[0])
         joined = []
@@ -162,7 +166,7 @@ class Answerer:
         return _different(joined)
 
     def _of_least_risk(self, translation: Translation) -> list[ScoredText]:
-        """Return the samples of the greatest expected chrF, best first."""
+        """Return the samples with the greatest expected chrF, best first."""
         if not translation.hypotheses:
             return [ScoredText(0.0, "")]
         ranked = [
@@ -180,7 +184,7 @@ class Answerer:
         *,
         need_weights: bool,
     ) -> list[list[ScoredText]]:
-        """Return N different texts of each part, or as many as a few more attempts find."""
+        """Return N different texts of each part, or fewer if `MORE_ROUNDS` attempts find fewer."""
         texts = [self._texts(translation) for translation in found]
         lacking = [i for i, t in enumerate(found) if t.hypotheses and len(texts[i]) < self._n_best]
         for attempt in range(1, MORE_ROUNDS + 1):
@@ -225,7 +229,7 @@ class Answerer:
         return wider.translate(sentences, need_weights=need_weights, constraints=asked)
 
     def _texts(self, translation: Translation) -> list[ScoredText]:
-        """Return the different texts; a tab would add a column to an N-best list."""
+        """Return the different texts. An N-best list has no tabs, which separate its columns."""
         if not translation.hypotheses:
             return [ScoredText(0.0, "")]
         texts = translation.texts
@@ -240,7 +244,7 @@ class Answerer:
         )
 
     def _merged(self, texts: list[ScoredText], more: Sequence[ScoredText]) -> list[ScoredText]:
-        """Add other texts; those of a search must be worse than the best, which stays first."""
+        """Add other texts; from a search, only texts that are not better than the best text."""
         if self._sampling is not None:
             return _different([*texts, *more])
         others = [text for text in more if text.score <= texts[0].score]
@@ -270,7 +274,7 @@ def part_constraints(
 
 
 def whole_lines(constraints: Sequence[Constraints] | None) -> set[int]:
-    """Return the places of lines that are not cut: required phrases may belong to any part."""
+    """Return the indices of lines with required phrases, which are not cut into parts."""
     return {place for place, one in enumerate(constraints or ()) if one.required}
 
 

@@ -1,18 +1,19 @@
-"""Which sentences are translated together. Sentences of similar length share a batch."""
+"""Batches of sentences for search. Sentences of similar length share a batch."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 from nmt.config.schema import DEFAULT_BATCH_SIZE, DecodingConfig
 
 Advance = Callable[[int, float], None]
-"""Called after each batch with the number of sentences so far and the share of the work."""
+"""Called after each batch with the number of finished sentences and the share of the work."""
 
 AUTOMATIC_TOKENS = 40_960
-"""On a GPU, source pieces of a batch, with padding, times the hypotheses of each sentence: a few
-thousand rows fill the device, and their logits and keys fit in a few gigabytes."""
+"""On a GPU, the source pieces of a batch, with padding, times the hypotheses of each sentence. A
+few thousand rows use all of the GPU. Their logits and keys fit in a few gigabytes."""
 
 LENGTH_MULTIPLE, SIZE_MULTIPLE = 8, 8
-"""Lengths are rounded up to multiples of the first, and sizes to the second: few shapes."""
+"""For few shapes, lengths are rounded up to a multiple of the first number, and larger batch sizes
+are rounded down to a multiple of the second."""
 
 
 def batch_tokens(decoding: DecodingConfig, hypotheses: int, *, on_gpu: bool) -> int | None:
@@ -31,7 +32,7 @@ def search_batches(lengths: Sequence[int], size: int, tokens: int | None) -> Ite
         lengths: Pieces of each sentence, EOS included. A sentence of length 1 is blank and is in no
             batch.
         size: Sentences of a batch.
-        tokens: Source pieces of a batch, with padding; replaces ``size``. None: ``size`` applies.
+        tokens: Source pieces of a batch, with padding, which replace ``size``; None: use ``size``.
     """
     order = sorted(range(len(lengths)), key=lambda i: lengths[i], reverse=True)
     order = [i for i in order if lengths[i] > 1]
@@ -46,10 +47,10 @@ def search_batches(lengths: Sequence[int], size: int, tokens: int | None) -> Ite
 
 
 class WorkDone:
-    """Counts the sentences and pieces of finished batches; a long sentence is more work."""
+    """Counts the sentences of finished batches, and their share of all pieces."""
 
     def __init__(self, lengths: Sequence[int], advance: Advance) -> None:
-        """Count batches of sentences of these lengths; a sentence of length 1 is blank."""
+        """Begin with sentences of these lengths; a sentence of length 1 is blank."""
         self._lengths = lengths
         self._advance = advance
         self._sentences = sum(length <= 1 for length in lengths)

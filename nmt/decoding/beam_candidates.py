@@ -1,4 +1,4 @@
-"""Continuations from which a step of search chooses.
+"""The candidates of a step of search: continuations of the hypotheses.
 
 Legend: A sentences in the search, C candidates of each, G groups of K beams.
 """
@@ -16,12 +16,12 @@ from nmt.text.special_tokens import EOS
 
 @dataclass(frozen=True)
 class Candidates:
-    """Continuations of each sentence, in the order in which they are chosen, all tensors [A, C].
+    """Continuations of each sentence, first choice first; all tensors are [A, C].
 
     Attributes:
-        scores: Of the whole hypothesis, the new piece included: its log-probability and penalties.
+        scores: Log-probability and penalties of the hypothesis with the new piece.
         beams: The beam that each candidate extends.
-        pieces: The piece that it appends.
+        pieces: The piece that each candidate appends.
     """
 
     scores: Tensor
@@ -29,7 +29,7 @@ class Candidates:
     pieces: Tensor
 
     def padded(self, missing: int) -> "Candidates":
-        """Return the candidates with this number of others added, whose scores are -inf."""
+        """Add ``missing`` candidates with a score of -inf."""
         if missing <= 0:
             return self
         padding = 0, missing
@@ -46,12 +46,12 @@ def split(
     """Return the K best unfinished candidates, the ended ones among the K best, and their number.
 
     Args:
-        candidates: At least 2 K. At least K of them are unfinished, as each beam has one with EOS.
+        candidates: At least 2 K. At most K of them have EOS, one per beam.
         size: K.
         active: [A] bool, whether hypotheses may still end.
-        by_score: Whether the candidates are sorted by their scores.
+        by_score: Whether the candidates are sorted by score.
     """
-    # A candidate of -inf is no translation: its beam is unused or its piece is excluded.
+    # A score of -inf means that the beam is unused or the piece is excluded.
     is_end = (candidates.pieces == EOS) & (candidates.scores > NEVER)
     ends = is_end[:, :size] & active[:, None]
     unfinished = candidates.scores.masked_fill(is_end, NEVER)

@@ -1,4 +1,4 @@
-"""Settings of search that a command or a program changes for one model that is loaded."""
+"""Changes of the search settings of a loaded model."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -17,11 +17,11 @@ def changed_settings(
 
     Args:
         decoding: The settings of the run.
-        changes: Values by the names of the settings; None leaves a setting as it is.
+        changes: Values by the names of the settings; None does not change a setting.
         attends: Whether the decoder has attention weights.
 
     Raises:
-        UserError: There is no such setting, a value is not allowed, or values contradict each
+        UserError: A setting does not exist, a value is not allowed, or values contradict each
             other.
     """
     known = {field.name: declared(field) for field in fields(DecodingConfig)}
@@ -44,7 +44,7 @@ def _check(words: str, value: object, known: Setting, default: object) -> None:
     """Check one value.
 
     Raises:
-        UserError: It is not allowed.
+        UserError: The value is not allowed.
     """
     if known.choices:
         if value not in known.choices:

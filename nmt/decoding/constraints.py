@@ -1,4 +1,4 @@
-"""Constraints: what the translation of a sentence must have, as text and as pieces.
+"""Constraints on the translation of a sentence, as text and as pieces.
 
 Legend: B sentences of a batch, U greatest number of pieces of a target context.
 """
@@ -22,18 +22,18 @@ from nmt.errors import UserError
 from nmt.text.special_tokens import PAD, SENTENCE_BREAK
 from nmt.text.tokenizer import Tokenizer
 
-_MOST_AUTOMATA = 1000  # sets of forbidden phrases whose transitions are kept
+_MOST_AUTOMATA = 1000  # greatest number of automata in the cache
 
 
 @dataclass(frozen=True)
 class Constraints:
-    """What the translation of a sentence must have and must not have.
+    """Texts that the translation of a sentence must contain or must not contain.
 
     Attributes:
-        prefix: The beginning of the translation. If it ends with a space, a new word follows;
-            otherwise its last word may continue.
-        required: Phrases that the translation has as whole words, in any order.
-        forbidden: Phrases that the translation does not have as whole words. A phrase is also
+        prefix: The beginning of the translation. If it ends with a space, a new word follows.
+            Otherwise, its last word may continue.
+        required: Phrases that the translation contains as whole words, in any order.
+        forbidden: Phrases that the translation does not contain as whole words. A phrase is also
             excluded if later pieces would continue its last word.
         context: The translations of the previous sentences, oldest first. The translation begins
             with them, unless the decoder attends to them; see `ConstraintEncoder`.
@@ -49,7 +49,7 @@ class Constraints:
         return bool(self.prefix or self.required or self.forbidden or self.context)
 
     def and_(self, other: "Constraints") -> "Constraints":
-        """Return both; the prefix and context of the other one, if it has them, replace these."""
+        """Join two constraints. A prefix or context of ``other`` replaces that of this object."""
         return Constraints(
             other.prefix or self.prefix,
             (*self.required, *other.required),
@@ -68,11 +68,11 @@ class PieceConstraints:
     """The constraints of a sentence in pieces.
 
     Attributes:
-        prefix: Its first pieces.
-        closed: Whether a word ends with the prefix.
-        required: The pieces of each phrase.
-        closing: Whether a word must end after each phrase.
-        forbidden: Excludes pieces; None: none is excluded.
+        prefix: The first pieces of the translation.
+        closed: Whether a word must end after the prefix.
+        required: The pieces of each required phrase.
+        closing: Whether a word must end after each required phrase.
+        forbidden: The automaton of the forbidden phrases; None: no forbidden phrases.
         context: The previous translations that the decoder attends to, each followed by the
             separator.
     """
@@ -100,11 +100,11 @@ class BatchConstraints:
     """The constraints of a batch on the device of the search.
 
     Attributes:
-        adjusters: For the prefixes and the forbidden phrases.
-        required: For the required phrases; None: no sentence has one.
-        room: [B], on the CPU: pieces by which the longest translation grows.
+        adjusters: Apply the prefixes and the forbidden phrases.
+        required: Applies the required phrases; None: no sentence has one.
+        room: [B], on the CPU: the pieces that are added to the greatest length of a translation.
         context: [B, U], the previous translations that the decoder attends to, each followed by the
-            separator, then PAD; None: it attends to none.
+            separator, then PAD; None: no such context.
     """
 
     adjusters: Adjusters
@@ -113,14 +113,14 @@ class BatchConstraints:
     context: Tensor | None = None
 
     def given_to(self, source: Source) -> Source:
-        """Return the batch with the context, and limits that include the pieces of constraints."""
+        """Return the batch with the context, and with limits that include the constraints."""
         limits, context = source.limits + self.room, self.context
         if context is not None:
             context = functional.pad(context, (0, 0, 0, source.padding), value=PAD)
         return replace(source, limits=limits, steps=int(limits.max()), previous_targets=context)
 
     def padded(self, padding: int) -> "BatchConstraints":
-        """Return the constraints with those of the first sentence repeated at the end."""
+        """Add ``padding`` sentences, which get the constraints of the first sentence."""
         if not padding:
             return self
         count = len(self.room)
@@ -134,20 +134,21 @@ class BatchConstraints:
 
 
 def _beside(adjuster: ScoreAdjuster, places: Tensor) -> Tensor:
-    """Return places on the device of an adjuster."""
+    """Return ``places`` on the device of an adjuster."""
     tensors = [part for part in vars(adjuster).values() if isinstance(part, Tensor)]
     return places.to(tensors[0].device)
 
 
 class ConstraintEncoder:
-    """Turns constraints into pieces of a vocabulary.
+    """Encodes constraints as pieces of a vocabulary.
 
-    The context becomes a prefix, or what the decoder attends to. Where it attends to previous
-    translations, the separator is not written, because the model is not trained to write it.
+    If the decoder attends to previous translations, they are an input of the decoder. The model was
+    not trained to write the separator, so the separator is excluded. For other decoders, the
+    previous translations become a prefix.
     """
 
     def __init__(self, tokenizer: Tokenizer, *, attends: bool = False) -> None:
-        """Use the target's tokenizer, for a decoder that ``attends`` to previous translations."""
+        """Use the target tokenizer; ``attends``: the decoder attends to previous translations."""
         self._tokenizer = tokenizer
         self._attends = attends
         self._pieces: TargetPieces | None = None
@@ -155,7 +156,7 @@ class ConstraintEncoder:
 
     @property
     def pieces(self) -> TargetPieces:
-        """The vocabulary, which is read when it is first used."""
+        """The vocabulary as text, computed when first used."""
         if self._pieces is None:
             self._pieces = TargetPieces(self._tokenizer)
         return self._pieces
@@ -164,8 +165,8 @@ class ConstraintEncoder:
         """Return the constraints of a sentence in pieces.
 
         Raises:
-            UserError: A text is blank, has a character that the vocabulary lacks, or contradicts
-                another text.
+            UserError: A text is blank, contains a character that the vocabulary lacks, or
+                contradicts another text.
         """
         context: list[int] = []
         if constraints.context:
@@ -195,7 +196,7 @@ class ConstraintEncoder:
     def batch(
         self, constraints: Sequence[PieceConstraints], device: torch.device
     ) -> BatchConstraints | None:
-        """Return the constraints of a batch; None: there are none."""
+        """Return the constraints of a batch; None: no constraints."""
         adjusters: list[ScoreAdjuster] = []
         if any(one.forbidden for one in constraints):
             none = self._automaton(())
@@ -224,7 +225,7 @@ class ConstraintEncoder:
         return BatchConstraints(tuple(adjusters), required, room, context)
 
     def missing(self, constraints: Constraints, text: str) -> list[str]:
-        """Return the required phrases that a translation does not have."""
+        """Return the required phrases that a translation does not contain."""
         spelled = self.pieces.spelled(text)
         return [
             phrase
@@ -236,12 +237,12 @@ class ConstraintEncoder:
         spelled = []
         for phrase in constraints.forbidden:
             if not phrase.strip():
-                raise UserError(f"{phrase!r} is blank: a forbidden phrase has at least a character")
+                raise UserError(f"{phrase!r} is blank: a forbidden phrase needs a character")
             text = self.pieces.spelled(phrase)
             for wanted in (constraints.prefix, *constraints.required):
                 if text and wanted and PhraseMatcher([text]).found_in(self.pieces.spelled(wanted)):
                     raise UserError(f"{wanted!r} is required, but has the forbidden {phrase!r}")
-            if text:  # else it has a character that no translation has
+            if text:  # else it contains a character that no translation can contain
                 spelled.append(text)
         return self._automaton(tuple(sorted(set(spelled)))) if spelled else None
 

@@ -1,4 +1,4 @@
-"""Answers to lines that are the sentences of documents, in order."""
+"""Translations of lines that are the sentences of documents, in order."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -11,14 +11,14 @@ from nmt.text.sentence_context import ContextSize
 
 
 class DocumentAnswerer:
-    """Puts the previous lines before each line, as in training; a blank line ends a document.
+    """Adds previous lines as context to each line, as in training; a blank line ends a document.
 
     Attributes:
-        translator: Translates.
+        translator: Translates the lines.
     """
 
     def __init__(self, answerer: Answerer, size: ContextSize) -> None:
-        """Answer with this answerer, for a model that reads this amount of context."""
+        """Translate with this answerer; ``size`` is the amount of context that the model reads."""
         self.translator = answerer.translator
         self._answerer = answerer
         self._size = size
@@ -36,8 +36,8 @@ class DocumentAnswerer:
         """Translate the next lines; see `nmt.decoding.answers.Answerer.answer`.
 
         Raises:
-            UserError: The model reads its own translations, and a line is cut or has required
-                phrases.
+            UserError: The model reads its own translations, and a line has several parts or
+                required phrases.
         """
         if not self._size.targets:
             joined = [self._joined(parts) for parts in lines] if self._size else lines
@@ -83,14 +83,17 @@ class DocumentAnswerer:
         reason = f"the model reads its own translations (data.context_targets={self._size.targets})"
         if any(len(parts) > 1 for parts in lines):
             raise UserError(
-                f"{reason}, so that a long line cannot be cut: write one sentence a line, or add "
+                f"{reason}, so a long line cannot be cut: write one sentence per line, or add "
                 "--long-lines whole"
             )
         if any(one.required for one in constraints or ()):
-            raise UserError(f"{reason}, so that a translation cannot have required phrases")
+            raise UserError(f"{reason}, so a translation cannot have required phrases")
 
     def _waves(self, sentences: Sequence[str]) -> Iterator[list[tuple[int, ContextLines]]]:
-        """Yield the next sentence of every document; later lines may continue the last document."""
+        """Yield the first sentences of all documents, then the second ones, and so on.
+
+        The next call may continue the last document.
+        """
         waves: list[list[tuple[int, ContextLines]]] = []
         step = 0
         for place, sentence in enumerate(sentences):
@@ -105,6 +108,6 @@ class DocumentAnswerer:
 
 
 def _own(answer: Answer, previous: int) -> Answer:
-    """Return an answer whose texts lack the previous translations."""
+    """Remove the previous translations from the texts of an answer."""
     texts = [replace(one, text=own_translation(one.text, previous)) for one in answer.texts]
     return replace(answer, texts=texts)

@@ -1,4 +1,4 @@
-"""The log-probability of given translations of the sentences of documents."""
+"""The log-probabilities of given translations of the sentences of documents."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -18,10 +18,10 @@ def score_rows(
 
     Args:
         translator: The model.
-        size: How much of a document it reads.
-        rows: A sentence and its translations, of which each row has the same number. The sentences
-            are in the order of their documents, and a blank sentence ends a document. The previous
-            translations in a column are the target context of the next translation in this column.
+        size: The amount of context that the model reads.
+        rows: A sentence and its translations; each row has the same number of translations. The
+            sentences are in the order of their documents. A blank sentence ends a document. In each
+            column, the previous translations are the target context of the next translation.
     """
     given: list[tuple[str, ...]] = []
 
@@ -50,7 +50,7 @@ def score_rows(
 
 
 def _own(scored: ScoredTranslation, source: str, target: str) -> ScoredTranslation:
-    """Return the score of a translation without that of its context."""
+    """Remove the context from a score."""
     if SENTENCE_BREAK in target or SENTENCE_BREAK not in scored.pieces:
         return replace(scored, source=source, target=target)
     start = len(scored.pieces) - scored.pieces[::-1].index(SENTENCE_BREAK)

@@ -1,8 +1,8 @@
-"""Search in documents: each sentence is translated with the previous sentences before it.
+"""Search in documents: the previous sentences are the context of each sentence.
 
-The context of a source comes from the input, so all sentences may share batches. The context of a
-translation consists of the model's own translations: the first sentences of all documents are
-translated together, then the second ones, and so on.
+The context of a source is part of the input, so all sentences may share batches. The context of a
+target is the model's own translations. So search translates the first sentences of all documents
+together, then the second ones, and so on.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,21 +26,22 @@ from nmt.text.special_tokens import SENTENCE_BREAK, UNK
 from nmt.text.tokenizer import TokenizerPair
 
 Documents = Sequence[int] | None
-"""The number of each sentence's document; None: a blank sentence ends a document."""
+"""The number of the document of each sentence; None: a blank sentence ends a document."""
 
 
 def common_context(configs: Iterable[Config]) -> ContextSize:
-    """Return how much context the models of an ensemble read.
+    """Return the amount of context that the models of an ensemble read.
 
     Raises:
-        UserError: They read different amounts of context, or the previous targets in two ways.
+        UserError: The models read different amounts of context, or only some of them attend to
+            previous targets.
     """
     known = list(configs)
     sizes = [ContextSize.of(config.data) for config in known]
     if len({is_hierarchical(config.model.decoder) for config in known}) > 1:
         raise UserError(
             f"{DECODER_SETTING} and another decoder read previous translations in two ways, so "
-            "that they cannot be an ensemble: name models that were trained alike"
+            "they cannot be an ensemble: name models that were trained alike"
         )
     if len({(size.sources, size.targets) for size in sizes}) > 1:
         raise UserError(
@@ -53,20 +54,20 @@ def common_context(configs: Iterable[Config]) -> ContextSize:
 
 
 class ContextLines:
-    """Puts previous sentences before sentences that come one after another.
+    """Adds the context of previous sentences to the sentences of a document, in order.
 
-    If a sentence contains the separator, the text before the separator replaces this context.
+    If a sentence contains the separator, the text before the separator is the context instead.
     """
 
     def __init__(
         self, tokenizers: TokenizerPair, size: ContextSize, *, blank_ends: bool = True
     ) -> None:
-        """Take sentences for models that read this context; blank sentences may end a document."""
+        """Begin a document; ``size`` is the amount of context that the models read."""
         self._tokenizers = tokenizers
         self._blank_ends = blank_ends
         self._previous: PreviousSentences[str] = PreviousSentences(size)
         self.translations: list[str] = []
-        """The previous translations for the sentence that was joined last, oldest first."""
+        """The previous translations for the last joined sentence, oldest first."""
 
     def begin(self) -> None:
         """Begin a document."""
@@ -91,7 +92,7 @@ class ContextLines:
         return tags + join_sentences(before, text)
 
     def add(self, sentence: str, translation: str = "") -> None:
-        """Add a joined sentence to the context, and its translation if that is context."""
+        """Add a joined sentence, and its translation if given, to the context of the next one."""
         text = own_sentence(self._tokenizers.source.split_tags(sentence)[1])
         if text.strip():
             self._add(text, translation)
@@ -99,7 +100,7 @@ class ContextLines:
     def _add(self, text: str, translation: str) -> None:
         tokenizer = self._tokenizers.target
         ids = [piece for piece in tokenizer.encode(translation) if piece != UNK]
-        if translation:  # it becomes a prefix, which has no unknown piece
+        if translation:  # the translation becomes a prefix, which must not contain UNK
             translation = tokenizer.decode(ids)
         pieces = len(self._tokenizers.source.encode(text))
         self._previous.add((text, pieces), (translation, len(ids)))
@@ -108,13 +109,13 @@ class ContextLines:
 def with_context(
     tokenizers: TokenizerPair, size: ContextSize, sentences: Sequence[str], documents: Documents
 ) -> list[str]:
-    """Return sentences with their contexts before them, as training joins them.
+    """Return sentences with their contexts, joined as in training.
 
     Args:
-        tokenizers: Those of the model.
-        size: How much context the model reads; if none, the sentences do not change.
+        tokenizers: The tokenizers of the model.
+        size: The amount of context that the model reads; if 0, the sentences do not change.
         sentences: In the order of their documents.
-        documents: The document of each.
+        documents: The document of each sentence.
     """
     if not size:
         return list(sentences)
@@ -141,10 +142,10 @@ def translate_documents(
     """Translate sentences with the context that the model reads.
 
     Args:
-        engine: Translates.
-        size: How much context its model reads.
+        engine: Translates the sentences.
+        size: The amount of context that the model reads.
         sentences: In the order of their documents.
-        documents: The document of each.
+        documents: The document of each sentence.
         need_weights, wanted, advance: See `nmt.decoding.translator.Translator.translate`.
 
     Returns:
@@ -173,17 +174,17 @@ def translate_documents(
 
 
 def target_context(previous: Sequence[str]) -> Constraints:
-    """Return the constraint that previous translations are the context of a translation."""
+    """Return constraints with these previous translations as context."""
     return Constraints(context=tuple(previous))
 
 
 def without_context(translation: Translation, previous: int) -> Translation:
-    """Return a translation whose texts lack the previous translations."""
+    """Remove the previous translations from the texts of a translation."""
     return replace(translation, texts=[own_translation(t, previous) for t in translation.texts])
 
 
 def own_translation(text: str, previous: int) -> str:
-    """Return a text without the translations of the previous sentences."""
+    """Remove the translations of the previous sentences from a text."""
     if SENTENCE_BREAK not in text:
         return text
     return " ".join(part for part in split_sentences(text)[previous:] if part)

@@ -1,6 +1,7 @@
-"""Engines translate: the search of this package, that of another library, or several processes.
+"""The interface of engines, which translate sentences.
 
-The commands use only this protocol, so every input, document and output works with each engine.
+An engine is the search of this package, the search of another library, or several processes. The
+commands use only this interface, so each engine supports every format of input and output.
 """
 
 from collections.abc import Sequence
@@ -20,9 +21,9 @@ class Engine(Protocol):
     """A loaded model that translates; `nmt.decoding.translator.Translator` is one.
 
     Attributes:
-        tokenizers: Those of the source and the target.
+        tokenizers: The tokenizers of source and target.
         decoding: Settings of the search.
-        constraints: Turns constraints into pieces of the target.
+        constraints: Encodes constraints as pieces of the target.
         processes: Number of processes that translate at the same time.
     """
 
@@ -49,7 +50,7 @@ class Engine(Protocol):
         """Translate sentences; see `nmt.decoding.translator.Translator.translate`."""
 
     def check_constraints(self, constraints: Sequence[Constraints]) -> None:
-        """Check constraints before there is a sentence.
+        """Check constraints before the first sentence is read.
 
         Raises:
             UserError: They contradict each other, the vocabulary, the settings or the engine.

@@ -1,4 +1,4 @@
-"""Several models that translate as one.
+"""Ensembles: several models translate together.
 
 Legend: B sentences, A sentences in the search, N beams, T target length, V vocabulary.
 """
@@ -29,7 +29,7 @@ from nmt.text.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class _Encoded(EncoderOutput):
-    """The outputs of all encoders; the inherited fields are those of the first one.
+    """The outputs of all encoders; the inherited fields are those of the first encoder.
 
     Attributes:
         parts: One per model.
@@ -69,7 +69,7 @@ class _States(DecoderState):
 
 @dataclass(frozen=True)
 class _Outputs(DecoderOutput):
-    """The outputs of all decoders; its own fields are those of the first.
+    """The outputs of all decoders; the inherited fields are those of the first decoder.
 
     Attributes:
         parts: One per model.
@@ -84,14 +84,14 @@ class _Outputs(DecoderOutput):
 
 
 class Ensemble(TranslationModel):
-    """Models whose next-piece distributions are averaged; attention weights are the first model's.
+    """Averages the next-piece distributions of models; only the first returns attention weights.
 
-    With `Mean.LOG_PROBS`, log p(y_t) = 1/M sum over m of log p_m(y_t) - log Z_t, where Z_t makes
-    the probabilities of the vocabulary sum to 1. With `Mean.PROBS`, p(y_t) = 1/M sum of p_m(y_t).
+    With `Mean.LOG_PROBS`, log p(y_t) = 1/M sum over m of log p_m(y_t) - log Z_t, where Z_t
+    normalizes the probabilities. With `Mean.PROBS`, p(y_t) = 1/M sum over m of p_m(y_t).
     """
 
     def __init__(self, models: Sequence[TranslationModel], mean: Mean = Mean.LOG_PROBS) -> None:
-        """Join models of the same vocabularies, on the same device."""
+        """Join models with the same vocabularies, on the same device."""
         nn.Module.__init__(self)
         first = models[0]
         self.encoder, self.decoder, self.output = first.encoder, first.decoder, first.output
@@ -101,7 +101,7 @@ class Ensemble(TranslationModel):
 
     @property
     def feature_size(self) -> int | None:
-        """Size of the vectors of the features that the models read; None: they read none."""
+        """The size of a feature vector; None: the models read no features."""
         return self._models[0].feature_size
 
     def encode(
@@ -132,9 +132,9 @@ class Ensemble(TranslationModel):
         need_weights: bool = False,
         part: Any = None,
     ) -> tuple[Tensor, Tensor | None, DecoderState]:
-        """Advance all models; the weights are those of the first.
+        """Advance all models by the previous pieces; the weights are those of the first model.
 
-        If the output layers are restricted to some pieces, each distribution is over these pieces.
+        With parts of the output layers, each distribution is over the pieces of the part.
         """
         assert isinstance(state, _States)
         parts = [None] * len(self._models) if part is None else part
@@ -157,7 +157,7 @@ class Ensemble(TranslationModel):
         packing: Packing | None = None,
         regions: Regions | None = None,
     ) -> DecoderOutput:
-        """Return the outputs of all models for known targets; its fields are those of the first.
+        """Return the outputs of all models for known targets.
 
         Raises:
             ValueError: The batch is packed.
@@ -211,12 +211,12 @@ def load_models(
 
     Args:
         paths: Run folders or checkpoint files, at least one.
-        mean: How the distributions are averaged.
+        mean: How to average the distributions.
         device, beam_size, length_penalty, batch_size, precision, changes, shortlist: See
             `Translator.from_checkpoint`.
 
     Raises:
-        UserError: There is no such model, the vocabularies or the inputs of the models differ, or a
+        UserError: A model does not exist, the vocabularies or the inputs of the models differ, or a
             setting is out of range.
     """
     checkpoints = [load_checkpoint(find_checkpoint(path), mapped=True) for path in paths]
@@ -252,7 +252,7 @@ def _check_vocabularies(
         if not _same_pieces(known, other):
             raise UserError(
                 f"{path} has another {side} vocabulary than {first} ({len(other):,} and "
-                f"{len(known):,} pieces): the models of an ensemble have the same pieces; train "
+                f"{len(known):,} pieces): the models of an ensemble need the same pieces; train "
                 "them with the same tokenizer.model"
             )
 

@@ -1,11 +1,11 @@
-"""Phrases that translations must not have, whatever pieces spell them.
+"""Phrases that translations must not contain, with any segmentation into pieces.
 
-A finite automaton reads the characters of the pieces. The transitions of all pieces are computed
-once for the vocabulary. Most pieces lead to the same state from every state; only the other pieces
-are stored for each state.
+A finite automaton reads the characters of the pieces. Its transitions are computed once for all
+pieces of the vocabulary. From every state, most pieces lead to the same state. Only the other
+pieces, the exceptions, are stored for each state.
 
 Legend: A sentences in the search, N beams, M beams before a step, V vocabulary, R rows of
-transitions, two for each set of phrases, S states of all automata, K exceptional pieces of a state.
+transitions, two for each set of phrases, S states of all automata, K exceptions of a state.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from nmt.decoding.phrase_matcher import PhraseMatcher, State
 from nmt.decoding.score_adjusters import NEVER, ScoreAdjuster
 from nmt.decoding.target_pieces import TargetPieces, Trie
 
-_INSIDE, _BETWEEN = 0, 1  # the states in which no phrase has begun: after a letter, and elsewhere
+_INSIDE, _BETWEEN = 0, 1  # the states in which no phrase has begun: after a letter, or not
 _BANNED = -1
 
 
@@ -30,8 +30,8 @@ class PhraseAutomaton:
     Attributes:
         rows: For each of the two states in which no phrase has begun, the next state of each piece;
             -1 if the piece would complete a phrase.
-        row_of: For each state, which of the two rows it uses.
-        exceptions: For each state, the pieces whose next state differs from the row, and this
+        row_of: For each state, the index of its row.
+        exceptions: For each state, the pieces whose next state differs from the row, with this next
             state.
     """
 
@@ -41,7 +41,7 @@ class PhraseAutomaton:
 
 
 def automaton_of(pieces: TargetPieces, phrases: Sequence[str]) -> PhraseAutomaton:
-    """Compute the transitions of phrases, spelled as `TargetPieces.spelled` does."""
+    """Compute the transitions of phrases that `TargetPieces.spelled` returned."""
     return _Builder(pieces, PhraseMatcher(phrases)).build()
 
 
@@ -64,7 +64,7 @@ class _Builder:
         return found
 
     def _row(self, base: int) -> list[int]:
-        """Return the next state of every piece after a state in which no phrase has begun."""
+        """Return the next state of every piece from a state in which no phrase has begun."""
         row = [_INSIDE if inside else _BETWEEN for inside in self._pieces.ends_in_word]
         some: set[int] = set()
         for character, at_word in self._matcher.firsts():
@@ -83,7 +83,7 @@ class _Builder:
         return _BANNED if self._matcher.complete(state) else self._number(state)
 
     def _walk(self, trie: Trie, state: State, base: State, exceptions: dict[int, int]) -> None:
-        """Add the pieces after which a state and its base state differ."""
+        """Add the pieces whose next state from ``state`` and from ``base`` differ."""
         for character, (following, ends) in trie.items():
             after, found = self._matcher.read(state, character)
             after_base, _ = self._matcher.read(base, character)
@@ -114,11 +114,11 @@ class ForbiddenPhrases(ScoreAdjuster):
     """Excludes the pieces that would complete a phrase.
 
     Attributes:
-        rows: [R, V], the next state of each piece; -1: it is excluded.
+        rows: [R, V], the next state of each piece; -1: the piece is excluded.
         row_of: [S], the row of each state.
         exceptions: [S, K], pieces whose next state differs from the row; -1: no piece.
         following: [S, K], the next states of these pieces; -1: the piece is excluded.
-        states: [A, M], of the hypotheses.
+        states: [A, M], the states of the hypotheses.
     """
 
     rows: Tensor
@@ -129,7 +129,7 @@ class ForbiddenPhrases(ScoreAdjuster):
 
     @classmethod
     def of(cls, automata: Sequence[PhraseAutomaton], device: torch.device) -> "ForbiddenPhrases":
-        """Begin with one hypothesis for each sentence, each of which has an automaton."""
+        """Begin with one hypothesis per sentence; ``automata`` has one automaton per sentence."""
         distinct = list({id(automaton): automaton for automaton in automata}.values())
         rows: list[Tensor] = []
         row_of: list[int] = []
@@ -156,11 +156,11 @@ class ForbiddenPhrases(ScoreAdjuster):
         return cls(*(part.to(device) for part in parts))
 
     def adjust(self, scores: Tensor, log_probs: Tensor, step: Tensor) -> Tensor:
-        """Exclude pieces."""
+        """Exclude the pieces that would complete a phrase."""
         scores = scores.masked_fill(self.rows[self.row_of[self.states]] == _BANNED, NEVER)
         pieces = self.exceptions[self.states]  # [A, M, K]
         excluded = (pieces >= 0) & (self.following[self.states] == _BANNED)
-        # Where there is no exception, this excludes PAD, which is excluded anyway.
+        # Other columns exclude PAD, which search never allows.
         return scores.scatter(2, pieces.masked_fill(~excluded, 0), NEVER)
 
     def extended(self, parents: Tensor, pieces: Tensor) -> "ForbiddenPhrases":

@@ -1,4 +1,4 @@
-"""A given beginning of a translation.
+"""A forced prefix: the given first pieces of a translation.
 
 Legend: A sentences in the search, M beams before a step, V vocabulary, P greatest prefix length.
 """
@@ -18,8 +18,8 @@ class ForcedPrefix(ScoreAdjuster):
 
     Attributes:
         prefixes: [A, P], padded with 0.
-        lengths: [A].
-        closed: [A] bool, whether a word ends with the prefix.
+        lengths: [A], the lengths of the prefixes.
+        closed: [A] bool, whether a word must end after the prefix.
         continues_word: [V] bool, whether a piece continues the previous word.
     """
 
@@ -36,7 +36,7 @@ class ForcedPrefix(ScoreAdjuster):
         continues_word: Tensor,
         device: torch.device,
     ) -> "ForcedPrefix":
-        """Take the prefix of each sentence; an empty one forces nothing."""
+        """Take the prefix of each sentence; an empty prefix has no effect."""
         longest = max(1, *(len(prefix) for prefix in prefixes))
         padded = [[*prefix, *[0] * (longest - len(prefix))] for prefix in prefixes]
         lengths = [len(prefix) for prefix in prefixes]
@@ -44,7 +44,7 @@ class ForcedPrefix(ScoreAdjuster):
         return cls(*(part.to(device) for part in parts))
 
     def adjust(self, scores: Tensor, log_probs: Tensor, step: Tensor) -> Tensor:
-        """Exclude all pieces but the next one of the prefix."""
+        """Exclude all pieces except the next piece of the prefix."""
         place = step.clamp_max(self.prefixes.size(1) - 1)
         piece = self.prefixes.index_select(1, place)[:, :, None]  # [A, 1, 1]
         piece = piece.expand(-1, scores.size(1), -1)

@@ -1,10 +1,11 @@
-"""Records the choices of each step of a search; the hypotheses are read from them at the end.
+"""Records of the choices of each step, from which the hypotheses are read after the search.
 
-A hypothesis is the path from its last piece back to the first step: each piece records the beam
-that it extended. No step copies the pieces or the attention weights of earlier steps.
+Each record has the new piece of a beam, and the previous beam that it extends. A hypothesis is the
+path from its last record back to the first step. No step copies the pieces or the attention weights
+of earlier steps.
 
-Legend: B sentences of the batch, A sentences in the search, N beams, M beams before a step (N, or 1
-before the first), T steps, L layers with attention, H heads, S source length.
+Legend: B sentences of the batch, A sentences in the search, N beams, M beams before a step (1
+before the first step, then N), T steps, L layers with attention, H heads, S source length.
 """
 
 from collections.abc import Sequence
@@ -22,15 +23,15 @@ _PIECE, _PARENT, _ENDED_BEAM = range(3)
 
 @dataclass(frozen=True)
 class Choices:
-    """What a step chose, for each of the N beams of A sentences, all [A, N].
+    """The choices of a step for the N beams of A sentences; all tensors are [A, N].
 
     Attributes:
         pieces: The last piece of each live hypothesis.
-        parents: The beam, before the step, that the hypothesis extends.
-        ended: Log-probability of each hypothesis that ended in this step, EOS included; -inf where
-            none did.
-        ended_beams: The beam, before the step, that the ended hypothesis extends.
-        ended_penalties: The part of its score that is not log-probability; None: there is none.
+        parents: The beam before the step that each live hypothesis extends.
+        ended: Log-probability, EOS included, of each hypothesis that ended in this step; -inf: no
+            hypothesis ended.
+        ended_beams: The beam before the step that each ended hypothesis extends.
+        ended_penalties: Score minus log-probability of each ended hypothesis; None: 0.
     """
 
     pieces: Tensor
@@ -46,8 +47,8 @@ class History:
 
     Attributes:
         links: [T, B, N, 3], pieces, parents and ended beams; see `Choices`.
-        ended: [T, B, N], -inf where no hypothesis ended.
-        penalties: [T, B, N], of the hypotheses that ended; None: there are none.
+        ended: [T, B, N], see `Choices`.
+        penalties: [T, B, N], ended penalties, see `Choices`; None: 0.
     """
 
     links: Tensor
@@ -58,14 +59,14 @@ class History:
     def empty(
         cls, like: Tensor, steps: int, batch: int, beams: int, *, penalties: bool = False
     ) -> "History":
-        """Return room for T = ``steps``, with the log-probabilities in the dtype of ``like``."""
+        """Return buffers for T = ``steps``; log-probabilities have the dtype of ``like``."""
         shape = steps, batch, beams
         links = torch.zeros(*shape, 3, dtype=torch.long, device=like.device)
         ended = like.new_full(shape, float("-inf"))
         return cls(links, ended, like.new_zeros(shape) if penalties else None)
 
     def record(self, step: Tensor, sentences: Tensor, choices: Choices) -> None:
-        """Write the choices of a step, [1], for the sentences [A] of the batch, in place."""
+        """Write the choices of a step [1] for the sentences [A] of the batch, in place."""
         links = torch.stack([choices.pieces, choices.parents, choices.ended_beams], dim=-1)
         self.links.index_put_((step, sentences), links)
         self.ended.index_put_((step, sentences), choices.ended)
@@ -75,8 +76,7 @@ class History:
     def read(self, steps: int) -> list[list["Path"]]:
         """Return the ended hypotheses of each sentence in the order in which they ended.
 
-        The host reads the device twice, for all of the first ``steps`` steps; a third time if there
-        are penalties.
+        The host reads two tensors of the first ``steps`` steps, or three if there are penalties.
         """
         links = self.links[:steps].cpu().numpy()
         ended = self.ended[:steps].cpu().numpy()
@@ -105,10 +105,10 @@ class Path:
     """An ended hypothesis.
 
     Attributes:
-        ids: Its pieces, without BOS and EOS.
-        log_prob: Its log-probability, EOS included.
-        beams: The beam that it extended in each step, the step of EOS included.
-        penalty: The part of its score that is not log-probability.
+        ids: The pieces, without BOS and EOS.
+        log_prob: The log-probability, EOS included.
+        beams: The beam that the hypothesis extended in each step, the step of EOS included.
+        penalty: The score minus the log-probability, before normalization by length.
     """
 
     ids: list[int]
@@ -117,7 +117,7 @@ class Path:
     penalty: float = 0.0
 
     def hypothesis(self, options: DecodingConfig, weights: Tensor | None) -> Hypothesis:
-        """Return the hypothesis with its score by the penalties of the options."""
+        """Return the hypothesis with its score; see `ranking_score`."""
         total = self.log_prob + self.penalty
         value = ranking_score(total, len(self.ids) + 1, weights, options)
         return Hypothesis(self.ids, self.log_prob, value, weights)
@@ -128,19 +128,19 @@ class WeightsHistory:
     """The attention weights of all steps.
 
     Attributes:
-        steps: Of each step, the weights [A, M, L, H, S], and the place of each sentence in them.
+        steps: For each step, the weights [A, M, L, H, S], and the row of each sentence in them.
     """
 
     steps: list[tuple[Tensor, dict[int, int]]] = field(default_factory=list)
 
     def add(self, weights: Tensor | None, sentences: Sequence[int]) -> None:
-        """Add the weights [A · M, L, H, S] of a step; None: the model has none."""
+        """Add the weights [A · M, L, H, S] of a step; None: the model has no attention."""
         if weights is not None:
             places = {sentence: place for place, sentence in enumerate(sentences)}
             self.steps.append((weights.unflatten(0, (len(places), -1)), places))
 
     def of(self, sentence: int, path: Path, columns: slice) -> Tensor | None:
-        """Return these columns of the weights of a path, [L, H, T, columns]."""
+        """Return the weights of a path for these source columns, [L, H, T, columns]."""
         if not self.steps:
             return None
         steps = zip(self.steps, path.beams, strict=False)

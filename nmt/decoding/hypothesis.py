@@ -1,4 +1,4 @@
-"""A finished translation and its score.
+"""Hypotheses and their scores.
 
 Legend: L layers with attention, H heads, T target pieces with EOS, S source pieces with EOS.
 """
@@ -11,7 +11,7 @@ from torch import Tensor
 from nmt.config.schema import DecodingConfig, LengthNormalization
 
 LEAST_ATTENTION = 1e-6
-"""A smaller sum of attention counts as this number: the logarithm of 0 would be infinite."""
+"""The least sum of attention in the coverage penalty, because the logarithm of 0 is infinite."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,11 @@ class Hypothesis:
 
     Attributes:
         ids: Target piece ids, without BOS and EOS.
-        log_prob: Natural logarithm of the translation's probability, EOS included.
-        score: Hypotheses are ranked by it; see `ranking_score`.
-        weights: [L, H, T, S] attention weights of L layers with H heads if they were requested. T
-            counts EOS, and S counts the source's EOS.
-        region_weights: [L, H, T, R] attention weights over R regions, if the model reads features
-            and they were requested.
+        log_prob: Natural logarithm of the probability, EOS included.
+        score: The score by which search ranks hypotheses; see `ranking_score`.
+        weights: Attention weights [L, H, T, S] if requested; T and S include EOS.
+        region_weights: Attention weights [L, H, T, R] over R regions, if requested and the model
+            reads features.
     """
 
     ids: list[int]
@@ -40,7 +39,7 @@ def length_penalty(length: int, alpha: float) -> float:
 
     Args:
         length: Number of target pieces, EOS included.
-        alpha: Strength. 0 is no penalty; larger values favor longer translations.
+        alpha: Strength. With 0, there is no penalty. Larger values favor longer translations.
     """
     return float(((5 + length) / 6) ** alpha)
 
@@ -51,9 +50,9 @@ def ranking_score(
     """Return s(Y, X) = log P(Y | X) / lp(Y) + cp(X; Y) (Wu et al. 2016, eq. 14).
 
     Args:
-        log_prob: log P, with the repetition penalty.
+        log_prob: log P plus the repetition penalty.
         length: Number of target pieces, EOS included.
-        weights: [L, H, T, S] attention weights; None: the score has no coverage penalty.
+        weights: Attention weights [L, H, T, S]; None: the score has no coverage penalty.
         options: Kind and strength of both penalties.
     """
     value = log_prob / length_divisor(length, options.length_penalty, options.length_normalization)
@@ -72,8 +71,8 @@ def length_divisor(length: int, alpha: float, normalization: str) -> float:
 def coverage_penalty(weights: Tensor, beta: float) -> float:
     """Return beta * sum over i of log(min(sum over j of p_ij, 1)) (Wu et al. 2016, eq. 14).
 
-    p_ij is the attention of target piece j to source piece i, the mean of all layers and heads. EOS
-    of the source, which has no translation, is left out.
+    p_ij is the attention of target piece j to source piece i, the mean over all layers and heads.
+    The sum over i leaves out EOS of the source, which has no translation.
 
     Args:
         weights: [L, H, T, S].

@@ -1,4 +1,4 @@
-"""What happens to lines that are longer than the sentences of training."""
+"""The treatment of lines that are longer than the sentences of training."""
 
 from enum import StrEnum
 
@@ -7,8 +7,8 @@ class LongLines(StrEnum):
     """The treatment of a line with more pieces than the longest sentences of training."""
 
     SPLIT = "split"
-    """The line is cut at sentence ends, and the translations of its parts are joined."""
+    """Cut the line at sentence ends, and join the translations of the parts."""
     REFUSE = "refuse"
-    """The line counts as one that cannot be translated; see `LineErrors`."""
+    """Treat the line as a line that cannot be translated; see `LineErrors`."""
     WHOLE = "whole"
-    """The line is translated without cuts."""
+    """Translate the line without cuts."""

@@ -1,4 +1,4 @@
-"""Lines that are longer than training sentences: a model would translate only a part of them."""
+"""Cuts lines that are longer than training sentences. A model would translate only a part."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from nmt.text.sentence_parts import split_text
 from nmt.text.tokenizer import Tokenizer
 
 MOST_PIECES = 10_000
-"""The greatest number of pieces of a sentence: the memory of attention grows with its square."""
+"""The greatest number of pieces of a sentence. The memory of attention grows with its square."""
 
 
 def check_max_length(pieces: int) -> None:
     """Check ``--max-length``.
 
     Raises:
-        UserError: It is out of range.
+        UserError: The number is out of range.
     """
     if not 1 <= pieces <= MOST_PIECES:
         raise UserError(f"--max-length is {pieces}; it must be from 1 to {MOST_PIECES:,}")
@@ -28,7 +28,7 @@ class SentenceCutter:
     """Cuts sentences that are too long for a model into parts, or refuses them.
 
     Attributes:
-        tokenizer: Of the source side.
+        tokenizer: The source tokenizer.
         long_lines: One of `LongLines`.
         max_length: The greatest number of pieces of a sentence that is not cut.
     """
@@ -41,7 +41,7 @@ class SentenceCutter:
         """Check the choice and the limit.
 
         Raises:
-            UserError: One of them is not possible.
+            UserError: The choice is unknown, or the limit is out of range.
         """
         if self.long_lines not in list(LongLines):
             raise UserError(
@@ -56,8 +56,8 @@ class SentenceCutter:
         """Return the parts of each sentence, at least one.
 
         Args:
-            sentences: Any number.
-            uncut: The places of sentences that stay whole.
+            sentences: Any number of sentences.
+            uncut: The indices of sentences that are not cut.
 
         Raises:
             UserError: A sentence is too long.
@@ -81,9 +81,9 @@ class SentenceCutter:
 
 
 def trained_pieces(config: Config) -> int:
-    """Return the longest source sentence, in pieces, that training included."""
+    """Return the greatest number of pieces of a source sentence in training."""
     attention = getattr(config.model.decoder, "attention", None)
-    positions = getattr(attention, "max_source_length", None)  # one of them is of EOS
+    positions = getattr(attention, "max_source_length", None)  # one position is for EOS
     longest = [config.data.max_length, MOST_PIECES]
     return min(longest if positions is None else [*longest, max(1, positions - 1)])
 

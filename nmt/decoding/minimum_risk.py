@@ -1,9 +1,8 @@
 """Minimum-Bayes-risk decoding over samples (Kumar & Byrne 2004; Eikema & Aziz 2020, section 6).
 
-The translation is the sample that is most like all samples: argmax over h of the mean over r of
-chrF(h, r), where h and r are samples. chrF (Popovic 2015) is computed as sacreBLEU computes it for
-a sentence. N samples need N² values of chrF, so all values are computed together from counts of
-n-grams.
+The translation is the sample that is most similar to all samples: argmax over h of the mean over r
+of chrF(h, r), where h and r are samples. chrF (Popovic 2015) equals the sentence chrF of sacreBLEU.
+N samples need N² values of chrF, so all values are computed together from counts of n-grams.
 
 Legend: D different samples, G different n-grams of one order.
 """
@@ -15,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 MOST_SAMPLES = 1000
-"""The greatest number of samples of a sentence, because all pairs are compared."""
+"""The greatest number of samples of a sentence. All pairs are compared."""
 
 _ORDER, _BETA = 6, 2
 
@@ -23,13 +22,13 @@ Array = npt.NDArray[np.float64]
 
 
 def expected_chrf(texts: Sequence[str]) -> dict[str, float]:
-    """Return the expected chrF2 of each different text against all of them, from 0 to 100.
+    """Return the expected chrF2 of each different text against all samples, from 0 to 100.
 
     Args:
-        texts: The samples of one sentence, in the order in which they were drawn.
+        texts: The samples of one sentence, in the order of the draws.
 
     Returns:
-        The different texts, best first; among equally good texts, the first that was drawn.
+        The different texts, best first. Texts with equal values are in the order of the draws.
     """
     shares = Counter(texts)
     different = list(shares)
@@ -40,7 +39,7 @@ def expected_chrf(texts: Sequence[str]) -> dict[str, float]:
 
 
 def pairwise_chrf(texts: Sequence[str]) -> Array:
-    """Return the chrF2 [D, D] of each text, in the rows, against each as the reference."""
+    """Return the chrF2 [D, D] of each text (rows) against each reference (columns)."""
     size = len(texts)
     precision, recall, orders = (np.zeros((size, size)) for _ in range(3))
     joined = ["".join(text.split()) for text in texts]
@@ -58,7 +57,7 @@ def pairwise_chrf(texts: Sequence[str]) -> Array:
 
 
 def _ngram_counts(texts: Sequence[str], order: int) -> npt.NDArray[np.int64]:
-    """Return how often each n-gram is in each text, [D, G]."""
+    """Return the count of each n-gram in each text, [D, G]."""
     columns: dict[str, int] = {}
     counted = []
     for text in texts:

@@ -1,8 +1,7 @@
-"""Several processes that translate as one engine: each has the whole model, on a device of its own.
+"""An engine of several processes. Each process has the whole model, on its own device.
 
-The sentences of a call are divided into lists of similar length, the longest first. A process takes
-the next list when it has finished one. A translation does not depend on its batch, so the answers
-are those of a single process.
+The sentences of a call are divided into lists. A process takes the next list when it has finished
+one. A translation does not depend on its batch, so the answers equal those of a single process.
 """
 
 from collections import deque
@@ -24,8 +23,8 @@ from nmt.decoding.worker_process import WorkerProcess
 from nmt.text.tokenizer import TokenizerPair
 
 LISTS_A_PROCESS = 4
-"""Lists for each process if a call has many sentences. With more lists, the batches are smaller,
-but the processes finish at more similar times."""
+"""Lists per process if a call has many sentences. With more lists, batches are smaller, but the
+processes finish at more similar times."""
 
 
 class ParallelEngine:
@@ -39,7 +38,7 @@ class ParallelEngine:
         """Wait until all processes have loaded their model.
 
         Raises:
-            UserError: A process cannot load it.
+            UserError: A process cannot load its model.
         """
         first, *_ = [worker.ready() for worker in workers]
         self.configs: Sequence[Config] = first.configs
@@ -95,19 +94,23 @@ class ParallelEngine:
         return [found[i] for i in range(len(sentences))]
 
     def _lists(self, sentences: Sequence[str]) -> list[list[int]]:
-        """Return the places of the sentences of each list, the longest sentences first."""
+        """Return the indices of the sentences of each list.
+
+        With many sentences, each list has sentences of similar length, the longest first. With few,
+        the lists have equal work.
+        """
         order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]), reverse=True)
         many = len(order) >= LISTS_A_PROCESS * self.processes * self.decoding.batch_size
         lists = self.processes * (LISTS_A_PROCESS if many else 1)
         size = max(1, -(-len(order) // lists))
         if many:
             return [order[start : start + size] for start in range(0, len(order), size)]
-        return [part for start in range(lists) if (part := order[start::lists])]  # of equal work
+        return [part for start in range(lists) if (part := order[start::lists])]
 
     def _shared_out(
         self, lists: list[list[int]], call: Callable[[WorkerProcess, Sequence[int]], Any]
     ) -> Iterator[tuple[list[int], Any]]:
-        """Yield each list with its result, in the order in which they are finished.
+        """Yield each list with its result, first finished first.
 
         Raises:
             UserError: A process failed.
@@ -123,7 +126,7 @@ class ParallelEngine:
                     except IndexError:
                         return
                     results.put((places, call(worker, places)))
-            except Exception as error:  # of any type: the caller raises it, and must not wait
+            except Exception as error:  # any type: the caller must raise it, not wait
                 waiting.clear()
                 results.put(([], error))
 
@@ -139,13 +142,13 @@ class ParallelEngine:
             thread.join()
 
     def check_constraints(self, constraints: Sequence[Constraints]) -> None:
-        """Check constraints before there is a sentence; see `Engine.check_constraints`."""
+        """Check constraints before the first sentence; see `Engine.check_constraints`."""
         self._workers[0].call(
             "check_constraints", self.decoding.beam_size, constraints=list(constraints)
         )
 
     def with_beam(self, size: int) -> Engine:
-        """Return an engine of the same processes with this beam size; see `Engine.with_beam`."""
+        """Return an engine with the same processes and this beam size; see `Engine.with_beam`."""
         other = copy(self)
         other.decoding = changed_settings(self.decoding, {"beam_size": size}, attends=self._attends)
         return other
@@ -155,10 +158,10 @@ class ParallelEngine:
 def parallel_engine(
     loads: Sequence[Callable[[], Loaded]], names: Sequence[str]
 ) -> Iterator[ParallelEngine]:
-    """Start a process for each device; they end with the block.
+    """Start a process for each device. The processes end with the block.
 
     Args:
-        loads: The function that each process calls to load its engine; it can be pickled.
+        loads: For each process, a function that loads its engine; it can be pickled.
         names: The name of each device.
 
     Raises:

@@ -1,14 +1,14 @@
-"""Finds phrases in text that grows character by character.
+"""Finds phrases in text, character by character.
 
-A phrase matches whole words: if it begins or ends with a letter, no letter or digit may stand next
-to this letter. In scripts that are written without spaces, a phrase matches anywhere.
+A phrase matches whole words: if it begins or ends with a letter or digit, the adjacent character of
+the text must not be one. In scripts without spaces between words, a phrase matches anywhere.
 """
 
 import unicodedata
 from collections.abc import Iterable, Sequence
 
 State = tuple[bool, frozenset[tuple[int, int]]]
-"""Whether a word may begin here; and each phrase that has begun, with the characters read of it."""
+"""Whether a word may begin here; each begun phrase, by its index, and the characters read of it."""
 
 _UNSPACED = (  # Thai to Myanmar, Khmer, kana, ideographs
     (0x0E00, 0x109F),
@@ -21,7 +21,7 @@ _UNSPACED = (  # Thai to Myanmar, Khmer, kana, ideographs
 
 
 def in_word(character: str) -> bool:
-    """Return whether a character is part of a word in a script that separates words."""
+    """Return whether a character is a letter, digit or mark of a script with spaces."""
     code = ord(character)
     if any(first <= code <= last for first, last in _UNSPACED):
         return False
@@ -29,21 +29,21 @@ def in_word(character: str) -> bool:
 
 
 class PhraseMatcher:
-    """Reads text and reports the phrases in it."""
+    """Finds phrases in text."""
 
     def __init__(self, phrases: Sequence[str]) -> None:
-        """Match these phrases, none of which is empty."""
+        """Find these phrases; none is empty."""
         self.phrases = tuple(phrases)
         self._by_first: dict[str, list[int]] = {}
         for number, phrase in enumerate(self.phrases):
             self._by_first.setdefault(phrase[0], []).append(number)
 
     def firsts(self) -> Iterable[tuple[str, bool]]:
-        """Return the first characters of the phrases, and whether a word must begin there."""
+        """Return the first characters of the phrases, and whether a word must begin with each."""
         return [(character, in_word(character)) for character in self._by_first]
 
     def read(self, state: State, character: str) -> tuple[State, bool]:
-        """Return the state after a character, and whether it shows that a phrase is complete."""
+        """Return the state after a character, and whether a phrase is then surely complete."""
         begins, begun = state
         letter = in_word(character)
         found = False
@@ -64,11 +64,11 @@ class PhraseMatcher:
         return (not letter, frozenset(following)), found
 
     def complete(self, state: State) -> bool:
-        """Return whether a phrase is complete if no letter follows."""
+        """Return whether a phrase is complete, provided that no letter follows."""
         return any(read == len(self.phrases[number]) for number, read in state[1])
 
     def found_in(self, text: str) -> bool:
-        """Return whether a phrase is in a text."""
+        """Return whether a text contains a phrase."""
         state: State = (True, frozenset())
         for character in text:
             state, found = self.read(state, character)

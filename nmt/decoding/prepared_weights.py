@@ -1,4 +1,4 @@
-"""Stores the weights of a model in the form that a step of search reads fastest."""
+"""Stores the weights of a model in the form that is fastest for search."""
 
 import torch
 from torch import nn
@@ -10,17 +10,16 @@ from nmt.model.seq2seq import OutputLayer, TranslationModel
 
 
 def prepare_weights(model: TranslationModel, precision: torch.dtype) -> None:
-    """Store weights for search in this precision; do not train the model then.
+    """Store weights for search in this precision. Do not train the model afterwards.
 
-    Names and shapes do not change. A weight that is shared with an embedding becomes a copy. On a
-    CPU, 16-bit precision casts all linear layers once, and int8 also quantizes the large linear
-    layers.
+    Names and shapes do not change. A weight that an embedding shares is copied. On a CPU, 16-bit
+    precision casts all linear layers once, and int8 quantizes the large linear layers.
 
     Raises:
         UserError: This processor has no product of integers.
     """
     linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
-    if precision in (torch.bfloat16, torch.float16):  # these products read rows
+    if precision in (torch.bfloat16, torch.float16):  # 16-bit products read rows
         cast_for_search(linear, precision)
         return
     if precision == torch.int8:

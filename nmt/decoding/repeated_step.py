@@ -1,7 +1,7 @@
-"""A step that runs repeatedly on tensors of fixed shapes, as a CUDA graph if possible.
+"""Repeated steps on tensors of fixed shapes, as a CUDA graph if possible.
 
 A graph runs the kernels of a step without work of the host. It always reads the state from the same
-memory, so each step ends with a copy of the new state over the old state.
+memory, so each step copies the new state to the memory of the old state.
 """
 
 import sys
@@ -19,10 +19,10 @@ State = TypeVar("State")
 
 
 class Graph(Protocol):
-    """Operations that were captured once."""
+    """Captured operations."""
 
     def replay(self) -> None:
-        """Run them again, on the same memory."""
+        """Run the operations again, on the same memory."""
 
 
 class Graphs(Protocol):
@@ -33,11 +33,11 @@ class Graphs(Protocol):
 
 
 class RepeatedStep(Generic[State]):
-    """A function from state to state, applied repeatedly.
+    """Applies a function from state to state repeatedly.
 
-    The first call runs the function as it is. It also prepares the device's libraries for the
-    capture that follows. The later calls replay the graph. A state whose shapes or numbers change
-    is never captured.
+    The first call runs the function, which also prepares the libraries of the device for a capture.
+    Then the function is captured, and later calls replay the graph. If the shapes or numbers of the
+    state have changed, there is no capture.
 
     Attributes:
         state: The newest state.
@@ -46,7 +46,7 @@ class RepeatedStep(Generic[State]):
     def __init__(
         self, function: Callable[[State], State], state: State, graphs: Graphs | None
     ) -> None:
-        """Begin at a state, a dataclass of tensors as `nmt.model.interfaces.DecoderState` is."""
+        """Begin with a state, e.g. a `nmt.model.interfaces.DecoderState`."""
         self.state = state
         self._function = function
         self._graphs = graphs
@@ -60,10 +60,10 @@ class RepeatedStep(Generic[State]):
         before, self.state = self.state, self._function(self.state)
         if self._graphs is not None and _form(before) == _form(self.state):
             self._capture(self._graphs, before)
-        self._graphs = None  # a second attempt would fail as the first did
+        self._graphs = None  # a second attempt would fail, too
 
     def _capture(self, graphs: Graphs, before: State) -> None:
-        """Give each tensor that changes memory of its own, and capture a step on the state."""
+        """Copy each changed tensor to new memory, and capture a step on the state."""
         pairs = zip(_tensors(before), _tensors(self.state), strict=True)
         owned = iter([new if new is old else new.clone() for old, new in pairs])
         self.state = _with_tensors(self.state, lambda _: next(owned))
@@ -73,7 +73,7 @@ class RepeatedStep(Generic[State]):
         old, new = _tensors(self.state), _tensors(self._function(self.state))
         memory = {tensor.untyped_storage().data_ptr() for tensor in old}
         changed = [(to, of) for to, of in zip(old, new, strict=True) if of is not to]
-        # A new tensor may be a view of an old one, which another copy could overwrite.
+        # A new tensor may be a view of an old tensor, which another copy could overwrite.
         sources = [
             of.clone() if of.untyped_storage().data_ptr() in memory else of for _, of in changed
         ]
@@ -82,21 +82,21 @@ class RepeatedStep(Generic[State]):
 
 
 class CudaGraphs:
-    """Captures CUDA graphs that share their memory.
+    """Captures CUDA graphs that share a memory pool.
 
-    The graphs run one after the other, and none needs the memory contents of another one. The last
-    graph is kept to keep the memory, so that the next search uses it again.
+    The graphs run one after the other, and no graph needs values of another. The last graph is
+    kept, because it keeps the pool for the next capture.
     """
 
     def __init__(self, device: torch.device, report: Callable[[str], None] | None = None) -> None:
-        """Capture on a CUDA device; ``report`` gets a line if that is impossible."""
+        """Capture on a CUDA device; ``report`` gets a line if a capture fails."""
         self._device, self._report = device, report or _print_to_stderr
         self._last: torch.cuda.CUDAGraph | None = None
         self._pool: Any = None
         self._possible = True
 
     def capture(self, function: Callable[[], None]) -> Graph | None:
-        """Capture a function; after a failure, functions are no longer captured."""
+        """Capture a function; None: this capture or an earlier one failed."""
         if not self._possible:
             return None
         try:
@@ -117,13 +117,13 @@ class CudaGraphs:
         pool = self._pool = self._pool or torch.cuda.graph_pool_handle()
         torch.cuda.synchronize(self._device)
         free, total = torch.cuda.mem_get_info(self._device)
-        if free < total // 8:  # during a capture, the allocator cannot give back what it caches
+        if free < total // 8:  # during a capture, the allocator cannot free its cache
             torch.cuda.empty_cache()
         with undisturbed_capture(self._device, pool), torch.cuda.stream(stream):
-            # The generator's tensors must not be inference tensors: training captures them later.
+            # Training may use the tensors of the generator later, so they must not be inference
+            # tensors.
             with torch.inference_mode(False):
-                # Only the calls of this thread are restricted: other threads may copy or save
-                # meanwhile.
+                # "thread_local": other threads may copy or save during the capture.
                 graph.capture_begin(pool, capture_error_mode="thread_local")
             try:
                 function()
@@ -135,7 +135,7 @@ class CudaGraphs:
 
 @cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
-    """Return the stream of all captures of a search; each stream keeps a workspace of cuBLAS."""
+    """Return the stream of all captures. Each stream has a cuBLAS workspace, so there is one."""
     return torch.cuda.Stream(device)
 
 
@@ -154,7 +154,7 @@ def _tensors(state: Any) -> list[Tensor]:
 
 
 def _form(state: Any) -> Any:
-    """Return what a graph fixes: the state with each tensor's shape and dtype in its place."""
+    """Replace each tensor of a state by shape, strides and dtype, which a graph fixes."""
     if isinstance(state, Tensor):
         return state.shape, state.stride(), state.dtype
     if is_dataclass(state):
@@ -163,7 +163,7 @@ def _form(state: Any) -> Any:
 
 
 def _with_tensors(state: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """Return the state with each tensor replaced by the function's result."""
+    """Apply a function to each tensor of a state."""
     if isinstance(state, Tensor):
         return function(state)
     if is_dataclass(state) and not isinstance(state, type):

@@ -1,7 +1,7 @@
-"""Phrases that translations must have: dynamic beam allocation (Post & Vilar 2018).
+"""Phrases that translations must contain: dynamic beam allocation (Post & Vilar 2018).
 
-A finite automaton over pieces (Aho & Corasick 1975) finds the phrases, in any order and also where
-they overlap. The bank of a hypothesis is its number of pieces of phrases. The beam is shared among
+A finite automaton over pieces (Aho & Corasick 1975) finds the phrases, in any order and also if
+they overlap. The bank of a hypothesis is its number of pieces of phrases. The beam is divided among
 the banks: the best candidate of each bank comes first, then the second best of each, and so on (Hu
 et al. 2019, section 3.2, vectorized). EOS is allowed only after all phrases are complete.
 
@@ -24,12 +24,13 @@ Phrase = tuple[int, ...]
 
 
 class _Automaton:
-    """The automaton of one sentence's phrases.
+    """The automaton of the phrases of a sentence.
 
     Attributes:
         alphabet: The pieces of the phrases.
         following: For each state, the next state of each piece of the alphabet.
-        progress: For each state and phrase, how many pieces of the phrase have just been read.
+        progress: For each state and phrase, the number of first pieces of the phrase that were read
+            last.
     """
 
     def __init__(self, phrases: Sequence[Phrase]) -> None:
@@ -50,25 +51,25 @@ def _longest_suffix(pieces: Phrase, prefixes: dict[Phrase, int]) -> int:
 
 
 def _overlap(pieces: Phrase, phrase: Phrase) -> int:
-    """Return the length of the longest beginning of a phrase with which the pieces end."""
+    """Return the length of the longest prefix of a phrase that is a suffix of the pieces."""
     lengths = range(min(len(pieces), len(phrase)), 0, -1)
     return next((n for n in lengths if pieces[-n:] == phrase[:n]), 0)
 
 
 @dataclass(frozen=True)
 class RequiredPhrases(ScoreAdjuster):
-    """The phrases of each sentence, and which of them the hypotheses have.
+    """The phrases of each sentence, and which of them the hypotheses contain.
 
     Attributes:
         alphabet: [A, W], padded with -1.
         following: [A, S, W + 1], the state after each piece of the alphabet, and after any other
             piece.
-        progress: [A, S, P], the pieces of each phrase that have just been read.
-        lengths: [A, P], of the phrases in pieces; 0: there is no such phrase.
-        closing: [A, P] bool, whether a word ends with the phrase.
-        continues_word: [V] bool, whether a piece continues the word before.
-        states: [A, M], of the hypotheses.
-        complete: [A, M, P] bool, the phrases that they have.
+        progress: [A, S, P], see `_Automaton`.
+        lengths: [A, P], the number of pieces of each phrase; 0: no phrase.
+        closing: [A, P] bool, whether a word must end after the phrase.
+        continues_word: [V] bool, whether a piece continues the previous word.
+        states: [A, M], the states of the hypotheses.
+        complete: [A, M, P] bool, whether a hypothesis contains a phrase.
         closed: [A, M] bool, whether a word must end now.
     """
 
@@ -90,13 +91,13 @@ class RequiredPhrases(ScoreAdjuster):
         continues_word: Tensor,
         device: torch.device,
     ) -> "RequiredPhrases":
-        """Begin with one hypothesis for each sentence.
+        """Begin with one hypothesis per sentence.
 
         Args:
-            phrases: Those of each sentence, in pieces, all different.
-            closing: Whether a word ends with each of them.
+            phrases: The different phrases of each sentence, in pieces.
+            closing: Whether a word must end after each phrase.
             continues_word: [V] bool.
-            device: Of the search.
+            device: The device of the search.
         """
         automata = [_Automaton(of_sentence) for of_sentence in phrases]
         states = max(len(automaton.following) for automaton in automata)
@@ -127,7 +128,7 @@ class RequiredPhrases(ScoreAdjuster):
         return cls(*(part.to(device) for part in (*tables, *state)))
 
     def adjust(self, scores: Tensor, log_probs: Tensor, step: Tensor) -> Tensor:
-        """Exclude EOS before all phrases are complete, and letters after a phrase's last word."""
+        """Exclude EOS before all phrases are complete, and letters after a complete phrase."""
         scores = scores.masked_fill(self.closed[:, :, None] & self.continues_word, NEVER)
         scores[:, :, EOS] = scores[:, :, EOS].masked_fill(~self.complete.all(2), NEVER)
         return scores
@@ -136,7 +137,7 @@ class RequiredPhrases(ScoreAdjuster):
         """Read the new pieces."""
         same = self.alphabet[:, None] == pieces[:, :, None]  # [A, N, W]
         other = torch.ones_like(same[:, :, :1])
-        symbols = torch.cat([same, other], dim=2).int().argmax(2)  # the first that is equal
+        symbols = torch.cat([same, other], dim=2).int().argmax(2)  # the first equal one
         before = self.states.gather(1, parents)
         rows = self.following.gather(1, _expanded(before, self.following.size(2)))
         states = rows.gather(2, symbols[:, :, None]).squeeze(2)
@@ -161,12 +162,12 @@ class RequiredPhrases(ScoreAdjuster):
         lenient: Tensor,
         size: int,
     ) -> Candidates:
-        """Return the 2 N continuations from which a step chooses, in the order of the allocation.
+        """Return the 2 N candidates of a step, in the order of the allocation.
 
         Args:
-            scores: [A, M, V], adjusted.
-            firm: [A, M, V], adjusted only by constraints; used for the pieces that continue a
-                phrase.
+            scores: [A, M, V], after all adjusters.
+            firm: [A, M, V], after the adjusters of constraints; the scores of pieces that continue
+                a phrase.
             log_probs: [A, M, V], of the model.
             totals: [A, M], the scores of the hypotheses.
             end: [A] bool, whether the hypotheses must end.
@@ -205,12 +206,12 @@ class RequiredPhrases(ScoreAdjuster):
         return (log_probs[:, :, EOS] + totals).masked_fill(~allowed, NEVER)[:, :, None]
 
     def _banks(self) -> Tensor:
-        """Return the pieces of phrases that the hypotheses have, [A, M]."""
+        """Return the banks of the hypotheses, [A, M]."""
         progress = self.progress.gather(1, _expanded(self.states, self.progress.size(2)))
         return _bank(self.complete, progress, self.lengths[:, None])
 
     def _banks_after(self) -> Tensor:
-        """Return the banks after each piece of the alphabet and after any other, [A, M, W + 1]."""
+        """Return the banks [A, M, W + 1] after each piece of the alphabet and any other piece."""
         reached = self.following.gather(1, _expanded(self.states, self.following.size(2)))
         flat = reached.flatten(1)  # [A, M · (W + 1)]
         progress = self.progress.gather(1, _expanded(flat, self.progress.size(2)))
@@ -221,19 +222,19 @@ class RequiredPhrases(ScoreAdjuster):
 
 
 def _bank(complete: Tensor, progress: Tensor, lengths: Tensor) -> Tensor:
-    """Return the pieces of complete phrases, and those of the longest phrase that has begun."""
+    """Return the number of pieces of complete phrases and of the longest begun phrase."""
     return (complete * lengths).sum(-1) + (progress * ~complete).amax(-1)
 
 
 def _expanded(places: Tensor, size: int) -> Tensor:
-    """Return places [A, X] as indices [A, X, size] of a `gather` along dimension 1."""
+    """Expand ``places`` [A, X] to indices [A, X, size] of a `gather` along axis 1."""
     return places[:, :, None].expand(-1, -1, size)
 
 
 def _allocation(scores: Tensor, banks: Tensor) -> Tensor:
-    """Return the order of candidates [A, C]: the best of each bank, then the second best, ...
+    """Return the order of candidates [A, C]: the best of each bank, then the second best of each.
 
-    Of equal ranks, the fuller bank comes first. Candidates of -inf come last.
+    Among candidates of the same rank, the fuller bank comes first. Scores of -inf come last.
     """
     exists = scores > NEVER
     banks = torch.where(exists, banks, -1)

@@ -1,7 +1,7 @@
 """Ancestral sampling: translations drawn from the model, for back-translation and inspection.
 
-Legend: B sentences, R rows in the search, V vocabulary, T greatest target length. Each sample is a
-row of its own, with one hypothesis; the samples of a sentence are adjacent rows.
+Legend: B sentences, R rows in the search, V vocabulary, T greatest target length. Each sample is
+one row with one hypothesis. The samples of a sentence are adjacent rows.
 """
 
 from collections.abc import Sequence
@@ -28,20 +28,20 @@ from nmt.text.special_tokens import BOS, EOS, PAD
 
 @dataclass(frozen=True)
 class Sampling:
-    """How translations are sampled (Edunov et al. 2018, section 3).
+    """Settings of sampling (Edunov et al. 2018, section 3).
 
     Attributes:
-        temperature: Divisor of the logits; 1 keeps the model's own distribution.
-        top_k: Sample each piece from the K most probable ones (Fan et al. 2018, section 5.2); None
-            samples from all.
+        temperature: Divisor of the logits; 1 does not change the distribution.
+        top_k: Sample each piece from the K most probable pieces (Fan et al. 2018, section 5.2);
+            None: from all pieces.
         top_p: Sample each piece from the nucleus, the smallest set of the most probable pieces
-            whose probabilities add up to at least P (Holtzman et al. 2020, section 3.1); 1 samples
-            from all.
-        seed: Random seed. A sample depends on it and on the sentence's position in the text, but
-            not on the batch.
+            whose probabilities add up to at least P (Holtzman et al. 2020, section 3.1); 1: from
+            all pieces.
+        seed: Random seed. A sample depends on the seed and on the position of the sentence in the
+            text, but not on the batch.
         count: Samples per sentence.
-        first: Position in the text of the first sentence that is given, from 0.
-        first_sample: Number of the first sample of each sentence, from 0: later numbers are further
+        first: Position in the text of the first given sentence, from 0.
+        first_sample: Number of the first sample of each sentence, from 0. Other numbers give other
             samples.
     """
 
@@ -54,7 +54,7 @@ class Sampling:
     first_sample: int = 0
 
     def checked(self) -> "Sampling":
-        """Return the object itself after checking its values.
+        """Check the values, and return the object.
 
         Raises:
             UserError: A value is out of range.
@@ -90,20 +90,20 @@ def sample(
     Args:
         model: A model in evaluation mode, on the device of the ids.
         source_ids: [B, S] piece ids, EOS included.
-        source_mask: [B, S] bool, True at real pieces.
-        positions: The position of each sentence, from 0; `Sampling.first` is added to it.
-        options: Lengths, repetitions, and the penalties of the scores.
+        source_mask: [B, S] bool, True for real pieces.
+        positions: The position of each sentence, from 0, to which `Sampling.first` is added.
+        options: Limits of the length, repetitions, and penalties of the scores.
         sampling: Temperature, top-k, top-p, seed and number of samples.
-        constraints: What the translations must have; none of them is a required phrase.
-        allowed: The pieces of each translation, those of its constraints included; None: all.
-            Log-probabilities are normalized over these pieces.
+        constraints: Constraints, without required phrases; None: no constraints.
+        allowed: The pieces that each translation may contain, with those of its constraints; None:
+            all. Log-probabilities are normalized over these pieces.
         need_weights: Whether to return attention weights.
-        graphs: Captures the steps on a GPU; None: they are not captured.
+        graphs: Captures the steps on a GPU; None: no capture.
         regions: Features of the sentences, for a model that reads them.
 
     Returns:
-        The samples of each sentence in the order in which they were drawn. Their ``log_prob`` is
-        that of the model's own distribution, whatever the temperature, top-k and top-p.
+        The samples of each sentence in the order of the draws. Their ``log_prob`` is that of the
+        model, without temperature, top-k, top-p and adjusters.
     """
     weighed = need_weights or options.coverage_penalty > 0
     source = Source.of(source_ids, source_mask, options, regions, plain=weighed)
@@ -128,18 +128,18 @@ def draw(
 ) -> Tensor:
     """Draw a piece per row by inverting the cumulative distribution of the logits.
 
-    PAD and BOS are never drawn. The temperature is applied first, then top-k, then top-p, which
-    adds up the probabilities of the K pieces after these are normalized. A piece that is as
-    probable as the last kept piece is kept, too.
+    PAD and BOS are never drawn. The temperature is applied first, then top-k, then top-p. Top-p
+    uses the probabilities that are normalized over the K pieces. A piece that is as probable as the
+    last kept piece is kept, too.
 
     Args:
-        logits: [R, V]. They are float64 if the device has this dtype: rounding that depends on the
-            batch then almost never changes a draw.
+        logits: [R, V], in float64 if the device has it. Rounding depends on the batch, but in
+            float64 it almost never changes a draw.
         numbers: [R], uniform in [0, 1).
         temperature: Divisor of the logits, above 0.
-        top_k: Draw from the K most probable pieces, K at least 1; None draws from all.
-        top_p: Draw from the smallest set of the most probable pieces with this probability in
-            total; 1 draws from all.
+        top_k: Draw from the K most probable pieces, K at least 1; None: from all pieces.
+        top_p: Draw from the smallest set of the most probable pieces with at least this probability
+            in total; 1: from all pieces.
 
     Returns:
         Piece ids [R].
@@ -159,10 +159,10 @@ def draw(
 
 
 def _smallest_in_nucleus(shares: Tensor, top_p: float) -> Tensor:
-    """Return the smallest probability in the nucleus of each row [R, V], [R, 1].
+    """Return the smallest probability [R, 1] in the nucleus of each row of ``shares`` [R, V].
 
     Holtzman et al. 2020, eq. 2: V^(p) is the smallest set with sum over V^(p) of P(x) >= p. A piece
-    belongs to this set if the more probable pieces add up to less than p.
+    is in this set if the sum of the more probable pieces is less than p.
     """
     descending = shares.sort(dim=1, descending=True).values
     before = descending.cumsum(dim=1) - descending
@@ -213,10 +213,10 @@ def _first(
 
 
 def _uniform_numbers(positions: Sequence[int], steps: int, sampling: Sampling) -> Tensor:
-    """Return one number in [0, 1) per row and step, [B · count, T], in float64.
+    """Return random numbers in [0, 1), [B · count, T], in float64.
 
-    Each row has its own random generator. The seed, the position of the sentence and the number of
-    the sample determine its state, so a sample does not depend on the batch.
+    Each row has a random generator. Its state depends only on the seed, the position of the
+    sentence and the number of the sample. So a sample does not depend on the batch.
     """
     count = sampling.count
     numbers = np.zeros((len(positions) * count, steps))
@@ -229,14 +229,12 @@ def _uniform_numbers(positions: Sequence[int], steps: int, sampling: Sampling) -
 
 @dataclass(frozen=True)
 class _Samples(Live):
-    """The samples that are still being written.
+    """The samples that are not finished.
 
     Attributes:
         numbers: [B · count, T], uniform in [0, 1), for all rows of the batch.
-        temperature: Divisor of the logits.
-        top_k: Each piece is drawn from the K most probable ones; None: from all.
-        top_p: Each piece is drawn from the nucleus of this probability; 1: from all.
-        adjusters: What changes the distribution before it is drawn from.
+        temperature, top_k, top_p: See `Sampling`.
+        adjusters: They change the distribution before each draw.
     """
 
     numbers: Tensor
@@ -276,6 +274,6 @@ class _Samples(Live):
         )
 
     def select(self, kept: Tensor, decoder: DecoderState) -> "_Samples":
-        """Return only the rows at these places [R]; see `Live.select`."""
+        """Return only the rows with these indices [R]; see `Live.select`."""
         adjusters = tuple(one.select(kept) for one in self.adjusters)
         return replace(super().select(kept, decoder), adjusters=adjusters)

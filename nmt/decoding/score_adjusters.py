@@ -1,11 +1,10 @@
 """Adjusters change the log-probabilities of the next pieces, in search and in sampling.
 
-An adjuster stores values for each hypothesis. Search reorders these values with the beams, and
-drops them with the sentences. All operations run on the device, with shapes that do not change from
-step to step.
+An adjuster stores values for each hypothesis. Search reorders them with the beams, and removes them
+with the sentences. All operations run on the device, and shapes are the same in every step.
 
-Legend: A sentences in the search, N beams, M beams before a step (1 before the first, then N), V
-vocabulary, T greatest target length, W windows of n pieces.
+Legend: A sentences in the search, N beams, M beams before a step (1 before the first step, then N),
+V vocabulary, T greatest target length, W windows of n pieces.
 """
 
 from abc import ABC, abstractmethod
@@ -23,19 +22,19 @@ NEVER = float("-inf")
 
 
 class ScoreAdjuster(ABC):
-    """Changes which pieces may follow a hypothesis, or how likely they count.
+    """Changes the scores of the pieces that may follow a hypothesis, or excludes pieces.
 
-    Adjusters are frozen dataclasses of tensors and numbers, as the decoder's states are.
+    Adjusters are frozen dataclasses of tensors and numbers, like the states of decoders.
     """
 
     @abstractmethod
     def adjust(self, scores: Tensor, log_probs: Tensor, step: Tensor) -> Tensor:
-        """Return the changed scores [A, M, V], a new tensor, or the given one if nothing changes.
+        """Return the changed scores [A, M, V] in a new tensor, or ``scores`` if nothing changes.
 
         Args:
             scores: [A, M, V], the log-probabilities after the changes of earlier adjusters.
             log_probs: [A, M, V], of the model.
-            step: [1], the number of pieces that the hypotheses have.
+            step: [1], the number of pieces of the hypotheses.
         """
 
     def extended(self, parents: Tensor, pieces: Tensor) -> Self:
@@ -48,7 +47,7 @@ class ScoreAdjuster(ABC):
         return self
 
     def select(self, sentences: Tensor) -> Self:
-        """Return only the sentences at these places [R], which may repeat."""
+        """Return only the sentences with these indices [R], which may repeat."""
         return self
 
 
@@ -60,7 +59,7 @@ class ExcludedPiece(ScoreAdjuster):
     """Excludes a piece from some sentences.
 
     Attributes:
-        sentences: [A] bool, from which sentences.
+        sentences: [A] bool, whether the piece is excluded from the sentence.
         piece: [1].
     """
 
@@ -78,13 +77,13 @@ class ExcludedPiece(ScoreAdjuster):
 
 
 def adjusters_of(options: DecodingConfig, lengths: Tensor, limits: Tensor, steps: int) -> Adjusters:
-    """Return the adjusters that the settings ask for.
+    """Return the adjusters for the settings.
 
     Args:
         options: The settings.
-        lengths: [A] source pieces, EOS included.
-        limits: [A] the greatest number of target pieces, EOS included.
-        steps: The greatest number of all steps, T.
+        lengths: [A], numbers of source pieces, EOS included.
+        limits: [A], the greatest numbers of target pieces, EOS included.
+        steps: T.
     """
     found: list[ScoreAdjuster] = []
     written = torch.full((len(lengths), 1, max(1, steps)), PAD, device=lengths.device)
@@ -101,7 +100,8 @@ def adjusters_of(options: DecodingConfig, lengths: Tensor, limits: Tensor, steps
 def adjusted(adjusters: Sequence[ScoreAdjuster], log_probs: Tensor, step: Tensor) -> Tensor:
     """Return the scores [A, M, V] of the next pieces.
 
-    If no piece may follow a hypothesis, it ends: EOS keeps its log-probability.
+    If all pieces of a hypothesis are excluded, EOS keeps its log-probability, so the hypothesis
+    ends.
     """
     scores = log_probs
     for adjuster in adjusters:
@@ -115,16 +115,16 @@ def adjusted(adjusters: Sequence[ScoreAdjuster], log_probs: Tensor, step: Tensor
 
 @dataclass(frozen=True)
 class MinimumLength(ScoreAdjuster):
-    """EOS is excluded until the hypothesis has a minimum number of pieces.
+    """Excludes EOS until the hypothesis has a minimum number of pieces.
 
     Attributes:
-        shortest: [A], the least number of pieces, EOS included.
+        shortest: [A], the minimum number of pieces, EOS included.
     """
 
     shortest: Tensor
 
     def adjust(self, scores: Tensor, log_probs: Tensor, step: Tensor) -> Tensor:
-        """Exclude EOS where it comes too early."""
+        """Exclude EOS if it is too early."""
         early = (step + 1 < self.shortest)[:, None]  # [A, 1]
         scores = scores.clone()
         scores[:, :, EOS] = scores[:, :, EOS].masked_fill(early, NEVER)
@@ -137,17 +137,16 @@ class MinimumLength(ScoreAdjuster):
 
 @dataclass(frozen=True)
 class _Written(ScoreAdjuster):
-    """The base of adjusters that read the pieces of the hypotheses.
+    """Base class of adjusters that use the earlier pieces of the hypotheses.
 
     Attributes:
-        written: [A, M, T], the pieces of each hypothesis, the last one at the end, PAD before the
-            first.
+        written: [A, M, T], PAD, then the pieces of each hypothesis.
     """
 
     written: Tensor
 
     def extended(self, parents: Tensor, pieces: Tensor) -> Self:
-        """Append the new pieces to those of the parents."""
+        """Append the new pieces to the pieces of the parents."""
         before = self.written.gather(1, parents[:, :, None].expand(-1, -1, self.written.size(2)))
         return replace(self, written=torch.cat([before[:, :, 1:], pieces[:, :, None]], dim=2))
 
@@ -158,27 +157,27 @@ class _Written(ScoreAdjuster):
 
 @dataclass(frozen=True)
 class RepetitionPenalty(_Written):
-    """A piece that the hypothesis already has is less likely (Keskar et al. 2019, section 4.1).
+    """Lowers the scores of pieces that the hypothesis contains (Keskar et al. 2019, section 4.1).
 
-    The paper divides the logit of such a piece by theta, which lowers only positive logits. A
-    log-probability is never positive, so it is multiplied by theta here, and p becomes p^theta. The
-    other pieces keep their probabilities: the distribution is not normalized again.
+    The paper divides the logits of these pieces by theta, which lowers only positive logits. A
+    log-probability is never positive. So here it is multiplied by theta, and p becomes p^theta. The
+    probabilities of the other pieces do not change: the distribution is not normalized again.
 
     Attributes:
-        theta: At least 1; 1 changes nothing.
+        theta: At least 1; with 1, no score changes.
     """
 
     theta: float
 
     def adjust(self, scores: Tensor, log_probs: Tensor, step: Tensor) -> Tensor:
-        """Multiply the scores of the pieces that occurred."""
+        """Multiply the scores of the pieces of the hypothesis by theta."""
         lowered = scores.gather(2, self.written) * self.theta
         return scores.scatter(2, self.written, lowered)
 
 
 @dataclass(frozen=True)
 class NoRepeatedNgram(_Written):
-    """No hypothesis has the same n pieces in a row twice (Paulus et al. 2018, section 2.5).
+    """Excludes repeated n-grams of pieces in a hypothesis (Paulus et al. 2018, section 2.5).
 
     Attributes:
         size: n.
@@ -187,13 +186,13 @@ class NoRepeatedNgram(_Written):
     size: int
 
     def adjust(self, scores: Tensor, log_probs: Tensor, step: Tensor) -> Tensor:
-        """Exclude the pieces that would complete an n-gram of the hypothesis again."""
+        """Exclude the pieces that would repeat an n-gram of the hypothesis."""
         if self.written.size(2) < self.size:
             return scores
         windows = self.written.unfold(2, self.size, 1)  # [A, M, W, n]
         # The last n - 1 pieces are the beginning of the new n-gram.
         last = self.written[:, :, None, self.written.size(2) - self.size + 1 :]
         repeated = (windows[..., :-1] == last).all(3)
-        # Other windows exclude PAD, which is excluded anyway.
+        # Other windows exclude PAD, which search never allows.
         excluded = windows[..., -1].masked_fill(~repeated, PAD)
         return scores.scatter(2, excluded, NEVER)

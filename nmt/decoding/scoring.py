@@ -23,9 +23,9 @@ from nmt.decoding.sentence_features import regions_of
 from nmt.decoding.translator import Translator
 from nmt.model.seq2seq import TranslationModel
 
-_CHUNK_BATCHES = 16  # batches of pairs read ahead, so that pairs of similar length share one
+_CHUNK_BATCHES = 16  # batches per chunk of pairs; pairs of similar length share a batch
 _BATCH_TOKENS = 4096  # target pieces of a batch
-_LOGITS = 1 << 25  # logits that are computed together
+_LOGITS = 1 << 25  # logits in memory at a time
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class ScoredTranslation:
 
     Attributes:
         source: The sentence.
-        target: Its translation.
-        pieces: The target's pieces as text, EOS last.
-        log_probs: For each piece, the natural logarithm of its probability given the source and the
-            pieces before it.
-        p_gen: For each piece, the probability that it was generated rather than copied; None: the
-            model does not copy, or several translate together.
+        target: The translation.
+        pieces: The pieces of the translation as text, EOS last.
+        log_probs: For each piece, the natural logarithm of its probability, given the source and
+            the previous pieces.
+        p_gen: For each piece, the probability that the model generates instead of copying; None:
+            the model does not copy, or it is an ensemble.
     """
 
     source: str
@@ -50,11 +50,11 @@ class ScoredTranslation:
 
     @property
     def log_prob(self) -> float:
-        """Natural logarithm of the translation's probability, EOS included."""
+        """Natural logarithm of the probability of the translation, EOS included."""
         return sum(self.log_probs)
 
     def score(self, alpha: float, normalization: str = LengthNormalization.GNMT) -> float:
-        """Return the log-probability divided by the length penalty, as search ranks by it."""
+        """Return the log-probability divided by the length penalty, as in search."""
         return self.log_prob / length_divisor(len(self.log_probs), alpha, normalization)
 
 
@@ -63,13 +63,13 @@ def score_translations(
 ) -> Iterator[ScoredTranslation]:
     """Yield the score of each (source, translation), in order.
 
-    Pairs are read in chunks, so memory use does not depend on their number. The tokenizer segments
-    a translation, and the probability is that of this segmentation.
+    Pairs are read in chunks, so memory use does not depend on their number. The probability is that
+    of the tokenizer's segmentation of the translation.
 
     Args:
-        translator: Its model scores; it has the features of the sentences, if there are any.
-        pairs: The pairs; those of one sentence follow each other.
-        translations: Number of translations of each sentence.
+        translator: The model, with the features of the sentences if there are any.
+        pairs: The pairs; all translations of a sentence follow each other.
+        translations: Number of translations per sentence.
     """
     stream, done = iter(pairs), 0
     while chunk := list(islice(stream, _CHUNK_BATCHES * translator.decoding.batch_size)):
@@ -114,10 +114,10 @@ def piece_log_probs(model: TranslationModel, batch: Batch) -> Tensor:
     """Return the log-probabilities [N] of all target pieces of a batch, sentence after sentence.
 
     The sum over a sentence is log p(y | x) = sum over t of log p(y_t | y_<t, x) (Bahdanau et al.
-    2015, eq. 2). Search computes the same numbers step by step.
+    2015, eq. 2). Search computes the same values step by step.
 
     Args:
-        model: In evaluation mode, on the batch's device.
+        model: In evaluation mode, on the device of the batch.
         batch: Padded, not packed.
     """
     return _piece_scores(model, batch)[0]

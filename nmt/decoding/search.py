@@ -1,13 +1,13 @@
-"""Beam search over the decoder protocol. It does not depend on the model's architecture.
+"""Beam search over the `Decoder` interface. It does not depend on the architecture of the model.
 
-At every step each live hypothesis is extended by every piece of the vocabulary, and the N best
-continuations of a sentence become its new beam. A continuation that ends with EOS is finished.
+Each step extends each live hypothesis by every piece of the vocabulary. The N best unfinished
+continuations of a sentence become its new beams. A continuation that ends with EOS is finished.
 Greedy search is beam search with one beam. Score adjusters exclude next pieces or change their
-scores. Diverse beam search divides the beam into groups that choose one after the other.
+scores. Diverse beam search divides the beams into groups that choose one after the other.
 
-Legend: A sentences in the search, N beams, M beams before a step (1 before the first, then N),
-V vocabulary, G groups of K = N / G beams, C candidates per sentence or group, 2 N or 2 K. The
-decoder's rows are A · M: the beams of a sentence are adjacent.
+Legend: A sentences in the search, N beams, M beams before a step (1 before the first step, then N),
+V vocabulary, G groups of K = N / G beams, C = 2 N or 2 K candidates per sentence or group. The
+decoder has A · M rows: the beams of a sentence are adjacent.
 """
 
 from collections.abc import Callable
@@ -54,22 +54,22 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """Translate a batch of sentences.
 
-    A hypothesis finishes when its continuation with EOS is among the N best of that step. The
-    search of a sentence ends when N hypotheses are finished, or at the maximum length, where EOS is
-    forced.
+    A hypothesis finishes when its continuation with EOS is among the N best of a step. The search
+    of a sentence ends as in `nmt.decoding.early_stopping`, and at the latest at the maximum length,
+    where EOS is forced.
 
     Args:
         model: A model in evaluation mode, on the device of the ids.
         source_ids: [B, S] piece ids, EOS included.
-        source_mask: [B, S] bool, True at real pieces.
+        source_mask: [B, S] bool, True for real pieces.
         options: Beam size, penalties and lengths.
-        constraints: What the translations must have; None: nothing. If a required phrase fits into
-            no hypothesis, the sentence has hypotheses without it.
-        allowed: The pieces of each translation, those of its constraints included; None: all.
-            Log-probabilities are normalized over these pieces.
+        constraints: Constraints on the translations; None: none. If no hypothesis can contain all
+            required phrases, the sentence gets hypotheses without them.
+        allowed: The pieces that each translation may contain, with those of its constraints; None:
+            all. Log-probabilities are normalized over these pieces.
         need_weights: Whether to return attention weights.
-        wanted: The number of hypotheses that must be those of the whole search; None: all N.
-        graphs: Captures the steps on a GPU; None: they are not captured.
+        wanted: K of `nmt.decoding.early_stopping`; None: all N hypotheses are needed.
+        graphs: Captures the steps on a GPU; None: no capture.
         regions: Features of the sentences, for a model that reads them.
 
     Returns:
@@ -92,7 +92,7 @@ def beam_search(
 
 
 def _different(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
-    """Return the hypotheses without duplicates, which several groups of beams may produce."""
+    """Remove duplicates, which several groups of beams may produce."""
     return list({tuple(h.ids): h for h in reversed(hypotheses)}.values())[::-1]
 
 
@@ -102,7 +102,7 @@ def _first(
     constraints: BatchConstraints | None,
     wanted: int | None,
 ) -> "_Beams":
-    """Return the beams before the first step: one hypothesis per sentence, BOS."""
+    """Return the beams before the first step: one hypothesis per sentence, with BOS."""
     source, model = loop.source, loop.model
     mine = None if constraints is None else constraints.padded(source.padding)
     limits = source.padded_limits()
@@ -141,10 +141,10 @@ def _best_finished(
     constraints: BatchConstraints | None,
     wanted: int | None,
 ) -> BestFinished | None:
-    """Return what bounds live hypotheses; None: the search ends with N finished hypotheses.
+    """Return the bounds of live hypotheses; None: the search ends with N finished hypotheses.
 
-    The bounds hold only if scores depend on nothing but log-probability and length. With
-    constraints, no search ends early: a hypothesis that lacks a phrase cannot end.
+    The bounds hold only if scores depend only on log-probability and length. With constraints, no
+    search ends early, because a hypothesis without a required phrase cannot end.
     """
     bounded = (
         options.beam_size > options.beam_groups  # one beam is greedy search
@@ -158,7 +158,7 @@ def _best_finished(
 
 
 _Parts = tuple[Candidates, Candidates, Tensor]
-"""Live beams, ended hypotheses and how many ended; see `nmt.decoding.beam_candidates.split`."""
+"""Live beams, ended hypotheses and their number; see `nmt.decoding.beam_candidates.split`."""
 
 
 @dataclass(frozen=True)
@@ -167,13 +167,13 @@ class _Beams(Live):
 
     Attributes:
         found: [A, G], the number of finished hypotheses.
-        ended_groups: [A, G] bool, the groups whose search is at its end.
+        ended_groups: [A, G] bool, the groups whose search has ended.
         size: N.
         diversity: Strength of the diversity among groups.
         preferences: Adjusters of the settings.
-        rules: Adjusters of the constraints, which take precedence over the preferences.
-        required: The phrases that translations must have; None: there are none.
-        penalties: [A, N], the part of the scores that is not log-probability; None: there is none.
+        rules: Adjusters of the constraints, which override the preferences.
+        required: The required phrases; None: no required phrases.
+        penalties: [A, N], scores minus log-probabilities; None: 0.
         best: The best finished hypotheses; None: live hypotheses have no bound.
     """
 
@@ -215,10 +215,10 @@ class _Beams(Live):
 
         Args:
             live: The N new beams; their scores are log-probabilities.
-            ended: The N places for ended hypotheses, -inf where none ended.
-            found: [A, G], the number of hypotheses of each group that have ended.
-            penalties: [A, N], the part of the new beams' scores that is not log-probability.
-            ended_penalties: [A, N], the same part for the hypotheses that ended.
+            ended: N entries for ended hypotheses; a score of -inf: none ended.
+            found: [A, G], the number of ended hypotheses of each group.
+            penalties: [A, N], scores minus log-probabilities of the new beams.
+            ended_penalties: [A, N], scores minus log-probabilities of the ended hypotheses.
         """
         choices = Choices(live.pieces, live.beams, ended.scores, ended.beams, ended_penalties)
         self.history.record(self.step, self.sentences, choices)
@@ -243,12 +243,12 @@ class _Beams(Live):
 
     @property
     def _ranks_by_probability(self) -> bool:
-        """Whether the next pieces are ranked by their log-probabilities alone, in one group."""
+        """Whether only log-probabilities rank the candidates, in one group."""
         changed = (*self.preferences, *self.rules, self.required, self.penalties)
         return all(change is None for change in changed) and self.found.size(1) == 1
 
     def _best(self, logits: Tensor) -> _Parts:
-        """Return what `_chosen` returns, if hypotheses are ranked by log-probability alone."""
+        """Do what `_chosen` does, if only log-probabilities rank the candidates."""
         if self.allowed is not None:
             logits = self.allowed.narrow(logits)
         best = best_continuations(
@@ -260,7 +260,7 @@ class _Beams(Live):
         return live, ended, self.found + number
 
     def select(self, kept: Tensor, decoder: DecoderState) -> "_Beams":
-        """Return only the sentences at these places [R]; see `Live.select`."""
+        """Return only the sentences with these indices [R]; see `Live.select`."""
         return replace(
             super().select(kept, decoder),
             found=self.found[kept],
@@ -271,7 +271,7 @@ class _Beams(Live):
         )
 
     def _adjusters(self, change: Callable[[ScoreAdjuster], ScoreAdjuster]) -> dict[str, Any]:
-        """Return the fields that hold adjusters, with each adjuster changed by a function."""
+        """Apply a function to each adjuster, and return the changed fields."""
         return {
             "preferences": tuple(map(change, self.preferences)),
             "rules": tuple(map(change, self.rules)),
@@ -279,7 +279,7 @@ class _Beams(Live):
         }
 
     def _log_probs(self, logits: Tensor) -> Tensor:
-        """Return the log-probabilities [A, M, V] by logits [A · M, V]; PAD and BOS have none."""
+        """Return the log-probabilities [A, M, V] of logits [A · M, V]; -inf for PAD and BOS."""
         log_probs = logits.log_softmax(dim=1, dtype=torch.float32)
         for excluded in (PAD, BOS):
             log_probs[:, excluded] = NEVER
@@ -288,15 +288,15 @@ class _Beams(Live):
     def _chosen(
         self, log_probs: Tensor, scores: Tensor, at_limit: Tensor
     ) -> tuple[Candidates, Candidates, Tensor]:
-        """Let the groups choose, one after the other.
+        """Choose the candidates of each group, one group after the other.
 
-        The score of a piece falls by the strength of the diversity for each time that an earlier
-        group chose it in this step (Vijayakumar et al. 2018, Hamming diversity). The penalty
-        affects only the choice of a group, not the scores.
+        Each time that an earlier group chose a piece in this step, the rank score of the piece is
+        lowered by the strength of the diversity (Vijayakumar et al. 2018, Hamming diversity). The
+        scores of the hypotheses do not contain this penalty.
 
         Returns:
-            The N live beams, the N places for ended hypotheses, -inf where none ended, and the
-            number of hypotheses of each group that have ended, [A, G].
+            The N live beams, N entries for ended hypotheses (-inf: none ended), and the number of
+            ended hypotheses of each group, [A, G].
         """
         groups = self.found.size(1)
         if groups == 1:
@@ -310,7 +310,7 @@ class _Beams(Live):
             live, ended, number = split(candidates, self.size, ~self.done, by_score=by_score)
             return live, ended, self.found + number
         size = self.size // groups
-        first = scores.size(1) == 1  # all groups extend the one beam
+        first = scores.size(1) == 1  # all groups extend the only beam
         counts = scores.new_zeros(len(scores), scores.size(2))  # [A, V]
         parts: list[_Parts] = []
         for group in range(groups):
@@ -338,18 +338,18 @@ class _Beams(Live):
     ) -> Candidates:
         """Return the 2 K best continuations of some beams.
 
-        At the maximum length only EOS is allowed.
+        At the maximum length, only EOS is allowed.
 
         Args:
             log_probs: [A, M, V], of the model.
-            scores: [A, M, V], adjusted.
+            scores: [A, M, V], after all adjusters.
             totals: [A, M], the scores of the beams before the step.
             at_limit: [A] bool.
             size: K.
-            counts: [A, V], how often earlier groups chose each piece; None: there is none.
+            counts: [A, V], how often earlier groups chose each piece; None: one group.
         """
         ranks = scores if counts is None else scores - self.diversity * counts[:, None]
-        # The best of a sentence are among the best of its beams.
+        # The best continuations of a sentence are among the best of each of its beams.
         best, pieces = ranks.topk(min(2 * size, ranks.size(2)), dim=2)  # [A, M, C]
         count = best.size(2)
         at_limit = at_limit[:, None, None]
@@ -366,7 +366,7 @@ class _Beams(Live):
     def _allocated(
         self, required: RequiredPhrases, log_probs: Tensor, scores: Tensor, at_limit: Tensor
     ) -> Candidates:
-        """Return the candidates in the order in which the beam is allocated to required phrases."""
+        """Return the candidates in the order of `RequiredPhrases.candidates`."""
         firm = adjusted(self.rules, log_probs, self.step)
         scores, firm = (required.adjust(of, log_probs, self.step) for of in (scores, firm))
         return required.candidates(
@@ -378,7 +378,7 @@ class _Beams(Live):
         return self.log_probs if self.penalties is None else self.log_probs + self.penalties
 
     def _separated(self, candidates: Candidates, log_probs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the log-probabilities of candidates [A, C], and the rest of their scores."""
+        """Return the log-probabilities of candidates [A, C], and scores minus log-probabilities."""
         places = candidates.beams * log_probs.size(2) + candidates.pieces
         of_pieces = log_probs.flatten(1).gather(1, places)
         exists = candidates.scores > NEVER

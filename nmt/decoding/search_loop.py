@@ -1,8 +1,8 @@
-"""The loop that beam search and sampling share: step by step until every sentence is done.
+"""The loop of beam search and sampling: it runs steps until every sentence is done.
 
-On a CPU, the tensors have no room for later pieces, and finished sentences are soon removed. On a
-GPU, the shapes stay the same for many steps, the host seldom reads which sentences are finished,
-and the step can be captured as a graph.
+On a CPU, a step uses only the pieces so far, and finished sentences are removed after each step. On
+a GPU, shapes stay the same for many steps, the host rarely reads which sentences are finished, and
+a CUDA graph can capture the step.
 
 Legend: A sentences in the search, N beams, B sentences of the batch, V vocabulary, S source length,
 U pieces that at least one sentence may write.
@@ -30,19 +30,19 @@ from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import EOS, PAD
 
 STEPS_PER_READ = 4
-"""On a GPU, steps between two moments at which the host reads which sentences are done."""
+"""On a GPU, the host reads which sentences are done after this number of steps."""
 
 FIRST_ROOM = 32
-"""On a GPU, the number of target pieces in the first buffers; full buffers are doubled."""
+"""On a GPU, the number of target pieces in the first buffers. Full buffers are doubled."""
 
 SOURCE_MULTIPLE, SENTENCE_MULTIPLE = 8, 8
 """On a GPU, the source length and the number of sentences of a batch are padded to multiples of
-these. So there are few shapes, and masks have the alignment that memory-efficient attention
+these numbers. So there are few shapes, and masks have the alignment that memory-efficient attention
 needs."""
 
 KEPT_SHARE, FEWEST_SENTENCES = 4, 32
-"""On a GPU, the batch shrinks to a fourth when three fourths are finished, but not below the second
-number: a step of fewer rows is hardly faster, and a new shape needs a new graph."""
+"""On a GPU, the batch shrinks to a fourth if three fourths are finished, but not below the second
+number of sentences. Smaller steps are hardly faster, and a new shape needs a new graph."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Source:
 
     Attributes:
         ids: [B, S] piece ids, EOS included.
-        mask: [B, S] bool, True at real pieces.
-        lengths: Number of real pieces of each sentence.
+        mask: [B, S] bool, True for real pieces.
+        lengths: Number of real pieces of each sentence, without padding sentences.
         limits: [B], the greatest number of target pieces, EOS included, on the CPU.
         steps: The greatest number of steps.
-        fixed: Whether the steps have fixed shapes. If so, padding sentences of only EOS may follow
-            the sentences of ``lengths``.
-        regions: Features of the sentences; None: there are none.
+        fixed: Whether the steps have fixed shapes. Then padding sentences, which consist of EOS,
+            may follow the sentences of ``lengths``.
+        regions: Features of the sentences; None: no features.
         previous_targets: See `nmt.model.interfaces.EncoderOutput`.
     """
 
@@ -80,7 +80,7 @@ class Source:
         *,
         plain: bool,
     ) -> "Source":
-        """Count the pieces, which the host reads once; pad the batch if shapes have to be fixed."""
+        """Count the pieces, for which the host waits once; pad the batch for fixed shapes."""
         lengths = mask.sum(1).cpu()
         limits = (lengths * options.max_length_ratio).long() + options.max_length_extra
         fixed = dispatch.repeats_shapes(ids) and not plain
@@ -95,11 +95,11 @@ class Source:
 
     @property
     def padding(self) -> int:
-        """Number of sentences that were added."""
+        """The number of padding sentences."""
         return len(self.ids) - len(self.lengths)
 
     def encode(self, model: TranslationModel) -> EncoderOutput:
-        """Encode the sentences; their lengths are passed on the CPU."""
+        """Encode the sentences; the encoder gets their lengths on the CPU."""
         lengths = torch.tensor(self.lengths + [1] * self.padding)
         given = self.ids, self.mask, lengths, self.regions
         if self.previous_targets is None:
@@ -107,12 +107,12 @@ class Source:
         return model.encode(*given, previous_targets=self.previous_targets)
 
     def padded_lengths(self) -> Tensor:
-        """Return the lengths on the device; those of added sentences are 0."""
+        """Return the lengths on the device, 0 for padding sentences."""
         lengths = torch.tensor(self.lengths + [0] * self.padding)
         return lengths.to(self.ids.device)
 
     def padded_limits(self) -> Tensor:
-        """Return the limits on the device; those of added sentences are 0."""
+        """Return the limits on the device, 0 for padding sentences."""
         return functional.pad(self.limits, (0, self.padding)).to(self.ids.device)
 
 
@@ -121,14 +121,14 @@ class Live(ABC):
     """The hypotheses of the sentences that are in the search.
 
     Attributes:
-        decoder: The decoder's state.
+        decoder: The state of the decoder.
         pieces: [A, N], the last piece of each hypothesis.
-        log_probs: [A, N], of all its pieces.
-        done: [A] bool; a sentence that is done records nothing more.
+        log_probs: [A, N], the log-probability of each hypothesis.
+        done: [A] bool; a sentence that is done records no further hypotheses.
         limits: [A], the greatest number of pieces, EOS included.
         sentences: [A], the index of each sentence in the batch.
         step: [1], the number of steps so far.
-        history: What every step chose.
+        history: The choices of all steps.
         allowed: The pieces that each sentence may write; None: all pieces of the vocabulary.
     """
 
@@ -144,14 +144,14 @@ class Live(ABC):
 
     @abstractmethod
     def choose(self, logits: Tensor) -> Self:
-        """Extend the hypotheses by the logits of a step, and record the choices.
+        """Extend the hypotheses, given the logits of a step, and record the choices.
 
-        The logits are [A · N, V]; if only some pieces are allowed, [A · N, U] of their union.
-        Everything happens on the device, and all shapes follow from those of the arguments.
+        The logits are [A · N, V], or [A · N, U] of the union of the allowed pieces. All operations
+        run on the device. Their shapes depend only on the shapes of the arguments.
         """
 
     def select(self, kept: Tensor, decoder: DecoderState) -> Self:
-        """Return only the sentences at these places [R], with their part of the decoder's state."""
+        """Return only the sentences with these indices [R]; ``decoder`` is their decoder state."""
         return replace(
             self,
             decoder=decoder,
@@ -165,7 +165,7 @@ class Live(ABC):
 
     @property
     def at_limit(self) -> Tensor:
-        """Return which sentences write their last piece in this step, [A] bool."""
+        """Whether sentences write their last piece in this step, [A] bool."""
         return self.limits <= self.step + 1
 
 
@@ -176,8 +176,8 @@ class Loop:
     Attributes:
         model: The model, in evaluation mode.
         source: The batch.
-        weights: Where attention weights are added; None: they are not requested.
-        graphs: Captures the steps of fixed shapes; None: they are not captured.
+        weights: Collects the attention weights; None: not requested.
+        graphs: Captures the steps of fixed shapes; None: no capture.
         allowed: The pieces that each sentence may write; None: all pieces of the vocabulary.
     """
 
@@ -194,7 +194,7 @@ class Loop:
             self.allowed = self.allowed.padded(self.source.padding)
 
     def run(self, live: Live) -> list[list[Path]]:
-        """Step until all are done; return the paths of each row of the batch, without padding."""
+        """Run steps until all sentences are done; return the paths of each row without padding."""
         steps = self._run_fixed(live) if self.source.fixed else self._run_exact(live)
         rows = len(live.sentences) // len(self.source.ids)  # per sentence of the batch
         return live.history.read(steps)[: rows * len(self.source.lengths)]
@@ -205,9 +205,9 @@ class Loop:
         """Return the hypotheses of paths, with their scores and attention weights.
 
         Args:
-            paths: Those that `run` returned.
+            paths: The result of `run`.
             options: The penalties of the scores.
-            count: Number of adjacent rows that belong to one sentence of the batch.
+            count: Number of adjacent rows per sentence of the batch.
         """
         return [
             [self._hypothesis(row, path, options, count) for path in found]
@@ -239,7 +239,7 @@ class Loop:
         return self.model.step(pieces, live.decoder, need_weights=need_weights, part=part)
 
     def _run_exact(self, live: Live) -> int:
-        """Run steps on the sentences that are not done; return the number of steps."""
+        """Run steps only on sentences that are not done; return the number of steps."""
         sentences = live.sentences.tolist()
         need_weights = self.weights is not None
         for number in range(1, self.source.steps + 1):
@@ -259,7 +259,7 @@ class Loop:
     def _run_fixed(self, live: Live) -> int:
         """Run steps of fixed shapes; return their number.
 
-        The first step has one row per sentence, the others N.
+        The first step has one row per sentence. The others have N.
         """
         live, number, room = self._step(live), 1, 0
         repeated: RepeatedStep[Live] | None = None
@@ -286,7 +286,7 @@ class Loop:
 
 
 def _kept_in_blocks(done: Sequence[bool]) -> list[int]:
-    """Return the places that stay: all, or a fourth while the unfinished sentences fit."""
+    """Return the indices to keep: all, or a fourth (repeatedly) if it has all unfinished ones."""
     size, active = len(done), len(done) - sum(done)
     while active * KEPT_SHARE <= size and size // KEPT_SHARE >= FEWEST_SENTENCES:
         size = -(-size // KEPT_SHARE)

@@ -1,4 +1,4 @@
-"""The features of the sentences that are translated together."""
+"""The features of the sentences of a batch."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from nmt.errors import UserError
 from nmt.model.seq2seq import TranslationModel
 
 PART_STEP = 1 << 48
-"""The difference between the numbers of two parts of a line; samples depend on these numbers."""
+"""The difference between the numbers of successive parts of a line."""
 
 
 def regions_of(
     features: Features | None, numbers: Sequence[int], device: torch.device
 ) -> Regions | None:
-    """Return the regions of sentences by their numbers; None: there are no features.
+    """Return the regions of the sentences with these numbers; None: no features.
 
     All parts of a line have the features of the line.
     """
@@ -30,7 +30,7 @@ def check_feature_size(model: TranslationModel, features: Features) -> None:
     """Check that a model reads features of this size.
 
     Raises:
-        UserError: It does not.
+        UserError: The model reads no features, or features of another size.
     """
     size = model.feature_size
     if size is None:

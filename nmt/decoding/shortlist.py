@@ -1,9 +1,9 @@
 """A vocabulary shortlist: the target pieces that can translate the pieces of a sentence.
 
 The candidates of a sentence are the most probable translations of each of its pieces, the target
-pieces that copy a source piece, and the pieces that every sentence gets (Jean et al. 2015, section
-3.2; L'Hostis et al. 2016; Devlin 2017). So the output layer and the choice of the best
-continuations take only a fraction of their time.
+pieces that copy a source piece, and the pieces of all sentences (Jean et al. 2015, section 3.2;
+L'Hostis et al. 2016; Devlin 2017). The output layer and the choice of the best continuations then
+take only a fraction of their time.
 
 Legend: B sentences of a batch, E source and F target pieces of the vocabularies, N candidates of
 all source pieces.
@@ -27,7 +27,7 @@ CANDIDATES = 50
 """The default number of candidates of a source piece."""
 
 FREQUENT = 100
-"""The default number of frequent target pieces that every sentence gets."""
+"""The default number of frequent target pieces that are candidates of every sentence."""
 
 Places = npt.NDArray[np.int64]
 
@@ -50,11 +50,11 @@ class Shortlist:
     """The candidates of every source piece.
 
     Attributes:
-        offsets: [E + 1], where the candidates of each source piece begin.
+        offsets: [E + 1], the index of the first candidate of each source piece, then N.
         candidates: [N], target pieces.
         always: Target pieces that are candidates of every sentence.
         target_size: F.
-        vocabularies: Hashes of the source and target pieces of the models that it fits.
+        vocabularies: Hashes of the source and target pieces; models must have the same.
     """
 
     offsets: Places
@@ -71,13 +71,13 @@ class Shortlist:
         counts: Places,
         frequent: int,
     ) -> "Shortlist":
-        """Join the translations of source pieces with their copies.
+        """Build a shortlist from translations, copies and frequent pieces.
 
         Args:
-            tokenizers: Of both sides.
+            tokenizers: The tokenizers of source and target.
             translations: Source pieces and target pieces; each pair is a translation.
-            counts: [F], how often each target piece occurs in training text.
-            frequent: The most frequent target pieces that every sentence gets.
+            counts: [F], the count of each target piece in training text.
+            frequent: The number of frequent target pieces that are candidates of every sentence.
         """
         size = len(tokenizers.target)
         copies = np.array(list(_copies(tokenizers)), dtype=np.int64).reshape(-1, 2)
@@ -102,9 +102,9 @@ class Shortlist:
         """Return the candidates of each sentence of a batch.
 
         Args:
-            sources: [B] sentences in source pieces.
-            extra: Further target pieces of each sentence; empty: there are none.
-            device: Of the search; None: the CPU.
+            sources: B sentences in source pieces.
+            extra: Further target pieces of each sentence; empty: none.
+            device: The device of the search; None: the CPU.
         """
         mask = self._mask(sources)
         for row, pieces in zip(mask, extra, strict=False):
@@ -112,7 +112,7 @@ class Shortlist:
         return AllowedPieces.of(torch.from_numpy(mask), device or torch.device("cpu"))
 
     def covered(self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> int:
-        """Return how many pieces of translations are candidates of their sentences."""
+        """Return the number of pieces of translations that are candidates of their sentences."""
         mask = self._mask(sources)
         return sum(int(row[list(ids)].sum()) for row, ids in zip(mask, targets, strict=True))
 
@@ -134,7 +134,7 @@ class Shortlist:
         """Check that the shortlist fits these vocabularies.
 
         Raises:
-            UserError: It was made for others.
+            UserError: The shortlist was made for other vocabularies.
         """
         hashes = vocabulary_hashes(tokenizers)
         sides = zip(("source", "target"), hashes, self.vocabularies, strict=True)
@@ -147,7 +147,7 @@ class Shortlist:
 
 
 def vocabulary_hashes(tokenizers: TokenizerPair) -> tuple[str, str]:
-    """Return a hash of the ordered pieces of each side."""
+    """Return a hash of the ordered pieces of source and target."""
     source, target = (
         content_hash(side.pieces(range(len(side))))
         for side in (tokenizers.source, tokenizers.target)
@@ -156,7 +156,7 @@ def vocabulary_hashes(tokenizers: TokenizerPair) -> tuple[str, str]:
 
 
 def _copies(tokenizers: TokenizerPair) -> Iterable[tuple[int, int]]:
-    """Yield each source piece with the target pieces that spell it."""
+    """Yield pairs of a source piece and a target piece that spells it or a part of it."""
     source, target = tokenizers.source, tokenizers.target
     ids = {name: piece for piece, name in enumerate(target.pieces(range(len(target))))}
     for piece, name in enumerate(source.pieces(range(len(source)))):
@@ -173,7 +173,7 @@ def _copies(tokenizers: TokenizerPair) -> Iterable[tuple[int, int]]:
 
 
 def _signs(tokenizer: Tokenizer) -> list[int]:
-    """Return the pieces of at most one digit, punctuation mark or symbol."""
+    """Return the pieces that spell at most one character, which is not a letter."""
     names = enumerate(tokenizer.pieces(range(len(tokenizer))))
     signs = ((piece, name.removeprefix(WORD_START)) for piece, name in names)
     return [piece for piece, sign in signs if piece > EOS and len(sign) <= 1 and not sign.isalpha()]

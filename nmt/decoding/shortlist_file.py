@@ -1,7 +1,7 @@
-"""The file of a shortlist: a line that names the format, a line of JSON, numbers, a checksum.
+"""The file of a shortlist: a line with the format, a line of JSON, integers, a checksum.
 
-The numbers are little-endian: offsets as 32 bits, pieces as 16 bits, or 32 for more than 65,536
-pieces. A file is used only if its size, its checksum and all of its numbers are valid.
+The integers are little-endian. Offsets have 32 bits. Pieces have 16 bits, or 32 if the vocabulary
+has more than 65,536 pieces. A file is used only if its size, checksum and integers are valid.
 """
 
 import hashlib
@@ -29,10 +29,10 @@ _MOST = 1 << 28  # pieces of a vocabulary, and candidates
 
 
 def save_shortlist(shortlist: Shortlist, path: Path) -> None:
-    """Write a shortlist so that the file is either the old or the complete new one.
+    """Write a shortlist. After a crash, the file is the old one or the complete new one.
 
     Raises:
-        UserError: It could not be written. The old file is unchanged.
+        UserError: The file cannot be written. The old file is unchanged.
     """
     source, target = shortlist.vocabularies
     header = {
@@ -60,10 +60,10 @@ def save_shortlist(shortlist: Shortlist, path: Path) -> None:
 
 
 def find_shortlist(path: Path) -> Path:
-    """Return the shortlist of a run folder, or the file itself.
+    """Return the path of the shortlist in a run folder, or ``path`` if it is a file.
 
     Raises:
-        UserError: There is none.
+        UserError: The file does not exist.
     """
     if os.path.isdir(path):
         file = path / NAME
@@ -79,7 +79,7 @@ def load_shortlist(path: Path, tokenizers: TokenizerPair) -> Shortlist:
     """Load the shortlist of a run folder, or a file, for a model with these tokenizers.
 
     Raises:
-        UserError: There is none, the file is damaged, or it was made for another vocabulary.
+        UserError: The file does not exist, is damaged, or was made for another vocabulary.
     """
     path = find_shortlist(path)
     try:
@@ -104,10 +104,10 @@ def load_shortlist(path: Path, tokenizers: TokenizerPair) -> Shortlist:
 
 
 def _header(line: bytes, path: Path) -> dict[str, Any]:
-    """Return the line of JSON after checking its values.
+    """Parse the line of JSON and check its values.
 
     Raises:
-        UserError: It has other values, or another version wrote it.
+        UserError: A value is not valid, or a later version wrote the file.
     """
     try:
         header = json.loads(line)
@@ -129,7 +129,7 @@ def _header(line: bytes, path: Path) -> dict[str, Any]:
 
 
 def _numbers(header: dict[str, Any]) -> int:
-    """Return the bytes of all numbers of a file."""
+    """Return the bytes of all integers after the header."""
     pieces = header["candidates"] + header["always"]
     width = np.dtype(_piece_type(header["target_pieces"])).itemsize
     return int(4 * (header["source_pieces"] + 1) + width * pieces)

@@ -1,4 +1,4 @@
-"""The target vocabulary as text: which characters each piece spells.
+"""The target vocabulary as text: the characters of each piece.
 
 Legend: V vocabulary.
 """
@@ -16,10 +16,10 @@ from nmt.text.special_tokens import EOS, UNK, WORD_START
 from nmt.text.tokenizer import Tokenizer
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
-_FIRST_BYTE = 0xF700  # private characters stand for the bytes of characters without a piece
+_FIRST_BYTE = 0xF700  # first of the private characters that represent byte pieces
 
 Trie: TypeAlias = "dict[str, tuple[Trie, list[int]]]"
-"""For each character, the trie of the next characters, and the pieces that end here."""
+"""For each character, the trie of the next characters, and the pieces that end with it."""
 
 
 class TargetPieces:
@@ -30,7 +30,7 @@ class TargetPieces:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        """Read the pieces of the target's tokenizer."""
+        """Read the pieces of the target tokenizer."""
         self._tokenizer = tokenizer
         names = tokenizer.pieces(range(len(tokenizer)))
         self.surfaces = [self._surface(piece, name) for piece, name in enumerate(names)]
@@ -47,7 +47,7 @@ class TargetPieces:
 
     @cached_property
     def continues_word(self) -> Tensor:
-        """[V] bool: whether a piece begins with a letter, and so continues the previous word."""
+        """[V] bool, whether a piece begins with a letter and so continues the previous word."""
         return torch.tensor([bool(text) and in_word(text[0]) for text in self.surfaces])
 
     @cached_property
@@ -57,7 +57,7 @@ class TargetPieces:
 
     @cached_property
     def trie(self) -> Trie:
-        """The pieces by their characters."""
+        """The trie of the characters of all pieces."""
         root: Trie = {}
         for piece, text in enumerate(self.surfaces):
             node: Trie = root
@@ -69,7 +69,10 @@ class TargetPieces:
 
     @cached_property
     def places(self) -> dict[tuple[str, str], list[int]]:
-        """The pieces that have a character ``at start``, ``after space`` or ``anywhere``."""
+        """The pieces that contain a character ``at start``, ``after space`` or ``anywhere``.
+
+        ``after space`` means after the start or after any character that is not part of a word.
+        """
         found: dict[tuple[str, str], set[int]] = {}
         for piece, text in enumerate(self.surfaces):
             for before, character in zip(" " + text, text, strict=False):
@@ -81,10 +84,10 @@ class TargetPieces:
         return {key: sorted(pieces) for key, pieces in found.items()}
 
     def ids(self, text: str) -> list[int]:
-        """Return the pieces of a text that translations must have.
+        """Return the pieces of a text that translations must contain.
 
         Raises:
-            UserError: The text is blank, or has a character that no piece has.
+            UserError: The text is blank, or contains a character that no piece contains.
         """
         ids = self._tokenizer.encode(text)
         if UNK in ids:
@@ -96,9 +99,9 @@ class TargetPieces:
         return ids
 
     def phrase_ids(self, text: str) -> list[int]:
-        """Return the pieces of a phrase that may stand in the middle of a translation.
+        """Return the pieces of a phrase within a translation.
 
-        A space precedes only a phrase that begins with a letter of a script with spaces.
+        They begin with a space only if the phrase begins with a letter of a script with spaces.
 
         Raises:
             UserError: See `ids`.
@@ -115,9 +118,9 @@ class TargetPieces:
         return ids
 
     def spelled(self, text: str) -> str:
-        """Return a text as the pieces spell it, without the first space; empty if they cannot.
+        """Return a text as its pieces spell it, without the first space; empty if it has UNK.
 
-        Characters without a piece of their own are spelled by bytes.
+        Byte pieces spell the characters that no other piece contains.
         """
         ids = self._tokenizer.encode(text)
         if UNK in ids:

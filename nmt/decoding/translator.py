@@ -1,6 +1,6 @@
 """Translation of text: tokenize, batch, search or sample, detokenize.
 
-`nmt translate`, validation and the final test all translate with it.
+`nmt translate`, validation and the final test use it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,10 +39,10 @@ class Translation:
     """A sentence and its translations.
 
     Attributes:
-        source: The sentence as it was given.
+        source: The given sentence.
         source_ids: Its piece ids, without EOS.
-        hypotheses: At most one per beam, best first, or the samples in the order in which they were
-            drawn. Empty for a blank sentence.
+        hypotheses: At most one per beam, best first, or the samples in the order of the draws.
+            Empty for a blank sentence.
         texts: The hypotheses as text.
     """
 
@@ -61,18 +61,17 @@ class Translator:
     """A model with its tokenizers and decoding settings.
 
     Attributes:
-        model: The model, on the device on which it computes.
-        tokenizers: Those of the source and the target.
+        model: The model, on its device.
+        tokenizers: The tokenizers of source and target.
         decoding: Settings of the search.
         precision: The dtype of products: that of autocast, or int8 for quantized linear layers.
-        drawn: Indices of the decoder layer and of the head whose attention is drawn. Negative
-            indices count from the last. If the head is None, the mean of the layer's heads is
-            drawn.
-        constraints: Turns constraints into pieces of the target.
+        drawn: The decoder layer and the head whose attention is drawn. Negative indices count from
+            the end. If the head is None, the mean over the heads is drawn.
+        constraints: Encodes constraints as pieces of the target.
         by_sentences: Whether a batch has ``decoding.batch_size`` sentences on a GPU, too.
-        processes: One; see `nmt.decoding.engine.Engine`.
-        shortlist: The candidates from which translations are written; None: all target pieces.
-        features: The arrays that the model reads beside the sentences; see `with_features`.
+        processes: 1; see `nmt.decoding.engine.Engine`.
+        shortlist: The target pieces that translations may contain; None: all target pieces.
+        features: The features of the sentences, if the model reads any; see `with_features`.
     """
 
     processes = 1
@@ -115,22 +114,23 @@ class Translator:
     ) -> "Translator":
         """Load the best model of a run folder, or a checkpoint file.
 
-        In float32 a translation does not depend on its batch.
+        In float32, a translation does not depend on its batch.
 
         Args:
             path: A run folder or a checkpoint file.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-            beam_size: Hypotheses per sentence; None keeps the run's setting, as below.
+            beam_size: Hypotheses per sentence. For this and the next two, None keeps the setting of
+                the run.
             length_penalty: Alpha of `nmt.decoding.search.length_penalty`, from 0 to 10.
             batch_size: Sentences per batch.
             precision: ``float32``, ``bfloat16``, ``float16``, ``int8`` on a CPU, or ``auto``:
                 bfloat16 on a GPU that computes in it, else float32.
             changes: Further settings of ``decoding`` by their names.
-            shortlist: A file of `nmt shortlist`, or a run folder that has one; None: none is used.
+            shortlist: A file of `nmt shortlist`, or a run folder that has one; None: no shortlist.
 
         Raises:
-            UserError: There is no such model, a setting is out of range, or the shortlist is
-                damaged or made for another vocabulary.
+            UserError: The model does not exist, a setting is out of range, or the shortlist is
+                damaged or was made for another vocabulary.
         """
         return cls.from_loaded_checkpoint(
             load_checkpoint(find_checkpoint(path), mapped=True),
@@ -186,7 +186,7 @@ class Translator:
         return self.model.decoder.attends
 
     def prepare_weights(self) -> None:
-        """Store the weights in the form that search reads fastest; do not train the model then.
+        """Store the weights for search. Do not train the model afterwards.
 
         Raises:
             UserError: This processor has no product of integers.
@@ -209,14 +209,14 @@ class Translator:
         Args:
             sentences: In any order; the result has the same order.
             need_weights: Whether the hypotheses have attention weights.
-            sampling: How to sample translations; None searches for the best ones.
-            numbers: A number of each sentence, from 0, which determines its samples and selects its
-                features; None: its position.
-            wanted: The number of hypotheses of each sentence that are needed; the search may end
-                when these are the best. None: as many as there are beams.
-            constraints: What the translation of each sentence must have; None: nothing.
-            advance: Called after each batch with the number of sentences translated so far, and
-                their share of the work.
+            sampling: How to sample translations; None: search for the best translations.
+            numbers: The number of each sentence, from 0. It determines the samples and selects the
+                features; None: the position of the sentence.
+            wanted: The number of hypotheses of each sentence that are needed; see
+                `nmt.decoding.early_stopping`. None: one per beam.
+            constraints: The constraints on the translation of each sentence; None: none.
+            advance: Called after each batch with the number of finished sentences, and their share
+                of the work.
 
         Raises:
             UserError: Constraints contradict each other, the vocabulary or the settings.
@@ -260,7 +260,7 @@ class Translator:
         *,
         need_weights: bool,
     ) -> list[list[Hypothesis]]:
-        """Search or sample one batch of piece ids; samples depend on `positions`."""
+        """Search or sample a batch of piece ids; ``positions`` are the numbers of `translate`."""
         device = self.model.output.weight.device
         constraints = self.constraints.batch(asked, device)
         ids, mask = (tensor.to(device) for tensor in source_batch(sources))
@@ -296,13 +296,13 @@ class Translator:
             )
 
     def with_features(self, features: Features | None) -> "Translator":
-        """Return a translator with the same model that reads these features.
+        """Return a translator with the same model and these features.
 
-        The sentence with number i (see `translate`) has array i; all parts of a line have its
-        array.
+        The sentence with number i (see `translate`) has array i. All parts of a line have the array
+        of the line.
 
         Raises:
-            UserError: The model reads features of another size, or none.
+            UserError: The model reads no features, or features of another size.
         """
         other = copy(self)
         other.features = features
@@ -311,7 +311,7 @@ class Translator:
         return other
 
     def check_constraints(self, constraints: Sequence[Constraints]) -> None:
-        """Check constraints before there is a sentence.
+        """Check constraints before the first sentence is read.
 
         Raises:
             UserError: They contradict each other, the vocabulary or the settings.
@@ -321,7 +321,7 @@ class Translator:
     def _asked(
         self, constraints: Sequence[Constraints] | None, sampling: Sampling | None
     ) -> list[PieceConstraints] | None:
-        """Return the constraints in pieces; None: there are none.
+        """Return the constraints in pieces; None: no constraints.
 
         Raises:
             UserError: They contradict each other, the vocabulary or the settings.
@@ -340,7 +340,7 @@ class Translator:
         """Return a translator with the same model and this beam size.
 
         Raises:
-            UserError: It is out of range.
+            UserError: The beam size is out of range.
         """
         return self.with_settings({"beam_size": size})
 
@@ -348,7 +348,7 @@ class Translator:
         """Return a translator with the same model and other settings of search.
 
         Args:
-            changes: Settings of ``decoding`` by their names; None leaves one as it is.
+            changes: Settings of ``decoding`` by their names; None does not change a setting.
 
         Raises:
             UserError: A value is not allowed.
@@ -358,9 +358,9 @@ class Translator:
         return self if other.decoding == self.decoding else other
 
     def in_float32(self) -> "Translator":
-        """Return a translator with the same model whose products are in float32.
+        """Return a translator with the same model and products in float32.
 
-        It is for models whose weights are in float32, as on a GPU: see `prepare_weights`.
+        The weights must be in float32, as they are on a GPU; see `prepare_weights`.
         """
         other = copy(self)
         other.precision = torch.float32
@@ -371,6 +371,6 @@ class Translator:
 
 
 def _step_weights(model: TranslationModel) -> int:
-    """Return the number of weights that a step multiplies with each hypothesis."""
+    """Return the number of weights that a step multiplies for each hypothesis."""
     named = (*model.decoder.named_parameters(), *model.output.named_parameters())
     return sum(p.numel() for name, p in named if not name.endswith("embedding.weight"))

@@ -1,7 +1,7 @@
-"""A process that loads an engine and answers the calls of the process that started it.
+"""A worker: a process that loads an engine and answers calls of its parent process.
 
-Calls and answers are pickled, each after its length, in pipes between the two processes. A worker
-ends when its input ends, so no worker remains if the first process is killed.
+Two pipes transfer pickled calls and answers, each after its length. A worker ends when its input
+ends, so no worker remains if the parent process is killed.
 """
 
 import contextlib
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 _LENGTH = struct.Struct(">Q")
 _START = "from nmt.decoding.worker_process import serve; serve()"
-_PATIENCE = 5.0  # seconds until a process that closed its pipe has an exit status
+_PATIENCE = 5.0  # seconds to wait for the exit status of a process that closed its pipe
 
 
 @dataclass(frozen=True)
 class Ready:
-    """What a worker has loaded.
+    """A description of the engine that a worker has loaded.
 
     Attributes:
         configs: The settings of each model.
         decoding: Settings of the search.
         attends: Whether hypotheses can have attention weights.
-        tokenizers: The SentencePiece models of both sides.
+        tokenizers: The SentencePiece models of source and target.
     """
 
     configs: "Sequence[Config]"
@@ -46,17 +46,17 @@ class Ready:
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why a call failed; ``by_user``: the message is already that of a `UserError`."""
+    """The reason why a call failed; ``by_user``: the error was a `UserError`."""
 
     message: str
     by_user: bool
 
 
 class WorkerProcess:
-    """A worker, in the process that started it.
+    """The parent's handle of a worker.
 
     Attributes:
-        name: The device on which it computes, for messages.
+        name: The device of the worker, for messages.
     """
 
     def __init__(self, name: str, load: "Callable[[], Loaded]") -> None:
@@ -69,7 +69,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
-            start_new_session=True,  # Ctrl-C reaches only the first process, which ends the others
+            start_new_session=True,  # Ctrl-C reaches only the parent, which ends the workers
         )
         self._send(load)
 
@@ -77,7 +77,7 @@ class WorkerProcess:
         """Wait until the engine is loaded.
 
         Raises:
-            UserError: It cannot be loaded, or the process has ended.
+            UserError: The engine cannot be loaded, or the process has ended.
         """
         found = self._receive()
         assert isinstance(found, Ready)
@@ -93,12 +93,12 @@ class WorkerProcess:
         return self._receive()
 
     def close(self) -> None:
-        """End the process at once."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            with contextlib.suppress(OSError):  # what was not sent cannot be flushed
+            with contextlib.suppress(OSError):  # unsent data cannot be flushed
                 pipe.close()
 
     def _send(self, value: object) -> None:
@@ -130,13 +130,13 @@ class WorkerProcess:
         if status < 0:
             how = f"was ended by {signal.Signals(-status).name}"
         return UserError(
-            f"the process of --devices {self.name} {how}, so the command ends; if its memory did "
-            "not suffice, give fewer devices or a smaller --batch-size"
+            f"the process of --devices {self.name} {how}, so the command ends; if it ran out of "
+            "memory, give fewer devices or a smaller --batch-size"
         )
 
 
 def serve() -> None:
-    """Load the engine that standard input names, and answer calls until standard input ends."""
+    """Load the engine with the function in standard input; answer calls until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with os.fdopen(os.dup(0), "rb") as calls, os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)  # the output of libraries must not mix with the answers
@@ -182,7 +182,7 @@ def _result(work: Callable[[], Any]) -> Any:
         raise
     except UserError as error:
         return _Failure(str(error), by_user=True)
-    except Exception as error:  # of any type: the command reports it, and must not wait
+    except Exception as error:  # any type: the command must report it, not wait
         lines = str(error).strip().split("\n")
         return _Failure(f"{type(error).__name__}: {lines[0]}", by_user=False)
 
@@ -207,7 +207,7 @@ def _read(pipe: IO[bytes]) -> Any:
     """Return the next value.
 
     Raises:
-        EOFError: The pipe has ended.
+        EOFError: The other process has closed the pipe.
     """
     head = pipe.read(_LENGTH.size)
     if len(head) < _LENGTH.size:

@@ -52,7 +52,7 @@ class ModelTranslation:
             raise UserError(
                 "the model reads previous sentences (data.context_sentences="
                 f"{config.data.context_sentences}), which only lines of text have: leave out "
-                "--format, --protect and --source-tag, and give one sentence a line"
+                "--format, --protect and --source-tag, and give one sentence per line"
             )
         tokenizers = translator.tokenizers
         tag = sentence_tag(source_tag, config.data, tokenizers.source)

@@ -1,1 +1,1 @@
-"""Fast paths of the models' layers; each file begins with the plain PyTorch formulation."""
+"""Fast paths of layers and losses, each beside its plain PyTorch formulation."""

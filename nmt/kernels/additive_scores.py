@@ -1,8 +1,8 @@
 """Scores of additive attention: v · tanh(q + k) for every query and key.
 
-Without gradients on a CPU, the sums q + k of a few sentences at a time are computed and then
-overwritten, so that they stay in the processor's cache. The sums are float32 for every dtype of the
-linear layers, because a CPU computes tanh in float32 three times as fast as in bfloat16.
+Without gradients on a CPU, the fast path computes the sums q + k of a few sentences at a time, and
+overwrites them, so they stay in the cache of the processor. The sums are float32 for every dtype of
+the linear layers, because a CPU computes tanh in float32 three times as fast as in bfloat16.
 
 Legend: B batch, T target length, S source length, A size of the tanh layer.
 """
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from nmt.kernels import dispatch
 from nmt.kernels.precision import at_least_float32, without_autocast
 
-NUMBERS_AT_ONCE = 1 << 17
-"""Numbers of the sums that are in memory at a time: 512 KiB, about half of a core's cache."""
+VALUES_AT_ONCE = 1 << 17
+"""Values of the sums in memory at a time: 512 KiB, about half of the cache of a core."""
 
 
 def plain_additive_scores(queries: Tensor, keys: Tensor, score_vector: nn.Linear) -> Tensor:
@@ -31,7 +31,7 @@ def plain_additive_scores(queries: Tensor, keys: Tensor, score_vector: nn.Linear
 
 
 def additive_scores(queries: Tensor, keys: Tensor, score_vector: nn.Linear) -> Tensor:
-    """Return what `plain_additive_scores` returns; without gradients, this is faster."""
+    """Return the result of `plain_additive_scores`; faster without gradients on a CPU."""
     if not dispatch.works_in_place(keys):
         return plain_additive_scores(queries, keys, score_vector)
     batch, length, size = queries.shape
@@ -39,7 +39,7 @@ def additive_scores(queries: Tensor, keys: Tensor, score_vector: nn.Linear) -> T
     exact = at_least_float32(queries)
     vector = score_vector.weight[0].to(queries.dtype).to(exact.dtype)  # as autocast rounds it
     scores = exact.new_empty(batch, length, source_length)
-    sentences = max(1, NUMBERS_AT_ONCE // max(1, length * source_length * size))
+    sentences = max(1, VALUES_AT_ONCE // max(1, length * source_length * size))
     hidden = exact.new_empty(min(sentences, batch), length, source_length, size)
     with without_autocast(queries):
         for start in range(0, batch, sentences):

@@ -1,12 +1,12 @@
 """Scaled dot-product attention in three implementations: naive, torch and cpu.
 
 ``naive`` is the formula. ``torch`` is torch's fused kernel. ``cpu`` is one autograd operation for
-short sentences on a CPU. It normalises the weights in float32 and saves them for the backward pass,
-together with a dropout mask of one byte per weight. It writes gradients in the layout of the
-projections, so the gradients need no concatenation or transposition.
+short sentences on a CPU. It normalizes the weights in float32 and saves them for the backward pass,
+with a dropout mask of one byte per weight. It writes gradients in the layout of the projections, so
+the gradients need no concatenation or transposition.
 
-Legend: B batch, T query length, S key length, H heads, G heads of keys and values, K head
-size, which is d_k in the formulas.
+Legend: B batch, T queries, S keys, H heads, G heads of keys and values, K head size (d_k in the
+formulas).
 """
 
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ from nmt.kernels.dropout import DiscreteRate, discrete_rate, dropout
 from nmt.kernels.precision import at_least_float32
 
 Mask = Tensor | AttentionMask
-"""A bool tensor, or the mask of a whole stack of layers."""
+"""A bool tensor, an additive tensor in search, or a mask that the layers of a stack share."""
 
 
 def masked_softmax(scores: Tensor, mask: Mask | None) -> Tensor:
-    """Normalise scores [..., T, S] over S, in float32 at least, exactly 0 where the mask is False.
+    """Return the softmax over S of scores [..., T, S], in float32 at least, 0 if masked.
 
-    A row in which every position is masked gets weights of 0, not NaN. An `AttentionMask` and its
-    additive form `AttentionMask.bias` have no such row.
+    If a bool tensor masks all positions of a row, the weights of the row are 0, not NaN. An
+    `AttentionMask` and its additive form `AttentionMask.bias` have no such row.
     """
     scores = at_least_float32(scores)
     if isinstance(mask, AttentionMask) and not dispatch.on_cpu(scores):
@@ -48,11 +48,11 @@ def masked_softmax(scores: Tensor, mask: Mask | None) -> Tensor:
 def grouped_product(heads: Tensor, others: Tensor) -> Tensor:
     """Return the product of heads [B, H, T, X] with [B, G, X, Y], as [B, H, T, Y].
 
-    Head h of the first factor is multiplied by head h · G / H of the second (grouped-query
+    Head h of the first factor is multiplied by head floor(h · G / H) of the second (grouped-query
     attention).
     """
     num_heads, num_groups = heads.size(1), others.size(1)
-    grouped = heads  # [B, G, H / G · T, X]: the rows that read one group are adjacent
+    grouped = heads  # [B, G, H / G · T, X]: the rows of a group are adjacent
     if num_groups != num_heads:
         grouped = heads.unflatten(1, (num_groups, -1)).flatten(2, 3)
     return torch.matmul(grouped, others).view(*heads.shape[:3], others.size(-1))
@@ -66,7 +66,7 @@ def naive_attention(
     bias: Tensor | None = None,
     dropout_p: float = 0.0,
 ) -> Tensor:
-    """Return softmax(Q K^T / sqrt(d_k) + bias) V by the formula itself; see `attention`."""
+    """Return softmax(Q K^T / sqrt(d_k) + bias) V by explicit products; see `attention`."""
     scores = grouped_product(query * query.size(-1) ** -0.5, keys.transpose(-1, -2))
     scores = scores if bias is None else scores + bias
     weights = dropout(masked_softmax(scores, mask), dropout_p)
@@ -81,10 +81,10 @@ def torch_attention(
     bias: Tensor | None = None,
     dropout_p: float = 0.0,
 ) -> Tensor:
-    """Compute `attention` by torch's fused kernel."""
+    """Compute `attention` with torch's fused kernel."""
     causal = False
     if bias is not None:
-        bias = bias.type_as(query)[None]  # its kernels require all four axes
+        bias = bias.type_as(query)[None]  # torch's kernels require four axes
         mask = bias if mask is None else _biased(mask, bias)
     elif isinstance(mask, AttentionMask):
         causal = mask.is_causal and not dispatch.on_cpu(query)
@@ -103,7 +103,7 @@ def torch_attention(
 
 
 def _biased(mask: Tensor | AttentionMask, bias: Tensor) -> Tensor:
-    """Return an additive mask: the bias [1, H, T, S] where a mask allows attention, else -inf."""
+    """Return an additive mask: the bias [1, H, T, S] if the mask allows attention, else -inf."""
     if isinstance(mask, Tensor) and mask.is_floating_point():
         return mask + bias
     may_attend = mask.allowed if isinstance(mask, AttentionMask) else mask
@@ -111,7 +111,7 @@ def _biased(mask: Tensor | AttentionMask, bias: Tensor) -> Tensor:
 
 
 def _for_fused_kernel(mask: AttentionMask, query: Tensor) -> Tensor | None:
-    """Return a mask as the kernels of a GPU read it; the flash kernel takes none besides causal."""
+    """Return the mask argument of torch's kernel; on a GPU, causal attention needs no mask."""
     if dispatch.on_cpu(query):
         return mask.allowed
     return None if mask.is_causal else mask.bias(query)
@@ -120,7 +120,7 @@ def _for_fused_kernel(mask: AttentionMask, query: Tensor) -> Tensor | None:
 def cpu_attention(
     query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout_p: float = 0.0
 ) -> Tensor:
-    """Compute `attention`, for H = G and without a bias, by one autograd operation."""
+    """Compute `attention` for H = G, without a bias, in one autograd operation."""
     with torch.autocast("cpu", enabled=False):
         context: Tensor = _CpuAttention.apply(  # type: ignore[no-untyped-call]
             query, keys, values, mask, discrete_rate(dropout_p)
@@ -136,16 +136,16 @@ def attention(
     bias: Tensor | None = None,
     dropout_p: float = 0.0,
 ) -> Tensor:
-    """Return softmax(Q K^T / sqrt(d_k) + bias) V of all heads, joined, [B, T, H · K].
+    """Return softmax(Q K^T / sqrt(d_k) + bias) V, heads joined, [B, T, H · K].
 
     Args:
         query: Q, [B, H, T, K].
         keys: K, [B, G, S, K]; G divides H.
         values: V, [B, G, S, K].
-        mask: broadcastable to [B, H, T, S], True = may attend; None: all may. In search it may be
-            additive, as that of `AttentionMask.bias`.
+        mask: Broadcastable to [B, H, T, S], True = may attend; None: all may. In search, the mask
+            may be additive; see `AttentionMask.bias`.
         bias: [H, T, S], or None.
-        dropout_p: Probability of dropping a weight; 0 outside of training.
+        dropout_p: Probability of dropping a weight; 0 except in training.
     """
     match dispatch.attention_path(query, keys, values, bias):
         case KernelPath.FUSED:
@@ -180,7 +180,7 @@ class _SplitKeysValues(torch.autograd.Function):
     """Splits the projection into keys and values.
 
     The backward pass of `_CpuAttention` writes both gradients to one buffer in the layout of the
-    projection. This buffer then is the gradient of the projection, without a copy.
+    projection. So this buffer is the gradient of the projection, without a copy.
     """
 
     @staticmethod
@@ -265,7 +265,7 @@ def _heads(joined: Tensor, parts: int, num_heads: int) -> tuple[Tensor, ...]:
 
 
 def _separate(heads: Tensor, dtype: torch.dtype) -> Tensor:
-    """Copy heads [B, H, T, K] to a contiguous [B · H, T, K]."""
+    """Copy heads [B, H, T, K] to a contiguous tensor [B · H, T, K]."""
     return heads.to(dtype, memory_format=torch.contiguous_format).flatten(0, 1)
 
 

@@ -1,11 +1,11 @@
-"""The best continuations of hypotheses: log-softmax over the vocabulary, then the best of a beam.
+"""The best continuations of hypotheses: log-softmax over the vocabulary, then the top C of a beam.
 
-The plain path normalises all logits and sorts each row. The fast path reads the logits a few times
-and normalises only those that are among the best. It uses one fact: if numbers are divided into
-groups in any way, the k greatest numbers are in the k groups with the greatest maxima.
+The plain path normalizes all logits and sorts each row. The fast path reads the logits a few times
+and normalizes only the best ones. It uses one fact: for every partition of values into groups, the
+k greatest values are in the k groups with the greatest maxima.
 
-Legend: A sentences, M beams of each, rows R = A · M, V vocabulary, C candidates of a sentence, W
-numbers of a row, G groups of a row, E members of a group.
+Legend: A sentences, M beams of each, R = A · M rows, V vocabulary, C candidates of a sentence, W
+values of a row, G groups of a row, E members of a group.
 """
 
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ from nmt.kernels import chunk_sizes, dispatch
 from nmt.kernels.dispatch import KernelPath
 
 PIECES_PER_GROUP = 16
-"""E for the pieces of a vocabulary: a step sorts a sixteenth of the logits."""
+"""E for the pieces of a vocabulary. A step sorts only a sixteenth of the logits."""
 
 
 @dataclass(frozen=True)
 class Continuations:
-    """The C best continuations of each sentence, best first, all tensors [A, C].
+    """The C best continuations of each sentence, best first; all tensors are [A, C].
 
     Attributes:
-        log_probs: Of the whole hypothesis, the new piece included; -inf: no continuation.
-        beams: The beam that each of them extends.
-        pieces: The piece that it appends.
+        log_probs: Log-probability of the hypothesis with the new piece; -inf: no continuation.
+        beams: The beam that each continuation extends.
+        pieces: The piece that each continuation appends.
     """
 
     log_probs: Tensor
@@ -39,7 +39,7 @@ class Continuations:
 
 
 Only = tuple[Tensor, int]
-"""[A] bool, the sentences in which only one piece may follow, and this piece."""
+"""[A] bool, True for sentences that only one piece may continue, and this piece."""
 
 
 def best_continuations(
@@ -53,11 +53,11 @@ def best_continuations(
     """Return the C = ``count`` best continuations of all beams of each sentence.
 
     Args:
-        logits: [A · M, V], the beams of a sentence adjacent.
+        logits: [A · M, V]; the beams of a sentence are adjacent.
         before: [A, M], float32, the log-probabilities of the hypotheses so far.
-        count: C; if there are fewer continuations, the last ones have -inf.
-        excluded: Pieces that are never appended; they count in the normalization.
-        only: Sentences in which all other pieces are excluded; None: there are none.
+        count: C. If there are fewer continuations, the last log-probabilities are -inf.
+        excluded: Pieces that are never appended. The normalizer includes them.
+        only: Sentences that only one piece may continue; None: no such sentences.
     """
     function = plain_best_continuations
     if dispatch.candidates_path(logits) is KernelPath.FUSED:
@@ -72,7 +72,7 @@ def plain_best_continuations(
     log_probs = logits.log_softmax(dim=1, dtype=torch.float32)
     for piece in excluded:
         log_probs[:, piece] = float("-inf")
-    # The best of a sentence are among the best of its beams.
+    # The C best continuations of a sentence are among the C best of each of its beams.
     best, pieces = log_probs.topk(min(count, log_probs.size(1)))  # [A · M, C]
     each = best.size(1)
     shape = *before.shape, each
@@ -123,7 +123,7 @@ def grouped_best_continuations(
 
 
 def _padded(found: Continuations, count: int) -> Continuations:
-    """Return ``count`` continuations: missing ones are added with -inf."""
+    """Return ``count`` continuations; added ones have a log-probability of -inf."""
     missing = count - found.pieces.size(1)
     if not missing:
         return found
@@ -135,17 +135,17 @@ def _padded(found: Continuations, count: int) -> Continuations:
 
 
 def log_normalizer(logits: Tensor) -> Tensor:
-    """Return log(sum of e^x) of the rows x of logits [R, V], [R] in float32."""
+    """Return log(sum of e^x), [R], in float32, of each row x of logits [R, V]."""
     if dispatch.candidates_path(logits) is KernelPath.PLAIN:
         return logits.float().logsumexp(dim=1)
     return _greatest_and_normalizer(logits)[1].squeeze(1)
 
 
 def _greatest_and_normalizer(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the greatest of each group of logits [R, V], [R, G], and the `log_normalizer` [R, 1].
+    """Return the maxima [R, G] of the groups of logits [R, V], and the `log_normalizer` [R, 1].
 
-    A few rows at a time are compared and summed while they are in the cache, in float32: torch
-    compares bfloat16 more slowly than it casts and compares.
+    A few rows at a time are cast to float32, compared and summed while they are in the cache. torch
+    compares float32 so much faster than bfloat16 that the cast saves time.
     """
     count, width = logits.shape
     greatest = logits.new_empty(count, -(-width // PIECES_PER_GROUP), dtype=torch.float32)
@@ -159,19 +159,19 @@ def _greatest_and_normalizer(logits: Tensor) -> tuple[Tensor, Tensor]:
         part = part if part.dtype == copy.dtype else copy.copy_(part)
         _greatest_of_groups(part, PIECES_PER_GROUP, out=greatest[rows])
         torch.amax(greatest[rows], dim=1, keepdim=True, out=largest[rows])
-        largest[rows].clamp_min_(torch.finfo(torch.float32).min)  # a row of -inf only
+        largest[rows].clamp_min_(torch.finfo(torch.float32).min)  # if all logits are -inf
         torch.sub(part, largest[rows], out=copy).exp_()
         torch.sum(copy, dim=1, keepdim=True, out=sums[rows])
     return greatest, sums.log_().add_(largest)
 
 
 def top_k(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the greatest numbers of each row [R, W], and their indices, as `Tensor.topk` does.
+    """Return the greatest values of each row [R, W], and their indices, as `Tensor.topk` does.
 
-    Among equal numbers, any may be returned. An index of -inf may occur twice.
+    The order of equal values is not defined. The index of a value of -inf may occur twice.
     """
     width = values.size(1)
-    size = int((width / count) ** 0.5)  # W / E groups, and E members of each of k groups
+    size = int((width / count) ** 0.5)  # least sum of W / E groups and k · E members
     sorts_few = 2 * (width / size + size * count) < width if size else False
     if dispatch.top_k_path(values) is KernelPath.PLAIN or not sorts_few:
         best = values.topk(count)
@@ -187,10 +187,10 @@ def top_k(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _greatest_of_groups(values: Tensor, size: int, out: Tensor | None = None) -> Tensor:
-    """Return the greatest number of each group of a row [R, W], [R, G] with G = ceil(W / E).
+    """Return the maximum of each group of rows [R, W], [R, G] with G = ceil(W / E).
 
-    Group g has the numbers g, g + G, g + 2 G, ..., so that adjacent numbers are in different
-    groups, and whole vectors of them are compared at once.
+    Group g has the values at g, g + G, g + 2 G, and so on. So adjacent values are in different
+    groups, and the processor compares whole vectors of adjacent values.
     """
     width = values.size(1)
     groups = -(-width // size)
@@ -204,7 +204,7 @@ def _greatest_of_groups(values: Tensor, size: int, out: Tensor | None = None) ->
 
 
 def _exclude(greatest: Tensor, logits: Tensor, excluded: Sequence[int]) -> None:
-    """Replace, in place, the greatest logits of groups that have excluded pieces."""
+    """Compute, in place, the maxima of groups with excluded pieces again, without these pieces."""
     groups = greatest.size(1)
     for group in {piece % groups for piece in excluded}:
         members = range(group, logits.size(1), groups)
@@ -214,9 +214,9 @@ def _exclude(greatest: Tensor, logits: Tensor, excluded: Sequence[int]) -> None:
 
 
 def _members(groups: Tensor, count: int, size: int) -> Tensor:
-    """Return the places of the members of groups [A, K] among ``count`` groups, [A, K · E].
+    """Return the indices [A, K · E] of the members of groups [A, K] among ``count`` groups.
 
-    The places of the last members may be beyond the end of the row.
+    The indices of the last members may be beyond the end of the row.
     """
     steps = torch.arange(0, size * count, count, device=groups.device)
     return (groups[:, :, None] + steps).flatten(1)
@@ -226,8 +226,8 @@ def _members(groups: Tensor, count: int, size: int) -> Tensor:
 def _possible(
     vocabulary: int, length: int, excluded: tuple[int, ...], device: torch.device
 ) -> Tensor:
-    """Return [length], 0 at pieces, -inf at excluded ones and beyond the vocabulary."""
-    with torch.inference_mode(False):  # it outlasts this search
+    """Return [length], 0 for pieces, -inf for excluded pieces and beyond the vocabulary."""
+    with torch.inference_mode(False):  # later searches use the cached tensor
         values = torch.full((length,), float("-inf"))
         values[:vocabulary] = 0.0
         values[list(excluded)] = float("-inf")

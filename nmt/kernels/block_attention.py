@@ -1,11 +1,12 @@
-"""Softmax attention to some of the keys, computed in blocks: the cost is that of these keys.
+"""Softmax attention to some of the keys, computed in blocks. The other keys cost nothing.
 
 Queries and keys are cut into blocks. Each part of a pattern is a product of the queries of a block
-with some keys: the keys of near blocks, the keys of some columns, or the keys at the same place of
-all blocks. The scores of all parts are normalised together. The plain formulation is
+and some keys: the keys of near blocks, the keys of some columns, or the keys at the same offset of
+all blocks. One softmax normalizes the scores of all parts. The plain formulation is
 `masked_attention`, the softmax over all keys with a mask.
 
-Legend: B batch, T length, H heads, K head size, N blocks, L length of a block, Y keys of a part.
+Legend: B batch, T length, H heads, G heads of keys and values, K head size, N blocks, L length of a
+block, Y keys of a part, R chosen blocks.
 """
 
 import math
@@ -30,14 +31,15 @@ def masked_attention(
     dropout_p: float = 0.0,
     bias: Tensor | None = None,
 ) -> Tensor:
-    """Return softmax(Q K^T / sqrt(d_k)) V over the allowed keys, heads joined, [B, T, H · K].
+    """Return softmax(Q K^T / sqrt(d_k) + bias) V over allowed keys, heads joined, [B, T, H · K].
 
     Args:
         query: Q, [B, H, T, K].
         keys: K, [B, G, S, K]; G divides H.
         values: V, [B, G, S, K].
-        allowed: Broadcastable to [B, H, T, S], True = may attend, or 0 and -inf; None: all may.
-        dropout_p: Probability of dropping a weight; 0 outside of training.
+        allowed: Broadcastable to [B, H, T, S], True = may attend, or additive, 0 = may attend and
+            -inf; None: all may.
+        dropout_p: Probability of dropping a weight; 0 except in training.
         bias: Added to the scores, [H, T, S]; None: 0.
     """
     return attention(query, keys, values, allowed, bias, dropout_p)
@@ -45,13 +47,13 @@ def masked_attention(
 
 @dataclass(frozen=True)
 class Blocks:
-    """Queries, keys and values of a sentence in blocks, the last one padded with zeros.
+    """Queries, keys and values of sentences in blocks; the last block is padded with zeros.
 
     Attributes:
         query: [B, H, N, L, K], scaled by 1 / sqrt(d_k).
         keys: [B, H, N, L, K].
         values: [B, H, N, L, K].
-        real: [B or 1, N, L] bool, False at padding.
+        real: [B or 1, N, L] bool, False for padding.
         length: T.
     """
 
@@ -67,7 +69,7 @@ class Blocks:
     ) -> "Blocks":
         """Cut queries [B, H, T, K], keys and values [B, G, T, K] into blocks of L = ``size``.
 
-        ``real`` [B, T] is True on keys that are no padding; None: all are real.
+        ``real`` [B, T] is False for padded keys; None: no padding.
         """
         length = query.size(2)
         groups = query.size(1) // keys.size(1)
@@ -88,12 +90,12 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Part:
-    """The scores of queries and some keys, and how their weights become contexts.
+    """The scores of queries and some keys, and a function that computes the contexts.
 
     Attributes:
         scores: [B, H, N, L, Y].
         allowed: Broadcastable to the scores, True = may attend.
-        contexts: From weights [B, H, N, L, Y] to contexts [B, H, N, L, K].
+        contexts: A function from weights [B, H, N, L, Y] to contexts [B, H, N, L, K].
         bias: Added to the scores, broadcastable to them; None: 0.
     """
 
@@ -110,16 +112,16 @@ def near_part(
     allows: Callable[[Tensor, Tensor], Tensor],
     bias: Callable[[Tensor], Tensor] | None = None,
 ) -> Part:
-    """Return the part of the own block and of blocks near it.
+    """Return the part of the keys in the block of the query and in near blocks.
 
     Args:
-        blocks: Of the sentence.
+        blocks: The blocks of the sentences.
         before: Number of earlier blocks.
         after: Number of later blocks.
-        allows: A function of the places of queries [L, 1] and keys [1, Y], counted from the first
-            position of the block; returns bool [L, Y] or [H, L, Y].
-        bias: A function of key minus query position [L, Y]; returns what is added to the scores,
-            [H, L, Y].
+        allows: A function of the offsets of queries [L, 1] and keys [1, Y] from the first position
+            of the query's block; returns bool [L, Y] or [H, L, Y].
+        bias: A function of key minus query position [L, Y]; returns the bias [H, L, Y] of the
+            scores.
     """
     size = blocks.query.size(3)
     device = blocks.query.device
@@ -137,7 +139,7 @@ def near_part(
 
 
 def column_part(blocks: Blocks, keys: Tensor, values: Tensor, allowed: Tensor) -> Part:
-    """Return the part of keys and values [B, H, Y, K] that all blocks read.
+    """Return the part of keys and values [B, H, Y, K] that all blocks share.
 
     ``allowed`` is broadcastable to [B, H, N, L, Y].
     """
@@ -151,9 +153,9 @@ def column_part(blocks: Blocks, keys: Tensor, values: Tensor, allowed: Tensor) -
 
 
 def stride_part(blocks: Blocks, allowed: Tensor) -> Part:
-    """Return the part of the keys at the same place of all blocks, Y = N.
+    """Return the part of the keys at the same offset of all blocks, Y = N.
 
-    ``allowed`` [N, N]: whether a block of queries (first axis) may attend to a block of keys.
+    ``allowed`` [N, N] is True if a block of queries (first axis) may attend to a block of keys.
     """
     query, keys, values = (
         part.transpose(2, 3) for part in (blocks.query, blocks.keys, blocks.values)
@@ -168,12 +170,13 @@ def stride_part(blocks: Blocks, allowed: Tensor) -> Part:
 
 
 def chosen_part(blocks: Blocks, chosen: Tensor, allowed: Tensor) -> Part:
-    """Return the part of whole blocks of keys, chosen for each block of queries; Y = R · L.
+    """Return the part of R blocks of keys that are chosen for each block of queries, Y = R · L.
 
     Args:
-        blocks: Of the sentence.
-        chosen: [B or 1, N, R], numbers of blocks.
-        allowed: [B or 1, N, R], whether a choice counts; padding keys never count.
+        blocks: The blocks of the sentences.
+        chosen: [B or 1, N, R], indices of blocks.
+        allowed: [B or 1, N, R] bool, whether the queries may attend to the chosen block. They
+            never attend to padded keys.
     """
     batch, heads, count, size, width = blocks.keys.shape
     chosen, allowed = (part.expand(batch, -1, -1) for part in (chosen, allowed))
@@ -194,8 +197,8 @@ def chosen_part(blocks: Blocks, chosen: Tensor, allowed: Tensor) -> Part:
 def joint_attention(blocks: Blocks, parts: Sequence[Part], dropout_p: float = 0.0) -> Tensor:
     """Return the contexts [B, T, H · K] of a softmax over the keys of all parts.
 
-    A key that two parts allow would count twice, so at most one part may allow it. A query without
-    any allowed key gets a mean of values; only padding queries are without.
+    At most one part may allow a pair of query and key, because the pair would count twice. A query
+    without an allowed key gets a mean of values. Only padded queries have no allowed key.
     """
     scores = [_masked(part) for part in parts]
     joined = scores[0] if len(scores) == 1 else torch.cat(scores, dim=-1)
@@ -209,7 +212,7 @@ def _masked(part: Part) -> Tensor:
     scores = at_least_float32(part.scores)
     if part.bias is not None:
         scores = scores + part.bias
-    # The backward pass of the product does not read the scores, so they may be overwritten.
+    # The backward pass of the product does not use the scores, so they may be overwritten.
     return scores.masked_fill_(~part.allowed, torch.finfo(scores.dtype).min)
 
 
@@ -220,7 +223,7 @@ def _cut(part: Tensor, size: int) -> Tensor:
 
 
 def _neighbours(blocks: Tensor, before: int, after: int) -> Tensor:
-    """Return each block of [B, H, N, L, K] with those around it, [B, H, N, (1 + ...) · L, K]."""
+    """Join each block of [B, H, N, L, K] with its near blocks, [B, H, N, Y, K]."""
     if not before and not after:
         return blocks
     count = blocks.size(2)
@@ -229,9 +232,9 @@ def _neighbours(blocks: Tensor, before: int, after: int) -> Tensor:
 
 
 def known_maximum(values: Tensor, bound: float) -> float:
-    """Return the greatest value, or on a GPU a bound of it, so that the host does not wait.
+    """Return the greatest value. On a GPU, return ``bound``, so that the host does not wait.
 
-    The bound is also returned if a value is not finite, so that a diverged training gets a result.
+    If a value is not finite, return ``bound``.
     """
     found = float(values.detach().max()) if dispatch.on_cpu(values) else float(bound)
     return found if math.isfinite(found) else float(bound)

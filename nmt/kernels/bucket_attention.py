@@ -1,12 +1,12 @@
 """Attention within buckets of a hash (Kitaev et al. 2020, section 2), in two formulations.
 
-A key is a query divided by its norm, so both are in the same bucket. The keys of a bucket are cut
+A key is its query divided by the norm, so both are in the same bucket. The keys of a bucket are cut
 into chunks, in the order of their positions. A query attends to its own chunk and the previous one.
-`visible_pairs` expresses this as a mask of all pairs; `bucket_attention` computes in chunks.
+`visible_pairs` returns the mask of all pairs. `bucket_attention` computes in chunks.
 
-The paper sorts by bucket and cuts the sorted sequence. So a chunk of the paper may have keys of
-several buckets, and depends on later pieces. Here a chunk has keys of one bucket, and the chunk of
-a piece depends only on earlier pieces.
+The paper sorts all positions by bucket and cuts the sorted sequence. So a chunk of the paper may
+have keys of several buckets, and depends on later pieces. Here a chunk has keys of one bucket, and
+the chunk of a piece depends only on earlier pieces.
 
 Legend: B batch, T length, H heads, K head size, R hashes, M length of a chunk, N chunks.
 """
@@ -20,7 +20,8 @@ from torch.nn import functional
 from nmt.kernels.precision import at_least_float32, without_autocast
 
 OWN_SCORE = -1e5
-"""Added to a query's score for itself: it attends to itself only if it sees no other key."""
+"""Added to the score of a query and its own key. A query attends to itself only if there is no
+other key."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Buckets:
     """The bucket and the chunk of each position in each hash, [B, H, R, T].
 
     Attributes:
-        buckets: From 0 on; padding has the last one.
+        buckets: 0 to ``count`` - 1; padding is in bucket ``count`` - 1.
         ranks: The number of earlier positions in the same bucket; the chunk is rank // M.
-        count: Number of buckets, that of padding included.
+        count: Number of buckets, including the bucket of padding.
     """
 
     buckets: Tensor
@@ -39,7 +40,7 @@ class Buckets:
 
 
 def hash_buckets(keys: Tensor, rotations: Tensor) -> Tensor:
-    """Return argmax([x R; -x R]) of keys [B, H, T, K] and rotations [R, K, b / 2], [B, H, R, T]."""
+    """Return argmax([x W; -x W]), [B, H, R, T], of keys [B, H, T, K] and W [R, K, buckets / 2]."""
     with without_autocast(keys):
         exact = at_least_float32(keys.detach())
         turned = torch.matmul(exact[:, :, None], rotations.type_as(exact))
@@ -47,7 +48,7 @@ def hash_buckets(keys: Tensor, rotations: Tensor) -> Tensor:
 
 
 def ranked_buckets(keys: Tensor, rotations: Tensor, real: Tensor | None) -> Buckets:
-    """Return the buckets of keys [B, H, T, K]; ``real`` [B, T] is False at padding."""
+    """Return the buckets of keys [B, H, T, K]; ``real`` [B, T] is False for padding."""
     buckets, count = hash_buckets(keys, rotations), 2 * rotations.size(-1)
     if real is not None:
         buckets = buckets.masked_fill(~real[:, None, None], count)
@@ -59,7 +60,7 @@ def ranked_buckets(keys: Tensor, rotations: Tensor, real: Tensor | None) -> Buck
 
 
 def visible_pairs(found: Buckets, chunk: int, *, causal: bool) -> Tensor:
-    """Return in how many hashes each query may attend to each key, [B, H, T, T]."""
+    """Return the number of hashes in which each query may attend to each key, [B, H, T, T]."""
     chunks = found.ranks // chunk
     total = None
     for buckets, numbers in zip(found.buckets.unbind(2), chunks.unbind(2), strict=True):
@@ -74,19 +75,19 @@ def visible_pairs(found: Buckets, chunk: int, *, causal: bool) -> Tensor:
 def bucket_attention(
     heads: Tensor, keys: Tensor, values: Tensor, found: Buckets, chunk: int, *, causal: bool
 ) -> Tensor:
-    """Return the contexts [B, H, T, K] of a softmax over all keys that are visible in some hash.
+    """Return the contexts [B, H, T, K] of a softmax over all keys that are visible in any hash.
 
-    The contexts of the hashes are added with the weights exp(z_r - z) of appendix A; if a pair is
-    visible in N hashes, its score is reduced by log N in each of them, so that the pair counts
-    once.
+    The result is the sum of the contexts of the hashes with the weights exp(z_r - z) of appendix
+    A. If a pair is visible in n hashes, log n is subtracted from its score in each of them. So the
+    pair counts once.
 
     Args:
         heads: Queries [B, H, T, K].
         keys: [B, H, T, K].
         values: [B, H, T, K].
-        found: Their buckets.
+        found: The buckets of the keys.
         chunk: M.
-        causal: Whether a query attends to keys up to its own position only.
+        causal: Whether a query attends only to keys up to its own position.
     """
     contexts, sums = [], []
     for number in range(found.buckets.size(2)):
@@ -111,12 +112,13 @@ def _one_hash(
     sizes = functional.one_hot(buckets, found.count).sum(2)
     chunks = (sizes + chunk - 1) // chunk
     starts = (chunks.cumsum(-1) - chunks) * chunk  # [B, H, buckets]
-    slots = starts.gather(-1, buckets) + ranks  # [B, H, T], where each position goes
+    slots = starts.gather(-1, buckets) + ranks  # [B, H, T], the slot of each position
     length = heads.size(2)
     total = (-(-length // chunk) + found.count) * chunk
     places = slots.new_full((*slots.shape[:2], total), length)
     numbers = torch.arange(length, device=slots.device).expand_as(slots)
-    places = places.scatter(-1, slots, numbers).unflatten(-1, (-1, chunk))  # [B, H, N, M]; T: none
+    # [B, H, N, M], the position in each slot; T: empty
+    places = places.scatter(-1, slots, numbers).unflatten(-1, (-1, chunk))
     query, key, value = (_placed(part, places) for part in (heads, keys, values))
     wide = [functional.pad(ids, (0, 1)) for ids in (found.buckets, found.ranks // chunk)]
     bucket, order = (_ids(ids, places) for ids in wide)  # [B, H, R, N, M]
@@ -142,19 +144,19 @@ def _one_hash(
 
 
 def _placed(part: Tensor, places: Tensor) -> Tensor:
-    """Return the rows of [B, H, T, K] at places [B, H, N, M], 0 for place T."""
+    """Return the rows of [B, H, T, K] at positions [B, H, N, M], 0 for position T."""
     wide = functional.pad(part, (0, 0, 0, 1))
     index = places.flatten(2)[..., None].expand(-1, -1, -1, part.size(-1))
     return wide.gather(2, index).unflatten(2, places.shape[2:])
 
 
 def _ids(ids: Tensor, places: Tensor) -> Tensor:
-    """Return the numbers [B, H, R, T + 1] at places [B, H, N, M]."""
+    """Return ``ids`` [B, H, R, T + 1] at positions [B, H, N, M], [B, H, R, N, M]."""
     index = places.flatten(2)[:, :, None].expand(-1, -1, ids.size(2), -1)
     return ids.gather(-1, index).unflatten(-1, places.shape[2:])
 
 
 def _with_last(part: Tensor, filling: float) -> Tensor:
-    """Return each chunk of [B, H, N, M, K] after the chunk before it, [B, H, N, 2M, K]."""
+    """Join the previous chunk and each chunk of [B, H, N, M, K], [B, H, N, 2M, K]."""
     padded = functional.pad(part, (0, 0, 0, 0, 1, 0), value=filling)
     return torch.cat([padded[:, :, :-1], part], dim=3)

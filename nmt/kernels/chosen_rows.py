@@ -1,4 +1,4 @@
-"""Computes only some rows of a batch. Legend: B batch, T length, D size, R rows chosen."""
+"""Computes only some rows of a batch. Legend: B batch, T length, D size, R chosen rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from nmt.kernels import dispatch
 
 
 def may_choose(states: Tensor) -> bool:
-    """Return whether a layer may compute some rows of these states only.
+    """Return whether a layer may compute only some rows of these states.
 
-    On devices other than a CPU, the host would have to wait for the number of rows. In training,
-    each layer has to take part in the backward pass of all processes.
+    On a GPU, the host would have to wait for the number of rows. In training with several
+    processes, each layer must be part of the backward pass of all processes.
     """
     plain = dispatch.kernels_in_force() is dispatch.Kernels.PLAIN
     return dispatch.on_cpu(states) and not torch.is_grad_enabled() and not plain
@@ -21,10 +21,10 @@ def may_choose(states: Tensor) -> bool:
 
 @dataclass(frozen=True)
 class ChosenRows:
-    """Some rows of states [B, T, D] whose first two axes are joined.
+    """Some rows of states [B, T, D].
 
     Attributes:
-        index: [R], ascending.
+        index: [R], ascending indices of the joined axes B and T.
     """
 
     index: Tensor
@@ -35,25 +35,25 @@ class ChosenRows:
         return not self.index.numel()
 
     def pick(self, states: Tensor) -> Tensor:
-        """Return the rows of states [B, T, D], [R, D]."""
+        """Return the chosen rows [R, D] of states [B, T, D]."""
         return states.flatten(0, -2).index_select(0, self.index)
 
     def put(self, states: Tensor, rows: Tensor) -> Tensor:
-        """Return states [B, T, D] with other rows [R, D] in the chosen places."""
+        """Return states [B, T, D] in which ``rows`` [R, D] replace the chosen rows."""
         changed = states.flatten(0, -2).index_copy(0, self.index, rows.type_as(states))
         return changed.view(states.shape)
 
     def spread(self, rows: Tensor, like: Tensor) -> Tensor:
-        """Return rows [R, D] in their places of a tensor [B, T, D] as ``like``; others are 0."""
+        """Return [B, T, D] with the chosen rows [R, D], else 0; ``like`` has the axes B and T."""
         shape = *like.shape[:-1], rows.size(-1)
         return self.put(rows.new_zeros(shape), rows)
 
 
 def picked(states: Tensor, rows: ChosenRows | None) -> Tensor:
-    """Return the rows of states [B, T, D], [R, D]; None: the states."""
+    """Return the chosen rows [R, D] of states [B, T, D]; None: all states [B, T, D]."""
     return states if rows is None else rows.pick(states)
 
 
 def at_rows(module: Callable[[Tensor], Tensor], states: Tensor, rows: ChosenRows | None) -> Tensor:
-    """Apply a module to the rows of states [B, T, D], and leave 0 elsewhere; None: to all rows."""
+    """Apply a module to the chosen rows of states [B, T, D], else return 0; None: all rows."""
     return module(states) if rows is None else rows.spread(module(rows.pick(states)), states)

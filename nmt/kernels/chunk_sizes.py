@@ -1,4 +1,4 @@
-"""The number of rows that passes cover at a time, so that results fit in a cache or in memory.
+"""The number of rows to compute at a time, so that results fit in a cache or in memory.
 
 Legend: R rows, V vocabulary.
 """
@@ -11,27 +11,26 @@ from torch import Tensor
 from nmt.kernels.dispatch import on_cpu
 
 LOGITS_PER_CHUNK = {"cpu": 4_000_000}
-"""Logits in memory at a time on a CPU, so that a chunk fits into the cache."""
+"""Logits in memory at a time on a CPU, so that a chunk fits in the shared cache."""
 
 BYTES_IN_CACHE = 1_000_000
 """Bytes that stay in the cache of a CPU core from one pass to the next."""
 
 BYTES_PER_CHUNK = 2_000_000_000
-"""Bytes of a chunk of logits and of the results computed from it, on other devices, but at most a
-sixteenth of the device's memory: each chunk is a dozen launches, so one chunk is best."""
+"""Bytes of a chunk of logits and its results on other devices, but at most a sixteenth of the
+memory. Each chunk takes about a dozen launches, so few large chunks are fastest."""
 
 
 def logits_rows(
     vocab_size: int, rows: Tensor, *, multiple: int = 1, bytes_per_logit: int = 4
 ) -> int:
-    """Return the number of rows per chunk of logits [rows, V], at least 1 and a multiple.
+    """Return the number of rows per chunk of logits [rows, V], at least ``multiple``.
 
     Args:
         vocab_size: V.
-        rows: What the logits are computed from; their device decides.
-        multiple: The number of rows is a multiple of this one.
-        bytes_per_logit: Memory that a chunk takes for each of its logits, intermediate results
-            included.
+        rows: The hidden vectors. Their device determines the result.
+        multiple: The result is a multiple of this number.
+        bytes_per_logit: Memory per logit of a chunk, with intermediate results; not for a CPU.
     """
     if on_cpu(rows):
         elements = LOGITS_PER_CHUNK["cpu"]
@@ -41,9 +40,9 @@ def logits_rows(
 
 
 def rows_in_cache(values: Tensor, copy_bytes: int = 0) -> int:
-    """Return how many rows of values [R, V] several passes should cover at a time, at least 1.
+    """Return the number of rows of values [R, V] that fit in the cache of a core, at least 1.
 
-    ``copy_bytes`` is the size of a number in a copy that also has to stay in the cache.
+    ``copy_bytes`` is the size of an element of a copy that must also fit.
     """
     return max(1, BYTES_IN_CACHE // (values.size(1) * (values.element_size() + copy_bytes)))
 

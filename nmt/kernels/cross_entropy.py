@@ -1,4 +1,4 @@
-"""The output layer with its label-smoothed cross-entropy, without storing all logits.
+"""The output layer and label-smoothed cross-entropy, without all logits in memory.
 
 Legend: N target pieces of a batch, O decoder output size, V vocabulary, R rows of a chunk.
 """
@@ -22,7 +22,7 @@ from nmt.kernels.precision import at_least_float32, float32_product
 def plain_cross_entropy(
     hidden: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float
 ) -> tuple[Tensor, Tensor]:
-    """Return both sums from all logits [N, V] at once; see `projected_cross_entropy`."""
+    """Compute `projected_cross_entropy` from all logits [N, V]."""
     logits = at_least_float32(functional.linear(hidden, weight))
     smoothed = functional.cross_entropy(
         logits, targets, label_smoothing=label_smoothing, reduction="sum"
@@ -38,28 +38,28 @@ def projected_cross_entropy(
     *,
     ignores: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Return the summed cross-entropy of logits ``hidden @ weight.T``, a chunk of rows at a time.
+    """Return the summed cross-entropy of the logits ``hidden @ weight.T``.
 
-    The target distribution is (1 - e) on the target plus e / V everywhere (Szegedy et al. 2016,
-    section 7). The fast path never stores all logits: it computes a chunk of them in the autocast
-    dtype, adds the chunk's loss to float32 sums, and computes the chunk's gradients in the forward
-    pass, so that the backward pass only scales them. Smoothing adds the same part to the gradients
-    of every piece, so this part is added once.
+    The target distribution is 1 - e for the target plus e / V for every piece (Szegedy et al. 2016,
+    section 7). The fast path computes a chunk of logits at a time, in the autocast dtype. It adds
+    the loss to float32 sums. It also computes the gradients in the forward pass, so the backward
+    pass only scales them. Smoothing adds the same term to the gradient of every logit, so this term
+    is added once.
 
     Args:
         hidden: [N, O].
         weight: [V, O], of the output layer.
-        targets: [N]; a row with the target -100, torch's ``ignore_index``, adds nothing.
+        targets: [N]; a row with the target -100, torch's ``ignore_index``, adds 0.
         label_smoothing: e.
-        ignores: Whether there may be such targets.
+        ignores: Whether targets may be -100.
 
     Returns:
         The smoothed sum, and the sum of the exact negative log-likelihood (no gradient), in nats.
-        While training in bfloat16, the likelihood of a piece is rounded: p to 8 bits, or, where p
-        is above one half, 1 - p to 8 bits. Without a gradient, as in validation, both sums are
-        computed from float32 logits. The factor that divides a sum is exact in the gradient of the
-        weight. In the gradient of the hidden vectors it is exact if these are float32, and rounded
-        if they are bfloat16. On a GPU, the gradient of the weight is summed in float32.
+        In training in bfloat16, the probability p of a piece is rounded to 8 bits. If p is above
+        one half, 1 - p is rounded instead. Without a gradient, as in validation, both sums are
+        computed from float32 logits. The backward pass multiplies the gradients by the gradient of
+        the sum, in the dtype of the weight or of the hidden vectors. On a GPU, the gradient of the
+        weight is summed in float32.
     """
     on_cpu = dispatch.on_cpu(hidden)
     if dispatch.cross_entropy_path() is KernelPath.PLAIN or (ignores and on_cpu):
@@ -94,8 +94,8 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         sums = _Sums.zeros(rows, weight, needs_gradient)
         factor = weight.to(dtype)
         exact = torch.promote_types(dtype, torch.float32)
-        mean = factor.mean(dim=0, dtype=exact)  # h · mean is the mean of all logits of h
-        multiple = dispatch.ROW_MULTIPLES[1]  # a chunk of such a size needs no padding
+        mean = factor.mean(dim=0, dtype=exact)  # h · mean is the mean of the logits of h
+        multiple = dispatch.ROW_MULTIPLES[1]  # chunks then need no padding
         size = chunk_sizes.logits_rows(len(weight), rows, multiple=multiple)
         with torch.autocast(rows.device.type, enabled=False):
             for start in range(0, len(rows), size):
@@ -122,7 +122,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
 
 @dataclass
 class _Sums:
-    """Sums over chunks: both losses and, while gradients are recorded, the gradients."""
+    """Sums over chunks: both losses and, if needed, the gradients."""
 
     smoothed: Tensor
     exact: Tensor
@@ -152,10 +152,10 @@ def _add_chunk(
 
     Args:
         sums: Updated in place.
-        chunk: Its rows among all of them.
+        chunk: The rows of the chunk.
         rows: [R, O].
         weight: [V, O], in the dtype of the rows.
-        mean: [O], of the weight's rows, float32 at least.
+        mean: [O], the mean of the rows of the weight, in float32 at least.
         targets: [R, 1].
         smoothing: e.
         count: N; the rows after the first N are padding.
@@ -163,7 +163,7 @@ def _add_chunk(
     real = max(0, count - chunk.start)
     logits = rows @ weight.T
     if sums.grad_rows is None:
-        logits = at_least_float32(logits)  # validation reports the likelihood without rounding
+        logits = at_least_float32(logits)  # validation does not round the likelihood
     few_passes = logits.dtype == at_least_float32(logits[:0]).dtype
     scores = at_least_float32(logits.gather(1, targets))
     if few_passes:
@@ -176,8 +176,8 @@ def _add_chunk(
         others, greatest = error.sum(dim=1, keepdim=True), logits.amax(dim=1, keepdim=True)
         log_probs = log_likelihood(scores, greatest, likeliest, others)
         at_target, total = log_probs.exp() - (1 - smoothing), None
-    normaliser = (scores - log_probs)[:real]
-    uniform = (at_least_float32(rows[:real]) @ mean)[:, None] - normaliser
+    normalizer = (scores - log_probs)[:real]
+    uniform = (at_least_float32(rows[:real]) @ mean)[:, None] - normalizer
     likelihood = log_probs[:real].sum()
     sums.smoothed -= (1 - smoothing) * likelihood + smoothing * uniform.sum()
     sums.exact -= likelihood
@@ -188,33 +188,33 @@ def _add_chunk(
 
 
 def log_likelihood(scores: Tensor, greatest: Tensor, likeliest: Tensor, others: Tensor) -> Tensor:
-    """Return the log-probability of each row's target, [R, 1], in the dtype of the scores.
+    """Return the log-probability of the target of each row, [R, 1], in the dtype of the scores.
 
-    In low precision, p near 1 rounds to 1, so if p is above one half, the result is log1p(-sum of
-    the others). A small p may underflow, so its logarithm is computed from the distance of its
-    logit to the greatest logit, whose probability does not underflow.
+    In low precision, a probability near 1 rounds to 1. So if it is above one half, the result is
+    log1p(-others). A small probability may underflow. Then the result is the difference of its
+    logit and the greatest logit, plus the log-probability of the greatest logit.
 
     Args:
-        scores: [R, 1], the targets' logits, in float32 at least.
-        greatest: [R, 1], the greatest logit of all pieces.
-        likeliest: [R, 1], the greatest probability of all pieces.
-        others: [R, 1], the sum of the probabilities of all pieces but the target.
+        scores: [R, 1], the logits of the targets, in float32 at least.
+        greatest: [R, 1], the greatest logit.
+        likeliest: [R, 1], the greatest probability.
+        others: [R, 1], the sum of all probabilities except that of the target.
     """
     near_one = torch.log1p(-others.type_as(scores))
     by_distance = scores - greatest.type_as(scores) + likeliest.type_as(scores).log()
     return torch.where(others < 0.5, near_one, by_distance)
 
 
-# --------------------------------------------------- the same in few launches, for a GPU
+# ------------------------------------------------ the same sums in few launches, for a GPU
 
 
 class _FewLaunches(torch.autograd.Function):
-    """The sums on a device where each operation is a launch and memory allows one or a few chunks.
+    """The sums on a GPU, which has memory for one or a few large chunks.
 
-    Let A be the sum of the targets' log-probabilities, L that of their logits, H that of the hidden
-    vectors, and m the mean of the weight's rows. Then the smoothed sum is -A + e · (L - H · m). A
-    row without a target has a hidden vector of zeros here, which adds nothing to L, to H and to the
-    gradient of the weight.
+    Let A be the sum of the log-probabilities of the targets, L the sum of their logits, H the sum
+    of the hidden vectors, and m the mean of the rows of the weight. Then the smoothed sum is
+    -A + e · (L - H · m). The hidden vector of a row without a target is set to 0, so the row adds 0
+    to L, to H and to the gradient of the weight.
     """
 
     @staticmethod
@@ -248,30 +248,30 @@ class _FewLaunches(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         grad_hidden, grad_weight = ctx.saved_tensors
-        # Two axes: a factor without axes would be rounded to the dtype of the other one.
+        # torch would round a factor without axes to the dtype of the gradient.
         grad_hidden = (grad_hidden * grad_output.view(1, 1)).to(ctx.hidden_dtype)
         return grad_hidden, grad_weight * grad_output, None, None, None, None, None
 
 
 class _DeviceSums:
-    """Sums over chunks, in float32 at least; the host reads nothing."""
+    """Sums over chunks, in float32 at least; the host reads no value."""
 
     def __init__(
         self, weight: Tensor, targets: Tensor, ignored: Tensor | None, grad_rows: Tensor | None
     ) -> None:
-        """Start from nothing.
+        """Begin with sums of 0.
 
         Args:
             weight: [V, O], in the dtype of the products.
-            targets: [N, 1]; any piece where there is no target.
-            ignored: [N, 1] bool, True where there is no target; None: there is one everywhere.
-            grad_rows: [N, O], receives the gradient of the rows; None: no gradient is needed.
+            targets: [N, 1]; any piece for rows without a target.
+            ignored: [N, 1] bool, True for rows without a target; None: all rows have one.
+            grad_rows: [N, O], a buffer for the gradient of the rows; None: no gradients.
         """
         self._weight, self._targets, self._ignored = weight, targets, ignored
         self._grad_rows = grad_rows
         self._grad_weight: Tensor | None = None
-        self._log_probs: list[Tensor] = []  # of the targets, a scalar for each chunk
-        self._scores: list[Tensor] = []  # their logits, likewise
+        self._log_probs: list[Tensor] = []  # sums of the targets' log-probabilities, per chunk
+        self._scores: list[Tensor] = []  # sums of the targets' logits, per chunk
         dtype = torch.promote_types(weight.dtype, torch.float32)
         self._mean = weight.mean(dim=0, dtype=dtype)
         self._rows_total: Tensor | None = None
@@ -315,7 +315,7 @@ class _DeviceSums:
         return grad_rows, grad_weight
 
     def losses(self, rows: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-        """Return the smoothed sum and the exact one."""
+        """Return the smoothed sum and the exact sum."""
         exact = -_sum(self._log_probs)
         if not smoothing:
             return exact.clone(), exact

@@ -1,11 +1,10 @@
 """The loss of a chunk of rows, and its gradients, in few passes over float32 logits on a CPU.
 
-A pass that normalises all logits is not needed. Let x be the logits of a row and m the greatest of
-them. E = exp(x - m) is computed in place, and Z is the sum of E. The probabilities are E / Z. The
-gradient of the hidden vectors is computed from E and then divided by Z. The gradient of the weight
-is computed from E and the hidden vectors divided by Z. Both divide O numbers per row; a
-normalisation of all logits would divide V numbers. The passes between the products cover a few rows
-at a time, which stay in the nearest cache.
+Let x be the logits of a row and m the greatest logit. E = exp(x - m) replaces x in place. Z is the
+sum of E, so the probabilities are E / Z. But E is not divided by Z. The gradient of the hidden
+vectors is computed from E, then divided by Z. The gradient of the weight is computed from E and the
+hidden vectors divided by Z. Both divide O values per row, not V. The elementwise operations run on
+a few rows at a time, which stay in the cache of a core.
 
 Legend: O decoder output size, V vocabulary, R rows of a chunk.
 """
@@ -17,15 +16,15 @@ from nmt.kernels import chunk_sizes
 
 
 def exponentials_(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Replace logits [R, V] in place by E = exp(x - m), and by 0 in the column of the target.
+    """Replace logits [R, V] in place by E = exp(x - m), but by 0 in the column of the target.
 
     Args:
         logits: [R, V], float32 or float64.
         targets: [R].
 
     Returns:
-        The log-probability of each target, the sum of E over the other columns, and the sum of E
-        over all columns, Z; each [R, 1].
+        The log-probability of each target, the sum of E over the other columns, and Z, the sum of E
+        over all columns; each [R, 1].
     """
     columns = targets[:, None]
     scores = logits.gather(1, columns)
@@ -41,7 +40,7 @@ def exponentials_(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tens
     distance = scores - greatest
     at_target = distance.exp()
     total = at_target + others
-    # Near p = 1, log p is computed from 1 - p, which is more exact than p.
+    # If p > 1/2, compute log p from the other terms, because p near 1 is rounded.
     near_one = -torch.log1p(others / at_target)
     log_probs = torch.where(others < at_target, near_one, distance - total.log())
     return log_probs, others, total
@@ -55,15 +54,15 @@ def add_gradients(
     grad_rows: Tensor,
     grad_weight: Tensor,
 ) -> None:
-    """Write the gradient of a chunk's rows, and add its part to the gradient of the weight.
+    """Write the gradient of the rows of a chunk, and add to the gradient of the weight.
 
     Args:
-        errors: [R, V], the gradient of the logits, multiplied by Z if Z is given.
+        errors: [R, V], the gradient of the logits, times Z if ``total`` is given.
         rows: [R, O], the hidden vectors.
         weight: [V, O].
         total: Z, [R, 1], or None.
-        grad_rows: [R, O], written to.
-        grad_weight: [V, O], added to.
+        grad_rows: [R, O], overwritten.
+        grad_weight: [V, O], updated in place.
     """
     torch.mm(errors, weight, out=grad_rows)
     if total is None:
@@ -74,9 +73,9 @@ def add_gradients(
 
 
 def put(values: Tensor, columns: Tensor, new: Tensor) -> None:
-    """Write the numbers new [R] into the given column of each row of values [R, V].
+    """Write ``new`` [R] into column ``columns`` [R] of each row of values [R, V].
 
-    `Tensor.scatter_` would copy all of the values, twice.
+    `Tensor.scatter_` would copy all values twice.
     """
     rows = torch.arange(len(columns), device=columns.device)
     values[rows, columns] = new

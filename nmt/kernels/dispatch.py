@@ -1,12 +1,12 @@
 """Decides which formulation of a computation runs, and with which sizes.
 
-Every file of this package has a plain PyTorch formulation and a fast one. The functions below
-choose between them by device, dtype and shape, and by whether gradients are recorded or
-torch.compile is tracing. Only this file uses private names of torch. Each name is looked up once.
-If a version of torch lacks a name, the plain path runs.
+A computation has a plain PyTorch formulation and one or more fast ones. The functions below choose
+by device, dtype and shape, and by whether autograd records gradients or torch.compile traces. Only
+this file uses private names of torch. Each name is looked up once. If a version of torch lacks a
+name, the plain path runs.
 
-Setting ``NMT_KERNELS=plain`` in the environment, or calling `set_kernels`, rules out all fast
-paths, e.g. to find out whether one of them causes a problem.
+``NMT_KERNELS=plain`` in the environment, or `set_kernels`, turns off all fast paths, e.g. to find
+out whether one of them causes a problem.
 """
 
 import os
@@ -27,13 +27,13 @@ ENVIRONMENT_VARIABLE = "NMT_KERNELS"
 
 ROW_MULTIPLES = 128, 16
 """oneDNN compiles and caches a kernel for each number of rows. To keep the cache small, rows are
-padded to multiples of the first number, or of the second if there are fewer rows than the first."""
+padded to a multiple of the first number, or of the second for at most as many rows as the first."""
 
 FEWEST_GROUPED = 100_000
-"""From this number of logits per step on, the best are found by groups: fewer are sorted fast."""
+"""The least number of logits per step for which search finds the best by groups."""
 
 FEWEST_SORTED = 5_000
-"""From this number of numbers on, the greatest are found by groups."""
+"""The least number of values for which `top_k` searches by groups."""
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float64)
 
@@ -49,12 +49,12 @@ class KernelPath(StrEnum):
 class Kernels(StrEnum):
     """Which paths may run."""
 
-    AUTO = "auto"  # the fastest one for the tensors at hand
-    PLAIN = "plain"  # the plain one, always
+    AUTO = "auto"  # the fastest path for the given tensors
+    PLAIN = "plain"  # always the plain path
 
 
 class _Selection:
-    """The choices that are in force in this process."""
+    """The choices of this process."""
 
     kernels: Kernels | None = None  # None until the first kernel runs
     as_on_accelerator = False
@@ -63,7 +63,7 @@ class _Selection:
 def set_kernels(choice: str) -> None:
     """Choose which paths may run in this process: ``auto`` or ``plain``.
 
-    The environment variable ``NMT_KERNELS`` takes precedence when it is set.
+    If the environment variable ``NMT_KERNELS`` is set, it overrides the choice.
 
     Raises:
         UserError: The choice, or the value of the variable, is unknown.
@@ -89,13 +89,13 @@ def kernels_in_force() -> Kernels:
 
 
 def _may_fuse() -> bool:
-    """Return whether fast paths are allowed; compiled code is fused by the compiler instead."""
+    """Return whether fast paths are allowed. In compiled code, the compiler fuses instead."""
     return not torch.compiler.is_compiling() and kernels_in_force() is Kernels.AUTO
 
 
 @contextmanager
 def as_on_accelerator() -> Iterator[None]:
-    """Choose every path and size for tensors of the CPU as for those of a GPU; for tests."""
+    """Choose paths and sizes for CPU tensors as if they were on a GPU; for tests."""
     before, _Selection.as_on_accelerator = _Selection.as_on_accelerator, True
     try:
         yield
@@ -116,21 +116,21 @@ def _may_fuse_on_cpu(inputs: Tensor) -> bool:
 
 
 def linear_path(inputs: Tensor) -> KernelPath:
-    """Return the path of a linear layer, `nmt.kernels.linear`; the fast one saves autograd work."""
+    """Return the path of a linear layer, `nmt.kernels.linear`."""
     if torch.is_grad_enabled() and _may_fuse_on_cpu(inputs):
         return KernelPath.FUSED
     return KernelPath.PLAIN
 
 
 def multiplies_by_onednn(inputs: Tensor) -> bool:
-    """Return whether oneDNN computes products without a graph, as in search on some processors."""
+    """Return whether oneDNN computes float32 products without gradients, on some processors."""
     if torch.is_grad_enabled() or inputs.dtype != torch.float32 or not _may_fuse_on_cpu(inputs):
         return False
     return product_dtype(inputs) == torch.float32 and onednn_linear(inputs) is not None
 
 
 def works_in_place(inputs: Tensor) -> bool:
-    """Return whether a result may overwrite an earlier one: this is so without gradients."""
+    """Return whether operations may overwrite earlier results, on a CPU without gradients."""
     return not torch.is_grad_enabled() and on_cpu(inputs) and _may_fuse()
 
 
@@ -141,12 +141,12 @@ def weight_layout_path(weight: Tensor) -> KernelPath:
 
 
 def shared_input_path(inputs: Tensor) -> KernelPath:
-    """Return whether the input of several linear layers is cast once (fused) or by each layer."""
+    """Return whether several linear layers share one cast of their input (fused), or each casts."""
     return KernelPath.FUSED if inputs.dtype in _DTYPES and _may_fuse() else KernelPath.PLAIN
 
 
 def weight_casts_path(weight: Tensor) -> KernelPath:
-    """Return whether the weights of linear layers are cast together, `nmt.kernels.weight_casts`."""
+    """Return whether one operation casts the weights of all layers, `nmt.kernels.weight_casts`."""
     if on_cpu(weight) or not torch.is_grad_enabled() or not _may_fuse():
         return KernelPath.PLAIN
     return KernelPath.PLAIN if product_dtype(weight) == weight.dtype else KernelPath.FUSED
@@ -164,7 +164,7 @@ def feed_forward_path(states: Tensor) -> KernelPath:
 
 
 def dropout_path(inputs: Tensor) -> KernelPath:
-    """Return the path of dropout, `nmt.kernels.dropout`; only a CPU draws numbers slowly."""
+    """Return the path of dropout, `nmt.kernels.dropout`; only a CPU draws slowly."""
     return KernelPath.FUSED if on_cpu(inputs) and _may_fuse() else KernelPath.PLAIN
 
 
@@ -182,10 +182,10 @@ def split_path(projected: Tensor) -> KernelPath:
 def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> KernelPath:
     """Return the path of scaled dot-product attention, `nmt.kernels.attention`.
 
-    torch's fused kernels are made for long sequences: on a CPU, their backward pass takes several
-    times as long as the products of short sentences do. The function of this package writes
-    gradients in the layout of the projections. So it is used only if all three arguments have this
-    layout, that is, if they were neither normalised nor rotated.
+    On a CPU, the backward pass of torch's fused kernels takes several times as long as the products
+    of short sentences. The kernel of this package writes gradients in the layout of the
+    projections. So it runs only if all three arguments have this layout, that is, if they were
+    neither normalized nor rotated.
 
     Args:
         query: [B, H, T, K].
@@ -206,14 +206,14 @@ def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | N
 
 
 def _are_side_by_side(heads: Tensor) -> bool:
-    """Return whether heads [B, H, T, K] are a view of rows [B, T, H · K], as a projection's are."""
+    """Return whether heads [B, H, T, K] are a view of a projection [B, T, H · K]."""
     _, between_heads, between_rows, unit = heads.stride()
     _, num_heads, _, size = heads.shape
     return unit == 1 and between_heads == size and between_rows >= num_heads * size
 
 
 def repeats_shapes(inputs: Tensor) -> bool:
-    """Return whether search keeps its shapes in all steps: launches are cheap only on a CPU."""
+    """Return whether all steps of a search have the same shapes, for CUDA graphs."""
     return not on_cpu(inputs) and _may_fuse()
 
 
@@ -231,10 +231,10 @@ def recurrent_step_path(gates: Tensor) -> KernelPath:
 
 
 def recurrent_layer_path(states: Tensor) -> KernelPath:
-    """Return the path of an encoder's layer, `nmt.kernels.recurrent_layer`.
+    """Return the path of a recurrent layer of an encoder, `nmt.kernels.recurrent_layer`.
 
-    The shapes of packed sentences depend on their lengths, so a pass over packed sentences cannot
-    be captured. So torch's kernel runs over padded sentences.
+    The shapes of packed sentences depend on their lengths, so a CUDA graph cannot capture them. So
+    on a GPU, torch's kernel runs over padded sentences.
     """
     if not _may_fuse() or states.is_mps:
         return KernelPath.PLAIN
@@ -242,9 +242,9 @@ def recurrent_layer_path(states: Tensor) -> KernelPath:
 
 
 def projected_sequence_path(kind: str, inputs: Tensor) -> KernelPath:
-    """Return the path of a layer whose inputs are all known, `run_projected_sequence`.
+    """Return the path of `run_projected_sequence`: torch's kernel, or a projection and a loop.
 
-    A GPU runs torch's kernel for all steps; a CPU has `recurrent_path`.
+    The loop has its own paths; see `recurrent_path`.
     """
     fused = kind in ("gru", "lstm") and not on_cpu(inputs) and not inputs.is_mps and _may_fuse()
     return KernelPath.TORCH if fused else KernelPath.PLAIN
@@ -258,7 +258,7 @@ def cross_entropy_path() -> KernelPath:
 def candidates_path(logits: Tensor) -> KernelPath:
     """Return the path of the best continuations, `nmt.kernels.best_continuations`.
 
-    The fast path has more operations, each of which reads or writes less.
+    The fast path has more operations, but each reads and writes less.
     """
     large = logits.numel() >= FEWEST_GROUPED and logits.dtype in (torch.float32, torch.bfloat16)
     fast = large and on_cpu(logits) and _may_fuse() and not torch.is_grad_enabled()
@@ -266,7 +266,7 @@ def candidates_path(logits: Tensor) -> KernelPath:
 
 
 def top_k_path(values: Tensor) -> KernelPath:
-    """Return the path of finding the greatest numbers of rows; only a CPU sorts slowly."""
+    """Return the path of `top_k`; only a CPU sorts slowly."""
     fast = values.numel() >= FEWEST_SORTED and on_cpu(values) and _may_fuse()
     return KernelPath.FUSED if fast else KernelPath.PLAIN
 
@@ -280,7 +280,7 @@ def repeated_linear_path() -> KernelPath:
 
 
 def product_dtype(inputs: Tensor) -> torch.dtype:
-    """Return the dtype of a product with these inputs: that of autocast, where it is enabled."""
+    """Return the dtype of products with these inputs: the dtype of autocast, if it is enabled."""
     device = inputs.device.type
     can_cast = torch.amp.is_autocast_available(device) and inputs.dtype != torch.float64
     if can_cast and torch.is_autocast_enabled(device):
@@ -302,7 +302,7 @@ def row_multiple(rows: Tensor, dtype: torch.dtype) -> int:
 
 
 def _find(name: str) -> Callable[..., Any] | None:
-    """Return what a name of torch refers to, or None if this version of torch lacks it."""
+    """Return the object with this name in torch; None: this version of torch lacks it."""
     try:
         found: Any = reduce(getattr, name.split("."), torch)
     except (AttributeError, RuntimeError):
@@ -324,7 +324,7 @@ softmax_backward = _find("_softmax_backward_data")
 
 flash_by_offsets = _find("ops.aten._flash_attention_forward.default")
 """(q, k, v, q offsets, k offsets, longest q, longest k, dropout, causal, False) -> (result, ...);
-rows [N, H, K] and [S, G, K], 16 bits wide; it has a gradient (torchgen's derivatives.yaml)."""
+rows [N, H, K] and [S, G, K] of 16-bit floats; it has a gradient (torchgen's derivatives.yaml)."""
 
 efficient_by_offsets = _find("ops.aten._efficient_attention_forward.default")
 """(q, k, v, None, q offsets, k offsets, longest q, longest k, dropout, mask type, True) ->
@@ -335,7 +335,7 @@ _onednn_linear = _find("ops.mkldnn._linear_pointwise")
 pack_quantized_weight = _find("ops.onednn.qlinear_prepack")
 quantized_product = _find("ops.onednn.qlinear_pointwise")
 """(weight [O, I], None) -> packed weight; (x, its scale and zero, packed weight, its scales [O] and
-zeros, bias, 1.0, 0, dtype, "none", [], "") -> x W^T of integers in that dtype."""
+zeros, bias, 1.0, 0, dtype, "none", [], "") -> x W^T of integers in this dtype."""
 
 foreach_multiply_ = _find("_foreach_mul_")
 foreach_lerp_ = _find("_foreach_lerp_")
@@ -346,7 +346,7 @@ foreach_zero_ = _find("_foreach_zero_")
 
 end_allocation = _find("_C._cuda_endAllocateToPool")
 release_pool = _find("_C._cuda_releasePool")
-"""Both (device number, pool): no more memory is taken from a pool; one graph less uses it."""
+"""(device number, pool) -> None: ends allocation from the pool; removes one use of the pool."""
 
 PRIVATE_NAMES = (
     *("sigmoid_backward", "tanh_backward", "threshold_backward_", "softmax_backward"),
@@ -356,14 +356,14 @@ PRIVATE_NAMES = (
     *("foreach_sub", "foreach_add_", "foreach_zero_"),
     *("end_allocation", "release_pool"),
 )
-"""Variables of this module that are None where torch lacks what they refer to; for tests."""
+"""Variables of this module that are None if torch lacks the name; for tests."""
 
 
 def onednn_linear(rows: Tensor) -> Callable[..., Tensor] | None:
-    """Return oneDNN's (rows, weight, bias, "relu" | "none", [], "") -> result, where it is faster.
+    """Return oneDNN's (rows, weight, bias, "relu" | "none", [], "") -> result, if it is faster.
 
-    oneDNN adds the bias while the product is still in the cache. In float32, it uses wider vectors
-    than torch's own choice on processors of other makers than Intel.
+    oneDNN adds the bias while the product is still in the cache. In float32, on processors that are
+    not from Intel, it uses wider vectors than torch's default library.
     """
     if _onednn_linear is None or not _onednn_is_faster(rows.dtype) or not rows.numel():
         return None
@@ -376,7 +376,7 @@ def _onednn_is_enabled() -> bool:
 
 @cache
 def _onednn_is_faster(dtype: torch.dtype) -> bool:
-    """Decide by the processor's features; a measurement could decide differently in each run."""
+    """Decide by the features of the processor. A measurement could differ between runs."""
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
     if dtype == torch.bfloat16:
         return wide
@@ -391,9 +391,9 @@ def _is_intel() -> bool:
 
 
 def optimizer_reads_found_inf(optimizer: torch.optim.Optimizer) -> bool:
-    """Return whether an optimizer's step reads ``found_inf`` on the device, as its fused form does.
+    """Return whether an optimizer reads ``found_inf`` on the device, as fused optimizers do.
 
-    torch marks these optimizers by a private attribute. If a version of torch lacks it, the host
-    decides about skipping: an optimizer that ignores the flag would apply a gradient of NaN.
+    torch marks these optimizers with a private attribute. Without it, the host decides whether to
+    skip a step: an optimizer that ignores the flag would apply a gradient of NaN.
     """
     return bool(getattr(optimizer, "_step_supports_amp_scaling", False))

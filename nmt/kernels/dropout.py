@@ -1,7 +1,7 @@
 """Dropout.
 
-On a CPU, torch draws one random number per element. The fast path lets eight elements share one
-64-bit number, a byte each.
+On a CPU, torch draws one random number per element. The fast path uses a 64-bit random number for
+eight elements, a byte for each.
 """
 
 from functools import cache
@@ -17,27 +17,27 @@ from nmt.kernels import dispatch
 from nmt.kernels.dispatch import KernelPath
 
 _BYTE, _TWO_BYTES = 2**8, 2**16
-_TOLERANCE = 0.05  # largest relative error of a probability, and of its complement, in bytes
+_TOLERANCE = 0.05  # largest relative error of p and of 1 - p if one byte represents p
 _NUM_SEEDS = 2**62
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by size in bytes
 
 
 def host_draw() -> float:
-    """Return a random number in [0, 1) of torch's CPU generator; it waits for no other device."""
-    return torch.rand((), device="cpu").item()  # not torch's default device
+    """Return a random number in [0, 1) of torch's CPU generator, without waiting for a GPU."""
+    return torch.rand((), device="cpu").item()  # not on torch's default device
 
 
 def plain_dropout(inputs: Tensor, probability: float) -> Tensor:
-    """Zero each element with a probability and divide the others by its complement."""
+    """Set each element to 0 with probability p, and divide the others by 1 - p."""
     return functional.dropout(inputs, probability)
 
 
 class DiscreteRate:
-    """A probability of dropout rounded to what one or two random bytes can represent.
+    """A probability p of dropout, rounded to a multiple of 1/256 or 1/65,536.
 
-    It is a multiple of 1/256 (0.1 becomes 26/256), and the surviving elements are scaled by exactly
-    its complement. If this rounding would change the share of dropped or of kept elements by more
-    than a twentieth, an element takes two bytes, and the probability is a multiple of 1/65,536.
+    With one random byte per element, p is a multiple of 1/256: 0.1 becomes 26/256. If this would
+    change p or 1 - p by more than a twentieth, an element uses two bytes, and p is a multiple of
+    1/65,536. Kept elements are divided by 1 minus the rounded p.
     """
 
     def __init__(self, probability: float) -> None:
@@ -47,15 +47,15 @@ class DiscreteRate:
         self.levels = _BYTE if abs(rounded - probability) <= bound else _TWO_BYTES
         self.threshold = round(probability * self.levels)
         self.scale = 1.0
-        """The factor of surviving elements; 1 if nothing is dropped."""
+        """The factor of kept elements; 1 if no element or every element is dropped."""
         if 0 < self.threshold < self.levels:
             self.scale = self.levels / (self.levels - self.threshold)
 
     def zero_(self, values: Tensor) -> Tensor | None:
-        """Zero elements of a CPU tensor in place, without scaling the others.
+        """Set elements of a CPU tensor to 0 in place, without scaling the others.
 
         Returns:
-            A mask of bytes, 1 where the element was kept, else 0; None if nothing is ever dropped.
+            A mask of bytes, 1 for kept elements, else 0; None if the rounded p is 0.
         """
         if not self.threshold:
             return None
@@ -64,9 +64,9 @@ class DiscreteRate:
         return kept
 
     def draw(self, values: Tensor) -> Tensor:
-        """Return a mask of bytes of the values' shape, 1 where an element is kept, else 0."""
-        # numpy draws words faster; torch's generator provides the seed, so seeding torch suffices
-        seed = int(torch.randint(_NUM_SEEDS, (), device="cpu"))  # not torch's default device
+        """Return a mask of bytes with the shape of ``values``, 1 for kept elements, else 0."""
+        # numpy draws 64-bit numbers faster than torch. Its seed comes from torch's generator.
+        seed = int(torch.randint(_NUM_SEEDS, (), device="cpu"))  # not on torch's default device
         size = 1 if self.levels == _BYTE else 2
         words = np.asarray(np.random.SFC64(seed).random_raw((size * values.numel() + 7) // 8))
         if size == 1:
@@ -78,15 +78,15 @@ class DiscreteRate:
 
 @cache
 def discrete_rate(probability: float) -> DiscreteRate:
-    """Return the rounded probability; it is computed once."""
+    """Return the rounded probability, from a cache."""
     return DiscreteRate(probability)
 
 
 def apply_mask_(values: Tensor, kept: Tensor) -> None:
     """Multiply values by a mask of bytes, 1 or 0, in place.
 
-    Both are viewed as integers: a product with 1 keeps all bits, and a product with 0 clears them.
-    torch converts bytes to integers faster than to bfloat16, and booleans most slowly.
+    The values are viewed as integers. A product with 1 keeps all bits, and a product with 0 clears
+    them. torch converts bytes to integers faster than to bfloat16.
     """
     integers = _INTEGERS[values.element_size()]
     values.view(integers).mul_(kept.to(integers))
@@ -130,9 +130,9 @@ def plain_add_dropped(states: Tensor, result: Tensor, probability: float) -> Ten
 
 
 def add_dropped(states: Tensor, result: Tensor, probability: float) -> Tensor:
-    """Return states + dropout(result), of one shape, as a residual connection needs it.
+    """Return states + dropout(result), a residual connection; both have one shape.
 
-    The random numbers are those of `dropout`. The fast path saves two passes.
+    The random numbers equal those of `dropout`. The fast path saves two passes over the tensors.
     """
     rate = discrete_rate(probability)
     if dispatch.add_dropped_path(states, result) is KernelPath.PLAIN or not rate.threshold:
@@ -142,10 +142,10 @@ def add_dropped(states: Tensor, result: Tensor, probability: float) -> Tensor:
 
 
 def dropout(inputs: Tensor, probability: float) -> Tensor:
-    """Zero elements of a tensor of any shape (Srivastava et al. 2014) and scale the others.
+    """Set elements of a tensor to 0 and scale the others (Srivastava et al. 2014).
 
-    The random numbers depend on torch's CPU generator alone. A probability of 0 returns the inputs
-    and draws nothing.
+    The random numbers come from torch's generator of the device. With a probability of 0, return
+    the inputs and draw nothing.
     """
     if not probability:
         return inputs

@@ -1,9 +1,9 @@
-"""Attention whose scores are products of features of queries and keys, in linear time.
+"""Attention whose weights are products of features of queries and keys, in linear time.
 
 The weight of key s for query t is φ(q_t) · φ(k_s) divided by the sum over all keys (Katharopoulos
 et al. 2020, eq. 4 and 5). `feature_weights` computes this formula. `feature_attention` computes the
-contexts without the weights, from sums over all keys (eq. 6), or, with a causal mask, over the
-earlier keys (eq. 8 to 12), chunk by chunk.
+contexts without the weights, from sums over all keys (eq. 6). With a causal mask, the sums are over
+earlier keys (eq. 8 to 12), and are computed chunk by chunk.
 
 Legend: B batch, T length, H heads, G heads of keys and values, F features, K head size, N chunks, C
 length of a chunk.
@@ -17,13 +17,13 @@ from nmt.kernels.attention import grouped_product
 from nmt.kernels.precision import at_least_float32, exclusive_sums, tiny, without_autocast
 
 CHUNK = 64
-"""C: weights are computed within chunks of this length, and sums are kept between them."""
+"""C. Causal attention computes weights within a chunk, and sums over earlier chunks."""
 
 
 def feature_weights(queries: Tensor, keys: Tensor, allowed: Tensor | None) -> Tensor:
-    """Return the weights [B, H, T, S] of query features [B, H, T, F] and keys [B, G, S, F].
+    """Return the weights [B, H, T, S] of features of queries [B, H, T, F] and keys [B, G, S, F].
 
-    Weights are 0 where ``allowed``, broadcastable to them, is False.
+    ``allowed`` is broadcastable to the weights, True = may attend; None: all may.
     """
     with without_autocast(queries):
         products = grouped_product(at_least_float32(queries), at_least_float32(keys).mT)
@@ -38,11 +38,11 @@ def feature_attention(
     """Return the contexts [B, H, T, K], in float32 at least; see `feature_weights`.
 
     Args:
-        queries: Features [B, H, T, F], none of them negative.
-        keys: Features [B, G, T, F]; G divides H.
+        queries: Features >= 0, [B, H, T, F].
+        keys: Features >= 0, [B, G, T, F]; G divides H.
         values: [B, G, T, K].
-        real: [B, T], True on keys that are no padding; None: all are real.
-        causal: Whether a query sees only the keys up to its own position.
+        real: [B, T], False for padded keys; None: no padding.
+        causal: Whether a query attends only to keys up to its own position.
     """
     queries, keys, values = (at_least_float32(part) for part in (queries, keys, values))
     if real is not None:
@@ -55,12 +55,12 @@ def feature_attention(
 
 
 def divided(sums: Tensor) -> Tensor:
-    """Return the weighted means [..., K] of sums [..., K + 1], whose last column is the weight."""
+    """Return [..., K]: the first K columns of sums [..., K + 1], divided by the last column."""
     return sums[..., :-1] / _nonzero(sums[..., -1:])
 
 
 def _causal_sums(queries: Tensor, keys: Tensor, extended: Tensor) -> Tensor:
-    """Return the sums [B, H, T, K + 1] over the keys up to each query."""
+    """Return the sums [B, H, T, K + 1] over the keys up to the position of each query."""
     length, groups = queries.size(2), queries.size(1) // keys.size(1)
     parts = (_chunks(part) for part in (queries, keys, extended))
     query, key, value = parts  # [B, H or G, N, C, ...]
@@ -79,5 +79,5 @@ def _chunks(part: Tensor) -> Tensor:
 
 
 def _nonzero(totals: Tensor) -> Tensor:
-    """Return totals with 1 for those of 0: weights are then 0, and their gradients finite."""
+    """Replace totals of 0 by 1. Then weights are 0, not NaN, and their gradients are finite."""
     return torch.where(totals >= tiny(totals), totals, 1.0)

@@ -1,7 +1,7 @@
 """The feed-forward block of a Transformer with ReLU (Vaswani et al. 2017, eq. 2).
 
-The fast path is one operation. Its backward pass finds the negative and the dropped units in the
-hidden vectors, where both are 0.
+The fast path is one autograd operation. It saves no mask: negative and dropped units are 0 in the
+saved hidden vectors.
 
 Legend: N rows, D model size, F feed-forward size.
 """
@@ -86,7 +86,7 @@ def feed_forward(
         bias_1: [F].
         weight_2: [D, F].
         bias_2: [D].
-        dropout_p: Probability of dropping a hidden unit; 0 outside of training.
+        dropout_p: Probability of dropping a hidden unit; 0 except in training.
     """
     if dispatch.works_in_place(states) and not dropout_p:
         return linear(linear(states, weight_1, bias_1).relu_(), weight_2, bias_2)

@@ -1,4 +1,4 @@
-"""Every capture of a CUDA graph needs this: no garbage collection, and a valid random generator."""
+"""A context for captures of CUDA graphs: no garbage collection, and a valid random generator."""
 
 import gc
 from collections.abc import Iterator
@@ -12,16 +12,16 @@ from nmt.kernels import dispatch
 
 @contextmanager
 def undisturbed_capture(device: torch.device, pool: Any) -> Iterator[None]:
-    """Guard a capture on a CUDA device; afterwards the generator draws as without a capture.
+    """Guard a capture on a CUDA device. The state of the generator does not change.
 
-    The collector must not free memory of the device during a capture. A failed capture leaves the
-    default generator in capture mode, so the generator gets a new state. In some versions of torch,
-    a failed capture also leaves the allocator in capture mode (pytorch pull request 180395), and
-    the next `torch.cuda.empty_cache` would raise an error.
+    The garbage collector must not free memory of the device during a capture. A failed capture
+    leaves the default generator in capture mode, so the generator gets a new state object. In some
+    versions of torch, a failed capture also leaves the allocator in capture mode (pytorch pull
+    request 180395). Then the next `torch.cuda.empty_cache` would raise an error.
 
     Args:
-        device: Where the graph is captured.
-        pool: The identifier of the memory that the graph uses.
+        device: The device of the capture.
+        pool: The identifier of the memory pool of the graph.
     """
     random = torch.cuda.get_rng_state(device)
     was_on = gc.isenabled()

@@ -1,7 +1,7 @@
 """Linear layers.
 
 On a CPU with autocast, autograd records casts, transpositions and views for each layer. The fast
-path is one autograd operation, which saves input and weight in the dtype of the product.
+path is one autograd operation. It saves input and weight in the dtype of the product.
 
 Legend: N rows, I input size, O output size.
 """
@@ -53,7 +53,7 @@ class _Linear(torch.autograd.Function):
 
 
 def _without_graph(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Compute `linear` without a graph, as `_Linear` does."""
+    """Compute `linear` without gradients, with the products of `_Linear`."""
     flat = inputs.reshape(-1, inputs.size(-1))
     result = product(padded_rows(flat, flat.dtype), weight, bias)
     return result[: len(flat)].view(*inputs.shape[:-1], len(weight))
@@ -72,19 +72,19 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 
 def shared_input(inputs: Tensor) -> Tensor:
-    """Return the input of several linear layers, cast once if each layer would cast it."""
+    """Cast the input of several linear layers once, to the dtype of their products."""
     if dispatch.shared_input_path(inputs) is KernelPath.PLAIN:
         return inputs
     return inputs.to(dispatch.product_dtype(inputs))
 
 
-# ------------------------------------------- the products that fused functions are made of
+# ------------------------------------------------------- the products of fused functions
 
 
 def product(
     rows: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool = False
 ) -> Tensor:
-    """Return rows W^T + b, or max(0, rows W^T + b), all of one dtype, without a graph.
+    """Return rows W^T + b, or max(0, rows W^T + b), without gradients; all have one dtype.
 
     Args:
         rows: [N, I], of any strides.
@@ -110,14 +110,14 @@ def weight_gradient(grad_output: Tensor, rows: Tensor, dtype: torch.dtype) -> Te
         rows: [N, I], the product's input.
         dtype: The dtype of the result.
     """
-    if grad_output.dtype == torch.bfloat16:  # oneDNN computes this product, but not float32's
+    if grad_output.dtype == torch.bfloat16:  # oneDNN computes this product only in bfloat16
         grad_output = padded_rows(grad_output, grad_output.dtype)
         rows = padded_rows(rows, rows.dtype)
     return (grad_output.t() @ rows).to(dtype)
 
 
 def padded_rows(rows: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return rows [N, I] in a dtype, followed by rows of zeros up to a multiple; see `dispatch`."""
+    """Cast rows [N, I], and append rows of zeros up to a multiple; see `dispatch.row_multiple`."""
     padding = -len(rows) % dispatch.row_multiple(rows, dtype)
     if not padding:
         return rows.to(dtype)

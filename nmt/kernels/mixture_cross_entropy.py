@@ -1,10 +1,9 @@
-"""The output layer with the cross-entropy of a mixture, without storing all logits.
+"""The output layer and the cross-entropy of a mixture, without all logits in memory.
 
-The distribution of the output layer is mixed with another one, as a pointer's
-(`nmt.model.pointer`): P(y) = g · P_vocab(y) + the other term. Given log g and the logarithm of the
-other term at the target, both P(y) and the share r of it that is due to the output layer follow
-from one number, log P_vocab(y). So one pass over a chunk of logits gives the loss and its
-gradients.
+The mixture is P(y) = g · P_vocab(y) + another term, e.g. of a pointer (`nmt.model.pointer`). The
+inputs are log g and the logarithm of the other term at the target. Then log P_vocab(y) determines
+P(y) and the ratio r = g · P_vocab(y) / P(y). So one pass over a chunk of logits gives the loss and
+its gradients.
 
 Legend: N target pieces of a batch, O decoder output size, V vocabulary, R rows of a chunk.
 """
@@ -33,7 +32,7 @@ def plain_mixture_cross_entropy(
     log_other: Tensor,
     label_smoothing: float,
 ) -> tuple[Tensor, Tensor]:
-    """Return both sums from all logits [N, V]; see `projected_mixture_cross_entropy`."""
+    """Compute `projected_mixture_cross_entropy` from all logits [N, V]."""
     log_probs = at_least_float32(functional.linear(hidden, weight)).log_softmax(dim=1)
     of_targets = log_probs.gather(1, targets.clamp_min(0)[:, None])[:, 0]
     exact = -torch.logaddexp(log_share + of_targets, log_other)
@@ -55,18 +54,18 @@ def projected_mixture_cross_entropy(
 ) -> tuple[Tensor, Tensor]:
     """Return the summed cross-entropy of a mixture with the logits ``hidden @ weight.T``.
 
-    The loss of a target y is -(1 - e) log P(y) - e · mean over V of log P_vocab, where P(y) is
-    exp(log_share) · P_vocab(y) + exp(log_other).
+    The loss of a target y is -(1 - e) log P(y) - e · mean over all pieces of log P_vocab, with P(y)
+    = exp(log_share) · P_vocab(y) + exp(log_other).
 
     Args:
         hidden: [N, O].
         weight: [V, O], of the output layer.
-        targets: [N]; a row whose target is -100 counts for nothing.
+        targets: [N]; a row with the target -100 adds 0.
         log_share: [N], log g, finite, in float32 at least.
-        log_other: [N], the logarithm of the other distribution at the target, times 1 - g; it may
-            be -inf.
+        log_other: [N], the logarithm of 1 - g times the other distribution at the target; it may be
+            -inf.
         label_smoothing: e.
-        ignores: Whether there may be targets of -100.
+        ignores: Whether targets may be -100.
 
     Returns:
         The smoothed sum, and the sum of the exact negative log-likelihood (no gradient), in nats,
@@ -127,7 +126,7 @@ class _Mixture(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         grad_hidden, grad_weight, grad_share, grad_other = ctx.saved_tensors
-        # Two axes: a factor without axes would be rounded to the dtype of the other one.
+        # torch would round a factor without axes to the dtype of the gradient.
         grad_hidden = (grad_hidden * grad_output.view(1, 1)).to(ctx.hidden_dtype)
         terms = ((term * grad_output).to(ctx.terms_dtype) for term in (grad_share, grad_other))
         return grad_hidden, grad_weight * grad_output, None, *terms, None, None, None, None
@@ -135,14 +134,14 @@ class _Mixture(torch.autograd.Function):
 
 @dataclass
 class _Sums:
-    """Both losses and the gradients, summed over chunks; nothing is read by the host.
+    """Both losses and the gradients, summed over chunks; the host reads no value.
 
     Attributes:
-        rows: [N, O], in the dtype of the products; zeros where there is no target.
-        weight: [V, O], in that dtype.
+        rows: [N, O], in the dtype of the products; 0 in rows without a target.
+        weight: [V, O], in the dtype of the products.
         smoothing: e.
         smoothed, exact: The losses, scalars.
-        grad_rows: [N, O]; None: gradients are not recorded.
+        grad_rows: [N, O]; None: no gradients.
         grad_weight: [V, O].
         grad_terms: [N, 2], of log_share and log_other.
     """
@@ -176,21 +175,21 @@ class _Sums:
         *,
         ignored: Tensor | None,
     ) -> None:
-        """Add a chunk with targets [R], the terms [R, 1] and the rows without a target [R, 1]."""
+        """Add a chunk with targets [R], both terms [R, 1] and the mask ``ignored`` [R, 1]."""
         logits = self.rows[chunk] @ self.weight.T
         if self.grad_rows is None:
-            logits = at_least_float32(logits)  # validation reports the likelihood without rounding
+            logits = at_least_float32(logits)  # validation does not round the likelihood
         scores = at_least_float32(logits.gather(1, targets[:, None]))
         error, log_probs, scale, at_target = _softmax(logits, scores, targets)
         generated = log_share + log_probs
         mixed = torch.logaddexp(generated, log_other)
         share = (generated - mixed).exp()  # r
-        normaliser = scores - log_probs
+        normalizer = scores - log_probs
         if ignored is not None:
-            normaliser, mixed = (part.masked_fill(ignored, 0) for part in (normaliser, mixed))
+            normalizer, mixed = (part.masked_fill(ignored, 0) for part in (normalizer, mixed))
         e, likelihood = self.smoothing, mixed.sum()
         self.exact -= likelihood
-        self.smoothed += e * normaliser.sum() - (1 - e) * likelihood
+        self.smoothed += e * normalizer.sum() - (1 - e) * likelihood
         if self.grad_rows is None:
             return
         # The gradient of the logits is c · (P_vocab - (1 - e) r / c at the target) - e / V.
@@ -207,7 +206,7 @@ class _Sums:
         self.grad_terms[chunk] = terms if ignored is None else terms.masked_fill(ignored, 0)
 
     def smooth(self, ignored: Tensor | None) -> None:
-        """Add the part of smoothing that is the same for every piece."""
+        """Add the terms of label smoothing that are the same for every piece."""
         if not self.smoothing:
             return
         dtype = self.exact.dtype
@@ -231,12 +230,12 @@ class _Sums:
 def _softmax(
     logits: Tensor, scores: Tensor, targets: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the probabilities of a chunk's logits [R, V], which may be overwritten.
+    """Return the unnormalized softmax of the logits [R, V] of a chunk; may overwrite the logits.
 
     Returns:
-        Multiples of the probabilities, 0 at the target, [R, V]; the log-probability of each target;
-        what the multiples are multiplied by to be probabilities; and the multiple of the target's
-        probability; each [R, 1], in the dtype of the scores.
+        The unnormalized probabilities [R, V], 0 at the target; the log-probability of each target;
+        the factor that normalizes each row; and the unnormalized probability of each target. The
+        last three are [R, 1], in the dtype of the scores.
     """
     if logits.dtype == scores.dtype and dispatch.on_cpu(logits):
         log_probs, others, total = exponentials_(logits, targets)

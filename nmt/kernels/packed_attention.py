@@ -1,13 +1,12 @@
 """Attention within the sentences of a packed row, in three implementations.
 
-``explicit`` masks all other sentences. It is correct on every device, but the number of its scores
-grows with the square of the row. ``flash`` and ``efficient`` are torch's kernels for sentences of
-many lengths, which read the position where each sentence begins (Dao 2023; Rabe & Staats 2021).
-They read and write only the sentences. So every row has to belong to a sentence, and every sentence
-with queries or keys needs both.
+``explicit`` masks all other sentences. It is correct on every device, but the number of scores
+grows with the square of the length of the row. ``flash`` and ``efficient`` are torch's kernels for
+sentences of different lengths, given their offsets (Dao 2023; Rabe & Staats 2021). They read and
+write only the sentences. So each position of the row must belong to a sentence, and a sentence with
+queries must have keys, and vice versa.
 
-Legend: N rows of queries, S rows of keys, R sentences, H heads, G heads of keys and values, K head
-size.
+Legend: N queries, S keys, R sentences, H heads, G heads of keys and values, K head size.
 """
 
 from dataclasses import dataclass
@@ -23,16 +22,15 @@ from nmt.kernels.packed_path import PackedPath, packed_attention_path
 
 @dataclass(frozen=True)
 class SentenceMask:
-    """Allows attention within a sentence: to all of its keys, or (causal) up to the query's place.
+    """A mask that allows attention only within each sentence of a packed row.
 
     Attributes:
-        query_offsets: [R + 1] int32, where the queries of each sentence begin; the last number is
-            their end.
-        key_offsets: [R + 1] int32, the same for the keys; with ``causal``, equal to
-            ``query_offsets``.
-        longest_query: The greatest number of queries of a sentence; on the host.
-        longest_key: The greatest number of keys of a sentence; on the host.
-        causal: Whether query t of a sentence attends only to its keys 0 to t.
+        query_offsets: [R + 1] int32, the first query of each sentence, then N.
+        key_offsets: [R + 1] int32, the first key of each sentence, then S; with ``causal``, equal
+            to ``query_offsets``.
+        longest_query: The greatest number of queries of a sentence; an int on the host.
+        longest_key: The greatest number of keys of a sentence; an int on the host.
+        causal: Whether query t of a sentence attends only to keys 0 to t of the sentence.
     """
 
     query_offsets: Tensor
@@ -43,11 +41,11 @@ class SentenceMask:
 
     @cached_property
     def explicit(self) -> Tensor:
-        """The mask as a tensor, [N, S] bool, True = may attend; the host waits for N and S."""
+        """The mask [N, S] bool, True = may attend; the host waits for N and S."""
         return self.allowed(int(self.query_offsets[-1]), int(self.key_offsets[-1]))
 
     def explicit_for(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Return the mask for queries [1, H, N, K] and keys [1, G, S, K]; it is made once."""
+        """Return `explicit` for queries [1, H, N, K] and keys [1, G, S, K], without host waits."""
         if "explicit" not in vars(self):
             vars(self)["explicit"] = self.allowed(queries.size(2), keys.size(2))
         return self.explicit
@@ -72,9 +70,9 @@ def packed_attention(
         query: Q, [1, H, N, K].
         keys: K, [1, G, S, K]; G divides H.
         values: V, [1, G, S, K].
-        mask: The sentences. The dropout of the kernels draws other numbers than that of
-            ``explicit``.
-        dropout_p: Probability of dropping a weight; 0 outside of training.
+        mask: The sentences.
+        dropout_p: Probability of dropping a weight; 0 except in training. The implementations draw
+            different random numbers.
     """
     dtype = dispatch.product_dtype(query)
     path = packed_attention_path(query, dtype, dropout_p)
@@ -88,7 +86,7 @@ def packed_attention(
 def flash_attention(
     query: Tensor, keys: Tensor, values: Tensor, mask: SentenceMask, dropout_p: float
 ) -> Tensor:
-    """Compute attention of queries [N, H, K] to keys and values [S, G, K] by flash's kernel."""
+    """Attend from queries [N, H, K] to keys and values [S, G, K] with flash attention."""
     assert dispatch.flash_by_offsets is not None
     context: Tensor = dispatch.flash_by_offsets(
         query,
@@ -109,7 +107,7 @@ def flash_attention(
 def efficient_attention(
     query: Tensor, keys: Tensor, values: Tensor, mask: SentenceMask, dropout_p: float
 ) -> Tensor:
-    """Compute the same by the memory-efficient kernel, which needs a key head per query head."""
+    """Compute `flash_attention` with the memory-efficient kernel, for which G must be H."""
     assert dispatch.efficient_by_offsets is not None
     assert not dropout_p
     groups = query.size(1) // keys.size(1)

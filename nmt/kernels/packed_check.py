@@ -1,8 +1,8 @@
-"""A check of `packed_attention` on the device at hand, before a run relies on it.
+"""A check of `packed_attention` on the device of a run, before the run uses it.
 
-Kernels that take sentence offsets differ between versions of torch and between GPUs. The check
-compares the forward and the backward pass with the formula in float64. It uses a few sentences:
-some of one piece, one longer than a kernel's block, and empty ones at the end.
+Kernels with sentence offsets differ between versions of torch and between GPUs. The check compares
+the forward and the backward pass with the formula in float64. It uses a few sentences: some have
+one piece, one is longer than the block of a kernel, and the last ones are empty.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ _DROPOUT = 0.5
 
 @dataclass(frozen=True)
 class Heads:
-    """The heads of an attention: their number, that of the keys and values, and their size."""
+    """The number of heads of queries, the number of heads of keys and values, and the head size."""
 
     queries: int
     keys: int
@@ -42,19 +42,19 @@ def packed_attention_fault(
 ) -> str | None:
     """Return a short description of a fault of packed attention on a device; None: no fault.
 
-    Without dropout, results and gradients have to equal the formula within 8 roundings of the
-    largest value, or 1e-4 in float32: a product is rounded twice, weights and result, and a
-    gradient four times. With dropout, results are linear in the values V. So <o, o> equals <V,
-    gradient of <o, c> by V> at c = o, if and only if both passes drop the same weights. If they
-    drop different weights, the first product exceeds the second by a factor of 1 / (1 - p), which
-    is 2 here.
+    Without dropout, results and gradients must equal the formula within 8 roundings of the largest
+    value, or 1e-4 in float32. (A result is rounded twice, as weights and as product, and a gradient
+    four times.) With dropout, the result o is linear in the values V. So <o, o> equals <V, gradient
+    of <o, c> with respect to V> at c = o, if and only if both passes drop the same weights. If they
+    drop different weights, the first product exceeds the second by a factor of about 1 / (1 - p),
+    which is 2 here.
 
     Args:
-        heads: Of the model.
-        dtype: Of products.
-        device: Where the model trains.
-        dropout_p: Dropout of attention weights; 0: dropout is not checked.
-        attend: The function that is checked.
+        heads: The heads of the model.
+        dtype: The dtype of products.
+        device: The device of the training.
+        dropout_p: Dropout of attention weights; 0: do not check dropout.
+        attend: The function to check.
     """
     tolerance = max(8 * torch.finfo(dtype).eps, 1e-4)
     try:
@@ -69,7 +69,7 @@ def packed_attention_fault(
                 fault = _dropout_difference(attend, inputs, mask, tolerance)
             if fault is not None:
                 return f"{fault}{' (causal)' if causal else ''}"
-    except Exception as error:  # of any type: the kernels of a device may fail in any way
+    except Exception as error:  # a kernel may raise any type of error
         reason = str(error).strip().split("\n")[0]
         return f"{type(error).__name__}: {reason}"
     return None
@@ -78,7 +78,7 @@ def packed_attention_fault(
 def _inputs(
     heads: Heads, dtype: torch.dtype, device: torch.device, causal: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return random queries, keys and values, without a change to the state of any generator."""
+    """Return random queries, keys and values. The states of global generators do not change."""
     generator = torch.Generator().manual_seed(1)
     queries, keys = sum(_QUERIES), sum(_QUERIES if causal else _KEYS)
     shapes = (1, heads.queries, queries), (1, heads.keys, keys), (1, heads.keys, keys)
@@ -100,7 +100,7 @@ def _mask(device: torch.device, causal: bool) -> SentenceMask:
 def _difference(
     attend: Attend, inputs: Sequence[Tensor], mask: SentenceMask, tolerance: float
 ) -> str | None:
-    """Compare results and gradients with those of the formula."""
+    """Compare results and gradients with the formula."""
     query, keys, values = inputs
     exact = [part.detach().double().requires_grad_() for part in inputs]
     expected = naive_attention(exact[0], exact[1], exact[2], mask.explicit)

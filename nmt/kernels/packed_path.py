@@ -1,4 +1,4 @@
-"""Decides which formulation of attention in packed rows runs, as `nmt.kernels.dispatch` does."""
+"""Chooses the formulation of attention in packed rows; see `nmt.kernels.dispatch`."""
 
 from enum import StrEnum
 from functools import cache
@@ -21,13 +21,14 @@ class PackedPath(StrEnum):
 def packed_attention_path(query: Tensor, dtype: torch.dtype, dropout_p: float) -> PackedPath:
     """Return the path of attention in packed rows, `nmt.kernels.packed_attention`.
 
-    The memory-efficient kernel drops other weights in its backward pass than in its forward pass
-    if it is given offsets: its offset of random numbers is a multiple of the number of keys, which
-    is 0 in the forward pass (pytorch issue 115590). So this kernel is used only without dropout.
+    With sentence offsets, the backward pass of the memory-efficient kernel does not drop the same
+    weights as the forward pass: the offset of its random numbers is a multiple of the number of
+    keys, which is 0 in the forward pass (pytorch issue 115590). So this kernel runs only without
+    dropout.
 
     Args:
         query: [1, H, N, K].
-        dtype: Of the products.
+        dtype: The dtype of the products.
         dropout_p: Probability of dropping a weight.
     """
     if query.device.type not in ("cuda", "meta") or dispatch.kernels_in_force() is Kernels.PLAIN:

@@ -1,12 +1,12 @@
-"""Linear layers whose products are of 8-bit integers, for search on a CPU.
+"""Linear layers with products of 8-bit integers, for search on a CPU.
 
-Weights are quantized once, with a scale for each output. Inputs are quantized at every call, with a
-scale for each row (dynamic quantization). With codes q and scales s, x ≈ s_x · q_x and W ≈ s_w ·
-q_w, so that x W^T ≈ s_x · s_w · (q_x q_w^T) (Jacob et al. 2018, eq. 1 to 4, with zero-points of 0;
-there, a tensor has one scale). The sum of integers is exact. So the result for a row does not
-depend on the other rows or on their number.
+Weights are quantized once, with one scale per output. Inputs are quantized in every call, with one
+scale per row (dynamic quantization). With codes q and scales s, x ≈ s_x · q_x and W ≈ s_w · q_w, so
+x W^T ≈ s_x · s_w · (q_x q_w^T) (Jacob et al. 2018, eq. 1 to 4, with zero-points of 0; there, a
+tensor has one scale). The sum of integers is exact. So the result of a row does not depend on the
+other rows or on their number.
 
-The plain path computes the product in float64, the fast one by oneDNN.
+The plain path computes the product in float64. The fast path computes it with oneDNN.
 
 Legend: N rows, I input size, O output size.
 """
@@ -24,14 +24,14 @@ from nmt.kernels import dispatch
 from nmt.kernels.dispatch import KernelPath
 
 FEWEST_WEIGHTS = 1 << 17
-"""Layers with fewer weights stay float32: with few rows, quantization takes more time than the
-product in float32. The number of rows has no influence, so results do not depend on it."""
+"""Layers with fewer weights stay float32, because quantization of few rows would take more time
+than it saves. The choice does not depend on the number of rows, so results do not depend on it."""
 
 ROW_MULTIPLE = 16
-"""More rows than this are padded to a multiple: oneDNN compiles a kernel per number of rows."""
+"""Above this number, rows are padded to a multiple: oneDNN compiles a kernel per number of rows."""
 
 _LARGEST_WEIGHT = 127
-_TINY = 1e-30  # a row of zeros has a scale, too
+_TINY = 1e-30  # the least divisor, for rows of zeros
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class QuantizedWeight:
     """The weight and bias of a linear layer.
 
     Attributes:
-        values: [O, I], int8, from -127 to 127.
-        scales: [O], float32, of each output.
+        values: Codes [O, I], int8, from -127 to 127.
+        scales: [O], float32.
         bias: [O], or None.
     """
 
@@ -50,7 +50,7 @@ class QuantizedWeight:
 
 
 def quantized_weight(weight: Tensor, bias: Tensor | None) -> QuantizedWeight:
-    """Quantize a weight [O, I]: the largest weight of each output becomes ±127."""
+    """Quantize a weight [O, I]: the largest absolute weight of each output becomes ±127."""
     weight = weight.detach().float()
     scales = weight.abs().amax(dim=1).clamp_min(_TINY) / _LARGEST_WEIGHT
     values = (weight / scales[:, None]).round().to(torch.int8).contiguous()
@@ -58,16 +58,16 @@ def quantized_weight(weight: Tensor, bias: Tensor | None) -> QuantizedWeight:
 
 
 def quantized_rows(rows: Tensor, bits: int, *, nonnegative: bool = False) -> tuple[Tensor, Tensor]:
-    """Quantize rows [N, I]: the largest number of each becomes ±(2^(bits - 1) - 1).
+    """Quantize rows [N, I]: the largest absolute value of each row becomes ±(2^(bits - 1) - 1).
 
     Args:
         rows: [N, I], float32.
-        bits: Of a code.
-        nonnegative: Whether no number is below 0, as after a ReLU.
+        bits: Bits of a code.
+        nonnegative: Whether no value is negative, as after a ReLU.
 
     Returns:
-        The codes, uint8, with 2^(bits - 1) for 0, and the largest number of each row, [N, 1]. There
-        may be more rows of codes than N; the others have no meaning.
+        The codes, uint8, with 2^(bits - 1) for 0, and the largest absolute value of each row,
+        [N, 1]. Rows of codes after the first N are padding of undefined value.
     """
     zero = 1 << (bits - 1)
     sizes = rows if nonnegative else rows.abs()
@@ -76,20 +76,21 @@ def quantized_rows(rows: Tensor, bits: int, *, nonnegative: bool = False) -> tup
     count = len(rows)
     padding = -count % ROW_MULTIPLE if count > ROW_MULTIPLE else 0
     codes = torch.empty(count + padding, rows.size(1), dtype=torch.uint8, device=rows.device)
-    codes[:count] = torch.addcmul(rounded, rows, torch.div(top, largest))  # cut off: rounds
+    # The conversion to integers truncates; with the 0.5 in ``rounded``, it rounds.
+    codes[:count] = torch.addcmul(rounded, rows, torch.div(top, largest))
     return codes, largest
 
 
 @lru_cache(maxsize=4)
 def _constants(zero: int) -> tuple[Tensor, Tensor]:
-    with torch.inference_mode(False):  # they outlast this search
+    with torch.inference_mode(False):  # later searches use the cached tensors
         return torch.tensor(zero + 0.5), torch.tensor(zero - 1.0)
 
 
 def plain_quantized_linear(
     rows: Tensor, weight: QuantizedWeight, bits: int, *, relu: bool = False
 ) -> Tensor:
-    """Return s_x · s_w · (q_x q_w^T) + b, or the greater of it and 0, [N, O] of rows [N, I]."""
+    """Return s_x · s_w · (q_x q_w^T) + b, or its ReLU, [N, O], for rows [N, I]."""
     zero = 1 << (bits - 1)
     codes, largest = quantized_rows(rows, bits)
     sums = (codes[: len(rows)].double() - zero) @ weight.values.double().t()
@@ -102,11 +103,11 @@ class QuantizedLinear:
     """A linear layer with a quantized weight.
 
     Attributes:
-        weight: Its weight and bias.
+        weight: The quantized weight and the bias.
     """
 
     def __init__(self, weight: QuantizedWeight) -> None:
-        """Compute with a weight.
+        """Pack a weight for oneDNN.
 
         Raises:
             UserError: This processor has no product of integers.
@@ -116,16 +117,16 @@ class QuantizedLinear:
         self._product = _Product(weight, self._bits)
 
     def restricted(self, outputs: Tensor) -> "QuantizedLinear":
-        """Return the layer of only these outputs [U], such as the pieces that are allowed."""
+        """Return a layer with only these outputs [U], e.g. the allowed pieces."""
         weight = self.weight
         values, scales = (of.index_select(0, outputs) for of in (weight.values, weight.scales))
         bias = None if weight.bias is None else weight.bias.index_select(0, outputs)
         return QuantizedLinear(QuantizedWeight(values, scales, bias))
 
     def __call__(self, inputs: Tensor, *, relu: bool = False, nonnegative: bool = False) -> Tensor:
-        """Return x W^T + b of inputs [..., I] in float32, with ``relu`` at least 0.
+        """Return x W^T + b, or its ReLU, in float32, for inputs [..., I].
 
-        ``nonnegative`` is a promise that no input is below 0.
+        With ``nonnegative``, the caller guarantees that no input is negative.
         """
         rows = inputs.flatten(0, -2).float()
         if dispatch.quantized_path(rows) is KernelPath.PLAIN:
@@ -157,7 +158,7 @@ class _Product:
         return result.relu_() if relu else result
 
     def product(self, codes: Tensor) -> Tensor:
-        """Return the products of codes [N, I] with the weight, scaled for each output, [N, O]."""
+        """Return the products [N, O] of codes [N, I] and the weight, times the weight's scales."""
         assert dispatch.quantized_product is not None
         weight = self._packed, self._scales, self._no_zeros
         result: Tensor = dispatch.quantized_product(
@@ -168,7 +169,7 @@ class _Product:
 
 @lru_cache(maxsize=1)
 def product_bits() -> int:
-    """Return the number of bits of the inputs' codes: 8, or 7 if sums of 8-bit products overflow.
+    """Return the bits of input codes: 8, or 7 if sums of 8-bit products would overflow.
 
     Processors with AVX2 or AVX-512, but without VNNI, add two products in 16 bits.
 
@@ -185,7 +186,7 @@ def product_bits() -> int:
 
 
 def _is_exact(bits: int) -> bool:
-    """Return whether a product of the greatest codes is exact."""
+    """Return whether the product of the greatest codes is exact on this processor."""
     if dispatch.pack_quantized_weight is None or dispatch.quantized_product is None:
         return False
     zero = 1 << (bits - 1)
@@ -195,8 +196,8 @@ def _is_exact(bits: int) -> bool:
     codes = torch.full((32, 256), 2 * zero - 1, dtype=torch.uint8)
     try:
         found = _Product(weight, bits).product(codes)
-    # Processors and versions of torch without this product raise either; NotImplementedError is a
-    # RuntimeError. The layer is then not quantized.
+    # Processors and versions of torch without this product raise one of these errors;
+    # NotImplementedError is a subclass of RuntimeError.
     except (RuntimeError, TypeError):
         return False
     expected = (codes.double() - zero) @ values.double().t()
@@ -212,7 +213,7 @@ class Quantizable(Protocol):
 
 
 def quantize_for_search(layers: Iterable[Quantizable]) -> None:
-    """Quantize the linear layers that are large enough; call it for models that are not trained.
+    """Quantize the linear layers that are large enough. Do not train the model afterwards.
 
     Raises:
         UserError: This processor has no product of integers.

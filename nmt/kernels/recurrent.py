@@ -1,8 +1,8 @@
 """A recurrent layer over a whole sequence.
 
 Autograd would compute a gradient of the weights at every step and sum these gradients. The backward
-pass of the fast path computes the gradient by one product over all steps. It also computes the
-factors of its loop for all steps before the loop.
+pass of the fast path computes the gradient as one product over all steps. Before its loop, it
+computes the derivatives of the nonlinearities for all steps.
 
 Legend: B batch, T length, I input size, U units, G gates of a cell (3 of a GRU, 4 of an LSTM).
 """
@@ -21,7 +21,7 @@ from nmt.kernels.linear import weight_gradient
 from nmt.kernels.torch_recurrent import TORCH_GATES, torch_sequence
 
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""A cell's formula: (input's gates [B, G · U], state's gates [B, G · U], state) -> next state."""
+"""The formula of a cell: (W x [B, G · U], U h [B, G · U], state) -> next state."""
 
 
 def plain_sequence(
@@ -34,7 +34,7 @@ def plain_sequence(
     *,
     reverse: bool = False,
 ) -> Tensor:
-    """Run a cell over a sequence, one step after the other; see `run_sequence`."""
+    """Run a cell over a sequence, step by step; see `run_sequence`."""
     units = weight.size(1)
     states: list[Tensor] = [state] * len(gates)
     for t in _steps(len(gates), reverse):
@@ -60,13 +60,13 @@ def run_sequence(
 
     Args:
         kind: ``gru`` or ``lstm``; other cells have only the plain path.
-        step: The cell's formula.
+        step: The formula of the cell.
         gates: [T, B, G · U], the projected inputs of all steps.
-        state: [B, U] or, of an LSTM, [B, 2 · U], before the first step.
-        weight: [G · U, U], of the state's projection.
-        bias: [G · U], of the same.
-        mask: [T, B] bool; at False the state does not change. None: True everywhere.
-        reverse: Run from the last step to the first.
+        state: The state before the first step, [B, U], or [B, 2 · U] of an LSTM.
+        weight: [G · U, U], of the projection of the state.
+        bias: [G · U], of the projection of the state.
+        mask: [T, B] bool; a step with False does not change the state. None: True everywhere.
+        reverse: Whether to run from the last step to the first.
 
     Returns:
         States h after each step, [T, B, U], in the dtype of the gates.
@@ -90,16 +90,16 @@ def run_projected_sequence(
     weight: Tensor,
     bias: Tensor,
 ) -> Tensor:
-    """Run a recurrent layer over a sequence of inputs that are all known.
+    """Run a recurrent layer over the known inputs of all steps.
 
     Args:
         kind: ``gru`` or ``lstm``.
-        step: The cell's formula.
-        projection: Maps inputs to the gates.
+        step: The formula of the cell.
+        projection: Maps inputs to gates.
         inputs: [B, T, I].
-        state: [B, U] or, of an LSTM, [B, 2 · U], before the first step.
-        weight: [G · U, U], of the state's projection.
-        bias: [G · U], of the same.
+        state: The state before the first step, [B, U], or [B, 2 · U] of an LSTM.
+        weight: [G · U, U], of the projection of the state.
+        bias: [G · U], of the projection of the state.
 
     Returns:
         States h after each step, [B, T, U], in the dtype of the gates.
@@ -116,7 +116,7 @@ def _steps(length: int, reverse: bool) -> range:
 
 
 def _previous(states: Tensor, first: Tensor, reverse: bool) -> Tensor:
-    """Return the states before each step, [T, B, ...], from those after it and the first state."""
+    """Return the state before each step, [T, B, ...], given the states after each step."""
     if reverse:
         return torch.cat([states[1:], first[None]])
     return torch.cat([first[None], states[:-1]])
@@ -125,12 +125,12 @@ def _previous(states: Tensor, first: Tensor, reverse: bool) -> Tensor:
 def _projection_gradient(
     grad_gates: Tensor, previous: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradients of the state projection's weight and bias, of all steps at once.
+    """Return the gradients of weight and bias of the state projection, for all steps at once.
 
     Args:
-        grad_gates: [T, B, G · U], the gradient of the projection's results.
-        previous: [T, B, U], the projection's inputs.
-        weight: The gradients have its dtype.
+        grad_gates: [T, B, G · U], the gradients of the results of the projection.
+        previous: [T, B, U], the inputs of the projection.
+        weight: Its dtype is that of the gradients.
     """
     flat = grad_gates.flatten(0, 1)
     grad_weight = weight_gradient(flat, previous.flatten(0, 1), weight.dtype)

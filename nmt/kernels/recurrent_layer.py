@@ -1,8 +1,8 @@
 """A layer of torch's GRU or LSTM over padded sentences.
 
-The plain path packs the sentences, and needs their lengths on the host. On a CPU, the fast path
-runs each direction with `nmt.kernels.recurrent`. On a GPU, it runs torch's kernel over the padded
-sentences, once per direction; the backward direction reads each sentence in reverse.
+The plain path packs the sentences and needs their lengths on the host. On a CPU, the fast path runs
+each direction with `nmt.kernels.recurrent`. On a GPU, it runs torch's kernel over the padded
+sentences, once per direction. The backward direction reads each sentence in reverse.
 
 Legend: B batch, S source length, E input size, D = units · directions.
 """
@@ -31,9 +31,9 @@ def plain_recurrent_layer(
 
 
 def torch_recurrent_layer(layer: nn.RNNBase, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Run each direction by torch's kernel over padded sentences; see `recurrent_layer`.
+    """Run each direction with torch's kernel over padded sentences; see `recurrent_layer`.
 
-    Steps on pads compute states that nothing reads: the real pieces of a sentence come first.
+    Padding follows the real pieces, so its states do not change theirs.
     """
     size = layer.hidden_size * (2 if layer.mode == "LSTM" else 1)
     first = states.new_zeros(len(states), size)
@@ -53,9 +53,9 @@ def torch_recurrent_layer(layer: nn.RNNBase, states: Tensor, mask: Tensor) -> tu
 
 
 def reversed_sentences(states: Tensor, mask: Tensor) -> Tensor:
-    """Reverse the real part of each row of states [B, S, D]; pads stay at the end."""
+    """Reverse the real part of each row of states [B, S, D]; padding stays at the end."""
     positions = torch.arange(mask.size(1), device=mask.device)
-    mirrored = mask.sum(1, keepdim=True) - 1 - positions  # [B, S], negative on pads
+    mirrored = mask.sum(1, keepdim=True) - 1 - positions  # [B, S], negative for padding
     order = torch.where(mask, mirrored, positions)
     return states.gather(1, order[:, :, None].expand_as(states))
 
@@ -73,12 +73,12 @@ def recurrent_layer(
         layer: A `torch.nn.GRU` or `torch.nn.LSTM` of one layer, batch first.
         step: The formula of its cell.
         states: [B, S, E].
-        mask: [B, S] bool, True on real pieces, which come first.
-        lengths: [B] int64 on the CPU, the real pieces of each sentence. None: the plain path counts
-            the mask; on a GPU the host waits for this.
+        mask: [B, S] bool, True for real pieces, which come first.
+        lengths: [B] int64 on the CPU, the number of real pieces of each sentence; None: the plain
+            path counts the mask, and the host waits for a GPU.
 
     Returns:
-        States [B, S, D], 0 on pads, and the final h of each direction, [B, D].
+        States [B, S, D], 0 for padding, and the final h of each direction, [B, D].
     """
     match dispatch.recurrent_layer_path(states):
         case KernelPath.PLAIN:
@@ -112,7 +112,7 @@ def recurrent_layer(
 
 
 def _candidate_last(layer: nn.RNNBase, weight: Tensor) -> Tensor:
-    """Move the candidate of an LSTM, torch's third gate, behind the output gate."""
+    """Move the candidate of an LSTM, the third gate in torch, to the end."""
     if layer.mode != "LSTM":
         return weight
     input_gate, forget_gate, candidate, output_gate = weight.chunk(4)

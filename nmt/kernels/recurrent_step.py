@@ -1,7 +1,7 @@
 """One step of a GRU.
 
-Autograd computes the gradient of each part of the gates and then joins the parts. On a CPU the fast
-path is one operation, which writes each part of the gradient to its place.
+Autograd computes the gradient of each part of the gates, then joins the parts. On a CPU, the fast
+path is one autograd operation, which writes all parts of the gradient to one buffer.
 
 Legend: B batch, U units.
 """
@@ -17,7 +17,7 @@ from nmt.kernels.dispatch import KernelPath
 
 
 def plain_gru_step(gates: Tensor, state_gates: Tensor, state: Tensor) -> Tensor:
-    """Return the next state from PyTorch operations; see `gru_step`."""
+    """Compute `gru_step` with PyTorch operations."""
     sizes = [2 * state.size(1), state.size(1)]
     of_sigmoids, of_candidate = gates.split(sizes, dim=1)
     state_of_sigmoids, state_of_candidate = state_gates.split(sizes, dim=1)
@@ -30,8 +30,8 @@ def gru_step(gates: Tensor, state_gates: Tensor, state: Tensor) -> Tensor:
     """Return z · h + (1 - z) · tanh(W x + r · U h), [B, U].
 
     Args:
-        gates: [B, 3 · U], the input's gates W x: reset r, update z, candidate.
-        state_gates: [B, 3 · U], the state's gates U h.
+        gates: W x, [B, 3 · U]: reset gate r, update gate z, candidate.
+        state_gates: U h, [B, 3 · U].
         state: h, [B, U].
     """
     if dispatch.recurrent_step_path(gates) is KernelPath.PLAIN:

@@ -1,9 +1,9 @@
-"""Linear layers that are applied at every step of a loop over time.
+"""Linear layers in a loop over time.
 
 Autograd computes the gradient of a weight at every step and sums these gradients: N small products,
-N passes over the weight, and N roundings. The fast path only records each step's input and the
-gradient of its output, and computes the weight's gradient as one product over all steps, summed in
-float32.
+N passes over the weight, and N roundings. The fast path records the input of each step and the
+gradient of its output. Then it computes the gradient of the weight as one product over all steps,
+summed in float32.
 
 Legend: R rows of a step, N steps, I input size, O output size.
 """
@@ -22,9 +22,9 @@ from nmt.kernels.linear import weight_gradient
 from nmt.kernels.repeated_product import MatricesInLoop, plain_product
 
 Project = Callable[[nn.Linear, Tensor], Tensor]
-"""A way to apply a linear layer to inputs [..., I]."""
+"""A function that applies a linear layer to inputs [..., I]."""
 
-_Records = dict[int, tuple[Tensor, Tensor]]  # step -> its input and the gradient of its output
+_Records = dict[int, tuple[Tensor, Tensor]]  # step -> input, gradient of the output
 
 
 def plain_project(layer: nn.Linear, inputs: Tensor) -> Tensor:
@@ -33,10 +33,10 @@ def plain_project(layer: nn.Linear, inputs: Tensor) -> Tensor:
 
 
 def loop_projection() -> Project:
-    """Return the function that applies linear layers in the steps of one loop over time.
+    """Return a function that applies linear layers in the steps of one loop over time.
 
-    Each loop needs a function of its own. It may be used for any number of layers, whose weights
-    must not change before the backward pass.
+    Each loop needs a new function, for any number of layers. The weights must not change before the
+    backward pass.
     """
     if dispatch.repeated_linear_path() is KernelPath.PLAIN:
         return plain_project
@@ -48,7 +48,8 @@ def loop_product(
 ) -> Tensor:
     """Return rows [B, T, X] times matrices [B, X, Y], or times the transposes of [B, Y, X].
 
-    ``project`` is the function of the loop. All steps of a loop pass the same tensor ``matrices``.
+    ``project`` is the function of the loop. All steps of a loop must pass the same tensor object
+    ``matrices``.
     """
     if isinstance(project, _LoopProjection):
         return project.product(rows, matrices, transposed)
@@ -56,14 +57,15 @@ def loop_product(
 
 
 class _LoopProjection:
-    """Applies layers and records the inputs and output gradients of each, step by step."""
+    """Applies layers and records the inputs and output gradients of each step."""
 
     def __init__(self) -> None:
         self._layers: dict[nn.Linear, _LayerInLoop] = {}
         self._matrices: dict[tuple[int, bool], MatricesInLoop] = {}
 
     def product(self, rows: Tensor, matrices: Tensor, transposed: bool) -> Tensor:
-        in_loop = self._matrices.get((id(matrices), transposed))  # they are kept: no id recurs
+        # `MatricesInLoop` keeps the tensor alive, so its id stays unique.
+        in_loop = self._matrices.get((id(matrices), transposed))
         if in_loop is None:
             in_loop = MatricesInLoop(matrices, transposed=transposed)
             self._matrices[id(matrices), transposed] = in_loop
@@ -130,14 +132,14 @@ class _Step(torch.autograd.Function):
         if needs_token:
             ctx.records[ctx.step] = inputs.flatten(0, -2), grad_output.flatten(0, -2)
         grad_input = grad_output @ weight if needs_input else None
-        grad_token = None  # counts as zero; one step has to send a zero
+        grad_token = None  # means 0; one step must return a tensor
         if needs_token and ctx.step == 0:
             grad_token = grad_output.new_zeros((), dtype=torch.float32)
         return grad_input, grad_token, None, None, None, None
 
 
 class _Gradient(torch.autograd.Function):
-    """Returns a token; its backward pass computes the weight's gradient from the steps' records."""
+    """Returns a token; the backward pass computes the gradient of the weight from the records."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, bias: Tensor | None, records: _Records) -> Tensor:

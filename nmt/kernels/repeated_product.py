@@ -1,8 +1,8 @@
-"""Products with one batch of matrices at every step of a loop over time, as in attention.
+"""Products with one batch of matrices in a loop over time, as in attention.
 
 Autograd computes a gradient of all matrices at every step and adds it to the gradient of the other
-steps: two passes over the matrices per step. The fast path only records each step's rows and the
-gradient of its result, and computes the gradient of the matrices as one product over all steps.
+steps: two passes over the matrices per step. The fast path records the rows of each step and the
+gradient of its result. Then it computes the gradient of the matrices as one product over all steps.
 
 Legend: B batch, T rows of a step (usually 1), X and Y rows and columns of a matrix, N steps.
 """
@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from nmt.kernels import dispatch
 
-_Records = dict[int, tuple[Tensor, Tensor]]  # step -> its rows and the gradient of its result
+_Records = dict[int, tuple[Tensor, Tensor]]  # step -> rows, gradient of the result
 
 
 def plain_product(rows: Tensor, matrices: Tensor, *, transposed: bool = False) -> Tensor:
@@ -24,10 +24,10 @@ def plain_product(rows: Tensor, matrices: Tensor, *, transposed: bool = False) -
 
 
 class MatricesInLoop:
-    """A batch of matrices, and the rows that have been multiplied by them so far."""
+    """A batch of matrices, and records of the products with them."""
 
     def __init__(self, matrices: Tensor, *, transposed: bool) -> None:
-        """Take matrices [B, X, Y], or [B, Y, X] whose transposes are the factors."""
+        """Take matrices [B, X, Y], or ``transposed`` matrices [B, Y, X]."""
         self.given = matrices
         self._factors = matrices.detach().to(dispatch.product_dtype(matrices))
         self._transposed = transposed
@@ -88,7 +88,7 @@ class _Step(torch.autograd.Function):
 
 
 class _Gradient(torch.autograd.Function):
-    """Returns a token; its backward pass computes the gradient of the matrices from the records."""
+    """Returns a token; the backward pass computes the gradient of the matrices from the records."""
 
     @staticmethod
     def forward(ctx: Any, matrices: Tensor, records: _Records, transposed: bool) -> Tensor:

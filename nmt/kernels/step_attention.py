@@ -1,10 +1,10 @@
 """Scaled dot-product attention of a step of search, on a CPU.
 
-A step has few queries for each sentence. torch's fused kernel is made for many queries: it
-rearranges the keys of each head before it multiplies them. Here each head stores its keys by
-columns, [K, S], so batched products need no rearrangement. The keys are float32 for every dtype of
-the linear layers: so small products gain nothing by a narrower dtype, and the scores would have to
-be cast for the softmax.
+A step has few queries per sentence. torch's fused kernel, which is fast for many queries, first
+rearranges the keys of each head. Here each head stores its keys by columns, [K, S], so batched
+products need no rearrangement. The keys are float32 for every dtype of the linear layers. A
+narrower dtype would not make such small products faster, and the scores would need a cast for the
+softmax.
 
 The formula is `nmt.kernels.attention.naive_attention`.
 
@@ -22,15 +22,15 @@ from nmt.kernels.attention import join_heads
 from nmt.kernels.precision import at_least_float32, without_autocast
 
 FEWEST_HEADS = 32
-"""From this number of sentences times heads on, float32 keys are stored by columns: with fewer, one
-fused operation takes less time than several operations."""
+"""The least number of sentences times heads G for which float32 keys are stored by columns. With
+fewer, one fused operation is faster than several operations."""
 
 VECTOR = 16
-"""torch's softmax computes number by number if a row is shorter than a vector of the CPU."""
+"""float32 values of a vector register. torch's softmax uses none for shorter rows."""
 
 
 def lay_out(keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return keys and values [A, G, S, K] in the layout of `step_attention`, where it is used."""
+    """Return keys and values [A, G, S, K] in the layout of `step_attention`, if it is faster."""
     exact = at_least_float32(keys)
     few = keys.size(0) * keys.size(1) < FEWEST_HEADS and exact is keys
     if few or not dispatch.works_in_place(keys):
@@ -40,7 +40,7 @@ def lay_out(keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def is_by_columns(keys: Tensor) -> bool:
-    """Return whether keys [A, G, ..., K] are stored as [A, G, K, ...], as `lay_out` stores them."""
+    """Return whether keys [A, G, ..., K] are stored as [A, G, K, ...]; see `lay_out`."""
     return keys.is_cpu and keys.size(-1) > 1 and keys.stride(-1) != 1
 
 
@@ -53,7 +53,7 @@ def new_zeros(like: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def select_rows(values: Tensor, rows: Tensor) -> Tensor:
-    """Return the rows [R] of values [A, G, ..., K], in their layout."""
+    """Return the rows [R] of values [A, G, ..., K], in the layout of ``values``."""
     if not is_by_columns(values):
         return values.index_select(0, rows)
     return values.movedim(-1, 2).index_select(0, rows).movedim(2, -1)
@@ -62,20 +62,20 @@ def select_rows(values: Tensor, rows: Tensor) -> Tensor:
 def step_attention(
     query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, bias: Tensor | None
 ) -> Tensor:
-    """Return softmax(Q K^T / sqrt(d_k) + mask + bias) V of all heads, joined, [A, N, H · K].
+    """Return softmax(Q K^T / sqrt(d_k) + mask + bias) V, heads joined, [A, N, H · K].
 
     Args:
         query: Q, [A, H, N, K].
         keys: K, [A, G, S, K], stored by columns; G divides H.
         values: V, [A, G, S, K], in the dtype of the keys.
-        mask: Additive, [A, 1, N or 1, S]; None: all keys may be attended to. Each query may attend
-            to at least one key.
+        mask: Additive, [A, 1, N or 1, S]; None: all may attend. Each query may attend to at least
+            one key.
         bias: [H, N or 1, S], or None.
     """
     sentences, heads, queries, size = query.shape
     groups, length = keys.shape[1:3]
     batch = sentences * groups
-    rows = query.to(keys.dtype).reshape(batch, -1, size)  # those of a group are adjacent
+    rows = query.to(keys.dtype).reshape(batch, -1, size)  # the rows of a group are adjacent
     scores = rows.new_empty(sentences, heads, queries, length)
     if mask is not None:
         scores.copy_(mask)
@@ -92,7 +92,7 @@ def step_attention(
 
 
 def _softmax_(scores: Tensor) -> Tensor:
-    """Return the softmax of the rows of scores [..., S], which may be overwritten."""
+    """Return the softmax over S of scores [..., S]; may overwrite the scores."""
     if scores.size(-1) >= VECTOR:
         return scores.softmax(dim=-1)
     weights = scores.sub_(scores.amax(dim=-1, keepdim=True)).exp_()

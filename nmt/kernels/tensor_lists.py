@@ -1,4 +1,4 @@
-"""Elementwise operations on lists of tensors, if possible in a few multi-tensor kernels."""
+"""Elementwise operations on lists of tensors, in few multi-tensor kernels if torch has them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +8,7 @@ from nmt.kernels import dispatch
 
 
 def multiply_all_(tensors: Iterable[Tensor], factor: float | Tensor) -> None:
-    """Multiply tensors by a factor in place, by one kernel for all of them if torch has one."""
+    """Multiply each tensor by a factor in place."""
     tensors = list(tensors)
     if dispatch.foreach_multiply_ is not None and tensors:
         dispatch.foreach_multiply_(tensors, factor)
@@ -18,7 +18,7 @@ def multiply_all_(tensors: Iterable[Tensor], factor: float | Tensor) -> None:
 
 
 def lerp_all_(tensors: Iterable[Tensor], ends: Iterable[Tensor], weight: float | Tensor) -> None:
-    """Compute x += weight · (end - x) in place for each tensor; a tensor as weight is a scalar."""
+    """Compute x += weight · (end - x) in place for each tensor; ``weight`` is a scalar."""
     tensors, ends = list(tensors), list(ends)
     if isinstance(weight, Tensor) and not all(map(dispatch.on_cpu, tensors)):
         _lerp_by_steps_(tensors, ends, weight)
@@ -32,7 +32,7 @@ def lerp_all_(tensors: Iterable[Tensor], ends: Iterable[Tensor], weight: float |
 
 
 def _lerp_by_steps_(tensors: list[Tensor], ends: list[Tensor], weight: Tensor) -> None:
-    """Do the same in three launches; given a tensor, torch's own function has one per tensor."""
+    """Do what `lerp_all_` does in three operations, instead of one launch per tensor."""
     subtract, add_ = dispatch.foreach_sub, dispatch.foreach_add_
     if subtract is None or add_ is None:
         for tensor, end in zip(tensors, ends, strict=True):
@@ -44,7 +44,7 @@ def _lerp_by_steps_(tensors: list[Tensor], ends: list[Tensor], weight: Tensor) -
 
 
 def copy_all_(tensors: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
-    """Copy each source to a tensor of its shape, and of any dtype."""
+    """Copy each source to the tensor with the same index; shapes are equal, dtypes may differ."""
     if dispatch.foreach_copy_ is not None and len(tensors):
         dispatch.foreach_copy_(list(tensors), list(sources))
         return
@@ -62,7 +62,7 @@ def zero_all_(tensors: Sequence[Tensor]) -> None:
 
 
 def add_all_(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> None:
-    """Add to each tensor its counterpart in place."""
+    """Add, in place, each of ``others`` to the tensor with the same index."""
     if dispatch.foreach_add_ is not None and len(tensors):
         dispatch.foreach_add_(list(tensors), list(others))
         return

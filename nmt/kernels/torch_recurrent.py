@@ -1,7 +1,7 @@
-"""torch's recurrent kernels over whole sequences; on a GPU they are cuDNN's.
+"""torch's recurrent kernels over whole sequences; on a GPU, torch uses cuDNN.
 
-All sentences run to the end of the padding. So no shape depends on the length of a sentence, and
-the host reads nothing.
+The kernels also run over padding. So no shape depends on the length of a sentence, and the host
+reads no length.
 
 Legend: B batch, T length, I input size, U units, G gates of a cell (3 of a GRU, 4 of an LSTM).
 """
@@ -15,10 +15,10 @@ from torch import Tensor
 from nmt.kernels import dispatch
 
 _CUDNN_WITH_BFLOAT16 = 91_300
-"""The first version whose recurrent layers torch runs in bfloat16."""
+"""The first version of cuDNN whose recurrent layers torch runs in bfloat16."""
 
 TORCH_GATES = {"gru": (0, 1, 2), "lstm": (0, 1, 3, 2)}
-"""torch's order of the gates, as indices into that of `nmt.model.recurrent_cells`."""
+"""The index in `nmt.model.recurrent_cells` of each gate, in the order of torch."""
 
 
 def torch_sequence(
@@ -30,16 +30,17 @@ def torch_sequence(
 ) -> Tensor:
     """Run a layer of one direction over a whole sequence.
 
-    The formulas are those of `torch.nn.GRU` and `torch.nn.LSTM`. torch's autocast would always
-    compute them in float16, so the casts are made here.
+    The formulas are those of `torch.nn.GRU` and `torch.nn.LSTM`. torch's autocast would always run
+    them in float16, so this function casts.
 
     Args:
         kind: ``gru`` or ``lstm``.
         inputs: [B, T, I].
-        state: [B, U] or, of an LSTM, [B, 2 · U], before the first step: h, then c.
-        weights: [G · U, I] and [G · U, U], of the inputs and of the state, then their biases, each
+        state: The state before the first step: h [B, U], or h and c of an LSTM, [B, 2 · U].
+        weights: The weights of inputs [G · U, I] and state [G · U, U], then their biases, each
             [G · U].
-        order: The indices of torch's gates among the G of the weights; None: the order is torch's.
+        order: For each gate in the order of torch, its index in the weights; None: the weights are
+            in the order of torch.
 
     Returns:
         States h after each step, [B, T, U], in the dtype of products.
@@ -59,7 +60,7 @@ def torch_sequence(
 def _flat(
     weights: Sequence[Tensor], order: Sequence[int] | None, dtype: torch.dtype
 ) -> list[Tensor]:
-    """Copy the weights into one buffer, as cuDNN needs them, and return views of it."""
+    """Copy the weights into one buffer, which cuDNN needs, and return views of it."""
     parts: list[Tensor] = []
     for weight in weights:
         gates = [weight] if order is None else [weight.chunk(len(order))[i] for i in order]
@@ -70,10 +71,10 @@ def _flat(
 
 
 def recurrent_dtype(inputs: Tensor) -> torch.dtype:
-    """Return the dtype in which torch's recurrent kernels run.
+    """Return the dtype of torch's recurrent kernels.
 
-    The dtype is that of a product. But cuDNN before version 9.13 has no bfloat16, so torch would
-    run step by step; the kernels then run in float32.
+    It is the dtype of products, with one exception. Before version 9.13 of cuDNN, torch would run
+    bfloat16 step by step, so the kernels run in float32.
     """
     dtype = dispatch.product_dtype(inputs)
     if dtype == torch.bfloat16 and inputs.is_cuda and not _cudnn_has_bfloat16():

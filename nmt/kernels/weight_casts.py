@@ -1,8 +1,8 @@
-"""The weights of linear layers in the dtype of their products, cast together.
+"""Casts the weights of linear layers to the dtype of their products, all together.
 
-Autocast casts each weight when it is first read, and each gradient when it arrives: four launches
-for each layer with a bias. Here one operation casts all weights before a pass, and another one
-casts all gradients after it. The results equal those of autocast.
+Autocast casts each parameter and each gradient separately: four launches for each layer with a
+bias. Here one operation casts all parameters before a forward pass, and one operation casts all
+gradients after the backward pass. The results equal those of autocast.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,20 +19,20 @@ from nmt.kernels.tensor_lists import copy_all_
 
 
 class WeightCasts:
-    """Casts the weights and biases of some linear layers for the length of a forward pass."""
+    """Casts the weights and biases of some linear layers during a forward pass."""
 
     def __init__(self, layers: Iterable[nn.Linear]) -> None:
-        """Take the layers; a parameter that another kind of layer also reads must not be cast."""
+        """Take the layers. No other kind of layer may share their parameters."""
         self._places = [
             (layer, name) for layer in layers for name, _ in layer.named_parameters(recurse=False)
         ]
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Replace the layers' weights inside the block; enter it under autocast.
+        """Replace the parameters of the layers in a block; enter it under autocast.
 
-        Backward passes may run after the block. If autocast is off, and on a CPU, nothing is
-        replaced.
+        The backward pass may run after the block. Without autocast or on a CPU, the block changes
+        nothing.
         """
         parameters = [getattr(layer, name) for layer, name in self._places]
         if not parameters or dispatch.weight_casts_path(parameters[0]) is KernelPath.PLAIN:
@@ -41,7 +41,7 @@ class WeightCasts:
         dtype = dispatch.product_dtype(parameters[0])
         casts = _CastTogether.apply(dtype, *parameters)  # type: ignore[no-untyped-call]
         for (layer, name), cast in zip(self._places, casts, strict=True):
-            vars(layer)[name] = cast  # an attribute of the object hides the parameter of that name
+            vars(layer)[name] = cast  # the attribute hides the parameter with the same name
         try:
             yield
         finally:

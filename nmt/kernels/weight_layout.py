@@ -1,8 +1,8 @@
-"""How the weights of linear layers are stored for search: their layout and their dtype.
+"""The memory layout and dtype of the weights of linear layers in search.
 
-A step of search multiplies only 5 to 100 rows, so reading the weight [O, I] takes a large part of
-the time. A product x W^T reads W fastest if the columns of W are contiguous, because it then needs
-no rearranged copy. Shapes, values and results do not change.
+A step of search multiplies only 5 to 100 rows, so reading the weight W [O, I] takes a large part of
+the time. If the columns of W are contiguous, the product x W^T needs no rearranged copy of W.
+Shapes and results do not change.
 
 Legend: I input size, O output size, U rows that are needed.
 """
@@ -17,10 +17,10 @@ from nmt.kernels.dispatch import KernelPath
 
 
 def lay_out_for_search(layers: Iterable[nn.Linear]) -> None:
-    """Store the weights of linear layers by columns where that is faster.
+    """Store the weights of linear layers by columns if this is faster.
 
-    A weight that is shared with an embedding becomes a copy: an embedding reads rows. Call it for
-    models that are not trained any more.
+    A weight that an embedding shares is copied, because an embedding reads rows. Do not train the
+    model afterwards.
     """
     for layer in layers:
         weight = layer.weight
@@ -30,10 +30,10 @@ def lay_out_for_search(layers: Iterable[nn.Linear]) -> None:
 
 
 def cast_for_search(layers: Iterable[nn.Linear], dtype: torch.dtype) -> None:
-    """Store the parameters of linear layers in the dtype of their products, where that is faster.
+    """Store the parameters of linear layers in the dtype of their products, if this is faster.
 
-    Autocast would cast them in each step. A weight that is shared with an embedding becomes a copy.
-    Call it for models that are not trained any more, and only where all products are in ``dtype``.
+    Autocast would cast them in each step. A weight that an embedding shares is copied. All products
+    must be in ``dtype``. Do not train the model afterwards.
     """
     for layer in layers:
         if dispatch.weight_layout_path(layer.weight) is KernelPath.FUSED:
@@ -43,9 +43,9 @@ def cast_for_search(layers: Iterable[nn.Linear], dtype: torch.dtype) -> None:
 
 
 def rows_for_search(weight: Tensor, rows: Tensor) -> Tensor:
-    """Return the rows [U] of a weight [O, I], [U, I], in its layout and in the dtype of products.
+    """Return a copy [U, I] of the rows [U] of a weight [O, I], for the products of all steps.
 
-    The rows are copied once, so the products of all steps read only these rows.
+    The copy has the layout of the weight, and the dtype of products.
     """
     dtype = dispatch.product_dtype(weight)
     if weight.is_contiguous():

@@ -1,7 +1,7 @@
-"""Adaptive computation time: each token passes as many layers as it needs.
+"""Adaptive computation time: tokens leave the stack after different numbers of layers.
 
-Legend: B batch, T length, D model size, L layers, H heads, S source length. In search B is A
-sentences, and T is N beams of each.
+Legend: B batch, T length, D model size, L layers, H heads, S source length. In search, B is the
+number of sentences and T the number of beams.
 """
 
 import math
@@ -17,12 +17,12 @@ from nmt.kernels.chosen_rows import ChosenRows, may_choose
 from nmt.kernels.precision import at_least_float32, without_autocast
 
 EPSILON = 0.01
-"""A token halts when its probabilities add up to 1 - ε (Graves 2016, section 2)."""
+"""ε: a token halts when its probabilities add up to at least 1 - ε (Graves 2016, section 2)."""
 
 
 @dataclass(frozen=True)
 class DepthUse:
-    """How much of a stack the tokens used.
+    """The number of layers that each token passed.
 
     Attributes:
         layers: N(t), the layers that each token passed, [B, T].
@@ -41,22 +41,22 @@ class DepthRun(ABC):
     """A pass of tokens through the layers of a stack.
 
     Attributes:
-        rows: The tokens that the next layer has to compute; None: all.
+        rows: The tokens that the next layer computes; None: all.
     """
 
     rows: ChosenRows | None = None
 
     @abstractmethod
     def after(self, states: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Take a layer's results; return the input of the next layer, and weights [B, H, T, S]."""
+        """Take the states and weights [B, H, T, S] of a layer; return them for the next layer."""
 
     @abstractmethod
     def result(self, states: Tensor) -> Tensor:
-        """Return the states [B, T, D] that leave the stack, given those after the last layer."""
+        """Return the output [B, T, D] of the stack, given the states after the last layer."""
 
     @property
     def use(self) -> DepthUse | None:
-        """How much of the stack was used; None: all of it."""
+        """The layers that the tokens passed; None: all layers."""
         return None
 
 
@@ -64,7 +64,7 @@ class StackDepth(nn.Module):
     """All tokens pass all layers."""
 
     def begin(self, states: Tensor, real: Tensor | None = None) -> DepthRun:
-        """Begin with states [B, T, D]; only those of ``real`` [B, T] count; None: all."""
+        """Begin with states [B, T, D]; ``real`` [B, T] is False for padding; None: no padding."""
         return _FullRun()
 
 
@@ -77,25 +77,25 @@ class AdaptiveDepth(StackDepth):
     A halted token keeps x_N ("its state is simply copied"), and the other tokens still attend to
     x_N. The loss adds N + R times ``depth_loss`` for each token (Graves 2016, 2.1).
 
-    Unlike in Dehghani et al., the layers have different weights, and each has its own w and b. With
-    w = b = 0, as in a new model, no token halts before the last layer. In search on a CPU, a layer
-    computes the keys and values of all tokens, and everything else only for the tokens that have
-    not halted.
+    Dehghani et al. share the weights of all layers. Here each layer has its own weights, w and b.
+    In a new model, w = b = 0, so no token halts before the last layer. On a CPU without gradients,
+    a layer computes keys and values for all tokens, and the rest only for tokens that have not
+    halted.
     """
 
     def __init__(self, size: int, num_layers: int, price: float) -> None:
-        """Choose among ``num_layers`` = L layers of ``size`` = D."""
+        """Let tokens halt in a stack of ``num_layers`` = L layers of ``size`` = D."""
         super().__init__()
         self.num_layers, self.price = num_layers, price
         self.halting_weight = nn.Parameter(torch.zeros(num_layers - 1, size))
         self.halting_bias = nn.Parameter(torch.zeros(num_layers - 1))
 
     def begin(self, states: Tensor, real: Tensor | None = None) -> DepthRun:
-        """Begin with states [B, T, D]; padding halts at once."""
+        """Begin with states [B, T, D]; padding is halted from the start."""
         return _AdaptiveRun(self, states, real)
 
     def probability(self, number: int, states: Tensor) -> Tensor:
-        """Return p_n of states [B, T, D] after layer n = ``number`` + 1 < L, [B, T]."""
+        """Return p_n, [B, T], of states [B, T, D] after layer n = ``number`` + 1 < L."""
         with without_autocast(states):
             exact = at_least_float32(states)
             normal = functional.rms_norm(exact, exact.shape[-1:])
@@ -106,7 +106,7 @@ class AdaptiveDepth(StackDepth):
 
 
 def stack_depth(config: DepthConfig, size: int, num_layers: int) -> StackDepth:
-    """Build the rule for the depth of tokens in a stack of layers of this size."""
+    """Build the rule that decides after which layer a token halts."""
     if config.depth == Depth.ADAPTIVE:
         return AdaptiveDepth(size, num_layers, config.depth_loss)
     return StackDepth()
@@ -145,7 +145,7 @@ class _AdaptiveRun(DepthRun):
 
     def after(self, states: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
         running = self._running
-        if not self._chooses:  # otherwise the layer has changed only the chosen rows
+        if not self._chooses:  # else the layer has changed only the chosen rows
             states = torch.where(running[..., None], states, self._states)
         if self._weights is not None and weights is not None:
             weights = torch.where(running[:, None, :, None], weights, self._weights)
@@ -163,7 +163,7 @@ class _AdaptiveRun(DepthRun):
         return states, weights
 
     def _share(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Return which tokens halt, and the share of these states in the output of the stack."""
+        """Return which tokens halt, and the factor of these states in the output of the stack."""
         remainder = 1 - self._sum
         if self._number == self._depth.num_layers - 1:
             return self._running, torch.where(self._running, remainder, 0.0)

@@ -1,7 +1,7 @@
 """An RNN decoder that attends first, then updates its state.
 
 Legend: B batch, T target length, E embedding size, U units of a layer, G gates of a cell, D size of
-a context, which is that of an encoder state, and of a region if there are features. In search: A
+a context: the size of an encoder state, plus that of a region if there are regions. In search: A
 sentences, N beams of each.
 """
 
@@ -29,8 +29,8 @@ class AttendFirstDecoder(RnnDecoder):
         s_t = cell([e(y_{t-1}); c_t], s_{t-1})
         hidden_t = tanh(W [s_t; c_t; e(y_{t-1})])
 
-    The last line is the read-out; the output layer maps its result to logits. With ``maxout_size``,
-    the read-out is that of RNNsearch, the model of the paper: the maximum of each pair of units of
+    The last line is the read-out; the output layer maps hidden_t to logits. RNNsearch, the model of
+    the paper, has another read-out (``maxout_size``): the maximum of each pair of units of
     W [s_{t-1}; c_t; e(y_{t-1})] (Goodfellow et al. 2013).
     """
 
@@ -46,7 +46,7 @@ class AttendFirstDecoder(RnnDecoder):
     ) -> None:
         """Build the decoder for a vocabulary and an encoder of ``memory_size``.
 
-        ``context_size`` is the size of contexts; None: that of an encoder state.
+        ``context_size`` is the size of a context; None: ``memory_size``.
         """
         context_size = context_size or memory_size
         shared = vocab_size, memory_size, attention, context_size, coverage, context_size
@@ -84,7 +84,10 @@ class AttendFirstDecoder(RnnDecoder):
         return DecoderOutput(output, attention, copying=copying), state
 
     def _read_out(self, states: Tensor, contexts: Tensor, embedded: Tensor) -> Tensor:
-        """Return hidden [A, T · N, output_size] of [A, T · N, U], [A, T · N, D], [A · N, T, E]."""
+        """Return hidden vectors [A, T · N, O] of states [A, T · N, U] and contexts [A, T · N, D].
+
+        ``embedded`` is [A · N, T, E].
+        """
         embedded = embedded.reshape(*states.shape[:2], -1)  # T or N is 1
         joined = torch.cat([states, contexts.type_as(states), embedded.type_as(states)], dim=-1)
         output: Tensor = self.readout(joined)

@@ -12,19 +12,19 @@ from nmt.kernels.precision import at_least_float32, exclusive_sums, tiny
 def guided_alignment_loss(
     weights: Tensor, alignment: Tensor, *, layer: int | None, head: int, shift: bool
 ) -> Tensor:
-    """Return the cross-entropy of one head's weights A under given links G: -sum G log A.
+    """Return the cross-entropy of the weights A of one head, given links G: -sum G log A.
 
-    This is the alignment loss of Garg et al. 2019, summed over target pieces instead of averaged.
-    Pieces without links add nothing. A link whose weight is exactly 0, e.g. outside of a window,
-    also adds nothing, because no gradient could change this weight.
+    This is the alignment loss of Garg et al. 2019, but summed over target pieces, not averaged.
+    Pieces without links add 0. A link whose weight is exactly 0, e.g. outside a window, also adds
+    0, because no gradient could change this weight.
 
     Args:
         weights: A, [B, L, H, T, S].
-        alignment: G, [B, T, S]; rows sum to 1 over the source, or to 0 where no links are given.
-        layer: Index among L; negative indices count from the last. None: the last but one, or the
+        alignment: G, [B, T, S]; a row sums to 1 over the source, or to 0 if it has no links.
+        layer: Index among L; negative indices count from the end. None: the last but one, or the
             only one.
         head: Index among H.
-        shift: Whether row t + 1, whose decoder input is piece t, is compared with the links of
+        shift: Whether to compare row t + 1, whose decoder input is piece t, with the links of
             piece t (Chen et al. 2020, SHIFT-ATT).
 
     Returns:
@@ -34,20 +34,20 @@ def guided_alignment_loss(
         layer = -2 if weights.size(1) > 1 else 0
     rows = at_least_float32(weights[:, layer, head])
     if shift:
-        rows, alignment = rows[:, 1:], alignment[:, :-1]  # the links left out are those of EOS
+        rows, alignment = rows[:, 1:], alignment[:, :-1]  # no row follows EOS
     log_weights = rows.clamp_min(tiny(rows)).log()
     return -(alignment * log_weights).masked_fill(rows == 0, 0.0).sum()
 
 
 def coverage_loss(weights: Tensor, target_mask: Tensor) -> Tensor:
-    """Return the sum over t, s of min(a_ts, sum over t' < t of a_t's): repeated attention.
+    """Return the sum over t, s of min(a_ts, sum over t' < t of a_t's), a penalty on repetition.
 
-    See et al. 2017, eq. 12, with the coverage vector of eq. 10. The weights of several heads are
-    averaged first; the losses of several layers are averaged.
+    See et al. 2017, eq. 12, with the coverage vector of eq. 10. The weights a are the means over
+    the heads of a layer. The losses of several layers are averaged.
 
     Args:
         weights: [B, L, H, T, S].
-        target_mask: [B, T] bool, True on real pieces, EOS included.
+        target_mask: [B, T] bool, True for real pieces, EOS included.
 
     Returns:
         The sum over the batch, in float32 at least.

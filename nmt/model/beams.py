@@ -23,10 +23,10 @@ def sentence_rows(sentences: Tensor, beams: int) -> Tensor:
 
 
 def places_that_stay(stays: Sequence[bool]) -> list[int]:
-    """Return the places of the R sentences that stay, with as few moves as possible.
+    """Return the row [R] that moves to each of the first R rows, so that few sentences move.
 
-    A sentence that stays within the first R places keeps its place. The last sentences that stay
-    move into the gaps: see `moved_into_gaps`.
+    R is the number of sentences that stay. A sentence in the first R rows keeps its row. The others
+    fill the gaps; see `moved_into_gaps`.
     """
     count = sum(stays)
     last = iter([place for place in range(count, len(stays)) if stays[place]])
@@ -34,11 +34,11 @@ def places_that_stay(stays: Sequence[bool]) -> list[int]:
 
 
 def moved_into_gaps(tensors: Sequence[Tensor], places: Tensor) -> tuple[Tensor, ...]:
-    """Put the rows ``places`` [R] of each tensor into its first R rows, and return these.
+    """Copy the rows ``places`` [R] of each tensor into its first R rows, and return these rows.
 
     Args:
-        tensors: [A, ...]. The same memory may occur several times.
-        places: Of `places_that_stay`: each place is its own index, or at least R.
+        tensors: [A, ...]. The same storage may occur several times.
+        places: The result of `places_that_stay`: ``places[i]`` is i, or at least R.
     """
     count = len(places)
     gaps = (places >= count).nonzero().squeeze(1)

@@ -41,8 +41,8 @@ def model_for(config: Config, tokenizers: "TokenizerPair") -> TranslationModel:
     """Build the model of a run, with initial weights.
 
     Args:
-        config: Settings that have been checked.
-        tokenizers: Of both sides.
+        config: Checked settings.
+        tokenizers: The tokenizers of source and target.
     """
     sizes = len(tokenizers.source), len(tokenizers.target)
     context = ContextPieces.of(config.data, tokenizers.source.symbols, tokenizers.target.symbols)
@@ -60,15 +60,15 @@ def build_model(
     """Build a model for vocabularies of these sizes.
 
     Args:
-        config: Settings that have been checked.
+        config: Checked settings.
         source_size: Pieces of the source vocabulary.
         target_size: Pieces of the target vocabulary.
-        initialise: Whether to initialise the weights as for training.
-        context: By which an encoder or a decoder finds the previous sentences of a row, if it reads
-            each on its own; without it, such a model has weights but reads no text.
+        initialise: Whether to initialize the weights for training.
+        context: The pieces that separate the sentences of a row, for hierarchical encoders and
+            decoders; None: such a model has weights but cannot read text.
 
     Raises:
-        UserError: A tokenizer of such a model does not separate sentences.
+        UserError: The model is hierarchical, and a tokenizer has no separator of sentences.
     """
     encoder = _encoder(config, source_size, context)
     features, width = config.features, encoder.output_size
@@ -151,11 +151,11 @@ def _rnn_decoder(
 
 
 def _initialise(model: TranslationModel, initialization: Initialization) -> None:
-    """Initialise all parameters of a new model.
+    """Initialize all parameters of a new model.
 
-    Weight matrices are those of Glorot & Bengio 2010, eq. 16, or of He et al. 2015, eq. 10: normal
-    with variance 2 / inputs, gates included. Recurrent matrices are orthogonal, gate by gate;
-    embeddings are from N(0, 1/size), and biases are 0.
+    Weight matrices follow Glorot & Bengio 2010, eq. 16 (uniform), or He et al. 2015, eq. 10 (normal
+    with variance 2 / inputs). The recurrent matrix of each gate is orthogonal. Embeddings are from
+    N(0, 1 / size). Biases are 0.
     """
     draw = _he if initialization == Initialization.HE else nn.init.xavier_uniform_
     for name, parameter in model.named_parameters():
@@ -165,7 +165,7 @@ def _initialise(model: TranslationModel, initialization: Initialization) -> None
             size = parameter.size(1)
             for gate in parameter.data.split(size):
                 nn.init.orthogonal_(gate)
-        elif "key_value_projection" in name or "gated_projection" in name:  # two matrices in one
+        elif "key_value_projection" in name or "gated_projection" in name:  # two matrices
             for half in parameter.data.chunk(2):
                 draw(half)
         elif "length_projection" in name:  # Wang et al. 2020, theorem 2: N(0, 1 / k)

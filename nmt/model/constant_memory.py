@@ -1,11 +1,10 @@
 """Memories of earlier target pieces whose size does not grow with the number of pieces.
 
-A step of search reads such a memory. `WindowMemory` keeps the keys and values of the last pieces.
-`SumMemory` keeps sums over all pieces, as a recurrent network does (Katharopoulos et al. 2020,
-section 3.4).
+Each step of search uses one. `WindowMemory` has the keys and values of the last pieces. `SumMemory`
+has sums over all pieces, the state of a recurrent network (Katharopoulos et al. 2020, section 3.4).
 
-Legend: A sentences, N beams of each, P slots, W places of a slot, at least N, G heads of keys and
-values, F features of a key, K head size.
+Legend: A sentences, N beams of each, P slots, W >= N places of a slot, one per beam, G heads of
+keys and values, F features of a key, K head size.
 """
 
 from collections.abc import Sequence
@@ -30,12 +29,12 @@ from nmt.model.target_memory import (
 
 @dataclass(frozen=True)
 class WindowMemory(TargetMemory):
-    """Keys and values of the last P pieces; each new piece takes the slot of the oldest one.
+    """Keys and values of the last pieces; a new piece replaces the oldest one if P = ``limit``.
 
-    There are fewer slots while there are fewer pieces.
+    P is smaller while there are few pieces.
 
     Attributes:
-        seen: [A, N, P, W], the mask of the places, 0 and -inf.
+        seen: [A, N, P, W], the additive mask: 0 for the past of a beam, else -inf.
         limit: The greatest P.
         end: An exclusive bound of the positions of all pieces so far.
         reserved: Whether `end` also bounds all future steps, and steps may write into the buffers.
@@ -48,7 +47,7 @@ class WindowMemory(TargetMemory):
 
     @classmethod
     def of(cls, source: Sequence[AttentionMemory], position: Tensor, limit: int) -> "WindowMemory":
-        """Return the empty memory of the last ``limit`` pieces; see `GrowingMemory.of`."""
+        """Return an empty memory for the last ``limit`` pieces; see `GrowingMemory.of`."""
         like = source[0].keys
         batch, heads, _, size = like.shape
         steps = min(limit, FIRST_SLOTS)
@@ -61,18 +60,18 @@ class WindowMemory(TargetMemory):
 
     @property
     def slots(self) -> int:
-        """A bound of the positions, exclusive; the number of slots does not limit them."""
+        """An exclusive bound of the positions. It may exceed P, because slots are reused."""
         return self.end
 
     @property
     def key_places(self) -> Tensor:
-        """The positions of all places, [P · W]; those of unwritten places have no meaning."""
+        """The positions of all places, [P · W]; undefined for places that are not written."""
         return self.places
 
     def open(self) -> "WindowMemory":
-        """Return the memory in which the next piece takes a new slot, or the oldest one."""
+        """Return the memory with a slot for the next piece: a new slot, or the oldest one."""
         steps = self.seen.size(2)
-        if not self.reserved and self.end == steps < self.limit:  # all are in use
+        if not self.reserved and self.end == steps < self.limit:  # no slot is free
             return self._with_steps(min(2 * steps, self.limit)).open()
         batch, beams, _, width = self.seen.shape
         slot = self.position % steps
@@ -110,13 +109,13 @@ class WindowMemory(TargetMemory):
         return replace(memory, seen=reordered(memory.seen, parents), own=own)
 
     def reserve(self, steps: int) -> "WindowMemory":
-        """Return a memory for ``steps`` target pieces, in buffers of its own."""
+        """Return a memory for ``steps`` target pieces, in new buffers."""
         end = max(steps, self.end)
         memory = self._with_steps(max(self.seen.size(2), min(end, self.limit)))
         return replace(memory, end=end, reserved=True)
 
     def _with_steps(self, steps: int) -> "WindowMemory":
-        """Return the memory with P = ``steps``, in buffers of its own; no slot was reused yet."""
+        """Return the memory with P = ``steps``, in new buffers; no slot was reused yet."""
         before, width = self.seen.shape[2:]
         seen = functional.pad(self.seen, (0, 0, 0, steps - before), value=float("-inf"))
         places = functional.pad(self.places, (0, (steps - before) * width))
@@ -133,16 +132,16 @@ class WindowMemory(TargetMemory):
 
 
 def _wide(new: Tensor, buffer: Tensor) -> Tensor:
-    """Return [A, G, N, K] as a slot [A, G, 1, W, K], with zeros in the places of no beam."""
+    """Return [A, G, N, K] as a slot [A, G, 1, W, K], with 0 in the places after the last beam."""
     return functional.pad(new, (0, 0, 0, buffer.size(3) - new.size(2)))[:, :, None].type_as(buffer)
 
 
 @dataclass(frozen=True)
 class SummedMemory(AttentionMemory):
-    """Sums over the keys of each beam, instead of keys and values.
+    """Sums over the keys of each beam, which replace keys and values.
 
     Attributes:
-        sums: [A, N, G, F, K + 1], the sum of the products of features and values, and of features.
+        sums: [A, N, G, F, K + 1], the sums of φ(k) v (first K columns) and of φ(k) (last column).
     """
 
     sums: Tensor | None = None
@@ -150,15 +149,14 @@ class SummedMemory(AttentionMemory):
 
 @dataclass(frozen=True)
 class SumMemory(TargetMemory):
-    """Sums of φ(k) v and φ(k) over the pieces of each beam, of the same size at every step.
+    """Sums of φ(k) v and φ(k) over the pieces of each beam; the size is the same at every step.
 
-    Katharopoulos et al. 2020, eq. 18 and 19. The buffers are those of the layers, [A, N, G, F, K +
-    1].
+    Katharopoulos et al. 2020, eq. 18 and 19. Each layer has one buffer [A, N, G, F, K + 1].
 
     Attributes:
         end: An exclusive bound of the positions of all pieces so far.
         reserved: Whether `end` also bounds all future steps.
-        new: The buffers that the layers of this step have written.
+        new: The buffers that the layers have written in this step.
     """
 
     end: int
@@ -176,12 +174,12 @@ class SumMemory(TargetMemory):
 
     @property
     def slots(self) -> int:
-        """A bound of the positions, exclusive."""
+        """An exclusive bound of the positions."""
         return self.end
 
     @property
     def key_places(self) -> Tensor:
-        """The position of the new piece, [1]: no other positions are kept."""
+        """The position of the new piece, [1]; the memory has no other positions."""
         return self.position
 
     def open(self) -> "SumMemory":
@@ -189,7 +187,7 @@ class SumMemory(TargetMemory):
         return replace(self, end=self.end if self.reserved else self.end + 1, new=[])
 
     def close(self) -> "SumMemory":
-        """Return the memory with the sums that all layers have written."""
+        """Return the memory with the sums that the layers have written."""
         position = self.position + 1
         return replace(self, buffers=tuple(self.new), position=position, places=position, new=[])
 
@@ -215,5 +213,5 @@ class SumMemory(TargetMemory):
         return replace(self, buffers=tuple(sums.unflatten(0, parents.shape) for sums in moved))
 
     def reserve(self, steps: int) -> "SumMemory":
-        """Return the memory for ``steps`` target pieces; its shapes are always fixed."""
+        """Return the memory for ``steps`` target pieces; its shapes never change."""
         return replace(self, end=max(steps, self.end), reserved=True)

@@ -1,4 +1,4 @@
-"""Divergences of two models' predictions, without ever holding all logits.
+"""Divergences of the predictions of two models, computed in chunks of logits.
 
 Legend: N target pieces, O size of a model's hidden vectors, V vocabulary.
 """
@@ -16,11 +16,11 @@ from nmt.kernels.precision import without_autocast
 
 @dataclass(frozen=True)
 class Predictions:
-    """One model's distributions of N pieces: softmax(hidden @ weight.T).
+    """The distributions of a model for N pieces: softmax(hidden @ weight.T).
 
     Attributes:
         hidden: [N, O].
-        weight: [V, O], of the output layer; O may differ between the two models.
+        weight: The weight [V, O] of the output layer. O may differ between two models.
     """
 
     hidden: Tensor
@@ -35,7 +35,7 @@ def symmetric_divergence(
     Args:
         one: P.
         other: Q.
-        real: [N] bool, False at rows that are no pieces and add nothing; None: all are pieces.
+        real: [N] bool, False for rows that are not pieces, which add 0; None: all are pieces.
     """
 
     def halves(first: Tensor, second: Tensor) -> Tensor:
@@ -47,11 +47,11 @@ def symmetric_divergence(
 def soft_cross_entropy(
     student: Predictions, teacher: Predictions, temperature: float, real: Tensor | None = None
 ) -> Tensor:
-    """Return the sum over pieces of T^2 times the student's cross-entropy to the teacher.
+    """Return the sum over pieces of T² times the cross-entropy of the student, given the teacher.
 
-    Kim & Rush 2016, section 3.1, with both distributions softened to softmax(logits / T). The
-    square compensates for the smaller gradients of softened distributions (Hinton et al. 2015,
-    section 2). The teacher gets no gradient. ``real`` is that of `symmetric_divergence`.
+    Kim & Rush 2016, section 3.1, where both distributions are softmax(logits / T) with the
+    temperature T. T² compensates for the smaller gradients (Hinton et al. 2015, section 2). The
+    teacher gets no gradient. See `symmetric_divergence` for ``real``.
     """
 
     def cross_entropy(log_probs: Tensor, teacher_log_probs: Tensor) -> Tensor:
@@ -67,9 +67,9 @@ def _summed(
     real: Tensor | None,
     temperature: float = 1.0,
 ) -> Tensor:
-    """Sum a function of two models' log-probabilities, [rows, V] -> [rows, V].
+    """Sum a function of the log-probabilities of two models, [rows, V] -> [rows, V].
 
-    Each chunk of rows is computed again in the backward pass, so that only one is in memory.
+    The backward pass computes each chunk of rows again, so only one chunk is in memory.
     """
 
     def chunk(
@@ -87,7 +87,7 @@ def _summed(
             terms = function(*log_probs)
             return (terms if real is None else terms.masked_fill(~real[:, None], 0.0)).sum()
 
-    # A chunk and its gradient are some ten float32 numbers for each piece of the vocabulary.
+    # A chunk and its gradient need about ten float32 values per logit.
     rows = chunk_sizes.logits_rows(len(one.weight), one.hidden, bytes_per_logit=40)
     total = torch.zeros((), device=one.hidden.device)
     for start in range(0, len(one.hidden), rows):

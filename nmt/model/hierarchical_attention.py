@@ -1,7 +1,7 @@
 """Attention to the words of previous sentences, then to the sentences (Miculicich et al. 2018).
 
-Legend: B batch, S length of a row, k previous sentences at most, D model size, H heads. In search:
-A sentences, N beams of each, U length of a row of previous sentences.
+Legend: B batch, S length of a row, T queries, k greatest number of previous sentences, D model
+size, H heads.
 """
 
 from dataclasses import dataclass, replace
@@ -21,12 +21,13 @@ LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
 @dataclass(frozen=True)
 class ContextWeights:
-    """The weights of both levels, for each piece of the current sentence.
+    """The weights of both levels, for each piece of a row.
 
     Attributes:
-        words: [B, k, H, S, S], from each piece to the words of the sentence 1, ..., k before; the
-            weights of a sentence sum to 1, and are meaningless if the row has no such sentence.
-        sentences: [B, H, S, k], from each piece to the sentences 1, ..., k before.
+        words: [B, k, H, S, S], from each piece to the words of the sentence 1, ..., k before the
+            current one. The weights of a sentence sum to 1. They have no meaning if the row has
+            no such sentence.
+        sentences: [B, H, S, k], from each piece to the sentences 1, ..., k before the current one.
     """
 
     words: Tensor
@@ -35,13 +36,13 @@ class ContextWeights:
 
 @dataclass(frozen=True)
 class ContextMemory:
-    """The words of previous sentences, projected once.
+    """The keys and values of the words of previous sentences.
 
     Attributes:
         words: Keys and values of all S words of a row, without a mask.
-        masks: [B, k, S] bool, the words of the sentences 1, ..., k before; all words where a row
-            has no such sentence, so that no softmax is empty.
-        exist: [B, k] bool, whether a row has the sentence.
+        masks: [B, k, S] bool, True for the words of the sentence 1, ..., k before the current one.
+            True for all words if the row has no such sentence, so that no softmax is empty.
+        exist: [B, k] bool, whether the row has the sentence.
     """
 
     words: AttentionMemory
@@ -49,7 +50,7 @@ class ContextMemory:
     exist: Tensor
 
     def select(self, rows: Tensor) -> "ContextMemory":
-        """Return the memory of the rows of the batch with these indices [R]; R replaces B."""
+        """Return the memory of these rows [R] of the batch; R replaces B."""
         return ContextMemory(
             self.words.select(rows),
             self.masks.index_select(0, rows),
@@ -58,9 +59,9 @@ class ContextMemory:
 
 
 class HierarchicalAttention(nn.Module):
-    """Mixes a context from previous sentences into the states h_t of the current one.
+    """Mixes a context from previous sentences into the states h_t of the current sentence.
 
-    Sections 2.1 and 2.2 of Miculicich et al. 2018, for the states h_i^j of the words of sentence j:
+    Miculicich et al. 2018, sections 2.1 and 2.2, for the states h_i^j of the words of sentence j:
 
         s^j = MultiHead(f_w(h_t), h_i^j for all words i)      the summary of a sentence, for word t
         d_t = FFN(MultiHead(f_s(h_t), s^j for all sentences j))
@@ -86,7 +87,7 @@ class HierarchicalAttention(nn.Module):
         self.context_gate = Linear(size, size, bias=False)
 
     def forward(self, states: Tensor, segments: Segments) -> Tensor:
-        """Return the states [B, S, D] of rows; only those of current sentences are changed."""
+        """Return the states [B, S, D] of rows; only states of current sentences change."""
         mixed = self.mixed(states, self.read(states, segments))
         return torch.where(segments.current[:, :, None], mixed, states)
 
@@ -99,7 +100,7 @@ class HierarchicalAttention(nn.Module):
         return ContextMemory(words, masks | ~exist[:, :, None], exist)
 
     def mixed(self, states: Tensor, memory: ContextMemory) -> Tensor:
-        """Return h̃ of states [B, T, D] that belong to the current sentences of B rows."""
+        """Return h̃ [B, T, D] of states of the current sentences of B rows."""
         context, _ = self._context(states, memory, need_weights=False)
         gate = (self.state_gate(states) + self.context_gate(context)).sigmoid()
         mixed = gate * states + (1 - gate) * context
@@ -115,7 +116,7 @@ class HierarchicalAttention(nn.Module):
     def _context(
         self, states: Tensor, memory: ContextMemory, *, need_weights: bool
     ) -> tuple[Tensor, ContextWeights | None]:
-        """Return d_t for states [B, T, D], and the weights if needed."""
+        """Return d_t [B, T, D] for states [B, T, D], and the weights if needed."""
         queries = self.word_query(states)
         summaries, word_weights = [], []
         for mask in memory.masks.unbind(1):
@@ -139,9 +140,9 @@ class HierarchicalAttention(nn.Module):
         return self.dropout(self.feed_forward(context)), weights
 
     def _sentence_memory(self, summaries: Tensor, exist: Tensor) -> AttentionMemory:
-        """Return the memory of the summaries [B, T, k, D] of sentences that exist [B, k]."""
+        """Return keys and values of the summaries [B, T, k, D]; ``exist`` [B, k] is the mask."""
         mask = exist.clone()
-        mask[:, 0] = True  # of a row without any, whose context is not used
+        mask[:, 0] = True  # No softmax is empty. A row without sentences does not use its context.
         mask = mask[:, None, None, None].expand(-1, summaries.size(1), -1, -1, -1)
         return self.sentence_attention.build_memory(summaries.flatten(0, 1), mask.flatten(0, 1))
 

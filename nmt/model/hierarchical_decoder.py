@@ -1,4 +1,4 @@
-"""A Transformer decoder of documents: each sentence on its own, then hierarchical attention.
+"""A Transformer decoder of documents: separate sentences, then hierarchical attention.
 
 Legend: B batch, S length of a source row, T of a target row, U of a row of previous target
 sentences, D model size. In search: A sentences, N beams of each.
@@ -24,17 +24,17 @@ from nmt.text.special_tokens import BOS, EOS, PAD, SENTENCE_BREAK
 
 @dataclass(frozen=True)
 class HierarchicalState(TransformerState):
-    """The keys and values of every layer, and those of previous target sentences.
+    """The keys and values of every layer, and of previous target sentences.
 
     Attributes:
-        context: The words of previous target sentences, once per sentence; None: no sentence of the
-            search has any.
+        context: The words of the previous target sentences of each of the A sentences; None: there
+            are no previous target sentences.
     """
 
     context: ContextMemory | None = None
 
     def select(self, sentences: Tensor) -> "HierarchicalState":
-        """Return the state of the sentences with these indices [R], in this order."""
+        """Return the state of these sentences [R], in this order."""
         return replace(super().select(sentences), context=self._context_of(sentences))
 
     def keep(self, sentences: Tensor) -> "HierarchicalState":
@@ -46,19 +46,18 @@ class HierarchicalState(TransformerState):
 
 
 class HierarchicalDecoder(TransformerDecoder):
-    """Decodes the sentences of a row on their own, then mixes previous ones into the current one.
+    """Decodes each sentence of a row separately, then adds the context of previous sentences.
 
     This is the decoder of Miculicich et al. 2018 whose keys and values are the states of the
     previous target sentences. A row of known targets has previous sentences, each followed by a
-    separator, and the current sentence. All layers of the stack read each sentence of a row as if
-    it were alone: it begins with BOS, its positions begin at 0, self-attention stays within it, and
-    a previous sentence attends to the states of its own source sentence, which the encoder made.
-    Then `HierarchicalAttention` mixes the states of the previous sentences into those of the
-    current one. The previous sentences themselves are decoded without a context. Their pieces count
-    in the loss as those of single sentences, which end with EOS.
+    separator, and the current sentence. The layers of the stack read each sentence of a row
+    separately: it begins with BOS, its positions begin at 0, and self-attention stays within it. A
+    previous sentence attends to the states of its own source sentence. Then `HierarchicalAttention`
+    mixes the states of the previous sentences into the states of the current sentence. The previous
+    sentences get no context. The loss of their pieces is that of single sentences, which end with
+    EOS.
 
-    In search, the previous sentences are read once, at the start; see
-    `EncoderOutput.previous_targets`.
+    In search, `start` reads the previous sentences; see `EncoderOutput.previous_targets`.
     """
 
     reads_source_ids = True
@@ -76,7 +75,7 @@ class HierarchicalDecoder(TransformerDecoder):
             config: Settings of the decoder.
             vocab_size: Pieces of the vocabulary.
             memory_size: Size of an encoder state.
-            pieces: By which the sentences of a row are found; None: the model will read no text.
+            pieces: The pieces that separate sentences; None: the model cannot read text.
 
         Raises:
             UserError: A tokenizer has no separator.
@@ -120,8 +119,8 @@ class HierarchicalDecoder(TransformerDecoder):
     ) -> DecoderOutput:
         """Read rows of known targets [B, T] that begin with BOS.
 
-        In a row with previous sentences, the results of the current sentence equal those of steps
-        from a start with these previous sentences.
+        The results of the current sentence equal the results of `step` after a `start` with the
+        same previous sentences.
         """
         segments = self._segments(target_input_ids)
         output = self._sentences(
@@ -132,7 +131,7 @@ class HierarchicalDecoder(TransformerDecoder):
     def context_weights(
         self, target_input_ids: Tensor, encoder_output: EncoderOutput
     ) -> tuple[ContextWeights, Segments]:
-        """Return the weights of both levels for rows of known targets [B, T], and their parts."""
+        """Return the weights of both levels and the sentences of rows of known targets [B, T]."""
         segments = self._segments(target_input_ids)
         output = self._sentences(target_input_ids, encoder_output, segments, need_weights=False)
         return self.hierarchical_attention.weights(output.hidden, segments), segments
@@ -163,7 +162,7 @@ class HierarchicalDecoder(TransformerDecoder):
     def _sentences(
         self, ids: Tensor, encoder_output: EncoderOutput, segments: Segments, *, need_weights: bool
     ) -> DecoderOutput:
-        """Decode each sentence of rows of ids [B, T] on its own."""
+        """Decode each sentence of rows of ids [B, T] separately."""
         ids = ids.masked_fill(ids == self._separator, BOS)
         embedded = self.positioned.in_sentences(ids, segments.positions)
         causal = torch.ones(ids.size(1), ids.size(1), dtype=torch.bool, device=ids.device).tril()
@@ -172,10 +171,11 @@ class HierarchicalDecoder(TransformerDecoder):
         return self._read(embedded, mask, sources, need_weights=need_weights)
 
     def _source_mask(self, encoder_output: EncoderOutput, segments: Segments) -> AttentionMask:
-        """Return which source positions each target position attends to, [B, 1, T, S].
+        """Return which source positions each target position may attend to, [B, 1, T, S].
 
-        The current sentence attends to what the encoder shows. A previous one attends to its own
-        source sentence, or to the same as the current one if the row has no such source sentence.
+        The current sentence attends to the positions of the encoder's mask. A previous sentence
+        attends to its own source sentence. If the row has no such source sentence, it attends to
+        the same positions as the current sentence.
         """
         ids, shown = encoder_output.source_ids, encoder_output.mask[:, None, :]
         assert ids is not None

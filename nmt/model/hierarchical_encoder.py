@@ -1,4 +1,4 @@
-"""A Transformer encoder of documents: each sentence on its own, then hierarchical attention.
+"""A Transformer encoder of documents: separate sentences, then hierarchical attention.
 
 Legend: B batch, S length of a row, D model size.
 """
@@ -21,9 +21,10 @@ from nmt.text.special_tokens import SENTENCE_BREAK
 class HierarchicalEncoder(TransformerEncoder):
     """Reads rows of previous sentences, each followed by a separator, and the current sentence.
 
-    All layers of the stack encode each sentence of a row on its own: self-attention stays within
+    The layers of the stack encode each sentence of a row separately: self-attention stays within
     it, and its positions begin at 0. Then `HierarchicalAttention` mixes the states of the previous
-    sentences into those of the current one. A decoder may attend to the current sentence alone.
+    sentences into the states of the current sentence. The mask of the output lets a decoder attend
+    only to the current sentence.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class HierarchicalEncoder(TransformerEncoder):
         Args:
             config: Settings of the encoder.
             vocab_size: Pieces of the vocabulary.
-            pieces: By which the sentences of a row are found; None: the model will read no text.
+            pieces: The pieces that separate sentences; None: the model cannot read text.
 
         Raises:
             UserError: The tokenizer has no separator.
@@ -52,9 +53,9 @@ class HierarchicalEncoder(TransformerEncoder):
     def forward(
         self, source_ids: Tensor, source_mask: Tensor, source_lengths: Tensor | None = None
     ) -> EncoderOutput:
-        """Read ids [B, S]; states [B, S, D] and mask are those of the whole row.
+        """Read ids [B, S] and return the states [B, S, D] of the whole row.
 
-        The mask is True on the current sentence alone, whose states have the mean as summary.
+        The mask is True only for the current sentence. The summary is the mean of its states.
         """
         segments = self.segments(source_ids, source_mask)
         states, depth = self._sentences(source_ids, segments)
@@ -73,7 +74,7 @@ class HierarchicalEncoder(TransformerEncoder):
         """Return where the sentences of rows of ids [B, S] are.
 
         Raises:
-            ValueError: The pieces that separate sentences are not known.
+            ValueError: The model was built without the pieces that separate sentences.
         """
         if self._pieces is None:
             raise ValueError("this model was built without the separator of its tokenizer")
@@ -84,7 +85,7 @@ class HierarchicalEncoder(TransformerEncoder):
         raise ValueError(f"{type(self).__name__} reads no packed rows")
 
     def _sentences(self, source_ids: Tensor, segments: Segments) -> tuple[Tensor, DepthUse | None]:
-        """Encode each sentence of the rows on its own, [B, S, D]."""
+        """Encode each sentence of the rows separately, [B, S, D]."""
         steps = torch.arange(source_ids.size(1), device=source_ids.device)
         embedded = self.positioned.in_sentences(source_ids, segments.positions)
         mask = AttentionMask(segments.within)

@@ -1,7 +1,6 @@
 """The interfaces between encoders, decoders and search.
 
-A piece is a token of the tokenizer: a word or a part of one. Real pieces are those that are not
-padding.
+A piece is a token of the tokenizer: a word or a part of a word. A real piece is not padding.
 
 Legend: B batch, S source length, T target length, D size of an encoder state, L layers with
 attention, H heads of each, O size of the decoder's output, R regions, F size of a region's state.
@@ -27,12 +26,12 @@ class EncoderOutput:
     """The encoder's result for a batch of sentences.
 
     Attributes:
-        states: [B, S, D], one per piece.
-        mask: [B, S] bool, True on real pieces.
-        summary: [B, D], one vector per sentence; a linear layer, the bridge, maps it to the
-            decoder's first state.
-        regions: States [B, R, F] of features beside the text, with their mask, for a decoder that
-            attends to both; None: there are none, or they are among the states.
+        states: [B, S, D], one per piece, or per region of a picture.
+        mask: [B, S] bool, True where a decoder may attend. Padding is False. If a row has previous
+            sentences, a hierarchical encoder sets only the current sentence to True.
+        summary: [B, D], one vector per sentence. An RNN decoder computes its first state from it.
+        regions: States [B, R, F] of regions and their mask, for a decoder that attends to text and
+            regions separately; None: no regions, or they are part of ``states``.
         depth: The layers that each piece passed; None: all.
         source_ids: The pieces [B, S], for a decoder that reads them; None: it does not.
         previous_targets: The previous target sentences [B, U] of a search, each followed by the
@@ -63,9 +62,9 @@ class Encoder(nn.Module, ABC):
 
         Args:
             source_ids: [B, S].
-            source_mask: [B, S], True on real pieces.
-            source_lengths: [B] int64 on the CPU, the real pieces of each sentence; None: an encoder
-                that needs the lengths counts the mask; on a GPU the host waits for this.
+            source_mask: [B, S], True for real pieces.
+            source_lengths: [B] int64 on the CPU, the number of real pieces of each sentence; None:
+                an encoder that needs the lengths counts the mask, and the host waits for a GPU.
         """
 
     def read_packed(self, source_ids: Tensor, packing: Packing) -> Tensor:
@@ -78,16 +77,16 @@ class Encoder(nn.Module, ABC):
 
 
 class DecoderState(ABC):
-    """The state of a decoder after some pieces: A sentences with N hypotheses each, N = 1 at first.
+    """The state of a decoder after some pieces, for A sentences with N hypotheses; first, N = 1.
 
-    Values that depend only on the source are stored once per sentence, and all beams of the
-    sentence read them. A state is a frozen dataclass of tensors, None, numbers, tuples, and
-    dataclasses of these.
+    Values that depend only on the source are stored once per sentence, for all of its beams. A
+    state is a frozen dataclass of tensors, None, numbers, tuples, and dataclasses of these. A CUDA
+    graph cannot capture a state whose lists or numbers change.
     """
 
     @abstractmethod
     def select(self, sentences: Tensor) -> Self:
-        """Return a state of R sentences: its sentence i is sentence ``sentences[i]`` of this one.
+        """Return a state of R sentences: its sentence i is sentence ``sentences[i]`` of this state.
 
         Search drops sentences with the indices ``sentences`` [R], and sampling repeats them.
         """
@@ -95,26 +94,24 @@ class DecoderState(ABC):
     def keep(self, sentences: Tensor) -> Self:
         """Do what `select` does, for R different sentences; this state is then no longer valid.
 
-        So sentences may move within the tensors of this state. A sentence that stays within the
-        first R places keeps its place: ``sentences[i]`` is i, or at least R. See
-        `places_that_stay`.
+        So rows may move within the tensors of this state. ``sentences[i]`` is i, or at least R: a
+        sentence among the first R rows keeps its row. See `places_that_stay`.
         """
         return self.select(sentences)
 
     @abstractmethod
     def reorder(self, parents: Tensor) -> Self:
-        """Return the state whose beam n of sentence a is beam ``parents[a, n]`` of that sentence.
+        """Return the state whose beam n of sentence a is beam ``parents[a, n]`` of this state.
 
-        ``parents`` [A, N] may have another number of beams than this state.
+        ``parents`` is [A, N]. N may differ from the number of beams of this state.
         """
 
     def reserve(self, steps: int) -> Self:
         """Return the state with room for ``steps`` pieces in all, in tensors of fixed shapes.
 
-        For these steps, each new state has the shapes of the old state, and no operation depends on
-        a value that the host would have to read. A step may write into the tensors of its input
-        state, so only the newest state is valid. If steps never change shapes and never write into
-        their input state, `reserve` returns the state itself.
+        In these steps, each new state has the shapes of the old state, and the host reads no value
+        of a tensor. A step may write into the tensors of its input state, so only the newest state
+        is valid. A state whose steps never change shapes returns itself.
         """
         return self
 
@@ -125,13 +122,13 @@ class DecoderOutput:
 
     Attributes:
         hidden: [B, T, O], or [A · N, O] of a single step.
-        weights: Attention over the source, [B, L, H, T, S], or [A · N, L, H, S] of a single step;
-            None if it was not requested, or if the decoder has no attention. Where there are
-            features beside the text, the R weights over the regions follow those over the text.
+        weights: Attention to the source, [B, L, H, T, S], or [A · N, L, H, S] of a single step;
+            None: not requested, or the decoder has no attention. If the decoder attends to text
+            and regions separately, the R weights of the regions follow those of the text.
         depth: The layers that each known target piece passed; None: all.
         source_depth: The layers of the encoder that each source piece passed; None: all.
-        copying: What is copied from the source, with the axes of ``hidden`` but the last; None:
-            nothing.
+        copying: The distribution of copied pieces, with the axes of ``hidden`` except the last;
+            None: the decoder does not copy.
     """
 
     hidden: Tensor
@@ -141,34 +138,35 @@ class DecoderOutput:
     copying: Copying | None = None
 
     def predictions_at(self, function: Callable[[Tensor], Tensor]) -> "DecoderOutput":
-        """Return what predictions are made from at some positions.
+        """Return the output, without weights, at the positions that a function selects.
 
-        The function maps [B, T, ...] to the positions that it chooses, as `Batch.at_targets` does.
+        The function maps [B, T, ...] to the selected positions, as `Batch.at_targets` does.
         """
         copying = None if self.copying is None else self.copying.map(function)
         return DecoderOutput(function(self.hidden), None, copying=copying)
 
 
 class Decoder(nn.Module, ABC):
-    """Predicts target sentences, step by step, or all pieces at once if they are known."""
+    """Predicts target sentences, step by step, or all pieces at once if the target is known."""
 
     embedding: nn.Embedding
     output_size: int  # O
-    attends: bool  # whether the decoder has attention weights to return
+    attends: bool  # whether the decoder has attention weights
     copies: bool = False  # whether it copies pieces of the source
     reads_source_ids: bool = False  # whether it reads the ids of the source
 
     @abstractmethod
     def start(self, encoder_output: EncoderOutput) -> DecoderState:
-        """Return the state before the first piece, with a row per source sentence."""
+        """Return the state before the first piece, with one row per source sentence."""
 
     @abstractmethod
     def step(
         self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool
     ) -> tuple[DecoderOutput, DecoderState]:
-        """Read one piece per hypothesis, [A · N]; return the output from which the next follows.
+        """Read one piece per hypothesis, [A · N]; return the output and the new state.
 
-        Also returns the new state. The old state stays valid, except after `DecoderState.reserve`.
+        The output predicts the next piece. The old state stays valid, except after
+        `DecoderState.reserve`.
         """
 
     @abstractmethod
@@ -178,7 +176,7 @@ class Decoder(nn.Module, ABC):
         """Read known targets [B, T] that begin with BOS; the result equals T calls of `step`."""
 
     def expected(self, targets: Tensor) -> Tensor:
-        """Return the pieces [N] that the loss expects for the target pieces [N] of rows."""
+        """Return the pieces [N] that the model is trained to predict, given target pieces [N]."""
         return targets
 
     def read_packed(self, target_input_ids: Tensor, states: Tensor, packing: Packing) -> Tensor:
@@ -186,8 +184,8 @@ class Decoder(nn.Module, ABC):
 
         Args:
             target_input_ids: [1, T].
-            states: [1, S, D], of the encoder.
-            packing: Where the sentences are.
+            states: The states [1, S, D] of the encoder.
+            packing: The offsets and positions of the sentences.
 
         Raises:
             ValueError: The decoder has no form for packed rows.

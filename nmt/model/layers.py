@@ -1,4 +1,4 @@
-"""The smallest layers, which all models share. Legend: I input size, O output size."""
+"""Basic layers of all models. Legend: I input size, O output size."""
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +10,10 @@ from nmt.kernels.quantized_linear import QuantizedLinear
 
 
 class Linear(nn.Linear):
-    """x W^T + b; parameters and results are those of `torch.nn.Linear`.
+    """x W^T + b, with the parameters and results of `torch.nn.Linear`.
 
     Attributes:
-        quantized: The form that computes the layer in int8 search; None: it is not quantized.
+        quantized: Replaces the layer in int8 search; None: the layer is not quantized.
     """
 
     quantized: QuantizedLinear | None = None
@@ -29,12 +29,12 @@ class RmsNorm(nn.Module):
     """x / sqrt(mean(x²) + 1e-6), times a gain per unit (Zhang & Sennrich 2019, eq. 4)."""
 
     def __init__(self, size: int) -> None:
-        """Normalise vectors of ``size``."""
+        """Normalize vectors of ``size``."""
         super().__init__()
         self.weight = nn.Parameter(torch.ones(size))
 
     def forward(self, states: Tensor) -> Tensor:
-        """Normalise states [..., size], in their precision."""
+        """Normalize states [..., size]; the result has their dtype."""
         weight = self.weight.type_as(states)
         normed = functional.rms_norm(states, weight.shape, weight, 1e-6)
         return normed.type_as(states)  # CUDA's autocast computes in float32 from torch 2.12 on
@@ -44,7 +44,7 @@ class Dropout(nn.Module):
     """Inverted dropout (Srivastava et al. 2014)."""
 
     def __init__(self, probability: float) -> None:
-        """Zero each element with this probability while training."""
+        """Set each element to 0 with this probability in training."""
         super().__init__()
         self.probability = probability
 

@@ -24,8 +24,8 @@ class Loss:
     """Sums over a batch; divide by the sum of ``num_tokens`` over all batches of an update.
 
     Attributes:
-        smoothed: Scalar, minimised by training, in nats; includes the weighted extra losses.
-        negative_log_likelihood: Scalar without gradient, in nats, from which perplexity follows.
+        smoothed: Scalar in nats, which training minimizes; includes the weighted extra losses.
+        negative_log_likelihood: Scalar in nats without gradient, for the perplexity.
         num_tokens: Number of target pieces, EOS included.
         extra: The active extra losses, by name, unweighted and without gradient.
     """
@@ -36,7 +36,7 @@ class Loss:
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
     def plus(self, name: str, cost: Tensor, weight: float) -> "Loss":
-        """Return the loss plus an extra one times a weight; ``extra`` records it by name."""
+        """Return the loss plus ``weight`` times an extra loss, which ``extra`` records by name."""
         smoothed = self.smoothed + weight * cost
         return replace(self, smoothed=smoothed, extra={**self.extra, name: cost.detach()})
 
@@ -52,8 +52,8 @@ def sequence_loss(
     """Run the model on a batch and sum the loss of its target pieces, without padding.
 
     Args:
-        model: Its attention weights are requested only if a loss needs them.
-        batch: With given links for guided alignment.
+        model: It computes attention weights only if a loss needs them.
+        batch: Guided alignment needs its links (``alignment``).
         label_smoothing: e of `nmt.kernels.cross_entropy.projected_cross_entropy`.
         guided: Settings of `nmt.model.attention_loss.guided_alignment_loss`; weight 0: off.
         coverage_weight: Weight of `nmt.model.attention_loss.coverage_loss` (lambda of See et al.
@@ -112,9 +112,9 @@ def output_loss(
 
 
 def _depth_losses(loss: Loss, output: DecoderOutput, batch: Batch) -> Loss:
-    """Add the price of the layers that source and target pieces passed."""
+    """Add the ponder costs of source and target pieces."""
     real = batch.target_output_ids != PAD
-    source = batch.source_mask & real.any(1, keepdim=True)  # rows that fill a batch have no target
+    source = batch.source_mask & real.any(1, keepdim=True)  # filler rows have no target
     for name, use, pieces in (
         ("encoder_depth_loss", output.source_depth, source),
         ("decoder_depth_loss", output.depth, real),
@@ -127,14 +127,14 @@ def _depth_losses(loss: Loss, output: DecoderOutput, batch: Batch) -> Loss:
 def target_loss(
     model: TranslationModel, output: DecoderOutput, batch: Batch, label_smoothing: float
 ) -> Loss:
-    """Sum the cross-entropy of a batch's target pieces, given the decoder's output.
+    """Sum the cross-entropy of the target pieces of a batch, given the output of the decoder.
 
-    Where the decoder copies (`nmt.model.pointer`), the loss of a piece y is
+    If the decoder copies (`nmt.model.pointer`), the loss of a piece y is
 
         -(1 - e) log P(y) - e · mean over all pieces w of log P_vocab(w)
 
-    with e = ``label_smoothing``: only the vocabulary's part is smoothed, because a piece that is
-    not in the source can be generated alone, so that smoothing of P would forbid a small p_gen.
+    with e = ``label_smoothing``. Only P_vocab is smoothed. Most pieces are not in the source, so
+    P(w) = p_gen P_vocab(w), and a smoothed P would have a high loss for every small p_gen.
     """
     hidden, weight = batch.at_targets(output.hidden), model.output.weight
     targets, ignores = model.decoder.expected(batch.targets()), batch.fixed_shape

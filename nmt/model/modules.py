@@ -1,4 +1,4 @@
-"""Module lists whose members' type is known to a type checker."""
+"""A typed `torch.nn.ModuleList`."""
 
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar, cast
@@ -16,5 +16,5 @@ class Modules(nn.ModuleList, Generic[M]):
         return cast("Iterator[M]", super().__iter__())
 
     def __getitem__(self, index: Any) -> Any:
-        """Return a member, or a list of those in a slice."""
+        """Return a member, or the list of members in a slice."""
         return super().__getitem__(index)

@@ -1,18 +1,17 @@
 """Copying from the source by a pointer (See, Liu & Manning 2017, section 2.2).
 
-With the context c_t, the decoder's state s_t and its input x_t, the embedding of the previous
-piece, the probability that the next piece is generated rather than copied is
+c_t is the context, s_t the state of the decoder, and x_t the embedding of the previous piece. The
+probability that the decoder generates the next piece, instead of copying it, is
 
     p_gen = sigmoid(w_c · c_t + w_s · s_t + w_x · x_t + b)
 
-and with the attention weights a_t over the pieces x_i of the source, the distribution of the next
-piece w is
+a_ti is the attention weight of source piece i. The distribution of the next piece w is
 
-    P(w) = p_gen · P_vocab(w) + (1 - p_gen) · sum of a_ti over all i with x_i = w
+    P(w) = p_gen · P_vocab(w) + (1 - p_gen) · sum of a_ti over all source positions i of w
 
-Source and target share one vocabulary, so that every piece of the source is a piece of the target,
-and the paper's extended vocabulary is not needed. All pieces of the source may be copied, its EOS
-included. The logarithm of P is computed from the logarithms of both terms.
+Source and target share one vocabulary, so the extended vocabulary of the paper is not needed. The
+decoder may copy every piece of the source, EOS included. The logarithm of P is computed from the
+logarithms of both terms.
 
 Legend: B batch, T target length, S source length, V vocabulary, N rows. "..." is [B, T], [N], or
 the rows of one step.
@@ -30,12 +29,12 @@ from nmt.kernels.precision import at_least_float32, tiny
 
 @dataclass(frozen=True)
 class Copying:
-    """What a decoder copies at each position, and how likely it is to copy.
+    """The probability of copying, and the distribution of the copied piece.
 
     Attributes:
         gate: [...], the logit of p_gen.
         weights: [..., S], the attention to the pieces of the source; rows sum to 1.
-        source_ids: [..., S], these pieces.
+        source_ids: [..., S], the pieces of the source.
     """
 
     gate: Tensor
@@ -43,7 +42,7 @@ class Copying:
     source_ids: Tensor
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Copying":
-        """Return it with each tensor replaced by a function of it, such as a choice of rows."""
+        """Apply a function to each tensor, e.g. to select rows."""
         tensors = self.gate, self.weights, self.source_ids
         return Copying(*(function(tensor) for tensor in tensors))
 
@@ -53,9 +52,9 @@ class Copying:
         return functional.logsigmoid(gate), functional.logsigmoid(-gate)
 
     def log_copied(self, pieces: Tensor) -> Tensor:
-        """Return the logarithm of the attention to the sources' pieces that equal these, [...].
+        """Return the logarithm [...] of the attention to the source positions of ``pieces`` [...].
 
-        It is -inf, without a gradient, where the source lacks the piece.
+        If the source does not contain a piece, the result is -inf without a gradient.
         """
         attended = self.weights.masked_fill(self.source_ids != pieces[..., None], 0.0)
         return log_or_never(at_least_float32(attended.sum(-1)))
@@ -65,7 +64,7 @@ class Pointer(nn.Module):
     """Computes p_gen."""
 
     def __init__(self, context_size: int, state_size: int, embedding_size: int) -> None:
-        """Read contexts, states of the decoder and embeddings of these sizes."""
+        """Build the layer for contexts, decoder states and embeddings of these sizes."""
         super().__init__()
         self.gate = nn.Linear(context_size + state_size + embedding_size, 1)
 
@@ -77,7 +76,7 @@ class Pointer(nn.Module):
 
 
 def mixed_log_probs(logits: Tensor, copying: Copying) -> Tensor:
-    """Return log P(w) of all pieces [..., V], from the logits of P_vocab, in float32 at least."""
+    """Return log P(w) of all pieces, [..., V], given the logits of P_vocab, in float32 at least."""
     generates, copies = (share[..., None] for share in copying.log_shares())
     generated = generates + at_least_float32(logits).log_softmax(-1)
     weights = copying.weights.type_as(generated)
@@ -86,6 +85,6 @@ def mixed_log_probs(logits: Tensor, copying: Copying) -> Tensor:
 
 
 def log_or_never(probabilities: Tensor) -> Tensor:
-    """Return logarithms, and -inf, without a gradient, where a probability is 0."""
+    """Return logarithms. If a probability is 0, the result is -inf without a gradient."""
     logarithms = probabilities.clamp_min(tiny(probabilities)).log()
     return logarithms.masked_fill(probabilities == 0, float("-inf"))

@@ -12,10 +12,10 @@ from nmt.model.layers import Dropout, Linear
 
 
 class SwiGlu(nn.Module):
-    """swish(x W) * x V (Shazeer 2020, eq. 6); W and V are one matrix."""
+    """swish(x W) * x V (Shazeer 2020, eq. 6); one linear layer has W and V."""
 
     def __init__(self, size: int, feed_forward_size: int) -> None:
-        """Widen ``size`` to ``feed_forward_size``; without biases, as in the paper."""
+        """Map ``size`` to ``feed_forward_size``; as in the paper, there are no biases."""
         super().__init__()
         self.gated_projection = Linear(size, 2 * feed_forward_size, bias=False)
 
@@ -26,13 +26,13 @@ class SwiGlu(nn.Module):
 
 
 class FeedForward(nn.Sequential):
-    """max(0, x W_1 + b_1) W_2 + b_2 (eq. 2), or with GELU or SwiGLU in place of the maximum.
+    """max(0, x W_1 + b_1) W_2 + b_2 (eq. 2), or GELU or SwiGLU instead of the maximum.
 
-    SwiGLU has three matrices: with two thirds of the width, it costs as much as ReLU and GELU.
+    SwiGLU has three matrices. With two thirds of F, it costs as much as ReLU and GELU.
     """
 
     def __init__(self, config: TransformerEncoderConfig | TransformerDecoderConfig) -> None:
-        """Widen D to ``feed_forward_size`` and back."""
+        """Build the layers from D to ``feed_forward_size`` = F and back to D."""
         size, width = config.hidden_size, config.feed_forward_size
         if config.activation == Activation.SWIGLU:
             widen: list[nn.Module] = [SwiGlu(size, width)]

@@ -12,8 +12,8 @@ from nmt.model.structured_dropout import WordDropout
 def sinusoidal_positions(start: int, length: int, size: int) -> Tensor:
     """Return the encodings of positions ``start`` to ``start + length - 1``, [length, size].
 
-    Vaswani et al. 2017, section 3.5. Sines are the first half of the vector and cosines the second,
-    which differs from the paper's interleaving only by a permutation of units.
+    Vaswani et al. 2017, section 3.5. The first half of a vector has the sines, the second half the
+    cosines. The paper interleaves them; the two orders differ by a permutation of units.
     """
     rates = torch.exp(torch.arange(0, size, 2) * (-math.log(10_000.0) / size))
     angles = torch.arange(start, start + length)[:, None] * rates
@@ -21,11 +21,11 @@ def sinusoidal_positions(start: int, length: int, size: int) -> Tensor:
 
 
 class PositionedEmbedding(nn.Module):
-    """Embeddings times sqrt(D), plus a vector per absolute position if so configured.
+    """Embeddings times sqrt(D), plus a vector per absolute position for two kinds of positions.
 
     ``sinusoidal``: Vaswani et al. 2017, sections 3.4 and 3.5. ``learned``: one vector per position
-    (Gehring et al. 2017, section 3.1), scaled like the embeddings; positions after the last learned
-    position share its vector. Any other kind adds nothing here.
+    (Gehring et al. 2017, section 3.1), times sqrt(D). Positions after the last learned position
+    share its vector. Other kinds add nothing here.
     """
 
     table: Tensor
@@ -33,7 +33,7 @@ class PositionedEmbedding(nn.Module):
     def __init__(
         self, embedding: nn.Embedding, kind: str = Positions.SINUSOIDAL, word_dropout: float = 0.0
     ) -> None:
-        """Wrap an embedding of size D; word dropout comes before the addition of positions."""
+        """Wrap an embedding of size D. Positions are added after word dropout."""
         super().__init__()
         self.embedding = embedding
         self.word_dropout = WordDropout(word_dropout)
@@ -48,9 +48,9 @@ class PositionedEmbedding(nn.Module):
         """Embed ids [B, T] -> [B, T, D].
 
         Args:
-            ids: The first column is at position 0, unless ``position`` is given.
+            ids: Column t is at position t, unless ``position`` is given.
             position: [1], the position of all columns, as in a step of search.
-            end: An exclusive upper bound of ``position``, so that the host need not read
+            end: An exclusive upper bound of ``position``. With it, the host does not read
                 ``position``.
         """
         size = self.embedding.embedding_dim
@@ -68,15 +68,15 @@ class PositionedEmbedding(nn.Module):
         return scaled + table.index_select(0, position)
 
     def at(self, ids: Tensor, positions: Tensor, longest: int) -> Tensor:
-        """Embed ids [1, N] of a packed row at these positions of their sentences -> [1, N, D].
+        """Embed ids [1, N] of a packed row -> [1, N, D].
 
         Args:
             ids: The row.
-            positions: [1, N], all of them below ``longest``.
-            longest: Length of the longest sentence of the run; on the host.
+            positions: [1, N], the position of each piece in its sentence, below ``longest``.
+            longest: Length of the longest sentence of the run; an int on the host.
 
         Raises:
-            ValueError: Word dropout is on: it depends on the other pieces of a sentence.
+            ValueError: Word dropout is on. It needs to know the pieces of each sentence.
         """
         if self.word_dropout.probability:
             raise ValueError("word dropout has no form for packed rows")
@@ -84,12 +84,12 @@ class PositionedEmbedding(nn.Module):
         return self._placed(scaled, positions, longest)
 
     def in_sentences(self, ids: Tensor, positions: Tensor) -> Tensor:
-        """Embed ids [B, T] at these positions [B, T], all below T -> [B, T, D]."""
+        """Embed ids [B, T] at positions [B, T], each below T -> [B, T, D]."""
         scaled = self.embedding(ids) * math.sqrt(self.embedding.embedding_dim)
         return self._placed(self.word_dropout(scaled, ids), positions, ids.size(1))
 
     def _placed(self, scaled: Tensor, positions: Tensor, end: int) -> Tensor:
-        """Add the vectors of positions [B, T], all below ``end``, to embeddings [B, T, D]."""
+        """Add the vectors of positions [B, T], each below ``end``, to embeddings [B, T, D]."""
         if self.kind == Positions.LEARNED:
             positions = positions.clamp_max(LEARNED_POSITIONS - 1)
             return scaled + self.position_embedding(positions) * math.sqrt(scaled.size(-1))
@@ -98,8 +98,8 @@ class PositionedEmbedding(nn.Module):
         return scaled + self._table(end)[positions]
 
     def _table(self, end: int) -> Tensor:
-        """Return the encodings of the positions below ``end``, and perhaps of later ones."""
-        table = self.table  # a constant; a longer one replaces it, also in other threads
+        """Return the encodings of at least all positions below ``end``."""
+        table = self.table  # read once, because another thread may replace it by a longer table
         if end > len(table):
             size = self.embedding.embedding_dim
             table = self.table = sinusoidal_positions(0, 2 * end, size).to(table)

@@ -1,4 +1,4 @@
-"""Gradient checkpointing: a layer saves only its inputs and runs again in the backward pass."""
+"""Gradient checkpointing: a layer saves only its inputs, and the backward pass runs it again."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +17,7 @@ def recompute_layers(model: nn.Module, on: bool) -> None:
 
 
 def recomputed(layer: Callable[..., Any], on: bool) -> Callable[..., Any]:
-    """Return the layer, checkpointed while training if ``on``; dropout is the same both times."""
+    """Return the layer, with gradient checkpointing if ``on``; both passes drop the same units."""
     if not on or not torch.is_grad_enabled():
         return layer
     return partial(checkpoint, layer, use_reentrant=False)

@@ -1,4 +1,4 @@
-"""Recurrent cells whose input products can be computed before the loop over time.
+"""Recurrent cells; the caller projects the inputs, e.g. before the loop over time.
 
 Legend: B batch, U units, G gates of a cell (3 of a GRU, 4 of an LSTM).
 """
@@ -14,7 +14,7 @@ from nmt.kernels.repeated_linear import Project, plain_project
 
 
 class RecurrentCell(nn.Module, ABC):
-    """One layer's step. Its state is one row per sentence, [B, state_size]; the first U are h."""
+    """The step of one layer. Its state is [B, state_size]; the first U units are h."""
 
     kind: Cell
     num_gates: int
@@ -28,11 +28,11 @@ class RecurrentCell(nn.Module, ABC):
     @property
     @abstractmethod
     def state_size(self) -> int:
-        """Width of a state row."""
+        """Size of the state of a sentence."""
 
     @property
     def gates_size(self) -> int:
-        """Width G · U of the projected input that `forward` takes."""
+        """Size G · U of the projected input of `forward`."""
         return self.num_gates * self.hidden_size
 
     def hidden(self, state: Tensor) -> Tensor:
@@ -42,24 +42,24 @@ class RecurrentCell(nn.Module, ABC):
     @staticmethod
     @abstractmethod
     def step(gates: Tensor, state_gates: Tensor, state: Tensor) -> Tensor:
-        """Return the next state from the input's gates W x and the state's U h, [B, G · U]."""
+        """Return the next state, given the projections W x and U h, each [B, G · U]."""
 
     def forward(self, gates: Tensor, state: Tensor, project: Project = plain_project) -> Tensor:
-        """Step from a state with the projected input ``gates`` [B, G · U].
+        """Return the state after ``state``, given the projected input ``gates`` [B, G · U].
 
-        ``project`` applies the state's projection; see `nmt.kernels.repeated_linear`.
+        ``project`` applies the projection of the state; see `nmt.kernels.repeated_linear`.
         """
         return self.step(gates, project(self.state_projection, self.hidden(state)), state)
 
 
 class GruCell(RecurrentCell):
-    """Gated recurrent unit (Cho et al. 2014), reset gate after the product, as in cuDNN."""
+    """Gated recurrent unit (Cho et al. 2014); the reset gate follows the product, as in cuDNN."""
 
     kind, num_gates = Cell.GRU, 3
 
     @property
     def state_size(self) -> int:
-        """The state of a GRU is h alone."""
+        """U: the state of a GRU is h."""
         return self.hidden_size
 
     @staticmethod
@@ -75,7 +75,7 @@ class LstmCell(RecurrentCell):
 
     @property
     def state_size(self) -> int:
-        """The state of an LSTM is h, then c."""
+        """2U: the state of an LSTM is h, then c."""
         return 2 * self.hidden_size
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Encoders of features: the regions of a picture, or any other array beside a sentence.
+"""Encoders of features: the regions of a picture, or any other array that belongs to a sentence.
 
 Legend: B batch, R regions, F size of a region's vector, D size of a state.
 """
@@ -12,10 +12,10 @@ from nmt.model.layers import Dropout, Linear
 
 
 class RegionStates(nn.Module):
-    """Maps each region's vector a_l to a state, norm(W a_l + b), as wide as the model needs it.
+    """Maps the vector a_l of each region to the state norm(W a_l + b).
 
-    The norm is layer normalisation (Ba et al. 2016). It gives the states the scale of text states,
-    for features of any scale.
+    The norm is layer normalization (Ba et al. 2016). So features of any scale have states of the
+    same scale.
     """
 
     def __init__(self, feature_size: int, size: int, dropout: float) -> None:
@@ -30,7 +30,7 @@ class RegionStates(nn.Module):
         """Map regions [B, R, F] to states [B, R, D].
 
         Raises:
-            ValueError: The vectors have another size.
+            ValueError: The size of a vector is not F.
         """
         size = regions.values.size(-1)
         if size != self.feature_size:
@@ -41,10 +41,10 @@ class RegionStates(nn.Module):
 
 
 class RegionEncoder(Encoder):
-    """Reads features instead of a text, for captions; the pieces of the source are not read.
+    """Reads features instead of a text, for captions.
 
     The decoder attends to regions as it attends to the pieces of a sentence (Xu et al. 2015,
-    section 3.1.2). Their mean is the summary, from which the decoder's first state is made.
+    section 3.1.2). The mean of the states is the summary.
     """
 
     def __init__(self, config: RegionEncoderConfig) -> None:
@@ -56,11 +56,15 @@ class RegionEncoder(Encoder):
     def forward(
         self, source_ids: Tensor, source_mask: Tensor, source_lengths: Tensor | None = None
     ) -> EncoderOutput:
-        """Refuse a text without features; see `read_regions`."""
+        """Refuse a text; use `read_regions`.
+
+        Raises:
+            ValueError: In every case.
+        """
         raise ValueError("this encoder reads regions, not pieces")
 
     def read_regions(self, regions: Regions) -> EncoderOutput:
-        """Read the features of sentences; the states are those of their regions."""
+        """Return one state per region of each sentence."""
         states = self.regions(regions)
         real = regions.mask[:, :, None].type_as(states)
         return EncoderOutput(states, regions.mask, (states * real).sum(1) / real.sum(1))

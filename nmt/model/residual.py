@@ -16,26 +16,26 @@ LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
 
 def _norm(config: LayerConfig) -> nn.Module:
-    """Layer normalisation (Ba et al. 2016) or RMS normalisation (Zhang & Sennrich 2019)."""
+    """Build layer normalization (Ba et al. 2016) or RMS normalization (Zhang & Sennrich 2019)."""
     if config.norm_type == NormType.RMS:
         return RmsNorm(config.hidden_size)
     return nn.LayerNorm(config.hidden_size)
 
 
 def last_norm(config: LayerConfig) -> nn.Module:
-    """The norm after the last layer: pre-norm leaves the residual stream unnormalised."""
+    """Build the norm after the last layer. With pre-norm, the residual stream needs one."""
     return _norm(config) if config.norm == NormPlace.PRE else nn.Identity()
 
 
 class Residual(nn.Module):
-    """Dropout, residual connection and layer normalisation around a sublayer.
+    """Dropout, residual connection and layer normalization around a sublayer.
 
     ``post``: norm(x + dropout(sublayer(x))), section 3.1. ``pre``: x + dropout(sublayer(norm(x))),
     Xiong et al. 2020. A layer computes both as ``x = after(x, sublayer(before(x)))``.
     """
 
     def __init__(self, config: LayerConfig) -> None:
-        """Build the wrapping of one sublayer."""
+        """Build the norm and the dropout of one sublayer."""
         super().__init__()
         self.norm = _norm(config)
         self.dropout = Dropout(config.dropout)
@@ -43,7 +43,7 @@ class Residual(nn.Module):
 
     def before(self, states: Tensor) -> Tensor:
         """Return the sublayer's input, [B, T, D]."""
-        # Under autocast it is cast here, once, and not by each linear layer that reads it.
+        # Under autocast, cast once here, not in each linear layer that reads the input.
         return shared_input(self.norm(states) if self.norm_first else states)
 
     def after(self, states: Tensor, result: Tensor) -> Tensor:

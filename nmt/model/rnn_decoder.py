@@ -1,8 +1,8 @@
 """The common part of the two RNN decoders, `attend_first` and `update_first`.
 
 Each step reads the embedding of the previous piece, updates the states of all layers, and attends
-to the source. The subclasses differ in the order: they attend with the previous state and then
-update it, or update the state and then attend with the new state.
+to the source. `attend_first` attends with the previous state, then updates it. `update_first`
+updates the state, then attends with the new state.
 
 Legend: B batch, T target length, S source length, D size of an encoder state, E embedding size,
 U units of a layer, G gates of a cell (3 of a GRU, 4 of an LSTM), F size of the fed vector. In
@@ -39,10 +39,10 @@ class RnnState(DecoderState):
 
     Attributes:
         layer_states: One [A · N, state_size] per layer; see `RecurrentCell`.
-        fed: [A · N, U], the attentional state of the previous step, an input of the next one in
-            `UpdateFirstDecoder`; None without input feeding, and in `AttendFirstDecoder`.
-        memory: Keys and values of the source, of A sentences.
-        coverage: The attention to each source piece so far; None if the score has no coverage term.
+        fed: [A · N, U], the attentional state of the previous step, an input of the next step of
+            `UpdateFirstDecoder`; None: no input feeding, or an `AttendFirstDecoder`.
+        memory: Keys and values of the A source sentences.
+        coverage: The attention to each source piece so far; None: no coverage.
         position: [1], the number of target pieces so far.
         source_ids: [A, S], the pieces that may be copied; None: the decoder does not copy.
     """
@@ -55,7 +55,7 @@ class RnnState(DecoderState):
     source_ids: Tensor | None = None
 
     def select(self, sentences: Tensor) -> "RnnState":
-        """Return the state of the sentences with these indices [R], in this order."""
+        """Return the state of these sentences [R], in this order."""
         state = replace(
             self,
             memory=self.memory.select(sentences),
@@ -65,7 +65,7 @@ class RnnState(DecoderState):
         return state._with_rows(sentence_rows(sentences, self._beams))
 
     def keep(self, sentences: Tensor) -> "RnnState":
-        """Return the state of these sentences [R]; the source stays in its memory."""
+        """Return the state of these sentences [R]; see `DecoderState.keep`."""
         state = replace(
             self,
             memory=self.memory.keep(sentences),
@@ -104,13 +104,14 @@ class RnnDecoder(Decoder):
 
         gates_t = W e(y_{t-1}) + W_f f_t
 
-    where e(y_{t-1}) is the embedding of the previous piece and f_t the fed vector: the context c_t
-    in `AttendFirstDecoder`, the previous attentional state in `UpdateFirstDecoder` with input
-    feeding. The first term (``embedding_gates``) does not depend on earlier steps, so training
-    computes it for all steps at once. The second (``fed_gates``) is computed step by step.
+    e(y_{t-1}) is the embedding of the previous piece, and f_t the fed vector. In
+    `AttendFirstDecoder`, it is the context c_t. In `UpdateFirstDecoder` with input feeding, it is
+    the previous attentional state. The first term (``embedding_gates``) does not depend on earlier
+    steps, so training computes it for all steps at once. The second term (``fed_gates``) is
+    computed step by step.
 
     ``project`` applies the linear layers of a step. In the loop over a whole target, it records the
-    steps, and computes the gradient of each weight once (`nmt.kernels.repeated_linear`).
+    steps and computes the gradient of each weight once (`nmt.kernels.repeated_linear`).
     """
 
     def __init__(
@@ -185,17 +186,17 @@ class RnnDecoder(Decoder):
         return output if need_weights else replace(output, weights=None)
 
     def _run_whole_target(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
-        """Run over embeddings [B, T, E] of whole targets; this may be faster than steps."""
+        """Run over embeddings [B, T, E] of whole targets; subclasses may avoid the loop."""
         return self._run_step_by_step(embedded, state, loop_projection())[0]
 
     @abstractmethod
     def _run_step_by_step(
         self, embedded: Tensor, state: RnnState, project: Project
     ) -> tuple[DecoderOutput, RnnState]:
-        """Run over embeddings [A · N, T, E] from a state, in a loop over T; return the new state.
+        """Run over embeddings [A · N, T, E] in a loop over T; return the output and the new state.
 
-        Either T or N is 1. So the axis T · N of the results, hidden [A, T · N, O] and weights [A,
-        L, H, T · N, S], has either steps or beams.
+        T or N is 1. So the axis T · N of hidden [A, T · N, O] and of weights [A, L, H, T · N, S]
+        is an axis of steps or of beams.
         """
 
     def _copying(
@@ -206,11 +207,11 @@ class RnnDecoder(Decoder):
         states: Tensor,
         embedded: Tensor,
     ) -> Copying | None:
-        """Return what is copied; None: the decoder does not copy.
+        """Return the distribution of copied pieces; None: the decoder does not copy.
 
         Args:
-            state: Before the steps.
-            weights: Of all steps, [A, L, H, T · N, S]; those of the heads are averaged.
+            state: The state before the steps.
+            weights: [A, L, H, T · N, S], of all steps. Copying uses the mean over the heads.
             contexts: [A, T · N, D].
             states: [A, T · N, U], of the top layer.
             embedded: [A · N, T, E].
@@ -243,9 +244,9 @@ class RnnDecoder(Decoder):
         coverage: CoverageState | None,
         project: Project,
     ) -> tuple[AttentionOutput, CoverageState | None]:
-        """Attend from a step's query [A, N, U]; return the output and the new coverage.
+        """Attend from the query [A, N, U] of a step; return the output and the new coverage.
 
-        Without coverage, the query may be that of T steps, [B, T, U], at ``positions`` [T].
+        Without coverage, ``query`` may have T steps, [B, T, U], at ``positions`` [T].
         """
         if self.coverage is None or coverage is None:
             return self.attention(query, memory, positions, None, project), None
@@ -271,8 +272,8 @@ class RnnDecoder(Decoder):
         """Return the next states of all layers.
 
         Args:
-            gates: [B, G · U], the embedding's part of the bottom layer's gates.
-            fed: [B, F], the fed vector, whose part of the gates is added; None: there is none.
+            gates: [B, G · U], the term of the embedding in the gates of the bottom layer.
+            fed: [B, F], the fed vector, whose term is added; None: no fed vector.
             layer_states: The previous states, one [B, state_size] per layer.
             project: Applies the linear layers of this step.
         """
@@ -286,13 +287,13 @@ class RnnDecoder(Decoder):
         return tuple(updated)
 
     def _query(self, layer_states: Sequence[Tensor], memory: AttentionMemory) -> Tensor:
-        """Return the top layer's h, [A, N, U], with which the decoder attends."""
+        """Return h of the top layer, [A, N, U], the query of attention."""
         top: Tensor = self.cells[-1].hidden(layer_states[-1])
         return top.unflatten(0, (len(memory.values), -1))
 
 
 def step_positions(state: RnnState, length: int) -> Tensor:
-    """Return the target positions [T] of ``length`` = T steps from a state."""
+    """Return the target positions [T] of the next ``length`` = T steps."""
     if length == 1:
         return state.position
     return state.position + torch.arange(length, device=state.position.device)
@@ -301,8 +302,8 @@ def step_positions(state: RnnState, length: int) -> Tensor:
 def stack_steps(weights: list[Tensor | None]) -> Tensor | None:
     """Join the weights of all steps to [B, L, H, T, S], with L = 1 layer that attends.
 
-    Each is [B, T', S] of single-headed or [B, H, T', S] of multi-head attention, usually with
-    T' = 1. None if there are none.
+    An element is [B, T', S], or [B, H, T', S] of multi-head attention, usually with T' = 1. The
+    result is None if no element has weights.
     """
     kept = [step for step in weights if step is not None]
     if not kept:

@@ -38,7 +38,7 @@ class RnnEncoder(Encoder):
     def forward(
         self, source_ids: Tensor, source_mask: Tensor, source_lengths: Tensor | None = None
     ) -> EncoderOutput:
-        """Read ids [B, S]; the summary is the last layer's final h of each direction, [B, D]."""
+        """Read ids [B, S]; the summary [B, D] is the final h of the last layer's directions."""
         states = self.dropout(self.word_dropout(self.embedding(source_ids), source_ids))
         states = reversed_sentences(states, source_mask) if self.reverse else states
         summary = states

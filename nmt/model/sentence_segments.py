@@ -1,6 +1,6 @@
-"""The sentences of a row that has previous sentences before its own.
+"""The sentences of a row: previous sentences, then the current sentence.
 
-Legend: B batch, S length of a row, U length of a row of previous target sentences.
+Legend: B batch, S or T length of a row.
 """
 
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ from nmt.text.special_tokens import SENTENCE_BREAK
 
 @dataclass(frozen=True)
 class ContextPieces:
-    """The pieces by which the sentences of a row are found.
+    """The pieces that separate the sentences of a row.
 
     Attributes:
         separator: The piece after each previous source sentence; None: the tokenizer has none.
-        tags: Pieces that belong to the current source sentence where they begin the row.
-        sentences: k, the number of previous source sentences that are read; older ones are not.
+        tags: Pieces that belong to the current source sentence if they are at the start of a row.
+        sentences: k, the greatest number of previous source sentences that the encoder reads.
         target_separator: The piece after each previous target sentence; None: the tokenizer has
             none.
-        target_sentences: The number of previous target sentences that are read.
+        target_sentences: The greatest number of previous target sentences that the decoder reads.
     """
 
     separator: int | None
@@ -36,7 +36,7 @@ class ContextPieces:
     def of(
         cls, data: DataConfig, source: Mapping[str, int], target: Mapping[str, int]
     ) -> "ContextPieces":
-        """Return the pieces of tokenizers with these symbols, for a corpus with these settings."""
+        """Return the pieces for a corpus with these settings and tokenizers with these symbols."""
         tags = tuple(piece for symbol, piece in source.items() if symbol != SENTENCE_BREAK)
         return cls(
             source.get(SENTENCE_BREAK),
@@ -49,14 +49,14 @@ class ContextPieces:
 
 @dataclass(frozen=True)
 class Segments:
-    """Where the sentences of rows are.
+    """The sentence and the position of each piece of rows.
 
     Attributes:
-        ages: [B, S], how many sentences before the current one a piece is: 0 for the current one
-            and padding. A separator belongs to the source sentence that it ends, and to the target
-            sentence that it begins.
+        ages: [B, S], the number of sentences from the sentence of a piece to the current one. It is
+            0 for the current sentence and padding. A separator belongs to the source sentence that
+            it ends, and to the target sentence that it begins.
         positions: [B, S], the position of each piece in its sentence, from 0.
-        real: [B, S] bool, True on real pieces.
+        real: [B, S] bool, True for real pieces.
     """
 
     ages: Tensor
@@ -87,8 +87,8 @@ class Segments:
     def of_targets(cls, ids: Tensor, separator: int) -> "Segments":
         """Find the sentences of rows of decoder inputs [B, T], which begin with BOS.
 
-        Padding counts as real pieces of the current sentence, after which it comes: a causal mask
-        hides it.
+        Padding counts as real pieces of the current sentence. A causal mask hides it, because it
+        follows the sentence.
         """
         begins = (ids == separator).long()
         breaks = begins.cumsum(1)
@@ -98,7 +98,7 @@ class Segments:
 
     @property
     def current(self) -> Tensor:
-        """Whether each piece is a real one of the current sentence, [B, S] bool."""
+        """Whether each piece is a real piece of the current sentence, [B, S] bool."""
         return self.real & (self.ages == 0)
 
     @property
@@ -108,7 +108,7 @@ class Segments:
         return (same & self.real[:, None, :])[:, None]
 
     def previous(self, age: int) -> Tensor:
-        """Whether each piece is of the sentence ``age`` before the current one, [B, S] bool."""
+        """Return whether the sentence of each piece is ``age`` before the current one, [B, S]."""
         return self.real & (self.ages == age)
 
 

@@ -23,23 +23,23 @@ from nmt.model.self_attention.kind import KindOfSelfAttention
 
 
 class OutputLayer(nn.Linear):
-    """Maps hidden vectors to logits; the weight may be that of the target embedding.
+    """Maps hidden vectors to logits; the target embedding may share the weight.
 
     Attributes:
-        quantized: The form that computes the layer in int8 search; None: it is not quantized.
+        quantized: Replaces the layer in int8 search; None: the layer is not quantized.
     """
 
     quantized: QuantizedLinear | None = None
 
     def forward(self, hidden: Tensor, part: Any = None) -> Tensor:
-        """Map [..., O] to [..., V], or to the [..., U] of a part."""
+        """Map [..., O] to [..., V], or to [..., U] with a part."""
         part = self.quantized if part is None else part
         if isinstance(part, QuantizedLinear):
             return part(hidden)
         return linear(hidden, self.weight if part is None else part, self.bias)
 
     def part(self, pieces: Tensor) -> Any:
-        """Return the part of the layer for the pieces [U], for `forward`; it is not trained."""
+        """Return the part of the layer for the pieces [U], an argument of `forward` in search."""
         if self.quantized is not None:
             return self.quantized.restricted(pieces)
         return rows_for_search(self.weight, pieces)
@@ -48,10 +48,10 @@ class OutputLayer(nn.Linear):
 class TranslationModel(nn.Module):
     """p(target | source): all pieces at once in training, one piece per step in search.
 
-    The source is a text, features (see `RegionEncoder`), or both. If it is both, there are two
-    ways. Gated: the decoder has an attention for each. Joint: the states of the regions are
-    appended to those of the text, and one attention reads both (the flat combination of Libovický &
-    Helcl 2017, section 3.1, with one projection of keys).
+    The source is a text, features (see `RegionEncoder`), or both. There are two ways to combine
+    both. Gated: the decoder has one attention for the text and one for the regions. Joint: the
+    states of the regions follow those of the text, and one attention covers all states (the flat
+    combination of Libovický & Helcl 2017, section 3.1, with one projection of keys).
     """
 
     def __init__(
@@ -66,11 +66,12 @@ class TranslationModel(nn.Module):
         """Join an encoder and a decoder with an output layer of ``vocab_size`` pieces.
 
         Args:
-            encoder: Of the source.
-            decoder: Of the target; unless ``joint``, it attends to the regions, if there are any.
+            encoder: The encoder of the source.
+            decoder: The decoder of the target. If there are regions and not ``joint``, it has an
+                attention for them.
             vocab_size: Pieces of the target vocabulary.
-            regions: Of features beside the text; None: there are none.
-            joint: Whether the states of regions are appended to those of the text.
+            regions: Encodes features that belong to a text; None: no such features.
+            joint: Whether to append the states of the regions to those of the text.
         """
         super().__init__()
         self.encoder = encoder
@@ -82,13 +83,13 @@ class TranslationModel(nn.Module):
 
     @property
     def feature_size(self) -> int | None:
-        """Size of a feature vector; None: the model reads no features."""
+        """The size of a feature vector; None: the model reads no features."""
         reader = self._region_states()
         return None if reader is None else reader.feature_size
 
     @property
     def reads_text(self) -> bool:
-        """Whether the source is a text, with or without features beside it."""
+        """Whether the source has a text."""
         return not isinstance(self.encoder, RegionEncoder)
 
     def encode(
@@ -99,12 +100,12 @@ class TranslationModel(nn.Module):
         regions: Regions | None = None,
         previous_targets: Tensor | None = None,
     ) -> EncoderOutput:
-        """Read sources [B, S], and their features; see `nmt.model.interfaces.Encoder`.
+        """Read sources [B, S] and their features; see `nmt.model.interfaces.Encoder`.
 
-        ``previous_targets`` are those of `EncoderOutput`.
+        The output has ``previous_targets``; see `EncoderOutput`.
 
         Raises:
-            UserError: The model reads features, and there are none, or the other way round.
+            UserError: The model needs features and gets none, or gets features and reads none.
         """
         reader = self._region_states()
         if (reader is None) != (regions is None):
@@ -145,7 +146,7 @@ class TranslationModel(nn.Module):
         """Return the decoder's hidden vectors [B, T, O] for known targets; see `nmt.model.loss`.
 
         Raises:
-            ValueError: The batch is packed, and the model has no form for it.
+            ValueError: The model has no form for the packed batch, or weights were requested.
         """
         if packing is not None:
             if need_weights:
@@ -157,18 +158,18 @@ class TranslationModel(nn.Module):
         return output if encoded.depth is None else replace(output, source_depth=encoded.depth)
 
     def logits(self, hidden: Tensor, part: Any = None) -> Tensor:
-        """Return the unnormalised log-probabilities [..., V] of hidden vectors [..., O].
+        """Return the logits [..., V] of hidden vectors [..., O].
 
-        With a part from `output_part`, return those of its pieces, [..., U].
+        With a part from `output_part`, return the logits [..., U] of its pieces.
         """
         scores: Tensor = self.output(hidden) if part is None else self.output(hidden, part)
         return scores
 
     def predictions(self, output: DecoderOutput, part: Any = None) -> Tensor:
-        """Return logits [..., V] whose softmax is the distribution of the next pieces.
+        """Return logits [..., V], whose softmax is the distribution of the next pieces.
 
-        They are the log-probabilities themselves where the decoder copies; see
-        `nmt.model.pointer`. ``part`` is that of `logits`.
+        If the decoder copies, the logits are log-probabilities; see `nmt.model.pointer`. See
+        `logits` for ``part``.
 
         Raises:
             ValueError: There is a part, and the decoder copies.
@@ -181,13 +182,14 @@ class TranslationModel(nn.Module):
         return mixed_log_probs(logits, output.copying)
 
     def output_part(self, pieces: Tensor) -> Any:
-        """Return the part of the output layer for the pieces [U], for the steps of one search."""
+        """Return the part of the output layer for the pieces [U], for all steps of a search."""
         return self.output.part(pieces)
 
     def penalty(self) -> tuple[Tensor, float] | None:
-        """Return the mean penalty of all attentions that have one, and its weight; None: none.
+        """Return a penalty per target token and its weight in the loss; None: no penalty.
 
-        The penalty applies to each target token; see `KindOfSelfAttention.penalty`.
+        Penalty times weight is the sum of the weighted penalties of all layers; see
+        `KindOfSelfAttention.penalty`. The penalty is their weighted mean.
         """
         attentions = (part for part in self.modules() if isinstance(part, KindOfSelfAttention))
         found = [penalty for part in attentions if (penalty := part.penalty()) is not None]

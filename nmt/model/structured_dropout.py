@@ -7,15 +7,15 @@ from nmt.kernels.dropout import host_draw
 
 
 class WordDropout(nn.Module):
-    """Zeroes the embeddings of whole pieces (Gal & Ghahramani 2016, section 4.2).
+    """Sets the embeddings of whole pieces to 0 (Gal & Ghahramani 2016, section 4.2).
 
-    A piece is dropped at all of its positions in a sentence; otherwise the model could read the
-    word at another position. The remaining embeddings are scaled up, as in `Dropout`. Sennrich et
-    al. 2016a (section 2.3) found that 0.1 helps if there is little text.
+    A piece is dropped at all of its positions in a sentence. Otherwise, the model could read it at
+    another position. The other embeddings are scaled up, as in `Dropout`. Sennrich et al. 2016a
+    (section 2.3) found that 0.1 helps if there is little text.
     """
 
     def __init__(self, probability: float) -> None:
-        """Drop each distinct piece of a sentence with this probability while training."""
+        """Drop each distinct piece of a sentence with this probability in training."""
         super().__init__()
         self.probability = probability
 
@@ -36,19 +36,19 @@ class WordDropout(nn.Module):
 
 
 class LayerDrop(nn.Module):
-    """Decides which layers of a stack are skipped (Fan et al. 2020, section 3.2).
+    """Decides which layers of a stack training skips (Fan et al. 2020, section 3.2).
 
-    A skipped layer leaves the residual stream unchanged; nothing is scaled. Translation uses all
-    layers, or a permanently pruned subset.
+    A skipped layer leaves the residual stream unchanged. The other layers are not scaled.
+    Translation uses all layers.
     """
 
     def __init__(self, probability: float) -> None:
-        """Skip each layer with this probability while training."""
+        """Skip each layer with this probability in training."""
         super().__init__()
         self.probability = probability
 
     def forward(self) -> bool:
-        """Return whether to skip the next layer; the CPU draws without waiting for a device."""
+        """Return whether to skip the next layer. The draw does not wait for a device."""
         if not self.training or not self.probability:
             return False
         return host_draw() < self.probability

@@ -1,11 +1,11 @@
-"""Keys and values of target pieces in search, which are appended once and never moved.
+"""Keys and values of target pieces in search. A new piece is appended; no piece is moved.
 
-The beams of a sentence share one buffer. A step writes the keys and values of its hypotheses into
-the next slot, one place per beam. When search reorders the beams, only an additive mask changes.
-The mask marks the places of each slot that belong to the past of a hypothesis.
+The beams of a sentence share one buffer. Each step writes into the next slot, which has one place
+per beam. If search reorders the beams, only an additive mask changes. It marks the places that
+belong to the past of a hypothesis.
 
-Legend: A sentences, N beams of each, P slots, one per step, W places of a slot, at least N, G heads
-of keys and values, K head size.
+Legend: A sentences, N beams of each, P slots, one per step, W >= N places of a slot, G heads of
+keys and values, K head size.
 """
 
 from abc import ABC, abstractmethod
@@ -32,8 +32,8 @@ class TargetMemory(ABC):
     """Keys and values of all layers for the self-attention of a step.
 
     Attributes:
-        buffers: Keys, then values, of each layer, [A, G, P, W, K]; 0 where nothing was written.
-        own: [N, W], the part of the mask that lets each hypothesis attend to its own new piece.
+        buffers: Keys, then values, of each layer, [A, G, P, W, K]; 0 if not yet written.
+        own: [N, W], the mask of a new slot: each hypothesis attends to its own piece.
         places: [P · W], the target position of each place.
         position: [1], the number of pieces so far, which is the slot of the next one.
     """
@@ -45,17 +45,17 @@ class TargetMemory(ABC):
 
     @property
     def slots(self) -> int:
-        """P: there is no room for more pieces."""
+        """P, the greatest number of pieces."""
         return self.buffers[0].size(2)
 
     @property
     @abstractmethod
     def key_places(self) -> Tensor:
-        """The target position of each place that a step attends to; call it after `open`."""
+        """The target position of each place that a step attends to; valid after `open`."""
 
     @abstractmethod
     def open(self) -> Self:
-        """Return the memory with a slot for the next piece, which `write` fills layer by layer."""
+        """Return the memory with a slot for the next piece. Each layer then calls `write`."""
 
     def close(self) -> Self:
         """Return the memory after all layers have written."""
@@ -63,9 +63,9 @@ class TargetMemory(ABC):
 
     @abstractmethod
     def write(self, layer: int, memory: AttentionMemory) -> AttentionMemory:
-        """Write a layer's new keys and values [A, G, N, K], and return all that N queries may see.
+        """Write the new keys and values [A, G, N, K] of a layer; return those of all pieces.
 
-        Its keys and values are [A, G, P · W, K], and its mask is [A, 1, N, P · W].
+        The returned keys and values are [A, G, P · W, K], and the mask is [A, 1, N, P · W].
         """
 
     @abstractmethod
@@ -73,7 +73,7 @@ class TargetMemory(ABC):
         """Return the memory of the sentences [R]."""
 
     def keep(self, sentences: Tensor) -> Self:
-        """Return what `select` does, perhaps in the same buffers; see `DecoderState.keep`."""
+        """Do what `select` does, in the same buffers if possible; see `DecoderState.keep`."""
         return self.select(sentences)
 
     @abstractmethod
@@ -82,20 +82,20 @@ class TargetMemory(ABC):
 
     @abstractmethod
     def reserve(self, steps: int) -> "TargetMemory":
-        """Return a memory of fixed shapes for ``steps`` pieces, filled as this one is."""
+        """Return a memory of fixed shapes for ``steps`` pieces, with the pieces of this memory."""
 
 
 @dataclass(frozen=True)
 class GrowingMemory(TargetMemory):
-    """A memory whose steps attend to the slots so far; the memory grows.
+    """A memory that grows: a step attends only to the slots so far.
 
     Attributes:
-        filled: Number of pieces so far, the open slot's included.
-        seen: [A, N, P', W], the mask of the first P' slots, 0 and -inf; None: with one place per
-            slot, everything is seen.
-        written: The number of written slots, shared by all memories with the same buffers. If a
-            memory has fewer pieces, another memory has already continued it; its buffers are then
-            copied before it is continued again.
+        filled: P', the number of pieces so far, that of the open slot included.
+        seen: [A, N, P', W], the additive mask: 0 for the past of a beam, else -inf; None: W = 1,
+            so all slots are visible.
+        written: The number of written slots. All memories with the same buffers share this list.
+            If it exceeds ``filled``, another memory has already used the next slot. Then `open`
+            copies the buffers.
     """
 
     filled: int
@@ -104,7 +104,7 @@ class GrowingMemory(TargetMemory):
 
     @classmethod
     def of(cls, source: Sequence[AttentionMemory], position: Tensor) -> "GrowingMemory":
-        """Return the empty memory of a decoder whose layers have these source memories."""
+        """Return an empty memory for layers with these memories of the source."""
         like = source[0].keys
         batch, heads, _, size = like.shape
         shape = batch, heads, FIRST_SLOTS, 1, size
@@ -120,7 +120,7 @@ class GrowingMemory(TargetMemory):
         return self.places[: self.filled * self.own.size(1)]
 
     def open(self) -> "GrowingMemory":
-        """Return the memory with one more slot, in new buffers if the old are full or continued."""
+        """Return the memory with one more slot, in new buffers if the next slot is not free."""
         memory, filled = self, self.filled + 1
         if self.filled == self.slots:
             memory = self._with_shape(2 * self.slots, self.own.size(1))
@@ -152,7 +152,7 @@ class GrowingMemory(TargetMemory):
         return replace(self, buffers=buffers, seen=seen, written=[self.filled])
 
     def keep(self, sentences: Tensor) -> "GrowingMemory":
-        """Return the memory of the sentences [R], in the same buffers if no other one uses them."""
+        """Return the memory of the sentences [R], if possible in the same buffers."""
         if self.written[0] > self.filled:
             return self.select(sentences)
         moved_into_gaps([buffer[:, :, : self.filled] for buffer in self.buffers], sentences)
@@ -172,7 +172,7 @@ class GrowingMemory(TargetMemory):
         return replace(memory, seen=seen, own=own)
 
     def reserve(self, steps: int) -> "FixedMemory":
-        """Return a memory of fixed shapes with ``steps`` slots, filled as this one is."""
+        """Return a memory of fixed shapes with ``steps`` slots and the pieces of this memory."""
         memory = self._with_shape(steps, self.own.size(1))
         seen = self._seen()
         seen = functional.pad(seen, (0, 0, 0, steps - self.filled), value=float("-inf"))
@@ -193,12 +193,12 @@ class GrowingMemory(TargetMemory):
 
 @dataclass(frozen=True)
 class FixedMemory(TargetMemory):
-    """A memory whose steps attend to all P slots; the mask excludes those without a piece.
+    """A memory whose steps attend to all P slots; the mask excludes slots without a piece.
 
-    A step writes into the buffers at the slot that ``position``, a value on the device, names.
+    A step writes into slot ``position``, a value on the device.
 
     Attributes:
-        seen: [A, N, P, W], the mask, 0 and -inf.
+        seen: [A, N, P, W], the additive mask: 0 for the past of a beam, else -inf.
     """
 
     seen: Tensor
@@ -230,13 +230,13 @@ class FixedMemory(TargetMemory):
         return replace(self, buffers=buffers, seen=self.seen.index_select(0, sentences))
 
     def reorder(self, parents: Tensor) -> "FixedMemory":
-        """Return the memory of the beams ``parents`` [A, N], as many as before."""
+        """Return the memory of the beams ``parents`` [A, N]; N does not change."""
         if parents.size(1) == 1:
             return self
         return replace(self, seen=reordered(self.seen, parents))
 
     def reserve(self, steps: int) -> "FixedMemory":
-        """Return a memory with ``steps`` slots, at least as many as there are."""
+        """Return a memory with ``steps`` >= P slots."""
         width = self.own.size(1)
         places = torch.arange(steps, device=self.places.device).repeat_interleave(width)
         more = (0, 0, 0, steps - self.slots)
@@ -257,7 +257,7 @@ def reordered(seen: Tensor, parents: Tensor) -> Tensor:
 
 
 def copied(buffers: Buffers, filled: int, slots: int, width: int) -> Buffers:
-    """Return buffers of these sizes with the first ``filled`` slots of others."""
+    """Copy the first ``filled`` slots into new buffers with ``slots`` slots of ``width`` places."""
     copies = []
     for buffer in buffers:
         batch, heads, _, places, size = buffer.shape

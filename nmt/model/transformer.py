@@ -111,7 +111,10 @@ class TransformerEncoderLayer(nn.Module):
         positions: RelativePositions,
         rows: ChosenRows | None = None,
     ) -> Tensor:
-        """Transform states [B, S, D] under a mask broadcastable to [B, H, S, S], or some rows."""
+        """Transform states [B, S, D]; the mask is broadcastable to [B, H, S, S].
+
+        ``rows`` are the states to transform; None: all.
+        """
         if rows is not None and rows.none:
             return states
         attention_residual, feed_residual = self.residuals
@@ -125,7 +128,7 @@ class TransformerEncoderLayer(nn.Module):
 
 
 class TransformerEncoder(Encoder):
-    """A stack of self-attention layers over positioned embeddings."""
+    """A stack of self-attention layers over embeddings with positions."""
 
     def __init__(self, config: TransformerEncoderConfig, vocab_size: int) -> None:
         """Build the stack for a vocabulary."""
@@ -170,7 +173,7 @@ class TransformerEncoder(Encoder):
         positions: RelativePositions,
         real: Tensor | None = None,
     ) -> tuple[Tensor, DepthUse | None]:
-        """Run all layers but those that LayerDrop skips, on tokens that have not halted."""
+        """Run the layers that LayerDrop does not skip, on tokens that have not halted."""
         states = self.dropout(embedded)
         run = self.depth.begin(states, real)
         for layer in self.layers:
@@ -191,7 +194,7 @@ class TransformerDecoderLayer(nn.Module):
     def __init__(
         self, config: TransformerDecoderConfig, memory_size: int, region_size: int | None = None
     ) -> None:
-        """Build one layer that reads encoder states of ``memory_size``, and regions if sized."""
+        """Build one layer for encoder states of ``memory_size``, and for regions if they exist."""
         super().__init__()
         self.self_attention = _self_attention(config)
         self.cross_attention = _cross_attention(config, memory_size, region_size)
@@ -212,15 +215,14 @@ class TransformerDecoderLayer(nn.Module):
         """Transform states [B, T, D], in search [A, N, D].
 
         Args:
-            states: Those of T target positions in training, and of N beams at one position in
-                search.
-            extend: Adds keys and values to those of earlier target positions, in search.
-            mask: Of self-attention in training: the causal mask [T, T], or the mask of a packed
-                row.
-            positions: Of the queries, and their distances to the keys.
+            states: T target positions in training, N beams at one position in search.
+            extend: In search, adds new keys and values to those of earlier target positions.
+            mask: The mask of self-attention in training, e.g. [T, T] causal, or of a packed row.
+            positions: Positions of queries and keys of self-attention.
             source: Keys and values of the source, for cross-attention.
             need_weights: Whether to return the weights of cross-attention.
-            rows: The states to transform; the others get only keys and values. None: all.
+            rows: The states to transform; for the others, the layer computes only keys and values.
+                None: all.
 
         Returns:
             The new states; the weights of cross-attention, [B, H, T, S], or None.
@@ -247,8 +249,7 @@ class TransformerDecoderLayer(nn.Module):
 class TransformerDecoder(Decoder):
     """A stack of layers with self- and cross-attention.
 
-    The attention weights [B, L, H, T, S] that it returns are those of cross-attention, of all L
-    layers and their H heads.
+    It returns the weights [B, L, H, T, S] of the cross-attention of all L layers.
     """
 
     attends = True
@@ -262,7 +263,7 @@ class TransformerDecoder(Decoder):
     ) -> None:
         """Build the stack for a vocabulary and an encoder of ``memory_size``.
 
-        With a ``region_size``, every layer also attends to regions of that size.
+        With a ``region_size``, every layer also attends to region states of this size.
         """
         super().__init__()
         self.output_size = config.hidden_size
@@ -280,8 +281,8 @@ class TransformerDecoder(Decoder):
         self.recompute = False  # see `recompute_layers`
 
     def start(self, encoder_output: EncoderOutput) -> TransformerState:
-        """Compute the source's keys and values for the cross-attention of every layer."""
-        # Their additive mask is computed once for all steps and layers.
+        """Compute the keys and values of the source for the cross-attention of every layer."""
+        # All steps and layers share one additive mask.
         source = tuple(memory.for_search() for memory in self._source(encoder_output))
         position = encoder_output.mask.new_zeros(1, dtype=torch.long)
         attention = self.layers[0].self_attention
@@ -292,7 +293,7 @@ class TransformerDecoder(Decoder):
     def step(
         self, previous_ids: Tensor, state: DecoderState, *, need_weights: bool
     ) -> tuple[DecoderOutput, TransformerState]:
-        """Read one piece per hypothesis, attending to the earlier ones; see `Decoder.step`."""
+        """Read one piece per hypothesis and attend to earlier pieces; see `Decoder.step`."""
         assert isinstance(state, TransformerState)
         target = state.target.open()
         ids = previous_ids.unflatten(0, (len(state.source[0].keys), -1))  # [A, N]
@@ -310,15 +311,15 @@ class TransformerDecoder(Decoder):
             weights.append(layer_weights)
         hidden = self.norm(run.result(states)).flatten(0, 1)
         joined = None
-        if need_weights:  # from L times [A, H, N, S]
+        if need_weights:  # ``weights`` are L times [A, H, N, S]
             joined = torch.stack(weights, dim=1).permute(0, 3, 1, 2, 4).flatten(0, 1)
         return DecoderOutput(hidden, joined), replace(state, target=target.close())
 
     def forward(
         self, target_input_ids: Tensor, encoder_output: EncoderOutput, *, need_weights: bool
     ) -> DecoderOutput:
-        """Read known targets at once; each position attends only to itself and previous ones."""
-        # It also hides pads from the real positions, as pads come last.
+        """Read known targets at once; a position attends to itself and to previous positions."""
+        # The mask also hides padding from real positions, because padding comes last.
         mask = AttentionMask.causal(target_input_ids.size(1), target_input_ids.device)
         embedded = self.positioned(target_input_ids)
         return self._read(embedded, mask, self._source(encoder_output), need_weights=need_weights)
@@ -331,7 +332,7 @@ class TransformerDecoder(Decoder):
         *,
         need_weights: bool,
     ) -> DecoderOutput:
-        """Run all layers on embedded targets [B, T, D] under a mask of self-attention."""
+        """Run all layers on embedded targets [B, T, D] with a mask of self-attention."""
         steps = torch.arange(embedded.size(1), device=embedded.device)
         skipped = {index for index in range(len(self.layers)) if self.layer_drop()}
         states = self.dropout(embedded)
@@ -339,7 +340,7 @@ class TransformerDecoder(Decoder):
         weights: list[Any] = []
         depth = self.depth.begin(states)
         for index, (layer, source) in enumerate(zip(self.layers, sources, strict=True)):
-            if index in skipped:  # a loss on attention ignores weights of 0
+            if index in skipped:  # losses on attention ignore weights of 0
                 shape = len(states), layer.cross_attention.num_heads, len(steps)
                 weights.append(states.new_zeros(*shape, source.width))
                 continue
@@ -372,7 +373,7 @@ class TransformerDecoder(Decoder):
     def _source(
         self, encoder_output: EncoderOutput, mask: AttentionMask | None = None
     ) -> tuple[AttentionMemory, ...]:
-        """Return the memories of all layers, by the encoder's mask if none is given."""
+        """Return the memories of all layers. The default mask is that of the encoder."""
         if mask is None:
             mask = AttentionMask(encoder_output.mask[:, None, None, :])
         text, regions = (encoder_output.states, mask), encoder_output.regions

@@ -15,20 +15,20 @@ class TransformerState(DecoderState):
     """The keys and values of every layer.
 
     Attributes:
-        source: Of the source, for cross-attention, once per sentence.
-        target: Of the target pieces so far, for self-attention.
+        source: Keys and values of the source, for cross-attention, once per sentence.
+        target: Keys and values of the target pieces so far, for self-attention.
     """
 
     source: tuple[AttentionMemory, ...]
     target: TargetMemory
 
     def select(self, sentences: Tensor) -> Self:
-        """Return the state of the sentences with these indices [R], in this order."""
+        """Return the state of these sentences [R], in this order."""
         source = tuple(memory.select(sentences) for memory in self.source)
         return replace(self, source=source, target=self.target.select(sentences))
 
     def keep(self, sentences: Tensor) -> Self:
-        """Return the state of these sentences [R] in the same memory; see `DecoderState.keep`."""
+        """Return the state of these sentences [R], in the same storage; see `DecoderState.keep`."""
         source = tuple(memory.keep(sentences) for memory in self.source)
         return replace(self, source=source, target=self.target.keep(sentences))
 

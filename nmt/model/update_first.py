@@ -29,10 +29,10 @@ class UpdateFirstDecoder(RnnDecoder):
         c_t = attention(h_t)
         h~_t = tanh(W [c_t; h_t])
 
-    h~_t is the attentional state, which the output layer maps to logits. With input feeding
-    (section 3.3) it is also an input of the next step: h_t = cell([e(y_{t-1}); h~_{t-1}],
-    h_{t-1}). Without input feeding and coverage, no step needs the attention of an earlier step, so
-    training runs each layer, and the attention, over all steps at once.
+    The output layer maps h~_t, the attentional state, to logits. With input feeding (section 3.3),
+    it is also an input of the next step: h_t = cell([e(y_{t-1}); h~_{t-1}], h_{t-1}). Without input
+    feeding and coverage, no step needs the attention of an earlier step. Then training runs each
+    layer, and the attention, over all steps at once.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class UpdateFirstDecoder(RnnDecoder):
         self.attentional = nn.Linear(context_size + size, size)
 
     def start(self, encoder_output: EncoderOutput) -> RnnState:
-        """Return the state before the first piece; its fed vector is zero."""
+        """Return the state before the first piece; the fed vector is 0."""
         state = super().start(encoder_output)
         if not self.input_feeding:
             return state
@@ -78,9 +78,9 @@ class UpdateFirstDecoder(RnnDecoder):
     def _run_layer(
         self, index: int, linear: nn.Linear, inputs: Tensor, first_states: Sequence[Tensor]
     ) -> Tensor:
-        """Run one layer from its first state over all steps' inputs [B, T, E or U] -> [B, T, U].
+        """Run one layer from its first state over the inputs [B, T, E or U] of all steps.
 
-        The linear layer maps inputs to gates.
+        ``linear`` maps inputs to gates. The result is h of each step, [B, T, U].
         """
         cell, state = self.cells[index], first_states[index]
         weight, bias = cell.state_projection.weight, cell.state_projection.bias
@@ -120,6 +120,6 @@ class UpdateFirstDecoder(RnnDecoder):
     def _attentional_state(
         self, states: Tensor, attended: AttentionOutput, project: Project
     ) -> Tensor:
-        """Return tanh(W [c; h]) [B, T, U] of states h [B, T, U] and contexts c [B, T, D]."""
+        """Return tanh(W [c; h]), [B, T, U], of states h [B, T, U] and contexts c [B, T, D]."""
         joined = torch.cat([attended.context.type_as(states), states], dim=-1)
         return self.dropout(project(self.attentional, joined).tanh())

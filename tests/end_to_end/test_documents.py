@@ -106,7 +106,7 @@ def test_a_model_of_documents_refuses_what_has_none(
     (tmp_path / "page.html").write_text("<p>one two three</p>")
     message = refused("translate", "--model", run, "--input", tmp_path / "page.html")
     assert "data.context_sentences=2" in message
-    assert "one sentence a line" in message
+    assert "one sentence per line" in message
 
 
 def test_both_levels_of_hierarchical_attention_are_shown(

@@ -13,7 +13,7 @@ B, T, S, A = 5, 3, 7, 16
 
 @pytest.fixture(params=[1, 2 * T * S * A, 1 << 20], ids=["one", "two", "all"])
 def _sentences_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "NUMBERS_AT_ONCE", request.param)
+    monkeypatch.setattr(kernel, "VALUES_AT_ONCE", request.param)
 
 
 @pytest.mark.usefixtures("_sentences_at_once")

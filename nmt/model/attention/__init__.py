@@ -1,1 +1,1 @@
-"""Attention: scores -> masked softmax -> context. `core` is shared; each kind adds its scores."""
+"""Attention: scores -> masked softmax -> context. `core` has the steps that all kinds share."""

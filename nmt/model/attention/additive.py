@@ -23,16 +23,16 @@ from nmt.model.layers import Linear
 class AdditiveAttention(Attention):
     """score(query, h_s) = v · tanh(W query + U h_s + b).
 
-    Bahdanau et al. 2015, appendix A.1.2, with the decoder's previous state as query. It is also the
-    ``concat`` score of Luong et al. 2015, section 3.1: W' [h_t; h_s] equals W h_t + U h_s, where W
-    and U are the halves of W'. The bias b is that of See et al. 2017, eq. 1. Coverage adds a fourth
+    Bahdanau et al. 2015, appendix A.1.2; the query is the decoder's previous state. The ``concat``
+    score of Luong et al. 2015, section 3.1, is the same: W' [h_t; h_s] equals W h_t + U h_s, where
+    W and U are the halves of W'. See et al. 2017, eq. 1, has the bias b. Coverage adds a fourth
     term to the sum (Tu et al. 2016, section 3; See et al. 2017, eq. 11).
     """
 
     def __init__(
         self, query_size: int, memory_size: int, size: int, window: Window | None = None
     ) -> None:
-        """Score queries of ``query_size`` against states of ``memory_size`` with A = ``size``."""
+        """Score pairs of a query of ``query_size`` and a state of ``memory_size``; A = ``size``."""
         super().__init__(window)
         self.query_projection = nn.Linear(query_size, size, bias=False)
         self.key_projection = Linear(memory_size, size)

@@ -7,15 +7,16 @@ from nmt.model.attention.relative import RelativePositions, RelativeScheme, key_
 
 
 class Alibi(RelativeScheme):
-    """Attention with linear biases: -m_h · distance, with slopes m_h = 2^(-8h / H).
+    """Adds the bias -m_h · distance to the scores of head h, with slopes m_h = 2^(-8h / H).
 
-    The paper's model is a decoder; in an encoder the distance is the same in both directions.
+    The paper's model is a decoder. In an encoder, the distance is |key - query|, so the bias is the
+    same in both directions.
     """
 
     slopes: Tensor
 
     def __init__(self, num_heads: int) -> None:
-        """Give each head its slope."""
+        """Compute the slope of each head."""
         super().__init__()
         powers = torch.arange(1, num_heads + 1) * (-8.0 / num_heads)
         self.register_buffer("slopes", torch.exp2(powers), persistent=False)

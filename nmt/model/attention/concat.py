@@ -1,4 +1,4 @@
-"""The ``concat`` score of Luong et al. 2015, section 3.1, attended after the state update."""
+"""The ``concat`` score of Luong et al. 2015, section 3.1, computed after the state update."""
 
 from dataclasses import dataclass
 

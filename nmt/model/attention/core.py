@@ -3,8 +3,8 @@
     weights = softmax(scores(query, keys))        context = sum over s of weights_s · value_s
 
 Legend: B batch, T target length, S source length, Q query size, M size of an encoder state or
-value, A size of the tanh of an additive score, D half the window's width. Multi-head attention has
-scores [B, H, T, S], the others [B, T, S].
+value, A size of the tanh layer of an additive score, D half the window's width, H heads. The
+scores of multi-head attention are [B, H, T, S]. All other scores are [B, T, S].
 """
 
 from abc import ABC, abstractmethod
@@ -23,8 +23,8 @@ from nmt.model.layers import Dropout
 class Attention(nn.Module, ABC):
     """Attention of an RNN decoder's state over encoder states; subclasses define the scores.
 
-    While training, ``dropout``, whose probability the decoder sets, zeroes weights of the context
-    and scales the others. The weights returned, which coverage adds up, are those before it.
+    In training, ``dropout`` sets some weights of the context to 0 and scales up the others. The
+    decoder sets its probability. Coverage and the caller get the weights before dropout.
     """
 
     def __init__(self, window: Window | None = None) -> None:
@@ -35,7 +35,7 @@ class Attention(nn.Module, ABC):
 
     @abstractmethod
     def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
-        """Project encoder states [B, S, M] with their mask [B, S], once per sentence."""
+        """Project encoder states [B, S, M] with mask [B, S] to keys and values."""
 
     @abstractmethod
     def scores(
@@ -45,15 +45,15 @@ class Attention(nn.Module, ABC):
         coverage: Tensor | None = None,
         project: Project = plain_project,
     ) -> Tensor:
-        """Return the unnormalised scores [B, ..., T, S] of queries [B, T, Q] and keys.
+        """Return the unnormalized scores [B, ..., T, S] of queries [B, T, Q] and keys.
 
         Args:
             query: [B, T, Q].
-            keys: Those of `build_memory`.
+            keys: The keys that `build_memory` computed.
             coverage: [B, T, S, A], added inside the tanh; None for scores without coverage.
             project: Called as ``project(layer, query)`` to apply a linear layer to the query.
-                `plain_project` does just that. The decoder's loop over time passes another one,
-                which computes the gradient of the layer's weight once, for all steps together.
+                `plain_project` calls the layer. The decoder's loop over time passes another
+                function, which computes the gradient of the layer's weight for all steps at once.
         """
 
     def forward(
@@ -66,8 +66,7 @@ class Attention(nn.Module, ABC):
     ) -> AttentionOutput:
         """Attend from queries [B, T, Q] at target positions [T], or [1] if all are the same.
 
-        The positions matter only to a window; None: from 0 on. The other arguments are those of
-        `scores`.
+        Only a window uses the positions; None: 0 to T - 1. `scores` describes the other arguments.
         """
         scores = self.scores(query, memory.keys, coverage, project)
         weights = self._weights(scores, query, memory, positions)
@@ -75,7 +74,7 @@ class Attention(nn.Module, ABC):
         return AttentionOutput(context, weights)
 
     def context(self, weights: Tensor, values: Tensor, project: Project = plain_project) -> Tensor:
-        """Return the weighted mean of values [B, S, M] by weights [B, T, S], [B, T, M]."""
+        """Return the sums [B, T, M] of values [B, S, M] weighted by [B, T, S]."""
         return loop_product(project, weights.type_as(values), values)
 
     def _weights(

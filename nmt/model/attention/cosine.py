@@ -17,19 +17,20 @@ from nmt.model.attention.window import Window
 from nmt.model.layers import Linear
 
 SMALLEST_NORM = 1e-6
-"""Vectors are divided by at least this, so that a vector of zeros has a cosine of 0."""
+"""The divisor is at least this, so the cosine of a vector of zeros is 0."""
 
 
 class CosineAttention(Attention):
     """score(h_t, h_s) = β_t · cos(h_t, W h_s), with key strength β_t = softplus(v · h_t + b) > 0.
 
-    Graves et al. 2014, section 3.3.1: weights are the softmax of β_t K[k_t, M(s)] (eq. 5) for the
-    cosine similarity K (eq. 6). The state is the key k_t, and the rows of memory are W h_s. The
-    cosine alone lies in [-1, 1], so that a softmax of it is nearly uniform; β_t sharpens it.
+    Graves et al. 2014, section 3.3.1: the weights are the softmax of β_t K[k_t, M(s)] (eq. 5), and
+    K is the cosine similarity (eq. 6). Here the state h_t is the key k_t, and W h_s are the rows of
+    the memory M. A cosine lies in [-1, 1], so a softmax of cosines is nearly uniform; β_t sharpens
+    it.
     """
 
     def __init__(self, query_size: int, memory_size: int, window: Window | None = None) -> None:
-        """Score queries of ``query_size`` against states of ``memory_size``."""
+        """Score pairs of a query of ``query_size`` and an encoder state of ``memory_size``."""
         super().__init__(window)
         self.key_projection = Linear(memory_size, query_size, bias=False)
         self.key_strength = nn.Linear(query_size, 1)

@@ -14,7 +14,7 @@ from nmt.kernels.precision import at_least_float32
 from nmt.model.beams import parent_rows
 
 GREATEST_FERTILITY = 2.0
-"""N of Tu et al. 2016, section 3.1.1: no source piece yields more target pieces than this."""
+"""N of Tu et al. 2016, section 3.1.1: the most target pieces that a source piece can yield."""
 
 
 class CoverageKind(StrEnum):
@@ -26,7 +26,7 @@ class CoverageKind(StrEnum):
 
 
 def coverage_setting() -> Any:
-    """Return the declaration of ``coverage``, which the additive scores share."""
+    """Return the declaration of the setting ``coverage`` of the additive scores."""
     return setting(
         CoverageKind.NONE,
         "How the scores depend on earlier attention weights: not at all (none), on their sum (sum, "
@@ -38,10 +38,10 @@ def coverage_setting() -> Any:
 
 @dataclass(frozen=True)
 class CoverageState:
-    """The attention weights of all steps so far.
+    """The sums of the attention weights of all steps so far.
 
     Attributes:
-        attended: [B, T, S], their sum, divided by the fertility where there is one.
+        attended: [B, T, S], the sums, each divided by the fertility of its source piece.
         fertility: [B, 1, S], expected number of target pieces per source piece; None: 1.
     """
 
@@ -54,17 +54,17 @@ class CoverageState:
         return CoverageState(self.attended.index_select(0, rows), fertility)
 
     def reorder(self, parents: Tensor) -> "CoverageState":
-        """Return the state of the beams ``parents`` [B, N] of each sentence, which are queries."""
+        """Return the state of the beams ``parents`` [B, N] of each sentence; beams are queries."""
         rows = parent_rows(parents, self.attended.size(1))
         attended = self.attended.flatten(0, 1)[rows].unflatten(0, parents.shape)
         return replace(self, attended=attended)
 
 
 class Coverage(nn.Module):
-    """A vector per source piece, projected from the attention weights that it has received.
+    """A vector per source piece, projected from the attention that the piece has received.
 
-    Either the sum of the weights (See et al. 2017, eq. 10), or the linguistic coverage of Tu et al.
-    2016 (section 3.1.1), divided by a fertility predicted from the state, N · sigmoid(U h_j).
+    It is the sum of the weights (See et al. 2017, eq. 10), or the sum divided by a fertility that
+    is predicted from the encoder state, N · sigmoid(U h_j) (Tu et al. 2016, section 3.1.1).
     """
 
     def __init__(self, memory_size: int, score_size: int, *, fertile: bool) -> None:
@@ -93,7 +93,7 @@ class Coverage(nn.Module):
 
 
 def build_coverage(kind: CoverageKind, memory_size: int, score_size: int) -> Coverage | None:
-    """Build the coverage of encoder states of ``memory_size``; None: scores do without it."""
+    """Build the coverage of encoder states of ``memory_size``; None: no coverage."""
     if kind == CoverageKind.NONE:
         return None
     return Coverage(memory_size, score_size, fertile=kind == CoverageKind.FERTILITY)

@@ -18,9 +18,9 @@ from nmt.model.layers import Linear
 class DotAttention(Attention):
     """score(h_t, h_s) = h_t · h_s, or h_t · h_s / sqrt(size) (Vaswani et al. 2017, eq. 1).
 
-    The paper's encoder and decoder states have the same size. Where they differ here (e.g. with a
-    bidirectional encoder), the states are first projected to the decoder's size; these projected
-    states are both keys and values.
+    In the paper, encoder and decoder states have the same size. If the sizes differ (e.g. with a
+    bidirectional encoder), a linear layer first projects the encoder states to the decoder's size.
+    The projected states are both keys and values.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class DotAttention(Attention):
         *,
         scaled: bool = False,
     ) -> None:
-        """Score queries of ``query_size`` against states of ``memory_size``."""
+        """Score pairs of a query of ``query_size`` and an encoder state of ``memory_size``."""
         super().__init__(window)
         self.scale = query_size**-0.5 if scaled else 1.0
         same = query_size == memory_size
@@ -56,14 +56,14 @@ class DotAttention(Attention):
 
 
 def dot_cost(query_size: int, memory_size: int) -> ScoreCost:
-    """Return the multiply-adds of the scores, and of the projection where the sizes differ."""
+    """Return the multiply-adds of the scores, and of the projection if the sizes differ."""
     resize = 0 if query_size == memory_size else memory_size * query_size
     return ScoreCost(per_source=resize, per_pair=query_size)
 
 
 @dataclass(kw_only=True)
 class DotAttentionConfig(LuongAttentionConfig):
-    """score(h_t, h_s) = h_t · h_s, the encoder states projected to the decoder's size."""
+    """score(h_t, h_s) = h_t · h_s; see `DotAttention` for states of different sizes."""
 
     name: str = "luong_dot"
 

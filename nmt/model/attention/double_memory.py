@@ -1,4 +1,4 @@
-"""Keys, values and weights of a text and of the regions beside it.
+"""Keys, values and weights of a source text and of the regions of its picture.
 
 Legend: B batch, T queries, S source length, R regions, H heads.
 """
@@ -13,17 +13,17 @@ from nmt.model.attention.memory import AttentionMemory
 
 @dataclass(frozen=True)
 class DoubleMemory(AttentionMemory):
-    """Keys and values of a text, with those of the regions beside it.
+    """Keys and values of a text and of the regions of its picture.
 
     Attributes:
-        regions: Of the R regions.
+        regions: Keys and values of the R regions.
     """
 
     regions: AttentionMemory | None = None
 
     @classmethod
     def join(cls, text: AttentionMemory, regions: AttentionMemory) -> "DoubleMemory":
-        """Join both memories of the same sentences."""
+        """Join the memories of text and regions of the same sentences."""
         return cls(text.keys, text.values, text.mask, text.sentences, regions)
 
     @property
@@ -33,7 +33,7 @@ class DoubleMemory(AttentionMemory):
 
     @property
     def width(self) -> int:
-        """Number of weights of a query, S + R."""
+        """The number of weights of a query, S + R."""
         assert self.regions is not None
         return super().width + self.regions.width
 
@@ -47,18 +47,18 @@ class DoubleMemory(AttentionMemory):
         return self.join(super().select(rows), self.regions.select(rows))
 
     def for_search(self) -> "DoubleMemory":
-        """Return the memories as search reads them fastest; see `AttentionMemory.for_search`."""
+        """Return the memories in the layout for search; see `AttentionMemory.for_search`."""
         assert self.regions is not None
         return self.join(super().for_search(), self.regions.for_search())
 
     def keep(self, rows: Tensor) -> "DoubleMemory":
-        """Return what `select` does, in the same memory; see `AttentionMemory.keep`."""
+        """Do what `select` does, in the same storage; see `AttentionMemory.keep`."""
         assert self.regions is not None
         return self.join(super().keep(rows), self.regions.keep(rows))
 
 
 def joined_weights(text: Tensor, regions: Tensor) -> Tensor:
-    """Join weights [B, ..., T, S] and [B, ..., T, R]; the heads of a text share the second."""
+    """Join weights [B, ..., T, S] and [B, ..., T, R]; heads of the text share weights [B, T, R]."""
     if regions.dim() < text.dim():
         regions = regions[:, None].expand(-1, text.size(1), -1, -1)
     return torch.cat([text, regions.type_as(text)], dim=-1)

@@ -1,4 +1,4 @@
-"""Attention of an RNN decoder to a text and to the regions beside it.
+"""Attention of an RNN decoder to a source text and to the regions of its picture.
 
 Legend: B batch, T queries, S source length, R regions, Q query size, D size of a value.
 """
@@ -17,13 +17,13 @@ from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 
 
 class Gate(nn.Module):
-    """beta = sigmoid(w · query + b), a scalar by which a decoder uses the regions in this step.
+    """beta = sigmoid(w · query + b), the factor of the regions' context in this step.
 
-    Xu et al. 2015, section 4.2.1, and the gating scalar of Calixto et al. 2017, section 3.
+    Xu et al. 2015, section 4.2.1; the gating scalar of Calixto et al. 2017, section 3.
     """
 
     def __init__(self, query_size: int) -> None:
-        """Gate by queries of ``query_size`` = Q."""
+        """Learn w and b for queries of ``query_size`` = Q."""
         super().__init__()
         self.score = nn.Linear(query_size, 1)
 
@@ -33,39 +33,37 @@ class Gate(nn.Module):
 
 
 class DoublyAttention(Attention):
-    """The doubly attentive decoder's attentions (Calixto et al. 2017, section 3).
+    """The attentions of the doubly attentive decoder (Calixto et al. 2017, section 3).
 
-    With the decoder's state s, the source states h and the regions a_l, both attended to
-    independently:
+    The decoder's state s attends to the encoder states h and, independently, to the regions a_l:
 
         c = attention(s, h)                                      of any kind
         e_l = v · tanh(U s + W a_l)        alpha = softmax(e)
         i = beta · (sum over l of alpha_l a_l)                   beta: see `Gate`
 
-    The context is [c; i]: it enters the state's update and the read-out as c does alone. The state
-    s is the one with which the decoder attends to the text. The weights [..., S + R] are those over
-    the text, then alpha, without beta; each of the two parts sums to 1.
+    The context is [c; i]. It replaces c in the update of the state and in the read-out. The weights
+    [..., S + R] are the weights of the text, then alpha without beta. Alpha sums to 1.
     """
 
     def __init__(self, text: Attention, query_size: int, region_size: int) -> None:
-        """Attend by ``text`` to the text, and from ``query_size`` to states of ``region_size``."""
+        """Attend with ``text`` to the text, and with an additive score to the regions."""
         super().__init__(None)
         self.text = text
         self.regions = AdditiveAttention(query_size, region_size, query_size)
         self.gate = Gate(query_size)
 
     def share_dropout(self) -> None:
-        """Use the dropout of this attention in both."""
+        """Use the dropout of this attention for text and regions."""
         self.text.dropout = self.regions.dropout = self.dropout
 
     def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
-        """Project encoder states; see `build_double_memory` for the regions."""
+        """Project the states of the text; `build_double_memory` also projects the regions."""
         return self.text.build_memory(states, mask)
 
     def build_double_memory(
         self, states: tuple[Tensor, Tensor], regions: tuple[Tensor, Tensor]
     ) -> DoubleMemory:
-        """Project the states of text [B, S, M] and regions [B, R, D], each with its mask."""
+        """Project the states of text [B, S, M] and regions [B, R, D], each with a mask."""
         memories = self.text.build_memory(*states), self.regions.build_memory(*regions)
         text, second = (replace(one, mask=AttentionMask.of(one.mask)) for one in memories)
         return DoubleMemory.join(text, second)
@@ -77,7 +75,7 @@ class DoublyAttention(Attention):
         coverage: Tensor | None = None,
         project: Project = plain_project,
     ) -> Tensor:
-        """Return the scores over the text."""
+        """Return the scores of the text."""
         return self.text.scores(query, keys, coverage, project)
 
     def forward(

@@ -1,4 +1,4 @@
-"""A Transformer's cross-attention to a text and to regions beside it.
+"""Cross-attention of a Transformer to a source text and to the regions of its picture.
 
 Legend: B batch, T target length, S source length, R regions, D model size, H heads.
 """
@@ -13,17 +13,17 @@ from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 
 
 class GatedCrossAttention(nn.Module):
-    """Two cross-attentions in parallel, to a text h and to regions a, of each query x:
+    """Two parallel cross-attentions of each query x, to a text h and to regions a:
 
         attention(x, h) + beta(x) · attention'(x, a)
 
-    The sum is the parallel combination of Libovický et al. 2018, section 3; the gate beta is that
-    of `nmt.model.attention.doubly.Gate`. The weights [B, H, T, S + R] are those over the text, then
-    those over the regions, without beta; each of the two parts sums to 1.
+    The sum is the parallel combination of Libovický et al. 2018, section 3. `Gate` computes beta.
+    The weights [B, H, T, S + R] are the weights of the text, then those of the regions without
+    beta. Each of the two parts sums to 1.
     """
 
     def __init__(self, text: MultiHeadAttention, regions: MultiHeadAttention, size: int) -> None:
-        """Join the attentions of queries of ``size`` = D, which have the same number of heads."""
+        """Join attentions with equal numbers of heads, for queries of ``size`` = D."""
         super().__init__()
         self.num_heads = text.num_heads
         self.text = text
@@ -31,13 +31,17 @@ class GatedCrossAttention(nn.Module):
         self.gate = Gate(size)
 
     def build_memory(self, states: Tensor, mask: Mask) -> AttentionMemory:
-        """Refuse a text without regions; see `build_double_memory`."""
-        raise ValueError("this attention needs regions beside the text")
+        """Refuse a text without regions; use `build_double_memory`.
+
+        Raises:
+            ValueError: In every case.
+        """
+        raise ValueError("this attention needs regions, not only a text")
 
     def build_double_memory(
         self, states: tuple[Tensor, Mask], regions: tuple[Tensor, Mask]
     ) -> DoubleMemory:
-        """Project the states of text [B, S, D] and regions [B, R, D], each with its mask."""
+        """Project the states of text [B, S, D] and regions [B, R, D], each with a mask."""
         return DoubleMemory.join(
             self.text.build_memory(*states), self.regions.build_memory(*regions)
         )

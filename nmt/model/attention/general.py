@@ -16,10 +16,10 @@ from nmt.model.layers import Linear
 
 
 class GeneralAttention(Attention):
-    """score(h_t, h_s) = h_t · W h_s, the bilinear score; W is applied to the states once."""
+    """score(h_t, h_s) = h_t · W h_s, the bilinear score."""
 
     def __init__(self, query_size: int, memory_size: int, window: Window | None = None) -> None:
-        """Score queries of ``query_size`` against states of ``memory_size``."""
+        """Score pairs of a query of ``query_size`` and an encoder state of ``memory_size``."""
         super().__init__(window)
         self.key_projection = Linear(memory_size, query_size, bias=False)
 

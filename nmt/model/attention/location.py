@@ -18,10 +18,10 @@ from nmt.model.attention.window import Window
 
 
 class LocationAttention(Attention):
-    """a_t = softmax(W h_t) (eq. 8): a score per source position, independent of the source pieces.
+    """a_t = softmax(W h_t) (eq. 8): one score per source position, independent of the source.
 
-    W has one row per position, P in all. As in the paper (section 3.1), a shorter sentence uses the
-    first rows, and pieces of a longer sentence after position P are ignored.
+    W has P rows, one per position. As in the paper (section 3.1), a shorter sentence uses the first
+    rows. In a longer sentence, the pieces after position P get no weight.
     """
 
     def __init__(self, query_size: int, num_positions: int, window: Window | None = None) -> None:
@@ -32,7 +32,7 @@ class LocationAttention(Attention):
     def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
         """Return the states as values, keys [B, S, 0], and a mask of the first P positions.
 
-        The scores do not use the source pieces, so all that they need of the keys is S.
+        The scores do not use the source pieces. They need only the length S of the keys.
         """
         positions = torch.arange(mask.size(1), device=mask.device)
         has_score = positions < self.position_scores.out_features
@@ -45,16 +45,16 @@ class LocationAttention(Attention):
         coverage: Tensor | None = None,
         project: Project = plain_project,
     ) -> Tensor:
-        """Return W query, truncated or padded to the source's length, [B, T, S]."""
+        """Return W query, truncated or padded to the source length, [B, T, S]."""
         assert coverage is None
         scores: Tensor = self.position_scores(query)  # [B, T, P]
-        # Negative padding truncates. Padded positions get no weight: they are masked.
+        # Negative padding truncates. The mask excludes padded positions.
         return functional.pad(scores, (0, keys.size(1) - scores.size(-1)))
 
 
 @dataclass(kw_only=True)
 class LocationAttentionConfig(LuongAttentionConfig):
-    """a_t = softmax(W h_t): the weights depend on the target state and the position alone."""
+    """a_t = softmax(W h_t): the weights depend only on the decoder's state."""
 
     name: str = "luong_location"
     max_source_length: int = setting(

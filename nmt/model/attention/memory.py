@@ -1,7 +1,7 @@
-"""What attention reads, besides the query, and what it returns.
+"""Keys and values of attention, and its output.
 
 Legend: B batch, T queries, S keys and values, K size of a key, D size of a value, H heads. "..." is
-no axis in the single-headed attention of an RNN decoder, and H in multi-head attention.
+H in multi-head attention, and no axis in the other attentions of an RNN decoder.
 """
 
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from nmt.kernels.packed_attention import SentenceMask, packed_attention
 from nmt.model.beams import moved_into_gaps
 
 Mask = Tensor | AttentionMask | SentenceMask | None
-"""Which keys a query may attend to: True in a bool tensor, those of its sentence, or all."""
+"""Which keys a query may attend to: True in a bool mask, the keys of its sentence, or all keys."""
 
 
 @dataclass(frozen=True)
 class AttentionMemory:
-    """Keys and values of a batch of sentences, projected once and passed in at every step.
+    """Keys and values of a batch of sentences, computed once for all steps.
 
     Attributes:
-        keys: [B, ..., S, K], compared with the query.
-        values: [B, ..., S, D], whose weighted mean is the context.
-        mask: Broadcastable to scores [B, ..., T, S], True = may attend; None: all may. In search it
-            may be additive, as that of `AttentionMask.bias`.
-        sentences: In place of a mask, the sentences of a packed row, B = 1.
+        keys: [B, ..., S, K].
+        values: [B, ..., S, D].
+        mask: Broadcastable to scores [B, ..., T, S], True = may attend; None: all may. In search,
+            the mask may be additive; see `AttentionMask.bias`.
+        sentences: Replaces the mask in a packed row (B = 1): which pieces form a sentence.
     """
 
     keys: Tensor
@@ -37,19 +37,19 @@ class AttentionMemory:
 
     @classmethod
     def of(cls, keys: Tensor, values: Tensor, mask: Mask) -> "AttentionMemory":
-        """Make a memory with a mask of either kind."""
+        """Build a memory with a mask, or with the sentences of a packed row."""
         if isinstance(mask, SentenceMask):
             return cls(keys, values, None, mask)
         return cls(keys, values, mask)
 
     @property
     def pair_mask(self) -> Tensor | AttentionMask | None:
-        """The mask of all pairs of positions, large in a packed row; None: all may."""
+        """The mask of all pairs of queries and keys, in packed rows too; None: all may attend."""
         return self.mask if self.sentences is None else self.sentences.explicit
 
     @property
     def width(self) -> int:
-        """Number of weights of a query."""
+        """The number of weights of a query."""
         return self.keys.size(-2)
 
     def text_weights(self, weights: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class AttentionMemory:
         """Return the joined contexts of queries [B, H, T, K]; see `nmt.kernels.attention`.
 
         Raises:
-            ValueError: A bias, which is for distances in one sentence, in a packed row.
+            ValueError: A packed row has a bias. A bias holds only for positions of one sentence.
         """
         if self.sentences is None:
             additive = self.mask is None or isinstance(self.mask, Tensor)
@@ -73,19 +73,19 @@ class AttentionMemory:
         return packed_attention(query, self.keys, self.values, self.sentences, dropout_p)
 
     def select(self, rows: Tensor) -> "AttentionMemory":
-        """Return the memory of the rows of the batch with these indices [R]; R replaces B."""
+        """Return the memory of these rows [R] of the batch; R replaces B."""
         mask = None if self.mask is None else self.mask.index_select(0, rows)
         keys = steps.select_rows(self.keys, rows)
         return AttentionMemory(keys, self.values.index_select(0, rows), mask)
 
     def for_search(self) -> "AttentionMemory":
-        """Return the memory as the steps of a search read it fastest, with an additive mask."""
+        """Return the memory with an additive mask, in the layout that is fastest for search."""
         keys, values = steps.lay_out(self.keys, self.values)
         mask = self.mask.bias(keys) if isinstance(self.mask, AttentionMask) else self.mask
         return AttentionMemory(keys, values, mask)
 
     def keep(self, rows: Tensor) -> "AttentionMemory":
-        """Return what `select` does, in the same memory; see `nmt.model.beams.moved_into_gaps`."""
+        """Do what `select` does, in the same storage; see `nmt.model.beams.moved_into_gaps`."""
         mask = None if self.mask is None else self.mask.index_select(0, rows)
         keys, values = moved_into_gaps((self.keys, self.values), rows)
         return AttentionMemory(keys, values, mask)
@@ -93,7 +93,7 @@ class AttentionMemory:
 
 @dataclass(frozen=True)
 class AttentionOutput:
-    """The result of attention: context [B, T, D], and weights [B, ..., T, S] where requested."""
+    """Context [B, T, D], and weights [B, ..., T, S]; None: not requested."""
 
     context: Tensor
     weights: Tensor | None

@@ -1,8 +1,8 @@
 """Multi-head scaled dot-product attention (Vaswani et al. 2017, section 3.2).
 
-Legend: B batch, T query length, S key length, D model size, H heads of queries, G heads of keys and
-values, K = D / H head size, d_k in the paper. G = H is multi-head attention, G = 1 multi-query
-(Shazeer 2019), between them grouped-query attention (Ainslie et al. 2023).
+Legend: B batch, T queries, S keys, D model size, H heads of queries, G heads of keys and values,
+K = D / H head size (d_k in the paper). G = H is multi-head attention. G = 1 is multi-query
+attention (Shazeer 2019). 1 < G < H is grouped-query attention (Ainslie et al. 2023).
 """
 
 from torch import Tensor, nn
@@ -16,14 +16,14 @@ from nmt.model.layers import Dropout, Linear, RmsNorm
 
 
 class MultiHeadAttention(nn.Module):
-    """softmax(Q K^T / sqrt(d_k)) V in each of H heads; keys and values share one projection.
+    """softmax(Q K^T / sqrt(d_k)) V in each of H heads; one linear layer projects keys and values.
 
-    With G < H, query head h reads the keys and values of head floor(h · G / H): search keeps less.
-    ``qk_norm`` normalises queries and keys of each head, which bounds the scores: Henry et al. 2020
-    by L2 norm and a learned scale, here by RMS norm (Zhang & Sennrich 2019).
+    With G < H, query head h uses the keys and values of head floor(h · G / H). Search then needs
+    less memory. ``qk_norm`` normalizes the queries and keys of each head with RMS norm (Zhang &
+    Sennrich 2019), which bounds the scores. Henry et al. 2020 use the L2 norm and a learned scale.
     """
 
-    can_fuse = True  # False in subclasses whose context no fused kernel can compute
+    can_fuse = True  # False if no fused kernel computes the contexts of the subclass
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class MultiHeadAttention(nn.Module):
         num_kv_heads: int | None = None,
         qk_norm: bool = False,
     ) -> None:
-        """Attend from size D to ``memory_size``; G divides H, which divides D. None: G = H."""
+        """Build the layers. ``size`` = D, G divides H, and H divides D; None: G = H."""
         super().__init__()
         self.num_heads = num_heads
         self.num_kv_heads = num_kv_heads or num_heads

@@ -14,9 +14,9 @@ from nmt.model.interfaces import EncoderOutput
 
 
 class FixedContext(nn.Module):
-    """Takes the place of an `Attention`: the context of every step is the encoder's summary.
+    """Replaces an `Attention`: the context of every step is the encoder's summary.
 
-    The decoder calls it as it calls an `Attention`; arguments other than the memory are not used.
+    It uses the memory and the length T of the query. The other arguments are those of `Attention`.
     """
 
     def build_memory(self, encoder_output: EncoderOutput) -> AttentionMemory:
@@ -32,7 +32,7 @@ class FixedContext(nn.Module):
         coverage: Tensor | None = None,
         project: Project = plain_project,
     ) -> AttentionOutput:
-        """Return the summary as context [B, T, D]; there are no weights over the source."""
+        """Return the summary as context [B, T, D]; there are no weights."""
         return AttentionOutput(memory.values.expand(-1, query.size(1), -1), None)
 
 
@@ -48,5 +48,5 @@ class NoAttentionConfig(BuildableAttentionConfig):
         return BuiltAttention(None, memory_size)
 
     def score_cost(self, query_size: int, memory_size: int) -> ScoreCost:
-        """There are no scores."""
+        """Return 0: there are no scores."""
         return ScoreCost()

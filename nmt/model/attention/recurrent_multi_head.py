@@ -22,12 +22,12 @@ class RecurrentMultiHeadAttention(Attention):
     def __init__(
         self, query_size: int, memory_size: int, num_heads: int, window: Window | None = None
     ) -> None:
-        """Attend from states of ``query_size`` with H = ``num_heads``, which share the window."""
+        """Attend from states of ``query_size``; H = ``num_heads`` heads share the window."""
         super().__init__(window)
         self.heads = MultiHeadAttention(query_size, memory_size, num_heads, dropout=0.0)
 
     def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
-        """Project keys and values, [B, H, S, K]."""
+        """Project encoder states to keys and values, each [B, H, S, K]."""
         return self.heads.build_memory(states, mask[:, None, None, :])
 
     def scores(
@@ -37,12 +37,12 @@ class RecurrentMultiHeadAttention(Attention):
         coverage: Tensor | None = None,
         project: Project = plain_project,
     ) -> Tensor:
-        """Return each head's scaled products, [B, H, T, S]."""
+        """Return the scaled dot products of each head, [B, H, T, S]."""
         assert coverage is None
         return self.heads.scores(self.heads.queries(query), keys)
 
     def context(self, weights: Tensor, values: Tensor, project: Project = plain_project) -> Tensor:
-        """Average each head's values and project them -> [B, T, query_size]."""
+        """Average the values of each head, then join and project the heads, [B, T, query_size]."""
         return self.heads.context(weights, values)
 
 

@@ -1,4 +1,4 @@
-"""Positions that act inside self-attention; each scheme has a file of its own.
+"""Position schemes inside self-attention; each scheme has its own file.
 
 Legend: B batch, H heads, T queries, S keys, K head size.
 """
@@ -13,12 +13,12 @@ from nmt.kernels.chosen_rows import ChosenRows
 
 @dataclass(frozen=True)
 class RelativePositions:
-    """The positions of queries and keys, in the form that a scheme uses; the others are None.
+    """The positions of queries and keys, in the form that a scheme uses; other attributes are None.
 
     Attributes:
         bias: Added to the scores, [H, T, S].
         rotation: Cosines and sines [T, K / 2] that rotate the queries and the new keys.
-        distances: [T, S], key minus query position, clipped and counted from 0.
+        distances: [T, S], key minus query position, clipped and shifted so that the least is 0.
         places: The positions [T] of queries and [S] of keys in a step of search.
         rows: The queries whose contexts are needed, B and T joined; None: all.
     """
@@ -30,7 +30,7 @@ class RelativePositions:
     rows: ChosenRows | None = None
 
     def of_rows(self, rows: ChosenRows | None) -> "RelativePositions":
-        """Return the same positions where only the contexts of these queries are needed."""
+        """Return the same positions for only these queries; None: all."""
         return self if rows is None else replace(self, rows=rows)
 
 
@@ -42,13 +42,14 @@ class RelativeScheme(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, queries: Tensor, keys: Tensor) -> RelativePositions:
-        """Describe queries at target positions [T], and their distances to keys at positions [S].
+        """Describe queries at target positions [T] and keys at positions [S].
 
-        In search all beams are at one position, T = 1, and several keys have the same position.
+        In a step of search, T = 1: all beams are at the same position. Several keys have the same
+        position.
         """
 
     def at(self, positions: Tensor) -> RelativePositions:
-        """Describe pieces of a packed row at these positions of their sentences, [1, T].
+        """Describe the pieces of a packed row by their positions [1, T] in their sentences.
 
         Raises:
             ValueError: The scheme needs the distances of all pairs.
@@ -57,7 +58,7 @@ class RelativeScheme(nn.Module, ABC):
 
 
 class NoRelativePositions(RelativeScheme):
-    """For models with absolute positions, or none."""
+    """For models with absolute positions or without positions."""
 
     def forward(self, queries: Tensor, keys: Tensor) -> RelativePositions:
         """Return `NO_POSITIONS`."""
@@ -69,5 +70,5 @@ class NoRelativePositions(RelativeScheme):
 
 
 def key_distances(queries: Tensor, keys: Tensor) -> Tensor:
-    """Return key minus query position, [T, S], of queries [T] and keys [S]."""
+    """Return key minus query position [T, S] for positions of queries [T] and keys [S]."""
     return keys[None, :] - queries[:, None]

@@ -6,20 +6,21 @@ from torch import Tensor
 from nmt.model.attention.relative import RelativePositions, RelativeScheme
 
 ROTARY_BASE = 10_000.0
-"""Base of the angles' geometric series (section 3.2.2)."""
+"""Base of the geometric series of angles (section 3.2.2)."""
 
 
 class Rotary(RelativeScheme):
     """Rotates queries and keys by angles proportional to their positions.
 
-    The product of two rotated vectors depends on their distance alone. Units i and i + K / 2 form a
-    plane, which differs from the paper's neighbouring units (eq. 15) by a permutation of units.
+    If both positions shift by the same number, the product of a rotated query and a rotated key
+    does not change. A rotation acts on units i and i + K / 2. In the paper (eq. 15), it acts on
+    neighbouring units; a permutation of units gives the same products.
     """
 
     rates: Tensor
 
     def __init__(self, head_size: int) -> None:
-        """Rotate heads of an even size."""
+        """Compute the angle per position of each pair of units; ``head_size`` is even."""
         super().__init__()
         steps = torch.arange(0, head_size, 2) / head_size
         self.register_buffer("rates", ROTARY_BASE**-steps, persistent=False)

@@ -8,7 +8,7 @@ from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig, S
 
 @dataclass(kw_only=True)
 class ScaledDotAttentionConfig(LuongAttentionConfig):
-    """score(h_t, h_s) = h_t · h_s / sqrt(size), the encoder states projected as for ``dot``."""
+    """score(h_t, h_s) = h_t · h_s / sqrt(size); see `DotAttention`."""
 
     name: str = "scaled_dot"
 

@@ -1,6 +1,7 @@
-"""What the settings of all attention kinds of an RNN decoder share.
+"""Base classes of the settings of an RNN decoder's attention.
 
-Each kind has one file with its formula and, below it, its settings, whose ``build`` makes it.
+Each kind has one file with its formula and its settings. ``build`` of the settings returns the
+attention.
 """
 
 from abc import ABC, abstractmethod
@@ -15,13 +16,13 @@ from nmt.model.attention.window import Window, WindowKind, build_window
 
 @dataclass(frozen=True)
 class BuiltAttention:
-    """An attention with what the decoder around it has to know.
+    """An attention and the properties that the decoder uses.
 
     Attributes:
-        attention: The module; None: there is no attention, and the decoder gets the encoder's
-            summary at every step.
-        context_size: Size of the contexts that it returns.
-        coverage: Sum of earlier attention weights that enters the scores; None: none does.
+        attention: The module; None: no attention, so the decoder gets the encoder's summary at
+            every step.
+        context_size: Size of the contexts.
+        coverage: Projects the sums of earlier weights for the scores; None: no coverage.
         maxout_size: Units of a maxout read-out; None: the read-out is a tanh layer.
     """
 
@@ -50,15 +51,15 @@ class ScoreCost:
 
 @dataclass(kw_only=True)
 class BuildableAttentionConfig(AttentionConfig, ABC):
-    """Settings of an attention kind, which build it; dropout on weights is the decoder's."""
+    """Settings that build an attention. Dropout on weights is a setting of the decoder."""
 
     @abstractmethod
     def build(self, query_size: int, memory_size: int) -> BuiltAttention:
-        """Build the attention of decoder states of ``query_size`` over encoder states."""
+        """Build attention from decoder states of ``query_size`` to states of ``memory_size``."""
 
     @abstractmethod
     def score_cost(self, query_size: int, memory_size: int) -> ScoreCost:
-        """Return the multiply-adds of the scores for the sizes that `build` takes."""
+        """Return the multiply-adds of the scores for these sizes; see `build`."""
 
 
 @dataclass(kw_only=True)

@@ -8,15 +8,15 @@ from torch import Tensor, nn
 from nmt.model.attention.relative import RelativePositions, RelativeScheme, key_distances
 
 T5_BUCKETS, T5_DISTANCE = 32, 128
-"""Number of buckets, and the distance from which all fall into the last (section 2.1)."""
+"""Number of buckets; distances of T5_DISTANCE or more share the last one (section 2.1)."""
 
 
 class T5Bias(RelativeScheme):
-    """A learned bias for each head and bucket of distances, one table for all layers.
+    """A learned bias for each head and each bucket of distances; all layers share the table.
 
-    Raffel et al. 2020, section 2.1: half of the buckets contain one distance each, the others grow
-    logarithmically. An encoder's are split between the two directions. Scores stay divided by
-    sqrt(d_k), which T5 folds into its initialisation.
+    Raffel et al. 2020, section 2.1: half of the buckets contain one distance each. The index of the
+    others grows with the logarithm of the distance. An encoder uses half of its buckets for each
+    direction. Here the scores are divided by sqrt(d_k). T5 has this factor in its initialization.
     """
 
     def __init__(self, num_heads: int, *, causal: bool) -> None:
@@ -31,7 +31,7 @@ class T5Bias(RelativeScheme):
         return RelativePositions(bias=self.bias_table[buckets].permute(2, 0, 1))
 
     def _buckets(self, distances: Tensor) -> Tensor:
-        """Return the bucket of each distance [T, S], key minus query position."""
+        """Return the bucket [T, S] of each distance, key minus query position."""
         if self.causal:
             return _log_buckets((-distances).clamp_min(0), T5_BUCKETS)
         half = T5_BUCKETS // 2

@@ -1,4 +1,4 @@
-"""Local attention: a window of the source around a center (Luong et al. 2015, section 3.2).
+"""Local attention: a window of source positions (Luong et al. 2015, section 3.2).
 
 Legend: B batch, T target length, S source length, Q query size, D half the window's width.
 """
@@ -23,7 +23,7 @@ class WindowKind(StrEnum):
 class Window(nn.Module, ABC):
     """Source positions [p_t - D, p_t + D]; subclasses choose the center p_t.
 
-    Positions outside the sentence are masked as padding is, so a window at the edge is smaller.
+    Positions outside the sentence are masked, so a window at an end of the sentence is smaller.
     """
 
     has_gaussian: bool  # whether weights are multiplied by a Gaussian around the center (eq. 10)
@@ -35,17 +35,16 @@ class Window(nn.Module, ABC):
 
     @abstractmethod
     def centres(self, query: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
-        """Return p_t, [B, T] or broadcastable to it, of queries [B, T, Q] at target ``positions``.
+        """Return p_t, broadcastable to [B, T], of queries [B, T, Q] at target ``positions``.
 
-        Positions, [T], or [1] if all are the same, are counted from 0. ``lengths`` [B] are the
-        numbers of source positions that may be attended to, EOS included; they are the first ones
-        of a sentence.
+        Positions are [T], or [1] if all are the same, and start at 0. A query may attend to the
+        first ``lengths`` [B] source positions, EOS included.
         """
 
     def offsets(
         self, query: Tensor, lengths: Tensor, source_length: int, positions: Tensor
     ) -> Tensor:
-        """Return s - p_t of all source positions s, [B, T, S] or broadcastable to it."""
+        """Return s - p_t of all source positions s, broadcastable to [B, T, S]."""
         sources = torch.arange(source_length, device=query.device)
         return sources - self.centres(query, lengths, positions)[:, :, None]
 
@@ -53,8 +52,8 @@ class Window(nn.Module, ABC):
 class MonotonicWindow(Window):
     """local-m: source and target advance at the same rate, p_t = t.
 
-    p_t is at most the last source position, so that the window of a target longer than its source
-    is never empty.
+    p_t is at most the last source position. So no window is empty if the target is longer than the
+    source.
     """
 
     has_gaussian = False
@@ -67,8 +66,8 @@ class MonotonicWindow(Window):
 class PredictiveWindow(Window):
     """local-p: p_t = S · sigmoid(v · tanh(W h_t)) (eq. 9), weights times a Gaussian (eq. 10).
 
-    As published, the softmax within the window is multiplied by the Gaussian, so the weights of a
-    step sum to less than 1. The gradient reaches the center through the Gaussian alone.
+    As in the paper, the Gaussian multiplies the softmax within the window, so the weights of a step
+    sum to less than 1. Only the Gaussian gives the center a gradient.
     """
 
     has_gaussian = True
@@ -80,8 +79,8 @@ class PredictiveWindow(Window):
         self.centre_vector = nn.Linear(query_size, 1, bias=False)
 
     def centres(self, query: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
-        """Return S · sigmoid(v · tanh(W h_t)), which lies in (0, S)."""
-        # In bfloat16 the center of a long sentence would be off by whole positions.
+        """Return S · sigmoid(v · tanh(W h_t))."""
+        # In bfloat16, the error of the center would be whole positions in a long sentence.
         with without_autocast(query):
             hidden = self.centre_projection(at_least_float32(query)).tanh()
             logits = self.centre_vector(hidden)

@@ -1,1 +1,1 @@
-"""Kinds of self-attention of a Transformer; `kinds` lists them, and each has a file of its own."""
+"""Kinds of self-attention of a Transformer. Each kind has its own file; `kinds` lists them."""

@@ -12,25 +12,25 @@ from nmt.model.self_attention.pattern import PatternAttention
 
 
 class AdaptiveSpan(PatternAttention):
-    """Weights m_z(x) exp(s) / sum of m_z(x') exp(s') for the distance x, each head with its span z.
+    """Weights m_z(x) exp(s) / sum of m_z(x') exp(s') for the distance x; each head has a span z.
 
-    Sukhbaatar et al. 2019, section 2: m_z(x) = min(max((R + z - x) / R, 0), 1) is a soft mask.
-    z is learned, between 0 and S. The loss adds the mean of all z, times
-    ``attention_span_loss``. In an encoder x is the distance in either direction. The blocks are
-    those of the longest span. Cost: O(n · (z + R) · d).
+    Sukhbaatar et al. 2019, section 2: m_z(x) = min(max((R + z - x) / R, 0), 1) is a soft mask. Each
+    head learns z, between 0 and ``longest`` (S in the paper). For each layer, the loss adds the
+    mean of its z times ``attention_span_loss``. In an encoder, x is the distance in either
+    direction. The longest span of the layer sets the block size. Cost: O(n · (z + R) · d).
     """
 
     def __init__(
         self, *args: Any, longest: int, ramp: int, penalty_weight: float, **kwargs: Any
     ) -> None:
-        """Learn spans up to S = ``longest`` with R = ``ramp``; they begin at 0."""
+        """Learn spans between 0 and ``longest`` with R = ``ramp``. The initial spans are 0."""
         super().__init__(*args, **kwargs)
         self.longest, self.ramp, self.penalty_weight = longest, ramp, penalty_weight
         self.span_shares = nn.Parameter(torch.zeros(self.num_heads))
 
     @classmethod
     def settings(cls, config: StackConfig) -> dict[str, Any]:
-        """Return S, R and the weight of the loss."""
+        """Return the longest span, R and the weight of the penalty."""
         return {
             "longest": config.attention_span,
             "ramp": config.attention_span_ramp,
@@ -38,12 +38,12 @@ class AdaptiveSpan(PatternAttention):
         }
 
     def spans(self) -> Tensor:
-        """Return z of each head, [H], in positions; beyond its bounds it keeps its gradient."""
+        """Return z of each head, [H], in positions. Where z is clamped, it keeps its gradient."""
         shares = self.span_shares
         return self.longest * (shares + (shares.clamp(0, 1) - shares).detach())
 
     def penalty(self) -> tuple[Tensor, float] | None:
-        """Return the mean of the spans, and its weight."""
+        """Return the mean span of the layer, and its weight."""
         return self.spans().mean(), self.penalty_weight
 
     @property
@@ -60,11 +60,11 @@ class AdaptiveSpan(PatternAttention):
         return self._mask_values(keys - queries) > 0
 
     def bias(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Return log m_z, [H, T, S], 0 where m_z is 0."""
+        """Return log m_z, [H, T, S]; 0 if m_z is 0, where `allows` is False."""
         return self._log_mask(keys - queries)
 
     def _mask_values(self, offsets: Tensor) -> Tensor:
-        """Return m_z of offsets [T, S], [H, T, S]."""
+        """Return m_z [H, T, S] of offsets [T, S]."""
         spans = self.spans()[:, None, None]
         return ((self.ramp + spans - offsets.abs()) / self.ramp).clamp(0, 1)
 
@@ -75,7 +75,7 @@ class AdaptiveSpan(PatternAttention):
     def blocked(
         self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
     ) -> Tensor:
-        """Attend from each block to itself and those beside it, which reach as far as a span."""
+        """Attend from each block to itself and to its neighbours. No span reaches further."""
         blocks = Blocks.of(heads, keys, values, real, self.block_of(self._reach()))
 
         def reach(queries: Tensor, keys: Tensor) -> Tensor:

@@ -13,24 +13,24 @@ from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.self_attention.kind import StackConfig
 
 FIRST_SCALE = 10.0
-"""g of a new model: a softmax of cosines alone, which lie in [-1, 1], is nearly uniform."""
+"""g of a new model. Cosines lie in [-1, 1], so their softmax would be nearly uniform with g = 1."""
 
 
 class CosineScores(MultiHeadAttention):
     """softmax(g · cos(q, k)) V with a learned g for each head (Henry et al. 2020).
 
-    Everything else is that of full attention, O(n² · d): the queries are normalized and scaled
-    before the products.
+    The queries and keys are normalized before full attention, O(n² · d). The queries also have the
+    factor g.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Build the projections; g begins at `FIRST_SCALE`."""
+        """Build the projections; the initial g is `FIRST_SCALE`."""
         super().__init__(*args, **kwargs)
         self.log_scale_change = nn.Parameter(torch.zeros(self.num_heads))
 
     @classmethod
     def of(cls, config: StackConfig) -> "CosineScores":
-        """Build one layer's attention with a stack's settings."""
+        """Build the attention of one layer with the settings of its stack."""
         return cls(
             config.hidden_size,
             config.hidden_size,

@@ -11,15 +11,15 @@ from nmt.model.self_attention.kind import StackConfig
 from nmt.model.self_attention.linear_attention import FeatureAttention
 
 SMALLEST_FEATURE = 1e-6
-"""Added to each feature, as in the authors' code: without it all features of a key could be 0."""
+"""Added to each feature, as in the authors' code. Otherwise all features of a key could be 0."""
 
 
 class FavorAttention(FeatureAttention):
     """Softmax attention estimated by φ(x) = exp(ω · x - |x|² / 2) / sqrt(m), x = q / d_k^(1/4).
 
     Choromanski et al. 2021, lemma 1 (FAVOR+): E[φ(q) · φ(k)] = exp(q · k / sqrt(d_k)) for
-    ω from N(0, I). Rows ω are orthogonal in groups of d_k (section 2.4), which lowers the variance.
-    They are drawn once, and are part of the checkpoint. Cost: O(n · m · d).
+    ω from N(0, I). The ω are orthogonal in groups of d_k (section 2.4), which lowers the variance.
+    The constructor draws them, and the checkpoint contains them. Cost: O(n · m · d).
     """
 
     directions: Tensor
@@ -50,9 +50,10 @@ class FavorAttention(FeatureAttention):
         self.directions = torch.cat(groups)[:count] * normal.norm(dim=1, keepdim=True)
 
     def features(self, heads: Tensor, *, of_keys: bool) -> Tensor:
-        """Return the features, in float32 at least; those of a query are scaled by its greatest.
+        """Return the features [..., m] in float32 or float64.
 
-        The scale cancels out in the weights, and keeps the exponentials within bounds.
+        A positive factor of a query's features cancels out in its weights. So a query has the
+        factor 1 / max exp(ω · x) instead of exp(-|x|² / 2), and no exponential overflows.
         """
         with without_autocast(heads):
             scaled = at_least_float32(heads) * heads.size(-1) ** -0.25

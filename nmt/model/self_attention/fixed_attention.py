@@ -14,10 +14,11 @@ class FixedAttention(PatternAttention):
     """Position i attends to its block of l positions and to the last c positions of other blocks.
 
     Child et al. 2019, section 4.3: A^(1) = {j : floor(j / l) = floor(i / l)} and A^(2) = {j : j mod
-    l in {l - c, ..., l - 1}}, here in one softmax (the merged head of section 5.1).
-    As section 4.3 advises, heads have distinct subblocks of c positions: head h the one that ends
-    at l - c · (h mod floor(l / c)). In a decoder no key is later than its query. Cost: O(n · (l + n
-    · c / l) · d), which is least, O(n · sqrt(n) · d), for l near sqrt(n · c).
+    l in {l - c, ..., l - 1}}. One softmax covers both sets (the merged head of section 5.1). As
+    section 4.3 advises, heads have distinct subblocks of c positions. The subblock of head h ends
+    before offset l - c · (h mod floor(l / c)) of a block. In a decoder, no key is later than its
+    query. Cost: O(n · (l + n · c / l) · d). For l near sqrt(n · c) it is least, O(n · sqrt(n · c) ·
+    d).
     """
 
     def __init__(self, *args: Any, stride: int, summaries: int, **kwargs: Any) -> None:
@@ -37,12 +38,12 @@ class FixedAttention(PatternAttention):
         return 2 * self.stride
 
     def _starts(self, heads: int) -> list[int]:
-        """Return where the subblock of each head begins within a block."""
+        """Return the first offset of the subblock of each head within a block."""
         subblocks = self.stride // self.summaries
         return [self.stride - self.summaries * (1 + h % subblocks) for h in range(heads)]
 
     def allows(self, queries: Tensor, keys: Tensor, lengths: Tensor | None) -> Tensor:
-        """Return whether keys are in the same block or in a subblock, [H, T, S]."""
+        """Return whether keys are in the block of the query or in a subblock, [H, T, S]."""
         starts = torch.tensor(self._starts(self.num_heads), device=keys.device)[:, None, None]
         offsets = keys % self.stride - starts
         summaries = (offsets >= 0) & (offsets < self.summaries)
@@ -51,7 +52,7 @@ class FixedAttention(PatternAttention):
     def blocked(
         self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
     ) -> Tensor:
-        """Attend within each block, and from all blocks to the subblocks of the others."""
+        """Attend within each block, and from each block to the subblocks of other blocks."""
         blocks = Blocks.of(heads, keys, values, real, self.stride)
 
         def reach(queries: Tensor, keys: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What all kinds of self-attention share: an explicit form with weights, and a fast form without.
+"""Base class of the kinds of self-attention: an explicit form with weights, a fast form without.
 
 Legend: B batch, T queries, S keys, H heads, G heads of keys and values, K head size, D model size.
 In search: A sentences, N beams of each.
@@ -23,15 +23,15 @@ StackConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
 
 class KindOfSelfAttention(MultiHeadAttention, ABC):
-    """Self-attention with projections as of `MultiHeadAttention`, and weights of another kind.
+    """Self-attention with the projections of `MultiHeadAttention` and other weights.
 
-    A kind defines the weights, which are its formula, and the contexts, which equal the weighted
-    sums of the values but need not compute the weights.
+    A kind defines two methods. `weights` is its formula. `contexts` returns the weighted sums of
+    the values, but need not compute the weights.
     """
 
     @classmethod
     def of(cls, config: StackConfig) -> Self:
-        """Build one layer's attention with a stack's settings."""
+        """Build the attention of one layer with the settings of its stack."""
         return cls(
             config.hidden_size,
             config.hidden_size,
@@ -44,17 +44,17 @@ class KindOfSelfAttention(MultiHeadAttention, ABC):
 
     @classmethod
     def settings(cls, config: StackConfig) -> dict[str, Any]:
-        """Return the arguments of the constructor that this kind adds."""
+        """Return the constructor arguments that only this kind has."""
         return {}
 
     def penalty(self) -> tuple[Tensor, float] | None:
-        """Return what the loss adds for each target token, and its weight; None: nothing."""
+        """Return a penalty per target token and its weight in the loss; None: no penalty."""
         return None
 
     def start_memory(self, source: Sequence[AttentionMemory], position: Tensor) -> TargetMemory:
-        """Return what search keeps of target pieces for all layers, before the first one.
+        """Return the memory of target pieces of all layers before the first piece.
 
-        ``source`` are the memories of the layers' cross-attention, and ``position`` is [1], 0.
+        ``source`` has the memory of each layer's cross-attention. ``position`` is [1], 0.
         """
         return GrowingMemory.of(source, position)
 
@@ -62,16 +62,16 @@ class KindOfSelfAttention(MultiHeadAttention, ABC):
     def weights(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
     ) -> Tensor:
-        """Return the weights [B, H, T, S] of queries [B, H, T, K]: the explicit form."""
+        """Return the weights [B, H, T, S] of queries [B, H, T, K] (explicit form)."""
 
     @abstractmethod
     def contexts(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
     ) -> Tensor:
-        """Return the contexts of queries [B, H, T, K], heads joined, [B, T, D]: the fast form."""
+        """Return the joined contexts [B, T, D] of queries [B, H, T, K] (fast form)."""
 
     def has_weights(self, memory: AttentionMemory) -> bool:
-        """Return whether there is an explicit form; it is not where a state replaces the keys."""
+        """Return whether `weights` can replace `contexts` for this memory."""
         return True
 
     def forward(
@@ -94,16 +94,16 @@ class KindOfSelfAttention(MultiHeadAttention, ABC):
 
 
 def is_search(memory: AttentionMemory) -> bool:
-    """Return whether the queries are the beams of a step of search, and no sentence."""
+    """Return whether the queries are the beams of a search step, not the pieces of a sentence."""
     return not isinstance(memory.mask, AttentionMask)
 
 
 def is_causal(memory: AttentionMemory) -> bool:
-    """Return whether each query may attend to the keys up to its own position only."""
+    """Return whether each query may attend only to keys up to its own position."""
     return isinstance(memory.mask, AttentionMask) and memory.mask.is_causal
 
 
 def real_keys(memory: AttentionMemory) -> Tensor | None:
-    """Return which keys are no padding, [B, S]; None: with a causal mask, that is not needed."""
+    """Return which keys are not padding, [B, S]; None with a causal mask, which hides padding."""
     assert isinstance(memory.mask, AttentionMask)
     return None if memory.mask.is_causal else memory.mask.allowed[:, 0, 0]

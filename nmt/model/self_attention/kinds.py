@@ -1,4 +1,4 @@
-"""The class of each kind of self-attention besides ``full``: one line for each file."""
+"""The class of each kind of self-attention except ``full``."""
 
 from collections.abc import Mapping
 
@@ -29,4 +29,4 @@ KINDS: Mapping[SelfAttention, type[KindOfSelfAttention | CosineScores]] = {
 }
 
 DRAWN = ("self_attention.directions", "self_attention.rotations")
-"""Ends of the names of random numbers that are drawn once: weights are learned for these alone."""
+"""Name suffixes of the buffers of random values. The trained weights fit only these values."""

@@ -22,10 +22,10 @@ from nmt.model.target_memory import TargetMemory
 
 
 class FeatureAttention(KindOfSelfAttention):
-    """Weights φ(q_t) · φ(k_s) / sum over s' of φ(q_t) · φ(k_s'), for features φ of a kind.
+    """Weights φ(q_t) · φ(k_s) / sum over s' of φ(q_t) · φ(k_s'); subclasses define the features φ.
 
-    Katharopoulos et al. 2020, eq. 4. The sums over s are computed once for all queries, so that the
-    cost is O(n · F · d). In search they are the state of a recurrent network (eq. 18 to 20).
+    Katharopoulos et al. 2020, eq. 4. All queries use the same sums over s, so the cost is O(n · F ·
+    d). In search, the sums are the state of a recurrent network (eq. 18 to 20).
     """
 
     @property
@@ -35,7 +35,7 @@ class FeatureAttention(KindOfSelfAttention):
 
     @abstractmethod
     def features(self, heads: Tensor, *, of_keys: bool) -> Tensor:
-        """Return φ of queries or keys [B, H or G, T, K], none negative, [B, H or G, T, F]."""
+        """Return φ >= 0, [B, H or G, T, F], of queries or keys [B, H or G, T, K]."""
 
     def build_memory(
         self, states: Tensor, mask: Mask, positions: RelativePositions = NO_POSITIONS
@@ -46,19 +46,19 @@ class FeatureAttention(KindOfSelfAttention):
         return AttentionMemory(keys, memory.values, memory.mask)
 
     def start_memory(self, source: Sequence[AttentionMemory], position: Tensor) -> TargetMemory:
-        """Return sums over no target piece."""
+        """Return sums of 0, before the first target piece."""
         return SumMemory.of(source, position, self.num_features)
 
     def weights(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
     ) -> Tensor:
-        """Return the weights of sentences, [B, H, T, S]; a step of search keeps no keys."""
+        """Return the weights [B, H, T, S] of sentences; a step of search has no keys."""
         assert isinstance(memory.mask, AttentionMask)
         queries = self.features(heads, of_keys=False)
         return feature_weights(queries, memory.keys, memory.mask.allowed)
 
     def context(self, weights: Tensor, values: Tensor, *args: Any) -> Tensor:
-        """Average in float32, as the fast form does."""
+        """Average in float32 or float64, as the fast form does."""
         return super().context(at_least_float32(weights), values, *args)
 
     def contexts(
@@ -74,11 +74,11 @@ class FeatureAttention(KindOfSelfAttention):
         )
 
     def has_weights(self, memory: AttentionMemory) -> bool:
-        """A step of search has sums alone."""
+        """Return False for a step of search, which has only sums."""
         return not isinstance(memory, SummedMemory)
 
     def _step(self, queries: Tensor, memory: SummedMemory) -> Tensor:
-        """Return the contexts of beams [A, H, N, F] from their sums, [A, N, D] (eq. 20)."""
+        """Return the contexts [A, N, D] of beams with features [A, H, N, F] (eq. 20)."""
         assert memory.sums is not None
         rows = at_least_float32(queries).transpose(1, 2).flatten(0, 1)[:, :, None]
         sums = grouped_product(rows, memory.sums.flatten(0, 1))  # [A · N, H, 1, K + 1]
@@ -86,14 +86,14 @@ class FeatureAttention(KindOfSelfAttention):
 
 
 class LinearAttention(FeatureAttention):
-    """φ(x) = elu(x) + 1, unit by unit (Katharopoulos et al. 2020, eq. 7). Cost: O(n · d²)."""
+    """φ(x) = elu(x) + 1 for each unit (Katharopoulos et al. 2020, eq. 7). Cost: O(n · d²)."""
 
     @property
     def num_features(self) -> int:
-        """As many as a head has units."""
+        """F = K, the head size."""
         return self.query_projection.out_features // self.num_heads
 
     def features(self, heads: Tensor, *, of_keys: bool) -> Tensor:
-        """Return elu(x) + 1, in float32 at least: exp(x) for x < 0, with all of its digits."""
+        """Return elu(x) + 1 in float32 or float64; for x < 0, as exp(x), to keep digits."""
         exact = at_least_float32(heads)
         return torch.where(exact > 0, exact + 1, exact.clamp_max(0).exp())

@@ -16,8 +16,8 @@ from nmt.model.target_memory import TargetMemory
 class LocalAttention(PatternAttention):
     """Position i attends to the positions j with |i - j| <= w (Beltagy et al. 2020, section 3.1).
 
-    The paper's window of w tokens has w / 2 on each side; here w is the number on each side. In a
-    decoder the window is the w earlier positions and the own one. Cost: O(n · w · d).
+    In the paper, the window has w / 2 tokens on each side; here it has w. In a decoder, the window
+    is the position itself and the w positions before it. Cost: O(n · w · d).
     """
 
     def __init__(self, *args: Any, window: int, **kwargs: Any) -> None:
@@ -36,7 +36,7 @@ class LocalAttention(PatternAttention):
         return 2 * self.block_of(self.window)
 
     def start_memory(self, source: Sequence[AttentionMemory], position: Tensor) -> TargetMemory:
-        """Return a memory of the w last pieces and the new one."""
+        """Return a memory of the new piece and the w pieces before it."""
         return WindowMemory.of(source, position, self.window + 1)
 
     def allows(self, queries: Tensor, keys: Tensor, lengths: Tensor | None) -> Tensor:
@@ -46,7 +46,7 @@ class LocalAttention(PatternAttention):
     def blocked(
         self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
     ) -> Tensor:
-        """Attend from each block to itself and the blocks beside it."""
+        """Attend from each block to itself and to its neighbours."""
         blocks = Blocks.of(heads, keys, values, real, self.block_of(self.window))
 
         def reach(queries: Tensor, keys: Tensor) -> Tensor:

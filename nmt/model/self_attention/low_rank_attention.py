@@ -12,16 +12,15 @@ from nmt.model.attention.relative import RelativePositions
 from nmt.model.self_attention.kind import KindOfSelfAttention, StackConfig, real_keys
 
 POSITIONS = 1024
-"""n: positions with columns of their own in E and F; later ones use them again from the first."""
+"""n: number of columns of E and F. Position i uses column i mod n."""
 
 
 class LowRankAttention(KindOfSelfAttention):
     """softmax(Q (E K)^T / sqrt(d_k)) · F V with learned E and F, [k, n] (Wang et al. 2020).
 
-    E and F of a layer are shared by its heads ("headwise sharing", section 4 as well). Padded keys
-    and values are 0. All positions are mixed, so the kind is for encoders. The weights shown are
-    softmax(...) · F, the share of each value in a context; they may be negative. Cost: O(n · k ·
-    d).
+    The heads of a layer share E and F ("headwise sharing", section 4). Padded keys and values are
+    0. E and F mix all positions, so this kind is only for encoders. `weights` returns softmax(...)
+    F, the factor of each value in a context, which may be negative. Cost: O(n · k · d).
     """
 
     def __init__(self, *args: Any, rank: int, **kwargs: Any) -> None:
@@ -36,7 +35,7 @@ class LowRankAttention(KindOfSelfAttention):
         return {"rank": config.attention_rank}
 
     def has_weights(self, memory: AttentionMemory) -> bool:
-        """Dropout is for the weights of the k mixtures, of which `weights` has the products."""
+        """Return whether dropout is off: it applies to the softmax, not to the products with F."""
         return not self.dropout.rate
 
     def weights(
@@ -50,7 +49,7 @@ class LowRankAttention(KindOfSelfAttention):
     def contexts(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
     ) -> Tensor:
-        """Return the joined contexts [B, T, D] of the projected keys and values."""
+        """Return the joined contexts [B, T, D] from the projected keys and values."""
         values = torch.matmul(self._columns(memory, of_keys=False)[:, None], memory.values)
         return attention(heads, self._projected_keys(memory), values, None, None, self.dropout.rate)
 
@@ -59,7 +58,7 @@ class LowRankAttention(KindOfSelfAttention):
         return torch.matmul(self._columns(memory, of_keys=True)[:, None], memory.keys)
 
     def _columns(self, memory: AttentionMemory, *, of_keys: bool) -> Tensor:
-        """Return E or F for the positions of the keys, 0 at padding, [B, R, S]."""
+        """Return the columns [B, R, S] of E or F for the keys, 0 for padding."""
         table = self.key_length_projection if of_keys else self.value_length_projection
         places = torch.arange(memory.keys.size(2), device=memory.keys.device) % POSITIONS
         real = real_keys(memory)

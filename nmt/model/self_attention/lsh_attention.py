@@ -1,6 +1,7 @@
-"""Attention by locality-sensitive hashing. Legend: B batch, T length, H heads, K size, R hashes.
+"""Attention by locality-sensitive hashing.
 
-In search: A sentences, N beams of each, P places of keys.
+Legend: B batch, T length, H heads, K head size, D model size, R hashes. In search: A sentences, N
+beams of each, P slots of keys.
 """
 
 from typing import Any
@@ -32,18 +33,18 @@ from nmt.model.self_attention.kind import (
 
 
 class LshAttention(KindOfSelfAttention):
-    """A query attends to the keys of its bucket, h(x) = argmax([x R; -x R]), R random.
+    """A query attends to the keys of its bucket, h(x) = argmax([x W; -x W]), W random.
 
-    Kitaev et al. 2020, section 2: queries and keys share a projection, and a key is k = q / |q| ·
-    sqrt(d_k) of unit length before the scale. With several hashes a query attends to the union of
-    its buckets (multi-round), and to itself only if there is no other key. Within a bucket it sees
-    its chunk and the previous one; see `nmt.kernels.bucket_attention`. Cost: O(n · log n · d).
+    Kitaev et al. 2020, section 2: queries and keys share a projection. A key is k = q / |q|, and
+    the scores are q · k / sqrt(d_k). With several hashes (multi-round), a query attends to the
+    union of its buckets, and to itself only if there is no other key. Within a bucket, it attends
+    to its chunk and the previous one; see `nmt.kernels.bucket_attention`. Cost: O(n · log n · d).
     """
 
     rotations: Tensor
 
     def __init__(self, *args: Any, chunk: int, buckets: int, hashes: int, **kwargs: Any) -> None:
-        """Hash into ``buckets``, an even number, as often as ``hashes``."""
+        """Hash ``hashes`` = R times into ``buckets``, an even number."""
         super().__init__(*args, **kwargs)
         size = self.query_projection.out_features
         self.chunk = chunk
@@ -63,7 +64,7 @@ class LshAttention(KindOfSelfAttention):
         }
 
     def draw(self) -> None:
-        """Draw the rotations, which are part of the checkpoint."""
+        """Draw the random matrices W; the checkpoint contains them."""
         self.rotations = nn.init.normal_(torch.empty_like(self.rotations))
 
     def build_memory(
@@ -92,7 +93,7 @@ class LshAttention(KindOfSelfAttention):
     def contexts(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
     ) -> Tensor:
-        """Return the joined contexts [B, T, D], in chunks if the sentences have several."""
+        """Return the joined contexts [B, T, D], in chunks if that needs fewer pairs."""
         if is_search(memory) or self._is_short(heads.size(2)) or self.dropout.rate:
             weights = self.dropout(self.weights(heads, memory, positions))
             return join_heads(weights.type_as(memory.values) @ memory.values)
@@ -103,13 +104,13 @@ class LshAttention(KindOfSelfAttention):
         return join_heads(contexts)
 
     def _is_short(self, length: int) -> bool:
-        """Return whether the pairs of all positions are fewer than those of the chunks."""
+        """Return whether the chunks would have at least as many pairs as the sentence."""
         hashes, _, half = self.rotations.shape
         slots = length + (2 * half + 1) * self.chunk
         return length**2 <= hashes * slots * 2 * self.chunk
 
     def _step(self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions) -> Tensor:
-        """Return the weights of beams [A, H, N, K] for the places of keys, [A, H, N, P]."""
+        """Return the weights [A, H, N, P] of beams [A, H, N, K] for all slots of keys."""
         assert positions.places is not None
         now, places = positions.places
         scores = self.scores(heads, memory.keys)
@@ -119,7 +120,7 @@ class LshAttention(KindOfSelfAttention):
             path = memory.mask == 0
         own = (places == now) & path
         theirs = hash_buckets(memory.keys, self.rotations)[..., None, :]  # [A, H, R, 1, P]
-        # That of the own key: a hash of the query differs where rounding moved the key.
+        # The bucket of the query's own key. The query's hash could differ because of rounding.
         mine = theirs.masked_fill(~own[:, :, None], -1).amax(-1, keepdim=True)  # [A, H, R, N, 1]
         same = (mine == theirs) & path[:, :, None]
         ranks = same.cumsum(-1)

@@ -1,4 +1,4 @@
-"""Softmax attention to a part of the positions, the pattern of a kind.
+"""Softmax attention to some of the positions; the pattern of a kind defines which.
 
 Legend: B batch, T queries, S keys, H heads, K head size, D model size. In search: A sentences, N
 beams of each.
@@ -21,17 +21,17 @@ from nmt.model.self_attention.kind import KindOfSelfAttention, is_causal, is_sea
 class PatternAttention(KindOfSelfAttention):
     """softmax(Q K^T / sqrt(d_k)) V over the keys j that the pattern allows to query i."""
 
-    smallest_block = 64  # narrower windows are computed in such blocks: small products are slow
+    smallest_block = 64  # positions; smaller products are slow
 
     def block_of(self, window: int) -> int:
-        """Return the length of the blocks for a window: its neighbours reach as far."""
+        """Return the block length for a window, which then ends within a neighbouring block."""
         return max(window, self.smallest_block)
 
     @property
     def shortest(self) -> int:
-        """Shorter sentences have too few blocks: they are computed with a mask of all pairs.
+        """The least length that `blocked` computes. Shorter sentences use a mask of all pairs.
 
-        A kind without a blocked form computes all sentences so.
+        A kind without a blocked form uses this mask for all sentences.
         """
         return sys.maxsize
 
@@ -39,35 +39,35 @@ class PatternAttention(KindOfSelfAttention):
     def allows(self, queries: Tensor, keys: Tensor, lengths: Tensor | None) -> Tensor:
         """Return whether queries at positions [T, 1] may attend to keys at positions [1, S].
 
-        The condition that no key is later than its query is added by the caller. Each position may
-        attend to itself.
+        The caller excludes keys that are later than their query. Each position may attend to
+        itself.
 
         Args:
             queries: [T, 1].
             keys: [1, S].
-            lengths: [B, 1, 1, 1], real pieces of each sentence; None in a decoder.
+            lengths: [B, 1, 1, 1], the number of real pieces of each sentence; None in a decoder.
 
         Returns:
             Bool, broadcastable to [B, H, T, S].
         """
 
     def bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
-        """Return what is added to the scores of these positions, [H, T, S]; None: nothing."""
+        """Return a bias [H, T, S] that is added to the scores; None: no bias."""
         return None
 
     def blocked(
         self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
     ) -> Tensor:
-        """Return the same contexts [B, T, D], computed in blocks.
+        """Return the joined contexts [B, T, D], computed in blocks.
 
         Args:
             heads: Queries [B, H, T, K].
             keys: [B, G, T, K].
             values: [B, G, T, K].
-            real: [B, T], True on keys that are no padding; None: all are.
-            causal: Whether a query attends to the keys up to its own position only.
+            real: [B, T], True for keys that are not padding; None: no key is padding.
+            causal: Whether a query attends only to keys up to its own position.
         """
-        # A kind without a blocked form sets `shortest` beyond every length, so nothing calls this.
+        # A kind without a blocked form has `shortest` above every length, so nothing calls this.
         raise NotImplementedError(f"{type(self).__name__} has no blocked form")
 
     def weights(
@@ -97,7 +97,7 @@ class PatternAttention(KindOfSelfAttention):
             now, places = positions.places
             allowed = self.allows(now[:, None], places[None], None)
             if memory.mask is not None:
-                # of the shape of both, as the window may differ by head
+                # The heads may have different windows: broadcast both masks.
                 allowed = torch.where(allowed, memory.mask, float("-inf"))
             return allowed, self.bias(now[:, None], places[None])
         places = torch.arange(heads.size(2), device=heads.device)
@@ -105,6 +105,6 @@ class PatternAttention(KindOfSelfAttention):
         if real is not None:
             lengths = real.sum(1)[:, None, None, None]
         allowed = self.allows(places[:, None], places[None], lengths) & memory.mask.allowed
-        # Padding, whose contexts are not used, would otherwise see no key at all.
+        # A padded query may otherwise have no key. Its context is not used.
         allowed = allowed | (places[:, None] == places)
         return allowed, self.bias(places[:, None], places[None])

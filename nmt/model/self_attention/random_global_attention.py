@@ -20,10 +20,11 @@ from nmt.model.self_attention.pattern import PatternAttention
 class RandomGlobalAttention(PatternAttention):
     """Each block attends to itself, its neighbours, g global blocks and r random blocks.
 
-    Zaheer et al. 2020, section 2 and appendix D (BigBird, internal global tokens): the first g
-    blocks attend to all blocks, and all attend to them. The random blocks of block i depend on i
-    and on the number of real blocks of the sentence alone; in a decoder they are earlier blocks.
-    A block that was chosen twice counts once. Cost: O(n · (3 + g + r) · b · d) for blocks of b.
+    Zaheer et al. 2020, section 2 and appendix D (BigBird, internal global tokens): all blocks
+    attend to the first g blocks. In an encoder, the first g blocks attend to all blocks. The random
+    blocks of block i depend only on i and on the number of real blocks of the sentence. In a
+    decoder, they are earlier blocks and depend only on i. A block that is chosen twice counts once.
+    Cost: O(n · (3 + g + r) · b · d) for blocks of b positions.
     """
 
     def __init__(
@@ -44,11 +45,11 @@ class RandomGlobalAttention(PatternAttention):
 
     @property
     def shortest(self) -> int:
-        """As many blocks as each block attends to."""
+        """The number of blocks that each block attends to, in positions."""
         return (3 + self.global_blocks + self.random_blocks) * self.block
 
     def allows(self, queries: Tensor, keys: Tensor, lengths: Tensor | None) -> Tensor:
-        """Return whether the blocks of keys are attended to, [T, S], or [B, 1, T, S]."""
+        """Return whether queries may attend to keys, [T, S] or [B, 1, T, S]."""
         mine, theirs = queries // self.block, keys // self.block
         allowed = ((mine - theirs).abs() <= 1) | (theirs < self.global_blocks)
         if lengths is not None:
@@ -58,7 +59,7 @@ class RandomGlobalAttention(PatternAttention):
         return allowed
 
     def _random(self, mine: Tensor, number: int, lengths: Tensor | None) -> Tensor:
-        """Return the random block of this number of each block; the same in every run."""
+        """Return random block ``number`` of each block; it is the same in every run."""
         mixed = (mine * 2_654_435_761 + (number + 1) * 40_503_011) % (1 << 32)
         mixed = (mixed * 1_597_334_677 >> 16) % (1 << 16)
         count = mine if lengths is None else (lengths + self.block - 1) // self.block
@@ -85,7 +86,7 @@ class RandomGlobalAttention(PatternAttention):
         return torch.cat([seen, contexts[:, first:]], dim=1)
 
     def _global(self, blocks: Blocks, causal: bool) -> list[Any]:
-        """Return the part of the first blocks, for the blocks that are not beside them."""
+        """Return the part of the global blocks, for blocks that are not their neighbours."""
         count = min(self.global_blocks, blocks.real.size(1))
         if not count:
             return []
@@ -97,7 +98,7 @@ class RandomGlobalAttention(PatternAttention):
         return [column_part(blocks, keys, values, usable & far)]
 
     def _random_parts(self, blocks: Blocks, lengths: Tensor | None) -> list[Any]:
-        """Return the part of the random blocks, without those that other parts have."""
+        """Return the part of the random blocks that are in no other part."""
         if not self.random_blocks:
             return []
         mine = torch.arange(blocks.real.size(1), device=blocks.real.device)[None]

@@ -11,16 +11,16 @@ from nmt.model.self_attention.pattern import PatternAttention
 
 
 class StridedAttention(PatternAttention):
-    """Position i attends to the l positions beside it and to every l-th position.
+    """Position i attends to the l positions on each side, and to distances that are multiples of l.
 
     Child et al. 2019, section 4.3: A^(1) = {t, t + 1, ..., i} for t = max(0, i - l), and A^(2) =
-    {j : (i - j) mod l = 0}, here in one softmax (section 5.1). In an encoder both sets
-    extend to later positions. Cost: O(n · (l + n / l) · d), which is least, O(n · sqrt(n) · d), for
-    l near sqrt(n).
+    {j : (i - j) mod l = 0}. One softmax covers both sets (section 5.1). In an encoder, both sets
+    extend to later positions. Cost: O(n · (l + n / l) · d). For l near sqrt(n) it is least, O(n ·
+    sqrt(n) · d).
     """
 
     def __init__(self, *args: Any, stride: int, **kwargs: Any) -> None:
-        """Reach ``stride`` = l positions to each side, and multiples of it."""
+        """Attend with the stride ``stride`` = l."""
         super().__init__(*args, **kwargs)
         self.stride = stride
 
@@ -35,14 +35,14 @@ class StridedAttention(PatternAttention):
         return 2 * self.stride
 
     def allows(self, queries: Tensor, keys: Tensor, lengths: Tensor | None) -> Tensor:
-        """Return whether keys are near or at a multiple of l, [T, S]."""
+        """Return whether the distance is at most l or a multiple of l, [T, S]."""
         distances = (queries - keys).abs()
         return (distances <= self.stride) | (distances % self.stride == 0)
 
     def blocked(
         self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
     ) -> Tensor:
-        """Attend to the blocks beside each one, and to the same place of blocks further away."""
+        """Attend to neighbouring blocks, and to the same offset in blocks further away."""
         blocks = Blocks.of(heads, keys, values, real, self.stride)
 
         def reach(queries: Tensor, keys: Tensor) -> Tensor:
@@ -51,6 +51,6 @@ class StridedAttention(PatternAttention):
 
         numbers = torch.arange(blocks.real.size(1), device=heads.device)
         apart = numbers[:, None] - numbers
-        far = (apart if causal else apart.abs()) >= 2  # the next block's is within the window
+        far = (apart if causal else apart.abs()) >= 2  # the window has the neighbouring blocks
         near = near_part(blocks, 1, 0 if causal else 1, reach)
         return joint_attention(blocks, [near, stride_part(blocks, far)], self.dropout.rate)
