@@ -55,8 +55,8 @@ class SharedPieces:
     """The pieces of a new vocabulary that an old one contains too.
 
     Attributes:
-        new_ids: [n] their ids in the new vocabulary.
-        old_ids: [n] the ids of the same pieces in the old vocabulary.
+        new_ids: [n], their ids in the new vocabulary.
+        old_ids: [n], the ids of the same pieces in the old vocabulary.
         size: V of the new vocabulary.
     """
 
@@ -106,7 +106,7 @@ class VocabularyTransfer:
         return self.source if name.startswith("encoder.") else self.target
 
     def transfer(self, old: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return values by parameter name: the old ones, and fresh ones for new pieces."""
+        """Return values by parameter name: the old values; for new pieces, those of ``fresh``."""
         values = {}
         for name, value in fresh.items():
             pieces = self.pieces_of(name)
@@ -132,11 +132,11 @@ def stiffness(
     ewc: float = 0.0,
     fisher: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """Return the stiffness of each parameter for `Anchor`: l2_sp + ewc · F, 0 for new pieces.
+    """Return the stiffness of each parameter for `Anchor`: l2_sp + ewc · F; 0 for new pieces.
 
     Args:
-        transfer: From the old vocabulary to the new one.
-        model: Of the new run.
+        transfer: The transfer from the old vocabulary to the new one.
+        model: The model of the new run.
         l2_sp: The stiffness that all weights share.
         ewc: The factor of the Fisher information.
         fisher: F of the old model by parameter name; None where ``ewc`` is 0.
