@@ -149,9 +149,8 @@ class Model(DocumentMethods):
             beam_size: Hypotheses per sentence; None: the run's setting, but at least ``n_best``.
             attention: Whether each candidate has attention weights.
             sampling: How to draw ``n_best`` samples; None: search.
-            long_lines: What happens to sentences of more than ``max_length`` pieces. ``split`` cuts
-                them, and joins the translations without attention. ``refuse`` raises an error.
-                ``whole`` translates them uncut, which often loses text.
+            long_lines: For sentences of more than ``max_length`` pieces. ``split`` cuts them, and
+                joins the translations without attention; ``refuse``; ``whole`` often loses text.
             max_length: Greatest number of pieces of an uncut sentence; None: that of training.
             constraints: Constraints of all translations, or a list of constraints per sentence.
             settings: Settings of ``decoding`` by their names, e.g. ``{"coverage_penalty": 0.2}``.

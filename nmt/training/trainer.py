@@ -76,8 +76,7 @@ class Trainer:
             corpus: The training pairs.
             config: The run's configuration.
             services: Validates, saves and logs.
-            samplers: Samplers of the source and target segmentation, which then differs in every
-                epoch; None: the segmentation is fixed.
+            samplers: Sample the segmentation of both sides in every epoch; None: it is fixed.
             targets: Other models from which the run learns.
             read_every: Updates between two reads of results from the device. 1: the host reads each
                 result before the optimizer step, which costs nothing on a CPU. None: 1 on a CPU;
