@@ -7,7 +7,7 @@ Example::
     model = nmt.load("runs/demo")
     model.translate("Where is the station?")
 
-The package `nmt` has all these names as attributes, and loads them when they are first used.
+The package `nmt` has all these names as attributes. It imports this module when one is first used.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,20 +72,20 @@ __all__ = [
 ]
 
 
-_CHUNK_BATCHES = 16  # read ahead, so that sentences of similar length share a batch
+_CHUNK_BATCHES = 16  # batches read ahead, so that sentences of similar length share a batch
 
 
 class Model(DocumentMethods):
     """A trained model. Several threads may call its methods; one call computes at a time.
 
     Attributes:
-        config: The settings of its run.
+        config: The configuration of its run.
     """
 
     def __init__(
         self, translator: Translator, config: Config, exact: Translator | None = None
     ) -> None:
-        """Wrap a translator; `load` makes one from a run. ``exact`` scores and samples."""
+        """Wrap a translator; `load` makes a model from a run. ``exact`` scores and samples."""
         self.config = config
         self._translator = translator
         self._exact = translator if exact is None else exact
@@ -105,11 +105,11 @@ class Model(DocumentMethods):
 
         Args:
             text: A sentence (the result is a text), a list or tuple (the result is a list), or an
-                iterator (the result is an iterator, which reads a few batches ahead). The
-                translation of a blank sentence is empty.
-            options: ``beam_size``, ``long_lines``, ``max_length``, ``constraints`` for every text,
-                ``settings`` and ``features``; see `search`. The features of one sentence may be its
-                array [R, F]. An iterator has none.
+                iterator (the result is an iterator, which reads 16 batches ahead). The translation
+                of a blank sentence is empty.
+            options: ``beam_size``, ``long_lines``, ``max_length``, ``constraints`` (the same for
+                every sentence), ``settings`` and ``features``; see `search`. The features of one
+                sentence may be an array [R, F]. An iterator cannot have features.
 
         Raises:
             UserError: An option is out of range, or a sentence is too long.
@@ -144,17 +144,17 @@ class Model(DocumentMethods):
         """Translate sentences and score the translations; the result has their order.
 
         Args:
-            sentences: In any order.
-            n_best: Candidates per sentence, at most the beam size.
+            sentences: The sentences, in any order.
+            n_best: Candidates per sentence; in a search, at most the beam size.
             beam_size: Hypotheses per sentence; None: the run's setting, but at least ``n_best``.
             attention: Whether each candidate has attention weights.
-            sampling: Draws ``n_best`` samples instead of searching.
+            sampling: How to draw ``n_best`` samples; None: search.
             long_lines: For sentences of more than ``max_length`` pieces. ``split`` cuts them, and
                 joins the translations without attention; ``refuse``; ``whole`` often loses text.
-            max_length: None: the longest sentence that training included.
-            constraints: Constraints of all translations, or a list with those of each sentence.
-            settings: Settings of ``decoding`` by their names, as ``{"coverage_penalty": 0.2}``.
-            minimum_risk: Draws N samples; the candidates have the greatest expected chrF.
+            max_length: Greatest number of pieces of an uncut sentence; None: that of training.
+            constraints: Constraints of all translations, or a list of constraints per sentence.
+            settings: Settings of ``decoding`` by their names, e.g. ``{"coverage_penalty": 0.2}``.
+            minimum_risk: Number of samples, which are ranked by their expected chrF; None: search.
             features: Arrays [regions, size], one per sentence, or a file as for ``--features``.
 
         Raises:
@@ -192,7 +192,7 @@ class Model(DocumentMethods):
         *,
         features: FeatureInput | None = None,
     ) -> ScoredTranslation | list[ScoredTranslation]:
-        """Return the log-probabilities of given translations; ``features`` as in `translate`.
+        """Return the log-probabilities of given translations; for ``features`` see `translate`.
 
         Raises:
             UserError: The numbers of sentences and translations differ, or an array is faulty.
@@ -200,8 +200,8 @@ class Model(DocumentMethods):
         sources, targets = listed(source), listed(target)
         if len(sources) != len(targets):
             raise UserError(
-                f"the number of sentences is {len(sources):,}, but that of translations is "
-                f"{len(targets):,}"
+                f"the number of sentences ({len(sources):,}) differs from the number of "
+                f"translations ({len(targets):,})"
             )
         check_texts([*sources, *targets])
         given = features_of_one(features) if isinstance(source, str) else features
@@ -217,8 +217,9 @@ class Model(DocumentMethods):
 
         Args:
             source: The sentence.
-            target: Its translation, which the model is forced to produce; None: the model's own.
-            features: Of the sentence, [R, F], for a model that reads them.
+            target: A translation that the model is forced to produce; None: the best one of a
+                search.
+            features: The features of the sentence, [R, F], for a model that reads features.
 
         Raises:
             UserError: The model has no attention over the source, a side is blank, or the features
@@ -285,9 +286,9 @@ class Model(DocumentMethods):
         *,
         exact: bool,
     ) -> Translator:
-        """Return a translator with these settings; its default beam holds at least ``n_best``.
+        """Return a translator with these settings, whose default beam size is at least ``n_best``.
 
-        An ``exact`` translator samples, so its beam does not matter.
+        An ``exact`` translator samples, so its beam size has no effect.
         """
         changes = dict(settings or {})
         if exact:
@@ -301,7 +302,7 @@ class Model(DocumentMethods):
         return translator
 
     def _reading(self) -> tuple[Aligner, AlignmentExtractor]:
-        """Return the object that computes attention of given translations, and how it is read.
+        """Return an aligner, and the layer and head from which word links are read.
 
         Raises:
             UserError: The model has no attention.
@@ -326,18 +327,18 @@ def load(
     """Load the best model of a run folder, or a checkpoint file.
 
     Args:
-        model: The run folder or the file. A list is an ensemble: its models have the same
-            vocabularies, and it uses the tokenizers, the settings and the attention of the first
-            model.
-        ensemble: ``log_probs`` averages the logarithms of the models' probabilities, ``probs`` the
-            probabilities.
+        model: The run folder or the file. A list is an ensemble: its models must have the same
+            vocabularies. It has the tokenizers, the settings and the attention of the first model.
+        ensemble: ``log_probs`` averages the logarithms of the models' probabilities, ``probs``
+            averages the probabilities.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        precision: ``float32``, ``bfloat16``, ``float16``, ``int8`` on a CPU, or ``auto``. ``auto``
-            searches in bfloat16 on a GPU that supports it, otherwise in float32, and scores and
-            samples in float32.
-        threads: CPU threads of this process; None leaves PyTorch's setting.
-        shortlist: A file of `nmt shortlist`, or a run folder that has one: translations have only
-            its candidates, which is faster. None: translations may have every piece.
+        precision: ``float32``, ``bfloat16``, ``float16`` on a GPU, ``int8`` on a CPU, or ``auto``.
+            ``auto`` searches in bfloat16 on a GPU that supports it, otherwise in float32. It scores
+            and samples in float32.
+        threads: CPU threads of this process; None keeps PyTorch's setting.
+        shortlist: A file of `nmt shortlist`, or a run folder with such a file. Translations then
+            have only the candidate pieces of the shortlist, which is faster. None: every piece is
+            possible.
 
     Raises:
         UserError: There is no such model or shortlist, or it does not fit this machine.
@@ -368,15 +369,15 @@ def train(overrides: Sequence[str] = ()) -> "Outcome":
     that torchrun starts, the processes train together; if one fails, all of them end.
 
     Args:
-        overrides: Settings and choices of one training, as for `nmt train`, without flags, e.g.
-            ``["model=rnn", "run.dir=runs/rnn"]``.
+        overrides: Settings and choices of one training, as for `nmt train`, e.g.
+            ``["model=rnn", "run.dir=runs/rnn"]``. Options that begin with ``-`` are not allowed.
 
     Returns:
-        The `nmt.pipeline.Outcome`: the run folder and the summary with the scores, which is None if
-        the training was stopped.
+        The `nmt.pipeline.Outcome`: the run folder, and the summary with the scores. The summary is
+        None if the training was stopped.
 
     Raises:
-        UserError: The configuration, the corpus or the run folder is at fault.
+        UserError: The configuration, the corpus or the run folder is faulty.
     """
     from nmt import pipeline
     from nmt.cli.stop_signals import collect_stop_signals

@@ -1,4 +1,4 @@
-"""The arguments of the Python interface, checked and brought into one form."""
+"""Checks the arguments of the Python interface, and converts them to one form."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -37,10 +37,13 @@ class SearchOptions(TypedDict, total=False):
 def check_search(
     sentences: Sequence[str], n_best: int, sampling: Sampling | None, minimum_risk: int | None
 ) -> Sampling | None:
-    """Check what is searched; return how samples are drawn, with their number; None: search.
+    """Check the arguments of `nmt.Model.search`.
+
+    Returns:
+        How samples are drawn, with their number; None: the call is a search.
 
     Raises:
-        UserError: It is no list of texts, or a number is out of range.
+        UserError: The sentences are not a list of texts, or a number is out of range.
     """
     if isinstance(sentences, str):
         raise UserError("search takes a list: put the sentence into a list")
@@ -56,7 +59,7 @@ def constraints_of_each(
     """Return the constraints of each sentence.
 
     Raises:
-        UserError: Their number is another one than that of the sentences.
+        UserError: The number of constraints differs from the number of sentences.
     """
     if constraints is None:
         return None
@@ -64,8 +67,8 @@ def constraints_of_each(
         return [constraints] * len(sentences)
     if len(constraints) != len(sentences):
         raise UserError(
-            f"the number of sentences is {len(sentences):,}, but that of constraints is "
-            f"{len(constraints):,}"
+            f"the number of sentences ({len(sentences):,}) differs from the number of constraints "
+            f"({len(constraints):,})"
         )
     return list(constraints)
 
@@ -81,12 +84,13 @@ def _drawn(sampling: Sampling | None, n_best: int, minimum_risk: int | None) -> 
     if sampling is None:
         return None
     if sampling.count not in (1, count):
-        raise UserError(f"count is {sampling.count}, but n_best is {n_best}: leave it out")
+        number = "n_best" if minimum_risk is None else "minimum_risk"
+        raise UserError(f"count is {sampling.count}, but {number} is {count}: leave out count")
     return replace(sampling, count=count).checked()
 
 
 def listed(text: str | Sentences) -> list[str]:
-    """Return a text or several as a list."""
+    """Return one text or several texts as a list."""
     return [text] if isinstance(text, str) else list(text)
 
 
@@ -98,7 +102,7 @@ def features_of_each(features: FeatureInput | None, count: int) -> Features | No
         count: N, the number of sentences.
 
     Raises:
-        UserError: They cannot be read, or their number is another one than that of the sentences.
+        UserError: They cannot be read, or their number differs from the number of sentences.
     """
     if features is None:
         return None
@@ -111,12 +115,12 @@ def features_of_each(features: FeatureInput | None, count: int) -> Features | No
         found = Features(GivenArrays(features, "features"), "features")
     if len(found) != count:
         raise UserError(
-            f"the number of sentences is {count:,}, but that of arrays in {found.key} is "
-            f"{len(found):,}"
+            f"the number of sentences ({count:,}) differs from the number of arrays in {found.key} "
+            f"({len(found):,})"
         )
     return found
 
 
 def features_of_one(features: FeatureInput | None) -> FeatureInput | None:
-    """Return the features of one sentence, given as an array [R, F], as those of a list of one."""
+    """Return the array [R, F] of one sentence as a list of one array; other values unchanged."""
     return [features] if isinstance(features, np.ndarray) and features.ndim == 2 else features

@@ -13,7 +13,7 @@ class DocumentMethods:
     """Methods of `nmt.Model` for documents.
 
     Attributes:
-        config: The settings of its run.
+        config: The configuration of its run.
     """
 
     config: Config
@@ -37,16 +37,17 @@ class DocumentMethods:
 
         Args:
             source: A .tsv, .jsonl, .tmx, .xliff, .po, .srt, .vtt, .md or .html file.
-            output: The file of its translation, which is written once it is complete.
-            format: Its format; None: by its suffix.
-            column: The column of a table or the field of JSON lines that is translated.
-            into: Where its translation goes; None: in its place.
+            output: The file of the translation. It is written when the translation is complete.
+            format: The format of the file; None: by its suffix.
+            column: The column of a table, or the field of JSON lines, that is translated.
+            into: The column or field in which the translation is written; None: the translation
+                replaces the text.
             header: Whether the first line of a table has the names of its columns.
             retranslate: Whether segments that have a translation are translated again.
-            protect: What passes through as it is: ``placeholders``, ``urls``, ``emails``,
+            protect: The kinds of text that stay unchanged: ``placeholders``, ``urls``, ``emails``,
                 ``numbers``, ``markup``.
-            source_tag: The tag before every sentence, e.g. ``<2de>``; None: the tag of all
-                training sources, if they have one.
+            source_tag: The tag before every sentence, e.g. ``<2de>``; None: the tag that all
+                training sources have, if there is one.
 
         Returns:
             The number of segments.

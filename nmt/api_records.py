@@ -1,4 +1,4 @@
-"""What the Python interface returns: translations with scores and attention.
+"""The results of the Python interface: translations with scores and attention.
 
 All names here are part of `nmt.api`.
 """
@@ -17,15 +17,15 @@ from nmt.text.tokenizer import TokenizerPair
 
 @dataclass(frozen=True, eq=False)
 class Attention:
-    """The attention of one sentence pair, by words.
+    """The attention of one sentence pair, from word to word.
 
     A notebook shows it as a heatmap of one layer and head.
 
     Attributes:
         map: The weights [L, H, T, S] of T target and S source words, with the words as labels. The
             last column is EOS, and so is the last row, unless the extractor shifts.
-        links: The word links that are read off it, as (source, target) counted from 0.
-        extractor: The layer and head of the heatmap and the links, as indices of the weights.
+        links: The word links that the weights give, as (source word, target word) from 0.
+        extractor: The layer and head of the heatmap and the links, as indices of ``map.weights``.
     """
 
     map: AttentionMap
@@ -56,10 +56,10 @@ class Candidate:
 
     Attributes:
         text: The translation.
-        log_prob: Natural logarithm of its probability, its end included.
-        score: The number by which search ranks, from the log-probability and the penalties; with
-            ``minimum_risk``, the expected chrF.
-        attention: Its attention if it was requested and the model attends; else None.
+        log_prob: Natural logarithm of its probability, EOS included.
+        score: The value by which the candidates are ranked. The search computes it from the
+            log-probability and the penalties. With ``minimum_risk`` it is the expected chrF.
+        attention: Its attention; None if it was not requested, or the model has none.
     """
 
     text: str
@@ -93,9 +93,9 @@ class RecordForm:
 
     Attributes:
         n_best: Candidates per sentence.
-        tokenizers: Those of the model.
+        tokenizers: The model's tokenizers.
         extractor: How attention is read; None: candidates have no attention.
-        by_risk: Whether the samples of the greatest expected chrF are chosen.
+        by_risk: Whether candidates are ranked by their expected chrF.
     """
 
     n_best: int

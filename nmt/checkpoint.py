@@ -1,7 +1,7 @@
 """The checkpoint file: weights, configuration, tokenizers and training state of a model.
 
-Loading a file never runs code from it, because it contains only tensors, plain containers and
-bytes. The file ends with a checksum, so a file that was changed at any position is refused.
+Loading a file never runs code from it: only tensors, plain containers, text, numbers and bytes are
+accepted. The file ends with a checksum, so a file that was changed at any position is refused.
 `nmt.training.kept_checkpoints` decides which files a run keeps.
 """
 
@@ -47,7 +47,7 @@ _INSTEAD = "use another file of checkpoints/, or a copy"
 
 
 class DamagedCheckpointError(UserError):
-    """A file that differs from what was written; an older file has to be used."""
+    """A file whose content differs from what was written; another file has to be used."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,13 @@ class Checkpoint:
 
     Attributes:
         config: The complete configuration of the run.
-        tokenizers: Of both sides.
-        weights: Of the model, by name; validated files contain the moving average, if it is on.
+        tokenizers: The tokenizers of both sides.
+        weights: The model's weights, by name. If the run has a moving average, validated files
+            contain the average.
         training: The state from which `nmt.training` resumes; None in a file with only a model.
         metrics: Validation scores of these weights; empty if they were not validated.
-        update: Number of updates behind the weights; None in old files without it.
-        file: Where it was loaded from, for messages; None: it is not from a file.
+        update: Number of updates that produced the weights; None in old files without it.
+        file: The file from which it was loaded, for messages; None: it is not from a file.
     """
 
     config: Config
@@ -84,7 +85,7 @@ class Checkpoint:
         return model
 
     def trained_model(self) -> TranslationModel:
-        """Build the model for use, in evaluation mode; no random numbers are drawn.
+        """Build the model in evaluation mode and load the weights, without drawing random numbers.
 
         Raises:
             UserError: The weights do not match the configuration.
@@ -98,7 +99,7 @@ class Checkpoint:
         return model.eval()
 
     def check_weights(self) -> None:
-        """Check the shapes of the weights, before memory for a model is taken.
+        """Check the shapes of the weights, before memory for a model is allocated.
 
         Raises:
             UserError: One line with the file and the first shapes that do not match.
@@ -122,7 +123,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 def encode_checkpoint(checkpoint: Checkpoint) -> memoryview:
     """Return the content of a checkpoint file: the archive of `torch.save`, and a trailing line.
 
-    The line contains the SHA-256 of everything before it; readers of the archive ignore it.
+    The line contains the SHA-256 of the archive. Readers of the archive ignore this line.
     """
     content = {
         "format_version": FORMAT_VERSION,
@@ -151,9 +152,9 @@ def write_checkpoint(content: memoryview, path: Path, *, purpose: str = "to resu
     """Write an encoded checkpoint so that the file is either the old or the complete new one.
 
     Args:
-        content: Of `encode_checkpoint`.
+        content: The result of `encode_checkpoint`.
         path: The file.
-        purpose: Why the same command is run after an error; the end of the message.
+        purpose: Why the user runs the same command again after an error, for the message.
 
     Raises:
         UserError: It could not be written. The old file is unchanged.
@@ -272,9 +273,9 @@ def _has_valid_checksum(path: Path) -> bool:
 
 
 def fingerprint(path: Path) -> str:
-    """Return the SHA-256 of a checkpoint file, which the file itself has at its end.
+    """Return the SHA-256 at the end of a checkpoint file, which is the hash of its archive.
 
-    An old file without it is read.
+    For an old file without it, the hash of the whole file is computed.
     """
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _TRAILER_LENGTH))

@@ -1,4 +1,4 @@
-"""Bounds on what a checkpoint file may expand to, checked before it is unpacked.
+"""Bounds on the memory that unpacking a checkpoint file may take, checked before it is unpacked.
 
 A file of `torch.save` is a zip archive: one pickle, and one entry per tensor, none compressed.
 """
@@ -11,14 +11,14 @@ from pathlib import Path
 _PICKLE = "data.pkl"
 _LARGEST_PICKLE = 1 << 26  # bytes: names, settings and tokenizers
 _MOST_OPERATIONS = 400_000
-_MOST_BYTES_VALUES = 8  # the two tokenizers, and some to spare
+_MOST_BYTES_VALUES = 8  # two tokenizers need two
 _MOST_ENTRIES = 200_000
-_ENCODE = "_codecs encode"  # makes bytes
+_ENCODE = "_codecs encode"  # the function that makes bytes
 _FUNCTIONS = re.compile(
     rf"{_ENCODE}|collections OrderedDict|torch Size|torch\._utils _rebuild_tensor_v2|"
     r"torch\._utils _rebuild_parameter|torch \w+Storage|torch (bfloat16|float\d+|int\d+|bool|uint8)"
 )
-"""What the index of a checkpoint may call or name."""
+"""The functions and types to which the pickle of a checkpoint may refer."""
 
 
 class ArchiveError(Exception):
@@ -29,8 +29,8 @@ def check_archive(path: Path) -> None:
     """Check that unpacking a file takes about as much memory as the file has bytes.
 
     Raises:
-        ArchiveError: It would not, or the file is no such archive.
-        OSError: It cannot be read.
+        ArchiveError: It would take more, or the file is not an archive of `torch.save`.
+        OSError: The file cannot be read.
     """
     try:
         with zipfile.ZipFile(path) as archive:

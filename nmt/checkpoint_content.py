@@ -1,7 +1,7 @@
 """Checks the content of a checkpoint before it is used: a file may contain anything.
 
-The settings go through the same checks as a user's. The weights have the shapes that settings and
-tokenizers imply, which are computed without memory for the weights.
+The settings are checked like those of a user. The weights must have the shapes that settings and
+tokenizers imply. These shapes are computed without memory for the weights.
 """
 
 import math
@@ -56,14 +56,14 @@ def check_values(weights: Any, training: Any, metrics: Any, update: Any) -> None
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and isinstance(weight, Tensor) for name, weight in weights.items()
     ):
-        raise UserError("its weights are not tensors by name")
+        raise UserError("its weights are not a mapping from names to tensors")
     if training is not None and not isinstance(training, dict):
         raise UserError(f"its training state is {shown(training)}, not a mapping")
     if not isinstance(metrics, dict) or not all(
         isinstance(name, str) and isinstance(value, int | float | str)
         for name, value in metrics.items()
     ):
-        raise UserError("its scores are not numbers by name")
+        raise UserError("its scores are not a mapping from names to numbers or texts")
     if update is not None and (type(update) is not int or not 0 <= update < 1 << 63):
         raise UserError(f"its update is {shown(update)}, not a number of updates")
     for tensor in _tensors([weights, training]):
@@ -76,7 +76,7 @@ def check_shapes(config: Config, tokenizers: TokenizerPair, weights: Mapping[str
     """Check that weights have the shapes that the settings and the tokenizers imply.
 
     Raises:
-        UserError: It names the first weights that differ.
+        UserError: The shapes differ; the message names the first weights that differ.
     """
     sizes = len(tokenizers.source), len(tokenizers.target)
     layers = [
@@ -98,7 +98,7 @@ def check_shapes(config: Config, tokenizers: TokenizerPair, weights: Mapping[str
     stored = {weight.untyped_storage().data_ptr(): weight for weight in weights.values()}
     numbers = sum(w.untyped_storage().nbytes() // w.element_size() for w in stored.values())
     if numbers < parameters:
-        raise UserError(f"its weights are {numbers:,} numbers, but its model has {parameters:,}")
+        raise UserError(f"its weights have {numbers:,} values, but its model has {parameters:,}")
 
 
 def _differences(
@@ -116,11 +116,11 @@ def _differences(
 
 def _check_tensor(tensor: Tensor) -> None:
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
-        raise UserError("it contains a tensor that is not an ordinary one")
+        raise UserError("it contains a tensor that is sparse, quantized or not on the CPU")
     needed = math.prod(tensor.shape) * tensor.element_size()
     if needed > tensor.untyped_storage().nbytes():
         raise UserError(
-            f"it contains a tensor of shape {shown(list(tensor.shape))} without the numbers for it"
+            f"it contains a tensor of shape {shown(list(tensor.shape))}, but fewer values"
         )
 
 

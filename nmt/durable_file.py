@@ -1,8 +1,8 @@
 """Files that are always complete: a write replaces the old file only after it has succeeded.
 
-`atomic_write` protects readers from half-written files, also after a power failure, because the
-content is flushed to the disk before it replaces the old file. With ``durable=True`` the new name
-is flushed too: the file is there when the write returns, and stays.
+`atomic_write` flushes the content to the disk before it replaces the old file. So readers never see
+a half-written file, even after a power failure. With ``durable=True`` the new name is flushed, too:
+when the write returns, a power failure no longer loses the new file.
 """
 
 import errno
@@ -13,14 +13,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Error numbers that more space fixes: a full disk, an exhausted quota, a file size limit."""
+"""Error numbers of missing space: a full disk, an exhausted quota, a file size limit."""
 DISK_FAILS = (
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENODEV, errno.ENXIO),
     *(errno.ESTALE, errno.ENOENT, errno.ENOTDIR, errno.ENOTCONN, errno.EISDIR, errno.EEXIST),
     *(errno.ELOOP, errno.ENAMETOOLONG),
 )
-"""Error numbers of a disk that is read-only, not permitted, broken or disconnected, and of a file
-where a folder has to be or the reverse."""
+"""Error numbers of other failures: the disk is read-only, broken or disconnected, access is not
+permitted, or a path has a file in place of a folder or the reverse."""
 
 
 def remedy(error: OSError) -> str:
@@ -39,22 +39,22 @@ _NO_FOLDER_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; it replaces ``path`` when the block succeeds.
 
-    After an exception the temporary file is removed and ``path`` is unchanged. If ``path`` is a
-    link, the file to which it points is replaced. If it is a device or a pipe, it is written
-    directly.
+    After an exception the temporary file is removed, and ``path`` is unchanged. If ``path`` is a
+    link, the file to which it points is replaced, except with ``durable``. A device or a pipe is
+    written directly.
 
     Args:
-        path: The file to write. Missing folders are created, except with ``durable``: there, a
-            folder that has disappeared is an error.
-        durable: Flush the new name to the disk, too. Such a file has one writer, so its temporary
-            name is fixed, and a later write overwrites what a killed one left behind.
-            `remove_partial_files` cleans a whole folder.
+        path: The file to write. Missing folders are created, except with ``durable``: then a
+            missing folder is an error.
+        durable: Whether to flush the new name to the disk, too. Such a file has one writer, so its
+            temporary name is fixed, and a later write overwrites the partial file of a killed one.
+            `remove_partial_files` removes all partial files of a folder.
 
     Raises:
         OSError: The file could not be written.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
-        yield path  # a device or a pipe, as /dev/stdout, cannot be replaced
+        yield path  # a device or a pipe, e.g. /dev/stdout, cannot be replaced
         return
     if not durable and path.is_symlink():
         path = path.resolve()  # the link stays
@@ -69,7 +69,7 @@ def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
         os.replace(partial, path)
     except BaseException:
         with suppress(OSError):  # the first error is the one to report
-            partial.unlink(missing_ok=True)  # it may be what fills the disk
+            partial.unlink(missing_ok=True)  # this file may be what fills the disk
         raise
     if durable:
         sync_folder(path.parent)
@@ -87,7 +87,7 @@ def write_durably(path: Path, *parts: bytes | memoryview) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its missing parents durably: their names are flushed to the disk.
+    """Make a folder and its missing parents, and flush their names to the disk.
 
     Raises:
         OSError: It cannot be made.
@@ -131,6 +131,6 @@ def sync_files(folder: Path) -> None:
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Remove what killed writes left in a folder that no other process writes to."""
+    """Remove the partial files of killed writes; no other process may write to the folder."""
     for partial in folder.glob(f".*{PARTIAL}"):
         partial.unlink(missing_ok=True)

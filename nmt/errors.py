@@ -9,4 +9,4 @@ class UserError(Exception):
 
 
 class CombinationError(UserError):
-    """Settings that exclude each other, though each is allowed; a sweep skips such a job."""
+    """Each setting is allowed, but not their combination; a sweep skips such a job."""

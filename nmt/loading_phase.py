@@ -1,11 +1,11 @@
 """The time in which a command loads its libraries and its model, before its work begins.
 
-The garbage collector pauses: torch, Hydra and the settings create several hundred thousand objects
-that live as long as the process, and visiting them repeatedly would take a fifth of the time of a
-short command.
+In this phase, the garbage collector is off. Torch, Hydra and the settings create several hundred
+thousand objects that live as long as the process. Visiting them repeatedly would take a fifth of
+the time of a short command.
 
-Ctrl-C ends the process at once: nothing has been written, and libraries ignore an exception that is
-raised in the middle of their import.
+Ctrl-C ends the process at once. Nothing has been written yet, and libraries ignore an exception
+that is raised during their import.
 """
 
 import gc
@@ -17,7 +17,8 @@ from types import FrameType
 
 from nmt.process_exit import ExitStatus, under_torchrun
 
-_INHERITED = (signal.SIG_DFL, signal.default_int_handler)  # not ignored, as by nohup
+# SIGINT may also be ignored, e.g. in a background job of a shell script; then it stays ignored.
+_INHERITED = (signal.SIG_DFL, signal.default_int_handler)
 
 
 class _Phase:
@@ -26,7 +27,7 @@ class _Phase:
 
 
 def begin() -> None:
-    """Begin to load; in a process that has loaded torch nothing changes."""
+    """Begin to load; this has no effect in a process that has already loaded torch."""
     if "torch" in sys.modules or threading.current_thread() is not threading.main_thread():
         return
     if gc.isenabled():
@@ -40,7 +41,7 @@ def begin() -> None:
 
 
 def end() -> None:
-    """Begin to work: the collector skips what was loaded, and Ctrl-C is `KeyboardInterrupt`."""
+    """Begin to work: the collector skips loaded objects; Ctrl-C raises `KeyboardInterrupt`."""
     if not _Phase.collects:
         gc.freeze()
         gc.enable()
@@ -51,7 +52,7 @@ def end() -> None:
 
 
 def _end_process(number: int, frame: FrameType | None) -> None:
-    """Print one line, below the line that the terminal shows, and exit."""
+    """Print one line, on a new line of a terminal, and exit."""
     line = b"\n" if os.isatty(2) else b""
     try:
         os.write(2, line + b"nmt: interrupted\n")

@@ -18,7 +18,7 @@ _RANDOM = (torch.Tensor.normal_, torch.Tensor.uniform_)
 class _NoRandomValues(TorchFunctionMode):
     """Skips the random initialisation of layers, and runs `torch.arange` on the CPU.
 
-    On the meta device, torch loads 800 modules for each of them, which takes several seconds.
+    On the meta device, each of the two makes torch load 800 modules, which takes several seconds.
     """
 
     def __torch_function__(
@@ -39,12 +39,12 @@ class _NoRandomValues(TorchFunctionMode):
 def model_without_values(
     config: ModelConfig, source_size: int, target_size: int, context: ContextPieces | None = None
 ) -> TranslationModel:
-    """Build a model whose weights are about to be loaded; the random generator is left unchanged.
+    """Build a model whose weights are loaded afterwards; this draws no random numbers.
 
-    Random initialisation takes seconds for a large model.
+    Random initialisation would take seconds for a large model.
 
     Args:
-        config: Settings that have been checked.
+        config: Checked settings.
         source_size: Pieces of the source vocabulary.
         target_size: Pieces of the target vocabulary.
         context: See `nmt.model.build.build_model`.
@@ -61,7 +61,7 @@ def weight_shapes(
     A matrix that several layers share has several names and is counted once.
 
     Args:
-        config: Settings that have been checked.
+        config: Checked settings.
         source_size: Pieces of the source vocabulary.
         target_size: Pieces of the target vocabulary.
     """

@@ -61,7 +61,7 @@ class Outcome:
 
     Attributes:
         folder: The run folder.
-        summary: Of a finished run; None if it was interrupted, or for a dry run.
+        summary: The summary of a finished run; None if it was interrupted, or for a dry run.
         already_finished: Whether an earlier call had finished the run.
         rehearsal: The expected cost of the run in lines of text, for a dry run.
     """
@@ -80,8 +80,8 @@ class PreparedRun:
         config: The configuration of the run.
         folder: Its run folder.
         console: Prints messages.
-        device: Where the model is trained.
-        precision: Dtype of matrix products.
+        device: The device of the training.
+        precision: The dtype of matrix products.
         corpus: The text and its pieces.
     """
 
@@ -112,7 +112,7 @@ class StartedRun:
 
     Attributes:
         prepared: The run; a resumed one keeps its earlier precision.
-        trainer: In the state of the newest checkpoint, if there is one.
+        trainer: The trainer, in the state of the newest checkpoint if there is one.
         checkpoints: The checkpoints of the run folder.
     """
 
@@ -128,7 +128,7 @@ class Workbench:
     Attributes:
         trainer: The trainer of a new model; it neither validates nor saves.
         corpus: The training text.
-        precision: Dtype of matrix products.
+        precision: The dtype of matrix products.
         translator: The search of a validation.
         validate: Scores the model as a validation does.
     """
@@ -147,18 +147,18 @@ def train(
     saved: Callable[[], AbstractContextManager[None]] = nullcontext,
     hopeless: Hopeless | None = None,
 ) -> Outcome:
-    """Train a configuration to its end; a run of an earlier call is continued.
+    """Train a configuration to its end; continue the run if an earlier call has started it.
 
     Args:
         config: What to run.
         config_yaml: The configuration as YAML, which is stored in the run folder.
         interrupted: Called after each update; returns whether to save and stop.
-        saved: Returns a context that is open while the trainer runs: an interruption in it saves.
-        hopeless: Given an update and its validation score, returns whether the run has to stop
-            without a final test; the run is then saved like an interrupted one.
+        saved: Returns a context for the trainer, in which an interrupted run is saved.
+        hopeless: Returns whether the run has to stop without a final test, given an update and its
+            validation score. The run is then saved like an interrupted one.
 
     Raises:
-        UserError: The configuration, the corpus or the run folder is at fault.
+        UserError: The configuration, the corpus or the run folder is faulty.
     """
     check_config(config)
     folder = RunFolder.of(config)
@@ -178,7 +178,7 @@ def train(
         console = stack.enter_context(_console())
         prepared = prepare(config, folder, console, interrupted)
         if processes.is_first():
-            folder.create(config, config_yaml)  # only now: a faulty corpus leaves no folder behind
+            folder.create(config, config_yaml)  # not earlier: a faulty corpus makes no folder
             stack.enter_context(folder.locked())
             console.keep(stack.enter_context(open_run_log(folder.log)).logger)
         processes.barrier()
@@ -199,7 +199,7 @@ def workbench(
         profiler: Hooks around the parts of an update.
 
     Raises:
-        UserError: The configuration or the corpus is at fault.
+        UserError: The configuration or the corpus is faulty.
     """
     prepared = prepare(config, RunFolder.of(config), console, lambda: False)
     trainer = _detached_trainer(prepared, interrupted, profiler)
@@ -268,7 +268,7 @@ def start(
         prepared: The run.
         built: Its model.
         stack: Closes checkpoints and metric logs at the end of the run.
-        interrupted, hopeless: See `train`; the first process calls the latter.
+        interrupted, hopeless: See `train`; only the first process calls ``hopeless``.
     """
     config, corpus, console = prepared.config, prepared.corpus, prepared.console
     checkpoints = RunCheckpoints(prepared.folder, config, corpus.tokenizers, console, built.model)
@@ -394,7 +394,7 @@ def _bad_batches(prepared: PreparedRun) -> BadBatches:
 
 
 def _with_precision_of(earlier: str, prepared: PreparedRun) -> PreparedRun:
-    """Return the run in its first precision, if ``auto`` might now measure another one."""
+    """Return the run in its earlier precision, because ``auto`` may now measure a different one."""
     if not earlier or prepared.config.training.precision != Precision.AUTO:
         return prepared
     return replace(prepared, precision=runtime.pick_precision(earlier, prepared.device))

@@ -1,4 +1,4 @@
-"""Makes text safe to show: no character of a name or a sentence controls the terminal or a log."""
+"""Escapes characters of names and sentences that would control the terminal or a log."""
 
 import json
 import re
@@ -13,9 +13,9 @@ _CONTROLS_EXCEPT_BREAKS = re.compile(_CONTROLS.pattern.replace("\x00-\x1f", "\x0
 def printable(text: str, *, keep_breaks: bool = False) -> str:
     r"""Return a text with control characters as escapes, such as ``\x1b`` and ``\u202e``.
 
-    Also escaped are separators of lines, marks that reverse the direction of writing, and halves of
-    surrogate pairs, which stand for undecodable bytes of a file name. Letters, spaces and the
-    joiners of scripts and emoji stay.
+    This also escapes line separators, marks that change the direction of writing, and surrogates,
+    which represent undecodable bytes of a file name. Letters, spaces, and the joiners of scripts
+    and emoji stay.
 
     Args:
         text: Any text.
@@ -26,6 +26,6 @@ def printable(text: str, *, keep_breaks: bool = False) -> str:
 
 
 def printable_json(value: Any) -> str:
-    """Return JSON in one line in which nothing controls a terminal; parsed, it is the value."""
+    """Return one line of JSON without control characters; a parser gets the same value."""
     text = json.dumps(value, ensure_ascii=False)
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -1,4 +1,4 @@
-"""How a command exits: its status, its error line, and all processes of torchrun together."""
+"""How a command exits: its status, its error line, and the common end of torchrun's processes."""
 
 import atexit
 import contextlib
@@ -53,12 +53,12 @@ def exit_on_error() -> Iterator[None]:
 
 
 def _print_interruption(interruption: KeyboardInterrupt) -> None:
-    """Print that Ctrl-C ended the command, and what it left, which the exception may name."""
+    """Print that Ctrl-C ended the command, and the remarks in the exception's arguments."""
     print_error(UserError("; ".join(["interrupted", *map(str, interruption.args)])))
 
 
 def discard_output() -> None:
-    """Connect standard output to /dev/null, so that the flush at the end of Python succeeds."""
+    """Connect standard output to /dev/null, so that Python's last flush succeeds."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
@@ -78,7 +78,7 @@ def exit_quickly() -> Iterator[None]:
         yield
     except SystemExit as ending:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback of the handlers
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C in a handler prints no traceback
         if threading.active_count() > 1 or not isinstance(ending.code, int | None):
             raise
         atexit._run_exitfuncs()
@@ -112,11 +112,11 @@ def join_processes() -> None:
 
 @contextmanager
 def exit_together() -> Iterator[None]:
-    """Under torchrun, end this process at once on any exception; else change nothing.
+    """Under torchrun, end this process at once on any exception; otherwise have no effect.
 
-    Only the first process that fails prints its error: the failures of the others usually follow
-    from it. ``os._exit`` skips all cleanup that could wait for another process; torchrun is about
-    to stop them.
+    Only the first process that fails prints its error, because its failure usually causes those of
+    the others. ``os._exit`` skips cleanup that could wait for another process. Torchrun then stops
+    the other processes.
     """
     if not under_torchrun():
         yield

@@ -1,6 +1,6 @@
-"""Communication between the processes of one training, as started by torchrun.
+"""Communication between the processes of one training, which torchrun starts.
 
-In a single process every function is trivial. Messages are sent between CPUs (gloo), even if
+In a single process, no function communicates. Messages are sent between CPUs (gloo), even if
 gradients are sent between GPUs (NCCL).
 """
 
@@ -20,7 +20,7 @@ from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined
 from nmt.errors import UserError
 
 _TIMEOUT = timedelta(minutes=10)
-"""How long a process waits for a living one; the end of a process is noticed immediately."""
+"""How long a process waits for one that still runs; the end of a process is noticed at once."""
 _PREPARATION_TIMEOUT = timedelta(days=2)
 _EXIT_DELAY = 2.0  # seconds from the end of a process until its process id is unknown
 
@@ -124,7 +124,7 @@ def share_out(
     """Distribute work over the processes and return all results in every process.
 
     Args:
-        items: The same in each process; each works on every ``world``-th item.
+        items: The same items in each process. A process works on every ``world``-th item.
         work: Returns one result per item, in order.
     """
     parts = gather(list(work(items[rank() :: world()])))
@@ -153,7 +153,7 @@ def check_same(value: Result, what: str) -> None:
 
 
 def first_here(work: Callable[[], None]) -> None:
-    """Do long work in one process per machine, then in the others, which find its files ready."""
+    """Do long work in one process per machine; the others do it afterwards, and find its files."""
     if world() == 1:
         work()
         return
@@ -181,7 +181,7 @@ def lost_processes() -> str:
     """Describe the processes of this machine that ended without reporting an error.
 
     Returns:
-        Text such as ``process 1 (4711 on node7)``; empty if they are on another machine.
+        Text such as ``process 1 (4711 on node7)``; empty if this machine has none.
     """
     until = time.monotonic() + _EXIT_DELAY
     try:
@@ -196,7 +196,7 @@ def lost_processes() -> str:
 
 
 def _describe_if_lost(number: int) -> str:
-    """Describe a process of this machine that ended without a report; empty: it did not."""
+    """Describe a process of this machine, if it ended without a report; otherwise return ``""``."""
     process, host = _stores[0].get(f"process/{number}").decode().split(" ", 1)
     if (
         host != socket.gethostname()

@@ -1,4 +1,4 @@
-"""Run folders on disk: which exist, which are the newest, which has a similar name."""
+"""Finds run folders on disk: all in a folder, the newest, and the one with a similar name."""
 
 import difflib
 import os
@@ -10,8 +10,8 @@ _SHOWN = 3
 
 
 def is_run(folder: Path) -> bool:
-    """Return whether a folder is that of a run."""
-    # os.path returns False for what cannot be examined; Path would raise an error.
+    """Return whether a folder is a run folder."""
+    # os.path returns False for a path that cannot be read; Path would raise an error.
     return os.path.isdir(folder / "checkpoints") or os.path.isfile(folder / "config.json")
 
 
@@ -22,10 +22,11 @@ def runs_in(folder: Path) -> list[Path]:
 
 
 def run_hint(path: Path) -> str:
-    """Return a clause that names runs a wrong path may mean; empty if there are none.
+    """Return a clause that names runs that the user may mean by a wrong path; empty: none.
 
-    A path that does not exist gets the runs of similar names, a folder that is no run the newest
-    runs in it. Both begin with ``; ``.
+    For a folder that is not a run, these are the newest runs in it. For a path that does not exist,
+    it is the run with a similar name, or the newest runs of the parent folder. The clause begins
+    with ``; ``.
     """
     if os.path.isdir(path):
         newest = runs_in(path)[:_SHOWN]
@@ -44,12 +45,12 @@ def run_hint(path: Path) -> str:
 
 
 def path_words(word: str, *, runs: bool) -> list[str]:
-    """Return the paths that begin with what has been typed; folders end in ``/``.
+    """Return the paths that begin with the typed word; folders end in ``/``.
 
     Args:
         word: The beginning of a path; ``~`` is the home folder.
-        runs: Whether only runs, checkpoints and folders that may contain them are wanted. A run
-            has no ``/`` at its end, so that it is complete.
+        runs: Whether to return only runs, checkpoints, and folders that may contain them. A run
+            has no ``/`` at its end, because the word is then complete.
     """
     typed, slash, begin = word.rpartition("/")
     if not slash and begin.startswith("~"):

@@ -23,10 +23,10 @@ PRECISIONS = {
 }
 
 MOST_THREADS = 1024
-"""CPU threads at most."""
+"""The greatest number of CPU threads."""
 
 PRODUCTS_PER_THREAD = 50_000_000
-"""Multiplications of a step of search for each CPU thread that it uses."""
+"""A step of search uses one CPU thread per this number of multiplications."""
 
 _PROBE_SIZE, _PROBE_ROUNDS, _PROBE_SECONDS = 384, 8, 0.1
 _MINIMUM_SPEEDUP = 1.2  # of bfloat16; a smaller speedup does not justify the lower precision
@@ -85,7 +85,7 @@ def _find_device(name: str) -> torch.device:
 
 
 def _own_device(name: str) -> torch.device:
-    """Return the device of one of several training processes: the CPU, or a GPU of its own.
+    """Return the device of one of several training processes: the CPU, or a separate GPU.
 
     Raises:
         UserError: This machine has fewer GPUs than processes, or the name is another device.
@@ -161,7 +161,10 @@ def pick_search_precision(name: str, device: torch.device) -> torch.dtype:
 
 @cache
 def _cpu_gains_by_bfloat16() -> bool:
-    """Measure a matrix product in both dtypes, in CPU time, which other processes do not affect."""
+    """Return whether matrix products are faster in bfloat16.
+
+    CPU time is measured, because other processes affect it less than they affect elapsed time.
+    """
     began, best = time.process_time(), dict.fromkeys((torch.float32, torch.bfloat16), math.inf)
     factors = {precision: torch.ones(_PROBE_SIZE, _PROBE_SIZE).to(precision) for precision in best}
     for _ in range(_PROBE_ROUNDS):
@@ -177,7 +180,7 @@ def _cpu_gains_by_bfloat16() -> bool:
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[object]:
     """Return a context in which products run in ``precision``; weights stay in float32.
 
-    With int8, quantized layers need no context.
+    Int8 needs no context, because the quantized layers are modules of the model.
     """
     if precision in (torch.float32, torch.int8):
         return nullcontext()
@@ -187,11 +190,11 @@ def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextMan
 def set_cuda_numerics(*, tf32: bool, deterministic: bool) -> None:
     """Choose how CUDA rounds float32 products, and whether its results are reproducible.
 
-    Call it before anything runs on the device, because cuBLAS reads its workspace setting once.
+    Call this before anything runs on the device, because cuBLAS reads its workspace setting once.
     """
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32
-    if deterministic != torch.are_deterministic_algorithms_enabled():  # the call loads a compiler
+    if deterministic != torch.are_deterministic_algorithms_enabled():  # to set it loads a compiler
         torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic
     if deterministic:
@@ -207,8 +210,8 @@ def keep_freed_memory() -> None:
     """Let glibc keep large freed blocks: an update or a step of search soon allocates them again.
 
     By default, glibc returns each block to the kernel, and a new block causes a page fault for each
-    page. The setting affects the whole process, so only commands call this function; the Python API
-    does not. On systems other than Linux with glibc this does nothing.
+    page. The setting affects the whole process. So only the commands and `nmt.train` call this
+    function, not `nmt.load`. On systems other than Linux with glibc, it has no effect.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -226,7 +229,7 @@ def set_threads(threads: int | None) -> None:
     """Set the number of CPU threads; None keeps torch's default.
 
     Raises:
-        UserError: It is out of range.
+        UserError: The number is out of range.
     """
     if threads is None:
         return
@@ -257,7 +260,7 @@ def threads_for(products: int) -> Iterator[None]:
     if fewer == before:
         yield
         return
-    torch.set_num_threads(fewer)  # of the calling thread alone
+    torch.set_num_threads(fewer)  # only for calls from this thread
     try:
         yield
     finally:

@@ -1,8 +1,8 @@
-"""Imports torch without a part that only compilers use, which is a third of the import.
+"""Imports torch without a part that only compilers need, and that takes a third of the time.
 
-At its end, torch imports Python functions that compute the shapes of results on the device "meta".
-torch.compile and torch.export need them; a search does not. A command that only translates puts a
-module without content in their place, which loads them when a name in it is first used.
+At the end of its import, torch imports Python functions that compute the shapes of results on the
+device "meta". torch.compile and torch.export need them; a search does not. A command that only
+translates replaces their module by an empty one, which loads them when a name is first used.
 """
 
 import sys
@@ -13,11 +13,11 @@ from types import ModuleType
 from typing import Any
 
 DEFERRED = "torch._meta_registrations"
-"""The module. Others of torch import names from it and from each other, so their order matters."""
+"""The deferred module. Modules of torch import names from each other, so their order matters."""
 
 
 class _Deferred(ModuleType):
-    """A module that is loaded when a name that it does not have yet is used."""
+    """A module that is loaded when a name that it does not have is first used."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # the import system asks for such names
@@ -31,7 +31,7 @@ class _Deferred(ModuleType):
 
 
 class _Later(Loader):
-    """Makes a module, and leaves its content to the first use."""
+    """Creates a module without content; the first use of a name loads the content."""
 
     def __init__(self, actual: Loader) -> None:
         self.actual = actual
@@ -44,7 +44,7 @@ class _Later(Loader):
 
 
 class _Finder(MetaPathFinder):
-    """Finds the one module, once."""
+    """Finds the deferred module once."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -59,6 +59,6 @@ class _Finder(MetaPathFinder):
 
 
 def defer_shape_functions() -> None:
-    """Let the first import of torch in this process be the short one; later it has no effect."""
+    """Shorten the first import of torch in this process; after the import this has no effect."""
     if "torch" not in sys.modules and not any(isinstance(one, _Finder) for one in sys.meta_path):
         sys.meta_path.insert(0, _Finder())

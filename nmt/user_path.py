@@ -5,8 +5,8 @@ from pathlib import Path
 
 
 def user_path(text: str) -> Path:
-    """Return a path, where ``~`` at the beginning is the home folder, and ``~NAME`` that of a user.
+    """Return a path; ``~`` at the beginning is the home folder, ``~NAME`` the one of user NAME.
 
-    An unknown user's name stays as it is written.
+    If there is no such user, ``~NAME`` stays.
     """
     return Path(os.path.expanduser(text))

@@ -1,4 +1,4 @@
-"""Files that the user has named and a command writes: one message when they cannot be written."""
+"""The error message of a command that cannot write a file that the user has named."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from nmt.errors import UserError
 
 @contextmanager
 def written_file(name: str, path: Path) -> Iterator[None]:
-    """Report a failure to write a file; the block writes it by `nmt.durable_file.atomic_write`.
+    """Report that a file cannot be written; the block uses `nmt.durable_file.atomic_write`.
 
     Args:
         name: The file as the user gave it, e.g. ``--html report.html``.

@@ -1,10 +1,10 @@
 """Time and memory of each kind of self-attention against the length of a sentence.
 
-A kind is one layer's self-attention with its projections, 256 units and 4 heads, one sentence,
-float32, on the CPU. A training pass is forward and backward. Its memory is the greatest number of
-bytes that tensors take during the pass, without the parameters and the input; every allocation is
-counted. A step of search is that of a decoder after a number of target pieces, with one beam. Its
-memory is the state that the layer keeps for the next step.
+A kind is one layer's self-attention with its projections: 256 units and 4 heads, one sentence,
+float32, on the CPU. A training pass is a forward and a backward pass. Its memory is the greatest
+number of bytes that tensors take during the pass, without the parameters and the input; every
+allocation is counted. A step of search is a step of a decoder with one beam, after a number of
+target pieces. Its memory is the state that the layer keeps for the next step.
 """
 
 import math
@@ -48,7 +48,7 @@ QUADRATIC_LIMIT = 8192
 
 @dataclass(frozen=True)
 class Cost:
-    """What a pass over a sentence of a length takes."""
+    """The cost of a pass over a sentence of one length."""
 
     length: int
     milliseconds: float
@@ -136,7 +136,7 @@ def peak_bytes(work: Callable[[], object]) -> int:
 
 
 def seconds(work: Callable[[], object], rounds: int) -> float:
-    """Return the shortest processor time of some rounds: other programs only add to it."""
+    """Return the shortest processor time of some rounds, because other programs only add to it."""
     work()
     times = []
     for _ in range(rounds):
@@ -180,7 +180,7 @@ def exponent(costs: Sequence[Cost], value: Callable[[Cost], float]) -> float:
 
 
 def _rounded(value: float) -> str:
-    """Return a number with three significant digits, without an exponent."""
+    """Return a number as text with three significant digits, without an exponent."""
     return f"{float(f'{value:.3g}'):,.10g}"
 
 

@@ -1,16 +1,15 @@
 """Synthetic tasks for self-attention: sequences, their answers, and exact solvers.
 
-A row has T positions and is read at once. The answer to a position is a symbol; the positions
-without one have `NO_ANSWER`, and no loss. The answers of a row are drawn uniformly and, but for the
-one that is asked for, say nothing about each other: a model that does not retrieve the right
-position is right with probability `CHANCE`.
+A row has T positions and is read at once. The answer to a position is a symbol. Positions without
+an answer have `NO_ANSWER`, and no loss. The answers of a row are drawn uniformly and independently.
+So a model that does not retrieve the right position is right with probability `CHANCE`.
 
     copy       START w_1 ... w_m BREAK ? ... ?                answers w_1 ... w_m
     reversal   START w_1 ... w_m BREAK ? ... ?                answers w_m ... w_1
     recall     START k_1 v_1 ... k_P v_P _ ... _ BREAK q ...  answers: the value of each key q
 
 Copy: Graves et al. 2014, section 4.1; Katharopoulos et al. 2020, section 4.1, and Kitaev et al.
-2020, section 2, try their attention on it. Recall of several keys in one row: Arora et al. 2023.
+2020, section 2, test their attention with it. Recall of several keys in one row: Arora et al. 2023.
 
 Legend: B rows, T positions, m symbols of a word, P pairs.
 """
@@ -22,7 +21,7 @@ import torch
 from torch import Tensor
 
 BLANK, START, BREAK, QUESTION = range(4)
-"""Symbols that are no data; `BLANK` fills the distance between pairs and queries."""
+"""Symbols other than data; `BLANK` fills the distance between pairs and queries."""
 VALUES = 16
 """Number of different answers."""
 CHANCE = 1 / VALUES
@@ -39,7 +38,7 @@ class Rows:
     Attributes:
         symbols: [B, T].
         answers: [B, T], below `VALUES` (the symbol minus `FIRST_VALUE`), or `NO_ANSWER`.
-        places: [B, T], the position at which the answer stands in the row, or `NO_ANSWER`.
+        places: [B, T], the position of the answer in the row, or `NO_ANSWER`.
     """
 
     symbols: Tensor
@@ -52,8 +51,8 @@ class Task:
     """How rows of a task are drawn, and how they are solved exactly.
 
     Attributes:
-        draw: From rows B, positions T, pairs P and a generator to the rows.
-        solve: From symbols [B, T] to the answers, as in `Rows.answers`.
+        draw: Draws rows, given B, T, P and a random generator.
+        solve: Returns the answers, as in `Rows.answers`, given symbols [B, T].
     """
 
     draw: Callable[[int, int, int, torch.Generator], Rows]
@@ -61,7 +60,7 @@ class Task:
 
 
 def shortest(pairs: int) -> int:
-    """Return the least T that has room for P pairs, their queries and a word of one symbol."""
+    """Return the least T for P pairs, their queries and a word of one symbol."""
     return max(3 * pairs + 2, 4)
 
 

@@ -1,7 +1,7 @@
 """Hooks of MkDocs that turn files outside docs/ into pages of the site.
 
-README.md becomes the front page, CHANGELOG.md and the corpus's README pages of their own, each with
-its links rewritten from the repository's paths to the site's. Every room of nmt/ gets a page of the
+README.md becomes the front page. CHANGELOG.md and the corpus's README become separate pages. Links
+to paths of the repository are changed to paths of the site. Every package of nmt/ has a page in the
 API reference, which mkdocstrings fills from the docstrings.
 """
 
@@ -65,7 +65,7 @@ def _api_pages() -> dict[str, str]:
 
 
 def _api_page(room: str) -> str:
-    """Return the page of a package: its own docstring, then each of its modules."""
+    """Return the page of a package: its docstring, then each of its modules."""
     folder = ROOT.joinpath(*room.split("."))
     modules = sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("__"))
     lines = [

@@ -1,8 +1,8 @@
-"""The parts of scripts/gpu_check, each of which runs in a process of its own.
+"""The parts of scripts/gpu_check, each of which runs in a separate process.
 
     python scripts/gpu_check_parts.py PART OPTIONS FILE
 
-OPTIONS is a JSON object. The figures are written to FILE as JSON after each step, so that those of
+OPTIONS is a JSON object. The figures are written to FILE as JSON after each step. So the figures of
 a part that fails or is stopped are kept.
 """
 
@@ -81,23 +81,23 @@ TINY_SIDES = {  # by the beginning of a row's name; all other rows are Transform
 }
 SMALL_VOCABULARY = "tokenizer.vocab_size=3000"  # the phrasebook has no 8,000 pieces
 SHORT_TESTS = "(transformer-pre or bahdanau-gru-1) and not layers"  # names of kinds of models
-EXACT = 15  # pieces of each translation, where no trained model is at hand
+EXACT = 15  # pieces of each translation, if there is no trained model
 
 Save = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What all parts have in common.
+    """The options of all parts.
 
     Attributes:
         out: Folder of runs and results.
         data: Folder of Multi30k; None: the phrasebook.
-        device: Where to run.
+        device: The device of the models.
         short: Whether fewer updates and tests are enough.
         tiny: Whether models of a few units are enough, to test this script.
         started: When the process was started, in seconds since the epoch.
-        seconds: How long it may run.
+        seconds: The time limit of the process.
     """
 
     out: str

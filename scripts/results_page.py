@@ -1,4 +1,4 @@
-"""The pages that records of measured runs become: docs/results.md and a part of README.md."""
+"""Writes docs/results.md and a part of README.md from the records of measured runs."""
 
 import re
 import statistics
@@ -31,7 +31,7 @@ def write_pages(root: Path, records: Sequence[Record], *, check: bool) -> list[s
         check: Return the pages that are not current instead of writing them.
 
     Raises:
-        UserError: README.md is not there or lacks the marks.
+        UserError: README.md does not exist, or lacks the marks.
     """
     readme, page = root / "README.md", root / "docs" / "results.md"
     made = {page: results_page(records), readme: _with_part(readme, readme_part(records))}
@@ -80,7 +80,7 @@ def results_page(records: Sequence[Record]) -> str:
 
 
 def _of_runs(records: Sequence[Record]) -> list[Record]:
-    """Return the records of runs, as they follow each other on the page."""
+    """Return the records of runs, in the order of the page."""
     found = [record for record in records if record.get("kind") != "speed"]
     return sorted(found, key=lambda r: (r["section"], -(_mean(r) or 0)))
 
@@ -173,7 +173,7 @@ _METRICS = {
 
 
 def _signatures(rows: Sequence[Record]) -> Iterator[str]:
-    """Yield the signatures of a table, once where its rows share them."""
+    """Yield the signatures of a table; rows with the same signature share one line."""
     for metric, label in _METRICS.items():
         found: dict[str, list[str]] = {}
         for row in rows:
@@ -212,7 +212,7 @@ def _section_notes(rows: Sequence[Record]) -> Iterator[str]:
 
 
 def _one_line(run: Run) -> str:
-    """Return the figures of a run that another one replaced."""
+    """Return the figures of a run that another run replaced."""
     parts = [
         f"{_METRICS[metric]} {value:.{run.get('digits', 2)}f}"
         for metric in ("bleu", "chrf")

@@ -1,18 +1,18 @@
-"""Records of measured runs: made from run folders, kept as JSON in data/results/.
+"""Records of measured runs: made from run folders, and stored as JSON in data/results/.
 
 A record is a row of docs/results.md: one configuration, with the runs of its seeds.
 
-    title, section    the row and the table that it stands in
-    command           that trains it; folders and files of one machine are FOLDER and FILE
+    title, section    the names of the row and of its table
+    command           the command that trains it; FOLDER and FILE replace paths of one machine
     experiments       the files of configs/experiment that it uses
-    settings          those that differ from their defaults
-    digest            of all settings but the seed; null: a carried-over record
-    runs              one per seed
-    earlier           runs that others replaced: of an earlier version, or of another machine
+    settings          the settings that differ from their defaults
+    digest            a hash of all settings except the seed; null: a carried-over record
+    runs              one run per seed
+    earlier           runs that were replaced: of an earlier version, or of another machine
     notes             sentences below the table
 
-A carried-over run has the key `carried_over`: where its figures stood before there were records. It
-lacks what was not written down at the time.
+A carried-over run has the key `carried_over`, which names the earlier place of its figures. It
+lacks the values that were not recorded at that time.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ def check_finished(record: RunRecord) -> None:
     """Refuse a run that is not finished.
 
     Raises:
-        UserError: It is not.
+        UserError: The run is not finished.
     """
     if record.status is not RunStatus.FINISHED:
         raise UserError(f"{record.path} is {record.status}; only finished runs have figures")
@@ -65,7 +65,7 @@ def run_entry(record: RunRecord, commit: str | None, *, here: bool) -> dict[str,
 
     Args:
         record: The run.
-        commit: Of the program that trained it, if its summary does not name one.
+        commit: The commit of the program that trained it, if its summary does not name one.
         here: Whether this machine trained it, if its summary does not name the processor.
 
     Raises:
@@ -189,12 +189,12 @@ def check_command(command: str, config: Config, path: Path) -> None:
 
 
 def digest(config: Config, *, all_updates: bool) -> str:
-    """Return what is equal for runs that differ only in their seed and in folders.
+    """Return the settings that are equal for runs that differ only in seed and folders.
 
     Args:
-        config: Of a run.
-        all_updates: Whether the run made its `training.max_updates`. If so, its limit of time
-            changed nothing and is left out.
+        config: The configuration of a run.
+        all_updates: Whether the run made all of its `training.max_updates`. If so, its time limit
+            had no effect and is left out.
     """
     settings = settings_without_seed(config)
     if all_updates:
@@ -238,8 +238,8 @@ def _section(config: Config) -> str:
 
 
 def add_run(record: Record, entry: dict[str, Any]) -> None:
-    """Put a run into its record; a run of the same seed that stood there becomes an earlier one."""
-    entry = _rounded(entry)  # as the file has it
+    """Add a run to its record; a previous run of the same seed becomes an earlier one."""
+    entry = _rounded(entry)  # as in the file
     replaced = [run for run in record["runs"] if run["seed"] == entry["seed"]]
     record["earlier"] += [run for run in replaced if run != entry]
     kept = [run for run in record["runs"] if run["seed"] != entry["seed"]]
@@ -294,7 +294,7 @@ def _rounded(value: Any) -> Any:
 
 
 def file_name(record: Record, taken: Sequence[Path]) -> str:
-    """Return a name for the file of a new record, made of its section and title."""
+    """Return the file name of a new record, from its section and title."""
     text = f"{record['section']} {record['title']}".lower()
     name = re.sub(r"[^a-z0-9]+", "-", text).strip("-")[:80]
     names = {path.stem for path in taken}

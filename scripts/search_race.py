@@ -1,7 +1,7 @@
-"""What scripts/bench_ctranslate2 and scripts/bench_toolkits share: the work, our search, the clock.
+"""Parts of scripts/bench_ctranslate2 and scripts/bench_toolkits: the work, our search, the timing.
 
-Both searches translate sentences of random pieces with random weights, and make the same number of
-steps: those of the pieces of a translation, and one more.
+Both searches translate sentences of random pieces with random weights. They make the same number of
+steps: one per piece of a translation, and one more.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from nmt.sweeps.overrides import compose_config
 from nmt.text.special_tokens import EOS
 
 LAYERS, SIZE, FEED_FORWARD, HEADS, VOCABULARY = 3, 256, 1024, 4, 8000
-"""Of configs/experiment/bench_transformer.yaml."""
+"""The sizes in configs/experiment/bench_transformer.yaml."""
 
 FIRST_WORD = 4  # after the special pieces
 
@@ -32,7 +32,7 @@ Run = Callable[[], None]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how much work it is and how it is timed."""
+    """Add the options for the amount of work and the timing."""
     add = parser.add_argument
     add("--source", type=Path, required=True, help="text, of which only the lengths are used")
     add("--sentences", type=int, default=128)
@@ -86,7 +86,7 @@ def our_search(
 
 
 def timed_in_turns(asked: argparse.Namespace, runs: Mapping[str, Run]) -> dict[str, list[float]]:
-    """Call each once without a clock, then all in turns; return the seconds of each round."""
+    """Call each once without timing, then all in turns; return the seconds of each round."""
     clock = time.perf_counter if asked.wall else time.process_time
     for run in runs.values():
         run()

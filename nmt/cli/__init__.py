@@ -1,1 +1,1 @@
-"""The command line: a file per command, which declares its options and calls the other packages."""
+"""The command line: one file per command, which declares its options and calls other packages."""

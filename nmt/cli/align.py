@@ -104,7 +104,7 @@ def align(
 def _loaded(
     model: Path, options: _Options, features: Path | None, batch_size: int | None, device: str
 ) -> "tuple[Aligner, list[AlignmentExtractor]]":
-    """Load the model; return the aligner, and the ways to read links from its weights."""
+    """Load the model; return the aligner, and the layers and heads from which to read links."""
     from nmt.checkpoint import find_checkpoint, load_checkpoint
     from nmt.cli.feature_option import with_features_of
     from nmt.decoding.translator import Translator
@@ -156,13 +156,13 @@ def _print_links(
     pairs = ((s, t) for s, t in stream_aligned(options.source, options.target))
     advance = _aligning(options, progress)
     for links in aligner.links(pairs, extractor, advance):
-        if output.isatty():  # the links themselves show how far the command is
+        if output.isatty():  # the printed links show the progress
             progress.close()
         print(format_links(links), file=output)
 
 
 def _aligning(options: _Options, progress: CommandProgress) -> "Advance":
-    """Begin to show how many pairs are aligned."""
+    """Return the function that shows how many pairs are aligned."""
     from nmt.data.text_files import count_lines
 
     return progress.stage("aligning", count_lines(options.source) if progress.shown else None)
@@ -223,7 +223,7 @@ def _numbers(extractor: "AlignmentExtractor") -> tuple[int, int | str]:
 
 
 def _print_table(scored: Sequence["ScoredExtractor"]) -> None:
-    """Print a line per layer, head and shift; its first three columns are values of the options."""
+    """Print a line per layer, head and shift; the first three columns name these options."""
     print("--layer  --head  shift    AER %  precision %  recall %")
     for extractor, score in scored:
         layer, head = _numbers(extractor)

@@ -65,7 +65,7 @@ class AlignmentOptions:
         return self != AlignmentOptions(None, None, None)
 
     def check(self) -> None:
-        """Check what does not depend on the model.
+        """Check the options, without a model.
 
         Raises:
             UserError: The head is neither a number nor 'mean', or the threshold is out of range.
@@ -75,7 +75,7 @@ class AlignmentOptions:
             raise UserError(f"--threshold is {self.threshold}; it must be above 0 and at most 1")
 
     def resolve(self, config: "Config", layers: int, heads: int) -> "AlignmentExtractor":
-        """Return how to read a model with this number of layers and heads.
+        """Return how to read links from a model with this number of layers and heads.
 
         Raises:
             UserError: The layer or the head does not exist.

@@ -1,6 +1,6 @@
 """Where `nmt translate` writes: standard output or a file, one answer at a time.
 
-A file is written directly: after an error, Ctrl-C or a crash it has all earlier translations.
+A file is written directly. So after an error, Ctrl-C or a crash, it has all earlier translations.
 """
 
 import contextlib
@@ -75,7 +75,7 @@ def open_output(path: Path | None, source: Path | None) -> Iterator[AnswerOutput
 
     Args:
         path: A file; None or ``-``: standard output.
-        source: The input file, which must be another one; None: there is none.
+        source: The input file, which must differ from the output; None: there is none.
 
     Raises:
         UserError: The file cannot be written.
@@ -104,7 +104,7 @@ def check_output(path: Path, source: Path | None) -> None:
     """Refuse an output file that is a folder or the input.
 
     Raises:
-        UserError: It is.
+        UserError: The output is a folder or the input.
     """
     if path.is_dir():
         raise UserError(f"--output {path} is a folder; give the name of a file in it")

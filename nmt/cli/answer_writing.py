@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 NO_SCORE = "-inf"
 """Printed instead of a score, with an empty text, if there are fewer than N different texts."""
 
-_DIGITS = 6  # of numbers in JSON
-_WEIGHT_DIGITS = 4
+_DIGITS = 6  # decimals of scores in JSON
+_WEIGHT_DIGITS = 4  # decimals of attention weights in JSON
 
 
 class AnswerWriting:
@@ -74,7 +74,7 @@ class AnswerWriting:
         return record
 
     def _details(self, found: ScoredText) -> dict[str, Any]:
-        """Return what is written about one text; words are numbered from 0 in the whole line."""
+        """Return the JSON fields of one text; words are numbered from 0 in the whole line."""
         target = self._translator.tokenizers.target
         hypotheses = [translation.hypotheses[rank] for translation, rank in found.parts]
         details: dict[str, Any] = {
@@ -135,7 +135,7 @@ def _cell(text: str) -> str:
 
 
 def _moses(number: int, found: ScoredText) -> str:
-    """Return a line of an n-best list as Moses writes it; ``|||`` inside the text is ``|``."""
+    """Return a line of an n-best list of Moses; ``|`` replaces ``|||`` inside the text."""
     log_prob = sum(
         (translation.hypotheses[rank].log_prob for translation, rank in found.parts), 0.0
     )

@@ -100,17 +100,17 @@ def _view(
     machine: tuple[str, int | None],
     progress: CommandProgress,
 ) -> None:
-    """Load the model, and view the attention of each sentence.
+    """Load the model, and show the attention of each sentence.
 
     Args:
         model: A run folder or a checkpoint file.
-        options: Those of the command.
+        options: The options of the command.
         batch_size: Sentences of a batch; None: the run's setting.
         machine: The device, and the number of CPU threads.
         progress: Shows how many sentences are done.
     """
     device, threads = machine
-    if not options.faithfulness:  # it draws random numbers, which need that part of torch
+    if not options.faithfulness:  # this draws random numbers, which need the deferred part of torch
         defer_shape_functions()
     sources, references = _read_texts(options)
     from nmt import runtime

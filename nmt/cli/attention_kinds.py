@@ -10,7 +10,7 @@ from nmt.errors import UserError
 from nmt.written_file import written_file
 
 Drawing = Callable[..., str]
-"""Returns a picture as SVG, ``in_page`` or not."""
+"""Returns a picture as SVG; ``in_page`` says whether an HTML page contains it."""
 
 _SUFFIXES = (".html", ".svg")
 
@@ -45,7 +45,7 @@ def show_kinds(outputs: Sequence[Path]) -> None:
 
 
 def _pictures() -> tuple[dict[str, Drawing], dict[str, Drawing]]:
-    """Return what draws each kind as in an encoder, and as in a decoder."""
+    """Return functions that draw each kind: first as in an encoder, then as in a decoder."""
     from nmt.evaluation.kind_pictures import WORDS, kind_pictures
     from nmt.reporting.kind_drawing import kind_svg
 

@@ -1,4 +1,4 @@
-"""The options of `nmt attention`, and which of them go together."""
+"""The options of `nmt attention`, and the check of their combinations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,10 +54,10 @@ ContextShown = Annotated[
     bool,
     typer.Option(
         "--context",
-        help="Show the attention of a sentence to the words of each previous sentence, and to the "
-        "sentences, of a model with model.encoder.context=hierarchical or "
-        "model.decoder.context=hierarchical. The decoder's are those of translations, which the "
-        "model writes. A blank line of --source ends a document.",
+        help="For a model with model.encoder.context=hierarchical or "
+        "model.decoder.context=hierarchical: show the attention of a sentence to the words of each "
+        "previous sentence, and to these sentences. For the decoder, the previous target sentences "
+        "are the model's translations. A blank line of --source ends a document.",
     ),
 ]
 Faithful = Annotated[
@@ -109,10 +109,10 @@ class AttentionOptions:
 
 
 def check_options(options: AttentionOptions) -> None:
-    """Check which options are given together.
+    """Check the combination of options.
 
     Raises:
-        UserError: One is missing, or one does not apply.
+        UserError: An option is missing, or does not apply.
     """
     options.alignment.check()
     if options.sentence is not None and options.source is not None:
@@ -144,7 +144,7 @@ def check_kinds_options(options: AttentionOptions, model: Path | None) -> None:
     """Check the options beside --kinds.
 
     Raises:
-        UserError: One does not apply.
+        UserError: An option does not apply.
     """
     given = {
         "--model": model,

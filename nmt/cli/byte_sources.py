@@ -1,7 +1,7 @@
-"""Where the lines of `nmt translate` come from: a descriptor, a stream, or a compressed file.
+"""The sources of the lines of `nmt translate`: a descriptor, a stream, or a compressed file.
 
-A source returns the bytes that have arrived, and tells whether more bytes have arrived since. So a
-line can be answered before the next line is sent.
+A source returns the bytes that have arrived, and reports whether more bytes have arrived since. So
+a line can be answered before the next line is sent.
 """
 
 import contextlib
@@ -41,10 +41,10 @@ class ByteSource(Protocol):
         """
 
     def ready(self, seconds: float) -> bool:
-        """Return whether bytes, or the end, have arrived or arrive within these seconds."""
+        """Return whether bytes or the end have arrived, or arrive within these seconds."""
 
     def is_terminal(self) -> bool:
-        """Return whether someone types the bytes."""
+        """Return whether the source is a terminal."""
 
 
 class DescriptorSource:
@@ -70,13 +70,13 @@ class DescriptorSource:
         while True:
             try:
                 return os.read(self._descriptor, BLOCK)
-            except BlockingIOError:  # the caller has made it non-blocking: wait until bytes arrive
+            except BlockingIOError:  # a non-blocking descriptor: wait until bytes arrive
                 select.select([self._descriptor], [], [])
             except OSError as error:
                 raise UserError(f"cannot read {self.name}: {error.strerror or error}") from error
 
     def ready(self, seconds: float) -> bool:
-        """See `ByteSource`; without `select.poll`, as on Windows, no byte is known to be ready."""
+        """See `ByteSource`; False without `select.poll`, e.g. on Windows."""
         if self.size is not None:
             return True
         if not hasattr(select, "poll"):
@@ -111,7 +111,7 @@ class StreamSource:
         return self._stream.read(BLOCK)
 
     def ready(self, seconds: float) -> bool:
-        """See `ByteSource`; everything is available."""
+        """See `ByteSource`; always True."""
         return True
 
     def is_terminal(self) -> bool:
@@ -133,7 +133,7 @@ class BlockSource:
         return next(self._blocks, b"")
 
     def ready(self, seconds: float) -> bool:
-        """See `ByteSource`; everything is available."""
+        """See `ByteSource`; always True."""
         return True
 
     def is_terminal(self) -> bool:

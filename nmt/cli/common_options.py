@@ -1,4 +1,4 @@
-"""Options that several commands share; [brackets] enclose the default of an optional one."""
+"""Options that several commands share; [brackets] enclose the default of an option."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,8 +19,8 @@ Models = Annotated[
     typer.Option(
         "--model",
         metavar="<path>",
-        help="A run folder, or a checkpoint file in it. If it is repeated, the models of these "
-        "runs translate together; their vocabularies must be the same.",
+        help="A run folder, or a checkpoint file in it. If the option is repeated, the models "
+        "translate together; their vocabularies must be the same.",
         show_default=False,
     ),
 ]

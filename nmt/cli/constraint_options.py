@@ -1,4 +1,4 @@
-"""Options of `nmt translate` for what translations must have, of all lines or of each."""
+"""Options of `nmt translate` for constraints on the translations of all lines or of each line."""
 
 import json
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ class ConstraintOptions:
     ] = None
 
     def check(self, *, samples: bool) -> None:
-        """Check what needs no model.
+        """Check the options, without a model.
 
         Raises:
             UserError: The options contradict each other.
@@ -73,7 +73,7 @@ class LineConstraints:
     """Reads the constraints of the lines, one after the other.
 
     Attributes:
-        of_all: Those of every line.
+        of_all: The constraints of every line.
     """
 
     def __init__(self, options: ConstraintOptions, opened: ExitStack) -> None:
@@ -96,7 +96,7 @@ class LineConstraints:
         """Return the constraints of the next line.
 
         Raises:
-            UserError: A file has no such line, or a faulty one.
+            UserError: A file has no such line, or the line is faulty.
         """
         from nmt.decoding.constraints import Constraints
 
@@ -116,10 +116,10 @@ class LineConstraints:
         return found
 
     def finish(self) -> None:
-        """Check that the files end with the input.
+        """Check that the files have no more lines than the input.
 
         Raises:
-            UserError: One does not.
+            UserError: A file has more lines.
         """
         for _, path, lines in self._files:
             if next(lines, None) is not None:
@@ -155,7 +155,7 @@ def _parsed(line: str, place: str) -> "Constraints":
     """Return the constraints of a line of JSON.
 
     Raises:
-        UserError: It is none of the expected form.
+        UserError: The line does not have the expected form.
     """
     from nmt.decoding.constraints import Constraints
 

@@ -16,7 +16,7 @@ def check_context_options(
 
     Args:
         outputs: The files to write.
-        alignment: Of these, only the head applies.
+        alignment: The options of the alignment; only the head applies.
         others: Whether each option that does not apply is given.
 
     Raises:
@@ -54,11 +54,11 @@ def show_context(
 
     Args:
         model: A run folder or a checkpoint file.
-        sentences: In the order of their documents; a blank one ends a document.
+        sentences: The sentences of the documents in order; a blank one ends a document.
         outputs: The files to write.
         alignment: The head that pictures show.
         shown: Whether to show pieces, otherwise words; whether to show the end mark.
-        device: Where the model runs.
+        device: The device of the model.
         progress: Shows how many sentences are done.
 
     Raises:

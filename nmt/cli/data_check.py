@@ -121,7 +121,7 @@ def run_check(options: DataCheckOptions) -> int:
     """Check a corpus, print the report and return the exit status.
 
     Raises:
-        UserError: The command line is at fault. Problems of the data are in the report.
+        UserError: The command line is faulty. Problems of the data are in the report.
     """
     with CommandProgress() as progress:
         progress.show("reading the configuration")
@@ -161,14 +161,14 @@ def _report(options: DataCheckOptions, progress: CommandProgress) -> "DataReport
         _ReadPairs(options, progress),
         progress.show,
         name=" and ".join(_split_arguments(options.arguments)[0]) if of_files else None,
-        # A configuration requires a validation set; without one it was given the training files.
+        # A configuration needs a validation set; without one, it names the training files.
         has_valid=not of_files or options.valid is not None,
         any_vocabulary=of_files and options.vocab_size is None,
     )
 
 
 class _ReadPairs:
-    """Shows how many pairs have been read; of two plain files also the share and the time left."""
+    """Shows the number of pairs that have been read; for two files, also the remaining time."""
 
     def __init__(self, options: DataCheckOptions, progress: CommandProgress) -> None:
         files = _split_arguments(options.arguments)[0] if options.data is None else []
@@ -232,7 +232,7 @@ def _file_overrides(options: DataCheckOptions) -> list[str]:
 
 
 def _split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return files and settings: a setting begins with a key and =, and no file has its name."""
+    """Return files and settings; a setting begins with KEY=, and no file has this name."""
     settings = [a for a in arguments if _SETTING.match(a) and not os.path.exists(a)]
     return [a for a in arguments if a not in settings], settings
 

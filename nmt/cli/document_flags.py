@@ -96,7 +96,7 @@ WithAttention = Annotated[
 
 @dataclass(frozen=True)
 class DocumentFlags:
-    """What is translated in a document; see the options."""
+    """The options as given; see their help texts."""
 
     format: Format = None
     column: Column = None
@@ -116,7 +116,7 @@ class DocumentFlags:
         return by_suffix or DocumentFormat.TEXT
 
     def protected(self, source: Path | None) -> frozenset[Protected]:
-        """Return what is protected.
+        """Return the kinds of text that stay unchanged.
 
         Raises:
             UserError: ``--protect`` has another word.
@@ -155,7 +155,9 @@ class DocumentFlags:
         search.check()
         format = self.format_of(text.source)
         if text.sentences and format != DocumentFormat.TEXT:
-            raise UserError(f"--format {format} is of a file: give --input FILE, or standard input")
+            raise UserError(
+                f"--format {format} applies to files: give --input FILE, or standard input"
+            )
         if self.with_attention and self.output_format != OutputFormat.JSON:
             raise UserError("--with-attention applies only to --output-format json: add it")
         self._check_fields(format)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class EngineName(StrEnum):
-    """What searches and computes."""
+    """The program that searches and computes."""
 
     NMT = "nmt"
     CTRANSLATE2 = "ctranslate2"
@@ -77,10 +77,10 @@ class EngineOptions:
         document: DocumentFlags,
         shortlist: Path | None,
     ) -> None:
-        """Refuse options that the engine does not have, and name them.
+        """Refuse options that the engine does not support.
 
         Raises:
-            UserError: There is one.
+            UserError: Such an option is given.
         """
         if text.attention is not None and self.devices is not None:
             raise UserError("--attention draws one sentence: leave out --devices")
@@ -103,17 +103,17 @@ class EngineOptions:
         for option, given in refused.items():
             if given:
                 raise UserError(
-                    f"--engine ctranslate2 does not have {option}: leave out one of the two"
+                    f"--engine ctranslate2 does not support {option}: leave out one of the two"
                 )
 
 
 @dataclass(frozen=True)
 class EngineRequest:
-    """All that a process needs to load an engine; it can be pickled.
+    """The values that a process needs to load an engine; they can be pickled.
 
     Attributes:
         models: Run folders or checkpoint files; one folder of an export for CTranslate2.
-        engine: What searches and computes.
+        engine: The program that searches and computes.
         mean: How the distributions of several models are averaged.
         device: One device.
         threads: CPU threads; None keeps the library's default.
@@ -178,8 +178,8 @@ class EngineRequest:
         """Load the engine on one device, or start a process on each of several.
 
         Args:
-            devices: Their names, at least one.
-            opened: Ends the processes.
+            devices: The names of the devices, at least one.
+            opened: A stack that ends the processes when it is closed.
 
         Raises:
             UserError: See `load`.

@@ -56,7 +56,9 @@ Ensembled = Annotated[
 Language = Annotated[
     str | None,
     typer.Option(
-        help=("Code of the target language, which determines BLEU's tokenizer. [that of the run]")
+        help=(
+            "Code of the target language, which determines BLEU's tokenizer. [the run's language]"
+        )
     ),
 ]
 SaveTo = Annotated[
@@ -67,7 +69,7 @@ SaveTo = Annotated[
 
 @dataclass(frozen=True)
 class _System:
-    """A system as it was named.
+    """A system on the command line.
 
     Attributes:
         paths: The models of an ensemble, or one model, or a file with translations.
@@ -192,10 +194,10 @@ def _evaluate(
 
 
 def _named(systems: Sequence[Path], models: Sequence[Path]) -> list[_System]:
-    """Return the systems in order, that of --model first.
+    """Return the systems in order; the system of --model is the first.
 
     Raises:
-        UserError: There is none, one is named twice, or a path does not exist.
+        UserError: There is no system, one is named twice, or a file cannot be read.
     """
     found = [_System(tuple(models), True)] if models else []
     found += [_System((path,), _is_model(path)) for path in systems]

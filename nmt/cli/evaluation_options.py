@@ -39,7 +39,7 @@ class Paired(StrEnum):
 class TestSetOptions:
     """The text that is translated, and the references of its translations."""
 
-    __test__ = False  # pytest collects classes of this name
+    __test__ = False  # otherwise pytest would collect this class by its name
 
     source: Annotated[
         Path | None,
@@ -99,7 +99,7 @@ class TestSetOptions:
         """Read the test set.
 
         Args:
-            data: Of the first run; None: no system is a run.
+            data: The data settings of the first run; None: no system is a run.
 
         Raises:
             UserError: The text cannot be read, or is not named.
@@ -165,7 +165,7 @@ class MeasureOptions:
         str | None,
         typer.Option(
             metavar="<program>",
-            help="With --comet: the program, in a Python environment of its own. [comet-score]",
+            help="With --comet: the program, in a separate Python environment. [comet-score]",
         ),
     ] = None
     rouge: Annotated[

@@ -92,7 +92,7 @@ def export(
 
 
 def _bleu_words(checkpoint: "Checkpoint") -> str:
-    """Return the tokenizer of BLEU; one that is not installed is refused before the export."""
+    """Return BLEU's tokenizer; if it is not installed, the command stops before the export."""
     from nmt.evaluation.metrics import bleu_tokenizer
 
     return bleu_tokenizer(checkpoint.config.data.target_language)
@@ -101,7 +101,7 @@ def _bleu_words(checkpoint: "Checkpoint") -> str:
 def _pairs(
     to: ExportFormat, sentences: Path | None, references: Path | None
 ) -> tuple[list[str], list[str]] | None:
-    """Return the sentences and their references; None: no BLEU is asked for."""
+    """Return the sentences and their references; None: BLEU is not requested."""
     if references is None:
         return None
     if to is not ExportFormat.CTRANSLATE2:
@@ -136,6 +136,6 @@ def _sentences(checkpoint: "Checkpoint", path: Path | None) -> list[str]:
         return open_corpus(checkpoint.config.data).valid.source
     except UserError as error:
         raise UserError(
-            f"the run's validation text is not here, so the export cannot be compared with the "
+            f"the run's validation text cannot be read, so the export cannot be compared with the "
             f"model: {error}; give --sentences FILE"
         ) from error

@@ -1,4 +1,4 @@
-"""`nmt attention --faithfulness`: whether the weights show what the predictions depend on."""
+"""`nmt attention --faithfulness`: do the weights show on which words the predictions depend?"""
 
 import json
 import math
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nmt.reporting.pages.faithfulness_page import ComparedSentence
 
 MOST_DRAWN = 20
-"""Sentences whose pictures are on the page."""
+"""The greatest number of sentences whose pictures are on the page."""
 
 
 def check_faithfulness_outputs(outputs: Sequence[Path]) -> None:
@@ -42,8 +42,8 @@ def show_faithfulness(
     """Measure sentence pairs, print the figures, and write the files.
 
     Raises:
-        UserError: All sentences are too short, a file cannot be written, or the decoder may not
-            attend to some pieces of a source.
+        UserError: All sentences are too short, a file cannot be written, or the decoder does not
+            attend to all pieces of the source.
     """
     from nmt.evaluation.exhaustive_erasure import MOST_PIECES
     from nmt.evaluation.faithfulness_report import measure_sentences, summarize
@@ -53,7 +53,7 @@ def show_faithfulness(
     if isinstance(translator.model.encoder, HierarchicalEncoder):
         raise UserError(
             "--faithfulness moves weights to all pieces of a source, but the decoder of a model "
-            "with model.encoder.context=hierarchical reads the current sentence alone: leave it out"
+            "with model.encoder.context=hierarchical reads only the current sentence: leave it out"
         )
     layer, head = extractor.layer, extractor.head
     advance = progress.stage("measuring", len(pairs))
@@ -126,7 +126,7 @@ def _records(sentences: "Sequence[MeasuredSentence]") -> Iterator[dict[str, Any]
 
 
 def _without_nan(value: Any) -> Any:
-    """Return values with null for each number that is not finite, which JSON cannot write."""
+    """Return values with None for each number that is not finite, which JSON cannot contain."""
     if isinstance(value, dict):
         return {key: _without_nan(one) for key, one in value.items()}
     if isinstance(value, list):

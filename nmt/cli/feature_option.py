@@ -11,8 +11,8 @@ def with_features_of(translator: Translator, path: Path, source: Path) -> Transl
     """Return a translator that reads the features of the lines of a file.
 
     Raises:
-        UserError: The features are faulty, their number is not that of the lines, or the model
-            reads none.
+        UserError: The features are faulty, their number differs from the number of lines, or the
+            model reads no features.
     """
     features = Features(path, f"--features {path}")
     features.check_count(sum(1 for _ in stream_lines(source)), str(source))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from nmt.cli.byte_sources import ByteSource
 
-LONGEST = 1 << 20  # bytes of a line; the rest of a longer one is skipped, not held in memory
-MOST_BYTES = 1 << 20  # bytes of the lines that are read together, beyond which no line is added
-PATIENCE = 0.02  # seconds after the first line in which lines that follow closely join it
+LONGEST = 1 << 20  # bytes of a line; a longer one is skipped and not kept in memory
+MOST_BYTES = 1 << 20  # bytes of lines that are read together; no line is added beyond them
+PATIENCE = 0.02  # seconds in which later lines are added to the first one
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -23,9 +23,9 @@ class RawLine:
     """A line of the input as bytes.
 
     Attributes:
-        number: From 1.
-        content: Without its end; None: it is longer than the limit.
-        size: Its number of bytes.
+        number: Number of the line, from 1.
+        content: The bytes without the line end; None: the line is longer than the limit.
+        size: Number of bytes.
     """
 
     number: int
@@ -37,7 +37,7 @@ class LineReader:
     """Splits a source into lines.
 
     Attributes:
-        source: Where the bytes come from.
+        source: The source of the bytes.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class LineReader:
         """Read from a source.
 
         Args:
-            source: Bytes.
-            longest: Bytes of the longest line that is kept.
+            source: The source of the bytes.
+            longest: Bytes of the longest line that is not skipped.
             patience: Seconds to wait for further lines after the first one.
             before_wait: Called before each wait for a first line, e.g. to show a prompt.
         """
@@ -70,7 +70,7 @@ class LineReader:
         """Wait for a line, and return it with the later lines that have arrived; empty at the end.
 
         Args:
-            most: Lines to return at most.
+            most: The greatest number of lines to return.
 
         Raises:
             UserError: The source cannot be read.

@@ -7,7 +7,7 @@ from nmt.cli.input_lines import LONGEST, RawLine
 from nmt.cli.line_choices import LineErrors
 from nmt.errors import UserError
 
-SHOWN_WARNINGS = 10  # of each kind; the last line of the output has the number of all
+SHOWN_WARNINGS = 10  # of each kind; at the end, a message has the number of all
 
 
 class LineFaultError(UserError):
@@ -15,7 +15,7 @@ class LineFaultError(UserError):
 
 
 class Warnings:
-    """Warnings about lines: the first ones of each kind, and at the end their number."""
+    """Warnings about lines: shows the first ones of each kind, and at the end the number of all."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         """Pass each message to a function."""
@@ -26,8 +26,8 @@ class Warnings:
         """Warn about a line.
 
         Args:
-            kind: What happened to the lines; the last message has it before their number.
-            message: About this line.
+            kind: Describes the lines; the last message has it before their number.
+            message: The message about this line.
         """
         self._counts[kind] += 1
         if self._counts[kind] <= SHOWN_WARNINGS:
@@ -45,7 +45,7 @@ class LineFaults:
 
     Attributes:
         errors: What happens at a faulty line.
-        warnings: Where they are counted.
+        warnings: Counts and shows the warnings.
         place: Returns the name of a line in messages.
     """
 

@@ -1,4 +1,4 @@
-"""The loop of `nmt translate`: lines in, answers out, one for each line, in order."""
+"""The loop of `nmt translate`: it writes one answer for each line, in order."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Advance = Callable[[Sequence[RawLine], float], None]
 
 @dataclass(frozen=True)
 class _Line:
-    """A line that is translated: its text, its parts, and what its translation must have."""
+    """A line that is translated: its text, its parts, and the constraints on its translation."""
 
     text: str
     parts: list[str]
@@ -40,8 +40,8 @@ class LineTranslation:
         writing: How an answer is written.
         long_lines: What happens to lines with more than ``max_length`` pieces.
         max_length: The greatest number of pieces of a line that is not cut.
-        constraints: What the translation of each line must have; None: nothing.
-        features: Those of the lines; None: there are none.
+        constraints: The constraints on the translation of each line; None: there are none.
+        features: The features of the lines; None: there are none.
     """
 
     answerer: DocumentAnswerer
@@ -56,11 +56,11 @@ class LineTranslation:
     def run(
         self, chunks: Iterable[list[RawLine]], advance: Advance = lambda lines, share: None
     ) -> None:
-        """Translate lists of lines, each of which shares batches.
+        """Translate lists of lines; the lines of a list share batches.
 
         Args:
             chunks: The lines.
-            advance: Called with each list and the share of it that is done.
+            advance: Called with a list and the share of the list that is done.
 
         Raises:
             UserError: A line is faulty and `LineErrors.STRICT` was chosen: all lines before it are
@@ -133,7 +133,7 @@ class LineTranslation:
         return prepared, fault
 
     def _constrained(self, number: int, text: str) -> tuple[str, Constraints]:
-        """Return a line with its constraints; without its text if they cannot be kept."""
+        """Return the text of a line and its constraints; no text if a constraint is faulty."""
         if self.constraints is None:
             return text, Constraints()
         wanted = self.constraints.next()
@@ -146,7 +146,7 @@ class LineTranslation:
         return text, wanted
 
     def _warn_of_missing(self, number: int, constraints: Constraints, answer: Answer) -> None:
-        """Warn where the search found no translation with all required phrases."""
+        """Warn if the search found no translation with all required phrases."""
         if not constraints.required or not answer.translation.hypotheses:
             return
         best = answer.texts[0].text
@@ -159,7 +159,7 @@ class LineTranslation:
     def _parts(self, number: int, text: str, length: int, *, whole: bool) -> list[str]:
         """Return the parts of a line that has ``length`` pieces.
 
-        Required phrases may belong to any part, so a line that has some stays ``whole``.
+        Required phrases may belong to any part, so a line with required phrases stays ``whole``.
         """
         whole = whole or self.long_lines == LongLines.WHOLE
         limit = MOST_PIECES if whole else self.max_length

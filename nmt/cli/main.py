@@ -23,9 +23,9 @@ from nmt.process_exit import exit_on_error
 _UsageError: Any = typer.BadParameter.__mro__[1]
 _HELP: Any = {"help_option_names": ["--help", "-h"]}
 _HYDRA = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
-"""Passes all arguments, --help included, on to commands that take Hydra's overrides."""
+"""Passes all arguments, --help included, to the commands that take Hydra's overrides."""
 
-_COMMANDS = {  # each is a function of its name in the file of its name
+_COMMANDS = {  # the name is also that of the function and its file, except in `_FILES`
     "train": "Train a model, test it and report.",
     "prepare": "Check, filter and encode a corpus in advance.",
     "translate": "Translate sentences, one per line.",
@@ -70,10 +70,11 @@ def _common(
 
 @cache
 def command_line(command: str | None = None) -> typer.Typer:
-    """Return the whole command line, or only one command, whose file alone is then imported.
+    """Return the whole command line, or only one command.
 
     Args:
-        command: A name; an unknown one, or none, stands for all.
+        command: The name of the only command, whose file is then the only one that is imported.
+            None or an unknown name: all commands.
     """
     app = typer.Typer(
         help="Train, evaluate and inspect translation models.",
@@ -109,7 +110,7 @@ def __getattr__(name: str) -> Any:
 def main() -> None:
     """Run the command line; an error of the user is one line and exit status 2."""
     with exit_on_error(), standard_streams():
-        loading_phase.begin()  # a command ends it when it has loaded what it needs
+        loading_phase.begin()  # each command ends this phase after it has loaded its libraries
         sys.exit(_run_command(usual_arguments(sys.argv[1:])))
 
 

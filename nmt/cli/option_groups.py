@@ -11,7 +11,8 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command in which the fields of each dataclass among the parameters are options.
 
     Args:
-        command: Its parameters are annotated for typer, and its dataclasses' fields are, too.
+        command: A function. Its parameters, and the fields of its dataclasses, have typer's
+            annotations.
     """
     hints = typing.get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {

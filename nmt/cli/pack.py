@@ -1,4 +1,4 @@
-"""`nmt pack`: one file with all that translation needs."""
+"""`nmt pack`: writes one file with everything that translation needs."""
 
 import os
 from enum import StrEnum

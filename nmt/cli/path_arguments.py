@@ -1,4 +1,4 @@
-"""Refuses paths that no file can have, before a command uses them."""
+"""Checks paths before a command uses them, and refuses those that no file can have."""
 
 import functools
 import os
@@ -14,9 +14,9 @@ _SHOWN = 60  # characters of a path in the message
 
 
 def refuse_impossible_paths(group: typer.Typer) -> None:
-    """Make the commands of a group check the paths they are given.
+    """Make the commands of a group check their paths.
 
-    `Path.exists` raises an error for a name that is too long, or in a folder that is locked.
+    `Path.exists` raises an error for a name that is too long, or for a path in a locked folder.
     """
     for registered in group.registered_commands:
         assert registered.callback is not None
@@ -36,10 +36,11 @@ def _checked(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _check(path: Path) -> None:
-    """Check that a path exists or can be made.
+    """Check that a path exists or can be created.
 
     Raises:
-        UserError: It is too long, contains a NUL, is a link to itself, or lies in a locked folder.
+        UserError: The path is too long, contains a NUL, is a link to itself, or is in a locked
+            folder.
     """
     try:
         os.stat(path)

@@ -39,14 +39,14 @@ class PictureOptions:
     grid: str | None
 
     def check(self, *, regions: bool, drawn: bool) -> None:
-        """Check that they belong to a picture of regions.
+        """Check that the options belong to pictures of regions.
 
         Args:
             regions: Whether --regions is given.
             drawn: Whether an output file is a picture.
 
         Raises:
-            UserError: They do not, or the grid is not two numbers.
+            UserError: An option does not apply, or the grid is not two numbers.
         """
         if self.path is None:
             if self.grid is not None:
@@ -62,8 +62,8 @@ class PictureOptions:
         """Open the pictures of the lines that have these features; None: there are none.
 
         Raises:
-            UserError: They cannot be read, their number is another, or the grid has another number
-                of regions.
+            UserError: The pictures cannot be read, their number differs from the number of lines,
+                or the grid does not have one cell per region.
         """
         if self.path is None:
             return None

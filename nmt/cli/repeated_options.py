@@ -1,4 +1,4 @@
-"""Refuses an option with one value that is given twice; parsers would keep the last value."""
+"""Refuses an option that has one value but is given twice; parsers would use the last value."""
 
 from typing import Any
 

@@ -89,7 +89,7 @@ class _Form:
     tokens: bool
 
     def value(self, scored: "ScoredTranslation") -> float:
-        """Return the number of a translation, in nats."""
+        """Return the score of a translation, in nats."""
         if self.normalize == Normalize.NONE:
             return scored.log_prob
         if self.normalize == Normalize.MEAN:
@@ -213,7 +213,7 @@ def _print_rows(
 ) -> None:
     output = utf8_stream(sys.stdout)
     for row in rows:
-        if output.isatty():  # the lines themselves show how far the command is
+        if output.isatty():  # the printed lines show the progress
             progress.close()
         if as_json:
             record = {"source": row[0].source, "targets": [form.record(one) for one in row]}

@@ -1,4 +1,4 @@
-"""Options of commands that search: each changes the setting of ``decoding`` that has its name."""
+"""Options of commands that search; each changes the setting of ``decoding`` with its name."""
 
 from dataclasses import asdict, dataclass
 from typing import Annotated

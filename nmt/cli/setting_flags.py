@@ -1,4 +1,4 @@
-"""Explains options that stand for settings, as ``--lr 1`` for ``optimizer.learning_rate=1``."""
+"""Names the settings that users mean by options, e.g. ``optimizer.learning_rate`` by ``--lr``."""
 
 import difflib
 import os
@@ -9,12 +9,12 @@ from nmt.cli.completion.table import Table, load_table
 from nmt.errors import UserError
 
 _HYDRA = ("--run", "-r", "--package", "-p", "--experimental-rerun", "-cp", "-cn", "-cd", "-sc")
-"""Hydra's options that completion does not offer."""
+"""Hydra's options that `table.json` does not contain."""
 
 _RATE, _UPDATES, _BATCH = "optimizer.learning_rate", "training.max_updates", "training.batch_tokens"
 _EPOCHS = "epochs max_epochs num_epochs max_epoch num_train_epochs epoch n_epochs"
 _SENTENCES = "batch_size batch bs per_device_train_batch_size train_batch_size max_sentences"
-_HABITS = {  # what other toolkits call a setting or a group
+_HABITS = {  # the names that other toolkits have for a setting or a group
     _RATE: "lr alpha base_lr",
     _UPDATES: "steps max_steps train_steps num_steps max_update updates iterations max_iters "
     f"{_EPOCHS}",
@@ -71,7 +71,7 @@ def refuse_setting_flags(command: str, arguments: Sequence[str]) -> None:
     """Refuse the unknown options of a command that takes settings, and name the settings.
 
     Args:
-        command: Its name, as ``train``.
+        command: The name of the command, e.g. ``train``.
         arguments: The words after it.
 
     Raises:
@@ -91,7 +91,7 @@ def refuse_setting_flags(command: str, arguments: Sequence[str]) -> None:
 
 
 def _abbreviates(flag: str, known: Sequence[str]) -> bool:
-    """Return whether Hydra takes an option for the beginning of one of its own."""
+    """Return whether Hydra accepts an option as the beginning of one of its options."""
     fits = [option for option in known if option.startswith(flag)]
     return len(flag) > 3 and len(fits) == 1
 
@@ -142,7 +142,7 @@ def _name(flag: str) -> str:
 
 
 def _overrides(table: Table, flag: str, value: str | None) -> str | None:
-    """Return the settings that an option stands for, written as on the command line."""
+    """Return the settings that the user means by an option, as on the command line."""
     name = _name(flag)
     keys = _keys(table, name)
     if name.startswith("no_") and (denied := _keys(table, name[3:])):
@@ -179,7 +179,7 @@ def _quoted(value: str | None) -> str:
 
 
 def _keys(table: Table, name: str) -> list[str]:
-    """Return the settings or the group of a name; none if nothing is like it."""
+    """Return the settings or the group that a name means; empty if no name is similar."""
     if name in table.settings:
         return [name]
     if (group := name.replace(".", "/")) in table.groups:

@@ -1,4 +1,4 @@
-"""`nmt completion`: prints the code that makes a shell complete the words of `nmt`."""
+"""`nmt completion`: prints the code with which a shell completes the words of `nmt`."""
 
 from typing import Annotated
 

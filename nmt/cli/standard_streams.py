@@ -1,8 +1,8 @@
-"""Standard input, output and error of the process, in any state that the caller has left them in.
+"""Handles failures of standard input, output and error.
 
 A shell may close them (``<&-``, ``>&-``), or connect them to a full disk or to a pipe that does not
-block. Every failure of standard output becomes one line. A failure of standard error stops no
-command.
+block. Every failure of standard output becomes one line. A failure of standard error does not stop
+a command.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _INPUT, _OUTPUT, _ERROR = 0, 1, 2
 def standard_streams() -> Iterator[None]:
     """Replace `sys.stdout` and `sys.stderr` by streams whose failures are handled, and flush them.
 
-    Streams that are not those of the process, as in a test, stay.
+    Streams that are not those of the process, e.g. in a test, are not replaced.
 
     Raises:
         UserError: Standard output is closed, or could not be written.
@@ -39,7 +39,8 @@ def standard_streams() -> Iterator[None]:
         raise UserError("standard output is closed; to discard the output, add > /dev/null")
     if _is_standard(sys.stdout, _OUTPUT):
         sys.stdout = _text_stream(_StandardOutput(_OUTPUT, "w", closefd=False), sys.stdout)
-    shows_failures, logging.raiseExceptions = logging.raiseExceptions, False  # as tracebacks
+    # If a log message cannot be written, logging would print a traceback.
+    shows_failures, logging.raiseExceptions = logging.raiseExceptions, False
     try:
         yield
         _flush_or_discard()
@@ -63,7 +64,7 @@ def _flush_or_discard() -> None:
 
 
 def _reserve_descriptors() -> list[int]:
-    """Open /dev/null in place of closed standard streams, and return which were closed.
+    """Open /dev/null in place of closed standard streams, and return the closed descriptors.
 
     Otherwise the next file that a command opens would become standard output.
     """
@@ -85,7 +86,7 @@ def _is_standard(stream: Any, descriptor: int) -> bool:
 
 
 def _text_stream(raw: io.FileIO, like: TextIO | None) -> TextIO:
-    """Return a text stream; what its encoding lacks is written as an escape."""
+    """Return a text stream; characters that its encoding does not have become escapes."""
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=getattr(like, "encoding", None) or "utf-8",
@@ -96,7 +97,7 @@ def _text_stream(raw: io.FileIO, like: TextIO | None) -> TextIO:
 
 
 class _StandardStream(io.FileIO):
-    """A file descriptor that also works if it does not block, as some callers leave it."""
+    """A file descriptor that may be non-blocking: a write waits until it can write."""
 
     def write(self, data: Any, /) -> int:
         while True:
@@ -107,7 +108,7 @@ class _StandardStream(io.FileIO):
 
 
 class _StandardOutput(_StandardStream):
-    """Standard output. A full disk and the like are an error of the user."""
+    """Standard output. A failed write, e.g. to a full disk, is a `UserError`."""
 
     def write(self, data: Any, /) -> int:
         try:

@@ -14,7 +14,7 @@ class StopRequests:
     """The signals that have asked a training to stop."""
 
     def __init__(self) -> None:
-        """Start without any."""
+        """Start without signals."""
         self._received = False
         self._saves = False
 
@@ -49,14 +49,14 @@ def collect_stop_signals() -> Iterator[StopRequests]:
     """Collect signals, so that a training can finish its update, save and stop.
 
     They are SIGINT (Ctrl-C), SIGTERM, and SIGUSR1, which Slurm sends before a job's time limit
-    (``sbatch --signal=USR1@120``; ``B:USR1`` would reach only the batch script). Ctrl-C after any
-    of them, and before or after training itself, ends the process immediately. Slurm sends several
-    warnings; the later ones change nothing.
+    (``sbatch --signal=USR1@120``; ``B:USR1`` would reach only the batch script). Ctrl-C ends the
+    process immediately if it comes after another signal, or before or after the training loop.
+    Slurm sends several warnings; the later ones have no effect.
 
     Under torchrun no signal ends the process at once, and the handlers stay until it exits:
     torchrun forwards Ctrl-C a second time, and signals the processes that exit last.
 
-    Only the main thread can handle signals; in any other, none is collected.
+    Only the main thread can handle signals. In other threads, no signal is collected.
     """
     requests = StopRequests()
     if threading.current_thread() is not threading.main_thread():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 _ANSWERS = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i"}
-"""Flags that print an answer instead of training."""
+"""Options that print information instead of training."""
 
 
 def train(context: typer.Context) -> None:
@@ -54,10 +54,10 @@ def train_config(
     Args:
         config: What to train.
         config_yaml: The configuration as YAML, which is stored in the run folder.
-        hopeless: Given an update and its validation score, returns whether the run is to stop.
+        hopeless: Returns whether the run has to stop, given an update and its validation score.
 
     Raises:
-        UserError: The configuration, the corpus or the run folder is at fault.
+        UserError: The configuration, the corpus or the run folder is faulty.
     """
     from nmt.cli.stop_signals import collect_stop_signals
 

@@ -1,4 +1,4 @@
-"""`nmt translate`: sentences in; on stdout only translations, one line per input line."""
+"""`nmt translate`: prints only translations to standard output, one line per input line."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Sentences = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[SENTENCE]...", help="Sentences; without any, each line of standard input is one."
+        metavar="[SENTENCE]...", help="Sentences. Without them, standard input has one per line."
     ),
 ]
 Input = Annotated[
@@ -44,7 +44,7 @@ Input = Annotated[
         "--input",
         help="Translate a file, which may be .gz, .bz2, .xz or .zst; - is standard input. A .tsv, "
         ".jsonl, .tmx, .xliff, .po, .srt, .vtt, .md or .html file keeps its structure; each line "
-        "of another one is a sentence.",
+        "of another file is a sentence.",
     ),
 ]
 Output = Annotated[

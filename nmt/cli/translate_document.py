@@ -1,4 +1,4 @@
-"""`nmt translate` for documents: reads one, translates its segments, writes it."""
+"""`nmt translate` for documents: reads a document, translates its segments, and writes it."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -111,7 +111,7 @@ def _write_all(write: Callable[[bytes], int | None], part: bytes) -> None:
 
 
 def _print(part: bytes) -> None:
-    """Write bytes to standard output; on a terminal, leave out control characters."""
+    """Write bytes to standard output; on a terminal, escape control characters."""
     if sys.stdout.isatty():
         sys.stdout.write(safe_line(part.decode("utf-8", "replace"), sys.stdout))
     else:

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from nmt.decoding.sampling import Sampling
 
 MOST_SAMPLES = 1000
-"""Samples from which --mbr chooses; their pairs are compared."""
+"""The greatest number of samples of --mbr, which compares all pairs of samples."""
 
 
 @dataclass(frozen=True)
 class TextOptions:
-    """What to translate, and where the translations go.
+    """The input, the output, and the treatment of special lines.
 
     Attributes:
         sentences: The arguments; none: the lines of ``source``.
@@ -30,7 +30,7 @@ class TextOptions:
         output: The output file; None: standard output.
         errors: What happens at a faulty line.
         long_lines: What happens to a line that is longer than ``max_length``.
-        max_length: In pieces; None: as in training.
+        max_length: Greatest number of pieces of an uncut line; None: as in training.
         attention: The picture to draw.
         features: Features of the lines.
     """
@@ -45,7 +45,7 @@ class TextOptions:
     features: Path | None = None
 
     def check(self) -> None:
-        """Check what needs no model.
+        """Check the options, without a model.
 
         Raises:
             UserError: The options contradict each other, or an argument is a file.
@@ -55,7 +55,7 @@ class TextOptions:
         for sentence in self.sentences:
             if "\n" in sentence:
                 raise UserError(
-                    "a sentence contains a line break; give each line as an argument of its own"
+                    "a sentence contains a line break; give each line as a separate argument"
                 )
             if os.path.isfile(sentence):
                 raise UserError(
@@ -121,7 +121,7 @@ class SearchOptions:
         return self.sample or self.mbr is not None
 
     def check(self) -> None:
-        """Check what needs no model.
+        """Check the options, without a model.
 
         Raises:
             UserError: An option is out of range, or has no effect.
@@ -173,7 +173,7 @@ class SearchOptions:
         """Refuse an n-best list that is longer than the beam.
 
         Raises:
-            UserError: It is.
+            UserError: The list is longer.
         """
         if not self.samples and self.n_best > beam_size:
             raise UserError(

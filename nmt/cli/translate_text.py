@@ -29,8 +29,8 @@ from nmt.printable import printable
 from nmt.reporting.command_progress import CommandProgress
 from nmt.written_file import written_file
 
-_NO_TEXT = "-"  # stands for the text of a sentence whose source is its features alone
-_CHUNK_BATCHES = 16  # batches of lines read ahead, so that sentences of similar length share one
+_NO_TEXT = "-"  # the text of a sentence whose source is only its features
+_CHUNK_BATCHES = 16  # batches of lines read ahead, so that lines of similar length share a batch
 
 
 def translate_text(
@@ -41,12 +41,12 @@ def translate_text(
     progress: CommandProgress,
     flags: DocumentFlags,
 ) -> None:
-    """Translate what the options name.
+    """Translate the input that the options name.
 
     Args:
         text: Input and output.
         search: Search or sampling.
-        asked: What the translations must have.
+        asked: The constraints on the translations.
         load: Loads the models, after the input has been opened and before the output is.
         progress: Shows how many sentences are translated, unless a terminal shows their answers.
         flags: Whether the input is a document, and how answers to lines are written.
@@ -117,7 +117,7 @@ def _features(text: TextOptions) -> Features | None:
 
 
 def _reads_no_text(translator: Engine) -> bool:
-    """Return whether the features are the whole source, so that no lines are needed."""
+    """Return whether the source is only features, so that no lines are needed."""
     if not isinstance(translator, Translator) or translator.features is None:
         return False
     return not translator.model.reads_text
@@ -150,7 +150,7 @@ def _places(source: ByteSource | None) -> Callable[[int], str]:
 
 
 def _arguments(sentences: Sequence[str]) -> list[RawLine]:
-    """Return arguments as lines; a byte that the shell passed undecoded is as in a file."""
+    """Return arguments as lines of bytes; undecodable bytes are as the shell passed them."""
     encoded = [sentence.encode("utf-8", "surrogateescape") for sentence in sentences]
     return [RawLine(number, line, len(line)) for number, line in enumerate(encoded, start=1)]
 
@@ -168,9 +168,9 @@ def _chunks(source: ByteSource, batch_size: int) -> Iterator[list[RawLine]]:
 
 
 class _LineProgress:
-    """Shows the number of lines, and their share of a file by bytes.
+    """Shows the number of lines that are done, and the share of the file in bytes.
 
-    It is called after each list of lines, and within a list with the share of it that is done.
+    It is called with a list of lines and the share of this list that is done.
     """
 
     def __init__(self, progress: CommandProgress, source: ByteSource) -> None:

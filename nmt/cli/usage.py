@@ -1,4 +1,4 @@
-"""Wrong usage of the command line: names the command or option that was meant."""
+"""Errors of the command line: names the command or option that the user probably means."""
 
 import difflib
 import re
@@ -46,7 +46,7 @@ _OPTIONS = {  # options of other tools, for commands with plain options
 def usual_arguments(arguments: Sequence[str]) -> list[str]:
     """Return a command line with ``help COMMAND`` as ``COMMAND --help``.
 
-    A group of commands without a command prints its help, too.
+    For a group of commands without a command, ``--help`` is added, too.
     """
     words = list(arguments) or ["--help"]
     if words[0] == "help":
@@ -56,7 +56,7 @@ def usual_arguments(arguments: Sequence[str]) -> list[str]:
 
 
 def explain_usage(error: Any, arguments: Sequence[str]) -> UserError:
-    """Return the error of a wrong command line, with what was meant.
+    """Return the error of a wrong command line, with a remedy.
 
     Args:
         error: A usage error of typer.
@@ -83,7 +83,7 @@ def _of_group(group: str, name: str) -> str | None:
 
 
 def command_remedy(name: str) -> str | None:
-    """Return the command that a wrong name stands for; None if no name is similar."""
+    """Return a question with the command that the user may mean; None: no name is similar."""
     plain = name.lower().lstrip("-").replace("-", "_")
     for command, others in _COMMANDS.items():
         if plain in others.split():
@@ -97,7 +97,7 @@ def option_remedy(command: str, flag: str, arguments: Sequence[str]) -> str | No
     """Return what to write instead of an unknown option; None: no option is similar.
 
     Args:
-        command: Its name after ``nmt``.
+        command: The name of the command, after ``nmt``.
         flag: The option.
         arguments: The words after the command.
     """

@@ -1,1 +1,1 @@
-"""Every setting as a typed dataclass; only this package and `nmt.sweeps` use Hydra."""
+"""Every setting as a field of a typed dataclass; only this package and `nmt.sweeps` use Hydra."""

@@ -1,4 +1,4 @@
-"""The tokenizers that can split text into the words that BLEU counts."""
+"""The names of the tokenizers that split text into the words that BLEU counts."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""Which runs can capture a pass as a CUDA graph."""
+"""Finds the setting that prevents the capture of a pass as a CUDA graph."""
 
 from nmt.config.schema import Config
 from nmt.config.training_settings import Kernels
@@ -7,9 +7,9 @@ from nmt.config.training_settings import Kernels
 def capture_obstacle(config: Config) -> str | None:
     """Return the setting that prevents the capture of a pass; None: a pass can be captured.
 
-    A captured pass launches the same operations whenever it is replayed. LayerDrop chooses other
+    A captured pass launches the same operations at every replay. But LayerDrop chooses different
     layers each time, and gradient checkpointing reads the state of the random generator. Plain
-    kernels read the lengths of sentences on the host, and some deterministic ones check indices.
+    kernels read the lengths of sentences on the host, and some deterministic kernels check indices.
     """
     for side, part in (("encoder", config.model.encoder), ("decoder", config.model.decoder)):
         layer_drop = getattr(part, "layer_drop", 0.0)

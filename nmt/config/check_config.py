@@ -23,8 +23,8 @@ def check_config(config: Config) -> None:
 
     Raises:
         UserError: One line that names each key with a problem, its value, what is allowed, and the
-            remedy; a `CombinationError` if each value alone is allowed and the text is not at
-            fault.
+            remedy. It is a `CombinationError` if each value is allowed, and the settings of the
+            corpus have no problem.
     """
     mistakes = [*check_ranges(config), *check_data(config.data)]
     guided = config.training.guided_alignment.weight > 0

@@ -1,4 +1,4 @@
-"""Checks what cannot be combined with hierarchical attention over the sentences of a document."""
+"""Checks the settings beside hierarchical attention over the sentences of a document."""
 
 from collections.abc import Iterator
 
@@ -32,8 +32,8 @@ def _check_encoder(config: Config) -> Iterator[str]:
     kind = getattr(encoder, "self_attention", "full")
     if kind not in PACKABLE:
         yield (
-            f"{SETTING} keeps self-attention within each sentence of a row, for which "
-            f"model.encoder.self_attention={kind} has no form: choose {' or '.join(PACKABLE)}"
+            f"{SETTING} limits self-attention to each sentence of a row, which "
+            f"model.encoder.self_attention={kind} does not support: choose {' or '.join(PACKABLE)}"
         )
     yield from _attention_by_position(config)
 
@@ -48,8 +48,8 @@ def _check_decoder(config: Config) -> Iterator[str]:
     kind = getattr(decoder, "self_attention", "full")
     if kind not in PACKABLE:
         yield (
-            f"{DECODER_SETTING} keeps self-attention within each sentence of a row, for which "
-            f"model.decoder.self_attention={kind} has no form: choose {' or '.join(PACKABLE)}"
+            f"{DECODER_SETTING} limits self-attention to each sentence of a row, which "
+            f"model.decoder.self_attention={kind} does not support: choose {' or '.join(PACKABLE)}"
         )
     combination = config.model.features.combination
     if combination != Combination.NONE:
@@ -71,6 +71,6 @@ def _attention_by_position(config: Config) -> Iterator[str]:
         if window != "global":
             found = f"model.decoder.attention.window={window}"
         yield (
-            f"{SETTING} leaves the previous sentences before the current one, but {found} attends "
-            "by the position in the whole row: choose another attention"
+            f"{SETTING} keeps the previous sentences in the row before the current one, but "
+            f"{found} attends by the position in the whole row: choose another attention"
         )

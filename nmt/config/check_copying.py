@@ -1,4 +1,4 @@
-"""Checks what cannot be combined with copying from the source, ``model.decoder.copy=pointer``."""
+"""Checks the settings beside copying from the source, ``model.decoder.copy=pointer``."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ def check_copying(config: Config) -> Iterator[str]:
             "model.decoder.attention.window=local_p sum to less: choose global or local_m"
         )
     if (reader := reading_setting(config.model)) is not None:
-        yield f"{_KEY} copies pieces of a text alone, and cannot be combined with {reader}"
+        yield f"{_KEY} copies only pieces of a text, and cannot be combined with {reader}"
     yield from _training(config)
 
 

@@ -104,7 +104,7 @@ def _extra(data: DataConfig) -> Iterator[str]:
 
 
 def _locations(source: SourceConfig) -> list[str]:
-    """Return which of the three kinds of location a source gives; exactly one is right."""
+    """Return the kinds of location that a source gives; exactly one is allowed."""
     return [
         *(["source and target"] if (source.source, source.target) != (None, None) else []),
         *(kind for kind in ("path", "dataset", "held_out") if getattr(source, kind) is not None),
@@ -148,7 +148,7 @@ def _held_out(data: DataConfig) -> Iterator[str]:
         if held_out and links is not None and name in ("train", *held_out):
             yield (
                 f"data.alignments.{name} is {links}, one line per pair of a file, but "
-                f"data.{held_out[0]}=split divides the file: give a file of its own, or drop them"
+                f"data.{held_out[0]}=split divides the file: give a separate file, or drop them"
             )
 
 
@@ -187,7 +187,7 @@ def _documents(data: DataConfig) -> Iterator[str]:
     if links and set(kinds.values()) != {Documents.NONE}:
         yield (
             f"data.alignments.{links[0]} cannot be combined with data.documents, because a word "
-            "has no number in its document: drop the word links, or set data.documents=none"
+            "has no index in its document: drop the word links, or set data.documents=none"
         )
 
 

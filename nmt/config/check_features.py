@@ -1,4 +1,4 @@
-"""Checks what cannot be combined with features beside the text, or in its place."""
+"""Checks the settings beside features, which a model reads with the text or instead of it."""
 
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ def reading_setting(model: ModelConfig) -> str | None:
 
 
 def feature_size(model: ModelConfig) -> tuple[str, int | None]:
-    """Return the setting of the size of a region's vector, and its value."""
+    """Return the key of the setting for the size of a region's vector, and its value."""
     if isinstance(model.encoder, RegionEncoderConfig):
         return "model.encoder.feature_size", model.encoder.feature_size
     return "model.features.size", model.features.size
@@ -38,7 +38,7 @@ def check_features(config: Config) -> Iterator[str]:
         for split in given[:1]:
             yield (
                 f"data.features.{split} is {getattr(config.data.features, split)}, but the model "
-                "reads text alone: set model.features.combination=gated or joint, or drop it"
+                "reads only text: set model.features.combination=gated or joint, or drop it"
             )
         yield from _unread(config.model)
         return
@@ -102,7 +102,7 @@ def _files(data: DataConfig, reader: str) -> Iterator[str]:
         if source is not None and source.held_out is not None:
             yield (
                 f"data.features.train has one array per line of a file, but data.{split}=split "
-                "divides the file: give a file of its own"
+                "divides the file: give a separate file"
             )
     for name in data.extra:
         yield (

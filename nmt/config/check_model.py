@@ -43,7 +43,7 @@ def check_model(model: ModelConfig, *, joint: bool) -> Iterator[str]:
 
 
 def _tied_output(decoder: RnnDecoderConfig, tying: str) -> Iterator[str]:
-    """Refuse an output layer that has another input size than the embedding."""
+    """Refuse a tied output layer whose input size differs from that of the embedding."""
     key, size = "model.decoder.hidden_size", decoder.hidden_size
     maxout = getattr(decoder.attention, "maxout_size", None)
     if maxout is not None:

@@ -1,4 +1,4 @@
-"""Checks the value of each setting against its declaration, and the names of choices."""
+"""Checks that the declaration of each setting allows its value, and that no ``name`` changed."""
 
 import dataclasses
 import reprlib
@@ -8,11 +8,11 @@ from typing import Any
 from nmt.config.choices import CHOICES, GROUPS
 from nmt.config.setting import Setting, declared
 
-_LARGEST_INTEGER = (1 << 63) - 1  # of files, arrays and tensors
+_LARGEST_INTEGER = (1 << 63) - 1  # that arrays and tensors can hold
 
 
 class _Short(reprlib.Repr):
-    """Shortens values of every size."""
+    """Shortens a value of any size for a message."""
 
     def __init__(self) -> None:
         """Set the lengths: characters of a text, and values of a list or mapping."""
@@ -21,7 +21,7 @@ class _Short(reprlib.Repr):
         self.maxlist = self.maxdict = self.maxtuple = 20
 
     def repr_int(self, x: int, level: int) -> str:
-        """Shorten an integer, which Python refuses to write out from 4,300 digits on."""
+        """Shorten an integer; Python refuses to convert more than 4,300 digits to text."""
         return repr(x) if x.bit_length() <= 256 else f"an integer of {x.bit_length():,} bits"
 
 
@@ -34,11 +34,11 @@ def shown(value: Any) -> str:
 
 
 def check_ranges(section: Any, prefix: str = "") -> Iterator[str]:
-    """Yield a message for each value in a section, or below it, that is not allowed.
+    """Yield a message for each value in a section and its subsections that is not allowed.
 
     Args:
         section: A settings dataclass.
-        prefix: Its full key with a final dot, as ``training.``.
+        prefix: Full key of the section with a final dot, e.g. ``training.``.
     """
     for field in dataclasses.fields(section):
         key, value = f"{prefix}{field.name}", getattr(section, field.name)
@@ -76,7 +76,7 @@ def _unusable(text: Any) -> str | None:
 
 
 def _check_name(section: Any, key: str) -> Iterator[str]:
-    """Refuse a new ``name``: the settings of the old choice would stay."""
+    """Refuse a changed ``name``: the settings of the earlier choice would stay."""
     base = next((base for base in CHOICES if isinstance(section, base)), None)
     if base is not None and section.name != type(section).name:
         names = ", ".join(CHOICES[base])

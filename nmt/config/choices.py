@@ -9,8 +9,8 @@ from nmt.config import data, model, schema
 class Choices(Mapping[str, type]):
     """The dataclasses of a group by the names of their choices.
 
-    A dataclass is given directly, or as ``module:class`` if it is in the file of its formula. Such
-    a file may need torch, so it is imported when the dataclass is first used.
+    A dataclass that is in the file of its formula is given as ``module:class``. Such a file may
+    need torch, so it is imported when the dataclass is first used.
     """
 
     def __init__(self, **classes: type | str) -> None:

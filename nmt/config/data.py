@@ -68,8 +68,9 @@ class Corpus(StrEnum):
 class SourceConfig:
     """The location of sentence pairs: two files, one file of both sides, or a dataset by name.
 
-    Exactly one of the three is given. File names may be globs (``*``); such shards are read in the
-    order of their names. Compressed files (.gz, .xz, .bz2, .zst) are decompressed while reading.
+    Exactly one of these is given, or pairs are held out from the training text (`held_out`). File
+    names may be globs (``*``); such shards are read in the order of their names. Compressed files
+    (.gz, .xz, .bz2, .zst) are decompressed while reading.
     """
 
     source: str | None = setting(
@@ -141,8 +142,8 @@ class SourceConfig:
     )
     held_out: float | None = setting(
         None,
-        "Pairs that are taken out of the training text instead of from a separate file: a "
-        "number, a share below 1, or 0 for 5 %, at most 2,000. For data.valid and data.test only.",
+        "Number of training pairs that are held out for this split, if it has no file: a count, a "
+        "share below 1, or 0 for 5 %, but at most 2,000. For data.valid and data.test only.",
         unit="pairs",
         at_least=0,
         neutral=None,
@@ -158,7 +159,7 @@ class SourceConfig:
 
 @dataclass(kw_only=True)
 class SplitNames:
-    """The names of the three splits where the data comes from."""
+    """The names of the three splits in the dataset."""
 
     train: str = setting("train", "Name of the training split, or of its files.")
     valid: str = setting("valid", "Name of the validation split, or of its files.")
@@ -191,8 +192,8 @@ class FiltersConfig:
     )
     max_ratio: float | None = setting(
         None,
-        "Largest ratio of the longer side's characters to the shorter's, from 21 characters on; a "
-        "Chinese character counts as 3, a Japanese or Korean one as 2. null: no limit.",
+        "Largest ratio of the two sides' lengths in characters, if the longer side has 21 or more; "
+        "a Chinese character counts as 3, a Japanese or Korean one as 2. null: no limit.",
         at_least=1,
     )
     duplicates: str = setting(
@@ -209,8 +210,7 @@ class FiltersConfig:
     language: float | None = setting(
         None,
         "Pairs are left out if a side is in another language with at least this probability; null: "
-        "rule off. It needs "
-        'pip install "nmt[language]".',
+        'no pair is left out. This needs pip install "nmt[language]".',
         above=0,
         below=1,
     )
@@ -236,8 +236,8 @@ class DataConfig:
     target_language: str = setting(REQUIRED, "Code of the target language, e.g. en.")
     extra: dict[str, Any] = setting(
         {},
-        "Further training text by a name of your choice: data.extra.NAME.path=FILE, and the other "
-        "settings of a source.",
+        "Further training text under a NAME of your choice: data.extra.NAME.path=FILE, and the "
+        "other settings of a source.",
         before={},
     )
     documents: str = setting(
@@ -273,8 +273,8 @@ class DataConfig:
     )
     temperature: float = setting(
         1.0,
-        "Temperature by which sources are sampled: above 1, small sources are used more often than "
-        "their size implies (Arivazhagan et al. 2019).",
+        "Temperature at which sources are sampled: above 1, small sources are used more often than "
+        "in proportion to their size (Arivazhagan et al. 2019).",
         at_least=1,
         before=1.0,
     )
@@ -327,7 +327,7 @@ class DataConfig:
     )
     loader_workers: int = setting(
         0,
-        "Processes that make batches ahead of time; 0: batches are made when they are needed.",
+        "Processes that prepare batches in advance; 0: the training process makes each batch.",
         unit="processes",
         at_least=0,
         at_most=1024,
@@ -335,7 +335,7 @@ class DataConfig:
         indifferent=True,
     )
     alignments: AlignmentFiles = section(
-        AlignmentFiles, "Word links of the splits; the phrasebook brings its own.", added=True
+        AlignmentFiles, "Word links of the splits; the phrasebook includes its links.", added=True
     )
     features: FeatureFiles = section(
         FeatureFiles,
@@ -361,7 +361,7 @@ class PhrasebookDataConfig(DataConfig):
 
 @dataclass(kw_only=True)
 class PhrasebookDocumentsDataConfig(DataConfig):
-    """Embedded English-German documents of two to four sentences, with pronouns between them."""
+    """Embedded English-German documents, whose pronouns refer to an earlier sentence."""
 
     name: str = "phrasebook_documents"
 

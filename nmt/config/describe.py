@@ -16,7 +16,7 @@ class Description:
     Attributes:
         key: Full key.
         values: Its type or choices, and its range.
-        default: Its value, as on the command line.
+        default: Its default, as on the command line.
         unit: Unit of the number; empty: none.
         sentence: What it does.
     """
@@ -54,7 +54,7 @@ def describe(cls: Any, prefix: str, values: Mapping[str, Any]) -> Iterator[Descr
 
 
 def as_text(value: Any) -> str:
-    """Return a value as it is written on the command line; ``???``: it has to be given."""
+    """Return a value in the form of the command line; ``???``: the user has to give it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):

@@ -7,11 +7,11 @@ from nmt.config.setting import setting
 
 SETTING = "model.encoder.context=hierarchical"
 DECODER_SETTING = "model.decoder.context=hierarchical"
-"""How messages name them."""
+"""The names of these settings in messages."""
 
 
 class Context(StrEnum):
-    """How an encoder or a decoder reads the previous sentences that are before a sentence."""
+    """How an encoder or a decoder reads the previous sentences."""
 
     CONCATENATED = "concatenated"
     HIERARCHICAL = "hierarchical"
@@ -23,10 +23,10 @@ class ContextConfig:
 
     context: str = setting(
         Context.CONCATENATED,
-        "How the previous sentences of data.context_sentences are read: with the sentence, as one "
-        "longer sentence (concatenated, Tiedemann & Scherrer 2017), or each on its own, by "
-        "attention over its words and then over the sentences (hierarchical, Miculicich et al. "
-        "2018).",
+        "How the previous sentences of data.context_sentences are read. concatenated: together "
+        "with the sentence, as one longer sentence (Tiedemann & Scherrer 2017); hierarchical: "
+        "each separately, by attention over its words and then over the sentences (Miculicich et "
+        "al. 2018).",
         choices=Context,
         neutral=Context.CONCATENATED,
     )
@@ -38,15 +38,15 @@ class TargetContextConfig:
 
     context: str = setting(
         Context.CONCATENATED,
-        "How the previous target sentences of data.context_targets are read: as the beginning of "
-        "one longer sentence, which the decoder writes (concatenated, Tiedemann & Scherrer 2017), "
-        "or each on its own, by attention over the states of its words and then over the "
-        "sentences (hierarchical, Miculicich et al. 2018).",
+        "How the previous target sentences of data.context_targets are read. concatenated: as the "
+        "beginning of one longer sentence, which the decoder writes (Tiedemann & Scherrer 2017); "
+        "hierarchical: each separately, by attention over the states of its words and then over "
+        "the sentences (Miculicich et al. 2018).",
         choices=Context,
         neutral=Context.CONCATENATED,
     )
 
 
 def is_hierarchical(part: object) -> bool:
-    """Return whether an encoder or a decoder, by its settings, reads each sentence on its own."""
+    """Return whether the settings of an encoder or decoder choose hierarchical attention."""
     return getattr(part, "context", None) == Context.HIERARCHICAL

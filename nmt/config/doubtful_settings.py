@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from nmt.config.schema import Config
+from nmt.config.schema import AdamConfig, Config
 
 _SMALLEST_NORM = 1e-6
 _SMALLEST_RATE = 1e-9
@@ -18,10 +18,10 @@ def doubtful_settings(config: Config) -> Iterator[str]:
     for side, part in (("encoder", config.model.encoder), ("decoder", config.model.decoder)):
         for name in _DROPOUTS:
             if (share := getattr(part, name, 0.0)) > _LARGEST_DROPOUT:
-                yield f"model.{side}.{name}={share} leaves almost nothing: lower it"
+                yield f"model.{side}.{name}={share} drops almost everything: lower it"
     smoothing = config.training.label_smoothing
     if smoothing > 0.9:
-        yield f"training.label_smoothing={smoothing} leaves almost no reference: lower it"
+        yield f"training.label_smoothing={smoothing} gives the reference almost no weight: lower it"
 
 
 def _length_of_the_run(config: Config) -> Iterator[str]:
@@ -62,12 +62,15 @@ def _optimizer(config: Config) -> Iterator[str]:
     if rate * optimizer.weight_decay >= 1:
         yield (
             f"optimizer.weight_decay={optimizer.weight_decay} times optimizer.learning_rate={rate} "
-            "is 1 or more, so the decay removes the weights in one update: lower it"
+            "is 1 or more, so the decay is stronger than the gradient: lower it"
         )
-    if getattr(optimizer, "epsilon", 0.0) > 1:
+    if isinstance(optimizer, AdamConfig) and optimizer.epsilon > 1:
         yield (
             f"optimizer.epsilon={optimizer.epsilon} makes every step almost 0: choose about 1e-8"
         )
     for name in ("beta1", "beta2", "momentum", "rho"):
         if (decay := getattr(optimizer, name, 0.0)) > 0.99999:
-            yield f"optimizer.{name}={decay} averages over more updates than any run has: lower it"
+            yield (
+                f"optimizer.{name}={decay} averages over about {1 / (1 - decay):,.0f} updates: "
+                "lower it"
+            )

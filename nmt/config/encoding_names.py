@@ -1,4 +1,4 @@
-"""Which names of encodings are those of text."""
+"""Checks the names of text encodings."""
 
 import codecs
 import zlib

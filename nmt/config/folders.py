@@ -1,4 +1,4 @@
-"""Where the configs and corpora that travel with nmt are: in the package, or in the checkout."""
+"""Finds the configs and embedded corpora: in the installed package, or in the checkout."""
 
 from pathlib import Path
 

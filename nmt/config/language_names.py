@@ -1,8 +1,9 @@
-"""The codes of languages by their names, as people write them at the top of a column.
+"""The codes of languages by their names, which e.g. the columns of a table have.
 
 ``language_names.tsv`` has one language per line: its code of two letters, its codes of three
-letters, and its names in English, in itself, and in nine other languages. `scripts/language_names`
-makes it from the Unicode Common Locale Data Repository; names of two languages are left out.
+letters, and its names in English, in the language itself, and in nine other languages.
+`scripts/language_names` makes the file from the Unicode Common Locale Data Repository. It omits
+names that two languages have.
 """
 
 import re
@@ -24,7 +25,7 @@ def _codes() -> dict[str, str]:
 
 
 def code_of_name(name: str) -> str | None:
-    """Return the code of a language by its name in any case, or None.
+    """Return the code of a language by its name, in upper or lower case; None: it is not known.
 
     >>> code_of_name("German"), code_of_name("Deutsch (Schweiz)"), code_of_name("de")
     ('de', 'de', None)
@@ -35,7 +36,7 @@ def code_of_name(name: str) -> str | None:
 
 
 def same_language(one: str, other: str) -> bool:
-    """Return whether two codes or names are of one language; regions differ only if both have one.
+    """Return whether two codes or names are of one language; a missing region equals any region.
 
     >>> same_language("de", "Deutsch"), same_language("deu", "de-AT"), same_language("pt-BR", "pt")
     (True, True, True)

@@ -14,7 +14,7 @@ from nmt.config.setting import REQUIRED, group, section, setting
 from nmt.config.stack_depth import DepthConfig
 
 LARGEST_SIZE, MOST_LAYERS = 1 << 16, 1000
-"""Bounds that no present machine exceeds: units of a layer, and layers of a stack."""
+"""Upper bounds, beyond what machines can train: units of a layer, and layers of a stack."""
 
 LEARNED_POSITIONS = 1024
 """Number of positions for which ``positions=learned`` has vectors, including EOS."""
@@ -28,14 +28,14 @@ class Cell(StrEnum):
 
 
 class Initialization(StrEnum):
-    """The distribution of new weight matrices other than embeddings and recurrences."""
+    """The distribution of new weight matrices, except embeddings and recurrent matrices."""
 
     GLOROT = "glorot"
     HE = "he"
 
 
 class Bridge(StrEnum):
-    """How the RNN decoder's first state is made from the encoder's summary."""
+    """How the encoder's summary gives the RNN decoder's first state."""
 
     TANH = "tanh"
     LINEAR = "linear"
@@ -159,7 +159,7 @@ class RnnEncoderConfig(EncoderConfig):
 
 @dataclass(kw_only=True)
 class RegionEncoderConfig(EncoderConfig):
-    """Reads features instead of a text, for captions; the source text is not read."""
+    """Reads features instead of the source text, e.g. for captions."""
 
     name: str = "regions"
     feature_size: int = setting(
@@ -214,14 +214,15 @@ class RnnDecoderConfig(DecoderConfig):
     word_dropout: float = _word_dropout()
     bridge: str = setting(
         Bridge.TANH,
-        "How the first state is made from the encoder's summary: a tanh layer, a linear layer, or "
-        "zero.",
+        "How the encoder's summary gives the first state: by a tanh layer, by a linear layer, or "
+        "not at all (zero).",
         choices=Bridge,
     )
     copy: str = setting(
         CopyKind.NONE,
-        "Whether the decoder mixes copying a piece of the source that it attends to into its "
-        "predictions (pointer, See et al. 2017, section 2.2), which needs one vocabulary.",
+        "How the decoder copies pieces of the source. none: it does not; pointer: it mixes copies "
+        "of the attended pieces into its predictions (See et al. 2017, section 2.2), which needs "
+        "tokenizer.joint=true.",
         choices=CopyKind,
         neutral=CopyKind.NONE,
     )
@@ -255,7 +256,7 @@ class TransformerStackConfig(SelfAttentionConfig, DepthConfig):
     num_kv_heads: int | None = setting(
         None,
         "Number of heads of keys and values; it divides num_heads. null: num_heads; 1: "
-        "multi-query attention; other numbers: grouped-query attention.",
+        "multi-query attention; other values: grouped-query attention.",
         unit="heads",
         at_least=1,
         before=None,
@@ -317,7 +318,7 @@ def copies(decoder: DecoderConfig) -> bool:
 
 
 def attention_kind(decoder: DecoderConfig) -> str:
-    """Return the kind of a decoder's attention as titles show it, such as ``bahdanau``."""
+    """Return the kind of a decoder's attention for titles, e.g. ``bahdanau``."""
     attention = getattr(decoder, "attention", None)
     if attention is None:
         return "multi-head"
@@ -331,9 +332,9 @@ class FeaturesConfig:
 
     combination: str = setting(
         Combination.NONE,
-        "How the decoder attends to the regions. gated: by a separate attention, whose result a "
-        "gate scales (Calixto et al. 2017); joint: by the attention over the text, whose states "
-        "the regions follow; none: the model reads only text.",
+        "How the decoder attends to the regions. gated: by a separate attention, whose context a "
+        "gate scales (Calixto et al. 2017); joint: by the attention over the text, with the states "
+        "of the regions after those of the text; none: the model reads only text.",
         choices=Combination,
         neutral=Combination.NONE,
     )
@@ -352,7 +353,7 @@ class FeaturesConfig:
 
 @dataclass(kw_only=True)
 class ModelConfig:
-    """Any encoder with any decoder."""
+    """The model: any encoder with any decoder."""
 
     encoder: EncoderConfig = group("The encoder.")
     decoder: DecoderConfig = group("The decoder.")

@@ -1,4 +1,4 @@
-"""The one numbering of layers and heads: from 1, and negative numbers count from the last.
+"""The numbers of layers and heads: they count from 1; negative numbers count from the last.
 
 Settings, options, pictures, pages, logs and JSON use these numbers. Only arrays are indexed from 0.
 """
@@ -42,7 +42,7 @@ def exists(number: int, count: int) -> bool:
 
 
 def number_fault(key: str, number: int, count: int) -> str | None:
-    """Return why a setting names no decoder layer that attends; None: it names one."""
+    """Return a message if no decoder layer that attends has this number; None: one has it."""
     if exists(number, count):
         return None
     return (
@@ -65,14 +65,14 @@ def attention_layers(decoder: DecoderConfig) -> tuple[int, int]:
 
 
 def default_layer_head(config: "Config", layers: int) -> tuple[int, int | None]:
-    """Return the indices of the layer and head that are read unless the user chooses others.
+    """Return the indices of the layer and head from which links are read by default.
 
-    They are those of guided alignment; without it, the mean of the heads (None) of the last layer
-    but one, which has the best alignments in a Transformer that was trained only for translation
-    (Garg et al. 2019, section 4.1).
+    With guided alignment, they are the guided layer and head. Otherwise they are the last layer but
+    one and the mean of its heads (None). This layer has the best alignments in a Transformer that
+    was trained only for translation (Garg et al. 2019, section 4.1).
 
     Args:
-        config: Of the run.
+        config: The run's configuration.
         layers: Number of decoder layers that attend to the source.
     """
     guided = config.training.guided_alignment
@@ -94,9 +94,9 @@ def drawn_layer_head(config: "Config") -> tuple[int, int | None]:
 
 
 def counted_from_1(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return plain settings of a version that counted layers and heads from 0, counted from 1.
+    """Convert plain settings of a version that counted layers and heads from 0 to numbers from 1.
 
-    Those versions wrote no ``count_from``.
+    These versions did not write ``count_from``.
     """
     changed = dict(settings)
     for key in _COUNTED_FROM_0:
@@ -107,7 +107,7 @@ def counted_from_1(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_number(section: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return a section whose setting of this key is a number instead of an index."""
+    """Return a section in which the index at this key is replaced by a number."""
     name, _, rest = key.partition(".")
     value = section.get(name)
     if rest and isinstance(value, Mapping):

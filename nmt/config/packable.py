@@ -1,4 +1,4 @@
-"""Which runs can train on packed batches: all pairs of a pass in one row, without padding."""
+"""Finds the setting that prevents packed batches: all pairs of a pass in one row."""
 
 from nmt.config.document_context import DECODER_SETTING, SETTING, is_hierarchical
 from nmt.config.model import (
@@ -19,8 +19,9 @@ _PACKABLE_POSITIONS = (Positions.SINUSOIDAL, Positions.LEARNED, Positions.ROTARY
 def packing_obstacle(config: Config) -> str | None:
     """Return the setting that prevents training on packed batches; None: there is none.
 
-    Attention over a packed row is plain softmax within each sentence. It has no axis of sentences,
-    no bias, and no weights to return. Both lengths of every pair have to be known in advance.
+    Attention over a packed row is plain softmax within each sentence. Its tensors have no axis of
+    sentences. It accepts no bias and returns no weights. Both lengths of every pair have to be
+    known in advance.
     """
     return _obstacle_of_model(config) or _obstacle_of_training(config)
 

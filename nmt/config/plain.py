@@ -1,4 +1,4 @@
-"""Typed configuration <-> plain mapping, so that a saved config is data and never code."""
+"""Converts a typed configuration to a plain mapping and back: a saved config is data, not code."""
 
 import dataclasses
 import sys
@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
-    """Turn a config dataclass into nested dicts of plain values, `name` fields included."""
+    """Convert a config dataclass to nested dicts of plain values, ``name`` fields included."""
     return dataclasses.asdict(config)
 
 
 def to_naming_mapping(config: Any) -> dict[str, Any]:
-    """Return `to_mapping` without indifferent settings and without neutral values of new ones.
+    """Return `to_mapping` without indifferent settings and without neutral values of new settings.
 
     The default name of a run folder is a hash of this mapping, so a new setting changes no name.
     """
@@ -33,7 +33,7 @@ def to_naming_mapping(config: Any) -> dict[str, Any]:
         if known and (known.indifferent or (not known.in_names and value == known.before)):
             continue
         if known and known.numbered and value is not None:
-            value = index_of(value)  # as older versions wrote it, so that folders keep their names
+            value = index_of(value)  # as in older versions, so that folders keep their names
         if dataclasses.is_dataclass(value):
             value = to_naming_mapping(value)
             if known and not known.in_names and not value:
@@ -60,7 +60,7 @@ def changeable_settings(config: Any, *, finished: bool, prefix: str = "") -> Ite
 
 
 def flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return sections and values by full key, as in ``model.decoder.name``."""
+    """Return sections and values by full key, e.g. ``model.decoder.name``."""
     flat: dict[str, Any] = {}
     for key, value in mapping.items():
         flat[f"{prefix}{key}"] = value
@@ -70,14 +70,14 @@ def flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def from_mapping(cls: type[T], mapping: Mapping[str, Any], path: str = "") -> T:
-    """Rebuild a config dataclass; the inverse of `to_mapping`.
+    """Convert a plain mapping to a config dataclass; the inverse of `to_mapping`.
 
-    If a setting did not exist when the mapping was written, it gets the value that keeps the old
+    A setting that did not exist when the mapping was written gets the value that keeps the old
     behavior.
 
     Args:
-        cls: The dataclass, or the base of several choices, of which ``name`` selects one.
-        mapping: Plain values, as read from a checkpoint or from JSON.
+        cls: The dataclass, or the base of several choices, one of which ``name`` selects.
+        mapping: Plain values from a checkpoint or from JSON.
         path: Key of the mapping in the whole configuration, for messages.
 
     Raises:

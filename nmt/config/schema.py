@@ -21,8 +21,8 @@ class OptimizerConfig:
     )
     weight_decay: float = setting(
         0.0,
-        "Strength of the weight decay: an L2 penalty that is added to the gradient, or a separate "
-        "step in AdamW.",
+        "Strength of the weight decay. In AdamW it is a separate step; in the other optimizers, "
+        "the gradient of an L2 penalty.",
         at_least=0,
     )
 
@@ -34,7 +34,7 @@ class AdamConfig(OptimizerConfig):
     name: str = "adam"
     beta1: float = setting(0.9, "Decay of the average gradient.", at_least=0, below=1)
     beta2: float = setting(0.98, "Decay of the average squared gradient.", at_least=0, below=1)
-    epsilon: float = setting(1e-9, "Term that keeps the divisor away from 0.", above=0)
+    epsilon: float = setting(1e-9, "Term that is added to the divisor.", above=0)
 
 
 @dataclass(kw_only=True)
@@ -54,7 +54,7 @@ class SgdConfig(OptimizerConfig):
 
 @dataclass(kw_only=True)
 class AdadeltaConfig(OptimizerConfig):
-    """Adadelta (Zeiler 2012): steps scaled by the root mean squares of steps and gradients."""
+    """Adadelta (Zeiler 2012); it scales steps by root mean squares of steps and gradients."""
 
     name: str = "adadelta"
     rho: float = setting(0.95, "Decay of both averages of squares.", at_least=0, below=1)
@@ -76,7 +76,7 @@ class ScheduleConfig(ABC):
 
 
 DEFAULT_BATCH_SIZE = 64
-"""Sentences of a batch of search; on a GPU, any other number counts as chosen by the user."""
+"""Sentences of a batch of search; on a GPU, only this value is replaced (`batch_tokens`)."""
 
 
 class EarlyStopping(StrEnum):
@@ -214,8 +214,8 @@ class DecodingConfig:
     )
     diversity_strength: float = setting(
         0.5,
-        "With several beam_groups: the score of a piece falls by this number for each time that "
-        "an earlier group chose the piece in the same step.",
+        "With several beam_groups: the score of a piece is reduced by this value for each "
+        "hypothesis of an earlier group that chose the piece in the same step.",
         at_least=0,
         at_most=100,
         neutral=0.5,
@@ -236,7 +236,7 @@ class TrackerName(StrEnum):
 
 @dataclass(kw_only=True)
 class LoggingConfig:
-    """The files of a run besides its checkpoints."""
+    """Logs, curves, heatmaps and trackers of a run."""
 
     log_every: int = setting(
         20, "Updates between two points of the training curves.", unit="updates", at_least=1
@@ -251,7 +251,7 @@ class LoggingConfig:
         neutral=[],
     )
     project: str = setting(
-        "nmt", "Where trackers list the run: project, or experiment in MLflow.", neutral="nmt"
+        "nmt", "Name of the project (in MLflow: the experiment) in the trackers.", neutral="nmt"
     )
     samples: int = setting(
         4,
@@ -270,7 +270,7 @@ class LoggingConfig:
 
 @dataclass(kw_only=True)
 class RunConfig:
-    """The location of a run."""
+    """The folder of a run."""
 
     dir: str | None = setting(
         None,
@@ -284,7 +284,8 @@ class Config:
 
     seed: int = setting(
         1,
-        "Seed of all random numbers; the same seed on the same machine gives the same run.",
+        "Seed of all random numbers. On the same machine, the same seed gives the same run; on "
+        "CUDA, this needs training.deterministic=true.",
         at_least=0,
         below=2**63,
     )

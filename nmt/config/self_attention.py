@@ -10,7 +10,7 @@ from enum import StrEnum
 from nmt.config.setting import setting
 
 LONGEST = 1 << 20
-"""Bound of windows, spans and similar numbers of positions."""
+"""The greatest window, span or block, in positions."""
 
 
 class SelfAttention(StrEnum):
@@ -31,14 +31,14 @@ class SelfAttention(StrEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a kind can be combined with.
+    """The settings with which a kind can be combined.
 
     Attributes:
         distances: Whether its scores can depend on the distance of each pair of positions, as with
             ``positions=relative``, ``t5_bias`` or ``alibi``.
-        rotary: Whether ``positions=rotary`` keeps its meaning: products of queries and keys.
-        decoder: Whether each target position can be kept from seeing later ones.
-        dropout: Whether there are weights to which dropout applies.
+        rotary: Whether its scores are products of queries and keys, as ``positions=rotary`` needs.
+        decoder: Whether it can be causal, so that no position attends to later ones.
+        dropout: Whether it has weights to which dropout applies.
         grouped: Whether several query heads can share keys and values.
         qk_norm: Whether queries and keys can be normalized.
         packed: Whether batches can be packed.
@@ -73,7 +73,7 @@ PACKABLE = tuple(kind.value for kind, limits in LIMITS.items() if limits.packed)
 
 @dataclass(kw_only=True)
 class SelfAttentionConfig:
-    """The kind of self-attention and the settings of the kinds; a kind reads only its own."""
+    """The kind of self-attention and the settings of all kinds; a kind reads only its settings."""
 
     self_attention: str = setting(
         SelfAttention.FULL,
@@ -126,8 +126,8 @@ class SelfAttentionConfig:
     )
     attention_global_blocks: int = setting(
         1,
-        "g of random_global: first blocks, to which all positions attend; in an encoder they "
-        "attend to all positions.",
+        "g of random_global: number of first blocks to which all positions attend; in an encoder, "
+        "these blocks also attend to all positions.",
         unit="blocks",
         at_least=0,
         at_most=1024,
@@ -194,7 +194,7 @@ _DISTANCES = ("relative", "t5_bias", "alibi")
 
 
 def check_self_attention(side: str, part: SelfAttentionConfig) -> Iterator[str]:
-    """Yield a message for each setting of a stack that its kind of self-attention lacks.
+    """Yield a message for each setting of a stack that its kind of self-attention does not support.
 
     Args:
         side: ``encoder`` or ``decoder``.
@@ -207,7 +207,7 @@ def check_self_attention(side: str, part: SelfAttentionConfig) -> Iterator[str]:
     positions = getattr(part, "positions", None)
     if positions in _DISTANCES and not limits.distances:
         yield (
-            f"{kind} has no form for model.{side}.positions={positions}, which needs a number for "
+            f"{kind} does not support model.{side}.positions={positions}, which needs a value for "
             f"each pair of positions: choose {'rotary, ' if limits.rotary else ''}sinusoidal or "
             "learned"
         )
@@ -223,11 +223,11 @@ def check_self_attention(side: str, part: SelfAttentionConfig) -> Iterator[str]:
         yield (f"{kind} has no weights for model.{side}.attention_dropout={dropout:g}: set it to 0")
     heads, groups = getattr(part, "num_heads", 1), getattr(part, "num_kv_heads", None)
     if groups not in (None, heads) and not limits.grouped:
-        yield f"{kind} has keys for each head: set model.{side}.num_kv_heads=null"
+        yield f"{kind} needs separate keys for each head: set model.{side}.num_kv_heads=null"
     if part.self_attention == SelfAttention.LSH and part.attention_buckets % 2:
         yield (
             f"model.{side}.attention_buckets={part.attention_buckets} is odd: each random "
             "direction of lsh has two buckets: choose an even number"
         )
     if getattr(part, "qk_norm", False) and not limits.qk_norm:
-        yield f"{kind} normalizes by itself: set model.{side}.qk_norm=false"
+        yield f"{kind} already normalizes queries and keys: set model.{side}.qk_norm=false"

@@ -22,7 +22,7 @@ _KEY = "setting"
 
 
 class Absent(Enum):
-    """Marks an argument of `setting` that was not given, where None is a possible value."""
+    """Marks an argument of `setting` that was not given; None may be a value of it."""
 
     VALUE = "absent"
 
@@ -71,17 +71,16 @@ class Bounds:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What is known about a setting besides its name, type and default.
+    """The declaration of a setting, besides its name, type and default.
 
     Attributes:
         sentence: What the setting does, in one sentence.
         unit: Unit of the number; None: it has none.
         bounds: Allowed range of the number; None: every value of the type is allowed.
         choices: Allowed values of a text; empty: every text is allowed.
-        before: Value with the meaning of files that were written before the setting existed;
-            `ABSENT`: the setting is as old as the program.
-        in_names: Whether the setting is part of a run folder's default name while it has the value
-            ``before``.
+        before: The value for files that were written before the setting existed; `ABSENT`: every
+            file has the setting.
+        in_names: Whether the value ``before`` is part of a run folder's default name.
         resumable: Whether it may change when an unfinished run is resumed.
         indifferent: Whether it has no effect on the trained model.
         names_file: Whether it names a file whose content is compared when a run is resumed.
@@ -123,14 +122,14 @@ def setting(
 
     Args:
         default: Its default; `REQUIRED`: the user has to give a value.
-        sentence: What it does, in one sentence; null and 0 are explained where they are special.
+        sentence: What it does; it explains null and 0 where they have a special meaning.
         unit: Unit of the number.
         choices: The enum of the allowed values.
         at_least, above, at_most, below: The range of allowed numbers; see `Bounds`.
         neutral: The value that changes nothing; every new setting has one. Files written before the
             setting existed are read with this value. A run folder's default name omits the setting
             while it has this value, so that adding a setting renames no folder.
-        before: In place of ``neutral``, for older settings, which are always part of default names.
+        before: Replaces ``neutral`` for older settings, which are always part of default names.
         resumable: Whether it may change when an unfinished run is resumed.
         indifferent: Whether it has no effect on the trained model. Such a setting may change even
             when the run is finished, and is not part of a run folder's default name.
@@ -166,7 +165,7 @@ def section(
     Args:
         make: Returns the section with its defaults; the dataclass itself, in most cases.
         sentence: What the section is about.
-        added: Whether older files lack the section; they get its defaults of today.
+        added: Whether older files lack the section; they get its present defaults.
         neutral: Whether the section is added, and all of its settings are declared with ``neutral``
             values. A run folder's default name then omits it while it has these values.
         optional: Whether the section may be null.
@@ -185,7 +184,7 @@ def section(
 
 
 def group(sentence: str, *, indifferent: bool = False) -> Any:
-    """Return a dataclass field that a choice of a config group fills, as ``optimizer=adam``."""
+    """Return a dataclass field that a choice of a config group fills, e.g. ``optimizer=adam``."""
     known = Setting(sentence, resumable=indifferent, indifferent=indifferent)
     return dataclasses.field(metadata={_KEY: known})
 
@@ -201,7 +200,7 @@ def declared(field: "dataclasses.Field[Any]") -> Setting | None:
 
 
 def values_before(cls: type) -> dict[str, Any]:
-    """Return the settings of a dataclass that older files may lack, with the value they get."""
+    """Return the settings that older files may lack, with the values that such files get."""
     found: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
         known = declared(field)
@@ -216,7 +215,7 @@ def _bounds(*limits: float | None) -> Bounds | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return the text of a choice; other values stay as they are."""
+    """Return the text of a member of a `StrEnum`, and any other value unchanged."""
     return value.value if isinstance(value, StrEnum) else value
 
 

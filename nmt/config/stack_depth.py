@@ -1,4 +1,4 @@
-"""Settings of the depth of a Transformer's stack: all layers, or as many as a token needs."""
+"""Settings of the depth of a Transformer's stack: all layers, or a learned number per token."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class DepthConfig:
     )
     depth_loss: float = setting(
         0.01,
-        "Price of a layer in the loss of depth=adaptive, for each token.",
+        "Weight of the number of layers per token in the loss of depth=adaptive.",
         at_least=0,
         neutral=0.01,
     )

@@ -22,7 +22,7 @@ SECTIONS: dict[str, type] = {
     "decoding": DecodingConfig,
     "logging": LoggingConfig,
 }
-"""The groups whose choices all have one dataclass, with different values."""
+"""The groups whose choices are values of one dataclass."""
 
 
 def group_choices() -> dict[str, list[str]]:
@@ -37,8 +37,8 @@ def group_choices() -> dict[str, list[str]]:
 def register_schemas() -> None:
     """Register every schema under ``schema/<group>``, for YAML files to extend, and the resolvers.
 
-    ``${corpora:phrasebook/test.en}`` is the path of a file of the embedded corpora, and
-    ``${equal:${data.source_language},de}`` is true or false.
+    ``${corpora:phrasebook/test.en}`` is the path of a file of the embedded corpora.
+    ``${equal:${data.source_language},de}`` is whether both values are equal.
     """
     OmegaConf.register_new_resolver(
         "corpora", lambda path: str(corpora_directory() / path), replace=True

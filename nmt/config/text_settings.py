@@ -1,4 +1,4 @@
-"""The settings whose type is text: Hydra and YAML must not read their values as something else."""
+"""The settings whose type is text; Hydra and YAML must not convert their values."""
 
 import dataclasses
 import re
@@ -28,7 +28,7 @@ def is_text(key: str) -> bool:
     """Return whether a setting is a text or a list of texts.
 
     Args:
-        key: Its full key, as ``data.extra.NAME.tag``; a config group, whose choice is a text, too.
+        key: Its full key, e.g. ``data.extra.NAME.tag``, or a config group, whose choice is a text.
     """
     if key.startswith(_EXTRA):
         return key.removeprefix(_EXTRA).partition(".")[2] in _texts(SourceConfig)
@@ -36,9 +36,9 @@ def is_text(key: str) -> bool:
 
 
 def ends_text_setting(path: str) -> bool:
-    """Return whether a path in a YAML file, which starts at any section, is that of a text.
+    """Return whether a path in a YAML file, which may start at any section, is a text setting.
 
-    The package of a file, hence the beginning of the full key, is not known when it is read. No
+    When a file is read, its package is not known, so the beginning of the full key is not known. No
     text setting has the same last names as a setting of another type.
     """
     extra = re.fullmatch(r"(?:.*\.)?extra\..+\.(\w+)", path)

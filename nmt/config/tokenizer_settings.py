@@ -6,7 +6,7 @@ from enum import StrEnum
 from nmt.config.setting import setting
 
 SPECIAL_PIECES = ("<pad>", "<unk>", "<s>", "</s>")
-"""The surface of the special tokens, by id; `nmt.text.special_tokens` names the ids."""
+"""The texts of the special tokens, by id; `nmt.text.special_tokens` names the ids."""
 
 
 class TokenizerKind(StrEnum):
@@ -29,7 +29,7 @@ class Normalization(StrEnum):
 
 @dataclass(kw_only=True)
 class TokenizerConfig:
-    """SentencePiece, trained on the training side of the corpus, or given as a model."""
+    """A SentencePiece model, trained on the training text or given as a file."""
 
     name: str = setting(
         TokenizerKind.BPE, "Kind of the SentencePiece model.", choices=TokenizerKind
@@ -48,16 +48,16 @@ class TokenizerConfig:
     )
     character_coverage: float = setting(
         1.0,
-        "Share of the text's characters that get a piece of their own; 0.9995 suits Chinese and "
+        "Share of the text's characters that get a separate piece; 0.9995 suits Chinese and "
         "Japanese.",
         at_least=0.98,  # SentencePiece's own bounds
         at_most=1.0,
     )
     normalization: str = setting(
         Normalization.NFC,
-        "How the tokenizer rewrites characters. nfc: letters and accents are composed, and all "
-        "else stays; identity: nothing changes; nfkc, nmt_nfkc: many characters (½, m², …, "
-        "full-width forms) are also replaced by similar ones, so the model never writes these "
+        "How the tokenizer rewrites characters. nfc: letters and accents are composed; identity: "
+        "nothing changes; nfkc, nmt_nfkc: in addition to nfc, many characters (½, m², …, "
+        "full-width forms) are replaced by similar ones, so the model never writes these "
         "characters.",
         choices=Normalization,
     )

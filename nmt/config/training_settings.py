@@ -35,7 +35,7 @@ class Compile(StrEnum):
     """How the forward and backward passes of an update run."""
 
     AUTO = "auto"
-    NONE = "none"  # each operation is launched by itself
+    NONE = "none"  # each operation is launched separately
     GRAPHS = "graphs"  # one captured CUDA graph per shape
     LAYERS = "layers"  # Transformer layers compiled by torch.compile
 
@@ -64,7 +64,7 @@ class OnDivergence(StrEnum):
 
 
 class InitVocabulary(StrEnum):
-    """Which tokenizers a run has that starts from another run's weights."""
+    """The tokenizers of a run that starts from another run's weights."""
 
     KEEP = "keep"
     NEW = "new"
@@ -79,7 +79,7 @@ class AttentionMeasure(StrEnum):
 
 @dataclass(kw_only=True)
 class GuidedAlignmentConfig:
-    """Trains one attention head of the decoder toward given word links (Garg et al. 2019)."""
+    """Trains one attention head of the decoder on given word links (Garg et al. 2019)."""
 
     weight: float = setting(
         0.0,
@@ -98,9 +98,9 @@ class GuidedAlignmentConfig:
     )
     shift: bool = setting(
         False,
-        "Whether row t + 1 is trained on the links of target piece t, which is then the decoder's "
-        "input (Chen et al. 2020). Use it with several heads: a single head also has to attend "
-        "to the source of the next piece.",
+        "Whether the weights of step t + 1 are trained on the links of target piece t, which is "
+        "the decoder's input in this step (Chen et al. 2020). Use it with several heads: a single "
+        "head also has to attend to the source of the next piece.",
     )
 
 
@@ -114,7 +114,7 @@ class DistillationConfig:
     weight: float = setting(
         0.5,
         "Share of the teacher's distribution in the loss (Kim & Rush 2016); the reference has "
-        "the rest. If it and attention_weight are 0, only the teacher's tokenizers are used.",
+        "the rest. If weight and attention_weight are 0, only the teacher's tokenizers are used.",
         at_least=0,
         at_most=1,
     )
@@ -304,7 +304,8 @@ class TrainingConfig:
     bleu_tokenizer: str = setting(
         BleuTokenizer.AUTO,
         "Tokenizer whose words BLEU counts: auto (zh for Chinese, ja-mecab for Japanese, ko-mecab "
-        "for Korean, else 13a), or one of sacreBLEU's. flores200 is downloaded once.",
+        "for Korean, else 13a), or one of sacreBLEU's. flores101 and flores200 are downloaded "
+        "once.",
         choices=BleuTokenizer,
         neutral=BleuTokenizer.AUTO,
     )
@@ -325,8 +326,8 @@ class TrainingConfig:
     )
     on_divergence: str = setting(
         OnDivergence.STOP,
-        "What happens after more than max_skipped of these updates in a row: the run stops, or it "
-        "continues from the last checkpoint at a lower learning rate (rewind).",
+        "What happens after more than max_skipped skipped updates in a row. stop: the run stops; "
+        "rewind: it continues from an earlier checkpoint at a lower learning rate.",
         choices=OnDivergence,
         before=OnDivergence.STOP,
         resumable=True,
@@ -341,8 +342,8 @@ class TrainingConfig:
     )
     dry_run: bool = setting(
         False,
-        "Whether to build everything, measure the largest batch, estimate the time, and stop "
-        "without writing a run.",
+        "Whether to build everything, measure the largest batch, estimate the time, and write no "
+        "run.",
         before=False,
         indifferent=True,
     )
@@ -355,7 +356,7 @@ class TrainingConfig:
     init_vocabulary: str = setting(
         InitVocabulary.KEEP,
         "Tokenizers of a run with init_from: the tokenizers of init_from (keep), or new ones "
-        "(new); with new ones, the rows of pieces that both vocabularies have are copied.",
+        "(new). With new, the embeddings of pieces that both vocabularies have are copied.",
         choices=InitVocabulary,
         before=InitVocabulary.KEEP,
     )
@@ -366,15 +367,16 @@ class TrainingConfig:
     )
     l2_sp: float = setting(
         0.0,
-        "Strength of the pull toward the weights of init_from (L2-SP, Li et al. 2018, eq. 3); 0: "
-        "off.",
+        "Strength of the penalty on the distance to the weights of init_from (L2-SP, Li et al. "
+        "2018, eq. 3); 0: off.",
         at_least=0,
         before=0.0,
     )
     ewc: float = setting(
         0.0,
-        "Strength of the pull toward the weights of init_from, scaled per weight by its importance "
-        "for the old training text (EWC, Kirkpatrick et al. 2017, eq. 3); 0: off.",
+        "Strength of the penalty on the distance to the weights of init_from, scaled for each "
+        "weight by its importance for the old training text (EWC, Kirkpatrick et al. 2017, eq. "
+        "3); 0: off.",
         at_least=0,
         before=0.0,
     )

@@ -20,7 +20,8 @@ class AlignmentFiles:
 class GoldAlignments:
     """A separate hand-aligned set for the alignment error rate of the finished run.
 
-    Null files: the links of the test split, else those of the validation split, if there are any.
+    If the files are null, the links of the test split are used, or else those of the validation
+    split, if there are any.
     """
 
     source: str | None = setting(None, "File of source sentences.", names_file=True)

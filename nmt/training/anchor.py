@@ -21,10 +21,11 @@ def _replicated(full: Sequence[Tensor], _: Sequence[Tensor]) -> Sequence[Tensor]
 class Anchor:
     """Adds the sum of stiffness / 2 · (w - w0)^2 to the loss of an update.
 
-    A stiffness alpha for all weights is L2-SP (Li et al. 2018, eq. 3). Weights without an initial
-    value have the coefficient beta in the paper; here only ``optimizer.weight_decay`` applies to
-    them. A stiffness lambda · F, where F is the diagonal of the Fisher information, is elastic
-    weight consolidation (Kirkpatrick et al. 2017, eq. 3).
+    With the same stiffness alpha for all weights, this is L2-SP (Li et al. 2018, eq. 3). In the
+    paper, weights without an initial value have the coefficient beta. Here only
+    ``optimizer.weight_decay`` applies to them. With the stiffness lambda · F, where F is the
+    diagonal of the Fisher information, this is elastic weight consolidation (Kirkpatrick et al.
+    2017, eq. 3).
     """
 
     def __init__(
@@ -34,8 +35,8 @@ class Anchor:
 
         Args:
             model: The model in training.
-            start: w0 by parameter name.
-            stiffness: By parameter name, broadcastable to the parameter.
+            start: The initial weights w0, by parameter name.
+            stiffness: The stiffness by parameter name, broadcastable to the parameter.
         """
         self._start, self._stiffness = start, stiffness
         self.attach(model)
@@ -45,7 +46,7 @@ class Anchor:
 
         Args:
             model: The model in training.
-            shard: Returns this process's shards of full tensors, broadcastable to its own.
+            shard: Returns this process's shards of full tensors; see `ParallelStrategy.shard`.
         """
         named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         own = list(named.values())
@@ -62,10 +63,10 @@ class Anchor:
     ) -> Tensor:
         """Add the penalty's gradient to the parameters' gradients and return the penalty, a scalar.
 
-        Called once per update, after the last backward pass and before clipping.
+        Call this once per update, after the last backward pass and before clipping.
 
         Args:
-            scaled: Applies the loss scale of the backward pass.
+            scaled: Multiplies a gradient by the loss scale of the backward pass.
         """
         penalties = []
         for parameter, start, stiffness in self._parameters:
@@ -84,14 +85,14 @@ def fisher_information(
 ) -> dict[str, Tensor]:
     """Estimate the diagonal of the Fisher information per target token, by parameter name.
 
-    It is the mean square of d log p(y) / dw, where y is sampled from the model at every position,
-    given the preceding text. Samples at different positions are independent and their gradients
-    have mean zero. So the expected square of the summed gradient of a batch is the sum of the
-    expected squares, and one backward pass per batch is enough.
+    It is the mean square of d log p(y) / dw. At every position, y is sampled from the model, given
+    the reference's earlier pieces. Samples at different positions are independent, and their
+    gradients have mean zero. So the expected square of the summed gradient of a batch is the sum of
+    the expected squares, and one backward pass per batch is enough.
 
     Args:
         model: The model; it is put in evaluation mode.
-        batches: Of the text that it was trained on, on its device, at least one.
+        batches: At least one batch of the model's training text, on the model's device.
         generator: The random generator for y, on the same device.
     """
     model.eval()

@@ -31,7 +31,7 @@ class BadBatches:
         self._decode_source, self._decode_target = decode_source, decode_target
 
     def __call__(self, bad: BadUpdate) -> Path | None:
-        """Write an update and return its file; None if there are enough or the disk is full."""
+        """Write an update and return its file; None: `MAX_FILES` exist, or the write failed."""
         path = self._folder / f"update-{bad.update}.json"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -23,8 +23,8 @@ Check = Callable[[Heads, torch.dtype, torch.device, float], str | None]
 def pick_batch_shapes(config: Config, device: torch.device) -> BatchShapes:
     """Return the shapes of the batches on a device; ``auto`` selects the fastest.
 
-    On CUDA, kernels are captured or planned per shape, so few shapes are fast. On other devices
-    every batch is as small as its pairs allow.
+    On CUDA, kernels are captured or planned per shape, so few shapes are fast. On other devices,
+    less padding is faster, so every batch is as small as its pairs allow.
     """
     chosen = BatchShapes(config.training.batch_shapes)
     if chosen is not BatchShapes.AUTO:
@@ -37,7 +37,7 @@ def pick_batch_shapes(config: Config, device: torch.device) -> BatchShapes:
 
 def shapes_without_packing(config: Config, device: torch.device) -> BatchShapes:
     """Return the fastest shapes of batches on a device, other than packed ones."""
-    # Sampled segmentations have other lengths in every epoch.
+    # With sampled segmentations, the lengths of the pairs differ in every epoch.
     few = device.type == "cuda" and not config.tokenizer.sampling
     return BatchShapes.BUCKETED if few else BatchShapes.PADDED
 
@@ -51,15 +51,15 @@ def settle_batch_shapes(
 ) -> BatchShapes:
     """Return the shapes of the batches of a run, the same in all of its processes.
 
-    Packed batches on CUDA need kernels of torch, so these are compared with the formula first. If a
-    kernel differs in any process, one line is reported, and other shapes are used.
+    Packed batches on a GPU need kernels of torch, so these are compared with the formula first. If
+    a kernel differs in any process, one line is reported, and other shapes are used.
 
     Args:
-        config: Of the run.
-        device: Where this process trains.
-        dtype: Of matrix products.
+        config: The run's configuration.
+        device: The device on which this process trains.
+        dtype: The dtype of matrix products.
         report: Prints a line.
-        check: Returns what is wrong with packed attention; see `packed_attention_fault`.
+        check: Describes a fault of packed attention; see `packed_attention_fault`.
     """
     shapes = pick_batch_shapes(config, device)
     if shapes is not BatchShapes.PACKED or device.type == "cpu":
@@ -89,7 +89,7 @@ def _fault(
 def build_batches(
     shapes: BatchShapes, corpus: EncodedCorpus, config: Config, *, rank: int = 0, world: int = 1
 ) -> UpdateBatches:
-    """Return the stream of updates of a run, or the share of one process, in these shapes."""
+    """Return the updates of a run, or the share of one process, as batches of these shapes."""
     kinds = {BatchShapes.PACKED: PackedBatches, BatchShapes.BUCKETED: BucketedBatches}
     kind = kinds.get(shapes, UpdateBatches)
     return kind.of_config(corpus, config, rank=rank, world=world)

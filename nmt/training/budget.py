@@ -1,4 +1,4 @@
-"""If memory runs out, the passes of an update become smaller; the update does not change.
+"""If memory runs out, splits the passes of an update; the update itself does not change.
 
 Legend: B batch, S source length, T target length.
 """
@@ -20,8 +20,11 @@ from nmt.training.parallel_strategy import ParallelStrategy
 from nmt.training.training_progress import TrainingProgress
 
 Pass = Callable[[Batch, int, bool], Tensor]
-"""Accumulates the gradient of a batch, given the number of tokens by which the loss is divided and
-whether the batch is the update's last; returns the batch's share of the mean loss."""
+"""Accumulates the gradient of a batch and returns the batch's share of the mean loss.
+
+Its other arguments are the number of tokens by which the loss is divided, and whether the batch is
+the last one of the update.
+"""
 
 _ALLOCATION_ERRORS = (  # messages of allocators that raise a plain RuntimeError
     "DefaultCPUAllocator",
@@ -43,11 +46,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def memory_for(stage: str, remedy: str) -> Iterator[None]:
-    """Turn an out-of-memory error into a one-line message, if no smaller pass can be tried.
+    """Turn an out-of-memory error into a one-line message, where no smaller pass can be tried.
 
     Args:
-        stage: Where it happened, such as "in a validation batch".
-        remedy: What helps.
+        stage: The stage in which memory ran out, such as "in a validation batch".
+        remedy: What the user can do.
 
     Raises:
         UserError: Memory ran out inside the block.
@@ -82,8 +85,8 @@ def describe(batch: Batch) -> str:
 def split(batch: Batch, limit: int | None) -> list[Batch]:
     """Split a batch into parts of at most ``limit`` positions, but at least one pair.
 
-    If the longest pair of the run fits in rows of this size, the parts of a packed batch are
-    packed; otherwise they are padded.
+    The parts of a packed batch are packed if the longest pair of the run fits into ``limit``
+    positions; otherwise they are padded.
     """
     rows = pairs(batch)
     if limit is None or rows == 1 or positions(batch) <= limit:
@@ -95,7 +98,7 @@ def split(batch: Batch, limit: int | None) -> list[Batch]:
 
 
 def _rows(batch: Batch, rows: slice) -> Batch:
-    """Return some rows, trimmed to their longest: the batch's longest pair may be in other rows."""
+    """Return some rows without the padding that none of them needs."""
     mask, real = batch.source_mask[rows], batch.target_output_ids[rows] != PAD
     source, target = int(mask.sum(1).max()), max(1, int(real.sum(1).max()))
     alignment = batch.alignment
@@ -121,7 +124,7 @@ class Gradient:
     Attributes:
         loss: This process's share of the mean over ``tokens``, a scalar on the device.
         tokens: Target tokens of the pairs that took part, in all processes.
-        batches: The batches of this process that took part.
+        batches: This process's batches that took part.
     """
 
     loss: Tensor
@@ -133,19 +136,19 @@ class Gradient:
 class MemoryBudget:
     """Runs the passes of an update, in smaller batches after memory has run out.
 
-    The limit stays for the rest of the run and is stored in its progress. An update keeps the same
-    pairs and the same normalization at any limit; a pair that does not fit alone is dropped.
-    Several processes restart an update together and share the limit. With FSDP each pass needs all
-    processes, so if memory runs out in one process, the run ends with a message that names the
+    The limit stays for the rest of the run and is stored in its progress. At any limit, an update
+    has the same pairs and the same normalization. Only a pair that does not fit alone is dropped.
+    Several processes restart an update together and share the limit. With FSDP, each pass needs all
+    processes. So if memory runs out in one process, the run ends with a message that names the
     batch and the remedy.
 
     Attributes:
         model: The model whose gradients are computed.
         strategy: How processes share an update.
         report: Prints one line.
-        begin: Called before each attempt at an update, to discard what a failed one counted.
-        has_freed: Returns whether a failed pass has freed other memory, so that the same passes may
-            fit now.
+        begin: Called before each attempt at an update; discards what a failed attempt counted.
+        has_freed: Returns whether other memory was freed after a failed pass, so that the same
+            passes may fit now.
     """
 
     model: nn.Module
@@ -160,10 +163,10 @@ class MemoryBudget:
         """Accumulate the gradient of an update; a failed pass adds nothing to it.
 
         Args:
-            batches: Of this process, on the CPU.
-            progress: Of the run; the limit and the dropped pairs are stored in it.
-            run: Runs forward and backward pass of one batch.
-            device: Where the loss is summed.
+            batches: The batches of this process, on the CPU.
+            progress: The run's progress, which stores the limit and the number of dropped pairs.
+            run: Runs the forward and the backward pass of one batch.
+            device: The device on which the loss is summed.
 
         Raises:
             UserError: Memory ran out in a process and the strategy cannot restart the update.
@@ -176,7 +179,7 @@ class MemoryBudget:
             failed = self._try(self.strategy.equalize(parts) if tokens else [], tokens, run, loss)
             if failed is not None and device.type == "cuda":
                 torch.cuda.empty_cache()
-            self.strategy.finish()  # other processes wait for what a failed pass did not send
+            self.strategy.finish()  # sends what a failed pass did not; other processes wait for it
             if not processes.any(failed is not None):
                 return Gradient(loss, tokens, parts)
             self.strategy.restart()

@@ -2,8 +2,8 @@
 
 A GPU computes a small pass faster than the host launches its operations one by one. A graph records
 the operations once and launches them together. At every replay, it reads and writes the same
-memory. So a captured pass must not read from the host or use values of the host that may change,
-and its gradients must keep their memory.
+memory. So a captured pass must not read values on the host, or use values of the host that may
+change. Its gradients must keep their addresses.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -42,10 +42,10 @@ class PassLosses:
 
 
 Run = Callable[[Batch, Tensor], PassLosses]
-"""Runs the passes of a batch on the device, given the tokens of the update, a scalar there."""
+"""Runs the passes of a batch; the other argument is the update's token count, on the device."""
 
 Recorded = Callable[[], PassLosses]
-"""Runs a pass on stored inputs; a graph always returns the same tensors of losses."""
+"""Runs a pass on stored inputs; every replay of a graph returns the same loss tensors."""
 
 
 class GraphBackend(Protocol):
@@ -57,7 +57,7 @@ class GraphBackend(Protocol):
     def capture(self, run: Recorded) -> Recorded:
         """Record a function without running it, and return its replay.
 
-        Only replays draw random numbers, from the current state of the generator.
+        The capture draws no random numbers. Each replay draws new ones from the generator.
 
         Raises:
             RuntimeError: The function cannot be captured.
@@ -70,10 +70,10 @@ class _Shape:
 
     Attributes:
         batch: The inputs of the pass, on the device; each batch is copied into them.
-        parameters: Those that receive a gradient in a pass.
+        parameters: The parameters that receive a gradient in a pass.
         replay: Launches the graph; None until it is captured.
-        addresses: Memory addresses of the parameters when the graph was captured.
-        constants: Tensors besides parameters that the graph reads, and that must stay in memory.
+        addresses: The memory addresses of the parameters when the graph was captured.
+        constants: The buffers that the graph reads, which must therefore stay in memory.
     """
 
     batch: Batch
@@ -93,7 +93,7 @@ class CapturedPasses:
     """Runs the passes of one process; if the shape of a batch repeats, it replays a graph.
 
     The first batch of a shape runs uncaptured, which completes all lazy initialisation. The second
-    one is captured. If a capture fails, the run continues uncaptured.
+    batch is captured. If a capture fails, all later passes run uncaptured.
     """
 
     def __init__(
@@ -106,9 +106,10 @@ class CapturedPasses:
         """Capture a function.
 
         Args:
-            run: Accumulates the gradient of a batch; its operations may not depend on the host.
-            modules: The model in training, then others that the function reads.
-            backend: Captures it.
+            run: Accumulates the gradient of a batch. Which operations it launches depends only on
+                the shape of the batch.
+            modules: The model in training, then other modules that ``run`` reads.
+            backend: Captures and replays ``run``.
             report: Prints one line.
         """
         self._run, self._modules, self._backend, self._report = run, modules, backend, report
@@ -155,11 +156,11 @@ class CapturedPasses:
         return shape.replay().clone()
 
     def _inputs(self, batch: Batch) -> Batch:
-        """Return a batch of the same shape, in memory of its own on the device."""
+        """Return a batch of the same shape in new memory on the device, without values."""
         return batch.without_counts().map(lambda t: torch.empty_like(t, device=self._device))
 
     def _warm_up(self, shape: _Shape) -> PassLosses:
-        """Run a pass and note which parameters it gives a gradient."""
+        """Run a pass, and record which parameters receive a gradient."""
         before = [p.grad for p in self._parameters]
         for parameter in self._parameters:
             parameter.grad = None
@@ -177,7 +178,7 @@ class CapturedPasses:
         return losses
 
     def _capture(self, shape: _Shape) -> None:
-        """Capture a pass; if that fails, gradients and losses are those of uncaptured passes."""
+        """Capture a pass without running it; if this fails, the gradients stay as they were."""
         before = [None if p.grad is None else p.grad.clone() for p in shape.parameters]
         self._attach(shape.parameters)
         shape.constants = [b for module in self._modules for b in module.buffers()]
@@ -201,7 +202,7 @@ class CapturedPasses:
         self._report(f"training.compile: {reason}")
 
     def _attach(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Move the gradients of parameters to the memory to which graphs add theirs."""
+        """Move the gradients of parameters to the memory in which graphs accumulate gradients."""
         empty = []
         for parameter in parameters:
             static = self._gradients.get(parameter)
@@ -218,7 +219,7 @@ class CapturedPasses:
 
 
 def _first_cause(error: BaseException) -> str:
-    """Return the first line of the first error; the end of a failed capture raises a second one."""
+    """Return the first line of the first error; the end of a failed capture raises another one."""
     while error.__context__ is not None:
         error = error.__context__
     return str(error).strip().split("\n")[0]

@@ -1,6 +1,6 @@
 """The arithmetic mean of several checkpoints' weights (Vaswani et al. 2017, section 6.1).
 
-`nmt.training.weight_ema` is the exponential average within one training.
+For the exponential moving average during a training, see `nmt.training.weight_ema`.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class CheckpointMean:
         self._last: Mapping[str, Tensor] = {}
 
     def differs(self, weights: Mapping[str, Tensor]) -> str | None:
-        """Describe a weight whose shape differs from the earlier checkpoints'; None: all agree."""
+        """Describe a weight whose shape differs from earlier checkpoints; None: all agree."""
         if not self.count:
             return None
         for name in {**self._last, **weights}:
@@ -45,7 +45,7 @@ class CheckpointMean:
     def mean(self) -> dict[str, Tensor]:
         """Return the mean of at least one checkpoint, in the dtypes of its weights.
 
-        Tensors that are not floating point are those of the last checkpoint.
+        Tensors of other dtypes than floating point are copied from the last checkpoint.
         """
         return {
             name: (self._sums[name] / self.count).to(weight.dtype)

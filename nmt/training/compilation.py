@@ -1,4 +1,4 @@
-"""Decides how the passes of a run are launched, by ``training.compile``."""
+"""Applies ``training.compile``, which decides how the passes of a run are launched."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,22 +19,22 @@ from nmt.training.services import Report
 
 
 def graph_backend(device: torch.device) -> GraphBackend | None:
-    """Return the backend that captures passes on a device; None: there is none."""
+    """Return the backend that captures passes on a device; None: the device has none."""
     return CudaGraphs(device) if device.type == "cuda" else None
 
 
 def captured_passes(
     run: Run, modules: Sequence[nn.Module], config: Config, device: torch.device, report: Report
 ) -> CapturedPasses | None:
-    """Return the capture of a run's passes; None: each operation is launched separately.
+    """Return an object that captures a run's passes; None: each operation is launched separately.
 
     Several processes exchange gradients during the backward pass, so their passes are not captured.
 
     Args:
         run: Accumulates the gradient of a batch.
-        modules: The model in training, then others that ``run`` reads.
-        config: Of the run.
-        device: Of the model.
+        modules: The model in training, then other modules that ``run`` reads.
+        config: The run's configuration.
+        device: The model's device.
         report: Prints one line.
 
     Raises:
@@ -63,7 +63,7 @@ def compile_layers(model: nn.Module, choice: str) -> None:
     """Compile the Transformer layers of a model if ``training.compile`` is ``layers``.
 
     The compiled code works for all lengths. Search and validation run the layers uncompiled,
-    because each of their steps has other arguments.
+    because the arguments differ in each of their steps.
     """
     if choice != Compile.LAYERS:
         return

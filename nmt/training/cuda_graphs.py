@@ -11,8 +11,8 @@ from nmt.training.captured_passes import PassLosses, Recorded
 class CudaGraphs:
     """The graphs of one device; they share a pool of memory, because only one runs at a time.
 
-    Warm-up and capture run on a stream of their own. Autograd accumulates a gradient on the stream
-    on which its node was made, and a capture must not touch the default stream.
+    Warm-up and capture run on a separate stream. Autograd accumulates a gradient on the stream on
+    which its node was created, and a capture must not use the default stream.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -23,21 +23,21 @@ class CudaGraphs:
         self._captured = 0
 
     def warm_up(self, run: Recorded) -> PassLosses:
-        """Run a function on the stream of the captures, in order with the current stream."""
+        """Run a function on the capture stream, after the queued work of the current stream."""
         current = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(current)
         try:
             with torch.cuda.stream(self._stream):
                 return run()
-        finally:  # also if memory runs out: the stream may still read memory that is then freed
+        finally:  # also if memory runs out: the stream may still read memory that is freed next
             current.wait_stream(self._stream)
 
     def capture(self, run: Recorded) -> Recorded:
         """Record a function; see `GraphBackend.capture`."""
         graph = torch.cuda.CUDAGraph()
-        # Nodes of autograd that wait for the garbage collector belong to the default stream.
+        # Autograd nodes that the garbage collector has not freed yet belong to the default stream.
         gc.collect(1 if self._captured else 2)
-        # The end of a failed capture raises before it restores the stream; the outer block does.
+        # A failed capture raises before it restores the stream, so the outer block restores it.
         # Other threads, such as one that writes a checkpoint, may use the device meanwhile.
         with (
             undisturbed_capture(self._device, self._pool),

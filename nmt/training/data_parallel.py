@@ -9,19 +9,22 @@ from torch import distributed as dist
 from nmt.model.structured_dropout import LayerDrop
 from nmt.training.parallel_strategy import ParallelStrategy
 
-_BUCKET_ELEMENTS = 6_000_000  # 24 MB in float32: large enough to use the link, small enough to wait
+# 24 MB in float32: large enough for the full bandwidth, and small enough that the first buckets are
+# sent long before the backward pass ends.
+_BUCKET_ELEMENTS = 6_000_000
 
 
 class DataParallel(ParallelStrategy):
     """All-reduces gradients in buckets while the last backward pass is still running.
 
-    Buckets are filled in the order in which gradients become available and are sent in the same
-    order by every process. A process without rows, or with fewer batches, therefore contributes
-    zeros without a pass of its own. The sums are identical to the last bit in all processes.
+    Buckets hold the parameters in reverse order, which is about the order in which their gradients
+    become available. Every process sends the buckets in the same order. So a process with fewer
+    batches than others needs no additional pass, and a process without batches contributes zeros.
+    The sums are identical to the last bit in all processes.
 
     In the first update, the processes find the parameters on which the loss does not depend.
-    Without LayerDrop these parameters stay the same, so in later updates the host does not wait for
-    the device.
+    Without LayerDrop, these are the same parameters in later updates, so the host does not wait for
+    the device again.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -30,11 +33,11 @@ class DataParallel(ParallelStrategy):
         self._buckets = list(_buckets(parameters[::-1]))
         self._bucket_of = {p: i for i, bucket in enumerate(self._buckets) for p in bucket}
         self._known_flags: dict[tuple[bool, ...], Tensor] = {}
-        self._missing: list[int] = []  # gradients each bucket still lacks in the last pass
+        self._missing: list[int] = []  # gradients that each bucket still lacks
         self._sent: list[tuple[Tensor, dist.Work]] = []
         drops = [m for m in model.modules() if isinstance(m, LayerDrop) and m.probability]
         self._varies = bool(drops)  # LayerDrop gives other parameters a gradient in each update
-        self._absent: list[list[bool]] | None = None  # gradients that no process has, by bucket
+        self._absent: list[list[bool]] | None = None  # by bucket: no process has the gradient
         for parameter in self._bucket_of:
             parameter.register_post_accumulate_grad_hook(self._on_gradient)
 
@@ -60,12 +63,12 @@ class DataParallel(ParallelStrategy):
         for bucket, parts, absent in zip(self._buckets, received, self._absent, strict=True):
             for parameter, part, none in zip(bucket, parts, absent, strict=False):
                 if none and parameter.grad is not None:
-                    raise AssertionError("a parameter has a gradient that had none at first")
+                    raise AssertionError("a parameter without a gradient has one now")
                 parameter.grad = None if none else part.view_as(parameter)
         self._sent = []
 
     def restart(self) -> None:
-        """Forget which gradients exist: those of a failed pass are incomplete."""
+        """Forget which gradients exist; a failed pass did not compute all of them."""
         self._absent = None
 
     def _on_gradient(self, parameter: Tensor) -> None:
@@ -86,17 +89,17 @@ class DataParallel(ParallelStrategy):
         self._sent.append((sums, work))
 
     def _flags(self, like: Tensor, exists: tuple[bool, ...]) -> Tensor:
-        """Return flags as numbers on the device; the host waits for a copy, so each is kept."""
+        """Return flags as 0 or 1 on the device; a cache saves copies, which the host waits for."""
         if exists not in self._known_flags:
             self._known_flags[exists] = like.new_tensor([float(flag) for flag in exists])
         return self._known_flags[exists]
 
 
 def _without_gradient(bucket: Sequence[Tensor], present: Tensor) -> list[bool]:
-    """Return for each parameter whether all processes lack its gradient, which then stays None.
+    """Return for each parameter whether its gradient is None in all processes.
 
-    The flags of all processes are on the device. The host waits for them only if this process lacks
-    a gradient.
+    ``present`` has the summed flags of all processes, on the device. The host reads them only if
+    this process lacks a gradient.
     """
     absent = [parameter.grad is None for parameter in bucket]
     return [flag == 0 for flag in present.tolist()] if True in absent else absent

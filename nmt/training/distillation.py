@@ -53,8 +53,8 @@ class Teacher:
     ) -> Loss:
         """Return the student's loss, combined with the distillation losses.
 
-        (1 - weight) · loss + weight · cross-entropy to the teacher (Kim & Rush 2016, section 3.1),
-        plus the weighted loss on attention.
+        It is (1 - weight) · loss + weight · cross-entropy to the teacher (Kim & Rush 2016, section
+        3.1), plus the weighted loss on attention.
 
         Args:
             loss: The student's loss on the text.
@@ -84,9 +84,9 @@ class Teacher:
 def attention_distance(student: Tensor, teacher: Tensor, real: Tensor, measure: str) -> Tensor:
     """Return the distance of two attention distributions, summed over target tokens.
 
-    The heads of each model are averaged first, because their numbers may differ. ``kl`` is
-    KL(teacher || student) of the distributions over the source; ``mse`` is the sum of squared
-    differences.
+    The heads of each model are averaged first, because the models may have different numbers of
+    heads. ``kl`` is KL(teacher || student) of the distributions over the source. ``mse`` is the sum
+    of squared differences over the source positions.
 
     Args:
         student: [B, H, T, S] of one layer; a dropped layer has rows of zeros, which add nothing.

@@ -1,4 +1,4 @@
-"""Frozen parameters: those that keep their initial values."""
+"""Frozen parameters, which keep their initial values."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -11,7 +11,7 @@ _DEPTH = 2  # of module names listed when a pattern matches nothing
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> int:
-    """Exclude parameters from training and return their number of elements.
+    """Exclude parameters from training, and return the number of their elements.
 
     A frozen parameter has no gradient, no weight decay and no state in an optimizer that is built
     afterwards. A shared parameter is frozen if any of its names matches.
@@ -48,7 +48,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _module_names(model: nn.Module) -> list[str]:
-    """Return the names of the upper modules that have parameters."""
+    """Return the names of the modules that have parameters, down to a depth of `_DEPTH`."""
     names: dict[str, None] = {}
     for name, _ in model.named_parameters(remove_duplicate=False):
         path = name.split(".")[:-1]

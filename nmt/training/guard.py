@@ -1,8 +1,8 @@
-"""Divergence: skips and counts updates that are not finite, and keeps them for inspection.
+"""Divergence: counts skipped updates, keeps them for inspection, and stops or rewinds the run.
 
-A run with too many of them in a row has diverged. It stops, or it rewinds: it restores the weights
-of an earlier checkpoint and continues from there with the next data (Chowdhery et al. 2022,
-section 5.1).
+An update is skipped if its loss or its gradient is not finite. A run with too many skipped updates
+in a row has diverged. It stops, or it rewinds: it restores the weights of an earlier checkpoint and
+continues with the next data (Chowdhery et al. 2022, section 5.1).
 """
 
 import math
@@ -27,12 +27,12 @@ class BadUpdate:
     """An update whose loss or gradient was not finite.
 
     Attributes:
-        update: Number of the update.
-        epoch: From 0.
-        loss: Nats per target token.
-        gradient_norm: Before clipping.
+        update: Number of the update, from 1.
+        epoch: Epoch of its data, from 0.
+        loss: Mean loss in nats per target token.
+        gradient_norm: Norm of the gradient before clipping.
         learning_rate: The rate that the update would have had.
-        batches: Its pairs, on the CPU.
+        batches: The batches of this process, on the CPU.
     """
 
     update: int
@@ -48,7 +48,7 @@ class EarlierCheckpoint:
     """A checkpoint that a run rewinds to.
 
     Attributes:
-        name: Of the file.
+        name: The name of the file.
         weights: Full weights by name.
         state: The training state.
     """
@@ -86,7 +86,7 @@ class DivergenceGuard:
         """Count a skipped update and keep it for inspection.
 
         Args:
-            progress: Of the run; its counts are advanced.
+            progress: The run's progress, whose counts of skipped updates grow.
             bad: The update.
 
         Returns:
@@ -111,36 +111,33 @@ class DivergenceGuard:
             return ""
         return f"; one of their batches is in {self._kept}" if previous else f"; see {self._kept}"
 
-    def rewind(
-        self, progress: TrainingProgress, fault: str, learning_rate: float
-    ) -> EarlierCheckpoint:
+    def rewind(self, progress: TrainingProgress, fault: str) -> EarlierCheckpoint:
         """Return the checkpoint that a diverged run rewinds to, and lower its learning rate.
 
         Args:
-            progress: Of the run; its rate is lowered.
+            progress: The run's progress, whose ``rate_scale`` is lowered.
             fault: A description of the divergence.
-            learning_rate: The current one, for the message.
 
         Raises:
-            UserError: The settings ask to stop, the run has rewound too often, or it has no
-                checkpoint to rewind to.
+            UserError: The settings ask to stop, the run has rewound `MAX_REWINDS` times, or it has
+                no checkpoint.
         """
         training = self._config.training
         rewinds = training.on_divergence == OnDivergence.REWIND and progress.rewinds < MAX_REWINDS
         earlier = self._reload(self._rewinds_since_save) if rewinds else None
         if earlier is None:
-            raise UserError(f"{fault}; {self._remedies(progress, learning_rate)}")
+            raise UserError(f"{fault}; {self._remedies(progress)}")
         self._rewinds_since_save += 1
         progress.rewinds += 1
         progress.rate_scale *= training.rewind_rate
         progress.skipped_in_row = 0
         return earlier
 
-    def _remedies(self, progress: TrainingProgress, learning_rate: float) -> str:
-        config = self._config
-        training, remedies = config.training, [f"lower optimizer.learning_rate={learning_rate:g}"]
+    def _remedies(self, progress: TrainingProgress) -> str:
+        config, training = self._config, self._config.training
+        remedies = [f"lower optimizer.learning_rate (now {config.optimizer.learning_rate:g})"]
         if progress.update <= 2 * max(config.schedule.warmup, 500):
-            remedies.append(f"raise schedule.warmup={config.schedule.warmup}")
+            remedies.append(f"raise schedule.warmup (now {config.schedule.warmup})")
         if training.clip_norm is None:
             remedies.append("set training.clip_norm")
         if training.precision != Precision.FLOAT32:

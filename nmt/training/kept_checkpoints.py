@@ -1,7 +1,8 @@
 """Which checkpoints of a run are kept, under which names, and when one is due.
 
-``last.pt`` is always the newest and ``best.pt`` the best. Earlier ones are named by their update:
-``update-1200.pt`` contains the complete training state, ``best-update-900.pt`` only a model.
+``last.pt`` is always the newest checkpoint, and ``best.pt`` the best model. Other files are named
+by their update: ``update-1200.pt`` contains the complete training state, ``best-update-900.pt``
+only a model.
 `nmt.checkpoint` defines the file format; `nmt.run.run_checkpoints` loads the files again.
 """
 
@@ -31,7 +32,7 @@ Write = Callable[[memoryview, Path], None]
 
 
 def is_due(training: TrainingConfig, update: int) -> bool:
-    """Return whether a run is saved after this update, if it continues."""
+    """Return whether a checkpoint is due after this update, if the run continues."""
     every = (training.save_every, training.keep_every)
     return any(update % count == 0 for count in every if count is not None)
 
@@ -56,8 +57,8 @@ def resumable(folder: Path) -> list[Path]:
 class KeptCheckpoints:
     """Writes checkpoints and deletes old ones, each only after the new file is safely on the disk.
 
-    With ``training.save_in_background`` one thread does all writes, because two would compete for
-    the file names. Otherwise each call returns when its file is written.
+    With ``training.save_in_background``, a single thread does all writes, because two threads would
+    compete for the file names. Otherwise each call returns when its file is written.
     """
 
     def __init__(self, folder: Path, training: TrainingConfig, write: Write) -> None:
@@ -94,7 +95,7 @@ class KeptCheckpoints:
     def resume(self, last_update: int | None) -> None:
         """Register the update of the existing ``last.pt``; None: the file is damaged.
 
-        Older files that a killed call should have removed are removed now.
+        This removes the older files that a killed call left behind.
         """
         self._last_update = last_update
         if last_update is not None and (self._folder / LAST).exists():
@@ -126,7 +127,7 @@ class KeptCheckpoints:
         """Write a validated model, if it is among the best.
 
         Args:
-            update: Of the model.
+            update: The model's update.
             value: Its score; larger is better.
             best: Whether it is the best of the run, and becomes ``best.pt``.
             encode: Returns its content.
@@ -159,13 +160,13 @@ class KeptCheckpoints:
         if self._writer is None:
             job()
             return
-        # After a validation two files are due at once; a third has to wait, which bounds memory.
+        # After a validation, two files may be due at once. A third one waits, which bounds memory.
         while len(self._pending) > 1 or (self._pending and self._pending[0].done()):
             self._pending.popleft().result()
         self._pending.append(self._writer.submit(self._unless_failed, job))
 
     def _unless_failed(self, job: Callable[[], None]) -> None:
-        """Write, unless an earlier write failed: ``last.pt`` must not name a lost ``best.pt``."""
+        """Write, unless an earlier write failed: ``last.pt`` refers to ``best.pt``."""
         if not self._failed:
             self._failed = True
             job()
@@ -180,7 +181,7 @@ class KeptCheckpoints:
         self._remove_older(update)
 
     def _remove_older(self, update: int) -> None:
-        """Remove the files of earlier updates that are not kept beside ``last.pt``."""
+        """Remove the files of earlier updates, except those that the settings keep."""
         every = self._training.keep_every
         earlier = _by_update(self._folder, _EARLIER)
         newest = sorted(number for number in earlier if number < update)
@@ -252,7 +253,7 @@ def _by_update(folder: Path, name: re.Pattern[str]) -> dict[int, Path]:
 
 
 def _link(path: Path, other: Path) -> None:
-    """Give a file a second name, which keeps the file when the first name is reused."""
+    """Give a file a second name, under which it stays when the first name is reused."""
     other.unlink(missing_ok=True)
     try:
         os.link(path, other)

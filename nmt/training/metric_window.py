@@ -1,4 +1,4 @@
-"""The training curves: means over the updates between two log points."""
+"""The points of the training curves: means over the updates since the last log point."""
 
 import time
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ class MetricWindow:
     """Means over the updates since the metrics were last logged.
 
     Attributes:
-        learning_rate: Of the latest update.
+        learning_rate: The learning rate of the latest update.
     """
 
     def __init__(self) -> None:
@@ -32,10 +32,10 @@ class MetricWindow:
         """Count an applied update.
 
         Args:
-            loss: Mean in nats per target token.
+            loss: Mean loss in nats per target token.
             tokens: Target tokens of all processes.
-            gradient_norm: Before clipping.
-            learning_rate: Of the update.
+            gradient_norm: Norm of the gradient before clipping.
+            learning_rate: The learning rate of the update.
             extra_losses: Sums over the update by name, scalars; they stay on the device.
         """
         self._loss_sum += loss * tokens

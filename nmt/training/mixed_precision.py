@@ -18,18 +18,18 @@ _GROWTH_INTERVAL = 2000  # updates without overflow before the scale is doubled
 class MixedPrecision:
     """Computes products in one dtype; weights and optimizer state stay in float32.
 
-    In float16 small gradients would underflow. The loss is therefore scaled up before the backward
-    pass and the gradient scaled down after it. The scale is halved when a gradient is not finite,
-    and doubled after many finite ones (Micikevicius et al. 2018, section 3.2). The decision depends
-    on the gradient norm, which is equal in all processes, so they agree on the scale. The scale
-    stays on the device, so the host does not wait for it. In other dtypes nothing is scaled.
+    In float16, small gradients would underflow. So the loss is scaled up before the backward pass,
+    and the gradient is scaled down after it. The scale is halved when a gradient is not finite, and
+    doubled after 2,000 finite ones (Micikevicius et al. 2018, section 3.2). The decision depends on
+    the gradient norm, which is equal in all processes, so they agree on the scale. The scale stays
+    on the device, so the host does not wait for it. In other dtypes, nothing is scaled.
 
     Attributes:
-        dtype: Of matrix products.
+        dtype: The dtype of matrix products.
     """
 
     def __init__(self, model: nn.Module, dtype: torch.dtype, device: torch.device) -> None:
-        """Set up the computation of a model's gradients on its device."""
+        """Prepare to compute a model's gradients on its device."""
         self._model, self.dtype, self._device = model, dtype, device
         self._scaled = dtype == torch.float16
         self._scale = torch.tensor(_INITIAL_SCALE if self._scaled else 1.0, device=device)
@@ -68,7 +68,7 @@ class MixedPrecision:
     def update_scale(self, loss: Tensor, norm: Tensor) -> Tensor | None:
         """Adapt the scale to an update.
 
-        A loss that is not finite does not change the scale, because no scale would help.
+        If the loss is not finite, the scale stays, because no scale would help.
 
         Args:
             loss: The update's loss, a scalar.

@@ -33,20 +33,20 @@ class Objective:
     """The loss of a batch: label smoothing, guided alignment, coverage, distillation, R-Drop."""
 
     def __init__(self, training: TrainingConfig, teacher: Teacher | None = None) -> None:
-        """Take the weights of the losses from the settings; the teacher is optional."""
+        """Use the weights of the losses in the settings, and a teacher if there is one."""
         self._training = training
         self._teacher = teacher
 
     def __call__(self, model: TranslationModel, batch: Batch) -> Loss:
         """Return the loss of a batch's target tokens.
 
-        With R-Drop (Liang et al. 2021, section 2.2) each sentence is in the batch twice. Dropout
+        With R-Drop (Liang et al. 2021, section 2.2), each sentence is in the batch twice. Dropout
         removes different units of the two copies, so their predictions P and Q differ. The loss is
-        half of eq. 4 in the paper,
+        half of eq. 4 in the paper:
 
             (loss(P) + loss(Q)) / 2 + alpha / 2 · (KL(P || Q) + KL(Q || P)) / 2
 
-        so it is comparable with the loss of a run without R-Drop.
+        So it is comparable with the loss of a run without R-Drop.
         """
         training, teacher = self._training, self._teacher
         alpha = training.r_drop
@@ -105,7 +105,7 @@ def _twice(tensor: Tensor) -> Tensor:
 
 
 def _doubled_output(output: DecoderOutput) -> DecoderOutput:
-    """Return the teacher's output for the doubled batch: without dropout, the copies are equal."""
+    """Return the teacher's output twice: it has no dropout, so both copies have the same output."""
     weights = output.weights
     return DecoderOutput(
         torch.cat([output.hidden] * 2), None if weights is None else torch.cat([weights] * 2)
@@ -113,7 +113,7 @@ def _doubled_output(output: DecoderOutput) -> DecoderOutput:
 
 
 def _halved(loss: Loss) -> Loss:
-    """Turn the sum over both copies into their mean."""
+    """Return the mean over both copies instead of the sum."""
     return replace(
         loss,
         smoothed=loss.smoothed / 2,

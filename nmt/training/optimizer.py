@@ -1,4 +1,4 @@
-"""The optimizer: its construction from the settings, and a step that the device can suppress."""
+"""The optimizer: its construction from the settings, and a step that the device can skip."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ from nmt.kernels import dispatch
 def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
     """Return the optimizer of the settings, in its fused form where torch has one.
 
-    Weight decay applies to matrices only; vectors (biases, normalization gains) are exempt.
+    Weight decay applies only to matrices, not to vectors (biases, normalization gains).
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [
@@ -52,11 +52,11 @@ def state_names(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
 
 
 def with_own_settings(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a saved state with the settings of this optimizer, that is, those of the run.
+    """Return a saved state with this optimizer's settings instead of the saved ones.
 
     Args:
-        optimizer: Of the same parameters.
-        saved: Of `torch.optim.Optimizer.state_dict`, checked by `nmt.training.saved_state`.
+        optimizer: An optimizer of the same parameters.
+        saved: A `state_dict` of an optimizer, checked by `nmt.training.saved_state`.
     """
     names = state_names(optimizer)
     state = {
@@ -78,8 +78,8 @@ def supports_found_inf(optimizer: torch.optim.Optimizer) -> bool:
 def can_clip(optimizer: torch.optim.Optimizer) -> bool:
     """Return whether a step can divide the gradients, which saves a pass over them.
 
-    On a GPU, each pass needs at least one launch. On a CPU, gradients are clipped before the step,
-    as are the shards of a gradient.
+    On a GPU, each pass needs at least one launch. Gradients on a CPU and shards of gradients are
+    clipped before the step instead.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     plain = not any(isinstance(p, DTensor) or dispatch.on_cpu(p) for p in parameters)
@@ -90,7 +90,7 @@ def clip_divisor(norm: Tensor, max_norm: float | None) -> Tensor | None:
     """Return the divisor that clips a gradient as `torch.nn.utils.clip_grad_norm_` does.
 
     Args:
-        norm: Of the gradient, a scalar on its device.
+        norm: The norm of the gradient, a scalar on its device.
         max_norm: The largest norm; None disables clipping.
     """
     if max_norm is None:
@@ -101,8 +101,8 @@ def clip_divisor(norm: Tensor, max_norm: float | None) -> Tensor | None:
 def make_step(optimizer: torch.optim.Optimizer) -> None:
     """Make an optimizer step.
 
-    Torch's fused SGD fails if only some parameters have momentum, e.g. because layers were dropped
-    in the first update.
+    Torch's fused SGD fails if some parameters have no momentum buffer yet, e.g. because layers were
+    dropped in the first update. So missing buffers are created first.
     """
     _init_momentum(optimizer)
     optimizer.step()
@@ -113,12 +113,12 @@ def step_unless(
 ) -> None:
     """Make an optimizer step that changes nothing if ``skip`` is True, without a host read.
 
-    ``found_inf`` and ``grad_scale`` are the interface that `torch.amp.GradScaler` uses for these
-    purposes. If the first step is skipped, the initial state is zeros, which is equivalent to no
+    `torch.amp.GradScaler` uses the same interface: the attributes ``found_inf`` and ``grad_scale``
+    of the optimizer. If the first step is skipped, the state is zeros, which is equivalent to no
     state.
 
     Args:
-        optimizer: One for which `supports_found_inf` is True.
+        optimizer: An optimizer for which `supports_found_inf` is True.
         skip: Bool scalar on the parameters' device.
         divisor: Scalar by which the step divides the gradients; None: 1.
     """

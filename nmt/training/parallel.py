@@ -19,7 +19,7 @@ def build_strategy(name: str, model: TranslationModel) -> ParallelStrategy:
     """Return the strategy for ``training.parallel``: ``ddp``, ``fsdp``, or ``auto`` (ddp).
 
     A single process ignores the setting. ``fsdp`` replaces the parameters of the model by shards,
-    so no object may refer to the parameters before.
+    so no object may refer to the parameters before this call.
     """
     if processes.world() == 1:
         return ParallelStrategy()
@@ -40,7 +40,7 @@ def sum_on_device(value: Tensor) -> Tensor:
 
 
 def sum_by_name(values: Mapping[str, float]) -> dict[str, float]:
-    """Return the sums over processes of named numbers; a missing name counts as 0."""
+    """Return the sum of each named value over all processes; a missing name counts as 0."""
     total: Counter[str] = Counter()
     for part in processes.gather(dict(values)):
         total.update(part)
@@ -50,8 +50,8 @@ def sum_by_name(values: Mapping[str, float]) -> dict[str, float]:
 def seed_update(seed: int, update: int) -> None:
     """Seed dropout in each process by (seed, update, rank).
 
-    So processes save no generator state, and a run can be resumed with more or fewer processes. A
-    single process keeps its generator state instead.
+    So dropout does not depend on a saved generator state, and a run can be resumed with more or
+    fewer processes. A single process is not seeded: it continues from its generator state.
     """
     if processes.world() > 1:
         words = np.random.SeedSequence((seed, update, processes.rank())).generate_state(2)

@@ -26,7 +26,7 @@ class ParallelStrategy:
     retries = True
 
     def equalize(self, batches: list[Batch]) -> list[Batch]:
-        """Return the batches of an update, as many as every process has to run."""
+        """Return the batches of an update, and empty ones if all processes need the same number."""
         return batches
 
     def forward(self, compute: Callable[[], Loss]) -> Loss:
@@ -40,7 +40,7 @@ class ParallelStrategy:
     def finish(self) -> None:
         """Replace each gradient by its sum over all processes, if backward passes do not do this.
 
-        Called once per update, after the last batch, also in a process that has no batch.
+        The update calls this once, after the last batch, also in a process that has no batch.
         """
 
     def restart(self) -> None:

@@ -39,9 +39,10 @@ Attempt = Callable[[Batch], None]
 def full_batch(
     rows: int, source: int, target: int, *, aligned: bool, features: Features | None = None
 ) -> Batch:
-    """Return a batch without padding: every position is EOS; an alignment has no links.
+    """Return a batch without padding, for measurements.
 
-    If there are features, each sentence has the greatest number of regions, filled with zeros.
+    Inputs of the decoder are BOS, all other pieces are EOS. An alignment has no links. If there are
+    features, each sentence has the greatest number of regions, filled with zeros.
     """
     regions = None
     if features is not None:
@@ -60,7 +61,7 @@ def full_batch(
 
 
 def longest_batch(corpus: EncodedCorpus, budget: int, *, aligned: bool) -> Batch:
-    """Return the batch that needs most memory for a token budget: every pair has maximal length."""
+    """Return the batch of a token budget that needs the most memory: all pairs are the longest."""
     source = int(corpus.source.lengths.max()) + 1
     target = int(corpus.target.lengths.max()) + 1
     rows = max(1, min(budget // target, 2 * budget // source))
@@ -68,7 +69,7 @@ def longest_batch(corpus: EncodedCorpus, budget: int, *, aligned: bool) -> Batch
 
 
 def _packed_batch(batches: UpdateBatches) -> Batch:
-    """Return the first packed batch; all have the same shape, so all need the same memory."""
+    """Return the first packed batch; all batches have its shape, so they need the same memory."""
     updates = UpdateMaker(batches).updates(BatchingState())
     return Batch.of_arrays(next(update.batches[0] for update in updates if update.batches))
 
@@ -82,15 +83,16 @@ def find_batch_tokens(
 ) -> int:
     """Return the target tokens per update for ``training.batch_tokens=auto``.
 
-    The tokens per forward pass are doubled while the pass's longest batch, together with the future
-    optimizer state, uses no more than its share of the memory. The random generators are restored.
+    The tokens per forward pass are doubled while the longest batch needs no more than a fixed share
+    of the memory. The optimizer state, which the first update allocates, is not measured. The
+    random generators are restored.
 
     Args:
         attempt: Tries a batch.
         corpus: The training pairs.
-        config: Of the run.
-        device: Whose memory is measured.
-        shapes: Of the batches.
+        config: The run's configuration.
+        device: The device whose memory is measured.
+        shapes: The shapes of the batches.
 
     Raises:
         UserError: Not even the smallest batch fits.
@@ -127,7 +129,7 @@ def _fits(attempt: Attempt, batch: Batch, allowed: float, device: torch.device) 
 
 
 def memory(device: torch.device) -> int:
-    """Return the bytes of memory of a device, or of the computer or its container."""
+    """Return the bytes of memory of a GPU; for a CPU, those of the machine or its container."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     if device.type == "mps":
@@ -141,7 +143,7 @@ def memory(device: torch.device) -> int:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the peak memory of this process in bytes, on the device where that is known."""
+    """Return the peak memory of this process on a device, in bytes; on MPS, the current memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if device.type == "mps":
@@ -159,7 +161,7 @@ class Rehearsal:
         tokens_per_second: Target tokens per second, over all processes.
         peak_memory: Bytes, gradients and optimizer state included.
         updates_per_epoch: Optimizer steps per epoch.
-        seconds_per_update: For an update of mean size.
+        seconds_per_update: Seconds for an update of mean size.
     """
 
     largest_batch: str
@@ -181,9 +183,9 @@ def rehearse(
     Args:
         step: Makes an optimizer step with a batch.
         corpus: The training pairs.
-        config: Of the run.
-        device: Where the model is.
-        shapes: Of the batches.
+        config: The run's configuration.
+        device: The model's device.
+        shapes: The shapes of the batches.
     """
     world = processes.world()
     batches = build_batches(shapes, corpus, config, rank=processes.rank(), world=world)
@@ -213,8 +215,8 @@ def rehearsal_lines(found: Rehearsal, config: Config, search_seconds: float) -> 
 
     Args:
         found: The result of `rehearse`.
-        config: Of the run.
-        search_seconds: Time of a greedy search over all validation sentences.
+        config: The run's configuration.
+        search_seconds: Seconds of a greedy search over all validation sentences.
     """
     training = config.training
     validations = -(-training.max_updates // training.validate_every)

@@ -42,11 +42,12 @@ def check_state(
     """Check that a run can resume from weights and a training state.
 
     Args:
-        weights: By name.
-        state: The training state, of any content.
+        weights: The weights by name.
+        state: The training state, which may have any content.
         update: The number of updates that the checkpoint names.
-        model: Of the run, before it is sharded; its frozen parameters have no gradient.
-        config: Of the run.
+        model: The run's model, before it is sharded. Its frozen parameters do not require a
+            gradient.
+        config: The run's configuration.
 
     Raises:
         UserError: It names the first entry that does not fit.
@@ -67,7 +68,7 @@ def check_progress(progress: Mapping[str, Any], update: int) -> None:
     """Check the progress of a run; values that an old file lacks get their defaults.
 
     Args:
-        progress: Of any content.
+        progress: The saved progress, which may have any content.
         update: The number of updates that the checkpoint names.
 
     Raises:
@@ -88,7 +89,7 @@ def check_progress(progress: Mapping[str, Any], update: int) -> None:
 
 
 def _allowed(name: str, update: int) -> tuple[Callable[[Any], bool], str]:
-    """Return the check of a value of the progress, and what it allows in words."""
+    """Return a function that checks a value of the progress, and the allowed values in words."""
     whole = "a whole number"
     if name in _AT_MOST_ONE_PER_UPDATE:
         return lambda value: _is_count(value, 0, update), f"{whole} from 0 to {update}"
@@ -163,7 +164,7 @@ def _brief(value: Any) -> str:
 
 
 def _check_optimizer(saved: Mapping[str, Any], own: torch.optim.Optimizer) -> None:
-    """Check the state of each parameter; the settings of the optimizer are those of the run."""
+    """Check the state of each parameter; the saved settings of the optimizer are not used."""
     expected = own.state_dict()["param_groups"]
     groups, states = saved.get("param_groups"), saved.get("state")
     ids = [group["params"] for group in expected]
@@ -202,7 +203,7 @@ def _check_entry(entry: str, name: str, value: Any, parameter: Tensor) -> None:
             raise UserError(f"{entry} is {_brief(value)}, not a number of steps")
         return
     _check_shape(entry, value, parameter)
-    # A mean of squares may overflow, which makes the steps of a weight zero.
+    # A mean of squares may overflow to infinity; the steps of this weight are then 0.
     if name not in _SQUARES:
         _check_finite(entry, value)
     elif not bool((value >= 0).all()):

@@ -1,6 +1,7 @@
-"""Learning-rate schedules: settings and formula of each, as a factor of the peak rate.
+"""Learning-rate schedules: the settings and the formula of each.
 
-All schedules rise linearly from 0 to the peak at update ``warmup`` (`learning_rate_factor`).
+A formula gives the factor by which the peak rate is multiplied. In all schedules, the rate rises
+linearly from 0 to the peak at update ``warmup`` (`learning_rate_factor`).
 """
 
 import math
@@ -13,12 +14,12 @@ from nmt.config.setting import setting
 def learning_rate_factor(
     schedule: ScheduleConfig, update: int, max_updates: int, reductions: int = 0
 ) -> float:
-    """Return the factor that the peak learning rate is multiplied by.
+    """Return the factor by which the peak learning rate is multiplied.
 
     Args:
-        schedule: The kind and its settings.
-        update: Counted from 1.
-        max_updates: Length of the run.
+        schedule: The settings of the schedule.
+        update: The number of the update, from 1.
+        max_updates: Updates of the whole run.
         reductions: How often the validation score has stopped improving so far.
     """
     if update < schedule.warmup:
@@ -72,7 +73,7 @@ class CosineScheduleConfig(ScheduleConfig):
 
 @dataclass(kw_only=True)
 class PlateauScheduleConfig(ScheduleConfig):
-    """The rate is cut after ``patience`` validations without an improvement."""
+    """The peak rate, reduced after every ``patience`` validations without an improvement."""
 
     name: str = "plateau"
     factor: float = setting(0.5, "Factor of the learning rate at each cut.", above=0, below=1)

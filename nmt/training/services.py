@@ -1,4 +1,4 @@
-"""What a trainer is given from outside: validation, checkpoints, logs and the console."""
+"""The functions by which a trainer validates, saves, logs and prints."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Report = Callable[[str], None]
 """Prints one line, such as a warning, on the console and in the run's log."""
 
 Hopeless = Callable[[int, float], bool]
-"""Given an update and its validation score, returns whether the training is to stop."""
+"""Returns whether the training has to stop, given an update and its validation score."""
 
 Interrupted = Callable[[], bool]
 """Returns whether the run has been asked to stop; called after each update."""
@@ -38,7 +38,7 @@ class ValidationScores(Protocol):
         """Attention heatmaps to log, by tag."""
 
     def scalars(self) -> dict[str, float]:
-        """Return all numbers by name, among them ``bleu`` and ``perplexity``."""
+        """Return all scores by name, among them ``bleu`` and ``perplexity``."""
 
 
 class Validate(Protocol):
@@ -63,10 +63,10 @@ class Save(Protocol):
 
         Args:
             name: File name, such as ``last.pt``.
-            update: Number of updates behind the weights.
+            update: Number of updates after which the model has these weights.
             weights: Full weights by name.
-            training: What training resumes from; None for a model alone.
-            scores: Of the validation of these weights; empty if there was none.
+            training: The state from which training resumes; None for a model alone.
+            scores: Validation scores of these weights; empty if they were not validated.
         """
 
 
@@ -104,17 +104,18 @@ def _no_checkpoint(_: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerServices:
-    """What a trainer is given to act on its surroundings.
+    """The functions and logs that a trainer uses.
 
     Attributes:
         validate: Scores the model in its current state.
-        hopeless: Given an update and its validation score, of which larger is better, returns
-            whether the training is to stop: a trial of a search is clearly worse than others.
+        hopeless: Returns whether the training has to stop, because it is a trial of a search and
+            clearly worse than others. Its arguments are an update and its validation score; larger
+            is better.
         save: Writes a checkpoint.
         metric_log: Records metrics, samples and heatmaps.
         progress_line: The live progress line.
         report: Prints one line.
-        interrupted: Whether the run has been asked to stop.
+        interrupted: Returns whether the run has been asked to stop.
         keep_bad_update: Writes a skipped update to a file for inspection.
         reload_checkpoint: Reads an earlier checkpoint to rewind to.
         profiler: Hooks around the parts of an update.

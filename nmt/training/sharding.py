@@ -25,7 +25,7 @@ from nmt.training.parallel_strategy import ParallelStrategy
 
 
 class _Root(nn.Module):
-    """The FSDP root: model and loss together, because the loss reads the output layer directly."""
+    """The root module of FSDP: model and loss, because the loss reads the output weights."""
 
     def __init__(self, model: TranslationModel) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class ShardedDataParallel(ParallelStrategy):
         self._blocks = [fully_shard(block, mesh=mesh) for block in blocks]
         self._run = _Root(model)
         self._root = fully_shard(self._run, mesh=mesh, reshard_after_forward=False)
-        with torch.no_grad():  # FSDP takes the first module that runs as the root
+        with torch.no_grad():  # for FSDP, the first module that runs is the root
             self._run(lambda: torch.zeros((), device=self._device))
         self._root.reshard()
 
@@ -62,17 +62,17 @@ class ShardedDataParallel(ParallelStrategy):
         return [*batches, *(_empty_batch() for _ in range(passes - len(batches)))]
 
     def forward(self, compute: Callable[[], Loss]) -> Loss:
-        """Return the loss; FSDP needs its tensor as an output to prepare the backward pass."""
+        """Return the loss; FSDP needs a tensor as an output to prepare the backward pass."""
         _, loss = self._run(lambda: _with_tensor(compute()))
         return loss
 
     def backward(self, loss: Tensor, *, last: bool) -> None:
-        """Accumulate a batch's gradient in the shards; turn FSDP's mean into the needed sum."""
+        """Accumulate a batch's gradient in the shards, as a sum over processes, not FSDP's mean."""
         (loss * processes.world()).backward()
 
     @contextmanager
     def full_parameters(self) -> Iterator[None]:
-        """Keep all parameters gathered: searches take different numbers of steps per process."""
+        """Keep all parameters gathered, because the number of search steps differs by process."""
         modules: list[FSDPModule] = [*self._blocks, self._root]
         for module in modules:
             module.set_reshard_after_forward(False, recurse=False)

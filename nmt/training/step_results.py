@@ -1,4 +1,4 @@
-"""Results of updates: first as values on the device, later as numbers on the host."""
+"""Results of updates: first as tensors on the device, later as values on the host."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from nmt.data.batch import Batch
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one update did. Its tensors are scalars on the device that the host has not read.
+    """The result of one update. Its tensors are scalars on the device; the host has not read them.
 
     Attributes:
         update: Number of the update, from 1.
         epoch: Epoch of its data, from 0.
         loss: Mean over ``tokens``, in nats per target token.
-        gradient_norm: Before clipping.
+        gradient_norm: Norm of the gradient before clipping.
         scale_overflow: Bool; True if the gradient is not finite because of the float16 loss scale,
             not because of the model. None if the loss is not scaled.
         tokens: Target tokens in all processes; 0 if every pair was dropped (out of memory).
-        learning_rate: Of this update.
+        learning_rate: Learning rate of this update.
         batches: The batches of this process, on the CPU.
         extra_losses: Sums over the update, by name.
     """
@@ -39,7 +39,7 @@ class StepResult:
 
 def are_finite(loss: Tensor, norm: Tensor) -> Tensor:
     """Return whether both scalars are finite, a bool scalar; in fewer launches than `isfinite`."""
-    return (loss - loss) + (norm - norm) == 0  # a difference of infinities is not a number
+    return (loss - loss) + (norm - norm) == 0  # inf - inf is NaN, and NaN differs from 0
 
 
 @dataclass(frozen=True)

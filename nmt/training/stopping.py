@@ -16,7 +16,7 @@ class StopReason(StrEnum):
     PATIENCE = "patience"
     INTERRUPTED = "interrupted"
     PRUNED = "pruned"
-    """The run is a trial of a search, and clearly worse than others."""
+    """The run is a trial of a search and clearly worse than others."""
 
 
 def stop_reason(
@@ -26,8 +26,8 @@ def stop_reason(
 
     Args:
         training: The limits of the run.
-        progress: How far it has come.
-        interrupted: Whether this process has been asked to stop.
+        progress: The run's progress.
+        interrupted: Returns whether this process has been asked to stop.
     """
     if progress.update >= training.max_updates:
         return StopReason.MAX_UPDATES
@@ -41,7 +41,7 @@ def stop_reason(
 
 
 def seconds_left(training: TrainingConfig, progress: TrainingProgress) -> float | None:
-    """Return the expected remaining time; None before the first update has been timed."""
+    """Return the expected remaining seconds; None before the first update has been timed."""
     if not progress.seconds:
         return None
     per_update = progress.seconds / max(1, progress.update)

@@ -1,7 +1,7 @@
 """The training loop: decides when to log, validate, save, rewind and stop.
 
-`nmt.training.update.Updater` makes the updates. For search and files, the loop calls the given
-`TrainerServices`.
+`nmt.training.update.Updater` makes the updates. `TrainerServices` has the functions that need a
+search or files: they validate, save and log.
 """
 
 import math
@@ -49,14 +49,14 @@ class Trainer:
     Reading a value from a GPU waits for all queued work. So on a GPU, the results of several
     updates are read together: at log points, before validating, saving and stopping, and at least
     every ``read_every`` updates. A divergence is noticed only at these points. All processes read
-    at the same updates and read the same values, so they take the same decisions.
+    the same values at the same updates, so they make the same decisions.
 
     Attributes:
         model: The model in training.
-        config: The configuration.
-        progress: How far the run has come.
+        config: The run's configuration.
+        progress: The run's progress.
         updater: Makes the updates.
-        shapes: Of the batches.
+        shapes: The shapes of the batches.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class Trainer:
         Args:
             model: The model.
             corpus: The training pairs.
-            config: The configuration.
-            services: What validates, saves and logs.
-            samplers: Of source and target, where words are segmented differently in every epoch.
-            targets: What the run learns from besides the pairs.
+            config: The run's configuration.
+            services: Validates, saves and logs.
+            samplers: Sample the segmentation of both sides in every epoch; None: it is fixed.
+            targets: Other models from which the run learns.
             read_every: Updates between two reads of results from the device. 1: the host reads each
-                result before the optimizer step, which costs nothing on a CPU. None: 1 on a CPU,
-                ``logging.log_every`` on other devices.
+                result before the optimizer step, which costs nothing on a CPU. None: 1 on a CPU;
+                on other devices ``logging.log_every``, but at most 100.
 
         Raises:
             UserError: Samplers are combined with the word links of the corpus.
@@ -182,8 +182,7 @@ class Trainer:
         Raises:
             UserError: The run has to stop instead; see `DivergenceGuard.rewind`.
         """
-        learning_rate = self.updater.optimizer.param_groups[0]["lr"]
-        earlier = self._guard.rewind(self.progress, fault, learning_rate)
+        earlier = self._guard.rewind(self.progress, fault)
         self.updater.restore(earlier.weights, earlier.state)
         self._services.report(
             f"{fault}; rewound to the weights of {earlier.name}, update "
@@ -209,7 +208,7 @@ class Trainer:
         self._window = MetricWindow()
 
     def _validate(self) -> None:
-        """Score the averaged or current weights, log the scores, and save them if they are good.
+        """Score the averaged or current weights, log the scores, and save good weights.
 
         A loss that is not finite is a divergence; see `_rewind`.
         """
@@ -264,7 +263,7 @@ class Trainer:
         return is_best
 
     def _save_if_due(self, reason: StopReason | None) -> None:
-        """Save at the end and at the configured intervals, but not amid skipped updates."""
+        """Save at the end, and at the configured intervals unless the last update was skipped."""
         due = kept_checkpoints.is_due(self.config.training, self.progress.update)
         if reason is None and not due:
             return
@@ -290,7 +289,7 @@ class Trainer:
         runtime.restore_random_state(state["random"], self._device)
 
     def _resumed_position(self) -> BatchingState:
-        """Return where to continue: at the same pairs, if the batches have the same shapes."""
+        """Return where to continue: after the same pairs, if the batches have the same shapes."""
         progress = self.progress
         earlier, progress.batch_shapes = progress.batch_shapes, self.shapes.value
         if earlier == self.shapes or not progress.position:

@@ -1,4 +1,4 @@
-"""The progress of a run: what training has to remember besides weights and optimizer state."""
+"""The progress of a run: its state besides weights and optimizer state."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,29 +11,30 @@ from nmt.training.schedule import PlateauScheduleConfig
 
 @dataclass
 class TrainingProgress:
-    """Counts from the first start of the run, across resumptions.
+    """Counts since the first start of the run; a resumed run continues them.
 
     Attributes:
-        update: Updates made.
+        update: Updates made, skipped ones included.
         epoch: Current epoch, from 0.
-        position: Updates made within it.
+        position: Updates made in this epoch.
         tokens: Target tokens trained on.
         seconds: Time spent training, validation included.
-        validation_seconds: The part of it spent validating.
+        validation_seconds: The part of ``seconds`` that validations took.
         best_score: Score of the best validation so far, larger is better; None before the first.
-        best_loss: Its loss, which breaks ties, e.g. while BLEU is 0; None in old files.
+        best_loss: Loss of the best validation, which breaks ties, e.g. while BLEU is 0; None in old
+            files.
         best_update: The update of the best validation.
-        without_gain: Validations since then.
+        without_gain: Validations since the best one.
         validated_update: The update of the last validation.
         reductions: How often the plateau schedule has reduced the learning rate.
         skipped_updates: Updates skipped because loss or gradient was not finite.
-        skipped_in_row: Those skipped since the last applied update.
+        skipped_in_row: Updates skipped since the last applied update.
         skipped_pairs: How often a pair was dropped because it does not fit in memory alone.
         rewinds: How often the run has rewound to an earlier checkpoint's weights.
-        rate_scale: The factor of the learning rate that results from the rewinds.
-        pass_limit: Largest positions per forward pass since memory ran out; None: it never did.
+        rate_scale: The product of ``training.rewind_rate`` over all rewinds.
+        pass_limit: Greatest number of positions per forward pass; None: memory never ran out.
         batch_tokens: The batch size found where ``training.batch_tokens`` is 0; else None.
-        precision: Dtype of products, as in ``training.precision``; empty in old files.
+        precision: Dtype of matrix products, as in ``training.precision``; empty in old files.
         batch_shapes: Shapes of the batches, as in ``training.batch_shapes``, never ``auto``.
         text: Fingerprint of the training pairs; empty in old files.
     """
@@ -71,15 +72,15 @@ class TrainingProgress:
         return asdict(self)
 
     def load(self, mapping: Mapping[str, Any]) -> None:
-        """Take over saved values; those that an old file lacks get their defaults."""
+        """Load saved values; values that an old file lacks get their defaults."""
         vars(self).update(vars(TrainingProgress(**mapping)))
 
     def validated(self, score: float, loss: float, schedule: ScheduleConfig) -> bool:
         """Record a validation and return whether it is the best so far.
 
         Args:
-            score: By ``training.best_metric``; larger is better.
-            loss: Nats per target token.
+            score: The score by ``training.best_metric``; larger is better.
+            loss: Mean loss in nats per target token.
             schedule: A plateau schedule reduces the learning rate after validations without gain.
         """
         self.validated_update = self.update

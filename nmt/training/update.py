@@ -1,10 +1,9 @@
 """One update: forward and backward passes, gradient clipping, optimizer step, moving average.
 
-The loss and the gradient norm of an update decide whether it is applied: an update without finite
-values is skipped, and leaves weights, optimizer state and moving average untouched. On a CPU the
-host makes this decision. On other devices a host read would wait for all queued work, so the flag
-stays on the device and the fused optimizers consume it as ``found_inf``, as they do for
-`torch.amp.GradScaler`.
+An update is applied only if its loss and its gradient norm are finite. Otherwise it is skipped:
+weights, optimizer state and moving average do not change. On a CPU, the host makes this decision.
+On other devices, a host read would wait for all queued work. So the flag stays on the device, and
+the fused optimizers read it as ``found_inf``, as they do for `torch.amp.GradScaler`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,7 +52,7 @@ class Updater:
         average: The moving average of its weights; None where ``training.ema_decay`` is off.
         precision: The autocast dtype and the loss scale.
         strategy: How processes share an update.
-        checks_on_device: Whether skipping is decided on the device, without a host read.
+        checks_on_device: Whether the device, without a host read, decides to skip an update.
         memory: Runs the passes, in smaller batches after memory has run out.
     """
 
@@ -73,14 +72,14 @@ class Updater:
         Args:
             model: The model. With ``training.parallel=fsdp`` its parameters become shards.
             config: The run's configuration.
-            progress: Read for the update's number, and advanced by each step.
-            targets: What the run learns from besides its text.
+            progress: The run's progress; each step adds 1 to its update.
+            targets: Other models from which the run learns.
             report: Prints a line, such as a warning that memory ran out.
             profiler: Hooks around the parts of an update.
-            check_on_device: Decide about skipping on the device where the optimizer supports it
-                (Adam, AdamW, SGD in their fused form). For Adadelta the host decides after each
-                update: it has no ``found_inf``, and restoring a copy of its state would cost more
-                than the read.
+            check_on_device: Whether the device decides to skip an update, if the optimizer supports
+                this (fused Adam, AdamW and SGD). For Adadelta, the host decides before each step:
+                Adadelta has no ``found_inf``, and restoring a copy of its state would cost more
+                than the host read.
         """
         training = config.training
         self.model = model
@@ -168,11 +167,11 @@ class Updater:
         )
 
     def attempt(self, batch: Batch, *, step: bool = False) -> None:
-        """Compute a batch's gradient and discard it, to see whether it fits in memory.
+        """Compute a batch's gradient and discard it, to find out whether the batch fits in memory.
 
         Args:
             batch: The batch.
-            step: Also clip and make an optimizer step, as a rehearsal does. It is not counted.
+            step: Whether to clip and to make an optimizer step, too. The step is not counted.
         """
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
@@ -203,7 +202,7 @@ class Updater:
         return losses.mean
 
     def _pass(self, batch: Batch, tokens: Tensor, last: bool = True) -> PassLosses:
-        """Run forward and backward pass of a batch on the device; this is what is captured."""
+        """Run the forward and the backward pass of a batch on the device; a graph captures this."""
         with self.precision.autocast(), self._weight_casts():
             loss = self.strategy.forward(lambda: self._objective(self.model, batch))
         mean = loss.smoothed / tokens
@@ -213,14 +212,14 @@ class Updater:
         return PassLosses(mean.detach(), loss.extra)
 
     def _scalar(self, number: int) -> Tensor:
-        """Return a number on the device; unlike a copy, a fill waits for nothing."""
+        """Return a scalar on the device; unlike a copy, a fill does not make the host wait."""
         return torch.full((), float(number), device=self._device)
 
     def _layers_to_cast(self) -> list[Linear]:
         """Return the layers whose weights are cast together; see `nmt.kernels.weight_casts`.
 
-        Several processes send gradients while the backward pass still runs, so each of them is cast
-        as soon as it is known.
+        Several processes send gradients while the backward pass still runs. So they cast nothing
+        together: each gradient is cast as soon as it is known.
         """
         if processes.world() > 1:
             return []
@@ -243,7 +242,7 @@ class Updater:
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
-        """Use the moving average, where one is kept, as the model's weights for a while."""
+        """Use the moving average, if there is one, as the model's weights inside the block."""
         if self.average is None:
             yield
             return

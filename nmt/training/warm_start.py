@@ -68,8 +68,8 @@ class SharedPieces:
     """The pieces of a new vocabulary that an old one contains too.
 
     Attributes:
-        new_ids: [n] their ids in the new vocabulary.
-        old_ids: [n] the ids of the same pieces in the old vocabulary.
+        new_ids: [n], their ids in the new vocabulary.
+        old_ids: [n], the ids of the same pieces in the old vocabulary.
         size: V of the new vocabulary.
     """
 
@@ -119,9 +119,9 @@ class VocabularyTransfer:
         return self.source if name.startswith("encoder.") else self.target
 
     def transfer(self, old: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return values by parameter name: the old ones, and fresh ones for what is new.
+        """Return values by parameter name: the old values; for what is new, those of ``fresh``.
 
-        New are the pieces that the old vocabulary lacks, and parameters that the old model lacks.
+        New are the pieces that the old vocabulary lacks and the parameters that the old model lacks.
         """
         values = dict(fresh)
         for name in fresh.keys() & old.keys():
@@ -149,12 +149,12 @@ def stiffness(
     ewc: float = 0.0,
     fisher: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """Return the stiffness of each parameter for `Anchor`: l2_sp + ewc · F, 0 for what is new.
+    """Return the stiffness of each parameter for `Anchor`: l2_sp + ewc · F; 0 for what is new.
 
     Args:
-        transfer: From the old vocabulary to the new one.
-        model: Of the new run.
-        old: Names of the parameters of the old model.
+        transfer: The transfer from the old vocabulary to the new one.
+        model: The model of the new run.
+        old: The names of the parameters of the old model.
         l2_sp: The stiffness that all weights share.
         ewc: The factor of the Fisher information.
         fisher: F of the old model by parameter name; None where ``ewc`` is 0.

@@ -16,7 +16,7 @@ class WeightEma:
     random initial weights do not dominate early averages.
 
     Attributes:
-        decay: The limit of the decay.
+        decay: The largest decay.
         average: The averaged parameters, in the order of the model's parameters.
     """
 
@@ -28,12 +28,12 @@ class WeightEma:
 
     @torch.no_grad()
     def update(self, update: int) -> None:
-        """Move the average toward the weights after the update of this number."""
+        """Move the average toward the weights after update number ``update``."""
         lerp_all_(self.average, self._parameters, self._weight(update))
 
     @torch.no_grad()
     def update_if(self, applied: Tensor, update: int) -> None:
-        """Do the same where ``applied``, a bool scalar on the device, is True; else nothing."""
+        """Do the same if ``applied``, a bool scalar on the device, is True; else change nothing."""
         weight = applied.float() * self._weight(update)  # a weight of 0 changes no bit
         average, parameters = map(_local, self.average), map(_local, self._parameters)
         lerp_all_(average, parameters, weight)

@@ -1,7 +1,8 @@
 """Corpora whose text does not contain all that a translation needs: the rest is in pictures.
 
 Sentences without their colour (Caglayan et al. 2019, section 3.1, colour deprivation): sentences of
-the phrasebook with one colour, struck out of the source. Captions: what is where in a picture.
+the phrasebook with one colour, which a placeholder replaces in the source. Captions: the shapes
+in a picture and their places.
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ def colours_struck_out(
 ) -> dict[str, Split]:
     """Make the sentences without their colour: train, valid and test, which share no sentence.
 
-    A sentence of the phrasebook becomes as many pairs, each with another colour, so that the source
-    does not restrict the colour. One cell of its picture has a shape of this colour.
+    A sentence of the phrasebook becomes ``versions`` pairs, each with another colour, so that the
+    source does not restrict the colour. One cell of its picture has a shape of this colour.
 
     Args:
         versions: Pairs of each sentence, at most as many as there are colours.
@@ -98,7 +99,7 @@ def colours_struck_out(
 def captions(count: int = 4000, seed: int = 2) -> dict[str, Split]:
     """Make captions of one or two shapes: train, valid and test of fresh pictures.
 
-    The source is the name of a picture; it does not say what is in it.
+    The source is the name of a picture, which does not describe the picture.
     """
     random = np.random.default_rng(seed)
     sizes = {"valid": count // 40, "test": count // 20, "train": count}

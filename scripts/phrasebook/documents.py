@@ -1,7 +1,7 @@
-"""Documents of two or four sentences in which German needs the gender of the noun before.
+"""Documents of two or four sentences in which German needs the gender of a preceding noun.
 
 Each topic is a sentence that names a thing and one with a pronoun for it. The contrastive test set
-has every second sentence after nouns of all three genders, so that whoever does not read the first
+has every second sentence after nouns of all three genders. So a model that does not read the first
 sentence is right in one of three cases.
 """
 
@@ -30,7 +30,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic: what is named, and how it is spoken of afterwards."""
+    """A topic: sentences that name a thing, and sentences with a pronoun for it."""
 
     nouns: dict[str, dict[str, list[Noun]]]
     first: tuple[Pair, ...]

@@ -36,7 +36,7 @@ class Noun:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A speaker, an addressee or someone spoken of."""
+    """A speaker, an addressee or a person who is mentioned."""
 
     name: str
     index: int

@@ -1,8 +1,8 @@
 """Short reports with headlines and questions, whose names are invented.
 
-A report has a sentence with the news and others that matter less; a headline has the names of the
-news alone. The names of the validation and test sets occur in no training text, so they have to be
-copied from the report.
+A report has one sentence with the news, and other sentences that are less important. A headline has
+only names of the news. The names of the validation and test sets occur in no training text, so a
+model has to copy them from the report.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Kind:
     Attributes:
         news: What has happened; one of these sentences is used.
         others: Further sentences, of which one to three are used.
-        headline: Of the report.
+        headline: The headline of the report.
         questions: Questions about the news, with the word that answers each.
     """
 

@@ -30,7 +30,7 @@ class Pair:
     de: tuple[tuple[str, str], ...]
 
     def side(self, lang: str, slot: str) -> Words:
-        """Return the words of one language, their keys placed under a slot name."""
+        """Return the words of one language; a slot name is the prefix of their keys."""
         marked = self.en if lang == "en" else self.de
         return [Token(text, frozenset(f"{slot}.{k}" for k in keys)) for text, keys in marked]
 

@@ -118,7 +118,7 @@ class NounValue:
 
 @dataclass(frozen=True, slots=True)
 class PersonValue:
-    """A pronoun, a name, a relative or someone addressed."""
+    """A pronoun, a name, a relative or a person who is addressed."""
 
     person: Person
 

@@ -167,12 +167,16 @@ def test_wrong_use_is_refused(path: Path, tmp_path: Path) -> None:
         (lambda: model.translate("one", beam_size=0), "beam size is 0"),
         (
             lambda: model.score(["one"], []),
-            "the number of sentences is 1, but that of translations is 0",
+            r"number of sentences \(1\) differs from the number of translations \(0\)",
         ),
         (lambda: model.attention(" "), "blank"),
         (lambda: model.translate(iter(["one"]), beam_size=0), "beam size is 0"),
         (lambda: model.search("one two"), "into a list"),
         (lambda: model.search(["one"], sampling=nmt.Sampling(count=3)), "n_best is 1"),
+        (
+            lambda: model.search(["one"], sampling=nmt.Sampling(count=3), minimum_risk=4),
+            "count is 3, but minimum_risk is 4",
+        ),
         (lambda: nmt.train("model=rnn"), "into a list"),
         (lambda: nmt.train(["-m", "seed=1,2"]), "-m is an option"),
         (lambda: nmt.load(path, threads=0), "threads is 0"),

@@ -192,7 +192,7 @@ def test_what_the_library_does_not_have_is_refused(
 ) -> None:
     message = refused("translate", "--model", heads_model, *ENGINE, *flags, "one")
     option = flags[-1] if flags[-1] == "--with-attention" else flags[0]
-    assert message.startswith(f"--engine ctranslate2 does not have {option}")
+    assert message.startswith(f"--engine ctranslate2 does not support {option}")
 
 
 def test_models_and_settings_without_a_form_are_refused(
@@ -203,7 +203,7 @@ def test_models_and_settings_without_a_form_are_refused(
 ) -> None:
     words = "translate", *ENGINE, "one", "--model"
     several = refused(*words, heads_model, "--model", heads_model)
-    assert several.startswith("--engine ctranslate2 does not have several --model")
+    assert several.startswith("--engine ctranslate2 does not support several --model")
     groups = refused(*words, heads_model, "--beam-size", 4, "--beam-groups", 2)
     assert groups == "CTranslate2 has one group of beams: add --beam-groups 1"
     precision = refused(*words, heads_model, "--precision", "float4")

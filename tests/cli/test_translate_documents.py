@@ -125,7 +125,7 @@ def test_options_that_do_not_fit_are_refused(
 
 def test_a_sentence_is_no_document(refused: Any, run: Path) -> None:
     message = refused("translate", "--model", run, "--format", "po", "one two")
-    assert "--format po is of a file: give --input FILE" in message
+    assert "--format po applies to files: give --input FILE" in message
 
 
 def test_a_file_of_another_format_is_read_as_lines_if_asked(

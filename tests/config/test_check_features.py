@@ -27,7 +27,7 @@ def test_features_with_a_model_that_reads_them_are_accepted(
 
 
 REFUSED = {
-    "no reader": (FILES, "data.features.train is train.npy, but the model reads text alone"),
+    "no reader": (FILES, "data.features.train is train.npy, but the model reads only text"),
     "no file": (GATED, "needs features: set data.features.train=FILE"),
     "no test file": ([*GATED, *FILES[:2]], "data.features.test=FILE, or data.test=null"),
     "no size": ([GATED[0], *FILES], "set model.features.size"),

@@ -32,7 +32,7 @@ REFUSED = {
     "targets": ([*HIERARCHICAL, "data.context_targets=1"], "data.context_targets=1 makes it write"),
     "kind": (
         [*HIERARCHICAL, "model.encoder.self_attention=linear"],
-        "model.encoder.self_attention=linear has no form: choose full or cosine",
+        "model.encoder.self_attention=linear does not support: choose full or cosine",
     ),
     "window": (
         [
@@ -55,7 +55,7 @@ REFUSED = {
     ),
     "decoder kind": (
         [*DECODER, "model.decoder.self_attention=local"],
-        "model.decoder.self_attention=local has no form: choose full or cosine",
+        "model.decoder.self_attention=local does not support: choose full or cosine",
     ),
     "decoder packed": (
         [*DECODER, "training.batch_shapes=packed"],

@@ -20,7 +20,8 @@ Make = Callable[..., Config]
         ("training.ema_decay=0.9999999999", "training.ema_decay"),
         ("optimizer.learning_rate=1e-30", "optimizer.learning_rate"),
         ("optimizer.weight_decay=1e9", "optimizer.weight_decay"),
-        ("optimizer.beta1=0.9999999", "optimizer.beta1"),
+        ("optimizer.beta1=0.9999999", "averages over about 10,000,000 updates"),
+        ("optimizer.epsilon=2", "optimizer.epsilon"),
         ("model.encoder.dropout=0.99", "model.encoder.dropout"),
         ("training.label_smoothing=0.99", "training.label_smoothing"),
         ("training.max_minutes=1e-6", "training.max_minutes"),
@@ -37,6 +38,7 @@ def test_usual_settings_give_no_warning(config: Make) -> None:
     for overrides in (
         *([], ["model=rnn"], ["optimizer=sgd", "optimizer.learning_rate=1"]),
         ["training.ema_decay=0.999"],
+        ["optimizer=adadelta", "optimizer.epsilon=2"],  # the steps are about those of SGD
         ["experiment=multi30k_transformer", "data.root=x"],
         ["experiment=multi30k_rnn", "data.root=x"],
     ):

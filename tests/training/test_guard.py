@@ -20,6 +20,7 @@ from nmt.model.build import build_model
 from nmt.training.bad_batches import MAX_FILES, BadBatches
 from nmt.training.guard import MAX_REWINDS, BadUpdate, EarlierCheckpoint
 from nmt.training.mixed_precision import MixedPrecision
+from nmt.training.schedule import ConstantScheduleConfig
 from nmt.training.trainer import Trainer
 
 SIZE = 30
@@ -112,12 +113,24 @@ def test_only_too_many_consecutive_skipped_updates_stop_the_run(
     )
     with pytest.raises(UserError, match="update 8 is not finite") as raised:
         trainer.train()
-    for word in ("3 before it", str(where), "checkpoint is intact", "optimizer.learning_rate"):
+    for word in ("3 before it", str(where), "checkpoint is intact"):
         assert word in str(raised.value)
     assert "\n" not in str(raised.value)
     saved = run.saved["last.pt"]["training"]["progress"]
     assert saved["update"] == 4, "a checkpoint was written among skipped updates"
     assert saved["skipped_updates"] == 1
+
+
+def test_the_message_of_a_divergence_names_the_settings_with_their_values(
+    config: Any, corpus: EncodedCorpus, recorder: Recorder
+) -> None:
+    settings = config(max_skipped=0, schedule=ConstantScheduleConfig(warmup=50))
+    with pytest.raises(UserError) as raised:  # in the warm-up, the rate is below the setting
+        trainer_of(settings, corpus, recorder(), (1,)).train()
+    assert f"lower optimizer.learning_rate (now {settings.optimizer.learning_rate:g})" in str(
+        raised.value
+    )
+    assert "raise schedule.warmup (now 50)" in str(raised.value)
 
 
 def test_a_resumed_run_restores_the_counts(

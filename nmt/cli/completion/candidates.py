@@ -8,7 +8,7 @@ from nmt.run_search import path_words
 
 
 def candidates(table: Table, words: Sequence[str]) -> list[str]:
-    """Return whole words that the last one can become; those to continue end in ``= / .``
+    """Return the completions of the last word; incomplete ones end in ``=``, ``/`` or ``.``
 
     Args:
         table: Everything that can be completed.

@@ -11,12 +11,12 @@ _EXTRA = re.compile(r"(data\.extra\.[^.=]+\.)\w*")
 
 
 def setting_words(table: Table, before: Sequence[str], word: str) -> list[str]:
-    """Return what an override can become; keys are completed one section at a time.
+    """Return the completions of an override; keys are completed one section at a time.
 
     Args:
         table: Everything that can be completed.
         before: The words before it, whose choices decide which settings exist.
-        word: What has been typed of it.
+        word: The typed beginning of the override.
     """
     plus = word[: len(word) - len(word.lstrip("+~"))]
     key, equals, value = word.removeprefix(plus).partition("=")
@@ -35,7 +35,7 @@ def setting_words(table: Table, before: Sequence[str], word: str) -> list[str]:
 
 
 def _next_parts(wholes: Iterable[str], key: str) -> list[str]:
-    """Return the beginnings of the keys up to the next section after what has been typed."""
+    """Return the beginnings of the keys, up to the end of the section that is being typed."""
     parts: dict[str, None] = {}
     for whole in wholes:
         if whole.startswith(key):
@@ -48,7 +48,7 @@ def _next_parts(wholes: Iterable[str], key: str) -> list[str]:
 
 
 def _values(table: Table, groups: Mapping[str, Sequence[str]], key: str, value: str) -> list[str]:
-    """Return the values of a setting or group, the last one of a sweep's list."""
+    """Return the completions of a value; in a list, those of its last value."""
     if key in groups:
         values = Values(groups[key])
     elif key in table.settings:
@@ -71,12 +71,12 @@ def _values(table: Table, groups: Mapping[str, Sequence[str]], key: str, value: 
 
 
 def _chosen(table: Table, before: Sequence[str]) -> dict[str, list[str]]:
-    """Return the choices of groups among the words, and those that they bring along."""
+    """Return the choices of groups among the words, and the choices that these imply."""
     parts = (word.lstrip("+").partition("=") for word in before)
     given = {group: choice.split(",") for group, _, choice in parts if group in table.groups}
     chosen: dict[str, list[str]] = {}
     waiting = [*given.items()]
-    for group, choices in waiting:  # which grows
+    for group, choices in waiting:  # the loop extends this list
         if group in chosen:
             continue
         chosen[group] = given.get(group, choices)

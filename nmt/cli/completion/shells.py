@@ -1,4 +1,4 @@
-"""The scripts that connect bash, zsh and fish to the candidates, and how each takes them."""
+"""The scripts that connect bash, zsh and fish to the candidates, and the form of their replies."""
 
 import re
 import shlex
@@ -60,7 +60,7 @@ _SPECIAL = re.compile(r"""([\\\s'"`$&;|<>()\[\]{}*?!#])""")
 
 
 def script(shell: Shell) -> str:
-    """Return the code that a shell runs at its start."""
+    """Return the code that a shell runs when it starts."""
     command = f"{shlex.quote(sys.executable)} -P -m nmt.cli.completion"
     return _SCRIPTS[shell].replace("COMMAND", command)
 
@@ -78,13 +78,14 @@ def split_line(line: str) -> list[str]:
 
 
 def reply(shell: str, word: str, found: Sequence[str], breaks: str) -> Iterator[str]:
-    """Yield the candidates as a shell takes them.
+    """Yield the candidates in the form that a shell expects.
 
     Args:
-        shell: Its name.
-        word: What has been typed of the word.
-        found: The candidates, each the whole word.
-        breaks: The characters at which bash splits words: it replaces only what follows the last.
+        shell: The name of the shell.
+        word: The typed beginning of the word.
+        found: The candidates, each a whole word.
+        breaks: The characters at which bash splits words; it replaces only the part after the last
+            of them.
     """
     cut = 0
     if shell == Shell.BASH:

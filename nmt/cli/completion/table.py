@@ -1,7 +1,7 @@
-"""What can be completed, in `table.json`: commands, options, config groups, settings, values.
+"""Reads `table.json`: the commands, options, config groups, settings and values for completion.
 
-`scripts/completion_table` writes the file from the commands and the declarations of the settings,
-because reading those takes longer than a person waits for a completion.
+`scripts/completion_table` writes this file from the commands and the declarations of the settings.
+To import these for each completion would take too long.
 """
 
 import json
@@ -16,7 +16,7 @@ FILE = Path(__file__).with_name("table.json")
 
 @dataclass(frozen=True)
 class Values:
-    """What can follow a setting or an option.
+    """The values of a setting or an option.
 
     Attributes:
         words: Words to choose from.
@@ -30,7 +30,7 @@ class Values:
 
 @dataclass(frozen=True)
 class Command:
-    """The options of a command and what its arguments are; None: the option takes no value."""
+    """The options of a command (None: without a value), and the values of its arguments."""
 
     options: Mapping[str, Values | None]
     arguments: Values
@@ -49,10 +49,10 @@ class Table:
     """Everything that can be completed.
 
     Attributes:
-        commands: By name; ``data check`` is a command of the group ``data``.
+        commands: The commands by name; ``data check`` is a command of the group ``data``.
         groups: The choices of each config group.
-        settings: By full key.
-        implied: The choices that a choice brings along, by ``GROUP=CHOICE``.
+        settings: The settings by full key.
+        implied: The choices of other groups that a choice implies, by ``GROUP=CHOICE``.
         sources: The keys below ``data.extra.NAME``.
     """
 
@@ -86,7 +86,7 @@ def load_table() -> Table:
 
 
 def _values(kind: Any) -> Values | None:
-    """Return the values that a text of the table stands for, as ``true|false`` or ``<run>``."""
+    """Return the values that the table writes as a text, e.g. ``true|false`` or ``<run>``."""
     if kind is None:
         return None
     words = [word for word in kind.split("|") if word]
