@@ -350,7 +350,7 @@ class TrainingConfig:
     init_from: str | None = setting(
         None,
         "Run folder or checkpoint whose weights the run starts from (fine-tuning); null: random "
-        "weights.",
+        "weights. The model may differ in dropout, and in hierarchical context that is added.",
         before=None,
     )
     init_vocabulary: str = setting(

@@ -121,7 +121,7 @@ class VocabularyTransfer:
     def transfer(self, old: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return values by parameter name: the old values; for what is new, those of ``fresh``.
 
-        New are the pieces that the old vocabulary lacks and the parameters that the old model lacks.
+        What is new: pieces that the old vocabulary lacks, parameters that the old model lacks.
         """
         values = dict(fresh)
         for name in fresh.keys() & old.keys():
