@@ -6,6 +6,7 @@ import torch
 
 from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
+from nmt.training.optimizer import state_bytes
 from nmt.training.rehearsal import find_batch_tokens
 from nmt.training.trainer import Trainer
 
@@ -30,8 +31,14 @@ def set_batch_tokens(
     """
     if config.training.batch_tokens:
         return
+    updater = trainer.updater
     found = trainer.progress.batch_tokens or find_batch_tokens(
-        trainer.updater.attempt, train, config, device, trainer.shapes
+        updater.attempt,
+        train,
+        config,
+        device,
+        trainer.shapes,
+        reserved=state_bytes(updater.optimizer),
     )
     trainer.set_batch_tokens(found)
     report(f"training.batch_tokens=auto: {found:,} target tokens per update")

@@ -51,6 +51,24 @@ def state_names(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
     return ("momentum_buffer",)
 
 
+def state_bytes(optimizer: torch.optim.Optimizer) -> int:
+    """Return the bytes of this process that the first steps will allocate and keep.
+
+    Each value of `state_names` has the shape of its parameter, except the number of steps. Values
+    that are already allocated do not count.
+    """
+    names = set(state_names(optimizer)) - {"step"}
+    total = 0
+    for group in optimizer.param_groups:
+        if "momentum_buffer" in names and not group["momentum"]:
+            continue
+        for parameter in group["params"]:
+            local = parameter.to_local() if isinstance(parameter, DTensor) else parameter
+            missing = names - set(optimizer.state.get(parameter, {}))
+            total += len(missing) * local.nbytes
+    return total
+
+
 def with_own_settings(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> dict[str, Any]:
     """Return a saved state with this optimizer's settings instead of the saved ones.
 

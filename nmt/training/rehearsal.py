@@ -80,12 +80,13 @@ def find_batch_tokens(
     config: Config,
     device: torch.device,
     shapes: BatchShapes = BatchShapes.PADDED,
+    *,
+    reserved: int = 0,
 ) -> int:
     """Return the target tokens per update for ``training.batch_tokens=auto``.
 
     The tokens per forward pass are doubled while the longest batch needs no more than a fixed share
-    of the memory. The optimizer state, which the first update allocates, is not measured. The
-    random generators are restored.
+    of the memory. The random generators are restored.
 
     Args:
         attempt: Tries a batch.
@@ -93,13 +94,14 @@ def find_batch_tokens(
         config: The run's configuration.
         device: The device whose memory is measured.
         shapes: The shapes of the batches.
+        reserved: Bytes that the first update will allocate in addition: the optimizer state.
 
     Raises:
         UserError: Not even the smallest batch fits.
     """
     training = config.training
     most = LARGEST_ON_CPU if device.type == "cpu" else LARGEST
-    allowed = _SHARE.get(device.type, _SHARE_OF_DEVICE) * memory(device)
+    allowed = _SHARE.get(device.type, _SHARE_OF_DEVICE) * memory(device) - reserved
     found, budget = 0, SMALLEST
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         while budget <= most:

@@ -266,6 +266,9 @@ def test_the_budget_found_is_the_largest_that_fits(
     assert find_batch_tokens(attempt, corpus, settings, device) == 2 * 2048
     assert torch.equal(torch.rand(1), expected), "the search changed the state of the generator"
     assert find_batch_tokens(lambda _: None, corpus, settings, device) == 2 * LARGEST_ON_CPU
+    half = rehearsal.memory(device) // 2
+    with pytest.raises(UserError, match=f"not even {SMALLEST} target tokens"):
+        find_batch_tokens(lambda _: None, corpus, settings, device, reserved=half + 1)
     monkeypatch.setattr(rehearsal, "peak_memory", lambda _: 1 << 62)
     with pytest.raises(UserError, match=f"not even {SMALLEST} target tokens"):
         find_batch_tokens(lambda _: None, corpus, settings, device)

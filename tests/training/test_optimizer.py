@@ -7,9 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig
-from nmt.config.schema import AdadeltaConfig, AdamConfig, AdamWConfig, SgdConfig
+from nmt.config.schema import (
+    AdadeltaConfig,
+    AdamConfig,
+    AdamWConfig,
+    OptimizerConfig,
+    SgdConfig,
+)
 from nmt.model.build import build_model
-from nmt.training.optimizer import build_optimizer
+from nmt.training.optimizer import build_optimizer, make_step, state_bytes
 from nmt.training.weight_ema import WeightEma
 
 
@@ -110,6 +116,27 @@ def test_an_optimizer_resumes_from_its_saved_state(config: SgdConfig | AdadeltaC
     after = build_optimizer(config, second)
     after.load_state_dict(before.state_dict())
     assert moved(after, second, [-1.0]) == pytest.approx(expected[2:])
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        AdamConfig(learning_rate=1.0, beta1=0.9, beta2=0.98, epsilon=1e-6, weight_decay=0.1),
+        SgdConfig(learning_rate=1.0, momentum=0.0, weight_decay=0.1),
+        SgdConfig(learning_rate=1.0, momentum=0.9, weight_decay=0.1),
+        AdadeltaConfig(learning_rate=1.0, rho=0.95, epsilon=1e-6, weight_decay=0.1),
+    ],
+    ids=["adam", "sgd", "momentum", "adadelta"],
+)
+def test_the_bytes_of_the_state_are_known_before_the_first_step(config: OptimizerConfig) -> None:
+    model = nn.Linear(3, 5).double()
+    optimizer = build_optimizer(config, model)
+    expected = state_bytes(optimizer)
+    model(torch.ones(1, 3).double()).sum().backward()
+    make_step(optimizer)
+    kept = [v for values in optimizer.state.values() for k, v in values.items() if k != "step"]
+    assert sum(value.nbytes for value in kept if value is not None) == expected
+    assert state_bytes(optimizer) == 0
 
 
 def test_frozen_weights_are_not_optimized() -> None:
