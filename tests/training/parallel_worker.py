@@ -22,6 +22,7 @@ from nmt.data.batch import Batch
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.loader_process import UpdateMaker
 from nmt.model.build import build_model
+from nmt.model.sentence_segments import ContextPieces
 from nmt.reporting.metric_log import MetricLogs
 from nmt.training.anchor import Anchor
 from nmt.training.budget import positions
@@ -31,6 +32,9 @@ from nmt.training.guard import EarlierCheckpoint
 from nmt.training.objective import AuxiliaryTargets
 from nmt.training.services import TrainerServices
 from nmt.training.trainer import Trainer
+
+CONTEXT = ContextPieces(5, (), 1, target_separator=5)
+"""Models of documents take a piece of the random text for the end of a previous sentence."""
 
 
 @dataclass
@@ -102,7 +106,7 @@ class Recording(UpdateMaker):
 def train(job: Job, before: list[Outcome]) -> Outcome:
     outcome = Outcome()
     torch.manual_seed(1)
-    model = build_model(job.config.model, job.size, job.size)
+    model = build_model(job.config.model, job.size, job.size, context=CONTEXT)
     freeze(model, job.config.training.freeze)
 
     def save(name: str, _: int, weights: Any, training: Any, scores: Any) -> None:

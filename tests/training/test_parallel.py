@@ -131,6 +131,12 @@ MODELS = {
         attention_span=16,
         attention_span_loss=0.1,
     ),
+    "documents": dict(
+        encoder="transformer",
+        decoder="transformer",
+        context="hierarchical",
+        decoder_context="hierarchical",
+    ),
     "random features": dict(
         encoder="transformer", decoder="transformer", self_attention="favor", attention_features=8
     ),
