@@ -211,7 +211,10 @@ def test_the_python_interface_refuses_wrong_features(trained: tuple[str, Path, P
     lines = ["one", "two"]
     two = arrays[:2]
     refusals: list[tuple[str, Callable[[], Any]]] = [
-        ("number of sentences is 2, but that of", lambda: model.translate(lines, features=arrays)),
+        (
+            r"number of sentences \(2\) differs from the number of arrays in features \(5\)",
+            lambda: model.translate(lines, features=arrays),
+        ),
         ("by --features FILE", lambda: model.translate(lines)),
         ("make a list of the iterator", lambda: model.translate(iter(lines), features=two)),
         ("size 5, but this model reads", lambda: model.score("a", "b", features=np.ones((1, 5)))),

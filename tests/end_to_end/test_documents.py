@@ -155,7 +155,7 @@ def test_both_levels_of_hierarchical_attention_are_shown(
     ):
         assert message in refused(*show, *options)
     faithful = refused("attention", "--model", run, "one <brk> two", "--faithfulness")
-    assert "reads the current sentence alone" in faithful
+    assert "reads only the current sentence" in faithful
 
 
 def test_the_attention_of_a_decoder_to_its_own_translations_is_shown(
