@@ -1,16 +1,22 @@
-"""Imports torch without a part that only compilers need, and that takes a third of the time.
+"""What is set before torch is imported: how its threads wait, and which part of it is left out.
 
 At the end of its import, torch imports Python functions that compute the shapes of results on the
 device "meta". torch.compile and torch.export need them; a search does not. A command that only
 translates replaces their module by an empty one, which loads them when a name is first used.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
+
+SPINS = "10000"
+"""How often a waiting thread of GNU OpenMP reads a variable before it sleeps; its default is
+300,000. If another process uses a core, a thread that spins takes the time of the thread for which
+it waits."""
 
 DEFERRED = "torch._meta_registrations"
 """The deferred module. Modules of torch import names from each other, so their order matters."""
@@ -56,6 +62,16 @@ class _Finder(MetaPathFinder):
         if spec is not None and spec.loader is not None:
             spec.loader = _Later(spec.loader)
         return spec
+
+
+def let_waiting_threads_sleep() -> None:
+    """Limit the time for which waiting threads of PyTorch spin, unless the environment says more.
+
+    GNU OpenMP, which PyTorch uses on Linux, reads the variable when torch is imported. So this has
+    no effect afterwards. Processes that this one starts inherit the variable.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 def defer_shape_functions() -> None:
