@@ -1,4 +1,4 @@
-"""What is set before torch is imported: how its threads wait, and which part of it is left out.
+"""Prepares the import of torch: how its threads will wait, and which part of it is left out.
 
 At the end of its import, torch imports Python functions that compute the shapes of results on the
 device "meta". torch.compile and torch.export need them; a search does not. A command that only
@@ -65,7 +65,7 @@ class _Finder(MetaPathFinder):
 
 
 def let_waiting_threads_sleep() -> None:
-    """Limit the time for which waiting threads of PyTorch spin, unless the environment says more.
+    """Limit how long waiting threads of PyTorch spin, unless the environment sets it.
 
     GNU OpenMP, which PyTorch uses on Linux, reads the variable when torch is imported. So this has
     no effect afterwards. Processes that this one starts inherit the variable.

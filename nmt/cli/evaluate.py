@@ -29,6 +29,7 @@ from nmt.reporting.command_progress import CommandProgress
 
 if TYPE_CHECKING:
     from nmt.config.data import DataConfig
+    from nmt.config.schema import Config
     from nmt.decoding.translator import Translator
     from nmt.evaluation.evaluation_report import EvaluationReport
     from nmt.evaluation.system_output import SystemOutput
@@ -104,8 +105,8 @@ class _Search:
 
         return pick_device(self.device).type == "cuda"
 
-    def load(self, system: _System) -> "tuple[DataConfig, Translator]":
-        """Load a model or an ensemble.
+    def load(self, system: _System) -> "tuple[list[Config], Translator]":
+        """Load a model or an ensemble; return the settings of each model and the translator.
 
         Raises:
             UserError: There is no such model, or an option does not fit it.
@@ -125,7 +126,7 @@ class _Search:
             changes=self.settings.changes(),
             shortlist=self.shortlist,
         )
-        return checkpoints[0].config.data, translator
+        return [checkpoint.config for checkpoint in checkpoints], translator
 
 
 @with_groups
@@ -176,7 +177,7 @@ def _evaluate(
     progress.show("loading", named[0].path)
     from nmt.evaluation.evaluation_report import evaluate_systems
 
-    data = None if first is None else search.load(first)[0]
+    data = None if first is None else search.load(first)[0][0].data
     known = language or ("" if data is None else data.target_language)
     measure = measures.measure(known, on_gpu=measures.comet is not None and search.on_gpu())
     test_set = test.read(data)
@@ -232,16 +233,16 @@ def _is_model(path: Path) -> bool:
 def _output(
     system: _System, name: str, test_set: "TestSet", search: _Search, progress: CommandProgress
 ) -> "SystemOutput":
+    from nmt.decoding.document_search import common_context
     from nmt.evaluation.system_output import read_output, translate_test_set
-    from nmt.text.sentence_context import ContextSize
 
     if not system.is_model:
         return read_output(system.paths[0], name, test_set)
     progress.show("loading", system.path)
-    data, translator = search.load(system)
+    configs, translator = search.load(system)
     loading_phase.end()
     advance = progress.stage("translating", len(test_set))
-    return translate_test_set(name, translator, test_set, advance, ContextSize.of(data))
+    return translate_test_set(name, translator, test_set, advance, common_context(configs))
 
 
 def _training_text(data: "DataConfig") -> Iterator[str]:

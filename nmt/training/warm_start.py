@@ -165,8 +165,9 @@ def stiffness(
         fisher = transfer.transfer(fisher, zeros)
     for name, _ in model.named_parameters():
         pieces = transfer.pieces_of(name)
-        shared = torch.tensor(float(name in old))
         if pieces is not None:
             shared = pieces.mask[:, None].float()
+        else:
+            shared = torch.tensor(float(name in old))
         values[name] = l2_sp * shared if fisher is None else l2_sp * shared + ewc * fisher[name]
     return values

@@ -1,10 +1,13 @@
 """The models of an ensemble read the same input, whichever command loads them."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nmt.checkpoint import load_checkpoint
 from nmt.config.data import FeatureFiles
 from nmt.config.model import FeaturesConfig, ModelConfig
 from nmt.decoding.ensemble import load_models
@@ -42,3 +45,27 @@ def test_models_with_other_features_are_refused(
     with pytest.raises(UserError, match=f"the same features, but their sizes are {shown}: name"):
         load_models(paths)
     load_models([paths[0]] * 2)
+
+
+def test_evaluation_and_translation_give_an_ensemble_the_same_context(
+    model_file: ModelFile, tiny_config: TinyConfig, nmt: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The second model has room for each sentence, but not for a previous one."""
+    reads = dict(documents="blank_lines", context_sentences=1)
+    model, lines = tiny_config("transformer", "transformer"), ["one two", "three four", "five six"]
+    wide = model_file(model, reads | dict(max_length=100))
+    tokenizer = load_checkpoint(wide).tokenizers.source
+    pieces = [len(tokenizer.encode(line)) for line in lines]
+    narrow = model_file(model, reads | dict(max_length=max(pieces) + 1))
+    assert min(map(sum, pairwise(pieces))) > max(pieces)
+    models = ("--model", wide, "--model", narrow)
+    source = tmp_path / "source"
+    source.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    same = ("--device", "cpu", "--beam-size", 2)
+    translated = nmt("translate", *models, "--input", source, *same, "--precision", "float32")
+    assert translated.status == 0, translated.err
+    saved = tmp_path / "saved"
+    files = ("--source", source, "--reference", source, "--language", "de", "--save", saved)
+    evaluated = nmt("evaluate", *models, *files, *same)
+    assert evaluated.status == 0, evaluated.err
+    assert (saved / "system-1.txt").read_text("utf-8") == translated.out

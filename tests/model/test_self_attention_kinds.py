@@ -24,7 +24,7 @@ from nmt.model.self_attention.adaptive_span import AdaptiveSpan
 from nmt.model.self_attention.kinds import KINDS
 from nmt.model.self_attention.low_rank_attention import LowRankAttention
 from nmt.model.self_attention.lsh_attention import LshAttention
-from nmt.model.self_attention.pattern import PatternAttention
+from nmt.model.self_attention.pattern import BlockedAttention
 from nmt.model.self_attention.random_global_attention import RandomGlobalAttention
 from nmt.model.seq2seq import TranslationModel
 
@@ -63,7 +63,7 @@ def build(kind: str, *, causal: bool = False, **changes: Any) -> MultiHeadAttent
     attention = KINDS[SelfAttention(kind)].of(config)
     for name, parameter in attention.named_parameters():
         nn.init.normal_(parameter, std=0.5 if "span" not in name else 0.3)
-    if isinstance(attention, PatternAttention):
+    if isinstance(attention, BlockedAttention):
         attention.smallest_block = 2
     return attention.double().eval()
 
@@ -194,7 +194,7 @@ def test_the_fast_form_equals_the_explicit_one(kind: str, causal: bool, length: 
     found = torch.autograd.grad(fast, weights, upstream, allow_unused=True)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
-    if isinstance(attention, PatternAttention) and length >= 37:
+    if isinstance(attention, BlockedAttention) and length >= 37:
         assert states.size(1) >= attention.shortest, "the blocked form was not tried"
     if kind == "lsh":
         return  # a bucket may change by rounding

@@ -25,7 +25,7 @@ from nmt.model.self_attention.kinds import KINDS
 from nmt.model.self_attention.linear_attention import LinearAttention
 from nmt.model.self_attention.low_rank_attention import LowRankAttention
 from nmt.model.self_attention.lsh_attention import LshAttention
-from nmt.model.self_attention.pattern import PatternAttention
+from nmt.model.self_attention.pattern import BlockedAttention
 from nmt.model.seq2seq import TranslationModel
 
 H, K = 4, 6
@@ -58,7 +58,7 @@ def build(kind: str, *, causal: bool = False, heads: int = H, **changes: Any) ->
     attention = KINDS[SelfAttention(kind)].of(config)
     for name, parameter in attention.named_parameters():
         nn.init.normal_(parameter, std=0.5 if "span" not in name else 0.3)
-    if isinstance(attention, PatternAttention):
+    if isinstance(attention, BlockedAttention):
         attention.smallest_block = 2
     return attention.eval()
 

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from nmt.kernels.block_attention import Blocks, joint_attention, known_maximum, near_part
 from nmt.model.self_attention.kind import StackConfig
-from nmt.model.self_attention.pattern import PatternAttention
+from nmt.model.self_attention.pattern import BlockedAttention
 
 
-class AdaptiveSpan(PatternAttention):
+class AdaptiveSpan(BlockedAttention):
     """Weights m_z(x) exp(s) / sum of m_z(x') exp(s') for the distance x; each head has a span z.
 
     Sukhbaatar et al. 2019, section 2: m_z(x) = min(max((R + z - x) / R, 0), 1) is a soft mask. Each

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from nmt.kernels.block_attention import Blocks, column_part, joint_attention, near_part
 from nmt.model.self_attention.kind import StackConfig
-from nmt.model.self_attention.pattern import PatternAttention
+from nmt.model.self_attention.pattern import BlockedAttention
 
 
-class FixedAttention(PatternAttention):
+class FixedAttention(BlockedAttention):
     """Position i attends to its block of l positions and to the last c positions of other blocks.
 
     Child et al. 2019, section 4.3: A^(1) = {j : floor(j / l) = floor(i / l)} and A^(2) = {j : j mod

@@ -9,11 +9,11 @@ from nmt.kernels.block_attention import Blocks, joint_attention, near_part
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.constant_memory import WindowMemory
 from nmt.model.self_attention.kind import StackConfig
-from nmt.model.self_attention.pattern import PatternAttention
+from nmt.model.self_attention.pattern import BlockedAttention
 from nmt.model.target_memory import TargetMemory
 
 
-class LocalAttention(PatternAttention):
+class LocalAttention(BlockedAttention):
     """Position i attends to the positions j with |i - j| <= w (Beltagy et al. 2020, section 3.1).
 
     In the paper, the window has w / 2 tokens on each side; here it has w. In a decoder, the window

@@ -4,7 +4,6 @@ Legend: B batch, T queries, S keys, H heads, K head size, D model size. In searc
 beams of each.
 """
 
-import sys
 from abc import abstractmethod
 
 import torch
@@ -20,20 +19,6 @@ from nmt.model.self_attention.kind import KindOfSelfAttention, is_causal, is_sea
 
 class PatternAttention(KindOfSelfAttention):
     """softmax(Q K^T / sqrt(d_k)) V over the keys j that the pattern allows to query i."""
-
-    smallest_block = 64  # positions; smaller products are slow
-
-    def block_of(self, window: int) -> int:
-        """Return the block length for a window, which then ends within a neighbouring block."""
-        return max(window, self.smallest_block)
-
-    @property
-    def shortest(self) -> int:
-        """The least length that `blocked` computes. Shorter sentences use a mask of all pairs.
-
-        A kind without a blocked form uses this mask for all sentences.
-        """
-        return sys.maxsize
 
     @abstractmethod
     def allows(self, queries: Tensor, keys: Tensor, lengths: Tensor | None) -> Tensor:
@@ -55,21 +40,6 @@ class PatternAttention(KindOfSelfAttention):
         """Return a bias [H, T, S] that is added to the scores; None: no bias."""
         return None
 
-    def blocked(
-        self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
-    ) -> Tensor:
-        """Return the joined contexts [B, T, D], computed in blocks.
-
-        Args:
-            heads: Queries [B, H, T, K].
-            keys: [B, G, T, K].
-            values: [B, G, T, K].
-            real: [B, T], True for keys that are not padding; None: no key is padding.
-            causal: Whether a query attends only to keys up to its own position.
-        """
-        # A kind without a blocked form has `shortest` above every length, so nothing calls this.
-        raise NotImplementedError(f"{type(self).__name__} has no blocked form")
-
     def weights(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
     ) -> Tensor:
@@ -81,12 +51,10 @@ class PatternAttention(KindOfSelfAttention):
     def contexts(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
     ) -> Tensor:
-        """Return the joined contexts [B, T, D], in blocks if the sentences are long enough."""
-        keys, values = memory.keys, memory.values
-        if is_search(memory) or heads.size(2) < self.shortest:
-            mask, bias = self._mask(heads, memory, positions)
-            return masked_attention(heads, keys, values, mask, self.dropout.rate, bias)
-        return self.blocked(heads, keys, values, real_keys(memory), causal=is_causal(memory))
+        """Return the joined contexts [B, T, D], by a mask of all pairs."""
+        mask, bias = self._mask(heads, memory, positions)
+        rate = self.dropout.rate
+        return masked_attention(heads, memory.keys, memory.values, mask, rate, bias)
 
     def _mask(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
@@ -108,3 +76,45 @@ class PatternAttention(KindOfSelfAttention):
         # A padded query may otherwise have no key. Its context is not used.
         allowed = allowed | (places[:, None] == places)
         return allowed, self.bias(places[:, None], places[None])
+
+
+class BlockedAttention(PatternAttention):
+    """A pattern with a fast form, which computes long sentences in blocks.
+
+    Its cost falls with the number of allowed pairs. Short sentences and the steps of search use the
+    mask of all pairs.
+    """
+
+    smallest_block = 64  # positions; smaller products are slow
+
+    def block_of(self, window: int) -> int:
+        """Return the block length for a window, which then ends within a neighbouring block."""
+        return max(window, self.smallest_block)
+
+    @property
+    @abstractmethod
+    def shortest(self) -> int:
+        """The least length of a sentence that is computed in blocks."""
+
+    @abstractmethod
+    def blocked(
+        self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
+    ) -> Tensor:
+        """Return the joined contexts [B, T, D], computed in blocks.
+
+        Args:
+            heads: Queries [B, H, T, K].
+            keys: [B, G, T, K].
+            values: [B, G, T, K].
+            real: [B, T], True for keys that are not padding; None: no key is padding.
+            causal: Whether a query attends only to keys up to its own position.
+        """
+
+    def contexts(
+        self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
+    ) -> Tensor:
+        """Return the joined contexts [B, T, D], in blocks if the sentences are long enough."""
+        if is_search(memory) or heads.size(2) < self.shortest:
+            return super().contexts(heads, memory, positions)
+        real, causal = real_keys(memory), is_causal(memory)
+        return self.blocked(heads, memory.keys, memory.values, real, causal=causal)

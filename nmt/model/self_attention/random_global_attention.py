@@ -14,10 +14,10 @@ from nmt.kernels.block_attention import (
     near_part,
 )
 from nmt.model.self_attention.kind import StackConfig
-from nmt.model.self_attention.pattern import PatternAttention
+from nmt.model.self_attention.pattern import BlockedAttention
 
 
-class RandomGlobalAttention(PatternAttention):
+class RandomGlobalAttention(BlockedAttention):
     """Each block attends to itself, its neighbours, g global blocks and r random blocks.
 
     Zaheer et al. 2020, section 2 and appendix D (BigBird, internal global tokens): all blocks

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from nmt.kernels.block_attention import Blocks, joint_attention, near_part, stride_part
 from nmt.model.self_attention.kind import StackConfig
-from nmt.model.self_attention.pattern import PatternAttention
+from nmt.model.self_attention.pattern import BlockedAttention
 
 
-class StridedAttention(PatternAttention):
+class StridedAttention(BlockedAttention):
     """Position i attends to the l positions on each side, and to distances that are multiples of l.
 
     Child et al. 2019, section 4.3: A^(1) = {t, t + 1, ..., i} for t = max(0, i - l), and A^(2) =
