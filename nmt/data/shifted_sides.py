@@ -85,8 +85,10 @@ def first_unrelated(source: SideOutline, target: SideOutline) -> int | None:
     """Return the approximate index of the first pair that is not a translation, or None.
 
     If one column of a table was sorted alone, the sides fit no better than chance at any shift. The
-    run of pairs with the worst total fit is searched for. It counts if it has 50 pairs or more, and
-    its total exceeds the penalty of a change. If no lag shows any relation, the result is 0.
+    run of pairs with the worst total fit is searched for. It counts if it has 50 pairs or more, if
+    its total exceeds the penalty of a change, and if its own parameters find no relation either: a
+    corpus of looser translations fits the parameters of a tighter one before it worse than chance.
+    If no lag shows any relation, the result is 0.
     """
     pairs = min(len(source), len(target))
     if pairs < _LEAST_UNRELATED:
@@ -95,12 +97,25 @@ def first_unrelated(source: SideOutline, target: SideOutline) -> int | None:
     if not fit.is_informative:
         return 0
     losses = _UNRELATED_FIT - fit.scores(0, 0, pairs).astype(np.float64)
+    while run := _worst_run(losses):
+        sides = source.part(run), target.part(run)
+        if not _Fit(*sides, lags=range(1)).is_informative:
+            return run.start
+        inside = first_unrelated(*sides) if len(run) < pairs else None
+        if inside is not None:
+            return run.start + inside
+        losses[run.start : run.stop] = 0
+    return None
+
+
+def _worst_run(losses: npt.NDArray[np.float64]) -> range:
+    """Return the run of pairs with the largest total loss; empty if it is short or too small."""
     sums = np.concatenate([[0.0], np.cumsum(losses)])
     gains = sums - np.minimum.accumulate(sums)
     end = int(gains.argmax())
     start = int(sums[: end + 1].argmin())
-    enough = gains[end] > _change_penalty(pairs, unequal=False)
-    return start if enough and end - start >= _LEAST_UNRELATED_RUN else None
+    enough = gains[end] > _change_penalty(len(losses), unequal=False)
+    return range(start, end if enough and end - start >= _LEAST_UNRELATED_RUN else start)
 
 
 def are_related(source: SideOutline, target: SideOutline) -> bool:
@@ -154,11 +169,11 @@ def _best_path(blocks: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[n
 class _Fit:
     """The fit of two sides: log p(target | source) - log p(target) for each pair, in nats."""
 
-    def __init__(self, source: SideOutline, target: SideOutline) -> None:
+    def __init__(self, source: SideOutline, target: SideOutline, lags: range = LAGS) -> None:
         self.pairs = min(len(source), len(target))
         self._lengths = _detrended(source.lengths), _detrended(target.lengths)
         self._signatures = source.signatures, target.signatures
-        best = max((self._estimate(lag) for lag in LAGS), key=lambda found: found.information)
+        best = max((self._estimate(lag) for lag in lags), key=lambda found: found.information)
         self._parameters = best
         self.is_informative = best.information > _LEAST_INFORMATION + 2 / self.pairs
 

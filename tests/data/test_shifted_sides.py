@@ -184,3 +184,22 @@ def test_rows_in_another_order_are_found() -> None:
     index = found([*targets[:1000], *draw.sample(targets[1000:1500], 500), *targets[1500:]])
     assert index is not None
     assert abs(index - 1000) <= 50
+
+
+def _noisy(pairs: int, noise: float, seed: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    random = np.random.default_rng(seed)
+    source = random.lognormal(4, 0.5, pairs)
+    return source, source * random.lognormal(0.1, noise, pairs)
+
+
+def test_a_looser_corpus_after_a_tight_one_is_related() -> None:
+    # Lengths of back-translations agree less than those of human translations. Under the
+    # parameters of both together, the looser corpus seems worse than unrelated.
+    tight, loose = _noisy(20_000, 0.05, seed=1), _noisy(6_000, 0.35, seed=2)
+    source, target = (np.concatenate(sides) for sides in zip(tight, loose, strict=True))
+    assert first_unrelated(_side(source), _side(target)) is None
+    shuffled = target.copy()
+    shuffled[23_000:24_000] = np.random.default_rng(3).permutation(shuffled[23_000:24_000])
+    index = first_unrelated(_side(source), _side(shuffled))
+    assert index is not None
+    assert abs(index - 23_000) <= 50
