@@ -47,6 +47,7 @@ def show_faithfulness(
     """
     from nmt.evaluation.exhaustive_erasure import MOST_PIECES
     from nmt.evaluation.faithfulness_report import measure_sentences, summarize
+    from nmt.model.hierarchical_decoder import HierarchicalDecoder
     from nmt.model.hierarchical_encoder import HierarchicalEncoder
     from nmt.reporting.pages.faithfulness_page import figure_rows, save_faithfulness_page
 
@@ -54,6 +55,12 @@ def show_faithfulness(
         raise UserError(
             "--faithfulness moves weights to all pieces of a source, but the decoder of a model "
             "with model.encoder.context=hierarchical reads only the current sentence: leave it out"
+        )
+    if isinstance(translator.model.decoder, HierarchicalDecoder):
+        raise UserError(
+            "--faithfulness moves weights to all pieces of a source, but in a model with "
+            "model.decoder.context=hierarchical each translation reads its own sentence: leave it "
+            "out"
         )
     layer, head = extractor.layer, extractor.head
     advance = progress.stage("measuring", len(pairs))
