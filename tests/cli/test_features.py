@@ -1,6 +1,7 @@
 """The commands with --features: counts, sizes, captions without text, regions of attention."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -335,3 +336,14 @@ def test_coverage_is_of_the_positions_that_the_model_reads(
         columns = np.sum(shown["weights"], axis=0)[[one != "</s>" for one in shown["source"]]]
         penalty = 0.5 * np.log(np.clip(columns, 1e-6, 1)).sum()
         assert record["score"] == pytest.approx(record["log_prob"] + penalty, abs=0.02)
+
+
+@pytest.mark.parametrize("command", ["score", "align"])
+def test_lines_of_a_pipe_have_no_features(
+    command: str, trained: tuple[str, Path, Path], refused: Callable[..., str], tmp_path: Path
+) -> None:
+    _, run, text = trained
+    os.mkfifo(tmp_path / "pipe")
+    files = "--source", tmp_path / "pipe", "--target", text / "test.de"
+    message = refused(command, "--model", run, *files, "--features", text / "test.npy")
+    assert "pipe is not a regular file" in message
