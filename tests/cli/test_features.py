@@ -347,3 +347,11 @@ def test_lines_of_a_pipe_have_no_features(
     files = "--source", tmp_path / "pipe", "--target", text / "test.de"
     message = refused(command, "--model", run, *files, "--features", text / "test.npy")
     assert "pipe is not a regular file" in message
+
+
+def test_the_speed_of_search_is_measured_without_features(
+    trained: tuple[str, Path, Path], refused: Callable[..., str]
+) -> None:
+    _, run, text = trained
+    message = refused("bench", "decode", "--model", run, "--source", text / "test.en")
+    assert "this model reads features: time nmt translate --features FILE" in message
