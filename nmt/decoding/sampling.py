@@ -106,9 +106,7 @@ def sample(
         model, without temperature, top-k, top-p and adjusters.
     """
     weighed = need_weights or options.coverage_penalty > 0
-    source = Source.of(
-        source_ids, source_mask, options, regions, plain=weighed, reads_text=model.reads_text
-    )
+    source = Source.of(model, source_ids, source_mask, options, regions, plain=weighed)
     if constraints is not None:
         source = constraints.given_to(source)
     loop = Loop(model, source, WeightsHistory() if weighed else None, graphs, allowed)

@@ -76,9 +76,7 @@ def beam_search(
         The finished hypotheses of each sentence, best score first, at most N, all different.
     """
     weighed = need_weights or options.coverage_penalty > 0
-    source = Source.of(
-        source_ids, source_mask, options, regions, plain=weighed, reads_text=model.reads_text
-    )
+    source = Source.of(model, source_ids, source_mask, options, regions, plain=weighed)
     if constraints is not None:
         source = constraints.given_to(source)
     loop = Loop(model, source, WeightsHistory() if weighed else None, graphs, allowed)

@@ -76,17 +76,17 @@ class Source:
     @classmethod
     def of(
         cls,
+        model: TranslationModel,
         ids: Tensor,
         mask: Tensor,
         options: DecodingConfig,
-        regions: Regions | None = None,
+        regions: Regions | None,
         *,
         plain: bool,
-        reads_text: bool = True,
     ) -> "Source":
         """Count the pieces, for which the host waits once; pad the batch for fixed shapes."""
         lengths = sizes = mask.sum(1).cpu()
-        if not reads_text and regions is not None:
+        if regions is not None and not model.reads_text:
             sizes = regions.mask.sum(1).cpu()
         limits = (sizes * options.max_length_ratio).long() + options.max_length_extra
         fixed = dispatch.repeats_shapes(ids) and not plain
