@@ -140,6 +140,11 @@ def bench_decode(options: DecodeOptions) -> None:
     with _console() as console:
         prepare = _trained_model if options.model else _new_model
         translator, text = prepare(options, console)
+    if translator.model.feature_size is not None:
+        raise UserError(
+            "nmt bench decode measures models of text alone, but this model reads features: time "
+            "nmt translate --features FILE instead"
+        )
     sentences = text[: options.sentences]
     name = "new, random weights" if options.model is None else str(options.model)
     result = bench_decoding(name, translator, sentences, options.rounds, options.exact)

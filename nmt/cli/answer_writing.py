@@ -91,7 +91,8 @@ class AnswerWriting:
             hypothesis_map(translation, self._translator.tokenizers, rank)
             for translation, rank in found.parts
         ]
-        details["alignment"] = self._alignment(found, maps)
+        if all(one.of_text for one in hypotheses):  # regions have no words
+            details["alignment"] = self._alignment(found, maps)
         if self._with_attention:
             details["attention"] = [self._weights(one) for one in maps]
         return details

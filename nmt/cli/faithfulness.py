@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nmt.decoding.translator import Translator
     from nmt.evaluation.alignment_extractor import AlignmentExtractor
     from nmt.evaluation.faithfulness_report import MeasuredSentence
+    from nmt.model.seq2seq import TranslationModel
     from nmt.reporting.pages.faithfulness_page import ComparedSentence
 
 MOST_DRAWN = 20
@@ -47,14 +48,9 @@ def show_faithfulness(
     """
     from nmt.evaluation.exhaustive_erasure import MOST_PIECES
     from nmt.evaluation.faithfulness_report import measure_sentences, summarize
-    from nmt.model.hierarchical_encoder import HierarchicalEncoder
     from nmt.reporting.pages.faithfulness_page import figure_rows, save_faithfulness_page
 
-    if isinstance(translator.model.encoder, HierarchicalEncoder):
-        raise UserError(
-            "--faithfulness moves weights to all pieces of a source, but the decoder of a model "
-            "with model.encoder.context=hierarchical reads only the current sentence: leave it out"
-        )
+    _refuse_hierarchical(translator.model)
     layer, head = extractor.layer, extractor.head
     advance = progress.stage("measuring", len(pairs))
     sentences = measure_sentences(translator, pairs, layer=layer, head=head, advance=advance)
@@ -77,6 +73,28 @@ def show_faithfulness(
     if report["left_out"]:
         print(f"left out: {report['left_out']:,} sentences with fewer than 3 source pieces")
     print(*report["reading"], sep="\n")
+
+
+def _refuse_hierarchical(model: "TranslationModel") -> None:
+    """Refuse a model in which some pieces of the target do not attend to all of the source.
+
+    Raises:
+        UserError: Its encoder or its decoder has hierarchical attention.
+    """
+    from nmt.model.hierarchical_decoder import HierarchicalDecoder
+    from nmt.model.hierarchical_encoder import HierarchicalEncoder
+
+    if isinstance(model.encoder, HierarchicalEncoder):
+        raise UserError(
+            "--faithfulness moves weights to all pieces of a source, but the decoder of a model "
+            "with model.encoder.context=hierarchical reads only the current sentence: leave it out"
+        )
+    if isinstance(model.decoder, HierarchicalDecoder):
+        raise UserError(
+            "--faithfulness moves weights to all pieces of a source, but in a model with "
+            "model.decoder.context=hierarchical each translation reads its own sentence: leave it "
+            "out"
+        )
 
 
 def _compared(sentence: "MeasuredSentence") -> "ComparedSentence":

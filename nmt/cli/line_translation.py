@@ -167,8 +167,13 @@ class LineTranslation:
             return [text]
         bound = "" if whole else "--max-length "
         problem = f"has {length:,} pieces, more than {bound}{limit:,}"
-        if whole or self.long_lines != LongLines.SPLIT:
-            return [self.faults.skipped(number, problem, "cut it, or add --long-lines split, or")]
+        cuts = self.answerer.cuts_lines
+        if not cuts and not whole:
+            problem += ", and cannot be cut, because the model reads its own translations"
+        if whole or not cuts or self.long_lines != LongLines.SPLIT:
+            other = "split" if cuts else "whole"
+            more = "" if whole and not cuts else f" add --long-lines {other}, or"
+            return [self.faults.skipped(number, problem, f"cut it, or{more}")]
         parts = split_line(self.answerer.translator.tokenizers.source, text, limit)
         self.faults.warnings.add(
             "lines translated in parts",

@@ -21,6 +21,7 @@ from nmt.decoding.answers import Answerer
 from nmt.decoding.document_answers import DocumentAnswerer
 from nmt.decoding.document_search import common_context
 from nmt.decoding.engine import Engine, Loaded
+from nmt.decoding.line_lengths import LongLines
 from nmt.decoding.long_lines import check_max_length, trained_pieces
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translator
@@ -90,7 +91,7 @@ def _translate_lines(
             output,
             LineFaults(text.errors, _places(source), Warnings(partial(_warn, progress))),
             AnswerWriting(flags, search.n_best, translator, configs[0]),
-            text.long_lines,
+            LongLines.WHOLE if _reads_no_text(translator) else text.long_lines,
             text.max_length or min(map(trained_pieces, configs)),
             constraints,
             features,

@@ -107,7 +107,8 @@ class Features:
                 f"{where} has the shape {shape}; it must be [regions, {self.size}], with 1 region "
                 "at least"
             )
-        values = array.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # the next check reports such a value
+            values = array.astype(np.float32, copy=False)
         if not np.isfinite(values).all():
             region = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
             raise UserError(

@@ -168,6 +168,7 @@ class ConstraintEncoder:
             UserError: A text is blank, contains a character that the vocabulary lacks, or
                 contradicts another text.
         """
+        forbidden = self._forbidden(constraints)  # does not apply to previous translations
         context: list[int] = []
         if constraints.context:
             if self._attends:
@@ -183,7 +184,6 @@ class ConstraintEncoder:
             ids = self.pieces.phrase_ids(phrase)
             last = next(text for i in reversed(ids) if (text := self.pieces.surfaces[i]))
             required[tuple(ids)] = in_word(last[-1])
-        forbidden = self._forbidden(constraints)
         return PieceConstraints(
             tuple(prefix),
             constraints.prefix != constraints.prefix.rstrip(),

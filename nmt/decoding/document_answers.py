@@ -24,6 +24,11 @@ class DocumentAnswerer:
         self._size = size
         self._lines = ContextLines(self.translator.tokenizers, size)
 
+    @property
+    def cuts_lines(self) -> bool:
+        """Whether a long line may be cut: not if the model reads its own translations."""
+        return not self._size.targets
+
     def answer(
         self,
         lines: Sequence[Sequence[str]],

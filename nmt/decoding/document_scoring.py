@@ -55,4 +55,5 @@ def _own(scored: ScoredTranslation, source: str, target: str) -> ScoredTranslati
         return replace(scored, source=source, target=target)
     start = len(scored.pieces) - scored.pieces[::-1].index(SENTENCE_BREAK)
     pieces, log_probs = scored.pieces[start:], scored.log_probs[start:]
-    return ScoredTranslation(source, target, pieces, log_probs)
+    p_gen = None if scored.p_gen is None else scored.p_gen[start:]
+    return ScoredTranslation(source, target, pieces, log_probs, p_gen)

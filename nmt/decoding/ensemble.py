@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nmt.config.check_features import feature_size, reading_setting
 from nmt.config.ensemble_mean import Mean
-from nmt.config.model import ModelConfig
+from nmt.config.model import ModelConfig, RegionEncoderConfig
 from nmt.data.packing import Packing
 from nmt.data.regions import Regions
 from nmt.decoding.document_search import common_context
@@ -264,6 +264,11 @@ def _check_features(models: Sequence[ModelConfig]) -> None:
         raise UserError(
             f"the models of an ensemble must read the same features, but their sizes are {shown}: "
             "name models that were trained alike"
+        )
+    if len({isinstance(model.encoder, RegionEncoderConfig) for model in models}) > 1:
+        raise UserError(
+            "model/encoder=regions reads no text, and cannot be in an ensemble with a model that "
+            "reads text: name models that were trained alike"
         )
 
 

@@ -118,6 +118,7 @@ class ForbiddenPhrases(ScoreAdjuster):
         row_of: [S], the row of each state.
         exceptions: [S, K], pieces whose next state differs from the row; -1: no piece.
         following: [S, K], the next states of these pieces; -1: the piece is excluded.
+        begin: [A, 1], the state of each sentence in which no phrase has begun.
         states: [A, M], the states of the hypotheses.
     """
 
@@ -125,6 +126,7 @@ class ForbiddenPhrases(ScoreAdjuster):
     row_of: Tensor
     exceptions: Tensor
     following: Tensor
+    begin: Tensor
     states: Tensor
 
     @classmethod
@@ -152,7 +154,7 @@ class ForbiddenPhrases(ScoreAdjuster):
             for of in (pieces, following)
         ]
         begin = torch.tensor([[starts[id(automaton)] + _BETWEEN] for automaton in automata])
-        parts = torch.stack(rows), torch.tensor(row_of), *tables, begin
+        parts = torch.stack(rows), torch.tensor(row_of), *tables, begin, begin
         return cls(*(part.to(device) for part in parts))
 
     def adjust(self, scores: Tensor, log_probs: Tensor, step: Tensor) -> Tensor:
@@ -164,14 +166,19 @@ class ForbiddenPhrases(ScoreAdjuster):
         return scores.scatter(2, pieces.masked_fill(~excluded, 0), NEVER)
 
     def extended(self, parents: Tensor, pieces: Tensor) -> "ForbiddenPhrases":
-        """Read the new pieces."""
+        """Read the new pieces.
+
+        A forced prefix may contain a phrase, because previous translations are not part of the
+        sentence. Then the next phrase begins after it.
+        """
         before = self.states.gather(1, parents)  # [A, N]
         after = self.rows[self.row_of[before], pieces]
         same = self.exceptions[before] == pieces[:, :, None]  # [A, N, K]
         elsewhere = self.following[before].masked_fill(~same, _BANNED).amax(2)
         after = torch.where(same.any(2), elsewhere, after)
-        return replace(self, states=after.clamp_min(0))  # an unused beam may have read any piece
+        # An unused beam, too, may have read any piece.
+        return replace(self, states=torch.where(after == _BANNED, self.begin, after))
 
     def select(self, sentences: Tensor) -> "ForbiddenPhrases":
         """Return only some sentences."""
-        return replace(self, states=self.states[sentences])
+        return replace(self, begin=self.begin[sentences], states=self.states[sentences])

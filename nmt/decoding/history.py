@@ -116,11 +116,19 @@ class Path:
     beams: list[int]
     penalty: float = 0.0
 
-    def hypothesis(self, options: DecodingConfig, weights: Tensor | None) -> Hypothesis:
-        """Return the hypothesis with its score; see `ranking_score`."""
-        total = self.log_prob + self.penalty
-        value = ranking_score(total, len(self.ids) + 1, weights, options)
-        return Hypothesis(self.ids, self.log_prob, value, weights)
+    def hypothesis(
+        self, options: DecodingConfig, covering: Tensor | None, limit: int
+    ) -> Hypothesis:
+        """Return the hypothesis with its score, without attention weights.
+
+        Args:
+            options: The penalties of the score.
+            covering: The weights of `nmt.decoding.hypothesis.coverage_penalty`; None: no penalty.
+            limit: The greatest number of target pieces, EOS included.
+        """
+        total, length = self.log_prob + self.penalty, len(self.ids) + 1
+        value = ranking_score(total, length, covering, options)
+        return Hypothesis(self.ids, self.log_prob, value, None, at_limit=length >= limit)
 
 
 @dataclass

@@ -4,7 +4,7 @@ Legend: L layers with attention, H heads, T target pieces with EOS, S source pie
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -25,6 +25,7 @@ class Hypothesis:
         weights: Attention weights [L, H, T, S] if requested; T and S include EOS.
         region_weights: Attention weights [L, H, T, R] over R regions, if requested and the model
             reads features.
+        at_limit: Whether it has the greatest length of its search, so that EOS was forced.
     """
 
     ids: list[int]
@@ -32,6 +33,12 @@ class Hypothesis:
     score: float
     weights: Tensor | None
     region_weights: Tensor | None = None
+    at_limit: bool = field(default=False, compare=False)
+
+    @property
+    def of_text(self) -> bool:
+        """Whether there are weights over a source text; a model of features alone has none."""
+        return self.weights is not None and self.weights.size(-1) > 0
 
 
 def length_penalty(length: int, alpha: float) -> float:
@@ -52,7 +59,7 @@ def ranking_score(
     Args:
         log_prob: log P plus the repetition penalty.
         length: Number of target pieces, EOS included.
-        weights: Attention weights [L, H, T, S]; None: the score has no coverage penalty.
+        weights: The weights of `coverage_penalty`; None: the score has no coverage penalty.
         options: Kind and strength of both penalties.
     """
     value = log_prob / length_divisor(length, options.length_penalty, options.length_normalization)
@@ -72,11 +79,13 @@ def coverage_penalty(weights: Tensor, beta: float) -> float:
     """Return beta * sum over i of log(min(sum over j of p_ij, 1)) (Wu et al. 2016, eq. 14).
 
     p_ij is the attention of target piece j to source piece i, the mean over all layers and heads.
-    The sum over i leaves out EOS of the source, which has no translation.
+    The sum over i leaves out EOS of the source, which has no translation, and the pieces that the
+    decoder cannot attend to, such as previous sentences behind a hierarchical encoder. If the model
+    reads no text, i runs over regions.
 
     Args:
-        weights: [L, H, T, S].
+        weights: [L, H, T, C] to the C positions i.
         beta: Strength; larger values favor translations that attend to every source piece.
     """
-    attended = weights.double().mean((0, 1)).sum(0)[:-1]  # [S - 1]
+    attended = weights.double().mean((0, 1)).sum(0)  # [C]
     return beta * math.fsum(attended.clamp(LEAST_ATTENTION, 1.0).log().tolist())

@@ -106,7 +106,7 @@ def sample(
         model, without temperature, top-k, top-p and adjusters.
     """
     weighed = need_weights or options.coverage_penalty > 0
-    source = Source.of(source_ids, source_mask, options, regions, plain=weighed)
+    source = Source.of(model, source_ids, source_mask, options, regions, plain=weighed)
     if constraints is not None:
         source = constraints.given_to(source)
     loop = Loop(model, source, WeightsHistory() if weighed else None, graphs, allowed)
@@ -178,18 +178,18 @@ def _first(
     constraints: BatchConstraints | None,
 ) -> "_Samples":
     """Return the rows before the first step, ``sampling.count`` for each sentence."""
-    source, model = loop.source, loop.model
+    source = loop.source
     device = source.ids.device
     limits = source.padded_limits().repeat_interleave(sampling.count)
     positions = [sampling.first + position for position in positions] + [0] * source.padding
     dtype = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
     numbers = _uniform_numbers(positions, source.steps, sampling).to(dtype).to(device)
     rows = torch.arange(len(limits), device=device)
-    state = model.start(source.encode(model))
+    state = loop.start()
     if sampling.count > 1:
         state = state.select(rows // sampling.count)
     log_probs = numbers.new_zeros(len(limits), 1)
-    lengths = source.padded_lengths().repeat_interleave(sampling.count)
+    lengths = source.padded_sizes().repeat_interleave(sampling.count)
     adjusters = adjusters_of(options, lengths, limits, source.steps)
     if constraints is not None:
         mine = constraints.padded(source.padding).adjusters

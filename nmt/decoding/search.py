@@ -76,7 +76,7 @@ def beam_search(
         The finished hypotheses of each sentence, best score first, at most N, all different.
     """
     weighed = need_weights or options.coverage_penalty > 0
-    source = Source.of(source_ids, source_mask, options, regions, plain=weighed)
+    source = Source.of(model, source_ids, source_mask, options, regions, plain=weighed)
     if constraints is not None:
         source = constraints.given_to(source)
     loop = Loop(model, source, WeightsHistory() if weighed else None, graphs, allowed)
@@ -103,13 +103,13 @@ def _first(
     wanted: int | None,
 ) -> "_Beams":
     """Return the beams before the first step: one hypothesis per sentence, with BOS."""
-    source, model = loop.source, loop.model
+    source = loop.source
     mine = None if constraints is None else constraints.padded(source.padding)
     limits = source.padded_limits()
     log_probs = torch.zeros(len(limits), 1, device=limits.device)
     penalized = options.repetition_penalty != 1
     return _Beams(
-        decoder=model.start(source.encode(model)),
+        decoder=loop.start(),
         pieces=torch.full((len(limits), 1), BOS, device=limits.device),
         log_probs=log_probs,
         done=limits == 0,
@@ -126,7 +126,7 @@ def _first(
         ),
         size=options.beam_size,
         diversity=options.diversity_strength,
-        preferences=adjusters_of(options, source.padded_lengths(), limits, source.steps),
+        preferences=adjusters_of(options, source.padded_sizes(), limits, source.steps),
         rules=() if mine is None else mine.adjusters,
         required=None if mine is None else mine.required,
         penalties=torch.zeros_like(log_probs) if penalized else None,

@@ -53,6 +53,8 @@ class Source:
         ids: [B, S] piece ids, EOS included.
         mask: [B, S] bool, True for real pieces.
         lengths: Number of real pieces of each sentence, without padding sentences.
+        sizes: Number of source positions of each sentence, to which the limits of the length refer:
+            its real pieces, or its regions if the model reads no text.
         limits: [B], the greatest number of target pieces, EOS included, on the CPU.
         steps: The greatest number of steps.
         fixed: Whether the steps have fixed shapes. Then padding sentences, which consist of EOS,
@@ -64,6 +66,7 @@ class Source:
     ids: Tensor
     mask: Tensor
     lengths: list[int]
+    sizes: list[int]
     limits: Tensor
     steps: int
     fixed: bool
@@ -73,16 +76,19 @@ class Source:
     @classmethod
     def of(
         cls,
+        model: TranslationModel,
         ids: Tensor,
         mask: Tensor,
         options: DecodingConfig,
-        regions: Regions | None = None,
+        regions: Regions | None,
         *,
         plain: bool,
     ) -> "Source":
         """Count the pieces, for which the host waits once; pad the batch for fixed shapes."""
-        lengths = mask.sum(1).cpu()
-        limits = (lengths * options.max_length_ratio).long() + options.max_length_extra
+        lengths = sizes = mask.sum(1).cpu()
+        if regions is not None and not model.reads_text:
+            sizes = regions.mask.sum(1).cpu()
+        limits = (sizes * options.max_length_ratio).long() + options.max_length_extra
         fixed = dispatch.repeats_shapes(ids) and not plain
         if fixed:
             rows, columns = -len(ids) % SENTENCE_MULTIPLE, -ids.size(1) % SOURCE_MULTIPLE
@@ -91,7 +97,8 @@ class Source:
             ids[len(lengths) :, 0] = EOS
             mask[len(lengths) :, 0] = True
             regions = None if regions is None else regions.with_rows(rows)
-        return cls(ids, mask, lengths.tolist(), limits, int(limits.max()), fixed, regions)
+        counts = lengths.tolist(), sizes.tolist()
+        return cls(ids, mask, *counts, limits, int(limits.max()), fixed, regions)
 
     @property
     def padding(self) -> int:
@@ -106,10 +113,10 @@ class Source:
             return model.encode(*given)
         return model.encode(*given, previous_targets=self.previous_targets)
 
-    def padded_lengths(self) -> Tensor:
-        """Return the lengths on the device, 0 for padding sentences."""
-        lengths = torch.tensor(self.lengths + [0] * self.padding)
-        return lengths.to(self.ids.device)
+    def padded_sizes(self) -> Tensor:
+        """Return the sizes on the device, 0 for padding sentences."""
+        sizes = torch.tensor(self.sizes + [0] * self.padding)
+        return sizes.to(self.ids.device)
 
     def padded_limits(self) -> Tensor:
         """Return the limits on the device, 0 for padding sentences."""
@@ -179,6 +186,7 @@ class Loop:
         weights: Collects the attention weights; None: not requested.
         graphs: Captures the steps of fixed shapes; None: no capture.
         allowed: The pieces that each sentence may write; None: all pieces of the vocabulary.
+        shown: [B, S], the source pieces that the decoder can attend to; set by `start`.
     """
 
     model: TranslationModel
@@ -186,12 +194,20 @@ class Loop:
     weights: WeightsHistory | None = None
     graphs: Graphs | None = None
     allowed: AllowedPieces | None = None
+    shown: Tensor | None = None
     _part: Any = None  # of the output layer, for the allowed pieces
 
     def __post_init__(self) -> None:
         if self.allowed is not None:
             self._part = self.model.output_part(self.allowed.union)
             self.allowed = self.allowed.padded(self.source.padding)
+
+    def start(self) -> DecoderState:
+        """Encode the sentences and return the state of the decoder before the first piece."""
+        encoded = self.source.encode(self.model)
+        if self.weights is not None and isinstance(encoded, EncoderOutput):
+            self.shown = encoded.mask[:, : self.source.ids.size(1)].cpu()
+        return self.model.start(encoded)
 
     def run(self, live: Live) -> list[list[Path]]:
         """Run steps until all sentences are done; return the paths of each row without padding."""
@@ -215,16 +231,28 @@ class Loop:
         ]
 
     def _hypothesis(self, row: int, path: Path, options: DecodingConfig, count: int) -> Hypothesis:
-        if self.weights is None:
-            return path.hypothesis(options, None)
         sentence, source = row // count, self.source
+        limit = int(source.limits[sentence])
+        if self.weights is None:
+            return path.hypothesis(options, None, limit)
         pieces = slice(source.lengths[sentence] if self.model.reads_text else 0)
-        found = path.hypothesis(options, self.weights.of(row, path, pieces))
-        if source.regions is None:
-            return found
-        first = source.ids.size(1) if self.model.reads_text else 0
-        regions = slice(first, first + int(source.regions.mask[sentence].sum()))
-        return replace(found, region_weights=self.weights.of(row, path, regions))
+        weights, of_regions = self.weights.of(row, path, pieces), None
+        if source.regions is not None:
+            first = source.ids.size(1) if self.model.reads_text else 0
+            regions = slice(first, first + int(source.regions.mask[sentence].sum()))
+            of_regions = self.weights.of(row, path, regions)
+        covering = None if weights is None else self._covering(sentence, weights, of_regions)
+        found = path.hypothesis(options, covering, limit)
+        return replace(found, weights=weights, region_weights=of_regions)
+
+    def _covering(self, sentence: int, weights: Tensor, of_regions: Tensor | None) -> Tensor | None:
+        """Return the weights of `nmt.decoding.hypothesis.coverage_penalty`."""
+        if not self.model.reads_text:
+            return of_regions
+        without_eos = weights[..., :-1]
+        if self.shown is None:
+            return without_eos
+        return without_eos[..., self.shown[sentence, : without_eos.size(-1)]]
 
     def _step(self, live: Live) -> Live:
         logits, _, decoder = self._model_step(live, need_weights=False)

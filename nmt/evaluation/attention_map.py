@@ -187,7 +187,8 @@ def hypothesis_map(
 ) -> AttentionMap:
     """Return the attention map of a hypothesis, with the weights that beam search computed.
 
-    A piece that starts with ``▁`` begins a target word.
+    A piece that starts with ``▁`` begins a target word. If the model reads features and no text,
+    the columns are regions.
 
     Args:
         translation: A translation made with ``need_weights``.
@@ -200,6 +201,8 @@ def hypothesis_map(
     hypothesis = translation.hypotheses[rank]
     if hypothesis.weights is None:
         raise UserError("this model has no attention over the source, so it has no weights to draw")
+    if not hypothesis.of_text:
+        return hypothesis_region_map(translation, tokenizers, rank)
     _, source_words = tokenizers.source.encode_words(translation.source)
     target_words = word_groups(tokenizers.target.pieces(hypothesis.ids))
     return piece_map(

@@ -23,6 +23,7 @@ from nmt.evaluation.interventions import (
 )
 from nmt.evaluation.rank_correlation import Values
 from nmt.evaluation.teacher_forcing import forced_batch, forced_prediction, of_target
+from nmt.model.adaptive_depth import AdaptiveDepth
 from nmt.model.seq2seq import TranslationModel
 
 PERMUTATIONS = 100
@@ -41,7 +42,7 @@ class Faithfulness:
             source pieces; None for a source of more than 8 pieces.
         gradient: [T, S], \\|gradient of the log-probability · embedding\\| (Denil et al. 2014).
         rollout: [T, S], the weights times the attention rollout of the encoder (Abnar & Zuidema
-            2020); None for an encoder without self-attention.
+            2020); None for an encoder without self-attention or with adaptive depth.
         permuted: [T], the median change of the distribution when the weights are permuted.
         uniform: [T], the change of the distribution when all weights are equal.
     """
@@ -145,9 +146,11 @@ def _rollout(
 ) -> Tensor | None:
     """Return weights [T, S + 1] times the encoder's rollout.
 
-    rollout_l = (A_l + I) / 2 · rollout_(l-1), with A_l the mean over the heads of layer l.
+    rollout_l = (A_l + I) / 2 · rollout_(l-1), with A_l the mean over the heads of layer l. With
+    adaptive depth, the output is a mean of the layers' states, for which the formula does not hold.
     """
-    if not self_attentions(model):
+    adaptive = isinstance(getattr(model.encoder, "depth", None), AdaptiveDepth)
+    if adaptive or not self_attentions(model):
         return None
     with recorded_self_attention(model) as layers:
         forced_prediction(model, [source], target)

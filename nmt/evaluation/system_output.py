@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +12,7 @@ from nmt.evaluation.test_set import TestSet
 
 if TYPE_CHECKING:  # scores of files do not need torch
     from nmt.decoding.batches import Advance
-    from nmt.decoding.hypothesis import Hypothesis
-    from nmt.decoding.translator import Translation, Translator
+    from nmt.decoding.translator import Translator
     from nmt.text.sentence_context import ContextSize
 
 
@@ -72,15 +70,5 @@ def translate_test_set(
         translator = translator.with_features(test_set.features)
     sources, documents = test_set.source, test_set.documents
     found = translate_documents(translator, context, sources, documents, wanted=1, advance=advance)
-    return SystemOutput(name, [one.text for one in found], _truncated(translator, found))
-
-
-def _truncated(translator: Translator, found: Sequence[Translation]) -> list[bool]:
-    options = translator.decoding
-
-    def reached_limit(source_ids: Sequence[int], hypotheses: Sequence[Hypothesis]) -> bool:
-        pieces = len(source_ids) + 1  # EOS
-        limit = int(pieces * options.max_length_ratio) + options.max_length_extra
-        return bool(hypotheses) and len(hypotheses[0].ids) + 1 >= limit
-
-    return [reached_limit(one.source_ids, one.hypotheses) for one in found]
+    truncated = [bool(one.hypotheses) and one.hypotheses[0].at_limit for one in found]
+    return SystemOutput(name, [one.text for one in found], truncated)

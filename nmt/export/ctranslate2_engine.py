@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional
 
 from nmt.checkpoint_content import checked_config
 from nmt.config.schema import Config, DecodingConfig
@@ -186,8 +185,8 @@ class CTranslate2Engine:
     def _hypothesis(self, pieces: Sequence[str], log_prob: float, attention: Any) -> Hypothesis:
         ids = [self._ids[piece] for piece in pieces]
         weights = None
-        if attention is not None:  # becomes [1, 1, T, S + 1]; EOS gets a column of zeros
-            weights = functional.pad(torch.tensor(attention), (0, 1))[None, None]
+        if attention is not None:  # becomes [1, 1, T, S]; there is no column of EOS
+            weights = torch.tensor(attention)[None, None]
         score = ranking_score(log_prob, len(ids) + 1, weights, self.decoding)
         return Hypothesis(ids, log_prob, score, None)
 

@@ -9,7 +9,7 @@ import pytest
 
 from nmt.checkpoint import load_checkpoint
 from nmt.config.data import FeatureFiles
-from nmt.config.model import FeaturesConfig, ModelConfig
+from nmt.config.model import FeaturesConfig, ModelConfig, RegionEncoderConfig
 from nmt.decoding.ensemble import load_models
 from nmt.errors import UserError
 
@@ -45,6 +45,19 @@ def test_models_with_other_features_are_refused(
     with pytest.raises(UserError, match=f"the same features, but their sizes are {shown}: name"):
         load_models(paths)
     load_models([paths[0]] * 2)
+
+
+def test_a_model_of_regions_alone_and_one_of_text_are_refused(
+    model_file: ModelFile, tiny_config: TinyConfig
+) -> None:
+    given = dict(features=FeatureFiles(train="x.npy", valid="x.npy", test="x.npy"))
+    both, alone = (tiny_config("transformer", "transformer") for _ in range(2))
+    both.features = FeaturesConfig(combination="gated", size=3)
+    alone.encoder = RegionEncoderConfig(feature_size=3, hidden_size=12)
+    paths = [model_file(model, given) for model in (both, alone)]
+    with pytest.raises(UserError, match="model/encoder=regions reads no text, and cannot be in"):
+        load_models(paths)
+    load_models([paths[1]] * 2)
 
 
 def test_evaluation_and_translation_give_an_ensemble_the_same_context(

@@ -1,6 +1,7 @@
 """The commands with --features: counts, sizes, captions without text, regions of attention."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -278,3 +279,79 @@ def test_other_programs_have_no_form_for_features(
     _, run, _ = trained
     message = refused("export", run, "--to", target, "--output", tmp_path / "out")
     assert "has no form for" in message or "pip install" in message
+
+
+def test_json_has_the_weights_over_what_the_model_reads(
+    trained: tuple[str, Path, Path], nmt: Call
+) -> None:
+    kind, run, text = trained
+    options = "--input", text / "test.en", "--features", text / "test.npy"
+    for more in ((), ("--with-attention", "--n-best", "2")):
+        result = nmt("translate", "--model", run, *options, "--output-format", "json", *more)
+        assert result.status == 0, result.err
+        records = [json.loads(line) for line in result.out.splitlines()]
+        assert all(("alignment" in record) == (kind != "regions") for record in records)
+    regions = [f"region {number}" for number in range(1, REGIONS + 1)]
+    for record in records:
+        shown = record["attention"][0]
+        assert (shown["source"] == regions) == (kind == "regions")
+        assert np.shape(shown["weights"]) == (len(shown["target"]), len(shown["source"]))
+
+
+def test_the_python_interface_shows_the_attention_of_a_search(
+    trained: tuple[str, Path, Path],
+) -> None:
+    kind, run, text = trained
+    array = np.load(text / "test.npy")[0]
+    shown = load(run).attention("one two three", features=array)
+    assert (shown.map.source[0] == "region 1") == (kind == "regions")
+
+
+@pytest.mark.parametrize("trained", ["regions"], indirect=True)
+def test_a_text_that_is_not_read_changes_no_caption(
+    trained: tuple[str, Path, Path], nmt: Call, tmp_path: Path
+) -> None:
+    _, run, text = trained
+    (tmp_path / "long.en").write_text("one two three four " * 30 + "\n" + "one\n" * 4)
+    options = "translate", "--model", run, "--features", text / "test.npy"
+    found = [
+        nmt(*options, *more)
+        for more in ((), ("--input", text / "test.en"), ("--input", tmp_path / "long.en"))
+    ]
+    assert all(result.status == 0 for result in found), found
+    assert found[0].out == found[1].out == found[2].out
+
+
+@pytest.mark.parametrize("trained", ["regions", "gated"], indirect=True)
+def test_coverage_is_of_the_positions_that_the_model_reads(
+    trained: tuple[str, Path, Path], nmt: Call
+) -> None:
+    _, run, text = trained
+    options = "--input", text / "test.en", "--features", text / "test.npy"
+    given = "--output-format", "json", "--with-attention", "--length-normalization", "none"
+    result = nmt("translate", "--model", run, *options, *given, "--coverage-penalty", "0.5")
+    assert result.status == 0, result.err
+    for record in map(json.loads, result.out.splitlines()):
+        shown = record["attention"][0]
+        columns = np.sum(shown["weights"], axis=0)[[one != "</s>" for one in shown["source"]]]
+        penalty = 0.5 * np.log(np.clip(columns, 1e-6, 1)).sum()
+        assert record["score"] == pytest.approx(record["log_prob"] + penalty, abs=0.02)
+
+
+@pytest.mark.parametrize("command", ["score", "align"])
+def test_lines_of_a_pipe_have_no_features(
+    command: str, trained: tuple[str, Path, Path], refused: Callable[..., str], tmp_path: Path
+) -> None:
+    _, run, text = trained
+    os.mkfifo(tmp_path / "pipe")
+    files = "--source", tmp_path / "pipe", "--target", text / "test.de"
+    message = refused(command, "--model", run, *files, "--features", text / "test.npy")
+    assert "pipe is not a regular file" in message
+
+
+def test_the_speed_of_search_is_measured_without_features(
+    trained: tuple[str, Path, Path], refused: Callable[..., str]
+) -> None:
+    _, run, text = trained
+    message = refused("bench", "decode", "--model", run, "--source", text / "test.en")
+    assert "this model reads features: time nmt translate --features FILE" in message

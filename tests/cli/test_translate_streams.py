@@ -433,3 +433,22 @@ def test_options_that_collect_values_are_repeated(
     outputs = ["--output", tmp_path / "a.json", "--output", tmp_path / "a.align"]
     assert nmt("attention", "--model", heads_model, "one", *outputs).status == 0
     assert {path.name for path in tmp_path.iterdir()} == {"a.json", "a.align"}
+
+
+@pytest.mark.parametrize("faulty", ["strict", "skip-blank"])
+def test_a_long_line_for_a_model_that_reads_its_translations_is_named(
+    faulty: str,
+    nmt: Nmt,
+    model_file: Callable[..., Path],
+    tiny_config: Callable[..., Any],
+) -> None:
+    reads = dict(documents="blank_lines", context_sentences=1, context_targets=1)
+    model = model_file(tiny_config("transformer", "transformer"), reads)
+    lines = b"one\none two three four five\ntwo\n"
+    options = "--max-length", 8, "--errors", faulty
+    result = nmt("translate", "--model", model, *options, stdin=lines)
+    assert "standard input, line 2 has " in result.err.replace("stdin", "standard input")
+    assert "cannot be cut, because the model reads its own translations" in result.err
+    assert result.status == (2 if faulty == "strict" else 0)
+    assert len(result.out.splitlines()) == (1 if faulty == "strict" else 3)
+    assert ("add --long-lines whole" in result.err) == (faulty == "strict")

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from nmt.config.data import FeatureFiles, FilesDataConfig, SourceConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
@@ -327,3 +328,27 @@ def test_a_faulty_array_is_refused_before_training(tmp_path: Path) -> None:
 def test_other_features_make_another_entry_of_the_cache(tmp_path: Path) -> None:
     first = corpus(tmp_path).folder
     assert corpus(tmp_path, stacked(LINES) + 1).folder != first
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_bfloat16_is_read(separate: bool, tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors.torch", reason=NEEDS_SAFETENSORS)
+    array = torch.arange(24.0).view(4, 3, 2).bfloat16() / 3
+    tensors = {str(i): one.clone() for i, one in enumerate(array)} if separate else {"x": array}
+    safetensors.save_file(tensors, tmp_path / "f.safetensors")
+    features = Features(tmp_path / "f.safetensors", "features")
+    np.testing.assert_array_equal(features.batch(range(4)).values, array.float().numpy())
+
+
+def test_values_that_are_no_numbers_are_refused_in_tensors(tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors.torch", reason=NEEDS_SAFETENSORS)
+    safetensors.save_file({"x": torch.ones(2, 3, 4) > 0}, tmp_path / "f.safetensors")
+    with pytest.raises(UserError, match="tensor x has values of type BOOL; features are real num"):
+        Features(tmp_path / "f.safetensors", "features")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_value_that_is_too_large_for_float32_gives_no_warning(tmp_path: Path) -> None:
+    np.save(tmp_path / "f.npy", np.full((1, 2, 3), 1e300))
+    with pytest.raises(UserError, match="array 1: region 1 has a value that is not finite"):
+        Features(tmp_path / "f.npy", "features").read(0)

@@ -18,6 +18,7 @@ from nmt.decoding.document_search import (
     with_context,
 )
 from nmt.decoding.ensemble import Ensemble
+from nmt.decoding.sampling import Sampling
 from nmt.decoding.scoring import score_translations
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
@@ -166,3 +167,78 @@ def test_scores_are_of_the_sentence_given_its_context(
         assert row[0].log_probs == pytest.approx(forced.log_probs[-own:], abs=1e-4)
         assert (row[0].source, row[0].target) == (line, target)
         history = [*history, target] if line else []
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_a_phrase_is_forbidden_only_in_its_own_sentence(translator_of: Make, sampled: bool) -> None:
+    """The previous translations have the phrases, which the next translations must not have."""
+    sampling = Sampling(count=1, seed=3) if sampled else None
+    translator, sources = translator_of(), ["rot tor", "tor boden", "erde"]
+    before = [("rot erde",), ("nabe", "erde nabe"), ("rot",)]
+    free = [target_context(texts) for texts in before]
+    words = [
+        own_translation(found.text, len(texts)).replace("⁇", "").split()  # UNK has no text
+        for texts, found in zip(
+            before, translator.translate(sources, constraints=free, sampling=sampling), strict=True
+        )
+    ]
+    asked = [
+        Constraints(context=texts, forbidden=(texts[-1], *some[:1]))
+        for texts, some in zip(before, words, strict=True)
+    ]
+    found = translator.translate(sources, constraints=asked, sampling=sampling)
+    attends = isinstance(translator.model.decoder, HierarchicalDecoder)
+    for texts, wanted, one in zip(before, asked, found, strict=True):
+        assert attends or one.text.startswith(texts[0])
+        own = own_translation(one.text, 0 if attends else len(texts))
+        assert [one for one in wanted.forbidden if f" {one} " in f" {own} "] == [], own
+
+
+def test_the_greatest_length_of_a_translation_is_without_its_context(translator_of: Make) -> None:
+    translator = translator_of()
+    before = ["nabe orden beton rot erde abend"]
+    [found] = translator.translate(["rot tor"], constraints=[target_context(before)])
+    attends = isinstance(translator.model.decoder, HierarchicalDecoder)
+    text = target_context(before).context_text
+    written = 0 if attends else len(translator.tokenizers.target.encode(text))
+    limit = len(found.source_ids) + 1 + 2
+    assert attends or written > limit
+    for one in found.hypotheses:
+        assert one.at_limit == (len(one.ids) - written + 1 == limit)
+
+
+def test_coverage_is_of_the_pieces_that_the_decoder_can_attend_to(translator_of: Make) -> None:
+    translator = translator_of()
+    hidden = getattr(translator.model.encoder, "hierarchical_attention", None) is not None
+    penalized = translator.with_settings(
+        dict(coverage_penalty=0.5, length_normalization="none", beam_size=2)
+    )
+    found = penalized.translate(["rot", "erde nabe <brk> rot tor"], need_weights=True)
+    separator = translator.tokenizers.source.symbols["<brk>"]
+    for one in found:
+        ids = list(one.source_ids)
+        own = ids.index(separator) + 1 if separator in ids and hidden else 0
+        for hypothesis in one.hypotheses:
+            assert hypothesis.weights is not None
+            columns = hypothesis.weights.double().mean((0, 1)).sum(0)[own : len(ids)]
+            penalty = 0.5 * columns.clamp(1e-6, 1).log().sum().item()
+            assert hypothesis.score == pytest.approx(hypothesis.log_prob + penalty, abs=1e-4)
+
+
+def test_the_scores_of_a_pointer_have_a_share_for_each_piece_of_the_sentence(
+    tokenizers: TokenizerPair,
+    tiny_config: Callable[..., ModelConfig],
+    tiny_model: Callable[..., TranslationModel],
+) -> None:
+    pieces = len(tokenizers.source)
+    model = tiny_model(tiny_config(copy="pointer"), pieces, pieces)
+    translator = Translator(model, tokenizers, DecodingConfig())
+    rows = [("rot", "tor"), ("tor boden", "erde nabe"), ("erde", "rot")]
+    found = [row[0] for row in score_rows(translator, ContextSize(2, 2, 50), rows)]
+    joined = [("rot", "tor"), ("rot <brk> tor boden", "tor <brk> erde nabe")]
+    forced = list(score_translations(translator, joined))
+    for one, whole in zip(found, forced, strict=False):
+        assert one.p_gen is not None
+        assert whole.p_gen is not None
+        assert len(one.p_gen) == len(one.pieces)
+        assert one.p_gen == pytest.approx(whole.p_gen[-len(one.pieces) :], abs=1e-5)

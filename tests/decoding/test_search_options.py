@@ -104,8 +104,8 @@ def test_a_batch_gives_the_results_of_single_sentences(name: str, beam_size: int
 
 
 def test_coverage_counts_each_source_piece_at_most_once() -> None:
-    # Attention of two target pieces to two source pieces and EOS: 0.9 + 0.6 and 0.05 + 0.2.
-    weights = torch.tensor([[[[0.9, 0.05, 0.05], [0.6, 0.2, 0.2]]]])
+    # Attention of two target pieces to two source pieces: 0.9 + 0.6 and 0.05 + 0.2.
+    weights = torch.tensor([[[[0.9, 0.05], [0.6, 0.2]]]])
     expected = 2.0 * torch.tensor(0.25).log().item()  # log(min(1.5, 1)) is 0
     assert coverage_penalty(weights, 2.0) == pytest.approx(expected)
     assert coverage_penalty(torch.zeros(1, 1, 2, 3), 1.0) > -100, "the logarithm of 0 is infinite"

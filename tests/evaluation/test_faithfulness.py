@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from nmt.cli.faithfulness import show_faithfulness
 from nmt.config.model import ModelConfig
 from nmt.data.batch import collate
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
+from nmt.evaluation.alignment_extractor import AlignmentExtractor
 from nmt.evaluation.exhaustive_erasure import MOST_PIECES
 from nmt.evaluation.faithfulness import Faithfulness, measure
 from nmt.evaluation.faithfulness_report import (
@@ -28,7 +30,9 @@ from nmt.evaluation.interventions import (
     recorded_self_attention,
 )
 from nmt.evaluation.rank_correlation import kendall_tau, mean_with_confidence
+from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
+from nmt.reporting.command_progress import CommandProgress
 
 SOURCE, TARGET = [5, 9, 7, 12], [6, 8, 11]
 
@@ -248,3 +252,26 @@ def test_short_sentences_are_left_out(translator: Translator) -> None:
     assert report.short == (len(measured[0].source) <= MOST_PIECES)
     with pytest.raises(UserError, match="every sentence has fewer than 3 pieces"):
         summarize([], layer=0, head=None, left_out=2)
+
+
+def test_a_rollout_does_not_follow_tokens_that_halt(
+    tiny_config: Callable[..., ModelConfig], tiny_model: Callable[..., TranslationModel]
+) -> None:
+    settings = dict(num_layers=3, depth="adaptive")
+    model = tiny_model(tiny_config("transformer", "transformer", **settings))
+    assert measure(model, SOURCE, TARGET, layer=0, head=None).rollout is None
+
+
+@pytest.mark.parametrize("side", ["context", "decoder_context"])
+def test_hierarchical_attention_is_refused(
+    side: str,
+    translator_of: Callable[..., Translator],
+    tiny_config: Callable[..., ModelConfig],
+) -> None:
+    translator = translator_of(tiny_config("transformer", "transformer"))
+    settings = {side: "hierarchical"}
+    translator.model = build_model(tiny_config("transformer", "transformer", **settings), 9, 9)
+    named = f"model.{'encoder' if side == 'context' else 'decoder'}.context=hierarchical"
+    rule = AlignmentExtractor(0, None, shift=False)
+    with pytest.raises(UserError, match=named), CommandProgress() as progress:
+        show_faithfulness(translator, rule, [("a", "b")], [], progress)

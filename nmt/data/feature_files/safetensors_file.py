@@ -3,6 +3,7 @@
 Legend: N sentences, R regions, F size of a region's vector.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,36 @@ def open_safetensors(path: Path, key: str) -> FeatureArrays:
         raise UserError(f'{key} needs pip install "nmt[safetensors]"') from error
     try:
         file: Any = safe_open(path, framework="numpy")
+        names = list(file.keys())
+        if _needs_torch(file, names, key):
+            file = safe_open(path, framework="pt")
     except SafetensorError as error:
         raise UserError(f"{key} cannot be read: {error}") from error
-    names = list(file.keys())
     if len(names) == 1 and len(file.get_slice(names[0]).get_shape()) == 3:
         return _OneTensor(path, file, names[0], key)
     if not names:
         raise UserError(f"{key} has no tensor")
     return _Tensors(path, file, key)
+
+
+def _needs_torch(file: Any, names: Sequence[str], key: str) -> bool:
+    """Return whether NumPy has no form for the values of a tensor, as for bfloat16.
+
+    Raises:
+        UserError: The values of a tensor are not real numbers.
+    """
+    kinds = {name: str(file.get_slice(name).get_dtype()) for name in names}
+    for name, kind in kinds.items():
+        if kind[0] not in "FBIU" or kind == "BOOL":
+            raise UserError(
+                f"{key}, tensor {name} has values of type {kind}; features are real numbers"
+            )
+    return any(kind == "BF16" or kind.startswith("F8") for kind in kinds.values())
+
+
+def _array(values: Any) -> npt.NDArray[Any]:
+    """Return a NumPy array of an array, or of a tensor in another precision than NumPy has."""
+    return np.asarray(values if isinstance(values, np.ndarray) else values.float())
 
 
 class _Tensors(FeatureArrays):
@@ -61,7 +84,7 @@ class _Tensors(FeatureArrays):
         return self._count
 
     def read(self, index: int) -> npt.NDArray[Any]:
-        return np.asarray(self._file.get_tensor(str(index)))
+        return _array(self._file.get_tensor(str(index)))
 
     def fingerprint(self) -> str:
         return fingerprint_files("features", [self._path])
@@ -81,7 +104,7 @@ class _OneTensor(FeatureArrays):
         return self._count
 
     def read(self, index: int) -> npt.NDArray[Any]:
-        return np.asarray(self._slice[index : index + 1])[0]
+        return _array(self._slice[index : index + 1])[0]
 
     def fingerprint(self) -> str:
         return fingerprint_files("features", [self._path])
