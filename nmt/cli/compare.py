@@ -1,5 +1,6 @@
 """`nmt compare`: runs side by side in one table, and their curves in one picture."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -59,3 +60,6 @@ def compare(
         if curves is not None:
             save_run_curves(records, [row["name"] for row in comparison.rows], curves)
     print(comparison_text(vars(comparison), form))
+    if form is TableFormat.CSV:  # which has no place for them
+        for note in comparison.notes:
+            print(f"note: {note}", file=sys.stderr)

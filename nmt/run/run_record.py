@@ -67,6 +67,7 @@ class RunRecord:
             "chrf": test.get("chrf"),
             "ter": test.get("ter"),
             "aer": None if error is None else 100 * error,
+            "bleu_signature": test.get("signature"),
         }
 
     def curve(self, name: str) -> list[tuple[int, float]]:

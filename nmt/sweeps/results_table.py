@@ -146,7 +146,7 @@ def plain(rows: Sequence[SweepRow], *, study: bool = False) -> dict[str, Any]:
 
 def _labels(row: SweepRow, keys: Sequence[str]) -> list[str]:
     found = [row.overrides.get(key, ABSENT) for key in keys] or [row.folder or ABSENT]
-    return [_short(label).replace("|", "\\|") for label in found]
+    return [_short(label) for label in found]
 
 
 def _short(label: str) -> str:
