@@ -192,9 +192,8 @@ def evaluate_systems(
         for number, output in enumerate(outputs)
     ]
     translations = [output.translations for output in outputs]
-    ranked = []
-    if measure.worst or measure.different:
-        ranked = rank_sentences(translations, test_set.references, test_set.source)
+    wanted = measure.worst or measure.different
+    ranked = rank_sentences(translations, test_set.references, test_set.source) if wanted else []
     return EvaluationReport(
         test_set=test_set.name,
         sentences=len(test_set),
@@ -204,11 +203,7 @@ def evaluate_systems(
         groups=_groups(translations, test_set, measure, training_text) if measure.detail else {},
         worst=worst(ranked, measure.worst),
         different=most_different(ranked, measure.different) if len(outputs) > 1 else [],
-        notes=[
-            *notes,
-            *_unfit_words(measure, test_set),
-            *filter(None, map(_empty, systems)),
-        ],
+        notes=[*notes, *_unfit_words(measure, test_set), *filter(None, map(_empty, systems))],
     )
 
 

@@ -104,6 +104,25 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
     return list(found)
 
 
+def read_runs(paths: Sequence[Path]) -> tuple[list[RunRecord], list[str]]:
+    """Read the runs among paths and below them; return notes about damaged runs in a folder.
+
+    Raises:
+        UserError: A path contains no run, a run among the paths is damaged, or all runs are.
+    """
+    records, notes = [], []
+    for path in find_runs(paths):
+        try:
+            records.append(read_record(path))
+        except UserError as error:
+            if path in paths:
+                raise
+            notes.append(f"{path} is left out: {error}")
+    if not records:
+        raise UserError(notes[0])
+    return records, notes
+
+
 def read_record(path: Path, summary: Mapping[str, Any] | None = None) -> RunRecord:
     """Read a run folder.
 

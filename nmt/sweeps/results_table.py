@@ -52,7 +52,11 @@ class SweepRow:
 
 def ranked(rows: Sequence[SweepRow]) -> list[SweepRow]:
     """Return the rows of a study sorted by score, the best first; rows without a score are last."""
-    return sorted(rows, key=lambda row: math.inf if row.score is None else -row.score)
+
+    def order(row: SweepRow) -> float:  # NaN is neither larger nor smaller, so it breaks sorting
+        return math.inf if row.score is None or math.isnan(row.score) else -row.score
+
+    return sorted(rows, key=order)
 
 
 def best_line(best: SweepRow) -> str:

@@ -12,12 +12,15 @@ import pytest
 
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
+from nmt.errors import UserError
 from nmt.evaluation.metrics import MetricName, ScoreOptions, corpus_score
 from nmt.evaluation.significance import PairedTestName
 from nmt.evaluation.test_set import of_run
 from nmt.reporting.comparison_table import TableFormat, comparison_text
+from nmt.run.folder import RunFolder
 from nmt.run.run_comparison import Comparison, compare_runs
-from nmt.run.run_record import RunRecord, RunStatus
+from nmt.run.run_record import RunRecord, RunStatus, read_runs
+from nmt.run.run_report import run_page
 
 Make = Callable[..., RunRecord]
 
@@ -71,6 +74,26 @@ def test_a_run_whose_translations_changed_is_not_tested(make: Make) -> None:
     assert f"its BLEU was {changed.summary['test']['bleu']:.2f} and would now be " in note
     shorter = _compared(make("a"), replace(changed, translations=lines[1:]), make("c", 3))
     assert f"changed has {len(lines) - 1:,} translations" in shorter.notes[0]
+
+
+def test_the_page_of_a_run_has_no_interval_of_changed_translations(make: Make) -> None:
+    record = make("a")
+    assert "±" in next(value for *_, value, _ in run_page(record).scores)
+    changed = replace(record, translations=(record.translations or [])[::-1])
+    shown = {name: value for _, name, value, _ in run_page(changed).scores}
+    assert shown["BLEU"] == f"{record.summary['test']['bleu']:.2f}"
+
+
+def test_a_damaged_run_in_a_folder_does_not_stop_the_others(make: Make, tmp_path: Path) -> None:
+    for name in ("a", "damaged", "z"):
+        folder = RunFolder(tmp_path / name)
+        folder.create(make(name).config, "")
+    (tmp_path / "damaged" / "metrics.jsonl").write_text("junk\n", encoding="utf-8")
+    records, notes = read_runs([tmp_path])
+    assert [record.path.name for record in records] == ["a", "z"]
+    assert f"{tmp_path / 'damaged'} is left out" in notes[0]
+    with pytest.raises(UserError, match="not a line of metrics"):
+        read_runs([tmp_path / "a", tmp_path / "damaged"])
 
 
 def test_if_the_first_run_does_not_fit_its_test_text_none_is_tested(make: Make) -> None:
