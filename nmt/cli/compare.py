@@ -1,5 +1,6 @@
 """`nmt compare`: runs side by side in one table, and their curves in one picture."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -46,16 +47,20 @@ def compare(
     from nmt.reporting.comparison_table import comparison_text
     from nmt.run.comparison_curves import save_run_curves
     from nmt.run.run_comparison import compare_runs
-    from nmt.run.run_record import find_runs, read_record
+    from nmt.run.run_record import read_runs
 
     if curves is not None and curves.suffix.lower() != ".png":
         raise UserError(f"--curves {curves}: give the name of a PNG file, which ends with .png")
     with CommandProgress() as progress:
         progress.show("reading", runs[0])
-        records = [read_record(path) for path in find_runs(runs)]
+        records, left_out = read_runs(runs)
         progress.show("comparing")
         test = None if paired is Paired.NONE else PairedTestName(paired)
         comparison = compare_runs(records, test)
+        comparison.notes.extend(left_out)
         if curves is not None:
             save_run_curves(records, [row["name"] for row in comparison.rows], curves)
     print(comparison_text(vars(comparison), form))
+    if form is TableFormat.CSV:  # which has no place for them
+        for note in comparison.notes:
+            print(f"note: {note}", file=sys.stderr)

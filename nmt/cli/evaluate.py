@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -155,6 +155,8 @@ def evaluate(
 
     test.check()
     measures.check()
+    if test.groups is not None and not measures.detail:
+        raise UserError("--groups needs --detail, which scores the sentences of each label")
     named = _named(systems or [], model or [])
     places = device, threads, shortlist
     search = _Search(beam_size, length_penalty, batch_size, settings, ensemble, *places)
@@ -183,15 +185,30 @@ def _evaluate(
     test_set = test.read(data)
     if first is not None and test_set.source is None:
         raise UserError(f"{first.path} is a model: give the sentences it translates as --source")
-    outputs = [
+    read = [
         _output(system, name, test_set, search, progress)
         for system, name in zip(named, _names(named), strict=True)
     ]
+    outputs = [output for output, _ in read]
     if save is not None:
         _save(save, outputs, test_set)
     progress.show("scoring")
     training = _training_text(data) if measure.detail and data is not None else None
-    return evaluate_systems(outputs, test_set, measure, training)
+    report = evaluate_systems(outputs, test_set, measure, training)
+    return replace(report, notes=[*_languages(read, known), *report.notes])
+
+
+def _languages(
+    read: "Sequence[tuple[SystemOutput, Sequence[Config]]]", target: str
+) -> Iterator[str]:
+    """Yield notes about models that translate into another language than the references'."""
+    for output, configs in read:
+        for data in (config.data for config in configs):
+            if _primary(data.target_language) != _primary(target):
+                yield (
+                    f"{output.name} translates {data.source_language} into "
+                    f"{data.target_language}, but the references are in {target}"
+                )
 
 
 def _named(systems: Sequence[Path], models: Sequence[Path]) -> list[_System]:
@@ -230,19 +247,26 @@ def _is_model(path: Path) -> bool:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
 
 
+def _primary(language: str) -> str:
+    """Return ``de`` for ``de-AT``."""
+    return language.replace("_", "-").casefold().partition("-")[0]
+
+
 def _output(
     system: _System, name: str, test_set: "TestSet", search: _Search, progress: CommandProgress
-) -> "SystemOutput":
+) -> "tuple[SystemOutput, Sequence[Config]]":
+    """Return the translations of a system and the settings of its models."""
     from nmt.decoding.document_search import common_context
     from nmt.evaluation.system_output import read_output, translate_test_set
 
     if not system.is_model:
-        return read_output(system.paths[0], name, test_set)
+        return read_output(system.paths[0], name, test_set), []
     progress.show("loading", system.path)
     configs, translator = search.load(system)
     loading_phase.end()
     advance = progress.stage("translating", len(test_set))
-    return translate_test_set(name, translator, test_set, advance, common_context(configs))
+    context = common_context(configs)
+    return translate_test_set(name, translator, test_set, advance, context), configs
 
 
 def _training_text(data: "DataConfig") -> Iterator[str]:

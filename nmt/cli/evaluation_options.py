@@ -140,7 +140,7 @@ class MeasureOptions:
         int,
         typer.Option(
             metavar="<n>",
-            help="Bootstrap resamples for the confidence interval of a single system; 0: none.",
+            help="Bootstrap resamples for confidence intervals and the bootstrap test; 0: neither.",
         ),
     ] = 1000
     paired: Annotated[

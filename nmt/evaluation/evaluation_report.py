@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from nmt.data.writing_systems import LEAST_SHARE, share_in_script
 from nmt.errors import UserError
 from nmt.evaluation import score_groups
 from nmt.evaluation.comet import comet_score
@@ -18,7 +19,11 @@ from nmt.evaluation.system_output import SystemOutput
 from nmt.evaluation.test_set import TestSet
 
 RESAMPLES = 1000
-_BYTES_PER_SENTENCE = 160_000  # that sacreBLEU holds for 1,000 resamples of two systems' counts
+_BYTES_PER_SENTENCE = 160_000  # that sacreBLEU holds for 10,000 trials
+_FEW_SENTENCES = 30
+_SENTENCES_OF_SCRIPT = 1000
+_OTHER_WORDS = ("Japanese", "Hangul", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan")
+"""Scripts whose words sacreBLEU's default tokenizer does not find; Japanese includes Han."""
 _MEMORY = 3 << 30
 
 
@@ -38,7 +43,7 @@ class Measure:
     Attributes:
         metrics: The sacreBLEU scores.
         tokenizer: BLEU's tokenizer.
-        resamples: Number of resamples for the confidence interval; 0: no interval.
+        resamples: Number of resamples for intervals and the bootstrap test; 0: neither of them.
         test: The test that compares each system with the first one; None: no comparison.
         older_papers: Language code for `tokenized_lowercase_bleu`; None: it is not computed.
         comet: How COMET is computed; None: it is not computed.
@@ -169,7 +174,7 @@ def evaluate_systems(
         UserError: A tokenizer, a package or COMET is not available, COMET lacks the source, or the
             numbers of sentences differ.
     """
-    measure, notes = _within_memory(measure, len(test_set))
+    measure, notes = _possible(measure, len(test_set))
     paired = _paired(outputs, test_set, measure)
     systems = [
         SystemReport(
@@ -187,9 +192,8 @@ def evaluate_systems(
         for number, output in enumerate(outputs)
     ]
     translations = [output.translations for output in outputs]
-    ranked = []
-    if measure.worst or measure.different:
-        ranked = rank_sentences(translations, test_set.references, test_set.source)
+    wanted = measure.worst or measure.different
+    ranked = rank_sentences(translations, test_set.references, test_set.source) if wanted else []
     return EvaluationReport(
         test_set=test_set.name,
         sentences=len(test_set),
@@ -199,19 +203,51 @@ def evaluate_systems(
         groups=_groups(translations, test_set, measure, training_text) if measure.detail else {},
         worst=worst(ranked, measure.worst),
         different=most_different(ranked, measure.different) if len(outputs) > 1 else [],
-        notes=notes,
+        notes=[*notes, *_unfit_words(measure, test_set), *filter(None, map(_empty, systems))],
     )
 
 
-def _within_memory(measure: Measure, sentences: int) -> tuple[Measure, list[str]]:
-    """Leave out resampling if it would take more than 3 GiB of memory, and return a note."""
-    if not (measure.resamples or measure.test) or sentences * _BYTES_PER_SENTENCE <= _MEMORY:
+def _possible(measure: Measure, sentences: int) -> tuple[Measure, list[str]]:
+    """Leave out resampling that has no meaning or takes more than 3 GiB, and return notes."""
+    if measure.test is PairedTestName.BOOTSTRAP and not measure.resamples:
+        measure = replace(measure, test=None)
+    if not (measure.resamples or measure.test):
         return measure, []
-    note = (
-        f"no confidence interval and no test of significance: resamples of {sentences:,} sentences "
-        f"would take about {sentences * _BYTES_PER_SENTENCE / 1e9:.0f} GB of memory"
-    )
-    return replace(measure, resamples=0, test=None), [note]
+    if sentences < 2:
+        note = "no confidence interval and no test of significance: they need several sentences"
+        return replace(measure, resamples=0, test=None), [note]
+    if measure.test is PairedTestName.RANDOMIZATION and sentences * _BYTES_PER_SENTENCE > _MEMORY:
+        note = (
+            f"no test of significance: randomization of {sentences:,} sentences would take about "
+            f"{sentences * _BYTES_PER_SENTENCE / 1e9:.0f} GB of memory; use --paired bootstrap"
+        )
+        return replace(measure, test=None), [note]
+    if sentences < _FEW_SENTENCES:
+        note = f"confidence intervals and p-values of {sentences} sentences are not reliable"
+        return measure, [note]
+    return measure, []
+
+
+def _unfit_words(measure: Measure, test_set: TestSet) -> list[str]:
+    """Return a note if BLEU's tokenizer needs spaces that the references do not have."""
+    if measure.tokenizer != "13a" or MetricName.BLEU not in measure.metrics:
+        return []
+    text = "".join(test_set.references[0][:_SENTENCES_OF_SCRIPT])
+    script = next((one for one in _OTHER_WORDS if share_in_script(text, one) >= LEAST_SHARE), None)
+    if script is None:
+        return []
+    return [
+        f"BLEU's tokenizer 13a separates words at spaces, but the references are in {script} "
+        "script: give --language, e.g. zh, ja or ko, or --bleu-tokenizer char or flores200"
+    ]
+
+
+def _empty(system: SystemReport) -> str | None:
+    """Return a note about translations without text; None: there are none."""
+    found = system.statistics
+    if not found.empty:
+        return None
+    return f"{found.empty:,} of {found.sentences:,} translations of {system.name} are empty"
 
 
 def _paired(
@@ -225,6 +261,7 @@ def _paired(
         measure.metrics,
         measure.test,
         tokenizer=measure.tokenizer,
+        samples=measure.resamples if measure.test is PairedTestName.BOOTSTRAP else 0,
     )
 
 
@@ -288,6 +325,7 @@ def _plain_group(group: GroupScore) -> dict[str, Any]:
     return {
         "name": group.name,
         "sentences": group.sentences,
+        "metric": group.metric.value,
         "scores": [score.value for score in group.scores],
         "signature": group.scores[0].signature,
     }

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
-from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
-from sacrebleu.significance import PairedTest, Result
 
 from nmt.errors import UserError
+from nmt.evaluation.resampling import (
+    interval,
+    resampled_scores,
+    sacrebleu_seed,
+    score_of_counts,
+    sentence_counts,
+)
 from nmt.reporting.score_names import SCORE_NAMES
 
 
@@ -92,21 +96,30 @@ def bleu_tokenizer(language: str, choice: str = "auto") -> str:
     return name
 
 
-def sacrebleu_metric(name: MetricName, tokenizer: str = "13a") -> BLEU | CHRF | TER:
+def sacrebleu_metric(
+    name: MetricName, tokenizer: str = "13a", references: Sequence[Sequence[str]] | None = None
+) -> BLEU | CHRF | TER:
     """Return sacreBLEU's metric with its default settings, except BLEU's tokenizer.
+
+    Args:
+        name: The metric.
+        tokenizer: BLEU's tokenizer.
+        references: One list per translator. The metric then counts their words once for all
+            systems.
 
     Raises:
         UserError: The tokenizer cannot be loaded.
     """
+    known = None if references is None else [list(reference) for reference in references]
     match name:
         case MetricName.CHRF:
-            return CHRF()
+            return CHRF(references=known)
         case MetricName.CHRF_WORDS:
-            return CHRF(word_order=2)
+            return CHRF(word_order=2, references=known)
         case MetricName.TER:
-            return TER()
+            return TER(references=known)
     try:
-        return BLEU(tokenize=tokenizer)
+        return BLEU(tokenize=tokenizer, references=known)
     except (ImportError, OSError, RuntimeError) as error:  # flores200 is downloaded once
         reason = " ".join(str(error).split())
         raise UserError(f"cannot load the BLEU tokenizer {tokenizer}: {reason}") from error
@@ -130,70 +143,18 @@ def corpus_score(
         UserError: The tokenizer cannot be loaded, or the numbers of sentences differ.
     """
     check_counts(translations, references)
-    metric = sacrebleu_metric(name, options.tokenizer)
-    lists = [list(reference) for reference in references]
-    value = float(metric.corpus_score(list(translations), lists).score)
+    metric = sacrebleu_metric(name, options.tokenizer, references)
     if not options.resamples:
-        return Score(value, str(metric.get_signature()))
-    try:
-        result = metric.corpus_score(list(translations), lists, n_bootstrap=options.resamples)
-        mean, interval = result._mean, result._ci
-    except TypeError:  # sacreBLEU 2.6 cannot average resamples of which some score exactly 0
-        mean, interval = _resampled(name, translations, lists, options)
-    return Score(value, str(metric.get_signature()), float(mean), float(interval))
-
-
-def _resampled(
-    name: MetricName,
-    translations: Sequence[str],
-    references: Sequence[Sequence[str]],
-    options: ScoreOptions,
-) -> tuple[float, float]:
-    """Return mean and interval of the resamples of the first system of a paired test."""
-    systems: list[tuple[str, Sequence[str]]] = [("first", translations), ("second", translations)]
-    metric: dict[str, Metric] = {name: sacrebleu_metric(name, options.tokenizer)}
-    test = PairedTest(systems, metric, references, test_type="bs", n_samples=options.resamples)
-    (results,) = (found for label, found in test()[1].items() if label != "System")
-    first = results[0]
-    assert isinstance(first, Result)
-    assert first.mean is not None
-    assert first.ci is not None
-    return first.mean, first.ci
-
-
-def bleu_counts(
-    translations: Sequence[str], references: Sequence[Sequence[str]], tokenizer: str
-) -> npt.NDArray[np.int64]:
-    """Return the counts [N, 10] of N sentences; their sums give the BLEU of a text.
-
-    The columns are the matching n-grams of 1 to 4 words (4 columns), all n-grams of the translation
-    (4), the words of the translation, and the words of the reference closest in length.
-
-    Raises:
-        UserError: The tokenizer cannot be loaded, or the numbers of sentences differ.
-    """
-    check_counts(translations, references)
-    sacrebleu_metric(MetricName.BLEU, tokenizer)  # raises a UserError
-    # effective_order avoids a warning; the counts do not depend on it
-    metric = BLEU(tokenize=tokenizer, effective_order=True)
-    rows = []
-    for translation, *of_sentence in zip(translations, *references, strict=True):
-        found = metric.sentence_score(translation, of_sentence)
-        rows.append([*found.counts, *found.totals, found.sys_len, found.ref_len])
-    return np.array(rows, dtype=np.int64).reshape(-1, 10)
-
-
-def bleu_of_counts(counts: npt.NDArray[np.int64]) -> float:
-    """Return the BLEU of a text from the sums [10] of its sentences' counts (`bleu_counts`)."""
-    *matches, system_length, reference_length = counts.tolist()
-    found = BLEU.compute_bleu(
-        correct=matches[:4],
-        total=matches[4:],
-        sys_len=system_length,
-        ref_len=reference_length,
-        smooth_method=BLEU().smooth_method,
-    )
-    return float(found.score)
+        return Score(
+            float(metric.corpus_score(list(translations), None).score), str(metric.get_signature())
+        )
+    counts, seed = sentence_counts(metric, translations, None), sacrebleu_seed()
+    random = np.random.default_rng(seed)
+    (scores,) = resampled_scores(metric, [counts], options.resamples, random)
+    signature = metric.get_signature()
+    signature.update("seed", str(seed).lower())
+    signature.update("bs", options.resamples)
+    return Score(score_of_counts(metric, counts), str(signature), *interval(scores))
 
 
 def check_counts(translations: Sequence[str], references: Sequence[Sequence[str]]) -> None:

@@ -24,11 +24,13 @@ class GroupScore:
         name: Description of its sentences, e.g. ``11-20 words``.
         sentences: Number of sentences.
         scores: One per system.
+        metric: The metric of the scores.
     """
 
     name: str
     sentences: int
     scores: list[Score]
+    metric: MetricName = MetricName.BLEU
 
 
 def by_label(labels: Sequence[str]) -> dict[str, list[int]]:
@@ -91,6 +93,7 @@ def score_groups(
                 )
                 for translations in systems
             ],
+            metric,
         )
         for name, positions in groups.items()
     ]

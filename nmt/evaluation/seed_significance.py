@@ -4,22 +4,26 @@ A paired test of two models (`significance`) shows whether these models differ o
 seeds of one configuration often differ, too. A difference between configurations must therefore
 also exceed the variation between seeds (Clark et al. 2011).
 
-Legend: N sentences, K = 10 counts of a sentence, R resamples.
+Legend: N sentences, K counts of a sentence, R resamples.
 """
 
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from sacrebleu.metrics.base import Metric
 
-from nmt.evaluation.metrics import bleu_counts, bleu_of_counts
+from nmt.evaluation.metrics import MetricName, check_counts, sacrebleu_metric
+from nmt.evaluation.resampling import (
+    Numbers,
+    Scores,
+    resampled_scores,
+    score_of_counts,
+    sentence_counts,
+)
 from nmt.reporting.score_names import SIGNIFICANT
-
-Numbers = npt.NDArray[np.floating[Any]]
 
 _RESAMPLES = 1000
 _DRAWS = 10  # draws of t for each resample of the text
@@ -63,15 +67,27 @@ def compare_configurations(
     Raises:
         UserError: The numbers of sentences differ, or the tokenizer cannot be loaded.
     """
-    counts = [[bleu_counts(run, references, tokenizer) for run in group] for group in groups]
+    for group in groups:
+        for run in group:
+            check_counts(run, references)
+    metric = sacrebleu_metric(MetricName.BLEU, tokenizer, references)
+    counts = [[sentence_counts(metric, run, None) for run in group] for group in groups]
+    return compare_counts(metric, counts)
+
+
+def compare_counts(metric: Metric, groups: Sequence[Sequence[Numbers]]) -> list[ConfigurationScore]:
+    """Compare each configuration with the first one, as `compare_configurations` does.
+
+    Args:
+        metric: BLEU.
+        groups: For each configuration, the counts [N, K] of each of its runs, of
+            `nmt.evaluation.resampling.sentence_counts`.
+    """
     random = np.random.default_rng(_SEED)
-    sentences = len(references[0])
-    rows = random.integers(sentences, size=(_RESAMPLES, sentences))
-    scores = [[bleu_of_counts(run.sum(0)) for run in group] for group in counts]
-    resampled = [
-        np.mean([[bleu_of_counts(run[chosen].sum(0)) for chosen in rows] for run in group], axis=0)
-        for group in counts
-    ]
+    scores = [[score_of_counts(metric, run) for run in group] for group in groups]
+    runs = [run for group in groups for run in group]
+    rows = iter(resampled_scores(metric, runs, _RESAMPLES, random))
+    resampled = [np.mean([next(rows) for _ in group], axis=0) for group in groups]
     first = statistics.fmean(scores[0])
     found = [ConfigurationScore(first)]
     for group, of_text in zip(scores[1:], resampled[1:], strict=True):
@@ -86,7 +102,7 @@ def compare_configurations(
 def difference_p_value(
     first: Sequence[float],
     second: Sequence[float],
-    of_text: Numbers,
+    of_text: Scores,
     random: np.random.Generator,
 ) -> float:
     """Return the p-value of the difference of two means over seeds.

@@ -1,14 +1,22 @@
 """Whether two systems differ by more than chance: the paired tests of sacreBLEU."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+import numpy as np
+from sacrebleu.metrics.base import Metric
 from sacrebleu.significance import PairedTest, Result
 
-from nmt.errors import UserError
 from nmt.evaluation.metrics import MetricName, check_counts, sacrebleu_metric
+from nmt.evaluation.resampling import (
+    Numbers,
+    interval,
+    resampled_scores,
+    sacrebleu_seed,
+    score_of_counts,
+    sentence_counts,
+)
 from nmt.reporting.score_names import SIGNIFICANT
 
 
@@ -19,7 +27,7 @@ class PairedTestName(StrEnum):
     RANDOMIZATION = "randomization"
 
 
-_OF_SACREBLEU = {PairedTestName.BOOTSTRAP: "bs", PairedTestName.RANDOMIZATION: "ar"}
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -85,35 +93,72 @@ def paired_scores(
         UserError: The numbers of sentences differ, the tokenizer cannot be loaded, or
             SACREBLEU_SEED is neither a whole number nor ``none``.
     """
-    _check_seed()
+    sacrebleu_seed()  # raises a UserError before any work
     for translations in systems.values():
         check_counts(translations, references)
     found = {}
-    for name in metrics:  # one at a time: a test holds all resamples of a metric in memory
-        tested = PairedTest(
-            [(system, list(texts)) for system, texts in systems.items()],
-            {name: sacrebleu_metric(name, tokenizer)},
-            [list(reference) for reference in references],
-            test_type=_OF_SACREBLEU[test],
-            n_samples=samples,
-        )
-        signatures, scores = tested()
-        ((label, signature),) = signatures.items()
-        first, *others = (_paired(r) for r in scores[label] if not isinstance(r, str))
-        found[name] = PairedScores(
-            str(signature),
-            [first, *(o if o.value != first.value else replace(o, p_value=None) for o in others)],
-        )
+    for name in metrics:
+        if test is PairedTestName.RANDOMIZATION:
+            tested = _randomization(name, systems, references, tokenizer, samples)
+        else:
+            metric = sacrebleu_metric(name, tokenizer, references)
+            counts = [sentence_counts(metric, texts, None) for texts in systems.values()]
+            tested = bootstrap(metric, counts, samples or RESAMPLES)
+        found[name] = tested
     return found
+
+
+def bootstrap(
+    metric: Metric, systems: Sequence[Numbers], resamples: int = RESAMPLES
+) -> PairedScores:
+    """Compare each system with the first one by paired bootstrap resampling (Koehn 2004).
+
+    Args:
+        metric: A metric of sacreBLEU.
+        systems: The counts of each system, of `nmt.evaluation.resampling.sentence_counts`.
+        resamples: Their number.
+
+    Raises:
+        UserError: SACREBLEU_SEED is neither a whole number nor ``none``.
+    """
+    seed = sacrebleu_seed()
+    values = [score_of_counts(metric, counts) for counts in systems]
+    scores = resampled_scores(metric, systems, resamples, np.random.default_rng(seed))
+    signature = metric.get_signature()
+    signature.update("seed", str(seed).lower())
+    signature.update("bs", resamples)
+    found = []
+    for value, of_system in zip(values, scores, strict=True):
+        differences = abs(of_system - scores[0])
+        as_large = int((differences - differences.mean() > abs(value - values[0])).sum())
+        p_value = None if value == values[0] else (as_large + 1) / (resamples + 1)
+        found.append(PairedScore(value, p_value, *interval(of_system)))
+    return PairedScores(str(signature), found)
+
+
+def _randomization(
+    name: MetricName,
+    systems: Mapping[str, Sequence[str]],
+    references: Sequence[Sequence[str]],
+    tokenizer: str,
+    trials: int,
+) -> PairedScores:
+    """Compare each system with the first one by sacreBLEU's approximate randomization."""
+    tested = PairedTest(
+        [(system, list(texts)) for system, texts in systems.items()],
+        {name: sacrebleu_metric(name, tokenizer)},
+        [list(reference) for reference in references],
+        test_type="ar",
+        n_samples=trials,
+    )
+    signatures, scores = tested()
+    ((label, signature),) = signatures.items()
+    first, *others = (_paired(r) for r in scores[label] if not isinstance(r, str))
+    others = [o if o.value != first.value else replace(o, p_value=None) for o in others]
+    return PairedScores(str(signature), [first, *others])
 
 
 def _paired(result: Result) -> PairedScore:
     values = (result.p_value, result.mean, result.ci)
     p_value, mean, interval = (None if value is None else float(value) for value in values)
     return PairedScore(float(result.score), p_value, mean, interval)
-
-
-def _check_seed() -> None:
-    seed = os.environ.get("SACREBLEU_SEED", "12345")
-    if seed.lower() != "none" and not seed.isdecimal():
-        raise UserError(f"the environment variable SACREBLEU_SEED is {seed}; give a whole number")

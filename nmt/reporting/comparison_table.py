@@ -14,6 +14,11 @@ from nmt.reporting.score_names import SCORE_NAMES, SIGNIFICANT
 from nmt.reporting.text_table import aligned
 
 ABSENT = "-"
+Table = tuple[list[str], list[list[str]], int]
+"""Column headings, rows of cells, and the number of left-aligned columns."""
+
+_MOST_SETTINGS = 5  # in one table with the figures
+_MOST_RUNS = 8  # as columns of a table
 _FIGURES = {  # name: heading and format
     **{name: (SCORE_NAMES[name], "{:.2f}") for name in ("bleu", "chrf", "ter")},
     "valid_bleu": ("valid BLEU", "{:.2f}"),
@@ -54,28 +59,61 @@ def comparison_text(comparison: Mapping[str, Any], form: TableFormat) -> str:
             return _csv(comparison)
         case TableFormat.LATEX:
             return _latex(comparison)
-    head, cells, left = table_cells(comparison)
-    return "\n".join([*aligned(head, cells, left), "", *explanations(comparison)])
+    tables = [[*aligned(*table), ""] for table in tables_of(comparison)]
+    return "\n".join([*(line for table in tables for line in table), *explanations(comparison)])
 
 
-def table_cells(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str]], int]:
-    """Return the column headings, the rows of cells and the number of left-aligned columns."""
+def tables_of(comparison: Mapping[str, Any]) -> list[Table]:
+    """Return one table, or two tables if many settings differ: the figures, and the settings."""
     rows, settings = comparison["rows"], comparison["settings"]
     finished = all(row["status"] == "finished" for row in rows)
+    status = [] if finished else ["status"]
     shown = [name for name in _FIGURES if any(row[name] is not None for row in rows)]
-    head = ["run", *_short_keys(settings), *([] if finished else ["status"])]
-    left = len(head)
-    head += [_FIGURES[name][0] for name in shown]
+    values = _shown_settings(rows, settings)
+    beside = values if len(values) <= _MOST_SETTINGS else {}
+    head = ["run", *beside, *status]
     cells = [
         [
             printable(row["name"]),
-            *(_setting(row["settings"][key]) for key in settings),
-            *([] if finished else [row["status"]]),
+            *(texts[number] for texts in beside.values()),
+            *(row[name] for name in status),
             *(_figure(row, name) for name in shown),
         ]
-        for row in rows
+        for number, row in enumerate(rows)
     ]
-    return head, cells, left
+    figures = [*head, *(_FIGURES[name][0] for name in shown)], cells, len(head)
+    return [figures] if beside or not values else [figures, _settings_table(rows, values)]
+
+
+def _settings_table(rows: Sequence[Mapping[str, Any]], values: Mapping[str, list[str]]) -> Table:
+    """Return a table with a row per setting if this is narrower, else with a row per run."""
+    names = [printable(row["name"]) for row in rows]
+    if len(names) <= _MOST_RUNS:
+        head = ["setting that differs", *names]
+        return head, [[key, *texts] for key, texts in values.items()], len(head)
+    head = ["run", *values]
+    cells = [[name, *(texts[n] for texts in values.values())] for n, name in enumerate(names)]
+    return head, cells, len(head)
+
+
+def _shown_settings(
+    rows: Sequence[Mapping[str, Any]], settings: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return the values of each setting, one per run, by the short name of the setting.
+
+    A setting of the encoder that equals the same setting of the decoder in each run is one setting.
+    """
+    texts = {key: [_setting(row["settings"][key]) for row in rows] for key in settings}
+    joined = {
+        key: key.replace("model.encoder.", "model.decoder.")
+        for key in settings
+        if key.startswith("model.encoder.")
+        and texts.get(key.replace("model.encoder.", "model.decoder.")) == texts[key]
+    }
+    kept = [key for key in settings if key not in joined.values()]
+    both = [key.replace("model.encoder.", "model.encoder+decoder.") for key in joined]
+    names = [both[list(joined).index(key)] if key in joined else key for key in kept]
+    return dict(zip(_short_keys(names), (texts[key] for key in kept), strict=True))
 
 
 def _short_keys(keys: Sequence[str]) -> list[str]:
@@ -177,7 +215,7 @@ def explanations(comparison: Mapping[str, Any]) -> list[str]:
 def _csv(comparison: Mapping[str, Any]) -> str:
     text = io.StringIO()
     settings = comparison["settings"]
-    figures = [*_FIGURES, "bleu_interval", "bleu_p_value"]
+    figures = [*_FIGURES, "bleu_interval", "bleu_p_value", "bleu_signature"]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["run", "folder", "status", *settings, *figures])
     for row in comparison["rows"]:
@@ -188,13 +226,12 @@ def _csv(comparison: Mapping[str, Any]) -> str:
 
 
 def _latex(comparison: Mapping[str, Any]) -> str:
-    head, cells, left = table_cells(comparison)
-
     def line(texts: Sequence[str]) -> str:
         return " & ".join("".join(_LATEX.get(c, c) for c in text) for text in texts) + r" \\"
 
-    return "\n".join(
-        [
+    tables = []
+    for head, cells, left in tables_of(comparison):
+        tables += [
             rf"\begin{{tabular}}{{{'l' * left}{'r' * (len(head) - left)}}}",
             r"\toprule",
             line(head),
@@ -203,4 +240,4 @@ def _latex(comparison: Mapping[str, Any]) -> str:
             r"\bottomrule",
             r"\end{tabular}",
         ]
-    )
+    return "\n".join([*tables, *(f"% {text.strip()}" for text in explanations(comparison))])

@@ -61,7 +61,12 @@ def _several(report: Mapping[str, Any]) -> Iterator[str]:
         yield from _others(system, f"{printable(system['name'])}: ")
     if report["test"] is not None:
         yield from _differences(systems, metrics)
-        yield f"± is half the 95 % confidence interval; test: {_TESTS[report['test']]}"
+        intervals = any(f"{metric}_interval" in systems[0] for metric in metrics)
+        half = "± is half the 95 % confidence interval; " if intervals else ""
+        yield (
+            f"{half}p: the probability of such a difference by chance, "
+            f"by {_TESTS[report['test']]}; significant: p < {SIGNIFICANT}"
+        )
     for metric in metrics:
         yield f"{SCORE_NAMES[metric]} {systems[0][f'{metric}_signature']}"
 
@@ -85,12 +90,19 @@ def _differences(systems: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -
                 higher = system[metric] > systems[0][metric]
                 (better if higher == (metric != "ter") else worse).append(SCORE_NAMES[metric])
         found = [
-            f"is {word} than {first} by {' and '.join(labels)}"
+            f"is significantly {word} than {first} by {_listed(labels)}"
             for word, labels in (("better", better), ("worse", worse))
             if labels
         ]
         name = printable(system["name"])
-        yield f"{name} {' and '.join(found) or f'does not differ significantly from {first}'}"
+        same = all(system[metric] == systems[0][metric] for metric in metrics)
+        none = "has the same scores as" if same else "does not differ significantly from"
+        yield f"{name} {' and '.join(found) or f'{none} {first}'}"
+
+
+def _listed(labels: Sequence[str]) -> str:
+    *before, last = labels
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def _others(system: Mapping[str, Any], name: str = "") -> Iterator[str]:
@@ -117,9 +129,10 @@ def _group_table(
         [printable(row["name"]), f"{row['sentences']:,}", *(f"{v:.2f}" for v in row["scores"])]
         for row in rows
     ]
-    heads = ["BLEU"] if len(names) == 1 else [printable(name) for name in names]
-    yield from aligned([f"by {way}", "sentences", *heads], cells, 1)
-    yield f"BLEU {rows[0]['signature']}"
+    label = SCORE_NAMES[rows[0]["metric"]]
+    heads = [label] if len(names) == 1 else [printable(name) for name in names]
+    yield from aligned([f"{label} by {way}", "sentences", *heads], cells, 1)
+    yield f"{label} {rows[0]['signature']}"
 
 
 def _statistics(systems: Sequence[Mapping[str, Any]]) -> Iterator[str]:

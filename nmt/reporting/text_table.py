@@ -8,7 +8,12 @@ from nmt.reporting.text_width import text_width
 
 
 def aligned(head: Sequence[str], cells: Sequence[Sequence[str]], left: int) -> Iterator[str]:
-    """Yield the lines of a table; the first ``left`` columns are left-aligned, the others right."""
+    r"""Yield the lines of a table; the first ``left`` columns are left-aligned, the others right.
+
+    A ``|`` in a cell becomes ``\|``, as Markdown needs it.
+    """
+    head = [text.replace("|", "\\|") for text in head]
+    cells = [[text.replace("|", "\\|") for text in row] for row in cells]
     widths = [max(map(text_width, column)) for column in zip(head, *cells, strict=True)]
     widths = [max(3, width) for width in widths]
 

@@ -11,9 +11,10 @@ from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.pages.comparison_page import ComparedSample, ComparisonPage
 from nmt.reporting.pages.line_chart import Line
 from nmt.run.folder import RunFolder
-from nmt.run.run_comparison import compare_runs, settings_without_seed
+from nmt.run.run_comparison import compare_runs
 from nmt.run.run_record import RunRecord
 from nmt.run.run_report import latest_heatmaps, sample_histories
+from nmt.run.tested_runs import settings_without_seed
 from nmt.run.translation_attention import translation_heatmaps
 
 _SHOWN = 10  # sentences where the runs differ most

@@ -2,19 +2,20 @@
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from nmt.config.plain import flatten, to_mapping, to_naming_mapping
-from nmt.config.schema import Config
-from nmt.errors import UserError
-from nmt.evaluation.metrics import MetricName, bleu_tokenizer
-from nmt.evaluation.seed_significance import compare_configurations
-from nmt.evaluation.significance import PairedScores, PairedTestName, paired_scores
-from nmt.evaluation.test_set import of_run
+from nmt.evaluation.significance import PairedTestName
 from nmt.run.run_record import RunRecord
+from nmt.run.tested_runs import (
+    TestedRuns,
+    by_configuration,
+    compare_scores,
+    first_of_each_seed,
+)
 
 ABSENT = "-"
 AVERAGED = ("valid_bleu", "bleu", "chrf", "ter", "aer")
@@ -65,11 +66,12 @@ def compare_runs(records: Sequence[RunRecord], test: PairedTestName | None) -> C
         }
         for name, record in zip(names, records, strict=True)
     ]
-    tested = _Tested([], "", [])
-    if test is not None:
-        tested = _add_significance(rows, records, test)
+    tested = TestedRuns() if test is None else compare_scores(names, records, test)
+    for n, score in tested.scores.items():
+        rows[n] |= {"bleu_interval": score.interval, "bleu_p_value": score.p_value}
     seeds = _over_seeds(rows, records, settings)
-    return Comparison(settings, rows, seeds, tested.configurations, tested.signature, tested.notes)
+    notes = [*tested.notes, *_notes(names, records)]
+    return Comparison(settings, rows, seeds, tested.configurations, tested.signature, notes)
 
 
 def differing_settings(records: Sequence[RunRecord]) -> list[str]:
@@ -115,111 +117,14 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(path) for path in paths]
 
 
-class _Tested(NamedTuple):
-    """The results of a significance test, except those in the rows."""
-
-    configurations: list[dict[str, Any]]
-    signature: str
-    notes: list[str]
-
-
-def _add_significance(
-    rows: Sequence[dict[str, Any]], records: Sequence[RunRecord], test: PairedTestName
-) -> _Tested:
-    """Add intervals and p-values of BLEU to the rows; compare configurations over their seeds."""
-    tested = [n for n, record in enumerate(records) if record.translations is not None]
-    if len(tested) < 2:
-        why = "fewer than two runs have translations of a test text, so none is compared"
-        return _Tested([], "", [why])
-    first = records[tested[0]]
-    try:
-        text = of_run(first.config.data, "test")
-        words = bleu_tokenizer(
-            first.config.data.target_language, first.config.training.bleu_tokenizer
-        )
-    except UserError as error:
-        return _Tested([], "", [f"no test of significance: {error}"])
-    equal, notes = [], []
-    for n in tested:
-        if _same_test(records[n], first) and len(records[n].translations or []) == len(text):
-            equal.append(n)
-        else:
-            notes.append(f"{rows[n]['name']} and {rows[tested[0]]['name']} differ in the test text")
-    if len(equal) < 2:
-        return _Tested([], "", notes)
-    systems = {rows[n]["name"]: records[n].translations or [] for n in equal}
-    found = paired_scores(systems, text.references, [MetricName.BLEU], test, tokenizer=words)
-    groups = _by_configuration(records, equal)
-    configurations = _configurations(groups, rows, records, text.references, words)
-    return _Tested(configurations, _fill(rows, equal, found[MetricName.BLEU], groups[0]), notes)
-
-
-def _configurations(
-    groups: Sequence[Sequence[int]],
-    rows: Sequence[dict[str, Any]],
-    records: Sequence[RunRecord],
-    references: Sequence[Sequence[str]],
-    words: str,
-) -> list[dict[str, Any]]:
-    """Return the differences of configurations; empty if each configuration has one run."""
-    if all(len(members) == 1 for members in groups):
-        return []
-    translations = [[records[n].translations or [] for n in members] for members in groups]
-    scores = compare_configurations(translations, references, words)
-    return [
-        {
-            "runs": [rows[n]["name"] for n in members],
-            "bleu": score.mean,
-            "bleu_difference": score.difference,
-            "bleu_p_value": score.p_value,
-        }
-        for members, score in zip(groups, scores, strict=True)
-    ]
-
-
-def _same_test(record: RunRecord, first: RunRecord) -> bool:
-    """Return whether two runs have the same settings of their test text."""
-    return _test_text(record) == _test_text(first)
-
-
-def _test_text(record: RunRecord) -> Any:
-    data = to_mapping(record.config.data)
-    keys = ("source_language", "target_language", "test", "splits", "stems", "root", "path", "name")
-    return {key: data.get(key) for key in keys}
-
-
-def _fill(
-    rows: Sequence[dict[str, Any]],
-    tested: Sequence[int],
-    found: PairedScores,
-    like_first: Sequence[int],
-) -> str:
-    """Write intervals and p-values into rows and return the signature of BLEU.
-
-    Runs that differ from the first run only in their seed get no p-value.
-    """
-    for n, score in zip(tested, found.scores, strict=True):
-        p_value = None if n in like_first else score.p_value
-        rows[n] |= {"bleu_interval": score.interval, "bleu_p_value": p_value}
-    return found.signature
-
-
-def _by_configuration(records: Sequence[RunRecord], chosen: Sequence[int]) -> list[list[int]]:
-    """Return groups of runs that differ at most in their seed, in the order of their first runs."""
-    groups: dict[str, list[int]] = {}
-    for n in chosen:
-        mapping = settings_without_seed(records[n].config)
-        groups.setdefault(json.dumps(mapping, sort_keys=True), []).append(n)
-    return list(groups.values())
-
-
 def _over_seeds(
     rows: Sequence[dict[str, Any]], records: Sequence[RunRecord], settings: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return mean and standard deviation of finished runs that differ only in their seed."""
     finished = [n for n, record in enumerate(records) if record.summary]
     found = []
-    for members in _by_configuration(records, finished):
+    for group in by_configuration([records[n] for n in finished]):
+        members = first_of_each_seed(records, [finished[place] for place in group])
         if len(members) < 2:
             continue
         chosen = [rows[n] for n in members]
@@ -234,18 +139,30 @@ def _over_seeds(
     return found
 
 
-def settings_without_seed(config: Config) -> dict[str, Any]:
-    """Return the settings that change the model, without the seed; runs of one group share them.
-
-    The number of threads is left out, because it changes a model only by rounding.
-
-    Args:
-        config: The settings of a run.
-    """
-    mapping = to_naming_mapping(config)
-    mapping.pop("seed", None)
-    mapping["training"].pop("threads", None)
-    return mapping
+def _notes(names: Sequence[str], records: Sequence[RunRecord]) -> Iterator[str]:
+    """Yield what a reader should know of finished runs that are copies or ended early."""
+    finished = [n for n, record in enumerate(records) if record.summary]
+    copies = []
+    for group in by_configuration([records[n] for n in finished]):
+        members = [finished[place] for place in group]
+        kept = first_of_each_seed(records, members)
+        first = {records[n].config.seed: names[n] for n in kept}
+        copies += [
+            f"{names[n]} of {first[records[n].config.seed]}" for n in members if n not in kept
+        ]
+    if copies:
+        yield (
+            "means and tests of settings leave out runs that repeat the settings and the seed of "
+            f"another run: {', '.join(copies)}"
+        )
+    early = [
+        f"{names[n]} at update {records[n].summary.get('updates', 0):,} of "
+        f"{records[n].config.training.max_updates:,}"
+        for n in finished
+        if records[n].summary.get("stopped_by") == "max_minutes"
+    ]
+    if early:
+        yield f"training.max_minutes stopped runs early: {', '.join(early)}"
 
 
 def spread(values: Sequence[float | None]) -> dict[str, float] | None:

@@ -67,6 +67,7 @@ class RunRecord:
             "chrf": test.get("chrf"),
             "ter": test.get("ter"),
             "aer": None if error is None else 100 * error,
+            "bleu_signature": test.get("signature"),
         }
 
     def curve(self, name: str) -> list[tuple[int, float]]:
@@ -101,6 +102,25 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
     if len(found) > _MOST_RUNS:
         raise UserError(f"there are {len(found):,} runs; at most {_MOST_RUNS:,} can be compared")
     return list(found)
+
+
+def read_runs(paths: Sequence[Path]) -> tuple[list[RunRecord], list[str]]:
+    """Read the runs among paths and below them; return notes about damaged runs in a folder.
+
+    Raises:
+        UserError: A path contains no run, a run among the paths is damaged, or all runs are.
+    """
+    records, notes = [], []
+    for path in find_runs(paths):
+        try:
+            records.append(read_record(path))
+        except UserError as error:
+            if path in paths:
+                raise
+            notes.append(f"{path} is left out: {error}")
+    if not records:
+        raise UserError(notes[0])
+    return records, notes
 
 
 def read_record(path: Path, summary: Mapping[str, Any] | None = None) -> RunRecord:

@@ -38,6 +38,7 @@ _CURVES = {  # heading: metrics in one chart
     "target pieces per second": ("train/tokens_per_second",),
 }
 _RESAMPLES = 1000
+_ROUNDING = 0.005  # larger differences show that a text has changed since the training
 _MOST_POINTS = 500  # of a curve in a page
 
 
@@ -98,14 +99,14 @@ def _scores(record: RunRecord) -> Iterator[tuple[str, str, str, str]]:
             key = "signature" if metric.value == "bleu" else f"{metric}_signature"
             signature, shown = scores.get(key, ""), f"{value:.2f}"
             found = measured.get(metric.value) if split == "test" else None
-            if found is not None and found.interval is not None:
+            if found is not None and abs(found.value - value) <= _ROUNDING:
                 shown += f" ± {found.interval:.2f}"
                 signature = found.signature
             yield name, metric.label, shown, signature
 
 
 def _with_confidence(record: RunRecord) -> dict[str, Score]:
-    """Return the test scores with intervals; empty if the references cannot be read."""
+    """Return the scores of the test text as it is now; empty if it cannot be read."""
     if record.translations is None:
         return {}
     data, training = record.config.data, record.config.training

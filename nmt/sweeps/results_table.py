@@ -52,7 +52,11 @@ class SweepRow:
 
 def ranked(rows: Sequence[SweepRow]) -> list[SweepRow]:
     """Return the rows of a study sorted by score, the best first; rows without a score are last."""
-    return sorted(rows, key=lambda row: math.inf if row.score is None else -row.score)
+
+    def order(row: SweepRow) -> float:  # NaN is neither larger nor smaller, so it breaks sorting
+        return math.inf if row.score is None or math.isnan(row.score) else -row.score
+
+    return sorted(rows, key=order)
 
 
 def best_line(best: SweepRow) -> str:
@@ -146,7 +150,7 @@ def plain(rows: Sequence[SweepRow], *, study: bool = False) -> dict[str, Any]:
 
 def _labels(row: SweepRow, keys: Sequence[str]) -> list[str]:
     found = [row.overrides.get(key, ABSENT) for key in keys] or [row.folder or ABSENT]
-    return [_short(label).replace("|", "\\|") for label in found]
+    return [_short(label) for label in found]
 
 
 def _short(label: str) -> str:

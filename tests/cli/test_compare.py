@@ -15,8 +15,8 @@ from filelock import FileLock
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
 from nmt.run.comparison_report import comparison_page
-from nmt.run.run_comparison import settings_without_seed
 from nmt.run.run_record import read_record
+from nmt.run.tested_runs import settings_without_seed
 from nmt.run.translation_attention import translation_heatmaps
 
 Nmt = Callable[..., Any]

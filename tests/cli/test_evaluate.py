@@ -41,7 +41,7 @@ def test_files_are_compared_with_the_first(nmt: Nmt, files: Callable[[str], Path
     assert bad["bleu_p_value"] < 0.05
     assert "bleu_p_value" not in good
     out = nmt("evaluate", *arguments).out
-    assert "bad.txt is worse than good.txt by BLEU and chrF2 and TER" in out
+    assert "bad.txt is significantly worse than good.txt by BLEU, chrF2 and TER" in out
     assert good["bleu_signature"] in out
     alone = json.loads(nmt("evaluate", *arguments[1:], "--json").out)
     assert alone["bleu"] == pytest.approx(bad["bleu"])
@@ -53,8 +53,60 @@ def test_a_system_does_not_differ_from_its_copy(
     (tmp_path / "copy.txt").write_bytes(files("good").read_bytes())
     arguments = [files("good"), tmp_path / "copy.txt", "--reference", files("reference")]
     out = nmt("evaluate", *arguments, "--paired", "randomization").out
-    assert "copy.txt does not differ significantly from good.txt" in out
+    assert "copy.txt has the same scores as good.txt" in out
     assert "p = " not in out
+    assert "±" not in out  # randomization gives no interval
+
+
+def test_resamples_are_those_of_the_paired_test(nmt: Nmt, files: Callable[[str], Path]) -> None:
+    arguments = [files("good"), files("bad"), "--reference", files("reference"), "--json"]
+    found = json.loads(nmt("evaluate", *arguments, "--resamples", "50").out)["systems"]
+    assert "bs:50" in found[0]["bleu_signature"]
+    assert found[1]["bleu_p_value"] >= 1 / 51
+    none = json.loads(nmt("evaluate", *arguments, "--resamples", "0").out)
+    assert none["test"] is None
+    assert not any("interval" in key or "p_value" in key for key in none["systems"][1])
+
+
+def test_details_name_the_metric_that_they_have(nmt: Nmt, files: Callable[[str], Path]) -> None:
+    test = ["--source", files("source"), "--reference", files("reference")]
+    for systems in ([files("bad")], [files("good"), files("bad")]):
+        out = nmt("evaluate", *systems, *test, "--metrics", "ter", "--detail").out
+        assert "TER by source length" in out
+        assert "BLEU" not in out
+
+
+def test_a_single_sentence_has_no_confidence(
+    nmt: Nmt, files: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """All resamples of one sentence are equal: ± 0.00 and p = 0.001 would mislead."""
+    for name, lines in (("one", GOOD), ("other", BAD), ("of-one", REFERENCE)):
+        (tmp_path / name).write_text(f"{lines[0]}\n", encoding="utf-8")
+    test = ["--reference", tmp_path / "of-one"]
+    for systems in ([tmp_path / "one"], [tmp_path / "one", tmp_path / "other"]):
+        out = nmt("evaluate", *systems, *test).out
+        assert "±" not in out
+        assert "p = " not in out
+        assert "significantly" not in out
+        assert "note: no confidence interval and no test of significance" in out
+    few = nmt("evaluate", files("good"), "--reference", files("reference")).out
+    assert "note: confidence intervals and p-values of 20 sentences are not reliable" in few
+
+
+def test_empty_translations_are_noted(nmt: Nmt, files: Callable[[str], Path]) -> None:
+    out = nmt("evaluate", files("bad"), "--reference", files("reference")).out
+    assert "note: 5 of 20 translations of bad.txt are empty" in out
+
+
+def test_words_without_spaces_are_noted_if_the_language_is_unknown(
+    nmt: Nmt, tmp_path: Path
+) -> None:
+    texts = {"reference": "我在学校里看书，很高兴。", "output": "我在家里看书。"}
+    for name, line in texts.items():
+        (tmp_path / name).write_text(f"{line}\n" * 40, encoding="utf-8")
+    arguments = ["evaluate", tmp_path / "output", "--reference", tmp_path / "reference"]
+    assert "note: BLEU's tokenizer 13a separates words at spaces" in nmt(*arguments).out
+    assert "note" not in nmt(*arguments, "--language", "zh").out
 
 
 def test_details_name_faulty_translations(nmt: Nmt, files: Callable[[str], Path]) -> None:
@@ -153,6 +205,7 @@ def test_wrong_options_are_refused_in_one_line(
         ([good], "translations need references"),
         ([good, good, *reference], "is named twice"),
         ([good, *reference, "--metrics", "bleu,meteor"], "--metrics has meteor; choose from bleu"),
+        ([good, *reference, "--groups", good], "--groups needs --detail"),
         ([good, *reference, "--resamples", "1"], "--resamples is 1; give 0"),
         ([good, *reference, "--worst", "-1"], "--worst is -1; give 0 or more"),
         ([good, *reference, "--test-set", "wmt19"], "--test-set replaces"),

@@ -6,7 +6,8 @@ import random as plain_random
 import numpy as np
 import pytest
 
-from nmt.evaluation.metrics import MetricName, bleu_counts, bleu_of_counts, corpus_score
+from nmt.evaluation.metrics import MetricName, corpus_score, sacrebleu_metric
+from nmt.evaluation.resampling import score_of_counts, sentence_counts
 from nmt.evaluation.seed_significance import compare_configurations, difference_p_value
 
 NO_TEXT = np.zeros(10_000)
@@ -95,7 +96,8 @@ def _texts(share: float, seed: int) -> list[str]:
 def test_sums_of_counts_give_the_bleu_of_the_text(tokenizer: str) -> None:
     references = [_texts(0, 1), _texts(0.3, 2)]
     for share in (0.0, 0.2, 1.0):
-        found = bleu_of_counts(bleu_counts(_texts(share, 3), references, tokenizer).sum(0))
+        metric = sacrebleu_metric(MetricName.BLEU, tokenizer, references)
+        found = score_of_counts(metric, sentence_counts(metric, _texts(share, 3), None))
         own = corpus_score(MetricName.BLEU, _texts(share, 3), references)
         if tokenizer == "13a":
             assert found == pytest.approx(own.value, abs=1e-11)

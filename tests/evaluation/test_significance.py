@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from nmt.errors import UserError
+from nmt.evaluation import resampling
 from nmt.evaluation.metrics import MetricName, ScoreOptions, corpus_score
 from nmt.evaluation.significance import PairedTestName, paired_scores
 
@@ -116,6 +117,20 @@ def test_paired_tests_are_those_of_the_command(
     assert [score.significant for score in bleu] == [False, False, True]
 
 
+def test_the_number_of_resamples_at_once_changes_no_score(
+    texts: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long texts are resampled in blocks; sacreBLEU draws all resamples at once."""
+
+    def score() -> object:
+        options = ScoreOptions(resamples=50)
+        return corpus_score(MetricName.CHRF, texts["good"], [texts["reference"]], options)
+
+    whole = score()
+    monkeypatch.setattr(resampling, "_BLOCK", 7 * len(texts["good"]))
+    assert score() == whole
+
+
 def test_resamples_of_which_some_score_0_have_a_mean() -> None:
     """sacreBLEU itself fails to average them."""
     texts = ["zwei Hunde laufen", "ja"] + [""] * 6
@@ -130,6 +145,16 @@ def test_resamples_of_which_some_score_0_have_a_mean() -> None:
     assert 0 < score.mean < 100
     assert score.interval > 0
     assert "bs:200" in score.signature
+
+
+def test_a_wrong_seed_of_the_environment_is_refused_for_one_system(
+    texts: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SACREBLEU_SEED", "1.5")
+    with pytest.raises(UserError, match=r"SACREBLEU_SEED is 1\.5; give a whole number"):
+        corpus_score(
+            MetricName.BLEU, texts["good"], [texts["reference"]], ScoreOptions(resamples=10)
+        )
 
 
 def test_the_seed_of_the_environment_is_used(

@@ -1,12 +1,13 @@
 """The table of a sweep has one row per job, with the numbers of the run's summary."""
 
 import json
+import math
 from typing import Any
 
 import pytest
 
 from nmt.sweeps.job_status import JobStatus
-from nmt.sweeps.results_table import SweepRow, markdown, plain, varying_keys
+from nmt.sweeps.results_table import SweepRow, markdown, plain, ranked, varying_keys
 from nmt.sweeps.sweep_curves import row_names
 
 SCORES = {"perplexity": 7.125, "bleu": 18.25, "chrf": 40.5, "signature": "tok:13a"}
@@ -35,6 +36,12 @@ def lines(*rows: SweepRow) -> list[list[str]]:
     found = [line for line in markdown(rows).splitlines() if line.startswith("|")]
     assert len({len(line) for line in found}) == 1, "the columns are not aligned"
     return [cells(line) for line in (found[0], *found[2:])]
+
+
+def test_a_score_that_is_not_finite_is_no_best_trial() -> None:
+    scores = [1.0, math.nan, 3.0, None, 2.0]
+    rows = [SweepRow({}, JobStatus.FINISHED, number=n, score=one) for n, one in enumerate(scores)]
+    assert [row.number for row in ranked(rows)] == [2, 4, 0, 1, 3]
 
 
 def test_a_row_shows_the_figures_of_the_test_set() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from nmt.reporting.comparison_table import TableFormat, comparison_text, explanations, table_cells
+from nmt.reporting.comparison_table import TableFormat, comparison_text, explanations, tables_of
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.pages.line_chart import Line, line_chart
 from nmt.reporting.pages.self_contained import render_page
@@ -62,7 +62,6 @@ class ComparisonPage:
 
 def comparison_html(page: ComparisonPage) -> str:
     """Return the HTML page."""
-    head, cells, left = table_cells(page.comparison)
     samples = [
         (one.source, one.reference, [_with_map(*system) for system in one.systems])
         for one in page.samples
@@ -70,9 +69,7 @@ def comparison_html(page: ComparisonPage) -> str:
     values = {
         **vars(page),
         "charts": [Markup(line_chart(lines, "updates", title)) for title, lines in page.charts],
-        "head": head,
-        "cells": cells,
-        "left": left,
+        "tables": tables_of(page.comparison),
         "explanations": explanations(page.comparison),
         "samples": samples,
         "different": [
