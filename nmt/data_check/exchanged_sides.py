@@ -77,7 +77,8 @@ class _Trigrams:
 
     def sums(self, values: Floats) -> Floats:
         """Return the sum of one value for each key over the keys of each text, [texts]."""
-        return np.bincount(self.keys // _BUCKETS, weights=values, minlength=self.texts)
+        sums = np.bincount(self.keys // _BUCKETS, weights=values, minlength=self.texts)
+        return sums.astype(np.float64, copy=False)
 
     def looked_up(self, keys: Integers) -> Integers:
         """Return the counts of these keys; 0 for a key that does not occur."""
