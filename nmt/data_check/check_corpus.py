@@ -7,6 +7,7 @@ from nmt.data_check.build_report import build_report
 from nmt.data_check.check_report import DataReport
 from nmt.data_check.check_settings import CheckSettings
 from nmt.data_check.filter_counts import FilterCounter, HeldOutHashes
+from nmt.data_check.findings import exchanged_findings
 from nmt.data_check.read_split import Progress, read_split
 from nmt.data_check.training_estimate import estimate_training
 
@@ -54,5 +55,5 @@ def check_corpus(
         filters=counter.to_mapping(),
         tokens=estimate.tokens,
         cost=estimate.cost,
-        extra=estimate.findings,
+        extra=[*estimate.findings, *exchanged_findings(train.sample)],
     )

@@ -8,7 +8,7 @@ from typing import Any
 import nmt
 from nmt.data.locations import Location
 
-_CHECK = "nmt data check --data, followed by these settings"
+_CHECK = "nmt data check --data SETTINGS, with the settings of this command"
 _SHORT_FINDINGS = 6  # findings in the short report
 _IN_FULL = ("changed_characters", "read_as", "read_with_quotes", "looks_reordered")
 """Rules whose whole message is in the short report."""
@@ -146,6 +146,11 @@ class DataReport:
     def errors(self) -> list[Finding]:
         """The findings because of which training is refused."""
         return [finding for finding in self.findings if finding.severity == Severity.ERROR]
+
+    @property
+    def is_partly_read(self) -> bool:
+        """Whether a file has text that could not be decoded or decompressed."""
+        return any(finding.rule in ("not_utf8", "unreadable") for finding in self.errors)
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON and the HTML page."""

@@ -18,11 +18,13 @@ class EvenSample:
         seen: Number of pairs offered so far.
         sources: The source sides in the sample.
         targets: The target sides in the sample.
+        tagged: Whether a pair was offered whose source begins with a tag of its corpus.
     """
 
     def __init__(self, size: int) -> None:
         """Keep at most ``size`` pairs."""
         self.seen = 0
+        self.tagged = False
         self.sources: list[str] = []
         self.targets: list[str] = []
         self._lines: list[tuple[str, str, int]] = []
@@ -36,6 +38,7 @@ class EvenSample:
     def add(self, chunk: PairChunk, indices: Sequence[int]) -> None:
         """Offer these pairs of a chunk."""
         sources = with_tag(chunk.sources, chunk.tag)
+        self.tagged |= chunk.tag is not None
         for index in indices:
             if self.seen % self._step == 0:
                 self.sources.append(sources[index])
@@ -54,6 +57,12 @@ class EvenSample:
         source_file, target_file, line = self._lines[index]
         file = source_file if side == "source" else target_file
         return Location(file, line, excerpt(self.side(side)[index]))
+
+    def pair_location(self, index: int) -> Location:
+        """Return the location of a pair of the sample; its text has both sides."""
+        _, target_file, line = self._lines[index]
+        text = f"{excerpt(self.sources[index])} | {excerpt(self.targets[index])}"
+        return Location(target_file, line, text)
 
     def _halve(self) -> None:
         self.sources, self.targets = self.sources[::2], self.targets[::2]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from nmt.config.data import SPLITS
-from nmt.data.locations import Location
+from nmt.data.locations import SHOWN, Location
 from nmt.data.pair_outlines import SIDES
 from nmt.data.shell_commands import has_both_sides, with_show_commands
 from nmt.data.shifted_sides import are_related, first_shift, first_unrelated
@@ -19,6 +19,8 @@ from nmt.data.split_problems import (
 from nmt.data_check.check_report import Finding, Severity
 from nmt.data_check.collected_faults import CollectedFaults
 from nmt.data_check.duplicates import Repeats, find_overlap
+from nmt.data_check.even_sample import EvenSample
+from nmt.data_check.exchanged_sides import exchanged_pairs
 from nmt.data_check.inspection import Inspection
 from nmt.data_check.occurrences import Occurrences
 from nmt.data_check.remedies import with_command
@@ -31,6 +33,7 @@ from nmt.data_check.rule_texts import (
     RULES,
 )
 
+_LISTED = 40  # line numbers in the message about exchanged sides
 _REMEDY_STARTS = (
     "; if that is right",
     "; convert it",
@@ -210,6 +213,36 @@ def rule_finding(
         remedy = with_command(text.remedy, text.command, location.file if location else "FILE")
     message = f"{number}{of_side} {predicate}{first}: {why}"
     return Finding(rule, Severity.WARNING, split, side, count, locations, message, remedy)
+
+
+def exchanged_findings(sample: EvenSample) -> Iterator[Finding]:
+    """Yield a finding if sides of training pairs look exchanged.
+
+    Args:
+        sample: The sample of the training pairs. If it has tags, which may choose a direction of
+            translation, the pairs are not judged.
+    """
+    found = [] if sample.tagged else exchanged_pairs(sample.sources, sample.targets)
+    if not found:
+        return
+    locations = [sample.pair_location(index) for index in found]
+    lines = [f"{location.line:,}" for location in locations]
+    more = f" and {len(lines) - _LISTED:,} more" if len(lines) > _LISTED else ""
+    unit = f"{locations[0].unit}{'' if len(lines) == 1 else 's'}"
+    of_sample = f"{len(sample):,} evenly spaced pairs of {sample.seen:,} were compared"
+    yield Finding(
+        "looks_exchanged",
+        Severity.WARNING,
+        "train",
+        None,
+        len(found),
+        locations[:SHOWN],
+        f"in {len(found):,} pair{'' if len(found) == 1 else 's'} the two sides look exchanged: the "
+        "source resembles the other targets, and the target resembles the other sources; "
+        f"{locations[0].file}, {unit} {', '.join(lines[:_LISTED])}{more}"
+        + (f" ({of_sample})" if sample.seen > len(sample) else ""),
+        "look at these pairs; if they are exchanged, exchange their texts in the file",
+    )
 
 
 def by_importance(finding: Finding) -> tuple[bool, int, int, int]:

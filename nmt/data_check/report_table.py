@@ -13,6 +13,7 @@ _STATUS = {
     Status.WARNINGS: "Training would run, with these warnings, the most important first.",
     Status.REFUSED: "Training would be refused. Fix the findings marked ERROR first.",
 }
+_PARTLY_READ = "These numbers leave out the text that could not be read."
 _SHOWN_LOCATIONS = 3
 _LEAST_WIDTH = 60
 
@@ -31,6 +32,7 @@ def report_table(report: DataReport, width: int = 100) -> str:
         *_wrapped(_STATUS[report.status], width),
         "",
         *_sizes(report),
+        *_wrapped(_PARTLY_READ if report.is_partly_read else "", width),
     ]
     for finding in report.findings:
         lines += ["", *_finding(finding, width)]

@@ -209,6 +209,7 @@ OF_RECORDS = {
 
 ORDER = (
     "looks_reordered",
+    "looks_exchanged",
     "overlap",
     "source_overlap",
     "wrong_script",

@@ -10,6 +10,7 @@ Legend: B sentences, T target length, V target vocabulary.
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,24 @@ def save_hugging_face(checkpoint: Checkpoint, folder: Path) -> Any:
     check_form(checkpoint.config)
     library = required("transformers", "huggingface")
     model = _model(library, checkpoint)
-    model.save_pretrained(folder)
+    with _no_progress_bar(library):
+        model.save_pretrained(folder)
     _write_tokenizer(checkpoint, folder)
     return model
+
+
+@contextmanager
+def _no_progress_bar(library: Any) -> Iterator[None]:
+    """Keep transformers from drawing a bar for a few files into the messages of the command."""
+    bars = library.utils.logging
+    if not bars.is_progress_bar_enabled():
+        yield
+        return
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        bars.enable_progress_bar()
 
 
 def _model(library: Any, checkpoint: Checkpoint) -> Any:

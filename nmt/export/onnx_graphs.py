@@ -7,6 +7,7 @@ Legend: B batch, S source length, T target pieces so far, V target vocabulary, L
 heads of keys and values, K head size.
 """
 
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -166,6 +167,8 @@ def _write(
     outputs: Sequence[str],
     path: Path,
 ) -> None:
+    # The exporter warns of a missing torchvision, which no graph of a translation model uses.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():  # warnings about names of axes and about torch's own code
         warnings.simplefilter("ignore")
         torch.onnx.export(

@@ -205,8 +205,9 @@ def explanations(comparison: Mapping[str, Any]) -> list[str]:
             f"BLEU {comparison['signature']}",
             *_configurations(comparison["configurations"]),
         ]
+    aer = any(row.get("aer") is not None for row in comparison["rows"])
     lines.append(
-        "AER in percent; tokens/s: target pieces, without validations; "
+        f"{'AER in percent; ' if aer else ''}tokens/s: target pieces, without validations; "
         "minutes: training with validations"
     )
     return lines + [f"note: {note}" for note in comparison["notes"]]

@@ -78,7 +78,9 @@ def differing_settings(records: Sequence[RunRecord]) -> list[str]:
     """Return the keys of settings whose values differ between runs, without ``run.dir``.
 
     If a part, e.g. attention, has different kinds, its kinds have different settings. A setting of
-    the part is then listed only if it differs between runs with the same kind.
+    the part is then listed only if it differs between runs with the same kind. Kinds of a part
+    within a part, such as the attention of an RNN decoder, are compared in the settings that they
+    share, such as the window.
     """
     flat = [_flat(record) for record in records]
     keys = dict.fromkeys(key for mapping in flat for key in mapping)
@@ -88,10 +90,13 @@ def differing_settings(records: Sequence[RunRecord]) -> list[str]:
 def _differs(key: str, flat: Sequence[dict[str, Any]]) -> bool:
     """Return whether a setting differs between runs that have the same kinds of its parts."""
     parts = key.split(".")
-    kinds = [".".join([*parts[:n], "name"]) for n in range(1, len(parts))]
+    names = [".".join([*parts[:n], "name"]) for n in range(1, len(parts))]
+    kinds = [name for name in names if name != key and any(name in mapping for mapping in flat)]
+    if len(kinds) > 1:
+        kinds, flat = kinds[:-1], [mapping for mapping in flat if key in mapping]
     found: dict[tuple[str, ...], set[str]] = {}
     for mapping in flat:
-        same = tuple(_shown(mapping, kind) for kind in kinds if kind != key)
+        same = tuple(_shown(mapping, kind) for kind in kinds)
         found.setdefault(same, set()).add(_shown(mapping, key))
     return any(len(values) > 1 for values in found.values())
 

@@ -169,10 +169,14 @@ def _objective(rows: Sequence[SweepRow]) -> str:
 
 
 def _reasons(rows: Sequence[SweepRow]) -> Iterator[str]:
-    """Yield the reasons of jobs, because errors of jobs on other machines are not printed here."""
+    """Yield each reason of jobs once: errors of jobs on other machines are not printed here."""
+    same: dict[tuple[JobStatus, str], list[int]] = {}
     for number, row in enumerate(rows, start=1):
         if row.reason is not None:
-            yield f"row {number} {row.status}: {row.reason}"
+            same.setdefault((row.status, row.reason), []).append(number)
+    for (status, reason), numbers in same.items():
+        which = f"row{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"
+        yield f"{which} {status}: {reason}"
 
 
 def _figures(row: SweepRow, value: Mapping[str, Any]) -> list[str]:

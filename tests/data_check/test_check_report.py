@@ -67,7 +67,13 @@ def test_the_table_fits_its_width(width: int) -> None:
 
 
 def test_every_rule_has_a_description_and_an_importance() -> None:
-    assert {*ORDER} == {*RULES, "unknown_pieces", "changed_characters", "looks_reordered"}
+    assert {*ORDER} == {
+        *RULES,
+        "unknown_pieces",
+        "changed_characters",
+        "looks_reordered",
+        "looks_exchanged",
+    }
     assert all(rule.why and rule.remedy for rule in RULES.values())
 
 

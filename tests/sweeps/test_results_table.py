@@ -84,6 +84,18 @@ def test_a_job_without_a_summary_shows_its_status(status: JobStatus) -> None:
     assert plain(rows)["rows"][1]["status"] == status
 
 
+def test_rows_with_one_reason_share_a_note() -> None:
+    reasons = ["too wide", None, "too wide", "no memory"]
+    rows = [
+        SweepRow(
+            {"seed": str(i)}, JobStatus.SKIPPED if reason else JobStatus.FINISHED, reason=reason
+        )
+        for i, reason in enumerate(reasons)
+    ]
+    notes = markdown(rows).splitlines()[-2:]
+    assert notes == ["rows 1, 3 skipped: too wide", "row 4 skipped: no memory"]
+
+
 def test_a_shared_signature_is_printed_once_below_the_table() -> None:
     text = markdown([finished("dot"), finished("none")])
     assert text.count("tok:13a") == 1

@@ -56,7 +56,10 @@ class Encoding:
         sheet = "or save the sheet as CSV UTF-8"
         if self.key is None:
             return f"{convert}; {sheet}"
-        return f"if that is right, set {self.key}.encoding={codec}; otherwise {convert}; {sheet}"
+        return (
+            f"if that is right, add {self.key}.encoding={codec} to the command; otherwise "
+            f"{convert}; {sheet}"
+        )
 
 
 UNSET = Encoding()

@@ -113,7 +113,7 @@ def test_a_byte_order_mark_is_certain(write: Write, encoding: str, separator: st
 @pytest.mark.parametrize("encoding", ["windows-1252", "mac-roman", "cp850", "utf-16-le"])
 def test_other_encodings_are_named_with_one_word_to_add(write: Write, encoding: str) -> None:
     table = export([("de", "en"), *PAIRS], encoding=encoding)
-    with pytest.raises(UserError, match=rf"set data\.train\.encoding={encoding}[ ;]") as caught:
+    with pytest.raises(UserError, match=rf"add data\.train\.encoding={encoding} to") as caught:
         _read(write(table))
     assert "Grüße" in str(caught.value) or encoding == "utf-16-le"
     assert _read(write(table, encoding=encoding))[0][0] == PAIRS[0]
