@@ -21,7 +21,7 @@ from nmt.config.numbering import drawn_layer_head
 from nmt.config.schema import Config
 from nmt.config.training_settings import Precision
 from nmt.data.encoded_context import encode_text
-from nmt.data.prepared_corpus import PreparedCorpus
+from nmt.data.preparation.prepared_corpus import PreparedCorpus
 from nmt.decoding.translator import Translator
 from nmt.evaluation.metrics import bleu_tokenizer
 from nmt.evaluation.validation import ValidationReport, evaluate_model

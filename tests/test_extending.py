@@ -39,7 +39,7 @@ print(RunFolder.of(composed()).path)
 TRAIN = """
 import torch
 from nmt.config.plain import from_mapping, to_mapping
-from nmt.data.batch import collate
+from nmt.data.batches.batch import collate
 from nmt.evaluation.metrics import length_ratio
 from nmt.model.build import build_model
 from nmt.training.objective import Objective

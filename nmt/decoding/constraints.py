@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nmt.data.batch import pad
+from nmt.data.batches.batch import pad
 from nmt.decoding.forbidden_phrases import ForbiddenPhrases, PhraseAutomaton, automaton_of
 from nmt.decoding.forced_prefix import ForcedPrefix
 from nmt.decoding.phrase_matcher import PhraseMatcher, in_word

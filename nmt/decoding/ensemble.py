@@ -16,8 +16,8 @@ from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nmt.config.check_features import feature_size, reading_setting
 from nmt.config.ensemble_mean import Mean
 from nmt.config.model import ModelConfig
-from nmt.data.packing import Packing
-from nmt.data.regions import Regions
+from nmt.data.batches.packing import Packing
+from nmt.data.batches.regions import Regions
 from nmt.decoding.document_search import common_context
 from nmt.decoding.shortlist import refuse_copying
 from nmt.decoding.translator import Translator

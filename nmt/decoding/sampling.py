@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.schema import DecodingConfig
-from nmt.data.regions import Regions
+from nmt.data.batches.regions import Regions
 from nmt.decoding.allowed_pieces import AllowedPieces
 from nmt.decoding.constraints import BatchConstraints
 from nmt.decoding.history import Choices, History, WeightsHistory

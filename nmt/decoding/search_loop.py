@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.config.schema import DecodingConfig
-from nmt.data.regions import Regions
+from nmt.data.batches.regions import Regions
 from nmt.decoding.allowed_pieces import AllowedPieces
 from nmt.decoding.history import History, Path, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis

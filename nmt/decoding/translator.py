@@ -14,7 +14,7 @@ from nmt import runtime
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nmt.config.numbering import attention_layers, drawn_layer_head
 from nmt.config.schema import DecodingConfig
-from nmt.data.batch import source_batch
+from nmt.data.batches.batch import source_batch
 from nmt.data.features import Features
 from nmt.decoding.batches import Advance, WorkDone, batch_tokens, search_batches
 from nmt.decoding.changed_settings import changed_settings

@@ -12,10 +12,10 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from nmt.data.batch import collate
+from nmt.data.batches.batch import collate
+from nmt.data.batches.length_batches import batches_by_length
+from nmt.data.batches.regions import Regions
 from nmt.data.features import Features
-from nmt.data.length_batches import batches_by_length
-from nmt.data.regions import Regions
 from nmt.data.word_links import Link
 from nmt.decoding.sentence_features import check_feature_size, regions_of
 from nmt.errors import UserError

@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
-from nmt.data.batch import collate
+from nmt.data.batches.batch import collate
 from nmt.decoding.document_search import ContextLines, translate_documents
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError

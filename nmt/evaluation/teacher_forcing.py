@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from nmt.data.batch import Batch, collate
+from nmt.data.batches.batch import Batch, collate
 from nmt.model.seq2seq import TranslationModel
 
 Pieces = Sequence[int]

@@ -10,10 +10,10 @@ import torch
 
 from nmt import processes, runtime
 from nmt.config.schema import LoggingConfig
-from nmt.data.batch import collate_pairs
+from nmt.data.batches.batch import collate_pairs
+from nmt.data.batches.length_batches import batches_by_length
 from nmt.data.corpus import ParallelText
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.length_batches import batches_by_length
 from nmt.decoding.batches import Advance
 from nmt.decoding.document_search import translate_documents, with_context
 from nmt.decoding.translator import Translation, Translator

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.config.model import TransformerDecoderConfig
-from nmt.data.packing import Packing
+from nmt.data.batches.packing import Packing
 from nmt.errors import UserError
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.model.hierarchical_attention import ContextMemory, ContextWeights, HierarchicalAttention

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.model import TransformerEncoderConfig
-from nmt.data.packing import Packing
+from nmt.data.batches.packing import Packing
 from nmt.errors import UserError
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.model.adaptive_depth import DepthUse

@@ -15,8 +15,8 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from nmt.data.packing import Packing
-from nmt.data.regions import Regions
+from nmt.data.batches.packing import Packing
+from nmt.data.batches.regions import Regions
 from nmt.model.adaptive_depth import DepthUse
 from nmt.model.pointer import Copying
 

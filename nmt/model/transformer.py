@@ -18,7 +18,7 @@ from nmt.config.model import (
     TransformerEncoderConfig,
 )
 from nmt.config.self_attention import SelfAttention
-from nmt.data.packing import Packing
+from nmt.data.batches.packing import Packing
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.chosen_rows import ChosenRows, picked
 from nmt.kernels.packed_attention import SentenceMask

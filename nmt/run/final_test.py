@@ -12,7 +12,7 @@ from nmt.config.numbering import number_of
 from nmt.config.schema import Config
 from nmt.data.encoded_context import encode_text
 from nmt.data.features import Features
-from nmt.data.prepared_corpus import PreparedCorpus
+from nmt.data.preparation.prepared_corpus import PreparedCorpus
 from nmt.decoding.translator import Translator
 from nmt.evaluation import metrics
 from nmt.evaluation.aligner import Aligner

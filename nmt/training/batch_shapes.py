@@ -9,10 +9,10 @@ from nmt.config.model import DecoderConfig, EncoderConfig, TransformerStackConfi
 from nmt.config.packable import packing_obstacle
 from nmt.config.schema import Config
 from nmt.config.training_settings import BatchShapes
-from nmt.data.batching import UpdateBatches
-from nmt.data.bucketed_batches import BucketedBatches
+from nmt.data.batches.batching import UpdateBatches
+from nmt.data.batches.bucketed_batches import BucketedBatches
+from nmt.data.batches.packed_batches import PackedBatches
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.packed_batches import PackedBatches
 from nmt.kernels import dispatch
 from nmt.kernels.packed_check import Heads, packed_attention_fault
 from nmt.training.services import Report

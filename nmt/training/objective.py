@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.training_settings import TrainingConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.model.divergence import Predictions, symmetric_divergence
 from nmt.model.interfaces import DecoderOutput
 from nmt.model.loss import Loss, needs_attention_weights, output_loss

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from nmt import processes, runtime
 from nmt.config.schema import Config
-from nmt.data.batch import Batch
-from nmt.data.device_copies import DeviceCopies
+from nmt.data.batches.batch import Batch
+from nmt.data.batches.device_copies import DeviceCopies
 from nmt.kernels.weight_casts import WeightCasts
 from nmt.model.layers import Linear
 from nmt.model.recompute import recompute_layers

@@ -15,7 +15,7 @@ from exhaustive_search import Exhaustive, Wanted
 from invented_model import FakeModel, Prefix, random_log_probs
 
 from nmt.config.schema import DecodingConfig
-from nmt.data.batch import source_batch
+from nmt.data.batches.batch import source_batch
 from nmt.decoding.constraints import BatchConstraints, ConstraintEncoder, PieceConstraints
 from nmt.decoding.forbidden_phrases import automaton_of
 from nmt.decoding.phrase_matcher import PhraseMatcher

@@ -14,7 +14,7 @@ import torch
 from nmt.config.model import ModelConfig
 from nmt.config.schema import DecodingConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
-from nmt.data.batch import source_batch
+from nmt.data.batches.batch import source_batch
 from nmt.decoding.allowed_pieces import ALWAYS, AllowedPieces
 from nmt.decoding.constraints import Constraints
 from nmt.decoding.ensemble import Ensemble

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.model import ModelConfig
-from nmt.data.batch import collate
+from nmt.data.batches.batch import collate
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.exhaustive_erasure import MOST_PIECES

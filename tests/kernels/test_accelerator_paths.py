@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.kernels import chunk_sizes, dispatch
 from nmt.kernels.attention import naive_attention, torch_attention
 from nmt.kernels.attention_mask import AttentionMask

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nmt.config import training_settings
 from nmt.config.model import ModelConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.errors import UserError
 from nmt.kernels import dispatch
 from nmt.kernels.dispatch import KernelPath, set_kernels

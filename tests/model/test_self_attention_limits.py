@@ -13,7 +13,7 @@ from torch import nn
 
 from nmt.config.model import ModelConfig, TransformerDecoderConfig, TransformerEncoderConfig
 from nmt.config.self_attention import LIMITS, SelfAttention
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.kernels import dispatch
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.model.attention.memory import AttentionMemory

@@ -11,7 +11,7 @@ from torch import Tensor
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
 from nmt.config.training_settings import DistillationConfig, GuidedAlignmentConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.model.build import build_model
 from nmt.model.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel

@@ -49,7 +49,7 @@ HOST_ONLY = {
     "kernels/recurrent_layer.py:recurrent_layer",  # the fast path of a CPU
     "kernels/recurrent_layer.py:plain_recurrent_layer",  # packing reads the lengths, on the CPU
     "kernels/dropout.py:host_draw",  # LayerDrop draws on the CPU
-    "data/batch.py:_positions",  # `Batch.to` calls it before it copies the batch
+    "data/batches/batch.py:_positions",  # `Batch.to` calls it before it copies the batch
 }
 """Functions that read values of CPU tensors only, where nothing has to be waited for."""
 
