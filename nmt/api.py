@@ -52,8 +52,8 @@ from nmt.decoding.sampling import Sampling
 from nmt.decoding.scoring import ScoredTranslation, score_translations
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.evaluation.aligner import Aligner
-from nmt.evaluation.alignment_extractor import AlignmentExtractor, default_extractor
+from nmt.evaluation.attention.aligner import Aligner
+from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor, default_extractor
 from nmt.text.valid_text import check_texts
 from nmt.user_path import user_path
 

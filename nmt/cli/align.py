@@ -18,10 +18,10 @@ from nmt.reporting.command_progress import CommandProgress
 from nmt.torch_import import defer_shape_functions
 
 if TYPE_CHECKING:
-    from nmt.evaluation.aligner import Advance, Aligner
-    from nmt.evaluation.alignment_error import AlignmentScore
-    from nmt.evaluation.alignment_extractor import AlignmentExtractor
-    from nmt.evaluation.gold_alignment import ScoredExtractor
+    from nmt.evaluation.attention.aligner import Advance, Aligner
+    from nmt.evaluation.attention.alignment_error import AlignmentScore
+    from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor
+    from nmt.evaluation.attention.gold_alignment import ScoredExtractor
 
 Source = Annotated[Path, typer.Option(help="Sentences, one per line; may be .gz.")]
 Target = Annotated[
@@ -108,8 +108,8 @@ def _loaded(
     from nmt.checkpoint import find_checkpoint, load_checkpoint
     from nmt.cli.feature_option import with_features_of
     from nmt.decoding.translator import Translator
-    from nmt.evaluation.aligner import Aligner
-    from nmt.evaluation.alignment_extractor import all_extractors
+    from nmt.evaluation.attention.aligner import Aligner
+    from nmt.evaluation.attention.alignment_extractor import all_extractors
 
     checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
     translator = Translator.from_loaded_checkpoint(checkpoint, device=device, batch_size=batch_size)
@@ -175,7 +175,7 @@ def _print_scores(
     extractors: Sequence["AlignmentExtractor"],
     progress: CommandProgress,
 ) -> None:
-    from nmt.evaluation.gold_alignment import score_extractors
+    from nmt.evaluation.attention.gold_alignment import score_extractors
 
     scored = score_extractors(
         aligner,

@@ -9,7 +9,7 @@ from nmt.errors import UserError
 
 if TYPE_CHECKING:
     from nmt.config.schema import Config
-    from nmt.evaluation.alignment_extractor import AlignmentExtractor
+    from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor
 
 Layer = Annotated[
     int | None,
@@ -81,8 +81,8 @@ class AlignmentOptions:
             UserError: The layer or the head does not exist.
         """
         from nmt.config.numbering import index_of
-        from nmt.evaluation.alignment_extractor import default_extractor
-        from nmt.evaluation.attention_map import check_number
+        from nmt.evaluation.attention.alignment_extractor import default_extractor
+        from nmt.evaluation.attention.attention_map import check_number
 
         extractor = default_extractor(config, layers)
         if self.layer is not None:
@@ -103,7 +103,7 @@ class AlignmentOptions:
             UserError: The head does not exist.
         """
         from nmt.config.numbering import index_of
-        from nmt.evaluation.attention_map import check_number
+        from nmt.evaluation.attention.attention_map import check_number
 
         head = self._head_number()
         if head is None:

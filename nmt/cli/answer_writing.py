@@ -10,8 +10,8 @@ from nmt.decoding.engine import Engine
 from nmt.text.sentence_context import own_sentence
 
 if TYPE_CHECKING:
-    from nmt.evaluation.alignment_extractor import AlignmentExtractor
-    from nmt.evaluation.attention_map import AttentionMap
+    from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor
+    from nmt.evaluation.attention.attention_map import AttentionMap
 
 NO_SCORE = "-inf"
 """Printed instead of a score, with an empty text, if there are fewer than N different texts."""
@@ -85,7 +85,7 @@ class AnswerWriting:
         }
         if not self.needs_weights:
             return details
-        from nmt.evaluation.attention_map import hypothesis_map
+        from nmt.evaluation.attention.attention_map import hypothesis_map
 
         maps = [
             hypothesis_map(translation, self._translator.tokenizers, rank)
@@ -117,7 +117,7 @@ class AnswerWriting:
         return {"source": one.source, "target": one.target, "weights": rows}
 
     def _rule(self, one: "AttentionMap") -> "AlignmentExtractor":
-        from nmt.evaluation.alignment_extractor import default_extractor
+        from nmt.evaluation.attention.alignment_extractor import default_extractor
 
         if self._extractor is None:
             layers, heads = one.weights.shape[:2]

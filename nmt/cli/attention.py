@@ -37,10 +37,10 @@ from nmt.torch_import import defer_shape_functions
 if TYPE_CHECKING:
     from nmt.data.features import Features
     from nmt.decoding.translator import Translator
-    from nmt.evaluation.aligner import Aligner
-    from nmt.evaluation.alignment_extractor import AlignmentExtractor
-    from nmt.evaluation.attention_view import AttentionView
-    from nmt.evaluation.pictures import Pictures
+    from nmt.evaluation.attention.aligner import Aligner
+    from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor
+    from nmt.evaluation.attention.attention_view import AttentionView
+    from nmt.evaluation.attention.pictures import Pictures
 
 
 def attention(
@@ -114,8 +114,8 @@ def _view(
         defer_shape_functions()
     sources, references = _read_texts(options)
     from nmt import runtime
-    from nmt.evaluation.attention_files import check_outputs
-    from nmt.evaluation.attention_view import forced_views
+    from nmt.evaluation.attention.attention_files import check_outputs
+    from nmt.evaluation.attention.attention_view import forced_views
 
     if not options.faithfulness:
         check_outputs(options.outputs, len(sources), grid=options.grid)
@@ -149,7 +149,7 @@ def _hypothesis_views(
     options: AttentionOptions,
     progress: CommandProgress,
 ) -> "list[AttentionView]":
-    from nmt.evaluation.attention_view import hypothesis_views
+    from nmt.evaluation.attention.attention_view import hypothesis_views
 
     advance = progress.stage("translating", len(sources))
     rank = (options.rank or 1) - 1
@@ -166,7 +166,7 @@ def _loaded(
 ) -> "tuple[Translator, Aligner, AlignmentExtractor]":
     from nmt.checkpoint import find_checkpoint, load_checkpoint
     from nmt.decoding.translator import Translator
-    from nmt.evaluation.aligner import Aligner
+    from nmt.evaluation.attention.aligner import Aligner
 
     checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
     translator = Translator.from_loaded_checkpoint(
@@ -201,7 +201,7 @@ def _show(
     progress: CommandProgress,
 ) -> None:
     from nmt.data.word_links import format_links
-    from nmt.evaluation.attention_files import count_files, write_outputs
+    from nmt.evaluation.attention.attention_files import count_files, write_outputs
 
     output = utf8_stream(sys.stdout)
     links = [format_links(extractor.links(view.attention)) for view in views]

@@ -11,7 +11,7 @@ from nmt.errors import UserError
 
 if TYPE_CHECKING:
     from nmt.data.features import Features
-    from nmt.evaluation.pictures import Pictures
+    from nmt.evaluation.attention.pictures import Pictures
 
 PicturesFile = Annotated[
     Path | None,
@@ -67,7 +67,7 @@ class PictureOptions:
         """
         if self.path is None:
             return None
-        from nmt.evaluation.pictures import open_pictures
+        from nmt.evaluation.attention.pictures import open_pictures
 
         pictures = open_pictures(self.path, self._shape(), len(features))
         for row in range(len(features)):

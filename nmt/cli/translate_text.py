@@ -210,7 +210,7 @@ def _saved_lines_named(output: AnswerOutput) -> Iterator[None]:
 
 def _translate_and_draw(lines: LineTranslation, sentence: str, path: Path) -> None:
     """Translate one sentence, and draw the attention of its translation."""
-    from nmt.evaluation.attention_heatmap import region_heatmap, translation_heatmap
+    from nmt.evaluation.attention.attention_heatmap import region_heatmap, translation_heatmap
     from nmt.reporting.heatmaps.rendering import save_heatmap
     from nmt.reporting.heatmaps.scripts import missing_glyphs_warning
 

@@ -18,11 +18,11 @@ from nmt.decoding.batches import Advance
 from nmt.decoding.document_search import translate_documents, with_context
 from nmt.decoding.translator import Translation, Translator
 from nmt.evaluation import metrics
-from nmt.evaluation.attention_heatmap import translation_heatmap
-from nmt.evaluation.attention_statistics import AttentionStatistics
-from nmt.evaluation.layer_errors import LayerErrors, joined_scores
-from nmt.evaluation.learned_depths import LearnedDepths
-from nmt.evaluation.learned_spans import learned_spans
+from nmt.evaluation.attention.attention_heatmap import translation_heatmap
+from nmt.evaluation.attention.attention_statistics import AttentionStatistics
+from nmt.evaluation.attention.layer_errors import LayerErrors, joined_scores
+from nmt.evaluation.attention.learned_depths import LearnedDepths
+from nmt.evaluation.attention.learned_spans import learned_spans
 from nmt.evaluation.metrics import Score
 from nmt.model.loss import target_loss
 from nmt.reporting.heatmaps.heatmap import Heatmap

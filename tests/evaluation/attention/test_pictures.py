@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from nmt.errors import UserError
-from nmt.evaluation.pictures import open_pictures
+from nmt.evaluation.attention.pictures import open_pictures
 
 RED, HALF = (255, 0, 0), (128, 128, 128)
 

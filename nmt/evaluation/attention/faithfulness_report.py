@@ -10,8 +10,13 @@ import numpy as np
 from nmt.config.numbering import number_of
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.evaluation.faithfulness import PERMUTATIONS, Faithfulness, measure
-from nmt.evaluation.rank_correlation import Mean, Values, kendall_tau, mean_with_confidence
+from nmt.evaluation.attention.faithfulness import PERMUTATIONS, Faithfulness, measure
+from nmt.evaluation.attention.rank_correlation import (
+    Mean,
+    Values,
+    kendall_tau,
+    mean_with_confidence,
+)
 
 FEWEST_PIECES = 3
 """The least number of source pieces for which an order of importance is informative."""

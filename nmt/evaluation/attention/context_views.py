@@ -13,8 +13,8 @@ from nmt.data.batches.batch import collate
 from nmt.decoding.document_search import ContextLines, translate_documents
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.evaluation.attention_map import EOS_WORD, AttentionMap
-from nmt.evaluation.attention_view import AttentionView
+from nmt.evaluation.attention.attention_map import EOS_WORD, AttentionMap
+from nmt.evaluation.attention.attention_view import AttentionView
 from nmt.model.hierarchical_attention import ContextWeights
 from nmt.model.hierarchical_decoder import HierarchicalDecoder
 from nmt.model.hierarchical_encoder import HierarchicalEncoder

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.evaluation.attention_statistics import AttentionStatistics
+from nmt.evaluation.attention.attention_statistics import AttentionStatistics
 
 
 def _scalars(*batches: tuple[Tensor, Tensor, Tensor]) -> dict[str, float]:

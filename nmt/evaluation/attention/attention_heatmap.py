@@ -1,7 +1,11 @@
 """Heatmaps of attention maps."""
 
 from nmt.decoding.translator import Translation
-from nmt.evaluation.attention_map import AttentionMap, hypothesis_map, hypothesis_region_map
+from nmt.evaluation.attention.attention_map import (
+    AttentionMap,
+    hypothesis_map,
+    hypothesis_region_map,
+)
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.text.tokenizer import TokenizerPair
 

@@ -4,7 +4,7 @@ import pytest
 
 from nmt.data.word_links import Link, parse_links
 from nmt.errors import UserError
-from nmt.evaluation.alignment_error import AlignmentScore, score_links
+from nmt.evaluation.attention.alignment_error import AlignmentScore, score_links
 
 
 def _links(line: str) -> frozenset[Link]:

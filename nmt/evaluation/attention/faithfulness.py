@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nmt.evaluation.exhaustive_erasure import MOST_PIECES, shapley_values
-from nmt.evaluation.interventions import (
+from nmt.evaluation.attention.exhaustive_erasure import MOST_PIECES, shapley_values
+from nmt.evaluation.attention.interventions import (
     changed_cross_attention,
     recorded_self_attention,
     self_attentions,
 )
-from nmt.evaluation.rank_correlation import Values
-from nmt.evaluation.teacher_forcing import forced_batch, forced_prediction, of_target
+from nmt.evaluation.attention.rank_correlation import Values
+from nmt.evaluation.attention.teacher_forcing import forced_batch, forced_prediction, of_target
 from nmt.model.seq2seq import TranslationModel
 
 PERMUTATIONS = 100

@@ -7,9 +7,9 @@ from pathlib import Path
 from nmt.data.text_files import stream_aligned
 from nmt.data.word_links import FirstWordCheck, Links, check_links, parse_links
 from nmt.errors import UserError
-from nmt.evaluation.aligner import Advance, Aligner
-from nmt.evaluation.alignment_error import AlignmentScore
-from nmt.evaluation.alignment_extractor import AlignmentExtractor, links_by_extractor
+from nmt.evaluation.attention.aligner import Advance, Aligner
+from nmt.evaluation.attention.alignment_error import AlignmentScore
+from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor, links_by_extractor
 from nmt.text.tokenizer import split_words
 
 ScoredExtractor = tuple[AlignmentExtractor, AlignmentScore]

@@ -19,8 +19,8 @@ from nmt.data.features import Features
 from nmt.data.word_links import Link
 from nmt.decoding.sentence_features import check_feature_size, regions_of
 from nmt.errors import UserError
-from nmt.evaluation.alignment_extractor import AlignmentExtractor
-from nmt.evaluation.attention_map import (
+from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor
+from nmt.evaluation.attention.attention_map import (
     AttentionMap,
     Encoded,
     Weights,

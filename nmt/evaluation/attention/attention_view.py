@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from nmt.decoding.batches import Advance
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.evaluation.aligner import Aligner
-from nmt.evaluation.alignment_extractor import AlignmentExtractor
-from nmt.evaluation.attention_map import (
+from nmt.evaluation.attention.aligner import Aligner
+from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor
+from nmt.evaluation.attention.attention_map import (
     AttentionMap,
     hypothesis_map,
     hypothesis_region_map,

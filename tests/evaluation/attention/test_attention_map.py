@@ -5,12 +5,12 @@ import numpy.typing as npt
 import pytest
 
 from nmt.errors import UserError
-from nmt.evaluation.alignment_extractor import (
+from nmt.evaluation.attention.alignment_extractor import (
     AlignmentExtractor,
     all_extractors,
     links_by_extractor,
 )
-from nmt.evaluation.attention_map import EOS_WORD, AttentionMap
+from nmt.evaluation.attention.attention_map import EOS_WORD, AttentionMap
 
 Matrix = npt.NDArray[np.float64]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from nmt.durable_file import atomic_write
 from nmt.errors import UserError
-from nmt.evaluation.alignment_extractor import AlignmentExtractor
-from nmt.evaluation.attention_heatmap import map_heatmap
-from nmt.evaluation.attention_view import AttentionView
-from nmt.evaluation.pictures import Pictures
+from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor
+from nmt.evaluation.attention.attention_heatmap import map_heatmap
+from nmt.evaluation.attention.attention_view import AttentionView
+from nmt.evaluation.attention.pictures import Pictures
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.heatmaps.rendering import (
     FORMATS,

@@ -7,7 +7,7 @@ from typing import Any
 from nmt.config.numbering import default_layer_head, number_of
 from nmt.config.schema import Config
 from nmt.data.word_links import Link
-from nmt.evaluation.attention_map import AttentionMap, check_layer_head
+from nmt.evaluation.attention.attention_map import AttentionMap, check_layer_head
 
 GUIDED_THRESHOLD = 0.3
 """The threshold of a guided head.

@@ -13,7 +13,12 @@ from math import comb
 import torch
 from torch import Tensor
 
-from nmt.evaluation.teacher_forcing import Pieces, forced_batch, forced_prediction, of_target
+from nmt.evaluation.attention.teacher_forcing import (
+    Pieces,
+    forced_batch,
+    forced_prediction,
+    of_target,
+)
 from nmt.model.seq2seq import TranslationModel
 
 MOST_PIECES = 8

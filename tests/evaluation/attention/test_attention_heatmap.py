@@ -8,7 +8,7 @@ import pytest
 from nmt.config.model import ModelConfig
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.evaluation.attention_heatmap import translation_heatmap
+from nmt.evaluation.attention.attention_heatmap import translation_heatmap
 
 TinyConfig = Callable[..., ModelConfig]
 TranslatorOf = Callable[..., Translator]

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from nmt.data.corpus import ParallelText
-from nmt.evaluation.alignment_error import AlignmentScore
-from nmt.evaluation.alignment_extractor import AlignmentExtractor, links_by_extractor
-from nmt.evaluation.attention_map import piece_map
+from nmt.evaluation.attention.alignment_error import AlignmentScore
+from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor, links_by_extractor
+from nmt.evaluation.attention.attention_map import piece_map
 from nmt.text.tokenizer import TokenizerPair
 
 Scores = dict[AlignmentExtractor, AlignmentScore]

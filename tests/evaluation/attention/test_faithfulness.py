@@ -14,20 +14,20 @@ from nmt.config.model import ModelConfig
 from nmt.data.batches.batch import collate
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.evaluation.exhaustive_erasure import MOST_PIECES
-from nmt.evaluation.faithfulness import Faithfulness, measure
-from nmt.evaluation.faithfulness_report import (
+from nmt.evaluation.attention.exhaustive_erasure import MOST_PIECES
+from nmt.evaluation.attention.faithfulness import Faithfulness, measure
+from nmt.evaluation.attention.faithfulness_report import (
     measure_sentences,
     reading,
     relative,
     summarize,
 )
-from nmt.evaluation.interventions import (
+from nmt.evaluation.attention.interventions import (
     changed_cross_attention,
     cross_attentions,
     recorded_self_attention,
 )
-from nmt.evaluation.rank_correlation import kendall_tau, mean_with_confidence
+from nmt.evaluation.attention.rank_correlation import kendall_tau, mean_with_confidence
 from nmt.model.seq2seq import TranslationModel
 
 SOURCE, TARGET = [5, 9, 7, 12], [6, 8, 11]

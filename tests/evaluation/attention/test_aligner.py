@@ -12,14 +12,14 @@ from nmt.config.training_settings import GuidedAlignmentConfig
 from nmt.data.corpus import ParallelText
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.evaluation import aligner as module
-from nmt.evaluation.aligner import Aligner
-from nmt.evaluation.alignment_extractor import (
+from nmt.evaluation.attention import aligner as module
+from nmt.evaluation.attention.aligner import Aligner
+from nmt.evaluation.attention.alignment_extractor import (
     GUIDED_THRESHOLD,
     AlignmentExtractor,
     default_extractor,
 )
-from nmt.evaluation.attention_map import EOS_WORD, hypothesis_map, piece_map
+from nmt.evaluation.attention.attention_map import EOS_WORD, hypothesis_map, piece_map
 from nmt.text.tokenizer import split_words
 
 TinyConfig = Callable[..., ModelConfig]
