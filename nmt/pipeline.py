@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from nmt import processes, runtime
-from nmt.config.check_config import check_config
-from nmt.config.doubtful_settings import doubtful_settings
+from nmt.config.checks.check_config import check_config
+from nmt.config.checks.doubtful_settings import doubtful_settings
 from nmt.config.numbering import drawn_layer_head
 from nmt.config.schema import Config
 from nmt.config.training_settings import Precision

@@ -17,7 +17,7 @@ DIFF = re.compile(r"```diff\n--- a/(\S+)\n\+\+\+ b/(\S+)\n(.*?)```", re.DOTALL)
 COMPOSE = """
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from nmt.config.check_config import check_config
+from nmt.config.checks.check_config import check_config
 from nmt.config.folders import config_directory
 from nmt.config.schema import Config
 from nmt.config.store import register_schemas

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Iterator, Mapping, Set
 from typing import Any, TypeVar
 
-from nmt.config.check_ranges import shown
+from nmt.config.checks.check_ranges import shown
 from nmt.config.choices import CHOICES
 from nmt.config.data import DataConfig, SourceConfig
 from nmt.config.numbering import counted_from_1, index_of

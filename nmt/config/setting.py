@@ -6,9 +6,9 @@ A field of a settings dataclass is declared as::
         None, "Validations without an improvement after which the run stops.", at_least=1
     )
 
-Hydra reads its type and default. The range check (`nmt.config.check_ranges`), `nmt train --help`,
-``docs/settings.md`` and the reader of old files (`nmt.config.plain`) read the rest from its
-metadata. A new setting therefore touches its field and the code that uses it.
+Hydra reads its type and default. The range check (`nmt.config.checks.check_ranges`),
+`nmt train --help`, ``docs/settings.md`` and the reader of old files (`nmt.config.plain`) read the
+rest from its metadata. A new setting therefore touches its field and the code that uses it.
 """
 
 import copy

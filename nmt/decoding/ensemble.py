@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from nmt.config.check_features import feature_size, reading_setting
+from nmt.config.checks.check_features import feature_size, reading_setting
 from nmt.config.ensemble_mean import Mean
 from nmt.config.model import ModelConfig
 from nmt.data.batches.packing import Packing

@@ -141,7 +141,7 @@ class HierarchicalDecoder(TransformerDecoder):
         return targets.masked_fill(targets == self._separator, EOS)
 
     def read_packed(self, target_input_ids: Tensor, states: Tensor, packing: Packing) -> Tensor:
-        """Refuse packed rows; see `nmt.config.packable`."""
+        """Refuse packed rows; see `nmt.config.checks.packable`."""
         raise ValueError(f"{type(self).__name__} reads no packed rows")
 
     @property

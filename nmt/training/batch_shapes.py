@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 
 from nmt import processes
+from nmt.config.checks.packable import packing_obstacle
 from nmt.config.model import DecoderConfig, EncoderConfig, TransformerStackConfig
-from nmt.config.packable import packing_obstacle
 from nmt.config.schema import Config
 from nmt.config.training_settings import BatchShapes
 from nmt.data.batches.batching import UpdateBatches

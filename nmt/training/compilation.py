@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from nmt import processes
-from nmt.config.capturable import capture_obstacle
+from nmt.config.checks.capturable import capture_obstacle
 from nmt.config.schema import Config
 from nmt.config.training_settings import Compile
 from nmt.errors import UserError

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config.check_model import check_model
+from nmt.config.checks.check_model import check_model
 from nmt.config.model import ModelConfig
 from nmt.data.batches.batch import Batch
 from nmt.kernels import dispatch

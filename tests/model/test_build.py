@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.config.check_config import check_model
+from nmt.config.checks.check_config import check_model
 from nmt.config.model import ModelConfig
 from nmt.data.batches.batch import Batch
 from nmt.model.build import build_model

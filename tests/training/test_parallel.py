@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from nmt import processes
-from nmt.config.check_config import check_config
+from nmt.config.checks.check_config import check_config
 from nmt.config.model import ModelConfig
 from nmt.config.schema import AdamConfig, Config
 from nmt.config.training_settings import DistillationConfig, GuidedAlignmentConfig

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
-from nmt.config.check_context import check_context
-from nmt.config.check_copying import check_copying
-from nmt.config.check_data import check_data
-from nmt.config.check_decoding import check_decoding
-from nmt.config.check_features import check_features
-from nmt.config.check_model import check_model
-from nmt.config.check_ranges import check_ranges
-from nmt.config.check_recipes import check_recipes
-from nmt.config.check_tokenizer import check_tokenizer
-from nmt.config.check_training import check_training
+from nmt.config.checks.check_context import check_context
+from nmt.config.checks.check_copying import check_copying
+from nmt.config.checks.check_data import check_data
+from nmt.config.checks.check_decoding import check_decoding
+from nmt.config.checks.check_features import check_features
+from nmt.config.checks.check_model import check_model
+from nmt.config.checks.check_ranges import check_ranges
+from nmt.config.checks.check_recipes import check_recipes
+from nmt.config.checks.check_tokenizer import check_tokenizer
+from nmt.config.checks.check_training import check_training
 from nmt.config.model import LEARNED_POSITIONS, Positions
 from nmt.config.numbering import attention_layers, number_fault
 from nmt.config.schema import Config

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from nmt.config.check_features import reading_setting
+from nmt.config.checks.check_features import reading_setting
 from nmt.config.model import RnnDecoderConfig, copies
 from nmt.config.schema import Config
 

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 
-from nmt.config.check_ranges import check_ranges, shown
+from nmt.config.checks.check_ranges import check_ranges, shown
 from nmt.config.data import (
     SPLITS,
     Corpus,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from omegaconf import DictConfig
 
-from nmt.config.check_config import check_config
+from nmt.config.checks.check_config import check_config
 from nmt.config.schema import Config
 from nmt.errors import UserError
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nmt.config.check_config import check_config
+from nmt.config.checks.check_config import check_config
 from nmt.config.schema import Config
 from nmt.errors import UserError
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from nmt.config.check_config import check_config
-from nmt.config.doubtful_settings import doubtful_settings
+from nmt.config.checks.check_config import check_config
+from nmt.config.checks.doubtful_settings import doubtful_settings
 from nmt.config.schema import Config
 from nmt.errors import UserError
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from nmt.config.capturable import capture_obstacle
+from nmt.config.checks.capturable import capture_obstacle
+from nmt.config.checks.packable import packing_obstacle
 from nmt.config.data import Corpus
 from nmt.config.model import (
     TransformerStackConfig,
 )
 from nmt.config.numbering import attention_layers, counted, exists, number_fault, number_range
-from nmt.config.packable import packing_obstacle
 from nmt.config.schema import Config
 from nmt.config.training_settings import BatchShapes, Compile, Parallel
 
