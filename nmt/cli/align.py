@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt import loading_phase
-from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
-from nmt.cli.common_options import Device, FeaturesFile, Model, Threads
+from nmt.cli.options.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
+from nmt.cli.options.common_options import Device, FeaturesFile, Model, Threads
 from nmt.cli.text_streams import utf8_stream
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
@@ -106,7 +106,7 @@ def _loaded(
 ) -> "tuple[Aligner, list[AlignmentExtractor]]":
     """Load the model; return the aligner, and the layers and heads from which to read links."""
     from nmt.checkpoint import find_checkpoint, load_checkpoint
-    from nmt.cli.feature_option import with_features_of
+    from nmt.cli.options.feature_option import with_features_of
     from nmt.decoding.translator import Translator
     from nmt.evaluation.attention.aligner import Aligner
     from nmt.evaluation.attention.alignment_extractor import all_extractors

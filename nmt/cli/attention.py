@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmt import loading_phase
-from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
 from nmt.cli.attention_kinds import show_kinds
-from nmt.cli.attention_options import (
+from nmt.cli.context_attention import show_context
+from nmt.cli.faithfulness import show_faithfulness
+from nmt.cli.options.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
+from nmt.cli.options.attention_options import (
     AttentionOptions,
     ContextShown,
     Eos,
@@ -25,10 +27,15 @@ from nmt.cli.attention_options import (
     check_kinds_options,
     check_options,
 )
-from nmt.cli.common_options import BatchSize, BeamSize, Device, FeaturesFile, OptionalModel, Threads
-from nmt.cli.context_attention import show_context
-from nmt.cli.faithfulness import show_faithfulness
-from nmt.cli.picture_options import PictureGrid, PictureOptions, PicturesFile
+from nmt.cli.options.common_options import (
+    BatchSize,
+    BeamSize,
+    Device,
+    FeaturesFile,
+    OptionalModel,
+    Threads,
+)
+from nmt.cli.options.picture_options import PictureGrid, PictureOptions, PicturesFile
 from nmt.cli.text_streams import safe_line, utf8_stream
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress

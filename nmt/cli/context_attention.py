@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nmt.cli.alignment_options import AlignmentOptions
+from nmt.cli.options.alignment_options import AlignmentOptions
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt import loading_phase
-from nmt.cli.common_options import ShortlistFile
+from nmt.cli.options.common_options import ShortlistFile
 from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
 from nmt.export.export_choices import ExportFormat, Quantization

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nmt.cli.byte_sources import ByteSource
+from nmt.cli.translation.byte_sources import ByteSource
 
 LONGEST = 1 << 20  # bytes of a line; a longer one is skipped and not kept in memory
 MOST_BYTES = 1 << 20  # bytes of lines that are read together; no line is added beyond them

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.alignment_options import AlignmentOptions
 from nmt.cli.context_attention import check_context_options
 from nmt.cli.faithfulness import check_faithfulness_outputs
-from nmt.cli.picture_options import PictureOptions
+from nmt.cli.options.alignment_options import AlignmentOptions
+from nmt.cli.options.picture_options import PictureOptions
 from nmt.errors import UserError
 
 Sentence = Annotated[

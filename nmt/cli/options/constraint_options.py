@@ -135,8 +135,8 @@ def _lines(path: Path, opened: ExitStack) -> Iterator[str]:
     Raises:
         UserError: It cannot be read, or a line is not UTF-8.
     """
-    from nmt.cli.byte_sources import open_source
-    from nmt.cli.input_lines import LineReader
+    from nmt.cli.translation.byte_sources import open_source
+    from nmt.cli.translation.input_lines import LineReader
 
     reader = LineReader(opened.enter_context(open_source(path)))
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from nmt.cli.answer_output import AnswerOutput
-from nmt.cli.answer_writing import AnswerWriting
-from nmt.cli.constraint_options import LineConstraints
-from nmt.cli.input_lines import RawLine
-from nmt.cli.line_faults import LineFaultError, LineFaults
+from nmt.cli.options.constraint_options import LineConstraints
+from nmt.cli.translation.answer_output import AnswerOutput
+from nmt.cli.translation.answer_writing import AnswerWriting
+from nmt.cli.translation.input_lines import RawLine
+from nmt.cli.translation.line_faults import LineFaultError, LineFaults
 from nmt.data.features import Features
 from nmt.decoding.answers import Answer
 from nmt.decoding.constraints import Constraints

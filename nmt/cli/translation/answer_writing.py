@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from nmt.cli.document_flags import DocumentFlags, OutputFormat
+from nmt.cli.options.document_flags import DocumentFlags, OutputFormat
 from nmt.config.schema import Config
 from nmt.decoding.answers import Answer, ScoredText
 from nmt.decoding.engine import Engine

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nmt.cli.completion.table import load_table
-from nmt.cli.setting_flags import flag_remedy
+from nmt.cli.options.setting_flags import flag_remedy
 from nmt.errors import UserError
 
 _COMMANDS = {

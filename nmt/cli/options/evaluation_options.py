@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli.common_options import FeaturesFile
+from nmt.cli.options.common_options import FeaturesFile
 from nmt.errors import UserError
 
 if TYPE_CHECKING:

@@ -6,15 +6,15 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from nmt.cli.answer_output import AnswerOutput, check_output, open_output
-from nmt.cli.answer_writing import AnswerWriting
-from nmt.cli.byte_sources import ByteSource, open_source
-from nmt.cli.constraint_options import ConstraintOptions, LineConstraints
-from nmt.cli.document_flags import DocumentFlags
-from nmt.cli.input_lines import LineReader, RawLine
-from nmt.cli.line_faults import LineFaults, Warnings
-from nmt.cli.line_translation import LineTranslation
-from nmt.cli.translate_options import SearchOptions, TextOptions
+from nmt.cli.options.constraint_options import ConstraintOptions, LineConstraints
+from nmt.cli.options.document_flags import DocumentFlags
+from nmt.cli.options.translate_options import SearchOptions, TextOptions
+from nmt.cli.translation.answer_output import AnswerOutput, check_output, open_output
+from nmt.cli.translation.answer_writing import AnswerWriting
+from nmt.cli.translation.byte_sources import ByteSource, open_source
+from nmt.cli.translation.input_lines import LineReader, RawLine
+from nmt.cli.translation.line_faults import LineFaults, Warnings
+from nmt.cli.translation.line_translation import LineTranslation
 from nmt.config.schema import Config
 from nmt.data.features import Features
 from nmt.decoding.answers import Answerer
@@ -55,7 +55,7 @@ def translate_text(
         UserError: An option is wrong, the input is faulty, or the output cannot be written.
     """
     if flags.uses_documents(text.source):
-        from nmt.cli.translate_document import translate_document
+        from nmt.cli.translation.translate_document import translate_document
 
         translate_document(text, flags, load, progress)
     else:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from nmt.cli.answer_output import check_output
-from nmt.cli.byte_sources import STANDARD_INPUT, ByteSource, open_source
-from nmt.cli.document_flags import DocumentFlags
+from nmt.cli.options.document_flags import DocumentFlags
+from nmt.cli.options.translate_options import TextOptions
 from nmt.cli.text_streams import safe_line
-from nmt.cli.translate_options import TextOptions
+from nmt.cli.translation.answer_output import check_output
+from nmt.cli.translation.byte_sources import STANDARD_INPUT, ByteSource, open_source
 from nmt.decoding.engine import Loaded
 from nmt.decoding.long_lines import check_max_length, trained_pieces
 from nmt.documents.document_formats import translated_document, writes_records

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli.common_options import Threads
-from nmt.cli.constraint_options import ConstraintOptions
-from nmt.cli.document_flags import DocumentFlags
-from nmt.cli.translate_options import SearchOptions, TextOptions
+from nmt.cli.options.common_options import Threads
+from nmt.cli.options.constraint_options import ConstraintOptions
+from nmt.cli.options.document_flags import DocumentFlags
+from nmt.cli.options.translate_options import SearchOptions, TextOptions
 from nmt.config.ensemble_mean import Mean
 from nmt.errors import UserError
 

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Callable
 
-from nmt.cli.input_lines import LONGEST, RawLine
-from nmt.cli.line_choices import LineErrors
+from nmt.cli.translation.input_lines import LONGEST, RawLine
+from nmt.cli.translation.line_choices import LineErrors
 from nmt.errors import UserError
 
 SHOWN_WARNINGS = 10  # of each kind; at the end, a message has the number of all

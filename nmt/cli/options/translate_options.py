@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli.common_options import BeamSize
-from nmt.cli.line_choices import LineErrors
+from nmt.cli.options.common_options import BeamSize
+from nmt.cli.translation.line_choices import LineErrors
 from nmt.decoding.line_lengths import LongLines
 from nmt.errors import UserError
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.constraint_options import ConstraintOptions
-from nmt.cli.line_choices import LineErrors
-from nmt.cli.translate_options import SearchOptions, TextOptions
+from nmt.cli.options.constraint_options import ConstraintOptions
+from nmt.cli.options.translate_options import SearchOptions, TextOptions
+from nmt.cli.translation.line_choices import LineErrors
 from nmt.decoding.line_lengths import LongLines
 from nmt.documents.document_kinds import DocumentFormat, format_by_suffix
 from nmt.documents.protection import Protected
