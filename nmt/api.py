@@ -44,7 +44,7 @@ from nmt.decoding.answers import (
     same_ranks,
     whole_lines,
 )
-from nmt.decoding.constraints import Constraints
+from nmt.decoding.constrained.constraints import Constraints
 from nmt.decoding.ensemble import load_models
 from nmt.decoding.line_lengths import LongLines
 from nmt.decoding.long_lines import SentenceCutter, trained_pieces

@@ -71,7 +71,7 @@ def export(
         given = _sentences(checkpoint, sentences)
         found = None
         if shortlist is not None:
-            from nmt.decoding.shortlist_file import load_shortlist
+            from nmt.decoding.constrained.shortlist_file import load_shortlist
 
             found = load_shortlist(shortlist, checkpoint.tokenizers)
         loading_phase.end()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from nmt.decoding.answers import Answer, Answerer
-from nmt.decoding.constraints import Constraints
+from nmt.decoding.constrained.constraints import Constraints
 from nmt.decoding.document_search import ContextLines, own_translation, target_context
 from nmt.errors import UserError
 from nmt.text.sentence_context import ContextSize

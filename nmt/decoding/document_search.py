@@ -11,7 +11,7 @@ from dataclasses import replace
 from nmt.config.document_context import DECODER_SETTING, is_hierarchical
 from nmt.config.schema import Config
 from nmt.decoding.batches import Advance
-from nmt.decoding.constraints import Constraints
+from nmt.decoding.constrained.constraints import Constraints
 from nmt.decoding.engine import Engine
 from nmt.decoding.translator import Translation
 from nmt.errors import UserError

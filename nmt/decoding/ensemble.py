@@ -18,8 +18,8 @@ from nmt.config.ensemble_mean import Mean
 from nmt.config.model import ModelConfig
 from nmt.data.batches.packing import Packing
 from nmt.data.batches.regions import Regions
+from nmt.decoding.constrained.shortlist import refuse_copying
 from nmt.decoding.document_search import common_context
-from nmt.decoding.shortlist import refuse_copying
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.model.interfaces import DecoderOutput, DecoderState, EncoderOutput

@@ -15,7 +15,7 @@ from typing import Any
 from nmt.config.schema import Config
 from nmt.decoding.batches import Advance
 from nmt.decoding.changed_settings import changed_settings
-from nmt.decoding.constraints import ConstraintEncoder, Constraints
+from nmt.decoding.constrained.constraints import ConstraintEncoder, Constraints
 from nmt.decoding.engine import Engine, Loaded
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translation

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from nmt.config.schema import DecodingConfig
 from nmt.data.batches.regions import Regions
-from nmt.decoding.allowed_pieces import AllowedPieces
-from nmt.decoding.constraints import BatchConstraints
+from nmt.decoding.constrained.allowed_pieces import AllowedPieces
+from nmt.decoding.constrained.constraints import BatchConstraints
 from nmt.decoding.history import Choices, History, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.repeated_step import Graphs

@@ -20,14 +20,14 @@ from torch.nn import functional
 
 from nmt.config.schema import DecodingConfig
 from nmt.data.batches.regions import Regions
-from nmt.decoding.allowed_pieces import AllowedPieces
 from nmt.decoding.beam_candidates import Candidates, joined, split
-from nmt.decoding.constraints import BatchConstraints
+from nmt.decoding.constrained.allowed_pieces import AllowedPieces
+from nmt.decoding.constrained.constraints import BatchConstraints
+from nmt.decoding.constrained.required_phrases import RequiredPhrases
 from nmt.decoding.early_stopping import BestFinished
 from nmt.decoding.history import Choices, History, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis, length_penalty
 from nmt.decoding.repeated_step import Graphs
-from nmt.decoding.required_phrases import RequiredPhrases
 from nmt.decoding.score_adjusters import NEVER, Adjusters, ScoreAdjuster, adjusted, adjusters_of
 from nmt.decoding.search_loop import Live, Loop, Source
 from nmt.kernels.best_continuations import best_continuations

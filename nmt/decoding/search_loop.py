@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from nmt.config.schema import DecodingConfig
 from nmt.data.batches.regions import Regions
-from nmt.decoding.allowed_pieces import AllowedPieces
+from nmt.decoding.constrained.allowed_pieces import AllowedPieces
 from nmt.decoding.history import History, Path, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.repeated_step import Graphs, RepeatedStep

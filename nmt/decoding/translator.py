@@ -18,15 +18,15 @@ from nmt.data.batches.batch import source_batch
 from nmt.data.features import Features
 from nmt.decoding.batches import Advance, WorkDone, batch_tokens, search_batches
 from nmt.decoding.changed_settings import changed_settings
-from nmt.decoding.constraints import ConstraintEncoder, Constraints, PieceConstraints
+from nmt.decoding.constrained.constraints import ConstraintEncoder, Constraints, PieceConstraints
+from nmt.decoding.constrained.shortlist import Shortlist, refuse_copying
+from nmt.decoding.constrained.shortlist_file import load_shortlist
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.prepared_weights import prepare_weights
 from nmt.decoding.repeated_step import CudaGraphs
 from nmt.decoding.sampling import Sampling, sample
 from nmt.decoding.search import beam_search
 from nmt.decoding.sentence_features import check_feature_size, regions_of
-from nmt.decoding.shortlist import Shortlist, refuse_copying
-from nmt.decoding.shortlist_file import load_shortlist
 from nmt.errors import UserError
 from nmt.kernels import dispatch
 from nmt.model.hierarchical_decoder import HierarchicalDecoder

@@ -12,7 +12,7 @@ import typer
 from nmt.errors import UserError
 
 if TYPE_CHECKING:
-    from nmt.decoding.constraints import Constraints
+    from nmt.decoding.constrained.constraints import Constraints
 
 KEYS = ("prefix", "require", "forbid")
 """The keys of a line of ``--constraints``."""
@@ -82,7 +82,7 @@ class LineConstraints:
         Raises:
             UserError: A file cannot be read.
         """
-        from nmt.decoding.constraints import Constraints
+        from nmt.decoding.constrained.constraints import Constraints
 
         everywhere = tuple(options.require or ()), tuple(options.forbid or ())
         self.of_all = Constraints(options.prefix or "", *everywhere)
@@ -98,7 +98,7 @@ class LineConstraints:
         Raises:
             UserError: A file has no such line, or the line is faulty.
         """
-        from nmt.decoding.constraints import Constraints
+        from nmt.decoding.constrained.constraints import Constraints
 
         self._number += 1
         found = self.of_all
@@ -157,7 +157,7 @@ def _parsed(line: str, place: str) -> "Constraints":
     Raises:
         UserError: The line does not have the expected form.
     """
-    from nmt.decoding.constraints import Constraints
+    from nmt.decoding.constrained.constraints import Constraints
 
     try:
         record = json.loads(line)

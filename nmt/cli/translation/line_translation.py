@@ -11,7 +11,7 @@ from nmt.cli.translation.input_lines import RawLine
 from nmt.cli.translation.line_faults import LineFaultError, LineFaults
 from nmt.data.features import Features
 from nmt.decoding.answers import Answer
-from nmt.decoding.constraints import Constraints
+from nmt.decoding.constrained.constraints import Constraints
 from nmt.decoding.document_answers import DocumentAnswerer
 from nmt.decoding.line_lengths import LongLines
 from nmt.decoding.long_lines import MOST_PIECES, source_lengths, split_line

@@ -18,7 +18,7 @@ import torch
 
 from nmt.config.model import ModelConfig, copies
 from nmt.data.content_hash import content_hash
-from nmt.decoding.allowed_pieces import ALWAYS, AllowedPieces
+from nmt.decoding.constrained.allowed_pieces import ALWAYS, AllowedPieces
 from nmt.errors import UserError
 from nmt.text.special_tokens import EOS, WORD_START
 from nmt.text.tokenizer import Tokenizer, TokenizerPair

@@ -12,7 +12,7 @@ from recorded_graphs import RecordedGraphs
 from nmt.config.model import ModelConfig
 from nmt.config.schema import DecodingConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
-from nmt.decoding.constraints import Constraints
+from nmt.decoding.constrained.constraints import Constraints
 from nmt.decoding.ensemble import Ensemble
 from nmt.decoding.repeated_step import CudaGraphs
 from nmt.decoding.sampling import Sampling

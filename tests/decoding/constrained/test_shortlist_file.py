@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from nmt.config.tokenizer_settings import TokenizerConfig
-from nmt.decoding.shortlist import Shortlist
-from nmt.decoding.shortlist_file import NAME, load_shortlist, save_shortlist
+from nmt.decoding.constrained.shortlist import Shortlist
+from nmt.decoding.constrained.shortlist_file import NAME, load_shortlist, save_shortlist
 from nmt.errors import UserError
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
 

@@ -15,11 +15,11 @@ from nmt.config.model import ModelConfig
 from nmt.config.schema import DecodingConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.data.batches.batch import source_batch
-from nmt.decoding.allowed_pieces import ALWAYS, AllowedPieces
-from nmt.decoding.constraints import Constraints
+from nmt.decoding.constrained.allowed_pieces import ALWAYS, AllowedPieces
+from nmt.decoding.constrained.constraints import Constraints
+from nmt.decoding.constrained.shortlist import Shortlist, vocabulary_hashes
 from nmt.decoding.ensemble import Ensemble
 from nmt.decoding.sampling import Sampling
-from nmt.decoding.shortlist import Shortlist, vocabulary_hashes
 from nmt.decoding.translator import Translation, Translator
 from nmt.kernels import dispatch
 from nmt.kernels.weight_layout import lay_out_for_search, rows_for_search

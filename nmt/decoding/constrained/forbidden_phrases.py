@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from nmt.decoding.phrase_matcher import PhraseMatcher, State
+from nmt.decoding.constrained.phrase_matcher import PhraseMatcher, State
+from nmt.decoding.constrained.target_pieces import TargetPieces, Trie
 from nmt.decoding.score_adjusters import NEVER, ScoreAdjuster
-from nmt.decoding.target_pieces import TargetPieces, Trie
 
 _INSIDE, _BETWEEN = 0, 1  # the states in which no phrase has begun: after a letter, or not
 _BANNED = -1

@@ -16,11 +16,15 @@ from invented_model import FakeModel, Prefix, random_log_probs
 
 from nmt.config.schema import DecodingConfig
 from nmt.data.batches.batch import source_batch
-from nmt.decoding.constraints import BatchConstraints, ConstraintEncoder, PieceConstraints
-from nmt.decoding.forbidden_phrases import automaton_of
-from nmt.decoding.phrase_matcher import PhraseMatcher
+from nmt.decoding.constrained.constraints import (
+    BatchConstraints,
+    ConstraintEncoder,
+    PieceConstraints,
+)
+from nmt.decoding.constrained.forbidden_phrases import automaton_of
+from nmt.decoding.constrained.phrase_matcher import PhraseMatcher
+from nmt.decoding.constrained.target_pieces import TargetPieces
 from nmt.decoding.search import Hypothesis, beam_search
-from nmt.decoding.target_pieces import TargetPieces
 from nmt.kernels import dispatch
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from nmt.decoding.phrase_matcher import in_word
+from nmt.decoding.constrained.phrase_matcher import in_word
 from nmt.errors import UserError
 from nmt.text.special_tokens import EOS, UNK, WORD_START
 from nmt.text.tokenizer import Tokenizer

@@ -11,13 +11,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.data.batches.batch import pad
-from nmt.decoding.forbidden_phrases import ForbiddenPhrases, PhraseAutomaton, automaton_of
-from nmt.decoding.forced_prefix import ForcedPrefix
-from nmt.decoding.phrase_matcher import PhraseMatcher, in_word
-from nmt.decoding.required_phrases import RequiredPhrases
+from nmt.decoding.constrained.forbidden_phrases import (
+    ForbiddenPhrases,
+    PhraseAutomaton,
+    automaton_of,
+)
+from nmt.decoding.constrained.forced_prefix import ForcedPrefix
+from nmt.decoding.constrained.phrase_matcher import PhraseMatcher, in_word
+from nmt.decoding.constrained.required_phrases import RequiredPhrases
+from nmt.decoding.constrained.target_pieces import TargetPieces
 from nmt.decoding.score_adjusters import Adjusters, ExcludedPiece, ScoreAdjuster
 from nmt.decoding.search_loop import Source
-from nmt.decoding.target_pieces import TargetPieces
 from nmt.errors import UserError
 from nmt.text.special_tokens import PAD, SENTENCE_BREAK
 from nmt.text.tokenizer import Tokenizer

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt.decoding.shortlist import Shortlist
+from nmt.decoding.constrained.shortlist import Shortlist
 from nmt.durable_file import make_folder, write_durably
 from nmt.errors import UserError
 from nmt.text.tokenizer import TokenizerPair
