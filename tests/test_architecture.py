@@ -86,7 +86,7 @@ TOP = (  # imported by none of the parts above
     "__main__",
     "api",
     "api_arguments",
-    "api_documents",
+    "api_model",
     "api_records",
     "bench",
     "cli",
