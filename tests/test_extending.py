@@ -158,7 +158,7 @@ def test_the_help_of_train_shows_the_choice_and_its_settings(extended: Path) -> 
 def test_the_data_format_is_read(extended: Path, tmp_path: Path) -> None:
     (tmp_path / "pairs.txt").write_text("a ||| b\n\nc ||| d\n", encoding="utf-8")
     code = (
-        "import sys\nfrom nmt.config.data import SourceConfig\n"
+        "import sys\nfrom nmt.config.source_settings import SourceConfig\n"
         "from nmt.data.sources.open_source import open_source\n"
         "source = open_source(SourceConfig(path=sys.argv[1], format='bars'), ('en', 'de'), 'x')\n"
         "print([(c.sources, c.targets) for c in source.chunks(10)])\n"

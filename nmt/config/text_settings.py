@@ -9,8 +9,8 @@ from functools import cache
 from typing import Any
 
 from nmt.config.choices import CHOICES
-from nmt.config.data import SourceConfig
 from nmt.config.schema import Config
+from nmt.config.source_settings import SourceConfig
 
 _OF_HYDRA = (
     *("hydra.job.name", "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"),

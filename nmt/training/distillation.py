@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.numbering import index_of
-from nmt.config.training_settings import AttentionMeasure, DistillationConfig
+from nmt.config.recipe_settings import AttentionMeasure, DistillationConfig
 from nmt.data.batches.batch import Batch
 from nmt.model.divergence import Predictions, soft_cross_entropy
 from nmt.model.interfaces import DecoderOutput

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.config.data import FilesDataConfig, FiltersConfig, SourceConfig
+from nmt.config.data import FilesDataConfig
+from nmt.config.filter_settings import FiltersConfig
+from nmt.config.source_settings import SourceConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.data.corpus import ParallelText, split_sources
 from nmt.data.encoded_context import ContextEncoder

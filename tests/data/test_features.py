@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nmt.config.data import FeatureFiles, FilesDataConfig, SourceConfig
+from nmt.config.data import FeatureFiles, FilesDataConfig
+from nmt.config.source_settings import SourceConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.data.batches.batch import collate_pairs
 from nmt.data.batches.batching import UpdateBatches

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.config.data import FiltersConfig
+from nmt.config.filter_settings import FiltersConfig
 from nmt.data.filters import (
     RULES,
     FilterRule,

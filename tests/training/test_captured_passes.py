@@ -13,8 +13,8 @@ from torch import Tensor
 from nmt.config.checks.capturable import capture_obstacle
 from nmt.config.checks.check_config import check_config
 from nmt.config.model import ModelConfig
+from nmt.config.recipe_settings import DistillationConfig
 from nmt.config.schema import Config
-from nmt.config.training_settings import DistillationConfig
 from nmt.data.encoded import EncodedCorpus
 from nmt.errors import UserError
 from nmt.kernels import dispatch

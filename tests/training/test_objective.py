@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from nmt.config.model import ModelConfig
+from nmt.config.recipe_settings import DistillationConfig, GuidedAlignmentConfig
 from nmt.config.schema import Config
-from nmt.config.training_settings import DistillationConfig, GuidedAlignmentConfig
 from nmt.data.batches.batch import Batch
 from nmt.model.build import build_model
 from nmt.model.loss import sequence_loss

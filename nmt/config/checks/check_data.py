@@ -5,19 +5,11 @@ import re
 from collections.abc import Iterator, Mapping
 
 from nmt.config.checks.check_ranges import check_ranges, shown
-from nmt.config.data import (
-    SPLITS,
-    Corpus,
-    DataConfig,
-    Documents,
-    FilesDataConfig,
-    Format,
-    PhrasebookDataConfig,
-    SourceConfig,
-)
+from nmt.config.data import SPLITS, Corpus, DataConfig, FilesDataConfig, PhrasebookDataConfig
 from nmt.config.encoding_names import is_encoding
 from nmt.config.language_names import code_of_name
 from nmt.config.plain import extra_sources
+from nmt.config.source_settings import Documents, Format, SourceConfig
 from nmt.errors import UserError
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_@][A-Za-z0-9]+)*")  # BCP 47, or as in NLLB

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt.config.data import FiltersConfig
+from nmt.config.filter_settings import FiltersConfig
 from nmt.data.corpus import TrainingSource
 from nmt.data.filters import (
     KEPT,

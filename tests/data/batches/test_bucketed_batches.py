@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config.training_settings import GuidedAlignmentConfig
+from nmt.config.recipe_settings import GuidedAlignmentConfig
 from nmt.data.batches.batch import Batch, collate
 from nmt.data.batches.batching import BatchingState, UpdateBatches
 from nmt.data.batches.bucket_shapes import MOST_SHAPES, Shapes, choose_shapes

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.config.data import FilesDataConfig, SourceConfig
+from nmt.config.data import FilesDataConfig
 from nmt.config.schema import Config
+from nmt.config.source_settings import SourceConfig
 from nmt.data.batches.mixture import epoch_counts, epoch_members, source_weights
 
 SIZES, COUNTS = (7, 50, 0, 13), (10, 20, 0, 40)  # more than one pass, a part, nothing, three passes

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.config.data import FilesDataConfig, SourceConfig
+from nmt.config.data import FilesDataConfig
 from nmt.config.plain import from_mapping
+from nmt.config.source_settings import SourceConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.data.corpus import TrainingSource
 from nmt.data.preparation import build_prepared, prepared_corpus

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.config.data import FiltersConfig
+from nmt.config.filter_settings import FiltersConfig
 from nmt.data.corpus import TrainingSource
 from nmt.data.filters import RULES, PairFilters
 from nmt.data.preparation import chunk_workers

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.config.data import FilesDataConfig, SourceConfig
+from nmt.config.data import FilesDataConfig
 from nmt.config.plain import from_mapping
+from nmt.config.source_settings import SourceConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.data.encoded import PieceSequences
 from nmt.data.preparation import prepared_corpus

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from nmt.config.model import ModelConfig
+from nmt.config.recipe_settings import GuidedAlignmentConfig
 from nmt.config.schema import Config
-from nmt.config.training_settings import GuidedAlignmentConfig
 from nmt.data.corpus import ParallelText
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
