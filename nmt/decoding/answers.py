@@ -275,7 +275,7 @@ def part_constraints(
 
 def whole_lines(constraints: Sequence[Constraints] | None) -> set[int]:
     """Return the indices of lines with required phrases, which are not cut into parts."""
-    return {place for place, one in enumerate(constraints or ()) if one.required}
+    return {index for index, one in enumerate(constraints or ()) if one.required}
 
 
 def _different(texts: Sequence[ScoredText]) -> list[ScoredText]:

@@ -121,8 +121,8 @@ def with_context(
         return list(sentences)
     lines = ContextLines(tokenizers, size, blank_ends=documents is None)
     found = []
-    for place, sentence in enumerate(sentences):
-        if documents is not None and place and documents[place] != documents[place - 1]:
+    for index, sentence in enumerate(sentences):
+        if documents is not None and index and documents[index] != documents[index - 1]:
             lines.begin()
         found.append(lines.joined(sentence))
         lines.add(sentence)
@@ -156,8 +156,8 @@ def translate_documents(
         return engine.translate(joined, need_weights=need_weights, wanted=wanted, advance=advance)
     found: dict[int, Translation] = {}
     waves = _Waves(engine.tokenizers, size, sentences, documents)
-    for places in waves:
-        joined, prefixes = waves.joined(places)
+    for indices in waves:
+        joined, prefixes = waves.joined(indices)
         results = engine.translate(
             joined,
             need_weights=need_weights,
@@ -167,10 +167,10 @@ def translate_documents(
                 len(found) + done, (len(found) + done) / len(sentences)
             ),
         )
-        for place, before, result in zip(places, prefixes, results, strict=True):
-            found[place] = without_context(result, len(before))
-            waves.add(place, found[place].text)
-    return [found[place] for place in range(len(sentences))]
+        for index, before, result in zip(indices, prefixes, results, strict=True):
+            found[index] = without_context(result, len(before))
+            waves.add(index, found[index].text)
+    return [found[index] for index in range(len(sentences))]
 
 
 def target_context(previous: Sequence[str]) -> Constraints:
@@ -205,34 +205,34 @@ class _Waves:
         self._waves: list[list[int]] = []
         blank_ends = documents is None
         lines, step = ContextLines(tokenizers, size, blank_ends=blank_ends), 0
-        for place, sentence in enumerate(sentences):
-            if self._begins(place, documents):
+        for index, sentence in enumerate(sentences):
+            if self._begins(index, documents):
                 lines, step = ContextLines(tokenizers, size, blank_ends=blank_ends), 0
-            self._lines[place] = lines
+            self._lines[index] = lines
             if step == len(self._waves):
                 self._waves.append([])
-            self._waves[step].append(place)
+            self._waves[step].append(index)
             step += bool(sentence.strip())
 
     def __iter__(self) -> Iterator[list[int]]:
         return iter(self._waves)
 
-    def _begins(self, place: int, documents: Documents) -> bool:
-        if place == 0:
+    def _begins(self, index: int, documents: Documents) -> bool:
+        if index == 0:
             return True
         if documents is not None:
-            return documents[place] != documents[place - 1]
-        return not self._sentences[place - 1].strip()
+            return documents[index] != documents[index - 1]
+        return not self._sentences[index - 1].strip()
 
-    def joined(self, places: Sequence[int]) -> tuple[list[str], list[list[str]]]:
+    def joined(self, indices: Sequence[int]) -> tuple[list[str], list[list[str]]]:
         """Return the sentences with their contexts, and the previous translations of each."""
         joined, prefixes = [], []
-        for place in places:
-            lines = self._lines[place]
-            joined.append(lines.joined(self._sentences[place]))
+        for index in indices:
+            lines = self._lines[index]
+            joined.append(lines.joined(self._sentences[index]))
             prefixes.append(list(lines.translations))
         return joined, prefixes
 
-    def add(self, place: int, translation: str) -> None:
+    def add(self, index: int, translation: str) -> None:
         """Add the translation of a sentence to its document."""
-        self._lines[place].add(self._sentences[place], translation)
+        self._lines[index].add(self._sentences[index], translation)

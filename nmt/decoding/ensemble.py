@@ -237,8 +237,8 @@ def load_models(
         shortlist=shortlist,
     )
     if len(checkpoints) > 1:
-        place = translator.model.output.weight.device
-        others = [checkpoint.trained_model().to(place) for checkpoint in checkpoints[1:]]
+        chosen = translator.model.output.weight.device
+        others = [checkpoint.trained_model().to(chosen) for checkpoint in checkpoints[1:]]
         translator.model = Ensemble([translator.model, *others], mean).eval()
         translator.prepare_weights()
     return checkpoints, translator

@@ -379,8 +379,8 @@ class _Beams(Live):
 
     def _separated(self, candidates: Candidates, log_probs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the log-probabilities of candidates [A, C], and scores minus log-probabilities."""
-        places = candidates.beams * log_probs.size(2) + candidates.pieces
-        of_pieces = log_probs.flatten(1).gather(1, places)
+        indices = candidates.beams * log_probs.size(2) + candidates.pieces
+        of_pieces = log_probs.flatten(1).gather(1, indices)
         exists = candidates.scores > NEVER
         total = self.log_probs.gather(1, candidates.beams) + of_pieces
         total = total.masked_fill(~exists, NEVER)

@@ -170,10 +170,10 @@ class Translator:
         if shortlist is not None:
             refuse_copying(checkpoint.config.model)
             found = load_shortlist(shortlist, checkpoint.tokenizers)
-        place = runtime.pick_device(device)
+        chosen = runtime.pick_device(device)
         runtime.set_exact_recurrence()
-        dtype = runtime.pick_search_precision(precision, place)
-        model = checkpoint.trained_model().to(place)
+        dtype = runtime.pick_search_precision(precision, chosen)
+        model = checkpoint.trained_model().to(chosen)
         drawn = drawn_layer_head(checkpoint.config)
         translator = cls(model, checkpoint.tokenizers, decoding, dtype, drawn)
         translator.by_sentences, translator.shortlist = batch_size is not None, found

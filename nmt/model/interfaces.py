@@ -95,7 +95,7 @@ class DecoderState(ABC):
         """Do what `select` does, for R different sentences; this state is then no longer valid.
 
         So rows may move within the tensors of this state. ``sentences[i]`` is i, or at least R: a
-        sentence among the first R rows keeps its row. See `places_that_stay`.
+        sentence among the first R rows keeps its row. See `rows_that_stay`.
         """
         return self.select(sentences)
 

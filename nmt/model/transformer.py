@@ -298,8 +298,8 @@ class TransformerDecoder(Decoder):
         target = state.target.open()
         ids = previous_ids.unflatten(0, (len(state.source[0].keys), -1))  # [A, N]
         states = self.dropout(self.positioned(ids, target.position, target.slots))
-        places = target.position, target.key_places
-        positions = replace(self.relative(*places), places=places)
+        now, keys = target.position, target.key_positions
+        positions = replace(self.relative(now, keys), in_step=(now, keys))
         weights: list[Any] = []
         run = self.depth.begin(states)
         for index, (layer, source) in enumerate(zip(self.layers, state.source, strict=True)):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nmt.config.schema import DecodingConfig
 from nmt.decoding.search import beam_search
 from nmt.kernels import dispatch, private_torch, step_attention
-from nmt.model.beams import places_that_stay
+from nmt.model.beams import rows_that_stay
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import EOS
 
@@ -155,7 +155,7 @@ def dropping_cost(model: TranslationModel, gone: set[int]) -> tuple[float, int]:
             _, _, state = model.step(torch.full((rows,), 5), state)
             beams = torch.arange(BEAMS).expand(SENTENCES, -1)
             state = state.reorder(beams if number else torch.zeros_like(beams))
-        stay = torch.tensor(places_that_stay([i not in gone for i in range(SENTENCES)]))
+        stay = torch.tensor(rows_that_stay([i not in gone for i in range(SENTENCES)]))
         with CountedOperations() as counted:
             state.keep(stay)
     return counted.copied, len(gone) * 2 * HIDDEN * 4

@@ -128,19 +128,19 @@ class BatchConstraints:
         if not padding:
             return self
         count = len(self.room)
-        places = torch.tensor([*range(count), *[0] * padding])
+        rows = torch.tensor([*range(count), *[0] * padding])
         return BatchConstraints(
-            tuple(one.select(_beside(one, places)) for one in self.adjusters),
-            None if self.required is None else self.required.select(_beside(self.required, places)),
-            self.room[places],
+            tuple(one.select(_beside(one, rows)) for one in self.adjusters),
+            None if self.required is None else self.required.select(_beside(self.required, rows)),
+            self.room[rows],
             self.context,
         )
 
 
-def _beside(adjuster: ScoreAdjuster, places: Tensor) -> Tensor:
-    """Return ``places`` on the device of an adjuster."""
+def _beside(adjuster: ScoreAdjuster, rows: Tensor) -> Tensor:
+    """Return ``rows`` on the device of an adjuster."""
     tensors = [part for part in vars(adjuster).values() if isinstance(part, Tensor)]
-    return places.to(tensors[0].device)
+    return rows.to(tensors[0].device)
 
 
 class ConstraintEncoder:

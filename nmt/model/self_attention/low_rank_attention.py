@@ -60,7 +60,7 @@ class LowRankAttention(KindOfSelfAttention):
     def _columns(self, memory: AttentionMemory, *, of_keys: bool) -> Tensor:
         """Return the columns [B, R, S] of E or F for the keys, 0 for padding."""
         table = self.key_length_projection if of_keys else self.value_length_projection
-        places = torch.arange(memory.keys.size(2), device=memory.keys.device) % POSITIONS
+        columns = torch.arange(memory.keys.size(2), device=memory.keys.device) % POSITIONS
         real = real_keys(memory)
         assert real is not None
-        return (table[:, places] * real[:, None]).type_as(memory.keys)
+        return (table[:, columns] * real[:, None]).type_as(memory.keys)
