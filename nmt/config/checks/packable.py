@@ -6,8 +6,7 @@ from nmt.config.model import (
     DecoderConfig,
     EncoderConfig,
     Positions,
-    TransformerDecoderConfig,
-    TransformerEncoderConfig,
+    TransformerStackConfig,
 )
 from nmt.config.schema import Config
 from nmt.config.self_attention import PACKABLE
@@ -37,7 +36,7 @@ def _obstacle_of_model(config: Config) -> str | None:
     parts: list[tuple[str, EncoderConfig | DecoderConfig]]
     parts = [("encoder", model.encoder), ("decoder", model.decoder)]
     for side, part in parts:
-        if not isinstance(part, TransformerEncoderConfig | TransformerDecoderConfig):
+        if not isinstance(part, TransformerStackConfig):
             return f"model/{side}={part.name}"
         if part.positions not in _PACKABLE_POSITIONS:
             return f"model.{side}.positions={part.positions}"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nmt.config.model import TransformerStackConfig
 from nmt.kernels.attention import join_heads, masked_softmax, split_heads
 from nmt.kernels.bucket_attention import (
     OWN_SCORE,
@@ -25,7 +26,6 @@ from nmt.model.attention.rotary import rotate
 from nmt.model.layers import Linear
 from nmt.model.self_attention.kind import (
     KindOfSelfAttention,
-    StackConfig,
     is_causal,
     is_search,
     real_keys,
@@ -55,7 +55,7 @@ class LshAttention(KindOfSelfAttention):
         self.draw()
 
     @classmethod
-    def settings(cls, config: StackConfig) -> dict[str, Any]:
+    def settings(cls, config: TransformerStackConfig) -> dict[str, Any]:
         """Return the length of a chunk, the buckets and the hashes."""
         return {
             "chunk": config.attention_block,
