@@ -34,8 +34,7 @@ from nmt.model.attention.rotary import Rotary
 from nmt.model.attention.shaw import ShawDistances
 from nmt.model.attention.t5_bias import T5Bias
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
-from nmt.model.layers import Dropout
-from nmt.model.modules import Modules
+from nmt.model.layers import Dropout, Modules
 from nmt.model.positions import PositionedEmbedding
 from nmt.model.recompute import recomputed
 from nmt.model.residual import last_norm

@@ -25,7 +25,7 @@ from nmt.model.attention.relative import (
 )
 from nmt.model.attention.shaw import ShawAttention
 from nmt.model.attention.stack_attention import stack_attention
-from nmt.model.modules import Modules
+from nmt.model.layers import Modules
 from nmt.model.position_wise import FeedForward
 from nmt.model.residual import Residual
 from nmt.model.self_attention.kinds import KINDS

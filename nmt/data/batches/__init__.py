@@ -1,1 +1,1 @@
-"""Batches: which pairs an update trains on, their padded or packed tensors, and the loader."""
+"""Batches: the pairs of each update, their padded or packed tensors, and the loader."""
