@@ -117,7 +117,7 @@ class EngineRequest:
         mean: How the distributions of several models are averaged.
         device: One device.
         threads: CPU threads; None keeps the library's default.
-        beam_size, length_penalty, batch_size, precision, changes, shortlist: See `load_models`.
+        beam_size, length_penalty, batch_size, precision, changes, shortlist: See `LoadOptions`.
     """
 
     models: Sequence[Path]
