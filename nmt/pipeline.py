@@ -4,10 +4,8 @@
 (`workbench`) without a run folder.
 """
 
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +17,9 @@ from nmt.config.schema import Config
 from nmt.data.preparation.prepared_corpus import PreparedCorpus
 from nmt.decoding.translator import Translator
 from nmt.evaluation.validation import ValidationReport
-from nmt.reporting.console import Console
+from nmt.reporting.console import Console, open_console
 from nmt.reporting.metric_log import MetricLogs
-from nmt.reporting.progress_line import ProgressLine, format_duration
+from nmt.reporting.progress_line import format_duration
 from nmt.reporting.run_log import open_run_log
 from nmt.run.batch_size import set_batch_tokens
 from nmt.run.dry_run import rehearse_run
@@ -100,7 +98,7 @@ def train(
     check_config(config)
     folder = RunFolder.of(config)
     if config.training.dry_run:
-        with _console() as console:
+        with open_console(silent=not processes.is_first()) as console:
             prepared = prepare(config, folder, console, interrupted)
             return Outcome(folder, None, already_finished=False, rehearsal=rehearse(prepared))
     folder.check(config)
@@ -112,7 +110,7 @@ def train(
         folder.check_writable()
     with ExitStack() as stack:
         stack.enter_context(folder.disk_errors_explained())
-        console = stack.enter_context(_console())
+        console = stack.enter_context(open_console(silent=not processes.is_first()))
         prepared = prepare(config, folder, console, interrupted)
         if processes.is_first():
             folder.create(config, config_yaml)  # not earlier: a faulty corpus makes no folder
@@ -190,11 +188,3 @@ def _detached_trainer(
     train, config = prepared.corpus.train, prepared.config
     set_batch_tokens(trainer, train, config, prepared.device, prepared.console)
     return trainer
-
-
-@contextmanager
-def _console() -> Iterator[Console]:
-    """Yield a console that prints in the first process and is silent in the others."""
-    with ExitStack() as stack:
-        stream = sys.stderr if processes.is_first() else stack.enter_context(open(os.devnull, "w"))
-        yield Console(stack.enter_context(ProgressLine(stream)))

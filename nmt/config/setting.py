@@ -14,6 +14,7 @@ rest from its metadata. A new setting therefore touches its field and the code t
 import copy
 import dataclasses
 import math
+import types
 from collections.abc import Callable
 from enum import Enum, StrEnum
 from typing import Any
@@ -232,3 +233,10 @@ def _number(value: float) -> str:
     if value >= 2**32 and value == 2 ** (int(value).bit_length() - 1):
         return f"2^{int(value).bit_length() - 1}"
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def without_none(hint: Any) -> Any:
+    """Return the type of a setting without ``None``, e.g. int for ``int | None``."""
+    if isinstance(hint, types.UnionType):
+        return next(member for member in hint.__args__ if member is not type(None))
+    return hint

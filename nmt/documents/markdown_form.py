@@ -35,11 +35,11 @@ def _separated(tokens: Sequence[str | Tag | Text]) -> list[str | Tag | Text]:
         emphasis = isinstance(token, Tag) and _EMPHASIS.fullmatch(spelling)
         opens = emphasis and isinstance(token, Tag) and token.kind == TagKind.OPEN
         ticks = isinstance(token, Tag) and spelling.startswith("`") and before == "`"
-        if ticks or (opens and before.isalnum() and (_is_punctuation(after) or spelling[0] == "_")):
+        if ticks or (opens and before.isalnum() and (is_punctuation(after) or spelling[0] == "_")):
             found.append(" ")
         found.append(token)
         closes = emphasis and not opens
-        if closes and after.isalnum() and (_is_punctuation(before) or spelling[0] == "_"):
+        if closes and after.isalnum() and (is_punctuation(before) or spelling[0] == "_"):
             found.append(" ")
         before = " " if found[-1] == " " else spelling[-1:] or before
     return found
@@ -51,7 +51,8 @@ def _spelling(token: str | Tag | Text) -> str:
     return token if isinstance(token, str) else token.raw
 
 
-def _is_punctuation(character: str) -> bool:
+def is_punctuation(character: str) -> bool:
+    """Return whether Markdown treats a character as punctuation."""
     return not (character.isalnum() or character.isspace())
 
 
