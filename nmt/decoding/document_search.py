@@ -135,7 +135,6 @@ def translate_documents(
     sentences: Sequence[str],
     documents: Documents = None,
     *,
-    need_weights: bool = False,
     wanted: int | None = None,
     advance: Advance = lambda done, share: None,
 ) -> list[Translation]:
@@ -146,21 +145,20 @@ def translate_documents(
         size: The amount of context that the model reads.
         sentences: In the order of their documents.
         documents: The document of each sentence.
-        need_weights, wanted, advance: See `nmt.decoding.translator.Translator.translate`.
+        wanted, advance: See `nmt.decoding.translator.Translator.translate`.
 
     Returns:
         One translation per sentence, without the context of the target.
     """
     if not size.targets:
         joined = with_context(engine.tokenizers, size, sentences, documents)
-        return engine.translate(joined, need_weights=need_weights, wanted=wanted, advance=advance)
+        return engine.translate(joined, wanted=wanted, advance=advance)
     found: dict[int, Translation] = {}
     waves = _Waves(engine.tokenizers, size, sentences, documents)
     for indices in waves:
         joined, prefixes = waves.joined(indices)
         results = engine.translate(
             joined,
-            need_weights=need_weights,
             wanted=wanted,
             constraints=[target_context(before) for before in prefixes],
             advance=lambda done, share: advance(

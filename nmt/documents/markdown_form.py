@@ -12,7 +12,7 @@ SPECIALS = "\\`*_[]<"
 
 _NARROW = 40  # if all lines are shorter, their length is not the width of the paragraph
 _USUAL_WIDTH = 72
-_REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]\w*);")
+REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]\w*);")  # of a character
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _EMPHASIS = re.compile(r"[*_~]+")
 _BLOCK = re.compile(
@@ -75,11 +75,11 @@ class MarkdownForm(Form):
                 is wrapped.
             joint: The separator of two lines: a line end, and e.g. ``> ``.
         """
-        plain = _REFERENCE.sub("", _ESCAPED.sub("", raw))
+        plain = REFERENCE.sub("", _ESCAPED.sub("", raw))
         self._spellings = {c: f"\\{c}" for c in specials if c not in plain or c == "|"}
         for escaped in _ESCAPED.findall(raw):
             self._spellings.setdefault(escaped, f"\\{escaped}")
-        for reference in _REFERENCE.findall(raw):
+        for reference in REFERENCE.findall(raw):
             character = html_text(reference)
             if len(character) == 1 and character not in plain:
                 self._spellings[character] = reference

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from nmt.documents.html_documents import INLINE, KEPT, tag_items
 from nmt.documents.html_tokens import VOID, HtmlToken, html_text, html_tokens
-from nmt.documents.markdown_form import MarkdownForm, is_punctuation
+from nmt.documents.markdown_form import REFERENCE, MarkdownForm, is_punctuation
 from nmt.documents.segments import IN_ORDER, Segment, Tag, TagKind, Text, spelled, tag
 
 _PUNCTUATION = "!-/:-@\\[-`{-~"
@@ -34,7 +34,6 @@ _DESTINATION = re.compile(
 )
 _LABEL = re.compile(r"\]\[(?P<label>(?:[^\[\]\\]|\\.)*)\]")
 _PLAIN = re.compile(r"[^\\`<>$\[\]!*_~:hw\n&]+")
-_REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]\w*);")
 _ESCAPE = re.compile(rf"\\[{_PUNCTUATION}]")
 _RUN = re.compile(r"\*+|_+|~~")
 
@@ -101,7 +100,7 @@ class InlineReader:
             return self._code(raw, at, found[0])
         elif found := _HTML.match(raw, at):
             return self._html(raw, at, found[0])
-        elif found := _REFERENCE.match(raw, at):
+        elif found := REFERENCE.match(raw, at):
             self._nodes.append(Text(found[0], html_text(found[0])))
         elif found := _OPENING.match(raw, at):
             self._brackets.append(len(self._nodes))

@@ -200,14 +200,14 @@ def _translations(
     starts = [i for i, n in enumerate(numbers) if i == 0 or n != numbers[i - 1]]
 
     def translated(documents: Sequence[range]) -> list[list[str]]:
-        places = [place for one in documents for place in one]
+        indices = [index for one in documents for index in one]
         found = translate_documents(
             translator,
             context,
-            [text.source[place] for place in places],
-            [numbers[place] for place in places],
+            [text.source[index] for index in indices],
+            [numbers[index] for index in indices],
             wanted=1,
-            advance=stage("validating", len(places)),
+            advance=stage("validating", len(indices)),
         )
         texts = iter([one.text for one in found])
         return [[next(texts) for _ in one] for one in documents]

@@ -106,11 +106,11 @@ def hypothesis_views(
                 f"the beam has {len(different)} different translations of {translation.source!r}, "
                 f"so none has rank {rank + 1}: raise --beam-size"
             )
-        place = different[rank]
-        log_prob = translation.hypotheses[place].log_prob
+        index = different[rank]
+        log_prob = translation.hypotheses[index].log_prob
         title = f"translation {rank + 1} of a beam of {beam_size}, log-probability {log_prob:.2f}"
-        attention = view(translation, translator.tokenizers, place)
-        views.append(AttentionView(attention, translation.source, translation.texts[place], title))
+        attention = view(translation, translator.tokenizers, index)
+        views.append(AttentionView(attention, translation.source, translation.texts[index], title))
     return views
 
 
